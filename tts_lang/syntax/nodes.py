@@ -1,0 +1,377 @@
+"""The syntax tree of a strategy file: immutable values, equal when they mean the same text.
+
+Every node has a `span`, which equality and printing ignore. A `Name` is a node of its own, so that
+a message can point at it. Verb phrases (`Sample` ... `CallOn`) are expressions: the grammar lets
+them stand after `=`, after `return` or in parentheses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from tts_lang.syntax.expressions import (
+    Aggregate,
+    Amount,
+    Argument,
+    Ask,
+    Best,
+    Binary,
+    Call,
+    CallOn,
+    Clause,
+    ClauseKind,
+    Conditional,
+    Cut,
+    Dealing,
+    Dedupe,
+    Descend,
+    Expand,
+    Expression,
+    First,
+    Fork,
+    Name,
+    Node,
+    Number,
+    NumberKind,
+    Operator,
+    Parameter,
+    Quantified,
+    Resample,
+    Sample,
+    Select,
+    Sort,
+    Split,
+    Text,
+    TokenRange,
+    TokenSpan,
+    Unary,
+    UnaryOperator,
+    Unit,
+    VerbPhrase,
+    Vote,
+    Where,
+    find_clause,
+)
+
+__all__ = [
+    "Aggregate",
+    "Amount",
+    "Argument",
+    "Arm",
+    "Ask",
+    "Assign",
+    "Backup",
+    "Best",
+    "Binary",
+    "Broken",
+    "Call",
+    "CallOn",
+    "Choose",
+    "Clause",
+    "ClauseKind",
+    "Conditional",
+    "Cut",
+    "Dealing",
+    "Dedupe",
+    "Descend",
+    "Expand",
+    "Expression",
+    "File",
+    "First",
+    "Force",
+    "Fork",
+    "If",
+    "Import",
+    "Item",
+    "JudgeDeclaration",
+    "JudgeView",
+    "Law",
+    "Let",
+    "Name",
+    "Node",
+    "Number",
+    "NumberKind",
+    "Operator",
+    "Parameter",
+    "PolicyDeclaration",
+    "PromptDeclaration",
+    "Quantified",
+    "ReadKind",
+    "ReadOption",
+    "Reading",
+    "Repeat",
+    "Resample",
+    "Return",
+    "Sample",
+    "Score",
+    "ScorerDeclaration",
+    "ScorerScale",
+    "Select",
+    "Sort",
+    "Split",
+    "Statement",
+    "StrategyDeclaration",
+    "Text",
+    "TokenRange",
+    "TokenSpan",
+    "Unary",
+    "UnaryOperator",
+    "Unit",
+    "ValueRange",
+    "VerbPhrase",
+    "Vote",
+    "Where",
+    "find_clause",
+]
+
+# ------------------------------------------------------------------------------ statements
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Node):
+    """A statement or top-level item that did not parse; its error has been reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Node):
+    """`target = value`."""
+
+    target: Name
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Node):
+    """`score P by S[(arguments)] [times K] [looking ahead K steps] [per KEY]`."""
+
+    pool: Expression
+    scorer: Name
+    arguments: tuple[Argument, ...] = ()
+    times: Expression | None = None
+    look_ahead: Expression | None = None
+    per: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Force(Node):
+    """`force TEXT into P`."""
+
+    text: Expression
+    pool: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Node):
+    """`let COLUMN of P = E`."""
+
+    column: Name
+    pool: Expression
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Backup(Node):
+    """`backup T from P by E`."""
+
+    tree: Expression
+    pool: Expression
+    by: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Return(Node):
+    """`return E`."""
+
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Node):
+    """`repeat COUNT [until CONDITION]:`; the condition is read before every round (C46)."""
+
+    count: Expression
+    until: Expression | None
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class If(Node):
+    """`if C: ... else: ...`; `else if` nests another `If` as the only statement of `otherwise`."""
+
+    condition: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arm(Node):
+    """`above THRESHOLD: body`."""
+
+    threshold: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choose(Node):
+    """`choose by E:` with arms, and `otherwise:` (empty when it is not written)."""
+
+    subject: Expression
+    arms: tuple[Arm, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+Statement: TypeAlias = (
+    Assign | Score | Force | Let | Backup | Return | Repeat | If | Choose | Broken
+)
+
+# ------------------------------------------------------------------------------ top level
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Node):
+    """`import "other.tts"`."""
+
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDeclaration(Node):
+    """`policy NAME`."""
+
+    name: Name
+
+
+class ScorerScale(Enum):
+    """One number per step (process scorer) or one per solution (outcome scorer)."""
+
+    STEP = "step"
+    SOLUTION = "solution"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange(Node):
+    """`from LOW to HIGH`: the values a scorer or judge may give."""
+
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerDeclaration(Node):
+    """`scorer NAME [per step | per solution] [together] [from A to B] [field "pass_rate"]`.
+
+    `problem_field` binds the scorer to a field of the problem file (gold answers, oracle difficulty).
+    """
+
+    name: Name
+    scale: ScorerScale | None = None
+    together: bool = False
+    range: ValueRange | None = None
+    problem_field: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDeclaration(Node):
+    """`prompt NAME[(parameters)] = TEXT`; `template.parse_template` reads the slots of the text."""
+
+    name: Name
+    parameters: tuple[Parameter, ...]
+    text: Text
+
+
+class JudgeView(Enum):
+    """What one reading of a judge looks at: a candidate, a pool, or every ordered pair."""
+
+    SINGLE = "single"
+    TOGETHER = "together"
+    PAIRWISE = "pairwise"
+
+
+class ReadKind(Enum):
+    """How a judge's reply becomes a number."""
+
+    NUMBER = "number"
+    CHOICE = "choice"
+    RANKING = "ranking"
+    PROBABILITY = "probability"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOption(Node):
+    """`"likely" = 1` in `read choice`."""
+
+    text: Text
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Node):
+    """`read number|choice|ranking|probability [of "Yes"] [options] [after TEXT] [from A to B]`."""
+
+    kind: ReadKind
+    of: Text | None = None
+    options: tuple[ReadOption, ...] = ()
+    after: Text | None = None
+    range: ValueRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeDeclaration(Node):
+    """A policy that scores. `clauses` hold its decoding, `from POLICY` included."""
+
+    name: Name
+    parameters: tuple[Parameter, ...]
+    view: JudgeView
+    clauses: tuple[Clause, ...]
+    text: Text
+    reading: Reading
+    retry: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyDeclaration(Node):
+    """A strategy; `clauses` after its header are its decoding defaults."""
+
+    name: Name
+    parameters: tuple[Parameter, ...]
+    clauses: tuple[Clause, ...]
+    docstring: Text | None
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Law(Node):
+    """`law left == right`: equal answers for every policy, scorer and problem."""
+
+    left: Call
+    right: Call
+    docstring: Text | None = None
+
+    @property
+    def free_names(self) -> tuple[str, ...]:
+        """Names used as arguments, in order: those that no declaration gives are free."""
+        arguments = self.left.arguments + self.right.arguments
+        values = (argument.value for argument in arguments)
+        return tuple(dict.fromkeys(v.text for v in values if isinstance(v, Name)))
+
+
+Item: TypeAlias = (
+    Import
+    | PolicyDeclaration
+    | ScorerDeclaration
+    | PromptDeclaration
+    | JudgeDeclaration
+    | StrategyDeclaration
+    | Law
+    | Broken
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File(Node):
+    """One `.tts` file."""
+
+    items: tuple[Item, ...]
+    docstring: Text | None = None
