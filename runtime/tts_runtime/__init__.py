@@ -1,0 +1,1 @@
+"""Executes plans: engines, executor, problems, answers, runs."""

@@ -1,0 +1,92 @@
+"""A policy's binding: everything about a model that a strategy does not say.
+
+Chat template, delimiters, stop tokens, answer markers, context window and default sampling live in
+a small YAML file beside the model, so that a strategy names none of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class BindingError(Exception):
+    """A binding that cannot be used; the message says what is wrong, where, and what to do."""
+
+
+class Thinking(BaseModel):
+    """Delimiters of a thinking policy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    begin: str = Field(
+        description="Opens the thinking; added to the prompt of a strategy that thinks"
+    )
+    end: str = Field(
+        min_length=1, description="Ends a thought; withheld from the text of a thought"
+    )
+
+
+class Defaults(BaseModel):
+    """Sampling where a strategy says nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0, le=1)
+
+
+class Binding(BaseModel):
+    """How one policy is talked to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    prompt: str = Field(
+        default="{message}", description="Conversation opener; {message} is the problem or the ask"
+    )
+    thinking: Thinking | None = None
+    step_delimiter: str = Field(default="\n\n", min_length=1)
+    stop: tuple[str, ...] = Field(default=(), description="Tokens that end a solution")
+    answer: tuple[str, ...] = Field(
+        default=("\\boxed{}",), description="Explicit answer markers, {} for the answer"
+    )
+    context: int = Field(gt=0, description="Tokens of prompt and path together")
+    defaults: Defaults = Defaults()
+
+    def open(self, message: str, *, thinking: bool) -> str:
+        """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`."""
+        text = self.prompt.replace("{message}", message)
+        if thinking and self.thinking is not None:
+            text += self.thinking.begin
+        return text
+
+
+def load_binding(path: Path) -> Binding:
+    """Reads a binding file; a `BindingError` names every key that is wrong."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BindingError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BindingError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise BindingError(f"{path}: expected keys and values, such as `context: 1024`")
+    try:
+        return Binding.model_validate(data)
+    except ValidationError as error:
+        from tts_lang.diagnostics import suggest
+
+        lines = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            line = f"  {where}: {problem['msg']}"
+            if problem["type"] == "extra_forbidden":
+                close = suggest(str(problem["loc"][-1]), Binding.model_fields)
+                line += f" (did you mean `{close}`?)" if close else ""
+            lines.append(line)
+        raise BindingError("\n".join([f"{path}: wrong binding", *lines])) from error

@@ -1,0 +1,217 @@
+"""The contracts between the executor and the engines.
+
+A policy engine answers `generate`, a scorer engine answers `score`. Both return a future at once
+and batch as they like: the answer to a request is a pure function of the request (semantics.md
+C62), never of what else is in flight. A cancelled future frees what the request holds as soon as
+the engine can. Engines are used from one event loop; they may compute in threads of their own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tts_runtime.binding import Binding
+from tts_runtime.segment import Segments
+from tts_runtime.streams import Key
+from tts_runtime.tokens import Tokenizer
+
+
+class EngineError(Exception):
+    """A request that an engine cannot answer; the message says what is wrong and what to do."""
+
+
+class Finish(Enum):
+    """Why a generation stopped."""
+
+    STOP = "stop"  # the asked unit was reached, or a stop text completed
+    END = "end"  # the policy ended
+    LENGTH = "length"  # a limit
+    CUT = "cut"  # not by generating: `cut` shortened the path
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How logits become a draw: temperature, then top-k, then top-p, then min-p, then Gumbel-max.
+
+    Ties (equal logits at a top-k or top-p border, equal maxima) go to the lower token id (C15).
+    Temperature 0 takes the likeliest token and ignores the key.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: off
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When one generation stops, beside the policy's own end.
+
+    Args:
+        steps: Stop with the token that closes this many more steps than the prefix had; 0: never.
+        thought: Ids of the end-of-thinking delimiter: stop when sampled, and withhold them.
+        unit_tokens: Stop (finish "stop") after this many tokens: the unit `x k tokens`.
+        max_tokens: Stop with finish "length" after this many tokens; always set, by the context
+        window
+            if by nothing else.
+        stop_at: Bytes that stop the call (finish "stop") with the token that completes them.
+        stop_when: Called after every token with the ids, log-probabilities and statistics so far
+        of this
+            call; true stops it with finish "stop" and marks it `halted`.
+        at_least: For the first so many tokens no end, thought delimiter or step end can be drawn.
+    """
+
+    max_tokens: int
+    steps: int = 0
+    thought: tuple[int, ...] = ()
+    unit_tokens: int = 0
+    stop_at: bytes = b""
+    stop_when: Callable[[Partial], bool] | None = None
+    at_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One continuation of one path.
+
+    Args:
+        prompt: Ids of the conversation's prompt.
+        prefix: Ids of the path after the prompt; the first token drawn has position `len(prefix)`.
+        key: The stream that its tokens are drawn from.
+        sampling: How they are drawn.
+        limits: When to stop.
+        segments: How the prefix is cut into steps.
+        first_rank: Take the token of this rank (0: likeliest) first, instead of drawing it.
+        statistics: Names (`confidence`, `certainty`, `entropy`, `margin`) wanted per token.
+    """
+
+    prompt: tuple[int, ...]
+    prefix: tuple[int, ...]
+    key: Key
+    sampling: Sampling
+    limits: Limits
+    segments: Segments
+    first_rank: int | None = None
+    statistics: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Partial:
+    """What a generation has drawn so far (and, in the end, all that it drew)."""
+
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    statistics: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The answer to a `GenerateRequest`.
+
+    Args:
+        ids: New ids, without an end of sequence and without a withheld delimiter.
+        logprobs: Natural log-probability of each id under the raw distribution (temperature 1, no
+            truncation, C36), as many as `ids`.
+        finish: Why it stopped.
+        end_logprob: Log-probability of the end-of-sequence token when finish is END, else 0.
+        halted: `stop_when` fired: nothing more may be added (C17).
+        segments: How prefix and new ids are cut into steps.
+        drawn: Tokens drawn, withheld ones and the end included: what the policy's work was.
+        prefilled: Prompt and prefix tokens that the engine had to process for this request.
+        statistics: One list per asked statistic, as long as `ids`.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: Finish
+    segments: Segments
+    end_logprob: float = 0.0
+    halted: bool = False
+    drawn: int = 0
+    prefilled: int = 0
+    statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """One path to score.
+
+    Args:
+        problem: The problem's text from the problem file.
+        fields: The problem's other fields (gold answers, oracle difficulty).
+        text: The conversation's text so far.
+        steps: Its steps (`Segments.texts`).
+        known: How many leading steps have been scored before; their scores need not be computed.
+        answer: The answer extracted from the text, if any.
+    """
+
+    problem: str
+    fields: Mapping[str, object]
+    text: str
+    steps: tuple[str, ...]
+    known: int = 0
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReply:
+    """Scores of the steps after the `known` ones (process), or one number (outcome).
+
+    `None` is a missing score. `tokens`: scorer tokens processed for this request.
+    """
+
+    scores: tuple[float | None, ...]
+    tokens: int = 0
+
+
+class PolicyEngine(ABC):
+    """Generates continuations."""
+
+    #: Exact results whatever the batching: the engine follows the streams.
+    exact: bool = True
+    #: `stop when` works: the engine looks at every token as it is drawn.
+    streaming: bool = True
+
+    binding: Binding
+    tokenizer: Tokenizer
+
+    @abstractmethod
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """Starts one generation.
+
+        The future fails with `EngineError` for a request that cannot be answered (a prompt longer
+        than the context window) or an engine that broke.
+        """
+
+    async def close(self) -> None:
+        """Frees what the engine holds; requests in flight are cancelled."""
+
+
+class ScorerEngine(ABC):
+    """Scores paths."""
+
+    exact: bool = True
+
+    #: A number per step (a PRM) or one per solution (an ORM, a field of the problem).
+    steps: bool = True
+    #: Declared range of the scores; `None` for unbounded.
+    low: float | None = 0.0
+    high: float | None = 1.0
+
+    @abstractmethod
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Scores one path; fails with `EngineError` as `PolicyEngine.generate` does."""
+
+    def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
+        """Scores a pool whose scores depend on each other (a scorer declared `together`)."""
+        raise EngineError(
+            f"{len(requests)} candidates together: {type(self).__name__} scores one candidate at a time, so it cannot serve a scorer "
+            "that is declared `together`"
+        )
+
+    async def close(self) -> None:
+        """Frees what the engine holds; requests in flight are cancelled."""

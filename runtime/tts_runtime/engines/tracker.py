@@ -1,0 +1,121 @@
+"""Decides, token by token, when a generation stops: the same code in every engine that streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tts_runtime.engines.base import Finish, GenerateRequest, Generation, Partial
+from tts_runtime.tokens import Tokenizer
+
+
+class Tracker:
+    """Follows one request.
+
+    The engine asks `forbidden()` before it draws, calls `push` with what it drew, and stops once
+    `push` gives a finish; `result()` is then the answer.
+    """
+
+    def __init__(
+        self, request: GenerateRequest, tokenizer: Tokenizer, ends: frozenset[int], delimiter: bytes
+    ) -> None:
+        self.request = request
+        self.partial = Partial(statistics={name: [] for name in request.statistics})
+        self.segments = request.segments
+        self.finish: Finish | None = None
+        self.drawn = 0
+        self._pieces: Sequence[bytes] = tokenizer.pieces
+        self._ends = ends
+        self._delimiter = delimiter
+        self._target = len(request.segments.closed) + request.limits.steps
+        self._recent = b""
+        self._end_logprob = 0.0
+        self._halted = False
+
+    def forbidden(self) -> frozenset[int]:
+        """Ids that must not be drawn next (`at least`); usually none."""
+        limits = self.request.limits
+        if len(self.partial.ids) >= limits.at_least:
+            return frozenset()
+        banned = set(self._ends)
+        if limits.thought and self._ids_end_with(limits.thought[:-1]):
+            banned.add(limits.thought[-1])
+        if limits.steps:
+            last = self._delimiter[-1:]
+            closed = len(self.segments.closed)
+            banned.update(
+                token
+                for token, piece in enumerate(self._pieces)
+                if last in piece and len(self.segments.add(piece, self._delimiter).closed) > closed
+            )
+        return frozenset(banned)
+
+    def push(self, token: int, logprob: float, statistics: Sequence[float] = ()) -> Finish | None:
+        """Takes one drawn token; statistics in the order of `request.statistics`."""
+        limits = self.request.limits
+        self.drawn += 1
+        if token in self._ends:
+            self._end_logprob = logprob
+            self.finish = Finish.END
+            return self.finish
+        partial = self.partial
+        partial.ids.append(token)
+        partial.logprobs.append(logprob)
+        for name, value in zip(self.request.statistics, statistics, strict=True):
+            partial.statistics[name].append(value)
+        if limits.thought and self._ids_end_with(limits.thought):
+            self._withhold(len(limits.thought))
+            self.finish = Finish.STOP
+            return self.finish
+        piece = self._pieces[token]
+        self.segments = self.segments.add(piece, self._delimiter)
+        self.finish = self._reached(piece)
+        return self.finish
+
+    def result(self, prefilled: int) -> Generation:
+        """The generation, once `push` has given a finish."""
+        assert self.finish is not None
+        partial = self.partial
+        return Generation(
+            ids=tuple(partial.ids),
+            logprobs=tuple(partial.logprobs),
+            finish=self.finish,
+            segments=self.segments,
+            end_logprob=self._end_logprob,
+            halted=self._halted,
+            drawn=self.drawn,
+            prefilled=prefilled,
+            statistics={name: tuple(values) for name, values in partial.statistics.items()},
+        )
+
+    def _reached(self, piece: bytes) -> Finish | None:
+        limits = self.request.limits
+        count = len(self.partial.ids)
+        if limits.steps and len(self.segments.closed) >= self._target:
+            return Finish.STOP
+        if limits.unit_tokens and count >= limits.unit_tokens:
+            return Finish.STOP
+        if limits.stop_at:
+            self._recent = (self._recent + piece)[-len(limits.stop_at) - len(piece) :]
+            if limits.stop_at in self._recent:
+                return Finish.STOP
+        if limits.stop_when is not None and limits.stop_when(self.partial):
+            self._halted = True
+            return Finish.STOP
+        if count >= limits.max_tokens:
+            return Finish.LENGTH
+        return None
+
+    def _ids_end_with(self, ids: tuple[int, ...]) -> bool:
+        return not ids or tuple(self.partial.ids[-len(ids) :]) == ids
+
+    def _withhold(self, count: int) -> None:
+        """Takes back a delimiter: it is no part of the thought, and is drawn again later (C25)."""
+        partial = self.partial
+        del partial.ids[-count:]
+        del partial.logprobs[-count:]
+        for values in partial.statistics.values():
+            del values[-count:]
+        segments = self.request.segments
+        for token in partial.ids:
+            segments = segments.add(self._pieces[token], self._delimiter)
+        self.segments = segments

@@ -1,0 +1,153 @@
+"""Randomness that belongs to candidates: stream keys, and the noise drawn from them.
+
+A key is 16 bytes. The token at position t of a candidate with key K is drawn with the Gumbel noise
+`gumbel(K, t)`: a pure function of key, position and token id, the same in every engine and for
+every batch. Keys are derived here and nowhere else (language.md, "Randomness"; semantics.md C1 to
+C15).
+
+Invariant U: no (key, position, policy) is drawn in two contexts. For it, a key belongs to one way
+of sampling (`sampling_tag`): child 0 inherits its parent's key only if it is sampled as its parent
+was. Without this, `sample 2` at temperature 1 and a called strategy's `sample 2` at temperature
+0.5 would meet at one key and position behind different texts (docs/semantics.md, C2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from math import log
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Key: TypeAlias = bytes
+Part: TypeAlias = "int | str | bytes | tuple[int, ...]"
+
+#: Tag of a key that no sampling has claimed: the problem's own, and every derived key.
+UNCLAIMED: Final = b""
+
+_GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit number
+_FIRST: Final = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_SECOND: Final = -7723592293110705685  # 0x94D049BB133111EB
+_DENOMINATOR: Final = 2.0**-53
+
+
+def derive(key: Key, *parts: Part) -> Key:
+    """H(key, parts): a new key; different parts never collide by concatenation."""
+    digest = blake2b(key, digest_size=16)
+    for part in parts:
+        if isinstance(part, int):
+            data = b"i%d" % part
+        elif isinstance(part, str):
+            data = b"s" + part.encode()
+        elif isinstance(part, bytes):
+            data = b"b" + part
+        else:
+            data = b"t" + ",".join(map(str, part)).encode()
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.digest()
+
+
+def root_key(seed: int, problem: str) -> Key:
+    """The key of a problem's own node: H(run seed, problem id)."""
+    return derive(b"root", seed, problem)
+
+
+def sampling_tag(
+    policy: str, temperature: float, top_p: float, top_k: int, min_p: float, irregular: str = ""
+) -> bytes:
+    """What a key is claimed by: the policy and how its tokens are drawn.
+
+    `irregular` names what makes a call's draws depend on where the call starts (`at least`,
+    `likeliest`); a key claimed so is never inherited.
+    """
+    settings = f"{policy}|{temperature!r}|{top_p!r}|{top_k}|{min_p!r}|{irregular}"
+    return blake2b(settings.encode(), digest_size=8).digest()
+
+
+def child_key(key: Key, claimed: bytes, position: int, level: int, number: int, tag: bytes) -> Key:
+    """The key of child `number` made at `position`: the parent's for child 0 sampled as its parent.
+
+    `level` counts the zero-token ancestors at this position (C10).
+    """
+    if number == 0 and tag == claimed:
+        return key
+    return derive(key, "child", position, level, number, tag)
+
+
+def forced_key(key: Key, position: int, ids: tuple[int, ...]) -> Key:
+    """The key after forced ids (C4)."""
+    return derive(key, "force", position, ids)
+
+
+def cut_key(key: Key, position: int, kept: int) -> Key:
+    """The key after cutting a path of `position` tokens back to `kept`."""
+    return derive(key, "cut", position, kept)
+
+
+def thinking_key(key: Key) -> Key:
+    """The key of the problem's conversation that opens with the begin-of-thinking delimiter."""
+    return derive(key, "think")
+
+
+def asked_key(prompt: str, given: Iterable[Part], about: Iterable[tuple[Key, int]]) -> Key:
+    """The key of a new conversation: its prompt, its arguments, all that it asks about (C5, C6)."""
+    key = derive(b"ask", prompt, *given)
+    for row_key, position in about:
+        key = derive(key, row_key, position)
+    return key
+
+
+def lane_key(key: Key, copy: int) -> Key:
+    """The key on which a call runs for the `copy`-th row (>= 1) on one node (C13)."""
+    return derive(key, "copy", copy)
+
+
+def resample_key(root: Key, rows: Iterable[tuple[Key, int]], draw: int) -> Key:
+    """The key of the `draw`-th resampling of one ordered list of rows (C12)."""
+    key = derive(root, "resample")
+    for row_key, position in rows:
+        key = derive(key, row_key, position)
+    return derive(key, draw)
+
+
+def uniform(key: Key, draw: int = 0) -> float:
+    """One number strictly between 0 and 1."""
+    bits = int.from_bytes(blake2b(b"%d" % draw, key=key, digest_size=8).digest(), "little") >> 11
+    return (bits + 0.5) * _DENOMINATOR
+
+
+def gumbel_number(key: Key, draw: int = 0) -> float:
+    """One standard Gumbel number."""
+    return -log(-log(uniform(key, draw)))
+
+
+def position_seed(key: Key, position: int) -> int:
+    """The signed 64-bit seed of the noise at one position of a stream."""
+    digest = blake2b(position.to_bytes(8, "little"), key=key, digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def mix(bits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """SplitMix64's finaliser (Steele, Lea and Flood 2014) on signed 64-bit integers that wrap.
+
+    Uses only operators that NumPy arrays and torch tensors share, so that engines on both draw
+    the same bits.
+    """
+    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * _FIRST
+    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * _SECOND
+    return bits ^ ((bits >> 31) & 0x1FFFFFFFF)
+
+
+def random_bits(seeds: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """53 random bits for each seed and token id; shapes broadcast ([rows, 1] with [vocabulary])."""
+    return (mix(seeds + tokens * _GOLDEN) >> 11) & 0x1FFFFFFFFFFFFF
+
+
+def gumbel(seeds: NDArray[np.int64], vocabulary: int) -> NDArray[np.float64]:
+    """Standard Gumbel noise, shape [rows, vocabulary], for seeds of shape [rows]."""
+    bits = random_bits(seeds[:, None], np.arange(1, vocabulary + 1, dtype=np.int64))
+    noise: NDArray[np.float64] = -np.log(-np.log((bits + 0.5) * _DENOMINATOR))
+    return noise

@@ -1,0 +1,1 @@
+"""tts-lang: a small language for test-time scaling of language models."""

@@ -1,0 +1,1 @@
+"""The plan: a frozen dataflow graph that says what to do for one problem."""

@@ -1,0 +1,225 @@
+"""Expressions inside plan operators, as immutable trees.
+
+An expression is evaluated once for each row of a pool (in `where`, `select ... by`, `let`, weights)
+or once altogether (conditions, counts). `Input(i)` and `Aggregate.pool` refer to the i-th input of
+the operator that holds the expression, so an operator's inputs are all that it depends on.
+
+A value is a number, a text, a flag, or missing (`None`); semantics.md C37 says how missing spreads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+Scalar: TypeAlias = "int | float | str | bool | None"
+
+#: Functions and operators of `Apply`, with the number of arguments each takes.
+#: Arithmetic on a missing argument gives missing; comparisons with missing are false (C37).
+FUNCTIONS: dict[str, int] = {
+    "+": 2,  # numbers added, or texts joined
+    "-": 2,
+    "*": 2,
+    "/": 2,  # x / 0 is missing
+    "**": 2,
+    "neg": 1,
+    "==": 2,
+    "!=": 2,
+    "<": 2,
+    "<=": 2,
+    ">": 2,
+    ">=": 2,
+    "and": 2,
+    "or": 2,
+    "not": 1,
+    "if": 3,  # condition, value when true, value otherwise (a missing condition is false)
+    "has": 1,  # not missing
+    "ends with": 2,
+    "contains": 2,
+    "log": 1,  # missing for arguments <= 0
+    "exp": 1,
+    "sqrt": 1,  # missing for arguments < 0
+    "floor": 1,
+    "ceil": 1,
+    "abs": 1,
+    "clip": 3,  # x, low, high
+    "odds": 1,  # x / (1 - x); missing at 1
+    "least": 2,  # the smaller of two numbers: `min(a, b)` in the language
+    "greatest": 2,  # the larger of two numbers: `max(a, b)`
+}
+
+#: Reductions of a step vector to one number; an empty vector gives missing (C33).
+REDUCTIONS = ("last", "min", "mean", "prod", "max", "sum", "first")
+
+#: Aggregates over a pool. "all done" and "any done" give flags, the others numbers
+#: ("first" gives whatever its expression gives on the pool's first row).
+AGGREGATES = (
+    "count",
+    "mean",
+    "sum",
+    "min",
+    "max",
+    "std",
+    "first",
+    "quantile",
+    "all done",
+    "any done",
+    "share",
+    "lead",
+    "entropy",
+)
+
+#: Values that need the whole pool and differ from row to row.
+POOL_WIDE = ("softmax", "rank")
+
+#: Per-token statistics of sampled tokens, and the spans over which they are taken.
+STATISTICS = ("confidence", "certainty", "entropy", "margin")
+SPANS = ("all", "step", "answer", "tail", "lowest")
+
+DISTRIBUTIONS: dict[str, int] = {"uniform": 0, "normal": 0, "gumbel": 0, "beta": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal; `None` is missing."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The operator's `index`-th input, a number, text or flag."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delimiter:
+    """A text that the policy's binding defines: `end_of_thought` or `end_of_step`."""
+
+    name: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the current row: built in, made by `let`, or the number of an outcome scorer."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """One number from the step vector that a process scorer left in column `column`."""
+
+    how: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A function or operator of `FUNCTIONS`."""
+
+    function: str
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One number from a pool: the rows of input `pool`.
+
+    Args:
+        how: One of `AGGREGATES`.
+        pool: Index of the operator's input that is the pool.
+        of: The number taken of each row (absent for count, share, lead, entropy, all/any done).
+        per: Key column: the aggregate over the rows of `pool` whose key equals the current row's.
+        below: Only rows of `pool` that descend from the current row.
+        on: Column whose equal values form the classes of share, lead and entropy ("answer").
+        weight: Weight of each row for share, lead and entropy; one each when absent.
+        quantile: The q of `quantile(E of P, q)`, in [0, 1].
+    """
+
+    how: str
+    pool: int
+    of: Expr | None = None
+    per: str | None = None
+    below: bool = False
+    on: str = "answer"
+    weight: Expr | None = None
+    quantile: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWide:
+    """`softmax(E, temperature)` or `rank(E)` over the pool that the operator works on."""
+
+    how: str
+    of: Expr
+    temperature: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A statistic of sampled tokens over a span of the row's path.
+
+    Args:
+        how: One of `STATISTICS`.
+        span: One of `SPANS`: the whole path, the last step, the tokens of the answer, the last
+            `window` tokens, or the lowest mean over windows of `window` tokens.
+        window: Tokens in a window, for "tail" and "lowest".
+        share: With "lowest": the mean over the lowest share of all windows instead of the lowest.
+    """
+
+    how: str
+    span: str
+    window: Expr | None = None
+    share: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """A random number drawn for the current row (for the problem's row outside a pool)."""
+
+    distribution: str
+    arguments: tuple[Expr, ...] = ()
+
+
+Expr: TypeAlias = (
+    Const | Input | Delimiter | Column | Reduce | Apply | Aggregate | PoolWide | Statistic | Random
+)
+
+
+def children(expression: Expr) -> tuple[Expr, ...]:
+    """The direct subexpressions, in field order."""
+    found: list[Expr] = []
+    for field in fields(expression):
+        value = getattr(expression, field.name)
+        if isinstance(value, tuple):
+            found.extend(value)
+        elif isinstance(value, _EXPRESSIONS):
+            found.append(value)
+    return tuple(found)
+
+
+def walk(expression: Expr) -> Iterator[Expr]:
+    """The expression and all its subexpressions, parents first."""
+    waiting = [expression]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(children(current)))
+
+
+_EXPRESSIONS = (
+    Const,
+    Input,
+    Delimiter,
+    Column,
+    Reduce,
+    Apply,
+    Aggregate,
+    PoolWide,
+    Statistic,
+    Random,
+)
