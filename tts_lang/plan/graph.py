@@ -211,8 +211,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """The heaviest class of equal `on` among the rows of input 0: one row, or one per `per`
-    (C43)."""
+    """The heaviest class of equal `on` in input 0: one row, or one per `per` (C43)."""
 
     op: ClassVar[str] = "vote"
     on: str = "answer"
@@ -242,8 +241,7 @@ class Descend:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One visit and `by` of each row of input 1, added to its self-or-ancestors in input 0
-    (C54)."""
+    """One visit and `by` of each row of input 1, added to its ancestors in input 0 (C54)."""
 
     op: ClassVar[str] = "backup"
     by: Expr

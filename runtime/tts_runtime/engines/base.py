@@ -187,7 +187,7 @@ class PolicyEngine(ABC):
         than the context window) or an engine that broke.
         """
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  (most engines hold nothing)
         """Frees what the engine holds; requests in flight are cancelled."""
 
 
@@ -209,9 +209,9 @@ class ScorerEngine(ABC):
     def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
         """Scores a pool whose scores depend on each other (a scorer declared `together`)."""
         raise EngineError(
-            f"{len(requests)} candidates together: {type(self).__name__} scores one candidate at a time, so it cannot serve a scorer "
-            "that is declared `together`"
+            f"{type(self).__name__} scores one candidate at a time, so it cannot score "
+            f"{len(requests)} candidates together"
         )
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  (most engines hold nothing)
         """Frees what the engine holds; requests in flight are cancelled."""
