@@ -1,0 +1,147 @@
+"""The `tts-run` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tts_lang.cli import parse_settings, plan_from, report_compile_error
+from tts_lang.compiler import CompileError
+from tts_lang.plan.codec import PlanError
+from tts_lang.plan.graph import Plan
+from tts_runtime.binding import BindingError
+from tts_runtime.engines.base import EngineError
+from tts_runtime.executor import BindError
+from tts_runtime.problems import ProblemFileError
+from tts_runtime.rundir import RunDirectoryError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+#: What a wrong command line, file or engine raises before anything is spent.
+USER_ERRORS = (
+    BindError,
+    BindingError,
+    EngineError,
+    PlanError,
+    ProblemFileError,
+    RunDirectoryError,
+)
+
+
+@app.command()
+def tts_run(
+    strategies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE_OR_NAME...", help="Strategy files, shipped names, or plan.json files"
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="K=V", help="A parameter, for each strategy that has it; repeat"
+        ),
+    ] = None,
+    problems: Annotated[
+        str,
+        typer.Option(
+            metavar="arith|FILE.jsonl",
+            help="arith (bundled; also arith:calibration, arith:train) or a file",
+        ),
+    ] = "arith",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many problems")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]ENGINE", help="Engine of a policy; NAME is `policy` if left out; repeat"
+        ),
+    ] = None,
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=ENGINE", help="Engine of a scorer; repeat"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random streams")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a run directory (must be new)")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="At most so many problems in flight; default all")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
+    ] = False,
+) -> None:
+    """Run strategies over problems and compare what they reach and cost."""
+    # Engines and pydantic models take a while to import: `--help` and bad names need not wait.
+    from tts_runtime.progress import Screen, table
+    from tts_runtime.run import Progress, Settings, problems_named, run
+
+    plans = _plans(strategies, settings or [])
+    chosen = problems_named(problems, limit)
+    policies = {"policy": "bundled", **_engines(policy or [], "--policy", "policy")}
+    scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None)}
+    console = Console(stderr=True)
+    showing = Screen(console) if console.is_terminal else nullcontext(Progress())
+    with showing as progress:
+        results = run(
+            plans,
+            chosen,
+            settings=Settings(policies, scorers, seed, out, concurrency),
+            progress=progress,
+        )
+    summaries = [result.summary for result in results]
+    if as_json:
+        for summary in summaries:
+            typer.echo(summary.model_dump_json())
+    else:
+        Console().print(table(summaries))
+    if not all(summary.exact for summary in summaries):
+        console.print("note: not exact: an engine cannot follow the random streams")
+    failed = [answer for result in results for answer in result.answers if answer.error]
+    if failed:
+        console.print(f"{len(failed)} problems failed; the first, {failed[0].id}:", markup=False)
+        console.print(failed[0].error, markup=False)
+        raise typer.Exit(3)
+
+
+def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
+    """Compiles every strategy; a setting must fit at least one of them."""
+    values = parse_settings(settings)
+    return plan_from(strategies, values)
+
+
+def _engines(options: list[str], flag: str, default: str | None) -> Mapping[str, str]:
+    """`NAME=ENGINE` options as a mapping; an `=` inside the engine's own options does not count."""
+    engines: dict[str, str] = {}
+    for option in options:
+        name, equals, engine = option.partition("=")
+        if not equals or not name.isidentifier():
+            if default is None:
+                raise typer.BadParameter(
+                    f"`{option}`: expected NAME=ENGINE, for example prm=bundled", param_hint=flag
+                )
+            name, engine = default, option
+        if name in engines:
+            raise typer.BadParameter(f"`{name}` is given twice", param_hint=flag)
+        engines[name] = engine
+    return engines
+
+
+def main() -> None:
+    """Entry point: every mistake of the user's ends with a message and exit code 2."""
+    try:
+        app()
+    except CompileError as error:
+        report_compile_error(error)
+        sys.exit(2)
+    except USER_ERRORS as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

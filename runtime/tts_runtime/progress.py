@@ -1,0 +1,96 @@
+"""What `tts-run` shows on the screen: progress bars while it runs, one table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from tts_lang.plan.graph import Plan
+from tts_runtime.results import Answer, Summary
+from tts_runtime.run import Progress
+
+
+class Screen(Progress):
+    """One progress bar a strategy, with accuracy so far and sampled tokens per second."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._tokens = 0
+        self._graded = 0
+        self._correct = 0
+        self._task = self._bars.add_task("", total=None, visible=False, state="")
+
+    def __enter__(self) -> Screen:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def strategy_starts(self, plan: Plan, problems: int) -> None:
+        self._tokens = self._graded = self._correct = 0
+        self._task = self._bars.add_task(plan.strategy, total=problems, state="")
+
+    def tokens_drawn(self, count: int) -> None:
+        self._tokens += count
+        self._show()
+
+    def problem_done(self, answer: Answer) -> None:
+        self._graded += answer.correct is not None
+        self._correct += bool(answer.correct)
+        self._bars.advance(self._task)
+        self._show()
+
+    def strategy_ends(self, summary: Summary) -> None:
+        self._show()
+        self._bars.stop_task(self._task)
+
+    def _show(self) -> None:
+        elapsed = self._bars.tasks[-1].elapsed or 0.0
+        speed = f"{self._tokens / elapsed:,.0f} tokens/s" if elapsed > 0 else ""
+        right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
+        self._bars.update(self._task, state=f"{speed:>16}  {right}")
+
+
+def table(summaries: Sequence[Summary]) -> Table:
+    """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
+    shown = Table(caption="tokens: mean per problem", caption_justify="right")
+    shown.add_column("strategy")
+    for title in (
+        "accuracy",
+        "95 % interval",
+        "policy tokens",
+        "prompt tokens",
+        "scorer tokens",
+        "wall time",
+    ):
+        shown.add_column(title, justify="right")
+    for summary in summaries:
+        count = max(1, summary.problems)
+        shown.add_row(
+            summary.strategy + (f" ({summary.failed} failed)" if summary.failed else ""),
+            _percent(summary.accuracy),
+            f"{_percent(summary.accuracy_low)} - {_percent(summary.accuracy_high)}"
+            if summary.accuracy is not None
+            else "",
+            f"{summary.policy_tokens / count:,.0f}",
+            f"{summary.prompt_tokens / count:,.0f}",
+            f"{summary.scorer_tokens / count:,.0f}",
+            f"{summary.wall_s:.1f} s",
+        )
+    return shown
+
+
+def _percent(share: float | None) -> str:
+    return "no gold" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,122 @@
+"""What a run found, as typed values: one answer a problem, one summary a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Two-sided 95 % quantile of the standard normal distribution.
+_Z95 = 1.959963984540054
+
+
+class Answer(BaseModel):
+    """What a strategy answered to one problem, and what that cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    answer: str | None = Field(description="As written in the solution; null when there is none")
+    key: str | None = Field(description="Canonical form that votes compare")
+    gold: str | None = Field(description="The problem file's answer, if it has one")
+    correct: bool | None = Field(description="Null when there is no gold answer")
+    error: str | None = Field(default=None, description="Why this problem failed, if it did")
+    policy_calls: int = 0
+    policy_tokens: int = Field(default=0, description="Tokens drawn from policies")
+    prompt_tokens: int = Field(default=0, description="Prompt and prefix tokens prefilled")
+    scorer_calls: int = 0
+    scorer_tokens: int = Field(default=0, description="Tokens that scorers processed")
+
+
+class Summary(BaseModel):
+    """One strategy over one problem set; token counts are totals over all problems."""
+
+    model_config = ConfigDict(frozen=True)
+
+    strategy: str
+    params: Mapping[str, int | float | str | bool | None]
+    problems: int
+    answered: int = Field(description="Problems that got an answer, right or wrong")
+    failed: int = Field(description="Problems that ended with an error")
+    correct: int
+    accuracy: float | None = Field(description="Share correct of those with a gold answer")
+    accuracy_low: float | None = Field(description="Lower end of the 95 % Wilson interval")
+    accuracy_high: float | None = Field(description="Upper end of the 95 % Wilson interval")
+    policy_calls: int
+    policy_tokens: int
+    prompt_tokens: int
+    scorer_calls: int
+    scorer_tokens: int
+    wall_s: float = Field(description="Seconds from the first request to the last answer")
+    exact: bool = Field(description="Every engine follows the streams: a rerun gives the same texts")
+    seed: int
+    policies: Mapping[str, str]
+    scorers: Mapping[str, str]
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) without trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    share = successes / trials
+    square = _Z95 * _Z95
+    centre = share + square / (2 * trials)
+    spread = _Z95 * sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    scale = 1 + square / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+class Tally:
+    """Adds up answers as they come, so that a run need not keep them."""
+
+    def __init__(self) -> None:
+        self.problems = 0
+        self.answered = 0
+        self.failed = 0
+        self.correct = 0
+        self.graded = 0
+        self.costs = dict.fromkeys(
+            ("policy_calls", "policy_tokens", "prompt_tokens", "scorer_calls", "scorer_tokens"), 0
+        )
+
+    def add(self, answer: Answer) -> None:
+        """Counts one problem."""
+        self.problems += 1
+        self.answered += answer.answer is not None
+        self.failed += answer.error is not None
+        self.graded += answer.correct is not None
+        self.correct += bool(answer.correct)
+        for name in self.costs:
+            self.costs[name] += getattr(answer, name)
+
+    def summary(
+        self,
+        *,
+        strategy: str,
+        params: Mapping[str, int | float | str | bool | None],
+        wall_s: float,
+        exact: bool,
+        seed: int,
+        policies: Mapping[str, str],
+        scorers: Mapping[str, str],
+    ) -> Summary:
+        """The summary so far."""
+        low, high = wilson(self.correct, self.graded)
+        return Summary(
+            strategy=strategy,
+            params=params,
+            problems=self.problems,
+            answered=self.answered,
+            failed=self.failed,
+            correct=self.correct,
+            accuracy=self.correct / self.graded if self.graded else None,
+            accuracy_low=low if self.graded else None,
+            accuracy_high=high if self.graded else None,
+            wall_s=wall_s,
+            exact=exact,
+            seed=seed,
+            policies=policies,
+            scorers=scorers,
+            **self.costs,
+        )

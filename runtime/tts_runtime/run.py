@@ -1,0 +1,233 @@
+"""Runs strategies over problems: the Python side of `tts-run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+from tts_lang.compiler import compile_strategy
+from tts_lang.plan.graph import Plan
+from tts_runtime.answers import grade
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.registry import policy_engine, scorer_engine
+from tts_runtime.executor import Bound, Observer, Outcome, bind, execute_all
+from tts_runtime.problems import Problem, bundled_problems, load_problems
+from tts_runtime.results import Answer, Summary, Tally
+from tts_runtime.rundir import RunDirectoryError, StrategyWriter, create
+
+Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one strategy did: the summary, and the answers in the order of the problems."""
+
+    summary: Summary
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run: engines by their names in the strategies, problems, seed, where to write.
+
+    Args:
+        policies, scorers: Engine names (`bundled`, `field:pass_rate`...) or open engines by the
+            name that strategies give them.
+        seed: Of all random streams.
+        out: A new run directory; nothing is written when absent.
+        concurrency: At most this many problems in flight; all of them when absent.
+    """
+
+    policies: Mapping[str, str | PolicyEngine] = field(default_factory=lambda: {"policy": "bundled"})
+    scorers: Mapping[str, str | ScorerEngine] = field(default_factory=lambda: {"prm": "bundled"})
+    seed: int = 0
+    out: Path | None = None
+    concurrency: int | None = None
+
+
+class Progress(Observer):
+    """What a caller may follow; every method does nothing here."""
+
+    def strategy_starts(self, plan: Plan, problems: int) -> None:
+        """A strategy begins over so many problems."""
+
+    def problem_done(self, answer: Answer) -> None:
+        """A problem finished or failed."""
+
+    def strategy_ends(self, summary: Summary) -> None:
+        """A strategy's last problem finished."""
+
+
+def problems_named(name: str, limit: int | None = None) -> list[Problem]:
+    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or those of a JSONL file."""
+    kind, _, split = name.partition(":")
+    if kind == "arith":
+        return bundled_problems(split or "test")[:limit]
+    return load_problems(Path(name), limit)
+
+
+def run(
+    strategies: str | Plan | Sequence[str | Plan],
+    problems: str | Sequence[Problem] = "arith",
+    *,
+    settings: Settings | None = None,
+    parameters: Mapping[str, int | float | str] | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Runs each strategy (a shipped name, a file, or a plan) over all problems.
+
+    Args:
+        strategies: One or several.
+        problems: A problem set's name or file, or the problems themselves.
+        settings: Engines, seed, run directory.
+        parameters: Values for the parameters of strategies given by name; each goes to every
+            strategy that has it.
+        progress: Told what happens.
+
+    Raises:
+        CompileError, BindError, EngineError, ProblemFileError, RunDirectoryError: Before anything
+            is spent, with a message for the user.
+    """
+    given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
+    plans = [
+        item if isinstance(item, Plan) else compile_strategy(item, settings=parameters or {})
+        for item in given
+    ]
+    chosen = problems_named(problems) if isinstance(problems, str) else list(problems)
+    return asyncio.run(run_plans(plans, chosen, settings or Settings(), progress or Progress()))
+
+
+async def run_plans(
+    plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings, progress: Progress
+) -> list[Result]:
+    """`run` for compiled plans, inside an event loop."""
+    async with AsyncExitStack() as stack:
+        policies = {
+            name: await _opened(stack, engine, policy_engine)
+            for name, engine in settings.policies.items()
+        }
+        scorers = {
+            name: await _opened(stack, engine, scorer_engine)
+            for name, engine in settings.scorers.items()
+        }
+        bounds = [bind(plan, policies, scorers) for plan in plans]
+        directory = _new_directory(plans, problems, settings)
+        results = []
+        for bound in bounds:
+            progress.strategy_starts(bound.plan, len(problems))
+            result = await _run_one(bound, problems, settings, progress, directory)
+            progress.strategy_ends(result.summary)
+            results.append(result)
+        return results
+
+
+async def _run_one(
+    bound: Bound,
+    problems: Sequence[Problem],
+    settings: Settings,
+    progress: Progress,
+    directory: Path | None,
+) -> Result:
+    plan = bound.plan
+    tally = Tally()
+    answers: dict[str, Answer] = {}
+    gold = {problem.id: problem.answer for problem in problems}
+    writing = StrategyWriter(directory, plan.strategy, plan) if directory else nullcontext()
+    with writing as writer:
+
+        def finished(outcome: Outcome) -> None:
+            answer = _graded(outcome, gold[outcome.problem_id])
+            tally.add(answer)
+            answers[answer.id] = answer
+            if writer is not None:
+                writer.problem(answer, outcome.candidates)
+            progress.problem_done(answer)
+
+        start = perf_counter()
+        await execute_all(
+            bound,
+            problems,
+            settings.seed,
+            finished,
+            concurrency=settings.concurrency,
+            observer=progress,
+        )
+        summary = tally.summary(
+            strategy=plan.strategy,
+            params=plan.parameters,
+            wall_s=perf_counter() - start,
+            exact=bound.exact,
+            seed=settings.seed,
+            policies=_names(settings.policies, plan.policies),
+            scorers=_names(settings.scorers, [scorer.name for scorer in plan.scorers]),
+        )
+        if writer is not None:
+            writer.summary(summary)
+    return Result(summary, tuple(answers[problem.id] for problem in problems))
+
+
+def _graded(outcome: Outcome, gold: str | None) -> Answer:
+    counts = outcome.counts
+    return Answer(
+        id=outcome.problem_id,
+        answer=outcome.answer,
+        key=outcome.answer_key,
+        gold=gold,
+        correct=None if gold is None else grade(outcome.answer, gold),
+        error=outcome.error,
+        policy_calls=counts.policy_calls,
+        policy_tokens=counts.policy_tokens,
+        prompt_tokens=counts.prompt_tokens,
+        scorer_calls=counts.scorer_calls,
+        scorer_tokens=counts.scorer_tokens,
+    )
+
+
+async def _opened(
+    stack: AsyncExitStack, engine: str | Engine, open_engine: Callable[[str], Engine]
+) -> Engine:
+    """An engine that the caller opened stays open; one opened here closes with the run."""
+    if not isinstance(engine, str):
+        return engine
+    opened = open_engine(engine)
+    stack.push_async_callback(opened.close)
+    return opened
+
+
+def _names(
+    engines: Mapping[str, str | PolicyEngine] | Mapping[str, str | ScorerEngine],
+    used: Sequence[str],
+) -> dict[str, str]:
+    return {
+        name: engine if isinstance(engine, str) else type(engine).__name__
+        for name, engine in engines.items()
+        if name in used
+    }
+
+
+def _new_directory(
+    plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings
+) -> Path | None:
+    if settings.out is None:
+        return None
+    names = [plan.strategy for plan in plans]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RunDirectoryError(
+            f"two strategies are called {twice[0]}: run them into different directories"
+        )
+    configuration = {
+        "version": version("tts-lang"),
+        "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
+        "problems": [problem.id for problem in problems],
+        "seed": settings.seed,
+        "policies": _names(settings.policies, list(settings.policies)),
+        "scorers": _names(settings.scorers, list(settings.scorers)),
+    }
+    return create(settings.out, configuration)
