@@ -1,0 +1,183 @@
+"""Simulated engines: random finite models served on a virtual clock.
+
+For tests (schedules, stragglers, failures, cancellation without waiting) and for planning (how long
+a run would take on an engine of given speed). No torch.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import (
+    GenerateRequest,
+    Generation,
+    PolicyEngine,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.sim_model import Reader, SimModel
+from tts_runtime.engines.station import Latency, Script, Served, Station
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
+
+
+class SimPolicy(PolicyEngine):
+    """Serves a random model.
+
+    Args:
+        model: The model; `None`: the one of seed 0.
+        binding: `None`: the model's own.
+        latency: Service times; they decide when replies arrive, never what they are.
+        script: Failures and stalls.
+        remember: Keep every generation, so that asking again costs no computing (to measure what
+            surrounds the engine).
+    """
+
+    def __init__(
+        self,
+        model: SimModel | None = None,
+        binding: Binding | None = None,
+        latency: Latency | None = None,
+        script: Script | None = None,
+        remember: bool = False,
+    ) -> None:
+        self.model = model if model is not None else SimModel()
+        self.binding = binding if binding is not None else self.model.binding()
+        self.tokenizer = self.model.tokenizer
+        self._ends = end_ids(self.tokenizer, self.binding)
+        self._delimiter = self.binding.step_delimiter.encode()
+        self._memory: dict[GenerateRequest, Generation] | None = {} if remember else None
+        self._station = Station(latency or Latency(), script or Script())
+        #: What was asked, finished, cancelled; tokens are those drawn for finished requests.
+        self.counts = self._station.counts
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """As `generate_now`, after a simulated time."""
+        return self._station.submit(lambda: self._serve(request))
+
+    def generate_now(self, request: GenerateRequest) -> Generation:
+        """The answer to a request, at once; a pure function of the model and the request.
+
+        Raises:
+            EngineError: The request cannot be answered.
+        """
+        if self._memory is None:
+            return self._generate(request)
+        if request not in self._memory:
+            self._memory[request] = self._generate(request)
+        return self._memory[request]
+
+    async def close(self) -> None:
+        """Cancels the requests in flight."""
+        self._station.close()
+
+    def _serve(self, request: GenerateRequest) -> Served[Generation]:
+        generation = self.generate_now(request)
+        return Served(generation, generation.drawn, generation.prefilled)
+
+    def _generate(self, request: GenerateRequest) -> Generation:
+        request = fitted(request, self.binding)
+        tracker = Tracker(request, self.tokenizer, self._ends, self._delimiter)
+        reader = Reader(self.model, request.prompt, request.prefix)
+        position = len(request.prefix)
+        first_rank = request.first_rank
+        while tracker.finish is None:
+            logits = reader.logits()
+            forbidden = tracker.forbidden()
+            if first_rank is not None:
+                token = ranked(logits, first_rank, forbidden)
+                first_rank = None
+            else:
+                token = draw(logits, request.sampling, request.key, position, forbidden)
+            log_probs = log_probabilities(logits)
+            tracker.push(
+                token, float(log_probs[token]), token_statistics(log_probs, request.statistics)
+            )
+            reader.add(token)
+            position += 1
+        return tracker.result(prefilled=len(request.prompt) + len(request.prefix))
+
+
+class SimScorer(ScorerEngine):
+    """Random scores in [0, 1]: a pure function of the problem and of the text up to the step.
+
+    Args:
+        seed: Which random scorer.
+        steps: A score per step, or one per solution.
+        levels: Only this many different scores, so that ties occur; 0: any number.
+        missing: How often a score is missing.
+        latency: Service times; a scorer's tokens are the bytes that it reads.
+        script: Failures and stalls.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        steps: bool = True,
+        levels: int = 0,
+        missing: float = 0.0,
+        latency: Latency | None = None,
+        script: Script | None = None,
+    ) -> None:
+        self.seed = seed
+        self.steps = steps
+        self._levels = levels
+        self._missing = missing
+        self._station = Station(latency or Latency(token=0.001), script or Script())
+        #: What was asked, finished, cancelled.
+        self.counts = self._station.counts
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """As `score_now`, after a simulated time."""
+
+        def serve() -> Served[ScoreReply]:
+            reply = self.score_now(request)
+            return Served(reply, reply.tokens)
+
+        return self._station.submit(serve)
+
+    def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
+        """As `score_together_now`, after a simulated time."""
+
+        def serve() -> Served[Sequence[ScoreReply]]:
+            replies = self.score_together_now(requests)
+            return Served(replies, sum(reply.tokens for reply in replies))
+
+        return self._station.submit(serve)
+
+    def score_now(self, request: ScoreRequest, pool: bytes = b"") -> ScoreReply:
+        """The scores of one path, at once; `pool` stands for the candidates it is read beside."""
+        state = blake2b(b"%d|" % self.seed + pool, digest_size=16)
+        state.update(request.problem.encode())
+        read = 0 if request.known else len(request.problem.encode())
+        texts = request.steps if self.steps else (request.text,)
+        scores: list[float | None] = []
+        for number, text in enumerate(texts):
+            data = text.encode()
+            state.update(b"|%d|" % len(data) + data)
+            if number >= request.known or not self.steps:
+                scores.append(self._number(state.copy().digest()))
+                read += len(data)
+        return ScoreReply(tuple(scores), read)
+
+    def score_together_now(self, requests: Sequence[ScoreRequest]) -> tuple[ScoreReply, ...]:
+        """The scores of a pool, at once; each depends on all texts, in order."""
+        pool = blake2b(digest_size=16)
+        for request in requests:
+            pool.update(b"%d|" % len(request.text) + request.text.encode())
+        return tuple(self.score_now(request, pool.digest()) for request in requests)
+
+    async def close(self) -> None:
+        """Cancels the requests in flight."""
+        self._station.close()
+
+    def _number(self, digest: bytes) -> float | None:
+        if int.from_bytes(digest[:8], "little") < self._missing * 2**64:
+            return None
+        value = (int.from_bytes(digest[8:], "little") >> 11) * 2.0**-53
+        return int(value * self._levels) / self._levels if self._levels else value

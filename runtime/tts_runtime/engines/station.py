@@ -1,0 +1,169 @@
+"""Simulated service times: requests wait for a slot, are served for a while, may fail or stall."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from tts_runtime.engines.base import EngineError
+from tts_runtime.streams import derive, uniform
+
+Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long a simulated engine takes, in virtual seconds.
+
+    Args:
+        overhead: Per request.
+        token: Per token generated (or scored).
+        prefill: Per prompt and prefix token.
+        slots: Requests served at once; 0: all. The others wait, first come first served.
+        jitter: Service times are stretched by up to this factor, at random, so that replies
+            arrive in another order than requests.
+        seed: Of the jitter.
+    """
+
+    overhead: float = 0.0
+    token: float = 0.01
+    prefill: float = 0.0
+    slots: int = 0
+    jitter: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What goes wrong, by the number of the request (from 0, in order of arrival).
+
+    Args:
+        failures: Requests that fail with an `EngineError` of this message.
+        stalls: Requests that take so many seconds longer.
+    """
+
+    failures: Mapping[int, str] = field(default_factory=dict)
+    stalls: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an engine was asked and did; `submitted` is the sum of all the others but `tokens`."""
+
+    submitted: int = 0
+    waiting: int = 0
+    running: int = 0
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Generic[Reply]):
+    """A reply, and the tokens written and read for it."""
+
+    reply: Reply
+    written: int
+    read: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[Reply]):
+    number: int
+    future: Future[Reply]
+    serve: Callable[[], Served[Reply]]
+    timer: asyncio.TimerHandle | None = None
+
+
+class Station:
+    """A queue before a number of slots, on the clock of the running event loop."""
+
+    def __init__(self, latency: Latency, script: Script) -> None:
+        self.counts = Counts()
+        self._latency = latency
+        self._script = script
+        self._key = derive(b"station", latency.seed)
+        self._queue: deque[_Job[Any]] = deque()
+        self._running: dict[int, _Job[Any]] = {}
+
+    def submit(self, serve: Callable[[], Served[Reply]]) -> Future[Reply]:
+        """Queues one request; `serve` makes its reply, once it has a slot."""
+        future: Future[Reply] = asyncio.get_running_loop().create_future()
+        job = _Job(self.counts.submitted, future, serve)
+        self.counts.submitted += 1
+        self.counts.waiting += 1
+        self._queue.append(job)
+        future.add_done_callback(partial(self._cancelled, job))
+        self._admit()
+        return future
+
+    def close(self) -> None:
+        """Cancels all that waits or runs."""
+        for job in (*self._queue, *self._running.values()):
+            job.future.cancel()
+
+    def _admit(self) -> None:
+        slots = self._latency.slots
+        while self._queue and (not slots or len(self._running) < slots):
+            job = self._queue.popleft()
+            if not job.future.done():
+                self._start(job)
+
+    def _start(self, job: _Job[Any]) -> None:
+        self.counts.waiting -= 1
+        self.counts.running += 1
+        self._running[job.number] = job
+        latency = self._latency
+        seconds = latency.overhead + self._script.stalls.get(job.number, 0.0)
+        message = self._script.failures.get(job.number)
+        try:
+            if message is not None:
+                raise EngineError(message)
+            served = job.serve()
+        except EngineError as error:
+            finish = partial(self._fail, job, error)
+        else:
+            seconds += latency.token * served.written + latency.prefill * served.read
+            finish = partial(self._finish, job, served)
+        if latency.jitter:
+            seconds *= 1 + latency.jitter * uniform(self._key, job.number)
+        job.timer = asyncio.get_running_loop().call_later(seconds, finish)
+
+    def _finish(self, job: _Job[Any], served: Served[Any]) -> None:
+        if job.future.done():  # cancelled in this very turn of the loop
+            return
+        self._release(job)
+        self.counts.finished += 1
+        self.counts.tokens += served.written
+        job.future.set_result(served.reply)
+        self._admit()
+
+    def _fail(self, job: _Job[Any], error: EngineError) -> None:
+        if job.future.done():
+            return
+        self._release(job)
+        self.counts.failed += 1
+        job.future.set_exception(error)
+        self._admit()
+
+    def _cancelled(self, job: _Job[Any], future: Future[Any]) -> None:
+        if not future.cancelled():
+            return
+        self.counts.cancelled += 1
+        if job.timer is None:
+            self.counts.waiting -= 1
+            self._queue.remove(job)
+        else:
+            job.timer.cancel()
+            self._release(job)
+            self._admit()
+
+    def _release(self, job: _Job[Any]) -> None:
+        self.counts.running -= 1
+        del self._running[job.number]
