@@ -152,11 +152,12 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class PoolWide:
-    """`softmax(E, temperature)` or `rank(E)` over the pool that the operator works on."""
+    """`softmax(E, temperature)` or `rank(E)` over the operator's pool, or over each `per` group."""
 
     how: str
     of: Expr
     temperature: Expr | None = None
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ class Compute:
 class Expand:
     """Children of every row of input 0: `amount.count` each, or `amount.count` in all when `deal`.
 
-    `weight` (only with `deal`) shares them in proportion; `rounding_up` heaviest first, each the
+    `per` deals them group by group, so many to each group. `weight` (only with `deal`) shares them in
+    proportion; `rounding_up` heaviest first, each the
     ceiling of its share of what is left (C20). `sample n` is `expand problem by n`.
     """
 
@@ -113,6 +114,7 @@ class Expand:
     deal: bool = False
     weight: Expr | None = None
     rounding_up: bool = False
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class Sort:
 
     op: ClassVar[str] = "sort"
     by: Expr
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,7 @@ class Dedupe:
 
     op: ClassVar[str] = "dedupe"
     key: str = "text"
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,11 +413,13 @@ class Judge:
     Args:
         policy: The policy that answers.
         template: The question; its slots as in a prompt.
-        read: "number", "choice" or "ranking".
+        read: "number", "choice", "ranking" or "probability" (of `options[0]` as the first token).
         after: Text after which the number stands in the reply; anywhere (the last) when absent.
         low, high: Accepted range of a "number".
         retries: How often an unreadable reply is asked again before the score is missing.
         decoding: How the reply is sampled.
+        options: Words that stand for numbers, with `read choice of "sure" = 20, "likely" = 1`.
+        pairwise: It sees two rows at a time, every ordered pair, and a row's score is its wins.
     """
 
     policy: str
@@ -424,6 +430,8 @@ class Judge:
     high: float | None
     retries: int
     decoding: Decoding
+    options: tuple[tuple[str, float], ...] = ()
+    pairwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +439,8 @@ class Scorer:
     """A scorer that the plan reads.
 
     `steps`: a process scorer (a number per step), else one per solution. `together`: it sees the
-    whole pool. `low`, `high`: its declared range; `None` for unbounded.
+    whole pool. `low`, `high`: its declared range; `None` for unbounded. `field`: it reads this field of the
+    problem file, so it needs no engine.
     """
 
     name: str
@@ -440,6 +449,7 @@ class Scorer:
     low: float | None = 0.0
     high: float | None = 1.0
     judge: Judge | None = None
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
