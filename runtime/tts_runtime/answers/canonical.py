@@ -1,0 +1,70 @@
+r"""One canonical form per answer (C42): two answers are in the same vote class iff forms are equal.
+
+Equivalence by construction; `canonical(canonical(x)) == canonical(x)`; a pure function of the text,
+without clocks. What it takes for equal, beyond layout and units (see `clean`) and equal values:
+
+* numbers: `1,000` = `1000`, `0.5` = `1/2` = `\frac12`; percent and degree signs count as units,
+  so `50\%` = `50` (the convention of the MATH data set), not `0.5`;
+* a number in a base keeps it: `52_8` is neither `52` nor `42`;
+* lists and sets are unordered, without repetition; tuples, intervals, matrices are ordered;
+* `x = 5` = `5` (any one name), `x \in [1, 2]` = `[1, 2]` = `1 \le x \le 2`; equations with unknowns
+  on both sides are equal up to order and a constant factor;
+* names and sentences: upper and lower case, but a single letter keeps its case.
+
+Everything else, and what is beyond the size limits, is compared as cleaned text.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from tts_runtime.answers.clean import clean
+from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.structure import read_value, read_words
+
+
+class AnswerKind(Enum):
+    """How an answer was understood."""
+
+    NUMBER = "number"
+    EXPRESSION = "expression"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """The canonical form of an answer. `fallback`: mathematics that was not understood (or was
+    too large) and is compared as text, unlike names and sentences, which are text by nature."""
+
+    key: str
+    kind: AnswerKind
+    fallback: bool = False
+
+
+def canonical(answer: str) -> str:
+    """The canonical form: the key of the answer's vote class. Never raises."""
+    number = number_key(answer)
+    return number if number is not None else canonical_form(answer).key
+
+
+@lru_cache(maxsize=65536)
+def canonical_form(answer: str) -> Canonical:
+    """The canonical form and how the answer was understood."""
+    cleaned = clean(answer)
+    number = number_key(cleaned)
+    if number is not None:
+        return Canonical(number, AnswerKind.NUMBER)
+    words = read_words(cleaned)
+    if words is not None:
+        return Canonical(words, AnswerKind.TEXT)
+    value = read_value(cleaned)
+    if value is not None:
+        key = clean(value)
+        # Keep only forms that are their own canonical form: then canonical() is idempotent
+        # whatever sympy prints.
+        if number_key(key) == key:
+            return Canonical(key, AnswerKind.NUMBER)
+        reread = read_value(key)
+        if reread is not None and clean(reread) == key and read_words(key) is None:
+            return Canonical(key, AnswerKind.EXPRESSION)
+    return Canonical(cleaned, AnswerKind.TEXT, fallback=True)

@@ -1,0 +1,97 @@
+r"""Scalars and relations: LaTeX through latex2sympy (math-verify's parser), then a normal form.
+
+No clock: every step is bounded by sizes checked beforehand, so that what is "too hard" does not
+depend on the machine (C42). sympy and the parser, slow to import, are imported on first use.
+"""
+
+import math
+import re
+from functools import lru_cache
+from typing import Any
+
+from tts_runtime.answers.latex import depth
+from tts_runtime.answers.numbers import number_key
+
+MAXIMUM_LENGTH = 200
+MAXIMUM_DEPTH = 8
+MAXIMUM_LITERAL_DIGITS = 40
+
+# Commands that the parser turns into unevaluated trees. Others (\int, \det, \operatorname{eig}...)
+# make it compute while it parses, without limits.
+_COMMANDS = frozenset(
+    re.findall(
+        r"\S+",
+        r"\frac \sqrt \pi \infty \cdot \times \div \sin \cos \tan \cot \sec \csc \arcsin \arccos "
+        r"\arctan \sinh \cosh \tanh \ln \log \exp \le \ge \ne \alpha \beta \gamma \delta \epsilon "
+        r"\theta \lambda \mu \nu \rho \sigma \tau \phi \varphi \psi \omega \zeta \eta \kappa \xi "
+        r"\Delta \Omega \Phi \Psi \Sigma \Lambda \Theta \binom",
+    )
+)
+_COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")
+_CHARACTERS = re.compile(r"[A-Za-z0-9+\-*/^_{}()\[\]|!.=<>\\ ]*")
+_UNREADABLE = re.compile(
+    r"[0-9] [0-9.]"  # the parser would add 3 and 4 in "3 4", taking it for a mixed number
+    r"|(?<![0-9.])[0-9]+_|[0-9]\.[0-9]*\.|[0-9] *[ap]\.?m(?![A-Za-z])|"
+    rf"[0-9]{{{MAXIMUM_LITERAL_DIGITS + 1}}}|!!"
+)
+_WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
+_BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
+# The parser reads "2(3)" and "(2)(3)" as mixed numbers, too.
+_PRODUCTS = re.compile(r"(?<=[0-9)])(?=\()")
+
+
+@lru_cache(maxsize=8192)
+def scalar_key(text: str) -> str | None:
+    """The canonical form of one cleaned expression, equation or inequality; None if too hard."""
+    parsed = parse(text)
+    return None if parsed is None else _key(parsed)
+
+
+def parse(text: str) -> Any | None:
+    """The unevaluated sympy tree of a cleaned scalar, None if unreadable or too large."""
+    if len(text) > MAXIMUM_LENGTH or depth(text) > MAXIMUM_DEPTH:
+        return None
+    commands = set(_COMMAND.findall(text))
+    if not commands <= _COMMANDS or not _CHARACTERS.fullmatch(text):
+        return None
+    if _UNREADABLE.search(text) or _WORD.search(_COMMAND.sub(" ", text)):
+        return None
+    return _parse(_prepare(text))
+
+
+def _prepare(text: str) -> str:
+    text = _BINOMIAL.sub(lambda match: f"({math.comb(int(match[1]), int(match[2]))})", text)
+    text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
+    return _PRODUCTS.sub(r"\\cdot ", text)
+
+
+def _parse(text: str) -> Any | None:
+    if r"\binom" in text:
+        return None
+    from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+
+    try:
+        return latex2sympy(
+            text,
+            is_real=True,
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=ConversionConfig(lowercase_symbols=False),
+        )
+    # The parser raises plain Exception on a syntax error, and sympy whatever it likes; an answer
+    # that is no formula is normal, and is compared as text.
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _key(parsed: Any) -> str | None:
+    from tts_runtime.answers import normal_form
+
+    try:
+        form = normal_form.normalise(parsed)
+    except normal_form.TooHard:
+        return None
+    # As for the parser: sympy's own failures on odd input are many and mean "not understood".
+    except Exception:  # noqa: BLE001
+        return None
+    return number_key(form) or form
