@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Modules that define `CODES: tuple[Code, ...]`; a missing stage is a bug, so imports are not guarded.
+# Modules that define `CODES: tuple[Code, ...]`. A missing stage is a bug, so nothing is guarded.
 _STAGES = ("tts_lang.syntax.codes",)
 
 

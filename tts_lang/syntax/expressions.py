@@ -189,7 +189,7 @@ class TokenSpan(Node):
 class Aggregate(Node):
     """A function over a pool: `mean(E of P per KEY)`, `count(P)`, `quantile(E of P, q)`.
 
-    `count`, `share`, `lead` and `entropy` take a pool and no value: `share(P on KEY weighted by E)`.
+    `count`, `share`, `lead`, `entropy` take a pool and no value: `share(P on KEY weighted by E)`.
     `below`: over the descendants of the current row in the pool. `per` alone (no pool) belongs to
     the functions over the current pool: `softmax(E per KEY, temperature)`, `rank(E per KEY)`.
     """
@@ -266,7 +266,7 @@ class Dealing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Expand(Node):
-    """`expand P by AMOUNT clauses`, `expand P to AMOUNT [weighted by E [rounding up]] [per KEY]`."""
+    """`expand P by AMOUNT clauses`; `to AMOUNT [weighted by E [rounding up]] [per KEY] clauses`."""
 
     pool: Expression
     dealing: Dealing

@@ -131,7 +131,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Broken(Node):
-    """A statement or top-level item that did not parse; its error has been reported."""
+    """A statement or top-level item that did not parse; its error has been reported.
+
+    `name` is what it would have given a value or declared, if that could be read: later uses of
+    the name are not worth a second message.
+    """
+
+    name: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +268,8 @@ class ValueRange(Node):
 class ScorerDeclaration(Node):
     """`scorer NAME [per step | per solution] [together] [from A to B] [field "pass_rate"]`.
 
-    `problem_field` binds the scorer to a field of the problem file (gold answers, oracle difficulty).
+    `problem_field` binds the scorer to a field of the problem file (gold answers,
+    oracle difficulty).
     """
 
     name: Name
@@ -300,18 +307,17 @@ class ReadKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadOption(Node):
-    """`"likely" = 1` in `read choice`."""
+    """`"likely" = 1` in `read choice of ...`, `"Yes"` in `read probability of "Yes"`."""
 
     text: Text
-    value: Expression
+    value: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Node):
-    """`read number|choice|ranking|probability [of "Yes"] [options] [after TEXT] [from A to B]`."""
+    """`read number|choice|ranking|probability [of OPTIONS] [after TEXT] [from A to B]`."""
 
     kind: ReadKind
-    of: Text | None = None
     options: tuple[ReadOption, ...] = ()
     after: Text | None = None
     range: ValueRange | None = None

@@ -1,0 +1,299 @@
+"""The parser: tokens to a syntax tree, with every syntax error of a file in one go.
+
+It walks the LALR tables that Lark computed. At the start of each statement it marks its stacks. On
+an error it reports, goes back to the mark, feeds a `BROKEN` token in place of the statement with
+its block, and goes on behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tts_lang.diagnostics import Diagnostic, error, file_error, in_order
+from tts_lang.source import Source, Span
+from tts_lang.syntax import build_expressions, build_items, build_phrases, nodes
+from tts_lang.syntax.build import BUILDERS, Context
+from tts_lang.syntax.mistakes import Mistake, explain
+from tts_lang.syntax.tables import Tables, load_tables
+from tts_lang.syntax.tokens import Token, tokenize
+
+# Importing these modules registers their builders.
+_BUILDER_MODULES = (build_expressions, build_items, build_phrases)
+
+MAX_ERRORS = 50
+# Of trees: later stages walk them by recursion. Counted in builders, about two for each node.
+MAX_DEPTH = 200
+_LAYOUT = frozenset({"NL", "INDENT", "DEDENT", "$END"})
+# Rules over statements: a broken statement stays one statement and does not break these.
+_HOLDS_BROKEN = frozenset({"broken", "suite", "body", "start"})
+
+
+@dataclass(frozen=True, slots=True)
+class ParseResult:
+    """A syntax tree, complete but for `Broken` nodes, and what was found wrong with the text."""
+
+    file: nodes.File
+    diagnostics: tuple[Diagnostic, ...]
+    source: Source
+
+    @property
+    def ok(self) -> bool:
+        """Whether the whole text was understood."""
+        return not any(diagnostic.is_error for diagnostic in self.diagnostics)
+
+
+def parse(source: Source) -> ParseResult:
+    """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`."""
+    tokens = tokenize(source)
+    run = _Parser(source, tokens.tokens)
+    file = run.run()
+    found = [*tokens.diagnostics, *run.context.reports]
+    diagnostics = in_order(found)
+    if run.stopped_at is not None or len(diagnostics) > MAX_ERRORS:
+        last = diagnostics[: MAX_ERRORS + 1][-1]
+        message = f"more than {MAX_ERRORS} errors: the rest is not shown"
+        stop = error("TTS150", message, last.span, source)
+        diagnostics = (*diagnostics[:MAX_ERRORS], stop)
+    return ParseResult(file, diagnostics, source)
+
+
+def parse_bytes(data: bytes, name: str) -> ParseResult:
+    """Parse a file's bytes, which should be UTF-8; a byte order mark and any line ends are fine."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        source = Source.of(data[: problem.start].decode("utf-8"), name)
+        end = len(source.text)
+        broken = Source(name, source.text + "\ufffd")
+        report = error(
+            "TTS101",
+            f"byte 0x{data[problem.start]:02x} is not valid UTF-8",
+            Span(end, end + 1),
+            broken,
+            suggestion="save the file as UTF-8",
+        )
+        return ParseResult(nodes.File(()), (report,), broken)
+    return parse(Source.of(text, name))
+
+
+def load(path: Path) -> ParseResult:
+    """Read and parse a file; a file that cannot be read is a diagnostic too."""
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        report = file_error("TTS100", f"cannot read the file: {reason.lower()}", str(path))
+        return ParseResult(nodes.File(()), (report,), report.source)
+    return parse_bytes(data, str(path))
+
+
+class _Inline(NamedTuple):
+    """Children of a helper rule, spliced into the rule that uses it.
+
+    A repetition nests to the left, and each round keeps the earlier ones as they are: so a mark
+    stays valid, and long files take linear time.
+    """
+
+    parts: tuple[Any, ...]
+
+
+class _Value(NamedTuple):
+    value: Any
+    start: int
+    end: int
+    depth: int
+
+
+class _Mark(NamedTuple):
+    """The parser's stacks before a statement."""
+
+    level: int
+    first: int
+    states: list[int]
+    values: list[_Value]
+
+
+class _Parser:
+    def __init__(self, source: Source, tokens: list[Token]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.tables: Tables = load_tables()
+        self.context = Context(source)
+        self.states = [0]
+        self.values: list[_Value] = []
+        self.marks: list[_Mark] = []
+        self.level = 0
+        self.errors = 0
+        self.stopped_at: int | None = None
+        self.too_deep = False
+
+    def run(self) -> nodes.File:
+        index = 0
+        tokens = self.tokens
+        while self.stopped_at is None:
+            token = tokens[index]
+            kind = token.type
+            if kind not in _LAYOUT and (index == 0 or tokens[index - 1].type in _LAYOUT):
+                self._mark(index)
+            elif kind == "INDENT":
+                self.level += 1
+            elif kind == "DEDENT":
+                self.level -= 1
+            if self._feed(kind, token):
+                if kind == "$END":
+                    break
+                index += 1
+            else:
+                index = self._recover(index)
+        if self.stopped_at is not None:
+            return nodes.File((nodes.Broken(span=Span(0, len(self.source.text))),))
+        file: nodes.File = self.values[0].value
+        return file
+
+    def _mark(self, index: int) -> None:
+        while self.marks and self.marks[-1].level > self.level:
+            self.marks.pop()
+        if self.tables.shifts(self.states, "BROKEN"):
+            if self.marks and self.marks[-1].level == self.level:
+                self.marks.pop()
+            self.marks.append(_Mark(self.level, index, self.states.copy(), self.values.copy()))
+
+    # -------------------------------------------------------------------------- moves
+
+    def _feed(self, kind: str, token: Any) -> bool:
+        """Shift one terminal, after the reductions it asks for; false if it does not fit."""
+        states, row = self.states, self.tables.row
+        while True:
+            action = row(states[-1]).get(kind)
+            if action is None:
+                return False
+            if action & 1:
+                self._reduce(action >> 1)
+            else:
+                if kind != "$END":
+                    states.append(action >> 1)
+                    self.values.append(_Value(token, token.start, token.end, 0))
+                return True
+
+    def _reduce(self, number: int) -> None:
+        rule = self.tables.rules[number]
+        size, kept, values = rule.size, rule.kept, self.values
+        if size:
+            symbols = values[-size:]
+            del values[-size:]
+            del self.states[-size:]
+            start, end = symbols[0].start, symbols[-1].end
+        else:
+            symbols = []
+            start = end = values[-1].end if values else 0
+        if not rule.builder and len(kept) == 1:
+            only = symbols[kept[0]]
+            result = _Value(only.value, start, end, only.depth)
+        else:
+            children = [symbols[place].value for place in kept]
+            depth = max((symbols[place].depth for place in kept), default=0)
+            if rule.builder:
+                value = self._build(rule.builder, children, Span(start, end), depth)
+                extra = len(children) if rule.builder == "if_" else 1
+                result = _Value(value, start, end, depth + extra)
+            else:
+                result = _Value(_Inline(tuple(children)), start, end, depth)
+        values.append(result)
+        self.states.append(self.tables.row(self.states[-1])[rule.origin] >> 1)
+
+    def _build(self, name: str, children: list[Any], span: Span, depth: int) -> Any:
+        if any(type(child) is _Inline for child in children):
+            children = _spliced(children)
+        if name not in _HOLDS_BROKEN:
+            if any(type(child) is nodes.Broken for child in children):
+                named = children[0] if type(children[0]) is nodes.Name else None
+                return nodes.Broken(named, span=span)
+            if depth > MAX_DEPTH:
+                if not self.too_deep:
+                    self.too_deep = True
+                    message = "this expression is nested too deeply"
+                    self.context.refuse("TTS109", message, span, "name its parts with `=`")
+                return nodes.Broken(span=span)
+        return BUILDERS[name](self.context, children, span)
+
+    # -------------------------------------------------------------------------- errors
+
+    def _recover(self, index: int) -> int:
+        """Report the token that does not fit, skip its statement; returns where to go on."""
+        token = self.tokens[index]
+        if not self.marks:
+            self.stopped_at = index
+            return index
+        mark = self.marks.pop()
+        # ERROR tokens have been reported by the tokenizer.
+        if token.type != "ERROR":
+            self._report(mark, index)
+        self.errors += 1
+        if self.errors > MAX_ERRORS:
+            self.stopped_at = index
+        self.states, self.values, self.level = mark.states, mark.values, mark.level
+        after = self._skip(mark.first)
+        start, end = self.tokens[mark.first].start, self.tokens[after - 1].end
+        broken = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
+        self._feed("BROKEN", Token("BROKEN", "", start, end))
+        last = self.values[-1]
+        self.values[-1] = _Value(broken, last.start, last.end, 0)
+        return after
+
+    def _skip(self, index: int) -> int:
+        """Index of the first token after the statement that begins at `index`, block included."""
+        tokens, depth = self.tokens, 0
+        while True:
+            kind = tokens[index].type
+            following = tokens[index + 1].type if kind != "$END" else "$END"
+            if kind == "INDENT":
+                depth += 1
+            elif kind == "DEDENT":
+                if depth == 0:
+                    return index
+                depth -= 1
+            elif kind == "$END":
+                return index
+            index += 1
+            if depth == 0 and kind in {"NL", "DEDENT"} and following not in {"INDENT", "ELSE"}:
+                return index
+
+    def _name_at(self, index: int) -> nodes.Name | None:
+        """The name that a broken statement or item would have defined."""
+        first, second, third = (self.tokens[min(index + i, len(self.tokens) - 1)] for i in range(3))
+        if second.type == "ASSIGN" and first.text.isidentifier():
+            return nodes.Name(first.text, span=first.span)
+        declares = first.text in {"strategy", "prompt", "judge", "scorer", "policy", "let"}
+        if declares and second.text.isidentifier() and third.type != "ASSIGN":
+            return nodes.Name(second.text, span=second.span)
+        return None
+
+    def _report(self, mark: _Mark, index: int) -> None:
+        states = mark.states.copy()
+        for token in self.tokens[mark.first : index]:
+            if not self.tables.advance(states, token.type):
+                break
+        mistake = Mistake(
+            self.source,
+            self.tokens,
+            mark.first,
+            index,
+            self.tables.accepts(states),
+            top_level=mark.level == 0,
+        )
+        self.context.reports[explain(mistake)] = None
+
+
+def _spliced(children: list[Any]) -> list[Any]:
+    """Children with the contents of inline values in place; repetitions nest without limit."""
+    flat: list[Any] = []
+    stack = children[::-1]
+    while stack:
+        child = stack.pop()
+        if type(child) is _Inline:
+            stack.extend(child.parts[::-1])
+        else:
+            flat.append(child)
+    return flat

@@ -1,0 +1,77 @@
+"""The words and signs of the language, and how messages spell each terminal of the grammar."""
+
+from __future__ import annotations
+
+_HARD = (
+    "about all and any ask at backup by choose cut dedupe descend else expand force fork from if "
+    "import into law let lowest not of on or per repeat resample return sample score select sort "
+    "split strategy tail to until vote weighted where within"
+)
+_SOFT = (
+    "above after ahead below best contains done ends field first judge least likeliest looking "
+    "max min_p most otherwise pairwise policy prompt read retry rounding scorer share staying stop "
+    "temperature times together top top_k top_p up when with x"
+)
+_VERBS = "sample expand fork select best first sort vote resample ask descend dedupe cut split"
+_STATEMENTS = "score force let backup repeat if choose return"
+_ITEMS = "import policy scorer prompt judge strategy law"
+
+# Words that can never be names, and words that are names wherever they cannot be anything else.
+HARD_WORDS = frozenset(_HARD.split())
+SOFT_WORDS = frozenset(_SOFT.split())
+
+VERBS = frozenset(_VERBS.split())
+STATEMENT_WORDS = frozenset(_STATEMENTS.split())
+ITEM_WORDS = frozenset(_ITEMS.split())
+
+UNIT_WORDS = {
+    "solution": "SOLUTION",
+    "solutions": "SOLUTION",
+    "step": "STEP",
+    "steps": "STEP",
+    "thought": "THOUGHT",
+    "thoughts": "THOUGHT",
+    "token": "TOKEN",
+    "tokens": "TOKEN",
+}
+
+TERMINALS = {word: word.upper() for word in HARD_WORDS | SOFT_WORDS} | UNIT_WORDS
+
+SIGNS = {
+    "(": "LPAR",
+    ")": "RPAR",
+    ",": "COMMA",
+    ":": "COLON",
+    "=": "ASSIGN",
+    "==": "EQ",
+    "!=": "NE",
+    "<=": "LE",
+    ">=": "GE",
+    "<": "LT",
+    ">": "GT",
+    "+": "PLUS",
+    "-": "MINUS",
+    "*": "STAR",
+    "/": "SLASH",
+    "**": "POWER",
+}
+
+# How a message names a terminal; groups of terminals that mean one thing share a spelling.
+SPELLINGS = {
+    "NAME": "a name",
+    "INTEGER": "a number",
+    "FLOAT": "a number",
+    "PERCENT": "a number",
+    "STRING": "a text in quotes",
+    "TEXT": "a text in quotes",
+    "NL": "the end of the line",
+    "INDENT": "an indented block",
+    "DEDENT": "the end of the block",
+    "$END": "the end of the file",
+    "SOLUTION": "`solutions`",
+    "STEP": "`steps`",
+    "THOUGHT": "`thoughts`",
+    "TOKEN": "`tokens`",
+}
+SPELLINGS |= {terminal: f"`{sign}`" for sign, terminal in SIGNS.items()}
+SPELLINGS |= {word.upper(): f"`{word}`" for word in HARD_WORDS | SOFT_WORDS}
