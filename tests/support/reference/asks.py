@@ -1,0 +1,160 @@
+"""ask: prompts filled from rows, and the conversations that they open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tts_runtime.streams import Part, asked_key
+
+from tests.support.reference.expressions import Context, count_by, evaluate, groups
+from tests.support.reference.generate import children, settings
+from tests.support.reference.machine import Machine
+from tests.support.reference.model import Conversation, Node, Pool, Row, Value
+from tts_lang.plan import graph
+from tts_lang.plan.template import Slot, Template
+
+
+def text_of(machine: Machine, row: Row) -> str:
+    """What `{text}` shows of a row: the question for the problem's own row."""
+    return machine.problem.text if row.node.start else row.node.text
+
+
+def solution_of(machine: Machine, row: Row) -> str:
+    """The text after the thinking."""
+    text = text_of(machine, row)
+    thinking = machine.policies["policy"].binding.thinking
+    if thinking is None:
+        return text
+    return text.rpartition(thinking.end)[2]
+
+
+def listed(what: str, texts: Sequence[str]) -> str:
+    """Numbered texts, a blank line between them."""
+    return "\n\n".join(f"{what} {place}:\n{text}" for place, text in enumerate(texts, 1))
+
+
+def attempts(machine: Machine, row: Row, last: int | None) -> str:
+    """The line of asks that led to a row, oldest first."""
+    line: list[Row] = []
+    current: Row | None = row
+    while current is not None and not current.problem:
+        line.append(current)
+        current = current.asked
+    texts = [text_of(machine, attempt).strip() for attempt in reversed(line)]
+    return listed("Attempt", texts if last is None else texts[-last:])
+
+
+def shown(machine: Machine, value: Value | Pool) -> str:
+    """An argument of a prompt as text."""
+    if isinstance(value, list):
+        return "\n\n".join(text_of(machine, row) for row in value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
+
+
+def fill(
+    machine: Machine,
+    template: Template,
+    arguments: dict[str, Value | Pool],
+    row: Row | None,
+    pool: Pool,
+) -> str:
+    """A prompt's text for one row (`row`) or for a whole pool (`row` is None)."""
+    parts: list[str] = []
+    for part in template.parts:
+        if not isinstance(part, Slot):
+            parts.append(part)
+        elif part.name in arguments:
+            parts.append(shown(machine, arguments[part.name]))
+        elif part.name == "problem":
+            parts.append(machine.problem.text)
+        elif part.name == "candidates":
+            parts.append(listed("Candidate", [text_of(machine, other) for other in pool]))
+        elif part.name == "others":
+            others = [other for other in pool if row is None or other.uid != row.uid]
+            parts.append(listed("Candidate", [text_of(machine, other) for other in others]))
+        else:
+            assert row is not None, part.name
+            parts.append(of_row(machine, part, row))
+    return "".join(parts)
+
+
+def of_row(machine: Machine, slot: Slot, row: Row) -> str:
+    """A slot that shows one row."""
+    if slot.name == "text":
+        return text_of(machine, row)
+    if slot.name == "solution":
+        return solution_of(machine, row)
+    if slot.name == "answer":
+        return machine.answer(row.node) or ""
+    if slot.name == "parent.text":
+        return "" if row.parent is None else text_of(machine, row.parent)
+    if slot.name == "attempts":
+        return attempts(machine, row, slot.last)
+    raise AssertionError(slot.name)
+
+
+def ask(
+    machine: Machine,
+    spec: graph.Ask,
+    pool: Pool,
+    inputs: Sequence[Pool | Value],
+    context: Context,
+) -> Pool:
+    """New conversations about rows, and their children (C5, C6)."""
+    template = machine.plan.prompt(spec.prompt)
+    call = settings(machine, spec.amount, spec.decoding, context)
+    many = count_by(spec.amount.count, context)
+    arguments: dict[str, Value | Pool] = {
+        name: inputs[given] if isinstance(given, int) else evaluate(given, context)
+        for name, given in spec.arguments
+    }
+    result: Pool = []
+    if spec.together:
+        for places in groups(pool, spec.per, context):
+            group = [pool[place] for place in places]
+            text = fill(machine, template, arguments, None, group)
+            node = opened(machine, spec, text, arguments, group, context)
+            roots = {row.root for row in group}
+            root = roots.pop() if len(roots) == 1 else None
+            start = Row(node, lane=context.scope.problem.lane, root=root)
+            for child in children(machine, start, call, many, context, of=None):
+                own = child.uid if root is None else root
+                result.append(child.again(root=own))
+        return result
+    for row in pool:
+        text = fill(machine, template, arguments, row, pool)
+        node = opened(machine, spec, text, arguments, [row], context)
+        start = Row(node, lane=row.lane, asked=row, lets=row.lets)
+        result += children(machine, start, call, many, context, of=row)
+    return result
+
+
+def opened(
+    machine: Machine,
+    spec: graph.Ask,
+    text: str,
+    arguments: dict[str, Value | Pool],
+    about: Pool,
+    context: Context,
+) -> Node:
+    """The first node of a conversation."""
+    policy = machine.policies[spec.decoding.policy]
+    prompt = policy.binding.open(text, thinking=context.scope.thinks)
+    key = asked_key(
+        spec.prompt,
+        [part for name in arguments for part in argument_parts(arguments[name])],
+        [(row.node.key, row.node.position) for row in about],
+    )
+    return Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
+
+
+def argument_parts(value: Value | Pool) -> list[Part]:
+    """What an argument adds to the key of a conversation."""
+    if not isinstance(value, list):
+        return ["value", repr(value)]
+    parts: list[Part] = ["pool", len(value)]
+    for row in value:
+        parts += [row.node.key, row.node.position]
+    return parts

@@ -1,0 +1,281 @@
+"""Evaluates expressions by walking them, for one row or outside a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+from tts_runtime import randomness
+from tts_runtime.binding import Binding
+from tts_runtime.streams import Key, derive
+
+from tests.support.reference import values
+from tests.support.reference.model import Pool, ReferenceError, Row, Scope, Value
+from tts_lang.plan import expr
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an expression may refer to.
+
+    `pool` is the pool that the operator works on, `row` the current row and `index` its place;
+    `inputs` are the operator's inputs; `columns` gives a row's built-in columns.
+    """
+
+    scope: Scope
+    root_key: Key
+    bindings: Mapping[str, Binding]
+    column: Callable[[Row, str], Value]
+    inputs: Sequence[Pool | Value]
+    pool: Pool | None = None
+    row: Row | None = None
+    index: int = 0
+    parent_visits: Mapping[int, int] | None = None
+
+    def at(self, pool: Pool, index: int) -> Context:
+        """For one row of a pool."""
+        return Context(
+            self.scope,
+            self.root_key,
+            self.bindings,
+            self.column,
+            self.inputs,
+            pool,
+            pool[index],
+            index,
+            self.parent_visits,
+        )
+
+
+def each(expression: expr.Expr, pool: Pool, context: Context) -> list[Value]:
+    """The expression's value for every row of a pool, in pool order."""
+    return [evaluate(expression, context.at(pool, index)) for index in range(len(pool))]
+
+
+def key_of(row: Row, index: int, name: str, context: Context) -> Value:
+    """The value of a key column (`per`, `on`)."""
+    return column(name, row, index, context)
+
+
+def groups(pool: Pool, per: str | None, context: Context) -> list[list[int]]:
+    """Places of the rows of each group, groups in order of first row (`per KEY`)."""
+    if per is None:
+        return [list(range(len(pool)))] if pool else []
+    found: dict[Value, list[int]] = {}
+    for index, row in enumerate(pool):
+        key = key_of(row, index, per, context)
+        if key is not None:
+            found.setdefault(key, []).append(index)
+    return list(found.values())
+
+
+def column(name: str, row: Row, index: int, context: Context) -> Value:
+    """One column of one row."""
+    if name == "index":
+        return index
+    if name == "parent_visits":
+        visits = context.parent_visits
+        return None if visits is None else visits[row.uid]
+    if name in row.lets:
+        return row.lets[name]
+    if name in row.scores:
+        score = row.scores[name]
+        assert not isinstance(score, tuple), f"{name} is a step vector"
+        return score
+    return context.column(row, name)
+
+
+def evaluate(expression: expr.Expr, context: Context) -> Value:
+    """The value of an expression."""
+    match expression:
+        case expr.Const(value):
+            return value
+        case expr.Input(index):
+            given = context.inputs[index]
+            assert not isinstance(given, list)
+            return given
+        case expr.Delimiter(name, policy):
+            binding = context.bindings[policy]
+            if name == "end_of_step":
+                return binding.step_delimiter
+            assert binding.thinking is not None
+            return binding.thinking.end
+        case expr.Column(name):
+            assert context.row is not None
+            return column(name, context.row, context.index, context)
+        case expr.Reduce(how, name):
+            assert context.row is not None
+            vector = context.row.scores[name]
+            assert isinstance(vector, tuple)
+            return values.reduction(how, vector)
+        case expr.Apply():
+            return _apply(expression, context)
+        case expr.Aggregate():
+            return _aggregate(expression, context)
+        case expr.PoolWide():
+            return _pool_wide(expression, context)
+        case expr.Statistic():
+            return _statistic(expression, context)
+        case expr.Random():
+            return _random(expression, context)
+
+
+def _apply(expression: expr.Apply, context: Context) -> Value:
+    function = expression.function
+    if function == "if":
+        condition, then, otherwise = expression.arguments
+        chosen = then if values.truth(evaluate(condition, context)) else otherwise
+        return evaluate(chosen, context)
+    if function in ("and", "or"):
+        left, right = expression.arguments
+        first = values.truth(evaluate(left, context))
+        if first is (function == "or"):
+            return first
+        return values.truth(evaluate(right, context))
+    given = [evaluate(argument, context) for argument in expression.arguments]
+    if function == "not":
+        return not values.truth(given[0])
+    if function == "has":
+        return given[0] is not None
+    if function in ("==", "!=", "<", "<=", ">", ">=", "ends with", "contains"):
+        return values.compare(function, given[0], given[1])
+    return values.arithmetic(function, given)
+
+
+def _aggregate(expression: expr.Aggregate, context: Context) -> Value:
+    source = context.inputs[expression.pool]
+    assert isinstance(source, list)
+    places = list(range(len(source)))
+    if expression.per is not None:
+        assert context.row is not None
+        mine = column(expression.per, context.row, context.index, context)
+        keys = [column(expression.per, row, place, context) for place, row in enumerate(source)]
+        places = [place for place in places if mine is not None and keys[place] == mine]
+    if expression.below:
+        assert context.row is not None
+        uid = context.row.uid
+        places = [p for p in places if any(r.uid == uid for r in source[p].lineage()[1:])]
+    how = expression.how
+    if how == "count":
+        return len(places)
+    if how == "all done":
+        return all(source[place].node.done for place in places)
+    if how == "any done":
+        return any(source[place].node.done for place in places)
+    if how in ("share", "lead", "entropy"):
+        return _votes(expression, source, places, context)
+    assert expression.of is not None
+    given = [evaluate(expression.of, context.at(source, place)) for place in places]
+    if how == "first":
+        return given[0] if given else None
+    present = [x for x in map(values.number, given) if x is not None]
+    if how == "quantile":
+        assert expression.quantile is not None
+        q = values.number(evaluate(expression.quantile, context))
+        return None if q is None else values.quantile(present, q)
+    return values.aggregate(how, present)
+
+
+def _votes(expression: expr.Aggregate, source: Pool, places: list[int], context: Context) -> Value:
+    classes: dict[Value, list[float]] = {}
+    for place in places:
+        key = key_of(source[place], place, expression.on, context)
+        weight = 1.0
+        if expression.weight is not None:
+            given = evaluate(expression.weight, context.at(source, place))
+            weight = checked_weight(given, "votes")
+        if key is not None:
+            classes.setdefault(key, []).append(weight)
+    sums = [fsum(weights) for weights in classes.values()]
+    return {"share": _share, "lead": values.lead, "entropy": values.entropy}[expression.how](sums)
+
+
+def _share(sums: Sequence[float]) -> float:
+    return values.share(sums) if sums else 0
+
+
+def checked_weight(value: Value, what: str) -> float:
+    """A weight: missing is 0, negative an error (C20, C43)."""
+    weight = values.number(value)
+    if weight is None:
+        return 0.0
+    if weight < 0:
+        raise ReferenceError(f"{what}: the weight {weight} is negative")
+    return weight
+
+
+def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
+    assert context.pool is not None
+    places = list(range(len(context.pool)))
+    if expression.per is not None:
+        found = groups(context.pool, expression.per, context)
+        places = next((group for group in found if context.index in group), [])
+    given = each(expression.of, context.pool, context)
+    numbers = [values.number(given[place]) for place in places]
+    if not places:
+        return None
+    here = places.index(context.index)
+    if expression.how == "softmax":
+        temperature: Value = 1
+        if expression.temperature is not None:
+            temperature = evaluate(expression.temperature, context)
+        heat = values.number(temperature)
+        if heat is None or heat <= 0:
+            raise ReferenceError(f"softmax: the temperature is {heat}")
+        return values.softmax(numbers, heat)[here]
+    mine = numbers[here]
+    if mine is None:
+        return None
+    return 1 + sum(other is not None and other > mine for other in numbers)
+
+
+def _statistic(expression: expr.Statistic, context: Context) -> Value:
+    assert context.row is not None
+    node = context.row.node
+    token_values = [t.statistics[expression.how] for t in node.path if t.sampled]
+    if expression.span == "all":
+        return _mean(token_values)
+    width = 1
+    if expression.window is not None:
+        given = values.number(evaluate(expression.window, context))
+        if given is None:
+            return None
+        width = int(given)
+    if expression.span == "tail":
+        return _mean(token_values[-width:])
+    if expression.span == "lowest":
+        means = [
+            fsum(token_values[start : start + width]) / width
+            for start in range(len(token_values) - width + 1)
+        ]
+        if not means:
+            return None
+        if expression.share is None:
+            return min(means)
+        part = values.number(evaluate(expression.share, context))
+        if part is None:
+            return None
+        return _mean(sorted(means)[: max(1, -int(-len(means) * part // 1))])
+    raise AssertionError(f"the reference interpreter has no span {expression.span}")
+
+
+def _mean(given: Sequence[float]) -> Value:
+    return fsum(given) / len(given) if given else None
+
+
+def _random(expression: expr.Random, context: Context) -> Value:
+    arguments = [values.number(evaluate(a, context)) for a in expression.arguments]
+    row = context.row if context.row is not None else context.scope.problem
+    draw = context.scope.draws[row.lane]
+    context.scope.draws[row.lane] += 1
+    key = derive(context.root_key, "draw", row.lane, draw)
+    return randomness.draw(expression.distribution, key, arguments)
+
+
+def count_by(expression: expr.Expr | None, context: Context, default: int = 1) -> int:
+    """A count: fractions are floored, missing counts nothing (C39)."""
+    if expression is None:
+        return default
+    value = values.number(evaluate(expression, context))
+    return 0 if value is None else int(value // 1)

@@ -1,0 +1,297 @@
+"""Walks a plan's regions, operation after operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tts_runtime.engines.base import Finish
+from tts_runtime.segment import Segments
+from tts_runtime.streams import UNCLAIMED, cut_key, derive, forced_key, lane_key
+
+from tests.support.reference import asks, generate, pools, scoring, trees
+from tests.support.reference.expressions import count_by, each, evaluate
+from tests.support.reference.machine import Machine, Policy, Problem, ScorerEngine
+from tests.support.reference.model import Node, Pool, ReferenceOutcome, Row, Scope, Token, Value
+from tests.support.reference.values import truth
+from tts_lang.plan import graph
+
+Values = dict[int, "Pool | Value"]
+
+
+def run(
+    plan: graph.Plan,
+    problem: Problem,
+    policies: Mapping[str, Policy],
+    scorers: Mapping[str, ScorerEngine],
+    seed: int,
+) -> ReferenceOutcome:
+    """What the plan answers to one problem.
+
+    Raises:
+        ReferenceError: The strategy cannot go on with this problem.
+        EngineError: An engine cannot answer.
+    """
+    machine = Machine(plan, problem, seed, policies, scorers)
+    node = machine.opening(plan.thinks)
+    start = Row(node, lane=b"", problem=True)
+    returned = called(machine, plan.body, start, plan.thinks)
+    row = returned[0] if returned else None
+    return ReferenceOutcome(
+        answer=None if row is None else machine.answer(row.node),
+        answer_key=None if row is None else machine.answer_key(row.node),
+        row=row,
+        rows=tuple(machine.made),
+        counts=machine.counts,
+        requests=tuple(machine.requests),
+    )
+
+
+def called(machine: Machine, body: graph.Region, problem: Row, thinks: bool) -> Pool:
+    """Runs a strategy's body in a scope of its own."""
+    scope = Scope(problem, thinks)
+    known: Values = {body.parameters[0]: [problem]}
+    returned = region(machine, scope, body, known)
+    assert returned is not None, "a strategy always returns"
+    return returned
+
+
+def region(machine: Machine, scope: Scope, body: graph.Region, known: Values) -> Pool | None:
+    """Runs operations in order; a pool if the strategy returned, else None."""
+    for operation in body.operations:
+        returned = execute(machine, scope, operation, known)
+        if returned is not None:
+            return returned
+    if body.exit is graph.Exit.RETURN:
+        result = known[body.results[0]]
+        assert isinstance(result, list)
+        return result
+    return None
+
+
+def execute(
+    machine: Machine, scope: Scope, operation: graph.Operation, known: Values
+) -> Pool | None:
+    """One operation: defines its outputs, or returns from the strategy."""
+    inputs = [known[number] for number in operation.inputs]
+    match operation.spec:
+        case graph.Branch():
+            return branch(machine, scope, operation, inputs, known)
+        case graph.Repeat(trips):
+            return repeat(machine, scope, operation, trips, inputs, known)
+        case graph.Compute(value):
+            context = machine.context(scope, inputs)
+            known[operation.outputs[0]] = evaluate(value, context)
+        case _:
+            known[operation.outputs[0]] = verb(machine, scope, operation, inputs)
+    return None
+
+
+def branch(
+    machine: Machine,
+    scope: Scope,
+    operation: graph.Operation,
+    inputs: list[Pool | Value],
+    known: Values,
+) -> Pool | None:
+    """One of two regions; missing counts as false (C38)."""
+    flag = inputs[0]
+    assert not isinstance(flag, list)
+    chosen = operation.regions[0 if truth(flag) else 1]
+    returned = region(machine, scope, chosen, known)
+    if returned is None and chosen.exit is graph.Exit.YIELD:
+        yielded = [known[number] for number in chosen.results]
+        known.update(zip(operation.outputs, yielded, strict=True))
+    return returned
+
+
+def repeat(
+    machine: Machine,
+    scope: Scope,
+    operation: graph.Operation,
+    trips: int,
+    inputs: list[Pool | Value],
+    known: Values,
+) -> Pool | None:
+    """Rounds until the condition holds, which is read before each (C46)."""
+    until, body = operation.regions
+    carried = inputs
+    for _ in range(trips):
+        known.update(zip(until.parameters, carried, strict=True))
+        region(machine, scope, until, known)
+        flag = known[until.results[0]]
+        assert not isinstance(flag, list)
+        if truth(flag):
+            break
+        known.update(zip(body.parameters, carried, strict=True))
+        returned = region(machine, scope, body, known)
+        if returned is not None:
+            return returned
+        carried = [known[number] for number in body.results]
+    known.update(zip(operation.outputs, carried, strict=True))
+    return None
+
+
+def verb(
+    machine: Machine, scope: Scope, operation: graph.Operation, inputs: list[Pool | Value]
+) -> Pool:
+    """An operation that gives a pool."""
+    spec = operation.spec
+    context = machine.context(scope, inputs)
+    if isinstance(spec, graph.Empty):
+        return []
+    pool, *others = inputs
+    assert isinstance(pool, list)
+    context = replace(context, pool=pool)
+    match spec:
+        case graph.Expand():
+            return generate.expand(machine, spec, pool, context)
+        case graph.Ask():
+            return asks.ask(machine, spec, pool, inputs, context)
+        case graph.Score():
+            return scoring.score(machine, spec, pool, context)
+        case graph.Let(name, value):
+            column = each(value, pool, context)
+            return [
+                row.again(lets={**row.lets, name: new})
+                for row, new in zip(pool, column, strict=True)
+            ]
+        case graph.Force(text):
+            return [
+                forced(machine, row, evaluate(text, context.at(pool, place)))
+                for place, row in enumerate(pool)
+            ]
+        case graph.Cut():
+            return [
+                cut(machine, row, count_by(spec.length, context.at(pool, place)), spec.unit)
+                for place, row in enumerate(pool)
+            ]
+        case graph.Where():
+            return pools.where(spec, pool, context)
+        case graph.Select():
+            return pools.select(spec, pool, context)
+        case graph.First():
+            return pools.first(spec, pool, context)
+        case graph.Sort():
+            return pools.sort(spec, pool, context)
+        case graph.Vote():
+            return pools.vote(spec, pool, context)
+        case graph.Dedupe():
+            return pools.dedupe(spec, pool, context)
+        case graph.Fork():
+            return pools.fork(spec, pool, context)
+        case graph.Resample():
+            return pools.resample(spec, pool, context)
+        case graph.Descend():
+            return trees.descend(spec, pool, context)
+        case graph.Leaves():
+            return trees.leaves(pool)
+        case graph.Call():
+            return call(machine, operation, spec, pool)
+    other = others[0]
+    assert isinstance(other, list)
+    match spec:
+        case graph.Union():
+            return pools.union(pool, other)
+        case graph.Difference():
+            return pools.difference(pool, other)
+        case graph.Backup():
+            return trees.backup(spec, pool, other, replace(context, pool=other))
+    raise AssertionError(f"the reference interpreter has no {spec}")
+
+
+def forced(machine: Machine, row: Row, text: Value) -> Row:
+    """The row with text appended; an end is undone (C4)."""
+    assert isinstance(text, str)
+    node = row.node
+    ids = node.tokenizer.encode(text)
+    segments = node.segments
+    for token in ids:
+        segments = segments.add(
+            node.tokenizer.pieces[token], machine.policies["policy"].binding.step_delimiter.encode()
+        )
+    longer = replace(
+        node,
+        path=(*node.path, *(Token(token, sampled=False) for token in ids)),
+        segments=segments,
+        key=forced_key(node.key, node.position, ids),
+        claimed=UNCLAIMED,
+        level=0,
+        finish=None,
+        done=False,
+        end_logprob=0.0,
+        start=False,
+    )
+    return derived(row, longer)
+
+
+def cut(machine: Machine, row: Row, length: int, unit: graph.Unit) -> Row:
+    """The row back at its first steps or tokens, open again (C17)."""
+    node = row.node
+    delimiter = machine.policies["policy"].binding.step_delimiter.encode()
+    segments = Segments()
+    kept = 0
+    for token in node.path:
+        enough = len(segments.closed) if unit is graph.Unit.STEPS else kept
+        if enough >= length:
+            break
+        segments = segments.add(node.tokenizer.pieces[token.id], delimiter)
+        kept += 1
+    shorter = replace(
+        node,
+        path=node.path[:kept],
+        segments=segments,
+        key=cut_key(node.key, node.position, kept),
+        claimed=UNCLAIMED,
+        level=0,
+        finish=Finish.CUT,
+        done=False,
+        end_logprob=0.0,
+        start=False,
+    )
+    return derived(row, shorter)
+
+
+def derived(row: Row, node: Node) -> Row:
+    """What `force` and `cut` make of a row: its parent, root and `let` columns stay (C31, C48)."""
+    return Row(
+        node,
+        lane=row.lane,
+        parent=row.parent,
+        root=row.root,
+        before=row,
+        asked=row.asked,
+        lets=row.lets,
+    )
+
+
+def call(machine: Machine, operation: graph.Operation, spec: graph.Call, pool: Pool) -> Pool:
+    """Runs a strategy once for each row (C13)."""
+    runs: dict[tuple[object, ...], int] = {}
+    result: Pool = []
+    for row in pool:
+        copy = runs.get(row.node.identity, 0)
+        runs[row.node.identity] = copy + 1
+        inside = start_of(machine, row, spec.thinks, copy)
+        returned = called(machine, operation.regions[0], inside, spec.thinks)
+        for first in returned[:1]:
+            back = Row(
+                first.node,
+                lane=derive(first.node.key, "lane", first.node.position, first.node.level),
+                parent=row,
+                root=row.root,
+                asked=first.asked,
+                lets=row.lets,
+            )
+            result.append(back if row.root is not None else back.again(root=back.uid))
+    return result
+
+
+def start_of(machine: Machine, row: Row, thinks: bool, copy: int) -> Row:
+    """The row that a called strategy has for its problem."""
+    node = row.node
+    if node.start:
+        node = machine.opening(thinks)
+    if copy:
+        node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
+    return Row(node, lane=derive(node.key, "lane", node.position, node.level), problem=True)

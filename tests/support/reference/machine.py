@@ -1,0 +1,178 @@
+"""One problem's world: engines, the memo of requests, and the rows that were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+from tts_runtime.answers import canonical, extract_answer
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import (
+    Finish,
+    GenerateRequest,
+    Generation,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.streams import Key, root_key, thinking_key
+from tts_runtime.tokens import Tokenizer
+
+from tests.support.reference.expressions import Context
+from tests.support.reference.model import Conversation, Counts, Node, Pool, Row, Scope, Value
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Expr, Statistic, walk
+
+
+class Problem(Protocol):
+    """A problem: what the problem file says of it."""
+
+    @property
+    def id(self) -> str:
+        """Unique in a run."""
+
+    @property
+    def text(self) -> str:
+        """The question."""
+
+    @property
+    def answer(self) -> str | None:
+        """The gold answer."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Everything else."""
+
+
+class Policy(Protocol):
+    """A policy engine that can be asked without an event loop."""
+
+    binding: Binding
+    tokenizer: Tokenizer
+
+    def generate_now(self, request: GenerateRequest) -> Generation:
+        """Answers one request."""
+
+
+class ScorerEngine(Protocol):
+    """A scorer engine that can be asked without an event loop."""
+
+    steps: bool
+    low: float | None
+    high: float | None
+
+    def score_now(self, request: ScoreRequest) -> ScoreReply:
+        """Answers one request."""
+
+    def score_together_now(self, requests: Sequence[ScoreRequest]) -> Sequence[ScoreReply]:
+        """Answers for a whole pool."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """Everything that lasts as long as one problem's run."""
+
+    plan: graph.Plan
+    problem: Problem
+    seed: int
+    policies: Mapping[str, Policy]
+    scorers: Mapping[str, ScorerEngine]
+    made: list[Row] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    generations: dict[object, Generation] = field(default_factory=dict)
+    replies: dict[object, object] = field(default_factory=dict)
+    requests: list[tuple[str, GenerateRequest]] = field(default_factory=list)
+
+    @property
+    def root_key(self) -> Key:
+        """H(run seed, problem id)."""
+        return root_key(self.seed, self.problem.id)
+
+    @property
+    def bindings(self) -> Mapping[str, Binding]:
+        """Bindings by policy name."""
+        return {name: policy.binding for name, policy in self.policies.items()}
+
+    def statistics(self) -> tuple[str, ...]:
+        """Token statistics that the plan reads anywhere."""
+        found: set[str] = set()
+        for operation in graph.operations(self.plan.body):
+            for value in fields_of(operation.spec):
+                found |= {e.how for e in walk(value) if isinstance(e, Statistic)}
+        return tuple(sorted(found))
+
+    def opening(self, thinks: bool) -> Node:
+        """The node of the problem's own conversation, the thinking one if the strategy thinks."""
+        policy = self.policies["policy"]
+        thinking = thinks and policy.binding.thinking is not None
+        key = thinking_key(self.root_key) if thinking else self.root_key
+        prompt = policy.binding.open(self.problem.text, thinking=thinking)
+        conversation = Conversation(key, prompt, problems_own=True)
+        return Node(conversation, key, policy.tokenizer, start=True)
+
+    def context(self, scope: Scope, inputs: Sequence[Pool | Value]) -> Context:
+        """A context outside any pool."""
+        return Context(scope, self.root_key, self.bindings, self.column, inputs)
+
+    def generate(self, name: str, request: GenerateRequest) -> Generation:
+        """Asks a policy; the same request twice costs once (C62)."""
+        key = (name, request)
+        shared = request.limits.stop_when is None
+        if shared and key in self.generations:
+            return self.generations[key]
+        generation = self.policies[name].generate_now(request)
+        self.requests.append(key)
+        self.counts.policy_calls += 1
+        self.counts.policy_tokens += generation.drawn
+        if shared:
+            self.generations[key] = generation
+        return generation
+
+    def answer(self, node: Node) -> str | None:
+        """The answer as written (C35)."""
+        binding = self.policies["policy"].binding
+        return extract_answer(
+            node.text,
+            binding.answer,
+            "end" if node.finish is Finish.END else "",
+            binding.thinking.end if binding.thinking else None,
+        )
+
+    def answer_key(self, node: Node) -> str | None:
+        """The answer's canonical form (C42)."""
+        written = self.answer(node)
+        return None if written is None else canonical(written)
+
+    def column(self, row: Row, name: str) -> Value:
+        """A built-in column."""
+        node = row.node
+        if name == "answer":
+            return self.answer_key(node)
+        if name == "finish":
+            return None if node.finish is None else node.finish.value
+        if name == "parent":
+            return None if row.parent is None else row.parent.uid
+        if name == "root":
+            return row.root
+        if name == "value":
+            return row.total / row.visits if row.visits else None
+        if name == "visits":
+            return row.visits
+        if name == "steps":
+            return node.segments.steps
+        if name in ("text", "tokens", "done", "logprob"):
+            value: Value = getattr(node, name)
+            return value
+        raise AssertionError(f"no column {name}")
+
+
+def fields_of(spec: graph.Spec | graph.Amount | graph.Decoding) -> list[Expr]:
+    """All expressions that a spec (or its amount or decoding) holds."""
+    found: list[Expr] = []
+    for item in fields(spec):
+        value = getattr(spec, item.name)
+        if isinstance(value, Expr):
+            found.append(value)
+        elif isinstance(value, graph.Amount | graph.Decoding):
+            found.extend(fields_of(value))
+    return found

@@ -1,0 +1,161 @@
+"""What the reference interpreter works on: conversations, nodes, rows, scopes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import fsum
+from typing import TypeAlias
+
+from tts_runtime.engines.base import Finish
+from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.streams import UNCLAIMED, Key
+from tts_runtime.tokens import Tokenizer, to_bytes, to_text
+
+Value: TypeAlias = "int | float | str | bool | None"
+Vector: TypeAlias = "tuple[float | None, ...]"
+
+_identities = count(1)
+
+
+class ReferenceError(Exception):
+    """The strategy cannot go on with this problem (a weight below 0, a score out of range)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A prompt and the key that its candidates descend from."""
+
+    key: Key
+    prompt: str
+    problems_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One id of a path; `logprob` and `statistics` only if a policy drew it."""
+
+    id: int
+    sampled: bool
+    logprob: float = 0.0
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A path of a conversation, with the key of its stream."""
+
+    conversation: Conversation
+    key: Key
+    tokenizer: Tokenizer
+    path: tuple[Token, ...] = ()
+    segments: Segments = NOTHING
+    claimed: bytes = UNCLAIMED
+    level: int = 0
+    finish: Finish | None = None
+    done: bool = False
+    end_logprob: float = 0.0
+    start: bool = False
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All ids after the prompt, forced ones included (C1)."""
+        return tuple(token.id for token in self.path)
+
+    @property
+    def position(self) -> int:
+        """Where the next token goes."""
+        return len(self.path)
+
+    @property
+    def text(self) -> str:
+        """Text after the prompt."""
+        return to_text(to_bytes(self.tokenizer, self.ids))
+
+    @property
+    def tokens(self) -> int:
+        """Sampled ids (C21)."""
+        return sum(token.sampled for token in self.path)
+
+    @property
+    def logprob(self) -> float:
+        """Of what was sampled, the end included while it stands (C36)."""
+        return fsum([*(token.logprob for token in self.path if token.sampled), self.end_logprob])
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Children are counted per scope and this."""
+        return (self.conversation.key, self.key, self.claimed, self.position, self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A reference to a node, with an identity, a place in the lineage, and columns.
+
+    `before` is the row that `force` or `cut` made this one from; `asked` the row that this
+    conversation asks about; `problem` marks the row that a strategy calls `problem`.
+    """
+
+    node: Node
+    lane: Key
+    parent: Row | None = None
+    root: int | None = None
+    before: Row | None = None
+    asked: Row | None = None
+    problem: bool = False
+    lets: Mapping[str, Value] = field(default_factory=dict)
+    scores: Mapping[str, Value | Vector] = field(default_factory=dict)
+    visits: int = 0
+    total: float = 0.0
+    uid: int = field(default_factory=_identities.__next__)
+
+    def again(self, **changes: object) -> Row:
+        """The same row (the same identity) with other columns."""
+        return replace(self, uid=self.uid, **changes)  # type: ignore[arg-type]
+
+    def lineage(self) -> list[Row]:
+        """The row itself, then everything it was made from, nearest first."""
+        found: list[Row] = []
+        row: Row | None = self
+        while row is not None:
+            found.append(row)
+            row = row.before if row.before is not None else row.parent
+        return found
+
+
+Pool: TypeAlias = "list[Row]"
+
+
+@dataclass(slots=True)
+class Scope:
+    """One strategy call: its problem row, and counters that start from 0 (C13)."""
+
+    problem: Row
+    thinks: bool
+    children: Counter[object] = field(default_factory=Counter)
+    draws: Counter[object] = field(default_factory=Counter)
+    copies: Counter[object] = field(default_factory=Counter)
+    resamplings: Counter[object] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Distinct requests and what they cost."""
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    scorer_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceOutcome:
+    """What a strategy gave for one problem."""
+
+    answer: str | None
+    answer_key: str | None
+    row: Row | None
+    rows: tuple[Row, ...]
+    counts: Counts
+    requests: tuple[object, ...]

@@ -1,0 +1,232 @@
+"""score: engines, look-ahead, judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.streams import asked_key
+
+from tests.support.reference.asks import argument_parts, fill
+from tests.support.reference.expressions import Context, count_by, evaluate, groups
+from tests.support.reference.generate import Call, grown, request_for, room, settings
+from tests.support.reference.machine import Machine
+from tests.support.reference.model import (
+    Conversation,
+    Node,
+    Pool,
+    ReferenceError,
+    Row,
+    Scope,
+    Value,
+    Vector,
+)
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Const
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def score(machine: Machine, spec: graph.Score, pool: Pool, context: Context) -> Pool:
+    """The same rows with the scorer's column (C29)."""
+    scorer = machine.plan.scorer(spec.scorer)
+    seen = pool
+    if spec.ahead is not None:
+        steps = count_by(spec.ahead, context)
+        seen = [rollout(machine, row, steps, context) for row in pool]
+    if scorer.judge is not None:
+        found = judged(machine, spec, scorer, scorer.judge, seen, context)
+    elif scorer.together:
+        found = [None for _ in pool]
+        for places in groups(pool, spec.per, context):
+            requests = [request(machine, seen[place].node) for place in places]
+            for place, column in zip(places, together(machine, scorer, requests), strict=True):
+                found[place] = column
+    else:
+        found = [alone(machine, scorer, request(machine, row.node)) for row in seen]
+    return [
+        row.again(scores={**row.scores, spec.scorer: column})
+        for row, column in zip(pool, found, strict=True)
+    ]
+
+
+def request(machine: Machine, node: Node) -> ScoreRequest:
+    """All of a candidate, whatever has been scored before (C32)."""
+    gold = {} if machine.problem.answer is None else {"answer": machine.problem.answer}
+    return ScoreRequest(
+        problem=machine.problem.text,
+        fields={**machine.problem.fields, **gold},
+        text=node.text,
+        steps=node.segments.texts,
+        answer=machine.answer(node),
+    )
+
+
+def alone(machine: Machine, scorer: graph.Scorer, asked: ScoreRequest) -> Value | Vector:
+    """One candidate's score."""
+    if scorer.steps and not asked.steps:
+        return ()
+    key = (scorer.name, asked.text, asked.steps, asked.answer)
+    if key not in machine.replies:
+        machine.counts.scorer_calls += 1
+        machine.replies[key] = machine.scorers[scorer.name].score_now(asked)
+    reply = machine.replies[key]
+    assert isinstance(reply, ScoreReply)
+    return as_column(scorer, reply)
+
+
+def together(
+    machine: Machine, scorer: graph.Scorer, requests: Sequence[ScoreRequest]
+) -> list[Value | Vector]:
+    """A pool's scores, read side by side."""
+    replies = machine.scorers[scorer.name].score_together_now(requests)
+    return [as_column(scorer, reply) for reply in replies]
+
+
+def as_column(scorer: graph.Scorer, reply: ScoreReply) -> Value | Vector:
+    """The column's value; a score outside the declared range is an error."""
+    for number in reply.scores:
+        low, high = scorer.low, scorer.high
+        outside = number is not None and (
+            not isfinite(number)
+            or (low is not None and number < low)
+            or (high is not None and number > high)
+        )
+        if outside:
+            raise ReferenceError(f"{scorer.name} gave {number}, outside {low} to {high}")
+    return reply.scores if scorer.steps else reply.scores[0]
+
+
+def rollout(machine: Machine, row: Row, steps: int, context: Context) -> Row:
+    """The row some greedy steps later; no child is counted (C11)."""
+    if steps <= 0 or row.node.done:
+        return row
+    amount = graph.Amount(Const(1), graph.Unit.STEPS, Const(steps))
+    call = settings(machine, amount, graph.Decoding(temperature=Const(0)), context)
+    if room(machine, row.node, call) <= 0:
+        return row
+    asked = replace(request_for(machine, row, call, 0, context), key=row.node.key)
+    return row.again(node=grown(machine, row.node, asked, call))
+
+
+# ------------------------------------------------------------------------------ judges
+
+
+def judged(
+    machine: Machine,
+    spec: graph.Score,
+    scorer: graph.Scorer,
+    judge: graph.Judge,
+    pool: Pool,
+    context: Context,
+) -> list[Value | Vector]:
+    """A judge's readings: a number a row, or a vector of them with `times` (C34)."""
+    times = count_by(spec.times, context)
+    readings: list[list[Value]] = []
+    for reading in range(times):
+        if scorer.together:
+            readings.append(read_groups(machine, spec, judge, pool, context, reading))
+        else:
+            readings.append(
+                [reply_to(machine, spec, judge, [row], row, context, reading)[0] for row in pool]
+            )
+    if spec.times is None:
+        return list(readings[0])
+    return [tuple(_as_score(one[place]) for one in readings) for place in range(len(pool))]
+
+
+def _as_score(value: Value) -> float | None:
+    assert not isinstance(value, str)
+    return value
+
+
+def read_groups(
+    machine: Machine,
+    spec: graph.Score,
+    judge: graph.Judge,
+    pool: Pool,
+    context: Context,
+    reading: int,
+) -> list[Value]:
+    """One reading of a judge that sees a whole pool, or each group of it."""
+    found: list[Value] = [None for _ in pool]
+    for places in groups(pool, spec.per, context):
+        group = [pool[place] for place in places]
+        given = reply_to(machine, spec, judge, group, None, context, reading)
+        for place, value in zip(places, given, strict=True):
+            found[place] = value
+    return found
+
+
+def reply_to(
+    machine: Machine,
+    spec: graph.Score,
+    judge: graph.Judge,
+    about: Pool,
+    row: Row | None,
+    context: Context,
+    reading: int,
+) -> list[Value]:
+    """Asks, reads, and asks again while the reply cannot be read."""
+    arguments: dict[str, Value | Pool] = {
+        name: evaluate(given, context) for name, given in spec.arguments
+    }
+    text = fill(machine, judge.template, arguments, row, about)
+    policy = machine.policies[judge.policy]
+    prompt = policy.binding.open(text, thinking=False)
+    parts = [part for name in arguments for part in argument_parts(arguments[name])]
+    names = [(other.node.key, other.node.position) for other in about]
+    for retry in range(judge.retries + 1):
+        key = asked_key(f"judge:{spec.scorer}", [*parts, reading, retry], names)
+        node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
+        reply = answered(machine, judge, node, context)
+        numbers = read(judge, reply, len(about))
+        if numbers is not None:
+            return numbers
+    return [None for _ in about]
+
+
+def answered(machine: Machine, judge: graph.Judge, node: Node, context: Context) -> str:
+    """A judge's reply."""
+    whole = graph.Amount(Const(1))
+    call: Call = settings(machine, whole, judge.decoding, context)
+    row = Row(node, lane=node.key)
+    scope = Scope(row, thinks=False)
+    asked = request_for(machine, row, call, 0, replace(context, scope=scope))
+    return grown(machine, node, asked, call).text
+
+
+def read(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
+    """A reply's numbers, one a row; None if it cannot be read."""
+    if judge.after is not None:
+        _, found, reply = reply.partition(judge.after)
+        if not found:
+            return None
+    numbers = [float(text) for text in _NUMBER.findall(reply)]
+    if judge.read == "number":
+        low, high = judge.low, judge.high
+        inside = [
+            number
+            for number in numbers
+            if (low is None or number >= low) and (high is None or number <= high)
+        ]
+        return [inside[-1]] if inside else None
+    places = [int(number) for number in numbers if number in range(1, rows + 1)]
+    if not places:
+        return None
+    if judge.read == "choice":
+        return [float(place == places[-1]) for place in range(1, rows + 1)]
+    if judge.read == "ranking":
+        order = list(dict.fromkeys(places))
+        return [
+            None if place not in order else _rank_score(order.index(place) + 1, rows)
+            for place in range(1, rows + 1)
+        ]
+    raise AssertionError(judge.read)
+
+
+def _rank_score(place: int, rows: int) -> float:
+    return 1.0 if rows == 1 else (rows - place) / (rows - 1)
