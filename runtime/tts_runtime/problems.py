@@ -224,7 +224,7 @@ def _check_characters(value: str) -> None:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         raise _BadLineError(
-            f"half a character (\\u{ord(value[error.start]):04x}) in {ascii(value[:40])}; "
+            f"half a character (\\u{ord(value[error.start]):04x}) in {value[:40]!a}; "
             "write the whole surrogate pair"
         ) from error
 

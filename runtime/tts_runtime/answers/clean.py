@@ -103,7 +103,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\begin\{[bBp]?matrix\}", r"\\begin{pmatrix}"),
         (r"\\end\{[bBp]?matrix\}", r"\\end{pmatrix}"),
         # Signs of money and percent.
-        (r"\\?\$|[€£¥]|(?<=[0-9}])\s*\\?%", ""),
+        (r"\\?\$|[€£¥]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
         # Plain notation.
         (r"\*\*", "^"),
         (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),

@@ -123,6 +123,8 @@ def _evaluate(node: Any) -> Any:
 
 def _power(base: Any, exponent: Any) -> Any:
     _check_exponent(exponent)
+    if base.is_zero and not exponent.is_positive:
+        raise TooHard  # undefined, though sympy says 1 for 0^0
     if exponent.is_Rational:
         size = abs(exponent.p) / exponent.q
         if size * _bits(base) > MAXIMUM_BITS or size > MAXIMUM_BITS:

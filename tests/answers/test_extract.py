@@ -1,0 +1,101 @@
+r"""Where the answer is in a candidate's text (C35)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tts_runtime.answers import MarkerError, check_marker, extract_answer
+
+ANSWER_IS = "The answer is {}"
+HASHES = "#### {}"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{5}.", "5"),
+        (r"\boxed{1} no, \boxed{ 2 }", "2"),
+        (r"\boxed{\frac{1}{2}} and {more}", r"\frac{1}{2}"),
+        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
+        (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),
+        (r"\fbox{3}", "3"),
+        (r"\framebox{204} minutes", "204"),
+        (r"\boxed {7}", "7"),
+        (r"\boxed{4} then \boxed{12", "4"),
+        (r"\boxed{4} then \boxed{}", "4"),
+        (r"\boxed{a \boxed{b}}", "b"),
+        (r"\boxed{", None),
+        ("nothing", None),
+    ],
+)
+def test_last_closed_box(text: str, answer: str | None) -> None:
+    assert extract_answer(text, finish="cut") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is 18. I hope it is correct.", "18"),
+        ("the  answer IS: 3.5", "3.5"),
+        ("The answer is **7**", "7"),
+        ("The answer is 4\nmore text", "4"),
+        ("work\n#### 1,234\n", "1,234"),
+        (r"The answer is \boxed{6}.", "6"),
+        (r"\boxed{6}? The answer is 7.", "7"),
+        ("<answer>x + 1</answer>", "x + 1"),
+        ("<answer>x + 1", None),
+    ],
+)
+def test_markers_of_a_binding(text: str, answer: str | None) -> None:
+    markers = (r"\boxed{}", ANSWER_IS, HASHES, "<answer>{}</answer>")
+    assert extract_answer(text, markers, finish="length") == answer
+
+
+@pytest.mark.parametrize("finish", ["stop", "length", "cut"])
+def test_c35_fallback_needs_the_end(finish: str) -> None:
+    text = "We get 3 + 4 = 7 apples"
+    assert extract_answer(text, finish=finish) is None
+    assert extract_answer(text, finish="end") == "7"
+    assert extract_answer(text + r" \boxed{8}", finish=finish) == "8"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("x = -5", "-5"),
+        ("10-5", "5"),
+        ("costs $1,234.50.", "1,234.50"),
+        ("half is 1/2", "1/2"),
+        ("1,2,3", "3"),
+        ("it is .5", ".5"),
+        ("none", None),
+    ],
+)
+def test_last_number(text: str, answer: str | None) -> None:
+    assert extract_answer(text) == answer
+
+
+def test_c35_only_after_the_end_of_thinking() -> None:
+    text = r"maybe \boxed{1} 99</think>It is \boxed{2}"
+    assert extract_answer(text, thinking_end="</think>") == "2"
+    assert extract_answer(r"\boxed{1}</think>no idea", thinking_end="</think>") is None
+    assert extract_answer(r"\boxed{1}", thinking_end="</think>") == "1"
+
+
+@pytest.mark.parametrize("marker", ["no place", "{}", "two {} {}", ""])
+def test_a_marker_needs_words_and_one_placeholder(marker: str) -> None:
+    with pytest.raises(MarkerError, match=r"one \{\} for the answer"):
+        check_marker(marker)
+
+
+def test_hostile_text_is_read_in_one_pass() -> None:
+    # Rescanning from every opening box would take hours here.
+    assert extract_answer(r"\boxed{" * 100_000) is None
+    assert extract_answer(r"\boxed{" * 50_000 + "5" + "}" * 50_000) == "5"
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text(max_size=80), st.text(alphabet="ab{}\\", max_size=20))
+def test_what_is_boxed_is_found(before: str, content: str) -> None:
+    found = extract_answer(before + content, finish="cut")
+    assert found is None or found in before + content
+    assert extract_answer(before + r"\boxed{42}", finish="cut") == "42"

@@ -1,0 +1,59 @@
+"""Grading against gold: looser than the vote's equality, and never stricter."""
+
+import threading
+
+import pytest
+from tts_runtime.answers import canonical, grade
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("0.333333", r"\frac13"),
+        ("50%", "0.5"),
+        ("0.5", r"50\%"),
+        ("52", "52_8"),
+        ("2x+3", "y=2x+3"),
+        (r"\frac{\cos x}{\sin x}", r"\cot x"),
+        (r"\frac{1}{\tan x}", r"\cot x"),
+        (r"\sin^2 x+\cos^2 x", "1"),
+        ("3.14159265", r"\pi"),
+    ],
+)
+def test_looser_than_the_vote(answer: str, gold: str) -> None:
+    assert canonical(answer) != canonical(gold)
+    assert grade(answer, gold)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (None, "5"),
+        ("", "5"),
+        ("6", "5"),
+        ("-5", "5"),
+        ("0.33", r"\frac13"),
+        ("3.14", r"\pi"),
+        ("5%", "0.5"),
+        ("52_9", "52_8"),
+        ("(2,1)", "(1,2)"),
+        ("[1,2]", "(1,2)"),
+        ("1", "1,2"),
+        ("x+2", "x+1"),
+        ("Navin", r"\text{Evelyn}"),
+        ("10 pm", "10 am"),
+        (r"9^{9^{9}}", r"9^{9^{8}}"),
+        (r"\sin(x)^{60}", "(1+i)^{100}"),
+    ],
+)
+def test_wrong_answers(answer: str | None, gold: str) -> None:
+    assert not grade(answer, gold)
+
+
+def test_works_outside_the_main_thread() -> None:
+    # math-verify's own time limit uses signals, which only the main thread may set.
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(grade(r"\frac{1}{\cot y}", r"\tan y")))
+    thread.start()
+    thread.join()
+    assert results == [True]
