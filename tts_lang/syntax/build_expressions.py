@@ -52,7 +52,7 @@ def _number_builder(kind: NumberKind) -> None:
     def build(context: Context, children: list[Any], span: Span) -> nodes.Number:
         del context
         literal = children[0].text
-        return nodes.Number(number_value(literal), kind, literal, span=span)
+        return nodes.Number(number_value(literal), kind, literal=literal, span=span)
 
     BUILDERS[kind.value] = build
 

@@ -9,16 +9,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from tts_lang.source import NOWHERE, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Node:
-    """Anything that stands somewhere in a file."""
+    """Anything that stands somewhere in a file.
 
-    span: Span = field(default=NOWHERE, compare=False, repr=False)
+    Equality, hashing and printing look at the positional fields only, and are written once here:
+    having `dataclass` generate them for every class would double the time to import this module.
+    """
+
+    __match_args__: ClassVar[tuple[str, ...]]
+
+    span: Span = NOWHERE
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in self.__match_args__)))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 # ------------------------------------------------------------------------------ small parts
@@ -84,14 +102,14 @@ class UnaryOperator(Enum):
     NEGATE = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Name(Node):
     """A name, where it is given or where it is used."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Argument(Node):
     """`value` or `name = value` in a call."""
 
@@ -99,7 +117,7 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Parameter(Node):
     """`name` or `name = default` in a header."""
 
@@ -107,7 +125,7 @@ class Parameter(Node):
     default: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Amount(Node):
     """`COUNT [x LENGTH] [UNIT]`; no unit means whole solutions."""
 
@@ -116,7 +134,7 @@ class Amount(Node):
     unit: Unit | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Clause(Node):
     """One decoding clause; `value` is missing for `likeliest` only, and a `Name` for `from`."""
 
@@ -132,13 +150,13 @@ def find_clause(clauses: tuple[Clause, ...], kind: ClauseKind) -> Clause | None:
 # ------------------------------------------------------------------------------ expressions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Number(Node):
     """A number literal. `value` is the number as written: `10%` has the value 10."""
 
     value: int | float
     kind: NumberKind = NumberKind.INTEGER
-    literal: str = field(default="", compare=False, repr=False)
+    literal: str = field(default="", kw_only=True)
 
     @property
     def fraction(self) -> int | float:
@@ -146,15 +164,15 @@ class Number(Node):
         return self.value / 100 if self.kind is NumberKind.PERCENT else self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Text(Node):
     """A text literal. `block`: written with three quotes; first newline and indentation gone."""
 
     value: str
-    block: bool = field(default=False, compare=False, repr=False)
+    block: bool = field(default=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Call(Node):
     """`f(arguments)`: a function, a reduction over a path, or a strategy on the problem."""
 
@@ -172,7 +190,7 @@ class TokenRange(Enum):
     LOWEST = "lowest"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TokenSpan(Node):
     """Argument of `confidence`, `certainty`, `entropy`, `margin`.
 
@@ -185,7 +203,7 @@ class TokenSpan(Node):
     share: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Aggregate(Node):
     """A function over a pool: `mean(E of P per KEY)`, `count(P)`, `quantile(E of P, q)`.
 
@@ -204,7 +222,7 @@ class Aggregate(Node):
     arguments: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unary(Node):
     """`-E`, `not E`."""
 
@@ -212,7 +230,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Binary(Node):
     """`E + F`, `E < F`, `E and F`, `text ends with T` ..."""
 
@@ -221,7 +239,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conditional(Node):
     """`then if condition else otherwise`."""
 
@@ -230,7 +248,7 @@ class Conditional(Node):
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Quantified(Node):
     """`all P done` (`every`), or `any P done`."""
 
@@ -238,7 +256,7 @@ class Quantified(Node):
     pool: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Where(Node):
     """`P where CONDITION`."""
 
@@ -249,7 +267,7 @@ class Where(Node):
 # ------------------------------------------------------------------------------ verb phrases
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sample(Node):
     """`sample AMOUNT clauses`."""
 
@@ -264,7 +282,7 @@ class Dealing(Enum):
     TO = "to"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Expand(Node):
     """`expand P by AMOUNT clauses`; `to AMOUNT [weighted by E [rounding up]] [per KEY] clauses`."""
 
@@ -277,7 +295,7 @@ class Expand(Node):
     clauses: tuple[Clause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fork(Node):
     """`fork P into K`."""
 
@@ -285,7 +303,7 @@ class Fork(Node):
     count: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Select(Node):
     """`select top K of P by E [per KEY]`; a percentage as count is a share of the pool."""
 
@@ -295,7 +313,7 @@ class Select(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Best(Node):
     """`best of P by E [per KEY]`."""
 
@@ -304,7 +322,7 @@ class Best(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class First(Node):
     """`first [K] of P [per KEY]`."""
 
@@ -313,7 +331,7 @@ class First(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sort(Node):
     """`sort P by E [per KEY]`: stable, largest first."""
 
@@ -322,7 +340,7 @@ class Sort(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Vote(Node):
     """`vote P [on KEY] [weighted by E] [per KEY]`."""
 
@@ -332,7 +350,7 @@ class Vote(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Resample(Node):
     """`resample P to N by E [per KEY]`."""
 
@@ -342,7 +360,7 @@ class Resample(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Ask(Node):
     """`ask PROMPT[(arguments)] about P [together [per KEY]] [by AMOUNT] clauses`."""
 
@@ -355,7 +373,7 @@ class Ask(Node):
     clauses: tuple[Clause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Descend(Node):
     """`descend T by E [times K] [staying by F]`."""
 
@@ -365,7 +383,7 @@ class Descend(Node):
     staying: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dedupe(Node):
     """`dedupe P [by KEY] [per KEY]`."""
 
@@ -374,7 +392,7 @@ class Dedupe(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cut(Node):
     """`cut P to E steps|tokens`."""
 
@@ -383,7 +401,7 @@ class Cut(Node):
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Split(Node):
     """`split P at TEXT [at most K]`."""
 
@@ -392,7 +410,7 @@ class Split(Node):
     most: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallOn(Node):
     """`strategy(arguments) on P`: once per row, the row being its problem."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tts_lang.diagnostics import Diagnostic, error, file_error, in_order
 from tts_lang.source import Source, Span
@@ -99,11 +99,8 @@ class _Inline(NamedTuple):
     parts: tuple[Any, ...]
 
 
-class _Value(NamedTuple):
-    value: Any
-    start: int
-    end: int
-    depth: int
+# A value on the parser's stack, where it starts and ends, and the depth of its tree.
+_Value: TypeAlias = tuple[Any, int, int, int]
 
 
 class _Mark(NamedTuple):
@@ -149,7 +146,7 @@ class _Parser:
                 index = self._recover(index)
         if self.stopped_at is not None:
             return nodes.File((nodes.Broken(span=Span(0, len(self.source.text))),))
-        file: nodes.File = self.values[0].value
+        file: nodes.File = self.values[0][0]
         return file
 
     def _mark(self, index: int) -> None:
@@ -164,9 +161,9 @@ class _Parser:
 
     def _feed(self, kind: str, token: Any) -> bool:
         """Shift one terminal, after the reductions it asks for; false if it does not fit."""
-        states, row = self.states, self.tables.row
+        states, rows = self.states, self.tables.rows
         while True:
-            action = row(states[-1]).get(kind)
+            action = rows[states[-1]].get(kind)
             if action is None:
                 return False
             if action & 1:
@@ -174,40 +171,45 @@ class _Parser:
             else:
                 if kind != "$END":
                     states.append(action >> 1)
-                    self.values.append(_Value(token, token.start, token.end, 0))
+                    self.values.append((token, token.start, token.end, 0))
                 return True
 
     def _reduce(self, number: int) -> None:
-        rule = self.tables.rules[number]
-        size, kept, values = rule.size, rule.kept, self.values
+        origin, name, size, kept = self.tables.rules[number]
+        states, values = self.states, self.values
+        if size == 1 and not name:
+            # A rule that only passes its child on, such as `term: factor`: the commonest case.
+            states[-1] = self.tables.rows[states[-2]][origin] >> 1
+            return
+        symbols = values[len(values) - size :]
         if size:
-            symbols = values[-size:]
             del values[-size:]
-            del self.states[-size:]
-            start, end = symbols[0].start, symbols[-1].end
+            del states[-size:]
+            start, end = symbols[0][1], symbols[-1][2]
         else:
-            symbols = []
-            start = end = values[-1].end if values else 0
-        if not rule.builder and len(kept) == 1:
-            only = symbols[kept[0]]
-            result = _Value(only.value, start, end, only.depth)
+            start = end = values[-1][2] if values else 0
+        children = []
+        depth = 0
+        for place in kept:
+            value, _, _, child_depth = symbols[place]
+            children.append(value)
+            if child_depth > depth:
+                depth = child_depth
+        if name:
+            value = self._build(name, children, Span(start, end), depth)
+            depth += len(children) if name == "if_" else 1
         else:
-            children = [symbols[place].value for place in kept]
-            depth = max((symbols[place].depth for place in kept), default=0)
-            if rule.builder:
-                value = self._build(rule.builder, children, Span(start, end), depth)
-                extra = len(children) if rule.builder == "if_" else 1
-                result = _Value(value, start, end, depth + extra)
-            else:
-                result = _Value(_Inline(tuple(children)), start, end, depth)
-        values.append(result)
-        self.states.append(self.tables.row(self.states[-1])[rule.origin] >> 1)
+            value = children[0] if len(children) == 1 else _Inline(tuple(children))
+        values.append((value, start, end, depth))
+        states.append(self.tables.rows[states[-1]][origin] >> 1)
 
     def _build(self, name: str, children: list[Any], span: Span, depth: int) -> Any:
-        if any(type(child) is _Inline for child in children):
+        types = {type(child) for child in children}
+        if _Inline in types:
             children = _spliced(children)
+            types = {type(child) for child in children}
         if name not in _HOLDS_BROKEN:
-            if any(type(child) is nodes.Broken for child in children):
+            if nodes.Broken in types:
                 named = children[0] if type(children[0]) is nodes.Name else None
                 return nodes.Broken(named, span=span)
             if depth > MAX_DEPTH:
@@ -238,8 +240,7 @@ class _Parser:
         start, end = self.tokens[mark.first].start, self.tokens[after - 1].end
         broken = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
         self._feed("BROKEN", Token("BROKEN", "", start, end))
-        last = self.values[-1]
-        self.values[-1] = _Value(broken, last.start, last.end, 0)
+        self.values[-1] = (broken, start, end, 0)
         return after
 
     def _skip(self, index: int) -> int:

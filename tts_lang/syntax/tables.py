@@ -18,26 +18,27 @@ class Rule(NamedTuple):
     kept: tuple[int, ...]
 
 
+class _Rows(dict[int, dict[str, int]]):
+    """Rows by state, unpacked when first used: most strategies visit few of them."""
+
+    def __init__(self, symbols: list[str], states: list[int], packed: list[list[int]]) -> None:
+        super().__init__()
+        self._symbols, self._states, self._packed = symbols, states, packed
+
+    def __missing__(self, state: int) -> dict[str, int]:
+        packed = self._packed[self._states[state]]
+        names = map(self._symbols.__getitem__, packed[::2])
+        row = self[state] = dict(zip(names, packed[1::2], strict=True))
+        return row
+
+
 @dataclass(slots=True)
 class Tables:
     """LALR(1) tables. An action is `2 * state` for a shift or goto, `2 * rule + 1` to reduce."""
 
     rules: list[Rule]
+    rows: dict[int, dict[str, int]]
     terminals: frozenset[str]
-    _symbols: list[str]
-    _states: list[int]
-    _packed: list[list[int]]
-    _rows: dict[int, dict[str, int]]
-
-    def row(self, state: int) -> dict[str, int]:
-        """The actions of a state by symbol; rows are unpacked when first used."""
-        place = self._states[state]
-        row = self._rows.get(place)
-        if row is None:
-            packed = self._packed[place]
-            names = map(self._symbols.__getitem__, packed[::2])
-            row = self._rows[place] = dict(zip(names, packed[1::2], strict=True))
-        return row
 
     def advance(self, states: list[int], terminal: str) -> bool:
         """Move a stack of states over a terminal; false if the parser would refuse it.
@@ -45,7 +46,7 @@ class Tables:
         After a refusal the stack may have been reduced, so that it accepts less than before.
         """
         while True:
-            action = self.row(states[-1]).get(terminal)
+            action = self.rows[states[-1]].get(terminal)
             if action is None:
                 return False
             if action & 1 == 0:
@@ -54,7 +55,7 @@ class Tables:
             rule = self.rules[action >> 1]
             if rule.size:
                 del states[-rule.size :]
-            states.append(self.row(states[-1])[rule.origin] >> 1)
+            states.append(self.rows[states[-1]][rule.origin] >> 1)
 
     def shifts(self, states: list[int], terminal: str) -> bool:
         """Whether a parser with this stack of states would accept the terminal next."""
@@ -62,7 +63,7 @@ class Tables:
 
     def accepts(self, states: list[int]) -> frozenset[str]:
         """Every terminal that really continues the input."""
-        row = self.row(states[-1])
+        row = self.rows[states[-1]]
         return frozenset(t for t in row if t in self.terminals and self.shifts(states, t))
 
 
@@ -75,4 +76,4 @@ def load_tables() -> Tables:
     ]
     symbols = data["symbols"]
     terminals = frozenset(s for s in symbols if s == "$END" or s.isupper())
-    return Tables(rules, terminals, symbols, data["states"], data["rows"], {})
+    return Tables(rules, _Rows(symbols, data["states"], data["rows"]), terminals)
