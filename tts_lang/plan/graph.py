@@ -103,8 +103,8 @@ class Compute:
 class Expand:
     """Children of every row of input 0: `amount.count` each, or `amount.count` in all when `deal`.
 
-    `per` deals them group by group, so many to each group. `weight` (only with `deal`) shares them in
-    proportion; `rounding_up` heaviest first, each the
+    `per` deals them group by group, so many to each group. `weight` (only with `deal`) shares them
+    in proportion; `rounding_up` heaviest first, each the
     ceiling of its share of what is left (C20). `sample n` is `expand problem by n`.
     """
 
@@ -439,8 +439,8 @@ class Scorer:
     """A scorer that the plan reads.
 
     `steps`: a process scorer (a number per step), else one per solution. `together`: it sees the
-    whole pool. `low`, `high`: its declared range; `None` for unbounded. `field`: it reads this field of the
-    problem file, so it needs no engine.
+    whole pool. `low`, `high`: its declared range; `None` for unbounded. `field`: it reads this
+    field of the problem file, so it needs no engine.
     """
 
     name: str
