@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from tts_runtime import randomness
 from tts_runtime.binding import Binding
-from tts_runtime.streams import Key, derive
+from tts_runtime.randomness import draw as draw_number
+from tts_runtime.randomness import draw_key
+from tts_runtime.streams import Key
 
 from tests.support.reference import values
 from tests.support.reference.model import Pool, ReferenceError, Row, Scope, Value
@@ -269,8 +270,8 @@ def _random(expression: expr.Random, context: Context) -> Value:
     row = context.row if context.row is not None else context.scope.problem
     draw = context.scope.draws[row.lane]
     context.scope.draws[row.lane] += 1
-    key = derive(context.root_key, "draw", row.lane, draw)
-    return randomness.draw(expression.distribution, key, arguments)
+    key = draw_key(context.root_key, row.lane, draw)
+    return draw_number(expression.distribution, key, arguments)
 
 
 def count_by(expression: expr.Expr | None, context: Context, default: int = 1) -> int:

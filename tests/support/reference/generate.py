@@ -15,7 +15,8 @@ from tts_runtime.engines.base import (
     Partial,
     Sampling,
 )
-from tts_runtime.streams import UNCLAIMED, child_key, derive, sampling_tag
+from tts_runtime.randomness import row_lane
+from tts_runtime.streams import UNCLAIMED, child_key, sampling_tag
 
 from tests.support.reference.expressions import (
     Context,
@@ -214,7 +215,7 @@ def row_on(node: Node, *, parent: Row | None, root: int | None, lets: Row, asked
     """A new row on a sampled node; the first below `problem` starts a tree of its own (C49)."""
     row = Row(
         node,
-        lane=derive(node.key, "lane", node.position, node.level),
+        lane=row_lane(node.key, node.position, node.level),
         parent=parent,
         root=root,
         asked=asked.asked,

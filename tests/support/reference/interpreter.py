@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tts_runtime.engines.base import Finish
+from tts_runtime.randomness import row_lane
 from tts_runtime.segment import Segments
-from tts_runtime.streams import UNCLAIMED, cut_key, derive, forced_key, lane_key
+from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key
 
 from tests.support.reference import asks, generate, pools, scoring, trees
 from tests.support.reference.expressions import count_by, each, evaluate
@@ -34,7 +35,7 @@ def run(
     """
     machine = Machine(plan, problem, seed, policies, scorers)
     node = machine.opening(plan.thinks)
-    start = Row(node, lane=b"", problem=True)
+    start = Row(node, lane=row_lane(node.key, node.position, node.level), problem=True)
     returned = called(machine, plan.body, start, plan.thinks)
     row = returned[0] if returned else None
     return ReferenceOutcome(
@@ -277,7 +278,7 @@ def call(machine: Machine, operation: graph.Operation, spec: graph.Call, pool: P
         for first in returned[:1]:
             back = Row(
                 first.node,
-                lane=derive(first.node.key, "lane", first.node.position, first.node.level),
+                lane=row_lane(first.node.key, first.node.position, first.node.level),
                 parent=row,
                 root=row.root,
                 asked=first.asked,
@@ -294,4 +295,4 @@ def start_of(machine: Machine, row: Row, thinks: bool, copy: int) -> Row:
         node = machine.opening(thinks)
     if copy:
         node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
-    return Row(node, lane=derive(node.key, "lane", node.position, node.level), problem=True)
+    return Row(node, lane=row_lane(node.key, node.position, node.level), problem=True)

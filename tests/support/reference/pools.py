@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, fsum
 
-from tts_runtime.streams import derive, resample_key, uniform
+from tts_runtime.randomness import copy_lane
+from tts_runtime.streams import resample_key, uniform
 
 from tests.support.reference.expressions import (
     Context,
@@ -115,7 +116,7 @@ def copied(row: Row, context: Context, *, tree: bool) -> Row:
     context.scope.copies[row.lane] += 1
     copy = Row(
         row.node,
-        row.lane if made == 0 else derive(row.lane, "copy", made),
+        copy_lane(row.lane, made),
         row.parent,
         row.root,
         row.before,

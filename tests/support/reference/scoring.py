@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import isfinite
 
 from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.streams import asked_key
 
 from tests.support.reference.asks import argument_parts, fill
@@ -72,7 +73,9 @@ def alone(machine: Machine, scorer: graph.Scorer, asked: ScoreRequest) -> Value 
     key = (scorer.name, asked.text, asked.steps, asked.answer)
     if key not in machine.replies:
         machine.counts.scorer_calls += 1
-        machine.replies[key] = machine.scorers[scorer.name].score_now(asked)
+        field = FieldScorer(scorer.field) if scorer.field is not None else None
+        engine = machine.scorers[scorer.name] if field is None else field
+        machine.replies[key] = engine.score_now(asked)
     reply = machine.replies[key]
     assert isinstance(reply, ScoreReply)
     return as_column(scorer, reply)

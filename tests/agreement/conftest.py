@@ -1,0 +1,24 @@
+"""`pytest tests/agreement --programs 5000` generates so many programs instead of a few hundred."""
+
+from __future__ import annotations
+
+import pytest
+
+USUAL_PROGRAMS = 300
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Registers `--programs`."""
+    parser.addoption(
+        "--programs",
+        type=int,
+        default=USUAL_PROGRAMS,
+        help="programs to generate for the comparison with the reference interpreter",
+    )
+
+
+@pytest.fixture(scope="session")
+def program_count(request: pytest.FixtureRequest) -> int:
+    """How many programs to generate."""
+    count: int = request.config.getoption("--programs")
+    return count

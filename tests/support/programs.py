@@ -1,0 +1,95 @@
+"""A Hypothesis strategy that draws whole strategy files: every verb, unit, clause and column.
+
+Programs are well typed and small: pools of at most a few rows, loops of at most three rounds, a
+bounded number of generations in all. The checker must accept every one of them.
+"""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import strategies as st
+
+from tests.support.writing import blocks
+from tests.support.writing.world import Choices, Helper, World
+
+DECLARATIONS = '''policy small
+scorer orm per solution
+scorer pick together
+scorer gold field "answer"
+scorer level field "pass_rate"
+
+prompt revise = """{problem}
+{attempts last 2}
+so"""
+
+prompt debate = """{text}
+{others}"""
+
+prompt follow = """{parent.text}{solution} {answer}"""
+
+prompt improve(limit, notes) = """{problem} {text} {limit}
+{notes}"""
+
+prompt limited(limit) = """{problem}{{{limit}}}{text}"""
+
+prompt merge = """{problem}
+{candidates}"""
+
+prompt weigh(notes) = """{candidates}
+{notes}"""
+
+judge grade from small max 5 tokens:
+    """{problem} {text} Answer:"""
+    read number from 0 to 9
+    retry 1
+
+judge choice together max 6 tokens:
+    """{candidates} Answer:"""
+    read choice
+    retry 1
+
+judge panel max 5 tokens at temperature 0.7:
+    """{text}"""
+    read number from 0 to 9
+'''
+
+BUDGET = 60
+HELPER_BUDGET = 8
+
+
+def program(choices: Choices) -> str:
+    """A whole file; its last strategy is called `main`."""
+    helpers: list[Helper] = []
+    lines = DECLARATIONS.splitlines()
+    for number in range(choices.one_of([0, 1, 1, 2])):
+        name = f"helper{number}"
+        body, cost = _body(choices, tuple(helpers), HELPER_BUDGET, depth=1)
+        lines += ["", f"strategy {name}(n = 2):", *blocks.indented(body)]
+        helpers.append(Helper(name, max(1, cost)))
+    body, _ = _body(choices, tuple(helpers), BUDGET, depth=2)
+    header = choices.one_of(["", "", "", " at temperature 0", " top_k 3 within 12 tokens"])
+    lines += ["", f"strategy main(n = {choices.integer(1, 3)}){header}:", *blocks.indented(body)]
+    return "\n".join(lines) + "\n"
+
+
+def _body(
+    choices: Choices, helpers: tuple[Helper, ...], budget: int, depth: int
+) -> tuple[blocks.Lines, int]:
+    world = World(choices, ("n",), helpers, budget, thinks=choices.chance(60))
+    lines = blocks.assign(world)
+    for _ in range(choices.integer(1, 4)):
+        lines += blocks.statement(world, depth)
+    lines.append(blocks.result(world))
+    return lines, world.spent
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> str:
+    """Source texts of strategy files."""
+    return program(Choices(lambda low, high: draw(st.integers(low, high))))
+
+
+def random_program(seed: int) -> str:
+    """The program of a seed: quicker to draw than Hypothesis, for long runs."""
+    return program(Choices(random.Random(seed).randint))
