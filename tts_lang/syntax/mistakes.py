@@ -117,7 +117,7 @@ _FOREIGN = {
     "while": "write `repeat N until CONDITION:`; every loop has a bound",
     "def": "write `strategy NAME(...):`",
     "function": "write `strategy NAME(...):`",
-    "in": "rows are tested by `P where CONDITION`",
+    "in": "write `into` in `fork` and `force`, `of` before a pool",
     "then": "write `:`",
     "do": "write `:`",
     "is": 'write `==`, as in `finish == "length"`; for a missing value `not has(E)`',
@@ -170,19 +170,13 @@ def _single_equals(m: Mistake) -> Diagnostic | None:
 def _reserved_name(m: Mistake) -> Diagnostic | None:
     token = m.token
     wants_name = "NAME" in m.accepts and "LPAR" not in m.accepts
-    assigned = m.at == m.first and m[1].type == "ASSIGN"
-    if token.type in _HARD and (wants_name or assigned):
+    if m.at == m.first:
+        wants_name = m[1].type == "ASSIGN"
+    if token.type in _HARD and wants_name:
         return m.report(
             "TTS140",
             f"`{token.text}` is a word of the language and cannot be a name",
             f"choose another name, such as `{token.text}_`",
-        )
-    if m.before.type in _HARD and token.type == "ASSIGN" and m.at == m.first + 1:
-        return m.report(
-            "TTS140",
-            f"`{m.before.text}` is a word of the language and cannot be a name",
-            f"choose another name, such as `{m.before.text}_`",
-            span=m.before.span,
         )
     return None
 
@@ -340,14 +334,29 @@ def _missing_block(m: Mistake) -> Diagnostic | None:
 
 
 def _missing_colon(m: Mistake) -> Diagnostic | None:
-    if "COLON" in m.accepts and m.token.type in {"NL", "INDENT"} and m.head.type in _HEADERS:
+    if "COLON" not in m.accepts or m.head.type not in _HEADERS:
+        return None
+    previous, line = (m.source.position(t.start).line for t in (m.before, m.token))
+    if m.token.type == "NL" or line > previous:
         return m.report(
-            "TTS121", "a `:` is missing at the end of this line", "add `:`", expected=("`:`",)
+            "TTS121",
+            "a `:` is missing at the end of this line",
+            "add `:`",
+            span=Span(m.before.end, m.before.end + 1),
+            expected=("`:`",),
         )
     return None
 
 
+def _else_in_choose(m: Mistake) -> Diagnostic | None:
+    if m.token.type == "ELSE" and "OTHERWISE" in m.accepts and "NAME" not in m.accepts:
+        return m.report("TTS144", "this `else` belongs to no `if`", "write `otherwise:`")
+    return None
+
+
 KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
+    _else_in_choose,
+    _missing_colon,
     _foreign_word,
     _let_without_pool,
     _reserved_name,
@@ -368,25 +377,29 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _statement_as_value,
     _else_alone,
     _missing_block,
-    _missing_colon,
 )
 
 # ------------------------------------------------------------------------------ the general message
 
 _GROUPS = (
-    ("an operator", frozenset({"PLUS", "MINUS", "STAR", "SLASH", "POWER"})),
-    ("a comparison", _COMPARISONS | {"ENDS", "CONTAINS"}),
     ("a number", frozenset({"INTEGER", "FLOAT", "PERCENT"})),
     ("a text in quotes", frozenset({"STRING", "TEXT"})),
     ("a unit", _UNITS),
+    ("a clause", frozenset({"AT", "TOP_P", "TOP_K", "MIN_P", "MAX", "WITHIN", "STOP"})),
 )
-_CONDITIONALS = frozenset({"IF", "AND", "OR", "WHERE", "ON", "OF"})
+# What may follow any expression: shown as one word.
+_CONTINUES = _COMPARISONS | frozenset(
+    {"PLUS", "MINUS", "STAR", "SLASH", "POWER", "ENDS", "CONTAINS", "LPAR"}
+    | {"AND", "OR", "IF", "WHERE", "ON"}
+)
 _MOST_SHOWN = 8
 
 
 def _general(m: Mistake) -> Diagnostic:
     token = m.token
-    shown = SPELLINGS[token.type] if token.end == token.start else f"`{_short(token.text)}`"
+    shown = f"`{_short(token.text)}`"
+    if token.end == token.start:
+        shown = SPELLINGS[token.type].removeprefix("the ")
     notes: tuple[str, ...] = ()
     line = m.source.position(token.start).line
     if m.at > m.first and token.end > token.start:
@@ -417,7 +430,7 @@ def _suggestion(m: Mistake) -> str | None:
             return hint
     if before.type == "NAME" and m.at > m.first:
         if m.at - 1 == m.first:
-            words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS)
+            words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS | VERBS)
         elif m[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
             words = sorted(VERBS)
         else:
@@ -439,15 +452,17 @@ def _expected(accepts: frozenset[str]) -> Iterator[str]:
         if "SAMPLE" in rest:
             rest -= {TERMINALS[verb] for verb in VERBS}
             yield "a verb"
-    names = []
+        rest -= {"TAIL", "LOWEST"}
+    groups = []
+    if "PLUS" in rest:
+        rest -= _CONTINUES
+        groups = ["an operator"]
     for name, members in _GROUPS:
-        if rest & members and (len(rest & members) > 1):
+        if members <= rest:
             rest -= members
-            names.append(name)
-    if len(rest) > _MOST_SHOWN:
-        rest -= _CONDITIONALS
-    words = sorted({SPELLINGS.get(kind, kind) for kind in rest})
+            groups.append(name)
+    words = sorted({SPELLINGS[kind] for kind in rest})
     if len(words) > _MOST_SHOWN:
         words = [*words[:_MOST_SHOWN], "..."]
     yield from words
-    yield from names
+    yield from groups

@@ -123,6 +123,7 @@ class _Parser:
         self.marks: list[_Mark] = []
         self.level = 0
         self.errors = 0
+        self.reported = -1
         self.stopped_at: int | None = None
         self.too_deep = False
 
@@ -230,8 +231,9 @@ class _Parser:
             return index
         mark = self.marks.pop()
         # ERROR tokens have been reported by the tokenizer.
-        if token.type != "ERROR":
+        if token.type != "ERROR" and index != self.reported:
             self._report(mark, index)
+            self.reported = index
         self.errors += 1
         if self.errors > MAX_ERRORS:
             self.stopped_at = index

@@ -187,10 +187,14 @@ class _Tokenizer:
             self._layout_token("INDENT")
         else:
             self._layout_token("NL")
+            matches = width in self.indents
             while width < self.indents[-1]:
+                # A line between two levels belongs to the nearer one, so that it is read once.
+                if not matches and 2 * width >= self.indents[-1] + self.indents[-2]:
+                    break
                 self.indents.pop()
                 self._layout_token("DEDENT")
-            if width != self.indents[-1]:
+            if not matches:
                 columns = ", ".join(str(indent) for indent in self.indents)
                 self._report(
                     "TTS108",

@@ -1,0 +1,243 @@
+"""Expressions to canonical text, with the parentheses that precedence asks for and no others."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from tts_lang.syntax import nodes
+from tts_lang.syntax.literals import string_literal
+from tts_lang.syntax.nodes import ClauseKind, Number, NumberKind, Operator, TokenRange, Unit
+
+
+class _Level(IntEnum):
+    """How tightly an expression holds together, loosest first: the ladder of the grammar."""
+
+    PHRASE = 0
+    WHERE = 1
+    VALUE = 2
+    OR = 3
+    AND = 4
+    NOT = 5
+    COMPARISON = 6
+    SUM = 7
+    TERM = 8
+    FACTOR = 9
+    ATOM = 10
+
+
+_BINARY_LEVELS = {
+    Operator.OR: _Level.OR,
+    Operator.AND: _Level.AND,
+    Operator.ADD: _Level.SUM,
+    Operator.SUBTRACT: _Level.SUM,
+    Operator.MULTIPLY: _Level.TERM,
+    Operator.DIVIDE: _Level.TERM,
+    Operator.POWER: _Level.FACTOR,
+}
+
+
+def print_expression(expression: nodes.Node, *, phrase: bool = False) -> str:
+    """The text of an expression; `phrase`: where a verb phrase needs no parentheses."""
+    return _at(expression, _Level.PHRASE if phrase else _Level.WHERE)
+
+
+def _at(expression: nodes.Node, least: _Level) -> str:
+    level, text = _show(expression)
+    return text if level >= least else f"({text})"
+
+
+def _show(expression: nodes.Node) -> tuple[_Level, str]:
+    match expression:
+        case nodes.Name(text):
+            return _Level.ATOM, text
+        case nodes.Number():
+            return _Level.ATOM, _number(expression)
+        case nodes.Text(value):
+            return _Level.ATOM, string_literal(value)
+        case nodes.Call(function, arguments):
+            return _Level.ATOM, f"{function.text}({_arguments(arguments)})"
+        case nodes.Aggregate():
+            return _Level.ATOM, _aggregate(expression)
+        case nodes.Unary(nodes.UnaryOperator.NOT, operand):
+            return _Level.NOT, f"not {_at(operand, _Level.NOT)}"
+        case nodes.Unary(_, operand):
+            return _Level.FACTOR, f"-{_at(operand, _Level.FACTOR)}"
+        case nodes.Binary():
+            return _binary(expression)
+        case nodes.Conditional(condition, then, otherwise):
+            shown = (_at(then, _Level.OR), _at(condition, _Level.OR), _at(otherwise, _Level.VALUE))
+            return _Level.VALUE, "{} if {} else {}".format(*shown)
+        case nodes.Quantified(every, pool):
+            word = "all" if every else "any"
+            return _Level.COMPARISON, f"{word} {_at(pool, _Level.ATOM)} done"
+        case nodes.Where(pool, condition):
+            shown_pool = _at(pool, _Level.ATOM)
+            return _Level.WHERE, f"{shown_pool} where {_at(condition, _Level.VALUE)}"
+        case nodes.TokenSpan():
+            return _Level.PHRASE, _token_span(expression)
+        case _:
+            return _Level.PHRASE, _phrase(expression)
+
+
+def _number(number: Number) -> str:
+    if number.literal:
+        return number.literal
+    value = repr(number.value)
+    if number.kind is NumberKind.FLOAT and not set(value) & set(".e"):
+        value += ".0"
+    return value + ("%" if number.kind is NumberKind.PERCENT else "")
+
+
+def _binary(node: nodes.Binary) -> tuple[_Level, str]:
+    level = _BINARY_LEVELS.get(node.operator, _Level.COMPARISON)
+    if node.operator is Operator.POWER:
+        sides = _at(node.left, _Level.ATOM), _at(node.right, _Level.FACTOR)
+    elif level is _Level.COMPARISON:  # comparisons do not chain
+        sides = _at(node.left, _Level.SUM), _at(node.right, _Level.SUM)
+    else:
+        sides = _at(node.left, level), _at(node.right, _Level(level + 1))
+    return level, f"{sides[0]} {node.operator.value} {sides[1]}"
+
+
+# ------------------------------------------------------------------------------ calls
+
+
+def _arguments(arguments: tuple[nodes.Argument, ...]) -> str:
+    return ", ".join(map(_argument, arguments))
+
+
+def _argument(argument: nodes.Argument) -> str:
+    if isinstance(argument.value, nodes.TokenSpan):
+        return _token_span(argument.value)
+    value = print_expression(argument.value)
+    return value if argument.name is None else f"{argument.name.text} = {value}"
+
+
+def print_optional_arguments(arguments: tuple[nodes.Argument, ...]) -> str:
+    """`(arguments)`, or nothing."""
+    return f"({_arguments(arguments)})" if arguments else ""
+
+
+def print_parameters(parameters: tuple[nodes.Parameter, ...]) -> str:
+    """The parameters of a header, without the parentheses."""
+    return ", ".join(
+        p.name.text if p.default is None else f"{p.name.text} = {print_expression(p.default)}"
+        for p in parameters
+    )
+
+
+def _token_span(span: nodes.TokenSpan) -> str:
+    text = span.range.value
+    if span.width is not None and span.range in {TokenRange.TAIL, TokenRange.LOWEST}:
+        text += f" {print_expression(span.width)}"
+    if span.share is not None:
+        text += f" share {print_expression(span.share)}"
+    return text
+
+
+def _aggregate(node: nodes.Aggregate) -> str:
+    parts = [print_expression(part) for part in (node.value, node.pool) if part is not None]
+    head = " of ".join(parts)
+    if node.below:
+        head += " below"
+    if node.key is not None:
+        head += f" on {node.key.text}"
+    if node.weight is not None:
+        head += f" weighted by {print_expression(node.weight)}"
+    if node.per is not None:
+        head += f" per {node.per.text}"
+    return f"{node.function.text}({', '.join([head, *map(_argument, node.arguments)])})"
+
+
+# ------------------------------------------------------------------------------ phrases
+
+
+def _count_of(unit: Unit | None, number: nodes.Expression) -> str:
+    if unit is None:
+        return ""
+    one = isinstance(number, Number) and number.value == 1
+    return " " + (unit.value.removesuffix("s") if one else unit.value)
+
+
+def _amount(amount: nodes.Amount) -> str:
+    count = print_expression(amount.count)
+    if amount.length is None:
+        return count + _count_of(amount.unit, amount.count)
+    length = print_expression(amount.length)
+    return f"{count} x {length}{_count_of(amount.unit, amount.length)}"
+
+
+def print_clauses(clauses: tuple[nodes.Clause, ...]) -> str:
+    """Decoding clauses, each with a space before it."""
+    return "".join(f" {_clause(clause)}" for clause in clauses)
+
+
+def _clause(clause: nodes.Clause) -> str:
+    if clause.value is None:
+        return clause.kind.value
+    text = f"{clause.kind.value} {print_expression(clause.value)}"
+    if clause.kind in {ClauseKind.MAX, ClauseKind.WITHIN, ClauseKind.AT_LEAST}:
+        text += _count_of(Unit.TOKENS, clause.value)
+    return text
+
+
+def _per(name: nodes.Name | None, word: str = "per") -> str:
+    return "" if name is None else f" {word} {name.text}"
+
+
+def _optional(word: str, value: nodes.Expression | None) -> str:
+    return "" if value is None else f" {word} {print_expression(value)}"
+
+
+def _phrase(node: nodes.Node) -> str:
+    show = print_expression
+    match node:
+        case nodes.Sample(amount, clauses):
+            return f"sample {_amount(amount)}{print_clauses(clauses)}"
+        case nodes.Expand(pool, dealing, amount, weight, rounding_up, per, clauses):
+            weighted = _optional("weighted by", weight) + (" rounding up" if rounding_up else "")
+            tail = f"{weighted}{_per(per)}{print_clauses(clauses)}"
+            return f"expand {show(pool)} {dealing.value} {_amount(amount)}{tail}"
+        case nodes.Fork(pool, count):
+            return f"fork {show(pool)} into {show(count)}"
+        case nodes.Select(count, pool, by, per):
+            return f"select top {show(count)} of {show(pool)} by {show(by)}{_per(per)}"
+        case nodes.Best(pool, by, per):
+            return f"best of {show(pool)} by {show(by)}{_per(per)}"
+        case nodes.First(count, pool, per):
+            return f"first{_first_count(count)} of {show(pool)}{_per(per)}"
+        case nodes.Sort(pool, by, per):
+            return f"sort {show(pool)} by {show(by)}{_per(per)}"
+        case nodes.Vote(pool, key, weight, per):
+            weighted = _optional("weighted by", weight)
+            return f"vote {show(pool)}{_per(key, 'on')}{weighted}{_per(per)}"
+        case nodes.Resample(pool, count, by, per):
+            return f"resample {show(pool)} to {show(count)} by {show(by)}{_per(per)}"
+        case nodes.Ask(prompt, arguments, pool, together, per, amount, clauses):
+            given = print_optional_arguments(arguments)
+            shared = (" together" if together else "") + _per(per)
+            number = "" if amount is None else f" by {_amount(amount)}"
+            about = f"{prompt.text}{given} about {show(pool)}"
+            return f"ask {about}{shared}{number}{print_clauses(clauses)}"
+        case nodes.Descend(tree, by, times, staying):
+            tail = _optional("times", times) + _optional("staying by", staying)
+            return f"descend {show(tree)} by {show(by)}{tail}"
+        case nodes.Dedupe(pool, key, per):
+            return f"dedupe {show(pool)}{_per(key, 'by')}{_per(per)}"
+        case nodes.Cut(pool, length, unit):
+            return f"cut {show(pool)} to {show(length)}{_count_of(unit, length)}"
+        case nodes.Split(pool, separator, most):
+            return f"split {show(pool)} at {show(separator)}{_optional('at most', most)}"
+        case nodes.CallOn(call, pool):
+            return f"{show(call)} on {show(pool)}"
+        case _:
+            raise ValueError(f"a {type(node).__name__} has no text")
+
+
+def _first_count(count: nodes.Expression | None) -> str:
+    if count is None:
+        return ""
+    bare = isinstance(count, Number | nodes.Call | nodes.Aggregate) or (
+        isinstance(count, nodes.Name) and count.text not in {"ends", "contains"}
+    )
+    return f" {print_expression(count)}" if bare else f" ({print_expression(count)})"
