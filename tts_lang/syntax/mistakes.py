@@ -227,6 +227,8 @@ def _comma_between_clauses(m: Mistake) -> Diagnostic | None:
 
 def _force_order(m: Mistake) -> Diagnostic | None:
     if m.head.type == "FORCE" and "INTO" in m.accepts:
+        if m.token.text in {"in", "to", "on"}:
+            return m.report("TTS132", "text is forced `into` a pool", f"write `into {m[1].text}`")
         target = m.text(m.tokens[m.first + 1], m.before) if m.at > m.first + 1 else "P"
         return m.report("TTS132", "the text comes first", f"write `force {m.rest()} into {target}`")
     return None
@@ -357,6 +359,7 @@ def _else_in_choose(m: Mistake) -> Diagnostic | None:
 KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _else_in_choose,
     _missing_colon,
+    _force_order,
     _foreign_word,
     _let_without_pool,
     _reserved_name,
@@ -367,7 +370,6 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _repeat_times,
     _done_of_what,
     _comma_between_clauses,
-    _force_order,
     _stop_text,
     _of_after_call,
     _chained_comparison,

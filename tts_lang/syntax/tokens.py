@@ -251,6 +251,8 @@ class _Tokenizer:
                 self._error_token(start, end)
                 return
             self.brackets.pop()
+        elif sign == ":" and self.brackets:  # colons never stand in parentheses
+            self._unclosed()
         self.tokens.append(token)
 
     def _number(self, literal: str, start: int, end: int) -> None:
