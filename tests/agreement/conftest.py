@@ -20,5 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def program_count(request: pytest.FixtureRequest) -> int:
     """How many programs to generate."""
-    count: int = request.config.getoption("--programs")
+    # Registered late (and so not parsed) when pytest is not started on this folder.
+    count: int = request.config.getoption("--programs", USUAL_PROGRAMS)
     return count

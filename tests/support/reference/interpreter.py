@@ -44,7 +44,7 @@ def run(
         row=row,
         rows=tuple(machine.made),
         counts=machine.counts,
-        requests=tuple(machine.requests),
+        drawn=tuple(machine.drawn),
     )
 
 
@@ -292,7 +292,7 @@ def start_of(machine: Machine, row: Row, thinks: bool, copy: int) -> Row:
     """The row that a called strategy has for its problem."""
     node = row.node
     if node.start:
-        node = machine.opening(thinks)
-    if copy:
+        node = machine.opening(thinks, (*node.lanes, copy) if copy else node.lanes)
+    elif copy:
         node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
     return Row(node, lane=row_lane(node.key, node.position, node.level), problem=True)

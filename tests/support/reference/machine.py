@@ -15,7 +15,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.streams import Key, root_key, thinking_key
+from tts_runtime.streams import Key, lane_key, root_key, thinking_key
 from tts_runtime.tokens import Tokenizer
 
 from tests.support.reference.expressions import Context
@@ -81,7 +81,7 @@ class Machine:
     counts: Counts = field(default_factory=Counts)
     generations: dict[object, Generation] = field(default_factory=dict)
     replies: dict[object, object] = field(default_factory=dict)
-    requests: list[tuple[str, GenerateRequest]] = field(default_factory=list)
+    drawn: list[tuple[str, GenerateRequest, Generation]] = field(default_factory=list)
 
     @property
     def root_key(self) -> Key:
@@ -101,14 +101,20 @@ class Machine:
                 found |= {e.how for e in walk(value) if isinstance(e, Statistic)}
         return tuple(sorted(found))
 
-    def opening(self, thinks: bool) -> Node:
-        """The node of the problem's own conversation, the thinking one if the strategy thinks."""
+    def opening(self, thinks: bool, lanes: tuple[int, ...] = ()) -> Node:
+        """The node of the problem's own conversation, the thinking one if the strategy thinks.
+
+        `lanes` are the copies (>= 1) of the calls that it is the problem of (C13).
+        """
         policy = self.policies["policy"]
         thinking = thinks and policy.binding.thinking is not None
-        key = thinking_key(self.root_key) if thinking else self.root_key
+        opened = thinking_key(self.root_key) if thinking else self.root_key
         prompt = policy.binding.open(self.problem.text, thinking=thinking)
-        conversation = Conversation(key, prompt, problems_own=True)
-        return Node(conversation, key, policy.tokenizer, start=True)
+        key = opened
+        for copy in lanes:
+            key = lane_key(key, copy)
+        conversation = Conversation(opened, prompt, problems_own=True)
+        return Node(conversation, key, policy.tokenizer, start=True, lanes=lanes)
 
     def context(self, scope: Scope, inputs: Sequence[Pool | Value]) -> Context:
         """A context outside any pool."""
@@ -121,7 +127,7 @@ class Machine:
         if shared and key in self.generations:
             return self.generations[key]
         generation = self.policies[name].generate_now(request)
-        self.requests.append(key)
+        self.drawn.append((name, request, generation))
         self.counts.policy_calls += 1
         self.counts.policy_tokens += generation.drawn
         if shared:

@@ -9,7 +9,7 @@ from itertools import count
 from math import fsum
 from typing import TypeAlias
 
-from tts_runtime.engines.base import Finish
+from tts_runtime.engines.base import Finish, GenerateRequest, Generation
 from tts_runtime.segment import NOTHING, Segments
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
@@ -45,7 +45,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A path of a conversation, with the key of its stream."""
+    """A path of a conversation, with the key of its stream.
+
+    `start` marks the problem's own node; its `lanes` are the copies it was called on (C13).
+    """
 
     conversation: Conversation
     key: Key
@@ -58,6 +61,7 @@ class Node:
     done: bool = False
     end_logprob: float = 0.0
     start: bool = False
+    lanes: tuple[int, ...] = ()
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -158,4 +162,4 @@ class ReferenceOutcome:
     row: Row | None
     rows: tuple[Row, ...]
     counts: Counts
-    requests: tuple[object, ...]
+    drawn: tuple[tuple[str, GenerateRequest, Generation], ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.support.writing import expressions, verbs
+from tests.support.writing.patterns import pattern
 from tests.support.writing.world import LARGEST_POOL, PoolInfo, World
 
 Lines = list[str]
@@ -107,28 +108,6 @@ def backup(world: World) -> Lines:
     if tree is None:
         return []
     return [f"backup {tree} from {pool} by {expressions.row_number(world, world.pools[pool], 1)}"]
-
-
-def search(world: World) -> Lines:
-    """A small tree search, as MCTS writes it."""
-    rollouts, width = world.choices.integer(1, 3), world.choices.integer(1, 2)
-    if not world.affords(rollouts * width):
-        return []
-    world.spend(rollouts * width)
-    tree, leaf, fresh = world.new_name("p"), world.new_name("p"), world.new_name("p")
-    explore = "value + sqrt(log(parent_visits) / visits)"
-    world.pools[tree] = PoolInfo(min(LARGEST_POOL, 1 + rollouts * width))
-    amount = world.choices.one_of([f"{width} steps", f"{width} x 3 tokens"])
-    return [
-        f"{tree} = problem",
-        f"repeat {rollouts}:",
-        f"    {leaf} = descend {tree} by {explore}",
-        f"    {fresh} = expand {leaf} by {amount}",
-        f"    score {fresh} by prm",
-        f"    {tree} = {tree} + {fresh}",
-        f"    backup {tree} from {fresh} by last(prm)",
-        f"{tree} = first {LARGEST_POOL} of {tree}",
-    ]
 
 
 def loop(world: World, depth: int) -> Lines:
@@ -247,7 +226,9 @@ def result(world: World) -> str:
 
 def statement(world: World, depth: int) -> Lines:
     """Any statement."""
-    kind = world.choices.integer(0, 21)
+    kind = world.choices.integer(0, 24)
+    if kind >= 22:
+        return pattern(world)
     if kind <= 7:
         return assign(world)
     if kind <= 11:
@@ -259,7 +240,7 @@ def statement(world: World, depth: int) -> Lines:
     if kind == 14:
         return backup(world)
     if kind == 15:
-        return search(world)
+        return pattern(world)
     if kind == 16:
         return number(world)
     if depth == 0:

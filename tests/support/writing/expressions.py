@@ -91,7 +91,7 @@ def pool_wide(world: World, pool: PoolInfo) -> str:
 def row_condition(world: World, pool: PoolInfo, depth: int = 1) -> str:
     """A condition on a row."""
     choices = world.choices
-    if depth and choices.chance(25):
+    if depth and choices.chance(35):
         left = row_condition(world, pool, depth - 1)
         right = row_condition(world, pool, depth - 1)
         match choices.integer(0, 2):
