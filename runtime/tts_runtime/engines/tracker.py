@@ -1,4 +1,8 @@
-"""Decides, token by token, when a generation stops: the same code in every engine that streams."""
+"""Decides, token by token, when a generation stops: the same code in every engine that streams.
+
+Everything is judged on the path, so that a delimiter or stop text begun in the prefix is seen when
+a later call completes it: step by step equals one shot (C23, C25, C26).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,8 @@ class Tracker:
         self._ends = ends
         self._delimiter = delimiter
         self._target = len(request.segments.closed) + request.limits.steps
-        self._recent = b""
+        self._recent = self._last_bytes(len(request.limits.stop_at) - 1)
+        self._closing: tuple[int, ...] | None = None
         self._end_logprob = 0.0
         self._halted = False
 
@@ -37,16 +42,10 @@ class Tracker:
         if len(self.partial.ids) >= limits.at_least:
             return frozenset()
         banned = set(self._ends)
-        if limits.thought and self._ids_end_with(limits.thought[:-1]):
+        if limits.thought and self._path_ends_with(limits.thought[:-1]):
             banned.add(limits.thought[-1])
         if limits.steps:
-            last = self._delimiter[-1:]
-            closed = len(self.segments.closed)
-            banned.update(
-                token
-                for token, piece in enumerate(self._pieces)
-                if last in piece and len(self.segments.add(piece, self._delimiter).closed) > closed
-            )
+            banned.update(filter(self._closes, self._tokens_that_may_close()))
         return frozenset(banned)
 
     def push(self, token: int, logprob: float, statistics: Sequence[float] = ()) -> Finish | None:
@@ -62,7 +61,7 @@ class Tracker:
         partial.logprobs.append(logprob)
         for name, value in zip(self.request.statistics, statistics, strict=True):
             partial.statistics[name].append(value)
-        if limits.thought and self._ids_end_with(limits.thought):
+        if limits.thought and self._path_ends_with(limits.thought):
             self._withhold(len(limits.thought))
             self.finish = Finish.STOP
             return self.finish
@@ -95,9 +94,10 @@ class Tracker:
         if limits.unit_tokens and count >= limits.unit_tokens:
             return Finish.STOP
         if limits.stop_at:
-            self._recent = (self._recent + piece)[-len(limits.stop_at) - len(piece) :]
-            if limits.stop_at in self._recent:
+            data = self._recent + piece
+            if limits.stop_at in data:
                 return Finish.STOP
+            self._recent = data[max(0, len(data) - len(limits.stop_at) + 1) :]
         if limits.stop_when is not None and limits.stop_when(self.partial):
             self._halted = True
             return Finish.STOP
@@ -105,11 +105,43 @@ class Tracker:
             return Finish.LENGTH
         return None
 
-    def _ids_end_with(self, ids: tuple[int, ...]) -> bool:
-        return not ids or tuple(self.partial.ids[-len(ids) :]) == ids
+    def _path_ends_with(self, ids: tuple[int, ...]) -> bool:
+        new = self.partial.ids
+        missing = len(ids) - len(new)
+        if missing <= 0:
+            return tuple(new[len(new) - len(ids) :]) == ids
+        before = self.request.prefix
+        return (
+            before[len(before) - missing :] + tuple(new) == ids if missing <= len(before) else False
+        )
+
+    def _last_bytes(self, count: int) -> bytes:
+        """The last bytes of the prefix: one fewer than a stop text, so none is found in it."""
+        data = b""
+        for token in reversed(self.request.prefix):
+            if len(data) >= count:
+                break
+            data = self._pieces[token] + data
+        return data[len(data) - count :] if len(data) > count else data
+
+    def _tokens_that_may_close(self) -> tuple[int, ...]:
+        if self._closing is None:
+            last = self._delimiter[-1:]
+            self._closing = tuple(
+                token for token, piece in enumerate(self._pieces) if last in piece
+            )
+        return self._closing
+
+    def _closes(self, token: int) -> bool:
+        after = self.segments.add(self._pieces[token], self._delimiter)
+        return len(after.closed) > len(self.segments.closed)
 
     def _withhold(self, count: int) -> None:
-        """Takes back a delimiter: it is no part of the thought, and is drawn again later (C25)."""
+        """Takes back a delimiter: it is no part of the thought, and is drawn again later (C25).
+
+        What of it stood in the prefix stays: it was another call's.
+        """
+        count = min(count, len(self.partial.ids))
         partial = self.partial
         del partial.ids[-count:]
         del partial.logprobs[-count:]

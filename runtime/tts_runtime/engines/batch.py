@@ -1,0 +1,147 @@
+"""The rows that decode together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.llama import Cache, Llama
+from tts_runtime.engines.torch_sampling import Settings, draw, token_statistics
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.worker import Job
+from tts_runtime.sampling import ranked
+from tts_runtime.streams import position_seed
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One request being answered.
+
+    Args:
+        job: The request.
+        tracker: Follows it.
+        ids: Prompt, prefix and new tokens; the last one has not been read by the model yet.
+        prefilled: Tokens read for it before its first draw.
+        slot: Its row in the batch's cache.
+        error: Set instead of a finish when it cannot go on.
+    """
+
+    job: Job[GenerateRequest, Generation]
+    tracker: Tracker
+    ids: list[int]
+    prefilled: int = 0
+    slot: int = -1
+    error: Exception | None = None
+
+    @property
+    def read(self) -> list[int]:
+        """The tokens whose keys and values are in the cache."""
+        return self.ids[:-1]
+
+
+class Batch:
+    """A fixed number of slots, the rows in them, and one decoding step for all.
+
+    Rows are kept at the front, so that a step costs what its rows cost.
+    """
+
+    def __init__(self, model: Llama, vocabulary: int, slots: int) -> None:
+        self.cache = Cache(model.shape, -(-slots // 8) * 8)
+        self._model = model
+        self._vocabulary = vocabulary
+        self._slots: list[Row | None] = [None] * slots
+        self._order: list[Row] = []
+        self._settings: Settings | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows in flight."""
+        return [row for row in self._slots if row is not None]
+
+    def add(self, row: Row) -> None:
+        """Gives a row the first free slot; its cache row is to be written next."""
+        row.slot = self._slots.index(None)
+        self._slots[row.slot] = row
+        self._settings = None
+
+    def remove(self, row: Row) -> None:
+        """Frees a row's slot."""
+        self._slots[row.slot] = None
+        self._settings = None
+
+    def clear(self) -> None:
+        """Frees all slots."""
+        self._slots = [None] * len(self._slots)
+        self._settings = None
+
+    def step(self) -> list[Row]:
+        """Draws one token for every row; gives the rows that finished or failed."""
+        if self._settings is None:
+            self._close_ranks()
+            self._settings = Settings.of([row.tracker.request.sampling for row in self._order])
+        rows = self._order
+        padded = -(-len(rows) // 8) * 8
+        last = torch.zeros((padded, 1), dtype=torch.int64)
+        starts = torch.zeros(padded, dtype=torch.int64)
+        last[: len(rows), 0] = torch.tensor([row.ids[-1] for row in rows])
+        starts[: len(rows)] = torch.tensor([len(row.ids) - 1 for row in rows])
+        hidden = self._model.extend(last, starts, self.cache)
+        logits = self._model.logits(hidden[: len(rows), 0])[:, : self._vocabulary].double()
+        self._draw(rows, logits, self._settings)
+        return [row for row in rows if row.error is not None or row.tracker.finish is not None]
+
+    def _draw(self, rows: list[Row], logits: Tensor, settings: Settings) -> None:
+        banned = {number: row.tracker.forbidden() for number, row in enumerate(rows)}
+        forbidden = {number: tokens for number, tokens in banned.items() if tokens}
+        seeds = torch.tensor([_seed(row) for row in rows], dtype=torch.int64)
+        tokens = draw(logits, settings, seeds, forbidden)
+        for number, row in enumerate(rows):
+            request = row.tracker.request
+            if request.first_rank is None or row.tracker.drawn:
+                continue
+            try:
+                tokens[number] = ranked(
+                    logits[number].numpy(), request.first_rank, forbidden.get(number, ())
+                )
+            except EngineError as error:
+                row.error = error
+        log_probs = torch.log_softmax(logits, dim=-1)
+        chosen = log_probs.gather(1, tokens[:, None])[:, 0].tolist()
+        names = {name for row in rows for name in row.tracker.request.statistics}
+        statistics = token_statistics(log_probs, names)
+        for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            if row.error is None:
+                wanted = row.tracker.request.statistics
+                values = [statistics[name][number] for name in wanted] if wanted else ()
+                _push(row, token, chosen[number], values)
+
+    def _close_ranks(self) -> None:
+        live = self.rows
+        for number in range(len(live)):
+            if self._slots[number] is None:
+                row = next(row for row in reversed(self._slots) if row is not None)
+                self.cache.move(row.slot, number, len(row.read))
+                self._slots[row.slot] = None
+                self._slots[number] = row
+                row.slot = number
+        self._order = [row for row in self._slots if row is not None]
+
+
+def _seed(row: Row) -> int:
+    request = row.tracker.request
+    if request.sampling.temperature == 0:
+        return 0
+    return position_seed(request.key, len(row.ids) - len(request.prompt))
+
+
+def _push(row: Row, token: int, logprob: float, statistics: list[float] | tuple[()]) -> None:
+    try:
+        finish = row.tracker.push(token, logprob, statistics)
+    except Exception as error:  # noqa: BLE001  (of the caller's `stop_when`: its request fails)
+        row.error = error
+        return
+    if finish is None:
+        row.ids.append(token)

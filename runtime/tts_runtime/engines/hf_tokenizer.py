@@ -1,0 +1,102 @@
+"""Tokenizers of Hugging Face folders (`tokenizer.json`), as the runtime needs them.
+
+Texts are bytes here: every id has its bytes, so that a path can be decoded id by id, whatever way
+the vocabulary writes bytes (plain text, GPT-2's byte alphabet, SentencePiece's `▁` and `<0x0A>`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer as Backend
+
+from tts_runtime.engines.base import EngineError
+
+_BYTE_TOKEN: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_SPACE: Final = "▁"
+
+
+class HuggingFaceTokenizer:
+    """A tokenizer from a model folder.
+
+    Args:
+        folder: Where `tokenizer.json` is.
+        visible: Special tokens that are part of a text all the same (delimiters of thinking).
+
+    Raises:
+        EngineError: No tokenizer there, or one that cannot be read.
+    """
+
+    def __init__(self, folder: Path, visible: Collection[str] = ()) -> None:
+        path = folder / "tokenizer.json"
+        try:
+            data = path.read_bytes()
+            self._settings: dict[str, Any] = json.loads(data)
+            self._backend = Backend.from_buffer(data)
+        except OSError as error:
+            raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise EngineError(f"{path}: is not a tokenizer: {error}") from error
+        self._visible = frozenset(visible)
+        self._fingerprint = blake2b(data, digest_size=16).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the tokenizer's file."""
+        return self._fingerprint
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text; special tokens written out in it are found, none is added."""
+        return tuple(self._backend.encode(text, add_special_tokens=False).ids)
+
+    @cached_property
+    def pieces(self) -> Sequence[bytes]:
+        """The bytes of every id; none for special tokens."""
+        vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        added = {token["id"]: token for token in self._settings.get("added_tokens", ())}
+        pieces = [b""] * (max(vocabulary.values(), default=-1) + 1)
+        to_bytes = self._to_bytes()
+        for text, token in vocabulary.items():
+            if token not in added:
+                pieces[token] = to_bytes(text)
+            elif not added[token]["special"] or text in self._visible:
+                pieces[token] = text.encode()
+        return tuple(pieces)
+
+    def _to_bytes(self) -> Any:
+        kinds = _kinds(self._settings.get("decoder")) | _kinds(self._settings.get("pre_tokenizer"))
+        if "ByteLevel" in kinds:
+            alphabet = _byte_alphabet()
+            return lambda text: b"".join(
+                alphabet[letter] if letter in alphabet else letter.encode() for letter in text
+            )
+        if "ByteFallback" in kinds or "Metaspace" in kinds:
+            return _sentencepiece_bytes
+        return str.encode
+
+
+def _sentencepiece_bytes(text: str) -> bytes:
+    match = _BYTE_TOKEN.fullmatch(text)
+    return bytes([int(match[1], 16)]) if match else text.replace(_SPACE, " ").encode()
+
+
+def _kinds(component: dict[str, Any] | None) -> set[str]:
+    """Types of a component and of those that it is a sequence of."""
+    if component is None:
+        return set()
+    parts = component.get("decoders") or component.get("pretokenizers") or ()
+    return {component["type"]}.union(*(_kinds(part) for part in parts))
+
+
+def _byte_alphabet() -> dict[str, bytes]:
+    """GPT-2's letters for bytes: printable ones stand for themselves, the rest follows 255."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = {chr(byte): bytes([byte]) for byte in printable}
+    return letters | {chr(256 + number): bytes([byte]) for number, byte in enumerate(others)}

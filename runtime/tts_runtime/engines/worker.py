@@ -1,0 +1,128 @@
+"""A thread that computes for an event loop, many requests in one turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from tts_runtime.engines.base import EngineError
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job(Generic[Request, Reply]):
+    """A request and where its reply goes."""
+
+    request: Request
+    future: Future[Reply]
+    loop: AbstractEventLoop
+
+
+class Worker(ABC, Generic[Request, Reply]):
+    """Collects requests and works on them in a thread of its own.
+
+    The thread starts with the first request. A subclass says what one turn does.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inbox: list[Job[Request, Reply]] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._open: set[Job[Request, Reply]] = set()
+
+    @abstractmethod
+    def turn(self, arrived: list[Job[Request, Reply]]) -> bool:
+        """One turn of work, given the requests that arrived; false if nothing is left to do.
+
+        Settles jobs by `finish` and `fail`, and drops those whose future is cancelled.
+        """
+
+    def submit(self, request: Request) -> Future[Reply]:
+        """Queues a request for the next turn."""
+        loop = asyncio.get_running_loop()
+        future: Future[Reply] = loop.create_future()
+        job = Job(request, future, loop)
+        with self._changed:
+            if self._closing:
+                raise EngineError(f"{self._name} is closed")
+            self._inbox.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return future
+
+    def finish(self, replies: Iterable[tuple[Job[Request, Reply], Reply]]) -> None:
+        """Hands replies to their event loop."""
+        self._settle([(job, reply, None) for job, reply in replies])
+
+    def fail(self, jobs: Iterable[Job[Request, Reply]], error: BaseException) -> None:
+        """Hands an error to the event loop of each job."""
+        self._settle([(job, None, error) for job in jobs])
+
+    async def close(self) -> None:
+        """Ends the thread and cancels what it had to do."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        for job in (*self._inbox, *self._open):
+            job.future.cancel()
+        self._inbox.clear()
+        self._open.clear()
+
+    def _run(self) -> None:
+        busy = False
+        while True:
+            with self._changed:
+                while not (self._inbox or busy or self._closing):
+                    self._changed.wait()
+                if self._closing:
+                    return
+                arrived, self._inbox = self._inbox, []
+            self._open.update(arrived)
+            try:
+                busy = self.turn(arrived)
+            except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
+                failure = EngineError(f"{self._name} broke: {error}")
+                failure.__cause__ = error
+                self.fail(list(self._open), failure)
+                self.reset()
+                busy = False
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forgets the work in progress, after a turn that broke."""
+
+    def drop(self, job: Job[Request, Reply]) -> None:
+        """Forgets a job whose future is cancelled."""
+        self._open.discard(job)
+
+    def _settle(self, settled: list[tuple[Job[Request, Reply], Any, BaseException | None]]) -> None:
+        by_loop: dict[AbstractEventLoop, list[Any]] = {}
+        for item in settled:
+            self._open.discard(item[0])
+            by_loop.setdefault(item[0].loop, []).append(item)
+        for loop, items in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, items)
+
+
+def _deliver(items: list[tuple[Job[Any, Any], Any, BaseException | None]]) -> None:
+    for job, reply, error in items:
+        if job.future.done():  # cancelled meanwhile
+            continue
+        if error is not None:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(reply)
