@@ -1,0 +1,153 @@
+"""Upper (and lower) bounds of rows and costs, for every run of a plan (semantics.md C59).
+
+The plan is run abstractly: pools as ranges of row counts, numbers as intervals, both sides of every
+condition that is not certain. `transfer` has the rule of each operator; here is what regions add:
+
+* Sequence: costs add up. Branch: what is known is joined, costs are the maximum of the sides; a
+  side that returns does not pay for what follows.
+* Loop: round by round, as many as the loop has at most. Inside `until count(x) >= n`, x has at most
+  n - 1 rows when a round begins. Once a round changes nothing that is known, the remaining rounds
+  cost the same. A program too long to be followed round by round gets looser bounds instead
+  (`loops.widened`), so that the analysis stays fast.
+* Call on rows: the region once, costs times the rows; rounds once, because rows run side by side.
+
+A bound that does not exist is `None`. Policy tokens are bounded by the call's limits, or by the
+context window where nothing else does; `open_calls` says how many calls that concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tts_lang.explain.cost import Cost, Pool
+from tts_lang.explain.interval import INFINITY
+from tts_lang.explain.walk import Walk
+from tts_lang.plan.graph import Operation, Plan, operations
+
+#: Context window assumed where a strategy sets no limit: that of the bundled policy.
+DEFAULT_CONTEXT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a pool: at least `low`, at most `high` (`None`: no bound)."""
+
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Upper bounds of a cost; `None` where there is none. Units as in `cost.Cost`.
+
+    Args:
+        policy_calls: Generations asked of policies, look-ahead and judges included.
+        open_calls: Those of them that only the context window ends.
+        sampled_tokens: Tokens sampled in them.
+        scorer_calls: Rows read by scorer engines.
+        scorer_tokens: Tokens of solution text they read: each token of a scored path once per
+            process scorer, the whole path every time for other scorers; problem text not counted.
+        rounds: Engine calls that wait for one another, statement by statement.
+    """
+
+    policy_calls: int | None
+    open_calls: int | None
+    sampled_tokens: int | None
+    scorer_calls: int | None
+    scorer_tokens: int | None
+    rounds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationBounds:
+    """One operation: rows of its first output in any execution, and what all executions spend."""
+
+    operation: Operation
+    rows: Rows | None
+    spent: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bounds of a plan, per problem.
+
+    Args:
+        rows: Of every pool by its value number; a value never reached is absent.
+        operations: In the order of `graph.operations(plan.body)`.
+        result: Rows of the returned pool.
+        total: Sums and maxima along the worst path.
+        context: The assumed context window in tokens; `None` if none was assumed.
+    """
+
+    rows: Mapping[int, Rows]
+    operations: tuple[OperationBounds, ...]
+    result: Rows
+    total: Spent
+    context: int | None
+
+    @property
+    def policy_calls(self) -> int | None:
+        """Generations in a run, at most."""
+        return self.total.policy_calls
+
+    @property
+    def sampled_tokens(self) -> int | None:
+        """Tokens sampled in a run, at most."""
+        return self.total.sampled_tokens
+
+    @property
+    def scorer_calls(self) -> int | None:
+        """Rows read by scorers in a run, at most."""
+        return self.total.scorer_calls
+
+    @property
+    def scorer_tokens(self) -> int | None:
+        """Tokens read by scorers in a run, at most."""
+        return self.total.scorer_tokens
+
+    @property
+    def rounds(self) -> int | None:
+        """Engine calls in a row, at most."""
+        return self.total.rounds
+
+
+def bounds(plan: Plan, context: int | None = DEFAULT_CONTEXT) -> Bounds:
+    """Bounds that hold in every run of a verified plan, whatever models and problem are bound.
+
+    Args:
+        plan: A plan that `verify` accepts.
+        context: Context window of policies and scorers, in tokens; with `None`, what only the
+            window bounds is unbounded.
+    """
+    walk = Walk(plan, INFINITY if context is None else context)
+    total, result = walk.run()
+    rows = {value: _rows(pool) for value, pool in walk.rows.items()}
+    listed = tuple(
+        OperationBounds(
+            operation,
+            rows.get(operation.outputs[0]) if operation.outputs else None,
+            _spent(walk.costs[index]),
+        )
+        for index, operation in enumerate(operations(plan.body))
+    )
+    return Bounds(rows, listed, _rows(result), _spent(total), context)
+
+
+def _whole(value: float) -> int | None:
+    return None if value == INFINITY else int(value)
+
+
+def _rows(pool: Pool) -> Rows:
+    return Rows(int(pool.low) if pool.low < INFINITY else 0, _whole(pool.high))
+
+
+def _spent(cost: Cost) -> Spent:
+    return Spent(
+        _whole(cost.calls),
+        _whole(cost.open_calls),
+        _whole(cost.tokens),
+        _whole(cost.reads),
+        _whole(cost.read_tokens),
+        _whole(cost.rounds),
+    )

@@ -1,0 +1,132 @@
+"""What is tracked of a pool, and what an operation costs at most."""
+
+from __future__ import annotations
+
+from operator import add
+from typing import NamedTuple
+
+from tts_lang.explain.interval import product
+
+
+class Cost(NamedTuple):
+    """Upper bounds of what is spent; infinite where nothing bounds it.
+
+    Args:
+        calls: Policy calls: one a child asked for, a look-ahead rollout, a judge's reading.
+        tokens: Tokens sampled in them.
+        open_calls: Those of the calls whose length only the context window bounds.
+        reads: Rows read by scorer engines (not judges, not fields of the problem file).
+        read_tokens: Tokens of the paths that these reads process.
+        rounds: Engine calls that wait for one another if the plan runs statement by statement.
+        made: Rows that did not exist before.
+    """
+
+    calls: float = 0
+    tokens: float = 0
+    open_calls: float = 0
+    reads: float = 0
+    read_tokens: float = 0
+    rounds: float = 0
+    made: float = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """One after the other."""
+        return Cost(*map(add, self, other)) if other != NOTHING else self
+
+    def minus(self, other: Cost) -> Cost:
+        """What was added since `other`; what is unbounded stays so."""
+        return Cost(*(0 if a == b else a - b for a, b in zip(self, other, strict=True)))
+
+    def times(self, factor: float) -> Cost:
+        """So many times, one after another."""
+        return Cost(*(product(value, factor) for value in self))
+
+    def side_by_side(self, factor: float) -> Cost:
+        """So many times at once: the rounds are those of one."""
+        return self.times(factor)._replace(rounds=self.rounds if factor else 0)
+
+    def most(self, other: Cost) -> Cost:
+        """Either of the two."""
+        return Cost(*map(max, self, other))
+
+
+NOTHING = Cost()
+
+
+class Pool(NamedTuple):
+    """What is known of a pool in every run.
+
+    Args:
+        low, high: Number of rows.
+        parents, roots: Distinct values of these keys, at most (what `per parent` can make).
+        problem: It may hold the problem itself.
+        finished: It may hold done rows, which `expand` passes through once (C18).
+        length: Longest path of a row in this conversation, in tokens.
+        unread: Per process scorer, tokens of a row's path that it has not read yet, at most; all of
+            them for a scorer that is not listed.
+        closed: Rows that can still grow end with a closed step, so none has to be read again (C32).
+    """
+
+    low: float = 0
+    high: float = 0
+    parents: float = 0
+    roots: float = 0
+    problem: bool = False
+    finished: bool = False
+    length: float = 0
+    unread: tuple[tuple[str, float], ...] = ()
+    closed: bool = True
+
+    def groups(self, key: str) -> float:
+        """Distinct values of a key column, at most."""
+        if key == "parent":
+            return min(self.high, self.parents)
+        if key == "root":
+            return min(self.high, self.roots + self.problem)
+        return min(self.high, 2) if key == "done" else self.high
+
+    def sized(self, low: float, high: float) -> Pool:
+        """The same kind of rows, other numbers of them."""
+        return Pool(
+            min(low, high),
+            high,
+            min(self.parents, high),
+            min(self.roots, high),
+            self.problem,
+            self.finished,
+            self.length,
+            self.unread,
+            self.closed,
+        )
+
+    def to_read(self, scorer: str) -> float:
+        """Tokens of a row that the scorer has not read yet, at most."""
+        return dict(self.unread).get(scorer, self.length)
+
+    def join(self, other: Pool) -> Pool:
+        """Either of the two pools."""
+        return Pool(
+            min(self.low, other.low),
+            max(self.high, other.high),
+            max(self.parents, other.parents),
+            max(self.roots, other.roots),
+            self.problem or other.problem,
+            self.finished or other.finished,
+            max(self.length, other.length),
+            _either_unread(self, other),
+            self.closed and other.closed,
+        )
+
+    def union(self, other: Pool) -> Pool:
+        """The rows of both; a row in both counts once (C51)."""
+        return self.join(other)._replace(
+            low=max(self.low, other.low),
+            high=self.high + other.high,
+            parents=self.parents + other.parents,
+            roots=self.roots + other.roots,
+        )
+
+
+def _either_unread(left: Pool, right: Pool) -> tuple[tuple[str, float], ...]:
+    names = sorted({name for name, _ in left.unread + right.unread})
+    return tuple((name, max(left.to_read(name), right.to_read(name))) for name in names)

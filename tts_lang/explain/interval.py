@@ -1,0 +1,286 @@
+"""Intervals of numbers and flags, and expressions evaluated over them.
+
+A flag is a number here: 0 for false, 1 for true, so that `and` is the smaller and `or` the larger.
+Every function gives an interval that holds all results for arguments inside the given ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tts_lang.plan.expr import (
+    Aggregate,
+    Apply,
+    Column,
+    Const,
+    Expr,
+    Input,
+    PoolWide,
+    Random,
+    Reduce,
+)
+from tts_lang.plan.graph import Scorer
+
+INFINITY = math.inf
+
+
+class Interval(NamedTuple):
+    """All numbers from `low` to `high`, and perhaps missing."""
+
+    low: float
+    high: float
+    missing: bool = False
+
+    def join(self, other: Interval) -> Interval:
+        """The smallest interval that holds both."""
+        return Interval(
+            min(self.low, other.low), max(self.high, other.high), self.missing or other.missing
+        )
+
+
+ANYTHING = Interval(-INFINITY, INFINITY, True)
+FLAG = Interval(0, 1)
+TRUE, FALSE = Interval(1, 1), Interval(0, 0)
+
+
+def product(left: float, right: float) -> float:
+    """Left times right, where nothing times unbounded is nothing."""
+    return 0 if left == 0 or right == 0 else left * right
+
+
+def whole(count: Interval) -> tuple[float, float]:
+    """A count as the executor takes it: floored, at least 0 (C39); missing may mean none."""
+    low = 0 if count.missing else max(0, _floor(count.low))
+    return low, max(0, _floor(count.high))
+
+
+def _floor(number: float) -> float:
+    return number if math.isinf(number) else math.floor(number)
+
+
+def _ceil(number: float) -> float:
+    return number if math.isinf(number) else math.ceil(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What expressions read: the rows of an input that is a pool, the interval of any other one.
+
+    `scorers` give the ranges of score columns, `context` the longest path in tokens.
+    """
+
+    rows: Callable[[int], tuple[float, float]]
+    number: Callable[[int], Interval]
+    scorers: Mapping[str, Scorer]
+    context: float
+
+
+#: Expressions nested deeper than this (a sum of so many terms) are not followed: anything.
+_DEEPEST = 200
+
+
+def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
+    """An interval that holds the expression's value in every run."""
+    match expression:
+        case Const(bool() | int() | float() as value) if value == value:
+            return Interval(float(value), float(value))
+        case Input(index):
+            return reading.number(index)
+        case Column(name):
+            return _column(name, reading)
+        case Reduce(how, column):
+            return _reduce(how, reading.scorers.get(column))
+        case Apply(function, arguments):
+            if function in ("!=", "ends with", "contains"):
+                return FLAG
+            compute = _FUNCTIONS.get(function)  # `odds` has none: its pole makes it anything
+            if compute is None or depth > _DEEPEST:
+                return ANYTHING
+            return compute(*(evaluate(argument, reading, depth + 1) for argument in arguments))
+        case Aggregate():
+            of = expression.of
+            return _aggregate(
+                expression,
+                ANYTHING if of is None or depth > _DEEPEST else evaluate(of, reading, depth + 1),
+                reading,
+            )
+        case PoolWide("softmax") | Random("uniform" | "beta"):
+            return Interval(0, 1)
+        case Random():
+            return Interval(-INFINITY, INFINITY)
+    return ANYTHING
+
+
+def _column(name: str, reading: Reading) -> Interval:
+    if name == "done":
+        return FLAG
+    if name in ("tokens", "steps"):
+        return Interval(0, reading.context)
+    if name in ("index", "visits", "parent_visits"):
+        return Interval(0, INFINITY)
+    if name == "logprob":
+        return Interval(-INFINITY, 0)
+    scorer = reading.scorers.get(name)
+    return _range(scorer) if scorer is not None else ANYTHING
+
+
+def _range(scorer: Scorer) -> Interval:
+    low = -INFINITY if scorer.low is None else scorer.low
+    return Interval(low, INFINITY if scorer.high is None else scorer.high, True)
+
+
+def _reduce(how: str, scorer: Scorer | None) -> Interval:
+    if scorer is None:
+        return ANYTHING
+    span = _range(scorer)
+    if how == "sum":
+        return Interval(0 if span.low >= 0 else -INFINITY, INFINITY, True)
+    if how == "prod":
+        fraction = span.low >= 0 and span.high <= 1
+        return span._replace(low=0) if fraction else ANYTHING
+    return span
+
+
+def _aggregate(node: Aggregate, of: Interval, reading: Reading) -> Interval:
+    low, high = reading.rows(node.pool)
+    if node.how == "count":
+        return Interval(0 if node.per is not None or node.below else low, high)
+    if node.how in ("all done", "any done"):
+        if high == 0:
+            return TRUE if node.how == "all done" else FALSE
+        return FLAG
+    if node.how in ("share", "lead"):
+        return Interval(0, 1)
+    if node.how == "entropy":
+        return Interval(0, INFINITY)
+    if node.how in ("mean", "min", "max", "first", "quantile"):
+        return of._replace(missing=of.missing or low == 0 or node.below or node.per is not None)
+    if node.how == "sum":
+        return Interval(min(0, product(of.low, high)), max(0, product(of.high, high)))
+    return Interval(0, INFINITY, True)  # std
+
+
+# ------------------------------------------------------------------------------ functions
+
+
+def _sure(low: float, high: float, *arguments: Interval) -> Interval:
+    """A result that is missing only if an argument is (C37); what overflowed is unbounded."""
+    missing = any(argument.missing for argument in arguments)
+    return Interval(-INFINITY if low != low else low, INFINITY if high != high else high, missing)
+
+
+def _add(a: Interval, b: Interval) -> Interval:
+    return _sure(a.low + b.low, a.high + b.high, a, b)
+
+
+def _subtract(a: Interval, b: Interval) -> Interval:
+    return _sure(a.low - b.high, a.high - b.low, a, b)
+
+
+def _multiply(a: Interval, b: Interval) -> Interval:
+    corners = [product(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+    return _sure(min(corners), max(corners), a, b)
+
+
+def _divide(a: Interval, b: Interval) -> Interval:
+    if b.low <= 0 <= b.high:
+        return ANYTHING
+    return _multiply(a, _sure(1 / b.high, 1 / b.low, b))
+
+
+def _power(a: Interval, b: Interval) -> Interval:
+    if a.low < 0 or (a.low == 0 and b.low < 0):
+        return ANYTHING
+    try:
+        corners = [x**y for x in (a.low, a.high) for y in (b.low, b.high)]
+    except OverflowError:
+        return ANYTHING
+    # Beyond 1 the power grows with the exponent, below 1 it falls: corners hold the extremes.
+    return _sure(min(corners), max(corners), a, b)
+
+
+def _monotone(compute: Callable[[float], float], least: float) -> Callable[[Interval], Interval]:
+    """A growing function, missing at and below `least` if that is where it is not defined."""
+
+    def apply(a: Interval) -> Interval:
+        def at(x: float, otherwise: float) -> float:
+            try:
+                return compute(x) if x > least else otherwise
+            except OverflowError:
+                return INFINITY
+
+        missing = a.missing or a.low <= least
+        return Interval(at(a.low, -INFINITY), at(a.high, INFINITY), missing)
+
+    return apply
+
+
+def _sqrt(a: Interval) -> Interval:
+    high = INFINITY if a.high == INFINITY else math.sqrt(max(0.0, a.high))
+    return Interval(math.sqrt(max(0.0, a.low)) if a.low < INFINITY else a.low, high, a.low < 0)
+
+
+def _abs(a: Interval) -> Interval:
+    least = 0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
+    return _sure(least, max(abs(a.low), abs(a.high)), a)
+
+
+def _least(a: Interval, b: Interval) -> Interval:
+    return _sure(min(a.low, b.low), min(a.high, b.high), a, b)
+
+
+def _greatest(a: Interval, b: Interval) -> Interval:
+    return _sure(max(a.low, b.low), max(a.high, b.high), a, b)
+
+
+def _when(condition: Interval, then: Interval, otherwise: Interval) -> Interval:
+    if condition.low >= 1 and not condition.missing:
+        return then
+    return otherwise if condition.high <= 0 else then.join(otherwise)
+
+
+def _flag(sure: bool, possible: bool, *arguments: Interval) -> Interval:
+    """A comparison: false whenever an argument is missing (C37)."""
+    missing = any(argument.missing for argument in arguments)
+    return Interval(1 if sure and not missing else 0, 1 if possible else 0)
+
+
+def _equal(a: Interval, b: Interval) -> Interval:
+    sure = a.low == a.high == b.low == b.high
+    return _flag(sure, a.low <= b.high and b.low <= a.high, a, b)
+
+
+def _not(a: Interval) -> Interval:
+    return Interval(0 if a.missing else 1 - min(1, a.high), 1 - max(0, a.low))
+
+
+_FUNCTIONS: dict[str, Callable[..., Interval]] = {
+    "+": _add,
+    "-": _subtract,
+    "*": _multiply,
+    "/": _divide,
+    "**": _power,
+    "neg": lambda a: _sure(-a.high, -a.low, a),
+    "==": _equal,
+    "<": lambda a, b: _flag(a.high < b.low, a.low < b.high, a, b),
+    "<=": lambda a, b: _flag(a.high <= b.low, a.low <= b.high, a, b),
+    ">": lambda a, b: _flag(a.low > b.high, a.high > b.low, a, b),
+    ">=": lambda a, b: _flag(a.low >= b.high, a.high >= b.low, a, b),
+    "and": lambda a, b: Interval(min(a.low, b.low), min(a.high, b.high)),
+    "or": lambda a, b: Interval(max(a.low, b.low), max(a.high, b.high)),
+    "not": _not,
+    "if": _when,
+    "has": lambda a: Interval(0 if a.missing else 1, 1),
+    "log": _monotone(math.log, 0),
+    "exp": _monotone(math.exp, -INFINITY),
+    "sqrt": _sqrt,
+    "floor": lambda a: _sure(_floor(a.low), _floor(a.high), a),
+    "ceil": lambda a: _sure(_ceil(a.low), _ceil(a.high), a),
+    "abs": _abs,
+    "clip": lambda x, a, b: _least(_greatest(x, a), b),
+    "least": _least,
+    "greatest": _greatest,
+}
