@@ -68,6 +68,7 @@ TOO_HARD = (
     r"\int_0^\infty e^{-x^{100}}dx",
     r"\operatorname{eig}(A)",
     r"e^{e^{e^{e^x}}}",
+    r"\sqrt[4]{\log_{\log_{i!}(y)}(2e\sqrt{3})}",
     r"\sin(9^{600})",
     "(100!)!",
     r"\binom{10^{30}}{10^{15}}",

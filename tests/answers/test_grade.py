@@ -43,7 +43,9 @@ def test_looser_than_the_vote(answer: str, gold: str) -> None:
         ("Navin", r"\text{Evelyn}"),
         ("10 pm", "10 am"),
         (r"9^{9^{9}}", r"9^{9^{8}}"),
+        (r"\log_{\arcsin(10)}(7)", "-1"),
         (r"\sin(x)^{60}", "(1+i)^{100}"),
+        (r"(\log_{z}(y)-ix)=\sqrt{i}\cdot \sqrt[4]{x}", r"x\ln y=3"),
     ],
 )
 def test_wrong_answers(answer: str | None, gold: str) -> None:

@@ -22,6 +22,9 @@ MAXIMUM_QUOTIENT_DEGREE = 12
 MAXIMUM_QUOTIENT_SYMBOLS = 4
 MAXIMUM_FACTORIAL = 200
 MAXIMUM_RADICALS = 3
+MAXIMUM_NESTING = 2
+MAXIMUM_SIMPLE_FUNCTIONS = 4
+MAXIMUM_COMPLEX_NESTING = 1
 
 _FUNCTIONS: tuple[type, ...] = (
     sympy.Add,
@@ -78,6 +81,11 @@ def normalise(parsed: Any) -> str:
 
 def expression(parsed: Any) -> Any:
     """The normal form of an expression as a sympy tree. Raises TooHard."""
+    # To answer its own questions about signs sympy evaluates numerically, which for functions of
+    # functions, above all of complex numbers, took minutes.
+    complex_number = parsed.has(_IMAGINARY, sympy.I)
+    if nesting(parsed) > (MAXIMUM_COMPLEX_NESTING if complex_number else MAXIMUM_NESTING):
+        raise TooHard
     value = _expand(_evaluate(parsed))
     if not all(isinstance(node, _KNOWN) for node in sympy.preorder_traversal(value)):
         raise TooHard  # nan, complex infinity, bounds such as cos(oo)
@@ -87,6 +95,23 @@ def expression(parsed: Any) -> Any:
     if denominator.free_symbols:
         value = _quotient(value)
     return value
+
+
+def nesting(node: Any) -> int:
+    """How deeply functions, and powers that are not algebraic, nest."""
+    inner = max((nesting(argument) for argument in node.args), default=0)
+    if isinstance(node, sympy.Pow):
+        plain = node.exp.is_Integer or (node.exp.is_Rational and inner == 0)
+        return inner if plain else inner + 1
+    return inner + isinstance(node, sympy.Function)
+
+
+def is_simple(parsed: Any) -> bool:
+    """Whether simplify() is known to be quick: few functions, none of a function or of i."""
+    functions = parsed.atoms(sympy.Function)
+    if nesting(parsed) > 1 or len(functions) > MAXIMUM_SIMPLE_FUNCTIONS:
+        return False
+    return not (functions and parsed.has(_IMAGINARY, sympy.I))
 
 
 def write(value: Any) -> str:
@@ -163,6 +188,8 @@ def _check_exponent(exponent: Any) -> None:
 
 def _factorial(argument: Any) -> Any:
     if argument.is_Integer and not 0 <= argument <= MAXIMUM_FACTORIAL:
+        raise TooHard
+    if argument.has(sympy.I):
         raise TooHard
     return sympy.factorial(argument)
 
