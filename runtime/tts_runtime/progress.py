@@ -53,6 +53,7 @@ class Screen(Progress):
         self._show()
 
     def strategy_ends(self, summary: Summary) -> None:
+        self._tokens = summary.policy_tokens
         self._show()
         self._bars.stop_task(self._task)
 

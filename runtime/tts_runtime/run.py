@@ -44,7 +44,9 @@ class Settings:
         concurrency: At most this many problems in flight; all of them when absent.
     """
 
-    policies: Mapping[str, str | PolicyEngine] = field(default_factory=lambda: {"policy": "bundled"})
+    policies: Mapping[str, str | PolicyEngine] = field(
+        default_factory=lambda: {"policy": "bundled"}
+    )
     scorers: Mapping[str, str | ScorerEngine] = field(default_factory=lambda: {"prm": "bundled"})
     seed: int = 0
     out: Path | None = None
@@ -65,10 +67,10 @@ class Progress(Observer):
 
 
 def problems_named(name: str, limit: int | None = None) -> list[Problem]:
-    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or those of a JSONL file."""
+    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or a file's."""
     kind, _, split = name.partition(":")
     if kind == "arith":
-        return bundled_problems(split or "test")[:limit]
+        return load_problems(bundled_problems(split or "test"), limit)
     return load_problems(Path(name), limit)
 
 
