@@ -236,7 +236,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS147",
         "law about something else",
-        "A law compares the answers of two strategies: `law majority(n = 1) == chain_of_thought()`.",
+        "A law compares the answers of two strategies, as in "
+        "`law majority(n = 1) == chain_of_thought()`.",
     ),
     Code(
         "TTS150",

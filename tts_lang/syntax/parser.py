@@ -49,8 +49,8 @@ def parse(source: Source) -> ParseResult:
     tokens = tokenize(source)
     run = _Parser(source, tokens.tokens)
     file = run.run()
-    found = [*tokens.diagnostics, *run.context.reports]
-    diagnostics = in_order(found)
+    found = in_order([*tokens.diagnostics, *run.context.reports])
+    diagnostics = _without_echoes(found, run.broken)
     if run.stopped_at is not None or len(diagnostics) > MAX_ERRORS:
         last = diagnostics[: MAX_ERRORS + 1][-1]
         message = f"more than {MAX_ERRORS} errors: the rest is not shown"
@@ -89,6 +89,32 @@ def load(path: Path) -> ParseResult:
     return parse_bytes(data, str(path))
 
 
+class _BrokenRange(NamedTuple):
+    """Offsets of a statement that did not parse: its start, the end of the bad line, its end."""
+
+    start: int
+    line_end: int
+    end: int
+
+
+def _without_echoes(
+    diagnostics: tuple[Diagnostic, ...], broken: list[_BrokenRange]
+) -> tuple[Diagnostic, ...]:
+    """One mistake, one message: the first on a line that did not parse.
+
+    A stray parenthesis, say, is found by the tokenizer, and makes the line unreadable for the
+    parser too. Lines below a bad header may also seem to be indented wrongly (TTS108).
+    """
+    dropped: set[int] = set()
+    for start, line_end, end in broken:
+        inside = [i for i, d in enumerate(diagnostics) if start <= d.span.start <= end]
+        on_line = [i for i in inside if diagnostics[i].span.start <= line_end]
+        dropped.update(on_line[1:])
+        if on_line:
+            dropped.update(i for i in inside[1:] if diagnostics[i].code == "TTS108")
+    return tuple(d for i, d in enumerate(diagnostics) if i not in dropped)
+
+
 class _Inline(NamedTuple):
     """Children of a helper rule, spliced into the rule that uses it.
 
@@ -124,6 +150,7 @@ class _Parser:
         self.level = 0
         self.errors = 0
         self.reported = -1
+        self.broken: list[_BrokenRange] = []
         self.stopped_at: int | None = None
         self.too_deep = False
 
@@ -240,10 +267,17 @@ class _Parser:
         self.states, self.values, self.level = mark.states, mark.values, mark.level
         after = self._skip(mark.first)
         start, end = self.tokens[mark.first].start, self.tokens[after - 1].end
+        self.broken.append(_BrokenRange(start, self._line_end(index), end))
         broken = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
         self._feed("BROKEN", Token("BROKEN", "", start, end))
         self.values[-1] = (broken, start, end, 0)
         return after
+
+    def _line_end(self, index: int) -> int:
+        """Offset of the end of the logical line that holds a token."""
+        while self.tokens[index].type not in _LAYOUT:
+            index += 1
+        return self.tokens[index].end
 
     def _skip(self, index: int) -> int:
         """Index of the first token after the statement that begins at `index`, block included."""

@@ -107,6 +107,7 @@ class _Tokenizer:
         self.brackets: list[Token] = []
         self.statement_indent = 0
         self.strange_line = -1
+        self.strays: set[tuple[int, int]] = set()  # wrong indentations, reported once a block
         self.reported_depth = False
 
     def run(self) -> Tokens:
@@ -183,7 +184,7 @@ class _Tokenizer:
             self._layout_token("NL")
             self.indents.append(width)
             if len(self.indents) - 1 > MAX_NESTING:
-                self._too_deep(start, end)
+                self._too_deep(end, end + 1)
             self._layout_token("INDENT")
         else:
             self._layout_token("NL")
@@ -194,7 +195,8 @@ class _Tokenizer:
                     break
                 self.indents.pop()
                 self._layout_token("DEDENT")
-            if not matches:
+            if not matches and (len(self.indents), width) not in self.strays:
+                self.strays.add((len(self.indents), width))
                 columns = ", ".join(str(indent) for indent in self.indents)
                 self._report(
                     "TTS108",
