@@ -229,6 +229,8 @@ def _force_order(m: Mistake) -> Diagnostic | None:
     if m.head.type == "FORCE" and "INTO" in m.accepts:
         if m.token.text in {"in", "to", "on"}:
             return m.report("TTS132", "text is forced `into` a pool", f"write `into {m[1].text}`")
+        if m.tokens[m.first + 1].type in {"STRING", "TEXT"}:
+            return None
         target = m.text(m.tokens[m.first + 1], m.before) if m.at > m.first + 1 else "P"
         return m.report("TTS132", "the text comes first", f"write `force {m.rest()} into {target}`")
     return None
