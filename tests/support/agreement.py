@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_runtime.binding import Defaults
+from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.sim_model import Rates, SimModel
 from tts_runtime.engines.station import Latency
 from tts_runtime.engines.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
 from tts_runtime.problems import Problem
+from tts_runtime.tokens import to_bytes, to_text
 
 from tests.support import reference
 from tts_lang.plan.graph import Plan
@@ -100,3 +102,89 @@ def by_executor(
         return await execute(bound, problem, seed)
 
     return run_virtual(one())
+
+
+GENERATED = ("expand", "ask")
+
+
+def disagreement(
+    plan: Plan, world: World, problem: Problem, seed: int, speed: Latency = INSTANT
+) -> str | None:
+    """What executor and reference say differently of one problem; None if they agree."""
+    found = by_executor(plan, world, problem, seed, speed)
+    try:
+        expected = by_reference(plan, world, problem, seed)
+    except (reference.ReferenceError, EngineError) as error:
+        return None if found.error is not None else f"the reference fails: {error}"
+    if found.error is not None:
+        return f"the executor fails: {found.error}"
+    counts = found.counts
+    for what, mine, theirs in (
+        ("candidates", made_by_reference(expected), made_by_executor(found)),
+        ("answer", expected.answer, found.answer),
+        ("answer key", expected.answer_key, found.answer_key),
+        ("policy calls", expected.counts.policy_calls, counts.policy_calls),
+        ("policy tokens", expected.counts.policy_tokens, counts.policy_tokens),
+        ("scorer calls", expected.counts.scorer_calls, counts.scorer_calls),
+    ):
+        if mine != theirs:
+            return f"{what}:\n{_side_by_side(mine, theirs)}"
+    return None
+
+
+def made_by_reference(outcome: reference.ReferenceOutcome) -> list[tuple[object, ...]]:
+    """Every sampled candidate in program order: texts, lengths, lineage, scores."""
+    places = {row.uid: place for place, (_, row) in enumerate(outcome.rows, 1)}
+    found: list[tuple[object, ...]] = []
+    for operation, row in outcome.rows:
+        node = row.node
+        start = 0 if row.parent is None or operation == "ask" else row.parent.node.position
+        added = to_text(to_bytes(node.tokenizer, node.ids[start:]))
+        found.append(
+            (
+                operation,
+                added if operation in GENERATED else "",
+                node.position,
+                node.tokens,
+                node.segments.steps,
+                None if node.finish is None else node.finish.value,
+                node.done,
+                node.logprob,
+                None if row.parent is None else places.get(row.parent.uid, 0),
+                None if row.root is None else places[row.root],
+                dict(outcome.scores.get(row.uid, {})),
+            )
+        )
+    return found
+
+
+def made_by_executor(outcome: Outcome) -> list[tuple[object, ...]]:
+    """The same of the executor's records."""
+    places = {record.uid: place for place, record in enumerate(outcome.candidates, 1)}
+    return [
+        (
+            record.op,
+            record.added if record.op in GENERATED else "",
+            record.ids,
+            record.tokens,
+            record.steps,
+            record.finish,
+            record.done,
+            record.logprob,
+            None if record.parent is None else places.get(record.parent, 0),
+            None if record.root is None else places[record.root],
+            dict(record.scores),
+        )
+        for record in outcome.candidates
+    ]
+
+
+def _side_by_side(mine: object, theirs: object) -> str:
+    if not isinstance(mine, list) or not isinstance(theirs, list):
+        return f"  reference {mine!r}\n  executor  {theirs!r}"
+    lines = [f"  {len(mine)} by the reference, {len(theirs)} by the executor"]
+    for place, (left, right) in enumerate(zip(mine, theirs, strict=False), 1):
+        if left != right:
+            lines += [f"  reference {place}: {left}", f"  executor  {place}: {right}"]
+            break
+    return "\n".join(lines)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tts_runtime.streams import Part, asked_key
-
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import children, settings
 from tests.support.reference.machine import Machine
 from tests.support.reference.model import Conversation, Node, Pool, Row, Value
 from tts_lang.plan import graph
 from tts_lang.plan.template import Slot, Template
+from tts_runtime.streams import Part, asked_key
 
 
 def text_of(machine: Machine, row: Row) -> str:
@@ -119,15 +118,13 @@ def ask(
             roots = {row.root for row in group}
             root = roots.pop() if len(roots) == 1 else None
             start = Row(node, lane=context.scope.problem.lane, root=root)
-            for child in children(machine, start, call, many, context, of=None):
-                own = child.uid if root is None else root
-                result.append(child.again(root=own))
+            result += children(machine, "ask", start, call, context, many)
         return result
     for row in pool:
         text = fill(machine, template, arguments, row, pool)
         node = opened(machine, spec, text, arguments, [row], context)
-        start = Row(node, lane=row.lane, asked=row, lets=row.lets)
-        result += children(machine, start, call, many, context, of=row)
+        start = Row(node, row.lane, parent=row, root=row.root, asked=row, lets=row.lets)
+        result += children(machine, "ask", start, call, context, many)
     return result
 
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
+from tests.support.reference import values
+from tests.support.reference.model import Pool, ReferenceError, Row, Scope, Value
+from tts_lang.plan import expr
 from tts_runtime.binding import Binding
 from tts_runtime.randomness import draw as draw_number
 from tts_runtime.randomness import draw_key
 from tts_runtime.streams import Key
-
-from tests.support.reference import values
-from tests.support.reference.model import Pool, ReferenceError, Row, Scope, Value
-from tts_lang.plan import expr
 
 
 @dataclass(frozen=True, slots=True)

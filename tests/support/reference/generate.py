@@ -7,17 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 
-from tts_runtime.engines.base import (
-    Finish,
-    GenerateRequest,
-    Generation,
-    Limits,
-    Partial,
-    Sampling,
-)
-from tts_runtime.randomness import row_lane
-from tts_runtime.streams import UNCLAIMED, child_key, sampling_tag
-
 from tests.support.reference.expressions import (
     Context,
     checked_weight,
@@ -30,6 +19,16 @@ from tests.support.reference.machine import Machine
 from tests.support.reference.model import Node, Pool, ReferenceError, Row, Token
 from tests.support.reference.values import number, truth
 from tts_lang.plan import expr, graph
+from tts_runtime.engines.base import (
+    Finish,
+    GenerateRequest,
+    Generation,
+    Limits,
+    Partial,
+    Sampling,
+)
+from tts_runtime.randomness import row_lane
+from tts_runtime.streams import UNCLAIMED, child_key, sampling_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,34 +193,26 @@ def passed(row: Row) -> Row:
 
 
 def children(
-    machine: Machine, row: Row, call: Call, many: int, context: Context, *, of: Row | None
+    machine: Machine, operation: str, start: Row, call: Call, context: Context, many: int
 ) -> list[Row]:
-    """`many` numbered children of a row's node; `of` is their parent in the lineage."""
+    """`many` numbered children of a row's node, whose parent is `start.parent`."""
     made: list[Row] = []
-    node = row.node
+    node = start.node
     for _ in range(many):
         counted = context.scope.children[node.identity]
         context.scope.children[node.identity] += 1
-        request = request_for(machine, row, call, counted, context)
+        request = request_for(machine, start, call, counted, context)
         child = grown(machine, node, request, call)
-        made.append(
-            row_on(child, parent=of, root=None if of is None else of.root, lets=row, asked=row)
+        row = Row(
+            child,
+            lane=row_lane(child.key, child.position, child.level),
+            parent=start.parent,
+            root=start.root,
+            asked=start.asked,
+            lets=start.lets,
         )
-    machine.made += made
+        made.append(machine.made_by(operation, row))
     return made
-
-
-def row_on(node: Node, *, parent: Row | None, root: int | None, lets: Row, asked: Row) -> Row:
-    """A new row on a sampled node; the first below `problem` starts a tree of its own (C49)."""
-    row = Row(
-        node,
-        lane=row_lane(node.key, node.position, node.level),
-        parent=parent,
-        root=root,
-        asked=asked.asked,
-        lets=lets.lets,
-    )
-    return row if root is not None else row.again(root=row.uid)
 
 
 def exhausted(row: Row) -> Row:
@@ -242,7 +233,8 @@ def expand(machine: Machine, spec: graph.Expand, pool: Pool, context: Context) -
         elif many > 0 and room(machine, row.node, call, own_limit=False) <= 0:
             result.append(exhausted(row))
         else:
-            result += children(machine, row, call, max(0, many), context, of=row)
+            start = row.again(parent=row)
+            result += children(machine, "expand", start, call, context, max(0, many))
     return result
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tts_runtime.engines.base import Finish
-from tts_runtime.randomness import row_lane
-from tts_runtime.segment import Segments
-from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key
-
 from tests.support.reference import asks, generate, pools, scoring, trees
 from tests.support.reference.expressions import count_by, each, evaluate
 from tests.support.reference.machine import Machine, Policy, Problem, ScorerEngine
 from tests.support.reference.model import Node, Pool, ReferenceOutcome, Row, Scope, Token, Value
 from tests.support.reference.values import truth
 from tts_lang.plan import graph
+from tts_runtime.engines.base import Finish
+from tts_runtime.randomness import row_lane
+from tts_runtime.segment import Segments
+from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key
 
 Values = dict[int, "Pool | Value"]
 
@@ -43,6 +42,7 @@ def run(
         answer_key=None if row is None else machine.answer_key(row.node),
         row=row,
         rows=tuple(machine.made),
+        scores=machine.scores,
         counts=machine.counts,
         drawn=tuple(machine.drawn),
     )
@@ -180,9 +180,9 @@ def verb(
         case graph.Dedupe():
             return pools.dedupe(spec, pool, context)
         case graph.Fork():
-            return pools.fork(spec, pool, context)
+            return pools.fork(machine, spec, pool, context)
         case graph.Resample():
-            return pools.resample(spec, pool, context)
+            return pools.resample(machine, spec, pool, context)
         case graph.Descend():
             return trees.descend(spec, pool, context)
         case graph.Leaves():
@@ -223,7 +223,7 @@ def forced(machine: Machine, row: Row, text: Value) -> Row:
         end_logprob=0.0,
         start=False,
     )
-    return derived(row, longer)
+    return machine.made_by("force", derived(row, longer))
 
 
 def cut(machine: Machine, row: Row, length: int, unit: graph.Unit) -> Row:
@@ -250,7 +250,7 @@ def cut(machine: Machine, row: Row, length: int, unit: graph.Unit) -> Row:
         end_logprob=0.0,
         start=False,
     )
-    return derived(row, shorter)
+    return machine.made_by("cut", derived(row, shorter))
 
 
 def derived(row: Row, node: Node) -> Row:
@@ -284,7 +284,7 @@ def call(machine: Machine, operation: graph.Operation, spec: graph.Call, pool: P
                 asked=first.asked,
                 lets=row.lets,
             )
-            result.append(back if row.root is not None else back.again(root=back.uid))
+            result.append(machine.made_by("call", back))
     return result
 
 

@@ -6,6 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
+from tests.support.reference.expressions import Context
+from tests.support.reference.model import (
+    Conversation,
+    Counts,
+    Node,
+    Pool,
+    Row,
+    Scope,
+    Value,
+    Vector,
+)
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Expr, Statistic, walk
 from tts_runtime.answers import canonical, extract_answer
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
@@ -17,11 +30,6 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.streams import Key, lane_key, root_key, thinking_key
 from tts_runtime.tokens import Tokenizer
-
-from tests.support.reference.expressions import Context
-from tests.support.reference.model import Conversation, Counts, Node, Pool, Row, Scope, Value
-from tts_lang.plan import graph
-from tts_lang.plan.expr import Expr, Statistic, walk
 
 
 class Problem(Protocol):
@@ -77,7 +85,8 @@ class Machine:
     seed: int
     policies: Mapping[str, Policy]
     scorers: Mapping[str, ScorerEngine]
-    made: list[Row] = field(default_factory=list)
+    made: list[tuple[str, Row]] = field(default_factory=list)
+    scores: dict[int, dict[str, Value | Vector]] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     generations: dict[object, Generation] = field(default_factory=dict)
     replies: dict[object, object] = field(default_factory=dict)
@@ -119,6 +128,13 @@ class Machine:
     def context(self, scope: Scope, inputs: Sequence[Pool | Value]) -> Context:
         """A context outside any pool."""
         return Context(scope, self.root_key, self.bindings, self.column, inputs)
+
+    def made_by(self, operation: str, row: Row) -> Row:
+        """Notes a row that an operation made; the first below `problem` starts a tree (C49)."""
+        if row.root is None and operation in ("expand", "ask", "fork", "call"):
+            row = row.again(root=row.uid)
+        self.made.append((operation, row))
+        return row
 
     def generate(self, name: str, request: GenerateRequest) -> Generation:
         """Asks a policy; the same request twice costs once (C62)."""

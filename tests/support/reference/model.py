@@ -160,6 +160,7 @@ class ReferenceOutcome:
     answer: str | None
     answer_key: str | None
     row: Row | None
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[str, Row], ...]
+    scores: Mapping[int, Mapping[str, Value | Vector]]
     counts: Counts
     drawn: tuple[tuple[str, GenerateRequest, Generation], ...]

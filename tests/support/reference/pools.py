@@ -5,9 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, fsum
 
-from tts_runtime.randomness import copy_lane
-from tts_runtime.streams import resample_key, uniform
-
 from tests.support.reference.expressions import (
     Context,
     checked_weight,
@@ -17,9 +14,12 @@ from tests.support.reference.expressions import (
     groups,
     key_of,
 )
+from tests.support.reference.machine import Machine
 from tests.support.reference.model import Pool, Row, Value
 from tests.support.reference.values import number, truth
 from tts_lang.plan import graph
+from tts_runtime.randomness import copy_lane
+from tts_runtime.streams import resample_key, uniform
 
 
 def where(spec: graph.Where, pool: Pool, context: Context) -> Pool:
@@ -110,7 +110,7 @@ def vote(spec: graph.Vote, pool: Pool, context: Context) -> Pool:
     return winners
 
 
-def copied(row: Row, context: Context, *, tree: bool) -> Row:
+def copied(machine: Machine, operation: str, row: Row, context: Context) -> Row:
     """A copy with an identity of its own; a fork's is the root of a tree (C3, C49)."""
     made = context.scope.copies[row.lane]
     context.scope.copies[row.lane] += 1
@@ -118,7 +118,7 @@ def copied(row: Row, context: Context, *, tree: bool) -> Row:
         row.node,
         copy_lane(row.lane, made),
         row.parent,
-        row.root,
+        row.root if operation == "resample" else None,
         row.before,
         row.asked,
         row.problem,
@@ -127,16 +127,16 @@ def copied(row: Row, context: Context, *, tree: bool) -> Row:
         row.visits,
         row.total,
     )
-    return copy.again(root=copy.uid) if tree else copy
+    return machine.made_by(operation, copy)
 
 
-def fork(spec: graph.Fork, pool: Pool, context: Context) -> Pool:
+def fork(machine: Machine, spec: graph.Fork, pool: Pool, context: Context) -> Pool:
     """So many copies of each row, side by side."""
     many = max(0, count_by(spec.count, context))
-    return [copied(row, context, tree=True) for row in pool for _ in range(many)]
+    return [copied(machine, "fork", row, context) for row in pool for _ in range(many)]
 
 
-def resample(spec: graph.Resample, pool: Pool, context: Context) -> Pool:
+def resample(machine: Machine, spec: graph.Resample, pool: Pool, context: Context) -> Pool:
     """Systematic resampling, ordered by source row (C12)."""
     many = max(0, count_by(spec.count, context))
     weights = [Fraction(checked_weight(v, "resample")) for v in each(spec.by, pool, context)]
@@ -158,7 +158,7 @@ def resample(spec: graph.Resample, pool: Pool, context: Context) -> Pool:
                     drawn[place] += 1
                     break
     return [
-        copied(row, context, tree=False)
+        copied(machine, "resample", row, context)
         for row, times in zip(pool, drawn, strict=True)
         for _ in range(times)
     ]

@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
 
-from tts_runtime.engines.base import ScoreReply, ScoreRequest
-from tts_runtime.engines.fields import FieldScorer
-from tts_runtime.streams import asked_key
-
 from tests.support.reference.asks import argument_parts, fill
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import Call, grown, request_for, room, settings
@@ -27,6 +23,9 @@ from tests.support.reference.model import (
 )
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.streams import asked_key
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -48,6 +47,8 @@ def score(machine: Machine, spec: graph.Score, pool: Pool, context: Context) -> 
                 found[place] = column
     else:
         found = [alone(machine, scorer, request(machine, row.node)) for row in seen]
+    for row, column in zip(pool, found, strict=True):
+        machine.scores.setdefault(row.uid, {})[spec.scorer] = column
     return [
         row.again(scores={**row.scores, spec.scorer: column})
         for row, column in zip(pool, found, strict=True)

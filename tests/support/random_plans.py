@@ -1,0 +1,148 @@
+"""Random legal plans for Hypothesis: every operator, odd numbers and texts, nested regions."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.support.plans import PRM, Builder
+from tts_lang.plan import expr, graph
+from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.graph import Amount, Decoding, Exit, Plan, Region, Unit
+
+_SMALL = st.integers(0, 5).map(Const)
+_CONSTANTS = st.one_of(
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=6),
+    st.booleans(),
+    st.none(),
+).map(Const)
+_COLUMNS = st.sampled_from(["text", "tokens", "done", "index"]).map(expr.Column)
+
+
+def _larger(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    two = st.tuples(inner, inner)
+    return st.one_of(
+        st.builds(expr.Apply, st.sampled_from(["+", "-", "*", "/", "**", "<", "and", "or"]), two),
+        st.builds(expr.Apply, st.sampled_from(["not", "neg", "has", "log"]), st.tuples(inner)),
+        st.builds(expr.Apply, st.just("if"), st.tuples(inner, inner, inner)),
+        st.builds(expr.Aggregate, st.sampled_from(["mean", "sum", "max"]), st.just(0), inner),
+        st.builds(
+            expr.Aggregate, st.just("count"), st.just(0), per=st.sampled_from([None, "root"])
+        ),
+        st.builds(expr.PoolWide, st.just("softmax"), inner, st.none() | inner),
+        st.builds(expr.Random, st.just("beta"), two),
+        st.builds(
+            expr.Statistic,
+            st.sampled_from(expr.STATISTICS),
+            st.sampled_from(expr.SPANS),
+            st.none() | _SMALL,
+        ),
+    )
+
+
+#: Expressions over the rows of an operation whose input 0 is a pool.
+EXPRESSIONS: st.SearchStrategy[Expr] = st.recursive(
+    st.one_of(_CONSTANTS, _COLUMNS), _larger, max_leaves=6
+)
+_DECODINGS = st.builds(
+    Decoding,
+    temperature=st.none() | st.floats(0, 2).map(Const),
+    max_tokens=st.none() | _SMALL,
+    within=st.none() | _SMALL,
+    stop_at=st.none() | st.text(min_size=1, max_size=3).map(Const),
+    likeliest=st.booleans(),
+)
+_AMOUNTS = st.builds(Amount, _SMALL, st.sampled_from(Unit), st.none() | _SMALL)
+_PER = st.sampled_from([None, "parent", "root", "answer"])
+
+_ONE_POOL: st.SearchStrategy[graph.Spec] = st.one_of(
+    st.builds(graph.Expand, _AMOUNTS, _DECODINGS),
+    st.builds(graph.Expand, _AMOUNTS, _DECODINGS, st.just(True), st.none() | EXPRESSIONS, per=_PER),
+    st.builds(graph.Fork, _SMALL),
+    st.builds(graph.Score, st.sampled_from(["prm", "orm"]), st.none() | _SMALL, st.none() | _SMALL),
+    st.builds(graph.Let, st.just("extra"), EXPRESSIONS),
+    st.builds(graph.Force, st.text(max_size=4).map(Const)),
+    st.builds(graph.Ask, st.just("revise"), _AMOUNTS, _DECODINGS, together=st.booleans()),
+    st.builds(graph.Where, EXPRESSIONS),
+    st.builds(graph.Select, EXPRESSIONS, _SMALL, per=_PER),
+    st.builds(graph.Select, EXPRESSIONS, share=st.floats(0.1, 1).map(Const)),
+    st.builds(graph.First, _SMALL, _PER),
+    st.builds(graph.Sort, EXPRESSIONS),
+    st.builds(graph.Vote, weight=st.none() | EXPRESSIONS, per=_PER),
+    st.builds(graph.Resample, _SMALL, EXPRESSIONS),
+    st.builds(graph.Descend, EXPRESSIONS, st.none() | _SMALL),
+    st.just(graph.Leaves()),
+    st.builds(graph.Dedupe, st.sampled_from(["text", "answer"])),
+    st.builds(graph.Cut, _SMALL, st.sampled_from([Unit.STEPS, Unit.TOKENS])),
+    st.builds(graph.Split, st.just(Const("\n")), st.none() | _SMALL),
+)
+_TWO_POOLS: st.SearchStrategy[graph.Spec] = st.one_of(
+    st.just(graph.Union()), st.just(graph.Difference()), st.builds(graph.Backup, EXPRESSIONS)
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """A legal plan with a few statements, some of them with regions."""
+    build = Builder()
+    pool = _statements(draw, build, build.problem, 2)
+    return build.plan(pool)
+
+
+def _statements(draw: st.DrawFn, build: Builder, pool: int, depth: int) -> int:
+    """Some operations, each on the last pool; returns the last pool."""
+    start = pool
+    for _ in range(draw(st.integers(1, 4))):
+        kinds = ["one", "one", "two", "empty", *(["repeat", "branch", "call"] if depth else [])]
+        match draw(st.sampled_from(kinds)):
+            case "one":
+                pool = build.pool(draw(_ONE_POOL), pool, name=draw(st.sampled_from(["", "beams"])))
+            case "two":
+                pool = build.pool(draw(_TWO_POOLS), pool, start)
+            case "empty":
+                none = build.pool(graph.Empty(), name="none")
+                pool = build.pool(graph.Union(), none, pool)
+            case "repeat":
+                until = draw(EXPRESSIONS)
+                if any(isinstance(node, expr.Column) for node in expr.walk(until)):
+                    until = expr.Aggregate("all done", 0)
+                (pool,) = build.repeat(
+                    draw(st.integers(0, 3)),
+                    (pool,),
+                    lambda until=until: until,  # type: ignore[misc]
+                    lambda given: (_statements(draw, build, given, depth - 1),),
+                )
+            case "branch":
+                pool = _branch(draw, build, pool, depth)
+            case "call":
+                pool = _call(draw, build, pool, depth)
+    return pool
+
+
+def _branch(draw: st.DrawFn, build: Builder, pool: int, depth: int) -> int:
+    flag = build.flag(expr.Apply(">", (expr.Aggregate("count", 0), draw(_SMALL))), pool)
+    leaving = draw(st.booleans())
+    sides = (
+        build.region(
+            lambda: (_statements(draw, build, pool, depth - 1),),
+            exit=Exit.RETURN if leaving else Exit.YIELD,
+        ),
+        build.region(lambda: (_statements(draw, build, pool, depth - 1),)),
+    )
+    out = build.value(graph.Kind.POOL)
+    return build.add(graph.Branch(), flag, outputs=(out,), regions=sides)[0]
+
+
+def _call(draw: st.DrawFn, build: Builder, pool: int, depth: int) -> int:
+    problem = build.value(graph.Kind.POOL, "problem")
+    inside: Region = build.region(
+        lambda given: (
+            build.pool(graph.First(Const(1)), _statements(draw, build, given, depth - 1)),
+        ),
+        problem,
+        exit=Exit.RETURN,
+    )
+    out = build.value(graph.Kind.POOL, columns=draw(st.sampled_from([{}, PRM])))
+    spec = graph.Call("helper", on_rows=draw(st.booleans()))
+    return build.add(spec, pool, outputs=(out,), regions=(inside,))[0]
