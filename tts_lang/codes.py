@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Modules that define `CODES: tuple[Code, ...]`. A missing stage is a bug, so nothing is guarded.
-_STAGES = ("tts_lang.syntax.codes",)
+_STAGES = ("tts_lang.syntax.codes", "tts_lang.check.codes")
 
 
 @dataclass(frozen=True, slots=True)
