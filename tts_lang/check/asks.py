@@ -1,0 +1,52 @@
+"""`ask`: new conversations about candidates."""
+
+from __future__ import annotations
+
+from tts_lang.check.dispatch import pool_rule
+from tts_lang.check.frame import Frame, Pool
+from tts_lang.check.generate import amount, clauses_of, decoding, equal_samples
+from tts_lang.check.pools import PoolType, times
+from tts_lang.check.prompts import arguments, enter_prompt, fits_view
+from tts_lang.check.resolve import top_level
+from tts_lang.check.scope import Role
+from tts_lang.check.values import NO_POOL
+from tts_lang.check.verbs import bound_of, grouping, over
+from tts_lang.plan.expr import Const
+from tts_lang.plan.graph import Amount, Ask
+from tts_lang.syntax import nodes
+
+
+@pool_rule(nodes.Ask)
+def _ask(frame: Frame, node: nodes.Ask) -> Pool:
+    given, inputs, site = over(frame, node.pool)
+    wanted = Amount(Const(1))
+    if node.amount is not None:
+        wanted = amount(frame, node.amount, inputs)
+    how = decoding(frame, clauses_of(frame, node.clauses), inputs, given.type)
+    if node.amount is not None:
+        equal_samples(frame, node.amount.count, wanted, how)
+    per = grouping(frame, node.per, given, site.pool_name)
+    if node.per is not None and not node.together:
+        frame.error(
+            "TTS406",
+            "`per` makes one conversation for each group, so it needs `together`",
+            node.per,
+            f"`together per {node.per.text}`",
+        )
+    declared = top_level(frame, node.prompt, Role.PROMPT)
+    if declared is None:
+        return NO_POOL
+    made = enter_prompt(frame, declared, node.prompt)
+    fits_view(frame, made, node.together, node.prompt, "ask")
+    passed = arguments(
+        frame, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
+    )
+    spec = Ask(declared.name, wanted, how, passed, node.together, per)
+    rows = given.type.bound if not node.together or node.per is not None else 1
+    bound = times(rows, bound_of(wanted.count))
+    why = f"`ask` at line {frame.line(node)} dropped it: this is a new conversation"
+    type_ = given.type.children(bound, why)
+    if node.together:
+        gone = dict.fromkeys(type_.columns or (), why)
+        type_ = PoolType({}, {**type_.lost, **gone}, bound)
+    return frame.emit_pool(spec, inputs, type_, node)

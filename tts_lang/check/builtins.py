@@ -1,0 +1,87 @@
+"""Names that every strategy has: columns, functions, constants."""
+
+from __future__ import annotations
+
+from tts_lang.check.kinds import Sort
+
+COLUMNS: dict[str, Sort] = {
+    "text": Sort.TEXT,
+    "answer": Sort.TEXT,
+    "tokens": Sort.NUMBER,
+    "steps": Sort.NUMBER,
+    "done": Sort.FLAG,
+    "finish": Sort.TEXT,
+    "logprob": Sort.NUMBER,
+    "parent": Sort.KEY,
+    "root": Sort.KEY,
+    "index": Sort.NUMBER,
+    "visits": Sort.NUMBER,
+    "value": Sort.NUMBER,
+    "parent_visits": Sort.NUMBER,
+}
+
+#: What `finish` can be (C17).
+FINISHES = ("stop", "end", "length", "cut")
+
+#: Functions of numbers: the plan's function and how many arguments it takes.
+MATHEMATICS: dict[str, int] = {
+    "log": 1,
+    "exp": 1,
+    "sqrt": 1,
+    "floor": 1,
+    "ceil": 1,
+    "abs": 1,
+    "clip": 3,
+    "odds": 1,
+}
+
+#: `min(a, b)` and `max(a, b)` of plain numbers.
+EXTREMES = {"min": "least", "max": "greatest"}
+
+#: Aggregates `f(E of P)`; those of `POOL_AGGREGATES` take a pool and no value.
+VALUE_AGGREGATES = ("mean", "sum", "min", "max", "std", "first", "quantile")
+POOL_AGGREGATES = ("count", "share", "lead", "entropy")
+
+#: Delimiters that a policy's binding defines, usable as texts.
+DELIMITERS = ("end_of_thought", "end_of_step")
+
+#: Pools that are there from the start.
+POOLS = ("problem", "none")
+
+FUNCTIONS = tuple(
+    dict.fromkeys(
+        (
+            *POOL_AGGREGATES,
+            *VALUE_AGGREGATES,
+            "last",
+            "prod",
+            *MATHEMATICS,
+            "softmax",
+            "rank",
+            "has",
+            "leaves",
+            "uniform",
+            "normal",
+            "gumbel",
+            "beta",
+            "confidence",
+            "certainty",
+            "margin",
+        )
+    )
+)
+
+
+def meaning(name: str) -> str | None:
+    """What a built-in name is, for messages; `None` for a name that is free to be used."""
+    if name in COLUMNS:
+        return "a column that every candidate has"
+    if name in FUNCTIONS:
+        return "a function"
+    if name in DELIMITERS:
+        return "a delimiter of the policy"
+    if name == "problem":
+        return "the problem itself"
+    if name == "none":
+        return "the empty pool"
+    return None

@@ -1,0 +1,193 @@
+"""Checking a whole file: its declarations, every strategy at its defaults, its laws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tts_lang.check import (
+    asks,
+    control,
+    expressions,
+    generate,
+    loops,
+    names,
+    statements,
+    verbs,
+)
+from tts_lang.check.calls import argument_value, bind, walk_strategy
+from tts_lang.check.frame import Frame, NameValue, Parameter, PlanTooLarge, Session
+from tts_lang.check.frames import declaration_frame, new_frame
+from tts_lang.check.kinds import POISON, Sort
+from tts_lang.check.mentions import assigned
+from tts_lang.check.prompts import template
+from tts_lang.check.resolve import top_level
+from tts_lang.check.scope import Declared, FileScope, Role
+from tts_lang.check.scorers import check_judge, describe
+from tts_lang.check.values import static
+from tts_lang.diagnostics import Diagnostic
+from tts_lang.plan.expr import Const, Scalar
+from tts_lang.plan.graph import Region
+from tts_lang.source import Span
+from tts_lang.syntax import nodes
+
+# Importing these modules registers their rules.
+_RULES = (asks, control, expressions, generate, loops, statements, verbs)
+
+
+@dataclass(frozen=True, slots=True)
+class LawSide:
+    """A call in a law: arguments are values, or names that stand for any small number."""
+
+    strategy: str
+    arguments: Mapping[str, Scalar]
+    free: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLaw:
+    """A law whose names are resolved and whose calls fit; it is not verified here."""
+
+    left: LawSide
+    right: LawSide
+    free_names: tuple[str, ...]
+    document: str
+    span: Span
+
+
+def check_declarations(session: Session, scope: FileScope) -> None:
+    """Scorers, prompts and judges of a file."""
+    for declared in scope.own.values():
+        for diagnostic in names.parameters(scope, declared):
+            session.add(diagnostic)
+        frame = declaration_frame(session, declared)
+        if declared.role is Role.SCORER:
+            if isinstance(declared.node, nodes.JudgeDeclaration):
+                check_judge(frame, declared, declared.node)
+            describe(frame, declared)
+        elif declared.role is Role.PROMPT:
+            node = declared.prompt
+            _, found = template(declared.name, node.text, node.parameters, scope.source)
+            session.diagnostics.extend(found)
+        _defaults(frame, declared)
+
+
+def _defaults(frame: Frame, declared: Declared) -> None:
+    if isinstance(declared.node, nodes.PromptDeclaration | nodes.JudgeDeclaration):
+        for parameter in declared.node.parameters:
+            if parameter.default is not None:
+                static(frame, parameter.default, "a default")
+
+
+def defaults(
+    session: Session, declared: Declared, given: Mapping[str, Parameter] | None = None
+) -> dict[str, Parameter]:
+    """A strategy's parameters: given values, else defaults, else unknown ones."""
+    frame = new_frame(session, declared, {})
+    values: dict[str, Parameter] = {}
+    for parameter in declared.strategy.parameters:
+        frame.parameters = values
+        name = parameter.name.text
+        if given is not None and name in given:
+            values[name] = given[name]
+        elif parameter.default is not None:
+            values[name] = argument_value(frame, parameter.default)
+        else:
+            values[name] = POISON
+    return values
+
+
+def check_strategy(
+    session: Session, declared: Declared, parameters: dict[str, Parameter]
+) -> tuple[Frame, Region]:
+    """Walks a strategy and warns about what it makes and never uses."""
+    for diagnostic in names.collisions(declared.home, declared):
+        session.add(diagnostic)
+    before = len(session.diagnostics)
+    frame = new_frame(session, declared, parameters, warn=True)
+    try:
+        region = walk_strategy(frame)
+    except PlanTooLarge:
+        frame.error(
+            "TTS405",
+            f"`{declared.name}` grows beyond all measure when its calls are inlined",
+            declared.strategy.name,
+            "call fewer strategies from strategies, or use smaller parameters",
+        )
+        session.made = 0
+        return frame, Region((), (), ())
+    if not any(each.is_error for each in session.diagnostics[before:]):
+        _unused(frame)
+    return frame, region
+
+
+def _unused(frame: Frame) -> None:
+    for span, (scorer, place) in frame.scored.items():
+        if span not in frame.used:
+            node = nodes.Name(scorer, span=place)
+            frame.warning(
+                "TTS901",
+                f"this score by `{scorer}` is never used",
+                node,
+                "use it in `by` or `weighted by`, or leave the scoring out",
+            )
+    mentions = frame.facts.mentions
+    for name, node in assigned(frame.strategy.body).items():
+        if name not in mentions.places and not name.startswith("_"):
+            frame.warning("TTS902", f"`{name}` is never used", node, "remove the statement")
+
+
+def check_law(session: Session, scope: FileScope, law: nodes.Law) -> CheckedLaw | None:
+    """Resolves a law's strategies and arguments; checks the calls where they are known."""
+    place = Declared(
+        Role.STRATEGY, "law", nodes.StrategyDeclaration(nodes.Name("law"), (), (), None, ()), scope
+    )
+    frame = new_frame(session, place, {})
+    sides: list[LawSide] = []
+    for call in (law.left, law.right):
+        side = _law_side(session, frame, call)
+        if side is not None:
+            sides.append(side)
+    if len(sides) != 2:
+        return None
+    free = dict.fromkeys(name for side in sides for name in side.free.values())
+    document = "" if law.docstring is None else law.docstring.value
+    return CheckedLaw(sides[0], sides[1], tuple(free), document, law.span)
+
+
+def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | None:
+    declared = top_level(frame, call.function, Role.STRATEGY)
+    if declared is None:
+        return None
+    bound = bind(frame, declared, call, free=True)
+    if bound is None:
+        return None
+    names_ = [parameter.name.text for parameter in declared.strategy.parameters]
+    free: dict[str, str] = {}
+    for place, argument in enumerate(call.arguments):
+        name = names_[place] if argument.name is None else argument.name.text
+        value = bound[name]
+        if isinstance(argument.value, nodes.Name) and not isinstance(value, NameValue):
+            if value.sort is Sort.UNKNOWN:
+                free[name] = argument.value.text
+    source = frame.scope.source
+    note = f"in the law at {source.name}:{frame.line(call)}"
+    inner = new_frame(session, declared, dict(bound), notes=(note,))
+    walk_strategy(inner)
+    values = {key: scalar_of(value) for key, value in bound.items() if key not in free}
+    return LawSide(declared.name, values, free)
+
+
+def scalar_of(value: Parameter) -> Scalar:
+    """A parameter's value as the plan keeps it."""
+    if isinstance(value, NameValue):
+        return value.name
+    return value.expr.value if isinstance(value.expr, Const) else None
+
+
+def unique(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """In order of place; the same message at the same place once, whatever led there."""
+    seen: dict[tuple[str, str, Span, str], Diagnostic] = {}
+    for each in found:
+        seen.setdefault((each.code, each.source.name, each.span, each.message), each)
+    return tuple(sorted(seen.values(), key=lambda d: (d.source.name, d.span, d.code)))

@@ -1,0 +1,303 @@
+"""The state of elaboration: the session, the strategy being walked, its variables and regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from tts_lang.check.kinds import Sort, Typed
+from tts_lang.check.mentions import Mentions
+from tts_lang.check.pools import PoolType
+from tts_lang.check.scope import Declared, FileScope, Role
+from tts_lang.diagnostics import Diagnostic, error, warning
+from tts_lang.plan.expr import Input
+from tts_lang.plan.graph import (
+    Exit,
+    Kind,
+    Operation,
+    Origin,
+    Region,
+    Scorer,
+    Spec,
+    Value,
+)
+from tts_lang.plan.template import Template
+from tts_lang.source import Span
+from tts_lang.syntax import nodes
+
+#: Number of the value that stands for what has been reported already.
+NO_VALUE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool that has a value number in the plan."""
+
+    number: int
+    type: PoolType
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number, text or flag that is computed when the plan runs."""
+
+    number: int
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A number or text that is known now."""
+
+    typed: Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """A variable that has no value on some path; `why` says on which."""
+
+    why: str
+
+
+#: What a variable holds.
+Binding: TypeAlias = Pool | Scalar | Fixed | Unset
+
+
+@dataclass(frozen=True, slots=True)
+class NameValue:
+    """A parameter's value that is a name: a scorer, policy, prompt, strategy or reduction."""
+
+    role: Role
+    name: str
+    declared: Declared | None = None
+
+
+Parameter: TypeAlias = Typed | NameValue
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The inputs of the operation that is being made; equal values share a place."""
+
+    numbers: list[int] = field(default_factory=list)
+
+    def index(self, number: int) -> int:
+        """The place of a value among the inputs; added at the end if it is new."""
+        if number not in self.numbers:
+            self.numbers.append(number)
+        return self.numbers.index(number)
+
+    def read(self, scalar: Scalar) -> Typed:
+        """An expression that reads a computed scalar."""
+        return Typed(scalar.sort, Input(self.index(scalar.number)))
+
+
+@dataclass(slots=True)
+class RegionBuilder:
+    """Operations of a region that is being made."""
+
+    parameters: tuple[int, ...] = ()
+    operations: list[Operation] = field(default_factory=list)
+    results: tuple[int, ...] = ()
+    exit: Exit = Exit.YIELD
+
+    def region(self) -> Region:
+        """The finished region."""
+        return Region(self.parameters, tuple(self.operations), self.results, self.exit)
+
+
+#: Operations walked in one check or compilation, before calls are taken to have run away.
+MOST_OPERATIONS = 200_000
+
+
+class PlanTooLarge(Exception):
+    """The inlined calls have made more operations than any real strategy has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a strategy's text, whatever its arguments."""
+
+    mentions: Mentions
+    let_columns: frozenset[str]
+
+
+@dataclass(slots=True)
+class Session:
+    """What all strategies of one check or compilation share.
+
+    Args:
+        plan_wanted: Calls are inlined. Otherwise a called strategy is checked once for each list
+            of arguments, so that checking stays fast whatever the calls would grow to.
+    """
+
+    plan_wanted: bool
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    made: int = 0
+    policies: dict[str, None] = field(default_factory=lambda: {"policy": None})
+    scorers: dict[str, tuple[Declared, Scorer]] = field(default_factory=dict)
+    prompts: dict[str, tuple[Declared, Template]] = field(default_factory=dict)
+    checked: dict[object, bool] = field(default_factory=dict)
+    facts: dict[int, Facts] = field(default_factory=dict)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keeps a finding."""
+        self.diagnostics.append(diagnostic)
+
+    def count_operation(self) -> None:
+        """Counts an operation of the plan; raises `PlanTooLarge` beyond what is sensible."""
+        self.made += 1
+        if self.made > MOST_OPERATIONS:
+            raise PlanTooLarge
+
+    def mark(self) -> tuple[int, int, int]:
+        """Where findings and values stand now, for `back_to`."""
+        return len(self.diagnostics), len(self.values), len(self.checked)
+
+    def back_to(self, mark: tuple[int, int, int]) -> None:
+        """Forgets what was found and made since a mark: a loop's body is walked again."""
+        findings, values, checked = mark
+        del self.diagnostics[findings:]
+        del self.values[values:]
+        for key in list(self.checked)[checked:]:
+            del self.checked[key]
+
+
+@dataclass(slots=True)
+class Frame:
+    """One strategy being walked with given arguments.
+
+    Args:
+        warn: Whether warnings are wanted: not inside calls, whose files have their own check.
+        numbers_matter: False in a branch that the constants rule out: what its counts would be
+            does not matter.
+        used: `score` statements whose column something read.
+        guarded: Pools whose emptiness the strategy looks at.
+    """
+
+    session: Session
+    scope: FileScope
+    declared: Declared
+    parameters: dict[str, Parameter]
+    facts: Facts
+    chain: tuple[Declared, ...]
+    warn: bool
+    problem: int = 0
+    env: dict[str, Binding] = field(default_factory=dict)
+    regions: list[RegionBuilder] = field(default_factory=list)
+    loops: list[nodes.Repeat] = field(default_factory=list)
+    assumed: dict[Span, dict[str, PoolType]] = field(default_factory=dict)
+    numbers_matter: bool = True
+    thinks: bool = False
+    used: set[Span] = field(default_factory=set)
+    scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)
+    default_policy: str = "policy"
+    guarded: set[str] = field(default_factory=set)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def strategy(self) -> nodes.StrategyDeclaration:
+        """The declaration of the strategy."""
+        return self.declared.strategy
+
+    @property
+    def let_columns(self) -> frozenset[str]:
+        """The columns that some `let` of the strategy makes."""
+        return self.facts.let_columns
+
+    def needed(self, name: str, node: nodes.Node) -> bool:
+        """Whether a variable is read after a statement, or in another round of a loop around it."""
+        mentions = self.facts.mentions
+        return mentions.after(name, node.span.end) or any(
+            mentions.within(name, loop.span) for loop in self.loops
+        )
+
+    # -------------------------------------------------------------------------- messages
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        node: nodes.Node,
+        help_: str | None = None,
+        *,
+        notes: tuple[str, ...] = (),
+        expected: tuple[str, ...] = (),
+    ) -> None:
+        """Reports an error at a node."""
+        self.session.add(
+            error(
+                code,
+                message,
+                node.span,
+                self.scope.source,
+                expected=expected,
+                suggestion=help_,
+                notes=notes + self.notes,
+            )
+        )
+
+    def warning(self, code: str, message: str, node: nodes.Node, help_: str | None = None) -> None:
+        """Reports a warning at a node, where warnings are wanted."""
+        if self.warn:
+            self.session.add(warning(code, message, node.span, self.scope.source, suggestion=help_))
+
+    def line(self, node: nodes.Node) -> int:
+        """The line on which a node starts."""
+        return self.scope.source.position(node.span.start).line
+
+    # -------------------------------------------------------------------------- making the plan
+
+    def value(self, kind: Kind, name: str = "", columns: Mapping[str, str] | None = None) -> int:
+        """A new value."""
+        self.session.values.append(Value(kind, name, {} if columns is None else columns))
+        return len(self.session.values) - 1
+
+    def pool_value(self, type_: PoolType, name: str = "") -> int:
+        """A new value that is a pool."""
+        columns = None
+        if type_.columns is not None:
+            columns = {key: column.sort.value for key, column in type_.columns.items()}
+        self.session.values.append(Value(Kind.POOL, name, columns))
+        return len(self.session.values) - 1
+
+    def origin(self, node: nodes.Node) -> tuple[Origin, ...]:
+        """Where a node stands."""
+        source = self.scope.source
+        place = source.position(node.span.start)
+        return (Origin(source.name, place.line, place.column),)
+
+    def emit(
+        self,
+        spec: Spec,
+        inputs: Inputs,
+        outputs: tuple[int, ...],
+        node: nodes.Node,
+        regions: tuple[Region, ...] = (),
+    ) -> None:
+        """Adds an operation to the region that is being made."""
+        self.session.count_operation()
+        self.regions[-1].operations.append(
+            Operation(spec, tuple(inputs.numbers), outputs, regions, self.origin(node))
+        )
+
+    def emit_pool(
+        self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.Node, name: str = ""
+    ) -> Pool:
+        """Adds an operation that gives one pool."""
+        number = self.pool_value(type_, name)
+        self.emit(spec, inputs, (number,), node)
+        return Pool(number, type_)
+
+    def returned(self, given: Pool) -> None:
+        """Ends the region that is being made by returning a pool."""
+        self.regions[-1].exit = Exit.RETURN
+        self.regions[-1].results = (given.number,)
+
+    def rename(self, number: int, name: str) -> None:
+        """Gives a value the name of the variable that it is assigned to, if it has none yet."""
+        value = self.session.values[number] if number >= 0 else None
+        if value is not None and not value.name:
+            self.session.values[number] = Value(value.kind, name, value.columns)

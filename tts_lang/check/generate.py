@@ -1,0 +1,186 @@
+"""Pools that are generated: `sample` and `expand`, their amounts and decoding clauses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tts_lang.check.constants import is_constant
+from tts_lang.check.dispatch import Site, pool_rule
+from tts_lang.check.frame import Frame, Inputs, Pool
+from tts_lang.check.pools import PROBLEM, PoolType, plus, times
+from tts_lang.check.resolve import top_level
+from tts_lang.check.scope import Role
+from tts_lang.check.values import bounded, condition, count, known_number, number, text
+from tts_lang.check.verbs import bound_of, grouping, over
+from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.graph import Amount, Decoding, Expand, Unit
+from tts_lang.syntax import nodes
+from tts_lang.syntax.nodes import ClauseKind, find_clause
+
+_INFINITY = float("inf")
+_RANGES: dict[ClauseKind, tuple[str, tuple[float, float], bool]] = {
+    ClauseKind.TEMPERATURE: ("the temperature", (0, _INFINITY), False),
+    ClauseKind.TOP_P: ("top_p", (0, 1), True),
+    ClauseKind.MIN_P: ("min_p", (0, 1), False),
+}
+_COUNTS: dict[ClauseKind, str] = {
+    ClauseKind.TOP_K: "top_k",
+    ClauseKind.MAX: "the limit `max`",
+    ClauseKind.WITHIN: "the limit `within`",
+    ClauseKind.AT_LEAST: "`at least`",
+}
+
+
+def amount(frame: Frame, node: nodes.Amount, inputs: Inputs) -> Amount:
+    """`COUNT [x LENGTH] UNIT` with its numbers checked."""
+    unit = Unit((node.unit or nodes.Unit.SOLUTIONS).value)
+    if unit is Unit.THOUGHTS:
+        frame.thinks = True
+    how_many = count(frame, node.count, "the number of children", inputs)
+    length: Expr | None = None
+    written = frame.scope.source.slice(node.count.span)
+    if node.length is not None:
+        length = count(frame, node.length, "the length", inputs)
+        if unit not in {Unit.STEPS, Unit.TOKENS}:
+            frame.error(
+                "TTS306",
+                f"a length is given in steps or tokens, not in {unit.value}",
+                node,
+                f"`{written} {unit.value}`, or `{written} x 3 steps`",
+            )
+    elif unit is Unit.TOKENS:
+        frame.error(
+            "TTS306",
+            f"`{written} tokens` does not say how many children",
+            node,
+            f"one child of up to {written} tokens is `1 x {written} tokens`",
+        )
+    return Amount(how_many, unit, length)
+
+
+def clauses_of(frame: Frame, own: tuple[nodes.Clause, ...]) -> tuple[nodes.Clause, ...]:
+    """A verb's clauses, and those defaults of its strategy that it does not set itself."""
+    kinds = {clause.kind for clause in own}
+    defaults = (clause for clause in frame.strategy.clauses if clause.kind not in kinds)
+    return (*own, *defaults)
+
+
+def decoding(
+    frame: Frame, clauses: tuple[nodes.Clause, ...], inputs: Inputs, row: PoolType | None
+) -> Decoding:
+    """How the calls of one verb sample and when they stop."""
+    made: dict[str, Expr] = {}
+    for clause in clauses:
+        if clause.value is None or clause.kind is ClauseKind.FROM:
+            continue
+        if clause.kind in _RANGES:
+            what, fits, open_low = _RANGES[clause.kind]
+            value = bounded(frame, clause.value, what, inputs, fits, open_low)
+        elif clause.kind in _COUNTS:
+            value = count(frame, clause.value, _COUNTS[clause.kind], inputs)
+        elif clause.kind is ClauseKind.STOP_AT:
+            value = text(frame, clause.value, Site(inputs))
+        else:
+            streamed = Site(inputs, row or PROBLEM, "the candidate", streaming=True)
+            value = condition(frame, clause.value, streamed)
+        made[_FIELDS[clause.kind]] = value
+    likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
+    return Decoding(policy=policy(frame, clauses), likeliest=likeliest, **made)
+
+
+_FIELDS = {
+    ClauseKind.TEMPERATURE: "temperature",
+    ClauseKind.TOP_P: "top_p",
+    ClauseKind.TOP_K: "top_k",
+    ClauseKind.MIN_P: "min_p",
+    ClauseKind.MAX: "max_tokens",
+    ClauseKind.WITHIN: "within",
+    ClauseKind.AT_LEAST: "at_least",
+    ClauseKind.STOP_AT: "stop_at",
+    ClauseKind.STOP_WHEN: "stop_when",
+}
+
+
+def policy(frame: Frame, clauses: tuple[nodes.Clause, ...]) -> str:
+    """The policy that `from` names, or the default one."""
+    clause = find_clause(clauses, ClauseKind.FROM)
+    if clause is None or not isinstance(clause.value, nodes.Name):
+        return frame.default_policy
+    declared = top_level(frame, clause.value, Role.POLICY)
+    if declared is None:
+        return frame.default_policy
+    frame.session.policies.setdefault(declared.name)
+    return declared.name
+
+
+def equal_samples(
+    frame: Frame, node: nodes.Expression, wanted: Amount, how: Decoding, each: bool = True
+) -> bool:
+    """Whether the children of a row are all equal (C15); warns about it."""
+    greedy = how.temperature is not None and known_number(how.temperature) == 0
+    several = is_constant(wanted.count) and (known_number(wanted.count) or 0) > 1
+    if not (greedy and several and each) or how.likeliest:
+        return False
+    frame.warning(
+        "TTS908",
+        "at temperature 0 all children of a candidate are equal",
+        node,
+        "one is enough; or choose a temperature above 0",
+    )
+    return True
+
+
+@pool_rule(nodes.Sample)
+def _sample(frame: Frame, node: nodes.Sample) -> Pool:
+    inputs = Inputs([frame.problem])
+    wanted = amount(frame, node.amount, inputs)
+    how = decoding(frame, clauses_of(frame, node.clauses), inputs, PROBLEM)
+    equal = equal_samples(frame, node.amount.count, wanted, how)
+    made = PoolType(bound=bound_of(wanted.count), identical=equal)
+    return frame.emit_pool(Expand(wanted, how), inputs, made, node)
+
+
+@pool_rule(nodes.Expand)
+def _expand(frame: Frame, node: nodes.Expand) -> Pool:
+    given, inputs, site = over(frame, node.pool)
+    wanted = amount(frame, node.amount, inputs)
+    how = decoding(frame, clauses_of(frame, node.clauses), inputs, given.type)
+    why = f"`expand` at line {frame.line(node)} dropped it: the text has changed"
+    if node.dealing is nodes.Dealing.BY:
+        if wanted.count != Const(1):
+            equal_samples(frame, node.amount.count, wanted, how)
+        bound = times(given.type.bound, bound_of(wanted.count))
+        made = given.type.children(bound, why)
+        identical = given.type.identical
+        return frame.emit_pool(
+            Expand(wanted, how), inputs, replace(made, identical=identical), node
+        )
+    weight = None if node.weight is None else number(frame, node.weight, site)
+    per = grouping(frame, node.per, given, site.pool_name)
+    if weight is None and per is None:
+        _uneven(frame, node, wanted, given.type)
+    spec = Expand(wanted, how, True, weight, node.rounding_up, per)
+    return frame.emit_pool(spec, inputs, given.type.children(_dealt(given, wanted, per), why), node)
+
+
+def _dealt(given: Pool, wanted: Amount, per: str | None) -> int | None:
+    """Rows after `expand to n`: n for the live rows, and the done rows besides (C18)."""
+    rows, dealt = given.type.bound, bound_of(wanted.count)
+    if rows is None or dealt is None:
+        return None
+    if per is not None:
+        return plus(rows, rows * dealt)
+    return max(rows, rows - 1 + dealt)
+
+
+def _uneven(frame: Frame, node: nodes.Expand, wanted: Amount, given: PoolType) -> None:
+    dealt, rows = bound_of(wanted.count), given.bound
+    if dealt is None or rows is None or rows == 0 or given.columns is None:
+        return
+    if dealt % rows:
+        frame.warning(
+            "TTS907",
+            f"{dealt} children cannot be dealt evenly over {rows} candidates",
+            node.amount,
+            "earlier candidates get one more; choose numbers that divide",
+        )

@@ -1,0 +1,120 @@
+"""Where a strategy mentions its names: what is assigned in a block, what is read after a place."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+from tts_lang.source import Span
+from tts_lang.syntax import nodes
+
+#: Fields that hold a name which is given, not read.
+_GIVEN = {
+    (nodes.Assign, "target"),
+    (nodes.Let, "column"),
+    (nodes.Argument, "name"),
+    (nodes.Parameter, "name"),
+    (nodes.Broken, "name"),
+    (nodes.StrategyDeclaration, "name"),
+}
+
+#: Statements that give a variable a new value by changing its pool, and the field that names it.
+REBINDING = {
+    nodes.Score: "pool",
+    nodes.Force: "pool",
+    nodes.Let: "pool",
+    nodes.Backup: "tree",
+}
+
+
+def children(node: nodes.Node) -> Iterator[tuple[str, nodes.Node]]:
+    """The direct children of a node with the field that holds each."""
+    for each in fields(node):
+        value = getattr(node, each.name)
+        if isinstance(value, nodes.Node):
+            yield each.name, value
+        elif isinstance(value, tuple):
+            for item in value:
+                if isinstance(item, nodes.Node):
+                    yield each.name, item
+
+
+def walk(*roots: nodes.Node) -> Iterator[nodes.Node]:
+    """The nodes with everything below them, in no particular order."""
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(child for _, child in children(node))
+
+
+def reads(*roots: nodes.Node) -> Iterator[nodes.Name]:
+    """Every name that is used (not given) in the nodes."""
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, nodes.Name):
+            yield node
+            continue
+        kind = type(node)
+        waiting.extend(child for name, child in children(node) if (kind, name) not in _GIVEN)
+
+
+def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:
+    """The variables that a block may give a value, nested blocks included, in order."""
+    found: dict[str, nodes.Name] = {}
+    for statement in statements:
+        if isinstance(statement, nodes.Assign):
+            found.setdefault(statement.target.text, statement.target)
+        elif isinstance(statement, nodes.Broken):
+            if statement.name is not None:
+                found.setdefault(statement.name.text, statement.name)
+        elif type(statement) in REBINDING:
+            pool = getattr(statement, REBINDING[type(statement)])
+            if isinstance(pool, nodes.Name):
+                found.setdefault(pool.text, pool)
+        for block in blocks(statement):
+            for name, node in assigned(block).items():
+                found.setdefault(name, node)
+    return found
+
+
+def blocks(statement: nodes.Statement) -> tuple[tuple[nodes.Statement, ...], ...]:
+    """The blocks inside a statement."""
+    if isinstance(statement, nodes.Repeat):
+        return (statement.body,)
+    if isinstance(statement, nodes.If):
+        return (statement.then, statement.otherwise)
+    if isinstance(statement, nodes.Choose):
+        return (*(arm.body for arm in statement.arms), statement.otherwise)
+    return ()
+
+
+@dataclass(slots=True)
+class Mentions:
+    """Where each name of a strategy is read."""
+
+    places: dict[str, list[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, strategy: nodes.StrategyDeclaration) -> Mentions:
+        """Collects them from a strategy's body."""
+        places: dict[str, list[int]] = defaultdict(list)
+        for name in reads(*strategy.body):
+            places[name.text].append(name.span.start)
+        for found in places.values():
+            found.sort()
+        return cls(dict(places))
+
+    def after(self, name: str, offset: int) -> bool:
+        """Whether the name is read at or after a place."""
+        found = self.places.get(name)
+        return found is not None and found[-1] >= offset
+
+    def within(self, name: str, span: Span) -> bool:
+        """Whether the name is read inside a span."""
+        found = self.places.get(name, [])
+        place = bisect_left(found, span.start)
+        return place < len(found) and found[place] < span.end

@@ -1,0 +1,87 @@
+"""Loops that cannot get anywhere: nothing changes from round to round, or all is done at once."""
+
+from __future__ import annotations
+
+from tts_lang.check.frame import Frame
+from tts_lang.check.generate import clauses_of
+from tts_lang.check.mentions import reads, walk
+from tts_lang.syntax import nodes
+from tts_lang.syntax.nodes import ClauseKind, find_clause
+
+# What stops a whole-solution call early, so that a later round can go on.
+_EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
+
+# What makes new or open candidates out of done ones.
+_REOPENING = (nodes.Force, nodes.Cut, nodes.Split, nodes.Ask, nodes.Sample, nodes.CallOn)
+
+
+def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], trips: int) -> None:
+    """Warns about a loop whose later rounds can do nothing new."""
+    if trips < 2:
+        return
+    inside = tuple(walk(*node.body))
+    returns = any(isinstance(each, nodes.Return) for each in inside)
+    broken = any(isinstance(each, nodes.Broken) for each in inside)
+    if broken:
+        return
+    if not carried and not returns:
+        frame.warning(
+            "TTS903",
+            "every round does the same: nothing that a later round or statement reads changes",
+            node.count,
+            "assign a variable from before the loop, or leave the loop out",
+        )
+        return
+    if any(isinstance(each, _REOPENING) for each in inside):
+        return
+    flows = _flows(inside)
+    for each in inside:
+        if isinstance(each, nodes.Assign):
+            _whole_solutions(frame, each, carried, flows)
+
+
+def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:
+    """For each variable, those that its value is made from in one statement."""
+    flows: dict[str, set[str]] = {}
+    for each in inside:
+        if isinstance(each, nodes.Assign):
+            made_from = {name.text for name in reads(each.value)}
+            flows.setdefault(each.target.text, set()).update(made_from)
+    return flows
+
+
+def _whole_solutions(
+    frame: Frame, statement: nodes.Assign, carried: tuple[str, ...], flows: dict[str, set[str]]
+) -> None:
+    """A pool that goes round and is expanded by whole solutions: done after the first round."""
+    for each in walk(statement.value):
+        if not isinstance(each, nodes.Expand) or not isinstance(each.pool, nodes.Name):
+            continue
+        pool = each.pool.text
+        unit = each.amount.unit or nodes.Unit.SOLUTIONS
+        clauses = clauses_of(frame, each.clauses)
+        if unit is not nodes.Unit.SOLUTIONS or any(find_clause(clauses, k) for k in _EARLY):
+            continue
+        if pool in carried and _reaches(flows, pool, statement.target.text):
+            frame.warning(
+                "TTS903",
+                f"whole solutions are done after one round: later rounds pass `{pool}` through",
+                each.amount,
+                "write `steps`, `thoughts` or `x K tokens` to go on bit by bit",
+            )
+
+
+def _reaches(flows: dict[str, set[str]], goal: str, source: str) -> bool:
+    """Whether the value of `goal` is made from `source`, and from nothing that starts anew."""
+    made_from = flows.get(goal, set())
+    seen, waiting = {goal}, [goal]
+    while waiting:
+        name = waiting.pop()
+        made_from = flows.get(name, set())
+        if "problem" in made_from or (name == goal and goal in made_from and len(made_from) > 1):
+            return False
+        if source in made_from or source == goal:
+            return True
+        waiting.extend(made_from - seen)
+        seen |= made_from
+    return False

@@ -1,0 +1,168 @@
+"""Prompts: their slots, their arguments, and one meaning for each name in a plan."""
+
+from __future__ import annotations
+
+from tts_lang.check.dispatch import Site
+from tts_lang.check.frame import Frame, Inputs
+from tts_lang.check.kinds import Sort
+from tts_lang.check.resolve import gives_pool
+from tts_lang.check.scope import Declared
+from tts_lang.check.values import expect, pool, scalar
+from tts_lang.diagnostics import Diagnostic, did_you_mean, error
+from tts_lang.plan.expr import Expr
+from tts_lang.plan.template import ROW_SLOTS, Slot, Template
+from tts_lang.source import Source
+from tts_lang.syntax import nodes
+from tts_lang.syntax.template import Slot as WrittenSlot
+from tts_lang.syntax.template import parse_template
+
+#: Slots that show one candidate, and slots that show the pool of a `together`.
+ONE_ROW = frozenset({"text", "solution", "answer", "parent.text", "attempts", "others"})
+WHOLE_POOL = frozenset({"candidates"})
+
+
+def template(
+    name: str, text: nodes.Text, parameters: tuple[nodes.Parameter, ...], source: Source
+) -> tuple[Template, list[Diagnostic]]:
+    """A prompt's text cut at its slots, and what is wrong with them."""
+    found: list[Diagnostic] = []
+    known = (*ROW_SLOTS, *(parameter.name.text for parameter in parameters))
+    parts: list[str | Slot] = []
+    for part in parse_template(text, source):
+        if isinstance(part, str):
+            parts.append(part)
+            continue
+        if (message := _slot_error(part, known)) is not None:
+            help_ = did_you_mean(part.name, known) or "slots: " + ", ".join(
+                f"{{{each}}}" for each in known
+            )
+            found.append(error("TTS217", message, part.span, source, suggestion=help_))
+            continue
+        parts.append(Slot(part.name, int(part.last) if part.last else None))
+    return Template(name, tuple(parts)), found
+
+
+def _slot_error(slot: WrittenSlot, known: tuple[str, ...]) -> str | None:
+    if slot.name not in known:
+        return f"`{{{slot.name}}}` is neither a slot nor a parameter of this prompt"
+    if slot.last is None:
+        return None
+    if slot.name != "attempts":
+        return f"`last` belongs to `{{attempts last 4}}`, not to `{{{slot.name}}}`"
+    if not slot.last.isdigit() or int(slot.last) < 1:
+        return f"`{{attempts last {slot.last}}}` needs a whole number of at least 1"
+    return None
+
+
+def fits_view(frame: Frame, made: Template, together: bool, node: nodes.Name, verb: str) -> None:
+    """Reports slots that the way of looking (one candidate or the pool) cannot fill."""
+    wrong = ONE_ROW if together else WHOLE_POOL
+    for part in made.parts:
+        if isinstance(part, Slot) and part.name in wrong:
+            if together:
+                message = (
+                    f"`{{{part.name}}}` shows one candidate, and `{verb}` looks at all of them"
+                )
+                help_ = "use `{candidates}`"
+            else:
+                message = (
+                    f"`{{{part.name}}}` shows a whole pool, and `{verb}` looks at one candidate"
+                )
+                help_ = "add `together`"
+            frame.error("TTS217", f"in `{made.name}`: {message}", node, help_)
+            return
+
+
+def arguments(
+    frame: Frame,
+    declared: Declared,
+    parameters: tuple[nodes.Parameter, ...],
+    given: tuple[nodes.Argument, ...],
+    place: nodes.Name,
+    inputs: Inputs,
+) -> tuple[tuple[str, Expr | int], ...]:
+    """A prompt's or judge's arguments in the order of its parameters.
+
+    An expression, or the place of a pool among the operation's inputs.
+    """
+    matched = match(frame, declared.name, [each.name.text for each in parameters], given, place)
+    made: list[tuple[str, Expr | int]] = []
+    for parameter in parameters:
+        name = parameter.name.text
+        value = matched.get(name, parameter.default)
+        if value is None:
+            frame.error(
+                "TTS218",
+                f"`{declared.name}` needs a value for `{name}`",
+                place,
+                f"write `{place.text}({name} = ...)`",
+            )
+        elif gives_pool(frame, value):
+            made.append((name, inputs.index(pool(frame, value).number)))
+        else:
+            typed = scalar(frame, value, Site(inputs))
+            if typed.sort is Sort.STEPS:
+                typed = expect(frame, typed, Sort.NUMBER, value)
+            made.append((name, typed.expr))
+    return tuple(made)
+
+
+def match(
+    frame: Frame,
+    called: str,
+    names: list[str],
+    given: tuple[nodes.Argument, ...],
+    place: nodes.Name,
+    code: str = "TTS218",
+) -> dict[str, nodes.Expression]:
+    """Arguments by the names of their parameters: by place first, then by name, each once."""
+    matched: dict[str, nodes.Expression] = {}
+    for position, argument in enumerate(given):
+        if argument.name is not None:
+            name = argument.name.text
+            if name not in names:
+                takes = ", ".join(f"`{each}`" for each in names) or "nothing"
+                frame.error(
+                    code,
+                    f"`{called}` has no parameter `{name}`",
+                    argument.name,
+                    did_you_mean(name, names) or f"it takes {takes}",
+                )
+                continue
+        elif position >= len(names):
+            takes = ", ".join(f"`{each}`" for each in names) or "nothing"
+            message = f"`{called}` takes {len(names)} arguments, not {len(given)}"
+            if len(names) == 1:
+                message = message.replace("arguments", "argument")
+            frame.error(code, message, argument, f"it takes {takes}")
+            break
+        else:
+            name = names[position]
+        if name in matched:
+            frame.error(code, f"`{name}` is given twice", argument, f"at `{place.text}`")
+            continue
+        matched[name] = argument.value
+    return matched
+
+
+def enter_prompt(frame: Frame, declared: Declared, place: nodes.Name) -> Template:
+    """The template of a prompt, noted among those that the plan uses."""
+    node = declared.prompt
+    made, _ = template(declared.name, node.text, node.parameters, declared.home.source)
+    known = frame.session.prompts.setdefault(declared.name, (declared, made))
+    if known[0] is not declared and known[1] != made:
+        two_meanings(frame, "prompts", declared, known[0], place)
+    return made
+
+
+def two_meanings(
+    frame: Frame, what: str, declared: Declared, known: Declared, place: nodes.Node
+) -> None:
+    """Reports two declarations of one name that meet in one plan."""
+    frame.error(
+        "TTS404",
+        f"two different {what} called `{declared.name}` meet here: from "
+        f"{known.home.source.name} and from {declared.home.source.name}",
+        place,
+        "rename one of them",
+    )

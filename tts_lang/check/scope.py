@@ -1,0 +1,128 @@
+"""The names of one file: what it declares and what its imports bring in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from tts_lang.source import Source
+from tts_lang.syntax import nodes
+
+Declaration: TypeAlias = (
+    nodes.PolicyDeclaration
+    | nodes.ScorerDeclaration
+    | nodes.PromptDeclaration
+    | nodes.JudgeDeclaration
+    | nodes.StrategyDeclaration
+)
+
+
+class Role(Enum):
+    """What a top-level name stands for."""
+
+    POLICY = "policy"
+    SCORER = "scorer"
+    PROMPT = "prompt"
+    STRATEGY = "strategy"
+    REDUCTION = "reduction"  # only as an argument: `best_of_n(reduce = min)`
+
+
+ROLE_WORDS = {role: f"a {role.value}" for role in Role}
+
+_ROLES: dict[type[Declaration], Role] = {
+    nodes.PolicyDeclaration: Role.POLICY,
+    nodes.ScorerDeclaration: Role.SCORER,
+    nodes.PromptDeclaration: Role.PROMPT,
+    nodes.JudgeDeclaration: Role.SCORER,
+    nodes.StrategyDeclaration: Role.STRATEGY,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declared:
+    """A top-level name with its declaration and the file that it stands in.
+
+    Two are the same only if they are the same object: one declaration in one file.
+    """
+
+    role: Role
+    name: str
+    node: Declaration
+    home: FileScope
+
+    @property
+    def scorer(self) -> nodes.ScorerDeclaration | nodes.JudgeDeclaration:
+        """The declaration of a scorer; only for names with that role."""
+        if not isinstance(self.node, nodes.ScorerDeclaration | nodes.JudgeDeclaration):
+            raise TypeError(f"{self.name} is {ROLE_WORDS[self.role]}")
+        return self.node
+
+    @property
+    def strategy(self) -> nodes.StrategyDeclaration:
+        """The declaration of a strategy; only for names with that role."""
+        if not isinstance(self.node, nodes.StrategyDeclaration):
+            raise TypeError(f"{self.name} is {ROLE_WORDS[self.role]}")
+        return self.node
+
+    @property
+    def prompt(self) -> nodes.PromptDeclaration:
+        """The declaration of a prompt; only for names with that role."""
+        if not isinstance(self.node, nodes.PromptDeclaration):
+            raise TypeError(f"{self.name} is {ROLE_WORDS[self.role]}")
+        return self.node
+
+
+def role_of(item: Declaration) -> Role:
+    """What a declaration declares."""
+    return _ROLES[type(item)]
+
+
+@dataclass(slots=True, eq=False)
+class FileScope:
+    """A file with its names.
+
+    Args:
+        source: Its text.
+        file: Its syntax tree.
+        own: What it declares itself, in order.
+        names: Everything that can be used in it: its own, imported, built in.
+        incomplete: Something in the file or its imports could not be read, so an unknown name may
+            be one of those: it is not worth a message.
+        broken: Names whose declarations could not be read.
+    """
+
+    source: Source
+    file: nodes.File
+    own: dict[str, Declared] = field(default_factory=dict)
+    names: dict[str, Declared] = field(default_factory=dict)
+    incomplete: bool = False
+    broken: set[str] = field(default_factory=set)
+
+    @property
+    def strategies(self) -> tuple[Declared, ...]:
+        """The strategies that the file declares, in order."""
+        return tuple(each for each in self.own.values() if each.role is Role.STRATEGY)
+
+    def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
+        """The usable names with one of these roles."""
+        wanted = set(roles)
+        return tuple(name for name, each in self.names.items() if each.role in wanted)
+
+
+_BUILT_IN = FileScope(Source("<built in>", ""), nodes.File(()))
+
+_PRM = nodes.ScorerDeclaration(
+    nodes.Name("prm"),
+    nodes.ScorerScale.STEP,
+    range=nodes.ValueRange(nodes.Number(0), nodes.Number(1)),
+)
+
+#: Names that exist without being declared; a file may declare them itself.
+BUILT_IN: Mapping[str, Declared] = {
+    "policy": Declared(
+        Role.POLICY, "policy", nodes.PolicyDeclaration(nodes.Name("policy")), _BUILT_IN
+    ),
+    "prm": Declared(Role.SCORER, "prm", _PRM, _BUILT_IN),
+}

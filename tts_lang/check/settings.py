@@ -1,0 +1,145 @@
+"""Values that the user gives to a strategy's parameters (`--set n=64`)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from tts_lang.check.calls import argument_value, sort_name
+from tts_lang.check.file import defaults
+from tts_lang.check.frame import Frame, NameValue, Parameter, Session
+from tts_lang.check.frames import new_frame
+from tts_lang.check.kinds import Sort, Typed
+from tts_lang.check.scope import Declared
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.expr import REDUCTIONS, Const
+from tts_lang.syntax import nodes
+
+#: Values by parameter: numbers, or texts as on a command line ("64", "10%", "last").
+Settings: TypeAlias = Mapping[str, "str | int | float"]
+
+_NUMBER = re.compile(r"[+-]?(\d[\d_]*)(\.\d+)?([eE][+-]?\d+)?(%?)", re.ASCII)
+
+
+def parameters(
+    session: Session, declared: Declared, settings: Settings
+) -> dict[str, Parameter] | None:
+    """The parameters with given values in place of defaults; `None` after a message."""
+    before = len(session.diagnostics)
+    frame = new_frame(session, declared, {})
+    written = {parameter.name.text: parameter for parameter in declared.strategy.parameters}
+    usual = defaults(session, declared)
+    given: dict[str, Parameter] = {}
+    for name, value in settings.items():
+        if name not in written:
+            takes = ", ".join(f"`{each}`" for each in written) or "no parameters"
+            frame.error(
+                "TTS555",
+                f"`{declared.name}` has no parameter `{name}`",
+                declared.strategy.name,
+                did_you_mean(name, written) or f"it has {takes}",
+            )
+            continue
+        made = _value(frame, written[name], usual[name], value)
+        if made is not None:
+            given[name] = made
+    for name, parameter in written.items():
+        if parameter.default is None and name not in settings:
+            frame.error(
+                "TTS557",
+                f"`{name}` of `{declared.name}` needs a value",
+                parameter,
+                f"give it: `--set {name}=...`",
+            )
+    if any(each.is_error for each in session.diagnostics[before:]):
+        return None
+    return defaults(session, declared, given)
+
+
+def _value(
+    frame: Frame, parameter: nodes.Parameter, usual: Parameter, value: str | int | float
+) -> Parameter | None:
+    if isinstance(usual, NameValue):
+        return _name(frame, parameter, usual, str(value))
+    if usual.sort is Sort.TEXT:
+        return Typed(Sort.TEXT, Const(str(value)))
+    number = _number(value)
+    if number is not None and usual.share:
+        return _share(frame, parameter, number, value)
+    if number is not None:
+        return number
+    if usual.sort is Sort.UNKNOWN:
+        named = _known_name(frame, str(value))
+        return named if named is not None else Typed(Sort.TEXT, Const(str(value)))
+    _wrong(frame, parameter, value, usual)
+    return None
+
+
+def _share(
+    frame: Frame, parameter: nodes.Parameter, number: Typed, value: str | int | float
+) -> Parameter | None:
+    """A percentage: `10%`, or the fraction 0.1."""
+    inner = number.expr.value if isinstance(number.expr, Const) else None
+    if isinstance(inner, int | float) and 0 <= inner <= 1:
+        return Typed(Sort.NUMBER, number.expr, share=True)
+    frame.error(
+        "TTS556",
+        f"`{parameter.name.text}` is a percentage, between 0% and 100%, and not {value}",
+        parameter,
+        f"`--set {parameter.name.text}={value}%`",
+    )
+    return None
+
+
+def _number(value: str | int | float) -> Typed | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return Typed(Sort.NUMBER, Const(value)) if math.isfinite(value) else None
+    found = _NUMBER.fullmatch(value.strip())
+    if found is None:
+        return None
+    digits = value.strip().rstrip("%")
+    whole = found.group(2) is None and found.group(3) is None
+    number: int | float = int(digits) if whole else float(digits)
+    if not math.isfinite(number):
+        return None
+    if found.group(4):
+        return Typed(Sort.NUMBER, Const(number / 100), share=True)
+    return Typed(Sort.NUMBER, Const(number))
+
+
+def _known_name(frame: Frame, name: str) -> NameValue | None:
+    if not name.isidentifier() or name in frame.parameters:
+        return None
+    before = len(frame.session.diagnostics)
+    made = argument_value(frame, nodes.Name(name))
+    del frame.session.diagnostics[before:]
+    return made if isinstance(made, NameValue) else None
+
+
+def _name(
+    frame: Frame, parameter: nodes.Parameter, usual: NameValue, value: str
+) -> NameValue | None:
+    made = _known_name(frame, value)
+    if made is not None and made.role is usual.role:
+        return made
+    _wrong(frame, parameter, value, usual)
+    return None
+
+
+def _wrong(
+    frame: Frame, parameter: nodes.Parameter, value: str | int | float, usual: Parameter
+) -> None:
+    close = None
+    if isinstance(usual, NameValue):
+        options = [*frame.scope.of_role([usual.role]), *REDUCTIONS]
+        close = did_you_mean(str(value), options)
+    frame.error(
+        "TTS556",
+        f"`{parameter.name.text}` is {sort_name(usual)}, and not `{value}`",
+        parameter,
+        close,
+    )

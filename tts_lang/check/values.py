@@ -1,0 +1,196 @@
+"""Entry points for expressions: a pool, a scalar of a wanted sort, a count, a static number."""
+
+from __future__ import annotations
+
+from tts_lang.check.constants import NotConstant, constant, fold, is_constant, whole
+from tts_lang.check.dispatch import POOLS, SCALARS, Site
+from tts_lang.check.frame import NO_VALUE, Frame, Inputs, Pool
+from tts_lang.check.kinds import POISON, WORDS, Sort, Typed
+from tts_lang.check.pools import UNKNOWN_POOL
+from tts_lang.plan.expr import Column, Const, Expr
+from tts_lang.syntax import nodes
+
+#: What a verb gets in place of a pool whose error has been reported.
+NO_POOL = Pool(NO_VALUE, UNKNOWN_POOL)
+
+
+def pool(frame: Frame, node: nodes.Expression) -> Pool:
+    """The pool that an expression gives; reported if it gives none."""
+    handler = POOLS.get(type(node))
+    if handler is not None:
+        return handler(frame, node)
+    typed = scalar(frame, node, Site(Inputs()))
+    if typed.sort is not Sort.UNKNOWN:
+        not_a_pool(frame, node, WORDS[typed.sort])
+    return NO_POOL
+
+
+def not_a_pool(frame: Frame, node: nodes.Expression, actual: str) -> None:
+    """Reports something that stands where a pool is needed."""
+    frame.error(
+        "TTS205",
+        f"a pool of candidates is needed here, and this is {actual}",
+        node,
+        "name a pool, as in `sample 4` or a variable that holds one",
+    )
+
+
+def scalar(frame: Frame, node: nodes.Expression, site: Site) -> Typed:
+    """A number, text, condition (or column) from an expression; pools are reported."""
+    handler = SCALARS.get(type(node))
+    if handler is not None:
+        return handler(frame, node, site)
+    not_a_scalar(frame, node)
+    return POISON
+
+
+def not_a_scalar(frame: Frame, node: nodes.Expression) -> None:
+    """Reports a pool that stands where a number, text or condition is needed."""
+    name = node.text if isinstance(node, nodes.Name) else "P"
+    frame.error(
+        "TTS206",
+        "a number, text or condition is needed here, and this is a pool",
+        node,
+        f"count its rows with `count({name})`, or aggregate a column: `mean(tokens of {name})`",
+    )
+
+
+def expect(frame: Frame, typed: Typed, wanted: Sort, node: nodes.Expression) -> Typed:
+    """The expression itself if it has the wanted sort; else poison, after a message."""
+    if typed.sort is wanted or typed.sort is Sort.UNKNOWN:
+        return typed
+    if typed.sort is Sort.STEPS:
+        column = typed.expr.name if isinstance(typed.expr, Column) else "it"
+        frame.error(
+            "TTS209",
+            f"`{column}` has one number per step, and {WORDS[wanted]} is needed here",
+            node,
+            f"choose a reduction: `last({column})`, `min({column})`, `mean({column})`, "
+            f"`prod({column})`",
+        )
+    else:
+        help_ = None
+        if wanted is Sort.FLAG and typed.sort is Sort.NUMBER:
+            help_ = "compare it with something, as in `... > 0`"
+        if wanted is Sort.FLAG and typed.sort is Sort.TEXT:
+            help_ = "compare it: `==`, `contains`, `ends with`"
+        frame.error(
+            "TTS206",
+            f"{WORDS[wanted]} is needed here, and this is {WORDS[typed.sort]}",
+            node,
+            help_,
+        )
+    return POISON
+
+
+def number(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+    """A number for each row, or once."""
+    return expect(frame, scalar(frame, node, site), Sort.NUMBER, node).expr
+
+
+def condition(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+    """A condition for each row, or once."""
+    return expect(frame, scalar(frame, node, site), Sort.FLAG, node).expr
+
+
+def text(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+    """A text for each row, or once."""
+    return expect(frame, scalar(frame, node, site), Sort.TEXT, node).expr
+
+
+def static(frame: Frame, node: nodes.Expression, what: str) -> Typed | None:
+    """A scalar that must be known when compiling; `None` after a message, or if it is unknown.
+
+    `what` is how the message calls it: "the number of rounds".
+    """
+    inputs = Inputs()
+    typed = scalar(frame, node, Site(inputs))
+    if typed.sort is Sort.UNKNOWN:
+        return None
+    if inputs.numbers or not is_constant(typed.expr):
+        frame.error(
+            "TTS303",
+            f"{what} must be known when compiling, and this depends on candidates",
+            node,
+            "use literals, parameters and arithmetic on them",
+        )
+        return None
+    return Typed(typed.sort, Const(constant(typed.expr)), typed.share)
+
+
+def static_number(frame: Frame, node: nodes.Expression, what: str) -> int | float | None:
+    """A number that must be known when compiling."""
+    typed = static(frame, node, what)
+    if typed is None:
+        return None
+    value = constant(expect(frame, typed, Sort.NUMBER, node).expr)
+    if value is None and typed.sort is Sort.NUMBER:
+        frame.error("TTS301", f"{what} has no value: the arithmetic gives a missing number", node)
+    return value if isinstance(value, int | float) else None
+
+
+def known_number(expression: Expr) -> int | float | None:
+    """The value of a number that is known now, else nothing."""
+    try:
+        value = constant(expression)
+    except NotConstant:
+        return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count(frame: Frame, node: nodes.Expression, what: str, inputs: Inputs) -> Expr:
+    """A count: known ones are whole and positive (C39), others are rounded down when it runs."""
+    typed = expect(frame, scalar(frame, node, Site(inputs)), Sort.NUMBER, node)
+    if typed.sort is Sort.UNKNOWN:
+        return Const(1)
+    if not is_constant(typed.expr):
+        return typed.expr if whole(typed.expr) else fold("floor", typed.expr)
+    value = constant(typed.expr)
+    if not frame.numbers_matter:
+        return Const(1)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        frame.error("TTS301", f"{what} has no value: the arithmetic gives a missing number", node)
+        return Const(1)
+    rounded = int(value // 1)
+    if rounded < 1:
+        help_ = None
+        if typed.share or 0 < value < 1:
+            help_ = f"a fraction is rounded down; a share of a pool is written `{value:.0%}`"
+        written = frame.scope.source.slice(node.span)
+        shown = f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
+        frame.error("TTS301", f"{what} must be at least 1, and {shown}", node, help_)
+        return Const(1)
+    if rounded != value:
+        written = frame.scope.source.slice(node.span)
+        frame.warning(
+            "TTS906",
+            f"{what} is not whole: `{written}` is {value:g}, rounded down to {rounded}",
+            node,
+            "choose parameters that divide evenly",
+        )
+    return Const(rounded)
+
+
+def bounded(
+    frame: Frame,
+    node: nodes.Expression,
+    what: str,
+    inputs: Inputs,
+    fits: tuple[float, float],
+    open_low: bool = False,
+) -> Expr:
+    """A number that, where it is known, must lie in a range."""
+    expression = number(frame, node, Site(inputs))
+    value = known_number(expression)
+    low, high = fits
+    if value is None or not frame.numbers_matter:
+        return expression
+    if value < low or value > high or (open_low and value == low):
+        if high == float("inf"):
+            wanted = f"above {low:g}" if open_low else f"at least {low:g}"
+        else:
+            wanted = f"{'above' if open_low else 'between'} {low:g} and " + (
+                f"at most {high:g}" if open_low else f"{high:g}"
+            )
+        frame.error("TTS302", f"{what} must be {wanted}, and this is {value:g}", node)
+    return expression

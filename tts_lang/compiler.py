@@ -1,0 +1,263 @@
+"""From a strategy file to a plan: the compiler's Python interface."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts_lang import library
+from tts_lang.check.file import (
+    CheckedLaw,
+    check_declarations,
+    check_law,
+    check_strategy,
+    defaults,
+    scalar_of,
+    unique,
+)
+from tts_lang.check.frame import Session
+from tts_lang.check.imports import Loader
+from tts_lang.check.mentions import walk
+from tts_lang.check.scope import Declared, FileScope
+from tts_lang.check.settings import Settings, parameters
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
+from tts_lang.plan.expr import Scalar
+from tts_lang.plan.graph import Plan
+from tts_lang.source import Source
+from tts_lang.syntax import nodes
+
+#: Raised for a strategy that cannot be compiled; `diagnostics` has everything that was found.
+CompileError = DiagnosticError
+
+# Trees are walked by recursion; the parser bounds their depth, calls inside calls add to it.
+_RECURSION_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStrategy:
+    """A strategy as its file declares it.
+
+    Args:
+        parameters: Its parameters with their defaults (names as texts), `None` where a value must
+            be given.
+    """
+
+    name: str
+    parameters: Mapping[str, Scalar]
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a file declares and everything that was found wrong with it."""
+
+    strategies: tuple[CheckedStrategy, ...]
+    laws: tuple[CheckedLaw, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no errors (warnings do not count)."""
+        return not any(diagnostic.is_error for diagnostic in self.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A plan, and the warnings about the file that it was made from."""
+
+    plan: Plan
+    warnings: tuple[Diagnostic, ...]
+
+
+def check_source(source: Source) -> CheckResult:
+    """Checks a whole file: every strategy at its parameters' defaults, and the laws.
+
+    Imports are relative to `source.name`. Never raises for bad text.
+    """
+    with _deep():
+        loader = Loader()
+        return _check(loader.source(source), loader)
+
+
+def check_path(path: Path | str) -> CheckResult:
+    """`check_source` for a file; one that cannot be read is a diagnostic too."""
+    with _deep():
+        loader = Loader()
+        return _check(loader.path(Path(path)), loader)
+
+
+def compile_strategy(
+    path_or_source: str | Path | Source,
+    strategy: str | None = None,
+    settings: Settings | None = None,
+) -> Plan:
+    """The plan of one strategy.
+
+    Args:
+        path_or_source: A file, `FILE:STRATEGY`, the name of a shipped strategy, or a text.
+        strategy: Which of the file's strategies. By default the one called like the file, else the
+            only one that no other calls.
+        settings: Values for parameters, in place of their defaults.
+
+    Raises:
+        CompileError: With every diagnostic of the file.
+    """
+    return compile_with_warnings(path_or_source, strategy, settings).plan
+
+
+def compile_with_warnings(
+    path_or_source: str | Path | Source,
+    strategy: str | None = None,
+    settings: Settings | None = None,
+) -> Compiled:
+    """`compile_strategy`, with what was found besides errors."""
+    with _deep():
+        loader = Loader()
+        if isinstance(path_or_source, Source):
+            scope = loader.source(path_or_source)
+        else:
+            path, named = locate(path_or_source)
+            strategy = strategy or named
+            scope = loader.path(path)
+        result = _check(scope, loader)
+        if not result.ok:
+            raise CompileError(result.diagnostics)
+        chosen = _chosen(scope, strategy, result.diagnostics)
+        session = Session(plan_wanted=True)
+        values = parameters(session, chosen, settings or {})
+        if values is None:
+            raise CompileError(unique([*result.diagnostics, *session.diagnostics]))
+        frame, region = check_strategy(session, chosen, values)
+        # Warnings about these values count, not those about this strategy at its defaults.
+        body = chosen.strategy.span
+        kept = [
+            each
+            for each in result.diagnostics
+            if not (each.source == scope.source and body.start <= each.span.start < body.end)
+        ]
+        found = unique([*kept, *session.diagnostics])
+        if any(diagnostic.is_error for diagnostic in found):
+            raise CompileError(found)
+    document = chosen.strategy.docstring
+    plan = Plan(
+        strategy=chosen.name,
+        parameters={name: scalar_of(value) for name, value in values.items()},
+        body=region,
+        values=tuple(session.values),
+        policies=tuple(session.policies),
+        scorers=tuple(scorer for _, scorer in session.scorers.values()),
+        prompts=tuple(prompt for _, prompt in session.prompts.values()),
+        thinks=frame.thinks,
+        document="" if document is None else document.value,
+        file=scope.source.name,
+    )
+    return Compiled(plan, found)
+
+
+def locate(text: str | Path) -> tuple[Path, str | None]:
+    """The file and strategy that `FILE`, `FILE:STRATEGY` or a shipped `NAME` stand for.
+
+    Raises:
+        CompileError: Neither a file nor a shipped strategy.
+    """
+    path = Path(text)
+    if isinstance(text, Path) or path.suffix == ".tts" or path.is_file():
+        return path, None
+    before, colon, after = text.rpartition(":")
+    if colon and after.isidentifier():
+        inside, _ = locate(before)
+        return inside, after
+    found = library.find(text)
+    return found, text
+
+
+def parameters_of(
+    path_or_source: str | Path | Source, strategy: str | None = None
+) -> tuple[str, ...]:
+    """The names of a strategy's parameters, in order.
+
+    Raises:
+        CompileError: The file cannot be read or has no such strategy.
+    """
+    with _deep():
+        loader = Loader()
+        if isinstance(path_or_source, Source):
+            scope = loader.source(path_or_source)
+        else:
+            path, named = locate(path_or_source)
+            strategy = strategy or named
+            scope = loader.path(path)
+        chosen = _chosen(scope, strategy, tuple(loader.diagnostics))
+    return tuple(parameter.name.text for parameter in chosen.strategy.parameters)
+
+
+def _check(scope: FileScope, loader: Loader) -> CheckResult:
+    session = Session(plan_wanted=False)
+    check_declarations(session, scope)
+    strategies = []
+    for declared in scope.strategies:
+        values = defaults(session, declared)
+        check_strategy(session, declared, values)
+        document = declared.strategy.docstring
+        strategies.append(
+            CheckedStrategy(
+                declared.name,
+                {name: scalar_of(value) for name, value in values.items()},
+                "" if document is None else document.value,
+            )
+        )
+    laws = [
+        law
+        for item in scope.file.items
+        if isinstance(item, nodes.Law) and (law := check_law(session, scope, item)) is not None
+    ]
+    found = unique([*loader.diagnostics, *session.diagnostics])
+    return CheckResult(tuple(strategies), tuple(laws), found)
+
+
+def _chosen(scope: FileScope, name: str | None, found: tuple[Diagnostic, ...]) -> Declared:
+    """The strategy that is meant."""
+    known = {declared.name: declared for declared in scope.strategies}
+    file = scope.source.name
+    if name is not None:
+        if name in known:
+            return known[name]
+        close = suggest(name, known)
+        help_ = f"did you mean '{close}'?" if close else f"it has: {', '.join(known) or 'none'}"
+        _fail(found, "TTS553", f"there is no strategy `{name}` in this file", file, help_)
+    stem = Path(file).stem
+    if stem in known:
+        return known[stem]
+    called = {
+        node.function.text
+        for declared in scope.strategies
+        for node in walk(*declared.strategy.body)
+        if isinstance(node, nodes.Call)
+    }
+    uncalled = [declared for declared in scope.strategies if declared.name not in called]
+    if len(uncalled) == 1:
+        return uncalled[0]
+    if not known:
+        _fail(found, "TTS553", "there is no strategy in this file", file, "`strategy NAME():`")
+    choices = ", ".join(f"{file}:{each}" for each in known)
+    return _fail(found, "TTS554", "the file has several strategies", file, f"choose: {choices}")
+
+
+def _fail(
+    found: tuple[Diagnostic, ...], code: str, message: str, file: str, help_: str
+) -> Declared:
+    raise CompileError([*found, file_error(code, message, file, suggestion=help_)])
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Room for the recursion that nested expressions and calls need."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -1,0 +1,46 @@
+"""The strategies that are shipped with the package."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from tts_lang.diagnostics import DiagnosticError, file_error, suggest
+
+_DECLARES = re.compile(r"^strategy[ \t]+([A-Za-z_]\w*)", re.MULTILINE | re.ASCII)
+
+
+def folder() -> Path:
+    """Where the shipped `.tts` files are: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "strategies"
+    return inside if inside.is_dir() else package.parent / "strategies"
+
+
+@cache
+def names() -> dict[str, Path]:
+    """Every shipped strategy and the file that defines it; a file's own name comes first."""
+    found: dict[str, Path] = {}
+    files = sorted(folder().rglob("*.tts"))
+    for path in files:
+        found.setdefault(path.stem, path)
+    for path in files:
+        for name in _DECLARES.findall(path.read_text(encoding="utf-8")):
+            found.setdefault(name, path)
+    return found
+
+
+def find(name: str) -> Path:
+    """The file of a shipped strategy.
+
+    Raises:
+        DiagnosticError: No shipped strategy has this name; the message lists close ones.
+    """
+    known = names()
+    if name in known:
+        return known[name]
+    close = suggest(name, known)
+    help_ = f"did you mean '{close}'?" if close else f"shipped: {', '.join(sorted(known))}"
+    message = f"`{name}` is neither a file nor a shipped strategy"
+    raise DiagnosticError([file_error("TTS553", message, name, suggestion=help_)])
