@@ -134,6 +134,8 @@ class _Verifier:
         if len(operation.regions) != shape.regions:
             raise scope.fail(f"expected {shape.regions} regions, found {len(operation.regions)}")
         pool = operation.inputs[0] if shape.inputs[:1] == (Kind.POOL,) else None
+        if isinstance(operation.spec, graph.Backup):  # its `by` is taken of the rows backed up
+            pool = operation.inputs[1]
         self.spec(operation, pool, kinds, scope)
         match operation.spec:
             case graph.Repeat():
