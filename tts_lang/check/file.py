@@ -167,9 +167,9 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
-        if isinstance(argument.value, nodes.Name) and not isinstance(value, NameValue):
-            if value.sort is Sort.UNKNOWN:
-                free[name] = argument.value.text
+        known = isinstance(value, NameValue) or value.sort is not Sort.UNKNOWN
+        if isinstance(argument.value, nodes.Name) and not known:
+            free[name] = argument.value.text
     source = frame.scope.source
     note = f"in the law at {source.name}:{frame.line(call)}"
     inner = new_frame(session, declared, dict(bound), notes=(note,))

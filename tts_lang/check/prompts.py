@@ -60,15 +60,10 @@ def fits_view(frame: Frame, made: Template, together: bool, node: nodes.Name, ve
     for part in made.parts:
         if isinstance(part, Slot) and part.name in wrong:
             if together:
-                message = (
-                    f"`{{{part.name}}}` shows one candidate, and `{verb}` looks at all of them"
-                )
-                help_ = "use `{candidates}`"
+                shows, looks, help_ = "one candidate", "all of them", "use `{candidates}`"
             else:
-                message = (
-                    f"`{{{part.name}}}` shows a whole pool, and `{verb}` looks at one candidate"
-                )
-                help_ = "add `together`"
+                shows, looks, help_ = "a whole pool", "one candidate", "add `together`"
+            message = f"`{{{part.name}}}` shows {shows}, and `{verb}` looks at {looks}"
             frame.error("TTS217", f"in `{made.name}`: {message}", node, help_)
             return
 
