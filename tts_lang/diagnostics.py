@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -92,6 +91,8 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def suggest(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` most likely means, if one is close enough."""
+    from difflib import get_close_matches  # only when something is wrong: it costs start-up time
+
     pool = list(dict.fromkeys(options))
     by_folded = {option.lower(): option for option in pool}
     if word.lower() in by_folded:

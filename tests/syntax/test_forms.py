@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from tts_lang.diagnostics import suggest
-from tts_lang.source import Source
+from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.literals import string_literal, string_value
 from tts_lang.syntax.nodes import Name
@@ -151,3 +155,19 @@ def test_suggestions() -> None:
     assert suggest("slect", ["sample", "select", "score"]) == "select"
     assert suggest("PRM", ["orm", "prm"]) == "prm"
     assert suggest("pool", ["prompt", "policy"]) is None
+
+
+def test_nodes_are_frozen_values() -> None:
+    name = Name("a", span=Span(3, 4))
+    assert name == Name("a")
+    assert hash(name) == hash(Name("a"))
+    assert name != nodes.Text("a")
+    assert repr(name) == "Name(text='a')"
+    assert replace(name, text="b") == Name("b")
+    assert pickle.loads(pickle.dumps(name)) == name
+    with pytest.raises(AttributeError):
+        name.text = "b"  # type: ignore[misc]
+    make: Any = Name
+    for values, named in (((), {}), (("a",), {"other": "b"}), (("a", "b"), {})):
+        with pytest.raises(TypeError, match="Name"):
+            make(*values, **named)

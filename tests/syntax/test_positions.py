@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import get_args
 
 import pytest
@@ -23,8 +23,7 @@ def walk(node: object) -> Iterator[tuple[nodes.Node, nodes.Node]]:
     stack = [node]
     while stack:
         parent = stack.pop()
-        if not isinstance(parent, nodes.Node) or not is_dataclass(parent):
-            continue
+        assert isinstance(parent, nodes.Node)
         for field in fields(parent):
             value = getattr(parent, field.name)
             for child in value if isinstance(value, tuple) else (value,):

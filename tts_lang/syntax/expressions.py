@@ -7,37 +7,11 @@ them stand after `=`, after `return` or in parentheses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
-from tts_lang.source import NOWHERE, Span
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class Node:
-    """Anything that stands somewhere in a file.
-
-    Equality, hashing and printing look at the positional fields only, and are written once here:
-    having `dataclass` generate them for every class would double the time to import this module.
-    """
-
-    __match_args__: ClassVar[tuple[str, ...]]
-
-    span: Span = NOWHERE
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, name) for name in self.__match_args__)))
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
+from tts_lang.syntax.node import Node, node
 
 # ------------------------------------------------------------------------------ small parts
 
@@ -102,14 +76,14 @@ class UnaryOperator(Enum):
     NEGATE = "-"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Name(Node):
     """A name, where it is given or where it is used."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Argument(Node):
     """`value` or `name = value` in a call."""
 
@@ -117,7 +91,7 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Parameter(Node):
     """`name` or `name = default` in a header."""
 
@@ -125,7 +99,7 @@ class Parameter(Node):
     default: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Amount(Node):
     """`COUNT [x LENGTH] [UNIT]`; no unit means whole solutions."""
 
@@ -134,7 +108,7 @@ class Amount(Node):
     unit: Unit | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Clause(Node):
     """One decoding clause; `value` is missing for `likeliest` only, and a `Name` for `from`."""
 
@@ -150,7 +124,7 @@ def find_clause(clauses: tuple[Clause, ...], kind: ClauseKind) -> Clause | None:
 # ------------------------------------------------------------------------------ expressions
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Number(Node):
     """A number literal. `value` is the number as written: `10%` has the value 10."""
 
@@ -164,7 +138,7 @@ class Number(Node):
         return self.value / 100 if self.kind is NumberKind.PERCENT else self.value
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Text(Node):
     """A text literal. `block`: written with three quotes; first newline and indentation gone."""
 
@@ -172,7 +146,7 @@ class Text(Node):
     block: bool = field(default=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Call(Node):
     """`f(arguments)`: a function, a reduction over a path, or a strategy on the problem."""
 
@@ -190,7 +164,7 @@ class TokenRange(Enum):
     LOWEST = "lowest"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class TokenSpan(Node):
     """Argument of `confidence`, `certainty`, `entropy`, `margin`.
 
@@ -203,7 +177,7 @@ class TokenSpan(Node):
     share: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Aggregate(Node):
     """A function over a pool: `mean(E of P per KEY)`, `count(P)`, `quantile(E of P, q)`.
 
@@ -222,7 +196,7 @@ class Aggregate(Node):
     arguments: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Unary(Node):
     """`-E`, `not E`."""
 
@@ -230,7 +204,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Binary(Node):
     """`E + F`, `E < F`, `E and F`, `text ends with T` ..."""
 
@@ -239,7 +213,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Conditional(Node):
     """`then if condition else otherwise`."""
 
@@ -248,7 +222,7 @@ class Conditional(Node):
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Quantified(Node):
     """`all P done` (`every`), or `any P done`."""
 
@@ -256,7 +230,7 @@ class Quantified(Node):
     pool: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Where(Node):
     """`P where CONDITION`."""
 
@@ -267,7 +241,7 @@ class Where(Node):
 # ------------------------------------------------------------------------------ verb phrases
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Sample(Node):
     """`sample AMOUNT clauses`."""
 
@@ -282,7 +256,7 @@ class Dealing(Enum):
     TO = "to"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Expand(Node):
     """`expand P by AMOUNT clauses`; `to AMOUNT [weighted by E [rounding up]] [per KEY] clauses`."""
 
@@ -295,7 +269,7 @@ class Expand(Node):
     clauses: tuple[Clause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Fork(Node):
     """`fork P into K`."""
 
@@ -303,7 +277,7 @@ class Fork(Node):
     count: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Select(Node):
     """`select top K of P by E [per KEY]`; a percentage as count is a share of the pool."""
 
@@ -313,7 +287,7 @@ class Select(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Best(Node):
     """`best of P by E [per KEY]`."""
 
@@ -322,7 +296,7 @@ class Best(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class First(Node):
     """`first [K] of P [per KEY]`."""
 
@@ -331,7 +305,7 @@ class First(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Sort(Node):
     """`sort P by E [per KEY]`: stable, largest first."""
 
@@ -340,7 +314,7 @@ class Sort(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Vote(Node):
     """`vote P [on KEY] [weighted by E] [per KEY]`."""
 
@@ -350,7 +324,7 @@ class Vote(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Resample(Node):
     """`resample P to N by E [per KEY]`."""
 
@@ -360,7 +334,7 @@ class Resample(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Ask(Node):
     """`ask PROMPT[(arguments)] about P [together [per KEY]] [by AMOUNT] clauses`."""
 
@@ -373,7 +347,7 @@ class Ask(Node):
     clauses: tuple[Clause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Descend(Node):
     """`descend T by E [times K] [staying by F]`."""
 
@@ -383,7 +357,7 @@ class Descend(Node):
     staying: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Dedupe(Node):
     """`dedupe P [by KEY] [per KEY]`."""
 
@@ -392,7 +366,7 @@ class Dedupe(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Cut(Node):
     """`cut P to E steps|tokens`."""
 
@@ -401,7 +375,7 @@ class Cut(Node):
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Split(Node):
     """`split P at TEXT [at most K]`."""
 
@@ -410,7 +384,7 @@ class Split(Node):
     most: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class CallOn(Node):
     """`strategy(arguments) on P`: once per row, the row being its problem."""
 

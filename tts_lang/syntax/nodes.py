@@ -7,7 +7,6 @@ them stand after `=`, after `return` or in parentheses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -32,7 +31,6 @@ from tts_lang.syntax.expressions import (
     First,
     Fork,
     Name,
-    Node,
     Number,
     NumberKind,
     Operator,
@@ -54,6 +52,7 @@ from tts_lang.syntax.expressions import (
     Where,
     find_clause,
 )
+from tts_lang.syntax.node import Node, node
 
 __all__ = [
     "Aggregate",
@@ -129,7 +128,7 @@ __all__ = [
 # ------------------------------------------------------------------------------ statements
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Broken(Node):
     """A statement or top-level item that did not parse; its error has been reported.
 
@@ -140,7 +139,7 @@ class Broken(Node):
     name: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Assign(Node):
     """`target = value`."""
 
@@ -148,7 +147,7 @@ class Assign(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Score(Node):
     """`score P by S[(arguments)] [times K] [looking ahead K steps] [per KEY]`."""
 
@@ -160,7 +159,7 @@ class Score(Node):
     per: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Force(Node):
     """`force TEXT into P`."""
 
@@ -168,7 +167,7 @@ class Force(Node):
     pool: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Let(Node):
     """`let COLUMN of P = E`."""
 
@@ -177,7 +176,7 @@ class Let(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Backup(Node):
     """`backup T from P by E`."""
 
@@ -186,14 +185,14 @@ class Backup(Node):
     by: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Return(Node):
     """`return E`."""
 
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Repeat(Node):
     """`repeat COUNT [until CONDITION]:`; the condition is read before every round (C46)."""
 
@@ -202,7 +201,7 @@ class Repeat(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class If(Node):
     """`if C: ... else: ...`; `else if` nests another `If` as the only statement of `otherwise`."""
 
@@ -211,7 +210,7 @@ class If(Node):
     otherwise: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Arm(Node):
     """`above THRESHOLD: body`."""
 
@@ -219,7 +218,7 @@ class Arm(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Choose(Node):
     """`choose by E:` with arms, and `otherwise:` (empty when it is not written)."""
 
@@ -235,14 +234,14 @@ Statement: TypeAlias = (
 # ------------------------------------------------------------------------------ top level
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Import(Node):
     """`import "other.tts"`."""
 
     path: Text
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class PolicyDeclaration(Node):
     """`policy NAME`."""
 
@@ -256,7 +255,7 @@ class ScorerScale(Enum):
     SOLUTION = "solution"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class ValueRange(Node):
     """`from LOW to HIGH`: the values a scorer or judge may give."""
 
@@ -264,7 +263,7 @@ class ValueRange(Node):
     high: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class ScorerDeclaration(Node):
     """`scorer NAME [per step | per solution] [together] [from A to B] [field "pass_rate"]`.
 
@@ -279,7 +278,7 @@ class ScorerDeclaration(Node):
     problem_field: Text | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class PromptDeclaration(Node):
     """`prompt NAME[(parameters)] = TEXT`; `template.parse_template` reads the slots of the text."""
 
@@ -305,7 +304,7 @@ class ReadKind(Enum):
     PROBABILITY = "probability"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class ReadOption(Node):
     """`"likely" = 1` in `read choice of ...`, `"Yes"` in `read probability of "Yes"`."""
 
@@ -313,7 +312,7 @@ class ReadOption(Node):
     value: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Reading(Node):
     """`read number|choice|ranking|probability [of OPTIONS] [after TEXT] [from A to B]`."""
 
@@ -323,7 +322,7 @@ class Reading(Node):
     range: ValueRange | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class JudgeDeclaration(Node):
     """A policy that scores. `clauses` hold its decoding, `from POLICY` included."""
 
@@ -336,7 +335,7 @@ class JudgeDeclaration(Node):
     retry: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class StrategyDeclaration(Node):
     """A strategy; `clauses` after its header are its decoding defaults."""
 
@@ -347,7 +346,7 @@ class StrategyDeclaration(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Law(Node):
     """`law left == right`: equal answers for every policy, scorer and problem."""
 
@@ -375,7 +374,7 @@ Item: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class File(Node):
     """One `.tts` file."""
 
