@@ -15,7 +15,6 @@ from tts_lang.diagnostics import did_you_mean, render_text
 if TYPE_CHECKING:
     from tts_lang.compiler import CompileError
     from tts_lang.diagnostics import Diagnostic
-    from tts_lang.plan.expr import Scalar
     from tts_lang.plan.graph import Plan
 
 # Rich would be imported for every usage message; plain text serves as well.
@@ -90,7 +89,7 @@ def tts_compile(
     chosen = chosen_format(form)
     context = assumed_context(assume or [])
     found: list[Diagnostic] = []
-    plans = _plans(strategies, parse_settings(settings or []), found)
+    plans = plan_from(strategies, parse_settings(settings or []), found)
     failed = any(one.is_error or strict for one in found)
     if as_json:
         from tts_lang.diagnostics import render_json
@@ -120,39 +119,23 @@ def usage(message: str) -> typer.BadParameter:
     return typer.BadParameter(message)
 
 
-def parse_settings(settings: Sequence[str]) -> Mapping[str, Scalar]:
-    """`--set K=V` options: numbers (`64`, `1_000`, `0.5`, `10%`) as numbers, anything else as text.
+def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
+    """`--set K=V` options by name; the compiler reads the values.
 
     Raises:
         typer.BadParameter: Not of the form K=V, or a parameter set twice.
     """
-    values: dict[str, Scalar] = {}
+    values: dict[str, str] = {}
     for setting in settings:
-        name, equals, text = setting.partition("=")
-        name, text = name.strip(), text.strip()
+        name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not name.isidentifier() or not text:
             raise typer.BadParameter(
                 f"`{setting}`: expected NAME=VALUE, for example n=64", param_hint="--set"
             )
         if name in values:
             raise typer.BadParameter(f"`{name}` is set twice", param_hint="--set")
-        values[name] = _value(text)
+        values[name] = text
     return values
-
-
-def _value(text: str) -> Scalar:
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1]
-    number, factor = (text[:-1], 0.01) if text.endswith("%") else (text, 1)
-    for kind in (int, float):
-        try:
-            value = kind(number)
-        except ValueError:
-            continue
-        if value - value != 0:  # infinite, or not a number
-            break
-        return value if factor == 1 else value / 100
-    return text
 
 
 def chosen_format(form: str | None) -> str:
@@ -173,12 +156,89 @@ def assumed_context(assume: Sequence[str]) -> int:
         if name != "context":
             hint = did_you_mean(name, ("context",)) or "only `context` can be assumed"
             raise typer.BadParameter(f"`{name}` is unknown; {hint}", param_hint="--assume")
-        if not isinstance(value, int) or value < 1:
+        digits = value.replace("_", "")
+        if not (digits.isascii() and digits.isdigit() and 0 < len(digits) < 16 and int(digits)):
             raise typer.BadParameter(
                 f"context={value}: expected a whole number of tokens", param_hint="--assume"
             )
-        context = value
+        context = int(digits)
     return context
+
+
+# ------------------------------------------------------------------------------ plans
+
+
+def plan_from(
+    strategies: Sequence[str],
+    settings: Mapping[str, str],
+    found: list[Diagnostic] | None = None,
+) -> list[Plan]:
+    """Compiles every strategy (or reads the plan, of a `.json` file).
+
+    Args:
+        strategies: `FILE[:STRATEGY]`, `NAME` or `PLAN.json`.
+        settings: Each goes to every strategy that has the parameter.
+        found: Takes warnings; with it, errors too, and the other strategies are still compiled.
+
+    Raises:
+        CompileError: What is wrong with the first strategy that cannot be compiled, where `found`
+            is not given.
+        PlanError: A plan file that cannot be used.
+        typer.BadParameter: A setting that no strategy has.
+    """
+    from tts_lang.compiler import CompileError, compile_with_warnings, parameters_of
+
+    plans: list[Plan] = []
+    known: list[str] = []
+    for strategy in strategies:
+        if strategy.endswith(".json"):
+            plans.append(_read_plan(strategy))
+            continue
+        try:
+            names = parameters_of(strategy) if settings else ()
+            known.extend(names)
+            chosen = {name: value for name, value in settings.items() if name in names}
+            compiled = compile_with_warnings(strategy, settings=chosen)
+        except CompileError as error:
+            if found is None:
+                raise
+            found.extend(error.diagnostics)
+            continue
+        plans.append(compiled.plan)
+        if found is not None:
+            found.extend(compiled.warnings)
+    broken = found is not None and any(one.is_error for one in found)
+    for name in settings:
+        if name not in known and not broken:
+            raise typer.BadParameter(_no_parameter(name, known, strategies), param_hint="--set")
+    return plans
+
+
+def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> str:
+    who = strategies[0] if len(strategies) == 1 else "none of the strategies"
+    verb = "has no parameter" if len(strategies) == 1 else "has a parameter"
+    said = f"{who} {verb} `{name}`"
+    if not known:
+        plans = all(strategy.endswith(".json") for strategy in strategies)
+        return said + ("; the parameters of a plan are fixed" if plans else "; there are none")
+    return f"{said}; {did_you_mean(name, known) or 'there are ' + ', '.join(dict.fromkeys(known))}"
+
+
+def _read_plan(name: str) -> Plan:
+    from tts_lang.plan.codec import from_json
+    from tts_lang.plan.verify import PlanError
+
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise PlanError(f"{name} cannot be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{name}: not a plan: the file is not UTF-8 text") from error
+    try:
+        return from_json(text)
+    except PlanError as error:
+        raise PlanError(f"{name}: {error}") from error
 
 
 # ------------------------------------------------------------------------------ what it prints

@@ -13,7 +13,7 @@ from tts_lang.explain.bounds import Rows, Spent
 from tts_lang.explain.tree import Explained, Line
 
 _BOLD, _DIM, _RESET = "\033[1m", "\033[2m", "\033[0m"
-_HEADINGS = ("rows", "policy calls", "sampled tokens", "scorer tokens")
+_HEADINGS = ("rows", "policy calls", "tokens", "scorer tokens")
 _LEAST_WIDTH = 28
 
 

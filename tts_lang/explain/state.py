@@ -13,6 +13,8 @@ from tts_lang.plan.expr import Aggregate, Apply, Expr, Input
 from tts_lang.plan.graph import Operation, Plan, Scorer
 
 Known: TypeAlias = Pool | Interval
+#: Numbers from the first to the second; without these two themselves if the third says so.
+Range: TypeAlias = tuple[float, float, bool]
 
 #: Conditions nested deeper than this are not taken apart; that only loosens bounds.
 _DEEPEST = 40
@@ -104,7 +106,7 @@ class State:
             case Aggregate("any done" | "all done" as how):
                 # Over no rows `any` is false and `all` is true (C37).
                 if truth == (how == "any done"):
-                    self._rows(inputs[node.pool], 1, INFINITY)
+                    self._rows(inputs[node.pool], (1, INFINITY, False))
 
     def _compare(
         self, how: str, left: Expr, right: Expr, inputs: tuple[int, ...], truth: bool, depth: int
@@ -122,20 +124,15 @@ class State:
         self, node: Expr, inputs: tuple[int, ...], how: str, other: Interval, depth: int
     ) -> None:
         """`node` compared with something in the interval `other` is true."""
-        match how:
-            case "<":
-                self._inside(node, inputs, -INFINITY, math.nextafter(other.high, -INFINITY), depth)
-            case "<=":
-                self._inside(node, inputs, -INFINITY, other.high, depth)
-            case ">":
-                self._inside(node, inputs, math.nextafter(other.low, INFINITY), INFINITY, depth)
-            case ">=":
-                self._inside(node, inputs, other.low, INFINITY, depth)
+        strict = how in ("<", ">")
+        if how in ("<", "<="):
+            self._inside(node, inputs, (-INFINITY, other.high, strict), depth)
+        else:
+            self._inside(node, inputs, (other.low, INFINITY, strict), depth)
 
-    def _inside(
-        self, node: Expr, inputs: tuple[int, ...], low: float, high: float, depth: int
-    ) -> None:
-        """`node` is a number from `low` to `high`."""
+    def _inside(self, node: Expr, inputs: tuple[int, ...], within: Range, depth: int) -> None:
+        """`node` is a number within the range."""
+        low, high, strict = within
         if depth > _DEEPEST or low != low or high != high:
             return
         reading = self.reading(inputs)
@@ -148,31 +145,36 @@ class State:
                     self._set(value, narrowed)
                 meaning = self.meanings.get(value)
                 if meaning is not None:
-                    self._inside(meaning[0], meaning[1], low, high, depth + 1)
+                    self._inside(meaning[0], meaning[1], within, depth + 1)
             case Aggregate("count", per=None, below=False):
-                self._rows(inputs[node.pool], low, high)
+                self._rows(inputs[node.pool], within)
             case Apply("+", (left, right)):
                 a, b = evaluate(left, reading), evaluate(right, reading)
-                self._inside(left, inputs, low - b.high, high - b.low, depth + 1)
-                self._inside(right, inputs, low - a.high, high - a.low, depth + 1)
+                self._inside(left, inputs, (low - b.high, high - b.low, strict), depth + 1)
+                self._inside(right, inputs, (low - a.high, high - a.low, strict), depth + 1)
             case Apply("-", (left, right)):
                 a, b = evaluate(left, reading), evaluate(right, reading)
-                self._inside(left, inputs, low + b.low, high + b.high, depth + 1)
-                self._inside(right, inputs, a.low - high, a.high - low, depth + 1)
+                self._inside(left, inputs, (low + b.low, high + b.high, strict), depth + 1)
+                self._inside(right, inputs, (a.low - high, a.high - low, strict), depth + 1)
             case Apply("neg", (inner,)):
-                self._inside(inner, inputs, -high, -low, depth + 1)
+                self._inside(inner, inputs, (-high, -low, strict), depth + 1)
             case Apply("least", parts):
                 for part in parts:
-                    self._inside(part, inputs, low, INFINITY, depth + 1)
+                    self._inside(part, inputs, (low, INFINITY, strict), depth + 1)
             case Apply("greatest", parts):
                 for part in parts:
-                    self._inside(part, inputs, -INFINITY, high, depth + 1)
+                    self._inside(part, inputs, (-INFINITY, high, strict), depth + 1)
 
-    def _rows(self, value: int, low: float, high: float) -> None:
+    def _rows(self, value: int, within: Range) -> None:
+        """A pool has a number of rows within the range; counts are whole numbers."""
+        low, high, strict = within
         pool = self.pool(value)
         if low == INFINITY or high < 0:
             return  # cannot happen in a run; what is known stays as it is
-        least = max(pool.low, math.ceil(low)) if low > 0 else pool.low
-        most = min(pool.high, math.floor(high)) if high < INFINITY else pool.high
+        least, most = pool.low, pool.high
+        if low > -INFINITY:
+            least = max(least, math.floor(low) + 1 if strict else math.ceil(low))
+        if high < INFINITY:
+            most = min(most, math.ceil(high) - 1 if strict else math.floor(high))
         if least <= most:
             self._set(value, pool.sized(least, most))
