@@ -1,0 +1,34 @@
+"""Executes plans: an asynchronous dataflow interpreter that works row by row.
+
+`bind` fits a plan to engines; `execute` runs it on one problem, `execute_all` on many at once. The
+life of a problem: one task walks the plan's operations in program order (`program.Block.walk`);
+each gives a pool whose places (`pools.Slot`) fill in later; row-wise operations map place to place
+(`run.Run.map`), the others wait for their pool (`run.Run.rows`).
+"""
+
+from tts_runtime.executor.bind import Bound, bind
+from tts_runtime.executor.errors import BindError, RunError
+from tts_runtime.executor.execute import execute, execute_all
+from tts_runtime.executor.outcome import (
+    CandidateRecord,
+    Counts,
+    Observer,
+    Outcome,
+    ProblemLike,
+    ScoreColumn,
+)
+
+__all__ = [
+    "BindError",
+    "Bound",
+    "CandidateRecord",
+    "Counts",
+    "Observer",
+    "Outcome",
+    "ProblemLike",
+    "RunError",
+    "ScoreColumn",
+    "bind",
+    "execute",
+    "execute_all",
+]

@@ -1,0 +1,106 @@
+"""ask: new conversations from a prompt and rows, and children of each (C5, C6, C22)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tts_lang.plan.expr import Expr
+from tts_lang.plan.graph import Ask
+from tts_lang.plan.shapes import fields_in
+from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.expanding import check_prompt
+from tts_runtime.executor.generating import Parentage, children
+from tts_runtime.executor.model import EMPTY, Conversation, Row, opening
+from tts_runtime.executor.ordering import Ordering
+from tts_runtime.executor.pools import Content, Item, Pool, append
+from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.rendering import argument_parts, fill, needs_others
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.settings import Clauses
+from tts_runtime.executor.views import View, groups
+from tts_runtime.streams import asked_key
+
+
+def compiled_arguments(
+    builder: Builder, arguments: Sequence[tuple[str, Expr | int]]
+) -> dict[str, Any]:
+    """A prompt's arguments: expressions compiled, pools as the index of their input."""
+    return {
+        name: given if isinstance(given, int) else builder.compiler.compile(given)
+        for name, given in arguments
+    }
+
+
+def argument_values(arguments: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """The arguments' values; `view` holds the rows of the pools among them."""
+    return {
+        name: view.inputs[given] if isinstance(given, int) else given(view.scope.problem, view)
+        for name, given in arguments.items()
+    }
+
+
+def ask(builder: Builder, spec: Ask) -> Work:
+    """One conversation about each row, or about the whole pool (or group) with `together`."""
+    compiler, site = builder.compiler, builder.site
+    template = builder.program.plan.prompt(spec.prompt)
+    clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
+    count = compiler.compile(spec.amount.count)
+    arguments = compiled_arguments(builder, spec.arguments)
+    per = None if spec.per is None else compiler.column(spec.per)
+    whole = (
+        spec.together
+        or needs_others(template)
+        or any(isinstance(given, int) for _, given in spec.arguments)
+        or any(map(needs_pool, fields_in(spec)))
+    )
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        view = await scope.view(inputs, whole)
+        settings = clauses.settings(scope.problem, view)
+        many = max(0, view.whole(count(scope.problem, view)))
+        given = argument_values(arguments, view)
+        parts = argument_parts(given)
+        ordering = Ordering(scope)
+        run = scope.run
+
+        def asked(row: Row, about: Sequence[Row], pool: Sequence[Row]) -> Content:
+            """Children of the conversation about some rows; `row` is the first of them."""
+            if not many:
+                return None
+            message = fill(template, run.problem.text, given, row, pool)
+            places = [(each.node.key, each.node.position) for each in about]
+            conversation = Conversation(
+                asked_key(spec.prompt, parts, places), message, thinking=scope.thinks, own=False
+            )
+            if spec.together:
+                roots = {each.candidate.root for each in about}
+                root = roots.pop() if len(roots) == 1 else None
+                parentage = Parentage(run, None, root, None, EMPTY, EMPTY, ordering.sequence, site)
+            else:
+                parentage = Parentage(
+                    run, row, row.candidate.root, row, row.lets, EMPTY, ordering.sequence, site
+                )
+            check_prompt(conversation, settings, site)
+            node = opening(conversation, settings.policy)
+            if settings.room(node) <= 0:
+                return parentage.row(node.closed_by_limit())
+            return children(scope, node, many, settings, parentage, view)
+
+        if spec.together:
+            await ordering.turn()
+            rows: list[Row] = view.inputs[0]
+            items: list[Item] = []
+            keys = [0] * len(rows) if per is None else [per(row, view) for row in rows]
+            for group in groups(keys):
+                members = [rows[place] for place in group]
+                append(items, asked(members[0], members, members))
+            made = Pool(items, True, True)
+        else:
+            everyone = view.rows if view.rows is not None else ()
+            made = await ordering.apply(pool, lambda row: asked(row, (row,), everyone))
+        scope.made.append(made)
+        return (made,)
+
+    return work

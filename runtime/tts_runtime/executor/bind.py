@@ -1,0 +1,177 @@
+"""Fits a plan to engines, and says what does not fit before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.expr import Delimiter, walk
+from tts_lang.plan.graph import Ask, Expand, Operation, Plan, Scorer, Unit, operations
+from tts_lang.plan.shapes import fields_in
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.executor.errors import BindError, place
+from tts_runtime.executor.policies import Policy
+from tts_runtime.executor.program import Program
+from tts_runtime.executor.tokenizers import mixed_tokenizers
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A plan with engines that fit it; made by `bind`, run by `execute`.
+
+    `exact`: every engine follows the streams, so a rerun gives the same texts.
+    """
+
+    plan: Plan
+    program: Program
+    exact: bool
+
+
+def bind(
+    plan: Plan, policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine]
+) -> Bound:
+    """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
+
+    Engines that the plan does not name are ignored.
+
+    Raises:
+        BindError: Something is missing or does not fit; the message has one line a problem.
+    """
+    problems = [*_missing(plan, policies, scorers)]
+    if problems:
+        raise BindError("\n".join(problems))
+    engines = {
+        scorer.name: FieldScorer(scorer.field) if scorer.field is not None else scorers[scorer.name]
+        for scorer in plan.scorers
+        if scorer.judge is None
+    }
+    bound = {name: Policy(name, policies[name]) for name in _policies(plan)}
+    for check in CHECKS:
+        problems.extend(check(plan, bound, engines))
+    if problems:
+        raise BindError("\n".join(problems))
+    exact = all(policy.engine.exact for policy in bound.values()) and all(
+        engine.exact for engine in engines.values()
+    )
+    return Bound(plan, Program(plan, bound, engines), exact)
+
+
+def _policies(plan: Plan) -> list[str]:
+    """Every policy that the plan or one of its judges asks."""
+    judges = [scorer.judge.policy for scorer in plan.scorers if scorer.judge is not None]
+    return list(dict.fromkeys([*plan.policies, *judges]))
+
+
+def _missing(
+    plan: Plan, policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    for name in _policies(plan):
+        if name not in policies:
+            yield _unbound("policy", name, plan, policies)
+    for scorer in plan.scorers:
+        if scorer.judge is None and scorer.field is None and scorer.name not in scorers:
+            yield _unbound("scorer", scorer.name, plan, scorers)
+
+
+def _unbound(kind: str, name: str, plan: Plan, given: Mapping[str, object]) -> str:
+    hint = did_you_mean(name, given)
+    return (
+        f"strategy `{plan.strategy}` needs a {kind} `{name}`: bind one with `--{kind} {name}=...`"
+        + (f" ({hint})" if hint else "")
+    )
+
+
+_Check = Callable[[Plan, Mapping[str, Policy], Mapping[str, ScorerEngine]], Iterator[str]]
+
+
+def _at(operation: Operation) -> str:
+    where = place(operation.origins)
+    return f"{where}: " if where else ""
+
+
+def _thoughts(
+    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """Thoughts need a policy that has delimiters for them (C25)."""
+    for operation in operations(plan.body):
+        spec = operation.spec
+        wanting = {
+            part.policy
+            for expression in fields_in(spec)
+            for part in walk(expression)
+            if isinstance(part, Delimiter) and part.name == "end_of_thought"
+        }
+        if isinstance(spec, Expand | Ask) and spec.amount.unit is Unit.THOUGHTS:
+            wanting.add(spec.decoding.policy)
+        for name in sorted(wanting):
+            if policies[name].binding.thinking is None:
+                yield (
+                    f"{_at(operation)}policy `{name}` (`{policies[name].binding.name}`) has no "
+                    "thoughts: bind a policy whose binding has `thinking: {begin: ..., end: ...}`, "
+                    "or ask for steps or solutions instead"
+                )
+
+
+def _streaming(
+    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """`stop when` needs an engine that looks at every token (C27)."""
+    for operation in operations(plan.body):
+        spec = operation.spec
+        if isinstance(spec, Expand | Ask) and spec.decoding.stop_when is not None:
+            policy = policies[spec.decoding.policy]
+            if not policy.engine.streaming:
+                yield (
+                    f"{_at(operation)}`stop when` needs an engine that streams, and that of policy "
+                    f"`{policy.name}` (`{policy.binding.name}`) does not: bind another engine, or "
+                    "leave the clause out"
+                )
+
+
+def _scorers(
+    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """A scorer's engine must score what the strategy declares."""
+    words: Final = {True: "per step", False: "per solution"}
+    for scorer in plan.scorers:
+        engine = scorers.get(scorer.name)
+        if engine is None:
+            continue
+        kind = type(engine).__name__
+        if scorer.steps != engine.steps:
+            yield (
+                f"scorer `{scorer.name}` is declared {words[scorer.steps]}, but {kind} scores "
+                f"{words[engine.steps]}: declare `scorer {scorer.name} {words[engine.steps]}`, or "
+                "bind another scorer"
+            )
+        if scorer.together and type(engine).score_together is ScorerEngine.score_together:
+            yield (
+                f"scorer `{scorer.name}` is declared together, but {kind} scores one candidate at "
+                "a time: bind a scorer that sees a whole pool, or leave `together` out"
+            )
+        if not _inside(scorer, engine):
+            yield (
+                f"scorer `{scorer.name}` is declared from {_end(scorer.low)} to "
+                f"{_end(scorer.high)}, but {kind} gives numbers from {_end(engine.low)} to "
+                f"{_end(engine.high)}: declare that range"
+            )
+
+
+def _inside(scorer: Scorer, engine: ScorerEngine) -> bool:
+    """Whether the engine's range lies in the declared one; a field's is known only as it is read."""
+    if isinstance(engine, FieldScorer):
+        return True
+    low = scorer.low is None or (engine.low is not None and engine.low >= scorer.low)
+    high = scorer.high is None or (engine.high is not None and engine.high <= scorer.high)
+    return low and high
+
+
+def _end(number: float | None) -> str:
+    return "no limit" if number is None else f"{number:g}"
+
+
+#: What is checked once everything is there.
+CHECKS: Final[tuple[_Check, ...]] = (_thoughts, _streaming, _scorers, mixed_tokenizers)

@@ -1,0 +1,113 @@
+"""call, repeat and branch: operations that hold regions (C7, C13, C38, C46)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tts_lang.plan.graph import Branch, Call, Repeat
+from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.program import Builder, Returned, Work
+from tts_runtime.executor.scope import Calls, Scope
+from tts_runtime.executor.selecting import whole_pool
+from tts_runtime.streams import lane_key
+
+
+def branch(builder: Builder, spec: Branch) -> Work:
+    """Region 0 if the flag is true, region 1 otherwise, also when it is missing."""
+    blocks = (builder.block(0), builder.block(1))
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
+        block = blocks[0 if inputs[0] is True else 1]
+        returned = await block.walk(scope)
+        if returned is not None:
+            return returned
+        return [scope.values[number] for number in block.results]
+
+    return work
+
+
+def repeat(builder: Builder, spec: Repeat) -> Work:
+    """Rounds until the condition holds; it is read before each, the first included."""
+    condition, body = builder.block(0), builder.block(1)
+    trips = spec.trips
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
+        values = scope.values
+        carried = list(inputs)
+        for _ in range(trips):
+            for number, value in zip(condition.parameters, carried, strict=True):
+                values[number] = value
+            await condition.walk(scope)
+            if values[condition.results[0]] is True:
+                break
+            for number, value in zip(body.parameters, carried, strict=True):
+                values[number] = value
+            returned = await body.walk(scope)
+            if returned is not None:
+                return returned
+            carried = [values[number] for number in body.results]
+        return carried
+
+    return work
+
+
+def call(builder: Builder, spec: Call) -> Work:
+    """A strategy run once for each row, in a scope of its own; the runs go on side by side."""
+    body, site = builder.block(0), builder.site
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        run = scope.run
+        calls = Calls(pool)
+        copies: dict[Any, int] = {}
+        values = scope.values
+
+        def called(row: Row, slot: Slot | None) -> Content:
+            target = Slot() if slot is None else slot
+            place = row.node.place
+            copy = copies[place] = copies.get(place, -1) + 1
+            inner = Scope(run, _problem(row, copy), spec.thinks, list(values))
+            inner.values[body.parameters[0]] = whole_pool([inner.problem])
+            calls.scopes[row.candidate] = inner
+            run.spawn(_call(row, inner, target))
+            return target
+
+        def _problem(row: Row, copy: int) -> Row:
+            """The row that the strategy has for its problem; the c-th of a node has lane c."""
+            node = row.node
+            if node.start:
+                node = run.opening(spec.thinks)
+            if copy:
+                node = node.on_key(lane_key(node.key, copy))
+            candidate = Candidate(node, None, None, None, None, 0, None)
+            candidate.problem = True
+            return Row(node, candidate, known=row.known)
+
+        async def _call(row: Row, inner: Scope, target: Slot) -> None:
+            returned = await body.walk(inner)
+            assert returned is not None  # the verifier sees that strategies return
+            rows = await run.rows(returned.pool)
+            run.resolve(target, _result(row, rows[0]) if rows else None)
+
+        def _result(row: Row, first: Row) -> Row:
+            source = row.candidate
+            candidate = Candidate(
+                first.node, row, source.root, None, first.candidate.asked, 0, site
+            )
+            if candidate.root is None:
+                candidate.root = candidate
+            candidate.scores = first.candidate.scores
+            return Row(first.node, candidate, row.lets, known=first.known)
+
+        # From here on rows of this scope may lie on nodes that a call has made.
+        scope.turnstile.strict = True
+        if not pool.apart:
+            pool = whole_pool(await run.rows(pool))
+        made = run.map(pool, called)
+        scope.made.append(calls)
+        scope.made.append(made)
+        return (made,)
+
+    return work

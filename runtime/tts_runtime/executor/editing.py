@@ -1,0 +1,161 @@
+"""force, cut and split: edges that no policy draws, each on a key derived from what was done (C4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tts_lang.plan.graph import Cut, Force, Split, Unit
+from tts_lang.plan.shapes import fields_in
+from tts_runtime.engines.base import Finish
+from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.model import EMPTY, Candidate, Node, Row
+from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.sites import Site
+from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.streams import UNCLAIMED, cut_key, derive, forced_key
+
+
+def derived(row: Row, node: Node, site: Site, *, keeps_scores: bool = True) -> Row:
+    """A row made from another: parent, root and `let` columns stay (C28, C31, C48)."""
+    source = row.candidate
+    candidate = Candidate(
+        node, source.parent, source.root, row, source.asked, source.created, site, source.lane
+    )
+    return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else EMPTY)
+
+
+def force(builder: Builder, spec: Force) -> Work:
+    """The row with a text appended; its end is undone."""
+    text, site = builder.compiler.compile(spec.text), builder.site
+    whole = needs_pool(spec.text)
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        view = await scope.view(inputs, whole)
+
+        def forced(row: Row, _: Slot | None) -> Content:
+            given = text(row, view)
+            if given is None:
+                raise site.error("the text to force is missing", "test it with `has(...)` first")
+            return derived(row, forced_node(row.node, str(given)), site)
+
+        made = scope.run.map(pool, forced)
+        scope.made.append(made)
+        return (made,)
+
+    return work
+
+
+def forced_node(node: Node, text: str) -> Node:
+    """The node with a text's ids appended."""
+    policy = node.policy
+    ids = policy.forced(text)
+    segments = node.segments
+    for token in ids:
+        segments = segments.add(policy.pieces[token], policy.delimiter)
+    key = forced_key(node.key, node.position, ids)
+    return Node(
+        node.conversation, node, policy, ids, key, UNCLAIMED, 0, segments, None, False, False
+    )
+
+
+def cut(builder: Builder, spec: Cut) -> Work:
+    """The row back at its first steps or tokens, open again (C17)."""
+    length, site = builder.compiler.compile(spec.length), builder.site
+    whole = any(map(needs_pool, fields_in(spec)))
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        view = await scope.view(inputs, whole)
+
+        def shortened(row: Row, _: Slot | None) -> Content:
+            kept = max(0, view.whole(length(row, view)))
+            return derived(row, cut_node(row.node, kept, spec.unit), site)
+
+        made = scope.run.map(pool, shortened)
+        scope.made.append(made)
+        return (made,)
+
+    return work
+
+
+def cut_node(node: Node, length: int, unit: Unit) -> Node:
+    """The path up to its first `length` steps or tokens: an edge of an ancestor, cut short."""
+    segments = NOTHING
+    kept = 0
+    edges = node.edges()
+    last, inside = edges[0], 0
+    for edge in edges:
+        last, inside = edge, 0
+        for token in edge.ids:
+            if _enough(segments, kept, length, unit):
+                break
+            segments = segments.add(edge.policy.pieces[token], edge.policy.delimiter)
+            kept += 1
+            inside += 1
+        if inside < len(edge.ids) or _enough(segments, kept, length, unit):
+            break
+    return Node(
+        node.conversation,
+        last.parent,
+        last.policy,
+        last.ids[:inside],
+        cut_key(node.key, node.position, kept),
+        UNCLAIMED,
+        0,
+        segments,
+        Finish.CUT,
+        False,
+        last.sampled,
+        last.logprobs[:inside],
+        0.0,
+        {name: values[:inside] for name, values in last.statistics.items()},
+    )
+
+
+def _enough(segments: Segments, kept: int, length: int, unit: Unit) -> bool:
+    return (len(segments.closed) if unit is Unit.STEPS else kept) >= length
+
+
+def split(builder: Builder, spec: Split) -> Work:
+    """Each row as the pieces of its text, blank ones left out; each on a stream of its own."""
+    compiler, site = builder.compiler, builder.site
+    at, most = compiler.compile(spec.at), compiler.optional(spec.most)
+    whole = any(map(needs_pool, fields_in(spec)))
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        view = await scope.view(inputs, whole)
+        limit = None if most is None else max(0, view.whole(most(scope.problem, view)))
+
+        def pieces(row: Row, _: Slot | None) -> Content:
+            separator = at(row, view)
+            if not separator:
+                raise site.error("the text to split at is empty", "name the text between pieces")
+            texts = [text.strip() for text in row.node.text.split(str(separator))]
+            return [
+                derived(row, _piece(row.node, text, number), site, keeps_scores=False)
+                for number, text in enumerate([text for text in texts if text][:limit])
+            ]
+
+        made = scope.run.map(pool, pieces)
+        scope.made.append(made)
+        return (made,)
+
+    return work
+
+
+def _piece(node: Node, text: str, number: int) -> Node:
+    """A piece alone: forced text of the conversation, keyed by where it was found."""
+    policy = node.policy
+    ids = policy.forced(text)
+    segments = NOTHING
+    for token in ids:
+        segments = segments.add(policy.pieces[token], policy.delimiter)
+    key = derive(node.key, "split", node.position, number)
+    return Node(
+        node.conversation, None, policy, ids, key, UNCLAIMED, 0, segments, node.finish, False, False
+    )

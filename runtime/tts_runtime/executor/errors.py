@@ -1,0 +1,31 @@
+"""What can go wrong before a run and in it, as messages for the user."""
+
+from __future__ import annotations
+
+from tts_lang.plan.graph import Origin
+
+
+class BindError(Exception):
+    """A plan and engines that do not fit; raised before anything is spent."""
+
+
+class RunError(Exception):
+    """A strategy that cannot go on with one problem; the others go on.
+
+    Args:
+        message: What is wrong, naming the candidate or value.
+        hint: What to do about it.
+        origins: The statement in the strategy file.
+    """
+
+    def __init__(self, message: str, hint: str = "", origins: tuple[Origin, ...] = ()) -> None:
+        self.message = message
+        self.hint = hint
+        self.origins = origins
+        where = f"{place(origins)}: " if origins else ""
+        super().__init__(where + message + (f"; {hint}" if hint else ""))
+
+
+def place(origins: tuple[Origin, ...]) -> str:
+    """`file:line` of a statement; empty where it is not known."""
+    return f"{origins[0].file}:{origins[0].line}" if origins else ""

@@ -1,0 +1,241 @@
+"""Expressions, compiled once per operation into closures over (row, view)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from tts_lang.plan import expr
+from tts_runtime import randomness
+from tts_runtime.executor import pool_values, statistics
+from tts_runtime.executor.functions import FUNCTIONS, REDUCTIONS, mean
+from tts_runtime.executor.model import Row
+from tts_runtime.executor.policies import Policy
+from tts_runtime.executor.sites import Site
+from tts_runtime.executor.views import View
+
+#: The value of an expression for a row of a view.
+Evaluate: TypeAlias = Callable[[Row, View], Any]
+
+#: Expressions that need the whole pool, or whose order of evaluation counts (draws).
+_WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
+_WHOLE_COLUMNS: Final = ("index", "parent_visits")
+
+
+def _value(row: Row, view: View) -> float | None:
+    return row.total / row.visits if row.visits else None
+
+
+def _parent_visits(row: Row, view: View) -> int | None:
+    return None if view.above is None else view.above[row.candidate]
+
+
+#: Columns that every candidate has.
+COLUMNS: Final[Mapping[str, Evaluate]] = {
+    "text": lambda row, view: row.node.text,
+    "answer": lambda row, view: row.node.answers[1],
+    "tokens": lambda row, view: row.node.tokens,
+    "steps": lambda row, view: row.node.segments.steps,
+    "done": lambda row, view: row.node.done,
+    "finish": lambda row, view: None if row.node.finish is None else row.node.finish.value,
+    "logprob": lambda row, view: row.node.logprob,
+    "parent": lambda row, view: (
+        None if row.candidate.parent is None else row.candidate.parent.candidate
+    ),
+    "root": lambda row, view: row.candidate.root,
+    "index": lambda row, view: view.index(row),
+    "visits": lambda row, view: row.visits,
+    "value": _value,
+    "parent_visits": _parent_visits,
+}
+
+
+def needs_pool(expression: expr.Expr) -> bool:
+    """Whether it can be evaluated only once the rows of all pools are known (C56)."""
+    return any(
+        isinstance(part, _WHOLE)
+        or (isinstance(part, expr.Column) and part.name in _WHOLE_COLUMNS)
+        or (isinstance(part, expr.Aggregate) and part.per in _WHOLE_COLUMNS)
+        for part in expr.walk(expression)
+    )
+
+
+def draws(expression: expr.Expr) -> bool:
+    """Whether evaluating it uses up random numbers."""
+    return any(isinstance(part, expr.Random) for part in expr.walk(expression))
+
+
+def reads_row(expression: expr.Expr) -> bool:
+    """Whether its value differs from row to row."""
+    for part in expr.walk(expression):
+        if isinstance(part, expr.Column | expr.Reduce | expr.Statistic | expr.Random):
+            return True
+        if isinstance(part, expr.PoolWide):
+            return True
+        if isinstance(part, expr.Aggregate) and (part.per is not None or part.below):
+            return True
+    return False
+
+
+class Compiler:
+    """Compiles the expressions of one operation.
+
+    Args:
+        site: The operation.
+        policies: By name, for delimiters.
+        scorers: Names of score columns.
+    """
+
+    def __init__(self, site: Site, policies: Mapping[str, Policy], scorers: frozenset[str]) -> None:
+        self.site = site
+        self._policies = policies
+        self._scorers = scorers
+
+    def column(self, name: str) -> Evaluate:
+        """A column, built in or made by the program."""
+        built_in = COLUMNS.get(name)
+        if built_in is not None:
+            return built_in
+        if name in self._scorers:
+            return lambda row, view: row.scores[name]
+        return lambda row, view: row.lets[name]
+
+    def optional(self, expression: expr.Expr | None) -> Evaluate | None:
+        """The expression, if there is one."""
+        return None if expression is None else self.compile(expression)
+
+    def compile(self, expression: expr.Expr) -> Evaluate:
+        """The closure that evaluates an expression."""
+        return COMPILERS[type(expression)](self, expression)
+
+    def _constant(self, expression: expr.Const) -> Evaluate:
+        value = expression.value
+        return lambda row, view: value
+
+    def _input(self, expression: expr.Input) -> Evaluate:
+        index = expression.index
+        return lambda row, view: view.inputs[index]
+
+    def _delimiter(self, expression: expr.Delimiter) -> Evaluate:
+        binding = self._policies[expression.policy].binding
+        if expression.name == "end_of_step":
+            text = binding.step_delimiter
+        else:
+            assert binding.thinking is not None  # checked by bind (C25)
+            text = binding.thinking.end
+        return lambda row, view: text
+
+    def _column(self, expression: expr.Column) -> Evaluate:
+        return self.column(expression.name)
+
+    def _reduce(self, expression: expr.Reduce) -> Evaluate:
+        reduction = REDUCTIONS[expression.how]
+        name = expression.column
+        return lambda row, view: reduction(row.scores[name])
+
+    def _apply(self, expression: expr.Apply) -> Evaluate:
+        arguments = [self.compile(argument) for argument in expression.arguments]
+        special = LAZY.get(expression.function)
+        if special is not None:
+            return special(arguments)
+        function = FUNCTIONS[expression.function]
+        if expression.function in ("==", "!="):
+            arguments = self._canonical(expression.arguments, arguments)
+        if len(arguments) == 1:
+            only = arguments[0]
+            return lambda row, view: function(only(row, view))
+        if len(arguments) == 2:
+            left, right = arguments
+            return lambda row, view: function(left(row, view), right(row, view))
+        return lambda row, view: function(*[argument(row, view) for argument in arguments])
+
+    def _canonical(
+        self, expressions: Sequence[expr.Expr], arguments: list[Evaluate]
+    ) -> list[Evaluate]:
+        """`answer == "1/2"` compares canonical forms: the text's is taken once (C42)."""
+        if expr.Column("answer") not in expressions:
+            return arguments
+        from tts_runtime.answers import canonical
+
+        constants = {
+            place: canonical(expression.value)
+            for place, expression in enumerate(expressions)
+            if isinstance(expression, expr.Const) and isinstance(expression.value, str)
+        }
+        return [
+            (lambda row, view, form=constants[place]: form) if place in constants else argument
+            for place, argument in enumerate(arguments)
+        ]
+
+    def _statistic(self, expression: expr.Statistic) -> Evaluate:
+        how = expression.how
+        values = statistics.SPANS.get(expression.span)
+        if values is not None:
+            chosen = values
+            return lambda row, view: mean(chosen(row.node, how))
+        assert expression.window is not None
+        window, share = self.compile(expression.window), self.optional(expression.share)
+        lowest = expression.span == "lowest"
+
+        def windowed(row: Row, view: View) -> float | None:
+            width = view.whole(window(row, view))
+            values = statistics.path_values(row.node, how)
+            if not lowest:
+                return statistics.tail(values, width, view.streaming)
+            part = None if share is None else share(row, view)
+            return statistics.lowest(values, width, part, view.streaming)
+
+        return windowed
+
+    def _random(self, expression: expr.Random) -> Evaluate:
+        distribution = expression.distribution
+        arguments = [self.compile(argument) for argument in expression.arguments]
+
+        def drawn(row: Row, view: View) -> float | None:
+            given = [argument(row, view) for argument in arguments]
+            return randomness.draw(distribution, view.scope.draw_key(row), given)
+
+        return drawn
+
+    def _aggregate(self, expression: expr.Aggregate) -> Evaluate:
+        return pool_values.aggregate(self, expression)
+
+    def _pool_wide(self, expression: expr.PoolWide) -> Evaluate:
+        return pool_values.pool_wide(self, expression)
+
+
+def _and(arguments: Sequence[Evaluate]) -> Evaluate:
+    left, right = arguments
+    return lambda row, view: left(row, view) is True and right(row, view) is True
+
+
+def _or(arguments: Sequence[Evaluate]) -> Evaluate:
+    left, right = arguments
+    return lambda row, view: left(row, view) is True or right(row, view) is True
+
+
+def _if(arguments: Sequence[Evaluate]) -> Evaluate:
+    condition, then, otherwise = arguments
+    return lambda row, view: (then if condition(row, view) is True else otherwise)(row, view)
+
+
+#: Functions that do not evaluate all their arguments.
+LAZY: Final[Mapping[str, Callable[[Sequence[Evaluate]], Evaluate]]] = {
+    "and": _and,
+    "or": _or,
+    "if": _if,
+}
+
+#: How each kind of expression is compiled.
+COMPILERS: Final[Mapping[type, Callable[[Compiler, Any], Evaluate]]] = {
+    expr.Const: Compiler._constant,
+    expr.Input: Compiler._input,
+    expr.Delimiter: Compiler._delimiter,
+    expr.Column: Compiler._column,
+    expr.Reduce: Compiler._reduce,
+    expr.Apply: Compiler._apply,
+    expr.Aggregate: Compiler._aggregate,
+    expr.PoolWide: Compiler._pool_wide,
+    expr.Statistic: Compiler._statistic,
+    expr.Random: Compiler._random,
+}

@@ -1,0 +1,136 @@
+"""Runs a bound plan on one problem, or on all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+from tts_lang.plan.graph import Force, Split
+from tts_runtime.engines.base import EngineError
+from tts_runtime.executor.bind import Bound
+from tts_runtime.executor.errors import RunError
+from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.outcome import CandidateRecord, Observer, Outcome, ProblemLike
+from tts_runtime.executor.pools import Pool
+from tts_runtime.executor.run import Run
+from tts_runtime.executor.scope import Scope
+
+#: Operations whose text the policy did not choose.
+_FORCING = (Force.op, Split.op)
+
+
+async def execute(
+    bound: Bound, problem: ProblemLike, seed: int, observer: Observer | None = None
+) -> Outcome:
+    """The strategy's answer to one problem.
+
+    A problem that fails (an engine's error, a weight below 0, a score out of range) gives an
+    `Outcome` with `error`. Cancelling this cancels all that it has in flight.
+    """
+    watching = Observer() if observer is None else observer
+    run = Run(bound, problem, seed, watching)
+    try:
+        outcome = await _answered(run)
+    except (RunError, EngineError) as error:
+        outcome = Outcome(problem.id, error=str(error), counts=run.counts)
+    finally:
+        await run.close()
+    watching.outcome_ready(outcome)
+    return outcome
+
+
+async def _answered(run: Run) -> Outcome:
+    program = run.bound.program
+    node = run.opening(program.plan.thinks)
+    candidate = Candidate(node, None, None, None, None, 0, None, lane=b"")
+    candidate.problem = True
+    candidate.uid = 0
+    problem = Row(node, candidate)
+    scope = Scope(run, problem, program.plan.thinks, [None] * len(program.plan.values))
+    scope.values[program.plan.body.parameters[0]] = Pool([problem], False)
+    returned = await program.body.walk(scope)
+    assert returned is not None  # the verifier sees that strategies return
+    rows = await run.rows(returned.pool)
+    # What the program asked for is waited for even where the answer does not need it: costs and
+    # errors must not depend on what arrives first.
+    await run.finished()
+    made = scope.candidates()
+    for uid, each in enumerate(made, 1):
+        each.uid = uid
+    written, key = rows[0].node.answers if rows else (None, None)
+    return Outcome(
+        run.problem.id,
+        written,
+        key,
+        rows[0].candidate.uid if rows else None,
+        None,
+        run.counts,
+        lambda: tuple(map(_record, made)),
+    )
+
+
+def _record(candidate: Candidate) -> CandidateRecord:
+    node = candidate.node
+    site = candidate.site
+    assert site is not None
+    conversation = node.conversation
+    before = candidate.parent if candidate.before is None else candidate.before
+    written, key = node.answers
+    text = node.text
+    added = text
+    if before is not None and before.node.conversation is conversation:
+        source = before.node.text
+        added = text[len(source) :] if text.startswith(source) else text
+    return CandidateRecord(
+        candidate.uid,
+        None if candidate.parent is None else candidate.parent.candidate.uid,
+        None if candidate.root is None else candidate.root.uid,
+        site.op,
+        site.place,
+        None if conversation.own else conversation.message,
+        added,
+        site.op in _FORCING,
+        node.position,
+        node.tokens,
+        node.segments.steps,
+        None if node.finish is None else node.finish.value,
+        node.done,
+        node.logprob,
+        written,
+        key,
+        dict(candidate.scores),
+    )
+
+
+async def execute_all(
+    bound: Bound,
+    problems: Iterable[ProblemLike],
+    seed: int,
+    on_outcome: Callable[[Outcome], None],
+    *,
+    concurrency: int | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Runs all problems, at most `concurrency` in flight (all of them when absent).
+
+    Each outcome goes to `on_outcome` as soon as its problem ends, and is dropped. A failed problem
+    does not stop the others. An exception of `on_outcome`, or cancellation, ends everything.
+    """
+    waiting: Iterator[ProblemLike]
+    if concurrency is None:
+        listed = list(problems)
+        concurrency, waiting = len(listed), iter(listed)
+    else:
+        waiting = iter(problems)
+
+    async def worker() -> None:
+        for problem in waiting:
+            on_outcome(await execute(bound, problem, seed, observer))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        # One worker's exception ends the others, so the first is the cause.
+        raise errors.exceptions[0] from None

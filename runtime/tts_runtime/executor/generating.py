@@ -1,0 +1,184 @@
+"""Children of a node: numbered, requested, and made into rows when the engine replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tts_runtime.engines.base import (
+    Finish,
+    GenerateRequest,
+    Generation,
+    Limits,
+    Partial,
+)
+from tts_runtime.executor.model import EMPTY, Candidate, Known, Node, Row
+from tts_runtime.executor.pools import Item, Slot
+from tts_runtime.executor.run import Run
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.settings import Settings
+from tts_runtime.executor.sites import Site
+from tts_runtime.executor.views import View
+from tts_runtime.streams import UNCLAIMED, Key, child_key
+
+
+class Parentage:
+    """What all children of one row in one operation share.
+
+    `parent`, `root`, `asked` as in `Candidate`; `created`: the operation's sequence number.
+    """
+
+    __slots__ = ("asked", "created", "known", "lets", "parent", "root", "run", "site")
+
+    def __init__(
+        self,
+        run: Run,
+        parent: Row | None,
+        root: Candidate | None,
+        asked: Row | None,
+        lets: Mapping[str, Any],
+        known: Mapping[str, Known],
+        created: int,
+        site: Site,
+    ) -> None:
+        self.run = run
+        self.parent = parent
+        self.root = root
+        self.asked = asked
+        self.lets = lets
+        self.known = known
+        self.created = created
+        self.site = site
+
+    def row(self, node: Node) -> Row:
+        """A new row on a node; without a root it is the first of a tree of its own (C49)."""
+        candidate = Candidate(
+            node, self.parent, self.root, None, self.asked, self.created, self.site
+        )
+        if candidate.root is None:
+            candidate.root = candidate
+        self.run.observer.candidate_done(self.run.problem.id)
+        return Row(node, candidate, self.lets, EMPTY, self.known)
+
+
+class Birth:
+    """One child on its way: called with the engine's reply."""
+
+    __slots__ = ("key", "node", "parentage", "room", "settings", "slot")
+
+    def __init__(
+        self, slot: Slot, node: Node, key: Key, settings: Settings, room: int, parentage: Parentage
+    ) -> None:
+        self.slot = slot
+        self.node = node
+        self.key = key
+        self.settings = settings
+        self.room = room
+        self.parentage = parentage
+
+    def __call__(self, generation: Generation) -> None:
+        parentage = self.parentage
+        node = grown(self.node, self.key, self.settings, self.room, generation)
+        parentage.run.resolve(self.slot, parentage.row(node))
+
+
+def grown(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
+    """The child node that a generation gives (C10, C17)."""
+    ids = generation.ids
+    finish = generation.finish
+    return Node(
+        node.conversation,
+        node,
+        settings.policy,
+        ids,
+        key,
+        UNCLAIMED if settings.irregular else settings.tag,
+        0 if ids else node.level + 1,
+        generation.segments,
+        finish,
+        finish is Finish.END or generation.halted or len(ids) >= room,
+        True,
+        generation.logprobs,
+        generation.end_logprob,
+        generation.statistics,
+    )
+
+
+def children(
+    scope: Scope, node: Node, many: int, settings: Settings, parentage: Parentage, view: View
+) -> list[Item]:
+    """`many` further children of a node, requested now; there must be room for them."""
+    room = settings.room(node)
+    first = scope.next_children(node, many)
+    policy = settings.policy
+    prompt, prefix = node.conversation.prompt(policy), node.path()
+    limits = settings.limits(room)
+    run = scope.run
+    statistics = run.bound.program.statistics
+    key, claimed, position, level, tag = (
+        node.key,
+        node.claimed,
+        node.position,
+        node.level,
+        settings.tag,
+    )
+    found: list[Item] = []
+    for number in range(first, first + many):
+        child = child_key(key, claimed, position, level, number, tag)
+        slot = Slot(child)
+        found.append(slot)
+        request = GenerateRequest(
+            prompt,
+            prefix,
+            child,
+            settings.sampling,
+            limits
+            if settings.stop_when is None
+            else watched(limits, node, settings, parentage, view),
+            node.segments,
+            number if settings.likeliest else None,
+            statistics,
+        )
+        run.generate(policy, request, Birth(slot, node, child, settings, room, parentage))
+    return found
+
+
+def watched(
+    limits: Limits, node: Node, settings: Settings, parentage: Parentage, view: View
+) -> Limits:
+    """The limits with `stop when`, evaluated on the whole path after every token (C27)."""
+    condition = settings.stop_when
+    assert condition is not None
+    policy = settings.policy
+    streaming = View(view.scope, view.inputs, None, streaming=True)
+    segments = node.segments
+    parent = parentage.parent
+    seen = 0
+
+    def fires(partial: Partial) -> bool:
+        nonlocal segments, seen
+        for token in partial.ids[seen:]:
+            segments = segments.add(policy.pieces[token], policy.delimiter)
+        seen = len(partial.ids)
+        path = Node(
+            node.conversation,
+            node,
+            policy,
+            tuple(partial.ids),
+            node.key,
+            UNCLAIMED,
+            0,
+            segments,
+            None,
+            False,
+            True,
+            tuple(partial.logprobs),
+            0.0,
+            {name: tuple(values) for name, values in partial.statistics.items()},
+        )
+        candidate = Candidate(path, parent, parentage.root, None, parentage.asked, 0, None)
+        scores = EMPTY if parent is None else parent.scores
+        return condition(Row(path, candidate, parentage.lets, scores), streaming) is True
+
+    return replace(limits, stop_when=fires)

@@ -1,0 +1,365 @@
+"""What the executor works on: conversations, nodes, candidates, rows.
+
+A node is (conversation, ids, key). A candidate is one identity: a row is a candidate with columns,
+and several rows (scored, not scored) can stand for one candidate. Everything is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import fsum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tts_runtime.engines.base import Finish
+from tts_runtime.executor.policies import Policy
+from tts_runtime.randomness import row_lane
+from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.streams import UNCLAIMED, Key
+from tts_runtime.tokens import to_text
+
+if TYPE_CHECKING:
+    from tts_runtime.executor.sites import Site
+
+#: Scores of a process scorer's steps, or of a judge's readings.
+Vector: TypeAlias = "tuple[float | None, ...]"
+
+EMPTY: Final[Mapping[str, Any]] = {}
+
+
+class Conversation:
+    """A prompt and the key that its candidates descend from.
+
+    `message` is what the policy's chat template is filled with. `own`: it is the problem's own.
+    """
+
+    __slots__ = ("_prompts", "key", "message", "own", "thinking")
+
+    def __init__(self, key: Key, message: str, *, thinking: bool, own: bool) -> None:
+        self.key = key
+        self.message = message
+        self.thinking = thinking
+        self.own = own
+        self._prompts: dict[str, tuple[int, ...]] = {}
+
+    def prompt(self, policy: Policy) -> tuple[int, ...]:
+        """Ids of the prompt, as `policy` reads it."""
+        ids = self._prompts.get(policy.name)
+        if ids is None:
+            text = policy.binding.open(self.message, thinking=self.thinking)
+            ids = self._prompts[policy.name] = policy.tokenizer.encode(text)
+        return ids
+
+
+class Node:
+    """A path of a conversation: the ids added to a parent node, and the key of its stream.
+
+    `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this position
+    (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says whether this
+    node's own ids were; `start` marks a problem's own first node.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_data",
+        "_text",
+        "claimed",
+        "conversation",
+        "done",
+        "end_logprob",
+        "finish",
+        "ids",
+        "key",
+        "level",
+        "logprobs",
+        "parent",
+        "policy",
+        "position",
+        "sampled",
+        "segments",
+        "start",
+        "statistics",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        parent: Node | None,
+        policy: Policy,
+        ids: tuple[int, ...],
+        key: Key,
+        claimed: bytes,
+        level: int,
+        segments: Segments,
+        finish: Finish | None,
+        done: bool,
+        sampled: bool,
+        logprobs: tuple[float, ...] = (),
+        end_logprob: float = 0.0,
+        statistics: Mapping[str, tuple[float, ...]] = EMPTY,
+    ) -> None:
+        self.conversation = conversation
+        self.parent = parent
+        self.policy = policy
+        self.ids = ids
+        self.key = key
+        self.claimed = claimed
+        self.level = level
+        self.segments = segments
+        self.finish = finish
+        self.done = done
+        self.sampled = sampled
+        self.logprobs = logprobs
+        self.end_logprob = end_logprob
+        self.statistics = statistics
+        self.start = False
+        if parent is None:
+            self.position = len(ids)
+            self.tokens = len(ids) if sampled else 0
+        else:
+            self.position = parent.position + len(ids)
+            self.tokens = parent.tokens + len(ids) if sampled else parent.tokens
+        self._data: bytes | None = None
+        self._text: str | None = None
+        self._answer: tuple[str | None, str | None] | None = None
+
+    @property
+    def place(self) -> tuple[Key, Key, bytes, int, int]:
+        """Children are counted per scope and this (C2)."""
+        return (self.conversation.key, self.key, self.claimed, self.position, self.level)
+
+    def edges(self) -> list[Node]:
+        """The nodes of the path, oldest first; their `ids` together are the path."""
+        found = [self]
+        node = self.parent
+        while node is not None:
+            found.append(node)
+            node = node.parent
+        found.reverse()
+        return found
+
+    def path(self) -> tuple[int, ...]:
+        """All ids after the prompt, forced ones included (C1)."""
+        parent = self.parent
+        if parent is None or not parent.position:
+            return self.ids
+        return tuple([token for node in self.edges() for token in node.ids])
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the path."""
+        if self._data is None:
+            missing = [self]
+            node = self.parent
+            while node is not None and node._data is None:
+                missing.append(node)
+                node = node.parent
+            data = b"" if node is None or node._data is None else node._data
+            for each in reversed(missing):
+                pieces = each.policy.pieces
+                data += b"".join([pieces[token] for token in each.ids])
+                each._data = data
+        assert self._data is not None
+        return self._data
+
+    @property
+    def text(self) -> str:
+        """All text since the prompt, forced text included."""
+        if self._text is None:
+            self._text = to_text(self.data)
+        return self._text
+
+    @property
+    def answers(self) -> tuple[str | None, str | None]:
+        """The answer as written, and its canonical form; missing while there is none."""
+        if self._answer is None:
+            self._answer = self.policy.answer(self.text, self.finish)
+        return self._answer
+
+    @property
+    def logprob(self) -> float:
+        """Of all that was sampled, the end included while it stands (C36)."""
+        numbers = [number for node in self.edges() if node.sampled for number in node.logprobs]
+        return fsum([*numbers, self.end_logprob])
+
+    def closed_by_limit(self) -> Node:
+        """This node with nothing left to draw: done, finish length (C21)."""
+        node = Node(
+            self.conversation,
+            self.parent,
+            self.policy,
+            self.ids,
+            self.key,
+            self.claimed,
+            self.level,
+            self.segments,
+            Finish.LENGTH,
+            True,
+            self.sampled,
+            self.logprobs,
+            0.0,
+            self.statistics,
+        )
+        node.start = self.start
+        return node
+
+    def on_key(self, key: Key) -> Node:
+        """This node on another stream that nobody has claimed (C13)."""
+        node = Node(
+            self.conversation,
+            self.parent,
+            self.policy,
+            self.ids,
+            key,
+            UNCLAIMED,
+            self.level,
+            self.segments,
+            self.finish,
+            self.done,
+            self.sampled,
+            self.logprobs,
+            self.end_logprob,
+            self.statistics,
+        )
+        node.start = self.start
+        return node
+
+
+def opening(conversation: Conversation, policy: Policy) -> Node:
+    """The first node of a conversation."""
+    node = Node(
+        conversation, None, policy, (), conversation.key, UNCLAIMED, 0, NOTHING, None, False, False
+    )
+    node.start = conversation.own
+    return node
+
+
+class Candidate:
+    """An identity: what `+`, `-`, `parent` and `root` compare.
+
+    Args:
+        node: The node that it was made with.
+        parent: The row that `expand` or `ask` worked on (C48).
+        root: The tree that it belongs to (C49); none for `problem` and what is forced or cut of it.
+        before: The row that `force`, `cut` or `split` made it from.
+        asked: The row that its conversation asks about.
+        lane: Where its random numbers come from; `None`: from its node.
+        created: Sequence number, in its scope, of the operation that made its node.
+        site: The operation that made it; `None` for a problem's row.
+    """
+
+    __slots__ = (
+        "_lane",
+        "asked",
+        "before",
+        "created",
+        "node",
+        "parent",
+        "problem",
+        "root",
+        "scores",
+        "site",
+        "uid",
+    )
+
+    def __init__(
+        self,
+        node: Node,
+        parent: Row | None,
+        root: Candidate | None,
+        before: Row | None,
+        asked: Row | None,
+        created: int,
+        site: Site | None,
+        lane: Key | None = None,
+    ) -> None:
+        self.node = node
+        self.parent = parent
+        self.root = root
+        self.before = before
+        self.asked = asked
+        self.created = created
+        self.site = site
+        self._lane = lane
+        self.problem = False
+        self.scores: Mapping[str, float | Vector | None] = EMPTY
+        self.uid = -1
+
+    @property
+    def lane(self) -> Key:
+        """The key that its random draws descend from."""
+        if self._lane is None:
+            node = self.node
+            self._lane = row_lane(node.key, node.position, node.level)
+        return self._lane
+
+
+class Row:
+    """A candidate with columns.
+
+    `lets` are the columns made by `let`, `scores` those of scorers; `known` remembers, by scorer,
+    scores of closed steps on this path (C32), which survives where the columns do not.
+    """
+
+    __slots__ = ("candidate", "known", "lets", "node", "scores", "total", "visits")
+
+    def __init__(
+        self,
+        node: Node,
+        candidate: Candidate,
+        lets: Mapping[str, Any] = EMPTY,
+        scores: Mapping[str, Any] = EMPTY,
+        known: Mapping[str, Known] = EMPTY,
+        visits: int = 0,
+        total: float = 0.0,
+    ) -> None:
+        self.node = node
+        self.candidate = candidate
+        self.lets = lets
+        self.scores = scores
+        self.known = known
+        self.visits = visits
+        self.total = total
+
+    def with_score(self, name: str, column: float | Vector | None, known: Known | None) -> Row:
+        """The same row with a score column."""
+        return Row(
+            self.node,
+            self.candidate,
+            self.lets,
+            {**self.scores, name: column},
+            self.known if known is None else {**self.known, name: known},
+            self.visits,
+            self.total,
+        )
+
+    def with_let(self, name: str, value: object) -> Row:
+        """The same row with a computed column."""
+        return Row(
+            self.node,
+            self.candidate,
+            {**self.lets, name: value},
+            self.scores,
+            self.known,
+            self.visits,
+            self.total,
+        )
+
+    def with_visits(self, visits: int, total: float) -> Row:
+        """The same row with other visits and a total value (C54)."""
+        return Row(self.node, self.candidate, self.lets, self.scores, self.known, visits, total)
+
+    def passed(self) -> Row:
+        """The row that goes through `expand`: its score columns end all the same (C28)."""
+        return Row(self.node, self.candidate, self.lets, EMPTY, self.known)
+
+
+class Known:
+    """Scores of one scorer on one path: of the pieces that a delimiter closed, and of all of it."""
+
+    __slots__ = ("closed", "column", "node")
+
+    def __init__(self, node: Node, closed: Vector, column: Vector) -> None:
+        self.node = node
+        self.closed = closed
+        self.column = column

@@ -1,0 +1,87 @@
+"""One execution of an operation that numbers children: each row as soon as its number is settled.
+
+Where no two rows can share a stream (`Pool.apart`), rows go on as they become known; otherwise the
+whole pool is waited for and numbered in row order. The turnstile keeps operations in program order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from tts_runtime.executor.model import Row
+from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, distinct
+from tts_runtime.executor.scope import Scope
+
+#: Numbers a row's children and gives them.
+Make: TypeAlias = Callable[[Row], Content]
+
+
+class Ordering:
+    """Takes the next sequence number of a scope."""
+
+    __slots__ = ("_make", "_run", "_turnstile", "sequence")
+
+    def __init__(self, scope: Scope) -> None:
+        self._run = scope.run
+        self._turnstile = scope.turnstile
+        self.sequence = scope.turnstile.enter()
+        self._make: Make
+
+    async def turn(self) -> None:
+        """Waits until every earlier operation has numbered all its rows."""
+        if not self._turnstile.clear(self.sequence):
+            await self._run.wait(self._turnstile.cleared(self.sequence))
+
+    async def apply(self, pool: Pool, make: Make, *, in_order: bool = False) -> Pool:
+        """Every row's children in its place; `in_order`: `make` must see rows in pool order."""
+        if (
+            not in_order
+            and pool.apart
+            and (pool.pending or not self._turnstile.clear(self.sequence))
+        ):
+            self._make = make
+            items: list[Item] = []
+            for item in pool.items:
+                append(items, self._streamed(item))
+            return Pool(items, True, True)
+        rows = await self._run.rows(pool)
+        await self.turn()
+        made: list[Item] = []
+        for row in rows:
+            append(made, make(row))
+        return Pool(made, any(type(item) is Slot for item in made), pool.apart or distinct(made))
+
+    def _streamed(self, content: Content) -> Content:
+        turnstile, sequence = self._turnstile, self.sequence
+        if type(content) is Row:
+            created = content.candidate.created
+            if turnstile.ready(created, sequence):
+                return self._make(content)
+            turnstile.hold(sequence)
+            slot = Slot()
+            turnstile.wait(created, sequence, partial(self._turn_comes, slot, content))
+            return slot
+        if type(content) is Slot:
+            if content.resolved:
+                return self._streamed(content.content)
+            turnstile.hold(sequence)
+            slot = Slot()
+            content.then(partial(self._known, slot))
+            return slot
+        if content is None:
+            return None
+        assert isinstance(content, list)
+        items: list[Item] = []
+        for item in content:
+            append(items, self._streamed(item))
+        return items
+
+    def _known(self, slot: Slot, content: Content) -> None:
+        self._run.resolve(slot, self._streamed(content))
+        self._run.later(self._turnstile.release(self.sequence))
+
+    def _turn_comes(self, slot: Slot, row: Row, _: None) -> None:
+        self._run.resolve(slot, self._make(row))
+        self._run.later(self._turnstile.release(self.sequence))

@@ -1,0 +1,122 @@
+"""What the executor gives back for a problem, and how it can be watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+#: A score column: a number per step, one number, or missing.
+ScoreColumn = float | tuple[float | None, ...] | None
+
+
+class ProblemLike(Protocol):
+    """What the executor reads of a problem (see tts_runtime.problems.Problem)."""
+
+    @property
+    def id(self) -> str:
+        """Unique in a run (C15)."""
+
+    @property
+    def text(self) -> str:
+        """What is asked."""
+
+    @property
+    def answer(self) -> str | None:
+        """The gold answer, which only field scorers see."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What else the problem file says."""
+
+
+class Observer:
+    """Told what happens while it happens; every method does nothing here."""
+
+    def tokens_drawn(self, count: int) -> None:
+        """A policy has drawn so many tokens for one request."""
+
+    def candidate_done(self, problem_id: str) -> None:
+        """A problem's candidate was generated."""
+
+    def outcome_ready(self, outcome: Outcome) -> None:
+        """A problem finished or failed."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a problem cost; what was asked twice costs once (C62).
+
+    `policy_tokens` are drawn tokens, withheld ones and ends included; `prompt_tokens` the prompt
+    and prefix tokens that engines had to process.
+    """
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    prompt_tokens: int = 0
+    scorer_calls: int = 0
+    scorer_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """One candidate, as it was made.
+
+    Args:
+        uid: Number in program order, from 1; 0 stands for the problem itself.
+        parent, root: Uids of the candidate that it was expanded from or asks about, and of the
+            first of its tree; `None` where there is none.
+        op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
+        prompt: The question asked, where its conversation is not the problem's.
+        added: Text that it adds to its parent's; `forced`: the policy did not choose it.
+        ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
+        finish: Why its generation stopped.
+        scores: The latest score of each scorer.
+    """
+
+    uid: int
+    parent: int | None
+    root: int | None
+    op: str
+    place: str
+    prompt: str | None
+    added: str
+    forced: bool
+    ids: int
+    tokens: int
+    steps: int
+    finish: str | None
+    done: bool
+    logprob: float
+    answer: str | None
+    answer_key: str | None
+    scores: Mapping[str, ScoreColumn]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a strategy gave for one problem.
+
+    Args:
+        problem_id: Which problem.
+        answer: The answer as written in the returned candidate; missing if it has none (C40).
+        answer_key: Its canonical form.
+        row: Uid of the returned candidate, if any was returned.
+        error: Why the problem failed; the answer is missing then.
+        counts: What it cost.
+    """
+
+    problem_id: str
+    answer: str | None = None
+    answer_key: str | None = None
+    row: int | None = None
+    error: str | None = None
+    counts: Counts = field(default_factory=Counts)
+    _records: Callable[[], tuple[CandidateRecord, ...]] = field(
+        default=tuple, repr=False, compare=False
+    )
+
+    @property
+    def candidates(self) -> tuple[CandidateRecord, ...]:
+        """Every candidate made, in program order; worked out anew each time it is read."""
+        return self._records()

@@ -1,0 +1,66 @@
+"""A policy as the executor sees it: its engine, and what its binding says in bytes and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tts_runtime.answers import canonical, extract_answer
+from tts_runtime.engines.base import Finish, PolicyEngine, Sampling
+
+
+class Policy:
+    """One name of a strategy, bound to an engine."""
+
+    __slots__ = (
+        "_encoded",
+        "binding",
+        "context",
+        "defaults",
+        "delimiter",
+        "engine",
+        "name",
+        "pieces",
+        "thought",
+        "tokenizer",
+    )
+
+    def __init__(self, name: str, engine: PolicyEngine) -> None:
+        binding = engine.binding
+        self.name = name
+        self.engine = engine
+        self.binding = binding
+        self.tokenizer = engine.tokenizer
+        self.pieces: Sequence[bytes] = engine.tokenizer.pieces
+        self.context = binding.context
+        self.delimiter = binding.step_delimiter.encode()
+        self.thought: tuple[int, ...] = ()
+        if binding.thinking is not None:
+            self.thought = engine.tokenizer.encode(binding.thinking.end)
+        defaults = binding.defaults
+        self.defaults = Sampling(
+            float(defaults.temperature),
+            float(defaults.top_p),
+            defaults.top_k,
+            float(defaults.min_p),
+        )
+        self._encoded: dict[str, tuple[int, ...]] = {}
+
+    def forced(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that a strategy forces; few texts, forced often."""
+        ids = self._encoded.get(text)
+        if ids is None:
+            ids = self.tokenizer.encode(text)
+            if len(self._encoded) < 1024:
+                self._encoded[text] = ids
+        return ids
+
+    def answer(self, text: str, finish: Finish | None) -> tuple[str | None, str | None]:
+        """The answer as written in a text, and its canonical form (C35, C42)."""
+        thinking = self.binding.thinking
+        written = extract_answer(
+            text,
+            self.binding.answer,
+            "end" if finish is Finish.END else "",
+            thinking.end if thinking is not None else None,
+        )
+        return written, None if written is None else canonical(written)

@@ -1,0 +1,90 @@
+"""Pools in flight: ordered lists of rows, some of which are still being made.
+
+A slot is a place in a pool that resolves to a row, to nothing, or to several rows and slots.
+Row-wise operations map slot to slot, so that a candidate goes on while others are still decoding;
+everything else waits for `Run.rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from tts_runtime.executor.model import Row
+from tts_runtime.streams import Key
+
+#: What a place in a pool turns out to be.
+Content: TypeAlias = "Row | Slot | list[Row | Slot] | None"
+Item: TypeAlias = "Row | Slot"
+
+
+class Slot:
+    """A place whose content is not known yet; of a child on its way, `key` is known."""
+
+    __slots__ = ("content", "key", "resolved", "waiters")
+
+    def __init__(self, key: Key = b"") -> None:
+        self.key = key
+        self.resolved = False
+        self.content: Content = None
+        self.waiters: list[Callable[[Content], None]] | None = None
+
+    def then(self, callback: Callable[[Content], None]) -> None:
+        """Calls back once, when the content is known; not for resolved slots."""
+        if self.waiters is None:
+            self.waiters = [callback]
+        else:
+            self.waiters.append(callback)
+
+
+class Pool:
+    """An ordered table of rows.
+
+    `pending`: some items may be slots. `apart`: no two rows, now or later, share a stream key, so
+    that rows of different slots can be numbered in any order.
+    """
+
+    __slots__ = ("_apart", "items", "pending")
+
+    def __init__(self, items: Sequence[Item], pending: bool, apart: bool | None = None) -> None:
+        self.items: list[Item] = list(items)
+        self.pending = pending
+        self._apart = apart
+
+    @property
+    def apart(self) -> bool:
+        """See the class; worked out from the rows where they are all known."""
+        if self._apart is None:
+            self._apart = not self.pending and distinct(self.items)
+        return self._apart
+
+
+def distinct(items: Sequence[Item]) -> bool:
+    """Whether rows, and children on their way, all have different keys."""
+    return len({item.node.key if type(item) is Row else item.key for item in items}) == len(items)  # type: ignore[union-attr]
+
+
+def append(items: list[Item], content: Content) -> None:
+    """Adds what a place turned out to be."""
+    if isinstance(content, list):
+        items.extend(content)
+    elif content is not None:
+        items.append(content)
+
+
+def rows_in(items: Sequence[Item]) -> Iterator[Row]:
+    """The rows of resolved items, in order."""
+    for item in items:
+        if type(item) is Row:
+            yield item
+        else:
+            assert isinstance(item, Slot)
+            assert item.resolved
+            content = item.content
+            if type(content) is Row:
+                yield content
+            elif isinstance(content, Slot):
+                yield from rows_in((content,))
+            elif content is not None:
+                assert isinstance(content, list)
+                yield from rows_in(content)

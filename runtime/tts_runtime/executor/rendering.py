@@ -1,0 +1,110 @@
+"""Prompts filled from rows (runtime half of tts_lang.plan.template)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tts_lang.plan.template import Slot, Template
+from tts_runtime.executor.model import Row
+from tts_runtime.streams import Part
+
+
+def shown(row: Row) -> str:
+    """A row's text; the question for the problem's own row."""
+    node = row.node
+    return node.conversation.message if node.start else node.text
+
+
+def _solution(row: Row) -> str:
+    text = shown(row)
+    thinking = row.node.policy.binding.thinking
+    return text if thinking is None else text.rpartition(thinking.end)[2]
+
+
+def _parent_text(row: Row) -> str:
+    parent = row.candidate.parent
+    return "" if parent is None else shown(parent)
+
+
+#: Slots that show one row.
+_OF_ROW: Final[Mapping[str, Callable[[Row], str]]] = {
+    "text": shown,
+    "solution": _solution,
+    "answer": lambda row: row.node.answers[0] or "",
+    "parent.text": _parent_text,
+}
+
+
+def _listed(what: str, texts: Sequence[str]) -> str:
+    return "\n\n".join(f"{what} {place}:\n{text}" for place, text in enumerate(texts, 1))
+
+
+def _attempts(row: Row, last: int | None) -> str:
+    """The line of asks that led to a row, oldest first."""
+    line: list[str] = []
+    current: Row | None = row
+    while current is not None and not current.candidate.problem:
+        line.append(shown(current).strip())
+        current = current.candidate.asked
+    line.reverse()
+    return _listed("Attempt", line if last is None else line[-last:])
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n\n".join(shown(row) for row in value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
+
+
+def fill(
+    template: Template,
+    problem: str,
+    arguments: Mapping[str, Any],
+    row: Row,
+    pool: Sequence[Row],
+) -> str:
+    """A prompt's text about one row of a pool; of a whole pool, `row` is its first.
+
+    An argument is a number, a text, or a pool as its rows.
+    """
+    parts: list[str] = []
+    for part in template.parts:
+        if not isinstance(part, Slot):
+            parts.append(part)
+        elif part.name in arguments:
+            parts.append(_argument(arguments[part.name]))
+        elif part.name == "problem":
+            parts.append(problem)
+        elif part.name == "candidates":
+            parts.append(_listed("Candidate", [shown(each) for each in pool]))
+        elif part.name == "others":
+            others = [each for each in pool if each.candidate is not row.candidate]
+            parts.append(_listed("Candidate", [shown(each) for each in others]))
+        elif part.name == "attempts":
+            parts.append(_attempts(row, part.last))
+        else:
+            parts.append(_OF_ROW[part.name](row))
+    return "".join(parts)
+
+
+def argument_parts(arguments: Mapping[str, Any]) -> list[Part]:
+    """What a prompt's arguments add to the key of a conversation (C5)."""
+    parts: list[Part] = []
+    for value in arguments.values():
+        if isinstance(value, list):
+            parts += ["pool", len(value)]
+            for row in value:
+                parts += [row.node.key, row.node.position]
+        else:
+            parts += ["value", repr(value)]
+    return parts
+
+
+def needs_others(template: Template) -> bool:
+    """Whether a row's prompt shows other rows of its pool."""
+    return any(
+        isinstance(part, Slot) and part.name in ("candidates", "others") for part in template.parts
+    )

@@ -1,0 +1,335 @@
+"""One problem in flight: what waits for what, the memo of requests, the costs.
+
+Everything here runs on one event loop. A slot that resolves calls back what waits for it through
+one queue, so that long chains of row-wise operations need no recursion and no tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, Task
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.executor.model import Conversation, Row, opening
+from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
+from tts_runtime.executor.policies import Policy
+from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, rows_in
+from tts_runtime.streams import Key, root_key, thinking_key
+
+if TYPE_CHECKING:
+    from tts_runtime.executor.bind import Bound
+    from tts_runtime.executor.model import Node
+
+Reply = TypeVar("Reply")
+
+#: Work on one row: its content, or the given slot, which the work then resolves.
+Work: TypeAlias = Callable[[Row, "Slot | None"], Content]
+
+
+class Run:
+    """The state of one problem."""
+
+    __slots__ = (
+        "_draining",
+        "_generations",
+        "_idle",
+        "_in_flight",
+        "_queue",
+        "_tasks",
+        "_waits",
+        "bound",
+        "closed",
+        "counts",
+        "error",
+        "fields",
+        "observer",
+        "openings",
+        "problem",
+        "replies",
+        "root_key",
+    )
+
+    def __init__(self, bound: Bound, problem: ProblemLike, seed: int, observer: Observer) -> None:
+        self.bound = bound
+        self.problem = problem
+        self.observer = observer
+        self.root_key: Key = root_key(seed, problem.id)
+        gold = {} if problem.answer is None else {"answer": problem.answer}
+        self.fields = {**problem.fields, **gold}
+        self.counts = Counts()
+        self.error: BaseException | None = None
+        self.closed = False
+        self.openings: dict[bool, Node] = {}
+        #: Scores by request, or what waits for them: scoring's memo (C62).
+        self.replies: dict[Any, Any] = {}
+        self._generations: dict[Any, Any] = {}
+        self._queue: deque[tuple[Sequence[Callable[[Any], None]], Content]] = deque()
+        self._draining = False
+        self._in_flight: set[Future[Any]] = set()
+        self._tasks: set[Task[None]] = set()
+        self._waits: set[Future[None]] = set()
+        self._idle: Future[None] | None = None
+
+    # ------------------------------------------------------------------ slots
+
+    def resolve(self, slot: Slot, content: Content) -> None:
+        """Makes a slot's content known and calls back what waits for it."""
+        if type(content) is Slot:
+            if not content.resolved:
+                content.then(partial(self.resolve, slot))
+                return
+            content = content.content
+        slot.content = content
+        slot.resolved = True
+        waiters = slot.waiters
+        if waiters is not None:
+            slot.waiters = None
+            self._queue.append((waiters, content))
+            if not self._draining:
+                self._drain()
+
+    def later(self, callbacks: list[Callable[[None], None]]) -> None:
+        """Calls back in the same queue, after what is waiting there."""
+        if callbacks:
+            self._queue.append((callbacks, None))
+            if not self._draining:
+                self._drain()
+
+    def _drain(self) -> None:
+        self._draining = True
+        queue = self._queue
+        try:
+            while queue:
+                waiters, content = queue.popleft()
+                for waiter in waiters:
+                    waiter(content)
+        except Exception as error:  # noqa: BLE001  (kept: `execute` raises it or reports it)
+            self.fail(error)
+        finally:
+            self._draining = False
+
+    def map(self, pool: Pool, work: Work) -> Pool:
+        """Every row's content in its place; rows that are not known yet get theirs later."""
+        items: list[Item] = []
+        pending = False
+        for item in pool.items:
+            content = self._applied(item, work, None)
+            if type(content) is Row:
+                items.append(content)
+            elif type(content) is list:
+                items.extend(content)
+                pending = True
+            elif content is not None:
+                assert isinstance(content, Slot)
+                items.append(content)
+                pending = True
+        return Pool(items, pending, pool.apart)
+
+    def _applied(self, content: Content, work: Work, slot: Slot | None) -> Content:
+        """The content after `work`; `slot`, if given, is where it will go."""
+        if type(content) is Row:
+            return work(content, slot)
+        if content is None:
+            return None
+        if type(content) is Slot:
+            if content.resolved:
+                return self._applied(content.content, work, slot)
+            target = Slot() if slot is None else slot
+            content.then(partial(self._mapped, target, work))
+            return target
+        assert isinstance(content, list)
+        found: list[Item] = []
+        for item in content:
+            append(found, self._applied(item, work, None))
+        return found
+
+    def _mapped(self, slot: Slot, work: Work, content: Content) -> None:
+        made = self._applied(content, work, slot)
+        if made is not slot:
+            self.resolve(slot, made)
+
+    # ------------------------------------------------------------------ waiting
+
+    async def rows(self, pool: Pool) -> list[Row]:
+        """All rows of a pool, once they are known."""
+        if pool.pending:
+            settling = _Settling(pool.items)
+            if settling.remaining:
+                await self.wait(settling.future)
+            pool.items = list(rows_in(pool.items))
+            pool.pending = False
+        return pool.items  # type: ignore[return-value]
+
+    async def wait(self, future: Future[None]) -> None:
+        """Waits for a future of this run; raises what made the run fail meanwhile."""
+        if self.error is not None:
+            raise self.error
+        self._waits.add(future)
+        try:
+            await future
+        finally:
+            self._waits.discard(future)
+
+    async def finished(self) -> None:
+        """Waits until nothing is in flight any more."""
+        if self.error is not None:
+            raise self.error
+        if self._in_flight or self._tasks:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self.wait(self._idle)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the run: everything that waits is woken with the error."""
+        if self.error is None:
+            self.error = error
+        for future in self._waits:
+            if not future.done():
+                future.set_exception(self.error)
+
+    async def close(self) -> None:
+        """Cancels what is in flight and waits for its end."""
+        self.closed = True
+        for future in self._in_flight:
+            future.cancel()
+        self._in_flight.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine beside the others; its failure is the run's."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                self.fail(error)
+        self._check_idle()
+
+    def watch(self, future: Future[Reply], arrived: Callable[[Reply], None]) -> None:
+        """Calls `arrived` with an engine's reply; an engine's failure is the run's."""
+        self._in_flight.add(future)
+        future.add_done_callback(partial(self._arrived, arrived))
+
+    def _arrived(self, arrived: Callable[[Reply], None], future: Future[Reply]) -> None:
+        self._in_flight.discard(future)
+        if future.cancelled():
+            if not self.closed:
+                self.fail(EngineError("the engine gave up a request (was it closed?)"))
+            return
+        error = future.exception()
+        if self.closed or self.error is not None:
+            return
+        if error is not None:
+            self.fail(error)
+            return
+        try:
+            arrived(future.result())
+        except Exception as problem:  # noqa: BLE001  (kept: `execute` raises it or reports it)
+            self.fail(problem)
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        idle = self._idle
+        if idle is not None and not self._in_flight and not self._tasks and not idle.done():
+            idle.set_result(None)
+
+    # ------------------------------------------------------------------ policies
+
+    def opening(self, thinks: bool) -> Node:
+        """The first node of the problem's own conversation, or of the thinking one."""
+        policy = self.bound.program.default
+        thinks = thinks and policy.binding.thinking is not None
+        node = self.openings.get(thinks)
+        if node is None:
+            key = thinking_key(self.root_key) if thinks else self.root_key
+            conversation = Conversation(key, self.problem.text, thinking=thinks, own=True)
+            node = self.openings[thinks] = opening(conversation, policy)
+        return node
+
+    def generate(
+        self, policy: Policy, request: GenerateRequest, arrived: Callable[[Generation], None]
+    ) -> None:
+        """Asks a policy; the same request twice is one (C62)."""
+        limits = request.limits
+        if limits.stop_when is not None:
+            self._ask(policy, request, partial(self._generated, None, arrived))
+            return
+        sampling = request.sampling
+        name = (
+            policy.name,
+            request.prompt,
+            request.prefix,
+            request.key if sampling.temperature else b"",
+            sampling,
+            limits,
+            request.first_rank,
+        )
+        memo = self._generations.get(name)
+        if memo is None:
+            self._generations[name] = [arrived]
+            self._ask(policy, request, partial(self._generated, name, None))
+        elif type(memo) is list:
+            memo.append(arrived)
+        else:
+            arrived(memo)
+
+    def _ask(
+        self, policy: Policy, request: GenerateRequest, arrived: Callable[[Generation], None]
+    ) -> None:
+        self.counts.policy_calls += 1
+        self.watch(policy.engine.generate(request), arrived)
+
+    def _generated(
+        self, name: Any, arrived: Callable[[Generation], None] | None, generation: Generation
+    ) -> None:
+        counts = self.counts
+        counts.policy_tokens += generation.drawn
+        counts.prompt_tokens += generation.prefilled
+        self.observer.tokens_drawn(generation.drawn)
+        if arrived is not None:
+            arrived(generation)
+            return
+        waiting: Sequence[Callable[[Generation], None]] = self._generations[name]
+        self._generations[name] = generation
+        for each in waiting:
+            each(generation)
+
+
+class _Settling:
+    """Counts the slots of a pool that are not known yet."""
+
+    __slots__ = ("future", "remaining")
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.remaining = 0
+        self.future: Future[None] = asyncio.get_running_loop().create_future()
+        self._add(items)
+
+    def _add(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if type(item) is Slot:
+                if not item.resolved:
+                    self.remaining += 1
+                    item.then(self._arrived)
+                elif isinstance(item.content, list):
+                    self._add(item.content)
+                elif isinstance(item.content, Slot):
+                    self._add((item.content,))
+
+    def _arrived(self, content: Content) -> None:
+        if isinstance(content, list):
+            self._add(content)
+        self.remaining -= 1
+        if not self.remaining and not self.future.done():
+            self.future.set_result(None)

@@ -1,0 +1,113 @@
+"""One strategy call: its values, its problem row, and counters that start from 0 (C13)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tts_runtime import randomness
+from tts_runtime.executor.model import Candidate, Node, Row
+from tts_runtime.executor.numbering import Turnstile
+from tts_runtime.executor.pools import Pool, rows_in
+from tts_runtime.executor.views import View
+from tts_runtime.streams import Key
+
+if TYPE_CHECKING:
+    from tts_runtime.executor.run import Run
+
+
+class Scope:
+    """The state of one call.
+
+    `made` lists, in program order, what made candidates: pools, and calls (their input pool and the
+    scope of each row's run).
+    """
+
+    __slots__ = (
+        "_children",
+        "_copies",
+        "_draws",
+        "_resamplings",
+        "made",
+        "problem",
+        "run",
+        "thinks",
+        "turnstile",
+        "values",
+    )
+
+    def __init__(self, run: Run, problem: Row, thinks: bool, values: list[Any]) -> None:
+        self.run = run
+        self.problem = problem
+        self.thinks = thinks
+        self.values = values
+        self.turnstile = Turnstile()
+        self.made: list[Pool | Calls] = []
+        self._children: dict[tuple[Key, Key, bytes, int, int], int] = {}
+        self._copies: dict[Key, int] = {}
+        self._draws: dict[Key, int] = {}
+        self._resamplings: dict[tuple[tuple[Key, int], ...], int] = {}
+
+    def next_children(self, node: Node, many: int) -> int:
+        """The number of the first of `many` further children of a node (C2)."""
+        place = node.place
+        first = self._children.get(place, 0)
+        self._children[place] = first + many
+        return first
+
+    def next_copy(self, candidate: Candidate) -> Key:
+        """The lane of one more copy of a row."""
+        lane = candidate.lane
+        copy = self._copies.get(lane, 0)
+        self._copies[lane] = copy + 1
+        return randomness.copy_lane(lane, copy)
+
+    def draw_key(self, row: Row) -> Key:
+        """The key of the row's next random number."""
+        lane = row.candidate.lane
+        draw = self._draws.get(lane, 0)
+        self._draws[lane] = draw + 1
+        return randomness.draw_key(self.run.root_key, lane, draw)
+
+    def next_resampling(self, rows: tuple[tuple[Key, int], ...]) -> int:
+        """How often this list of rows has been resampled before (C12)."""
+        draw = self._resamplings.get(rows, 0)
+        self._resamplings[rows] = draw + 1
+        return draw
+
+    async def settled(self, inputs: Sequence[Any]) -> list[Any]:
+        """The inputs, pools as lists of rows; waits for all of them."""
+        return [
+            await self.run.rows(value) if isinstance(value, Pool) else value for value in inputs
+        ]
+
+    async def view(self, inputs: Sequence[Any], whole: bool) -> View:
+        """A view of the inputs for row-wise work; `whole`: of pools whose rows are all known."""
+        if not whole:
+            return View(self, inputs)
+        settled = await self.settled(inputs)
+        rows = settled[0] if settled and isinstance(settled[0], list) else None
+        return View(self, settled, rows)
+
+    def candidates(self) -> list[Candidate]:
+        """Everything made in this scope and in its calls, in program order, once each."""
+        found: dict[Candidate, None] = {}
+        for made in self.made:
+            if isinstance(made, Calls):
+                for row in rows_in(made.pool.items):
+                    inner = made.scopes.get(row.candidate)
+                    if inner is not None:
+                        found.update(dict.fromkeys(inner.candidates()))
+            else:
+                found.update((row.candidate, None) for row in rows_in(made.items))
+        return [candidate for candidate in found if candidate.site is not None]
+
+
+class Calls:
+    """The runs of a strategy on the rows of a pool."""
+
+    __slots__ = ("pool", "scopes")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.scopes: dict[Candidate, Scope] = {}

@@ -1,0 +1,202 @@
+"""score: process and outcome scorers, incrementally, with look-ahead (C11, C28, C29, C32)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import isfinite
+from typing import Any
+
+from tts_lang.plan.graph import Score, Scorer
+from tts_lang.plan.shapes import fields_in
+from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.judging import judge
+from tts_runtime.executor.lookahead import LookAhead, roll_out
+from tts_runtime.executor.model import EMPTY, Known, Node, Row, Vector
+from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.run import Run
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.sites import Site
+from tts_runtime.executor.views import groups
+
+
+def score(builder: Builder, spec: Score) -> Work:
+    """The same rows with the scorer's column."""
+    scorer, engine = builder.scorer(spec.scorer)
+    if scorer.judge is not None:
+        return judge(builder, spec, scorer, scorer.judge)
+    assert engine is not None  # checked by bind
+    if scorer.together:
+        return _together(builder, spec, _Reader(scorer, engine, builder.site))
+    return _alone(builder, spec, _Reader(scorer, engine, builder.site))
+
+
+def _alone(builder: Builder, spec: Score, reader: _Reader) -> Work:
+    """Each row as soon as it is known."""
+    look = LookAhead(builder, spec)
+    whole = any(map(needs_pool, fields_in(spec)))
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        run = scope.run
+        settings = None
+        if spec.ahead is not None:
+            settings = look.settings(scope.problem, await scope.view(inputs, whole))
+        if settings is None:
+            return (run.map(pool, partial(reader.read, run)),)
+        chosen = settings
+
+        def looked_ahead(row: Row, slot: Slot | None) -> Content:
+            target = Slot() if slot is None else slot
+
+            def arrived(node: Node) -> None:
+                made = reader.read(run, row, target, node)
+                if made is not target:
+                    run.resolve(target, made)
+
+            if roll_out(run, row.node, chosen, arrived):
+                return target
+            return reader.read(run, row, slot)
+
+        return (run.map(pool, looked_ahead),)
+
+    return work
+
+
+def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
+    """A pool's rows (or each group's) side by side."""
+    per = None if spec.per is None else builder.compiler.column(spec.per)
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        view = await scope.view(inputs, whole=True)
+        rows: list[Row] = view.inputs[0]
+        run = scope.run
+        slots = [Slot() for _ in rows]
+        keys = [0] * len(rows) if per is None else [per(row, view) for row in rows]
+        grouped = groups(keys)
+        members = {place for group in grouped for place in group}
+        for place in range(len(rows)):
+            if place not in members:
+                run.resolve(slots[place], reader.scored(rows[place], None))
+        for group in grouped:
+            reader.read_together(
+                run, [rows[place] for place in group], [slots[place] for place in group]
+            )
+        return (Pool(slots, True, inputs[0].apart),)
+
+    return work
+
+
+class _Reader:
+    """Asks one scorer and makes its replies into columns."""
+
+    def __init__(self, scorer: Scorer, engine: ScorerEngine, site: Site) -> None:
+        self.name = scorer.name
+        self.steps = scorer.steps
+        self.low = scorer.low
+        self.high = scorer.high
+        self.engine = engine
+        self.site = site
+
+    def read(self, run: Run, row: Row, slot: Slot | None, rollout: Node | None = None) -> Content:
+        """The scored row, or the slot that it will be in; of a rollout where one is given."""
+        node = row.node if rollout is None else rollout
+        known: Vector = ()
+        if self.steps:
+            before = row.known.get(self.name)
+            if before is not None:
+                if before.node is node:
+                    return self.scored(row, before.column)
+                if before.node.conversation is row.node.conversation:
+                    known = before.closed[: len(row.node.segments.closed)]
+        request = self.request(run, node, len(known))
+        if self.steps and len(request.steps) == len(known):
+            return self._column(row, node, rollout, known, len(known))
+        name = (self.name, request.text, request.steps, request.answer)
+        memo = run.replies.get(name)
+        if memo is not None and type(memo) is not list:
+            return self._column(row, node, rollout, memo, len(known))
+        target = Slot() if slot is None else slot
+        waiting = (row, node, rollout, target)
+        if memo is not None:
+            memo.append(waiting)
+            return target
+        run.replies[name] = [waiting]
+        run.counts.scorer_calls += 1
+        run.watch(self.engine.score(request), partial(self._arrived, run, name, known))
+        return target
+
+    def request(self, run: Run, node: Node, known: int) -> ScoreRequest:
+        """What a scorer sees: the problem file's text and the conversation's text (C32).
+
+        Only outcome scorers are told the answer: finding it costs, and a step has none.
+        """
+        return ScoreRequest(
+            run.problem.text,
+            run.fields,
+            node.text,
+            node.segments.texts,
+            known,
+            None if self.steps else node.answers[0],
+        )
+
+    def _arrived(self, run: Run, name: Any, known: Vector, reply: ScoreReply) -> None:
+        run.counts.scorer_tokens += reply.tokens
+        scores = known + reply.scores
+        waiting = run.replies[name]
+        run.replies[name] = scores
+        for row, node, rollout, slot in waiting:
+            run.resolve(slot, self._column(row, node, rollout, scores, len(known)))
+
+    def _column(
+        self, row: Row, node: Node, rollout: Node | None, scores: Vector, known: int
+    ) -> Row:
+        for number in scores[known:]:
+            if number is not None:
+                self.check(number, row)
+        if not self.steps:
+            return self.scored(row, scores[0])
+        remembered = None
+        closed = len(row.node.segments.closed)
+        if rollout is None:
+            remembered = Known(node, scores[:closed], scores)
+        elif closed:
+            # Steps of the rollout are nobody's: only the path's own closed steps are kept (C11).
+            remembered = Known(rollout, scores[:closed], ())
+        return self.scored(row, scores, remembered)
+
+    def scored(self, row: Row, column: float | Vector | None, known: Known | None = None) -> Row:
+        """The row with the score column."""
+        candidate = row.candidate
+        if candidate.scores is EMPTY:
+            candidate.scores = {self.name: column}
+        else:
+            candidate.scores = {**candidate.scores, self.name: column}
+        return row.with_score(self.name, column, known)
+
+    def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
+        """Scores of rows that depend on each other; resolves the slots."""
+        requests = [self.request(run, row.node, 0) for row in rows]
+
+        def arrived(replies: Sequence[ScoreReply]) -> None:
+            for row, slot, reply in zip(rows, slots, replies, strict=True):
+                run.counts.scorer_tokens += reply.tokens
+                run.resolve(slot, self._column(row, row.node, None, reply.scores, 0))
+
+        run.counts.scorer_calls += len(rows)
+        run.watch(self.engine.score_together(requests), arrived)
+
+    def check(self, number: float, row: Row) -> None:
+        """A score must be a number in the declared range."""
+        low, high = self.low, self.high
+        if isfinite(number) and (low is None or number >= low) and (high is None or number <= high):
+            return
+        declared = f"{'anything' if low is None else low} to {'anything' if high is None else high}"
+        text = " ".join(row.node.text.split())
+        raise self.site.error(
+            f"scorer `{self.name}` gave {number}, outside its range {declared}, to the candidate "
+            f"{text[-60:]!r}",
+            f"declare the range: `scorer {self.name} ... from LOW to HIGH`, or bind another scorer",
+        )

@@ -1,0 +1,141 @@
+"""Search trees: descend, backup, leaves (C54, C55)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tts_lang.plan.graph import Backup, Descend, Leaves
+from tts_runtime.executor.evaluate import Evaluate
+from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.pool_values import ancestors
+from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.selecting import whole_pool
+from tts_runtime.executor.views import View
+
+
+def _parent(row: Row) -> Candidate | None:
+    return None if row.candidate.parent is None else row.candidate.parent.candidate
+
+
+class _Tree:
+    """A pool as a tree; visits grow while it is walked."""
+
+    def __init__(self, rows: Sequence[Row], view: View) -> None:
+        self.rows = {row.candidate: row for row in rows}
+        self._view = view
+        self._children: dict[Candidate | None, list[Candidate]] = {}
+        for row in rows:
+            parent = _parent(row)
+            self._children.setdefault(parent if parent in self.rows else None, []).append(
+                row.candidate
+            )
+
+    def children(self, candidate: Candidate | None) -> list[Candidate]:
+        """In tree order; of `None`, the rows without a parent in the tree."""
+        return self._children.get(candidate, [])
+
+    def visit(self, path: Sequence[Candidate]) -> None:
+        """One more visit, of value 0, of everything on a path."""
+        for candidate in path:
+            row = self.rows[candidate]
+            self.rows[candidate] = row.with_visits(row.visits + 1, row.total)
+
+    def view(self) -> View:
+        """What expressions see of the tree now."""
+        view = self._view.of(list(self.rows.values()))
+        tops = sum(self.rows[candidate].visits for candidate in self.children(None))
+        above: dict[Candidate, int] = {}
+        for candidate, row in self.rows.items():
+            parent = _parent(row)
+            above[candidate] = (
+                self.rows[parent].visits if parent is not None and parent in self.rows else tops
+            )
+        view.above = above
+        return view
+
+    def walk(self, by: Evaluate, staying: Evaluate | None) -> list[Candidate]:
+        """From the top to a leaf, or to a row where staying is worth as much as going on."""
+        view = self.view()
+        path: list[Candidate] = []
+        choices = self.children(None)
+        while choices:
+            best, worth = choices[0], None
+            if len(choices) > 1 or (path and staying is not None):
+                best, worth = _largest(choices, [by(self.rows[each], view) for each in choices])
+            if path and staying is not None:
+                stay = staying(self.rows[path[-1]], view)
+                if stay is not None and worth is not None and stay >= worth:
+                    break
+            path.append(best)
+            choices = self.children(best)
+        return path
+
+
+def _largest(choices: Sequence[Candidate], values: Sequence[Any]) -> tuple[Candidate, Any]:
+    """The first that is missing (not visited yet), else the largest, ties to the earlier."""
+    if None in values:
+        return choices[values.index(None)], None
+    largest = max(values)
+    return choices[values.index(largest)], largest
+
+
+def descend(builder: Builder, spec: Descend) -> Work:
+    """`times` walks, each leaving a visit of value 0 for the next; a leaf found twice is one."""
+    compiler = builder.compiler
+    by, times = compiler.compile(spec.by), compiler.optional(spec.times)
+    staying = compiler.optional(spec.staying)
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        view = await scope.view(inputs, whole=True)
+        rows: list[Row] = view.inputs[0]
+        many = 1 if times is None else max(0, view.whole(times(scope.problem, view)))
+        tree = _Tree(rows, view)
+        found: dict[Candidate, None] = {}
+        for _ in range(many if rows else 0):
+            path = tree.walk(by, staying)
+            tree.visit(path)
+            found[path[-1]] = None
+        original = {row.candidate: row for row in rows}
+        return (whole_pool([original[candidate] for candidate in found]),)
+
+    return work
+
+
+def backup(builder: Builder, spec: Backup) -> Work:
+    """One visit and the value of each row of input 1, for itself and all ancestors in input 0."""
+    by = builder.compiler.compile(spec.by)
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        view = await scope.view(inputs, whole=True)
+        rows: list[Row] = view.inputs[0]
+        below: list[Row] = view.inputs[1]
+        inner = view.of(below)
+        visits = {row.candidate: row.visits for row in rows}
+        totals = {row.candidate: row.total for row in rows}
+        for row in below:
+            value = by(row, inner)
+            for candidate in (row.candidate, *ancestors(row)):
+                if candidate in visits:
+                    visits[candidate] += 1
+                    if value is not None:
+                        totals[candidate] += value
+        return (
+            whole_pool(
+                [row.with_visits(visits[row.candidate], totals[row.candidate]) for row in rows]
+            ),
+        )
+
+    return work
+
+
+def leaves(builder: Builder, spec: Leaves) -> Work:
+    """The rows that are no other row's parent in the pool."""
+
+    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        rows: list[Row] = (await scope.settled(inputs[:1]))[0]
+        parents = {_parent(row) for row in rows}
+        return (whole_pool([row for row in rows if row.candidate not in parents]),)
+
+    return work
