@@ -1,168 +1,207 @@
-"""The `tts-compile` command. What it needs is imported when it is needed: it should start fast."""
+"""The `tts-compile` command.
+
+Built on argparse: Typer imports pydantic for its arguments, which alone takes longer than compiling
+and explaining a strategy (`benchmarks/compile_speed.py` measures the whole process). What a run
+needs is imported when it is needed.
+"""
 
 from __future__ import annotations
 
+import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from tts_lang.diagnostics import did_you_mean, render_text
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file_error, render_text
 
 if TYPE_CHECKING:
-    from tts_lang.compiler import CompileError
-    from tts_lang.diagnostics import Diagnostic
+    from tts_lang.plan.expr import Scalar
     from tts_lang.plan.graph import Plan
-
-# Rich would be imported for every usage message; plain text serves as well.
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 FORMATS = ("text", "json", "dot", "mermaid")
 
 
-@app.command()
-def tts_compile(
-    strategies: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE_OR_NAME[:STRATEGY]...",
-            help="Strategy files, shipped names, or plan.json files",
-            show_default=False,
-        ),
-    ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="K=V", help="A parameter, for each strategy that has it; repeat"
-        ),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print the plan with bounds of its rows and cost")
-    ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="|".join(FORMATS), help="Form of --explain", show_default=False
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write the plan as JSON, for tts-run; - for standard output",
-        ),
-    ] = None,
-    assume: Annotated[
-        list[str] | None,
-        typer.Option(metavar="context=N", help="Context window in tokens that bounds assume"),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Errors and warnings as JSON on standard output")
-    ] = False,
-    fmt: Annotated[
-        bool, typer.Option("--fmt", help="Format files in place; - reads standard input")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="With --fmt: list files that would change, exit code 1")
-    ] = False,
-) -> None:
-    """Check strategies; explain, draw or store their plans; format their files."""
-    explaining = explain or form is not None
-    if check and not fmt:
-        raise usage("--check belongs to --fmt: checking a strategy needs no flag")
-    if fmt:
-        if explaining or settings or output or as_json or strict or assume:
-            raise usage("--fmt goes with --check only")
+class _Parser(argparse.ArgumentParser):
+    """With a suggestion for mistyped options; usage mistakes exit with code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"error: {message}\n")
+
+    def arguments(self, given: Sequence[str] | None) -> argparse.Namespace:
+        options, unknown = self.parse_known_intermixed_args(given)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            hint = did_you_mean(unknown[0].partition("=")[0], known)
+            self.error(f"no such option: {unknown[0]}" + (f"; {hint}" if hint else ""))
+        return options
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="tts-compile",
+        description="Check strategies; explain, draw or store their plans; format their files.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "strategies",
+        nargs="+",
+        metavar="FILE_OR_NAME[:STRATEGY]",
+        help="strategy files, shipped names, or plan.json files",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="K=V",
+        dest="settings",
+        help="a parameter, for each strategy that has it; repeat",
+    )
+    add("--explain", action="store_true", help="print the plan with bounds of its rows and cost")
+    add("--format", metavar="|".join(FORMATS), dest="form", help="form of --explain")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the plan as JSON, which tts-run takes; - for standard output",
+    )
+    add(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="context=N",
+        help="context window in tokens that bounds assume (default: the bundled policy's)",
+    )
+    add("--strict", action="store_true", help="warnings are errors")
+    add("--json", action="store_true", help="errors and warnings as JSON on standard output")
+    add("--fmt", action="store_true", help="format files in place; - for standard input")
+    add("--check", action="store_true", help="with --fmt: list files that would change, exit 1")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-compile`.
+
+    Exit code: 0, 2 for any mistake of the user's (with a message), 1 from `--fmt --check`, 130
+    after an interrupt.
+    """
+    from tts_lang.plan.verify import PlanError
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding is
+    try:
+        code = tts_compile(_parser(), arguments)
+        sys.stdout.flush()
+    except DiagnosticError as error:
+        report(error.diagnostics)
+        code = 2
+    except PlanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
+    """Runs the command; returns its exit code.
+
+    Raises:
+        DiagnosticError, PlanError: A mistake of the user's.
+        SystemExit: A mistake in the command line (code 2), or `--help`.
+    """
+    options = parser.arguments(arguments)
+    explaining = options.explain or options.form is not None
+    if options.check and not options.fmt:
+        parser.error("--check belongs to --fmt: checking a strategy needs no flag")
+    if options.fmt:
+        given = (options.settings, options.output, options.json, options.strict, options.assume)
+        if explaining or any(given):
+            parser.error("--fmt goes with --check only")
         from tts_lang.format_command import format_files
 
-        raise typer.Exit(format_files(strategies, check_only=check))
-    if as_json and (explaining or output):
-        raise usage("--json prints errors and warnings, and does not go with --explain or -o")
-    if output is not None and len(strategies) > 1:
-        raise usage(f"-o writes one plan, and {len(strategies)} strategies are given")
-    chosen = chosen_format(form)
-    context = assumed_context(assume or [])
+        return format_files(options.strategies, check_only=options.check)
+    if options.json and (explaining or options.output):
+        parser.error("--json prints errors and warnings: it does not go with --explain or -o")
+    if options.output and len(options.strategies) > 1:
+        parser.error(f"-o writes one plan, and {len(options.strategies)} strategies are given")
+    if options.form is not None and options.form not in FORMATS:
+        hint = did_you_mean(options.form, FORMATS) or f"it is one of {', '.join(FORMATS)}"
+        parser.error(f"--format: `{options.form}` is unknown; {hint}")
+    settings = parse_settings(options.settings)
+    context = _context(parser, options.assume)
     found: list[Diagnostic] = []
-    plans = plan_from(strategies, parse_settings(settings or []), found)
-    failed = any(one.is_error or strict for one in found)
-    if as_json:
+    plans: list[Plan] = []
+    fine: list[str] = []
+    if explaining or options.output or settings:
+        plans = plan_from(options.strategies, settings, found)
+        fine = [called(plan.strategy, plan.parameters) for plan in plans]
+    else:
+        fine = _checked(options.strategies, found)
+    if options.json:
         from tts_lang.diagnostics import render_json
 
-        typer.echo(render_json(found))
+        print(render_json(found))
     else:
         report(found)
-    if failed:
-        raise typer.Exit(2)
-    if output is not None:
+    if any(one.is_error or options.strict for one in found):
+        return 2
+    if options.output:
         from tts_lang.plan.codec import to_json
 
-        write(output, to_json(plans[0]) + "\n")
-    for index, plan in enumerate(plans):
-        if explaining:
-            separator = "\n" if index and chosen == "text" else ""
-            typer.echo(separator + explained(plan, chosen, context), nl=False)
-        elif not as_json and output is None:
-            typer.echo(f"ok: {called(plan)}")
+        _write(options.output, to_json(plans[0]) + "\n")
+    if explaining:
+        texts = [explained(plan, options.form or "text", context) for plan in plans]
+        sys.stdout.write("\n".join(texts))
+    elif not options.json and options.output != "-":
+        print("\n".join(f"ok: {text}" for text in fine))
+    return 0
 
 
-# ------------------------------------------------------------------------------ the command line
+def _context(parser: _Parser, assumptions: Sequence[str]) -> int:
+    """The context window of `--assume context=N`, or the bundled policy's."""
+    from tts_lang.explain.bounds import DEFAULT_CONTEXT
 
-
-def usage(message: str) -> typer.BadParameter:
-    """A mistake in the command line: shown with the usage, exit code 2."""
-    return typer.BadParameter(message)
+    context = DEFAULT_CONTEXT
+    for assumption in assumptions:
+        name, _, value = assumption.partition("=")
+        if name != "context":
+            parser.error(f"--assume: expected context=N, found `{assumption}`")
+        digits = value.replace("_", "")
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and int(digits)):
+            parser.error(f"--assume: context={value}: expected a whole number of tokens")
+        context = int(digits)
+    return context
 
 
 def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
     """`--set K=V` options by name; the compiler reads the values.
 
     Raises:
-        typer.BadParameter: Not of the form K=V, or a parameter set twice.
+        DiagnosticError: Not of the form K=V, or a parameter set twice.
     """
     values: dict[str, str] = {}
     for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not name.isidentifier() or not text:
-            raise typer.BadParameter(
-                f"`{setting}`: expected NAME=VALUE, for example n=64", param_hint="--set"
+            message = f"`{setting}`: expected NAME=VALUE"
+            raise DiagnosticError(
+                [file_error("TTS556", message, "--set", suggestion="for example --set n=64")]
             )
         if name in values:
-            raise typer.BadParameter(f"`{name}` is set twice", param_hint="--set")
+            message = f"`{name}` is set twice"
+            raise DiagnosticError([file_error("TTS556", message, "--set")])
         values[name] = text
     return values
-
-
-def chosen_format(form: str | None) -> str:
-    """The value of --format, checked."""
-    if form is None or form in FORMATS:
-        return form or "text"
-    hint = did_you_mean(form, FORMATS)
-    message = f"`{form}` is none of {', '.join(FORMATS)}" + (f"; {hint}" if hint else "")
-    raise typer.BadParameter(message, param_hint="--format")
-
-
-def assumed_context(assume: Sequence[str]) -> int:
-    """The context window of `--assume context=N`, or the bundled policy's."""
-    from tts_lang.explain.bounds import DEFAULT_CONTEXT
-
-    context = DEFAULT_CONTEXT
-    for name, value in parse_settings(assume).items():
-        if name != "context":
-            hint = did_you_mean(name, ("context",)) or "only `context` can be assumed"
-            raise typer.BadParameter(f"`{name}` is unknown; {hint}", param_hint="--assume")
-        digits = value.replace("_", "")
-        if not (digits.isascii() and digits.isdigit() and 0 < len(digits) < 16 and int(digits)):
-            raise typer.BadParameter(
-                f"context={value}: expected a whole number of tokens", param_hint="--assume"
-            )
-        context = int(digits)
-    return context
 
 
 # ------------------------------------------------------------------------------ plans
@@ -181,12 +220,11 @@ def plan_from(
         found: Takes warnings; with it, errors too, and the other strategies are still compiled.
 
     Raises:
-        CompileError: What is wrong with the first strategy that cannot be compiled, where `found`
-            is not given.
+        DiagnosticError: A setting that no strategy has; without `found`, also what is wrong with
+            the first strategy that cannot be compiled.
         PlanError: A plan file that cannot be used.
-        typer.BadParameter: A setting that no strategy has.
     """
-    from tts_lang.compiler import CompileError, compile_with_warnings, parameters_of
+    from tts_lang.compiler import compile_with_warnings, parameters_of
 
     plans: list[Plan] = []
     known: list[str] = []
@@ -199,7 +237,7 @@ def plan_from(
             known.extend(names)
             chosen = {name: value for name, value in settings.items() if name in names}
             compiled = compile_with_warnings(strategy, settings=chosen)
-        except CompileError as error:
+        except DiagnosticError as error:
             if found is None:
                 raise
             found.extend(error.diagnostics)
@@ -210,18 +248,40 @@ def plan_from(
     broken = found is not None and any(one.is_error for one in found)
     for name in settings:
         if name not in known and not broken:
-            raise typer.BadParameter(_no_parameter(name, known, strategies), param_hint="--set")
+            raise DiagnosticError([_no_parameter(name, known, strategies)])
     return plans
 
 
-def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> str:
-    who = strategies[0] if len(strategies) == 1 else "none of the strategies"
-    verb = "has no parameter" if len(strategies) == 1 else "has a parameter"
-    said = f"{who} {verb} `{name}`"
-    if not known:
-        plans = all(strategy.endswith(".json") for strategy in strategies)
-        return said + ("; the parameters of a plan are fixed" if plans else "; there are none")
-    return f"{said}; {did_you_mean(name, known) or 'there are ' + ', '.join(dict.fromkeys(known))}"
+def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> Diagnostic:
+    who = strategies[0] if len(strategies) == 1 else "--set"
+    message = f"there is no parameter `{name}`"
+    if len(strategies) > 1:
+        message = f"none of the strategies has a parameter `{name}`"
+    if known:
+        help_ = did_you_mean(name, known) or f"there are {', '.join(dict.fromkeys(known))}"
+    elif all(strategy.endswith(".json") for strategy in strategies):
+        help_ = "the parameters of a plan are fixed: compile the strategy again"
+    else:
+        help_ = "there are no parameters"
+    return file_error("TTS555", message, who, suggestion=help_)
+
+
+def _checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
+    """Checks strategies at their defaults (all of a file); returns those without errors."""
+    from tts_lang.compiler import check_path
+
+    fine: list[str] = []
+    for strategy in strategies:
+        if strategy.endswith(".json") or not Path(strategy).exists():
+            plans = plan_from([strategy], {}, found)
+            fine.extend(called(plan.strategy, plan.parameters) for plan in plans)
+            continue
+        result = check_path(strategy)
+        found.extend(result.diagnostics)
+        if result.ok:
+            declared = [called(each.name, each.parameters) for each in result.strategies]
+            fine.extend(declared or [f"{strategy} (no strategies)"])
+    return fine
 
 
 def _read_plan(name: str) -> Plan:
@@ -244,12 +304,15 @@ def _read_plan(name: str) -> Plan:
 # ------------------------------------------------------------------------------ what it prints
 
 
-def called(plan: Plan) -> str:
-    """`beam_search (n = 16, width = 4, depth = 40)`."""
+def called(strategy: str, parameters: Mapping[str, Scalar]) -> str:
+    """`beam_search (n = 16, width = 4, depth = 40)`; a parameter without a value is bare."""
     from tts_lang.plan.phrases import constant
 
-    given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
-    return f"{plan.strategy} ({given})"
+    given = (
+        name if value is None else f"{name} = {constant(value)}"
+        for name, value in parameters.items()
+    )
+    return f"{strategy} ({', '.join(given)})"
 
 
 def explained(plan: Plan, form: str, context: int) -> str:
@@ -285,39 +348,24 @@ def in_color(stream: object) -> bool:
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Errors and warnings to standard error."""
-    text = render_text(diagnostics, color=in_color(sys.stderr))
-    if text:
-        typer.echo(text, err=True, nl=False)
+    sys.stdout.flush()
+    sys.stderr.write(render_text(diagnostics, color=in_color(sys.stderr)))
 
 
-def report_compile_error(error: CompileError) -> None:
+def report_compile_error(error: DiagnosticError) -> None:
     """What was found wrong with a strategy, to standard error."""
     report(error.diagnostics)
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a file (`-`: standard output).
-
-    Raises:
-        typer.BadParameter: The file cannot be written.
-    """
-    if str(path) == "-":
-        typer.echo(text, nl=False)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{path} cannot be written: {(error.strerror or 'error').lower()}", param_hint="-o"
-        ) from error
-
-
-def main() -> None:
-    """Entry point of `tts-compile`."""
+def _write(name: str, text: str) -> None:
+    """Writes the plan (`-`: to standard output)."""
     from tts_lang.plan.verify import PlanError
 
+    if name == "-":
+        sys.stdout.write(text)
+        return
     try:
-        app()
-    except PlanError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise PlanError(f"{name} cannot be written: {reason}") from error

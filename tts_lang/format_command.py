@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import typer
-
 from tts_lang.cli import report
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
 from tts_lang.syntax.format import format_source
@@ -54,20 +52,20 @@ def _format(name: str, result: ParseResult, check_only: bool) -> bool:
     text = format_source(result.source)
     if name == "-":
         if not check_only:
-            typer.echo(text, nl=False)
+            sys.stdout.write(text)
         return text != result.source.text
     path = Path(name)
     # Compared with the bytes: other line ends or a byte order mark are not canonical.
     if path.read_bytes() == text.encode():
         return False
     if check_only:
-        typer.echo(f"would format {name}")
+        print(f"would format {name}")
         return True
     try:
         path.write_bytes(text.encode())
     except OSError as error:
         raise DiagnosticError([_unwritable(name, error)]) from error
-    typer.echo(f"formatted {name}")
+    print(f"formatted {name}")
     return True
 
 
