@@ -122,6 +122,11 @@ def check_strategy(
 
 
 def _unused(frame: Frame) -> None:
+    waiting = list(frame.used)
+    while waiting:
+        new = frame.flows.get(waiting.pop(), set()) - frame.used
+        frame.used |= new
+        waiting.extend(new)
     for span, (scorer, place) in frame.scored.items():
         if span not in frame.used:
             node = nodes.Name(scorer, span=place)

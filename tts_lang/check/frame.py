@@ -174,6 +174,7 @@ class Frame:
         numbers_matter: False in a branch that the constants rule out: what its counts would be
             does not matter.
         used: `score` statements whose column something read.
+        flows: Further `score` statements that are used when one is: those of a round before.
         guarded: Pools whose emptiness the strategy looks at.
     """
 
@@ -192,6 +193,7 @@ class Frame:
     numbers_matter: bool = True
     thinks: bool = False
     used: set[Span] = field(default_factory=set)
+    flows: dict[Span, set[Span]] = field(default_factory=dict)
     scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)
     default_policy: str = "policy"
     guarded: set[str] = field(default_factory=set)

@@ -44,6 +44,7 @@ def _repeat(frame: Frame, node: nodes.Repeat) -> bool:
         frame.session.back_to(mark)
         types = merged
         frame.assumed[node.span] = types
+    _goes_round(frame, types, ends)
     frame.numbers_matter = matters
     frame.loops.pop()
     frame.env = dict(outer)
@@ -63,6 +64,19 @@ def _repeat(frame: Frame, node: nodes.Repeat) -> bool:
     inputs.numbers = [start.number for start in carried.values()]
     frame.emit(Repeat(trips), inputs, tuple(outputs), node, regions)
     return False
+
+
+def _goes_round(frame: Frame, types: dict[str, PoolType], ends: dict[str, Binding]) -> None:
+    """A use of a score in a round is one of the score that the round before made."""
+    for name, type_ in types.items():
+        end = ends.get(name)
+        if not isinstance(end, Pool) or end.type.columns is None:
+            continue
+        for column_name, column in (type_.columns or {}).items():
+            last = end.type.columns.get(column_name)
+            if last is not None:
+                for made in column.made:
+                    frame.flows.setdefault(made, set()).update(last.made)
 
 
 def _trips(frame: Frame, node: nodes.Repeat) -> int:

@@ -29,16 +29,27 @@ REBINDING = {
 }
 
 
-def children(node: nodes.Node) -> Iterator[tuple[str, nodes.Node]]:
-    """The direct children of a node with the field that holds each."""
-    for each in fields(node):
-        value = getattr(node, each.name)
-        if isinstance(value, nodes.Node):
-            yield each.name, value
-        elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, nodes.Node):
-                    yield each.name, item
+_LEAVES = (nodes.Name, nodes.Number, nodes.Text)
+_FIELDS: dict[type, tuple[str, ...]] = {}
+_READ_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(node: nodes.Node) -> tuple[str, ...]:
+    """The fields of a kind of node that can hold nodes."""
+    kind = type(node)
+    found = _FIELDS.get(kind)
+    if found is None:
+        leaf = kind in _LEAVES
+        found = () if leaf else tuple(each.name for each in fields(node) if each.name != "span")
+        _FIELDS[kind] = found
+        _READ_FIELDS[kind] = tuple(name for name in found if (kind, name) not in _GIVEN)
+    return found
+
+
+def _read_fields(node: nodes.Node) -> tuple[str, ...]:
+    """The same without names that are given, not read."""
+    _fields(node)
+    return _READ_FIELDS[type(node)]
 
 
 def walk(*roots: nodes.Node) -> Iterator[nodes.Node]:
@@ -47,7 +58,7 @@ def walk(*roots: nodes.Node) -> Iterator[nodes.Node]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting.extend(child for _, child in children(node))
+        _push(waiting, node, _fields(node))
 
 
 def reads(*roots: nodes.Node) -> Iterator[nodes.Name]:
@@ -57,9 +68,17 @@ def reads(*roots: nodes.Node) -> Iterator[nodes.Name]:
         node = waiting.pop()
         if isinstance(node, nodes.Name):
             yield node
-            continue
-        kind = type(node)
-        waiting.extend(child for name, child in children(node) if (kind, name) not in _GIVEN)
+        else:
+            _push(waiting, node, _read_fields(node))
+
+
+def _push(waiting: list[nodes.Node], node: nodes.Node, names: tuple[str, ...]) -> None:
+    for name in names:
+        value = getattr(node, name)
+        if isinstance(value, nodes.Node):
+            waiting.append(value)
+        elif isinstance(value, tuple):
+            waiting.extend(item for item in value if isinstance(item, nodes.Node))
 
 
 def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:

@@ -137,5 +137,16 @@ def _common(
 
 
 def same(left: PoolType, right: PoolType) -> bool:
-    """Equal for the purposes of a loop: reasons are not compared, they only grow."""
-    return replace(left, lost={}) == replace(right, lost={})
+    """Equal for the purposes of a loop: reasons and the statements that scored do not count."""
+    return (
+        left.bound == right.bound
+        and left.identical == right.identical
+        and left.filtered == right.filtered
+        and _shape(left) == _shape(right)
+    )
+
+
+def _shape(type_: PoolType) -> dict[str, tuple[Sort, bool]] | None:
+    if type_.columns is None:
+        return None
+    return {name: (column.sort, column.inherited) for name, column in type_.columns.items()}
