@@ -108,8 +108,8 @@ class Llama:
             mixed = linear(_normalised(hidden, shape.epsilon), weights.attention)[: rows * tokens]
             mixed = mixed.view(rows, tokens, shape.heads + 2 * shape.key_heads, shape.head)
             turning = shape.heads + shape.key_heads
-            pairs = torch.view_as_complex(mixed[:, :, :turning].reshape(rows, tokens, turning, -1, 2))
-            turned = torch.view_as_real(pairs * rotation).flatten(-2)
+            pairs = mixed[:, :, :turning].reshape(rows, tokens, turning, -1, 2)
+            turned = torch.view_as_real(torch.view_as_complex(pairs) * rotation).flatten(-2)
             queries, keys = turned[:, :, : shape.heads], turned[:, :, shape.heads :]
             values = mixed[:, :, turning:]
             stored[0][row_numbers, :, positions] = keys
