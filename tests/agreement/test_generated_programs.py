@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,6 @@ from tests.support.agreement import (
     latency,
     world,
 )
-from tests.support.invariants import drawn_in_two_contexts
 from tests.support.programs import programs, random_program
 
 CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)

@@ -6,6 +6,6 @@ keys, random numbers, segmentation, answer extraction, and the engines.
 """
 
 from tests.support.reference.interpreter import run
-from tests.support.reference.model import ReferenceError, ReferenceOutcome
+from tests.support.reference.model import StrategyFailure, ReferenceOutcome
 
-__all__ = ["ReferenceError", "ReferenceOutcome", "run"]
+__all__ = ["StrategyFailure", "ReferenceOutcome", "run"]

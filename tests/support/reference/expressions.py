@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from tests.support.reference import values
-from tests.support.reference.model import Pool, ReferenceError, Row, Scope, Value
+from tests.support.reference.model import Pool, StrategyFailure, Row, Scope, Value
 from tts_lang.plan import expr
 from tts_runtime.binding import Binding
 from tts_runtime.randomness import draw as draw_number
@@ -201,7 +201,7 @@ def checked_weight(value: Value, what: str) -> float:
     if weight is None:
         return 0.0
     if weight < 0:
-        raise ReferenceError(f"{what}: the weight {weight} is negative")
+        raise StrategyFailure(f"{what}: the weight {weight} is negative")
     return weight
 
 
@@ -222,7 +222,7 @@ def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
             temperature = evaluate(expression.temperature, context)
         heat = values.number(temperature)
         if heat is None or heat <= 0:
-            raise ReferenceError(f"softmax: the temperature is {heat}")
+            raise StrategyFailure(f"softmax: the temperature is {heat}")
         return values.softmax(numbers, heat)[here]
     mine = numbers[here]
     if mine is None:

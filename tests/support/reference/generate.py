@@ -16,7 +16,7 @@ from tests.support.reference.expressions import (
     groups,
 )
 from tests.support.reference.machine import Machine
-from tests.support.reference.model import Node, Pool, ReferenceError, Row, Token
+from tests.support.reference.model import Node, Pool, StrategyFailure, Row, Token
 from tests.support.reference.values import number, truth
 from tts_lang.plan import expr, graph
 from tts_runtime.engines.base import (
@@ -122,7 +122,7 @@ def request_for(
     thought: tuple[int, ...] = ()
     if call.unit is graph.Unit.THOUGHTS:
         if policy.binding.thinking is None:
-            raise ReferenceError(f"policy {call.policy} has no thoughts")
+            raise StrategyFailure(f"policy {call.policy} has no thoughts")
         thought = policy.tokenizer.encode(policy.binding.thinking.end)
     tested = call.stop_when
 

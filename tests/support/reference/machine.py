@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
 from tests.support.reference.expressions import Context
@@ -134,11 +134,13 @@ class Machine:
         if row.root is None and operation in ("expand", "ask", "fork", "call"):
             row = row.again(root=row.uid)
         self.made.append((operation, row))
+        self.scores[row.uid] = dict(row.scores)
         return row
 
     def generate(self, name: str, request: GenerateRequest) -> Generation:
         """Asks a policy; the same request twice costs once (C62)."""
-        key = (name, request)
+        greedy = request.sampling.temperature == 0  # which ignores the key (C15)
+        key = (name, replace(request, key=b"") if greedy else request)
         shared = request.limits.stop_when is None
         if shared and key in self.generations:
             return self.generations[key]
@@ -197,4 +199,6 @@ def fields_of(spec: graph.Spec | graph.Amount | graph.Decoding) -> list[Expr]:
             found.append(value)
         elif isinstance(value, graph.Amount | graph.Decoding):
             found.extend(fields_of(value))
+        elif isinstance(value, tuple):  # arguments of a prompt or judge
+            found.extend(given for _, given in value if isinstance(given, Expr))
     return found

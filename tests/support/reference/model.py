@@ -20,7 +20,7 @@ Vector: TypeAlias = "tuple[float | None, ...]"
 _identities = count(1)
 
 
-class ReferenceError(Exception):
+class StrategyFailure(Exception):
     """The strategy cannot go on with this problem (a weight below 0, a score out of range)."""
 
 

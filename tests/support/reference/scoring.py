@@ -15,7 +15,7 @@ from tests.support.reference.model import (
     Conversation,
     Node,
     Pool,
-    ReferenceError,
+    StrategyFailure,
     Row,
     Scope,
     Value,
@@ -86,7 +86,12 @@ def together(
     machine: Machine, scorer: graph.Scorer, requests: Sequence[ScoreRequest]
 ) -> list[Value | Vector]:
     """A pool's scores, read side by side."""
-    replies = machine.scorers[scorer.name].score_together_now(requests)
+    key = (scorer.name, *((asked.text, asked.steps, asked.answer) for asked in requests))
+    if key not in machine.replies:
+        machine.counts.scorer_calls += len(requests)
+        machine.replies[key] = machine.scorers[scorer.name].score_together_now(requests)
+    replies = machine.replies[key]
+    assert isinstance(replies, Sequence)
     return [as_column(scorer, reply) for reply in replies]
 
 
@@ -100,7 +105,7 @@ def as_column(scorer: graph.Scorer, reply: ScoreReply) -> Value | Vector:
             or (high is not None and number > high)
         )
         if outside:
-            raise ReferenceError(f"{scorer.name} gave {number}, outside {low} to {high}")
+            raise StrategyFailure(f"{scorer.name} gave {number}, outside {low} to {high}")
     return reply.scores if scorer.steps else reply.scores[0]
 
 
