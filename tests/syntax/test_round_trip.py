@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.golden import SYNTAX
@@ -221,6 +221,7 @@ LEAVES: st.SearchStrategy[nodes.Expression] = st.one_of(
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(st.recursive(LEAVES, _expressions, max_leaves=8))
+@example(nodes.First(nodes.Call(nodes.Name("ends")), nodes.Name("pool")))
 def test_any_expression_survives_printing(expression: nodes.Expression) -> None:
     strategy = nodes.StrategyDeclaration(
         nodes.Name("s"),

@@ -401,6 +401,12 @@ _MOST_SHOWN = 8
 
 def _general(m: Mistake) -> Diagnostic:
     token = m.token
+    hint = None
+    if token.type == "NAME":
+        words = [word for word, kind in TERMINALS.items() if kind in m.accepts]
+        hint = did_you_mean(token.text, words)
+    if hint is None and (misspelled := _misspelled(m)) is not None:
+        return misspelled
     shown = f"`{_short(token.text)}`"
     if token.end == token.start:
         shown = SPELLINGS[token.type].removeprefix("the ")
@@ -413,7 +419,7 @@ def _general(m: Mistake) -> Diagnostic:
     return m.report(
         "TTS120",
         f"unexpected {shown}",
-        _suggestion(m),
+        hint,
         expected=tuple(_expected(m.accepts)),
         notes=notes,
     )
@@ -424,23 +430,21 @@ def _short(text: str) -> str:
     return first if len(first) <= 30 and first == text else first[:27] + "..."
 
 
-def _suggestion(m: Mistake) -> str | None:
-    """A word that was probably misspelled: this one, or the one before."""
-    token, before = m.token, m.before
-    if token.type == "NAME":
-        words = [word for word, kind in TERMINALS.items() if kind in m.accepts]
-        hint = did_you_mean(token.text, words)
-        if hint is not None:
-            return hint
-    if before.type == "NAME" and m.at > m.first:
-        if m.at - 1 == m.first:
-            words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS | VERBS)
-        elif m[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
-            words = sorted(VERBS)
-        else:
-            words = sorted(TERMINALS)
-        return did_you_mean(before.text, words)
-    return None
+def _misspelled(m: Mistake) -> Diagnostic | None:
+    """A word before this one that was probably meant to be a word of the language."""
+    before = m.before
+    if before.type != "NAME" or m.at == m.first:
+        return None
+    if m.at - 1 == m.first:
+        words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS | VERBS)
+    elif m[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
+        words = sorted(VERBS)
+    else:
+        words = sorted(TERMINALS)
+    hint = did_you_mean(before.text, words)
+    if hint is None:
+        return None
+    return m.report("TTS120", f"unexpected `{before.text}`", hint, span=before.span)
 
 
 def _expected(accepts: frozenset[str]) -> Iterator[str]:

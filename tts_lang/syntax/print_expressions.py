@@ -237,7 +237,9 @@ def _phrase(node: nodes.Node) -> str:
 def _first_count(count: nodes.Expression | None) -> str:
     if count is None:
         return ""
-    bare = isinstance(count, Number | nodes.Call | nodes.Aggregate) or (
-        isinstance(count, nodes.Name) and count.text not in {"ends", "contains"}
+    # `first ends ...` would read on as `first ends with ...`.
+    named = count.function if isinstance(count, nodes.Call | nodes.Aggregate) else count
+    bare = isinstance(count, Number) or (
+        isinstance(named, nodes.Name) and named.text not in {"ends", "contains"}
     )
     return f" {print_expression(count)}" if bare else f" ({print_expression(count)})"
