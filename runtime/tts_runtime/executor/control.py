@@ -11,7 +11,6 @@ from tts_runtime.executor.pools import Content, Pool, Slot
 from tts_runtime.executor.program import Builder, Returned, Work
 from tts_runtime.executor.scope import Calls, Scope
 from tts_runtime.executor.selecting import whole_pool
-from tts_runtime.streams import lane_key
 
 
 def branch(builder: Builder, spec: Branch) -> Work:
@@ -77,10 +76,13 @@ def call(builder: Builder, spec: Call) -> Work:
         def _problem(row: Row, copy: int) -> Row:
             """The row that the strategy has for its problem; the c-th of a node has lane c."""
             node = row.node
-            if node.start:
+            if node.start is not None:
+                lanes = node.start
                 node = run.opening(spec.thinks)
+                for lane in lanes:
+                    node = node.on_lane(lane)
             if copy:
-                node = node.on_key(lane_key(node.key, copy))
+                node = node.on_lane(copy)
             candidate = Candidate(node, None, None, None, None, 0, None)
             candidate.problem = True
             return Row(node, candidate, known=row.known)
@@ -98,7 +100,6 @@ def call(builder: Builder, spec: Call) -> Work:
             )
             if candidate.root is None:
                 candidate.root = candidate
-            candidate.scores = first.candidate.scores
             return Row(first.node, candidate, row.lets, known=first.known)
 
         # From here on rows of this scope may lie on nodes that a call has made.

@@ -14,7 +14,7 @@ from tts_runtime.engines.base import Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
-from tts_runtime.streams import UNCLAIMED, Key
+from tts_runtime.streams import UNCLAIMED, Key, lane_key
 from tts_runtime.tokens import to_text
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Node:
 
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this position
     (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says whether this
-    node's own ids were; `start` marks a problem's own first node.
+    node's own ids were; `start`, of a problem's own first
+    node only: the lanes of the calls that lead to it (C13).
     """
 
     __slots__ = (
@@ -112,7 +113,7 @@ class Node:
         self.logprobs = logprobs
         self.end_logprob = end_logprob
         self.statistics = statistics
-        self.start = False
+        self.start: tuple[int, ...] | None = None
         if parent is None:
             self.position = len(ids)
             self.tokens = len(ids) if sampled else 0
@@ -203,14 +204,14 @@ class Node:
         node.start = self.start
         return node
 
-    def on_key(self, key: Key) -> Node:
-        """This node on another stream that nobody has claimed (C13)."""
+    def on_lane(self, copy: int) -> Node:
+        """This node on the stream of the `copy`-th call (>= 1) on it, which nobody has claimed."""
         node = Node(
             self.conversation,
             self.parent,
             self.policy,
             self.ids,
-            key,
+            lane_key(self.key, copy),
             UNCLAIMED,
             self.level,
             self.segments,
@@ -221,7 +222,7 @@ class Node:
             self.end_logprob,
             self.statistics,
         )
-        node.start = self.start
+        node.start = None if self.start is None else (*self.start, copy)
         return node
 
 
@@ -230,7 +231,7 @@ def opening(conversation: Conversation, policy: Policy) -> Node:
     node = Node(
         conversation, None, policy, (), conversation.key, UNCLAIMED, 0, NOTHING, None, False, False
     )
-    node.start = conversation.own
+    node.start = () if conversation.own else None
     return node
 
 

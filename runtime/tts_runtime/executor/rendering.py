@@ -13,7 +13,7 @@ from tts_runtime.streams import Part
 def shown(row: Row) -> str:
     """A row's text; the question for the problem's own row."""
     node = row.node
-    return node.conversation.message if node.start else node.text
+    return node.text if node.start is None else node.conversation.message
 
 
 def _solution(row: Row) -> str:

@@ -33,7 +33,7 @@ def copied(row: Row, scope: Scope, site: Site, *, tree: bool) -> Row:
         lane,
     )
     copy.problem = source.problem
-    copy.scores = source.scores
+    copy.scores = row.scores
     if tree:
         copy.root = copy
     return Row(row.node, copy, row.lets, row.scores, row.known, row.visits, row.total)

@@ -179,14 +179,31 @@ class _Reader:
     def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
         """Scores of rows that depend on each other; resolves the slots."""
         requests = [self.request(run, row.node, 0) for row in rows]
+        name = (
+            self.name,
+            tuple([(request.text, request.steps, request.answer) for request in requests]),
+        )
 
         def arrived(replies: Sequence[ScoreReply]) -> None:
             for row, slot, reply in zip(rows, slots, replies, strict=True):
-                run.counts.scorer_tokens += reply.tokens
                 run.resolve(slot, self._column(row, row.node, None, reply.scores, 0))
 
-        run.counts.scorer_calls += len(rows)
-        run.watch(self.engine.score_together(requests), arrived)
+        def paid(replies: Sequence[ScoreReply]) -> None:
+            run.counts.scorer_tokens += sum([reply.tokens for reply in replies])
+            waiting = run.replies[name]
+            run.replies[name] = tuple(replies)
+            for each in waiting:
+                each(replies)
+
+        memo = run.replies.get(name)
+        if memo is None:
+            run.replies[name] = [arrived]
+            run.counts.scorer_calls += len(rows)
+            run.watch(self.engine.score_together(requests), paid)
+        elif type(memo) is list:
+            memo.append(arrived)
+        else:
+            arrived(memo)
 
     def check(self, number: float, row: Row) -> None:
         """A score must be a number in the declared range."""
