@@ -19,7 +19,7 @@ from tests.support.plans import (
 from tests.support.random_plans import plans
 from tts_lang.explain.bounds import DEFAULT_CONTEXT, Bounds, Rows, bounds
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr
+from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Random
 from tts_lang.plan.graph import Amount, Decoding, Exit, Judge, Plan, Scorer, Unit
 from tts_lang.plan.template import Template
 
@@ -340,3 +340,58 @@ def test_bounds_exist_for_every_plan_and_grow_with_the_context(plan: Plan) -> No
     sums = [one.spent.policy_calls for one in large.operations]
     if large.policy_calls is not None and None not in sums:
         assert large.policy_calls <= sum(calls or 0 for calls in sums)
+
+
+def halves(build: Builder, pool: int, condition: Expr) -> tuple[int, int]:
+    """`P where C` and `P where not C`."""
+    kept = build.pool(graph.Where(condition), pool)
+    return kept, build.pool(graph.Where(Apply("not", (condition,))), pool)
+
+
+def test_c37_two_halves_of_a_pool_make_it_up() -> None:
+    """budget_forcing: each round splits the traces, goes on with one half, and rejoins."""
+    build, pool = sampled(3)
+    ended_here = Apply("==", (Column("finish"), Const("stop")))
+
+    def round_(rows: int) -> tuple[int, ...]:
+        ended, capped = halves(build, rows, ended_here)
+        forced = build.pool(graph.Force(Const("Wait")), ended)
+        again = build.pool(graph.Expand(solutions(1), Decoding()), forced)
+        return (build.pool(graph.Union(), again, capped),)
+
+    (kept,) = build.repeat(10, (pool,), lambda: Const(False), round_)
+    found = after(build, kept)
+    assert found.rows[kept].high == 3
+    assert found.policy_calls == 3 + 10 * 3
+
+
+@pytest.mark.parametrize("case", ["random", "more", "other pool", "same half"])
+def test_what_is_no_half_is_added(case: str) -> None:
+    build, pool = sampled(4)
+    condition: Expr = Column("done")
+    if case == "random":
+        condition = Apply(">", (Random("uniform"), Const(0.5)))
+    yes, no = halves(build, pool, condition)
+    if case == "more":
+        no = build.pool(graph.Expand(solutions(2), Decoding()), no)
+    if case == "other pool":
+        _, no = halves(build, build.pool(graph.Sort(Column("tokens")), pool), condition)
+    if case == "same half":
+        no = build.pool(graph.Force(Const("x")), yes)
+    both = build.pool(graph.Union(), yes, no)
+    assert after(build, both).rows[both].high == (12 if case == "more" else 8)
+
+
+def test_halves_of_different_rounds_are_not_put_together() -> None:
+    build, pool = sampled(4)
+    kept: list[int] = []
+
+    def round_(old: int, rows: int) -> tuple[int, ...]:
+        yes, no = halves(build, rows, Column("done"))
+        kept.append(build.pool(graph.Union(), old, no))
+        fresh = build.pool(graph.Expand(solutions(4), Decoding()), build.problem)
+        return yes, fresh
+
+    none = build.pool(graph.Empty())
+    old, _ = build.repeat(5, (none, pool), lambda: Const(False), round_)
+    assert after(build, old).rows[kept[0]].high == 8

@@ -53,6 +53,19 @@ class Cost(NamedTuple):
 NOTHING = Cost()
 
 
+class Part(NamedTuple):
+    """A pool's rows come one by one from those rows of `source` for which `condition` is `truth`.
+
+    Rows for which it is true and rows for which it is not share no row of the source (C37), so two
+    such pools together have at most as many rows as it has.
+    """
+
+    source: tuple[int, int]  # value number, and which of its executions
+    condition: object
+    truth: bool
+    rows: float
+
+
 class Pool(NamedTuple):
     """What is known of a pool in every run.
 
@@ -65,6 +78,8 @@ class Pool(NamedTuple):
         unread: Per process scorer, tokens of a row's path that it has not read yet, at most; all of
             them for a scorer that is not listed.
         closed: Rows that can still grow end with a closed step, so none has to be read again (C32).
+        parts: What parts of which pools the rows come from, the outermost first; only within one
+            region and round.
     """
 
     low: float = 0
@@ -76,6 +91,7 @@ class Pool(NamedTuple):
     length: float = 0
     unread: tuple[tuple[str, float], ...] = ()
     closed: bool = True
+    parts: tuple[Part, ...] = ()
 
     def groups(self, key: str) -> float:
         """Distinct values of a key column, at most."""
@@ -97,6 +113,7 @@ class Pool(NamedTuple):
             self.length,
             self.unread,
             self.closed,
+            self.parts,
         )
 
     def to_read(self, scorer: str) -> float:
@@ -117,14 +134,30 @@ class Pool(NamedTuple):
             self.closed and other.closed,
         )
 
+    def alone(self) -> Pool:
+        """Without what is known about other pools: those of another round are other pools."""
+        return self._replace(parts=()) if self.parts else self
+
     def union(self, other: Pool) -> Pool:
         """The rows of both; a row in both counts once (C51)."""
+        high, parts = _together(self, other)
         return self.join(other)._replace(
-            low=max(self.low, other.low),
-            high=self.high + other.high,
-            parents=self.parents + other.parents,
-            roots=self.roots + other.roots,
+            low=min(high, max(self.low, other.low)),
+            high=high,
+            parents=min(high, self.parents + other.parents),
+            roots=min(high, self.roots + other.roots),
+            parts=parts,
         )
+
+
+def _together(left: Pool, right: Pool) -> tuple[float, tuple[Part, ...]]:
+    """Rows of both pools at most, and what they are part of: two halves of a pool make it up."""
+    for index, (a, b) in enumerate(zip(left.parts, right.parts, strict=False)):
+        if (a.source, a.condition) != (b.source, b.condition):
+            break
+        if a.truth != b.truth:
+            return min(left.high + right.high, a.rows), left.parts[:index]
+    return left.high + right.high, ()
 
 
 def _either_unread(left: Pool, right: Pool) -> tuple[tuple[str, float], ...]:

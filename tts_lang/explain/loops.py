@@ -30,7 +30,7 @@ class _Rounds:
 def repeat(walk: Walk, site: Site, trips: int) -> Flow:
     """At most `trips` rounds; `until` is read before each (C46)."""
     operation = site.operation
-    loop = _Rounds(NOTHING, [walk.state.values[value] for value in operation.inputs])
+    loop = _Rounds(NOTHING, [_alone(walk.state.values[value]) for value in operation.inputs])
     for trip in range(trips):
         if walk.work > FOLLOWED:
             widened(walk, site, loop, trips - trip)
@@ -59,6 +59,10 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
     )
 
 
+def _alone(known: Known) -> Known:
+    return known.alone() if isinstance(known, Pool) else known
+
+
 def _round(walk: Walk, site: Site, loop: _Rounds) -> Cost:
     """One round from `loop.carried`; returns what it spent."""
     state, operation = walk.state, site.operation
@@ -81,7 +85,7 @@ def _round(walk: Walk, site: Site, loop: _Rounds) -> Cost:
     for value, outer in zip(body.parameters, until.parameters, strict=True):
         walk.define(value, state.values[outer])
     flow = walk.region(body, site.regions[1])
-    given = [state.values[value] for value in body.results]
+    given = [_alone(state.values[value]) for value in body.results]
     state.undo(mark)
     loop.flow = loop.flow.either(flow.after(loop.spent.plus(asked)).without_running())
     loop.carried = given if flow.running is not None else None

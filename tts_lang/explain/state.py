@@ -33,6 +33,7 @@ class State:
         self.context = context
         self.scorers: Mapping[str, Scorer] = {scorer.name: scorer for scorer in plan.scorers}
         self.values: dict[int, Known] = {}
+        self.executions: dict[int, int] = {}
         self.meanings: dict[int, tuple[Expr, tuple[int, ...]]] = {}
         self._trail: list[tuple[int, Known]] = []
 
@@ -59,7 +60,9 @@ class State:
         """What the operation's rule sees."""
         pools = [self.values[value] for value in operation.inputs]
         return Sight(
-            tuple(pool for pool in pools if isinstance(pool, Pool)), self.reading(operation.inputs)
+            tuple(pool for pool in pools if isinstance(pool, Pool)),
+            self.reading(operation.inputs),
+            tuple((value, self.executions.get(value, 0)) for value in operation.inputs),
         )
 
     # -------------------------------------------------------------------------- conditions

@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tts_lang.explain.cost import NOTHING, Cost, Pool
+from tts_lang.explain.cost import NOTHING, Cost, Part, Pool
 from tts_lang.explain.interval import INFINITY, Interval, Reading, evaluate, product, whole
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Apply, Column, Const, Expr
+from tts_lang.plan.expr import Apply, Column, Const, Expr, Random, walk
 from tts_lang.plan.graph import Amount, Decoding, Operation, Scorer, Unit
 
 PROBLEM = Pool(low=1, high=1, problem=True)
@@ -21,10 +21,14 @@ PROBLEM = Pool(low=1, high=1, problem=True)
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a rule sees: its input pools (those inputs that are), and how to read expressions."""
+    """What a rule sees: its input pools (those inputs that are), and how to read expressions.
+
+    `inputs` are the operation's inputs, each with the number of its execution.
+    """
 
     pools: tuple[Pool, ...]
     reading: Reading
+    inputs: tuple[tuple[int, int], ...] = ()
 
     def number(self, expression: Expr) -> Interval:
         """The interval of an expression of the operator."""
@@ -99,6 +103,7 @@ def _expand(spec: graph.Expand, sight: Sight) -> tuple[Pool, Cost]:
         parents=min(pool.high, high),
         roots=min(high, pool.roots + (new_roots if pool.problem else 0)),
         problem=pool.problem and not fresh,
+        parts=pool.parts if not spec.deal and most <= 1 else (),
     )
     return out, _sampled(calls, limit)
 
@@ -188,7 +193,18 @@ def _where(spec: graph.Where, sight: Sight) -> tuple[Pool, Cost]:
     pool = sight.pools[0]
     sure = sight.number(spec.condition).low >= 1
     live = _only_live(spec.condition)
-    return pool._replace(low=pool.low if sure else 0, finished=pool.finished and not live), NOTHING
+    out = pool._replace(low=pool.low if sure else 0, finished=pool.finished and not live)
+    return out._replace(parts=pool.parts + _part(spec.condition, pool.high, sight)), NOTHING
+
+
+def _part(condition: Expr, rows: float, sight: Sight) -> tuple[Part, ...]:
+    """The half of the pool that a condition keeps; a random condition has no other half."""
+    if any(isinstance(node, Random) for node in walk(condition)):
+        return ()
+    truth = True
+    while isinstance(condition, Apply) and condition.function == "not":
+        condition, truth = condition.arguments[0], not truth
+    return (Part(sight.inputs[0], (condition, sight.inputs[1:]), truth, rows),)
 
 
 def _best(pool: Pool, least: float, most: float, per: str | None) -> Pool:
@@ -217,7 +233,7 @@ def _resample(spec: graph.Resample, sight: Sight) -> tuple[Pool, Cost]:
     groups = 1 if spec.per is None else pool.groups(spec.per)
     high = product(min(groups, pool.high), most)
     out = pool.sized(least if pool.low and spec.per is None else 0, high)
-    return out._replace(parents=min(high, pool.high)), Cost(made=high)
+    return out._replace(parents=min(high, pool.high), parts=()), Cost(made=high)
 
 
 def _fork(spec: graph.Fork, sight: Sight) -> tuple[Pool, Cost]:
@@ -225,7 +241,7 @@ def _fork(spec: graph.Fork, sight: Sight) -> tuple[Pool, Cost]:
     least, most = sight.count(spec.count)
     high = product(pool.high, most)
     out = pool.sized(product(pool.low, least), high)
-    out = out._replace(parents=min(high, pool.high), roots=high, problem=False)
+    out = out._replace(parents=min(high, pool.high), roots=high, problem=False, parts=())
     return out, Cost(made=high)
 
 
@@ -234,7 +250,7 @@ def _split(spec: graph.Split, sight: Sight) -> tuple[Pool, Cost]:
     pieces = INFINITY if spec.most is None else sight.count(spec.most)[1]
     high = product(pool.high, pieces)
     out = pool.sized(0, high)._replace(parents=high, roots=high, unread=(), closed=False)
-    return out._replace(finished=True, problem=False), Cost(made=high)
+    return out._replace(finished=True, problem=False, parts=()), Cost(made=high)
 
 
 def _union(sight: Sight) -> Pool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region
 from tts_lang.plan.phrases import constant, operation
 from tts_lang.plan.text import numbering
@@ -81,13 +80,12 @@ class _Builder:
         origin = step.origins[0] if step.origins else None
         inside: tuple[Line, ...] = ()
         match step.spec:
-            case graph.Compute(value):
+            case graph.Compute():
                 output = step.outputs[0]
                 if not self.plan.values[output].name:
-                    simple = isinstance(value, Const) or text.replace("_", "a").isalnum()
                     is_flag = self.plan.values[output].kind is Kind.FLAG
                     # A flag is only ever shown alone, behind `if` and `until`.
-                    self.names[output] = text if simple or is_flag else f"({text})"
+                    self.names[output] = text if is_flag or _is_whole(text) else f"({text})"
                     return
             case graph.Repeat(trips):
                 until, body = step.regions
@@ -114,3 +112,13 @@ class _Builder:
             lines = tuple(self.region(region))
             if lines:
                 yield Line(label, label, inside=lines)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text needs no parentheses inside a larger expression: a name, number or call."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and (character == " " or (character == ")" and index < len(text) - 1)):
+            return False
+    return True

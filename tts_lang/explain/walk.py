@@ -107,9 +107,10 @@ class Walk:
     def define(self, value: int, known: Known) -> None:
         """A value as its newest execution gives it."""
         self.state.values[value] = known
+        self.state.executions[value] = self.state.executions.get(value, 0) + 1
         if isinstance(known, Pool):
             seen = self.rows.get(value)
-            self.rows[value] = known if seen is None or seen == known else seen.join(known)
+            self.rows[value] = known if seen is None else seen.join(known)
 
     def region(self, region: Region, inside: tuple[Site, ...]) -> Flow:
         """A region whose parameters are defined."""
@@ -123,7 +124,7 @@ class Walk:
             spent = flow.running
         if region.exit is Exit.RETURN:
             result = self.state.pool(region.results[0])
-            return returning.either(Flow(None, spent, result))
+            return returning.either(Flow(None, spent, result.alone()))
         return replace(returning, running=spent)
 
     def operation(self, site: Site) -> Flow:
@@ -178,11 +179,11 @@ class Walk:
         operation = site.operation
         pool = self.state.pool(operation.inputs[0])
         before = self.costs[site.index : site.end]
-        row = pool._replace(low=1, high=1, problem=True) if on_rows else PROBLEM
+        row = pool.alone()._replace(low=1, high=1, problem=True) if on_rows else PROBLEM
         region = operation.regions[0]
         self.define(region.parameters[0], row)
         flow = self.region(region, site.regions[0])
-        result = flow.result or Pool()
+        result = (flow.result or Pool()).alone()
         for index, cost in enumerate(before, start=site.index):
             spent = self.costs[index].minus(cost)
             self.costs[index] = cost.plus(spent.side_by_side(pool.high))
