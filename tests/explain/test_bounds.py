@@ -24,11 +24,12 @@ from tts_lang.plan.graph import Amount, Decoding, Exit, Judge, Plan, Scorer, Uni
 from tts_lang.plan.template import Template
 
 COUNT = Aggregate("count", 0)
+UNLIMITED = Decoding()
 
 
-def sampled(n: int, **clauses: Expr) -> tuple[Builder, int]:
+def sampled(n: int, decoding: Decoding = UNLIMITED) -> tuple[Builder, int]:
     build = Builder()
-    return build, build.pool(graph.Expand(solutions(n), Decoding(**clauses)), build.problem)
+    return build, build.pool(graph.Expand(solutions(n), decoding), build.problem)
 
 
 def after(build: Builder, pool: int) -> Bounds:
@@ -151,21 +152,21 @@ def test_call_on_rows_costs_its_region_for_each_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "clauses", "tokens", "is_open"),
+    ("amount", "decoding", "tokens", "is_open"),
     [
-        (solutions(2), {"max_tokens": Const(100)}, 200, False),
-        (solutions(2), {"within": Const(300), "max_tokens": Const(100)}, 200, False),
-        (solutions(2), {"within": Const(30)}, 60, False),
-        (solutions(2), {"max_tokens": Const(10**6)}, 2 * DEFAULT_CONTEXT, True),
-        (Amount(Const(8), Unit.TOKENS, Const(256)), {}, 8 * 256, False),
-        (steps(2, 3), {}, 2 * DEFAULT_CONTEXT, True),
+        (solutions(2), Decoding(max_tokens=Const(100)), 200, False),
+        (solutions(2), Decoding(within=Const(300), max_tokens=Const(100)), 200, False),
+        (solutions(2), Decoding(within=Const(30)), 60, False),
+        (solutions(2), Decoding(max_tokens=Const(10**6)), 2 * DEFAULT_CONTEXT, True),
+        (Amount(Const(8), Unit.TOKENS, Const(256)), UNLIMITED, 8 * 256, False),
+        (steps(2, 3), UNLIMITED, 2 * DEFAULT_CONTEXT, True),
     ],
 )
 def test_c59_tokens_are_bounded_by_the_clauses_or_by_the_context(
-    amount: Amount, clauses: dict[str, Expr], tokens: int, is_open: bool
+    amount: Amount, decoding: Decoding, tokens: int, is_open: bool
 ) -> None:
     build = Builder()
-    pool = build.pool(graph.Expand(amount, Decoding(**clauses)), build.problem)
+    pool = build.pool(graph.Expand(amount, decoding), build.problem)
     found = after(build, pool)
     assert found.sampled_tokens == tokens
     assert found.total.open_calls == (found.policy_calls if is_open else 0)
@@ -174,7 +175,7 @@ def test_c59_tokens_are_bounded_by_the_clauses_or_by_the_context(
 def test_without_a_context_window_open_calls_are_unbounded() -> None:
     build, pool = sampled(4)
     assert bounds(build.plan(pool), context=None).sampled_tokens is None
-    build, pool = sampled(4, max_tokens=Const(50))
+    build, pool = sampled(4, Decoding(max_tokens=Const(50)))
     assert bounds(build.plan(pool), context=None).sampled_tokens == 200
 
 
@@ -200,14 +201,14 @@ def test_c32_open_pieces_and_forced_rows_are_read_again() -> None:
     pool = build.pool(graph.Score("prm"), build.pool(opening, build.problem))
     again = build.pool(graph.Score("prm"), build.pool(opening, pool))
     assert after(build, again).scorer_tokens == 10 + 20
-    build, pool = sampled(1, within=Const(10))
+    build, pool = sampled(1, Decoding(within=Const(10)))
     scored = build.pool(graph.Score("prm"), pool)
     forced = build.pool(graph.Force(Const("Wait")), scored)
     assert after(build, build.pool(graph.Score("prm"), forced)).scorer_tokens == 10 + 10 + 4
 
 
 def test_c11_look_ahead_is_a_policy_call_for_each_row() -> None:
-    build, pool = sampled(4, max_tokens=Const(10))
+    build, pool = sampled(4, Decoding(max_tokens=Const(10)))
     found = after(build, build.pool(graph.Score("prm", ahead=Const(2)), pool))
     assert found.policy_calls == 8
     assert found.sampled_tokens == 40 + 4 * DEFAULT_CONTEXT

@@ -100,6 +100,9 @@ def test_text_that_is_no_plan_is_refused(text: str) -> None:
         from_json(text)
 
 
+WRONG: tuple[object, ...] = (None, -1, 10**6, 0.5, "x", [], {}, [0])
+
+
 def test_any_single_value_may_be_wrong_without_a_crash() -> None:
     """Every value of a plan, replaced by values of other types: a `PlanError` or a legal plan."""
     data = json.loads(to_json(rebase(n=2, depth=1)))
@@ -115,7 +118,7 @@ def test_any_single_value_may_be_wrong_without_a_crash() -> None:
     refused = 0
     for holder, key in places:
         kept = holder[key]
-        for wrong in (None, -1, 10**6, 0.5, "x", [], {}, [0]):
+        for wrong in WRONG:
             holder[key] = wrong
             try:
                 from_json(json.dumps(data))

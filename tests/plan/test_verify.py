@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from tests.support.plans import LAST, PRM, Builder, beam_search, rebase, solutions, steps
 from tests.support.random_plans import plans
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Input, Reduce
+from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input, Reduce
 from tts_lang.plan.graph import Decoding, Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.shapes import SHAPES
 from tts_lang.plan.verify import PlanError, verify
@@ -94,7 +94,7 @@ def test_kinds_of_inputs() -> None:
         (Aggregate("share", 0, on="orm"), "value 1 has no column `orm`"),
     ],
 )
-def test_expressions(expression: graph.Expr, message: str) -> None:
+def test_expressions(expression: Expr, message: str) -> None:
     build = Builder()
     columns = {**PRM, "momentum": "number"}
     pool = build.pool(graph.Score("prm"), build.problem, columns=columns)

@@ -110,7 +110,7 @@ def _statements(draw: st.DrawFn, build: Builder, pool: int, depth: int) -> int:
                 (pool,) = build.repeat(
                     draw(st.integers(0, 3)),
                     (pool,),
-                    lambda until=until: until,  # type: ignore[misc]
+                    lambda until=until: until,
                     lambda given: (_statements(draw, build, given, depth - 1),),
                 )
             case "branch":

@@ -1,0 +1,142 @@
+"""EXPLAIN as text (golden files), as JSON and as drawings."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+
+from tests.support.golden import FIXTURES, check_golden
+from tests.support.plans import Builder, beam_search, rebase, solutions
+from tests.support.random_plans import plans
+from tts_lang import library
+from tts_lang.cli import explained
+from tts_lang.compiler import compile_strategy
+from tts_lang.explain.bounds import bounds
+from tts_lang.explain.render import to_text, to_values
+from tts_lang.explain.tree import explain
+from tts_lang.plan import draw, graph
+from tts_lang.plan.expr import Aggregate, Apply, Column, Const
+from tts_lang.plan.graph import Decoding, Plan
+
+SHOWN = ("beam_search", "best_of_n", "budget_forcing", "compute_optimal", "dvts", "mcts", "rebase")
+
+
+def text_of(plan: Plan, width: int = 100, context: int | None = 1024) -> str:
+    return to_text(explain(plan, bounds(plan, context)), width)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_explain_of_shipped_strategies(name: str, update_golden: bool) -> None:
+    plan = compile_strategy(library.find(name))
+    check_golden(FIXTURES / "explain" / f"{name}.txt", text_of(plan), update_golden)
+
+
+@pytest.mark.parametrize("form", ["dot", "mermaid", "json"])
+def test_other_forms(form: str, update_golden: bool) -> None:
+    plan = rebase(n=8, depth=5)
+    check_golden(
+        FIXTURES / "explain" / f"rebase.{form}", explained(plan, form, 1024), update_golden
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+@pytest.mark.parametrize("plan", [beam_search(), rebase()], ids=lambda plan: plan.strategy)
+def test_lines_fit_the_width_and_columns_line_up(plan: Plan, width: int) -> None:
+    lines = text_of(plan, width).split("\n")
+    header = next(line for line in lines if line.startswith("at most"))
+    assert max(map(len, lines)) <= max(width, len(header))
+    edge = header.index("rows") + len("rows")
+    rows = [line for line in lines if re.match("[├└│].*  ", line)]
+    assert rows
+    assert all(line[edge : edge + 1] in ("", " ") for line in lines if line[:1] in "├└│")
+
+
+def test_colour_only_decorates() -> None:
+    plan = beam_search()
+    tree = explain(plan, bounds(plan))
+    colored = to_text(tree, color=True)
+    assert "\033[" in colored
+    assert re.sub(r"\033\[\d+m", "", colored) == to_text(tree)
+
+
+def test_what_is_assumed_is_said_only_where_it_matters() -> None:
+    build = Builder()
+    limited = graph.Expand(solutions(4), Decoding(max_tokens=Const(100)))
+    free = graph.Expand(solutions(2), Decoding())
+    pool = build.pool(limited, build.problem)
+    assert "assumed" not in text_of(build.plan(pool))
+    both = build.pool(graph.Union(), pool, build.pool(free, build.problem))
+    text = text_of(build.plan(both))
+    assert "2,448  = 2 calls x context + 400" in text
+    assert "context window of 1,024 tokens, the only limit of 2 calls" in text
+    unbounded = text_of(build.plan(both), context=None)
+    assert re.search(r"sampled tokens +unbounded  2 calls x context among them", unbounded)
+
+
+def test_json_adds_up() -> None:
+    plan = beam_search()
+    values = json.loads(json.dumps(to_values(explain(plan, bounds(plan)))))
+    total = {"policy_calls": 0}
+
+    def add(lines: list[dict[str, object]]) -> None:
+        for line in lines:
+            spent, inside = line["spent"], line["inside"]
+            if isinstance(spent, dict):
+                total["policy_calls"] += spent["policy_calls"]
+            assert isinstance(inside, list)
+            add(inside)
+
+    add(values["operations"])
+    assert total["policy_calls"] == values["total"]["policy_calls"] == 656
+    assert values["result_rows"] == {"low": 1, "high": 1}
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(plans())
+def test_every_plan_can_be_shown_in_every_form(plan: Plan) -> None:
+    text = text_of(plan)
+    for operation in graph.operations(plan.body):
+        if isinstance(operation.spec, graph.Score):
+            assert f"by {operation.spec.scorer}" in text
+    json.dumps(to_values(explain(plan, bounds(plan))), allow_nan=False)
+    dot, mermaid = draw.to_dot(plan), draw.to_mermaid(plan)
+    # Edges lead from node to node, and every cluster is closed.
+    for drawing, arrow in ((dot, "->"), (mermaid, "-->")):
+        nodes = set(re.findall(r"^\s*(n\d+)[ (\[]", drawing, re.MULTILINE))
+        ends = re.findall(rf"^\s*(n\d+) {arrow}(?:\|\"[^\"]*\"\|)? (n\d+)", drawing, re.MULTILINE)
+        assert {name for pair in ends for name in pair} <= nodes
+    assert mermaid.count("subgraph") == len(re.findall(r"^\s*end$", mermaid, re.MULTILINE))
+
+
+HOSTILE = 'a"b\\c\n<b>|}]"; n0 --> n1 %% #quot; end'
+
+
+def hostile() -> Plan:
+    build = Builder()
+    forced = build.pool(graph.Force(Const(HOSTILE)), build.problem, name="pool")
+    kept = build.pool(graph.Where(Apply("contains", (Column("text"), Const(HOSTILE)))), forced)
+    (looped,) = build.repeat(2, (kept,), lambda: Aggregate("all done", 0), lambda rows: (rows,))
+    return build.plan(looped)
+
+
+def test_mermaid_labels_hold_no_markup() -> None:
+    for label in re.findall(r'"([^"]*)"', draw.to_mermaid(hostile())):
+        assert not re.search(r"[<>|{}\[\]`\\;%](?!br)", re.sub(r"#\d+;|<br/>", "", label)), label
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+@pytest.mark.parametrize(
+    "plan", [beam_search(), rebase(), hostile()], ids=["beam", "rebase", "bad"]
+)
+def test_graphviz_reads_the_drawing(plan: Plan) -> None:
+    done = subprocess.run(
+        ["dot", "-Tplain"], input=draw.to_dot(plan), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    operations = sum(1 for _ in graph.operations(plan.body))
+    assert done.stdout.count("\nnode ") >= operations
