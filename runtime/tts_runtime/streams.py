@@ -93,7 +93,11 @@ def thinking_key(key: Key) -> Key:
 
 
 def asked_key(prompt: str, given: Iterable[Part], about: Iterable[tuple[Key, int]]) -> Key:
-    """The key of a new conversation: its prompt, its arguments, all that it asks about (C5, C6)."""
+    """The key of a new conversation: its prompt, what it shows, all that it asks about (C5, C6).
+
+    `given` begins with the message and whether a thought opens after it: one row asked about twice
+    can show different parents, other candidates or attempts, as a called strategy sees no lineage.
+    """
     key = derive(b"ask", prompt, *given)
     for row_key, position in about:
         key = derive(key, row_key, position)

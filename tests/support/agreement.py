@@ -145,8 +145,8 @@ def disagreement(
     ):
         if mine != theirs:
             return f"{what}:\n{_side_by_side(mine, theirs)}"
-    if expected.counts.scorer_calls < counts.scorer_calls:  # incremental scoring may save some
-        return f"scorer calls: {expected.counts.scorer_calls} and {counts.scorer_calls}"
+    if counts.scorer_calls > expected.counts.scorer_calls:
+        return f"scorer calls: {counts.scorer_calls}, more than {expected.counts.scorer_calls}"
     return None
 
 
@@ -170,7 +170,7 @@ def made_by_reference(outcome: reference.ReferenceOutcome) -> list[tuple[object,
                 node.logprob,
                 None if row.parent is None else places.get(row.parent.uid, 0),
                 None if row.root is None else places[row.root],
-                {} if operation == "call" else dict(outcome.scores.get(row.uid, {})),
+                dict(outcome.scores[row.uid]) if operation in GENERATED else {},
             )
         )
     return found
@@ -191,7 +191,7 @@ def made_by_executor(outcome: Outcome) -> list[tuple[object, ...]]:
             record.logprob,
             None if record.parent is None else places.get(record.parent, 0),
             None if record.root is None else places[record.root],
-            {} if record.op == "call" else dict(record.scores),
+            dict(record.scores) if record.op in GENERATED else {},
         )
         for record in outcome.candidates
     ]

@@ -72,7 +72,10 @@ def ask(builder: Builder, spec: Ask) -> Work:
             message = fill(template, run.problem.text, given, row, pool)
             places = [(each.node.key, each.node.position) for each in about]
             conversation = Conversation(
-                asked_key(spec.prompt, parts, places), message, thinking=scope.thinks, own=False
+                asked_key(spec.prompt, [message, int(scope.thinks), *parts], places),
+                message,
+                thinking=scope.thinks,
+                own=False,
             )
             if spec.together:
                 roots = {each.candidate.root for each in about}

@@ -192,7 +192,7 @@ class _Bench:
         """One reading; a reply that cannot be read is asked again, then missing."""
         declared, settings = self._judge, self._settings
         places = [(row.node.key, row.node.position) for row in about]
-        key = asked_key(self._name, [*self._parts, reading, retry], places)
+        key = asked_key(self._name, [message, 0, *self._parts, reading, retry], places)
         conversation = Conversation(key, message, thinking=False, own=False)
         check_prompt(conversation, settings, self._site)
         node = opening(conversation, settings.policy)

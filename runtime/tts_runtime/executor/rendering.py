@@ -91,15 +91,13 @@ def fill(
 
 
 def argument_parts(arguments: Mapping[str, Any]) -> list[Part]:
-    """What a prompt's arguments add to the key of a conversation (C5)."""
+    """What a prompt's pools add to the key of a conversation (C5); the message shows the rest."""
     parts: list[Part] = []
     for value in arguments.values():
         if isinstance(value, list):
             parts += ["pool", len(value)]
             for row in value:
                 parts += [row.node.key, row.node.position]
-        else:
-            parts += ["value", repr(value)]
     return parts
 
 

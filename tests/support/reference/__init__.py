@@ -6,6 +6,6 @@ keys, random numbers, segmentation, answer extraction, and the engines.
 """
 
 from tests.support.reference.interpreter import run
-from tests.support.reference.model import StrategyFailure, ReferenceOutcome
+from tests.support.reference.model import ReferenceOutcome, StrategyFailure
 
-__all__ = ["StrategyFailure", "ReferenceOutcome", "run"]
+__all__ = ["ReferenceOutcome", "StrategyFailure", "run"]

@@ -141,17 +141,18 @@ def opened(
     prompt = policy.binding.open(text, thinking=context.scope.thinks)
     key = asked_key(
         spec.prompt,
-        [part for name in arguments for part in argument_parts(arguments[name])],
+        [text, int(context.scope.thinks), *argument_parts(arguments)],
         [(row.node.key, row.node.position) for row in about],
     )
     return Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
 
 
-def argument_parts(value: Value | Pool) -> list[Part]:
-    """What an argument adds to the key of a conversation."""
-    if not isinstance(value, list):
-        return ["value", repr(value)]
-    parts: list[Part] = ["pool", len(value)]
-    for row in value:
-        parts += [row.node.key, row.node.position]
+def argument_parts(arguments: dict[str, Value | Pool]) -> list[Part]:
+    """What the pools among the arguments add to the key of a conversation."""
+    parts: list[Part] = []
+    for value in arguments.values():
+        if isinstance(value, list):
+            parts += ["pool", len(value)]
+            for row in value:
+                parts += [row.node.key, row.node.position]
     return parts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from tests.support.reference import values
-from tests.support.reference.model import Pool, StrategyFailure, Row, Scope, Value
+from tests.support.reference.model import Pool, Row, Scope, StrategyFailure, Value
 from tts_lang.plan import expr
 from tts_runtime.binding import Binding
 from tts_runtime.randomness import draw as draw_number

@@ -16,7 +16,7 @@ from tests.support.reference.expressions import (
     groups,
 )
 from tests.support.reference.machine import Machine
-from tests.support.reference.model import Node, Pool, StrategyFailure, Row, Token
+from tests.support.reference.model import Node, Pool, Row, StrategyFailure, Token
 from tests.support.reference.values import number, truth
 from tts_lang.plan import expr, graph
 from tts_runtime.engines.base import (

@@ -15,9 +15,9 @@ from tests.support.reference.model import (
     Conversation,
     Node,
     Pool,
-    StrategyFailure,
     Row,
     Scope,
+    StrategyFailure,
     Value,
     Vector,
 )
@@ -72,8 +72,8 @@ def alone(machine: Machine, scorer: graph.Scorer, asked: ScoreRequest) -> Value 
     if scorer.steps and not asked.steps:
         return ()
     key = (scorer.name, asked.text, asked.steps, asked.answer)
+    machine.counts.scorer_calls += 1
     if key not in machine.replies:
-        machine.counts.scorer_calls += 1
         field = FieldScorer(scorer.field) if scorer.field is not None else None
         engine = machine.scorers[scorer.name] if field is None else field
         machine.replies[key] = engine.score_now(asked)
@@ -87,8 +87,8 @@ def together(
 ) -> list[Value | Vector]:
     """A pool's scores, read side by side."""
     key = (scorer.name, *((asked.text, asked.steps, asked.answer) for asked in requests))
+    machine.counts.scorer_calls += len(requests)
     if key not in machine.replies:
-        machine.counts.scorer_calls += len(requests)
         machine.replies[key] = machine.scorers[scorer.name].score_together_now(requests)
     replies = machine.replies[key]
     assert isinstance(replies, Sequence)
@@ -186,10 +186,10 @@ def reply_to(
     text = fill(machine, judge.template, arguments, row, about)
     policy = machine.policies[judge.policy]
     prompt = policy.binding.open(text, thinking=False)
-    parts = [part for name in arguments for part in argument_parts(arguments[name])]
+    parts = argument_parts(arguments)
     names = [(other.node.key, other.node.position) for other in about]
     for retry in range(judge.retries + 1):
-        key = asked_key(f"judge:{spec.scorer}", [*parts, reading, retry], names)
+        key = asked_key(f"judge:{spec.scorer}", [text, 0, *parts, reading, retry], names)
         node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
         reply = answered(machine, judge, node, context)
         numbers = read(judge, reply, len(about))
