@@ -42,14 +42,14 @@ NUMBERS: Final[dict[str, Callable[[Sequence[float]], float | None]]] = {
 def share(classes: Sequence[float]) -> float:
     """The leading class's part of all votes cast."""
     total = math.fsum(classes)
-    return max(classes) / total if total > 0 else 0.0
+    return max(classes) / total if total > 0 else 0
 
 
 def entropy(classes: Sequence[float]) -> float:
     """Of the classes' shares, in nats."""
     total = math.fsum(classes)
     shares = [votes / total for votes in classes if votes > 0]
-    return -math.fsum(part * math.log(part) for part in shares) + 0.0
+    return -math.fsum(part * math.log(part) for part in shares) if shares else 0
 
 
 def lead(classes: Sequence[float]) -> float:

@@ -91,7 +91,9 @@ def call(builder: Builder, spec: Call) -> Work:
             returned = await body.walk(inner)
             assert returned is not None  # the verifier sees that strategies return
             rows = await run.rows(returned.pool)
-            run.resolve(target, _result(row, rows[0]) if rows else None)
+            if rows:
+                calls.results[row.candidate] = _result(row, rows[0])
+            run.resolve(target, calls.results.get(row.candidate))
 
         def _result(row: Row, first: Row) -> Row:
             source = row.candidate
@@ -108,7 +110,6 @@ def call(builder: Builder, spec: Call) -> Work:
             pool = whole_pool(await run.rows(pool))
         made = run.map(pool, called)
         scope.made.append(calls)
-        scope.made.append(made)
         return (made,)
 
     return work

@@ -145,7 +145,7 @@ def _classes(compiler: Compiler, expression: expr.Aggregate) -> _Number:
         weights = weights_of(weight, rows, inner, site)
         keys = [key(each, inner) for each in rows]
         sums = [fsum([weights[place] for place in places]) for places in groups(keys)]
-        return function(sums) if sums else 0.0
+        return function(sums) if sums else 0
 
     return of_classes
 

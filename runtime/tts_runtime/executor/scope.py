@@ -98,16 +98,20 @@ class Scope:
                     inner = made.scopes.get(row.candidate)
                     if inner is not None:
                         found.update(dict.fromkeys(inner.candidates()))
+                    result = made.results.get(row.candidate)
+                    if result is not None:
+                        found[result.candidate] = None
             else:
                 found.update((row.candidate, None) for row in rows_in(made.items))
         return [candidate for candidate in found if candidate.site is not None]
 
 
 class Calls:
-    """The runs of a strategy on the rows of a pool."""
+    """The runs of a strategy on the rows of a pool, and what they gave."""
 
-    __slots__ = ("pool", "scopes")
+    __slots__ = ("pool", "results", "scopes")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.scopes: dict[Candidate, Scope] = {}
+        self.results: dict[Candidate, Row] = {}
