@@ -66,32 +66,21 @@ class Screen(Progress):
 
 def table(summaries: Sequence[Summary]) -> Table:
     """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
-    shown = Table(caption="tokens: mean per problem", caption_justify="right")
-    shown.add_column("strategy")
-    for title in (
-        "accuracy",
-        "95 % interval",
-        "policy tokens",
-        "prompt tokens",
-        "scorer tokens",
-        "wall time",
-    ):
-        shown.add_column(title, justify="right")
+    shown = Table(caption="tokens are means per problem", caption_justify="right")
+    shown.add_column("strategy", no_wrap=True)
+    tokens = ("policy\ntokens", "prompt\ntokens", "scorer\ntokens")
+    for title in ("accuracy", "95 %\ninterval", *tokens, "wall\ntime"):
+        shown.add_column(title, justify="right", no_wrap=True)
     for summary in summaries:
         count = max(1, summary.problems)
+        low, high = summary.accuracy_low, summary.accuracy_high
         shown.add_row(
             summary.strategy + (f" ({summary.failed} failed)" if summary.failed else ""),
-            _percent(summary.accuracy),
-            f"{_percent(summary.accuracy_low)} - {_percent(summary.accuracy_high)}"
-            if summary.accuracy is not None
-            else "",
+            "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %",
+            "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
             f"{summary.policy_tokens / count:,.0f}",
             f"{summary.prompt_tokens / count:,.0f}",
             f"{summary.scorer_tokens / count:,.0f}",
             f"{summary.wall_s:.1f} s",
         )
     return shown
-
-
-def _percent(share: float | None) -> str:
-    return "no gold" if share is None else f"{100 * share:.1f} %"
