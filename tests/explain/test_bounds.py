@@ -241,12 +241,12 @@ def test_judges_spend_policy_calls(together: bool, pairwise: bool, calls: int) -
     assert found.scorer_calls == 0
 
 
-def test_field_scorers_spend_nothing() -> None:
+def test_field_scorers_read_no_tokens() -> None:
     build, pool = sampled(4)
     plan = build.plan(build.pool(graph.Score("gold"), pool))
     scorers = (Scorer("gold", steps=False, field="answer"),)
     found = bounds(Plan("oracle", {}, plan.body, plan.values, scorers=scorers))
-    assert (found.scorer_calls, found.scorer_tokens) == (0, 0)
+    assert (found.scorer_calls, found.scorer_tokens) == (4, 0)
 
 
 def test_per_parent_keeps_one_row_a_tree() -> None:

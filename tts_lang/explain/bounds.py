@@ -45,7 +45,7 @@ class Spent:
         policy_calls: Generations asked of policies, look-ahead and judges included.
         open_calls: Those of them that only the context window ends.
         sampled_tokens: Tokens sampled in them.
-        scorer_calls: Rows read by scorer engines.
+        scorer_calls: Rows given to scorers that are no judges; fields of the problem included.
         scorer_tokens: Tokens of solution text they read: each token of a scored path once per
             process scorer, the whole path every time for other scorers; problem text not counted.
         rounds: Engine calls that wait for one another, statement by statement.

@@ -15,7 +15,7 @@ class Cost(NamedTuple):
         calls: Policy calls: one a child asked for, a look-ahead rollout, a judge's reading.
         tokens: Tokens sampled in them.
         open_calls: Those of the calls whose length only the context window bounds.
-        reads: Rows read by scorer engines (not judges, not fields of the problem file).
+        reads: Rows given to scorers that are no judges (fields of the problem included).
         read_tokens: Tokens of the paths that these reads process.
         rounds: Engine calls that wait for one another if the plan runs statement by statement.
         made: Rows that did not exist before.

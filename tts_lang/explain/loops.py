@@ -85,10 +85,11 @@ def _round(walk: Walk, site: Site, loop: _Rounds) -> Cost:
     for value, outer in zip(body.parameters, until.parameters, strict=True):
         walk.define(value, state.values[outer])
     flow = walk.region(body, site.regions[1])
-    given = [_alone(state.values[value]) for value in body.results]
+    goes_on = flow.running is not None
+    given = [_alone(state.values[value]) for value in body.results] if goes_on else None
     state.undo(mark)
     loop.flow = loop.flow.either(flow.after(loop.spent.plus(asked)).without_running())
-    loop.carried = given if flow.running is not None else None
+    loop.carried = given
     spent = (flow.running or NOTHING).plus(asked)
     loop.spent = loop.spent.plus(spent)
     return spent

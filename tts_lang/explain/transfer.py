@@ -127,9 +127,9 @@ def _ask(spec: graph.Ask, sight: Sight) -> tuple[Pool, Cost]:
 
 
 def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]:
-    """A process scorer reads each path from where it last read it (C32), any other the whole path.
-    A judge's reading is a policy call, asked again at most `retries` times (C34). Looking ahead is
-    one greedy call a row, of which the scorer reads everything."""
+    """A process scorer reads each path from where it last read it (C32), any other the whole path;
+    a field of the problem is looked up. A judge's reading is a policy call, asked again at most
+    `retries` times (C34). Looking ahead is one greedy call a row, of which the scorer reads all."""
     pool, context = sight.pools[0], sight.reading.context
     times = 1 if spec.times is None else sight.count(spec.times)[1]
     cost = NOTHING
@@ -149,7 +149,9 @@ def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]
             product(product(asked, times), tries), call_limit(None, judge.decoding, sight)
         )
         cost = cost.plus(readings._replace(made=0, rounds=product(readings.rounds, tries)))
-    elif scorer.field is None:
+    elif scorer.field is not None:
+        cost = cost.plus(Cost(reads=pool.high))
+    else:
         reads = product(pool.high, times)
         cost = cost.plus(
             Cost(reads=reads, read_tokens=product(reads, length), rounds=1 if reads else 0)

@@ -165,10 +165,10 @@ class Walk:
             mark = state.mark()
             state.assume(condition, truth)
             flow = self.region(region, site.regions[side])
-            given = [state.values[value] for value in region.results]
-            state.undo(mark)
             if flow.running is not None:
+                given = [state.values[value] for value in region.results]
                 outputs = given if outputs is None else either(outputs, given)
+            state.undo(mark)
             total = flow if total is None else total.either(flow)
         for value, known in zip(operation.outputs, outputs or (), strict=False):
             self.define(value, known)
