@@ -26,13 +26,6 @@ def _ask(frame: Frame, node: nodes.Ask) -> Pool:
     if node.amount is not None:
         equal_samples(frame, node.amount.count, wanted, how)
     per = grouping(frame, node.per, given, site.pool_name)
-    if node.per is not None and not node.together:
-        frame.error(
-            "TTS406",
-            "`per` makes one conversation for each group, so it needs `together`",
-            node.per,
-            f"`together per {node.per.text}`",
-        )
     declared = top_level(frame, node.prompt, Role.PROMPT)
     if declared is None:
         return NO_POOL

@@ -109,13 +109,8 @@ def walk_strategy(frame: Frame) -> Region:
     frame.regions = [builder]
     strategy = frame.strategy
     if not block(frame, strategy.body):
-        last = strategy.body[-1] if strategy.body else strategy.name
-        frame.error(
-            "TTS401",
-            f"`{strategy.name.text}` may reach its end without a result",
-            strategy.name,
-            f"end it with `return` (it can run past line {frame.line(last)})",
-        )
+        if not frame.facts.broken:  # what did not parse may have been the `return`
+            _no_result(frame, strategy)
     elif builder.exit is Exit.YIELD:
         builder.exit = Exit.NEVER
     return builder.region()
@@ -130,6 +125,22 @@ def shown(value: Parameter) -> str:
     return "?"
 
 
+def _no_result(frame: Frame, strategy: nodes.StrategyDeclaration) -> None:
+    last = strategy.body[-1] if strategy.body else strategy.name
+    help_ = "end it with `return`"
+    if isinstance(last, nodes.Choose):
+        help_ = "return in every arm, `otherwise:` included"
+    elif isinstance(last, nodes.If):
+        help_ = "return in every branch, or after them"
+    elif isinstance(last, nodes.Repeat):
+        help_ = "return after the loop: it may run no round"
+    elif isinstance(last, nodes.Assign):
+        help_ = f"end it with `return {last.target.text}`"
+    name = strategy.name.text
+    message = f"`{name}` may reach its end without a result, after line {frame.line(last)}"
+    frame.error("TTS401", message, strategy.name, help_)
+
+
 def bind(
     frame: Frame, declared: Declared, node: nodes.Call, free: bool = False
 ) -> dict[str, Parameter] | None:
@@ -139,7 +150,7 @@ def bind(
     """
     names = [parameter.name.text for parameter in declared.strategy.parameters]
     before = len(frame.session.diagnostics)
-    matched = match(frame, declared.name, names, node.arguments, node.function, "TTS403")
+    matched = match(frame, declared.name, names, node.arguments, "TTS403")
     home = new_frame(frame.session, declared, {})
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:

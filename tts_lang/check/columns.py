@@ -6,7 +6,7 @@ from tts_lang.check import builtins
 from tts_lang.check.dispatch import Site
 from tts_lang.check.frame import Frame, NameValue
 from tts_lang.check.kinds import POISON, Sort, Typed
-from tts_lang.check.pools import PoolType
+from tts_lang.check.pools import NOT_THERE, PoolType
 from tts_lang.check.resolve import unknown
 from tts_lang.check.scope import Declared, Role
 from tts_lang.plan.expr import Column
@@ -84,10 +84,12 @@ def _not_there(
     scorer: Declared | None,
 ) -> None:
     why = row.lost.get(name)
-    again = "again" if why is not None else "first"
+    how = "again" if why is not None else "first"
+    if why is not None and why.startswith(NOT_THERE):
+        how = "on every path"
     target = pool_name if pool_name.isidentifier() else "it"
     if scorer is not None:
-        help_ = f"score {target} by {node.text} {again}"
+        help_ = f"score {target} by {node.text} {how}"
         missing = f"{pool_name} is not scored by `{node.text}` here"
     else:
         help_ = f"give it a value first: `let {node.text} of {target} = ...`"
@@ -112,7 +114,7 @@ def key(frame: Frame, node: nodes.Name, row: PoolType, pool_name: str) -> str | 
                 "`per root`, `per parent`, `per answer`, or a column made by `let`",
             )
         else:
-            unknown(frame, node, tuple(row.columns or ()) or ("answer",))
+            unknown(frame, node, tuple(row.columns or ()), in_row=True)
         return None
     typed = _of_row(frame, node, row, pool_name)
     if typed.sort is Sort.STEPS:

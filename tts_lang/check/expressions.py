@@ -59,11 +59,14 @@ def _name(frame: Frame, node: nodes.Name, site: Site) -> Typed:
     elif name in builtins.FUNCTIONS:
         _not_a_value(frame, node, "a function", None)
     else:
-        unknown(frame, node, tuple(site.row.columns or ()) if site.row else ())
+        columns = tuple(site.row.columns or ()) if site.row else ()
+        unknown(frame, node, columns, in_row=site.row is not None)
     return POISON
 
 
 def _not_a_value(frame: Frame, node: nodes.Name, actual: str, role: Role | None) -> None:
+    if node.text in frame.reported:
+        return
     help_ = None
     if role is Role.STRATEGY:
         help_ = f"call it: `{node.text}(...)` gives a pool"

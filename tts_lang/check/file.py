@@ -104,6 +104,8 @@ def check_strategy(
     for diagnostic in names.collisions(declared.home, declared):
         session.add(diagnostic)
     before = len(session.diagnostics)
+    session.prompts.clear()
+    session.scorers.clear()
     frame = new_frame(session, declared, parameters, warn=True)
     try:
         region = walk_strategy(frame)
@@ -112,11 +114,15 @@ def check_strategy(
             "TTS405",
             f"`{declared.name}` grows beyond all measure when its calls are inlined",
             declared.strategy.name,
-            "call fewer strategies from strategies, or use smaller parameters",
+            "call fewer strategies from strategies",
         )
         session.made = 0
         return frame, Region((), (), ())
-    if not any(each.is_error for each in session.diagnostics[before:]):
+    found = session.diagnostics[before:]
+    if frame.facts.broken or any(each.is_error for each in found):
+        # What an error made of a strategy is not worth warnings.
+        session.diagnostics[before:] = [each for each in found if each.is_error]
+    else:
         _unused(frame)
     return frame, region
 
@@ -138,7 +144,7 @@ def _unused(frame: Frame) -> None:
             )
     mentions = frame.facts.mentions
     for name, node in assigned(frame.strategy.body).items():
-        if name not in mentions.places and not name.startswith("_"):
+        if name not in mentions.places and name not in frame.idle:
             frame.warning("TTS902", f"`{name}` is never used", node, "remove the statement")
 
 

@@ -108,7 +108,7 @@ class RegionBuilder:
 
 
 #: Operations walked in one check or compilation, before calls are taken to have run away.
-MOST_OPERATIONS = 200_000
+MOST_OPERATIONS = 10_000
 
 
 class PlanTooLarge(Exception):
@@ -121,6 +121,7 @@ class Facts:
 
     mentions: Mentions
     let_columns: frozenset[str]
+    broken: bool  # some statement did not parse
 
 
 @dataclass(slots=True)
@@ -176,6 +177,8 @@ class Frame:
         used: `score` statements whose column something read.
         flows: Further `score` statements that are used when one is: those of a round before.
         guarded: Pools whose emptiness the strategy looks at.
+        reported: Unknown names that have had their message.
+        idle: Variables of a loop about which there is a warning already.
     """
 
     session: Session
@@ -197,6 +200,8 @@ class Frame:
     scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)
     default_policy: str = "policy"
     guarded: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    idle: set[str] = field(default_factory=set)
     notes: tuple[str, ...] = ()
 
     @property

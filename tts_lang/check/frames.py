@@ -24,8 +24,10 @@ def new_frame(
     facts = session.facts.get(id(declared.node))
     if facts is None:
         strategy = declared.strategy
-        columns = {n.column.text for n in walk(*strategy.body) if isinstance(n, nodes.Let)}
-        facts = Facts(Mentions.of(strategy), frozenset(columns))
+        inside = list(walk(*strategy.body))
+        columns = {node.column.text for node in inside if isinstance(node, nodes.Let)}
+        broken = any(isinstance(node, nodes.Broken) for node in inside)
+        facts = Facts(Mentions.of(strategy), frozenset(columns), broken)
         session.facts[id(declared.node)] = facts
     frame = Frame(
         session, declared.home, declared, parameters, facts, (*chain, declared), warn, notes=notes

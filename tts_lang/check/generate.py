@@ -48,13 +48,6 @@ def amount(frame: Frame, node: nodes.Amount, inputs: Inputs) -> Amount:
                 node,
                 f"`{written} {unit.value}`, or `{written} x 3 steps`",
             )
-    elif unit is Unit.TOKENS:
-        frame.error(
-            "TTS306",
-            f"`{written} tokens` does not say how many children",
-            node,
-            f"one child of up to {written} tokens is `1 x {written} tokens`",
-        )
     return Amount(how_many, unit, length)
 
 

@@ -64,6 +64,9 @@ class PoolType:
         return replace(self, columns={**self.columns, name: column}, lost=lost)
 
 
+#: How the reason begins for a column that a path never had.
+NOT_THERE = "it is not there"
+
 #: The pool `problem`: one row, nothing made yet.
 PROBLEM = PoolType(bound=1)
 
@@ -126,7 +129,7 @@ def _common(
         if mine is None or other is None:
             lacking, path = (left, left_path) if mine is None else (right, right_path)
             why = lacking.lost.get(name)
-            lost[name] = f"{why} ({path})" if why else f"it is not there {path}"
+            lost[name] = f"{why} ({path})" if why else f"{NOT_THERE} {path}"
         elif mine.sort is not other.sort and Sort.UNKNOWN not in (mine.sort, other.sort):
             lost[name] = f"it is {mine.sort.value} {left_path} and {other.sort.value} {right_path}"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tts_lang.check.frame import Frame
 from tts_lang.check.generate import clauses_of
-from tts_lang.check.mentions import reads, walk
+from tts_lang.check.mentions import assigned, reads, walk
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
@@ -25,6 +25,7 @@ def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], t
     if broken:
         return
     if not carried and not returns:
+        frame.idle.update(assigned(node.body))
         frame.warning(
             "TTS903",
             "every round does the same: nothing that a later round or statement reads changes",
@@ -72,15 +73,15 @@ def _whole_solutions(
 
 
 def _reaches(flows: dict[str, set[str]], goal: str, source: str) -> bool:
-    """Whether the value of `goal` is made from `source`, and from nothing that starts anew."""
-    made_from = flows.get(goal, set())
+    """Whether the value of `goal` at the end of a round is made from `source`, not from anew."""
+    if goal == source:
+        return True
     seen, waiting = {goal}, [goal]
     while waiting:
-        name = waiting.pop()
-        made_from = flows.get(name, set())
-        if "problem" in made_from or (name == goal and goal in made_from and len(made_from) > 1):
+        made_from = flows.get(waiting.pop(), set())
+        if "problem" in made_from:
             return False
-        if source in made_from or source == goal:
+        if source in made_from:
             return True
         waiting.extend(made_from - seen)
         seen |= made_from

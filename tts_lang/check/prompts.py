@@ -33,9 +33,10 @@ def template(
             parts.append(part)
             continue
         if (message := _slot_error(part, known)) is not None:
-            help_ = did_you_mean(part.name, known) or "slots: " + ", ".join(
-                f"{{{each}}}" for each in known
-            )
+            help_ = "as in `{attempts last 4}`"
+            if part.name not in known:
+                slots = ", ".join(f"{{{each}}}" for each in known)
+                help_ = did_you_mean(part.name, known) or f"slots: {slots}"
             found.append(error("TTS217", message, part.span, source, suggestion=help_))
             continue
         parts.append(Slot(part.name, int(part.last) if part.last else None))
@@ -80,12 +81,16 @@ def arguments(
 
     An expression, or the place of a pool among the operation's inputs.
     """
-    matched = match(frame, declared.name, [each.name.text for each in parameters], given, place)
+    before = len(frame.session.diagnostics)
+    matched = match(frame, declared.name, [each.name.text for each in parameters], given)
+    fits = len(frame.session.diagnostics) == before
     made: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
         value = matched.get(name, parameter.default)
         if value is None:
+            if not fits:  # the value is most likely the one that fits nowhere
+                continue
             frame.error(
                 "TTS218",
                 f"`{declared.name}` needs a value for `{name}`",
@@ -107,7 +112,6 @@ def match(
     called: str,
     names: list[str],
     given: tuple[nodes.Argument, ...],
-    place: nodes.Name,
     code: str = "TTS218",
 ) -> dict[str, nodes.Expression]:
     """Arguments by the names of their parameters: by place first, then by name, each once."""
@@ -134,7 +138,7 @@ def match(
         else:
             name = names[position]
         if name in matched:
-            frame.error(code, f"`{name}` is given twice", argument, f"at `{place.text}`")
+            frame.error(code, f"`{name}` is given twice", argument, "keep one of them")
             continue
         matched[name] = argument.value
     return matched

@@ -43,7 +43,8 @@ def top_level(frame: Frame, name: nodes.Name, role: Role) -> Declared | None:
         _wrong_role(frame, name, role, "a variable")
     elif (known := builtins.meaning(name.text)) is not None:
         _wrong_role(frame, name, role, known)
-    elif not hidden(frame, name.text):
+    elif not hidden(frame, name.text) and name.text not in frame.reported:
+        frame.reported.add(name.text)
         options = [*frame.scope.of_role([role])]
         options += [
             key
@@ -56,6 +57,7 @@ def top_level(frame: Frame, name: nodes.Name, role: Role) -> Declared | None:
 
 
 def _wrong_role(frame: Frame, name: nodes.Name, role: Role, actual: str) -> None:
+    frame.reported.add(name.text)
     options = ", ".join(f"`{each}`" for each in frame.scope.of_role([role])[:6])
     frame.error(
         "TTS216",
@@ -70,10 +72,13 @@ def hidden(frame: Frame, name: str) -> bool:
     return frame.scope.incomplete or name in frame.scope.broken
 
 
-def unknown(frame: Frame, name: nodes.Name, row_columns: tuple[str, ...] = ()) -> None:
-    """Reports a name that means nothing here."""
-    if hidden(frame, name.text):
+def unknown(
+    frame: Frame, name: nodes.Name, row_columns: tuple[str, ...] = (), in_row: bool = False
+) -> None:
+    """Reports a name that means nothing here, once in a strategy."""
+    if hidden(frame, name.text) or name.text in frame.reported:
         return
+    frame.reported.add(name.text)
     text = name.text
     if text in builtins.FINISHES:
         frame.error("TTS201", f"nothing is called `{text}`", name, f'write it in quotes: "{text}"')
@@ -86,8 +91,8 @@ def unknown(frame: Frame, name: nodes.Name, row_columns: tuple[str, ...] = ()) -
         return
     options = [*frame.env, *frame.parameters, *row_columns, *frame.scope.names]
     options += [*builtins.POOLS, *builtins.DELIMITERS]
-    if row_columns:
-        options += builtins.COLUMNS
+    if in_row:
+        options += [*builtins.COLUMNS, *frame.let_columns]
     else:
         options += builtins.FUNCTIONS
     frame.error(

@@ -10,6 +10,9 @@ from tts_lang.check.pools import UNKNOWN_POOL
 from tts_lang.plan.expr import Column, Const, Expr
 from tts_lang.syntax import nodes
 
+#: How messages call the count of `select`, which may be a percentage instead.
+SELECTED = "the number selected"
+
 #: What a verb gets in place of a pool whose error has been reported.
 NO_POOL = Pool(NO_VALUE, UNKNOWN_POOL)
 
@@ -153,8 +156,8 @@ def count(frame: Frame, node: nodes.Expression, what: str, inputs: Inputs) -> Ex
         return Const(1)
     rounded = int(value // 1)
     if rounded < 1:
-        help_ = None
-        if typed.share or 0 < value < 1:
+        help_ = "a fraction is rounded down" if 0 < value < 1 else None
+        if what == SELECTED and 0 < value < 1:
             help_ = f"a fraction is rounded down; a share of a pool is written `{value:.0%}`"
         written = frame.scope.source.slice(node.span)
         shown = f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"

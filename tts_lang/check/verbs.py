@@ -15,6 +15,7 @@ from tts_lang.check.pools import EVERYTHING, PROBLEM, at_most, plus, times, unio
 from tts_lang.check.resolve import gives_pool, unknown, unset
 from tts_lang.check.values import (
     NO_POOL,
+    SELECTED,
     bounded,
     condition,
     count,
@@ -138,7 +139,7 @@ def _select(frame: Frame, node: nodes.Select) -> Pool:
             _keeps_everything(frame, node, site.pool_name, "100%")
         made = graph.Select(by, share=part, per=per)
         return frame.emit_pool(made, inputs, given.type.kept(given.type.bound), node)
-    how_many = count(frame, node.count, "the number selected", inputs)
+    how_many = count(frame, node.count, SELECTED, inputs)
     by = number(frame, node.by, site)
     per = grouping(frame, node.per, given, site.pool_name)
     bound = given.type.bound
@@ -262,8 +263,6 @@ def _dedupe(frame: Frame, node: nodes.Dedupe) -> Pool:
 @pool_rule(nodes.Cut)
 def _cut(frame: Frame, node: nodes.Cut) -> Pool:
     given, inputs, site = over(frame, node.pool)
-    if node.unit not in {nodes.Unit.STEPS, nodes.Unit.TOKENS}:
-        frame.error("TTS306", "a path is cut to steps or tokens", node, "`cut P to 3 steps`")
     length = number(frame, node.length, site)
     why = f"`cut` at line {frame.line(node)} dropped it: the text has changed"
     made = given.type.children(given.type.bound, why)
