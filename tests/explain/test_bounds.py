@@ -396,3 +396,10 @@ def test_halves_of_different_rounds_are_not_put_together() -> None:
     none = build.pool(graph.Empty())
     old, _ = build.repeat(5, (none, pool), lambda: Const(False), round_)
     assert after(build, old).rows[kept[0]].high == 8
+
+
+def test_rows_without_a_key_form_no_group() -> None:
+    build, pool = sampled(4)
+    for spec in (graph.Dedupe(per="answer"), graph.Sort(Column("tokens"), per="answer")):
+        out = build.pool(spec, pool)
+        assert after(build, out).rows[out] == Rows(0, 4)

@@ -309,9 +309,12 @@ def transfer(
             return sight.pools[0] if same else _union(sight), NOTHING
         case graph.Difference():
             return _difference(sight), NOTHING
-        case graph.Leaves() | graph.Dedupe():
+        case graph.Leaves() | graph.Dedupe(per=None):
             pool = sight.pools[0]
             return pool.sized(min(pool.low, 1), pool.high), NOTHING
+        case graph.Dedupe() | graph.Sort(per=str()):
+            pool = sight.pools[0]
+            return pool.sized(0, pool.high), NOTHING  # rows without a key form no group
         case graph.Let() | graph.Sort() | graph.Backup():
             return sight.pools[0], NOTHING
         case graph.Empty():
