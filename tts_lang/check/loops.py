@@ -36,12 +36,13 @@ def _repeat(frame: Frame, node: nodes.Repeat) -> bool:
     frame.numbers_matter = matters and trips > 0
     types = _start(frame, node, carried)
     while True:
-        mark = frame.session.mark()
+        mark, reported = frame.session.mark(), set(frame.reported)
         regions, ends = _round(frame, node, carried, types, outer)
         merged = _merged(frame, node, types, ends)
         if all(same(merged[name], types[name]) for name in types):
             break
         frame.session.back_to(mark)
+        frame.reported = reported
         types = merged
         frame.assumed[node.span] = types
     _goes_round(frame, types, ends)
