@@ -16,12 +16,14 @@ from tests.support.random_plans import plans
 from tts_lang import library
 from tts_lang.cli import explained
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.bounds import DEFAULT_CONTEXT, bounds
 from tts_lang.explain.render import to_text, to_values
 from tts_lang.explain.tree import explain
 from tts_lang.plan import draw, graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const
 from tts_lang.plan.graph import Decoding, Plan
+from tts_runtime.binding import load_binding
+from tts_runtime.paths import bundled
 
 SHOWN = ("beam_search", "best_of_n", "budget_forcing", "compute_optimal", "dvts", "mcts", "rebase")
 
@@ -76,6 +78,11 @@ def test_what_is_assumed_is_said_only_where_it_matters() -> None:
     assert "context window of 1,024 tokens, the only limit of 2 calls" in text
     unbounded = text_of(build.plan(both), context=None)
     assert re.search(r"sampled tokens +unbounded  2 calls x context among them", unbounded)
+
+
+def test_assumed_context_is_that_of_the_bundled_policy() -> None:
+    binding = load_binding(bundled("policy") / "binding.yaml")
+    assert binding.context == DEFAULT_CONTEXT
 
 
 def test_json_adds_up() -> None:

@@ -20,6 +20,8 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan import expr, graph
 from tts_lang.plan.verify import PlanError, verify
 
+__all__ = ["PlanError", "from_json", "to_json"]
+
 FORMAT, VERSION = "tts-plan", 1
 #: Deeper nesting than any plan has; keeps recursion away from Python's limit.
 _DEEPEST = 200
