@@ -3,9 +3,9 @@
     python benchmarks/engine_throughput.py [MODEL_FOLDER] [--requests N] [--rounds N]
 
 Both sample at temperature 1 until the policy ends or a limit is reached: the engine from the
-candidates' streams, with 64 slots that are refilled, `generate` in batches of 64. Rounds alternate, so that
-other work on the machine hits both alike; the best round of each counts. `generate` runs with one
-thread and with all: on a busy machine one is faster.
+candidates' streams, with 64 slots that are refilled, `generate` in batches of 64. Rounds alternate,
+so that other work on the machine hits both alike; the best round of each counts. `generate` runs
+with one thread and with all: on a busy machine one is faster.
 """
 
 from __future__ import annotations

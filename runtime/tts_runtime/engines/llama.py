@@ -159,7 +159,7 @@ def _attend_block(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -
     key_heads = keys.shape[0] // rows
     grouped = queries.transpose(1, 2).reshape(rows * key_heads, -1, size)
     scores = torch.bmm(_at_least(grouped, 1), keys.transpose(1, 2))[:, : grouped.shape[1]]
-    scores = scores.view(rows, heads, tokens, -1) + mask[:, None]
+    scores = scores.reshape(rows, heads, tokens, -1) + mask[:, None]
     weights = torch.softmax(scores, dim=-1).view(rows * key_heads, grouped.shape[1], -1)
     seen = torch.bmm(_at_least(weights, 1), values)[:, : grouped.shape[1]]
     return seen.reshape(rows, heads, tokens, size).transpose(1, 2)

@@ -73,6 +73,11 @@ class PrefixReader:
         """Keeps a text that was read elsewhere, into a row of a cache."""
         self._known.add(ids, source, row)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens remembered."""
+        return self._known.tokens
+
     def trim(self) -> None:
         """Forgets what is over the capacity; not between `read` and `load`."""
         self._known.trim()

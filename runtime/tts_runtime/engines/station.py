@@ -126,7 +126,7 @@ class Station:
             if message is not None:
                 raise EngineError(message)
             served = job.serve()
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001  (its future's, whatever it is)
             finish = partial(self._fail, job, error)
         else:
             seconds += latency.token * served.written + latency.prefill * served.read
@@ -144,7 +144,7 @@ class Station:
         job.future.set_result(served.reply)
         self._admit()
 
-    def _fail(self, job: _Job[Any], error: EngineError) -> None:
+    def _fail(self, job: _Job[Any], error: Exception) -> None:
         if job.future.done():
             return
         self._release(job)

@@ -1,0 +1,28 @@
+"""Small models, written once per test run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.tiny_models import tiny_model
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Small products on a busy machine wait for threads longer than they compute."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random policy of the bundled policy's shape."""
+    return tiny_model(tmp_path_factory.mktemp("tiny") / "policy")
+
+
+@pytest.fixture(scope="session")
+def prm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random PRM of the bundled PRM's shape."""
+    return tiny_model(tmp_path_factory.mktemp("tiny") / "prm", kind="prm", seed=1)

@@ -1,0 +1,100 @@
+"""The lean forward pass gives transformers' logits, alone and in any batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from tests.support.tiny_models import tiny_model
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.llama import Cache, Llama
+from tts_runtime.engines.prefix_reader import PrefixReader
+
+
+@pytest.mark.parametrize("key_heads", [4, 2])
+def test_logits_equal_those_of_transformers(tmp_path: Path, key_heads: int) -> None:
+    folder = tiny_model(tmp_path / "model", key_heads=key_heads)
+    model = Llama(folder)
+    reference = LlamaForCausalLM.from_pretrained(folder).eval()
+    ids = torch.randint(0, 100, (3, 50), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = reference(ids).logits
+        for block in (True, False):
+            # In two pieces, so that the second reads the first one's keys and values.
+            cache, starts = Cache(model.shape, 8), torch.zeros(3, dtype=torch.int64)
+            first = model.extend(ids[:, :30], starts, cache, block=block)
+            second = model.extend(ids[:, 30:], starts + 30, cache, block=block)
+            hidden = torch.cat([first, second], dim=1).reshape(150, -1)
+            logits = model.logits(hidden).view(3, 50, -1)
+            torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+
+
+def test_a_row_does_not_see_its_neighbours(policy_folder: Path) -> None:
+    """C63: rows of other lengths and garbage beyond a row's end change nothing that matters."""
+    model = Llama(policy_folder)
+    ids = torch.randint(0, 100, (9, 40), generator=torch.Generator().manual_seed(1))
+    lengths = [40, 3, 17, 25, 33, 8, 1, 12, 20]
+    with torch.inference_mode():
+        together = Cache(model.shape, 16)
+        together.data.fill_(7.0)
+        batch = model.extend(ids, torch.zeros(9, dtype=torch.int64), together)
+        for row, length in enumerate(lengths):
+            alone = model.extend(
+                ids[row : row + 1, :length],
+                torch.zeros(1, dtype=torch.int64),
+                Cache(model.shape, 8),
+            )
+            torch.testing.assert_close(alone[0], batch[row, :length], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attention_bias", True),
+        ("model_type", "mistral"),
+        ("hidden_act", "gelu"),
+        ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4}),
+    ],
+)
+def test_other_architectures_are_refused_by_name(
+    policy_folder: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    config = json.loads((policy_folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {key: value}))
+    expected = "yarn" if key == "rope_parameters" else f"{key}={value}"
+    with pytest.raises(EngineError, match=expected):
+        Llama(tmp_path)
+
+
+def test_missing_weights_are_named(policy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((policy_folder / "config.json").read_text())
+    with pytest.raises(EngineError, match="no weights"):
+        Llama(tmp_path)
+
+
+def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> None:
+    model = Llama(policy_folder)
+    reader = PrefixReader(model, capacity=60, block=False)
+    stem = tuple(range(10, 40))
+    with torch.inference_mode():
+        first, again = reader.read([(stem, 30), (stem, 30)])
+        assert (first.start, again.start) == (0, 30)
+        assert reader.read([((*stem, 50, 51), 32)])[0].start == 30
+        assert reader.read([((*stem[:20], 60), 21)])[0].start == 20
+        assert reader.read([((*stem, 50, 51), 5)])[0].start == 5
+        # What is loaded from split and joined segments is what was computed.
+        cache, fresh = Cache(model.shape, 8), Cache(model.shape, 8)
+        reader.load((*stem, 50, 51), cache, 3)
+        model.extend(torch.tensor([[*stem, 50, 51]]), torch.tensor([0]), fresh)
+        torch.testing.assert_close(cache.read(3, 0, 32), fresh.read(0, 0, 32), atol=1e-5, rtol=1e-5)
+        for number in range(20):
+            reader.read([((*stem[:5], 70, number, *range(20, 40)), 27)])
+            reader.trim()
+        assert reader.tokens <= 60
+        # The stem was used all the time, its old continuation was not.
+        assert reader.read([((*stem[:5], 99), 6)])[0].start == 5
+        assert reader.read([((*stem, 50, 51), 32)])[0].start == 5

@@ -1,0 +1,116 @@
+"""Engines by name, and messages for names that are none."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreRequest
+from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.engines.registry import policy_engine, scorer_engine
+from tts_runtime.engines.sim import SimPolicy, SimScorer
+
+
+def test_simulated_engines_by_seed() -> None:
+    policy, scorer = policy_engine("sim:7"), scorer_engine("sim")
+    assert isinstance(policy, SimPolicy)
+    assert policy.model.seed == 7
+    assert isinstance(scorer, SimScorer)
+    assert scorer.seed == 0
+
+
+def test_folders_are_engines(policy_folder: Path, prm_folder: Path) -> None:
+    assert policy_engine(str(policy_folder)).binding.name == "tiny"
+    assert scorer_engine(str(prm_folder)).steps
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bundeld", "did you mean 'bundled'?; supported: bundled, sim, sim:SEED"),
+        ("gpt", "unknown policy engine `gpt`; supported: "),
+        ("sim:x", "the seed must be a whole number"),
+    ],
+)
+def test_unknown_policies_get_help(name: str, message: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        policy_engine(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["field:", "orm", "sim:x"])
+def test_unknown_scorers_get_help(name: str) -> None:
+    with pytest.raises(EngineError, match=r"supported: .*field:NAME|whole number"):
+        scorer_engine(name)
+
+
+def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "binding.yaml").write_text("name: x\ncontext: 10\n")
+    with pytest.raises(EngineError, match=r"tokenizer\.json: cannot be read"):
+        policy_engine(str(tmp_path))
+
+
+def test_torch_is_imported_only_when_chosen() -> None:
+    script = """if True:
+        import sys
+        from tts_runtime.engines.registry import policy_engine, scorer_engine
+        policy_engine("sim"), scorer_engine("sim:2"), scorer_engine("field:answer")
+        heavy = {"torch", "transformers", "tokenizers", "safetensors"} & set(sys.modules)
+        assert not heavy, heavy
+        for name in ("torch", "tokenizers"):
+            sys.modules[name] = None  # as if it were not installed
+        try:
+            policy_engine(sys.argv[1])
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("EngineError this engine needs `torch`")
+    assert "pip install 'tts-lang[transformers]'" in done.stdout
+
+
+def scored(scorer: ScorerEngine, fields: dict[str, object], answer: str | None) -> object:
+    """The score of one candidate."""
+
+    async def main() -> object:
+        (score,) = (await scorer.score(ScoreRequest("?", fields, "", (), 0, answer))).scores
+        return score
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "score"), [("0.5", "1/2", 1.0), ("3", "4", 0.0), (None, "4", 0.0)]
+)
+def test_gold_answers_score_one_or_zero(answer: str | None, gold: str, score: float) -> None:
+    assert scored(scorer_engine("field:answer"), {"answer": gold}, answer) == score
+
+
+def test_number_fields_are_everyones_score() -> None:
+    scorer = scorer_engine("field:pass_rate")
+    assert (scorer.low, scorer.high, scorer.steps) == (None, None, False)
+    assert scored(scorer, {"pass_rate": 0.25}, "3") == 0.25
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"passrate": 1.0}, "did you mean 'passrate'?"),
+        ({"level": 3}, "its fields: level"),
+        ({"pass_rate": "high"}, "expected a number in the problem file, found 'high'"),
+        ({"pass_rate": True}, "expected a number"),
+    ],
+)
+def test_unusable_fields_are_explained(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        scored(FieldScorer("pass_rate"), fields, None)
+    assert message in str(caught.value)
