@@ -87,6 +87,14 @@ def cut_key(key: Key, position: int, kept: int) -> Key:
     return derive(key, "cut", position, kept)
 
 
+def split_key(key: Key, position: int, number: int, ids: tuple[int, ...]) -> Key:
+    """The key of the `number`-th piece of a path of `position` tokens that was split.
+
+    The piece's ids belong to it: split at another text, the same number is another piece.
+    """
+    return derive(key, "split", position, number, ids)
+
+
 def thinking_key(key: Key) -> Key:
     """The key of the problem's conversation that opens with the begin-of-thinking delimiter."""
     return derive(key, "think")

@@ -15,7 +15,7 @@ from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.sites import Site
 from tts_runtime.segment import NOTHING, Segments
-from tts_runtime.streams import UNCLAIMED, cut_key, derive, forced_key
+from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, split_key
 
 
 def derived(row: Row, node: Node, site: Site, *, keeps_scores: bool = True) -> Row:
@@ -155,7 +155,7 @@ def _piece(node: Node, text: str, number: int) -> Node:
     segments = NOTHING
     for token in ids:
         segments = segments.add(policy.pieces[token], policy.delimiter)
-    key = derive(node.key, "split", node.position, number)
+    key = split_key(node.key, node.position, number, ids)
     return Node(
         node.conversation, None, policy, ids, key, UNCLAIMED, 0, segments, node.finish, False, False
     )
