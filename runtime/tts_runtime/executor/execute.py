@@ -42,7 +42,7 @@ async def execute(
 async def _answered(run: Run) -> Outcome:
     program = run.bound.program
     node = run.opening(program.plan.thinks)
-    candidate = Candidate(node, None, None, None, None, 0, None, lane=b"")
+    candidate = Candidate(node, None, None, None, None, 0, None)
     candidate.problem = True
     candidate.uid = 0
     problem = Row(node, candidate)
