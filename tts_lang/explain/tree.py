@@ -100,7 +100,7 @@ class _Builder:
             case graph.Call(on_rows=on_rows):
                 text += ": once for each row" if on_rows else ""
                 inside = tuple(self.region(step.regions[0]))
-        if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat):
+        if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat | graph.Branch):
             target = self.name(step.outputs[0])
             if not (isinstance(step.spec, _STATEMENTS) and target == names[0]):
                 text = f"{target} = {text}"

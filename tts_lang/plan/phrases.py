@@ -173,7 +173,8 @@ def clauses(decoding: graph.Decoding, names: Sequence[str], *, brief: bool = Fal
         ("stop when", decoding.stop_when, ""),
     ):
         if value is not None:
-            said.append(f" {word} {expression(value, names)}{unit}")
+            text = expression(value, names)
+            said.append(f" {word} {text}{unit if text != '1' else unit.removesuffix('s')}")
     if decoding.likeliest:
         said.append(" likeliest")
     if not brief or decoding.policy != "policy":
