@@ -92,6 +92,7 @@ def _inline(
     key = (id(declared.node), tuple(parameters.items()), frame.numbers_matter)
     if not session.plan_wanted and key in session.checked:
         return None, session.checked[key]
+    session.count_call()
     source = frame.scope.source
     with_ = ", ".join(f"{name} = {shown(value)}" for name, value in parameters.items())
     note = f"called as {declared.name}({with_}) at {source.name}:{frame.line(node)}"

@@ -21,7 +21,7 @@ from tts_lang.check.kinds import POISON, VALUE_KINDS, Sort, Typed
 from tts_lang.check.pools import merge
 from tts_lang.check.statements import block, compute, materialise, sort_of
 from tts_lang.check.values import expect, known_number, number, scalar
-from tts_lang.plan.expr import Const, Expr, Input
+from tts_lang.plan.expr import Aggregate, Column, Const, Expr, Input, Reduce
 from tts_lang.plan.graph import Branch, Exit
 from tts_lang.syntax import nodes
 
@@ -82,11 +82,13 @@ def _choose(frame: Frame, node: nodes.Choose) -> bool:
     for arm in node.arms:
         arm_inputs = Inputs([value.number])
         thresholds.append((arm_inputs, number(frame, arm.threshold, Site(arm_inputs))))
-    _falling(frame, node, [threshold for _, threshold in thresholds])
+    _falling(frame, node, [threshold for _, threshold in thresholds], _highest(frame, subject.expr))
     return _arms(frame, node, thresholds, 0)
 
 
-def _falling(frame: Frame, node: nodes.Choose, thresholds: list[Expr]) -> None:
+def _falling(
+    frame: Frame, node: nodes.Choose, thresholds: list[Expr], highest: float | None
+) -> None:
     last: float | None = None
     for arm, threshold in zip(node.arms, thresholds, strict=True):
         value = known_number(threshold)
@@ -101,6 +103,32 @@ def _falling(frame: Frame, node: nodes.Choose, thresholds: list[Expr]) -> None:
                 "thresholds fall from arm to arm, as in `above 0.8:` then `above 0.4:`",
             )
         last = value
+        if highest is not None and value >= highest:
+            frame.warning(
+                "TTS909",
+                f"this arm is never taken: the value is at most {highest:g}",
+                arm.threshold,
+                "choose a threshold below that",
+            )
+
+
+def _highest(frame: Frame, subject: Expr) -> float | None:
+    """The largest value that an aggregate of shares or of scores in a range can have."""
+    if not isinstance(subject, Aggregate):
+        return None
+    if subject.how in {"share", "lead"}:
+        return 1
+    if subject.how not in {"mean", "min", "max", "first", "quantile"}:
+        return None
+    of = subject.of
+    if isinstance(of, Reduce) and of.how not in {"sum", "prod"}:
+        name = of.column
+    elif isinstance(of, Column):
+        name = of.name
+    else:
+        return None
+    known = frame.session.scorers.get(name)
+    return None if known is None else known[1].high
 
 
 def _arms(

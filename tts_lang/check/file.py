@@ -106,6 +106,7 @@ def check_strategy(
     before = len(session.diagnostics)
     session.prompts.clear()
     session.scorers.clear()
+    session.inlined = 0
     frame = new_frame(session, declared, parameters, warn=True)
     try:
         region = walk_strategy(frame)
@@ -116,7 +117,6 @@ def check_strategy(
             declared.strategy.name,
             "call fewer strategies from strategies",
         )
-        session.made = 0
         return frame, Region((), (), ())
     found = session.diagnostics[before:]
     if frame.facts.broken or any(each.is_error for each in found):
@@ -184,7 +184,11 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
     source = frame.scope.source
     note = f"in the law at {source.name}:{frame.line(call)}"
     inner = new_frame(session, declared, dict(bound), notes=(note,))
-    walk_strategy(inner)
+    session.inlined = 0
+    try:
+        walk_strategy(inner)
+    except PlanTooLarge:
+        return None  # the strategy's own check has said so
     values = {key: scalar_of(value) for key, value in bound.items() if key not in free}
     return LawSide(declared.name, values, free)
 

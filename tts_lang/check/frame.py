@@ -107,12 +107,12 @@ class RegionBuilder:
         return Region(self.parameters, tuple(self.operations), self.results, self.exit)
 
 
-#: Operations walked in one check or compilation, before calls are taken to have run away.
-MOST_OPERATIONS = 10_000
+#: Calls inlined into one strategy before they are taken to have run away.
+MOST_CALLS = 2_000
 
 
 class PlanTooLarge(Exception):
-    """The inlined calls have made more operations than any real strategy has."""
+    """More calls are inlined than any real strategy has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Session:
     plan_wanted: bool
     diagnostics: list[Diagnostic] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
-    made: int = 0
+    inlined: int = 0
     policies: dict[str, None] = field(default_factory=lambda: {"policy": None})
     scorers: dict[str, tuple[Declared, Scorer]] = field(default_factory=dict)
     prompts: dict[str, tuple[Declared, Template]] = field(default_factory=dict)
@@ -147,10 +147,10 @@ class Session:
         """Keeps a finding."""
         self.diagnostics.append(diagnostic)
 
-    def count_operation(self) -> None:
-        """Counts an operation of the plan; raises `PlanTooLarge` beyond what is sensible."""
-        self.made += 1
-        if self.made > MOST_OPERATIONS:
+    def count_call(self) -> None:
+        """Counts an inlined call; raises `PlanTooLarge` beyond what is sensible."""
+        self.inlined += 1
+        if self.inlined > MOST_CALLS:
             raise PlanTooLarge
 
     def mark(self) -> tuple[int, int, int]:
@@ -285,7 +285,6 @@ class Frame:
         regions: tuple[Region, ...] = (),
     ) -> None:
         """Adds an operation to the region that is being made."""
-        self.session.count_operation()
         self.regions[-1].operations.append(
             Operation(spec, tuple(inputs.numbers), outputs, regions, self.origin(node))
         )
