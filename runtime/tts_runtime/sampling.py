@@ -85,7 +85,8 @@ def ranked(logits: Floats, rank: int, forbidden: Collection[int] = ()) -> int:
 
 def log_probabilities(logits: Floats) -> Floats:
     """Natural log-probabilities of the distribution that the logits stand for."""
-    shifted = np.asarray(logits, np.float64) - np.max(logits)
+    exact = np.asarray(logits, np.float64)
+    shifted = exact - exact.max()
     normalised: Floats = shifted - np.log(np.exp(shifted).sum())
     return normalised
 

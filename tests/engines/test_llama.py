@@ -70,6 +70,11 @@ def test_other_architectures_are_refused_by_name(
         Llama(tmp_path)
 
 
+def test_a_binding_cannot_promise_more_context_than_the_model(policy_folder: Path) -> None:
+    with pytest.raises(EngineError, match="context 300 is more than the 256 positions"):
+        Llama(policy_folder, 300)
+
+
 def test_missing_weights_are_named(policy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((policy_folder / "config.json").read_text())
     with pytest.raises(EngineError, match="no weights"):

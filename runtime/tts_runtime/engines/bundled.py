@@ -48,12 +48,7 @@ class BundledPolicy(PolicyEngine):
         thinking = self.binding.thinking
         visible = (thinking.begin, thinking.end) if thinking else ()
         self.tokenizer = HuggingFaceTokenizer(folder, visible)
-        self.model = Llama(folder)
-        if self.model.shape.context < self.binding.context:
-            raise EngineError(
-                f"{folder / 'binding.yaml'}: context {self.binding.context} is more than the "
-                f"{self.model.shape.context} positions of the model"
-            )
+        self.model = Llama(folder, self.binding.context)
         self._worker = _Decoder(self, slots, known_tokens, threads)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:

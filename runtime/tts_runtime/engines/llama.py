@@ -70,10 +70,23 @@ class Cache:
 
 
 class Llama:
-    """The weights, arranged for speed: normalisation, scale and rotation folded into them."""
+    """The weights, arranged for speed: normalisation, scale and rotation folded into them.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: `config.json` and `*.safetensors`.
+        context: Tokens that it will be used for; 0: as many as it can.
+
+    Raises:
+        EngineError: Not a Llama of the plain kind, or made for fewer tokens.
+    """
+
+    def __init__(self, folder: Path, context: int = 0) -> None:
         self.shape = shape = _shape(folder)
+        if shape.context < context:
+            raise EngineError(
+                f"{folder / 'binding.yaml'}: context {context} is more than the {shape.context} "
+                "positions of the model"
+            )
         weights = {name: tensor.float() for name, tensor in _weights(folder).items()}
         self._embedding = weights["model.embed_tokens.weight"]
         head = weights.get("lm_head.weight", self._embedding)
@@ -203,7 +216,13 @@ def _interleaved(weight: Tensor, shape: Shape) -> Tensor:
 
 
 def _shape(folder: Path) -> Shape:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise EngineError(f"{path}: is not JSON: {error}") from error
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     unsupported = [
         f"{key}={config[key]}"

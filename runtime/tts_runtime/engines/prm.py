@@ -87,7 +87,7 @@ class _StepScorer(Worker[ScoreRequest, ScoreReply]):
         super().__init__(f"scorer `{binding.name}`")
         self._binding = binding
         self._tokenizer = HuggingFaceTokenizer(folder)
-        self._model = Llama(folder)
+        self._model = Llama(folder, binding.context)
         self._reader = PrefixReader(self._model, known_tokens, block=True)
         self._delimiter = self._tokenizer.encode(binding.delimiter)
         self._signs = [self._sign(binding.good), self._sign(binding.bad)]

@@ -18,7 +18,6 @@ import numpy as np
 
 from tts_runtime.binding import Binding, Defaults, Thinking
 from tts_runtime.sampling import Floats
-from tts_runtime.streams import random_bits
 
 UNKNOWN: Final = "?"
 _SPECIAL: Final = ("<end>", "<eot>")
@@ -30,6 +29,10 @@ _PIECES: Final = (
     *_DIGITS,
     *_LETTERS,
 )
+
+#: Logistic noise of unit variance for every byte: a 64-byte hash is a row of logits. So few values
+#: make equal logits happen, which ties need.
+_NOISE: Final = np.log((np.arange(256) + 0.5) / (255.5 - np.arange(256))) * 3**0.5 / np.pi
 
 
 class SimTokenizer:
@@ -102,7 +105,6 @@ class SimModel:
         self.order = order
         self.tokenizer = SimTokenizer()
         self._usual = {state: self._expected(state) for state in _STATES}
-        self._vocabulary = np.arange(1, len(self.tokenizer.pieces) + 1, dtype=np.int64)
         self.row = lru_cache(maxsize=1 << 15)(self._row)
 
     def binding(self, context: int = 256, defaults: Defaults | None = None) -> Binding:
@@ -121,10 +123,8 @@ class SimModel:
         return Reader(self, prompt, ids).logits()
 
     def _row(self, digest: bytes, state: str) -> Floats:
-        seed = np.array([int.from_bytes(digest, "little", signed=True)], np.int64)
-        uniform = (random_bits(seed, self._vocabulary) + 0.5) * 2.0**-53
-        logistic = np.log(uniform / (1 - uniform)) * (np.sqrt(3.0) / np.pi)
-        logits: Floats = self._usual[state] + self.rates.spread * logistic
+        noise = _NOISE[np.frombuffer(digest, np.uint8)[: self._usual[state].size]]
+        logits: Floats = self._usual[state] + self.rates.spread * noise
         logits.flags.writeable = False  # cached rows are shared
         return logits
 
@@ -166,7 +166,7 @@ class Reader:
             tokenizer.id("}"): "closed",
             tokenizer.id("</"): "thought",
         }
-        self._hash = blake2b(b"%d" % model.seed, digest_size=8)
+        self._hash = blake2b(b"%d" % model.seed, digest_size=64)
         self._recent: list[int] = []
         self._state = "text"
         for token in prompt:
