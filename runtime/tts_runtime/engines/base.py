@@ -53,15 +53,16 @@ class Limits:
 
     Args:
         steps: Stop with the token that closes this many more steps than the prefix had; 0: never.
-        thought: Ids of the end-of-thinking delimiter: stop when sampled, and withhold them.
+        thought: Ids of the end-of-thinking delimiter: stop when it is drawn, and withhold it. What
+            of it stood in the prefix stays there.
         unit_tokens: Stop (finish "stop") after this many tokens: the unit `x k tokens`.
-        max_tokens: Stop with finish "length" after this many tokens; always set, by the context
-        window
-            if by nothing else.
-        stop_at: Bytes that stop the call (finish "stop") with the token that completes them.
-        stop_when: Called after every token with the ids, log-probabilities and statistics so far
-        of this
-            call; true stops it with finish "stop" and marks it `halted`.
+        max_tokens: Stop with finish "length" after this many tokens (>= 1); always set, by the
+            context window if by nothing else. An engine lowers it to what its window leaves.
+        stop_at: Bytes that stop the call (finish "stop") with the token that completes them; they
+            may begin in the prefix.
+        stop_when: Called after every token with the ids, log-probabilities and statistics so far of
+            this call; true stops it with finish "stop" and marks it `halted`. May be called in an
+            engine's thread; an error in it fails the request.
         at_least: For the first so many tokens no end, thought delimiter or step end can be drawn.
     """
 
