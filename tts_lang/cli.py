@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file_error, render_text
+from tts_lang.explain.forms import FORMATS, explained
 
 if TYPE_CHECKING:
+    from tts_lang.check.settings import Settings
     from tts_lang.plan.expr import Scalar
     from tts_lang.plan.graph import Plan
-
-FORMATS = ("text", "json", "dot", "mermaid")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -160,7 +160,11 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
 
         _write(options.output, to_json(plans[0]) + "\n")
     if explaining:
-        texts = [explained(plan, options.form or "text", context) for plan in plans]
+        from shutil import get_terminal_size
+
+        form, width = options.form or "text", max(60, get_terminal_size((100, 24)).columns)
+        color = in_color(sys.stdout)
+        texts = [explained(plan, form, context, width=width, color=color) for plan in plans]
         sys.stdout.write("\n".join(texts))
     elif not options.json and options.output != "-":
         print("\n".join(f"ok: {text}" for text in fine))
@@ -209,7 +213,7 @@ def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
 
 def plan_from(
     strategies: Sequence[str],
-    settings: Mapping[str, str],
+    settings: Settings,
     found: list[Diagnostic] | None = None,
 ) -> list[Plan]:
     """Compiles every strategy (or reads the plan, of a `.json` file).
@@ -313,31 +317,6 @@ def called(strategy: str, parameters: Mapping[str, Scalar]) -> str:
         for name, value in parameters.items()
     )
     return f"{strategy} ({', '.join(given)})"
-
-
-def explained(plan: Plan, form: str, context: int) -> str:
-    """EXPLAIN of a plan in one of `FORMATS`, ending with a line end."""
-    from tts_lang.explain.bounds import bounds
-
-    bound = bounds(plan, context)
-    if form in ("dot", "mermaid"):
-        from tts_lang.explain.render import row_count
-        from tts_lang.plan import draw
-
-        notes = {value: row_count(rows) for value, rows in bound.rows.items()}
-        return (draw.to_dot if form == "dot" else draw.to_mermaid)(plan, notes)
-    from tts_lang.explain import render
-    from tts_lang.explain.tree import explain as tree_of
-
-    tree = tree_of(plan, bound)
-    if form == "json":
-        import json
-
-        return json.dumps(render.to_values(tree), indent=2) + "\n"
-    from shutil import get_terminal_size
-
-    width = max(60, get_terminal_size((100, 24)).columns)
-    return render.to_text(tree, width, color=in_color(sys.stdout))
 
 
 def in_color(stream: object) -> bool:

@@ -1,1 +1,48 @@
-"""Executes plans: engines, executor, problems, answers, runs."""
+"""Executes plans: engines, executor, problems, answers, runs.
+
+`run` is the whole of `tts-run` as a function; it and the types around it are imported when they are
+first used, so that `import tts_runtime` loads no engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tts_runtime.problems import Problem, load_problems
+    from tts_runtime.results import Answer, Summary
+    from tts_runtime.runner import Progress, Result, Settings, problems_named, run
+
+__all__ = [
+    "Answer",
+    "Problem",
+    "Progress",
+    "Result",
+    "Settings",
+    "Summary",
+    "load_problems",
+    "problems_named",
+    "run",
+]
+
+_HOMES = {
+    "Answer": "tts_runtime.results",
+    "Problem": "tts_runtime.problems",
+    "Progress": "tts_runtime.runner",
+    "Result": "tts_runtime.runner",
+    "Settings": "tts_runtime.runner",
+    "Summary": "tts_runtime.results",
+    "load_problems": "tts_runtime.problems",
+    "problems_named": "tts_runtime.runner",
+    "run": "tts_runtime.runner",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The interface, from where it is defined."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_HOMES[name]), name)
+    return value

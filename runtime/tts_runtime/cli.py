@@ -82,7 +82,7 @@ def tts_run(
     """Run strategies over problems and compare what they reach and cost."""
     # Engines and pydantic models take a while to import: `--help` and bad names need not wait.
     from tts_runtime.progress import Screen, table
-    from tts_runtime.run import Progress, Settings, problems_named, run
+    from tts_runtime.runner import Progress, Settings, problems_named, run
 
     plans = _plans(strategies, settings or [])
     chosen = problems_named(problems, limit)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.results import Answer, Summary
-from tts_runtime.run import Progress
+from tts_runtime.runner import Progress
 
 
 class Screen(Progress):

@@ -41,7 +41,7 @@ def check_strategy(block: Block, folder: Path, where: str, *, broken: bool) -> N
     path = folder / (name[1] if name else "block.tts")
     body = block.body[name.end() :] if name else block.body
     path.write_text(body, encoding="utf-8")
-    found = check_source(Source(body, str(path))).diagnostics
+    found = check_source(Source.of(body, str(path))).diagnostics
     errors = [diagnostic for diagnostic in found if diagnostic.severity.value == "error"]
     assert bool(errors) == broken, f"{where}: {[error.message for error in errors]}"
 

@@ -14,9 +14,9 @@ from tests.support.golden import FIXTURES, check_golden
 from tests.support.plans import Builder, beam_search, rebase, solutions
 from tests.support.random_plans import plans
 from tts_lang import library
-from tts_lang.cli import explained
 from tts_lang.compiler import compile_strategy
 from tts_lang.explain.bounds import DEFAULT_CONTEXT, bounds
+from tts_lang.explain.forms import explained
 from tts_lang.explain.render import to_text, to_values
 from tts_lang.explain.tree import explain
 from tts_lang.plan import draw, graph

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
-from tts_lang.compiler import compile_strategy
+from tts_lang.cli import plan_from
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
@@ -82,25 +82,24 @@ def run(
     parameters: Mapping[str, int | float | str] | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Runs each strategy (a shipped name, a file, or a plan) over all problems.
+    """Runs each strategy (a shipped name, a file, a plan or its file) over all problems.
 
     Args:
         strategies: One or several.
         problems: A problem set's name or file, or the problems themselves.
         settings: Engines, seed, run directory.
         parameters: Values for the parameters of strategies given by name; each goes to every
-            strategy that has it.
+            strategy that has it, and at least one must.
         progress: Told what happens.
 
     Raises:
-        CompileError, BindError, EngineError, ProblemFileError, RunDirectoryError: Before anything
-            is spent, with a message for the user.
+        DiagnosticError, PlanError, BindError, EngineError, ProblemFileError, RunDirectoryError:
+            Before anything is spent, with a message for the user.
     """
     given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
-    plans = [
-        item if isinstance(item, Plan) else compile_strategy(item, settings=parameters or {})
-        for item in given
-    ]
+    named = [item for item in given if isinstance(item, str)]
+    compiled = iter(plan_from(named, parameters or {}))
+    plans = [item if isinstance(item, Plan) else next(compiled) for item in given]
     chosen = problems_named(problems) if isinstance(problems, str) else list(problems)
     return asyncio.run(run_plans(plans, chosen, settings or Settings(), progress or Progress()))
 

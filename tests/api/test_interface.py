@@ -1,0 +1,119 @@
+"""The Python interface: `tts_lang.compile`, `diagnose` and `explain_plan`, `tts_runtime.run`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tts_lang
+import tts_runtime
+
+TWO_MISTAKES = """strategy tries(n = 4):
+    pool = smple n
+    return vote pol
+"""
+
+
+def test_strategies_compile_by_name_file_and_text(tmp_path: Path) -> None:
+    text = "strategy tries(n = 4):\n    return vote (sample n)\n"
+    (tmp_path / "tries.tts").write_text(text)
+    by_file = tts_lang.compile(tmp_path / "tries.tts", n=8)
+    by_text = tts_lang.compile(tts_lang.Source.of(text), n="8")
+    assert by_file.parameters == by_text.parameters == {"n": 8}
+    assert by_file.body == by_text.body
+    assert tts_lang.compile("beam_search", n=64).parameters["n"] == 64
+
+
+def test_parameters_may_have_any_name() -> None:
+    text = "strategy tries(strategy_ = 4):\n    return vote (sample strategy_)\n"
+    assert tts_lang.compile(tts_lang.Source.of(text), strategy_=2).parameters == {"strategy_": 2}
+
+
+def test_what_cannot_be_compiled_raises_every_diagnostic() -> None:
+    source = tts_lang.Source.of(TWO_MISTAKES)
+    with pytest.raises(tts_lang.DiagnosticError, match=r"<text>:2:\d+: error\[TTS") as caught:
+        tts_lang.compile(source)
+    assert caught.value.diagnostics == tts_lang.diagnose(source)
+    assert len(caught.value.diagnostics) == 2
+
+
+def test_diagnose_reads_files_and_shipped_strategies(tmp_path: Path) -> None:
+    (tmp_path / "bad.tts").write_text(TWO_MISTAKES)
+    found = tts_lang.diagnose(tmp_path / "bad.tts")
+    assert [each.source.position(each.span.start).line for each in found] == [2, 3]
+    assert tts_lang.diagnose("beam_search") == ()
+    (missing,) = tts_lang.diagnose(tmp_path / "none.tts")
+    assert missing.code == "TTS100"
+    with pytest.raises(tts_lang.DiagnosticError, match="did you mean 'beam_search'"):
+        tts_lang.diagnose("beam_serch")
+
+
+def test_plans_are_explained_in_every_form() -> None:
+    plan = tts_lang.compile("beam_search", n=64)
+    assert tts_lang.explain_plan(plan).startswith("beam_search(n = 64, width = 4, depth = 40)\n")
+    assert "context window of 77 tokens" in tts_lang.explain_plan(plan, context=77)
+    assert tts_lang.explain_plan(plan, "json").startswith("{")
+    assert tts_lang.explain_plan(plan, "dot").startswith("digraph")
+    assert "flowchart" in tts_lang.explain_plan(plan, "mermaid")
+    with pytest.raises(ValueError, match="not one of text, json, dot, mermaid"):
+        tts_lang.explain_plan(plan, "html")
+
+
+def test_runs_give_typed_results() -> None:
+    problems = [
+        tts_runtime.Problem("one", "Start with 1 (mod 100)", "1"),
+        tts_runtime.Problem("two", "Start with 2 (mod 100)"),
+    ]
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"}, seed=3)
+    plan = tts_lang.compile("best_of_n", n=2)
+    (by_plan,) = tts_runtime.run(plan, problems, settings=settings)
+    by_name, other = tts_runtime.run(
+        ["best_of_n", "majority"], problems, settings=settings, parameters={"n": 2}
+    )
+    assert isinstance(by_plan, tts_runtime.Result)
+    assert by_plan.answers == by_name.answers
+    assert [answer.id for answer in by_plan.answers] == ["one", "two"]
+    assert by_plan.answers[1].correct is None
+    assert (by_plan.summary.strategy, by_plan.summary.policy_calls) == ("best_of_n", 4)
+    assert other.summary.strategy == "majority"
+
+
+def test_a_parameter_goes_to_the_strategies_that_have_it() -> None:
+    problems = [tts_runtime.Problem("one", "Start with 1 (mod 100)", "1")]
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"})
+    greedy, majority = tts_runtime.run(
+        ["greedy", "majority"], problems, settings=settings, parameters={"n": 3}
+    )
+    assert greedy.summary.params == {}
+    assert majority.summary.params == {"n": 3}
+    plan = tts_lang.compile("majority", n=5)
+    _, given, again = tts_runtime.run(
+        ["greedy", plan, "majority"], problems, settings=settings, parameters={"n": 3}
+    )
+    assert (given.summary.params, again.summary.params) == ({"n": 5}, {"n": 3})
+    for strategies in ("majority", ["majority", "greedy"]):
+        with pytest.raises(tts_lang.DiagnosticError, match="parameter `m`"):
+            tts_runtime.run(strategies, problems, settings=settings, parameters={"m": 3})
+
+
+@pytest.mark.parametrize("module", [tts_lang, tts_runtime])
+def test_every_listed_name_is_there_and_no_other(module: object) -> None:
+    names: list[str] = module.__all__  # type: ignore[attr-defined]
+    for name in names:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = module.nothing  # type: ignore[attr-defined]
+
+
+def test_importing_the_language_loads_nothing_else() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import tts_lang; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name for name in done.stdout.split() if name.split(".")[0] in ("tts_lang", "lark")}
+    assert loaded == {"tts_lang"}
