@@ -1,0 +1,100 @@
+"""Files that import files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tts_lang.compiler import check_path, compile_strategy
+
+ONE = "strategy {name}():\n    return sample 1\n"
+
+
+def _write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.tts").write_text(text, "utf-8")
+    return folder / "main.tts"
+
+
+def _codes(path: Path) -> list[str]:
+    return [diagnostic.code for diagnostic in check_path(path).diagnostics]
+
+
+def test_paths_are_relative_to_the_importing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    _write(tmp_path / "deep", leaf=ONE.format(name="leaf"))
+    _write(tmp_path, near='import "deep/leaf.tts"\n\nstrategy near():\n    return leaf()\n')
+    main = _write(tmp_path, main='import "near.tts"\n\nstrategy main():\n    return near()\n')
+    monkeypatch.chdir(tmp_path / "deep")
+    assert _codes(main) == []
+    assert compile_strategy(main).strategy == "main"
+
+
+def test_only_what_a_file_declares_itself_is_imported(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        a=ONE.format(name="a"),
+        b='import "a.tts"\n\nstrategy b():\n    return a()\n',
+        main='import "b.tts"\n\nstrategy main():\n    return a()\n',
+    )
+    assert _codes(main) == ["TTS201"]
+
+
+def test_one_file_may_come_in_by_two_ways(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        a=ONE.format(name="a"),
+        b='import "a.tts"\n\nstrategy b():\n    return a()\n',
+        main='import "a.tts"\nimport "b.tts"\n\nstrategy main():\n    return vote a() + b()\n',
+    )
+    assert _codes(main) == []
+
+
+def test_equal_declarations_of_policies_and_scorers_are_one(tmp_path: Path) -> None:
+    parts = "policy small\nscorer orm per solution from 0 to 1\n\n"
+    main = _write(
+        tmp_path,
+        a=parts + ONE.format(name="a"),
+        main='import "a.tts"\n' + parts + "strategy main():\n    return sample 1 from small\n",
+    )
+    assert _codes(main) == []
+    _write(tmp_path, a="scorer orm per step\n\n" + ONE.format(name="a"))
+    assert _codes(main) == ["TTS202"]
+
+
+def test_errors_of_an_imported_file_are_shown_in_that_file(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        a="strategy a():\n    retrun sample 1\n",
+        main='import "a.tts"\n\nstrategy main():\n    return a()\n',
+    )
+    diagnostics = check_path(main).diagnostics
+    assert {Path(diagnostic.source.name).name for diagnostic in diagnostics} == {"a.tts"}
+
+
+def test_an_error_in_an_inlined_strategy_says_where_it_was_called(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        a="strategy a(n = 4):\n    return vote (sample n)\n",
+        main='import "a.tts"\n\nstrategy main():\n    return a(0)\n',
+    )
+    (diagnostic,) = check_path(main).diagnostics
+    assert Path(diagnostic.source.name).name == "a.tts"
+    assert diagnostic.notes == (f"called as a(n = 0) at {main}:4",)
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_error(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        main='import "gone.tts"\n\nstrategy main(n = 0):\n    f()\n    return vote (sample n)\n',
+    )
+    assert _codes(main) == ["TTS551", "TTS136", "TTS301"]
+
+
+@pytest.mark.parametrize("path", ["\\u0000", "a" * 5000, ".", "..", ""])
+def test_odd_paths_are_reported(tmp_path: Path, path: str) -> None:
+    main = _write(tmp_path, main=f'import "{path}"\n\n' + ONE.format(name="main"))
+    assert "TTS551" in _codes(main) or any(code.startswith("TTS1") for code in _codes(main))
