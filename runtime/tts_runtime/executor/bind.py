@@ -93,7 +93,7 @@ def _at(operation: Operation) -> str:
 
 
 def _thoughts(
-    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
     """Thoughts need a policy that has delimiters for them (C25)."""
     for operation in operations(plan.body):
@@ -116,7 +116,7 @@ def _thoughts(
 
 
 def _streaming(
-    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
     """`stop when` needs an engine that looks at every token (C27)."""
     for operation in operations(plan.body):
@@ -132,7 +132,7 @@ def _streaming(
 
 
 def _scorers(
-    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+    plan: Plan, _policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
     """A scorer's engine must score what the strategy declares."""
     words: Final = {True: "per step", False: "per solution"}
@@ -161,7 +161,7 @@ def _scorers(
 
 
 def _inside(scorer: Scorer, engine: ScorerEngine) -> bool:
-    """Whether the engine's range lies in the declared one; a field's is known only as it is read."""
+    """Whether the engine's range lies in the declared one; a field's is known when it is read."""
     if isinstance(engine, FieldScorer):
         return True
     low = scorer.low is None or (engine.low is not None and engine.low >= scorer.low)

@@ -13,7 +13,7 @@ from tts_runtime.executor.scope import Calls, Scope
 from tts_runtime.executor.selecting import whole_pool
 
 
-def branch(builder: Builder, spec: Branch) -> Work:
+def branch(builder: Builder, _spec: Branch) -> Work:
     """Region 0 if the flag is true, region 1 otherwise, also when it is missing."""
     blocks = (builder.block(0), builder.block(1))
 
@@ -84,7 +84,7 @@ def call(builder: Builder, spec: Call) -> Work:
             if copy:
                 node = node.on_lane(copy)
             candidate = Candidate(node, None, None, None, None, 0, None)
-            candidate.problem = True
+            candidate.problem = candidate.rootless = True
             return Row(node, candidate, known=row.known)
 
         async def _call(row: Row, inner: Scope, target: Slot) -> None:
@@ -100,8 +100,6 @@ def call(builder: Builder, spec: Call) -> Work:
             candidate = Candidate(
                 first.node, row, source.root, None, first.candidate.asked, 0, site
             )
-            if candidate.root is None:
-                candidate.root = candidate
             return Row(first.node, candidate, row.lets, known=first.known)
 
         # From here on rows of this scope may lie on nodes that a call has made.

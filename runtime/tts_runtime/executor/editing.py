@@ -1,4 +1,4 @@
-"""force, cut and split: edges that no policy draws, each on a key derived from what was done (C4)."""
+"""force, cut and split: edges that no policy draws, each on a key made of what was done (C4)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def derived(row: Row, node: Node, site: Site, *, keeps_scores: bool = True) -> R
     candidate = Candidate(
         node, source.parent, source.root, row, source.asked, source.created, site, source.lane
     )
+    candidate.rootless = source.rootless
     return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else EMPTY)
 
 

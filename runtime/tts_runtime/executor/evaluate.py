@@ -22,7 +22,7 @@ _WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
 _WHOLE_COLUMNS: Final = ("index", "parent_visits")
 
 
-def _value(row: Row, view: View) -> float | None:
+def _value(row: Row, _view: View) -> float | None:
     return row.total / row.visits if row.visits else None
 
 
@@ -32,19 +32,19 @@ def _parent_visits(row: Row, view: View) -> int | None:
 
 #: Columns that every candidate has.
 COLUMNS: Final[Mapping[str, Evaluate]] = {
-    "text": lambda row, view: row.node.text,
-    "answer": lambda row, view: row.node.answers[1],
-    "tokens": lambda row, view: row.node.tokens,
-    "steps": lambda row, view: row.node.segments.steps,
-    "done": lambda row, view: row.node.done,
-    "finish": lambda row, view: None if row.node.finish is None else row.node.finish.value,
-    "logprob": lambda row, view: row.node.logprob,
-    "parent": lambda row, view: (
+    "text": lambda row, _view: row.node.text,
+    "answer": lambda row, _view: row.node.answers[1],
+    "tokens": lambda row, _view: row.node.tokens,
+    "steps": lambda row, _view: row.node.segments.steps,
+    "done": lambda row, _view: row.node.done,
+    "finish": lambda row, _view: None if row.node.finish is None else row.node.finish.value,
+    "logprob": lambda row, _view: row.node.logprob,
+    "parent": lambda row, _view: (
         None if row.candidate.parent is None else row.candidate.parent.candidate
     ),
-    "root": lambda row, view: row.candidate.root,
+    "root": lambda row, _view: row.candidate.root,
     "index": lambda row, view: view.index(row),
-    "visits": lambda row, view: row.visits,
+    "visits": lambda row, _view: row.visits,
     "value": _value,
     "parent_visits": _parent_visits,
 }
@@ -97,8 +97,8 @@ class Compiler:
         if built_in is not None:
             return built_in
         if name in self._scorers:
-            return lambda row, view: row.scores[name]
-        return lambda row, view: row.lets[name]
+            return lambda row, _view: row.scores[name]
+        return lambda row, _view: row.lets[name]
 
     def optional(self, expression: expr.Expr | None) -> Evaluate | None:
         """The expression, if there is one."""
@@ -110,11 +110,11 @@ class Compiler:
 
     def _constant(self, expression: expr.Const) -> Evaluate:
         value = expression.value
-        return lambda row, view: value
+        return lambda _row, _view: value
 
     def _input(self, expression: expr.Input) -> Evaluate:
         index = expression.index
-        return lambda row, view: view.inputs[index]
+        return lambda _row, view: view.inputs[index]
 
     def _delimiter(self, expression: expr.Delimiter) -> Evaluate:
         binding = self._policies[expression.policy].binding
@@ -123,7 +123,7 @@ class Compiler:
         else:
             assert binding.thinking is not None  # checked by bind (C25)
             text = binding.thinking.end
-        return lambda row, view: text
+        return lambda _row, _view: text
 
     def _column(self, expression: expr.Column) -> Evaluate:
         return self.column(expression.name)
@@ -131,7 +131,7 @@ class Compiler:
     def _reduce(self, expression: expr.Reduce) -> Evaluate:
         reduction = REDUCTIONS[expression.how]
         name = expression.column
-        return lambda row, view: reduction(row.scores[name])
+        return lambda row, _view: reduction(row.scores[name])
 
     def _apply(self, expression: expr.Apply) -> Evaluate:
         arguments = [self.compile(argument) for argument in expression.arguments]
@@ -158,12 +158,12 @@ class Compiler:
         from tts_runtime.answers import canonical
 
         constants = {
-            place: canonical(expression.value)
+            place: expr.Const(canonical(expression.value))
             for place, expression in enumerate(expressions)
             if isinstance(expression, expr.Const) and isinstance(expression.value, str)
         }
         return [
-            (lambda row, view, form=constants[place]: form) if place in constants else argument
+            self.compile(constants[place]) if place in constants else argument
             for place, argument in enumerate(arguments)
         ]
 
@@ -172,7 +172,7 @@ class Compiler:
         values = statistics.SPANS.get(expression.span)
         if values is not None:
             chosen = values
-            return lambda row, view: mean(chosen(row.node, how))
+            return lambda row, _view: mean(chosen(row.node, how))
         assert expression.window is not None
         window, share = self.compile(expression.window), self.optional(expression.share)
         lowest = expression.span == "lowest"

@@ -56,8 +56,6 @@ class Parentage:
         candidate = Candidate(
             node, self.parent, self.root, None, self.asked, self.created, self.site
         )
-        if candidate.root is None:
-            candidate.root = candidate
         self.run.observer.candidate_done(self.run.problem.id)
         return Row(node, candidate, self.lets, EMPTY, self.known)
 
@@ -140,7 +138,8 @@ def children(
             number if settings.likeliest else None,
             statistics,
         )
-        run.generate(policy, request, Birth(slot, node, child, settings, room, parentage))
+        birth = Birth(slot, node, child, settings, room, parentage)
+        run.generate(settings, node, request, birth)
     return found
 
 

@@ -227,7 +227,7 @@ class _Bench:
         def generated(generation: Generation) -> None:
             replied(grown(node, key, settings, room, generation).text)
 
-        self._run.generate(settings.policy, request, generated)
+        self._run.generate(settings, node, request, generated)
 
     def _probability(self, node: Node, rank: int, arrived: Callable[[float], None]) -> None:
         """The raw probability of the first option's first token; 0 if it is none of the likeliest.
@@ -254,4 +254,4 @@ class _Bench:
             else:
                 arrived(0.0)
 
-        self._run.generate(policy, request, generated)
+        self._run.generate(self._settings, node, request, generated)

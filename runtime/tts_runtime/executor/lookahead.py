@@ -33,7 +33,7 @@ class LookAhead:
 
 
 def roll_out(run: Run, node: Node, settings: Settings, arrived: Callable[[Node], None]) -> bool:
-    """Starts a rollout from a node; false if the node is done or has no room: it stands as it is."""
+    """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
     room = settings.room(node)
     if node.done or room <= 0:
         return False
@@ -51,7 +51,7 @@ def roll_out(run: Run, node: Node, settings: Settings, arrived: Callable[[Node],
     def generated(generation: Generation) -> None:
         arrived(grown(node, node.key, settings, room, generation))
 
-    run.generate(settings.policy, request, generated)
+    run.generate(settings, node, request, generated)
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tts_runtime.engines.base import Finish
+from tts_runtime.engines.base import Finish, GenerateRequest
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
@@ -53,16 +53,17 @@ class Conversation:
 class Node:
     """A path of a conversation: the ids added to a parent node, and the key of its stream.
 
-    `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this position
-    (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says whether this
-    node's own ids were; `start`, of a problem's own first
-    node only: the lanes of the calls that lead to it (C13).
+    `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
+    position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
+    whether this node's own ids were. `start`, of a problem's own first node only, holds the lanes
+    of the calls that lead to it (C13).
     """
 
     __slots__ = (
         "_answer",
         "_data",
         "_text",
+        "_trail",
         "claimed",
         "conversation",
         "done",
@@ -123,6 +124,7 @@ class Node:
         self._data: bytes | None = None
         self._text: str | None = None
         self._answer: tuple[str | None, str | None] | None = None
+        self._trail: tuple[str, int] | None = None
 
     @property
     def place(self) -> tuple[Key, Key, bytes, int, int]:
@@ -145,6 +147,18 @@ class Node:
         if parent is None or not parent.position:
             return self.ids
         return tuple([token for node in self.edges() for token in node.ids])
+
+    def trail(self, policy: Policy, request: GenerateRequest, numbers: dict[Any, int]) -> int:
+        """The number of a request's (prompt, path) among those of a problem.
+
+        Paths are long, and a request is looked up for every child: this hashes them once a node.
+        """
+        trail = self._trail
+        if trail is None or trail[0] != policy.name:
+            first = numbers.setdefault((policy.name, request.prompt), len(numbers))
+            trail = policy.name, numbers.setdefault((first, request.prefix), len(numbers))
+            self._trail = trail
+        return trail[1]
 
     @property
     def data(self) -> bytes:
@@ -241,7 +255,7 @@ class Candidate:
     Args:
         node: The node that it was made with.
         parent: The row that `expand` or `ask` worked on (C48).
-        root: The tree that it belongs to (C49); none for `problem` and what is forced or cut of it.
+        root: The tree that it belongs to; none starts a tree of its own (C49).
         before: The row that `force`, `cut` or `split` made it from.
         asked: The row that its conversation asks about.
         lane: Where its random numbers come from; `None`: from its node.
@@ -251,13 +265,14 @@ class Candidate:
 
     __slots__ = (
         "_lane",
+        "_root",
         "asked",
         "before",
         "created",
         "node",
         "parent",
         "problem",
-        "root",
+        "rootless",
         "scores",
         "site",
         "uid",
@@ -276,15 +291,23 @@ class Candidate:
     ) -> None:
         self.node = node
         self.parent = parent
-        self.root = root
+        self._root = root
         self.before = before
         self.asked = asked
         self.created = created
         self.site = site
         self._lane = lane
         self.problem = False
+        #: It belongs to no tree: `problem`, and what is forced or cut of it.
+        self.rootless = False
         self.scores: Mapping[str, float | Vector | None] = EMPTY
         self.uid = -1
+
+    @property
+    def root(self) -> Candidate | None:
+        """The first of its tree."""
+        # Not stored where it is itself: without cycles, a finished problem is freed at once.
+        return None if self.rootless else self._root or self
 
     @property
     def lane(self) -> Key:

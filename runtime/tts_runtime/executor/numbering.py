@@ -21,7 +21,7 @@ class Turnstile:
         self._open: dict[int, int] = {}
         self._waiting: list[tuple[int, int, Callable[[None], None]]] = []
         self._watchers: list[tuple[int, Future[None]]] = []
-        #: Rows may lie on nodes made elsewhere (returned by calls): wait for all earlier operations.
+        #: Rows may lie on nodes made in calls: wait for all earlier operations.
         self.strict = False
 
     def enter(self) -> int:

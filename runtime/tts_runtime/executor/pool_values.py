@@ -111,17 +111,17 @@ def _number(compiler: Compiler, expression: expr.Aggregate) -> _Number:
     """The aggregate of some rows (seen in `inner`), asked for by `row` (seen in `view`)."""
     how = expression.how
     if how == "count":
-        return lambda rows, inner, row, view: len(rows)
+        return lambda rows, _inner, _row, _view: len(rows)
     if how == "all done":
-        return lambda rows, inner, row, view: all([each.node.done for each in rows])
+        return lambda rows, _inner, _row, _view: all(each.node.done for each in rows)
     if how == "any done":
-        return lambda rows, inner, row, view: any([each.node.done for each in rows])
+        return lambda rows, _inner, _row, _view: any(each.node.done for each in rows)
     if how in aggregates.CLASSES:
         return _classes(compiler, expression)
     assert expression.of is not None
     of = compiler.compile(expression.of)
     if how == "first":
-        return lambda rows, inner, row, view: of(rows[0], inner) if rows else None
+        return lambda rows, inner, _row, _view: of(rows[0], inner) if rows else None
     if how == "quantile":
         assert expression.quantile is not None
         wanted = compiler.compile(expression.quantile)
@@ -133,7 +133,7 @@ def _number(compiler: Compiler, expression: expr.Aggregate) -> _Number:
 
         return quantile
     function = aggregates.NUMBERS[how]
-    return lambda rows, inner, row, view: function(present([of(each, inner) for each in rows]))
+    return lambda rows, inner, _row, _view: function(present([of(each, inner) for each in rows]))
 
 
 def _classes(compiler: Compiler, expression: expr.Aggregate) -> _Number:
@@ -141,7 +141,7 @@ def _classes(compiler: Compiler, expression: expr.Aggregate) -> _Number:
     key, weight = compiler.column(expression.on), compiler.optional(expression.weight)
     site = compiler.site
 
-    def of_classes(rows: Sequence[Row], inner: View, row: Row, view: View) -> float:
+    def of_classes(rows: Sequence[Row], inner: View, _row: Row, _view: View) -> float:
         weights = weights_of(weight, rows, inner, site)
         keys = [key(each, inner) for each in rows]
         sums = [fsum([weights[place] for place in places]) for places in groups(keys)]

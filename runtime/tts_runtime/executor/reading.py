@@ -58,7 +58,7 @@ def _option(options: Sequence[tuple[str, float]], reply: str, rows: int) -> Read
     return [float(worth[named[-1]])] * rows if named else None
 
 
-def _ranking(judge: Judge, reply: str, rows: int) -> Reading | None:
+def _ranking(_judge: Judge, reply: str, rows: int) -> Reading | None:
     """(n - place) / (n - 1) by the order in which candidates are named; missing for the others."""
     order = list(dict.fromkeys(_places(reply, rows)))
     if not order:

@@ -25,7 +25,7 @@ def copied(row: Row, scope: Scope, site: Site, *, tree: bool) -> Row:
     copy = Candidate(
         row.node,
         source.parent,
-        source.root,
+        None if tree else source.root,
         source.before,
         source.asked,
         source.created,
@@ -34,8 +34,7 @@ def copied(row: Row, scope: Scope, site: Site, *, tree: bool) -> Row:
     )
     copy.problem = source.problem
     copy.scores = row.scores
-    if tree:
-        copy.root = copy
+    copy.rootless = source.rootless and not tree
     return Row(row.node, copy, row.lets, row.scores, row.known, row.visits, row.total)
 
 

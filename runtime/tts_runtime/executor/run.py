@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.executor.model import Conversation, Row, opening
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
-from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, rows_in
 from tts_runtime.streams import Key, root_key, thinking_key
 
 if TYPE_CHECKING:
     from tts_runtime.executor.bind import Bound
     from tts_runtime.executor.model import Node
+    from tts_runtime.executor.settings import Settings
 
 Reply = TypeVar("Reply")
 
@@ -40,6 +40,7 @@ class Run:
         "_in_flight",
         "_queue",
         "_tasks",
+        "_trails",
         "_waits",
         "bound",
         "closed",
@@ -66,7 +67,8 @@ class Run:
         self.openings: dict[bool, Node] = {}
         #: Scores by request, or what waits for them: scoring's memo (C62).
         self.replies: dict[Any, Any] = {}
-        self._generations: dict[Any, Any] = {}
+        self._generations: dict[Any, _Asked] = {}
+        self._trails: dict[Any, int] = {}
         self._queue: deque[tuple[Sequence[Callable[[Any], None]], Content]] = deque()
         self._draining = False
         self._in_flight: set[Future[Any]] = set()
@@ -78,6 +80,10 @@ class Run:
 
     def resolve(self, slot: Slot, content: Content) -> None:
         """Makes a slot's content known and calls back what waits for it."""
+        if type(content) is list and len(content) == 1:
+            # One child on its way: waiting for it costs less than a place inside a place, which
+            # everything behind would have to look into.
+            content = content[0]
         if type(content) is Slot:
             if not content.resolved:
                 content.then(partial(self.resolve, slot))
@@ -258,52 +264,60 @@ class Run:
         return node
 
     def generate(
-        self, policy: Policy, request: GenerateRequest, arrived: Callable[[Generation], None]
+        self,
+        settings: Settings,
+        node: Node,
+        request: GenerateRequest,
+        arrived: Callable[[Generation], None],
     ) -> None:
-        """Asks a policy; the same request twice is one (C62)."""
+        """Asks a policy to go on from a node; the same request twice is one (C62)."""
+        policy = settings.policy
         limits = request.limits
-        if limits.stop_when is not None:
-            self._ask(policy, request, partial(self._generated, None, arrived))
-            return
-        sampling = request.sampling
-        name = (
-            policy.name,
-            request.prompt,
-            request.prefix,
-            request.key if sampling.temperature else b"",
-            sampling,
-            limits,
-            request.first_rank,
-        )
-        memo = self._generations.get(name)
-        if memo is None:
-            self._generations[name] = [arrived]
-            self._ask(policy, request, partial(self._generated, name, None))
-        elif type(memo) is list:
-            memo.append(arrived)
-        else:
-            arrived(memo)
-
-    def _ask(
-        self, policy: Policy, request: GenerateRequest, arrived: Callable[[Generation], None]
-    ) -> None:
+        asked = _Asked(self, arrived)
+        if limits.stop_when is None:
+            name = (
+                settings.signature,
+                limits.max_tokens,
+                node.trail(policy, request, self._trails),
+                # Temperature 0 ignores the key, so greedy children are one request (C15).
+                request.key if request.sampling.temperature else b"",
+                request.first_rank,
+            )
+            before = self._generations.setdefault(name, asked)
+            if before is not asked:
+                before.join(arrived)
+                return
         self.counts.policy_calls += 1
-        self.watch(policy.engine.generate(request), arrived)
+        self.watch(policy.engine.generate(request), asked)
 
-    def _generated(
-        self, name: Any, arrived: Callable[[Generation], None] | None, generation: Generation
-    ) -> None:
-        counts = self.counts
+
+class _Asked:
+    """A request for a generation, and who waits for the reply."""
+
+    __slots__ = ("_reply", "_run", "_waiting")
+
+    def __init__(self, run: Run, arrived: Callable[[Generation], None]) -> None:
+        self._run = run
+        self._reply: Generation | None = None
+        self._waiting = [arrived]
+
+    def join(self, arrived: Callable[[Generation], None]) -> None:
+        """One more who asks for the same."""
+        if self._reply is None:
+            self._waiting.append(arrived)
+        else:
+            arrived(self._reply)
+
+    def __call__(self, generation: Generation) -> None:
+        run = self._run
+        counts = run.counts
         counts.policy_tokens += generation.drawn
         counts.prompt_tokens += generation.prefilled
-        self.observer.tokens_drawn(generation.drawn)
-        if arrived is not None:
+        run.observer.tokens_drawn(generation.drawn)
+        self._reply = generation
+        waiting, self._waiting = self._waiting, []
+        for arrived in waiting:
             arrived(generation)
-            return
-        waiting: Sequence[Callable[[Generation], None]] = self._generations[name]
-        self._generations[name] = generation
-        for each in waiting:
-            each(generation)
 
 
 class _Settling:

@@ -13,7 +13,7 @@ from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.executor.evaluate import needs_pool
 from tts_runtime.executor.judging import judge
 from tts_runtime.executor.lookahead import LookAhead, roll_out
-from tts_runtime.executor.model import EMPTY, Known, Node, Row, Vector
+from tts_runtime.executor.model import Known, Node, Row, Vector
 from tts_runtime.executor.pools import Content, Pool, Slot
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.run import Run
@@ -114,7 +114,14 @@ class _Reader:
         request = self.request(run, node, len(known))
         if self.steps and len(request.steps) == len(known):
             return self._column(row, node, rollout, known, len(known))
-        name = (self.name, request.text, request.steps, request.answer)
+        # The text and how many steps it has say what they are, given the delimiter.
+        name = (
+            self.name,
+            request.text,
+            len(request.steps),
+            node.policy.delimiter,
+            request.answer,
+        )
         memo = run.replies.get(name)
         if memo is not None and type(memo) is not list:
             return self._column(row, node, rollout, memo, len(known))
@@ -169,12 +176,13 @@ class _Reader:
 
     def scored(self, row: Row, column: float | Vector | None, known: Known | None = None) -> Row:
         """The row with the score column."""
+        made = row.with_score(self.name, column, known)
         candidate = row.candidate
-        if candidate.scores is EMPTY:
-            candidate.scores = {self.name: column}
+        if candidate.scores.keys() <= made.scores.keys():
+            candidate.scores = made.scores
         else:
             candidate.scores = {**candidate.scores, self.name: column}
-        return row.with_score(self.name, column, known)
+        return made
 
     def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
         """Scores of rows that depend on each other; resolves the slots."""

@@ -33,10 +33,10 @@ def compiled_key(builder: Builder, name: str | None) -> Evaluate | None:
     return None if name is None else builder.compiler.column(name)
 
 
-def empty(builder: Builder, spec: graph.Empty) -> Work:
+def empty(_builder: Builder, _spec: graph.Empty) -> Work:
     """`none`."""
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def work(_scope: Scope, _inputs: Sequence[Any]) -> Sequence[Any]:
         return (whole_pool(()),)
 
     return work
@@ -174,7 +174,7 @@ def dedupe(builder: Builder, spec: graph.Dedupe) -> Work:
     return work
 
 
-def union(builder: Builder, spec: graph.Union) -> Work:
+def union(_builder: Builder, _spec: graph.Union) -> Work:
     """Input 0, then the rows of input 1 that are not in it (C30, C51)."""
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
@@ -184,7 +184,7 @@ def union(builder: Builder, spec: graph.Union) -> Work:
     return work
 
 
-def difference(builder: Builder, spec: graph.Difference) -> Work:
+def difference(_builder: Builder, _spec: graph.Difference) -> Work:
     """The rows of input 0 that are not in input 1 (C51)."""
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:

@@ -31,6 +31,7 @@ class Settings:
         "max_tokens",
         "policy",
         "sampling",
+        "signature",
         "stop_at",
         "stop_when",
         "tag",
@@ -64,6 +65,8 @@ class Settings:
         words = [f"at least {at_least}"] * (at_least > 0) + ["likeliest"] * likeliest
         self.irregular = bool(words)
         self.tag = _tag(policy.name, sampling, " ".join(words))
+        #: All of a request that comes from the clauses, but its token limit; equal if they are.
+        self.signature = repr((self.tag, unit, length, at_least, stop_at))
 
     def room(self, node: Node) -> int:
         """Tokens that the path still has room for, whatever `max` says (C21)."""

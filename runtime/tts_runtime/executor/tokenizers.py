@@ -29,7 +29,7 @@ _NOBODY: frozenset[str] = frozenset()
 
 
 def mixed_tokenizers(
-    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
     """One line for every operation that would extend ids of another tokenizer."""
     found = _Analysis(plan, policies)

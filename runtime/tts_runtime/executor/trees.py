@@ -130,7 +130,7 @@ def backup(builder: Builder, spec: Backup) -> Work:
     return work
 
 
-def leaves(builder: Builder, spec: Leaves) -> Work:
+def leaves(_builder: Builder, _spec: Leaves) -> Work:
     """The rows that are no other row's parent in the pool."""
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:

@@ -1,0 +1,177 @@
+"""What the executor costs per candidate step: everything but the engines.
+
+    python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
+
+Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once with the
+same step, so that what is left is scheduling: numbering, keys, requests, rows, columns. The time of
+the engines alone is measured in the same way and subtracted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+from asyncio import Future
+from dataclasses import dataclass
+from time import process_time
+
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Const, Reduce
+from tts_lang.plan.graph import Amount, Decoding, Kind, Operation, Plan, Region, Scorer, Unit, Value
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import (
+    Finish,
+    GenerateRequest,
+    Generation,
+    Limits,
+    PolicyEngine,
+    Sampling,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.executor import bind, execute_all
+from tts_runtime.problems import Problem
+from tts_runtime.segment import Segments
+
+WORDS = (b"so ", b"two ", b"and ", b"three ", b"is ", b"five ", b"then ", b"half", b"\n\n")
+STEP = (0, 1, 2, 3, 4, 5, 6, 7, 8)
+
+
+class Words:
+    """A tokenizer of a few words."""
+
+    pieces = WORDS
+    fingerprint = "words"
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """A prompt as long as the text."""
+        return tuple(len(WORDS) - 2 for _ in text)
+
+
+class InstantPolicy(PolicyEngine):
+    """Writes the same step again and again, with nothing to wait for."""
+
+    def __init__(self) -> None:
+        self.binding = Binding(name="instant", context=100_000)
+        self.tokenizer = Words()
+        self._logprobs = tuple(-0.5 for _ in STEP)
+        self._piece = b"".join(WORDS[:-1])
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """One more step."""
+        future: Future[Generation] = asyncio.get_running_loop().create_future()
+        closed = (*request.segments.closed, self._piece)
+        future.set_result(
+            Generation(STEP, self._logprobs, Finish.STOP, Segments(closed, b"", False), drawn=9)
+        )
+        return future
+
+
+class InstantScorer(ScorerEngine):
+    """Half a point for every step."""
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Scores the steps that are new."""
+        future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
+        future.set_result(ScoreReply((0.5,) * (len(request.steps) - request.known), 9))
+        return future
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Microseconds per candidate step: in all, and in the engines."""
+
+    total: float
+    engines: float
+
+    @property
+    def overhead(self) -> float:
+        """What the executor itself costs."""
+        return self.total - self.engines
+
+
+def plan(candidates: int, steps: int, select: bool = True) -> Plan:
+    """Beam search without width: every round expands, scores and keeps all candidates."""
+    prm = {"prm": "steps"}
+    values = [Value(Kind.POOL, "problem")]
+    operations: list[Operation] = []
+
+    def add(spec: graph.Spec, pool: int, columns: dict[str, str]) -> int:
+        values.append(Value(Kind.POOL, "beams", columns))
+        operations.append(Operation(spec, (pool,), (len(values) - 1,)))
+        return len(values) - 1
+
+    pool = 0
+    for step in range(steps):
+        amount = Amount(Const(1 if step else candidates), Unit.STEPS)
+        pool = add(graph.Expand(amount, Decoding()), pool, {})
+        pool = add(graph.Score("prm"), pool, prm)
+        if select:
+            pool = add(graph.Select(Reduce("last", "prm"), Const(candidates)), pool, prm)
+    pool = add(graph.Select(Reduce("last", "prm"), Const(1)), pool, prm)
+    body = Region((0,), tuple(operations), (pool,), graph.Exit.RETURN)
+    return Plan("overhead", {}, body, tuple(values), scorers=(Scorer("prm", steps=True),))
+
+
+async def _engines(requests: int, steps: int) -> float:
+    """Seconds that the engines themselves take for so many requests, their callbacks included."""
+    policy, scorer = InstantPolicy(), InstantScorer()
+    prompt = (7,) * 40
+    seconds = 0.0
+    for step in range(steps):
+        segments = Segments((policy._piece,) * step)
+        request = GenerateRequest(prompt, STEP * step, b"", Sampling(), Limits(100), segments)
+        score = ScoreRequest("", {}, "", ("",) * (step + 1), step)
+        start = process_time()
+        for _ in range(requests // steps):
+            policy.generate(request).result()
+            scorer.score(score).result()
+        seconds += process_time() - start
+    return seconds
+
+
+def measure(problems: int, candidates: int, steps: int, select: bool = True) -> Measured:
+    """Runs the plan once over all problems."""
+    bound = bind(
+        plan(candidates, steps, select), {"policy": InstantPolicy()}, {"prm": InstantScorer()}
+    )
+    asked = [Problem(str(number), "x" * 40) for number in range(problems)]
+    count = problems * candidates * steps
+    failed: list[str] = []
+
+    def finished(outcome: object) -> None:
+        error = getattr(outcome, "error", None)
+        if error is not None:
+            failed.append(error)
+
+    gc.collect()
+    start = process_time()
+    asyncio.run(execute_all(bound, asked, 0, finished))
+    total = process_time() - start
+    assert not failed, failed[0]
+    engines = asyncio.run(_engines(count, steps))
+    return Measured(1e6 * total / count, 1e6 * engines / count)
+
+
+def main() -> None:
+    """Prints the measurement."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--candidates", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    arguments = parser.parse_args()
+    for select in (True, False):
+        found = measure(arguments.problems, arguments.candidates, arguments.steps, select)
+        what = "with a selection every round" if select else "row by row"
+        print(
+            f"{what}: {found.overhead:.1f} us per candidate step "
+            f"({found.total:.1f} in all, {found.engines:.1f} in the engines)"
+        )
+
+
+if __name__ == "__main__":
+    main()
