@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.support import reference
+from tests.support.invariants import drawn_in_two_contexts
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
@@ -37,26 +38,27 @@ class World:
     missing: float
     defaults: Defaults
 
-    def policies(self, latency: Latency) -> dict[str, SimPolicy]:
-        """Two policies with one tokenizer."""
+    def policies(self, plan: Plan, latency: Latency) -> dict[str, SimPolicy]:
+        """Every policy of a plan, all with one tokenizer."""
         found: dict[str, SimPolicy] = {}
-        for number, name in enumerate(("policy", "small")):
+        for number, name in enumerate(plan.policies):
             model = SimModel(self.seed * 2 + number, self.rates)
             binding = model.binding(self.context, self.defaults)
             found[name] = SimPolicy(model, binding, latency)
         return found
 
-    def scorers(self, latency: Latency) -> dict[str, SimScorer]:
-        """A process scorer, an outcome scorer, and one that sees whole pools."""
+    def scorers(self, plan: Plan, latency: Latency) -> dict[str, SimScorer]:
+        """Every scorer of a plan that needs an engine."""
         return {
-            name: SimScorer(
+            scorer.name: SimScorer(
                 self.seed * 3 + number,
-                steps=name == "prm",
+                steps=scorer.steps,
                 levels=self.levels,
                 missing=self.missing,
                 latency=latency,
             )
-            for number, name in enumerate(("prm", "orm", "pick"))
+            for number, scorer in enumerate(plan.scorers)
+            if scorer.judge is None and scorer.field is None
         }
 
 
@@ -96,14 +98,16 @@ def by_reference(
     plan: Plan, world: World, problem: Problem, seed: int
 ) -> reference.ReferenceOutcome:
     """The reference interpreter's outcome."""
-    return reference.run(plan, problem, world.policies(INSTANT), world.scorers(INSTANT), seed)
+    return reference.run(
+        plan, problem, world.policies(plan, INSTANT), world.scorers(plan, INSTANT), seed
+    )
 
 
 def by_executor(
     plan: Plan, world: World, problem: Problem, seed: int, speed: Latency = INSTANT
 ) -> Outcome:
     """The executor's outcome, on engines of some speed."""
-    bound = bind(plan, world.policies(speed), world.scorers(speed))
+    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed))
 
     async def one() -> Outcome:
         return await execute(bound, problem, seed)
@@ -115,7 +119,7 @@ def side_by_side(
     plan: Plan, world: World, problems: Sequence[Problem], seed: int, speed: Latency
 ) -> list[Outcome]:
     """The executor's outcomes of one run over several problems, in the order they finished."""
-    bound = bind(plan, world.policies(speed), world.scorers(speed))
+    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed))
     found: list[Outcome] = []
     run_virtual(execute_all(bound, problems, seed, found.append))
     return found
@@ -127,7 +131,10 @@ GENERATED = ("expand", "ask")
 def disagreement(
     plan: Plan, world: World, problem: Problem, seed: int, speed: Latency = INSTANT
 ) -> str | None:
-    """What executor and reference say differently of one problem; None if they agree."""
+    """What executor and reference say differently of one problem; None if they agree.
+
+    Noise that the reference draws in two contexts (invariant U) is a disagreement too.
+    """
     found = by_executor(plan, world, problem, seed, speed)
     try:
         expected = by_reference(plan, world, problem, seed)
@@ -135,6 +142,9 @@ def disagreement(
         return None if found.error is not None else f"the reference fails: {error}"
     if found.error is not None:
         return f"the executor fails: {found.error}"
+    twice = drawn_in_two_contexts(expected.drawn)
+    if twice is not None:
+        return f"drawn in two contexts: {twice}"
     counts = found.counts
     for what, mine, theirs in (
         ("candidates", made_by_reference(expected), made_by_executor(found)),

@@ -52,6 +52,23 @@ judge choice together max 6 tokens:
 judge panel max 5 tokens at temperature 0.7:
     """{text}"""
     read number from 0 to 9
+
+judge likely at temperature 0.5:
+    """{solution} Answer:"""
+    read probability of "b"
+
+judge word max 8 tokens:
+    """{problem} {text}"""
+    read choice of "b" = 2, "so" = 1 after "h"
+
+judge duel pairwise max 5 tokens:
+    """{candidates} Answer:"""
+    read choice
+
+judge order together max 9 tokens:
+    """{candidates}"""
+    read ranking
+    retry 1
 '''
 
 BUDGET = 60

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import fsum
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil, fsum
 
-from tests.support.reference import values
+from tests.support.reference import spans, values
 from tests.support.reference.model import Pool, Row, Scope, StrategyFailure, Value
 from tts_lang.plan import expr
 from tts_runtime.binding import Binding
@@ -20,7 +21,8 @@ class Context:
     """What an expression may refer to.
 
     `pool` is the pool that the operator works on, `row` the current row and `index` its place;
-    `inputs` are the operator's inputs; `columns` gives a row's built-in columns.
+    `inputs` are the operator's inputs; `column` gives a row's built-in columns. `streaming`: in
+    a `stop when`, where a window of tokens that is not full yet has no mean (C27).
     """
 
     scope: Scope
@@ -32,20 +34,11 @@ class Context:
     row: Row | None = None
     index: int = 0
     parent_visits: Mapping[int, int] | None = None
+    streaming: bool = False
 
     def at(self, pool: Pool, index: int) -> Context:
         """For one row of a pool."""
-        return Context(
-            self.scope,
-            self.root_key,
-            self.bindings,
-            self.column,
-            self.inputs,
-            pool,
-            pool[index],
-            index,
-            self.parent_visits,
-        )
+        return replace(self, pool=pool, row=pool[index], index=index)
 
 
 def each(expression: expr.Expr, pool: Pool, context: Context) -> list[Value]:
@@ -232,32 +225,31 @@ def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
 
 def _statistic(expression: expr.Statistic, context: Context) -> Value:
     assert context.row is not None
-    node = context.row.node
-    token_values = [t.statistics[expression.how] for t in node.path if t.sampled]
+    node, name = context.row.node, expression.how
+    binding = context.bindings["policy"]
+    if expression.span == "step":
+        return _mean(spans.drawn(spans.last_step(node, binding.step_delimiter.encode()), name))
+    if expression.span == "answer":
+        written = spans.written_answer(node, binding)
+        return _mean(spans.drawn(spans.answer_tokens(node, written), name))
+    found = spans.drawn(node.path, name)
     if expression.span == "all":
-        return _mean(token_values)
+        return _mean(found)
     width = 1
     if expression.window is not None:
         given = values.number(evaluate(expression.window, context))
-        if given is None:
-            return None
-        width = int(given)
+        width = 0 if given is None else int(given)
+    if width < 1 or not found or (context.streaming and len(found) < width):
+        return None
     if expression.span == "tail":
-        return _mean(token_values[-width:])
-    if expression.span == "lowest":
-        means = [
-            fsum(token_values[start : start + width]) / width
-            for start in range(len(token_values) - width + 1)
-        ]
-        if not means:
-            return None
-        if expression.share is None:
-            return min(means)
-        part = values.number(evaluate(expression.share, context))
-        if part is None:
-            return None
-        return _mean(sorted(means)[: max(1, -int(-len(means) * part // 1))])
-    raise AssertionError(f"the reference interpreter has no span {expression.span}")
+        return _mean(found[-width:])
+    width = min(width, len(found))
+    means = [fsum(found[start : start + width]) / width for start in range(len(found) - width + 1)]
+    if expression.share is None:
+        return min(means)
+    part = values.number(evaluate(expression.share, context))
+    assert part is not None
+    return _mean(sorted(means)[: max(1, ceil(Fraction(str(part)) * len(means)))])
 
 
 def _mean(given: Sequence[float]) -> Value:

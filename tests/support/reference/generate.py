@@ -137,7 +137,8 @@ def request_for(
             node, path=(*node.path, *tokens), segments=segments, finish=None, end_logprob=0.0
         )
         there = row.again(node=longer)
-        return truth(evaluate(tested, replace(context, pool=[there], row=there, index=0)))
+        here = replace(context, pool=[there], row=there, index=0, streaming=True)
+        return truth(evaluate(tested, here))
 
     return GenerateRequest(
         prompt=policy.tokenizer.encode(node.conversation.prompt),

@@ -8,13 +8,22 @@ from dataclasses import replace
 from tests.support.reference import asks, generate, pools, scoring, trees
 from tests.support.reference.expressions import count_by, each, evaluate
 from tests.support.reference.machine import Machine, Policy, Problem, ScorerEngine
-from tests.support.reference.model import Node, Pool, ReferenceOutcome, Row, Scope, Token, Value
+from tests.support.reference.model import (
+    Node,
+    Pool,
+    ReferenceOutcome,
+    Row,
+    Scope,
+    StrategyFailure,
+    Token,
+    Value,
+)
 from tests.support.reference.values import truth
 from tts_lang.plan import graph
 from tts_runtime.engines.base import Finish
 from tts_runtime.randomness import row_lane
-from tts_runtime.segment import Segments
-from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key
+from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key, split_key
 
 Values = dict[int, "Pool | Value"]
 
@@ -167,6 +176,13 @@ def verb(
                 cut(machine, row, count_by(spec.length, context.at(pool, place)), spec.unit)
                 for place, row in enumerate(pool)
             ]
+        case graph.Split():
+            most = None if spec.most is None else count_by(spec.most, context)
+            return [
+                piece
+                for place, row in enumerate(pool)
+                for piece in split(machine, row, evaluate(spec.at, context.at(pool, place)), most)
+            ]
         case graph.Where():
             return pools.where(spec, pool, context)
         case graph.Select():
@@ -203,26 +219,12 @@ def verb(
 
 def forced(machine: Machine, row: Row, text: Value) -> Row:
     """The row with text appended; an end is undone (C4)."""
-    assert isinstance(text, str)
+    if not isinstance(text, str):
+        raise StrategyFailure("the text to force is missing")
     node = row.node
     ids = node.tokenizer.encode(text)
-    segments = node.segments
-    for token in ids:
-        segments = segments.add(
-            node.tokenizer.pieces[token], machine.policies["policy"].binding.step_delimiter.encode()
-        )
-    longer = replace(
-        node,
-        path=(*node.path, *(Token(token, sampled=False) for token in ids)),
-        segments=segments,
-        key=forced_key(node.key, node.position, ids),
-        claimed=UNCLAIMED,
-        level=0,
-        finish=None,
-        done=False,
-        end_logprob=0.0,
-        start=False,
-    )
+    key = forced_key(node.key, node.position, ids)
+    longer = replace(appended(machine, node, ids), key=key, finish=None)
     return machine.made_by("force", derived(row, longer))
 
 
@@ -251,6 +253,40 @@ def cut(machine: Machine, row: Row, length: int, unit: graph.Unit) -> Row:
         start=False,
     )
     return machine.made_by("cut", derived(row, shorter))
+
+
+def split(machine: Machine, row: Row, at: Value, most: int | None) -> Pool:
+    """The pieces of a row's text that are not blank, each on a stream of its own."""
+    if not isinstance(at, str) or not at:
+        raise StrategyFailure("the text to split at is empty")
+    node = row.node
+    texts = [text.strip() for text in node.text.split(at)]
+    result: Pool = []
+    for number, text in enumerate([text for text in texts if text][:most]):
+        ids = node.tokenizer.encode(text)
+        key = split_key(node.key, node.position, number, ids)
+        empty = replace(node, path=(), segments=NOTHING, key=key, start=False)
+        piece = appended(machine, empty, ids)
+        result.append(machine.made_by("split", derived(row, replace(piece, key=key))))
+    return result
+
+
+def appended(machine: Machine, node: Node, ids: tuple[int, ...]) -> Node:
+    """A node with ids that no policy drew; open again, on no stream of sampling."""
+    delimiter = machine.policies["policy"].binding.step_delimiter.encode()
+    segments = node.segments
+    for token in ids:
+        segments = segments.add(node.tokenizer.pieces[token], delimiter)
+    return replace(
+        node,
+        path=(*node.path, *(Token(token, sampled=False) for token in ids)),
+        segments=segments,
+        claimed=UNCLAIMED,
+        level=0,
+        done=False,
+        end_logprob=0.0,
+        start=False,
+    )
 
 
 def derived(row: Row, node: Node) -> Row:

@@ -17,12 +17,12 @@ from tests.support.reference.model import (
     Value,
     Vector,
 )
+from tests.support.reference.spans import written_answer
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Expr, Statistic, walk
-from tts_runtime.answers import canonical, extract_answer
+from tts_runtime.answers import canonical
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
-    Finish,
     GenerateRequest,
     Generation,
     ScoreReply,
@@ -154,13 +154,7 @@ class Machine:
 
     def answer(self, node: Node) -> str | None:
         """The answer as written (C35)."""
-        binding = self.policies["policy"].binding
-        return extract_answer(
-            node.text,
-            binding.answer,
-            "end" if node.finish is Finish.END else "",
-            binding.thinking.end if binding.thinking else None,
-        )
+        return written_answer(node, self.policies["policy"].binding)
 
     def answer_key(self, node: Node) -> str | None:
         """The answer's canonical form (C42)."""

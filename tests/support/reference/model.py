@@ -146,7 +146,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Counts:
-    """Distinct policy requests and what they cost; `scorer_calls` counts all, also the same again."""
+    """Distinct policy requests and what they cost; `scorer_calls` counts repeated ones too."""
 
     policy_calls: int = 0
     policy_tokens: int = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite
+from itertools import permutations
+from math import exp, isfinite
 
 from tests.support.reference.asks import argument_parts, fill
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
@@ -21,12 +22,15 @@ from tests.support.reference.model import (
     Value,
     Vector,
 )
+from tests.support.reference.values import number
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const
-from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.engines.base import GenerateRequest, Limits, ScoreReply, ScoreRequest
 from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.segment import NOTHING
 from tts_runtime.streams import asked_key
 
+LIKELIEST = 20
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -97,15 +101,15 @@ def together(
 
 def as_column(scorer: graph.Scorer, reply: ScoreReply) -> Value | Vector:
     """The column's value; a score outside the declared range is an error."""
-    for number in reply.scores:
+    for given in reply.scores:
         low, high = scorer.low, scorer.high
-        outside = number is not None and (
-            not isfinite(number)
-            or (low is not None and number < low)
-            or (high is not None and number > high)
+        outside = given is not None and (
+            not isfinite(given)
+            or (low is not None and given < low)
+            or (high is not None and given > high)
         )
         if outside:
-            raise StrategyFailure(f"{scorer.name} gave {number}, outside {low} to {high}")
+            raise StrategyFailure(f"{scorer.name} gave {given}, outside {low} to {high}")
     return reply.scores if scorer.steps else reply.scores[0]
 
 
@@ -136,7 +140,9 @@ def judged(
     times = count_by(spec.times, context)
     readings: list[list[Value]] = []
     for reading in range(times):
-        if scorer.together:
+        if judge.pairwise:
+            readings.append(wins(machine, spec, judge, pool, context, reading))
+        elif scorer.together:
             readings.append(read_groups(machine, spec, judge, pool, context, reading))
         else:
             readings.append(
@@ -170,6 +176,28 @@ def read_groups(
     return found
 
 
+def wins(
+    machine: Machine,
+    spec: graph.Score,
+    judge: graph.Judge,
+    pool: Pool,
+    context: Context,
+    reading: int,
+) -> list[Value]:
+    """How often each row is chosen, over all ordered pairs of its group."""
+    found: list[Value] = [None for _ in pool]
+    for places in groups(pool, spec.per, context):
+        won = dict.fromkeys(places, 0.0)
+        for pair in permutations(places, 2):
+            two = [pool[place] for place in pair]
+            given = reply_to(machine, spec, judge, two, None, context, reading)
+            for place, value in zip(pair, given, strict=True):
+                won[place] += number(value) or 0
+        for place in places:
+            found[place] = won[place]
+    return found
+
+
 def reply_to(
     machine: Machine,
     spec: graph.Score,
@@ -191,6 +219,8 @@ def reply_to(
     for retry in range(judge.retries + 1):
         key = asked_key(f"judge:{spec.scorer}", [text, 0, *parts, reading, retry], names)
         node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
+        if judge.read == "probability":
+            return [probability(machine, judge, node, context) for _ in about]
         reply = answered(machine, judge, node, context)
         numbers = read(judge, reply, len(about))
         if numbers is not None:
@@ -208,22 +238,39 @@ def answered(machine: Machine, judge: graph.Judge, node: Node, context: Context)
     return grown(machine, node, asked, call).text
 
 
+def probability(machine: Machine, judge: graph.Judge, node: Node, context: Context) -> float | None:
+    """The raw probability of an option's first token, if it is one of the likeliest; else 0."""
+    wanted = node.tokenizer.encode(judge.options[0][0])[0]
+    call = settings(machine, graph.Amount(Const(1)), judge.decoding, context)
+    prompt = node.tokenizer.encode(node.conversation.prompt)
+    for rank in range(LIKELIEST):
+        asked = GenerateRequest(
+            prompt, (), node.key, call.sampling, Limits(1), NOTHING, first_rank=rank
+        )
+        generation = machine.generate(judge.policy, asked)
+        if generation.ids == (wanted,):
+            return exp(generation.logprobs[0])
+    return 0.0
+
+
 def read(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
     """A reply's numbers, one a row; None if it cannot be read."""
     if judge.after is not None:
         _, found, reply = reply.partition(judge.after)
         if not found:
             return None
+    if judge.options:
+        return chosen_option(judge, reply, rows)
     numbers = [float(text) for text in _NUMBER.findall(reply)]
     if judge.read == "number":
         low, high = judge.low, judge.high
         inside = [
-            number
-            for number in numbers
-            if (low is None or number >= low) and (high is None or number <= high)
+            given
+            for given in numbers
+            if (low is None or given >= low) and (high is None or given <= high)
         ]
-        return [inside[-1]] if inside else None
-    places = [int(number) for number in numbers if number in range(1, rows + 1)]
+        return [inside[-1]] * rows if inside else None
+    places = [int(given) for given in numbers if given in range(1, rows + 1)]
     if not places:
         return None
     if judge.read == "choice":
@@ -235,6 +282,15 @@ def read(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
             for place in range(1, rows + 1)
         ]
     raise AssertionError(judge.read)
+
+
+def chosen_option(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
+    """The number of the option that is named last, as a word; the longer one where two begin."""
+    best: tuple[int, int, float] | None = None
+    for word, worth in judge.options:
+        for found in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", reply, re.IGNORECASE):
+            best = max(best or (-1, 0, 0.0), (found.end(), len(word), worth))
+    return None if best is None else [best[2]] * rows
 
 
 def _rank_score(place: int, rows: int) -> float:

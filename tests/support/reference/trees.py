@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.reference.expressions import Context, count_by, each
+from tests.support.reference.expressions import Context, count_by, each, evaluate
 from tests.support.reference.model import Pool, Row
 from tests.support.reference.values import number
 from tts_lang.plan import expr, graph
@@ -67,31 +67,29 @@ def _walk(spec: graph.Descend, tree: Pool, context: Context) -> Pool:
     path: Pool = []
     choices = tops
     while choices:
-        best = _best(spec.by, tree, choices, seen)
-        if path and spec.staying is not None:
-            stay = _value(spec.staying, tree, path[-1], seen)
-            go = _value(spec.by, tree, best, seen)
+        compared = path and spec.staying is not None
+        # A lone choice is not evaluated, so that it takes no random number.
+        worth = (
+            [_value(spec.by, tree, row, seen) for row in choices]
+            if len(choices) > 1 or compared
+            else [None]
+        )
+        best = max(range(len(choices)), key=lambda place: _order(worth[place]))
+        if compared:
+            assert spec.staying is not None
+            stay, go = _value(spec.staying, tree, path[-1], seen), worth[best]
             if stay is not None and go is not None and stay >= go:
                 break
-        path.append(best)
-        choices = children_in(tree, best)
+        path.append(choices[best])
+        choices = children_in(tree, choices[best])
     return path
+
+
+def _order(worth: float | None) -> tuple[bool, float]:
+    """Missing (not visited yet) above everything; `max` takes the earlier of equals."""
+    return (True, 0.0) if worth is None else (False, worth)
 
 
 def _value(by: expr.Expr, tree: Pool, row: Row, context: Context) -> float | None:
     place = next(place for place, other in enumerate(tree) if other.uid == row.uid)
-    from tests.support.reference.expressions import evaluate
-
     return number(evaluate(by, context.at(tree, place)))
-
-
-def _best(by: expr.Expr, tree: Pool, choices: Pool, context: Context) -> Row:
-    """The largest, missing (unvisited) first, ties to the earlier."""
-    if len(choices) == 1:
-        return choices[0]
-    worth = [_value(by, tree, row, context) for row in choices]
-    for row, value in zip(choices, worth, strict=True):
-        if value is None:
-            return row
-    largest = max(value for value in worth if value is not None)
-    return choices[worth.index(largest)]

@@ -19,7 +19,13 @@ SCORERS = (
     ("panel", "steps"),
     ("gold", "number"),
     ("level", "number"),
+    ("likely", "number"),
+    ("word", "number"),
+    ("duel", "number"),
+    ("order", "number"),
 )
+#: About how many generations a judge takes for each row.
+JUDGES = {"grade": 2, "choice": 2, "panel": 2, "word": 1, "duel": 5, "order": 2, "likely": 2}
 
 
 def indented(lines: Lines) -> Lines:
@@ -57,14 +63,14 @@ def score(world: World) -> Lines:
         return []
     pool = world.pools[name]
     scorer, kind = choices.one_of(SCORERS)
-    calls = pool.size * {"grade": 2, "choice": 2, "panel": 2}.get(scorer, 0)
+    calls = pool.size * JUDGES.get(scorer, 0)
     if not world.affords(calls):
         return []
     world.spend(calls)
     text = f"score {name} by {scorer}"
     if scorer == "panel":
         text += " times 2"
-    if scorer in ("pick", "choice") and choices.chance(30):
+    if scorer in ("pick", "choice", "duel", "order") and choices.chance(30):
         text += f" per {expressions.key(world, pool)}"
     if scorer == "prm" and choices.chance(12) and world.affords(pool.size):
         text += f" looking ahead {choices.integer(1, 2)} steps"

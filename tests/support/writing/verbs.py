@@ -193,11 +193,17 @@ def combined(world: World) -> Phrase | None:
     choices = world.choices
     left, right = world.some_pool(), world.some_pool()
     one, two = world.pools[left], world.pools[right]
-    match choices.integer(0, 5):
+    match choices.integer(0, 6):
         case 0:
             return f"{left} - {right}", one
         case 1:
             return f"leaves({left})", one
+        case 3:
+            many, size = choices.integer(1, 2), one.size * 2
+            if size > LARGEST_POOL:
+                return None
+            at = choices.one_of(['"b"', "end_of_step", '" "'])
+            return f"split {left} at {at} at most {many}", one.children(size)
         case 2:
             return f"cut {left} to {choices.integer(1, 4)} {choices.one_of(['steps', 'tokens'])}", (
                 one.children(one.size)
@@ -238,6 +244,8 @@ def descend(world: World) -> Phrase:
         text = f"descend {name} by value + sqrt(log(parent_visits) / visits)"
     if world.choices.chance(25):
         return f"{text} times 2", pool.kept(2)
+    if world.choices.chance(20):
+        return f"{text} staying by {expressions.row_number(world, pool, 1)}", pool.kept(1)
     return text, pool.kept(1)
 
 
