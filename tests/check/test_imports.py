@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tts_lang.compiler import check_path, compile_strategy
+from tts_lang.plan.expr import Const
+from tts_lang.plan.graph import Ask
 
 ONE = "strategy {name}():\n    return sample 1\n"
 
@@ -73,6 +75,35 @@ def test_errors_of_an_imported_file_are_shown_in_that_file(tmp_path: Path) -> No
     )
     diagnostics = check_path(main).diagnostics
     assert {Path(diagnostic.source.name).name for diagnostic in diagnostics} == {"a.tts"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('prompt p = "{txt}"\n\nstrategy a():\n    return ask p about problem\n', "TTS217"),
+        ("strategy a(n = 1):\n    answer = sample n\n    return vote answer\n", "TTS202"),
+        (
+            'judge j:\n    "{candidates}"\n    read number\n\n'
+            "strategy a():\n    p = sample 1\n    score p by j\n    return best of p by j\n",
+            "TTS217",
+        ),
+    ],
+)
+def test_what_an_imported_strategy_uses_is_checked(tmp_path: Path, text: str, code: str) -> None:
+    main = _write(tmp_path, a=text, main='import "a.tts"\n\nstrategy main():\n    return a()\n')
+    (diagnostic,) = check_path(main).diagnostics
+    assert (diagnostic.code, Path(diagnostic.source.name).name) == (code, "a.tts")
+
+
+def test_defaults_of_prompts_mean_what_they_mean_in_their_file(tmp_path: Path) -> None:
+    main = _write(
+        tmp_path,
+        a='prompt p(limit = 8) = "{text} {limit}"\n\n' + ONE.format(name="a"),
+        main='import "a.tts"\n\nstrategy main():\n    return ask p about problem\n',
+    )
+    ask = compile_strategy(main).body.operations[0].spec
+    assert isinstance(ask, Ask)
+    assert ask.arguments == (("limit", Const(8)),)
 
 
 def test_an_error_in_an_inlined_strategy_says_where_it_was_called(tmp_path: Path) -> None:

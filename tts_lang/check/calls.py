@@ -13,6 +13,7 @@ from tts_lang.check.frame import (
 )
 from tts_lang.check.frames import new_frame
 from tts_lang.check.kinds import POISON, WORDS, Sort
+from tts_lang.check.names import collisions
 from tts_lang.check.pools import PROBLEM
 from tts_lang.check.prompts import match
 from tts_lang.check.resolve import is_strategy, top_level
@@ -98,6 +99,10 @@ def _inline(
     note = f"called as {declared.name}({with_}) at {source.name}:{frame.line(node)}"
     inner = new_frame(session, declared, parameters, frame.chain, notes=(note,))
     inner.numbers_matter = frame.numbers_matter
+    # Its own file may not have been checked: it may be imported.
+    if id(declared.node) not in session.collisions:
+        session.collisions[id(declared.node)] = collisions(declared.home, declared)
+    session.diagnostics.extend(session.collisions[id(declared.node)])
     region = walk_strategy(inner)
     session.checked[key] = inner.thinks
     return region if session.plan_wanted else None, inner.thinks

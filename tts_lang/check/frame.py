@@ -142,6 +142,7 @@ class Session:
     prompts: dict[str, tuple[Declared, Template]] = field(default_factory=dict)
     checked: dict[object, bool] = field(default_factory=dict)
     facts: dict[int, Facts] = field(default_factory=dict)
+    collisions: dict[int, list[Diagnostic]] = field(default_factory=dict)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keeps a finding."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tts_lang.check.dispatch import Site
 from tts_lang.check.frame import Frame, Inputs
-from tts_lang.check.kinds import Sort
+from tts_lang.check.frames import declaration_frame
+from tts_lang.check.kinds import POISON, Sort
 from tts_lang.check.resolve import gives_pool
 from tts_lang.check.scope import Declared
-from tts_lang.check.values import expect, pool, scalar
+from tts_lang.check.values import expect, pool, scalar, static
 from tts_lang.diagnostics import Diagnostic, did_you_mean, error
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.template import ROW_SLOTS, Slot, Template
@@ -87,8 +88,12 @@ def arguments(
     made: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
-        value = matched.get(name, parameter.default)
-        if value is None:
+        value = matched.get(name)
+        if value is None and parameter.default is not None:
+            home = declaration_frame(frame.session, declared)
+            usual = static(home, parameter.default, "a default")
+            made.append((name, POISON.expr if usual is None else usual.expr))
+        elif value is None:
             if not fits:  # the value is most likely the one that fits nowhere
                 continue
             frame.error(
@@ -147,7 +152,9 @@ def match(
 def enter_prompt(frame: Frame, declared: Declared, place: nodes.Name) -> Template:
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
-    made, _ = template(declared.name, node.text, node.parameters, declared.home.source)
+    made, found = template(declared.name, node.text, node.parameters, declared.home.source)
+    # Its own file may not have been checked: it may be imported.
+    frame.session.diagnostics.extend(found)
     known = frame.session.prompts.setdefault(declared.name, (declared, made))
     if known[0] is not declared and known[1] != made:
         two_meanings(frame, "prompts", declared, known[0], place)

@@ -163,6 +163,8 @@ def enter_scorer(frame: Frame, home: Frame, declared: Declared, place: nodes.Nam
     known = frame.session.scorers.get(declared.name)
     if known is not None and known[0] is declared:
         return known[1]
+    if isinstance(declared.node, nodes.JudgeDeclaration):
+        check_judge(home, declared, declared.node)
     made = describe(home, declared)
     if known is None:
         frame.session.scorers[declared.name] = (declared, made)
