@@ -97,6 +97,11 @@ def suggest(word: str, options: Iterable[str]) -> str | None:
     by_folded = {option.lower(): option for option in pool}
     if word.lower() in by_folded:
         return by_folded[word.lower()]
+    # Two letters swapped in a short word are close, whatever the ratio: 'pmr' -> 'prm'.
+    letters = sorted(word.lower())
+    for folded, option in by_folded.items():
+        if len(word) > 2 and sorted(folded) == letters:
+            return option
     # 0.7 keeps 'slect' -> 'select' and drops 'pool' -> 'prompt'.
     close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.7)
     return by_folded[close[0]] if close else None

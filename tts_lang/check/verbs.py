@@ -32,6 +32,9 @@ from tts_lang.plan.expr import Const, Expr
 from tts_lang.syntax import nodes
 
 
+_ANSWERED = plan.Apply("has", (plan.Column("answer"),))
+
+
 def bound_of(expression: Expr) -> int | None:
     """A count as a bound: its value, if it is known."""
     value = known_number(expression)
@@ -112,6 +115,8 @@ def _where(frame: Frame, node: nodes.Where) -> Pool:
     given, inputs, site = over(frame, node.pool)
     fits = condition(frame, node.condition, site)
     fixed = not any(isinstance(each, plan.Input | plan.Aggregate) for each in plan.walk(fits))
+    if fits == _ANSWERED:  # without answers there is no answer, filtered or not
+        fixed = False
     made = replace(given.type, filtered=node.span if fixed else None)
     return frame.emit_pool(graph.Where(fits), inputs, made, node)
 
