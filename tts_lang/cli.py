@@ -262,7 +262,7 @@ def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) ->
     if len(strategies) > 1:
         message = f"none of the strategies has a parameter `{name}`"
     if known:
-        help_ = did_you_mean(name, known) or f"there are {', '.join(dict.fromkeys(known))}"
+        help_ = did_you_mean(name, known) or f"known: {', '.join(dict.fromkeys(known))}"
     elif all(strategy.endswith(".json") for strategy in strategies):
         help_ = "the parameters of a plan are fixed: compile the strategy again"
     else:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tts_lang.cli import parse_settings, plan_from, report_compile_error
 from tts_lang.compiler import CompileError
+from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.codec import PlanError
 from tts_lang.plan.graph import Plan
 from tts_runtime.binding import BindingError
@@ -82,12 +83,14 @@ def tts_run(
     """Run strategies over problems and compare what they reach and cost."""
     # Engines and pydantic models take a while to import: `--help` and bad names need not wait.
     from tts_runtime.progress import Screen, table
-    from tts_runtime.runner import Progress, Settings, problems_named, run
+    from tts_runtime.runner import Progress, Settings, problems_named, run, scorer_names
 
     plans = _plans(strategies, settings or [])
     chosen = problems_named(problems, limit)
-    policies = {"policy": "bundled", **_engines(policy or [], "--policy", "policy")}
-    scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None)}
+    used = {name for plan in plans for name in plan.policies}
+    policies = {"policy": "bundled", **_engines(policy or [], "--policy", "policy", used)}
+    used = {name for plan in plans for name in scorer_names(plan)}
+    scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None, used)}
     console = Console(stderr=True)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
     with showing as progress:
@@ -107,7 +110,9 @@ def tts_run(
         console.print("note: not exact: an engine cannot follow the random streams")
     failed = [answer for result in results for answer in result.answers if answer.error]
     if failed:
-        console.print(f"{len(failed)} problems failed; the first, {failed[0].id}:", markup=False)
+        answers = sum(len(result.answers) for result in results)
+        message = f"{len(failed)} of {answers} problems failed; the first, {failed[0].id}:"
+        console.print(message, markup=False, highlight=False)
         console.print(failed[0].error, markup=False)
         raise typer.Exit(3)
 
@@ -118,8 +123,14 @@ def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
     return plan_from(strategies, values)
 
 
-def _engines(options: list[str], flag: str, default: str | None) -> Mapping[str, str]:
-    """`NAME=ENGINE` options as a mapping; an `=` inside the engine's own options does not count."""
+def _engines(
+    options: list[str], flag: str, default: str | None, used: set[str]
+) -> Mapping[str, str]:
+    """`NAME=ENGINE` options as a mapping; an `=` inside the engine's own options does not count.
+
+    Raises:
+        typer.BadParameter: Not of this form, a name given twice, or one that no strategy uses.
+    """
     engines: dict[str, str] = {}
     for option in options:
         name, equals, engine = option.partition("=")
@@ -131,6 +142,13 @@ def _engines(options: list[str], flag: str, default: str | None) -> Mapping[str,
             name, engine = default, option
         if name in engines:
             raise typer.BadParameter(f"`{name}` is given twice", param_hint=flag)
+        if name not in used:
+            kind = flag.lstrip("-")
+            known = f"they use: {', '.join(sorted(used))}" if used else "they use none"
+            raise typer.BadParameter(
+                f"no strategy here uses a {kind} `{name}`; {did_you_mean(name, used) or known}",
+                param_hint=flag,
+            )
         engines[name] = engine
     return engines
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers import extract_answer
 from tts_runtime.paths import bundled
 
@@ -117,9 +118,10 @@ def bundled_problems(split: str = "test") -> Path:
         raise ProblemFileError(Path(f"{split}.jsonl"), (BadLine(0, str(error)),)) from error
     path = folder / f"{split}.jsonl"
     if not path.is_file():
-        splits = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl"))) or "none"
+        splits = sorted(file.stem for file in folder.glob("*.jsonl"))
+        hint = did_you_mean(split, splits) or f"there are: {', '.join(splits) or 'none'}"
         raise ProblemFileError(
-            path, (BadLine(0, f"there is no bundled split {split!r}; there are: {splits}"),)
+            Path(f"arith:{split}"), (BadLine(0, f"there is no bundled split {split!r}; {hint}"),)
         )
     return path
 

@@ -43,8 +43,11 @@ def create(path: Path, configuration: Mapping[str, Any]) -> Path:
             )
         text = json.dumps(configuration, indent=2, default=_plain)
         (path / "run.json").write_text(text + "\n", encoding="utf-8")
+    except FileExistsError as error:
+        raise RunDirectoryError(f"{path} is a file: name a new directory with --out") from error
     except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be written: {error.strerror}") from error
+        reason = (error.strerror or type(error).__name__).lower()
+        raise RunDirectoryError(f"{path} cannot be written: {reason}") from error
     return path
 
 

@@ -12,12 +12,19 @@ from time import perf_counter
 from typing import TypeVar
 
 from tts_lang.cli import plan_from
+from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.executor import Bound, Observer, Outcome, bind, execute_all
-from tts_runtime.problems import Problem, bundled_problems, load_problems
+from tts_runtime.problems import (
+    BadLine,
+    Problem,
+    ProblemFileError,
+    bundled_problems,
+    load_problems,
+)
 from tts_runtime.results import Answer, Summary, Tally
 from tts_runtime.rundir import RunDirectoryError, StrategyWriter, create
 
@@ -67,11 +74,19 @@ class Progress(Observer):
 
 
 def problems_named(name: str, limit: int | None = None) -> list[Problem]:
-    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or a file's."""
+    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or a file's.
+
+    Raises:
+        ProblemFileError: Neither a bundled set nor a file, or a file with bad lines.
+    """
     kind, _, split = name.partition(":")
     if kind == "arith":
         return load_problems(bundled_problems(split or "test"), limit)
-    return load_problems(Path(name), limit)
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        hint = did_you_mean(kind, ["arith"]) or "bundled are arith, arith:calibration, arith:train"
+        raise ProblemFileError(path, (BadLine(0, f"neither a file nor a bundled set; {hint}"),))
+    return load_problems(path, limit)
 
 
 def run(
@@ -108,14 +123,18 @@ async def run_plans(
     plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings, progress: Progress
 ) -> list[Result]:
     """`run` for compiled plans, inside an event loop."""
+    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     async with AsyncExitStack() as stack:
+        # An engine that no plan uses is not opened: a model takes seconds to load.
         policies = {
             name: await _opened(stack, engine, policy_engine)
             for name, engine in settings.policies.items()
+            if name in used
         }
         scorers = {
             name: await _opened(stack, engine, scorer_engine)
             for name, engine in settings.scorers.items()
+            if name in used
         }
         bounds = [bind(plan, policies, scorers) for plan in plans]
         directory = _new_directory(plans, problems, settings)
@@ -126,6 +145,11 @@ async def run_plans(
             progress.strategy_ends(result.summary)
             results.append(result)
         return results
+
+
+def scorer_names(plan: Plan) -> list[str]:
+    """The scorers that a plan needs."""
+    return [scorer.name for scorer in plan.scorers]
 
 
 async def _run_one(
@@ -166,7 +190,7 @@ async def _run_one(
             exact=bound.exact,
             seed=settings.seed,
             policies=_names(settings.policies, plan.policies),
-            scorers=_names(settings.scorers, [scorer.name for scorer in plan.scorers]),
+            scorers=_names(settings.scorers, scorer_names(plan)),
         )
         if writer is not None:
             writer.summary(summary)

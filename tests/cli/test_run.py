@@ -1,0 +1,144 @@
+"""The `tts-run` command: what it prints, and what it says about mistakes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tts_runtime.cli import main
+
+Capture = pytest.CaptureFixture[str]
+SIM = ("--policy", "sim", "--problems", "two.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    problems = [{"id": "one", "problem": "1 + 1", "answer": 2, "level": 3}, {"problem": "1 + 2"}]
+    Path("two.jsonl").write_text("".join(json.dumps(each) + "\n" for each in problems))
+
+
+def tts_run(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[object, str, str]:
+    """Exit code and both streams of one command."""
+    monkeypatch.setattr(sys, "argv", ["tts-run", *arguments])
+    try:
+        main()
+        code: object = 0
+    except SystemExit as ended:
+        code = ended.code
+    out, err = capsys.readouterr()
+    return code or 0, out, err
+
+
+def test_one_json_object_per_strategy(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("greedy", "majority", "--set", "n=3", *SIM, "--json", "--seed", "5")
+    code, out, _ = tts_run(capsys, monkeypatch, *command)
+    assert code == 0
+    greedy, majority = (json.loads(line) for line in out.splitlines())
+    wanted = (
+        "strategy params problems accuracy policy_tokens prompt_tokens scorer_tokens wall_s exact"
+    )
+    assert set(wanted.split()) <= set(greedy)
+    assert (greedy["strategy"], greedy["params"], greedy["policy_calls"]) == ("greedy", {}, 2)
+    assert (majority["params"], majority["policy_calls"]) == ({"n": 3}, 6)
+    assert (majority["problems"], majority["seed"], majority["exact"]) == (2, 5, True)
+
+
+def test_a_table_has_a_row_for_each_strategy(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = tts_run(capsys, monkeypatch, "greedy", "majority", *SIM, "--set", "n=2")
+    assert code == 0
+    assert [word for word in out.split() if word in ("greedy", "majority")] == [
+        "greedy",
+        "majority",
+    ]
+    assert "means per problem" in out
+
+
+def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tts_run(capsys, monkeypatch, "majority", "--set", "n=3", *SIM, "--out", "run")[0] == 0
+    run = Path("run")
+    assert json.loads((run / "run.json").read_text())["strategies"] == {"majority": {"n": 3}}
+    candidates = (run / "majority" / "candidates.jsonl").read_text().splitlines()
+    assert len(candidates) == 6
+    answers = (run / "majority" / "answers.jsonl").read_text().splitlines()
+    assert {json.loads(line)["id"] for line in answers} == {"one", "line-2"}
+    plan = str(run / "majority" / "plan.json")
+    assert tts_run(capsys, monkeypatch, plan, *SIM, "--out", "again")[0] == 0
+    repeated = (Path("again") / "majority" / "candidates.jsonl").read_text().splitlines()
+    assert sorted(repeated) == sorted(candidates)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["beam_serch"], ["did you mean 'beam_search'?"]),
+        (["none.tts"], ["none.tts", "no such file"]),
+        (["majority", "--set", "m=4"], ["there is no parameter `m`", "known: n"]),
+        (["majority", "--set", "n=abc"], ["`n` is a number, and not `abc`"]),
+        (["majority", "--set", "n"], ["expected NAME=VALUE", "--set n=64"]),
+        (["majority", "--problems", "airth"], ["airth", "did you mean 'arith'?"]),
+        (["majority", "--problems", "mine"], ["neither a file nor a bundled set"]),
+        (["majority", "--problems", "none.jsonl"], ["none.jsonl", "the file does not exist"]),
+        (["majority", "--problems", "arith:tset"], ["arith:tset", "did you mean 'test'?"]),
+        (["majority", "--limit", "0"], ["--limit", "greater than or equal to 1"]),
+        (["majority", "--limits", "3"], ["No such option: --limits", "--limit"]),
+        (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),
+        (["majority", "--policy", "polcy=sim"], ["uses a policy `polcy`", "'policy'?"]),
+        (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE"]),
+        (["best_of_n", "--scorer", "pmr=sim"], ["uses a scorer `pmr`; did you mean 'prm'?"]),
+        (["majority", "--scorer", "prm=sim"], ["uses a scorer `prm`; they use none"]),
+        (["best_of_n", "--scorer", "prm=sim", "--scorer", "prm=sim"], ["given twice"]),
+        (["revision_chains", "--problems", "two.jsonl"], ["scorer `orm`", "--scorer orm="]),
+        (["majority", "--out", "."], ["is not empty: name another directory"]),
+        (["majority", "--out", "two.jsonl"], ["two.jsonl is a file: name a new directory"]),
+        (["majority", "majority", "--out", "x"], ["two strategies are called majority"]),
+    ],
+)
+def test_mistakes_end_with_a_message_and_code_2(
+    arguments: Sequence[str],
+    messages: Sequence[str],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "--out" in arguments:
+        arguments = [*arguments, *SIM]
+    code, out, err = tts_run(capsys, monkeypatch, *arguments)
+    assert (code, out) == (2, "")
+    for message in messages:
+        assert message in err
+
+
+def test_bad_lines_of_a_problem_file_are_named(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("bad.jsonl").write_text('{"id": 1, "problem": "x"}\nnonsense\n{"id": 1, "problem": "y"}\n')
+    code, _, err = tts_run(capsys, monkeypatch, "majority", "--problems", "bad.jsonl")
+    assert code == 2
+    assert "line 2: not JSON" in err
+    assert "line 3: the id '1' is already used on line 1" in err
+
+
+def test_failed_problems_are_reported_and_the_others_answered(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("s.tts").write_text(
+        "scorer orm per solution\n\nstrategy s():\n    pool = sample 2\n    score pool by orm\n"
+        "    return best of pool by orm\n"
+    )
+    command = ("s.tts", *SIM, "--scorer", "orm=field:level", "--json")
+    code, out, err = tts_run(capsys, monkeypatch, *command)
+    assert code == 3
+    assert (json.loads(out)["failed"], json.loads(out)["problems"]) == (1, 2)
+    assert "1 of 2 problems failed; the first, line-2:" in err
+    assert "no field `level`" in err
