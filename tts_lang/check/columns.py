@@ -41,6 +41,14 @@ def column(frame: Frame, node: nodes.Name, site: Site) -> Typed:
             f"aggregate it over a pool, as in `mean({_reduced(frame, node.text)} of POOL)`",
         )
         return POISON
+    if site.streaming and scorer_named(frame, node.text) is not None:
+        frame.error(
+            "TTS219",
+            f"`{node.text}` scores whole candidates, not one that is being generated",
+            node,
+            "a stop looks at what the policy knows, as in `confidence(tail 64) < 2`",
+        )
+        return POISON
     return _of_row(frame, node, site.row, site.pool_name)
 
 

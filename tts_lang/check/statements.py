@@ -123,9 +123,10 @@ def _variable(frame: Frame, node: nodes.Expression, verb: str) -> Pool | None:
     if gives_pool(frame, node):
         written = frame.scope.source.slice(node.span)
         shown = written if len(written) <= 30 and "\n" not in written else "..."
+        actual = f"`{written}` is not one" if written in builtins.POOLS else "this is not one"
         frame.error(
             "TTS212",
-            f"`{verb}` gives a variable a new value, and this is not a variable",
+            f"`{verb}` gives a variable a new value, and {actual}",
             node,
             f"assign it first: `pool = {shown}`",
         )

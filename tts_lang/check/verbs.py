@@ -31,7 +31,6 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.syntax import nodes
 
-
 _ANSWERED = plan.Apply("has", (plan.Column("answer"),))
 
 
