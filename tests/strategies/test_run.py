@@ -1,0 +1,28 @@
+"""Every shipped strategy runs on simulated engines and gives answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.support.agreement import PROBLEMS, by_executor, world
+from tests.support.shipped import every_strategy, small
+from tts_runtime.engines.sim_model import Rates
+
+WORLDS = range(2)
+# Many answers, steps and ends of thoughts, so that short texts have everything.
+RICH = Rates(step=0.3, end=0.12, answer=0.4, thought=0.2, spread=0.5)
+
+
+@every_strategy
+def test_runs_and_answers(path: Path, name: str) -> None:
+    plan = small(path, name)
+    answers = []
+    for number in WORLDS:
+        here = replace(world(number), rates=RICH, context=2000, missing=0.0)
+        for problem in PROBLEMS:
+            outcome = by_executor(plan, here, problem, seed=number)
+            assert outcome.error is None
+            assert outcome.counts.policy_tokens > 0
+            answers.append(outcome.answer_key)
+    assert any(answer is not None for answer in answers)
