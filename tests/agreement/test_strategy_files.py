@@ -28,7 +28,6 @@ PARAMETERS = {
     for path in FILES
     for strategy in check_path(path).strategies
 }
-WORLDS = range(2)
 
 
 def small(path: Path, name: str) -> Plan:
@@ -37,11 +36,14 @@ def small(path: Path, name: str) -> Plan:
     return compile_strategy(path, name, {key: SMALL[key] for key in known if key in SMALL})
 
 
-@pytest.mark.parametrize(("path", "name"), PARAMETERS, ids=[name for _, name in PARAMETERS])
-def test_strategy_file(path: Path, name: str) -> None:
-    """Agreement, and invariant U."""
+@pytest.mark.parametrize(
+    ("path", "name"), PARAMETERS, ids=[f"{path.stem}:{name}" for path, name in PARAMETERS]
+)
+def test_strategy_file(path: Path, name: str, program_count: int) -> None:
+    """Agreement, and invariant U; in more worlds in a longer run."""
     plan = small(path, name)
-    for number in WORLDS:
+    first = list(PARAMETERS).index((path, name))
+    for number in range(first, first + max(1, program_count // 300)):
         problem = PROBLEMS[number % len(PROBLEMS)]
         here = replace(world(number), context=2000)
         found = disagreement(plan, here, problem, number, latency(number))

@@ -121,7 +121,7 @@ def loop(world: World, depth: int) -> Lines:
     trips = world.choices.integer(1, 3)
     frozen = frozenset(name for name in world.pools if world.choices.chance(40))
     before = {
-        name: pool if name in frozen else pool.kept(LARGEST_POOL)
+        name: pool if name in frozen else replace(pool, size=LARGEST_POOL, filtered=True)
         for name, pool in world.pools.items()
     }
     inside = branch(world, before)
@@ -140,7 +140,7 @@ def restored(name: str, before: PoolInfo, after: PoolInfo) -> Lines:
     """Lines at the end of a round that give a pool the columns that it began the round with."""
     lines: Lines = []
     if after.size > before.size:
-        lines.append(f"{name} = first {before.size} of {name}")
+        lines.append(f"{name} = select top {before.size} of {name} by -index")
     for scorer in before.scores:
         if scorer not in after.scores:
             times = " times 2" if scorer == "panel" else ""
@@ -206,7 +206,8 @@ def join(world: World, ways: list[World]) -> None:
             if all(column in side.scores for side in sides)
         }
         lets = frozenset.intersection(*(side.lets for side in sides))
-        known[name] = PoolInfo(max(side.size for side in sides), scores, lets)
+        filtered = any(side.filtered for side in sides)
+        known[name] = PoolInfo(max(side.size for side in sides), scores, lets, filtered)
     world.pools = known
 
 
@@ -215,7 +216,7 @@ def result(world: World) -> str:
     name = world.some_pool()
     pool = world.pools[name]
     match world.choices.integer(0, 4):
-        case 0:
+        case 0 if not pool.filtered:
             return f"return first of {name}"
         case 1:
             return f"return vote {name}"
@@ -227,7 +228,7 @@ def result(world: World) -> str:
             ends = f"(expand {name} by 1)"
             return f"return vote {ends}"
         case _:
-            return f"return first of {name}"
+            return f"return vote {name}"
 
 
 def statement(world: World, depth: int) -> Lines:

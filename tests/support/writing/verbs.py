@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.support.writing import expressions
 from tests.support.writing.world import LARGEST_POOL, PoolInfo, World
@@ -119,6 +120,8 @@ def chosen(world: World) -> Phrase:
         case 3:
             many = choices.integer(1, 3)
             size = pool.size if per else min(many, pool.size)
+            if pool.filtered:
+                return f"sort {name} by -index{per}", pool
             return f"first {many} of {name}{per}", pool.kept(size)
         case 4:
             return f"sort {name} by {by}{per}", pool
@@ -126,7 +129,9 @@ def chosen(world: World) -> Phrase:
             column = choices.one_of(["", " by text", " by answer", " by tokens", " by root"])
             return f"dedupe {name}{column}{per}", pool
         case _:
-            return f"{name} where {expressions.row_condition(world, pool)}", pool
+            return f"{name} where {expressions.row_condition(world, pool)}", replace(
+                pool, filtered=True
+            )
 
 
 def vote(world: World) -> Phrase:
@@ -213,7 +218,8 @@ def combined(world: World) -> Phrase | None:
             if size > LARGEST_POOL:
                 return None
             common = {name: kind for name, kind in one.scores.items() if name in two.scores}
-            return f"{left} + {right}", PoolInfo(size, common, one.lets & two.lets)
+            filtered = one.filtered or two.filtered
+            return f"{left} + {right}", PoolInfo(size, common, one.lets & two.lets, filtered)
 
 
 def call(world: World) -> Phrase | None:

@@ -27,11 +27,16 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class PoolInfo:
-    """What is known of a pool: at most `size` rows, columns by kind ("steps" or "number")."""
+    """What is known of a pool: at most `size` rows, columns by kind ("steps" or "number").
+
+    `filtered`: a `where` made it, so the first of it would be rejection sampling, which is refused
+    at temperature 0 (C15).
+    """
 
     size: int
     scores: dict[str, str] = field(default_factory=dict)
     lets: frozenset[str] = frozenset()
+    filtered: bool = False
 
     def children(self, size: int) -> PoolInfo:
         """After a verb that makes new rows: scores are gone, `let` columns stay (C28, C31)."""
