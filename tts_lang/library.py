@@ -31,6 +31,12 @@ def names() -> dict[str, Path]:
     return found
 
 
+def file(name: str) -> Path | None:
+    """The shipped file of this name (`majority.tts`), whatever folder it is in."""
+    path = names().get(name.removesuffix(".tts"))
+    return path if path is not None and path.name == name else None
+
+
 def find(name: str) -> Path:
     """The file of a shipped strategy.
 

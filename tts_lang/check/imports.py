@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tts_lang import library
 from tts_lang.check import builtins
 from tts_lang.check.scope import BUILT_IN, ROLE_WORDS, Declaration, Declared, FileScope, role_of
 from tts_lang.diagnostics import Diagnostic, error, suggest
@@ -81,7 +82,11 @@ class Loader:
 
     def _import(self, scope: FileScope, item: nodes.Import, folder: Path) -> None:
         path = folder / item.path.value
+        # Named as the user wrote it, so that messages show no absolute paths of their own.
+        written = Path(scope.source.name).parent / item.path.value
         key = _resolved(path)
+        if key is None and (shipped := library.file(item.path.value)) is not None:
+            written, key = shipped, shipped.resolve()
         if key is None:
             self._missing(scope, item, path)
             return
@@ -94,8 +99,6 @@ class Loader:
             return
         known = self._loaded.get(key)
         if known is None:
-            # Named as the user wrote it, so that messages show no absolute paths of their own.
-            written = Path(scope.source.name).parent / item.path.value
             known = self._enter(key, load(written))
         scope.incomplete = scope.incomplete or known.incomplete
         scope.broken |= known.broken
