@@ -11,6 +11,7 @@ import pytest
 from tests.docs.blocks import PASSIVE, ROOT, Block, blocks, commands, matches, run_command
 from tts_lang.compiler import check_source
 from tts_lang.source import Source
+from tts_lang.syntax.format import format_source
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -44,6 +45,8 @@ def check_strategy(block: Block, folder: Path, where: str, *, broken: bool) -> N
     found = check_source(Source.of(body, str(path))).diagnostics
     errors = [diagnostic for diagnostic in found if diagnostic.severity.value == "error"]
     assert bool(errors) == broken, f"{where}: {[error.message for error in errors]}"
+    if name and not broken:
+        assert format_source(Source.of(body)) == body, f"{where}: run tts-compile --fmt"
 
 
 def check_make_targets(block: Block, where: str) -> None:
