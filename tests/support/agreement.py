@@ -70,7 +70,7 @@ def world(seed: int) -> World:
             step=(0.2, 0.4, 0.1)[seed % 3],
             end=(0.08, 0.25, 0.15, 0.02)[seed % 4],
             answer=(0.15, 0.4)[seed % 2],
-            thought=(0.1, 0.3)[seed // 2 % 2],
+            thought=(0.1, 0.9)[seed // 2 % 2],
             spread=(1.0, 0.3)[seed // 3 % 2],
         ),
         context=(140, 400, 90)[seed % 3],

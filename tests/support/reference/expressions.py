@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, fsum
 
@@ -22,7 +22,8 @@ class Context:
 
     `pool` is the pool that the operator works on, `row` the current row and `index` its place;
     `inputs` are the operator's inputs; `column` gives a row's built-in columns. `streaming`: in
-    a `stop when`, where a window of tokens that is not full yet has no mean (C27).
+    a `stop when`, where a window of tokens that is not full yet has no mean (C27). `once`: what
+    softmax and rank have evaluated of every row, so that each row draws its numbers once.
     """
 
     scope: Scope
@@ -35,6 +36,7 @@ class Context:
     index: int = 0
     parent_visits: Mapping[int, int] | None = None
     streaming: bool = False
+    once: dict[int, list[float | int | None]] = field(default_factory=dict)
 
     def at(self, pool: Pool, index: int) -> Context:
         """For one row of a pool."""
@@ -43,7 +45,8 @@ class Context:
 
 def each(expression: expr.Expr, pool: Pool, context: Context) -> list[Value]:
     """The expression's value for every row of a pool, in pool order."""
-    return [evaluate(expression, context.at(pool, index)) for index in range(len(pool))]
+    fresh = replace(context, once={})
+    return [evaluate(expression, fresh.at(pool, index)) for index in range(len(pool))]
 
 
 def key_of(row: Row, index: int, name: str, context: Context) -> Value:
@@ -204,8 +207,12 @@ def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
     if expression.per is not None:
         found = groups(context.pool, expression.per, context)
         places = next((group for group in found if context.index in group), [])
-    given = each(expression.of, context.pool, context)
-    numbers = [values.number(given[place]) for place in places]
+    if id(expression) not in context.once:
+        context.once[id(expression)] = [
+            values.number(value) for value in each(expression.of, context.pool, context)
+        ]
+    given = context.once[id(expression)]
+    numbers = [given[place] for place in places]
     if not places:
         return None
     here = places.index(context.index)

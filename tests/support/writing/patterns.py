@@ -113,7 +113,43 @@ def thinking(world: World) -> Lines:
     ]
 
 
-PATTERNS = (beams, search, revisions, thinking)
+def races(world: World) -> Lines:
+    """Two operations on the same nodes, of which the earlier one has to wait for scores (C8)."""
+    choices = world.choices
+    if not world.affords(12):
+        return []
+    world.spend(12)
+    start, scored, kept, slow, quick = (world.new_name("p") for _ in range(5))
+    scorer = choices.one_of(["orm", "grade", "gold", "likely"])
+    unit = choices.one_of(["1 step", "1 x 2 tokens", "1"])
+    world.pools |= {start: PoolInfo(2), slow: PoolInfo(2), quick: PoolInfo(2)}
+    later = choices.one_of([f"expand {start} by {unit}", f"ask follow about {start}"])
+    return [
+        f"{start} = sample 2 x 2 tokens",
+        f"{scored} = {start}",
+        f"score {scored} by {scorer}",
+        f"{kept} = {scored} where {scorer} {choices.one_of(['>= 0.4', '< 0.5'])}",
+        f"{slow} = expand {kept} by {unit}",
+        f"{quick} = {later}",
+    ]
+
+
+def empty_thoughts(world: World) -> Lines:
+    """Thoughts that often end at once, and several children of each (C10)."""
+    choices = world.choices
+    if not world.thinks or not world.affords(6):
+        return []
+    world.spend(6)
+    trace, ends = world.new_name("p"), world.new_name("p")
+    world.pools |= {trace: PoolInfo(2), ends: PoolInfo(4)}
+    unit = choices.one_of(["x 2 tokens", "thoughts", "steps", ""])
+    return [
+        f"{trace} = sample {choices.integer(1, 2)} thoughts",
+        f"{ends} = expand {trace} by 2 {unit}".rstrip(),
+    ]
+
+
+PATTERNS = (beams, search, revisions, thinking, races, races, empty_thoughts)
 
 
 def pattern(world: World) -> Lines:
