@@ -1,0 +1,145 @@
+"""What does not fit is said before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.runs import plan_of, run_plan, says
+from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
+from tts_lang.plan.graph import Plan
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.executor import BindError, bind
+
+ORM = "scorer orm per solution from 0 to 1"
+SCORED = ("pool = sample 2", "score pool by orm", "return best of pool by orm")
+
+
+class OneByOne(TableScorer):
+    """A scorer that sees one candidate at a time."""
+
+    score_together = ScorerEngine.score_together
+
+
+class Blind(ScriptedPolicy):
+    """An engine that shows no tokens before the end."""
+
+    streaming = False
+
+
+def refused(
+    plan: Plan,
+    policies: Mapping[str, PolicyEngine] | None = None,
+    scorers: Mapping[str, ScorerEngine] | None = None,
+) -> str:
+    """The message with which binding fails."""
+    with pytest.raises(BindError) as caught:
+        bind(
+            plan, {"policy": ScriptedPolicy(["a"])} if policies is None else policies, scorers or {}
+        )
+    return str(caught.value)
+
+
+def test_a_missing_policy_names_the_option_and_a_near_name() -> None:
+    plan = plan_of("return sample 1 from small", before="policy small")
+    message = refused(plan, {"policy": ScriptedPolicy(["a"]), "smal": ScriptedPolicy(["a"])})
+    assert "needs a policy `small`: bind one with `--policy small=...`" in message
+    assert "did you mean 'smal'?" in message
+
+
+def test_everything_that_is_missing_is_said_at_once() -> None:
+    message = refused(plan_of(*SCORED, before=ORM), {})
+    assert message.splitlines() == [
+        "strategy `main` needs a policy `policy`: bind one with `--policy policy=...`",
+        "strategy `main` needs a scorer `orm`: bind one with `--scorer orm=...`",
+    ]
+
+
+def test_c25_thoughts_need_delimiters() -> None:
+    message = refused(plan_of("trace = sample 1 thought", "return expand trace by 1"))
+    assert message.startswith("main.tts:3: policy `policy` (`scripted`) has no thoughts")
+    assert "thinking: {begin: ..., end: ...}" in message
+
+
+def test_c25_the_delimiter_itself_needs_a_policy_that_has_one() -> None:
+    plan = plan_of("p = sample 1", "force end_of_thought into p", "return p")
+    assert refused(plan).startswith("main.tts:4: ")
+
+
+@pytest.mark.parametrize(("declared", "steps"), [("per solution", True), ("per step", False)])
+def test_a_scorer_must_score_what_is_declared(declared: str, steps: bool) -> None:
+    by = "orm" if declared == "per solution" else "last(orm)"
+    plan = plan_of(*SCORED[:2], f"return best of pool by {by}", before=f"scorer orm {declared}")
+    message = refused(plan, scorers={"orm": TableScorer({}, steps=steps)})
+    assert f"scorer `orm` is declared {declared}" in message
+    assert "declare `scorer orm per" in message
+
+
+def test_together_needs_a_scorer_that_sees_a_pool() -> None:
+    plan = plan_of(*SCORED, before="scorer orm together from 0 to 1")
+    assert "one candidate at a time" in refused(plan, scorers={"orm": OneByOne({})})
+    assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": TableScorer({})}).exact
+
+
+def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
+    wide = TableScorer({})
+    wide.high = None
+    message = refused(plan_of(*SCORED, before=ORM), scorers={"orm": wide})
+    assert "declared from 0 to 1, but TableScorer gives numbers from 0 to no limit" in message
+
+
+def test_c27_stop_when_needs_an_engine_that_streams() -> None:
+    plan = plan_of("return sample 1 stop when tokens > 3")
+    message = refused(plan, {"policy": Blind(["a"])})
+    assert message.startswith("main.tts:3: `stop when` needs an engine that streams")
+
+
+def other() -> dict[str, PolicyEngine]:
+    """Two policies with different tokenizers."""
+    return {
+        "policy": ScriptedPolicy(["a"]),
+        "small": ScriptedPolicy(["b"], tokenizer=Bytes("other")),
+    }
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("p = sample 1 step", "p = expand p by 1 from small", "return p"),
+        ("p = sample 1 step from small", "repeat 2:", "    p = expand p by 1 step", "return p"),
+        (
+            "p = sample 1 step",
+            "repeat 2:",
+            "    p = expand p by 1 step",
+            "    p = expand p by 1 step from small",
+            "return p",
+        ),
+        ("p = problem", 'force "x" into p', "return expand p by 1 from small"),
+    ],
+)
+def test_c09_ids_are_not_encoded_again_for_another_tokenizer(lines: tuple[str, ...]) -> None:
+    message = refused(plan_of(*lines, before="policy small"), other())
+    assert "their tokenizers differ" in message
+    assert "`ask` policy" in message
+
+
+def test_c09_asking_another_policy_and_sampling_from_two_is_fine() -> None:
+    plan = plan_of(
+        "p = sample 1 from small",
+        "q = sample 1",
+        "return vote (q + (ask again about p))",
+        before='policy small\nprompt again = "{text}"',
+    )
+    assert run_plan(plan, other()).error is None
+
+
+def test_engines_that_the_plan_does_not_name_are_ignored() -> None:
+    outcome = says(["a"], "return sample 1", scorers={"unused": TableScorer({})})
+    assert outcome.counts.scorer_calls == 0
+
+
+def test_a_run_is_exact_only_if_every_engine_is() -> None:
+    engine = ScriptedPolicy(["a"])
+    engine.exact = False
+    assert not bind(plan_of("return sample 1"), {"policy": engine}, {}).exact

@@ -1,0 +1,129 @@
+"""cut, split, below, random columns, statistics: the forms for the methods that need them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.runs import added, made, plan_of, run_plan, says
+from tests.support.scripted import ScriptedPolicy
+from tts_runtime import randomness
+from tts_runtime.executor import statistics
+from tts_runtime.streams import cut_key, derive
+
+
+def test_c17_cut_reopens_a_path_on_a_key_of_its_own() -> None:
+    engine = ScriptedPolicy(["a\n\nb\n\nc", "x"])
+    outcome = says(
+        [], "p = sample 1", "p = cut p to 2 steps", "return expand p by 1", policy=engine
+    )
+    whole, cut, again = outcome.candidates
+    assert (cut.ids, cut.tokens, cut.steps, cut.finish, cut.done) == (6, 6, 2, "cut", False)
+    assert (cut.parent, again.parent, cut.logprob) == (whole.parent, cut.uid, -3.0)
+    assert engine.requests[1].prefix == tuple(b"a\n\nb\n\n")
+    expected = cut_key(engine.requests[0].key, 7, 6)
+    assert engine.requests[1].key == derive(expected, "child", 6, 0, 0, _tag())
+
+
+def _tag() -> bytes:
+    from tts_runtime.streams import sampling_tag
+
+    return sampling_tag("policy", 1.0, 1.0, 0, 0.0)
+
+
+def test_c32_a_cut_path_keeps_forced_tokens_out_of_its_count() -> None:
+    outcome = says(
+        ["ab", "cd"],
+        "p = sample 1",
+        'force "xyz" into p',
+        "p = expand p by 1",
+        "return cut p to 6 tokens",
+    )
+    last = outcome.candidates[-1]
+    assert (last.ids, last.tokens) == (6, 3)
+
+
+def test_split_gives_the_pieces_of_a_text() -> None:
+    outcome = says(
+        ["one\ntwo\n\nthree"],
+        "p = sample 1",
+        'pieces = split p at "\\n" at most 2',
+        "asked = ask again about pieces",
+        "return first of asked",
+        before='prompt again = "Now: {text}"',
+    )
+    assert added(outcome, "split") == ["one", "two"]
+    assert [each.prompt for each in made(outcome, "ask")] == ["Now: one", "Now: two"]
+
+
+def test_aggregates_over_what_is_below_a_row() -> None:
+    outcome = says(
+        ["a\n\nbb", "c\n\ndddd", "e"],
+        "p = sample 2 steps",
+        "ends = expand p by 1",
+        "let most of p = max(tokens of ends below)",
+        "return best of p by most",
+    )
+    assert outcome.row == 2
+
+
+def test_random_columns_are_drawn_by_lane_and_differ_between_copies() -> None:
+    lines = (
+        "p = fork problem into 3",
+        "let one of p = uniform()",
+        "let two of p = uniform()",
+        "same = p where one == two",
+        "let place of p = rank(one)",
+        "copies = fork same into 1",
+        "ends = expand (p where place == 1) by 1",
+        "return first of ends",
+    )
+    outcome = says(["a"], *lines)
+    assert len(made(outcome, "fork")) == 3
+    assert len(made(outcome, "expand")) == 1
+    assert says(["a"], *lines).candidates == outcome.candidates
+
+
+@pytest.mark.parametrize("name", sorted(randomness.DRAWS))
+def test_draws_have_the_mean_of_their_distribution(name: str) -> None:
+    means = {"uniform": 0.5, "normal": 0.0, "gumbel": 0.5772, "beta": 0.25}
+    arguments = (0.5, 1.5) if name == "beta" else ()
+    drawn = [randomness.draw(name, derive(b"key", number), arguments) for number in range(4000)]
+    numbers = [number for number in drawn if number is not None]
+    assert sum(numbers) / 4000 == pytest.approx(means[name], abs=0.06)
+
+
+def test_draws_with_impossible_arguments_are_missing() -> None:
+    assert randomness.draw("beta", b"key", (0, 1)) is None
+    assert randomness.draw("beta", b"key", (None, 1)) is None
+    tiny = randomness.draw("beta", b"key", (1e-4, 1e3))
+    assert tiny is not None
+    assert 0 <= tiny <= 1
+
+
+def test_windows_of_statistics() -> None:
+    values = [5.0, 1.0, 3.0, 3.0]
+    assert statistics.tail(values, 2, complete=False) == 3.0
+    assert statistics.lowest(values, 2, None, complete=False) == 2.0
+    assert statistics.lowest(values, 2, 0.5, complete=False) == pytest.approx(2.5)
+    # A path that is shorter than a window is one window, except while it is being written.
+    assert statistics.lowest(values, 9, None, complete=False) == 3.0
+    assert statistics.lowest(values, 9, None, complete=True) is None
+    assert statistics.tail([], 3, complete=False) is None
+
+
+@pytest.mark.parametrize(
+    ("span", "tokens"),
+    [("all", b"a\n\nb\\boxed{7}"), ("step", b"b\\boxed{7}"), ("answer", b"7"), ("tail 2", b"7}")],
+)
+def test_spans_of_statistics(span: str, tokens: bytes) -> None:
+    engine = ScriptedPolicy(["a\n\nb\\boxed{7}"])
+    expected = sum(1.0 + token % 7 for token in tokens) / len(tokens)
+    plan = plan_of(
+        "p = sample 1",
+        'force "Wait" into p' if span == "all" else "",
+        f"return p where abs(confidence({span}) - {expected!r}) < 0.001",
+    )
+    outcome = run_plan(plan, engine)
+    assert outcome.error is None
+    assert outcome.row is not None
+    assert engine.requests[0].statistics == ("confidence",)

@@ -1,0 +1,44 @@
+"""Every table that must cover a vocabulary of the plan covers it."""
+
+from __future__ import annotations
+
+from tts_lang.plan import expr, graph
+from tts_lang.plan.shapes import BUILT_IN
+from tts_runtime import randomness
+from tts_runtime.executor import aggregates, evaluate, functions, statistics
+from tts_runtime.executor.handlers import HANDLERS
+from tts_runtime.sampling import STATISTICS
+
+
+def test_every_operator_has_a_handler() -> None:
+    assert set(HANDLERS) == set(graph.SPECS)
+
+
+def test_every_function_is_implemented() -> None:
+    assert set(functions.FUNCTIONS) | set(evaluate.LAZY) == set(expr.FUNCTIONS)
+
+
+def test_every_reduction_is_implemented() -> None:
+    assert set(functions.REDUCTIONS) == set(expr.REDUCTIONS)
+
+
+def test_every_aggregate_is_implemented() -> None:
+    known = {*aggregates.NUMBERS, *aggregates.CLASSES, *aggregates.COUNTED}
+    assert known == set(expr.AGGREGATES)
+
+
+def test_every_statistic_and_span_is_implemented() -> None:
+    assert set(expr.STATISTICS) == set(STATISTICS)
+    assert {*statistics.SPANS, *statistics.WINDOWS} == set(expr.SPANS)
+
+
+def test_every_distribution_is_implemented() -> None:
+    assert set(randomness.DRAWS) == set(expr.DISTRIBUTIONS)
+
+
+def test_every_kind_of_expression_is_compiled() -> None:
+    assert set(evaluate.COMPILERS) == set(expr.Expr.__args__)
+
+
+def test_every_built_in_column_is_there() -> None:
+    assert set(evaluate.COLUMNS) == set(BUILT_IN)
