@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 #: Blocks that are no code: output, data, drawings.
-PASSIVE = {"", "text", "json", "mermaid", "dot"}
+PASSIVE = {"", "text", "json", "yaml", "mermaid", "dot"}
 
 
 @dataclass(frozen=True)
