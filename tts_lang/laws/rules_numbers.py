@@ -1,0 +1,158 @@
+"""Rules about numbers: constants folded, counts whole, weights that are all alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from tts_lang.check.constants import fold
+from tts_lang.laws.edits import edited, instead
+from tts_lang.laws.facts import Facts
+from tts_lang.laws.rows import count_of
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Aggregate, Apply, Const, Expr, Input, walk
+from tts_lang.plan.graph import Operation, Plan
+from tts_lang.plan.shapes import SHAPES, fields_in
+
+Part = TypeVar("Part")
+_EXPRESSIONS = Expr.__args__
+
+
+def fold_constants(facts: Facts) -> Plan | None:
+    """`Input`s that are constants replaced, functions of constants computed."""
+    for place in facts.regions:
+        for operation in place.region.operations:
+            known = {
+                index: constant
+                for index, value in enumerate(operation.inputs)
+                if (constant := facts.constant(value)) is not None
+            }
+            spec = _folded(operation.spec, known)
+            if spec != operation.spec or repr(spec) != repr(operation.spec):  # 1, 1.0, True differ
+                return edited(facts.plan, instead(operation, replace(operation, spec=spec)))
+    return None
+
+
+def _folded(part: Part, known: dict[int, Const]) -> Part:
+    """An operator, expression or part of one, with constants put in and computed."""
+    made: Any = part
+    if isinstance(part, Input):
+        made = known.get(part.index, part)
+    elif isinstance(part, Apply):
+        made = fold(part.function, *(_folded(each, known) for each in part.arguments))
+    elif isinstance(part, tuple):
+        made = tuple(_folded(each, known) for each in part)
+    elif is_dataclass(part) and not isinstance(part, type) and any(fields_in(part)):
+        made = replace(
+            part, **{each.name: _folded(getattr(part, each.name), known) for each in fields(part)}
+        )
+    return made  # type: ignore[no-any-return]
+
+
+def whole_counts(facts: Facts) -> Plan | None:
+    """Constant counts as the whole numbers that they are taken for."""
+    for place in facts.regions:
+        for operation in place.region.operations:
+            spec = _whole(operation.spec)
+            if spec is not None:
+                return edited(facts.plan, instead(operation, replace(operation, spec=spec)))
+    return None
+
+
+def _whole(spec: graph.Spec) -> graph.Spec | None:
+    match spec:
+        case graph.Expand(amount=amount) | graph.Ask(amount=amount):
+            count = _rounded(amount.count)
+            return None if count is None else replace(spec, amount=replace(amount, count=count))
+        case graph.Select(count=count) if count is not None:
+            pass
+        case graph.First(count=count) | graph.Fork(count=count) | graph.Resample(count=count):
+            pass
+        case _:
+            return None
+    found = _rounded(count)
+    return None if found is None else replace(spec, count=found)
+
+
+def _rounded(count: Expr) -> Const | None:
+    whole = count_of(count)
+    if whole is None or repr(count) == repr(Const(whole)):
+        return None
+    return Const(whole)
+
+
+def unread_inputs(facts: Facts) -> Plan | None:
+    """Inputs that no expression reads left out, the others in the order in which they are read."""
+    for place in facts.regions:
+        for operation in place.region.operations:
+            spec = operation.spec
+            if isinstance(spec, graph.Repeat | graph.Branch | graph.Call):
+                continue
+            fixed = len(SHAPES[type(spec)].inputs)
+            kept = list(operation.inputs[:fixed])
+            moved: dict[int, int] = {}
+            for index in [*range(fixed), *_read(spec)]:
+                value = operation.inputs[index]
+                if index >= fixed and value not in kept:
+                    kept.append(value)
+                moved[index] = index if index < fixed else kept.index(value)
+            if tuple(kept) != operation.inputs:
+                made = replace(operation, spec=_moved(spec, moved), inputs=tuple(kept))
+                return edited(facts.plan, instead(operation, made))
+    return None
+
+
+def _read(spec: graph.Spec) -> list[int]:
+    """Indices of inputs that an operator mentions, in order."""
+    found: list[int] = []
+    for outer in fields_in(spec):
+        for node in walk(outer):
+            if isinstance(node, Input):
+                found.append(node.index)
+            elif isinstance(node, Aggregate):
+                found.append(node.pool)
+    if isinstance(spec, graph.Ask):
+        found += [given for _, given in spec.arguments if isinstance(given, int)]
+    return found
+
+
+def _moved(part: Part, moved: dict[int, int]) -> Part:
+    """A part of an operator with the indices of its inputs changed."""
+    made: Any = part
+    if isinstance(part, Input):
+        made = Input(moved[part.index])
+    elif isinstance(part, tuple):
+        pairs = len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], int)
+        made = (part[0], moved[part[1]]) if pairs else tuple(_moved(each, moved) for each in part)
+    elif is_dataclass(part) and not isinstance(part, type):
+        changed = {each.name: _moved(getattr(part, each.name), moved) for each in fields(part)}
+        if isinstance(part, Aggregate):
+            changed["pool"] = moved[part.pool]
+        made = replace(part, **changed)
+    return made  # type: ignore[no-any-return]
+
+
+def equal_weights(facts: Facts) -> Plan | None:
+    """The weight left out where it is one positive number for all."""
+    for place in facts.regions:
+        for operation in place.region.operations:
+            spec = operation.spec
+            if isinstance(spec, graph.Vote) and _positive(spec.weight):
+                return _without_weight(facts, operation, spec)
+            shared = isinstance(spec, graph.Expand) and spec.deal and not spec.rounding_up
+            if isinstance(spec, graph.Expand) and shared and _positive(spec.weight):
+                return _without_weight(facts, operation, spec)
+    return None
+
+
+def _without_weight(facts: Facts, operation: Operation, spec: graph.Vote | graph.Expand) -> Plan:
+    made = replace(operation, spec=replace(spec, weight=None))
+    return edited(facts.plan, instead(operation, made))
+
+
+def _positive(weight: Expr | None) -> bool:
+    """A number whose multiples by a count of rows stay apart in floating point, and finite."""
+    if not isinstance(weight, Const) or isinstance(weight.value, bool | str | None):
+        return False
+    return math.isfinite(weight.value) and 1e-100 < weight.value < 1e100
