@@ -25,8 +25,11 @@ def drawn_in_two_contexts(
             before = (request.prompt, request.prefix + generation.ids[:offset])
             if offset > len(generation.ids):
                 continue  # inside a withheld delimiter, whose ids the answer does not have
-            masked = max(0, request.limits.at_least - offset)
-            context = (before, request.sampling, masked)
+            limits = request.limits
+            masked = max(0, limits.at_least - offset)
+            # What `at least` forbids depends on the unit.
+            forbidden = (masked, bool(limits.steps), limits.thought) if masked else ()
+            context = (before, request.sampling, forbidden)
             noise = (policy, request.key, len(request.prefix) + offset)
             known, other = first.setdefault(noise, (context, request))
             if known != context:

@@ -23,7 +23,8 @@ class Context:
     `pool` is the pool that the operator works on, `row` the current row and `index` its place;
     `inputs` are the operator's inputs; `column` gives a row's built-in columns. `streaming`: in
     a `stop when`, where a window of tokens that is not full yet has no mean (C27). `once`: what
-    softmax and rank have evaluated of every row, so that each row draws its numbers once.
+    softmax and rank have evaluated of every row, so that each row draws its numbers once;
+    `pool_numbers`: aggregates that are the same for every row, for the same reason.
     """
 
     scope: Scope
@@ -37,6 +38,7 @@ class Context:
     parent_visits: Mapping[int, int] | None = None
     streaming: bool = False
     once: dict[int, list[float | int | None]] = field(default_factory=dict)
+    pool_numbers: dict[int, Value] = field(default_factory=dict)
 
     def at(self, pool: Pool, index: int) -> Context:
         """For one row of a pool."""
@@ -45,7 +47,7 @@ class Context:
 
 def each(expression: expr.Expr, pool: Pool, context: Context) -> list[Value]:
     """The expression's value for every row of a pool, in pool order."""
-    fresh = replace(context, once={})
+    fresh = replace(context, once={}, pool_numbers={})
     return [evaluate(expression, fresh.at(pool, index)) for index in range(len(pool))]
 
 
@@ -107,6 +109,10 @@ def evaluate(expression: expr.Expr, context: Context) -> Value:
             return values.reduction(how, vector)
         case expr.Apply():
             return _apply(expression, context)
+        case expr.Aggregate(per=None, below=False):
+            if id(expression) not in context.pool_numbers:
+                context.pool_numbers[id(expression)] = _aggregate(expression, context)
+            return context.pool_numbers[id(expression)]
         case expr.Aggregate():
             return _aggregate(expression, context)
         case expr.PoolWide():
