@@ -11,11 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.expr import REDUCTIONS
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
 from tts_runtime.paths import bundled
 
 _POLICIES = ("bundled", "sim", "sim:SEED", "a model's folder with a `binding.yaml`")
-_SCORERS = ("bundled", "sim", "sim:SEED", "field:NAME", "a PRM's folder with a `binding.yaml`")
+_SCORERS = (
+    "bundled",
+    "sim",
+    "sim:SEED",
+    "field:NAME",
+    "a PRM's folder with a `binding.yaml`",
+    "a PRM's name and how its scores are reduced to one (bundled:last)",
+)
 
 
 def policy_engine(name: str) -> PolicyEngine:
@@ -44,6 +52,11 @@ def scorer_engine(name: str) -> ScorerEngine:
         from tts_runtime.engines.fields import FieldScorer
 
         return FieldScorer(argument)
+    inner, _, reduction = name.rpartition(":")
+    if inner and reduction in REDUCTIONS:
+        from tts_runtime.engines.reduced import ReducedScorer
+
+        return ReducedScorer(scorer_engine(inner), reduction)
     if kind == "sim":
         from tts_runtime.engines.sim import SimScorer
 
