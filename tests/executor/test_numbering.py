@@ -206,6 +206,16 @@ def test_c62_the_same_request_costs_once() -> None:
     assert len(added(outcome)) == 3
 
 
+def test_masked_calls_to_different_units_share_no_stream() -> None:
+    """A step's end and a thought's are masked differently, so the draws differ (invariant U)."""
+    before = (
+        "strategy a():\n    return sample 1 x 2 tokens at least 1 tokens\n"
+        "strategy b():\n    return sample 1 step at least 1 tokens\n"
+    )
+    asked = keys("return vote (a() + b())", before=before)
+    assert len(set(asked)) == 2
+
+
 def test_a_key_belongs_to_one_way_of_sampling() -> None:
     asked = keys("p = sample 1 step at temperature 0.5", "return expand p by 1")
     assert asked[0] != asked[1]

@@ -13,6 +13,7 @@ from tests.support.invariants import drawn_in_two_contexts
 from tests.support.recording import Recorder
 from tests.support.runs import PROBLEM, box, plan_of, run_plan
 from tests.support.scripted import ScriptedPolicy, TableScorer
+from tts_runtime.engines.base import GenerateRequest, Generation
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.station import Latency
 from tts_runtime.engines.virtual import run_virtual
@@ -128,6 +129,29 @@ def test_cancellation_leaves_nothing_in_flight() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run_virtual(cancelled())
+
+
+def test_an_engine_that_breaks_fails_its_problem_only() -> None:
+    class Broken(ScriptedPolicy):
+        def generate(self, request: GenerateRequest) -> asyncio.Future[Generation]:
+            future = super().generate(request)
+            if len(self.requests) == 1:
+                future.set_exception(MemoryError("out of memory"))
+            return future
+
+    bound = bind(plan_of("return sample 1"), {"policy": Broken([box(1)])}, {})
+    outcomes: list[Outcome] = []
+    run_virtual(execute_all(bound, problems(2), 0, outcomes.append))
+    assert {outcome.error for outcome in outcomes} == {
+        None,
+        "the engine broke: MemoryError: out of memory",
+    }
+
+
+def test_at_least_one_problem_must_be_in_flight() -> None:
+    bound = bind(plan_of("return sample 1"), {"policy": ScriptedPolicy(["a"])}, {})
+    with pytest.raises(ValueError, match="at least 1"):
+        run_virtual(execute_all(bound, problems(1), 0, lambda _: None, concurrency=0))
 
 
 def test_an_exception_of_the_caller_ends_everything_as_it_is() -> None:

@@ -179,9 +179,10 @@ class Compiler:
 
         def windowed(row: Row, view: View) -> float | None:
             width = view.whole(window(row, view))
-            values = statistics.path_values(row.node, how)
             if not lowest:
+                values = statistics.last_values(row.node, how, width)
                 return statistics.tail(values, width, view.streaming)
+            values = statistics.path_values(row.node, how)
             part = None if share is None else share(row, view)
             return statistics.lowest(values, width, part, view.streaming)
 

@@ -135,7 +135,12 @@ async def execute_all(
 
     Each outcome goes to `on_outcome` as soon as its problem ends, and is dropped. A failed problem
     does not stop the others. An exception of `on_outcome`, or cancellation, ends everything.
+
+    Raises:
+        ValueError: `concurrency` is below 1.
     """
+    if concurrency is not None and concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency}; at least 1 problem must be in flight")
     waiting: Iterator[ProblemLike]
     if concurrency is None:
         listed = list(problems)

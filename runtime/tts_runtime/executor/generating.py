@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from tts_runtime.engines.base import (
     Finish,
@@ -164,7 +164,8 @@ def watched(
             node.conversation,
             node,
             policy,
-            tuple(partial.ids),
+            # Lists where a node has tuples: copying them for every token would cost n squared.
+            cast("tuple[int, ...]", partial.ids),
             node.key,
             UNCLAIMED,
             0,
@@ -172,9 +173,9 @@ def watched(
             None,
             False,
             True,
-            tuple(partial.logprobs),
+            cast("tuple[float, ...]", partial.logprobs),
             0.0,
-            {name: tuple(values) for name, values in partial.statistics.items()},
+            cast("Mapping[str, tuple[float, ...]]", partial.statistics),
         )
         candidate = Candidate(path, parent, parentage.root, None, parentage.asked, 0, None)
         scores = EMPTY if parent is None else parent.scores

@@ -237,6 +237,8 @@ class Run:
         if self.closed or self.error is not None:
             return
         if error is not None:
+            if not isinstance(error, EngineError):  # an engine's library, out of memory perhaps
+                error = EngineError(f"the engine broke: {type(error).__name__}: {error}")
             self.fail(error)
             return
         try:

@@ -62,7 +62,9 @@ class Settings:
         self.stop_at = stop_at
         self.stop_when = stop_when
         self.likeliest = likeliest
-        words = [f"at least {at_least}"] * (at_least > 0) + ["likeliest"] * likeliest
+        # The unit decides what is masked: a step's end, or a thought's.
+        least = [f"at least {at_least} in {unit.value}"] * (at_least > 0)
+        words = least + ["likeliest"] * likeliest
         self.irregular = bool(words)
         self.tag = _tag(policy.name, sampling, " ".join(words))
         #: All of a request that comes from the clauses, but its token limit; equal if they are.

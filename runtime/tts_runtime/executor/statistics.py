@@ -68,6 +68,20 @@ def answer_tokens(node: Node, name: str) -> list[float]:
     return _between(node, name, first, last + 1)
 
 
+def last_values(node: Node, name: str, window: int) -> list[float]:
+    """The last `window` values of the path, found without going through all of it."""
+    parts: list[Sequence[float]] = []
+    missing = window
+    edge: Node | None = node
+    while edge is not None and missing > 0:
+        if edge.sampled:
+            part = edge.statistics.get(name, ())[-missing:]
+            parts.append(part)
+            missing -= len(part)
+        edge = edge.parent
+    return [value for part in reversed(parts) for value in part]
+
+
 def tail(values: Sequence[float], window: int, complete: bool) -> float | None:
     """Mean of the last `window` values; `complete`: missing while there are fewer (C27)."""
     if window < 1 or (complete and len(values) < window):

@@ -75,7 +75,8 @@ def settings(
         float(defaults.min_p if min_p is None else min_p),
     )
     least = whole(decoding.at_least) or 0
-    words = [f"at least {least}"] * (least > 0) + ["likeliest"] * decoding.likeliest
+    words = [f"at least {least} in {amount.unit.value}"] * (least > 0)
+    words += ["likeliest"] * decoding.likeliest
     tag = sampling_tag(
         decoding.policy,
         sampling.temperature,
