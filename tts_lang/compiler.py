@@ -11,6 +11,7 @@ from pathlib import Path
 from tts_lang import library
 from tts_lang.check.file import (
     CheckedLaw,
+    LawSide,
     check_declarations,
     check_law,
     check_strategy,
@@ -18,13 +19,14 @@ from tts_lang.check.file import (
     scalar_of,
     unique,
 )
-from tts_lang.check.frame import Session
+from tts_lang.check.frame import Parameter, Session
 from tts_lang.check.imports import Loader
+from tts_lang.check.kinds import Sort, Typed
 from tts_lang.check.mentions import walk
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.settings import Settings, parameters
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
-from tts_lang.plan.expr import Scalar
+from tts_lang.plan.expr import Const, Scalar
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
@@ -130,7 +132,7 @@ def compile_with_warnings(
         values = parameters(session, chosen, settings or {})
         if values is None:
             raise CompileError(unique([*result.diagnostics, *session.diagnostics]))
-        frame, region = check_strategy(session, chosen, values)
+        plan = _plan(session, chosen, values)
         # Warnings about these values count, not those about this strategy at its defaults.
         body = chosen.strategy.span
         kept = [
@@ -141,8 +143,38 @@ def compile_with_warnings(
         found = unique([*kept, *session.diagnostics])
         if any(diagnostic.is_error for diagnostic in found):
             raise CompileError(found)
+    return Compiled(plan, found)
+
+
+def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:
+    """The plan of one side of a law.
+
+    Args:
+        side: A side of a law of a file without errors.
+        numbers: A number for each of its free names.
+
+    Raises:
+        CompileError: The strategy cannot be compiled with these numbers.
+    """
+    with _deep():
+        session = Session(plan_wanted=True)
+        free = {
+            parameter: Typed(Sort.NUMBER, Const(numbers[name]))
+            for parameter, name in side.free.items()
+        }
+        values = defaults(session, side.declared, {**side.given, **free})
+        plan = _plan(session, side.declared, values)
+        found = unique(session.diagnostics)
+        if any(diagnostic.is_error for diagnostic in found):
+            raise CompileError(found)
+    return plan
+
+
+def _plan(session: Session, chosen: Declared, values: dict[str, Parameter]) -> Plan:
+    """The plan of a strategy; of no use if the session has found errors."""
+    frame, region = check_strategy(session, chosen, values)
     document = chosen.strategy.docstring
-    plan = Plan(
+    return Plan(
         strategy=chosen.name,
         parameters={name: scalar_of(value) for name, value in values.items()},
         body=region,
@@ -152,9 +184,8 @@ def compile_with_warnings(
         prompts=tuple(prompt for _, prompt in session.prompts.values()),
         thinks=frame.thinks,
         document="" if document is None else document.value,
-        file=scope.source.name,
+        file=chosen.home.source.name,
     )
-    return Compiled(plan, found)
 
 
 def locate(text: str | Path) -> tuple[Path, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tts_lang.check import (
     asks,
@@ -37,11 +37,20 @@ _RULES = (asks, control, expressions, generate, loops, statements, verbs)
 
 @dataclass(frozen=True, slots=True)
 class LawSide:
-    """A call in a law: arguments are values, or names that stand for any small number."""
+    """A call in a law: arguments are values, or names that stand for any small number.
+
+    Args:
+        strategy: What is called; `declared` is its declaration.
+        arguments: Values of the parameters that are not free, defaults included.
+        free: The free name behind each parameter that has one.
+        given: The arguments that are written in the law and known.
+    """
 
     strategy: str
     arguments: Mapping[str, Scalar]
     free: Mapping[str, str]
+    declared: Declared = field(repr=False)
+    given: Mapping[str, Parameter] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +184,15 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
         return None
     names_ = [parameter.name.text for parameter in declared.strategy.parameters]
     free: dict[str, str] = {}
+    given: dict[str, Parameter] = {}
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
         known = isinstance(value, NameValue) or value.sort is not Sort.UNKNOWN
         if isinstance(argument.value, nodes.Name) and not known:
             free[name] = argument.value.text
+        else:
+            given[name] = value
     source = frame.scope.source
     note = f"in the law at {source.name}:{frame.line(call)}"
     inner = new_frame(session, declared, dict(bound), notes=(note,))
@@ -190,7 +202,7 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
     except PlanTooLarge:
         return None  # the strategy's own check has said so
     values = {key: scalar_of(value) for key, value in bound.items() if key not in free}
-    return LawSide(declared.name, values, free)
+    return LawSide(declared.name, values, free, declared, given)
 
 
 def scalar_of(value: Parameter) -> Scalar:
