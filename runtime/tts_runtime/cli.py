@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tts_lang.cli import parse_settings, plan_from, report_compile_error
+from tts_lang.cli import parse_settings, plan_from, report, report_compile_error
 from tts_lang.compiler import CompileError
-from tts_lang.diagnostics import did_you_mean
+from tts_lang.diagnostics import Diagnostic, did_you_mean
 from tts_lang.plan.codec import PlanError
 from tts_lang.plan.graph import Plan
 from tts_runtime.binding import BindingError
@@ -118,9 +118,17 @@ def tts_run(
 
 
 def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
-    """Compiles every strategy; a setting must fit at least one of them."""
-    values = parse_settings(settings)
-    return plan_from(strategies, values)
+    """Compiles every strategy; warnings about these settings go to standard error.
+
+    Raises:
+        CompileError, PlanError: What cannot be compiled, or a setting that fits no strategy.
+    """
+    found: list[Diagnostic] = []
+    plans = plan_from(strategies, parse_settings(settings), found)
+    if any(diagnostic.is_error for diagnostic in found):
+        raise CompileError(found)
+    report(found)
+    return plans
 
 
 def _engines(

@@ -99,7 +99,7 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
         (["best_of_n", "--scorer", "pmr=sim"], ["uses a scorer `pmr`; did you mean 'prm'?"]),
         (["majority", "--scorer", "prm=sim"], ["uses a scorer `prm`; they use none"]),
         (["best_of_n", "--scorer", "prm=sim", "--scorer", "prm=sim"], ["given twice"]),
-        (["revision_chains", "--problems", "two.jsonl"], ["scorer `orm`", "--scorer orm="]),
+        (["revision_chains", *SIM], ["scorer `orm`", "--scorer orm="]),
         (["majority", "--out", "."], ["is not empty: name another directory"]),
         (["majority", "--out", "two.jsonl"], ["two.jsonl is a file: name a new directory"]),
         (["majority", "majority", "--out", "x"], ["two strategies are called majority"]),
@@ -117,6 +117,27 @@ def test_mistakes_end_with_a_message_and_code_2(
     assert (code, out) == (2, "")
     for message in messages:
         assert message in err
+
+
+def test_warnings_about_the_settings_are_shown(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("dvts", "--set", "n=6", *SIM, "--scorer", "prm=sim", "--json")
+    code, out, err = tts_run(capsys, monkeypatch, *command)
+    assert (code, json.loads(out)["params"]["n"]) == (0, 6)
+    assert "warning[TTS906]" in err
+    assert "`n / width` is 1.5, rounded down to 1" in err
+
+
+def test_every_broken_strategy_is_reported(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        Path(f"{name}.tts").write_text(f"strategy {name}():\n    return smple 1\n")
+    code, _, err = tts_run(capsys, monkeypatch, "one.tts", "two.tts", *SIM)
+    assert code == 2
+    assert "one.tts:2:12: error[TTS120]" in err
+    assert "two.tts:2:12: error[TTS120]" in err
 
 
 def test_bad_lines_of_a_problem_file_are_named(
