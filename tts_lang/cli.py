@@ -76,11 +76,30 @@ def _parser() -> _Parser:
         metavar="context=N",
         help="context window in tokens that bounds assume (default: the bundled policy's)",
     )
+    add("--laws", action="store_true", help="prove or refute the laws of files")
+    add("--equiv", metavar="OTHER", help="prove or refute that OTHER gives the same answers")
+    add("--show", action="store_true", help="with --laws or --equiv: print normal forms")
+    add(
+        "--trials",
+        type=_whole,
+        metavar="N",
+        help="random runs that a law which is not proved must survive (default: 200)",
+    )
+    add("--seed", type=_whole, metavar="N", help="which random runs (default: 0)")
+    add("--trial", type=_whole, metavar="N", help="replay one of the random runs")
     add("--strict", action="store_true", help="warnings are errors")
     add("--json", action="store_true", help="errors and warnings as JSON on standard output")
     add("--fmt", action="store_true", help="format files in place; - for standard input")
     add("--check", action="store_true", help="with --fmt: list files that would change, exit 1")
     return parser
+
+
+def _whole(text: str) -> int:
+    """A whole number of an option, not below 0."""
+    digits = text.replace("_", "")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 16):
+        raise argparse.ArgumentTypeError(f"expected a whole number, found `{text}`")
+    return int(digits)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -130,6 +149,8 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         from tts_lang.format_command import format_files
 
         return format_files(options.strategies, check_only=options.check)
+    deciding = options.laws or options.equiv is not None
+    _check_law_options(parser, options, deciding, explaining)
     if options.json and (explaining or options.output):
         parser.error("--json prints errors and warnings: it does not go with --explain or -o")
     if options.output and len(options.strategies) > 1:
@@ -138,6 +159,8 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         hint = did_you_mean(options.form, FORMATS) or f"it is one of {', '.join(FORMATS)}"
         parser.error(f"--format: `{options.form}` is unknown; {hint}")
     settings = parse_settings(options.settings)
+    if deciding:
+        return _decide(options, settings)
     context = _context(parser, options.assume)
     found: list[Diagnostic] = []
     plans: list[Plan] = []
@@ -169,6 +192,38 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     elif not options.json and options.output != "-":
         print("\n".join(f"ok: {text}" for text in fine))
     return 0
+
+
+def _check_law_options(
+    parser: _Parser, options: argparse.Namespace, deciding: bool, explaining: bool
+) -> None:
+    """What goes with --laws and --equiv, and what goes with nothing else."""
+    if not deciding:
+        for name in ("show", "trials", "seed", "trial"):
+            if getattr(options, name) not in (None, False):
+                parser.error(f"--{name} belongs to --laws or --equiv")
+        return
+    if options.laws and options.equiv is not None:
+        parser.error("--laws checks the laws of files, --equiv compares two strategies: choose one")
+    if explaining or options.output or options.assume or options.strict:
+        parser.error("--laws and --equiv go with --show, --trials, --seed, --trial and --json only")
+    if options.laws and options.settings:
+        parser.error("--set goes with --equiv: a law gives its own arguments")
+    if options.equiv is not None and len(options.strategies) != 1:
+        parser.error(
+            f"--equiv compares two strategies, and {1 + len(options.strategies)} are given"
+        )
+
+
+def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
+    from tts_lang.laws.command import decide
+    from tts_lang.laws.hunting import LawError
+
+    try:
+        return decide(options, settings)
+    except LawError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _context(parser: _Parser, assumptions: Sequence[str]) -> int:

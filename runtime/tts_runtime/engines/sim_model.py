@@ -63,6 +63,10 @@ class SimTokenizer:
             ids += self._accent if piece == "\xe9" else (self.id(piece),)
         return tuple(ids)
 
+    def names(self) -> dict[str, int]:
+        """Every token by its text; ends by their name, the halves of an accented e as "accent"."""
+        return {**self._ids, "accent": self._accent[0]}
+
     def id(self, name: str) -> int:
         """The id of the token with this text."""
         return self._ids.get(name, self._ids[UNKNOWN])

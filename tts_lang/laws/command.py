@@ -1,0 +1,67 @@
+"""`tts-compile --laws` and `--equiv`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from tts_lang.diagnostics import DiagnosticError
+from tts_lang.laws.hunting import LawError
+from tts_lang.laws.judging import DEFAULT_TRIALS, Judge, judge_laws
+from tts_lang.laws.render import json_of, text_of
+from tts_lang.laws.verdicts import Judgement, Verdict
+
+
+def decide(options: Namespace, settings: Mapping[str, str]) -> int:
+    """Decides what is asked and prints it; returns the exit code.
+
+    0: everything is proved, or has no counterexample. 1: something is refuted.
+
+    Raises:
+        DiagnosticError, PlanError: A mistake of the user's.
+        LawError: A law cannot be decided.
+    """
+    trials = DEFAULT_TRIALS if options.trials is None else options.trials
+    judge = Judge(trials, options.seed or 0, options.trial)
+    found = _equivalence(options, settings, judge) if options.equiv else _laws(options, judge)
+    show = json_of if options.json else text_of
+    sys.stdout.write(show(found, show=options.show) + ("\n" if options.json else ""))
+    return 1 if any(each.verdict is Verdict.REFUTED for each in found) else 0
+
+
+def _laws(options: Namespace, judge: Judge) -> list[Judgement]:
+    from tts_lang.compiler import check_path, locate
+
+    found: list[Judgement] = []
+    for strategy in options.strategies:
+        path, _ = locate(strategy)
+        result = check_path(path)
+        if not result.ok:
+            raise DiagnosticError(result.diagnostics)
+        shown = strategy if Path(strategy) == path else path.name
+        if not result.laws:
+            raise LawError(
+                f"{shown} states no laws: write `law majority(n = 1) == chain_of_thought()` at top "
+                "level, or ask about two strategies with `--equiv`"
+            )
+        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        found += judge_laws(result.laws, shown, text, judge)
+    return found
+
+
+def _equivalence(options: Namespace, settings: Mapping[str, str], judge: Judge) -> list[Judgement]:
+    from tts_lang.cli import called, plan_from
+
+    left, right = plan_from([options.strategies[0], options.equiv], settings)
+    titles = [called(plan.strategy, plan.parameters) for plan in (left, right)]
+    judgement = judge.plans(left, right, (left.strategy, right.strategy))
+    return [
+        Judgement(
+            " == ".join(each.replace(" (", "(", 1) for each in titles),
+            "",
+            judgement.names,
+            judgement.instances,
+        )
+    ]

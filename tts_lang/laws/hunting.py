@@ -1,0 +1,49 @@
+"""Finds what hunts for counterexamples: an entry point of the group `tts_lang.laws`.
+
+Hunting runs strategies on random engines, which the compiler does not have.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from tts_lang.laws.verdicts import Hunt
+from tts_lang.plan.graph import Plan
+
+GROUP = "tts_lang.laws"
+
+
+class LawError(Exception):
+    """A law that cannot be decided at all; the message says why and what to do."""
+
+
+class Hunter(Protocol):
+    """Looks for a run in which two plans answer differently."""
+
+    def __call__(self, left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
+        """Runs both plans in the given trials of a seed, until they differ.
+
+        A trial is a function of its number and the seed alone, whatever the plans are.
+        """
+
+
+def find_hunter() -> Hunter:
+    """The hunter that is installed.
+
+    Raises:
+        LawError: There is none, or it cannot be loaded.
+    """
+    for entry in entry_points(group=GROUP):
+        try:
+            found: Hunter = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise LawError(
+                f"the hunter for counterexamples `{entry.value}` cannot be loaded: {error}"
+            ) from error
+        return found
+    raise LawError(
+        f"this law is not proved, and there is nothing that hunts for counterexamples (no entry "
+        f"point of the group `{GROUP}`): install the package with its runtime "
+        "(`pip install -e .` in a checkout)"
+    )

@@ -1,0 +1,133 @@
+"""What was found about laws, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tts_lang.laws.statements import shown_values
+from tts_lang.laws.verdicts import Counterexample, Instance, Judgement, Verdict
+
+
+def text_of(judgements: Sequence[Judgement], *, show: bool) -> str:
+    """A paragraph a law; `show` adds normal forms."""
+    return "".join(f"{line}\n" for each in judgements for line in _lines(each, show))
+
+
+def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
+    place = f"{judgement.place}: " if judgement.place else ""
+    yield f"{place}{judgement.verdict.value}: {judgement.title}"
+    proved = [each for each in judgement.instances if each.verdict is Verdict.PROVED]
+    hunted = [each for each in judgement.instances if each.verdict is Verdict.UNREFUTED]
+    if judgement.instances[0].values:
+        for word, found in (("proved", proved), ("hunted", hunted)):
+            if found:
+                listed = "; ".join(shown_values(dict(each.values)) for each in found)
+                yield from _wrapped(f"{word} at {_short(found, listed)}")
+        if judgement.left_out:
+            yield from _wrapped(f"does not compile at {'; '.join(judgement.left_out)}")
+    if judgement.verdict is Verdict.UNREFUTED:
+        trials = sum(each.hunt.trials for each in hunted if each.hunt)
+        failed = sum(each.hunt.failed for each in hunted if each.hunt)
+        note = f"    note: not proved; no counterexample in {trials} trials"
+        yield note + (f" ({failed} more failed with an error)" if failed else "")
+    for each in judgement.instances:
+        if each.hunt is not None and each.hunt.counterexample is not None:
+            yield from _counterexample(each, each.hunt.counterexample, judgement.names)
+    if show:
+        yield from _forms(judgement)
+
+
+def _short(found: Sequence[Instance], listed: str) -> str:
+    """`n = 1, 2, 3` where there is one name."""
+    names = list(found[0].values)
+    if len(names) == 1:
+        return f"{names[0]} = {', '.join(str(each.values[names[0]]) for each in found)}"
+    return listed
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="        ")
+
+
+def _counterexample(
+    instance: Instance, found: Counterexample, names: tuple[str, str]
+) -> Iterator[str]:
+    at = f" at {shown_values(dict(instance.values))}" if instance.values else ""
+    yield f"    refuted{at}, in trial {found.trial} of seed {found.seed}:"
+    for line in found.world:
+        yield f"        {line}"
+    left, right = _sides(names)
+    yield f"        {left} answers {_answer(found.left)}, {right} answers {_answer(found.right)}"
+    for line in found.parting:
+        yield f"        {line.replace('LEFT', left).replace('RIGHT', right)}"
+    yield f"    replay: add --seed {found.seed} --trial {found.trial}"
+
+
+def _sides(names: tuple[str, str]) -> tuple[str, str]:
+    if names[0] == names[1]:
+        return f"{names[0]} (left)", f"{names[1]} (right)"
+    return names
+
+
+def _answer(answer: str | None) -> str:
+    return "nothing" if answer is None else json.dumps(answer, ensure_ascii=False)
+
+
+def _forms(judgement: Judgement) -> Iterator[str]:
+    """Normal forms of the smallest instance, or of the one that is refuted."""
+    refuted = [each for each in judgement.instances if each.verdict is Verdict.REFUTED]
+    instance = refuted[0] if refuted else judgement.instances[0]
+    at = f" at {shown_values(dict(instance.values))}" if instance.values else ""
+    left, right = instance.forms
+    if instance.verdict is Verdict.PROVED:
+        sides = [("both sides", left)]
+    else:
+        sides = list(zip(_sides(judgement.names), (left, right), strict=True))
+    for name, form in sides:
+        yield f"    normal form of {name}{at}:"
+        yield textwrap.indent(form.text.rstrip("\n"), "        ")
+    for name, form in zip(_sides(judgement.names), (left, right), strict=True):
+        rules = ", ".join(dict.fromkeys(form.rules)) or "none"
+        yield from _wrapped(f"rules used for {name}: {rules}")
+
+
+def json_of(judgements: Sequence[Judgement], *, show: bool) -> str:
+    """A list with an object a law."""
+    return json.dumps([_object(each, show) for each in judgements], indent=1, ensure_ascii=False)
+
+
+def _object(judgement: Judgement, show: bool) -> dict[str, Any]:
+    return {
+        "law": judgement.title,
+        "place": judgement.place or None,
+        "verdict": judgement.verdict.value,
+        "instances": [_instance(each, show) for each in judgement.instances],
+        "left_out": list(judgement.left_out),
+    }
+
+
+def _instance(instance: Instance, show: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "values": dict(instance.values),
+        "verdict": instance.verdict.value,
+    }
+    if instance.hunt is not None:
+        found |= {"trials": instance.hunt.trials, "failed": instance.hunt.failed}
+        if (example := instance.hunt.counterexample) is not None:
+            found["counterexample"] = {
+                "seed": example.seed,
+                "trial": example.trial,
+                "world": list(example.world),
+                "answers": [example.left, example.right],
+                "parting": [
+                    line.replace("LEFT", "left").replace("RIGHT", "right")
+                    for line in example.parting
+                ],
+            }
+    if show:
+        found["normal_forms"] = [form.text for form in instance.forms]
+        found["rules"] = [list(form.rules) for form in instance.forms]
+    return found

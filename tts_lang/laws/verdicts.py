@@ -1,0 +1,83 @@
+"""What can be said of a law, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tts_lang.laws.normal_form import NormalForm
+
+
+class Verdict(Enum):
+    """How a law, or one instance of it, was decided."""
+
+    PROVED = "proved"
+    REFUTED = "refuted"
+    UNREFUTED = "no counterexample"
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """One run in which two strategies answer differently.
+
+    Args:
+        seed, trial: What replays it.
+        world: The problem, the random policy and scorers, in words, one a line.
+        left, right: Both answers; missing is `None`.
+        parting: Where the two runs part, one a line.
+    """
+
+    seed: int
+    trial: int
+    world: tuple[str, ...]
+    left: str | None
+    right: str | None
+    parting: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What a hunter found: in how many trials both sides ran, how many failed with an error."""
+
+    trials: int
+    failed: int = 0
+    counterexample: Counterexample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A law at certain values of its free names."""
+
+    values: Mapping[str, int]
+    verdict: Verdict
+    forms: tuple[NormalForm, NormalForm]
+    hunt: Hunt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A law and its instances.
+
+    Args:
+        title: The law as written.
+        place: `file:line`, or nothing for a question of the command line.
+        names: What the two sides are called.
+        instances: Those that were decided; after a refuted one no more are looked at.
+        left_out: Values at which the strategies do not compile, as they are shown.
+    """
+
+    title: str
+    place: str
+    names: tuple[str, str]
+    instances: tuple[Instance, ...]
+    left_out: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """Refuted if any instance is, proved if all are."""
+        found = {instance.verdict for instance in self.instances}
+        for verdict in (Verdict.REFUTED, Verdict.UNREFUTED):
+            if verdict in found:
+                return verdict
+        return Verdict.PROVED
