@@ -15,7 +15,7 @@ from tts_lang.compiler import check_path, compile_strategy
 from tts_lang.plan.graph import Plan
 
 LAWS = [(path.stem, law) for path in FILES for law in check_path(path).laws]
-WORLDS = range(6)
+WORLDS = range(8)
 SIZES = (1, 2, 4)
 
 
