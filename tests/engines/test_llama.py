@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from tests.support.tiny_models import tiny_model
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.llama import Cache, Llama
+from tts_runtime.engines.llama import Llama
 from tts_runtime.engines.prefix_reader import PrefixReader
 
 
@@ -25,7 +25,7 @@ def test_logits_equal_those_of_transformers(tmp_path: Path, key_heads: int) -> N
         expected = reference(ids).logits
         for block in (True, False):
             # In two pieces, so that the second reads the first one's keys and values.
-            cache, starts = Cache(model.shape, 8), torch.zeros(3, dtype=torch.int64)
+            cache, starts = model.cache(8), torch.zeros(3, dtype=torch.int64)
             first = model.extend(ids[:, :30], starts, cache, block=block)
             second = model.extend(ids[:, 30:], starts + 30, cache, block=block)
             hidden = torch.cat([first, second], dim=1).reshape(150, -1)
@@ -39,14 +39,14 @@ def test_a_row_does_not_see_its_neighbours(policy_folder: Path) -> None:
     ids = torch.randint(0, 100, (9, 40), generator=torch.Generator().manual_seed(1))
     lengths = [40, 3, 17, 25, 33, 8, 1, 12, 20]
     with torch.inference_mode():
-        together = Cache(model.shape, 16)
+        together = model.cache(16)
         together.data.fill_(7.0)
         batch = model.extend(ids, torch.zeros(9, dtype=torch.int64), together)
         for row, length in enumerate(lengths):
             alone = model.extend(
                 ids[row : row + 1, :length],
                 torch.zeros(1, dtype=torch.int64),
-                Cache(model.shape, 8),
+                model.cache(8),
             )
             torch.testing.assert_close(alone[0], batch[row, :length], atol=1e-5, rtol=1e-5)
 
@@ -92,7 +92,7 @@ def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> No
         assert reader.read([((*stem[:20], 60), 21)])[0].start == 20
         assert reader.read([((*stem, 50, 51), 5)])[0].start == 5
         # What is loaded from split and joined segments is what was computed.
-        cache, fresh = Cache(model.shape, 8), Cache(model.shape, 8)
+        cache, fresh = model.cache(8), model.cache(8)
         reader.load((*stem, 50, 51), cache, 3)
         model.extend(torch.tensor([[*stem, 50, 51]]), torch.tensor([0]), fresh)
         torch.testing.assert_close(cache.read(3, 0, 32), fresh.read(0, 0, 32), atol=1e-5, rtol=1e-5)

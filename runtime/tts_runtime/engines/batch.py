@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.llama import Cache, Llama
+from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.torch_sampling import Settings, draw, token_statistics
 from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.worker import Job
@@ -24,7 +24,8 @@ class Row:
         job: The request.
         tracker: Follows it.
         ids: Prompt, prefix and new tokens; the last one has not been read by the model yet.
-        prefilled: Tokens read for it before its first draw.
+        prefilled: Tokens read for it, those that it drew itself left out unless they had to be read
+            again.
         slot: Its row in the batch's cache.
         error: Set instead of a finish when it cannot go on.
     """
@@ -48,8 +49,8 @@ class Batch:
     Rows are kept at the front, so that a step costs what its rows cost.
     """
 
-    def __init__(self, model: Llama, vocabulary: int, slots: int) -> None:
-        self.cache = Cache(model.shape, -(-slots // 8) * 8)
+    def __init__(self, model: Forward, vocabulary: int, slots: int) -> None:
+        self.cache = model.cache(-(-slots // 8) * 8)
         self._model = model
         self._vocabulary = vocabulary
         self._slots: list[Row | None] = [None] * slots
@@ -72,16 +73,23 @@ class Batch:
         self._slots[row.slot] = None
         self._settings = None
 
-    def clear(self) -> None:
-        """Frees all slots."""
-        self._slots = [None] * len(self._slots)
+    def clear(self, slots: int = 0) -> None:
+        """Frees all slots; from now on there are `slots` of them, as many as before for 0."""
+        if slots:
+            self.cache = self._model.cache(-(-slots // 8) * 8)
+        self._slots = [None] * (slots or len(self._slots))
         self._settings = None
 
     def step(self) -> list[Row]:
-        """Draws one token for every row; gives the rows that finished or failed."""
+        """Draws one token for every row; gives the rows that finished or failed.
+
+        When memory runs out, nothing has been drawn for any row.
+        """
         if self._settings is None:
             self._close_ranks()
-            self._settings = Settings.of([row.tracker.request.sampling for row in self._order])
+            self._settings = Settings.of(
+                [row.tracker.request.sampling for row in self._order], self._model.device
+            )
         rows = self._order
         padded = -(-len(rows) // 8) * 8
         last = torch.zeros((padded, 1), dtype=torch.int64)
@@ -96,7 +104,9 @@ class Batch:
     def _draw(self, rows: list[Row], logits: Tensor, settings: Settings) -> None:
         banned = {number: row.tracker.forbidden() for number, row in enumerate(rows)}
         forbidden = {number: tokens for number, tokens in banned.items() if tokens}
-        seeds = torch.tensor([_seed(row) for row in rows], dtype=torch.int64)
+        seeds = torch.tensor(
+            [_seed(row) for row in rows], dtype=torch.int64, device=self._model.device
+        )
         tokens = draw(logits, settings, seeds, forbidden)
         for number, row in enumerate(rows):
             request = row.tracker.request
@@ -104,7 +114,7 @@ class Batch:
                 continue
             try:
                 tokens[number] = ranked(
-                    logits[number].numpy(), request.first_rank, forbidden.get(number, ())
+                    logits[number].cpu().numpy(), request.first_rank, forbidden.get(number, ())
                 )
             except EngineError as error:
                 row.error = error

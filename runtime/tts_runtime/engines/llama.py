@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import linear, pad, silu
 
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.kv_cache import Cache, CacheShape
 
 #: Matrix products with a multiple of so many rows give a row the same bits whatever their number.
 _ROWS = 8
@@ -38,35 +39,6 @@ class Shape:
     context: int
     theta: float
     epsilon: float
-
-
-class Cache:
-    """Keys and values of some rows: tensors [layers, 2, rows, key heads, capacity, head size]."""
-
-    def __init__(self, shape: Shape, rows: int, capacity: int = 128) -> None:
-        self.rows = rows
-        # Zeros: what lies beyond a row's end is multiplied by 0, and must be finite.
-        size = (shape.layers, 2, rows, shape.key_heads, capacity, shape.head)
-        self.data = torch.zeros(size)
-
-    def ensure(self, length: int) -> None:
-        """Makes room for `length` tokens per row."""
-        capacity = self.data.shape[4]
-        if length > capacity:
-            self.data = pad(self.data, (0, 0, 0, max(length, 2 * capacity) - capacity))
-
-    def read(self, row: int, start: int, stop: int) -> Tensor:
-        """A copy of a row's keys and values at positions start..stop: [layers, 2, heads, n, d]."""
-        return self.data[:, :, row, :, start:stop].clone()
-
-    def write(self, row: int, start: int, segment: Tensor) -> None:
-        """Puts a segment that `read` gave."""
-        self.ensure(start + segment.shape[3])
-        self.data[:, :, row, :, start : start + segment.shape[3]] = segment
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copies one row's first `length` tokens to another row."""
-        self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
 
 
 class Llama:
@@ -97,16 +69,23 @@ class Llama:
         angle = torch.outer(torch.arange(2 * shape.context).float(), frequency)
         self._rotation = torch.polar(torch.ones_like(angle), angle)
 
-    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
-        """Reads tokens after those in the cache; gives hidden states [rows, tokens, hidden].
+    @property
+    def vocabulary(self) -> int:
+        """See `Forward`."""
+        return self.shape.vocabulary
 
-        Args:
-            ids: [rows, tokens]; row i belongs to row i of the cache.
-            starts: [rows], the position of each row's first token.
-            cache: Extended in place. Padding at a row's end is written too, and overwritten later.
-            block: Attend for all tokens at once: faster for many tokens, but with other roundings
-                than one token at a time.
-        """
+    @property
+    def device(self) -> str:
+        """See `Forward`."""
+        return "cpu"
+
+    def cache(self, rows: int) -> Cache:
+        """See `Forward`."""
+        shape = self.shape
+        return Cache(CacheShape(shape.layers, shape.key_heads, shape.head), rows)
+
+    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
+        """See `Forward`."""
         shape = self.shape
         rows, tokens = ids.shape
         positions = starts[:, None] + torch.arange(tokens)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tts_runtime.engines.llama import Cache, Llama
+from tts_runtime.engines.forward import Forward
+from tts_runtime.engines.kv_cache import Cache
 from tts_runtime.engines.prefix_cache import PrefixCache
 
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
@@ -35,14 +36,14 @@ class PrefixReader:
     Args:
         model: Reads.
         capacity: Tokens to remember.
-        block: See `Llama.extend`.
+        block: See `Forward.extend`.
     """
 
-    def __init__(self, model: Llama, capacity: int, *, block: bool) -> None:
+    def __init__(self, model: Forward, capacity: int, *, block: bool) -> None:
         self._model = model
         self._block = block
         self._known = PrefixCache(capacity)
-        self._scratch = Cache(model.shape, 8)
+        self._scratch = model.cache(8)
 
     def read(self, texts: Sequence[tuple[tuple[int, ...], int]]) -> list[Reading]:
         """Reads texts, each given with how many of its leading tokens may be skipped if known.
@@ -73,6 +74,11 @@ class PrefixReader:
         """Keeps a text that was read elsewhere, into a row of a cache."""
         self._known.add(ids, source, row)
 
+    def forget(self) -> None:
+        """Forgets everything: memory ran out."""
+        self._known = PrefixCache(self._known.capacity)
+        self._scratch = self._model.cache(8)
+
     @property
     def tokens(self) -> int:
         """Tokens remembered."""
@@ -87,7 +93,7 @@ class PrefixReader:
         if longest == 0:
             return [torch.empty(0)] * rows
         if rows > self._scratch.rows:
-            self._scratch = Cache(self._model.shape, -(-rows // 8) * 8)
+            self._scratch = self._model.cache(-(-rows // 8) * 8)
         scratch = self._scratch
         tokens = torch.zeros((rows, longest), dtype=torch.int64)
         for row, ((ids, _), start) in enumerate(chunk):

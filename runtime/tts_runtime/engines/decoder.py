@@ -1,0 +1,178 @@
+"""Continuous batching with prefix reuse, for every causal model that runs in this process.
+
+A row's last prompt token is read in the same decoding step as all rows' newest tokens, never while
+prefilling. So a path continued later goes through the same kernels as a path written in one go, and
+a request whose prefix is known costs one token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+import torch
+
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.batch import Batch, Row
+from tts_runtime.engines.forward import Forward
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.memory import out_of_memory, release_memory
+from tts_runtime.engines.prefix_reader import PrefixReader
+from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.worker import Job, Worker
+
+GenerateJob = Job[GenerateRequest, Generation]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Decoder(Worker[GenerateRequest, Generation]):
+    """Admits requests to free slots, and advances all slots by a token per turn.
+
+    Args:
+        model: Gives logits.
+        tokenizer, binding: Say when a request is done.
+        slots: Rows that decode at once; more requests wait. Halved whenever memory runs out.
+        known_tokens: Tokens of finished paths whose keys and values are kept.
+        threads: Threads of one matrix product on the CPU.
+
+    Raises:
+        BindingError: The binding does not fit the tokenizer.
+    """
+
+    def __init__(
+        self,
+        model: Forward,
+        tokenizer: HuggingFaceTokenizer,
+        binding: Binding,
+        slots: int,
+        known_tokens: int,
+        threads: int,
+    ) -> None:
+        super().__init__(f"policy `{binding.name}`")
+        self.slots = slots
+        self._binding = binding
+        self._tokenizer = tokenizer
+        self._ends = end_ids(tokenizer, binding)
+        self._delimiter = binding.step_delimiter.encode()
+        self._vocabulary = min(len(tokenizer.pieces), model.vocabulary)
+        self._threads = threads
+        self._waiting: deque[Row] = deque()
+        self._reader = PrefixReader(model, known_tokens, block=False)
+        self._batch = Batch(model, self._vocabulary, slots)
+
+    def turn(self, arrived: list[GenerateJob]) -> bool:
+        """Admits, draws one token per row, hands out what is finished."""
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            self._enqueue(arrived)
+            self._release([row for row in self._batch.rows if row.job.future.cancelled()])
+            admitting = self._next_rows()
+            try:
+                if admitting:
+                    self._admit(admitting)
+                if self._batch.rows:
+                    finished = self._batch.step()
+                    self._answer(finished)
+                    self._release(finished)
+                self._reader.trim()
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self._shrink(admitting)
+        return bool(self._batch.rows or self._waiting)
+
+    def reset(self) -> None:
+        """Empties slots and queue."""
+        self._waiting.clear()
+        self._batch.clear()
+
+    def _enqueue(self, arrived: list[GenerateJob]) -> None:
+        for job in arrived:
+            try:
+                request = fitted(job.request, self._binding)
+                self._check(request)
+            except EngineError as error:
+                self.fail([job], error)
+                continue
+            tracker = Tracker(request, self._tokenizer, self._ends, self._delimiter)
+            self._waiting.append(Row(job, tracker, [*request.prompt, *request.prefix]))
+
+    def _next_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        free = self.slots - len(self._batch.rows)
+        while self._waiting and len(rows) < free:
+            row = self._waiting.popleft()
+            if row.job.future.cancelled():
+                self.drop(row.job)
+            else:
+                rows.append(row)
+        return rows
+
+    def _admit(self, rows: list[Row]) -> None:
+        texts = [tuple(row.read) for row in rows]
+        readings = self._reader.read([(text, len(text)) for text in texts])
+        for row, text, reading in zip(rows, texts, readings, strict=True):
+            row.prefilled += len(row.ids) - reading.start
+            self._batch.add(row)
+            self._reader.load(text, self._batch.cache, row.slot)
+
+    def _shrink(self, admitting: list[Row]) -> None:
+        """Half as many rows from now on; all begin again where they are, drawing the same tokens.
+
+        Rows keep what they drew: only their keys and values have to be read once more.
+        """
+        rows = [
+            row
+            for row in dict.fromkeys([*self._batch.rows, *admitting])
+            if row.tracker.finish is None and row.error is None  # others have been answered
+        ]
+        self._batch.clear(max(1, self.slots // 2))
+        self._reader.forget()
+        release_memory()
+        if self.slots == 1 and rows:
+            error = EngineError(
+                f"policy `{self._binding.name}`: out of memory with one path of "
+                f"{len(rows[0].ids)} tokens; choose a smaller `dtype`, or bound paths with `within`"
+            )
+            self.fail([rows[0].job], error)
+            rows = rows[1:]
+        elif self.slots > 1:
+            self.slots //= 2
+            _LOGGER.warning(
+                "policy `%s`: out of memory; going on with %d paths at once",
+                self._binding.name,
+                self.slots,
+            )
+        self._waiting.extendleft(reversed(rows))
+
+    def _check(self, request: GenerateRequest) -> None:
+        ids = (*request.prompt, *request.prefix)
+        if not ids:
+            raise EngineError("an empty prompt: the policy needs a token to go on from")
+        if min(ids) < 0 or max(ids) >= self._vocabulary:
+            wrong = next(token for token in ids if not 0 <= token < self._vocabulary)
+            raise EngineError(
+                f"token {wrong} is not in the vocabulary of `{self._binding.name}` "
+                f"(0 to {self._vocabulary - 1}); was the text written by another policy?"
+            )
+
+    def _answer(self, rows: list[Row]) -> None:
+        self.finish(
+            [(row.job, row.tracker.result(row.prefilled)) for row in rows if row.error is None]
+        )
+        for row in rows:
+            if row.error is not None:
+                self.fail([row.job], row.error)
+
+    def _release(self, rows: list[Row]) -> None:
+        """Frees slots; what was read stays known."""
+        for row in rows:
+            # After its last draw a row's ids are all read: the drawn token was not appended.
+            ids = row.ids if row.tracker.finish is not None else row.read
+            self._reader.remember(ids, self._batch.cache, row.slot)
+            self._batch.remove(row)
+            self.drop(row.job)

@@ -1,0 +1,49 @@
+"""Keys and values of rows that are read together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What one token takes: numbers of layers and key heads, and the size of a head."""
+
+    layers: int
+    key_heads: int
+    head: int
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+
+
+class Cache:
+    """Keys and values of some rows: tensors [layers, 2, rows, key heads, capacity, head size]."""
+
+    def __init__(self, shape: CacheShape, rows: int, capacity: int = 128) -> None:
+        self.rows = rows
+        # Zeros: what lies beyond a row's end is multiplied by 0, and must be finite.
+        size = (shape.layers, 2, rows, shape.key_heads, capacity, shape.head)
+        self.data = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+
+    def ensure(self, length: int) -> None:
+        """Makes room for `length` tokens per row."""
+        capacity = self.data.shape[4]
+        if length > capacity:
+            self.data = pad(self.data, (0, 0, 0, max(length, 2 * capacity) - capacity))
+
+    def read(self, row: int, start: int, stop: int) -> Tensor:
+        """A copy of a row's keys and values at positions start..stop: [layers, 2, heads, n, d]."""
+        return self.data[:, :, row, :, start:stop].clone()
+
+    def write(self, row: int, start: int, segment: Tensor) -> None:
+        """Puts a segment that `read` gave."""
+        self.ensure(start + segment.shape[3])
+        self.data[:, :, row, :, start : start + segment.shape[3]] = segment
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies one row's first `length` tokens to another row."""
+        self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
