@@ -1,0 +1,54 @@
+"""Whether a plan can tell how a row came about from what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tts_lang.optimise.facts.effects import draws
+from tts_lang.optimise.workspace import Workspace
+from tts_lang.plan import expr, graph
+from tts_lang.plan.shapes import fields_in
+
+#: Columns that say how a row came about, not what it is.
+_HISTORY = ("parent", "finish", "parent_visits", "visits", "value")
+
+
+def reads_history(work: Workspace) -> str | None:
+    """What in the plan can tell a fused generation from a chain; `None` if nothing can.
+
+    The rows are the same but for their `parent`, and for `finish` where a step ends exactly at a
+    limit. Random numbers belong to rows by where their node stands.
+    """
+    for site in work.sites():
+        spec = site.spec
+        if isinstance(spec, graph.Leaves | graph.Descend | graph.Backup):
+            return f"`{spec.op}` walks from rows to their parents"
+        if draws(spec):
+            return "random numbers are drawn for rows"
+        for name in _named(spec):
+            if name in _HISTORY:
+                return f"`{name}` is read"
+        for expression in fields_in(spec):
+            if any(isinstance(n, expr.Aggregate) and n.below for n in expr.walk(expression)):
+                return "rows below others are read"
+    judges = (scorer.judge.template for scorer in work.plan.scorers if scorer.judge is not None)
+    for template in (*work.plan.prompts, *judges):
+        if any(getattr(part, "name", "") == "parent.text" for part in template.parts):
+            return f"prompt `{template.name}` shows a parent's text"
+    return None
+
+
+def _named(spec: graph.Spec) -> Iterator[str]:
+    for key in ("per", "on", "key"):
+        name = getattr(spec, key, None)
+        if isinstance(name, str):
+            yield name
+    for expression in fields_in(spec):
+        for node in expr.walk(expression):
+            match node:
+                case expr.Column(name):
+                    yield name
+                case expr.Aggregate(per=per, on=on):
+                    yield from (key for key in (per, on) if key is not None)
+                case expr.PoolWide(per=str() as key):
+                    yield key

@@ -1,0 +1,1 @@
+"""One module a pass: its rules, their laws, and a pass made of them."""
