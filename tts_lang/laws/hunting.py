@@ -24,7 +24,7 @@ class Hunter(Protocol):
     def __call__(self, left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
         """Runs both plans in the given trials of a seed, until they differ.
 
-        A trial is a function of its number and the seed alone, whatever the plans are.
+        A trial is a function of its number, the seed and the plans.
         """
 
 

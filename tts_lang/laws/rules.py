@@ -38,11 +38,6 @@ RULES: tuple[Rule, ...] = (
         rules_numbers.fold_constants,
     ),
     Rule(
-        "whole counts",
-        "a fraction where a count is wanted is rounded down (C39)",
-        rules_numbers.whole_counts,
-    ),
-    Rule(
         "unread inputs",
         "an operation depends on the inputs that it reads, in whatever order they are listed",
         rules_numbers.unread_inputs,

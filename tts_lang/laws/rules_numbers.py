@@ -1,4 +1,4 @@
-"""Rules about numbers: constants folded, counts whole, weights that are all alike."""
+"""Rules about numbers: constants folded, inputs that matter, weights that are all alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from tts_lang.check.constants import fold
 from tts_lang.laws.edits import edited, instead
 from tts_lang.laws.facts import Facts
-from tts_lang.laws.rows import count_of
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Apply, Const, Expr, Input, walk
 from tts_lang.plan.graph import Operation, Plan
@@ -48,38 +47,6 @@ def _folded(part: Part, known: dict[int, Const]) -> Part:
             part, **{each.name: _folded(getattr(part, each.name), known) for each in fields(part)}
         )
     return made  # type: ignore[no-any-return]
-
-
-def whole_counts(facts: Facts) -> Plan | None:
-    """Constant counts as the whole numbers that they are taken for."""
-    for place in facts.regions:
-        for operation in place.region.operations:
-            spec = _whole(operation.spec)
-            if spec is not None:
-                return edited(facts.plan, instead(operation, replace(operation, spec=spec)))
-    return None
-
-
-def _whole(spec: graph.Spec) -> graph.Spec | None:
-    match spec:
-        case graph.Expand(amount=amount) | graph.Ask(amount=amount):
-            count = _rounded(amount.count)
-            return None if count is None else replace(spec, amount=replace(amount, count=count))
-        case graph.Select(count=count) if count is not None:
-            pass
-        case graph.First(count=count) | graph.Fork(count=count) | graph.Resample(count=count):
-            pass
-        case _:
-            return None
-    found = _rounded(count)
-    return None if found is None else replace(spec, count=found)
-
-
-def _rounded(count: Expr) -> Const | None:
-    whole = count_of(count)
-    if whole is None or repr(count) == repr(Const(whole)):
-        return None
-    return Const(whole)
 
 
 def unread_inputs(facts: Facts) -> Plan | None:

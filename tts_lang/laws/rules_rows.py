@@ -177,7 +177,8 @@ def one_copy(facts: Facts) -> Plan | None:
         return None
     for _, operation in _steps(facts):
         spec = operation.spec
-        trees = facts.root_blind or facts.rows.of(operation.inputs[0]).apart
-        if isinstance(spec, graph.Fork) and count_of(spec.count) == 1 and trees:
+        if not isinstance(spec, graph.Fork) or count_of(spec.count) != 1:
+            continue
+        if facts.root_blind or facts.rows.of(operation.inputs[0]).apart:
             return edited(facts.plan, alias(operation, operation.inputs[0]))
     return None

@@ -34,17 +34,22 @@ def title(law: CheckedLaw) -> str:
 
 
 def _call(side: LawSide) -> str:
-    shown = []
+    shown: list[str] = []
+    by_place = True  # an argument without a name stands before all named ones
     for parameter in side.declared.strategy.parameters:
         name = parameter.name.text
         if name in side.free:
             free = side.free[name]
-            shown.append(name if name == free else f"{name} = {free}")
+            by_place = by_place and name == free
+            shown.append(name if by_place else f"{name} = {free}")
         elif name in side.given:
             value = side.arguments[name]
             quoted = isinstance(value, str) and name not in _names(side)
             text = constant(value) if quoted or not isinstance(value, str) else value
             shown.append(f"{name} = {text}")
+            by_place = False
+        else:
+            by_place = False
     return f"{side.strategy}({', '.join(shown)})"
 
 

@@ -8,7 +8,7 @@ from tts_lang.laws.verdicts import Counterexample, Hunt
 from tts_lang.plan.graph import Plan
 from tts_runtime.laws.parting import parting
 from tts_runtime.laws.runs import Run, run
-from tts_runtime.laws.worlds import LawWorld, simpler, world
+from tts_runtime.laws.worlds import LawWorld, roomy, simpler, world
 
 #: Runs that shrinking may spend on one counterexample.
 _SHRINKING = 150
@@ -22,6 +22,9 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
     for trial in trials:
         found = world(seed, trial)
         both = run(left, right, found)
+        if both.failed:  # most often because a question does not fit into the context
+            found = roomy(found)
+            both = run(left, right, found)
         if both.failed:
             failed += 1
             continue

@@ -135,6 +135,12 @@ def world(seed: int, trial: int) -> LawWorld:
     )
 
 
+def roomy(world: LawWorld) -> LawWorld:
+    """The same world with a large context and short texts, for long questions."""
+    rates = replace(world.rates, end=max(world.rates.end, 0.2))
+    return replace(world, context=2000, rates=rates)
+
+
 def simpler(world: LawWorld) -> Iterator[LawWorld]:
     """Worlds with one thing less, those that save most first."""
     for size in (len(OPTIONAL), 20, 12, 6):

@@ -1,0 +1,214 @@
+"""Random strategies made of what the prover rewrites, so that its rules fire often.
+
+Unlike `tests.support.programs`, most of these read neither parents nor identities, copy little and
+sample in pieces: loops step by step, one-row pools, equal weights, calls that do nothing else.
+Some do not compile (a column that is not there): draw again.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from tts_lang.compiler import compile_strategy
+from tts_lang.diagnostics import DiagnosticError
+from tts_lang.plan.graph import Plan
+from tts_lang.source import Source
+
+HELPERS = """
+prompt improve = \"\"\"{problem} {text} so\"\"\"
+
+strategy one(n = 1):
+    return sample n
+
+strategy piece():
+    return sample 1 step
+
+strategy chosen(n = 2):
+    pool = sample n
+    score pool by prm
+    return first of (select top n of pool by last(prm))
+"""
+
+_UNITS = ("", " steps", " steps", " thoughts", " x 3 tokens")
+_LIMITS = ("", "", "", "", "", " within 5 tokens", " max 4 tokens", " at temperature 1", " top_k 3")
+
+
+class _Writer:
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.pools: list[str] = []
+        # One way of sampling in most programs, or pieces would never join.
+        self.limit = random.choice(_LIMITS)
+
+    def pick(self, *choices: str) -> str:
+        return self.random.choice(choices)
+
+    def pool(self) -> str:
+        return self.random.choice(self.pools[-2:])
+
+    def count(self) -> str:
+        return self.pick("1", "1", "1", "2", "3", "1.5", "1 + 1")
+
+    def limits(self) -> str:
+        return self.limit if self.random.random() < 0.9 else self.random.choice(_LIMITS)
+
+    def sample(self) -> str:
+        count, unit = self.count(), self.random.choice(_UNITS)
+        what = self.pick("sample", "sample", "sample", "expand problem to")
+        return f"{what} {count}{unit}{self.limits()}"
+
+    def statement(self, depth: int) -> list[str]:
+        p = self.pool()
+        kind = self.random.randrange(26 if depth else 16)
+        match kind:
+            case 0:
+                return [f"{p} = expand {p} by 1{self.limits()}"]
+            case 1:
+                return [
+                    f"{p} = expand {p} by {self.count()}{self.random.choice(_UNITS)}{self.limits()}"
+                ]
+            case 2:
+                weight = self.pick("", " weighted by 2", " weighted by tokens")
+                return [f"{p} = expand {p} to {self.count()} steps{self.limits()}{weight}"]
+            case 3:
+                name = f"q{len(self.pools)}"
+                self.pools.append(name)
+                return [f"{name} = {self.sample()}"]
+            case 4:
+                copies = self.pick("problem", "problem", p)
+                grown = self.pick("1", "1 steps", "2 steps", "2")
+                return [
+                    f"{p} = fork {copies} into {self.count()}",
+                    f"{p} = expand {p} by {grown}{self.limits()}",
+                ]
+            case 5:
+                return [f"score {p} by prm"]
+            case 6:
+                per = self.pick("", "", " per root")
+                by = self.pick("last(prm)", "tokens", "-tokens")
+                return [
+                    f"score {p} by prm",
+                    f"{p} = select top {self.pick('1', '2', '4', '100%')} of {p} by {by}{per}",
+                ]
+            case 7:
+                return [f"let worth of {p} = {self.pick('2', 'tokens', 'steps')}"]
+            case 8:
+                return [
+                    f"{p} = {self.pick('sort', 'sort', 'dedupe')} {p}" + self.pick("", " by tokens")
+                ]
+            case 9:
+                return [f"{p} = {p} where {self.pick('1 < 2', '2 < 1', 'tokens > 2', 'done')}"]
+            case 10:
+                other = self.pick(self.pool(), "none", f"({self.sample()})", "none")
+                return [f"{p} = {p} {self.pick('+', '+', '-')} {other}"]
+            case 11:
+                count, weight = self.pick("1", "1", "2"), self.pick("1", "tokens")
+                return [f"{p} = resample {p} to {count} by {weight}"]
+            case 12:
+                return [f"{p} = first {self.count()} of {p}"]
+            case 13:
+                return [f'force "Wait" into {p}']
+            case 14:
+                return [
+                    f"{p} = {self.pick('one()', 'piece()', f'chosen() on {p}', f'one() on {p}')}"
+                ]
+            case 15:
+                weight = self.pick("", " weighted by 2", " weighted by tokens")
+                return [f"{p} = vote {p}{weight}{self.pick('', ' per root')}"]
+            case 16 | 17:
+                until = self.pick(
+                    "", f" until all {p} done", f" until count({p}) > 2", " until 1 < 2"
+                )
+                body = [f"{p} = expand {p} by 1 step{self.limits()}"]
+                if kind == 17:
+                    body += self.statement(0)
+                trips = self.pick("0", "1", "2", "3")
+                return [f"repeat {trips}{until}:", *(f"    {line}" for line in body)]
+            case 18:
+                condition = self.pick("1 < 2", "2 < 1", f"count({p}) > 1")
+                then, otherwise = self.statement(0), self.statement(0)
+                return [
+                    f"if {condition}:",
+                    *(f"    {line}" for line in then),
+                    "else:",
+                    *(f"    {line}" for line in otherwise),
+                ]
+            case 19 | 20:
+                k = f"k{self.random.randrange(100)}"
+                use = self.pick(
+                    f"{p} = first {k} of {p}",
+                    f"{p} = fork {p} into {k} + 0",
+                    f"{p} = expand {p} by {k} * 1 steps{self.limits()}",
+                    f"{p} = {p} where {k} > 1",
+                )
+                known, other = self.count(), self.count()
+                condition = self.pick("1 < 2", "2 < 1")
+                return [
+                    f"if {condition}:",
+                    f"    {k} = {known}",
+                    "else:",
+                    f"    {k} = {other}",
+                    use,
+                ]
+            case 22:
+                unit = self.random.choice(_UNITS)
+                parts = [f"(sample {self.count()}{unit}{self.limits()})" for _ in range(2)]
+                return [f"{p} = {' + '.join(parts)}"]
+            case 23:
+                step = (
+                    f"    {p} = expand {p} by 1{self.pick(' step', ' x 2 tokens')}{self.limits()}"
+                )
+                until = self.pick("", f" until all {p} done", f" until count({p}) > 1")
+                return [f"repeat 3{until}:", step, f"{p} = expand {p} by 1{self.limits()}"]
+            case 24:
+                k = f"k{self.random.randrange(100)}"
+                unread = f"    let worth of {p} = {k}"
+                step = f"    {p} = expand {p} by 1 step{self.limits()}"
+                return [f"{k} = 1", "repeat 2:", unread, f"    {k} = 2", step]
+            case 21:
+                k = f"k{self.random.randrange(100)}"
+                step = f"    {p} = expand {p} by 1 step{self.limits()}"
+                kept = self.pick(f"    {k} = {k}", f"    {k} = {k} + 0", f"    {k} = {k}")
+                after = self.pick(f"{p} = first {k} of {p}", f"{p} = {p} where {k} > 1")
+                return [f"{k} = {self.count()}", "repeat 2:", kept, step, after]
+            case _:
+                return [f"{p} = ask improve about {p}{self.limits()}"]
+
+    def program(self) -> str:
+        random = self.random
+        if random.random() < 0.06:
+            return (
+                HELPERS
+                + f"\nstrategy main():\n    return {self.pick('one()', 'chosen(3)', 'piece()')}\n"
+            )
+        self.pools.append("p")
+        lines = [f"p = {self.sample()}"]
+        for _ in range(random.randint(1, 4)):
+            lines += self.statement(1)
+        p = self.pool()
+        ending = random.randrange(6)
+        if ending == 0:
+            lines += [f"score {p} by prm", f"return best of {p} by last(prm)"]
+        elif ending == 1:
+            lines += [f"return first of {p}"]
+        elif ending == 2:
+            lines += [f"score {p} by prm", f"return vote {p} weighted by last(prm)"]
+        elif ending == 3:
+            lines += [f"{p} = expand {p} by 1{self.limits()}", f"return vote {p}"]
+        elif ending == 4:
+            lines += [f"return vote (vote {p} per root)"]
+        else:
+            lines += [f"return vote {p} weighted by {self.pick('2', 'tokens')}"]
+        body = "".join(f"    {line}\n" for line in lines)
+        return f"{HELPERS}\nstrategy main():\n{body}"
+
+
+def quiet_program(seed: int) -> tuple[str, Plan]:
+    """A program of a seed that compiles, and its plan."""
+    random = Random(seed)
+    while True:
+        source = _Writer(random).program()
+        try:
+            return source, compile_strategy(Source.of(source, "main.tts"), "main")
+        except DiagnosticError:
+            continue
