@@ -155,6 +155,14 @@ def measure(problems: int, candidates: int, steps: int, select: bool = True) -> 
     return Measured(1e6 * total / count, 1e6 * engines / count)
 
 
+def calibration() -> float:
+    """Seconds for ten million empty rounds: shows how busy the machine is (0.2 to 0.25 if idle)."""
+    start = process_time()
+    for _ in range(10_000_000):
+        pass
+    return process_time() - start
+
+
 def main() -> None:
     """Prints the measurement."""
     parser = argparse.ArgumentParser(
@@ -169,7 +177,8 @@ def main() -> None:
         what = "with a selection every round" if select else "row by row"
         print(
             f"{what}: {found.overhead:.1f} us per candidate step "
-            f"({found.total:.1f} in all, {found.engines:.1f} in the engines)"
+            f"({found.total:.1f} in all, {found.engines:.1f} in the engines; "
+            f"ten million empty rounds: {calibration():.2f} s)"
         )
 
 

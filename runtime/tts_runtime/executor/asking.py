@@ -87,9 +87,10 @@ def ask(builder: Builder, spec: Ask) -> Work:
                 )
             check_prompt(conversation, settings, site)
             node = opening(conversation, settings.policy)
-            if settings.room(node) <= 0:
+            room = settings.room(node)
+            if room <= 0:
                 return parentage.row(node.closed_by_limit())
-            return children(scope, node, many, settings, parentage, view)
+            return children(scope, node, many, settings, room, parentage, view)
 
         if spec.together:
             await ordering.turn()

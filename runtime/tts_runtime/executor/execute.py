@@ -21,7 +21,7 @@ from tts_runtime.executor.scope import Scope
 _FORCING = (Force.op, Split.op)
 
 #: New objects between two looks of the garbage collector.
-_COLLECTOR_THRESHOLD = 100_000
+_COLLECTOR_THRESHOLD = 500_000
 
 
 async def execute(

@@ -61,7 +61,8 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 return row.passed()
             if share <= 0:
                 return None
-            if settings.room(node) <= 0:
+            room = settings.room(node)
+            if room <= 0:
                 check_prompt(node.conversation, settings, site)
                 return Row(node.closed_by_limit(), row.candidate, row.lets, known=row.known)
             parentage = Parentage(
@@ -74,7 +75,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 ordering.sequence,
                 site,
             )
-            return children(scope, node, share, settings, parentage, view)
+            return children(scope, node, share, settings, room, parentage, view)
 
         made = await ordering.apply(pool, numbered, in_order=spec.deal)
         scope.made.append(made)

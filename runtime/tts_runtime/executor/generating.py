@@ -104,10 +104,15 @@ def grown(node: Node, key: Key, settings: Settings, room: int, generation: Gener
 
 
 def children(
-    scope: Scope, node: Node, many: int, settings: Settings, parentage: Parentage, view: View
+    scope: Scope,
+    node: Node,
+    many: int,
+    settings: Settings,
+    room: int,
+    parentage: Parentage,
+    view: View,
 ) -> list[Item]:
-    """`many` further children of a node, requested now; there must be room for them."""
-    room = settings.room(node)
+    """`many` further children of a node, requested now; `room` is that of the settings, above 0."""
     first = scope.next_children(node, many)
     policy = settings.policy
     prompt, prefix = node.conversation.prompt(policy), node.path()

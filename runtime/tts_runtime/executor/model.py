@@ -7,6 +7,7 @@ and several rows (scored, not scored) can stand for one candidate. Everything is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -61,6 +62,7 @@ class Node:
 
     __slots__ = (
         "_answer",
+        "_closed_texts",
         "_data",
         "_text",
         "_trail",
@@ -121,6 +123,7 @@ class Node:
         else:
             self.position = parent.position + len(ids)
             self.tokens = parent.tokens + len(ids) if sampled else parent.tokens
+        self._closed_texts: tuple[str, ...] | None = None
         self._data: bytes | None = None
         self._text: str | None = None
         self._answer: tuple[str | None, str | None] | None = None
@@ -146,7 +149,12 @@ class Node:
         parent = self.parent
         if parent is None or not parent.position:
             return self.ids
-        return tuple([token for node in self.edges() for token in node.ids])
+        parts = [self.ids]
+        while parent is not None:
+            parts.append(parent.ids)
+            parent = parent.parent
+        parts.reverse()
+        return tuple(chain.from_iterable(parts))
 
     def trail(self, policy: Policy, request: GenerateRequest, numbers: dict[Any, int]) -> int:
         """The number of a request's (prompt, path) among those of a problem.
@@ -183,6 +191,23 @@ class Node:
         if self._text is None:
             self._text = to_text(self.data)
         return self._text
+
+    @property
+    def step_texts(self) -> tuple[str, ...]:
+        """Text of each step, stripped (`Segments.texts`); a parent's closed steps are kept."""
+        segments = self.segments
+        texts = self._closed_texts
+        if texts is None:
+            parent = self.parent
+            before = parent._closed_texts if parent is not None else None
+            closed = segments.closed
+            texts = before or ()
+            if len(closed) > len(texts):
+                texts += tuple([to_text(piece).strip() for piece in closed[len(texts) :]])
+            self._closed_texts = texts
+        if segments.steps > len(texts):
+            return (*texts, to_text(segments.tail).strip())
+        return texts
 
     @property
     def answers(self) -> tuple[str | None, str | None]:

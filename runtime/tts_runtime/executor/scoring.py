@@ -144,7 +144,7 @@ class _Reader:
             run.problem.text,
             run.fields,
             node.text,
-            node.segments.texts,
+            node.step_texts,
             known,
             None if self.steps else node.answers[0],
         )
