@@ -11,6 +11,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+#: Bindings of well-known models, without their folders.
+_SHIPPED = Path(__file__).resolve().parent / "bindings"
+
 
 class BindingError(Exception):
     """A binding that cannot be used; the message says what is wrong, where, and what to do."""
@@ -49,6 +52,15 @@ class Binding(BaseModel):
     prompt: str = Field(
         default="{message}", description="Conversation opener; {message} is the problem or the ask"
     )
+    chat_template: bool = Field(
+        default=False, description="The model's own chat template opens conversations, not `prompt`"
+    )
+    system: str | None = Field(
+        default=None, description="System message of the chat template; null: what it says itself"
+    )
+    trim: bool = Field(
+        default=False, description="Leave out white space around messages, as many templates do"
+    )
     thinking: Thinking | None = None
     step_delimiter: str = Field(default="\n\n", min_length=1)
     stop: tuple[str, ...] = Field(default=(), description="Tokens that end a solution")
@@ -60,14 +72,24 @@ class Binding(BaseModel):
 
     def open(self, message: str, *, thinking: bool) -> str:
         """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`."""
-        text = self.prompt.replace("{message}", message)
+        text = self.prompt.replace("{message}", message.strip() if self.trim else message)
         if thinking and self.thinking is not None:
             text += self.thinking.begin
         return text
 
 
-def load_binding(path: Path) -> Binding:
-    """Reads a binding file; a `BindingError` names every key that is wrong."""
+def shipped_bindings() -> dict[str, Path]:
+    """Files of the bindings that ship with the runtime, by name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"))}
+
+
+def load_binding(path: Path, context: int | None = None) -> Binding:
+    """Reads a binding file; a `BindingError` names every key that is wrong.
+
+    Args:
+        path: The file.
+        context: The window where the file names none (the model's own).
+    """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -76,6 +98,8 @@ def load_binding(path: Path) -> Binding:
         raise BindingError(f"{path}: is not YAML: {error}") from error
     if not isinstance(data, dict):
         raise BindingError(f"{path}: expected keys and values, such as `context: 1024`")
+    if context is not None:
+        data.setdefault("context", context)
     try:
         return Binding.model_validate(data)
     except ValidationError as error:
@@ -86,7 +110,14 @@ def load_binding(path: Path) -> Binding:
             where = ".".join(str(part) for part in problem["loc"])
             line = f"  {where}: {problem['msg']}"
             if problem["type"] == "extra_forbidden":
-                close = suggest(str(problem["loc"][-1]), Binding.model_fields)
+                close = suggest(str(problem["loc"][-1]), _known_keys(problem["loc"]))
                 line += f" (did you mean `{close}`?)" if close else ""
             lines.append(line)
         raise BindingError("\n".join([f"{path}: wrong binding", *lines])) from error
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where a wrong one does."""
+    sections = {"thinking": Thinking, "defaults": Defaults}
+    section = sections.get(str(location[0])) if len(location) > 1 else None
+    return list((section or Binding).model_fields)

@@ -34,6 +34,7 @@ def test_one_score_of_all_steps(reduction: str) -> None:
         "max": max(numbers),
         "first": numbers[0],
     }[reduction]
+    assert scored(scorer_engine(f"sim:3?reduce={reduction}"), ASKED).scores == (expected,)
     engine = scorer_engine(f"sim:3:{reduction}")
     assert not engine.steps
     assert (engine.low, engine.high) == (0, 1)

@@ -42,7 +42,7 @@ def test_unknown_policies_get_help(name: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["field:", "orm", "sim:x"])
+@pytest.mark.parametrize("name", ["field:", "telepathy", "sim:x"])
 def test_unknown_scorers_get_help(name: str) -> None:
     with pytest.raises(EngineError, match=r"supported: .*field:NAME|whole number"):
         scorer_engine(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from pathlib import Path
 
-from tts_runtime.binding import load_binding
+from tts_runtime.binding import BindingError, load_binding
 from tts_runtime.engines.base import GenerateRequest, Generation, PolicyEngine
 from tts_runtime.engines.decoder import Decoder
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
@@ -31,6 +31,11 @@ class BundledPolicy(PolicyEngine):
         self, folder: Path, slots: int = 64, known_tokens: int = 32_768, threads: int = 1
     ) -> None:
         self.binding = load_binding(folder / "binding.yaml")
+        if self.binding.chat_template:
+            raise BindingError(
+                f"{folder / 'binding.yaml'}: `chat_template` needs the transformers engine: bind "
+                f"`transformers:{folder}`"
+            )
         thinking = self.binding.thinking
         visible = (thinking.begin, thinking.end) if thinking else ()
         self.tokenizer = HuggingFaceTokenizer(folder, visible)

@@ -27,7 +27,8 @@ class HuggingFaceTokenizer:
 
     Args:
         folder: Where `tokenizer.json` is.
-        visible: Special tokens that are part of a text all the same (delimiters of thinking).
+        visible: Texts whose special tokens are part of a text all the same (delimiters of
+            thinking).
 
     Raises:
         EngineError: No tokenizer there, or one that cannot be read.
@@ -55,6 +56,31 @@ class HuggingFaceTokenizer:
         """Ids of a text; special tokens written out in it are found, none is added."""
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)
 
+    def spans(self, text: str, *, special: bool) -> tuple[list[int], list[int]]:
+        """Ids of a text, and where in it (in characters) each of them ends.
+
+        With `special`, the tokens that the tokenizer puts around every text (a beginning of
+        sequence) are added.
+        """
+        encoded = self._backend.encode(text, add_special_tokens=special)
+        return list(encoded.ids), [end for _, end in encoded.offsets]
+
+    def token(self, text: str) -> int | None:
+        """The id of a vocabulary entry, by its text in the vocabulary."""
+        found: int | None = self._backend.token_to_id(text)
+        return found
+
+    def name(self, token: int) -> str | None:
+        """The vocabulary's text of an id."""
+        found: str | None = self._backend.id_to_token(token)
+        return found
+
+    @cached_property
+    def controls(self) -> frozenset[str]:
+        """Texts that the tokenizer takes for special tokens."""
+        added = self._settings.get("added_tokens", ())
+        return frozenset(token["content"] for token in added if token["special"])
+
     @cached_property
     def pieces(self) -> Sequence[bytes]:
         """The bytes of every id; none for special tokens."""
@@ -65,7 +91,7 @@ class HuggingFaceTokenizer:
         for text, token in vocabulary.items():
             if token not in added:
                 pieces[token] = to_bytes(text)
-            elif not added[token]["special"] or text in self._visible:
+            elif not added[token]["special"] or any(text in shown for shown in self._visible):
                 pieces[token] = text.encode()
         return tuple(pieces)
 

@@ -13,59 +13,119 @@ from typing import Any
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
+from tts_runtime.engines.options import (
+    EngineName,
+    NoOptions,
+    PolicyOptions,
+    ScorerOptions,
+    options_of,
+    parse_name,
+    with_options,
+)
 from tts_runtime.paths import bundled
 
-_POLICIES = ("bundled", "sim", "sim:SEED", "a model's folder with a `binding.yaml`")
+#: Families of `--scorer NAME=FAMILY:MODEL`; `tts_runtime.engines.prm_families` has their recipes.
+FAMILIES = ("math-shepherd", "rlhflow", "skywork", "qwen-math-prm", "er-prm", "pqm", "orm", "auto")
+
+_POLICIES = (
+    "bundled",
+    "sim",
+    "sim:SEED",
+    "transformers:MODEL",
+    "a model's folder with a `binding.yaml`",
+)
 _SCORERS = (
     "bundled",
     "sim",
     "sim:SEED",
     "field:NAME",
+    *(f"{family}:MODEL" for family in FAMILIES),
     "a PRM's folder with a `binding.yaml`",
-    "a PRM's name and how its scores are reduced to one (bundled:last)",
+    "a PRM's name and how its scores are reduced to one (bundled:last, bundled?reduce=last)",
 )
 
 
 def policy_engine(name: str) -> PolicyEngine:
-    """The policy engine of a name or folder.
+    """The policy engine of a name or folder, with options: `transformers:MODEL?slots=32`.
 
     Raises:
         EngineError, BindingError: No such engine, or it cannot be used; the message says why.
     """
-    kind, _, argument = name.partition(":")
-    if kind == "sim":
+    parsed = parse_name(name)
+    if parsed.kind == "transformers":
+        options = options_of(_with_model(parsed), PolicyOptions)
+        engine = _neural("tts_runtime.engines.transformers_policy").TransformersPolicy
+        policy: PolicyEngine = engine(parsed.argument, options)
+        return policy
+    if parsed.kind == "sim":
         from tts_runtime.engines.sim import SimPolicy
         from tts_runtime.engines.sim_model import SimModel
 
-        return SimPolicy(SimModel(_seed(name, argument)))
-    if name == "bundled":
+        options_of(parsed, NoOptions)
+        return SimPolicy(SimModel(_seed(name, parsed.argument)))
+    if parsed.plain == "bundled":
+        options_of(parsed, NoOptions)
         return load_policy(_bundled_folder("policy"))
-    if Path(name).is_dir():
-        return load_policy(Path(name))
+    if Path(parsed.plain).is_dir():
+        options_of(parsed, NoOptions)
+        return load_policy(Path(parsed.plain))
     raise _unknown("policy", name, _POLICIES)
 
 
 def scorer_engine(name: str) -> ScorerEngine:
-    """The scorer engine of a name or folder; errors as `policy_engine`."""
-    kind, _, argument = name.partition(":")
-    if kind == "field" and argument:
+    """The scorer engine of a name or folder; errors as `policy_engine`.
+
+    With the option `reduce`, or ending in `:REDUCTION`, its scores of steps are reduced to one.
+    """
+    parsed = parse_name(name)
+    inner, _, reduction = parsed.plain.rpartition(":")
+    asked = dict(parsed.options)
+    if inner and reduction in REDUCTIONS and parsed.kind != "field":
+        inner = with_options(inner, asked)
+    elif "reduce" in asked:
+        reduction = asked.pop("reduce")
+        inner = with_options(parsed.plain, asked)
+    else:
+        return _scorer(parsed)
+    if reduction not in REDUCTIONS:
+        hint = did_you_mean(reduction, REDUCTIONS) or f"one of {', '.join(REDUCTIONS)}"
+        raise EngineError(f"engine `{name}`: no reduction `{reduction}`; {hint}")
+    from tts_runtime.engines.reduced import ReducedScorer
+
+    return ReducedScorer(scorer_engine(inner), reduction)
+
+
+def _scorer(name: EngineName) -> ScorerEngine:
+    if name.kind in FAMILIES:
+        options = options_of(_with_model(name), ScorerOptions)
+        load = _neural("tts_runtime.engines.prm_families.engine").load_family
+        scorer: ScorerEngine = load(name.kind, name.argument, options)
+        return scorer
+    if name.kind == "field" and name.argument:
         from tts_runtime.engines.fields import FieldScorer
 
-        return FieldScorer(argument)
-    inner, _, reduction = name.rpartition(":")
-    if inner and reduction in REDUCTIONS:
-        from tts_runtime.engines.reduced import ReducedScorer
-
-        return ReducedScorer(scorer_engine(inner), reduction)
-    if kind == "sim":
+        options_of(name, NoOptions)
+        return FieldScorer(name.argument)
+    if name.kind == "sim":
         from tts_runtime.engines.sim import SimScorer
 
-        return SimScorer(_seed(name, argument))
-    if name == "bundled":
+        options_of(name, NoOptions)
+        return SimScorer(_seed(name.written, name.argument))
+    if name.plain == "bundled":
+        options_of(name, NoOptions)
         return load_scorer(_bundled_folder("prm"))
-    if Path(name).is_dir():
-        return load_scorer(Path(name))
-    raise _unknown("scorer", name, _SCORERS)
+    if Path(name.plain).is_dir():
+        options_of(name, NoOptions)
+        return load_scorer(Path(name.plain))
+    raise _unknown("scorer", name.written, _SCORERS)
+
+
+def _with_model(name: EngineName) -> EngineName:
+    if not name.argument:
+        raise EngineError(
+            f"engine `{name.written}`: expected {name.kind}:MODEL, a hub id or folder"
+        )
+    return name
 
 
 def load_policy(folder: Path) -> PolicyEngine:

@@ -73,7 +73,10 @@ def _missing(
             yield _unbound("policy", name, plan, policies)
     for scorer in plan.scorers:
         if scorer.judge is None and scorer.field is None and scorer.name not in scorers:
-            yield _unbound("scorer", scorer.name, plan, scorers)
+            line = _unbound("scorer", scorer.name, plan, scorers)
+            if not scorer.steps and not scorer.together:
+                line += f"; a PRM can stand in: `--scorer {scorer.name}=bundled?reduce=last`"
+            yield line
 
 
 def _unbound(kind: str, name: str, plan: Plan, given: Mapping[str, object]) -> str:

@@ -1,0 +1,116 @@
+"""Models by hub id or folder, and what their files say before any weight is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tts_runtime.engines.base import EngineError
+
+_PATTERNS = ["*.json", "*.jinja", "*.yaml", "*.model", "*.txt", "*.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model's folder.
+
+    Args:
+        name: As the user wrote it.
+        folder: Where its files are.
+        config: `config.json`.
+        generation: `generation_config.json`, if there.
+        tokenizer: `tokenizer_config.json`, if there.
+    """
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    generation: dict[str, Any] = field(default_factory=dict)
+    tokenizer: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def context(self) -> int | None:
+        """Positions that the model was made for, if its configuration says so."""
+        config = self.config.get("text_config", self.config)
+        for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
+            if isinstance(config.get(key), int) and config[key] > 0:
+                return int(config[key])
+        return None
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Class names of the configuration."""
+        return tuple(self.config.get("architectures") or ())
+
+
+def model_files(name: str, revision: str | None = None) -> ModelFiles:
+    """The files of a folder, or of a model of the hub, downloaded unless they are here already.
+
+    Raises:
+        EngineError: Neither, or no `config.json` in it.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _downloaded(name, revision)
+    return ModelFiles(
+        name,
+        folder,
+        _json(folder / "config.json", needed=True),
+        _json(folder / "generation_config.json"),
+        _json(folder / "tokenizer_config.json"),
+    )
+
+
+def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
+    """Some weights by name, in float32; names that the model does not have are left out."""
+    wanted = set(names)
+    found: dict[str, Tensor] = {}
+    for path in sorted(files.folder.glob("*.safetensors")):
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as weights:
+            for name in wanted & set(weights.keys()):
+                found[name] = weights.get_tensor(name).float()
+    for path in sorted(files.folder.glob("pytorch_model*.bin")):
+        if wanted - set(found):
+            weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            found.update({name: weights[name].float() for name in wanted & set(weights)})
+    return found
+
+
+def _downloaded(name: str, revision: str | None) -> Path:
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise EngineError(f"no folder `{name}`")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
+        if not any(folder.glob("*.safetensors")):
+            snapshot_download(name, revision=revision, allow_patterns=["pytorch_model*"])
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error))
+        raise EngineError(
+            f"`{name}` is neither a folder here nor a model that the hub gives: {reason}"
+        ) from error
+    return folder
+
+
+def _json(path: Path, *, needed: bool = False) -> dict[str, Any]:
+    if not needed and not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise EngineError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise EngineError(f"{path}: expected keys and values")
+    return found

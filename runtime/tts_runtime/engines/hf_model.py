@@ -1,0 +1,257 @@
+"""Transformers' causal models as a `Forward`: rows of different lengths in one padding-free cache.
+
+Each row reads after its own beginning: keys and values go to the row's next places in our cache,
+and a mask made here says which places each token sees. So rows come and go without being moved or
+padded on the left, and a finished row's keys and values can be kept.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoModelForCausalLM
+from transformers import Cache as TransformersCache
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.utils import logging as transformers_logging
+
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.hf_files import ModelFiles
+from tts_runtime.engines.kv_cache import Cache, CacheShape
+
+#: Attention reads places up to the longest row, rounded up to a multiple of this.
+_LENGTHS = 32
+#: Parameters from which matrix products on a CPU gain by more threads than one.
+_LARGE = 100_000_000
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a model runs: `auto` is a GPU where there is one, and float32 on a CPU."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+
+    def resolved(self) -> tuple[str, torch.dtype]:
+        """Device and dtype.
+
+        Raises:
+            EngineError: There is no such device here.
+        """
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise EngineError(f"device `{device}`: this machine has no GPU that torch can use")
+        if self.dtype == "auto":
+            return device, torch.float32 if device == "cpu" else torch.bfloat16
+        return device, _DTYPES[self.dtype]
+
+    def threads_for(self, parameters: int) -> int:
+        """Threads of one matrix product on the CPU: one for small models, which gain little."""
+        if self.threads:
+            return self.threads
+        return (os.cpu_count() or 1) if parameters >= _LARGE else 1
+
+
+class TransformersModel:
+    """A causal model of transformers.
+
+    Args:
+        files: Its folder.
+        placement: Device and dtype.
+        head: Load the language-model head too; `logits` needs it.
+
+    Raises:
+        EngineError: Not a causal model whose attention can be run row by row.
+    """
+
+    def __init__(self, files: ModelFiles, placement: Placement, *, head: bool = True) -> None:
+        self.device, dtype = placement.resolved()
+        model = _loaded(files, dtype, self.device, head)
+        self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        self._base: Any = model
+        self._head: Any = None
+        if head:
+            self._base, self._head = _split(model, files)
+        self._config = model.config.get_text_config()
+        self._windows = _windows(files, self._config)
+        self.threads = placement.threads_for(self.parameters)
+        self._shape = self._cache_shape(files, dtype)
+
+    @property
+    def vocabulary(self) -> int:
+        """See `Forward`."""
+        return int(self._base.get_input_embeddings().weight.shape[0])
+
+    @property
+    def hidden(self) -> int:
+        """Numbers in a hidden state."""
+        return int(self._config.hidden_size)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the numbers' type."""
+        return str(self._shape.dtype).removeprefix("torch.")
+
+    def cache(self, rows: int) -> Cache:
+        """See `Forward`."""
+        return Cache(self._shape, rows)
+
+    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:  # noqa: ARG002
+        """See `Forward`."""
+        tokens = ids.shape[1]
+        length = -(-(int(starts.max()) + tokens) // _LENGTHS) * _LENGTHS
+        cache.ensure(length)
+        positions = (starts[:, None] + torch.arange(tokens)).to(self.device)
+        result = self._base(
+            input_ids=ids.to(self.device),
+            attention_mask=self._masks(positions, length),
+            # Padding may point past the last position that a model knows.
+            position_ids=positions.clamp(max=self._last_position()),
+            past_key_values=_Places(cache, positions, length),
+            use_cache=True,
+        )
+        hidden: Tensor = result.last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Forward`."""
+        if self._head is None:
+            raise EngineError("this model was loaded without its language-model head")
+        logits: Tensor = self._head(inputs_embeds=hidden[:, None]).logits[:, 0]
+        return logits
+
+    def _masks(self, positions: Tensor, length: int) -> Tensor | dict[str, Tensor]:
+        places = torch.arange(length, device=positions.device)
+        masks = {}
+        for kind, window in self._windows.items():
+            hidden = places > positions[..., None]
+            if window:
+                hidden |= places <= positions[..., None] - window
+            mask = torch.zeros(hidden.shape, dtype=self._shape.dtype, device=positions.device)
+            masks[kind] = mask.masked_fill_(hidden, -torch.inf)[:, None]
+        return masks if len(masks) > 1 else next(iter(masks.values()))
+
+    def _last_position(self) -> int:
+        return int(getattr(self._config, "max_position_embeddings", None) or 1 << 30) - 1
+
+    def _cache_shape(self, files: ModelFiles, dtype: torch.dtype) -> CacheShape:
+        """Reads a few tokens in transformers' own way, then in ours: both must agree."""
+        ids = torch.arange(8)[None] % self.vocabulary
+        with torch.inference_mode():
+            expected = self._base(input_ids=ids.to(self.device), use_cache=True)
+            stored = getattr(expected.past_key_values, "layers", None) or ()
+            shapes = {
+                tuple(tensor.shape[1:2] + tensor.shape[3:])
+                for layer in stored
+                for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None))
+                if tensor is not None
+            }
+            if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+                raise _unusual(files, "its layers keep something else than keys and values")
+            ((heads, size),) = shapes
+            self._shape = CacheShape(len(stored), heads, size, dtype, self.device)
+            cache = self.cache(1)
+            try:
+                parts = [
+                    self.extend(ids[:, start:stop], torch.tensor([start]), cache)
+                    for start, stop in ((0, 5), (5, 8))
+                ]
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                raise _unusual(files, str(error)) from error
+        found, wanted = torch.cat(parts, dim=1).float(), expected.last_hidden_state.float()
+        tolerance = 1e-3 if dtype == torch.float32 else 0.1
+        if float((found - wanted).abs().max()) > tolerance * float(1 + wanted.abs().max()):
+            raise _unusual(files, "reading in pieces gives other numbers than reading at once")
+        return self._shape
+
+
+class _Places(TransformersCache):  # type: ignore[misc]  # transformers has no types
+    """Puts keys and values of new tokens to their rows' next places in our cache."""
+
+    def __init__(self, cache: Cache, positions: Tensor, length: int) -> None:
+        super().__init__(layers=[])
+        self._cache = cache
+        self._positions = positions
+        self._rows = torch.arange(positions.shape[0], device=positions.device)[:, None]
+        self._length = length
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """All places of these rows, the new ones written: [rows, key heads, length, head size]."""
+        stored = self._cache.data[layer_idx]
+        stored[0][self._rows, :, self._positions] = keys.transpose(1, 2)
+        stored[1][self._rows, :, self._positions] = values.transpose(1, 2)
+        rows = keys.shape[0]
+        return stored[0, :rows, :, : self._length], stored[1, :rows, :, : self._length]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
+        """Some models ask for it, although every token's position is given."""
+        return int(self._positions[0, 0])
+
+
+class _Given(torch.nn.Module):
+    """Stands where a causal model's body was: passes hidden states on to its head."""
+
+    def forward(self, inputs_embeds: Tensor, **_: Any) -> BaseModelOutputWithPast:
+        return BaseModelOutputWithPast(last_hidden_state=inputs_embeds)
+
+
+def _loaded(files: ModelFiles, dtype: torch.dtype, device: str, head: bool) -> Any:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    loader = AutoModelForCausalLM if head else AutoModel
+    try:
+        model, report = loader.from_pretrained(
+            str(files.folder),
+            dtype=dtype,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Value-head models of TRL keep their body under this name.
+            key_mapping={r"^pretrained_model\.": ""},
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise EngineError(f"`{files.name}` cannot be loaded as a causal model: {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise EngineError(
+            f"`{files.name}`: the weights lack {', '.join(missing[:3])}"
+            + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        )
+    return model.to(device).eval()
+
+
+def _split(model: Any, files: ModelFiles) -> tuple[Any, Any]:
+    """Body and head: the head then runs alone, with whatever it does to logits."""
+    name = model.base_model_prefix
+    body = getattr(model, name, None)
+    if body is None or body is model:
+        raise _unusual(files, "its body and its head cannot be told apart")
+    setattr(model, name, _Given())
+    return body, model
+
+
+def _windows(files: ModelFiles, config: Any) -> dict[str, int]:
+    """How far back each kind of layer looks; 0: everything."""
+    window = int(getattr(config, "sliding_window", None) or 0)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    known = {"full_attention": 0, "sliding_attention": window}
+    if not kinds:
+        return {"full_attention": window}
+    if kinds - set(known):
+        raise _unusual(files, f"layers of kind {', '.join(sorted(kinds - set(known)))}")
+    return {kind: known[kind] for kind in sorted(kinds)}
+
+
+def _unusual(files: ModelFiles, why: str) -> EngineError:
+    kind = files.config.get("model_type", "unknown")
+    return EngineError(
+        f"`{files.name}` (model type {kind}) does not run on the transformers engine: {why}"
+    )

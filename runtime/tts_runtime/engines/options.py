@@ -1,0 +1,106 @@
+"""Engine names with options: `transformers:MODEL?dtype=bfloat16&slots=32`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.engines.base import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class EngineName:
+    """What `--policy` and `--scorer` were given: `kind:argument?key=value&key=value`."""
+
+    written: str
+    kind: str
+    argument: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def plain(self) -> str:
+        """The name without its options."""
+        return f"{self.kind}:{self.argument}" if self.argument else self.kind
+
+
+class NoOptions(BaseModel):
+    """Of an engine without options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelOptions(NoOptions):
+    """Of every engine that runs a model through transformers."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: int = Field(default=0, ge=0, description="Of one matrix product; 0: by model size")
+    known_tokens: int = Field(default=32_768, ge=0, description="Kept keys and values, in tokens")
+    context: int | None = Field(default=None, gt=0, description="Tokens of the window")
+    revision: str | None = Field(default=None, description="Of a model of the hub")
+
+
+class PolicyOptions(ModelOptions):
+    """Of `transformers:MODEL`."""
+
+    binding: str | None = Field(default=None, description="A shipped binding's name, or a file")
+    slots: int = Field(default=64, gt=0, description="Paths that decode at once, at most")
+
+
+class ScorerOptions(ModelOptions):
+    """Of `FAMILY:MODEL`, `orm:MODEL` and `auto:MODEL`."""
+
+    rows: int = Field(default=64, gt=0, description="Paths read at once, at most")
+
+
+Options = TypeVar("Options", bound=NoOptions)
+
+
+def parse_name(written: str) -> EngineName:
+    """Splits an engine name.
+
+    Raises:
+        EngineError: An option without `=`, or one given twice.
+    """
+    name, _, tail = written.partition("?")
+    kind, _, argument = name.partition(":")
+    pairs: list[tuple[str, str]] = []
+    for part in filter(None, tail.split("&")):
+        key, equals, value = part.partition("=")
+        if not equals or not key:
+            raise EngineError(f"engine `{written}`: expected key=value after `?`, found `{part}`")
+        if key in dict(pairs):
+            raise EngineError(f"engine `{written}`: option `{key}` is given twice")
+        pairs.append((key, value))
+    return EngineName(written, kind, argument, tuple(pairs))
+
+
+def with_options(plain: str, options: Mapping[str, str]) -> str:
+    """An engine name written out again."""
+    tail = "&".join(f"{key}={value}" for key, value in options.items())
+    return f"{plain}?{tail}" if tail else plain
+
+
+def options_of(name: EngineName, model: type[Options]) -> Options:
+    """The options of a name, checked.
+
+    Raises:
+        EngineError: An option that the engine does not have, or a value that does not fit.
+    """
+    try:
+        return model.model_validate(dict(name.options))
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = str(problem["loc"][0])
+            if problem["type"] == "extra_forbidden":
+                known = ", ".join(model.model_fields) or "it has none"
+                hint = did_you_mean(key, model.model_fields)
+                lines.append(f"unknown option `{key}`; {hint or f'options: {known}'}")
+            else:
+                lines.append(f"option `{key}`: {problem['msg']}, found {problem['input']!r}")
+        raise EngineError(f"engine `{name.written}`: {'; '.join(lines)}") from error

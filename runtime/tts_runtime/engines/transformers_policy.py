@@ -1,0 +1,60 @@
+"""Any causal model of transformers as a policy: hub id or folder, CPU or GPU, exact streams."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import Future
+
+from tts_runtime.engines.base import GenerateRequest, Generation, PolicyEngine
+from tts_runtime.engines.decoder import Decoder
+from tts_runtime.engines.hf_files import model_files
+from tts_runtime.engines.hf_model import Placement, TransformersModel
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.options import PolicyOptions
+from tts_runtime.engines.policy_bindings import choose_binding
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class TransformersPolicy(PolicyEngine):
+    """Generates through transformers' own forward pass, with continuous batching.
+
+    Args:
+        name: A model of the hub, or a folder.
+        options: Binding, window, device, dtype, sizes.
+
+    Raises:
+        EngineError, BindingError: The model or its binding cannot be used; the message says why.
+    """
+
+    def __init__(self, name: str, options: PolicyOptions | None = None) -> None:
+        options = options or PolicyOptions()
+        files = model_files(name, options.revision)
+        self.binding, chosen = choose_binding(files, options.binding, options.context)
+        thinking = self.binding.thinking
+        visible = (thinking.begin, thinking.end) if thinking else ()
+        self.tokenizer = HuggingFaceTokenizer(files.folder, visible)
+        placement = Placement(options.device, options.dtype, options.threads)
+        self.model = TransformersModel(files, placement)
+        # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
+        self.exact = self.model.dtype == "float32"
+        self.decoder = Decoder(
+            self.model,
+            self.tokenizer,
+            self.binding,
+            options.slots,
+            options.known_tokens,
+            self.model.threads,
+        )
+        self.chosen = (
+            f"{chosen}, {self.model.device}, {self.model.dtype}, window {self.binding.context}"
+        )
+        _LOGGER.info("policy `%s`: %s", name, self.chosen)
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """Queues one request for the batch; `stop_when` is called in the engine's thread."""
+        return self.decoder.submit(request)
+
+    async def close(self) -> None:
+        """Ends the engine's thread."""
+        await self.decoder.close()
