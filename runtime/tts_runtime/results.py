@@ -24,7 +24,7 @@ class Answer(BaseModel):
     error: str | None = Field(default=None, description="Why this problem failed, if it did")
     policy_calls: int = 0
     policy_tokens: int = Field(default=0, description="Tokens drawn from policies")
-    prompt_tokens: int = Field(default=0, description="Prompt and prefix tokens prefilled")
+    prompt_tokens: int = Field(default=0, description="Prompt and forced tokens that policies read, each once")
     scorer_calls: int = 0
     scorer_tokens: int = Field(default=0, description="Tokens that scorers processed")
 
@@ -49,7 +49,9 @@ class Summary(BaseModel):
     scorer_calls: int
     scorer_tokens: int
     wall_s: float = Field(description="Seconds from the first request to the last answer")
-    exact: bool = Field(description="Every engine follows the streams: a rerun gives the same texts")
+    exact: bool = Field(
+        description="Every engine follows the streams: a rerun gives the same texts"
+    )
     seed: int
     policies: Mapping[str, str]
     scorers: Mapping[str, str]

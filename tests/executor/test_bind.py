@@ -52,7 +52,8 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
     message = refused(plan_of(*SCORED, before=ORM), {})
     assert message.splitlines() == [
         "strategy `main` needs a policy `policy`: bind one with `--policy policy=...`",
-        "strategy `main` needs a scorer `orm`: bind one with `--scorer orm=...`",
+        "strategy `main` needs a scorer `orm`: bind one with `--scorer orm=...`; "
+        "a PRM can stand in: `--scorer orm=bundled?reduce=last`",
     ]
 
 

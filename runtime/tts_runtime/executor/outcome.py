@@ -48,7 +48,8 @@ class Counts:
     """What a problem cost; what was asked twice costs once (C62).
 
     `policy_tokens` are drawn tokens, withheld ones and ends included; `prompt_tokens` the prompt
-    and prefix tokens that engines had to process.
+    and forced tokens that a policy reads, each once: what a prefix cache that forgets nothing
+    within a problem would prefill. (What engines prefill depends on what else they serve.)
     """
 
     policy_calls: int = 0

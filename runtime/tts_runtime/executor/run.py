@@ -14,14 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.executor.model import Conversation, Row, opening
+from tts_runtime.executor.model import Conversation, Node, Row, opening
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
+from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, rows_in
 from tts_runtime.streams import Key, root_key, thinking_key
 
 if TYPE_CHECKING:
     from tts_runtime.executor.bind import Bound
-    from tts_runtime.executor.model import Node
     from tts_runtime.executor.settings import Settings
 
 Reply = TypeVar("Reply")
@@ -39,6 +39,7 @@ class Run:
         "_idle",
         "_in_flight",
         "_queue",
+        "_read",
         "_tasks",
         "_trails",
         "_waits",
@@ -69,6 +70,7 @@ class Run:
         self.replies: dict[Any, Any] = {}
         self._generations: dict[Any, _Asked] = {}
         self._trails: dict[Any, int] = {}
+        self._read: set[Any] = set()
         self._queue: deque[tuple[Sequence[Callable[[Any], None]], Content]] = deque()
         self._draining = False
         self._in_flight: set[Future[Any]] = set()
@@ -290,7 +292,28 @@ class Run:
                 before.join(arrived)
                 return
         self.counts.policy_calls += 1
+        self.counts.prompt_tokens += self._unread(policy, node)
         self.watch(policy.engine.generate(request), asked)
+
+    def _unread(self, policy: Policy, node: Node) -> int:
+        """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
+        read = self._read
+        count = 0
+        place: Node | None = node
+        while place is not None:
+            mark = (policy.name, place.place)
+            if mark in read:
+                return count
+            read.add(mark)
+            if not place.sampled or place.policy is not policy:
+                count += len(place.ids)
+            place = place.parent
+        # A conversation has several first nodes when calls run on lanes of their own.
+        prompt = (policy.name, node.conversation.key)
+        if prompt not in read:
+            read.add(prompt)
+            count += len(node.conversation.prompt(policy))
+        return count
 
 
 class _Asked:
@@ -312,9 +335,7 @@ class _Asked:
 
     def __call__(self, generation: Generation) -> None:
         run = self._run
-        counts = run.counts
-        counts.policy_tokens += generation.drawn
-        counts.prompt_tokens += generation.prefilled
+        run.counts.policy_tokens += generation.drawn
         run.observer.tokens_drawn(generation.drawn)
         self._reply = generation
         waiting, self._waiting = self._waiting, []
