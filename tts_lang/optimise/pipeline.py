@@ -9,7 +9,6 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.optimise.engine import PassTrace, run
 from tts_lang.optimise.passes.fused import FUSED
 from tts_lang.optimise.passes.late_scores import LATE_SCORES
-from tts_lang.optimise.passes.scored_once import SCORED_ONCE
 from tts_lang.optimise.passes.selections import SELECTIONS
 from tts_lang.optimise.passes.specialise import SPECIALISE
 from tts_lang.optimise.passes.unread import UNREAD
@@ -24,8 +23,6 @@ PASSES: tuple[Pass, ...] = (
     SPECIALISE,
     # Before UNREAD: a selection that keeps everything still reads the score that it selects by.
     SELECTIONS,
-    # Before UNREAD: the first of two equal scorings is read only through the second.
-    SCORED_ONCE,
     # Before LATE_SCORES and FUSED: a score that nobody reads would be moved about instead of
     # removed, and stands between two generations.
     UNREAD,

@@ -86,7 +86,8 @@ def _chain(match: Match) -> Edit | Declined:
         return Declined("no one unit says how far both go")
     spec = replace(first.spec, amount=amount)
     made = Site(spec, first.inputs, then.outputs, (), origins(first, then))
-    return Edit({first: (), then: (made,)})
+    # Where the first stood: there its children are numbered among their parents' others (C7).
+    return Edit({first: (made,), then: ()})
 
 
 def _loop(match: Match) -> Edit | Declined:
@@ -106,11 +107,28 @@ def _loop(match: Match) -> Edit | Declined:
         return Declined("what comes behind the loop does not go on to the end")
     if any(isinstance(site.spec, graph.Expand | graph.Ask | graph.Call) for site in until):
         return Declined("the loop's condition generates")
+    if _numbers_between(loop, then):
+        return Declined("children are numbered between the loop and what comes behind it")
     why = _why_not(match, step, then)
     if why is not None:
         return why
     made = Site(then.spec, loop.inputs, then.outputs, (), origins(step, then))
-    return Edit({loop: (), then: (made,)})
+    return Edit({loop: (made,), then: ()})
+
+
+def _numbers_between(first: Site, then: Site) -> bool:
+    """Whether an operation between the two may number children of the same rows (C8).
+
+    A loop that runs no round numbers nothing, so those would come first.
+    """
+    between = False
+    for site in then.block:
+        if site is then:
+            return False
+        if between and (site.blocks or isinstance(site.spec, graph.Expand)):
+            return True
+        between |= site is first
+    return False
 
 
 FUSED = Pass(
