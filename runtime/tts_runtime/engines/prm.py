@@ -7,22 +7,20 @@ of Math-Shepherd's released models, Wang et al. 2024).
 from __future__ import annotations
 
 from asyncio import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
 
 from tts_runtime.binding import BindingError
-from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.llama import Llama
-from tts_runtime.engines.prefix_reader import PrefixReader, Reading
-from tts_runtime.engines.worker import Job, Worker
-
-ScoreJob = Job[ScoreRequest, ScoreReply]
+from tts_runtime.engines.path_scorer import Path as ScoredPath
+from tts_runtime.engines.path_scorer import PathScorer, Recipe
 
 
 class PrmBinding(BaseModel):
@@ -38,15 +36,6 @@ class PrmBinding(BaseModel):
     bad: str
     range: tuple[float, float] = (0.0, 1.0)
     context: int = Field(gt=0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A path as the PRM reads it: ids, and the position that each wanted score is read at."""
-
-    job: ScoreJob
-    ids: tuple[int, ...]
-    places: tuple[int, ...]
 
 
 class BundledPrm(ScorerEngine):
@@ -69,7 +58,16 @@ class BundledPrm(ScorerEngine):
     ) -> None:
         self.binding = load_prm_binding(folder / "binding.yaml")
         self.low, self.high = self.binding.range
-        self._worker = _StepScorer(folder, self.binding, rows, known_tokens, threads)
+        model = Llama(folder, self.binding.context)
+        lay_out = _Layout(self.binding, HuggingFaceTokenizer(folder))
+
+        def judge(hidden: Tensor) -> list[float]:
+            logits = model.logits(hidden)[:, lay_out.signs].double()
+            scores: list[float] = torch.softmax(logits, dim=-1)[:, 0].tolist()
+            return scores
+
+        recipe = Recipe(self.binding.name, lay_out, judge, self.binding.context)
+        self._worker = PathScorer(recipe, model, rows, known_tokens, threads)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Queues one path; the delimiter follows its last step, closed or not."""
@@ -80,77 +78,24 @@ class BundledPrm(ScorerEngine):
         await self._worker.close()
 
 
-class _StepScorer(Worker[ScoreRequest, ScoreReply]):
-    def __init__(
-        self, folder: Path, binding: PrmBinding, rows: int, known_tokens: int, threads: int
-    ) -> None:
-        super().__init__(f"scorer `{binding.name}`")
+class _Layout:
+    """The prompt, then the steps, the delimiter after each: read at the delimiters."""
+
+    def __init__(self, binding: PrmBinding, tokenizer: HuggingFaceTokenizer) -> None:
         self._binding = binding
-        self._tokenizer = HuggingFaceTokenizer(folder)
-        self._model = Llama(folder, binding.context)
-        self._reader = PrefixReader(self._model, known_tokens, block=True)
-        self._delimiter = self._tokenizer.encode(binding.delimiter)
-        self._signs = [self._sign(binding.good), self._sign(binding.bad)]
-        self._rows = rows
-        self._threads = threads
-        self._waiting: list[ScoreJob] = []
+        self._tokenizer = tokenizer
+        self._delimiter = tokenizer.encode(binding.delimiter)
+        self.signs = [self._sign(binding.good), self._sign(binding.bad)]
 
-    def turn(self, arrived: list[ScoreJob]) -> bool:
-        """Scores as many waiting paths as fit one batch."""
-        if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)
-        self._waiting += arrived
-        texts: list[_Text] = []
-        taken, self._waiting = self._waiting[: self._rows], self._waiting[self._rows :]
-        for job in taken:
-            if job.future.cancelled():
-                self.drop(job)
-                continue
-            if len(job.request.steps) <= job.request.known:
-                self.finish([(job, ScoreReply(()))])
-                continue
-            try:
-                texts.append(self._text(job))
-            except EngineError as error:
-                self.fail([job], error)
-        with torch.inference_mode():
-            readings = self._reader.read([(text.ids, text.places[0]) for text in texts])
-            self.finish(
-                [
-                    (text.job, self._reply(text, reading))
-                    for text, reading in zip(texts, readings, strict=True)
-                ]
-            )
-            self._reader.trim()
-        return bool(self._waiting)
-
-    def reset(self) -> None:
-        """Empties the queue."""
-        self._waiting.clear()
-
-    def _text(self, job: ScoreJob) -> _Text:
-        request = job.request
+    def __call__(self, request: ScoreRequest) -> ScoredPath:
         prompt = self._binding.prompt.replace("{problem}", request.problem)
         ids = [*self._tokenizer.encode(prompt)]
         places = []
-        for number, step in enumerate(request.steps):
+        for step in request.steps:
             ids += self._tokenizer.encode(step.strip())
             ids += self._delimiter
-            if number >= request.known:
-                places.append(len(ids) - 1)
-        if len(ids) > self._binding.context:
-            raise EngineError(
-                f"a path of {len(ids)} tokens is too long for scorer `{self._binding.name}`, which "
-                f"reads {self._binding.context}; bound the path with `within` or `max`"
-            )
-        return _Text(job, tuple(ids), tuple(places))
-
-    def _reply(self, text: _Text, reading: Reading) -> ScoreReply:
-        begin = len(text.ids) - reading.hidden.shape[0]
-        hidden = reading.hidden[[place - begin for place in text.places]]
-        logits = self._model.logits(hidden)[:, self._signs].double()
-        scores = torch.softmax(logits, dim=-1)[:, 0].tolist()
-        return ScoreReply(tuple(scores), len(text.ids) - reading.start)
+            places.append(len(ids) - 1)
+        return ScoredPath(tuple(ids), tuple(places))
 
     def _sign(self, text: str) -> int:
         ids = self._tokenizer.encode(text)

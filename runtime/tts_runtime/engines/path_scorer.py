@@ -1,0 +1,162 @@
+"""Scores paths in batches, reading only what was not read before: every PRM in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
+from tts_runtime.engines.forward import Forward
+from tts_runtime.engines.memory import out_of_memory, release_memory
+from tts_runtime.engines.prefix_reader import PrefixReader, Reading
+from tts_runtime.engines.worker import Job, Worker
+
+ScoreJob = Job[ScoreRequest, ScoreReply]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path as a scorer reads it.
+
+    Args:
+        ids: Everything up to the last place.
+        places: The position that each score is read at: one per step, or one for an outcome.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one scorer reads.
+
+    Args:
+        name: For messages.
+        lay_out: A request as ids and places; raises EngineError for one that it cannot read.
+        judge: Hidden states [places, hidden] as scores.
+        context: Most tokens of a path.
+        steps: One score per step, or one per path.
+    """
+
+    name: str
+    lay_out: Callable[[ScoreRequest], Path]
+    judge: Callable[[Tensor], list[float]]
+    context: int
+    steps: bool = True
+
+
+class PathScorer(Worker[ScoreRequest, ScoreReply]):
+    """Reads waiting paths together and scores their new steps.
+
+    Args:
+        recipe: Layout and head.
+        model: Reads.
+        rows: Paths read at once, at most; halved whenever memory runs out.
+        known_tokens: Tokens of scored paths whose keys and values are kept.
+        threads: Threads of one matrix product on the CPU.
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: Forward, rows: int, known_tokens: int, threads: int
+    ) -> None:
+        super().__init__(f"scorer `{recipe.name}`")
+        self.rows = rows
+        self._recipe = recipe
+        self._reader = PrefixReader(model, known_tokens, block=True)
+        self._threads = threads
+        self._waiting: list[ScoreJob] = []
+
+    def turn(self, arrived: list[ScoreJob]) -> bool:
+        """Scores as many waiting paths as fit one batch."""
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        self._waiting += arrived
+        taken, self._waiting = self._waiting[: self.rows], self._waiting[self.rows :]
+        paths = [(job, path) for job in taken if (path := self._path(job)) is not None]
+        try:
+            with torch.inference_mode():
+                self._score(paths)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            self._shrink(paths)
+        return bool(self._waiting)
+
+    def reset(self) -> None:
+        """Empties the queue."""
+        self._waiting.clear()
+
+    def _path(self, job: ScoreJob) -> Path | None:
+        """What is to be read for a job; nothing if it is settled."""
+        request = job.request
+        if job.future.cancelled():
+            self.drop(job)
+            return None
+        if self._recipe.steps and len(request.steps) <= request.known:
+            self.finish([(job, ScoreReply(()))])
+            return None
+        try:
+            return self._fitting(request)
+        except EngineError as error:
+            self.fail([job], error)
+            return None
+
+    def _fitting(self, request: ScoreRequest) -> Path:
+        recipe = self._recipe
+        if recipe.steps and not all(map(str.strip, request.steps)):
+            blank = next(n for n, step in enumerate(request.steps, 1) if not step.strip())
+            raise EngineError(f"scorer `{recipe.name}`: step {blank} is blank, so it has no score")
+        path = recipe.lay_out(request)
+        wanted = len(request.steps) if recipe.steps else 1
+        if len(path.places) != wanted:
+            raise EngineError(
+                f"scorer `{recipe.name}` finds {len(path.places)} places to read {wanted} scores at"
+            )
+        if len(path.ids) > recipe.context:
+            raise EngineError(
+                f"a path of {len(path.ids)} tokens is too long for scorer `{recipe.name}`, which "
+                f"reads {recipe.context}; bound the path with `within` or `max`"
+            )
+        return Path(path.ids, path.places[request.known if recipe.steps else 0 :])
+
+    def _score(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
+        readings = self._reader.read([(path.ids, path.places[0]) for _, path in paths])
+        self.finish(
+            [
+                (job, self._reply(path, reading))
+                for (job, path), reading in zip(paths, readings, strict=True)
+            ]
+        )
+        self._reader.trim()
+
+    def _reply(self, path: Path, reading: Reading) -> ScoreReply:
+        begin = len(path.ids) - reading.hidden.shape[0]
+        hidden = reading.hidden[[place - begin for place in path.places]]
+        return ScoreReply(tuple(self._recipe.judge(hidden)), len(path.ids) - reading.start)
+
+    def _shrink(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
+        """Half as many paths from now on; a single one that does not fit fails."""
+        self._reader.forget()
+        release_memory()
+        jobs = [job for job, _ in paths if not job.future.done()]
+        if self.rows == 1:
+            error = EngineError(
+                f"scorer `{self._recipe.name}`: out of memory with one path of "
+                f"{len(paths[0][1].ids)} tokens; choose a smaller `dtype`, or bound paths"
+            )
+            self.fail(jobs, error)
+            return
+        self.rows //= 2
+        _LOGGER.warning(
+            "scorer `%s`: out of memory; going on with %d paths at once",
+            self._recipe.name,
+            self.rows,
+        )
+        self._waiting = jobs + self._waiting

@@ -1,0 +1,1 @@
+"""Process reward models of the literature, each read by its published recipe."""

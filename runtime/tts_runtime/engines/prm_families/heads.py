@@ -1,0 +1,84 @@
+"""From the last hidden state to a score: the small heads, with the names of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, relu
+
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.hf_files import ModelFiles, tensors
+from tts_runtime.engines.hf_model import TransformersModel
+
+Head = Callable[[Tensor], list[float]]
+
+
+def verdict(model: TransformersModel, good: int, bad: int) -> Head:
+    """P(good) against P(bad) under the language-model head."""
+
+    def judge(hidden: Tensor) -> list[float]:
+        logits = model.logits(hidden)[:, [good, bad]].double()
+        return _list(torch.softmax(logits, dim=-1)[:, 0])
+
+    return judge
+
+
+def value(files: ModelFiles, model: TransformersModel, *, sigmoid: bool) -> Head:
+    """TRL's value head: `v_head.summary.weight` [1, hidden] and `v_head.summary.bias` [1]."""
+    weight, bias = _weights(files, model, "v_head.summary.weight", "v_head.summary.bias")
+
+    def judge(hidden: Tensor) -> list[float]:
+        raw = linear(hidden.float(), weight, bias)[:, 0].double()
+        return _list(torch.sigmoid(raw) if sigmoid else raw)
+
+    return judge
+
+
+def classifier(files: ModelFiles, model: TransformersModel) -> Head:
+    """Qwen's token classifier: `score.0` [hidden, hidden], ReLU, `score.2` [2, hidden]."""
+    names = ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")
+    first, first_bias, second, second_bias = _weights(files, model, *names)
+
+    def judge(hidden: Tensor) -> list[float]:
+        middle = relu(linear(hidden.float(), first, first_bias))
+        logits = linear(middle, second, second_bias).double()
+        return _list(torch.softmax(logits, dim=-1)[:, 1])
+
+    return judge
+
+
+def sequence(files: ModelFiles, model: TransformersModel) -> tuple[Head, int]:
+    """A sequence classifier's `score.weight` [labels, hidden], and how many labels it has.
+
+    One label: the raw number. Two: the probability of the second.
+
+    Raises:
+        EngineError: More labels.
+    """
+    (weight,) = _weights(files, model, "score.weight")
+    labels = weight.shape[0]
+    if labels not in (1, 2):
+        raise EngineError(f"`{files.name}`: a reward has 1 or 2 labels, this model {labels}")
+
+    def judge(hidden: Tensor) -> list[float]:
+        logits = linear(hidden.float(), weight).double()
+        return _list(logits[:, 0] if labels == 1 else torch.softmax(logits, dim=-1)[:, 1])
+
+    return judge, labels
+
+
+def _weights(files: ModelFiles, model: TransformersModel, *names: str) -> list[Tensor]:
+    found = tensors(files, names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise EngineError(
+            f"`{files.name}`: the weights of its head are missing: {', '.join(missing)}"
+        )
+    return [found[name].to(model.device) for name in names]
+
+
+def _list(scores: Tensor) -> list[float]:
+    numbers: list[float] = scores.tolist()
+    return numbers

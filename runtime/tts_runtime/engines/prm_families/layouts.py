@@ -1,0 +1,235 @@
+"""How each family writes a problem and its steps, and which token each score is read at.
+
+A step's text is never allowed to look like the family's own marks: ids would then be ambiguous, so
+such a path is refused with a message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from tts_runtime.engines.base import EngineError, ScoreRequest
+from tts_runtime.engines.chat import ChatTemplate
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.path_scorer import Path
+
+
+def single(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
+    """The one id of a text.
+
+    Raises:
+        EngineError: It is several tokens, so the model is not of this family.
+    """
+    ids = tokenizer.encode(text)
+    if len(ids) != 1:
+        raise EngineError(
+            f"{family}: its tokenizer must write {text!r} as one token, this one takes {len(ids)}: "
+            "the model is not of this family"
+        )
+    return ids[0]
+
+
+class Layout:
+    """What the layouts share: the tokenizer, and refusing texts that would be misread."""
+
+    def __init__(self, tokenizer: HuggingFaceTokenizer, family: str) -> None:
+        self._tokenizer = tokenizer
+        self._family = family
+        controls = sorted(map(re.escape, tokenizer.controls), key=len, reverse=True)
+        self._controls = re.compile("|".join(controls)) if controls else None
+
+    def _check(self, request: ScoreRequest, texts: Iterable[str]) -> None:
+        """Refuses control tokens written out in the problem or a step."""
+        if self._controls is None:
+            return
+        for number, text in enumerate((request.problem, *texts)):
+            found = self._controls.search(text)
+            if found is not None:
+                raise self._ambiguous(number, found[0])
+
+    def _ambiguous(self, number: int, mark: str) -> EngineError:
+        place = f"step {number}" if number else "the problem"
+        return EngineError(
+            f"scorer `{self._family}`: {place} contains {mark!r}, which this scorer reads as a mark"
+            " of its own; a score could not be told from another"
+        )
+
+    def _read(self, text: str, ends: Sequence[int], mark: int, *, special: bool) -> Path:
+        """The path of a text whose marks end at these characters."""
+        ids, found = self._tokenizer.spans(text, special=special)
+        by_end = {end: place for place, end in enumerate(found) if ids[place] == mark}
+        places = [by_end[end] for end in ends if end in by_end]
+        if len(places) != len(ends):
+            raise EngineError(
+                f"scorer `{self._family}`: the tokenizer merges a mark with the text around it "
+                f"({len(ends)} steps, {len(places)} marks)"
+            )
+        return Path(tuple(ids[: places[-1] + 1]), tuple(places))
+
+
+class TaggedLayout(Layout):
+    """`{question}{gap}{step 1}{tag}{between}{step 2}{tag}...`: one tag after every step.
+
+    Args:
+        gap, tag, between: As above.
+        mark: What the tag's token is called on its own.
+        special: The tokenizer's own beginning of sequence stands before the text.
+    """
+
+    def __init__(
+        self,
+        tokenizer: HuggingFaceTokenizer,
+        family: str,
+        *,
+        gap: str,
+        tag: str,
+        between: str,
+        mark: str,
+        special: bool,
+    ) -> None:
+        super().__init__(tokenizer, family)
+        self._gap, self._tag, self._between = gap, tag, between
+        self._mark = single(tokenizer, mark, family)
+        self._special = special
+
+    def __call__(self, request: ScoreRequest) -> Path:
+        """The ids up to the last tag, and the places of the tags."""
+        steps = [step.strip() for step in request.steps]
+        self._check(request, steps)
+        parts = [request.problem + self._gap]
+        for step in steps:
+            parts += [step + self._tag, self._between]
+        ends = list(accumulate(map(len, parts)))[1::2]
+        path = self._read("".join(parts), ends, self._mark, special=self._special)
+        if path.ids.count(self._mark) != len(ends):
+            raise self._marked(path, request)
+        return path
+
+    def _marked(self, path: Path, request: ScoreRequest) -> EngineError:
+        """The error for a text that holds the tag: names the problem or the step."""
+        wrong = next(
+            place
+            for place, token in enumerate(path.ids)
+            if token == self._mark and place not in path.places
+        )
+        number = sum(place < wrong for place in path.places) + 1
+        if number == 1 and self._tag.strip() in request.problem:
+            number = 0
+        return self._ambiguous(number, self._tag.strip())
+
+
+class LineLayout(Layout):
+    """Skywork: `{bos}{question}\\n`, then the steps on one line each, written token by token."""
+
+    def __init__(self, tokenizer: HuggingFaceTokenizer, family: str, begin: str) -> None:
+        super().__init__(tokenizer, family)
+        self._begin = begin
+        self._line = tokenizer.encode("\n")[-1]
+
+    def __call__(self, request: ScoreRequest) -> Path:
+        """The ids, and the places of the line breaks that end steps."""
+        steps = [step.strip().replace("\n", " ") for step in request.steps]
+        self._check(request, steps)
+        ids = [*self._tokenizer.encode(f"{self._begin}{request.problem}\n")]
+        places = []
+        for step in steps:
+            ids += [*self._tokenizer.encode(step), self._line]
+            places.append(len(ids) - 1)
+        return Path(tuple(ids), tuple(places))
+
+
+class SeparatedChatLayout(Layout):
+    """Qwen2.5-Math-PRM: all steps in one reply, `<extra_0>` after each."""
+
+    _SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
+    _MARK = "<extra_0>"
+
+    def __init__(
+        self, tokenizer: HuggingFaceTokenizer, family: str, template: ChatTemplate
+    ) -> None:
+        super().__init__(tokenizer, family)
+        self._template = template
+        self._mark = single(tokenizer, self._MARK, family)
+
+    def __call__(self, request: ScoreRequest) -> Path:
+        """The ids up to the last `<extra_0>`, and the places of all of them."""
+        steps = [step.strip() for step in request.steps]
+        for number, text in enumerate((request.problem, *steps)):
+            if self._MARK in text:
+                raise self._ambiguous(number, self._MARK)
+        self._check(request, steps)
+        reply = "".join(step + self._MARK for step in steps)
+        messages = [
+            {"role": "system", "content": self._SYSTEM},
+            {"role": "user", "content": request.problem},
+            {"role": "assistant", "content": reply},
+        ]
+        text = self._template.render(messages, reply=False)
+        start = text.rfind(reply)
+        if start < 0:
+            raise EngineError(f"scorer `{self._family}`: the chat template changes the steps")
+        ends = accumulate((len(step) + len(self._MARK) for step in steps), initial=start)
+        return self._read(text, list(ends)[1:], self._mark, special=False)
+
+
+class TurnsLayout(Layout):
+    """RLHFlow: a turn per step, answered `+`; read where that answer is predicted."""
+
+    def __init__(
+        self, tokenizer: HuggingFaceTokenizer, family: str, template: ChatTemplate
+    ) -> None:
+        super().__init__(tokenizer, family)
+        self._template = template
+        self._good = tokenizer.encode("+")[-1]
+
+    def __call__(self, request: ScoreRequest) -> Path:
+        """The ids up to the last place, and the places before each `+` of the assistant."""
+        steps = [step.strip() for step in request.steps]
+        self._check(request, steps)
+        asked = [f"{request.problem} {steps[0]}", *steps[1:]]
+        messages = [
+            message
+            for text in asked
+            for message in (
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": "+"},
+            )
+        ]
+        text = self._template.render(messages, reply=False)
+        ends, position = [], 0
+        for content in asked:
+            # Templates may trim a message.
+            position = text.find(content.strip(), position)
+            if position < 0:
+                raise EngineError(f"scorer `{self._family}`: the chat template changes the steps")
+            position = text.index("+", position + len(content.strip())) + 1
+            ends.append(position)
+        path = self._read(text, ends, self._good, special=False)
+        return Path(path.ids[:-1], tuple(place - 1 for place in path.places))
+
+
+class OutcomeLayout(Layout):
+    """An outcome reward model: the problem and the whole solution, read at the last token."""
+
+    def __init__(
+        self, tokenizer: HuggingFaceTokenizer, family: str, template: ChatTemplate | None
+    ) -> None:
+        super().__init__(tokenizer, family)
+        self._template = template
+
+    def __call__(self, request: ScoreRequest) -> Path:
+        """The ids and their last place; as a chat where the model has a chat template."""
+        solution = request.text.strip()
+        self._check(request, [solution])
+        if self._template is None:
+            ids, _ = self._tokenizer.spans(f"{request.problem}\n{solution}", special=True)
+        else:
+            messages = [
+                {"role": "user", "content": request.problem},
+                {"role": "assistant", "content": solution},
+            ]
+            text = self._template.render(messages, reply=False)
+            ids, _ = self._tokenizer.spans(text, special=False)
+        return Path(tuple(ids), (len(ids) - 1,))
