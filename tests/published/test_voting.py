@@ -1,0 +1,40 @@
+"""Repeated sampling and votes do what their papers say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.published import voting  # noqa: F401  (registers the algorithms)
+from tests.support.published.worlds import check
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("greedy", {}),
+    ("chain_of_thought", {}),
+    *(("majority", {"n": n}) for n in (1, 4, 9)),
+    *(("best_of_n", {"n": 7, "reduce": how}) for how in ("last", "min", "prod", "mean")),
+    ("best_of_n", {"n": 2}),
+    *(("weighted_best_of_n", {"n": 7, "reduce": how}) for how in ("last", "min", "prod", "mean")),
+    ("weighted_best_of_n", {"n": 3}),
+    ("adaptive_consistency", {"most": 12, "sure": 0.95}),
+    ("adaptive_consistency", {"most": 6, "sure": 0.8}),
+    ("adaptive_consistency", {"most": 1, "sure": 0.95}),
+    ("rejection_sampling", {"limit": 6, "tries": 5}),
+    ("rejection_sampling", {"limit": 3, "tries": 2}),
+    *(
+        (name, {"n": n, "keep": keep, "window": window})
+        for name in ("deepconf_offline", "deepconf_bottom", "deepconf_tail")
+        for n, keep, window in ((8, "10%", 3), (7, "90%", 2), (6, "50%", 2048))
+    ),
+    ("confidence_vote", {"n": 1}),
+    ("confidence_vote", {"n": 7}),
+    ("self_certainty", {"n": 7, "power": 0.5}),
+    ("self_certainty", {"n": 5, "power": 1.2}),
+    ("self_certainty_best", {"n": 6}),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters"), CASES)
+def test_is_the_published_algorithm(name: str, parameters: dict[str, Any]) -> None:
+    check(name, parameters)
