@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.sim_model import SimTokenizer
 from tts_runtime.problems import Problem
-from tts_runtime.segment import Segments
+from tts_runtime.segment import NOTHING, Segments
 from tts_runtime.streams import (
     UNCLAIMED,
     Key,
@@ -55,7 +55,7 @@ class Path:
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()  # of what was sampled; forced ids have none
     statistics: Statistics = ()
-    segments: Segments = Segments()
+    segments: Segments = NOTHING
     claimed: bytes = UNCLAIMED
     level: int = 0
     finish: str | None = None

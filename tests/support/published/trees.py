@@ -1,0 +1,137 @@
+"""Searches that keep a whole tree: UCT, best first, depth first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf, log, sqrt
+
+from tests.support.published.choosing import Score, best, by_prm, vote
+from tests.support.published.lab import Lab, Path
+from tests.support.published.worlds import published
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A state of the search with what was learnt about it."""
+
+    path: Path
+    parent: Node | None = None
+    children: list[Node] = field(default_factory=list)
+    visits: int = 0
+    total: float = 0.0
+
+    def uct(self, c: float) -> float:
+        """Mean reward plus c * sqrt(ln N(parent) / N); what was never visited comes first."""
+        if self.visits == 0 or self.parent is None:
+            return inf
+        return self.total / self.visits + c * sqrt(log(self.parent.visits) / self.visits)
+
+    def descend(self, c: float) -> Node:
+        """The leaf that UCT leads to."""
+        node = self
+        while node.children:
+            node = max(node.children, key=lambda child: child.uct(c))
+        return node
+
+    def backup(self, reward: Score) -> None:
+        """One visit, and the reward if there is one, for the node and all above it."""
+        node: Node | None = self
+        while node is not None:
+            node.visits += 1
+            node.total += reward or 0.0
+            node = node.parent
+
+    def expand(self, lab: Lab, width: int) -> list[Node]:
+        """Children one step further; an ended state is itself what it leads to."""
+        if self.path.done:
+            return [self]
+        grown = [Node(path, self) for path in lab.sample(self.path, width, steps=1)]
+        self.children += grown
+        return grown
+
+
+@published
+def mcts(lab: Lab, rollouts: int = 16, width: int = 4, c: float = 1.4) -> Path | None:
+    """UCT whose rewards are the PRM's scores of new children. Kocsis and Szepesvari (2006).
+
+    Section 2: descend by UCT, expand, back up. The leaves run to their ends and vote by score.
+    """
+    root = Node(lab.problem)
+    made = [root]
+    for _ in range(rollouts):
+        leaf = root.descend(c)
+        grown = leaf.expand(lab, width)
+        made += [node for node in grown if node is not leaf]
+        for node in grown:
+            node.backup(by_prm(lab)(node.path))
+    ends = [end for node in made if not node.children for end in lab.sample(node.path)]
+    return vote(lab, ends, by_prm(lab))
+
+
+@published
+def mcts_rollouts(lab: Lab, rollouts: int = 16, width: int = 4, c: float = 1.4) -> Path | None:
+    """UCT with a rollout of every new child; all rollouts vote by outcome. Section 2."""
+    root = Node(lab.problem)
+    played: list[Path] = []
+    for _ in range(rollouts):
+        for node in root.descend(c).expand(lab, width):
+            end = lab.sample(node.path)[0]
+            node.backup(lab.outcome(end))
+            played.append(end)
+    # An end that is found again is one solution: it has one vote.
+    distinct = list(dict.fromkeys(played))
+    return vote(lab, distinct, lab.outcome)
+
+
+def _best_by(values: list[tuple[float | None, Path]]) -> Path:
+    """The path of the largest value, the earlier of equals, missing last."""
+    return max(values, key=lambda pair: -inf if pair[0] is None else pair[0])[1]
+
+
+@published
+def best_first(lab: Lab, k: int = 5, budget: int = 100, wanted: int = 1) -> Path | None:
+    """Expand the most promising open state, wherever it is. Koh et al. (2024), section 3.2."""
+    score = by_prm(lab)
+    frontier: list[tuple[float | None, Path]] = [(1.0, lab.problem)]
+    ends: list[Path] = []
+    for _ in range(budget):
+        if not frontier or len(ends) >= wanted:
+            break
+        state = _best_by(frontier)
+        frontier = [pair for pair in frontier if pair[1] is not state]
+        for child in lab.sample(state, k, steps=1):
+            if child.done:
+                ends.append(child)
+            else:
+                frontier.append((score(child), child))
+    return best(ends, score)
+
+
+@published
+def tree_of_thoughts_dfs(
+    lab: Lab, k: int = 3, most: int = 100, pruned: float = 0.1, wanted: int = 5
+) -> Path | None:
+    """Depth first, the most promising child first, hopeless ones pruned. Yao et al. (2023), 4.3.
+
+    Going back is going on from the deepest open state that is left.
+    """
+    score = by_prm(lab)
+    frontier: list[tuple[float | None, Path]] = [(1.0, lab.problem)]
+    ends: list[Path] = []
+    for _ in range(most):
+        if not frontier or len(ends) >= wanted:
+            break
+        state = _best_by(
+            [
+                (None if value is None else path.segments.steps + value / 2, path)
+                for value, path in frontier
+            ]
+        )
+        frontier = [pair for pair in frontier if pair[1] is not state]
+        for child in lab.sample(state, k, steps=1):
+            value = score(child)
+            if child.done:
+                ends.append(child)
+            elif value is not None and value >= pruned:
+                frontier.append((value, child))
+    return best(ends, score)
