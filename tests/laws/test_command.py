@@ -1,0 +1,154 @@
+"""`tts-compile --laws` and `--equiv`, run in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tts_lang.cli import main
+from tts_lang.laws import hunting
+
+TRUE = """strategy plain(n = 4):
+    return vote (sample n)
+
+strategy weighted(n = 4, weight = 2):
+    return vote (sample n) weighted by weight
+
+strategy longer(n = 4):
+    pool = sample n + 1
+    return vote (first n of pool)
+
+law weighted(n) == plain(n)
+"""
+FALSE = TRUE + "law plain(n = 1) == plain(n = 2)\n"
+OPEN = TRUE + "law longer(n = 2) == plain(n = 2)\n"
+
+
+@pytest.fixture(autouse=True)
+def _files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("true", TRUE), ("false", FALSE), ("open", OPEN)):
+        Path(f"{name}.tts").write_text(text, encoding="utf-8")
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def command(capsys: Capture, *arguments: str) -> tuple[object, str, str]:
+    """Exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_proved_laws_list_their_instances_and_exit_with_0(capsys: Capture) -> None:
+    code, out, err = command(capsys, "true.tts", "--laws")
+    assert (code, err) == (0, "")
+    assert out == (
+        "true.tts:11: proved: weighted(n) == plain(n)\n"
+        "    proved at n = 1, 2, 3, 4, 5, 6, 8, 12, 16\n"
+    )
+
+
+def test_show_prints_normal_forms(capsys: Capture) -> None:
+    code, out, _ = command(capsys, "true.tts:weighted", "--equiv", "true.tts:plain", "--show")
+    assert code == 0
+    assert out.startswith("proved: weighted(n = 4, weight = 2) == plain(n = 4)\n")
+    assert "normal form of both sides:" in out
+    assert "expand %0 by 4 solutions" in out
+    assert "rules used for weighted: equal weights" in out
+
+
+def test_a_refuted_law_exits_with_1_and_is_replayed(capsys: Capture) -> None:
+    code, out, _ = command(capsys, "false.tts", "--laws", "--trials", "40")
+    assert code == 1
+    assert "proved: weighted(n) == plain(n)" in out
+    refuted = out[out.index("false.tts:12: refuted") :]
+    assert "they part at candidate 2, which only plain (right) samples" in refuted
+    seed, trial = refuted.split("--seed ")[1].split(" --trial ")
+    again = ("--seed", seed, "--trial", trial.strip())
+    code, out, _ = command(capsys, "false.tts", "--laws", *again)
+    assert code == 1
+    assert out[out.index("false.tts:12: refuted") :] == refuted
+
+
+def test_no_counterexample_is_said_with_the_number_of_trials(capsys: Capture) -> None:
+    code, out, _ = command(capsys, "open.tts", "--laws", "--trials", "15")
+    assert code == 0
+    assert out.endswith(
+        "open.tts:12: no counterexample: longer(n = 2) == plain(n = 2)\n"
+        "    note: not proved; no counterexample in 15 trials\n"
+    )
+
+
+def test_json(capsys: Capture) -> None:
+    code, out, _ = command(capsys, "false.tts", "--laws", "--trials", "40", "--json")
+    assert code == 1
+    proved, refuted = json.loads(out)
+    assert (proved["law"], proved["verdict"]) == ("weighted(n) == plain(n)", "proved")
+    assert [each["values"] for each in proved["instances"]][:2] == [{"n": 1}, {"n": 2}]
+    example = refuted["instances"][0]["counterexample"]
+    assert refuted["verdict"] == "refuted"
+    assert example["answers"][0] != example["answers"][1]
+    assert {"seed", "trial", "world", "parting"} <= example.keys()
+
+
+def test_settings_go_to_both_strategies(capsys: Capture) -> None:
+    equal = ("weighted", "plain")
+    left, right = (f"true.tts:{name}" for name in equal)
+    code, out, _ = command(capsys, left, "--equiv", right, "--set", "n=3", "--set", "weight=0.5")
+    assert (code, out) == (0, "proved: weighted(n = 3, weight = 0.5) == plain(n = 3)\n")
+    code, out, _ = command(
+        capsys, left, "--equiv", right, "--set", "weight=0", "--trials", "200", "--seed", "1"
+    )
+    assert code == 1
+    assert "refuted: weighted(n = 4, weight = 0) == plain(n = 4)" in out
+
+
+MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
+    (("true.tts:plain", "--equiv", "true.tts:plane"), "did you mean 'plain'?"),
+    (("true.tts:plain", "--equiv", "majorty"), "did you mean 'majority'?"),
+    (("true.tts:plain", "--equiv", "majority", "--set", "m=2"), "none of the strategies has"),
+    (("true.tts", "true.tts", "--equiv", "majority"), "--equiv compares two strategies"),
+    (("true.tts", "--laws", "--equiv", "majority"), "choose one"),
+    (("true.tts", "--laws", "--set", "n=2"), "a law gives its own arguments"),
+    (("true.tts", "--laws", "--explain"), "go with --show"),
+    (("true.tts", "--show"), "--show belongs to --laws or --equiv"),
+    (("true.tts", "--laws", "--trials", "many"), "expected a whole number"),
+    (("greedy", "--laws"), "states no laws"),
+    (("bad.tts", "--laws"), "TTS403"),
+    (("none.tts", "--laws"), "error: none.tts:13: law thirds(n) == plain(n): its strategies"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda each: str(each)[:40])
+def test_mistakes_exit_with_2_and_say_what_to_do(
+    capsys: Capture, arguments: Sequence[str], message: str
+) -> None:
+    Path("bad.tts").write_text(TRUE + "law plain(n = 1, width = 1) == plain(n = 1)\n")
+    thirds = "strategy thirds(n = 60):\n    return vote (sample n / 60)\n"
+    none = TRUE.replace("\nlaw ", f"\n{thirds}law ").replace("weighted(n) ==", "thirds(n) ==")
+    Path("none.tts").write_text(none)
+    code, out, err = command(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_without_a_hunter_what_is_not_proved_is_a_mistake(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hunting, "entry_points", lambda group: [])
+    assert command(capsys, "true.tts", "--laws")[0] == 0
+    code, _, err = command(capsys, "open.tts", "--laws")
+    assert code == 2
+    assert "nothing that hunts for counterexamples" in err
+
+
+def test_the_installed_hunter_is_found() -> None:
+    from tts_runtime.laws import hunt
+
+    assert hunting.find_hunter() is hunt

@@ -1,0 +1,61 @@
+"""The laws of the shipped strategies and of the fixtures hold, and what is no law is refuted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.laws import FIXTURES, laws_in, refuting_trial, shipped, sides
+from tts_lang.check.file import CheckedLaw
+from tts_lang.laws.judging import Judge
+from tts_lang.laws.normal_form import normalise, same
+from tts_lang.laws.verdicts import Verdict
+from tts_runtime.laws import hunt
+
+SHIPPED = shipped()
+TRUE = [*SHIPPED, *laws_in(FIXTURES / "sampling.tts", FIXTURES / "choosing.tts")]
+FALSE = list(laws_in(FIXTURES / "false.tts"))
+
+#: Laws that must be proved for all small values: a weaker prover would go unnoticed.
+PROVED = {
+    "beam_search(n, width = 1) == best_of_n(n)",
+    "dvts(n, width = 1) == best_of_n(n)",
+    "greedy_step_search(k = 1) == chain_of_thought()",
+    "particle_filter(n = 1) == chain_of_thought()",
+    "majority(n = 1) == chain_of_thought()",
+    "revision_chains(chains = 1, rounds = 1) == chain_of_thought()",
+    "budget_forcing_minimum(waits = 0) == greedy_thinking()",
+    "equal_votes(n) == majority(n)",
+    "two_parts(a, b) == one_part(a, b)",
+    "stepwise(n) == majority(n)",
+    "copied(n) == majority(n)",
+    "called(n) == majority(n)",
+}
+
+
+def test_there_are_many_laws() -> None:
+    assert len({title for title, _ in SHIPPED}) >= 25
+    assert {title for title, _ in TRUE} >= PROVED
+
+
+@pytest.mark.parametrize(("title", "law"), TRUE, ids=[title for title, _ in TRUE])
+def test_a_law_holds(title: str, law: CheckedLaw) -> None:
+    judgement = Judge(trials=12, hunter=hunt).law(law, "")
+    assert judgement.verdict in (Verdict.PROVED, Verdict.UNREFUTED)
+    if title in PROVED:
+        assert judgement.verdict is Verdict.PROVED
+        assert not judgement.left_out
+
+
+@pytest.mark.parametrize(("title", "law"), TRUE, ids=[title for title, _ in TRUE])
+def test_what_is_proved_is_so_in_runs(title: str, law: CheckedLaw) -> None:
+    """A proof and a counterexample cannot both be right."""
+    left, right = sides(law, 3)
+    if same(normalise(left), normalise(right)):
+        assert refuting_trial(left, right, range(4), seed=1) is None, title
+
+
+@pytest.mark.parametrize(("title", "law"), FALSE, ids=[title for title, _ in FALSE])
+def test_what_is_no_law_is_refuted(title: str, law: CheckedLaw) -> None:
+    left, right = sides(law, 2)
+    assert not same(normalise(left), normalise(right))
+    assert refuting_trial(left, right, range(120)) is not None, title
