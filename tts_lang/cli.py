@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file_error, render_text
-from tts_lang.explain.forms import FORMATS, explained
+from tts_lang.explain.forms import FORMATS
+from tts_lang.optimise.command import FLAGS as OPTIMISER_FLAGS
+from tts_lang.optimise.command import add_options, explain
 
 if TYPE_CHECKING:
     from tts_lang.check.settings import Settings
@@ -87,6 +89,7 @@ def _parser() -> _Parser:
     )
     add("--seed", type=_whole, metavar="N", help="which random runs (default: 0)")
     add("--trial", type=_whole, metavar="N", help="replay one of the random runs")
+    add_options(parser)
     add("--strict", action="store_true", help="warnings are errors")
     add("--json", action="store_true", help="errors and warnings as JSON on standard output")
     add("--fmt", action="store_true", help="format files in place; - for standard input")
@@ -149,6 +152,8 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         from tts_lang.format_command import format_files
 
         return format_files(options.strategies, check_only=options.check)
+    if not explaining and (flags := [f for f in OPTIMISER_FLAGS if getattr(options, f)]):
+        parser.error(f"--{flags[0].replace('_', '-')} goes with --explain")
     deciding = options.laws or options.equiv is not None
     _check_law_options(parser, options, deciding, explaining)
     if options.json and (explaining or options.output):
@@ -187,7 +192,7 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
 
         form, width = options.form or "text", max(60, get_terminal_size((100, 24)).columns)
         color = in_color(sys.stdout)
-        texts = [explained(plan, form, context, width=width, color=color) for plan in plans]
+        texts = [explain(options, plan, form, context, width=width, color=color) for plan in plans]
         sys.stdout.write("\n".join(texts))
     elif not options.json and options.output != "-":
         print("\n".join(f"ok: {text}" for text in fine))

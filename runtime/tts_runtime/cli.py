@@ -14,6 +14,7 @@ from rich.console import Console
 from tts_lang.cli import parse_settings, plan_from, report, report_compile_error
 from tts_lang.compiler import CompileError
 from tts_lang.diagnostics import Diagnostic, did_you_mean
+from tts_lang.optimise import optimise
 from tts_lang.plan.codec import PlanError
 from tts_lang.plan.graph import Plan
 from tts_runtime.binding import BindingError
@@ -76,6 +77,12 @@ def tts_run(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="At most so many problems in flight; default all")
     ] = None,
+    no_pass: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Leave out a pass of the optimiser (`all`: every one); repeat"
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
     ] = False,
@@ -91,6 +98,7 @@ def tts_run(
     policies = {"policy": "bundled", **_engines(policy or [], "--policy", "policy", used)}
     used = {name for plan in plans for name in scorer_names(plan)}
     scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None, used)}
+    plans = [optimise(plan, without=no_pass or ()).plan for plan in plans]
     console = Console(stderr=True)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
     with showing as progress:

@@ -32,8 +32,11 @@ PASSES: tuple[Pass, ...] = (
 
 NAMES = tuple(passed.name for passed in PASSES)
 
+#: Stands for every pass.
+ALL = "all"
 
-class UnknownPass(ValueError):
+
+class UnknownPass(PlanError):
     """There is no pass of that name; the message has a suggestion."""
 
 
@@ -76,7 +79,7 @@ def optimise(
     Args:
         plan: A plan that `verify` accepts.
         only: Names of the passes to run; all of them when absent.
-        without: Names of passes to leave out.
+        without: Names of passes to leave out; `all` for every one.
         check: Verify the plan behind every pass (a failure is a defect of the optimiser).
 
     Raises:
@@ -84,12 +87,13 @@ def optimise(
         PlanError: With `check`, what a pass broke; the message names it.
     """
     for name in (*(only or ()), *without):
-        if name not in NAMES:
+        if name not in (*NAMES, ALL):
             hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
-            raise UnknownPass(f"there is no pass `{name}`; {hint}")
+            raise UnknownPass(f"the optimiser has no pass `{name}`; {hint}")
     stages: list[Stage] = []
     for passed in passes:
-        if (only is not None and passed.name not in only) or passed.name in without:
+        chosen = only is None or ALL in only or passed.name in only
+        if not chosen or ALL in without or passed.name in without:
             continue
         made, trace = run(passed, stages[-1].plan if stages else plan)
         if trace.fired:
