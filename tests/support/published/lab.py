@@ -22,7 +22,6 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.sim_model import SimTokenizer
 from tts_runtime.problems import Problem
 from tts_runtime.segment import NOTHING, Segments
 from tts_runtime.streams import (
@@ -38,7 +37,7 @@ from tts_runtime.streams import (
     split_key,
     thinking_key,
 )
-from tts_runtime.tokens import to_bytes, to_text
+from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
 Statistics = tuple[tuple[str, tuple[float, ...]], ...]
 #: What is compared of a sampled candidate: text, ids and tokens on the path, finish, done, logprob.
@@ -51,7 +50,7 @@ class Path:
 
     prompt: tuple[int, ...]
     key: Key
-    tokenizer: SimTokenizer
+    tokenizer: Tokenizer
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()  # of what was sampled; forced ids have none
     statistics: Statistics = ()

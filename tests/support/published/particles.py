@@ -16,8 +16,8 @@ from tests.support.published.lab import Lab, Path
 from tests.support.published.worlds import published
 
 
-def _moved(lab: Lab, particles: list[Path], **how: int) -> list[Path]:
-    return [child for particle in particles for child in lab.sample(particle, **how)]
+def _moved(lab: Lab, particles: list[Path], steps: int = 0) -> list[Path]:
+    return [child for particle in particles for child in lab.sample(particle, steps=steps)]
 
 
 def _weights(lab: Lab, particles: list[Path]) -> list[Score]:

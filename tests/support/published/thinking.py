@@ -1,0 +1,131 @@
+"""s1's ways to control how long a policy thinks, to the letter of the project's notes on them."""
+
+from __future__ import annotations
+
+from tests.support.published.lab import Lab, Path
+from tests.support.published.worlds import published
+from tts_runtime.streams import uniform
+from tts_runtime.randomness import draw_key, row_lane
+
+END = "</think>"
+
+
+def think(lab: Lab, path: Path, **limits: object) -> Path:
+    """Goes on until the end-of-thinking delimiter, which is left out, or a limit; greedy."""
+    return lab.sample(path, thought=True, temperature=0, **limits)[0]  # type: ignore[arg-type]
+
+
+def conclude(lab: Lab, thought: Path) -> Path:
+    """Ends the thinking and answers. Muennighoff et al. (2025), s1, section 3.1.
+
+    Cap hit: a newline if the text lacks one, the delimiter, `Final Answer:`; else the delimiter
+    alone. Then the answer is generated.
+    """
+    if thought.finish == "length":
+        if not thought.text.endswith("\n"):
+            thought = lab.force(thought, "\n")
+        thought = lab.force(thought, END + "Final Answer:")
+    else:
+        thought = lab.force(thought, END)
+    return lab.sample(thought, temperature=0)[0]
+
+
+@published
+def budget_forcing_maximum(lab: Lab, budget: int = 32_000) -> Path:
+    """Think until the delimiter or for `budget` tokens. s1, section 3.1."""
+    return conclude(lab, think(lab, lab.thinking, within=budget))
+
+
+def _wait(lab: Lab, waits: int, budget: int | None) -> Path:
+    """Drop the delimiter, append the ids of `Wait`, go on with at least one token; `waits` times.
+
+    The budget is that of the whole path; a round that hits the cap ends the thinking, and so does
+    a policy that ends its text instead of its thought.
+    """
+    thought = think(lab, lab.thinking, within=budget)
+    for _ in range(waits):
+        if thought.done:
+            break
+        thought = think(lab, lab.force(thought, "Wait"), within=budget, at_least=1)
+    return thought
+
+
+@published
+def budget_forcing(lab: Lab, waits: int = 2, budget: int = 32_000) -> Path:
+    """Minimum and maximum together. s1, section 3.1."""
+    return conclude(lab, _wait(lab, waits, budget))
+
+
+@published
+def budget_forcing_minimum(lab: Lab, waits: int = 2) -> Path:
+    """`Wait` without a cap; afterwards the policy ends its thought itself. s1, section 3.1."""
+    return lab.sample(_wait(lab, waits, None), temperature=0)[0]
+
+
+@published
+def greedy_thinking(lab: Lab) -> Path:
+    """No intervention. s1, section 4.1."""
+    return lab.sample(think(lab, lab.thinking), temperature=0)[0]
+
+
+@published
+def answer_now(lab: Lab) -> Path:
+    """An empty thought, ended at once. Ma et al. (2025), NoThinking, section 2."""
+    ended = lab.force(lab.thinking, END)
+    return lab.sample(ended, temperature=0)[0]
+
+
+def _asked(lab: Lab, prompt: str, shown: dict[str, str], **limits: object) -> Path:
+    about = [lab.thinking]
+    how = {"thought": True, "temperature": 0, **limits}
+    return lab.ask(prompt, about, shown=shown, thinks=True, **how)[0]
+
+
+@published
+def token_conditional(lab: Lab, limit: int = 2048) -> Path:
+    """`Think for up to {n} tokens.` in the prompt. s1, section 3.1."""
+    thought = _asked(lab, "think_up_to", {"limit": str(limit)})
+    return lab.sample(thought, temperature=0)[0]
+
+
+@published
+def token_conditional_forced(lab: Lab, limit: int = 2048) -> Path:
+    """The same with budget forcing at the limit. s1, table 3."""
+    return conclude(lab, _asked(lab, "think_up_to", {"limit": str(limit)}, within=limit))
+
+
+@published
+def step_conditional(lab: Lab, limit: int = 16) -> Path:
+    """`Think for up to {n} steps.` in the prompt. s1, section 3.1."""
+    thought = _asked(lab, "think_steps", {"limit": str(limit)})
+    return lab.sample(thought, temperature=0)[0]
+
+
+@published
+def step_conditional_forced(lab: Lab, limit: int = 16, zero: str = "<|im_start|>0") -> Path:
+    """The same, the thinking stopped where the countdown arrives. s1, table 3."""
+    return conclude(lab, _asked(lab, "think_steps", {"limit": str(limit)}, stop_at=zero))
+
+
+@published
+def class_conditional(lab: Lab, amount: str = "think_long") -> Path:
+    """A sentence that asks for much or little thinking. s1, section 3.1."""
+    return lab.sample(_asked(lab, amount, {}), temperature=0)[0]
+
+
+@published
+def think_deeper(lab: Lab, shortest: int = 1024, longest: int = 4096, phrases: int = 8) -> Path:
+    """optillm's thinkdeeper: an early end becomes a phrase that goes on, drawn at random.
+
+    It samples; the answer is forced as in s1.
+    """
+    thought = lab.sample(lab.thinking, thought=True, within=longest)[0]
+    start = lab.thinking
+    lane = row_lane(start.key, 0, 0)
+    for phrase in range(phrases):
+        if thought.done or thought.tokens >= shortest:
+            break
+        toss = uniform(draw_key(lab.root, lane, phrase))
+        thought = lab.force(thought, "Wait," if toss < 0.5 else "Alternatively,")
+        thought = lab.sample(thought, thought=True, within=longest, at_least=1)[0]
+    return conclude(lab.anew(), thought)
