@@ -14,14 +14,14 @@ from tts_lang.laws import hunting
 TRUE = """strategy plain(n = 4):
     return vote (sample n)
 
-strategy weighted(n = 4, weight = 2):
+strategy heavy(n = 4, weight = 2):
     return vote (sample n) weighted by weight
 
 strategy longer(n = 4):
     pool = sample n + 1
     return vote (first n of pool)
 
-law weighted(n) == plain(n)
+law heavy(n) == plain(n)
 """
 FALSE = TRUE + "law plain(n = 1) == plain(n = 2)\n"
 OPEN = TRUE + "law longer(n = 2) == plain(n = 2)\n"
@@ -49,24 +49,24 @@ def test_proved_laws_list_their_instances_and_exit_with_0(capsys: Capture) -> No
     code, out, err = command(capsys, "true.tts", "--laws")
     assert (code, err) == (0, "")
     assert out == (
-        "true.tts:11: proved: weighted(n) == plain(n)\n"
+        "true.tts:11: proved: heavy(n) == plain(n)\n"
         "    proved at n = 1, 2, 3, 4, 5, 6, 8, 12, 16\n"
     )
 
 
 def test_show_prints_normal_forms(capsys: Capture) -> None:
-    code, out, _ = command(capsys, "true.tts:weighted", "--equiv", "true.tts:plain", "--show")
+    code, out, _ = command(capsys, "true.tts:heavy", "--equiv", "true.tts:plain", "--show")
     assert code == 0
-    assert out.startswith("proved: weighted(n = 4, weight = 2) == plain(n = 4)\n")
+    assert out.startswith("proved: heavy(n = 4, weight = 2) == plain(n = 4)\n")
     assert "normal form of both sides:" in out
     assert "expand %0 by 4 solutions" in out
-    assert "rules used for weighted: equal weights" in out
+    assert "rules used for heavy: equal weights" in out
 
 
 def test_a_refuted_law_exits_with_1_and_is_replayed(capsys: Capture) -> None:
     code, out, _ = command(capsys, "false.tts", "--laws", "--trials", "40")
     assert code == 1
-    assert "proved: weighted(n) == plain(n)" in out
+    assert "proved: heavy(n) == plain(n)" in out
     refuted = out[out.index("false.tts:12: refuted") :]
     assert "they part at candidate 2, which only plain (right) samples" in refuted
     seed, trial = refuted.split("--seed ")[1].split(" --trial ")
@@ -89,7 +89,7 @@ def test_json(capsys: Capture) -> None:
     code, out, _ = command(capsys, "false.tts", "--laws", "--trials", "40", "--json")
     assert code == 1
     proved, refuted = json.loads(out)
-    assert (proved["law"], proved["verdict"]) == ("weighted(n) == plain(n)", "proved")
+    assert (proved["law"], proved["verdict"]) == ("heavy(n) == plain(n)", "proved")
     assert [each["values"] for each in proved["instances"]][:2] == [{"n": 1}, {"n": 2}]
     example = refuted["instances"][0]["counterexample"]
     assert refuted["verdict"] == "refuted"
@@ -98,15 +98,15 @@ def test_json(capsys: Capture) -> None:
 
 
 def test_settings_go_to_both_strategies(capsys: Capture) -> None:
-    equal = ("weighted", "plain")
+    equal = ("heavy", "plain")
     left, right = (f"true.tts:{name}" for name in equal)
     code, out, _ = command(capsys, left, "--equiv", right, "--set", "n=3", "--set", "weight=0.5")
-    assert (code, out) == (0, "proved: weighted(n = 3, weight = 0.5) == plain(n = 3)\n")
+    assert (code, out) == (0, "proved: heavy(n = 3, weight = 0.5) == plain(n = 3)\n")
     code, out, _ = command(
         capsys, left, "--equiv", right, "--set", "weight=0", "--trials", "200", "--seed", "1"
     )
     assert code == 1
-    assert "refuted: weighted(n = 4, weight = 0) == plain(n = 4)" in out
+    assert "refuted: heavy(n = 4, weight = 0) == plain(n = 4)" in out
 
 
 MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
@@ -131,7 +131,7 @@ def test_mistakes_exit_with_2_and_say_what_to_do(
 ) -> None:
     Path("bad.tts").write_text(TRUE + "law plain(n = 1, width = 1) == plain(n = 1)\n")
     thirds = "strategy thirds(n = 60):\n    return vote (sample n / 60)\n"
-    none = TRUE.replace("\nlaw ", f"\n{thirds}law ").replace("weighted(n) ==", "thirds(n) ==")
+    none = TRUE.replace("\nlaw ", f"\n{thirds}law ").replace("heavy(n) ==", "thirds(n) ==")
     Path("none.tts").write_text(none)
     code, out, err = command(capsys, *arguments)
     assert (code, out) == (2, "")
@@ -141,7 +141,7 @@ def test_mistakes_exit_with_2_and_say_what_to_do(
 def test_without_a_hunter_what_is_not_proved_is_a_mistake(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hunting, "entry_points", lambda group: [])
+    monkeypatch.setattr(hunting, "entry_points", lambda **_: [])
     assert command(capsys, "true.tts", "--laws")[0] == 0
     code, _, err = command(capsys, "open.tts", "--laws")
     assert code == 2
