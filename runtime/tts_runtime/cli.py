@@ -14,12 +14,12 @@ from rich.console import Console
 from tts_lang.cli import parse_settings, plan_from, report, report_compile_error
 from tts_lang.compiler import CompileError
 from tts_lang.diagnostics import Diagnostic, did_you_mean
-from tts_lang.optimise import optimise
+from tts_lang.optimise import ALL, NAMES, UnknownPass, optimise
 from tts_lang.plan.codec import PlanError
 from tts_lang.plan.graph import Plan
 from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import EngineError
-from tts_runtime.executor import BindError
+from tts_runtime.executor import PASSES, BindError
 from tts_runtime.problems import ProblemFileError
 from tts_runtime.rundir import RunDirectoryError
 
@@ -80,7 +80,8 @@ def tts_run(
     no_pass: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Leave out a pass of the optimiser (`all`: every one); repeat"
+            metavar="NAME",
+            help="Leave out a pass of the optimiser, short_circuit or lazy_first (`all`: all of them); repeat",
         ),
     ] = None,
     as_json: Annotated[
@@ -94,18 +95,19 @@ def tts_run(
 
     plans = _plans(strategies, settings or [])
     chosen = problems_named(problems, limit)
+    without, disabled = _left_out(no_pass or [])
     used = {name for plan in plans for name in plan.policies}
     policies = {"policy": "bundled", **_engines(policy or [], "--policy", "policy", used)}
     used = {name for plan in plans for name in scorer_names(plan)}
     scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None, used)}
-    plans = [optimise(plan, without=no_pass or ()).plan for plan in plans]
+    plans = [optimise(plan, without=without).plan for plan in plans]
     console = Console(stderr=True)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
     with showing as progress:
         results = run(
             plans,
             chosen,
-            settings=Settings(policies, scorers, seed, out, concurrency),
+            settings=Settings(policies, scorers, seed, out, concurrency, disabled),
             progress=progress,
         )
     summaries = [result.summary for result in results]
@@ -137,6 +139,19 @@ def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
         raise CompileError(found)
     report(found)
     return plans
+
+
+def _left_out(names: list[str]) -> tuple[list[str], frozenset[str]]:
+    """`--no-pass` names: those of the optimiser, and those of passes that happen while it runs."""
+    running = frozenset(PASSES).intersection(names)
+    if ALL in names:
+        running = frozenset(PASSES)
+    for name in names:
+        if name not in (*NAMES, *PASSES, ALL):
+            known = (*NAMES, *PASSES)
+            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            raise UnknownPass(f"there is no pass `{name}`; {hint}")
+    return [name for name in names if name not in PASSES], running
 
 
 def _engines(

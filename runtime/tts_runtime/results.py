@@ -7,6 +7,16 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
+#: What is added up over problems.
+COSTS = (
+    "policy_calls",
+    "policy_tokens",
+    "prompt_tokens",
+    "scorer_calls",
+    "scorer_tokens",
+    "cancelled_calls",
+)
+
 #: Two-sided 95 % quantile of the standard normal distribution.
 _Z95 = 1.959963984540054
 
@@ -27,6 +37,9 @@ class Answer(BaseModel):
     prompt_tokens: int = Field(default=0, description="Prompt and forced tokens that policies read, each once")
     scorer_calls: int = 0
     scorer_tokens: int = Field(default=0, description="Tokens that scorers processed")
+    cancelled_calls: int = Field(
+        default=0, description="Of the policy calls: given up, since the answer was known"
+    )
 
 
 class Summary(BaseModel):
@@ -48,6 +61,7 @@ class Summary(BaseModel):
     prompt_tokens: int
     scorer_calls: int
     scorer_tokens: int
+    cancelled_calls: int = Field(description="Of the policy calls; their tokens are not counted")
     wall_s: float = Field(description="Seconds from the first request to the last answer")
     exact: bool = Field(
         description="Every engine follows the streams: a rerun gives the same texts"
@@ -78,9 +92,7 @@ class Tally:
         self.failed = 0
         self.correct = 0
         self.graded = 0
-        self.costs = dict.fromkeys(
-            ("policy_calls", "policy_tokens", "prompt_tokens", "scorer_calls", "scorer_tokens"), 0
-        )
+        self.costs = dict.fromkeys(COSTS, 0)
 
     def add(self, answer: Answer) -> None:
         """Counts one problem."""

@@ -17,7 +17,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
-from tts_runtime.executor import Bound, Observer, Outcome, bind, execute_all
+from tts_runtime.executor import PASSES, Bound, Observer, Outcome, bind, execute_all
 from tts_runtime.problems import (
     BadLine,
     Problem,
@@ -49,6 +49,7 @@ class Settings:
         seed: Of all random streams.
         out: A new run directory; nothing is written when absent.
         concurrency: At most this many problems in flight; all of them when absent.
+        disabled: Names of passes (`executor.PASSES`) that are left out.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(
@@ -58,6 +59,7 @@ class Settings:
     seed: int = 0
     out: Path | None = None
     concurrency: int | None = None
+    disabled: frozenset[str] = frozenset()
 
 
 class Progress(Observer):
@@ -136,7 +138,8 @@ async def run_plans(
             for name, engine in settings.scorers.items()
             if name in used
         }
-        bounds = [bind(plan, policies, scorers) for plan in plans]
+        passes = [name for name in PASSES if name not in settings.disabled]
+        bounds = [bind(plan, policies, scorers, passes) for plan in plans]
         directory = _new_directory(plans, problems, settings)
         results = []
         for bound in bounds:
@@ -211,6 +214,7 @@ def _graded(outcome: Outcome, gold: str | None) -> Answer:
         prompt_tokens=counts.prompt_tokens,
         scorer_calls=counts.scorer_calls,
         scorer_tokens=counts.scorer_tokens,
+        cancelled_calls=counts.cancelled_calls,
     )
 
 
@@ -252,6 +256,7 @@ def _new_directory(
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
         "problems": [problem.id for problem in problems],
         "seed": settings.seed,
+        "without": sorted(settings.disabled),
         "policies": _names(settings.policies, list(settings.policies)),
         "scorers": _names(settings.scorers, list(settings.scorers)),
     }

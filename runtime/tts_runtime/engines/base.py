@@ -88,6 +88,9 @@ class GenerateRequest:
         segments: How the prefix is cut into steps.
         first_rank: Take the token of this rank (0: likeliest) first, instead of drawing it.
         statistics: Names (`confidence`, `certainty`, `entropy`, `margin`) wanted per token.
+        priority: Of requests that wait for a free slot, those of the lowest number go first, then
+            those that came first. It says nothing about the answer, so it is no part of the
+            request's identity.
     """
 
     prompt: tuple[int, ...]
@@ -98,6 +101,7 @@ class GenerateRequest:
     segments: Segments
     first_rank: int | None = None
     statistics: tuple[str, ...] = ()
+    priority: int = field(default=0, compare=False)
 
 
 @dataclass(slots=True)
@@ -179,6 +183,11 @@ class PolicyEngine(ABC):
 
     binding: Binding
     tokenizer: Tokenizer
+
+    @property
+    def cancelled_tokens(self) -> int:
+        """Tokens drawn so far for requests that were cancelled before they had an answer."""
+        return 0
 
     @abstractmethod
     def generate(self, request: GenerateRequest) -> Future[Generation]:

@@ -48,6 +48,11 @@ class BundledPolicy(PolicyEngine):
         """Queues one request for the batch; `stop_when` is called in the engine's thread."""
         return self._worker.submit(request)
 
+    @property
+    def cancelled_tokens(self) -> int:
+        """Counted by the engine's thread, so what was cancelled just now may still grow."""
+        return self._worker.cancelled_tokens
+
     async def close(self) -> None:
         """Ends the engine's thread."""
         await self._worker.close()

@@ -8,7 +8,7 @@ a request whose prefix is known costs one token.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from heapq import heappop, heappush
 
 import torch
 
@@ -59,9 +59,17 @@ class Decoder(Worker[GenerateRequest, Generation]):
         self._delimiter = binding.step_delimiter.encode()
         self._vocabulary = min(len(tokenizer.pieces), model.vocabulary)
         self._threads = threads
-        self._waiting: deque[Row] = deque()
+        self._waiting: list[tuple[int, int, Row]] = []
+        self._queued = 0
+        self._cancelled_tokens = 0
         self._reader = PrefixReader(model, known_tokens, block=False)
         self._batch = Batch(model, self._vocabulary, slots)
+
+    @property
+    def cancelled_tokens(self) -> int:
+        """Drawn for requests that were cancelled, those included that still hold a slot."""
+        held = sum(row.tracker.drawn for row in self._batch.rows if row.job.future.cancelled())
+        return self._cancelled_tokens + held
 
     def turn(self, arrived: list[GenerateJob]) -> bool:
         """Admits, draws one token per row, hands out what is finished."""
@@ -69,7 +77,9 @@ class Decoder(Worker[GenerateRequest, Generation]):
             torch.set_num_threads(self._threads)
         with torch.inference_mode():
             self._enqueue(arrived)
-            self._release([row for row in self._batch.rows if row.job.future.cancelled()])
+            given_up = [row for row in self._batch.rows if row.job.future.cancelled()]
+            self._cancelled_tokens += sum(row.tracker.drawn for row in given_up)
+            self._release(given_up)
             admitting = self._next_rows()
             try:
                 if admitting:
@@ -99,14 +109,17 @@ class Decoder(Worker[GenerateRequest, Generation]):
                 self.fail([job], error)
                 continue
             tracker = Tracker(request, self._tokenizer, self._ends, self._delimiter)
-            self._waiting.append(Row(job, tracker, [*request.prompt, *request.prefix]))
+            self._queued += 1
+            row = Row(job, tracker, [*request.prompt, *request.prefix])
+            heappush(self._waiting, (request.priority, self._queued, row))
 
     def _next_rows(self) -> list[Row]:
         rows: list[Row] = []
         free = self.slots - len(self._batch.rows)
         while self._waiting and len(rows) < free:
-            row = self._waiting.popleft()
+            _, _, row = heappop(self._waiting)
             if row.job.future.cancelled():
+                self._cancelled_tokens += row.tracker.drawn  # of a row that had to begin again
                 self.drop(row.job)
             else:
                 rows.append(row)
@@ -147,7 +160,11 @@ class Decoder(Worker[GenerateRequest, Generation]):
                 self._binding.name,
                 self.slots,
             )
-        self._waiting.extendleft(reversed(rows))
+        self._queued += len(rows)
+        for place, row in enumerate(rows):
+            # Before all others of their priority, in their order.
+            number = len(rows) - place + self._queued
+            heappush(self._waiting, (row.tracker.request.priority, -number, row))
 
     def _check(self, request: GenerateRequest) -> None:
         ids = (*request.prompt, *request.prefix)

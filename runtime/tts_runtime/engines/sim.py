@@ -56,9 +56,14 @@ class SimPolicy(PolicyEngine):
         #: What was asked, finished, cancelled; tokens are those drawn for finished requests.
         self.counts = self._station.counts
 
+    @property
+    def cancelled_tokens(self) -> int:
+        """In proportion to the time that cancelled requests were served."""
+        return self.counts.cancelled_tokens
+
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """As `generate_now`, after a simulated time."""
-        return self._station.submit(lambda: self._serve(request))
+        return self._station.submit(lambda: self._serve(request), request.priority)
 
     def generate_now(self, request: GenerateRequest) -> Generation:
         """The answer to a request, at once; a pure function of the model and the request.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
 from tts_runtime.engines.base import EngineError
@@ -24,7 +24,8 @@ class Latency:
         overhead: Per request.
         token: Per token generated (or scored).
         prefill: Per prompt and prefix token.
-        slots: Requests served at once; 0: all. The others wait, first come first served.
+        slots: Requests served at once; 0: all. The others wait: the lowest priority number first,
+            then first come first served.
         jitter: Service times are stretched by up to this factor, at random, so that replies
             arrive in another order than requests.
         seed: Of the jitter.
@@ -53,7 +54,11 @@ class Script:
 
 @dataclass(slots=True)
 class Counts:
-    """What an engine was asked and did; `submitted` is the sum of all the others but `tokens`."""
+    """What an engine was asked and did; `submitted` is the sum of all the others but tokens.
+
+    `cancelled_tokens`: what had been written for requests when they were cancelled, in proportion
+    to the time they had been served.
+    """
 
     submitted: int = 0
     waiting: int = 0
@@ -62,6 +67,7 @@ class Counts:
     failed: int = 0
     cancelled: int = 0
     tokens: int = 0
+    cancelled_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,9 @@ class _Job(Generic[Reply]):
     future: Future[Reply]
     serve: Callable[[], Served[Reply]]
     timer: asyncio.TimerHandle | None = None
+    written: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
 
 
 class Station:
@@ -89,29 +98,29 @@ class Station:
         self._latency = latency
         self._script = script
         self._key = derive(b"station", latency.seed)
-        self._queue: deque[_Job[Any]] = deque()
+        self._queue: list[tuple[int, int, _Job[Any]]] = []
         self._running: dict[int, _Job[Any]] = {}
 
-    def submit(self, serve: Callable[[], Served[Reply]]) -> Future[Reply]:
+    def submit(self, serve: Callable[[], Served[Reply]], priority: int = 0) -> Future[Reply]:
         """Queues one request; `serve` makes its reply, once it has a slot."""
         future: Future[Reply] = asyncio.get_running_loop().create_future()
         job = _Job(self.counts.submitted, future, serve)
         self.counts.submitted += 1
         self.counts.waiting += 1
-        self._queue.append(job)
+        heappush(self._queue, (priority, job.number, job))
         future.add_done_callback(partial(self._cancelled, job))
         self._admit()
         return future
 
     def close(self) -> None:
         """Cancels all that waits or runs."""
-        for job in (*self._queue, *self._running.values()):
+        for job in (*(job for _, _, job in self._queue), *self._running.values()):
             job.future.cancel()
 
     def _admit(self) -> None:
         slots = self._latency.slots
         while self._queue and (not slots or len(self._running) < slots):
-            job = self._queue.popleft()
+            _, _, job = heappop(self._queue)
             if not job.future.done():
                 self._start(job)
 
@@ -130,10 +139,13 @@ class Station:
             finish = partial(self._fail, job, error)
         else:
             seconds += latency.token * served.written + latency.prefill * served.read
+            job.written = served.written
             finish = partial(self._finish, job, served)
         if latency.jitter:
             seconds *= 1 + latency.jitter * uniform(self._key, job.number)
-        job.timer = asyncio.get_running_loop().call_later(seconds, finish)
+        loop = asyncio.get_running_loop()
+        job.started, job.seconds = loop.time(), seconds
+        job.timer = loop.call_later(seconds, finish)
 
     def _finish(self, job: _Job[Any], served: Served[Any]) -> None:
         if job.future.done():  # cancelled in this very turn of the loop
@@ -157,10 +169,12 @@ class Station:
             return
         self.counts.cancelled += 1
         if job.timer is None:
-            self.counts.waiting -= 1
-            self._queue.remove(job)
+            self.counts.waiting -= 1  # its place in the queue is passed over later
         else:
             job.timer.cancel()
+            served = asyncio.get_running_loop().time() - job.started
+            part = min(1.0, served / job.seconds) if job.seconds else 1.0
+            self.counts.cancelled_tokens += int(job.written * part)
             self._release(job)
             self._admit()
 

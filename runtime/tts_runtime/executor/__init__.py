@@ -9,6 +9,7 @@ each gives a pool whose places (`pools.Slot`) fill in later; row-wise operations
 from tts_runtime.executor.bind import Bound, bind
 from tts_runtime.executor.errors import BindError, RunError
 from tts_runtime.executor.execute import execute, execute_all
+from tts_runtime.executor.needless import PASSES
 from tts_runtime.executor.outcome import (
     CandidateRecord,
     Counts,
@@ -19,6 +20,7 @@ from tts_runtime.executor.outcome import (
 )
 
 __all__ = [
+    "PASSES",
     "BindError",
     "Bound",
     "CandidateRecord",

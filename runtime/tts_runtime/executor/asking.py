@@ -103,7 +103,7 @@ def ask(builder: Builder, spec: Ask) -> Work:
             made = Pool(items, True, True)
         else:
             everyone = view.rows if view.rows is not None else ()
-            made = await ordering.apply(pool, lambda row: asked(row, (row,), everyone))
+            made = await ordering.apply(pool, lambda row: asked(row, (row,), everyone), most=many)
         scope.made.append(made)
         return (made,)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.executor.errors import BindError, place
+from tts_runtime.executor.needless import needless
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.tokenizers import mixed_tokenizers
@@ -31,11 +32,15 @@ class Bound:
 
 
 def bind(
-    plan: Plan, policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine]
+    plan: Plan,
+    policies: Mapping[str, PolicyEngine],
+    scorers: Mapping[str, ScorerEngine],
+    passes: Collection[str] = (),
 ) -> Bound:
     """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
 
-    Engines that the plan does not name are ignored.
+    Engines that the plan does not name are ignored. `passes` are names of `needless.PASSES`: with
+    them a run generates less, to the same answer; without them everything that was asked for.
 
     Raises:
         BindError: Something is missing or does not fit; the message has one line a problem.
@@ -56,7 +61,7 @@ def bind(
     exact = all(policy.engine.exact for policy in bound.values()) and all(
         engine.exact for engine in engines.values()
     )
-    return Bound(plan, Program(plan, bound, engines), exact)
+    return Bound(plan, Program(plan, bound, engines, needless(plan, passes)), exact)
 
 
 def _policies(plan: Plan) -> list[str]:

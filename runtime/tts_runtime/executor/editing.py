@@ -142,7 +142,7 @@ def split(builder: Builder, spec: Split) -> Work:
                 for number, text in enumerate([text for text in texts if text][:limit])
             ]
 
-        made = scope.run.map(pool, pieces)
+        made = scope.run.map(pool, pieces, grows=True)
         scope.made.append(made)
         return (made,)
 

@@ -56,9 +56,10 @@ async def _answered(run: Run) -> Outcome:
     returned = await program.body.walk(scope)
     assert returned is not None  # the verifier sees that strategies return
     rows = await run.rows(returned.pool)
-    # What the program asked for is waited for even where the answer does not need it: costs and
-    # errors must not depend on what arrives first.
-    await run.finished()
+    if not run.settled:
+        # What the program asked for is waited for even where the answer does not need it: costs
+        # and errors must not depend on what arrives first.
+        await run.finished()
     made = scope.candidates()
     for uid, each in enumerate(made, 1):
         each.uid = uid

@@ -77,7 +77,9 @@ def expand(builder: Builder, spec: Expand) -> Work:
             )
             return children(scope, node, share, settings, room, parentage, view)
 
-        made = await ordering.apply(pool, numbered, in_order=spec.deal)
+        # A done row passes through, however many children it was to have.
+        most = 0 if spec.deal else max(1, many)
+        made = await ordering.apply(pool, numbered, in_order=spec.deal, most=most)
         scope.made.append(made)
         return (made,)
 

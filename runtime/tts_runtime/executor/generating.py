@@ -63,10 +63,17 @@ class Parentage:
 class Birth:
     """One child on its way: called with the engine's reply."""
 
-    __slots__ = ("key", "node", "parentage", "room", "settings", "slot")
+    __slots__ = ("key", "node", "parentage", "rank", "room", "settings", "slot")
 
     def __init__(
-        self, slot: Slot, node: Node, key: Key, settings: Settings, room: int, parentage: Parentage
+        self,
+        slot: Slot,
+        node: Node,
+        key: Key,
+        settings: Settings,
+        room: int,
+        parentage: Parentage,
+        rank: int,
     ) -> None:
         self.slot = slot
         self.node = node
@@ -74,10 +81,12 @@ class Birth:
         self.settings = settings
         self.room = room
         self.parentage = parentage
+        self.rank = rank
 
     def __call__(self, generation: Generation) -> None:
         parentage = self.parentage
         node = grown(self.node, self.key, self.settings, self.room, generation)
+        node.rank = self.rank
         parentage.run.resolve(self.slot, parentage.row(node))
 
 
@@ -129,7 +138,7 @@ def children(
     found: list[Item] = []
     for number in range(first, first + many):
         child = child_key(key, claimed, position, level, number, tag)
-        slot = Slot(child)
+        slot = Slot(child, 1)
         found.append(slot)
         request = GenerateRequest(
             prompt,
@@ -142,9 +151,10 @@ def children(
             node.segments,
             number if settings.likeliest else None,
             statistics,
+            max(node.rank, number),
         )
-        birth = Birth(slot, node, child, settings, room, parentage)
-        run.generate(settings, node, request, birth)
+        birth = Birth(slot, node, child, settings, room, parentage, request.priority)
+        slot.request = run.generate(settings, node, request, birth)
     return found
 
 

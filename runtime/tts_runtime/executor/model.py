@@ -56,8 +56,9 @@ class Node:
 
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
-    whether this node's own ids were. `start`, of a problem's own first node only, holds the lanes
-    of the calls that lead to it (C13).
+    whether this node's own ids were. `rank` is the largest child number on the path: how late its
+    requests go (`GenerateRequest.priority`). `start`, of a problem's own first node only, holds the
+    lanes of the calls that lead to it (C13).
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Node:
         "parent",
         "policy",
         "position",
+        "rank",
         "sampled",
         "segments",
         "start",
@@ -120,9 +122,11 @@ class Node:
         if parent is None:
             self.position = len(ids)
             self.tokens = len(ids) if sampled else 0
+            self.rank = 0
         else:
             self.position = parent.position + len(ids)
             self.tokens = parent.tokens + len(ids) if sampled else parent.tokens
+            self.rank = parent.rank
         self._closed_texts: tuple[str, ...] | None = None
         self._data: bytes | None = None
         self._text: str | None = None

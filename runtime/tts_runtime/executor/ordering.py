@@ -21,27 +21,32 @@ Make: TypeAlias = Callable[[Row], Content]
 class Ordering:
     """Takes the next sequence number of a scope."""
 
-    __slots__ = ("_make", "_run", "_turnstile", "sequence")
+    __slots__ = ("_make", "_most", "_run", "_turnstile", "sequence")
 
     def __init__(self, scope: Scope) -> None:
         self._run = scope.run
         self._turnstile = scope.turnstile
         self.sequence = scope.turnstile.enter()
         self._make: Make
+        self._most = 0
 
     async def turn(self) -> None:
         """Waits until every earlier operation has numbered all its rows."""
         if not self._turnstile.clear(self.sequence):
             await self._run.wait(self._turnstile.cleared(self.sequence))
 
-    async def apply(self, pool: Pool, make: Make, *, in_order: bool = False) -> Pool:
-        """Every row's children in its place; `in_order`: `make` must see rows in pool order."""
+    async def apply(self, pool: Pool, make: Make, *, in_order: bool = False, most: int = 0) -> Pool:
+        """Every row's children in its place; `in_order`: `make` must see rows in pool order.
+
+        `most`: at most so many rows come of one; 0 where nobody knows.
+        """
         if (
             not in_order
             and pool.apart
             and (pool.pending or not self._turnstile.clear(self.sequence))
         ):
             self._make = make
+            self._most = most
             items: list[Item] = []
             for item in pool.items:
                 append(items, self._streamed(item))
@@ -60,14 +65,14 @@ class Ordering:
             if turnstile.ready(created, sequence):
                 return self._make(content)
             turnstile.hold(sequence)
-            slot = Slot()
+            slot = Slot(b"", self._most)
             turnstile.wait(created, sequence, partial(self._turn_comes, slot, content))
             return slot
         if type(content) is Slot:
             if content.resolved:
                 return self._streamed(content.content)
             turnstile.hold(sequence)
-            slot = Slot()
+            slot = Slot(b"", content.most * self._most)
             content.then(partial(self._known, slot))
             return slot
         if content is None:

@@ -49,7 +49,9 @@ class Counts:
 
     `policy_tokens` are drawn tokens, withheld ones and ends included; `prompt_tokens` the prompt
     and forced tokens that a policy reads, each once: what a prefix cache that forgets nothing
-    within a problem would prefill. (What engines prefill depends on what else they serve.)
+    within a problem would prefill. (What engines prefill depends on what else they serve.) Of the
+    `policy_calls`, `cancelled_calls` were given up because the answer did not need them; their
+    tokens are the engine's to count.
     """
 
     policy_calls: int = 0
@@ -57,6 +59,7 @@ class Counts:
     prompt_tokens: int = 0
     scorer_calls: int = 0
     scorer_tokens: int = 0
+    cancelled_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ everything else waits for `Run.rows`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tts_runtime.executor.model import Row
 from tts_runtime.streams import Key
+
+if TYPE_CHECKING:
+    from tts_runtime.executor.run import Request
 
 #: What a place in a pool turns out to be.
 Content: TypeAlias = "Row | Slot | list[Row | Slot] | None"
@@ -19,12 +22,18 @@ Item: TypeAlias = "Row | Slot"
 
 
 class Slot:
-    """A place whose content is not known yet; of a child on its way, `key` is known."""
+    """A place whose content is not known yet.
 
-    __slots__ = ("content", "key", "resolved", "waiters")
+    Of a child on its way, `key` is known, and the `request` that it waits for. `most`: it turns out
+    to be at most so many rows; 0 where nobody knows.
+    """
 
-    def __init__(self, key: Key = b"") -> None:
+    __slots__ = ("content", "key", "most", "request", "resolved", "waiters")
+
+    def __init__(self, key: Key = b"", most: int = 0) -> None:
         self.key = key
+        self.most = most
+        self.request: Request | None = None
         self.resolved = False
         self.content: Content = None
         self.waiters: list[Callable[[Content], None]] | None = None
@@ -73,13 +82,12 @@ def append(items: list[Item], content: Content) -> None:
 
 
 def rows_in(items: Sequence[Item]) -> Iterator[Row]:
-    """The rows of resolved items, in order."""
+    """The rows that are known, in order."""
     for item in items:
         if type(item) is Row:
             yield item
         else:
             assert isinstance(item, Slot)
-            assert item.resolved
             content = item.content
             if type(content) is Row:
                 yield content
@@ -88,3 +96,35 @@ def rows_in(items: Sequence[Item]) -> Iterator[Row]:
             elif content is not None:
                 assert isinstance(content, list)
                 yield from rows_in(content)
+
+
+def open_slots(items: Sequence[Item]) -> Iterator[Slot]:
+    """The places that are not known yet, in order."""
+    for item in items:
+        if type(item) is Slot:
+            if not item.resolved:
+                yield item
+            elif isinstance(item.content, list):
+                yield from open_slots(item.content)
+            elif isinstance(item.content, Slot):
+                yield from open_slots((item.content,))
+
+
+def settled_rows(items: Sequence[Item], many: int | None = None) -> tuple[list[Row], Slot | None]:
+    """The rows before the first place that is not known yet (at least `many`), and that place."""
+    rows: list[Row] = []
+    waiting = list(reversed(items))
+    while waiting and (many is None or len(rows) < many):
+        item = waiting.pop()
+        if type(item) is Row:
+            rows.append(item)
+            continue
+        assert isinstance(item, Slot)
+        if not item.resolved:
+            return rows, item
+        content = item.content
+        if isinstance(content, list):
+            waiting.extend(reversed(content))
+        elif content is not None:
+            waiting.append(content)
+    return rows, None

@@ -9,6 +9,7 @@ from tts_lang.plan.expr import Expr, Statistic, walk
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Scorer, operations
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.evaluate import Compiler, draws
+from tts_runtime.executor.needless import EVERYTHING, Needless
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.sites import Site
 
@@ -99,14 +100,20 @@ class Program:
     `default`: the policy that opens the problem's conversation and rolls out look-ahead.
     `statistics`: token statistics that any expression reads, asked of every generation.
     `draws`: some expression draws random numbers, so copies need lanes of their own.
+    `needless`: where a run may stop generating (C45, C58).
     """
 
     def __init__(
-        self, plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+        self,
+        plan: Plan,
+        policies: Mapping[str, Policy],
+        scorers: Mapping[str, ScorerEngine],
+        needless: Needless = EVERYTHING,
     ) -> None:
         from tts_runtime.executor.handlers import HANDLERS
 
         self.plan = plan
+        self.needless = needless
         self.policies = policies
         self.default = policies[DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]]
         self.scorers = scorers

@@ -52,7 +52,7 @@ def fork(builder: Builder, spec: Fork) -> Work:
         def copies(row: Row, _: Slot | None) -> Content:
             return [copied(row, scope, site, tree=True) for _ in range(many)]
 
-        made = scope.run.map(pool, copies)
+        made = scope.run.map(pool, copies, grows=True)
         made = Pool(made.items, made.pending, pool.apart and many <= 1)
         scope.made.append(made)
         return (made,)

@@ -17,7 +17,16 @@ from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.executor.model import Conversation, Node, Row, opening
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
 from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, rows_in
+from tts_runtime.executor.pools import (
+    Content,
+    Item,
+    Pool,
+    Slot,
+    append,
+    open_slots,
+    rows_in,
+    settled_rows,
+)
 from tts_runtime.streams import Key, root_key, thinking_key
 
 if TYPE_CHECKING:
@@ -53,6 +62,7 @@ class Run:
         "problem",
         "replies",
         "root_key",
+        "settled",
     )
 
     def __init__(self, bound: Bound, problem: ProblemLike, seed: int, observer: Observer) -> None:
@@ -65,10 +75,12 @@ class Run:
         self.counts = Counts()
         self.error: BaseException | None = None
         self.closed = False
+        #: The answer is known: what is in flight is not waited for.
+        self.settled = False
         self.openings: dict[bool, Node] = {}
         #: Scores by request, or what waits for them: scoring's memo (C62).
         self.replies: dict[Any, Any] = {}
-        self._generations: dict[Any, _Asked] = {}
+        self._generations: dict[Any, Request] = {}
         self._trails: dict[Any, int] = {}
         self._read: set[Any] = set()
         self._queue: deque[tuple[Sequence[Callable[[Any], None]], Content]] = deque()
@@ -120,12 +132,15 @@ class Run:
         finally:
             self._draining = False
 
-    def map(self, pool: Pool, work: Work) -> Pool:
-        """Every row's content in its place; rows that are not known yet get theirs later."""
+    def map(self, pool: Pool, work: Work, *, grows: bool = False) -> Pool:
+        """Every row's content in its place; rows that are not known yet get theirs later.
+
+        `grows`: the work may make several rows of one.
+        """
         items: list[Item] = []
         pending = False
         for item in pool.items:
-            content = self._applied(item, work, None)
+            content = self._applied(item, work, None, grows)
             if type(content) is Row:
                 items.append(content)
             elif type(content) is list:
@@ -137,7 +152,7 @@ class Run:
                 pending = True
         return Pool(items, pending, pool.apart)
 
-    def _applied(self, content: Content, work: Work, slot: Slot | None) -> Content:
+    def _applied(self, content: Content, work: Work, slot: Slot | None, grows: bool) -> Content:
         """The content after `work`; `slot`, if given, is where it will go."""
         if type(content) is Row:
             return work(content, slot)
@@ -145,18 +160,18 @@ class Run:
             return None
         if type(content) is Slot:
             if content.resolved:
-                return self._applied(content.content, work, slot)
-            target = Slot() if slot is None else slot
-            content.then(partial(self._mapped, target, work))
+                return self._applied(content.content, work, slot, grows)
+            target = Slot(b"", 0 if grows else content.most) if slot is None else slot
+            content.then(partial(self._mapped, target, work, grows))
             return target
         assert isinstance(content, list)
         found: list[Item] = []
         for item in content:
-            append(found, self._applied(item, work, None))
+            append(found, self._applied(item, work, None, grows))
         return found
 
-    def _mapped(self, slot: Slot, work: Work, content: Content) -> None:
-        made = self._applied(content, work, slot)
+    def _mapped(self, slot: Slot, work: Work, grows: bool, content: Content) -> None:
+        made = self._applied(content, work, slot, grows)
         if made is not slot:
             self.resolve(slot, made)
 
@@ -171,6 +186,24 @@ class Run:
             pool.items = list(rows_in(pool.items))
             pool.pending = False
         return pool.items  # type: ignore[return-value]
+
+    async def leading(self, pool: Pool, many: int) -> list[Row]:
+        """The first rows of a pool, once they are known, whatever becomes of those behind (C58)."""
+        while True:
+            rows, pending = settled_rows(pool.items, many)
+            if pending is None or len(rows) >= many:
+                return rows[:many]
+            known: Future[None] = asyncio.get_running_loop().create_future()
+            pending.then(partial(_done, known))
+            await self.wait(known)
+
+    def drop(self, pool: Pool) -> None:
+        """Gives up the children of a pool that are still on their way: they are no rows of it."""
+        for slot in open_slots(pool.items):
+            if slot.request is not None:
+                slot.request.leave(slot)
+                self.resolve(slot, None)
+        self._check_idle()
 
     async def wait(self, future: Future[None]) -> None:
         """Waits for a future of this run; raises what made the run fail meanwhile."""
@@ -229,14 +262,20 @@ class Run:
         self._in_flight.add(future)
         future.add_done_callback(partial(self._arrived, arrived))
 
+    def forget(self, future: Future[Any]) -> None:
+        """Cancels a request whose answer nobody needs any more."""
+        self._in_flight.discard(future)
+        future.cancel()
+
     def _arrived(self, arrived: Callable[[Reply], None], future: Future[Reply]) -> None:
+        wanted = future in self._in_flight
         self._in_flight.discard(future)
         if future.cancelled():
-            if not self.closed:
+            if wanted and not self.closed:
                 self.fail(EngineError("the engine gave up a request (was it closed?)"))
             return
         error = future.exception()
-        if self.closed or self.error is not None:
+        if self.closed or self.error is not None or not wanted:
             return
         if error is not None:
             if not isinstance(error, EngineError):  # an engine's library, out of memory perhaps
@@ -273,11 +312,12 @@ class Run:
         node: Node,
         request: GenerateRequest,
         arrived: Callable[[Generation], None],
-    ) -> None:
+    ) -> Request:
         """Asks a policy to go on from a node; the same request twice is one (C62)."""
         policy = settings.policy
         limits = request.limits
-        asked = _Asked(self, arrived)
+        asked = Request(self, arrived)
+        name: object = object()  # what looks at every token is nobody else's
         if limits.stop_when is None:
             name = (
                 settings.signature,
@@ -287,13 +327,31 @@ class Run:
                 request.key if request.sampling.temperature else b"",
                 request.first_rank,
             )
-            before = self._generations.setdefault(name, asked)
-            if before is not asked:
-                before.join(arrived)
-                return
+        before = self._generations.setdefault(name, asked)
+        if before is not asked:
+            before.join(arrived)
+            return before
+        asked.name = name
         self.counts.policy_calls += 1
         self.counts.prompt_tokens += self._unread(policy, node)
-        self.watch(policy.engine.generate(request), asked)
+        asked.future = policy.engine.generate(request)
+        self.watch(asked.future, asked)
+        return asked
+
+    def settle(self) -> None:
+        """What is still in flight cannot change the answer: nobody will wait for it (C45)."""
+        self.settled = True
+        for request in self._generations.values():
+            if request.future is not None and not request.future.done():
+                self.counts.cancelled_calls += 1
+                request.abandon()
+
+    def unasked(self, request: Request) -> None:
+        """A generation that is cancelled; asked for again, it is generated."""
+        self.counts.cancelled_calls += 1
+        self._generations.pop(request.name, None)
+        if request.future is not None:
+            self.forget(request.future)
 
     def _unread(self, policy: Policy, node: Node) -> int:
         """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
@@ -316,15 +374,27 @@ class Run:
         return count
 
 
-class _Asked:
+class Request:
     """A request for a generation, and who waits for the reply."""
 
-    __slots__ = ("_reply", "_run", "_waiting")
+    __slots__ = ("_reply", "_run", "_waiting", "future", "name")
 
     def __init__(self, run: Run, arrived: Callable[[Generation], None]) -> None:
+        self.name: Any = None
+        self.future: Future[Generation] | None = None
         self._run = run
         self._reply: Generation | None = None
         self._waiting = [arrived]
+
+    def abandon(self) -> None:
+        """Nobody waits any more, whatever comes."""
+        self._waiting = []
+
+    def leave(self, slot: Slot) -> None:
+        """The child in this place is not waited for; nobody else: the request is cancelled."""
+        self._waiting = [each for each in self._waiting if getattr(each, "slot", None) is not slot]
+        if not self._waiting and self._reply is None:
+            self._run.unasked(self)
 
     def join(self, arrived: Callable[[Generation], None]) -> None:
         """One more who asks for the same."""
@@ -341,6 +411,11 @@ class _Asked:
         waiting, self._waiting = self._waiting, []
         for arrived in waiting:
             arrived(generation)
+
+
+def _done(future: Future[None], _content: Content) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Settling:

@@ -122,10 +122,22 @@ def select(builder: Builder, spec: graph.Select) -> Work:
 def first(builder: Builder, spec: graph.First) -> Work:
     """The first rows, of each group."""
     count, per = builder.compiler.compile(spec.count), compiled_key(builder, spec.per)
+    needless = builder.program.needless
+    value = builder.operation.outputs[0]
+    source = needless.firsts.get(value)
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        if source is not None:
+            view = View(scope, inputs)
+            many = max(0, view.whole(count(scope.problem, view)))
+            rows = await scope.run.leading(inputs[0], many)
+            if value in needless.final:
+                scope.run.settle()
+            else:
+                scope.run.drop(scope.values[source])
+            return (whole_pool(rows),)
         view = await scope.view(inputs, whole=True)
-        rows: list[Row] = view.inputs[0]
+        rows = view.inputs[0]
         many = max(0, view.whole(count(scope.problem, view)))
         kept = {place for places in grouped(rows, per, view) for place in places[:many]}
         return (whole_pool([row for place, row in enumerate(rows) if place in kept]),)

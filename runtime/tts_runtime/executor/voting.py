@@ -7,12 +7,13 @@ from math import fsum
 from typing import Any
 
 from tts_lang.plan.graph import Vote
+from tts_runtime.executor.election import Ballot, Election, heaviest
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pool_values import weights_of
+from tts_runtime.executor.pool_values import weight_of, weights_of
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.selecting import compiled_key, grouped, whole_pool
-from tts_runtime.executor.views import groups
+from tts_runtime.executor.views import View, groups
 
 
 def vote(builder: Builder, spec: Vote) -> Work:
@@ -20,14 +21,32 @@ def vote(builder: Builder, spec: Vote) -> Work:
     compiler, site = builder.compiler, builder.site
     on, weight = compiler.column(spec.on), compiler.optional(spec.weight)
     per = compiled_key(builder, spec.per)
+    program = builder.program
+    early = builder.operation.outputs[0] in program.needless.votes
+    context = max(policy.context for policy in program.policies.values())
+    scorers = {scorer.name: scorer for scorer in program.plan.scorers}
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        if early:
+            most = heaviest(spec.weight, inputs, scorers, context)
+            if most is not None:
+                row = await Election(scope.run, inputs[0], _ballot(scope, inputs), most).winner()
+                return (whole_pool([] if row is None else [row]),)
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         weights = weights_of(weight, rows, view, site)
         keys = [on(row, view) for row in rows]
         winners = [winner(places, keys, weights) for places in grouped(rows, per, view)]
         return (whole_pool([rows[place] for place in winners if place is not None]),)
+
+    def _ballot(scope: Scope, inputs: Sequence[Any]) -> Ballot:
+        view = View(scope, inputs)
+
+        def ballot(row: Row) -> tuple[Any, float]:
+            key = on(row, view)
+            return key, 1.0 if weight is None else weight_of(weight(row, view), row, 0, site)
+
+        return ballot
 
     return work
 
