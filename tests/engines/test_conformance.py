@@ -22,8 +22,10 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.sim import SimPolicy
 from tts_runtime.engines.station import Latency
+from tts_runtime.engines.transformers_policy import TransformersPolicy
 from tts_runtime.engines.virtual import run_virtual
 from tts_runtime.sampling import STATISTICS
 from tts_runtime.segment import NOTHING
@@ -64,11 +66,14 @@ class Subject:
         return self.run(work, slots)
 
 
-@pytest.fixture(params=["sim", "bundled"])
+@pytest.fixture(params=["sim", "bundled", "transformers"])
 def subject(request: pytest.FixtureRequest, policy_folder: Path) -> Subject:
     """Each engine in turn."""
     if request.param == "sim":
         return Subject(lambda slots: SimPolicy(latency=Latency(slots=slots, jitter=2.0)), True)
+    if request.param == "transformers":
+        name = str(policy_folder)
+        return Subject(lambda slots: TransformersPolicy(name, PolicyOptions(slots=slots)), False)
     return Subject(lambda slots: BundledPolicy(policy_folder, slots=slots), False)
 
 

@@ -27,6 +27,8 @@ class TransformersPolicy(PolicyEngine):
         EngineError, BindingError: The model or its binding cannot be used; the message says why.
     """
 
+    tokenizer: HuggingFaceTokenizer
+
     def __init__(self, name: str, options: PolicyOptions | None = None) -> None:
         options = options or PolicyOptions()
         files = model_files(name, options.revision)

@@ -1,0 +1,218 @@
+"""The transformers engine: the same texts as the bundled one, on several architectures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from tests.support.tiny_hf import (
+    LLAMA_CHAT,
+    LLAMA_TOKENS,
+    QWEN_TOKENS,
+    byte_level,
+    metaspace,
+    save_model,
+)
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    Limits,
+    PolicyEngine,
+    Sampling,
+)
+from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.decoder import Decoder
+from tts_runtime.engines.forward import Forward
+from tts_runtime.engines.kv_cache import Cache
+from tts_runtime.engines.options import PolicyOptions
+from tts_runtime.engines.registry import policy_engine
+from tts_runtime.engines.transformers_policy import TransformersPolicy
+from tts_runtime.paths import bundled
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import child_key, root_key
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {"tie_word_embeddings": True},
+    "qwen2": {},
+    "mistral": {"sliding_window": 12},
+    "qwen2 in part sliding": {
+        "use_sliding_window": True,
+        "sliding_window": 12,
+        "max_window_layers": 1,
+    },
+}
+
+
+def tiny(folder: Path, kind: str) -> Path:
+    """A random model of an architecture, with a tokenizer of its layout."""
+    architecture = kind.partition(" ")[0]
+    settings: dict[str, Any] = {**ARCHITECTURES[kind], "max_position_embeddings": 256}
+    if architecture == "mistral":
+        tokenizer, begin, end = metaspace(), "<s>", "</s>"
+    elif architecture == "llama":
+        tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
+        begin, end = "<|begin_of_text|>", "<|end_of_text|>"
+    else:
+        tokenizer, begin, end = byte_level(QWEN_TOKENS), "<|endoftext|>", "<|im_end|>"
+    return save_model(
+        folder, tokenizer, architecture=architecture, begin=begin, end=end, **settings
+    )
+
+
+def requests(engine: PolicyEngine, count: int, limits: Limits) -> list[GenerateRequest]:
+    """Children of one problem's prompt, and of one longer."""
+    found = []
+    for number in range(count):
+        text = engine.binding.open("What is 1 + 2?" + " So?" * (number % 3), thinking=False)
+        key = child_key(root_key(0, str(number % 3)), b"", 0, 0, number, b"tag")
+        sampling = Sampling(temperature=(1.0, 0.7, 0.0)[number % 3], top_p=0.95)
+        ids = engine.tokenizer.encode(text)
+        found.append(GenerateRequest(ids, (), key, sampling, limits, NOTHING))
+    return found
+
+
+def answers(engine: PolicyEngine | Decoder, asked: Sequence[GenerateRequest]) -> list[Generation]:
+    """Answers to requests that are all in flight at once; closes the engine."""
+    submit = engine.submit if isinstance(engine, Decoder) else engine.generate
+
+    async def main() -> list[Generation]:
+        try:
+            return await asyncio.gather(*map(submit, asked))
+        finally:
+            await engine.close()
+
+    return asyncio.run(main())
+
+
+def test_the_bundled_policy_writes_the_same_texts() -> None:
+    folder = bundled("policy")
+    one, other = BundledPolicy(folder), TransformersPolicy(str(folder))
+    asked = requests(one, 24, Limits(120))
+    assert other.exact
+    assert "from the model's folder" in other.chosen
+    expected = answers(one, asked)
+    for found, wanted in zip(answers(other, asked), expected, strict=True):
+        assert (found.ids, found.finish) == (wanted.ids, wanted.finish)
+        assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-3)
+    assert len({answer.ids for answer in expected}) > 10
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path: Path, kind: str) -> None:
+    """Rows of different lengths, joining and leaving: every number as if alone and uncached."""
+    folder = tiny(tmp_path / "model", kind)
+    engine = TransformersPolicy(str(folder), PolicyOptions(slots=3, known_tokens=64))
+    asked = requests(engine, 7, Limits(40))
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    for request, answer in zip(asked, answers(engine, asked), strict=True):
+        ids = torch.tensor([[*request.prompt, *answer.ids]])
+        with torch.inference_mode():
+            logits = model(ids).logits[0, len(request.prompt) - 1 :].double()
+        expected = torch.log_softmax(logits[: len(answer.ids)], dim=-1)
+        chosen = expected.gather(1, ids[0, len(request.prompt) :, None])[:, 0]
+        assert answer.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
+        if request.sampling.temperature == 0:
+            assert answer.ids == tuple(expected.argmax(dim=-1).tolist())
+
+
+class Cramped:
+    """A model on a machine that holds so many rows at once and no more."""
+
+    def __init__(self, inner: object, rows: int) -> None:
+        self._inner = inner
+        self._rows = rows
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
+        if int((starts > 0).sum()) > self._rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._inner.extend(ids, starts, cache, block=block)  # type: ignore[attr-defined, no-any-return]
+
+
+def cramped(engine: TransformersPolicy, rows: int) -> Decoder:
+    """The engine's decoder with 16 slots, on a machine that holds fewer rows."""
+    model = cast(Forward, Cramped(engine.model, rows))
+    return Decoder(model, engine.tokenizer, engine.binding, 16, 1000, 1)
+
+
+@pytest.mark.parametrize(("rows", "slots"), [(5, 4), (1, 1)])
+def test_out_of_memory_halves_the_batch_and_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: int, slots: int
+) -> None:
+    engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
+    asked = requests(engine, 10, Limits(15))
+    decoder = cramped(engine, rows)
+    found = answers(decoder, asked)
+    assert [answer.ids for answer in found] == [answer.ids for answer in answers(engine, asked)]
+    assert decoder.slots == slots
+    assert f"going on with {slots} paths at once" in caplog.text
+
+
+def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:
+    engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
+    with pytest.raises(EngineError, match=r"out of memory with one path of \d+ tokens"):
+        answers(cramped(engine, 0), requests(engine, 2, Limits(5)))
+
+
+@pytest.mark.parametrize(
+    ("tail", "message"),
+    [
+        ("?slot=3", "unknown option `slot`; did you mean 'slots'?"),
+        ("?dtype=int8", "option `dtype`: Input should be 'auto', 'float32'"),
+        ("?slots=0", "option `slots`: Input should be greater than 0"),
+        ("?slots", "expected key=value after `?`, found `slots`"),
+        ("?slots=1&slots=2", "option `slots` is given twice"),
+        ("?binding=qwen2.5-instrct", "did you mean 'qwen2.5-instruct'?"),
+        ("?context=9999", "context 9999 is more than the 256 positions"),
+        ("?device=cuda", "has no GPU"),
+    ],
+)
+def test_wrong_options_get_help(tmp_path: Path, tail: str, message: str) -> None:
+    if tail == "?device=cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    folder = tiny(tmp_path / "model", "llama")
+    with pytest.raises(EngineError) as caught:
+        policy_engine(f"transformers:{folder}{tail}")
+    assert message in str(caught.value)
+
+
+def test_models_that_are_none_get_help(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="expected transformers:MODEL"):
+        policy_engine("transformers:")
+    with pytest.raises(EngineError, match="no folder"):
+        policy_engine(f"transformers:{tmp_path}/none")
+    with pytest.raises(EngineError, match=r"config\.json: cannot be read"):
+        policy_engine(f"transformers:{tmp_path}")
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 9}')
+    metaspace().save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(EngineError, match="cannot be loaded as a causal model"):
+        policy_engine(f"transformers:{tmp_path}")
+
+
+def test_a_chat_template_opens_conversations(tmp_path: Path) -> None:
+    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
+    folder = save_model(
+        tmp_path / "m", tokenizer, begin="<|begin_of_text|>", end="<|eot_id|>", chat=LLAMA_CHAT
+    )
+    engine = policy_engine(f"transformers:{folder}")
+    assert engine.binding.name == "llama-3-instruct"
+    text = engine.binding.open("  What is 1 + 2?\n", thinking=False)
+    assert text.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nSolve")
+    assert text.endswith(
+        "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhat is 1 + 2?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+    assert (
+        engine.tokenizer.encode(text)[:2]
+        == tuple(map(tokenizer.token_to_id, LLAMA_TOKENS[::2]))[:2]
+    )
