@@ -16,9 +16,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         for name in ("revision_chains", "revision_chains_global")
         for chains, rounds in ((3, 2), (2, 5), (1, 3), (4, 1))
     ),
-    ("self_refine", {"rounds": 3, "enough": 7}),
+    ("self_refine", {"rounds": 3, "enough": 2}),
     ("self_refine", {"rounds": 1, "enough": 2}),
-    ("self_refine", {"rounds": 4, "enough": 3}),
+    ("self_refine", {"rounds": 4, "enough": 1}),
     ("mixture_of_agents", {"n": 3}),
     ("mixture_of_agents", {"n": 1}),
     ("tree_of_thoughts", {"width": 2, "depth": 2, "proposals": 3}),

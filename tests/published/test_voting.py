@@ -18,7 +18,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("weighted_best_of_n", {"n": 7, "reduce": how}) for how in ("last", "min", "prod", "mean")),
     ("weighted_best_of_n", {"n": 3}),
     ("adaptive_consistency", {"most": 12, "sure": 0.95}),
-    ("adaptive_consistency", {"most": 6, "sure": 0.8}),
+    ("adaptive_consistency", {"most": 9, "sure": 0.7}),
     ("adaptive_consistency", {"most": 1, "sure": 0.95}),
     ("rejection_sampling", {"limit": 6, "tries": 5}),
     ("rejection_sampling", {"limit": 3, "tries": 2}),

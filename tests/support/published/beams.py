@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from tests.support.published.choosing import best, by_prm, evenly, top, vote
-from tests.support.published.lab import Lab, Path
+from tests.support.published.choosing import (
+    average,
+    best,
+    by_prm,
+    evenly,
+    last,
+    top,
+    top_of,
+    vote,
+)
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.published.worlds import published
 
 
@@ -45,13 +55,13 @@ def lookahead_search(
 ) -> Path | None:
     """Beam search by the PRM's score k greedy steps later. Snell et al. (2024), section 5.2."""
     beams = lab.sample(lab.problem, n, steps=1)
-    ahead = {id(beam): lab.prm(lab.rollout(beam, k)) for beam in beams}
+    promise = [last(lab.prm(lab.rollout(beam, k))) for beam in beams]
     for _ in range(depth - 1):
         if all_done(beams):
             break
-        kept = top(beams, n // width, lambda beam: (ahead[id(beam)] or (None,))[-1])  # noqa: B023
+        kept = top_of(beams, n // width, promise)
         beams = [child for beam in kept for child in lab.sample(beam, width, steps=1)]
-        ahead = {id(beam): lab.prm(lab.rollout(beam, k)) for beam in beams}
+        promise = [last(lab.prm(lab.rollout(beam, k))) for beam in beams]
     return best(_to_the_end(lab, beams), by_prm(lab))
 
 
@@ -138,10 +148,8 @@ def dvts(lab: Lab, n: int = 16, width: int = 4, depth: int = 40, k: int = 0) -> 
             if path.done:
                 break
             children = lab.sample(path, width, steps=1)
-            ahead = {id(child): lab.prm(lab.rollout(child, k)) for child in children}
-            chosen = best(children, lambda child: (ahead[id(child)] or (None,))[-1])  # noqa: B023
-            assert chosen is not None
-            path = chosen
+            promise = [last(lab.prm(lab.rollout(child, k))) for child in children]
+            (path,) = top_of(children, 1, promise)
         ends += lab.sample(path)
     return best(ends, by_prm(lab))
 
@@ -163,8 +171,6 @@ def greedy_step_search(lab: Lab, k: int = 4, depth: int = 40) -> Path | None:
 @published
 def beam_search_aside(lab: Lab, beams: int = 5, width: int = 3, depth: int = 40) -> Path | None:
     """thinkbooster: finished beams are set aside and take up no width; mean of the step scores."""
-    from tests.support.published.choosing import average
-
     score = by_prm(lab, average)
     children = lab.sample(lab.problem, width, steps=1)
     finished: list[Path] = []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, comb, exp, floor, fsum, prod
+from math import ceil, comb, exp, fsum, prod
 
-from tests.support.published.lab import Lab, Path
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tts_runtime.streams import resample_key, uniform
 
 Score = float | None
@@ -55,10 +56,14 @@ def ranked(scores: Sequence[Score]) -> list[int]:
     )
 
 
+def top_of(paths: Sequence[Path], number: int, scores: Sequence[Score]) -> list[Path]:
+    """The paths of the best scores, in the order in which they stand."""
+    return [paths[place] for place in sorted(ranked(scores)[: max(0, number)])]
+
+
 def top(paths: Sequence[Path], number: int, score: Scorer) -> list[Path]:
     """The best paths, in the order in which they stand."""
-    chosen = sorted(ranked([score(path) for path in paths])[: max(0, number)])
-    return [paths[place] for place in chosen]
+    return top_of(paths, number, [score(path) for path in paths])
 
 
 def best(paths: Sequence[Path], score: Scorer) -> Path | None:
@@ -162,8 +167,3 @@ def resample(lab: Lab, paths: Sequence[Path], number: int, weights: Sequence[Sco
             chosen.append(path)
             point += 1
     return chosen
-
-
-def whole(number: float) -> int:
-    """A count that is rounded down."""
-    return floor(number)

@@ -12,7 +12,8 @@ from tests.support.published.choosing import (
     softmax,
     vote,
 )
-from tests.support.published.lab import Lab, Path
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.published.worlds import published
 
 

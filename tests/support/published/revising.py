@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from math import fsum
 
-from tests.support.published.choosing import Score, best, top, vote
-from tests.support.published.lab import Lab, Path
+from tests.support.published.asking import (
+    ask,
+    ask_together,
+    judge,
+    number_after,
+    option,
+    pieces,
+)
+from tests.support.published.choosing import Score, best, ranked, top_of, vote
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.published.worlds import published
 
 
-def listed(what: str, paths: Sequence[Path], strip: bool = False) -> str:
-    """Numbered texts."""
-    texts = [path.text.strip() if strip else path.text for path in paths]
-    return "\n\n".join(f"{what} {place}:\n{text}" for place, text in enumerate(texts, 1))
-
-
 def revise(lab: Lab, chain: Sequence[Path]) -> Path:
-    """One more attempt, with at most four earlier ones in view. Snell et al. (2024), section 6.1."""
-    shown = {"attempts last 4": listed("Attempt", chain[-4:], strip=True)}
-    return lab.ask("revise", [chain[-1]], shown=shown)[0]
+    """One more attempt, at most four earlier ones in view. Snell et al. (2024), section 6.1."""
+    texts = [path.text.strip() for path in chain[-4:]]
+    attempts = "\n\n".join(f"Attempt {place}:\n{text}" for place, text in enumerate(texts, 1))
+    return ask(lab, "revise", chain[-1], shown={"attempts last 4": attempts})[0]
 
 
 def chains_of(lab: Lab, chains: int, rounds: int) -> list[list[Path]]:
@@ -52,31 +55,9 @@ def revision_chains_global(lab: Lab, chains: int = 4, rounds: int = 4) -> Path |
     return vote(lab, [chain[turn] for turn in range(rounds) for chain in found], lab.outcome)
 
 
-def number_after(words: str, low: float, high: float) -> object:
-    """Reads the last number in a range behind some words."""
-
-    def read(reply: str) -> float | None:
-        _, found, rest = reply.partition(words)
-        numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", rest if found else "")]
-        return next((value for value in reversed(numbers) if low <= value <= high), None)
-
-    return read
-
-
-def option(**worth: float) -> object:
-    """Reads the last of some words."""
-    words = re.compile(rf"(?<!\w)({'|'.join(worth)})(?!\w)", re.IGNORECASE)
-
-    def read(reply: str) -> float | None:
-        found = words.findall(reply)
-        return worth[found[-1].lower()] if found else None
-
-    return read
-
-
 def graded(lab: Lab, path: Path) -> Score:
     """The policy's own grade of a solution, from 0 to 10."""
-    return lab.judge("grade", number_after("Grade:", 0, 10), [path])  # type: ignore[arg-type]
+    return judge(lab, "grade", number_after("Grade:", 0, 10), path)
 
 
 @published
@@ -90,8 +71,8 @@ def self_refine(lab: Lab, rounds: int = 4, enough: float = 9) -> Path:
         grade = graded(lab, draft)
         if grade is not None and grade >= enough:
             return draft
-        notes = lab.ask("feedback", [draft])[0]
-        draft = lab.ask("improve", [notes])[0]
+        notes = ask(lab, "feedback", draft)[0]
+        draft = ask(lab, "improve", notes)[0]
     graded(lab, draft)  # the last one is judged too, though nothing depends on it
     return draft
 
@@ -103,12 +84,9 @@ def mixture_of_agents(lab: Lab, n: int = 3) -> Path:
     Drafts at temperature 1, critique and synthesis at 0.1.
     """
     drafts = lab.sample(lab.problem, n, temperature=1)
-    shown = {"candidates": listed("Candidate", drafts)}
-    notes = lab.ask("critique", drafts, shown=shown, together=True, temperature=0.1)
-    shown["notes"] = notes[0].text
-    return lab.ask("synthesize", drafts, shown=shown, given=notes, together=True, temperature=0.1)[
-        0
-    ]
+    notes = ask_together(lab, "critique", drafts, temperature=0.1)
+    shown = {"notes": notes[0].text}
+    return ask_together(lab, "synthesize", drafts, shown=shown, given=notes, temperature=0.1)[0]
 
 
 @published
@@ -119,19 +97,21 @@ def tree_of_thoughts(lab: Lab, width: int = 5, depth: int = 3, proposals: int = 
     """
     read = option(sure=20, likely=1, impossible=0.001)
     states = [lab.problem]
-    worth: dict[int, Score] = {id(states[0]): 0.0}
-    kept = states
+    worth: list[Score] = [0.0]
     for _ in range(depth):
-        replies = [lab.ask("propose", [state])[0] for state in kept]
-        states = [state for reply in replies for state in lab.pieces(reply, proposals)]
-        for state in states:
-            votes = [
-                lab.judge("promise", read, [state], reading=reading)  # type: ignore[arg-type]
-                for reading in range(3)
-            ]
-            present = [value for value in votes if value is not None]
-            worth[id(state)] = fsum(present) if present else None
-        kept = top(states, width, lambda state: worth[id(state)])
-        worth = {id(state): worth[id(state)] for state in kept}
-    chosen = best(kept, lambda state: worth[id(state)])
-    return None if chosen is None else lab.ask("finish_from", [chosen])[0]
+        replies = [ask(lab, "propose", state)[0] for state in states]
+        states = [state for reply in replies for state in pieces(lab, reply, proposals)]
+        votes = [
+            [judge(lab, "promise", read, state, turn) for turn in range(3)] for state in states
+        ]
+        valued = [(state, total(three)) for state, three in zip(states, votes, strict=True)]
+        keep = set(ranked([value for _, value in valued])[:width])
+        states = [state for place, (state, _) in enumerate(valued) if place in keep]
+        worth = [value for place, (_, value) in enumerate(valued) if place in keep]
+    return next((ask(lab, "finish_from", state)[0] for state in top_of(states, 1, worth)), None)
+
+
+def total(votes: Sequence[Score]) -> Score:
+    """The sum of the votes that could be read."""
+    present = [value for value in votes if value is not None]
+    return fsum(present) if present else None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from tests.support.published.lab import Lab, Path
+from tests.support.published.asking import ask
+from tests.support.published.lab import Lab
+from tests.support.published.path import How, Path
 from tests.support.published.worlds import published
-from tts_runtime.streams import uniform
 from tts_runtime.randomness import draw_key, row_lane
+from tts_runtime.streams import uniform
 
 END = "</think>"
 
 
-def think(lab: Lab, path: Path, **limits: object) -> Path:
+def think(lab: Lab, path: Path, within: int | None = None, at_least: int = 0) -> Path:
     """Goes on until the end-of-thinking delimiter, which is left out, or a limit; greedy."""
-    return lab.sample(path, thought=True, temperature=0, **limits)[0]  # type: ignore[arg-type]
+    how: How = {"thought": True, "temperature": 0, "within": within, "at_least": at_least}
+    return lab.sample(path, **how)[0]
 
 
 def conclude(lab: Lab, thought: Path) -> Path:
@@ -75,10 +78,11 @@ def answer_now(lab: Lab) -> Path:
     return lab.sample(ended, temperature=0)[0]
 
 
-def _asked(lab: Lab, prompt: str, shown: dict[str, str], **limits: object) -> Path:
-    about = [lab.thinking]
-    how = {"thought": True, "temperature": 0, **limits}
-    return lab.ask(prompt, about, shown=shown, thinks=True, **how)[0]
+def _asked(
+    lab: Lab, prompt: str, shown: dict[str, str], within: int | None = None, stop_at: str = ""
+) -> Path:
+    how: How = {"thought": True, "temperature": 0, "within": within, "stop_at": stop_at}
+    return ask(lab, prompt, lab.thinking, shown=shown, thinks=True, **how)[0]
 
 
 @published

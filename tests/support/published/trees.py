@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import inf, log, sqrt
 
 from tests.support.published.choosing import Score, best, by_prm, vote
-from tests.support.published.lab import Lab, Path
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.published.worlds import published
 
 

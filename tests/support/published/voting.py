@@ -8,13 +8,15 @@ from math import ceil, fsum
 from tests.support.published.choosing import (
     REDUCTIONS,
     Score,
+    Scorer,
     best,
     by_prm,
     sure_of_leader,
     top,
     vote,
 )
-from tests.support.published.lab import Lab, Path
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.published.worlds import published
 
 
@@ -103,8 +105,7 @@ def tail(values: Sequence[float], window: int) -> Score:
     return fsum(values[-window:]) / len(values[-window:]) if values else None
 
 
-def _filtered_vote(lab: Lab, n: int, keep: int, weight: object) -> Path | None:
-    assert callable(weight)
+def _filtered_vote(lab: Lab, n: int, keep: int, weight: Scorer) -> Path | None:
     traces = lab.sample(lab.problem, n, statistics=("confidence",))
     kept = top(traces, max(1, -(-n * keep // 100)), weight)
     return vote(lab, kept, weight)
@@ -150,13 +151,13 @@ def average_of(values: Sequence[float]) -> Score:
 def self_certainty(lab: Lab, n: int = 16, power: float = 0.5) -> Path | None:
     """Borda voting: rank r of n casts (n - r + 1) ** p. Kang et al. (2025), section 4."""
     solutions = lab.sample(lab.problem, n, statistics=("certainty",))
-    scores = {id(path): average_of(path.values("certainty")) for path in solutions}
+    scores = [average_of(path.values("certainty")) for path in solutions]
 
     def votes(path: Path) -> Score:
-        mine = scores[id(path)]
+        mine = average_of(path.values("certainty"))
         if mine is None:
             return None
-        rank = 1 + sum(other is not None and other > mine for other in scores.values())
+        rank = 1 + sum(other is not None and other > mine for other in scores)
         return float((n - rank + 1) ** power)
 
     return vote(lab, solutions, votes)

@@ -9,7 +9,8 @@ from functools import lru_cache
 from textwrap import dedent
 from typing import Any
 
-from tests.support.published.lab import Lab, Path
+from tests.support.published.lab import Lab
+from tests.support.published.path import Path
 from tests.support.shipped import FILES
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan

@@ -1,0 +1,165 @@
+"""New conversations about paths: prompts, judges, and pieces of a reply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Unpack
+
+from tests.support.published.lab import Lab
+from tests.support.published.path import How, Path
+from tts_runtime.engines.base import GenerateRequest, Limits
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import (
+    UNCLAIMED,
+    Part,
+    asked_key,
+    child_key,
+    sampling_tag,
+    split_key,
+)
+
+Reader = Callable[[str], float | None]
+
+
+def filled(lab: Lab, name: str, path: Path | None, shown: Mapping[str, str]) -> str:
+    """A prompt's text, its slots filled in."""
+    slots = {"problem": lab.task.text, **shown}
+    if path is not None:
+        slots.setdefault("text", path.text)
+        slots["parent.text"] = "" if path.parent is None else path.parent.text
+    parts = re.split(r"[{}]", lab.templates[name])
+    return "".join(slots[part] if place % 2 else part for place, part in enumerate(parts))
+
+
+def listed(what: str, paths: Sequence[Path]) -> str:
+    """Numbered texts."""
+    return "\n\n".join(f"{what} {place}:\n{path.text}" for place, path in enumerate(paths, 1))
+
+
+def ask(
+    lab: Lab,
+    prompt: str,
+    about: Path,
+    number: int = 1,
+    *,
+    shown: Mapping[str, str] | None = None,
+    given: Sequence[Path] | None = None,
+    thinks: bool = False,
+    policy: str = "policy",
+    **how: Unpack[How],
+) -> list[Path]:
+    """Replies in a new conversation about a path.
+
+    `shown` fills slots of the prompt; `given` are paths that are arguments of it.
+    """
+    text = filled(lab, prompt, about, shown or {})
+    parts = [text, int(thinks), *_named(given)]
+    key = asked_key(prompt, parts, [(about.key, len(about.ids))])
+    replies = lab.sample(lab.opened(text, key, thinks, policy), number, policy, **how)
+    return [replace(reply, parent=about) for reply in replies]
+
+
+def ask_together(
+    lab: Lab,
+    prompt: str,
+    about: Sequence[Path],
+    number: int = 1,
+    *,
+    shown: Mapping[str, str] | None = None,
+    given: Sequence[Path] | None = None,
+    policy: str = "policy",
+    **how: Unpack[How],
+) -> list[Path]:
+    """Replies in one new conversation that shows all candidates."""
+    text = filled(lab, prompt, None, {"candidates": listed("Candidate", about), **(shown or {})})
+    parts = [text, 0, *_named(given)]
+    key = asked_key(prompt, parts, [(path.key, len(path.ids)) for path in about])
+    replies = lab.sample(lab.opened(text, key, policy=policy), number, policy, **how)
+    return [replace(reply, parent=None) for reply in replies]
+
+
+def _named(given: Sequence[Path] | None) -> list[Part]:
+    parts: list[Part] = [] if given is None else ["pool", len(given)]
+    for path in given or ():
+        parts += [path.key, len(path.ids)]
+    return parts
+
+
+def judge(lab: Lab, name: str, read: Reader, about: Path, reading: int = 0) -> float | None:
+    """What the policy says when asked to judge; asked twice more while it cannot be read."""
+    return judge_pool(lab, name, read, [about], filled(lab, name, about, {}), reading)
+
+
+def judge_together(
+    lab: Lab, name: str, read: Reader, about: Sequence[Path], reading: int = 0
+) -> float | None:
+    """The same about several candidates shown side by side."""
+    text = filled(lab, name, None, {"candidates": listed("Candidate", about)})
+    return judge_pool(lab, name, read, about, text, reading)
+
+
+def judge_pool(
+    lab: Lab, name: str, read: Reader, about: Sequence[Path], text: str, reading: int
+) -> float | None:
+    """The reply to a judge's question, once it can be read."""
+    names = [(path.key, len(path.ids)) for path in about]
+    sampling = lab.sampling("policy")
+    settings = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p)
+    tag = sampling_tag("policy", *settings)
+    for retry in range(3):
+        start = lab.opened(text, asked_key(f"judge:{name}", [text, 0, reading, retry], names))
+        key = child_key(start.key, UNCLAIMED, 0, 0, 0, tag)
+        limits = Limits(lab.room(start))
+        request = GenerateRequest(start.prompt, (), key, sampling, limits, NOTHING)
+        value = read(lab.grown(start, request, "policy").text)
+        if value is not None:
+            return value
+    return None
+
+
+def number_after(words: str, low: float, high: float) -> Reader:
+    """Reads the last number in a range behind some words."""
+
+    def read(reply: str) -> float | None:
+        _, found, rest = reply.partition(words)
+        numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", rest if found else "")]
+        return next((value for value in reversed(numbers) if low <= value <= high), None)
+
+    return read
+
+
+def chosen_of(words: str, candidates: int) -> Reader:
+    """Reads the number of the candidate that is named last behind some words."""
+
+    def read(reply: str) -> float | None:
+        _, found, rest = reply.partition(words)
+        numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", rest if found else "")]
+        places = [number for number in numbers if number in range(1, candidates + 1)]
+        return places[-1] if places else None
+
+    return read
+
+
+def option(**worth: float) -> Reader:
+    """Reads the last of some words."""
+    words = re.compile(rf"(?<!\w)({'|'.join(worth)})(?!\w)", re.IGNORECASE)
+
+    def read(reply: str) -> float | None:
+        found = words.findall(reply)
+        return worth[found[-1].lower()] if found else None
+
+    return read
+
+
+def pieces(lab: Lab, path: Path, most: int) -> list[Path]:
+    """The first lines of a reply that are not blank, each as a path of its own."""
+    lines = [line.strip() for line in path.text.split("\n") if line.strip()]
+    found = []
+    for number, line in enumerate(lines[:most]):
+        ids = path.tokenizer.encode(line)
+        start = replace(path, ids=(), logprobs=(), segments=NOTHING)
+        key = split_key(path.key, len(path.ids), number, ids)
+        found.append(replace(lab.write(start, ids), key=key))
+    return found
