@@ -95,14 +95,14 @@ def answers(engine: PolicyEngine | Decoder, asked: Sequence[GenerateRequest]) ->
 def test_the_bundled_policy_writes_the_same_texts() -> None:
     folder = bundled("policy")
     one, other = BundledPolicy(folder), TransformersPolicy(str(folder))
-    asked = requests(one, 24, Limits(120))
+    asked = requests(one, 15, Limits(80))
     assert other.exact
     assert "from the model's folder" in other.chosen
     expected = answers(one, asked)
     for found, wanted in zip(answers(other, asked), expected, strict=True):
         assert (found.ids, found.finish) == (wanted.ids, wanted.finish)
         assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-3)
-    assert len({answer.ids for answer in expected}) > 10
+    assert len({answer.ids for answer in expected}) > 6
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)

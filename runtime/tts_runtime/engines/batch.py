@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.engines.forward import Forward
+from tts_runtime.engines.memory import release_memory
 from tts_runtime.engines.torch_sampling import Settings, draw, token_statistics
 from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.worker import Job
@@ -76,6 +77,8 @@ class Batch:
     def clear(self, slots: int = 0) -> None:
         """Frees all slots; from now on there are `slots` of them, as many as before for 0."""
         if slots:
+            del self.cache  # the old one goes before the new one comes
+            release_memory()
             self.cache = self._model.cache(-(-slots // 8) * 8)
         self._slots = [None] * (slots or len(self._slots))
         self._settings = None

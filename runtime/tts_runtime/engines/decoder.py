@@ -17,7 +17,7 @@ from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.engines.batch import Batch, Row
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.memory import out_of_memory, release_memory
+from tts_runtime.engines.memory import out_of_memory
 from tts_runtime.engines.prefix_reader import PrefixReader
 from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.tracker import Tracker
@@ -81,6 +81,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
             self._cancelled_tokens += sum(row.tracker.drawn for row in given_up)
             self._release(given_up)
             admitting = self._next_rows()
+            short = False
             try:
                 if admitting:
                     self._admit(admitting)
@@ -92,6 +93,8 @@ class Decoder(Worker[GenerateRequest, Generation]):
             except Exception as error:
                 if not out_of_memory(error):
                     raise
+                short = True
+            if short:  # only now are the tensors gone that the error's frames held
                 self._shrink(admitting)
         return bool(self._batch.rows or self._waiting)
 
@@ -143,9 +146,8 @@ class Decoder(Worker[GenerateRequest, Generation]):
             for row in dict.fromkeys([*self._batch.rows, *admitting])
             if row.tracker.finish is None and row.error is None  # others have been answered
         ]
-        self._batch.clear(max(1, self.slots // 2))
         self._reader.forget()
-        release_memory()
+        self._batch.clear(max(1, self.slots // 2))
         if self.slots == 1 and rows:
             error = EngineError(
                 f"policy `{self._binding.name}`: out of memory with one path of "

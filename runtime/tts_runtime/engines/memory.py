@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import torch
 
 
@@ -16,6 +14,5 @@ def out_of_memory(error: Exception) -> bool:
 
 def release_memory() -> None:
     """Returns freed tensors to the device, so that a smaller batch finds room."""
-    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -80,12 +80,15 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         self._waiting += arrived
         taken, self._waiting = self._waiting[: self.rows], self._waiting[self.rows :]
         paths = [(job, path) for job in taken if (path := self._path(job)) is not None]
+        short = False
         try:
             with torch.inference_mode():
                 self._score(paths)
         except Exception as error:
             if not out_of_memory(error):
                 raise
+            short = True
+        if short:  # only now are the tensors gone that the error's frames held
             self._shrink(paths)
         return bool(self._waiting)
 
