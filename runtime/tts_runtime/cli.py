@@ -22,6 +22,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import PASSES, BindError
 from tts_runtime.problems import ProblemFileError
 from tts_runtime.rundir import RunDirectoryError
+from tts_runtime.sweeps import SweepError, swept
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,6 +34,7 @@ USER_ERRORS = (
     PlanError,
     ProblemFileError,
     RunDirectoryError,
+    SweepError,
 )
 
 
@@ -48,6 +50,13 @@ def tts_run(
         list[str] | None,
         typer.Option(
             "--set", metavar="K=V", help="A parameter, for each strategy that has it; repeat"
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K=V,V,...",
+            help="Each strategy at several values of a parameter; what they share is drawn once",
         ),
     ] = None,
     problems: Annotated[
@@ -81,7 +90,8 @@ def tts_run(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Leave out a pass of the optimiser, short_circuit or lazy_first (`all`: all of them); repeat",
+            help="Leave out a pass of the optimiser, short_circuit or lazy_first (`all`: all of "
+            "them); repeat",
         ),
     ] = None,
     as_json: Annotated[
@@ -93,7 +103,11 @@ def tts_run(
     from tts_runtime.progress import Screen, table
     from tts_runtime.runner import Progress, Settings, problems_named, run, scorer_names
 
-    plans = _plans(strategies, settings or [])
+    shifting: list[str] = []
+    if sweep is None:
+        plans = _plans(strategies, settings or [])
+    else:
+        plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
     chosen = problems_named(problems, limit)
     without, disabled = _left_out(no_pass or [])
     used = {name for plan in plans for name in plan.policies}
@@ -116,6 +130,16 @@ def tts_run(
             typer.echo(summary.model_dump_json())
     else:
         Console().print(table(summaries))
+    if results and results[0].shared is not None:
+        drawn, alone = results[0].shared.policy_tokens, sum(s.policy_tokens for s in summaries)
+        console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
+    for site in shifting:
+        console.print(
+            f"note: {site}: other children at each value, since an earlier expansion of the same "
+            "rows changes (C14): nothing is shared there",
+            highlight=False,
+            markup=False,
+        )
     if not all(summary.exact for summary in summaries):
         console.print("note: not exact: an engine cannot follow the random streams")
     failed = [answer for result in results for answer in result.answers if answer.error]

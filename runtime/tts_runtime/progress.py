@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -27,9 +27,9 @@ class Screen(Progress):
             console=console,
         )
         self._tokens = 0
-        self._graded = 0
-        self._correct = 0
-        self._task = self._bars.add_task("", total=None, visible=False, state="")
+        self._graded: list[int] = []
+        self._correct: list[int] = []
+        self._tasks: list[TaskID] = []
 
     def __enter__(self) -> Screen:
         self._bars.start()
@@ -38,30 +38,35 @@ class Screen(Progress):
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def strategy_starts(self, plan: Plan, problems: int) -> None:
-        self._tokens = self._graded = self._correct = 0
-        self._task = self._bars.add_task(plan.strategy, total=problems, state="")
+    def run_starts(self, plans: Sequence[Plan], problems: int) -> None:
+        self._tokens = 0
+        self._graded, self._correct = [0] * len(plans), [0] * len(plans)
+        self._tasks = [
+            self._bars.add_task(plan.strategy, total=problems, state="") for plan in plans
+        ]
 
     def tokens_drawn(self, count: int) -> None:
         self._tokens += count
-        self._show()
+        self._show(0)
 
-    def problem_done(self, answer: Answer) -> None:
-        self._graded += answer.correct is not None
-        self._correct += bool(answer.correct)
-        self._bars.advance(self._task)
-        self._show()
+    def problem_done(self, strategy: int, answer: Answer) -> None:
+        self._graded[strategy] += answer.correct is not None
+        self._correct[strategy] += bool(answer.correct)
+        self._bars.advance(self._tasks[strategy])
+        self._show(strategy)
 
-    def strategy_ends(self, summary: Summary) -> None:
-        self._tokens = summary.policy_tokens
-        self._show()
-        self._bars.stop_task(self._task)
+    def run_ends(self) -> None:
+        for task in self._tasks:
+            self._bars.stop_task(task)
 
-    def _show(self) -> None:
-        elapsed = self._bars.tasks[-1].elapsed or 0.0
-        speed = f"{self._tokens / elapsed:,.0f} tokens/s" if elapsed > 0 else ""
-        right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
-        self._bars.update(self._task, state=f"{speed:>16}  {right}")
+    def _show(self, strategy: int) -> None:
+        """The bar of a strategy; the first one shows the tokens that all of them take."""
+        elapsed = self._bars.tasks[0].elapsed or 0.0
+        first = elapsed > 0 and not strategy
+        speed = f"{self._tokens / elapsed:,.0f} tokens/s" if first else ""
+        graded = self._graded[strategy]
+        right = f"{self._correct[strategy] / graded:.0%} right" if graded else ""
+        self._bars.update(self._tasks[strategy], state=f"{speed:>16}  {right}")
 
 
 def table(summaries: Sequence[Summary]) -> Table:

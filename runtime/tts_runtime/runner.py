@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
-from tts_runtime.executor import PASSES, Bound, Observer, Outcome, bind, execute_all
+from tts_runtime.executor import PASSES, Bound, Counts, Observer, Outcome, bind, execute_together
 from tts_runtime.problems import (
     BadLine,
     Problem,
@@ -33,10 +33,15 @@ Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one strategy did: the summary, and the answers in the order of the problems."""
+    """What one strategy did: the summary, and the answers in the order of the problems.
+
+    `shared`: what the engines did for all strategies of the run together, if there were several;
+    each summary says what its strategy costs alone.
+    """
 
     summary: Summary
     answers: tuple[Answer, ...]
+    shared: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,14 @@ class Settings:
 class Progress(Observer):
     """What a caller may follow; every method does nothing here."""
 
-    def strategy_starts(self, plan: Plan, problems: int) -> None:
-        """A strategy begins over so many problems."""
+    def run_starts(self, plans: Sequence[Plan], problems: int) -> None:
+        """Strategies begin, all of them over so many problems."""
 
-    def problem_done(self, answer: Answer) -> None:
-        """A problem finished or failed."""
+    def problem_done(self, strategy: int, answer: Answer) -> None:
+        """A problem finished or failed; `strategy` is the place of its plan."""
 
-    def strategy_ends(self, summary: Summary) -> None:
-        """A strategy's last problem finished."""
+    def run_ends(self) -> None:
+        """The last problem finished."""
 
 
 def problems_named(name: str, limit: int | None = None) -> list[Problem]:
@@ -141,13 +146,7 @@ async def run_plans(
         passes = [name for name in PASSES if name not in settings.disabled]
         bounds = [bind(plan, policies, scorers, passes) for plan in plans]
         directory = _new_directory(plans, problems, settings)
-        results = []
-        for bound in bounds:
-            progress.strategy_starts(bound.plan, len(problems))
-            result = await _run_one(bound, problems, settings, progress, directory)
-            progress.strategy_ends(result.summary)
-            results.append(result)
-        return results
+        return await _run_bound(bounds, problems, settings, progress, directory)
 
 
 def scorer_names(plan: Plan) -> list[str]:
@@ -155,49 +154,66 @@ def scorer_names(plan: Plan) -> list[str]:
     return [scorer.name for scorer in plan.scorers]
 
 
-async def _run_one(
-    bound: Bound,
+async def _run_bound(
+    bounds: Sequence[Bound],
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
     directory: Path | None,
-) -> Result:
-    plan = bound.plan
-    tally = Tally()
-    answers: dict[str, Answer] = {}
+) -> list[Result]:
+    tallies = [Tally() for _ in bounds]
+    answers: list[dict[str, Answer]] = [{} for _ in bounds]
+    ended = [0.0] * len(bounds)
     gold = {problem.id: problem.answer for problem in problems}
-    writing = StrategyWriter(directory, plan.strategy, plan) if directory else nullcontext()
-    with writing as writer:
+    start = perf_counter()
+    with ExitStack() as files:
+        writers = [
+            files.enter_context(StrategyWriter(directory, bound.plan.strategy, bound.plan))
+            for bound in bounds
+            if directory is not None
+        ]
 
-        def finished(outcome: Outcome) -> None:
+        def finished(place: int, outcome: Outcome) -> None:
             answer = _graded(outcome, gold[outcome.problem_id])
-            tally.add(answer)
-            answers[answer.id] = answer
-            if writer is not None:
-                writer.problem(answer, outcome.candidates)
-            progress.problem_done(answer)
+            tallies[place].add(answer)
+            answers[place][answer.id] = answer
+            ended[place] = perf_counter()
+            if writers:
+                writers[place].problem(answer, outcome.candidates)
+            progress.problem_done(place, answer)
 
-        start = perf_counter()
-        await execute_all(
-            bound,
+        progress.run_starts([bound.plan for bound in bounds], len(problems))
+        together = await execute_together(
+            bounds,
             problems,
             settings.seed,
             finished,
             concurrency=settings.concurrency,
             observer=progress,
         )
-        summary = tally.summary(
-            strategy=plan.strategy,
-            params=plan.parameters,
-            wall_s=perf_counter() - start,
-            exact=bound.exact,
-            seed=settings.seed,
-            policies=_names(settings.policies, plan.policies),
-            scorers=_names(settings.scorers, scorer_names(plan)),
-        )
-        if writer is not None:
+        progress.run_ends()
+        summaries = [
+            tally.summary(
+                strategy=bound.plan.strategy,
+                params=bound.plan.parameters,
+                wall_s=max(0.0, end - start),
+                exact=bound.exact,
+                seed=settings.seed,
+                policies=_names(settings.policies, bound.plan.policies),
+                scorers=_names(settings.scorers, scorer_names(bound.plan)),
+            )
+            for bound, tally, end in zip(bounds, tallies, ended, strict=True)
+        ]
+        for writer, summary in zip(writers, summaries, strict=False):
             writer.summary(summary)
-    return Result(summary, tuple(answers[problem.id] for problem in problems))
+    return [
+        Result(
+            summary,
+            tuple(found[problem.id] for problem in problems),
+            together if len(bounds) > 1 else None,
+        )
+        for summary, found in zip(summaries, answers, strict=True)
+    ]
 
 
 def _graded(outcome: Outcome, gold: str | None) -> Answer:

@@ -163,3 +163,49 @@ def test_failed_problems_are_reported_and_the_others_answered(
     assert (json.loads(out)["failed"], json.loads(out)["problems"]) == (1, 2)
     assert "1 of 2 problems failed; the first, line-2:" in err
     assert "no field `level`" in err
+
+
+def test_a_sweep_has_a_row_for_each_value_and_draws_what_the_largest_draws(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("majority", *SIM, "--no-pass", "short_circuit", "--json")
+    code, out, err = tts_run(capsys, monkeypatch, *command, "--sweep", "n=1,2,4")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["strategy"] for row in rows] == [f"majority[n={n}]" for n in (1, 2, 4)]
+    assert [row["policy_calls"] for row in rows] == [2, 4, 8]
+    drawn = rows[-1]["policy_tokens"]
+    alone = sum(row["policy_tokens"] for row in rows)
+    assert f"shared: {drawn:,} tokens drawn instead of {alone:,}" in err
+    for row in rows:
+        count = str(row["params"]["n"])
+        _, single, _ = tts_run(capsys, monkeypatch, *command, "--set", f"n={count}")
+        found = json.loads(single)
+        assert {**found, "wall_s": 0, "strategy": ""} == {**row, "wall_s": 0, "strategy": ""}
+
+
+def test_a_sweep_says_where_it_does_not_nest(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "    few = sample n\n    more = sample 2\n    return vote (few + more)\n"
+    Path("twice.tts").write_text(f"strategy twice(n = 2):\n{body}")
+    code, _, err = tts_run(capsys, monkeypatch, "twice.tts", *SIM, "--sweep", "n=1,2")
+    assert code == 0
+    assert "twice.tts:3:12: other children at each value" in err
+
+
+@pytest.mark.parametrize("sweep", ["n", "n=", "n=1,,2", "n=1,1"])
+def test_sweeps_that_cannot_be_read(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, sweep: str
+) -> None:
+    code, _, err = tts_run(capsys, monkeypatch, "majority", *SIM, "--sweep", sweep)
+    assert code == 2
+    assert f"--sweep {sweep}" in err
+
+
+def test_passes_are_left_out_by_name(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("greedy", *SIM, "--no-pass")
+    assert tts_run(capsys, monkeypatch, *command, "lazy_first")[0] == 0
+    code, _, err = tts_run(capsys, monkeypatch, *command, "short_circut")
+    assert code == 2
+    assert "did you mean `short_circuit`" in err or "did you mean 'short_circuit'" in err

@@ -8,7 +8,7 @@ each gives a pool whose places (`pools.Slot`) fill in later; row-wise operations
 
 from tts_runtime.executor.bind import Bound, bind
 from tts_runtime.executor.errors import BindError, RunError
-from tts_runtime.executor.execute import execute, execute_all
+from tts_runtime.executor.execute import execute, execute_all, execute_together
 from tts_runtime.executor.needless import PASSES
 from tts_runtime.executor.outcome import (
     CandidateRecord,
@@ -33,4 +33,5 @@ __all__ = [
     "bind",
     "execute",
     "execute_all",
+    "execute_together",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tts_lang.plan.graph import Force, Split
@@ -12,10 +12,17 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.errors import RunError
 from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.outcome import CandidateRecord, Observer, Outcome, ProblemLike
+from tts_runtime.executor.outcome import (
+    CandidateRecord,
+    Counts,
+    Observer,
+    Outcome,
+    ProblemLike,
+)
 from tts_runtime.executor.pools import Pool
 from tts_runtime.executor.run import Run
 from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.shared import Shared
 
 #: Operations whose text the policy did not choose.
 _FORCING = (Force.op, Split.op)
@@ -25,15 +32,19 @@ _COLLECTOR_THRESHOLD = 500_000
 
 
 async def execute(
-    bound: Bound, problem: ProblemLike, seed: int, observer: Observer | None = None
+    bound: Bound,
+    problem: ProblemLike,
+    seed: int,
+    observer: Observer | None = None,
+    shared: Shared | None = None,
 ) -> Outcome:
-    """The strategy's answer to one problem.
+    """The strategy's answer to one problem; `shared` is what other strategies asked for it.
 
     A problem that fails (an engine's error, a weight below 0, a score out of range) gives an
     `Outcome` with `error`. Cancelling this cancels all that it has in flight.
     """
     watching = Observer() if observer is None else observer
-    run = Run(bound, problem, seed, watching)
+    run = Run(bound, problem, seed, watching, shared)
     try:
         outcome = await _answered(run)
     except (RunError, EngineError) as error:
@@ -140,6 +151,35 @@ async def execute_all(
     Raises:
         ValueError: `concurrency` is below 1.
     """
+    await execute_together(
+        [bound],
+        problems,
+        seed,
+        lambda _, outcome: on_outcome(outcome),
+        concurrency=concurrency,
+        observer=observer,
+    )
+
+
+async def execute_together(
+    bounds: Sequence[Bound],
+    problems: Iterable[ProblemLike],
+    seed: int,
+    on_outcome: Callable[[int, Outcome], None],
+    *,
+    concurrency: int | None = None,
+    observer: Observer | None = None,
+) -> Counts:
+    """Runs several strategies side by side; what they have in common is generated once (C62).
+
+    Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
+    `on_outcome` is told which strategy. A problem is in flight until its last strategy ends.
+
+    Returns:
+        What the engines did for all strategies together: calls and tokens of policies and scorers.
+        All 0 for a single strategy, which shares nothing.
+    """
+    total = Counts()
     if concurrency is not None and concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}; at least 1 problem must be in flight")
     waiting: Iterator[ProblemLike]
@@ -151,7 +191,16 @@ async def execute_all(
 
     async def worker() -> None:
         for problem in waiting:
-            on_outcome(await execute(bound, problem, seed, observer))
+            if len(bounds) == 1:
+                on_outcome(0, await execute(bounds[0], problem, seed, observer))
+                continue
+            shared = Shared(total)
+            async with asyncio.TaskGroup() as side_by_side:
+                for place in range(len(bounds)):
+                    side_by_side.create_task(one(place, problem, shared))
+
+    async def one(place: int, problem: ProblemLike, shared: Shared) -> None:
+        on_outcome(place, await execute(bounds[place], problem, seed, observer, shared))
 
     try:
         with _patient_collector():
@@ -159,5 +208,9 @@ async def execute_all(
                 for _ in range(concurrency):
                     group.create_task(worker())
     except BaseExceptionGroup as errors:
-        # One worker's exception ends the others, so the first is the cause.
-        raise errors.exceptions[0] from None
+        # One task's exception ends the others, so the first is the cause.
+        error: BaseException = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return total

@@ -13,7 +13,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.executor.model import Conversation, Node, Row, opening
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
 from tts_runtime.executor.policies import Policy
@@ -32,6 +39,7 @@ from tts_runtime.streams import Key, root_key, thinking_key
 if TYPE_CHECKING:
     from tts_runtime.executor.bind import Bound
     from tts_runtime.executor.settings import Settings
+    from tts_runtime.executor.shared import Shared
 
 Reply = TypeVar("Reply")
 
@@ -63,10 +71,19 @@ class Run:
         "replies",
         "root_key",
         "settled",
+        "shared",
     )
 
-    def __init__(self, bound: Bound, problem: ProblemLike, seed: int, observer: Observer) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        problem: ProblemLike,
+        seed: int,
+        observer: Observer,
+        shared: Shared | None = None,
+    ) -> None:
         self.bound = bound
+        self.shared = shared
         self.problem = problem
         self.observer = observer
         self.root_key: Key = root_key(seed, problem.id)
@@ -334,9 +351,28 @@ class Run:
         asked.name = name
         self.counts.policy_calls += 1
         self.counts.prompt_tokens += self._unread(policy, node)
-        asked.future = policy.engine.generate(request)
+        engine = policy.engine
+        shared = self.shared
+        asked.future = (
+            engine.generate(request) if shared is None else shared.generate(engine, request)
+        )
         self.watch(asked.future, asked)
         return asked
+
+    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+        """Asks a scorer."""
+        self.counts.scorer_calls += 1
+        return engine.score(request) if self.shared is None else self.shared.score(engine, request)
+
+    def score_together(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
+    ) -> Future[Sequence[ScoreReply]]:
+        """Asks a scorer that sees a whole pool."""
+        self.counts.scorer_calls += len(requests)
+        future = engine.score_together(requests)
+        if self.shared is not None:
+            self.shared.scored_together(future, len(requests))
+        return future
 
     def settle(self) -> None:
         """What is still in flight cannot change the answer: nobody will wait for it (C45)."""

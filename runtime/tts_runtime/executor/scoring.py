@@ -131,8 +131,7 @@ class _Reader:
             memo.append(waiting)
             return target
         run.replies[name] = [waiting]
-        run.counts.scorer_calls += 1
-        run.watch(self.engine.score(request), partial(self._arrived, run, name, known))
+        run.watch(run.score(self.engine, request), partial(self._arrived, run, name, known))
         return target
 
     def request(self, run: Run, node: Node, known: int) -> ScoreRequest:
@@ -206,8 +205,7 @@ class _Reader:
         memo = run.replies.get(name)
         if memo is None:
             run.replies[name] = [arrived]
-            run.counts.scorer_calls += len(rows)
-            run.watch(self.engine.score_together(requests), paid)
+            run.watch(run.score_together(self.engine, requests), paid)
         elif type(memo) is list:
             memo.append(arrived)
         else:

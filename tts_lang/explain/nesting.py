@@ -1,0 +1,88 @@
+"""Which generations of a sweep are prefixes of one another, and which are not (semantics.md C14).
+
+Children are numbered on their node in program order. So the first expansion of a node for n
+children is a part of the one for more; a later one asks for other children as soon as an earlier
+count has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tts_lang.plan import graph
+from tts_lang.plan.expr import Expr
+from tts_lang.plan.graph import Operation, Origin, Plan, Region
+
+#: Operations that give rows on the nodes of their first input.
+_SAME_NODES = (
+    graph.Where,
+    graph.Let,
+    graph.Score,
+    graph.Select,
+    graph.First,
+    graph.Sort,
+    graph.Vote,
+    graph.Resample,
+    graph.Fork,
+    graph.Dedupe,
+    graph.Backup,
+    graph.Leaves,
+    graph.Descend,
+    graph.Difference,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An expansion: where it stands, how many children it asks for of each row."""
+
+    origin: Origin | None
+    count: Expr
+
+
+def shifting(plans: Sequence[Plan]) -> tuple[Origin, ...]:
+    """Expansions that draw other children at some values of a sweep than at others.
+
+    Args:
+        plans: One strategy, not optimised, at several values of its parameters.
+
+    Returns:
+        Where they stand: the expansions of nodes that an earlier expansion, with a count that
+        differs between the plans, has numbered children of. What is worked out from data (dealing,
+        rows chosen by scores) is not looked into.
+    """
+    found: dict[Origin, None] = {}
+    runs = [list(_expansions(plan.body)) for plan in plans]
+    for sequences in zip(*runs, strict=False):
+        changed = False
+        for asked in zip(*sequences, strict=False):
+            if changed and asked[0].origin is not None:
+                found[asked[0].origin] = None
+            changed = changed or any(each.count != asked[0].count for each in asked)
+    return tuple(found)
+
+
+def _expansions(region: Region) -> Iterator[list[_Asked]]:
+    """The expansions of each set of nodes, in program order; one list for each set."""
+    nodes: dict[int, int] = {}
+    by_nodes: dict[int, list[_Asked]] = {}
+    inner: list[Region] = []
+    for operation in region.operations:
+        _look(operation, nodes, by_nodes)
+        inner.extend(operation.regions)
+    yield from by_nodes.values()
+    for each in inner:
+        yield from _expansions(each)
+
+
+def _look(operation: Operation, nodes: dict[int, int], by_nodes: dict[int, list[_Asked]]) -> None:
+    spec = operation.spec
+    if isinstance(spec, graph.Expand):
+        source = operation.inputs[0]
+        origin = operation.origins[0] if operation.origins else None
+        asked = _Asked(origin, spec.amount.count)
+        by_nodes.setdefault(nodes.get(source, source), []).append(asked)
+    elif isinstance(spec, _SAME_NODES):
+        source = operation.inputs[0]
+        nodes[operation.outputs[0]] = nodes.get(source, source)
