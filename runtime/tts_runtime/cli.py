@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -116,6 +117,7 @@ def tts_run(
     scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None, used)}
     plans = [optimise(plan, without=without).plan for plan in plans]
     console = Console(stderr=True)
+    _show_notices(console)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
     with showing as progress:
         results = run(
@@ -149,6 +151,16 @@ def tts_run(
         console.print(message, markup=False, highlight=False)
         console.print(failed[0].error, markup=False)
         raise typer.Exit(3)
+
+
+def _show_notices(console: Console) -> None:
+    """What engines say of themselves (what they chose, that memory ran out), above the progress."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    logger = logging.getLogger("tts_runtime")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
 
 
 def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:

@@ -1,0 +1,31 @@
+"""`tts-run` with transformers engines: the user is told what they chose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from tests.engines.test_reward_models import VALUE
+from tests.support.tiny_hf import QWEN_TOKENS, add_weights, byte_level, save_model
+from tts_runtime.cli import app
+from tts_runtime.paths import bundled
+
+
+def test_a_run_through_transformers_alone(tmp_path: Path) -> None:
+    tokenizer = byte_level(QWEN_TOKENS)
+    prm = add_weights(save_model(tmp_path / "prm", tokenizer, architecture="qwen2"), VALUE)
+    policy = f"transformers:{bundled('policy')}?slots=8"
+    arguments = ["best_of_n", "--set", "n=3", "--limit", "2", "--json"]
+    engines = ["--policy", policy, "--scorer", f"prm=auto:{prm}"]
+    done = CliRunner().invoke(app, arguments + engines)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stderr.split())
+    assert "binding `bundled` (from the model's folder), cpu, float32, window 1024" in said
+    assert "family skywork (it has a value head), cpu, float32, window 1024" in said
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["exact"]
+    assert summary["policies"] == {"policy": policy}
+    plain = CliRunner().invoke(app, [*arguments, "--scorer", f"prm=auto:{prm}"])
+    assert json.loads(plain.stdout.splitlines()[-1])["policy_tokens"] == summary["policy_tokens"]
