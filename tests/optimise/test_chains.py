@@ -61,7 +61,7 @@ def chain(seed: int) -> str:
 
 def test_chains_give_what_they_gave() -> None:
     fired = 0
-    for number in range(150):
+    for number in range(90):
         source = chain(number)
         raw = compiled(source)
         made = optimise(raw, check=True)
@@ -71,4 +71,4 @@ def test_chains_give_what_they_gave() -> None:
         after = outcome(made.plan, raw, here, problem, number, INSTANT)
         found = difference(raw, before, after)
         assert found is None, f"{found}\nin world {number}, in this program:\n{source}"
-    assert fired > 50
+    assert fired > 30

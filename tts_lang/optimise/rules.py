@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tts_lang.optimise.facts.sharing import Sharing
 
 
+#: Places that an operation is said to come from: one made of thousands needs no more.
+_MOST_ORIGINS = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """Operations that a rule is about.
@@ -170,7 +174,7 @@ def matched(pattern: Pattern, site: Site, work: Workspace) -> dict[str, Site] | 
 
 def origins(*sites: Site) -> tuple[Origin, ...]:
     """Where operations come from, together: an error still points into the strategy's file."""
-    return tuple(dict.fromkeys(_origins(sites)))
+    return tuple(dict.fromkeys(_origins(sites)))[:_MOST_ORIGINS]
 
 
 def _origins(sites: tuple[Site, ...]) -> Iterator[Origin]:

@@ -12,13 +12,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from tts_lang.optimise.rebuild import nodes_in
+from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Exit, Operation, Origin, Plan, Region, Spec, Value
 
 
 class Site:
     """One operation, or the operations that have taken its place."""
 
-    __slots__ = ("block", "blocks", "gone", "inputs", "origins", "outputs", "spec", "successors")
+    __slots__ = (
+        "_nodes",
+        "block",
+        "blocks",
+        "gone",
+        "inputs",
+        "origins",
+        "outputs",
+        "spec",
+        "successors",
+    )
 
     def __init__(
         self,
@@ -36,6 +48,14 @@ class Site:
         self.block: Block
         self.gone = False
         self.successors: tuple[Site, ...] = ()
+        self._nodes: tuple[Expr, ...] | None = None
+
+    @property
+    def nodes(self) -> tuple[Expr, ...]:
+        """Every expression in its spec with all subexpressions; looked up often, so kept."""
+        if self._nodes is None:
+            self._nodes = tuple(nodes_in(self.spec))
+        return self._nodes
 
 
 class Block:

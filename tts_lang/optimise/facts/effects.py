@@ -11,14 +11,13 @@ from collections.abc import Iterator
 
 from tts_lang.optimise.workspace import Block, Site, Workspace
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Expr, Random, walk
-from tts_lang.plan.graph import Exit, Spec
-from tts_lang.plan.shapes import fields_in
+from tts_lang.plan.expr import Random
+from tts_lang.plan.graph import Exit
 
 
-def draws(part: Spec | Expr) -> bool:
-    """Whether evaluating a spec or expression uses up random numbers."""
-    return any(isinstance(node, Random) for inner in fields_in(part) for node in walk(inner))
+def draws(site: Site) -> bool:
+    """Whether running an operation uses up random numbers."""
+    return any(isinstance(node, Random) for node in site.nodes)
 
 
 class Effects:
@@ -30,7 +29,7 @@ class Effects:
     """
 
     def __init__(self, work: Workspace) -> None:
-        self.draws = any(draws(site.spec) for site in work.sites())
+        self.draws = any(draws(site) for site in work.sites())
         self.roots: dict[Block, list[Site]] = {}
         self._scope(work.body)
 
@@ -59,7 +58,7 @@ class Effects:
                     self._scope(site.blocks[0])
                 case _:
                     kept = any(block.exit is not Exit.YIELD for block in site.blocks)
-            if kept or draws(site.spec):
+            if kept or draws(site):
                 roots.append(site)
 
 

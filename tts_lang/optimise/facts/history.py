@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tts_lang.optimise.facts.effects import draws
-from tts_lang.optimise.workspace import Workspace
+from tts_lang.optimise.workspace import Site, Workspace
 from tts_lang.plan import expr, graph
-from tts_lang.plan.shapes import fields_in
 
 #: Columns that say how a row came about, not what it is.
 _HISTORY = ("parent", "finish", "parent_visits", "visits", "value")
@@ -23,14 +22,13 @@ def reads_history(work: Workspace) -> str | None:
         spec = site.spec
         if isinstance(spec, graph.Leaves | graph.Descend | graph.Backup):
             return f"`{spec.op}` walks from rows to their parents"
-        if draws(spec):
+        if draws(site):
             return "random numbers are drawn for rows"
-        for name in _named(spec):
+        for name in _named(site):
             if name in _HISTORY:
                 return f"`{name}` is read"
-        for expression in fields_in(spec):
-            if any(isinstance(n, expr.Aggregate) and n.below for n in expr.walk(expression)):
-                return "rows below others are read"
+        if any(isinstance(node, expr.Aggregate) and node.below for node in site.nodes):
+            return "rows below others are read"
     judges = (scorer.judge.template for scorer in work.plan.scorers if scorer.judge is not None)
     for template in (*work.plan.prompts, *judges):
         if any(getattr(part, "name", "") == "parent.text" for part in template.parts):
@@ -38,17 +36,16 @@ def reads_history(work: Workspace) -> str | None:
     return None
 
 
-def _named(spec: graph.Spec) -> Iterator[str]:
+def _named(site: Site) -> Iterator[str]:
     for key in ("per", "on", "key"):
-        name = getattr(spec, key, None)
+        name = getattr(site.spec, key, None)
         if isinstance(name, str):
             yield name
-    for expression in fields_in(spec):
-        for node in expr.walk(expression):
-            match node:
-                case expr.Column(name):
-                    yield name
-                case expr.Aggregate(per=per, on=on):
-                    yield from (key for key in (per, on) if key is not None)
-                case expr.PoolWide(per=str() as key):
-                    yield key
+    for node in site.nodes:
+        match node:
+            case expr.Column(name):
+                yield name
+            case expr.Aggregate(per=per, on=on):
+                yield from (key for key in (per, on) if key is not None)
+            case expr.PoolWide(per=str() as key):
+                yield key

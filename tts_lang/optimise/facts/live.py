@@ -15,7 +15,7 @@ from tts_lang.optimise.facts.effects import Effects
 from tts_lang.optimise.workspace import Block, Site, Workspace
 from tts_lang.plan import expr, graph
 from tts_lang.plan.graph import Exit, Kind
-from tts_lang.plan.shapes import BUILT_IN, fields_in
+from tts_lang.plan.shapes import BUILT_IN
 
 _Column: TypeAlias = "tuple[int, str]"
 
@@ -98,7 +98,7 @@ class Live:
             elif block.exit is Exit.RETURN:
                 self._need_value(block.results[0])
         pools = [v for v in site.inputs if self._work.values[v].kind is Kind.POOL]
-        for name in mentioned(spec):
+        for name in mentioned(site):
             for pool in pools:
                 self._need_column(pool, name)
 
@@ -148,22 +148,22 @@ class Live:
                     yield body.results[place]
 
 
-def mentioned(spec: graph.Spec) -> set[str]:
-    """Columns beyond the built-in ones that a spec names anywhere."""
+def mentioned(site: Site) -> set[str]:
+    """Columns beyond the built-in ones that an operation names anywhere."""
+    spec = site.spec
     found = {
         name
         for name in (getattr(spec, field, None) for field in ("per", "on", "key"))
         if isinstance(name, str)
     }
-    for expression in fields_in(spec):
-        for node in expr.walk(expression):
-            match node:
-                case expr.Column(name):
-                    found.add(name)
-                case expr.Reduce(_, column):
-                    found.add(column)
-                case expr.Aggregate(per=per, on=on):
-                    found.update(key for key in (per, on) if key is not None)
-                case expr.PoolWide(per=str() as key):
-                    found.add(key)
+    for node in site.nodes:
+        match node:
+            case expr.Column(name):
+                found.add(name)
+            case expr.Reduce(_, column):
+                found.add(column)
+            case expr.Aggregate(per=per, on=on):
+                found.update(key for key in (per, on) if key is not None)
+            case expr.PoolWide(per=str() as key):
+                found.add(key)
     return found - BUILT_IN

@@ -46,75 +46,75 @@ class Reuse:
         return site in self._kept.get(_scorer(site), ())
 
     def _spread(self, kept: set[Site]) -> set[int]:
-        """Pools whose rows may be read several times by scorings that are kept."""
-        if not kept:
-            return set()
-        reaching: set[int] = set()
+        """Pools whose rows may be read several times by scorings that are kept.
+
+        Backwards from those scorings; a pool that two readers lead from, or that grows on the way,
+        is such a pool, and so is every pool that its rows come from.
+        """
+        ways: dict[int, set[int]] = {}
+        edges: dict[int, list[int]] = {}
         spread: set[int] = set()
-        waiting = deque(site.inputs[0] for site in kept)
-        reaching.update(waiting)
+        waiting = deque[int]()
+        for site in kept:
+            ways.setdefault(site.inputs[0], set()).add(id(site))
+            waiting.append(site.inputs[0])
         while waiting:
             value = waiting.popleft()
-            several = value in spread or self._ways(value, reaching, kept) > 1
-            if several and value not in spread:
-                spread.add(value)
-            for source, multiplies in self._sources(value, kept):
-                wide = multiplies or value in spread
-                if source not in reaching or (wide and source not in spread):
-                    reaching.add(source)
-                    if wide:
-                        spread.add(source)
-                    waiting.append(source)
-                elif self._ways(source, reaching, kept) > 1 and source not in spread:
-                    waiting.append(source)
+            if value in edges:
+                continue
+            edges[value] = []
+            for source, multiplies, reader in self._sources(value, kept):
+                edges[value].append(source)
+                ways.setdefault(source, set()).add(id(reader))
+                if multiplies:
+                    spread.add(source)
+                waiting.append(source)
+        spread.update(value for value, readers in ways.items() if len(readers) > 1)
+        following = list(spread)
+        while following:
+            for source in edges.get(following.pop(), ()):
+                if source not in spread:
+                    spread.add(source)
+                    following.append(source)
         return spread
 
-    def _ways(self, value: int, reaching: set[int], kept: set[Site]) -> int:
-        """Readers of a pool that lead to a scoring that is kept."""
-        found = 0
-        for user in self._work.users(value):
-            if isinstance(user, Site) and user in kept and user.inputs[0] == value:
-                found += 1
-            else:
-                found += any(made in reaching for made in _made_of(user, value))
-        return found
-
-    def _sources(self, value: int, kept: set[Site]) -> Iterator[tuple[int, bool]]:
-        """Pools whose rows this pool's come from; whether one row may have become several."""
+    def _sources(self, value: int, kept: set[Site]) -> Iterator[tuple[int, bool, User]]:
+        """Pools whose rows this pool's come from, whether one row may have become several, and
+        what reads them for it."""
         definer = self._work.definers.get(value)
         if isinstance(definer, Block):
             owner = definer.owner
             if owner is None:
                 return
             if isinstance(owner.spec, graph.Call):
-                yield owner.inputs[0], owner.spec.on_rows
+                yield owner.inputs[0], owner.spec.on_rows, owner
                 return
             place = definer.parameters.index(value)
-            yield owner.inputs[place], False
+            yield owner.inputs[place], False, owner
             if owner.blocks[1].exit is Exit.YIELD:
-                yield owner.blocks[1].results[place], False
+                yield owner.blocks[1].results[place], False, owner.blocks[1]
         elif definer is not None:
             if definer in kept:
                 return  # what reads here goes on from there
             place = definer.outputs.index(value)
             match definer.spec:
                 case graph.Repeat():
-                    yield definer.inputs[place], False
+                    yield definer.inputs[place], False, definer
                     if definer.blocks[1].exit is Exit.YIELD:
-                        yield definer.blocks[1].results[place], False
+                        yield definer.blocks[1].results[place], False, definer.blocks[1]
                 case graph.Branch():
                     for block in definer.blocks:
                         if block.exit is Exit.YIELD:
-                            yield block.results[place], False
+                            yield block.results[place], False, block
                 case graph.Call():
                     for result in definer.blocks[0].results:
-                        yield result, definer.spec.on_rows
+                        yield result, definer.spec.on_rows, definer.blocks[0]
                 case graph.Ask() | graph.Compute() | graph.Empty():
                     return  # a new conversation goes on from nothing
                 case spec:
                     rows = 2 if isinstance(spec, graph.Union) else 1
                     for source in definer.inputs[:rows]:
-                        yield source, _multiplies(spec)
+                        yield source, _multiplies(spec), definer
 
 
 def _scorer(site: Site) -> str:
@@ -132,34 +132,3 @@ def _multiplies(spec: graph.Spec) -> bool:
             many = constant(count)
             return many is None or many >= 2
     return isinstance(spec, graph.Resample | graph.Split | graph.Cut | graph.Descend)
-
-
-def _made_of(user: User, value: int) -> Iterator[int]:
-    """Pools that a reader makes of a pool's rows."""
-    if isinstance(user, Block):
-        owner = user.owner
-        if owner is None:
-            return
-        if isinstance(owner.spec, graph.Call):
-            yield owner.outputs[0]
-            return
-        for place, result in enumerate(user.results):
-            if result == value and place < len(owner.outputs):
-                yield owner.outputs[place]
-                if isinstance(owner.spec, graph.Repeat):
-                    yield owner.blocks[1].parameters[place]
-        return
-    match user.spec:
-        case graph.Repeat():
-            for place, given in enumerate(user.inputs):
-                if given == value:
-                    yield user.outputs[place]
-                    yield from (block.parameters[place] for block in user.blocks)
-        case graph.Call():
-            yield user.blocks[0].parameters[0]
-        case graph.Branch() | graph.Compute() | graph.Ask():
-            return
-        case spec:
-            rows = 2 if isinstance(spec, graph.Union) else 1
-            if value in user.inputs[:rows]:
-                yield user.outputs[0]

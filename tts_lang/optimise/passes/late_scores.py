@@ -29,7 +29,7 @@ def _later(match: Match) -> Edit | Declined:
     spec = scoring.spec
     assert isinstance(spec, graph.Score)
     scored, pool = scoring.outputs[0], scoring.inputs[0]
-    if spec.scorer in mentioned(selecting.spec):
+    if spec.scorer in mentioned(selecting):
         return Declined("the selection reads the score")
     if match.work.plan.scorer(spec.scorer).together:
         return Declined("a set-wise score is of the whole pool")

@@ -22,7 +22,7 @@ def _everything(match: Match) -> Edit | Declined:
     spec = match.it.spec
     assert isinstance(spec, graph.Select | graph.First)
     pool = match.facts.rows.of(match.it.inputs[0])
-    if draws(spec):
+    if draws(match.it):
         return Declined("its key draws random numbers, and later draws count from there")
     count = constant(spec.count)
     if isinstance(spec, graph.Select) and spec.share is not None:
@@ -42,7 +42,7 @@ def _one_row(match: Match) -> Edit | Declined:
     """`sort` and `dedupe` of at most one row."""
     spec = match.it.spec
     assert isinstance(spec, graph.Sort | graph.Dedupe)
-    if draws(spec):
+    if draws(match.it):
         return Declined("its key draws random numbers, and later draws count from there")
     if spec.per is not None:
         return Declined("a row without a key forms no group")

@@ -54,6 +54,8 @@ def _known_input(match: Match) -> Edit | None:
 def _folded(match: Match) -> Edit | None:
     """Functions of literals in place of their values."""
     site = match.it
+    if not any(isinstance(node, Apply) for node in site.nodes):
+        return None
     spec = mapped(site.spec, lambda expression: rebuilt(expression, _value))
     if spec is site.spec:
         return None

@@ -18,7 +18,7 @@ def _unread_score(match: Match) -> Edit | Declined:
     assert isinstance(spec, graph.Score)
     if match.facts.live.column(match.it.outputs[0], spec.scorer):
         return Declined("its column is read")
-    if draws(spec):
+    if draws(match.it):
         return Declined("its arguments draw random numbers, and later draws count from there")
     if match.facts.reuse.saves_reading(match.it):
         return Declined("several later scorings go on from what this one reads (C32)")
@@ -31,7 +31,7 @@ def _unread_column(match: Match) -> Edit | Declined:
     assert isinstance(spec, graph.Let)
     if match.facts.live.column(match.it.outputs[0], spec.name):
         return Declined("its column is read")
-    if draws(spec):
+    if draws(match.it):
         return Declined("it draws random numbers, and later draws count from there")
     return _without_column(match, spec.name)
 
