@@ -49,8 +49,7 @@ def test_proved_laws_list_their_instances_and_exit_with_0(capsys: Capture) -> No
     code, out, err = command(capsys, "true.tts", "--laws")
     assert (code, err) == (0, "")
     assert out == (
-        "true.tts:11: proved: heavy(n) == plain(n)\n"
-        "    proved at n = 1, 2, 3, 4, 5, 6, 8, 12, 16\n"
+        "true.tts:11: proved: heavy(n) == plain(n)\n    proved at n = 1, 2, 3, 4, 5, 6, 8, 12, 16\n"
     )
 
 
