@@ -54,6 +54,8 @@ def explain(
     made = optimise(plan, only=only, without=options.no_pass, check=options.verify)
     text = explained(made.plan, form, context, width=width, color=color)
     if form == "text":
+        if made.plan is made.raw and not options.trace:
+            return text
         return f"{text}\n{to_text(made, context, trace=options.trace)}"
     if form == "json":
         values = json.loads(text)
