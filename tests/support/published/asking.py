@@ -45,14 +45,14 @@ def ask(
     number: int = 1,
     *,
     shown: Mapping[str, str] | None = None,
-    given: Sequence[Path] | None = None,
+    given: Sequence[Sequence[Path]] = (),
     thinks: bool = False,
     policy: str = "policy",
     **how: Unpack[How],
 ) -> list[Path]:
     """Replies in a new conversation about a path.
 
-    `shown` fills slots of the prompt; `given` are paths that are arguments of it.
+    `shown` fills slots of the prompt; `given` are the pools among its arguments.
     """
     text = filled(lab, prompt, about, shown or {})
     parts = [text, int(thinks), *_named(given)]
@@ -68,7 +68,7 @@ def ask_together(
     number: int = 1,
     *,
     shown: Mapping[str, str] | None = None,
-    given: Sequence[Path] | None = None,
+    given: Sequence[Sequence[Path]] = (),
     policy: str = "policy",
     **how: Unpack[How],
 ) -> list[Path]:
@@ -80,10 +80,12 @@ def ask_together(
     return [replace(reply, parent=None) for reply in replies]
 
 
-def _named(given: Sequence[Path] | None) -> list[Part]:
-    parts: list[Part] = [] if given is None else ["pool", len(given)]
-    for path in given or ():
-        parts += [path.key, len(path.ids)]
+def _named(given: Sequence[Sequence[Path]]) -> list[Part]:
+    parts: list[Part] = []
+    for pool in given:
+        parts += ["pool", len(pool)]
+        for path in pool:
+            parts += [path.key, len(path.ids)]
     return parts
 
 

@@ -86,7 +86,7 @@ def mixture_of_agents(lab: Lab, n: int = 3) -> Path:
     drafts = lab.sample(lab.problem, n, temperature=1)
     notes = ask_together(lab, "critique", drafts, temperature=0.1)
     shown = {"notes": notes[0].text}
-    return ask_together(lab, "synthesize", drafts, shown=shown, given=notes, temperature=0.1)[0]
+    return ask_together(lab, "synthesize", drafts, shown=shown, given=[notes], temperature=0.1)[0]
 
 
 @published

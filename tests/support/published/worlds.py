@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from textwrap import dedent
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
@@ -24,6 +24,7 @@ from tts_runtime.problems import Problem
 
 #: An algorithm takes a lab and the strategy's parameters, and gives the winner.
 Algorithm = Callable[..., "Path | None"]
+Registered = TypeVar("Registered", bound=Algorithm)
 PUBLISHED: dict[str, Algorithm] = {}
 
 PROBLEMS = (
@@ -64,7 +65,7 @@ ROOMY = tuple(
 )
 
 
-def published(function: Algorithm) -> Algorithm:
+def published(function: Registered) -> Registered:
     """Registers an algorithm under the name of the strategy that it is the published form of."""
     PUBLISHED[function.__name__] = function
     return function
@@ -142,20 +143,21 @@ def check(
     name: str,
     parameters: Mapping[str, Any],
     worlds: tuple[World, ...] = WORLDS,
-    problems: tuple[Problem, ...] = PROBLEMS,
+    altered: Mapping[str, Any] | None = None,
 ) -> None:
     """The strategy file does exactly what its published algorithm does, in every world.
 
     Compared: the answer, the winner's path, every sampled candidate, distinct generations, tokens.
+    `altered` gives the algorithm other parameters, to see that a difference is noticed.
     """
     plan = compile_strategy(name, None, dict(parameters))
     for world in worlds:
         policies = {each: _policy(world, place) for place, each in enumerate(plan.policies)}
         scorers = _scorers(world, plan)
         bound = bind(plan, policies, scorers)
-        for seed, problem in enumerate(problems, world.seed):
+        for seed, problem in enumerate(PROBLEMS, world.seed):
             lab = Lab(problem, seed, policies, scorers, templates())
-            winner = PUBLISHED[name](lab, **parameters)
+            winner = PUBLISHED[name](lab, **{**parameters, **(altered or {})})
 
             async def one(problem: Problem = problem, seed: int = seed) -> Outcome:
                 return await execute(bound, problem, seed)  # noqa: B023  (awaited at once)

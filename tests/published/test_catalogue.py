@@ -1,0 +1,68 @@
+"""Strategies of the catalogue do what their papers say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.published import (  # noqa: F401  (they register the algorithms)
+    catalogue_prompts,
+    catalogue_steps,
+    catalogue_votes,
+)
+from tests.support.published.worlds import ROOMY, WORLDS, check
+
+ALONE: list[tuple[str, dict[str, Any]]] = [
+    ("best_of_n_outcome", {"n": 6}),
+    ("best_of_n_likelihood", {"n": 6}),
+    ("best_of_n_two_scorers", {"n": 6, "balance": 0.3}),
+    ("pass_at", {"k": 5}),
+    ("early_stopping_consistency", {"window": 3, "windows": 4}),
+    ("early_stopping_consistency", {"window": 2, "windows": 6}),
+    ("cascade", {"n": 4, "sure": 0.7}),
+    ("bandit", {"budget": 9, "c": 0.7}),
+    ("bandit", {"budget": 4, "c": 1.4}),
+    ("speculative_rejection", {"n": 7, "keep": "50%", "chunk": 4, "rounds": 3}),
+    ("speculative_rejection", {"n": 5, "keep": "70%", "chunk": 2, "rounds": 2}),
+    ("stochastic_beam", {"n": 6, "width": 2, "depth": 4}),
+    ("stochastic_beam", {"n": 8, "width": 4, "depth": 3, "heat": 0.3, "accepted": 0.4}),
+    ("grace", {"k": 3, "balance": 0.3, "depth": 4}),
+    ("mur", {"k": 3, "depth": 6}),
+    ("mur", {"k": 2, "alpha": 0.5, "gamma": 1.0, "depth": 4}),
+    ("uncertainty_cot", {"k": 3, "doubt": 1.5, "depth": 5}),
+    ("cot_decoding", {"k": 4}),
+    ("metropolis_hastings", {"moves": 5}),
+]
+PROMPTED: list[tuple[str, dict[str, Any]]] = [
+    ("best_of_n_judge", {"n": 4, "readings": 2}),
+    ("layered_mixture", {"layers": 3, "each": 2}),
+    ("self_aggregation", {"population": 4, "k": 2, "rounds": 3}),
+    ("multi_agent_debate", {"agents": 3, "rounds": 3}),
+    ("genselect", {"n": 4}),
+    ("knockout", {"n": 4, "k": 2}),
+    ("knockout", {"n": 5, "k": 1}),
+    ("pairwise_tournament", {"n": 3}),
+    ("re2", {}),
+    ("cot_reflection", {}),
+    ("leap", {"mistakes": 2}),
+    ("least_to_most", {"most": 3}),
+    ("round_trip", {}),
+    ("plan_search", {"attempts": 2}),
+    ("prover_verifier", {"rounds": 2, "each": 2}),
+    ("cepo", {"n": 2, "m": 2}),
+    ("chain_of_code", {"repairs": 2}),
+    ("mars", {"agents": 4, "k": 2, "rounds": 2, "fixes": 2}),
+    ("tree_of_thoughts_sampled", {"width": 2, "k": 2, "depth": 3}),
+    ("auto_think", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters"), ALONE)
+def test_is_the_published_algorithm(name: str, parameters: dict[str, Any]) -> None:
+    check(name, parameters, WORLDS)
+
+
+@pytest.mark.parametrize(("name", "parameters"), PROMPTED)
+def test_is_the_published_algorithm_of_prompts(name: str, parameters: dict[str, Any]) -> None:
+    check(name, parameters, ROOMY[:3])

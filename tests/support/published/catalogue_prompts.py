@@ -1,0 +1,164 @@
+"""Catalogue: chains of prompts."""
+
+from __future__ import annotations
+
+from tests.support.published.asking import (
+    ask,
+    ask_together,
+    judge,
+    option,
+    pieces,
+)
+from tests.support.published.choosing import average, best, top_of, vote
+from tests.support.published.lab import Lab
+from tests.support.published.path import How, Path
+from tests.support.published.revising import graded
+from tests.support.published.thinking import think_deeper
+from tests.support.published.worlds import published
+
+
+@published
+def re2(lab: Lab) -> Path:
+    """The question twice. Xu et al. (2023), section 2."""
+    return ask(lab, "reread", lab.problem)[0]
+
+
+@published
+def cot_reflection(lab: Lab) -> Path:
+    """One reply that thinks and reflects. optillm, cot_reflection."""
+    return ask(lab, "reflect", lab.problem)[0]
+
+
+@published
+def leap(lab: Lab, mistakes: int = 3) -> Path:
+    """Mistakes, principles learnt from them, solution. Zhang et al. (2024), section 3."""
+    wrong = lab.sample(lab.problem, mistakes, temperature=1)
+    learnt = ask_together(lab, "principles", wrong, temperature=0)
+    shown = {"learnt": learnt[0].text}
+    return ask(lab, "by_principles", lab.problem, shown=shown, given=[learnt], temperature=0)[0]
+
+
+@published
+def least_to_most(lab: Lab, most: int = 5) -> Path:
+    """Sub-questions in turn, what is solved in view; greedy. Zhou et al. (2022), section 2."""
+    greedy: How = {"temperature": 0}
+    solved: list[Path] = []
+    for question in pieces(lab, ask(lab, "decompose", lab.problem, **greedy)[0], most):
+        shown = {"solved": "\n\n".join(path.text for path in solved)}
+        solved += ask(lab, "sub_question", question, shown=shown, given=[list(solved)], **greedy)
+    shown = {"solved": "\n\n".join(path.text for path in solved)}
+    return ask(lab, "conclude_from", lab.problem, shown=shown, given=[solved], **greedy)[0]
+
+
+@published
+def round_trip(lab: Lab) -> Path:
+    """Solve, describe, solve the description; merge what differs. optillm, rto.
+
+    Missing answers differ from everything.
+    """
+    one = lab.sample(lab.problem)[0]
+    description = ask(lab, "describe", one)[0]
+    other = ask(lab, "solve_description", description)[0]
+    if lab.answer(one) is not None and lab.answer(one) == lab.answer(other):
+        return one
+    shown = {"one": one.text, "other": other.text}
+    return ask(lab, "merge_two", lab.problem, shown=shown, given=[[one], [other]])[0]
+
+
+@published
+def plan_search(lab: Lab, attempts: int = 3) -> Path | None:
+    """Observations, derived ones, ideas, solutions. Wang et al. (2024), section 4; optillm."""
+    seen = pieces(lab, ask(lab, "observe", lab.problem)[0], 3)
+    derived = pieces(lab, ask_together(lab, "derive", seen)[0], 2) if seen else []
+    notes = seen + derived
+    shown = {"notes": "\n\n".join(path.text for path in notes)}
+    ideas = ask(lab, "idea_from", lab.problem, attempts, shown=shown, given=[notes])
+    return vote(lab, [ask(lab, "implement", idea)[0] for idea in ideas])
+
+
+@published
+def prover_verifier(lab: Lab, rounds: int = 2, each: int = 3) -> Path:
+    """Helpful and sneaky provers, a verifier's grades. Kirchner et al. (2024); optillm's pvg."""
+    leader = lab.problem
+    heat = 0.7
+    for _ in range(rounds):
+        played = [
+            path
+            for role in ("helpful", "sneaky")
+            for path in ask(lab, role, leader, each, temperature=heat)
+        ]
+        (leader,) = top_of(played, 1, [graded(lab, path) for path in played])
+        heat = heat - 0.1
+    return leader
+
+
+@published
+def cepo(lab: Lab, n: int = 3, m: int = 3) -> Path | None:
+    """Plans, executions, a review of contradictions, a final solution. Cerebras (2024); optillm."""
+    finals = []
+    for _ in range(n):
+        plans = ask(lab, "plan_steps", lab.problem, m)
+        runs = [ask(lab, "execute", plan)[0] for plan in plans]
+        review = ask_together(lab, "inconsistencies", runs)[0]
+        finals += ask(lab, "settle", review)
+    return best(finals, lambda path: graded(lab, path))
+
+
+@published
+def chain_of_code(lab: Lab, repairs: int = 2) -> Path:
+    """Write, run, repair; simulate what will not run. Li et al. (2023), section 2."""
+    program = ask(lab, "code", lab.problem)[0]
+    output = ask(lab, "run", program, policy="python")[0]
+    for _ in range(repairs):
+        if lab.answer(output) is not None:
+            break
+        program = ask(lab, "repair", output)[0]
+        output = ask(lab, "run", program, policy="python")[0]
+    return output if lab.answer(output) is not None else ask(lab, "simulate", program)[0]
+
+
+@published
+def mars(lab: Lab, agents: int = 6, k: int = 3, rounds: int = 3, fixes: int = 5) -> Path | None:
+    """Aggregate with the best, verify twice, repair; vote. optillm, mars."""
+    read = option(yes=1, no=0)
+
+    def soundness(path: Path) -> float | None:
+        return average([judge(lab, "sound", read, path, turn) for turn in range(2)])
+
+    pool = lab.sample(lab.problem, agents)
+    for _ in range(rounds):
+        group = top_of(pool, k, [soundness(path) for path in pool])
+        pool = group + ask_together(lab, "merge", group, agents - k)
+    for _ in range(fixes):
+        wrong = [path for path in pool if (value := soundness(path)) is not None and value < 1]
+        repaired = [
+            ask(lab, "improve", notes)[0]
+            for notes in [ask(lab, "feedback", path)[0] for path in wrong]
+        ]
+        pool = [path for path in pool if path not in wrong] + repaired
+    return vote(lab, pool)
+
+
+@published
+def tree_of_thoughts_sampled(lab: Lab, width: int = 5, k: int = 5, depth: int = 10) -> Path | None:
+    """ToT-BFS that samples thoughts. Yao et al. (2023), algorithm 1."""
+    read = option(sure=20, likely=1, impossible=0.001)
+
+    def value(path: Path) -> float | None:
+        return judge(lab, "promise", read, path)
+
+    states = [lab.problem]
+    for _ in range(depth):
+        if all(state.done for state in states):
+            break
+        grown = [child for state in states for child in lab.sample(state, k, steps=1)]
+        states = top_of(grown, width, [value(path) for path in grown])
+    return best([end for state in states for end in lab.sample(state)], value)
+
+
+@published
+def auto_think(lab: Lab) -> Path:
+    """Classify, then think within limits that suit. optillm, autothink."""
+    high = judge(lab, "complexity", option(low=0, high=1), lab.problem) == 1
+    shortest, longest = (1024, 4096) if high else (256, 1024)
+    return think_deeper(lab.anew(), shortest, longest)
