@@ -8,8 +8,9 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from tests.engines.test_reward_models import VALUE
-from tests.support.tiny_hf import QWEN_TOKENS, add_weights, byte_level, save_model
+from tests.support.tiny_hf import QWEN_TOKENS, add_weights, byte_level, metaspace, save_model
 from tts_runtime.cli import app
+from tts_runtime.executor import BindError
 from tts_runtime.paths import bundled
 
 
@@ -29,3 +30,21 @@ def test_a_run_through_transformers_alone(tmp_path: Path) -> None:
     assert summary["policies"] == {"policy": policy}
     plain = CliRunner().invoke(app, [*arguments, "--scorer", f"prm=auto:{prm}"])
     assert json.loads(plain.stdout.splitlines()[-1])["policy_tokens"] == summary["policy_tokens"]
+
+
+def test_raw_scores_need_a_declared_range(tmp_path: Path) -> None:
+    """Before anything is spent; what is declared then holds for every score."""
+    tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
+    prm = add_weights(save_model(tmp_path / "prm", tokenizer), VALUE)
+    declared = tmp_path / "declared.tts"
+    arguments = ["--limit", "1", "--policy", "sim", "--scorer", f"prm=pqm:{prm}"]
+    refused = CliRunner().invoke(app, ["best_of_n", "--set", "n=2", *arguments])
+    assert isinstance(refused.exception, BindError)
+    assert "such as `scorer prm per step from -50 to 50`" in str(refused.exception)
+    for low, code in ((-90, 0), (-0.001, 3)):
+        declared.write_text(
+            f"scorer prm per step from {low} to 90\n\nstrategy raw():\n"
+            "    pool = sample 2\n    score pool by prm\n    return best of pool by last(prm)\n"
+        )
+        done = CliRunner().invoke(app, [str(declared), *arguments])
+        assert done.exit_code == code, done.output

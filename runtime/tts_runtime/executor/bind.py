@@ -161,10 +161,16 @@ def _scorers(
                 "a time: bind a scorer that sees a whole pool, or leave `together` out"
             )
         if not _inside(scorer, engine):
+            advice = "declare that range"
+            if _boundless(engine):
+                advice = (
+                    "declare a range that they stay in, such as "
+                    f"`scorer {scorer.name} {words[scorer.steps]} from -50 to 50`"
+                )
             yield (
                 f"scorer `{scorer.name}` is declared from {_end(scorer.low)} to "
                 f"{_end(scorer.high)}, but {kind} gives numbers from {_end(engine.low)} to "
-                f"{_end(engine.high)}: declare that range"
+                f"{_end(engine.high)}: {advice}"
             )
 
 
@@ -172,9 +178,15 @@ def _inside(scorer: Scorer, engine: ScorerEngine) -> bool:
     """Whether the engine's range lies in the declared one; a field's is known when it is read."""
     if isinstance(engine, FieldScorer):
         return True
+    if _boundless(engine) and (scorer.low, scorer.high) != (0, 1):
+        return True  # raw numbers in a range that somebody declared: every score is checked
     low = scorer.low is None or (engine.low is not None and engine.low >= scorer.low)
     high = scorer.high is None or (engine.high is not None and engine.high <= scorer.high)
     return low and high
+
+
+def _boundless(engine: ScorerEngine) -> bool:
+    return engine.low is None and engine.high is None
 
 
 def _end(number: float | None) -> str:
