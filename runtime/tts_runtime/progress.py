@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -71,7 +72,8 @@ class Screen(Progress):
 
 def table(summaries: Sequence[Summary]) -> Table:
     """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
-    shown = Table(caption="tokens are means per problem", caption_justify="right")
+    caption = "tokens: means per problem, as if alone; wall time: until the last answer"
+    shown = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", padding=(0, 1))
     shown.add_column("strategy", no_wrap=True)
     tokens = ("policy\ntokens", "prompt\ntokens", "scorer\ntokens")
     for title in ("accuracy", "95 %\ninterval", *tokens, "wall\ntime"):
@@ -82,7 +84,7 @@ def table(summaries: Sequence[Summary]) -> Table:
         shown.add_row(
             summary.strategy + (f" ({summary.failed} failed)" if summary.failed else ""),
             "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %",
-            "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}",
+            "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}",
             f"{summary.policy_tokens / count:,.0f}",
             f"{summary.prompt_tokens / count:,.0f}",
             f"{summary.scorer_tokens / count:,.0f}",
