@@ -406,6 +406,10 @@ class Value:
     columns: Mapping[str, str] | None = field(default_factory=dict)
 
 
+#: Likeliest first tokens that `read probability` looks at; what is none of them has probability 0.
+PROBABILITY_RANKS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """How a judge's number is asked for and read.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from math import exp
-from typing import Any, Final
+from typing import Any
 
 from tts_lang.plan.expr import Const
-from tts_lang.plan.graph import Amount, Judge, Score, Scorer
+from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Score, Scorer
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import GenerateRequest, Generation, Limits
 from tts_runtime.executor.asking import argument_values, compiled_arguments
@@ -30,9 +30,6 @@ from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
 from tts_runtime.executor.views import groups
 from tts_runtime.streams import Part, asked_key, child_key
-
-#: How far down the likeliest first tokens `read probability` looks for its word.
-_RANKS: Final = 20
 
 
 def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Work:
@@ -249,7 +246,7 @@ class _Bench:
         def generated(generation: Generation) -> None:
             if generation.ids == wanted:
                 arrived(exp(generation.logprobs[0]))
-            elif rank + 1 < min(_RANKS, len(policy.pieces)):
+            elif rank + 1 < min(PROBABILITY_RANKS, len(policy.pieces)):
                 self._probability(node, rank + 1, arrived)
             else:
                 arrived(0.0)
