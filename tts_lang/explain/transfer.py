@@ -129,7 +129,8 @@ def _ask(spec: graph.Ask, sight: Sight) -> tuple[Pool, Cost]:
 def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]:
     """A process scorer reads each path from where it last read it (C32), any other the whole path;
     a field of the problem is looked up. A judge's reading is a policy call, asked again at most
-    `retries` times (C34), or one call for each of the likeliest first tokens. Looking ahead is one greedy call a row, of which the scorer reads all."""
+    `retries` times (C34), or one call for each of the likeliest first tokens. Looking ahead is one
+    greedy call a row, of which the scorer reads all."""
     pool, context = sight.pools[0], sight.reading.context
     times = 1 if spec.times is None else sight.count(spec.times)[1]
     cost = NOTHING
@@ -145,7 +146,7 @@ def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]
         elif scorer.together:
             asked = min(pool.high, 1 if spec.per is None else pool.groups(spec.per))
         if judge.read == "probability":
-            tries, limit = graph.PROBABILITY_RANKS, (1, False)
+            tries, limit = graph.PROBABILITY_RANKS, (1.0, False)
         else:
             tries, limit = 1 + judge.retries, call_limit(None, judge.decoding, sight)
         readings = _sampled(product(product(asked, times), tries), limit)
