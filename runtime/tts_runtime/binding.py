@@ -118,6 +118,6 @@ def load_binding(path: Path, context: int | None = None) -> Binding:
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where a wrong one does."""
-    sections = {"thinking": Thinking, "defaults": Defaults}
-    section = sections.get(str(location[0])) if len(location) > 1 else None
-    return list((section or Binding).model_fields)
+    sections: dict[str, type[BaseModel]] = {"thinking": Thinking, "defaults": Defaults}
+    section = sections.get(str(location[0]), Binding) if len(location) > 1 else Binding
+    return list(section.model_fields)

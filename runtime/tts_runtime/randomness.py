@@ -34,7 +34,7 @@ def draw_key(root: Key, lane: Key, draw: int) -> Key:
 def draw(distribution: str, key: Key, arguments: Sequence[float | int | None] = ()) -> float | None:
     """One number of a distribution of `tts_lang.plan.expr.DISTRIBUTIONS`.
 
-    Missing where it has no such number: a missing argument, or a beta parameter that is not above 0.
+    Missing where it has no such number: a missing argument, a beta parameter that is not above 0.
     """
     numbers = [argument for argument in arguments if argument is not None]
     if len(numbers) < len(arguments):

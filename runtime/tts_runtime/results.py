@@ -34,7 +34,9 @@ class Answer(BaseModel):
     error: str | None = Field(default=None, description="Why this problem failed, if it did")
     policy_calls: int = 0
     policy_tokens: int = Field(default=0, description="Tokens drawn from policies")
-    prompt_tokens: int = Field(default=0, description="Prompt and forced tokens that policies read, each once")
+    prompt_tokens: int = Field(
+        default=0, description="Prompt and forced tokens that policies read, each once"
+    )
     scorer_calls: int = 0
     scorer_tokens: int = Field(default=0, description="Tokens that scorers processed")
     cancelled_calls: int = Field(

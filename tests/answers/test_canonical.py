@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tts_runtime.answers import AnswerKind, canonical, canonical_form
 
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"

@@ -3,6 +3,7 @@ r"""Where the answer is in a candidate's text (C35)."""
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tts_runtime.answers import MarkerError, check_marker, extract_answer
 
 ANSWER_IS = "The answer is {}"

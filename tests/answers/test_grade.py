@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from tts_runtime.answers import canonical, grade
 
 

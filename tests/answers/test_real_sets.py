@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from tts_runtime.answers import canonical, canonical_form, extract_answer, grade
 from tts_runtime.problems import Problem, load_problems
 
