@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.published import (  # noqa: F401  (they register the algorithms)
-    catalogue_prompts,
-    catalogue_steps,
-    catalogue_votes,
-)
+from tests.support.published import algorithms  # noqa: F401  (registers them)
 from tests.support.published.worlds import ROOMY, WORLDS, check
 
 ALONE: list[tuple[str, dict[str, Any]]] = [
@@ -33,6 +29,12 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("uncertainty_cot", {"k": 3, "doubt": 1.5, "depth": 5}),
     ("cot_decoding", {"k": 4}),
     ("metropolis_hastings", {"moves": 5}),
+    ("similarity_consistency", {"n": 6}),
+    ("uncertainty_routed", {"n": 4, "sure": 0.6}),
+    ("deepconf_online", {"warm": 3, "most": 8, "keep": "50%", "sure": 0.9, "window": 2}),
+    ("deepconf_online", {"warm": 4, "most": 9, "keep": "10%", "sure": 0.95, "window": 3}),
+    ("early_answer", {"chunk": 4, "stable": 1, "checks": 4}),
+    ("early_answer", {"chunk": 2, "stable": 2, "checks": 6}),
 ]
 PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("best_of_n_judge", {"n": 4, "readings": 2}),

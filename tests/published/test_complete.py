@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.published import (  # noqa: F401  (they register the algorithms)
-    beams,
-    optimal,
-    particles,
-    revising,
-    thinking,
-    trees,
-    voting,
-)
+from tests.support.published import algorithms  # noqa: F401  (registers them)
 from tests.support.published.worlds import PUBLISHED
 from tests.support.shipped import NAMED
 from tts_lang import library

@@ -6,14 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.published import (  # noqa: F401  (they register the algorithms)
-    beams,
-    particles,
-    revising,
-    thinking,
-    trees,
-    voting,
-)
+from tests.support.published import algorithms  # noqa: F401  (registers them)
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
 from tests.support.published.worlds import PUBLISHED, ROOMY, WORLDS, check

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.published import trees  # noqa: F401  (registers the algorithms)
+from tests.support.published import algorithms  # noqa: F401  (registers them)
 from tests.support.published.worlds import check
 
 CASES: list[tuple[str, dict[str, Any]]] = [

@@ -252,3 +252,25 @@ def stochastic_beam(
         beams = [child for beam in kept for child in lab.sample(beam, width, steps=1)]
         heat *= decay
     return best(beams, by_prm(lab))
+
+
+@published
+def similarity_consistency(lab: Lab, n: int = 5) -> Path | None:
+    """The first solution of the largest cluster of similar texts. optillm, self_consistency."""
+    pool = lab.sample(lab.problem, n)
+    clusters = lab.together("clusters", pool)
+    known = [cluster for cluster in clusters if cluster is not None]
+    if not known:
+        return None
+    return pool[clusters.index(max(known, key=known.count))]
+
+
+@published
+def uncertainty_routed(lab: Lab, n: int = 3, sure: float = 0.7) -> Path | None:
+    """Vote if .6 agreement + .4 similarity is enough, else greedy. Gemini (2023); optillm."""
+    pool = lab.sample(lab.problem, n)
+    similarity = average(lab.together("similarity", pool))
+    agreed = agreement(lab, pool)
+    if similarity is not None and 0.6 * agreed + 0.4 * similarity >= sure:
+        return vote(lab, pool)
+    return lab.sample(lab.problem, temperature=0)[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, comb, exp, fsum, prod
+from math import ceil, comb, exp, floor, fsum, prod
 
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
@@ -89,6 +89,16 @@ def vote(lab: Lab, paths: Sequence[Path], weight: Scorer = lambda _: 1.0) -> Pat
         if leader is None or member[0] > leader[0]:
             leader = member
     return None if leader is None else leader[1]
+
+
+def quantile(values: Sequence[Score], part: float) -> Score:
+    """Linear between order statistics."""
+    ordered = sorted(value for value in values if value is not None)
+    if not ordered:
+        return None
+    place = (len(ordered) - 1) * part
+    low, high = floor(place), min(floor(place) + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def shares(lab: Lab, paths: Sequence[Path]) -> list[int]:

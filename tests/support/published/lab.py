@@ -7,7 +7,7 @@ which they are asked for, and the same request costs once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Unpack
 
@@ -18,6 +18,7 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
+    Partial,
     Sampling,
     ScoreRequest,
 )
@@ -222,9 +223,16 @@ class Lab:
             parent=path,
             question=None,
         )
-        return replace(
-            child, done=reply.finish is Finish.END or self.room(child, policy, within) <= 0
-        )
+        over = reply.finish is Finish.END or reply.halted
+        return replace(child, done=over or self.room(child, policy, within) <= 0)
+
+    def together(self, scorer: str, paths: Sequence[Path]) -> list[float | None]:
+        """Scores of candidates that are scored side by side."""
+        requests = [
+            ScoreRequest(self.task.text, {}, path.written, path.segments.texts) for path in paths
+        ]
+        replies = self.scorers[scorer].score_together_now(requests)
+        return [reply.scores[0] for reply in replies]
 
     def _scored(self, scorer: str, path: Path) -> tuple[float | None, ...]:
         request = ScoreRequest(self.task.text, {}, path.written, path.segments.texts)
@@ -245,6 +253,7 @@ class Lab:
     def _limits(self, policy: str, room: int, how: How) -> Limits:
         engine = self.policies[policy]
         end = engine.binding.thinking.end if engine.binding.thinking else ""
+        cut_off = how.get("cut_off")
         return Limits(
             min(room, how.get("most", room)),
             steps=how.get("steps", 0),
@@ -252,4 +261,10 @@ class Lab:
             unit_tokens=how.get("tokens", 0),
             stop_at=how.get("stop_at", "").encode(),
             at_least=how.get("at_least", 0),
+            stop_when=None if cut_off is None else lambda so_far: cut_off(confidences(so_far)),
         )
+
+
+def confidences(so_far: Partial) -> list[float]:
+    """Of a generation's tokens."""
+    return so_far.statistics["confidence"]

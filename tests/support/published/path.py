@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import TypedDict
@@ -17,6 +18,7 @@ class How(TypedDict, total=False):
     """Until where and how a path is continued; nothing: to its end, as the binding samples.
 
     `steps`, `tokens`, `thought`: the unit; `most`: tokens of this call; `within`: of the path.
+    `cut_off` sees the confidences of the call's tokens after each, and ends the path if true.
     """
 
     steps: int
@@ -29,6 +31,7 @@ class How(TypedDict, total=False):
     temperature: float
     likeliest: bool
     statistics: tuple[str, ...]
+    cut_off: Callable[[Sequence[float]], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,3 +133,23 @@ def think_deeper(lab: Lab, shortest: int = 1024, longest: int = 4096, phrases: i
         thought = lab.force(thought, "Wait," if toss < 0.5 else "Alternatively,")
         thought = lab.sample(thought, thought=True, within=longest, at_least=1)[0]
     return conclude(lab.anew(), thought)
+
+
+@published
+def early_answer(lab: Lab, chunk: int = 64, stable: int = 2, checks: int = 64) -> Path:
+    """Every `chunk` tokens an answer is forced aside; a stable one ends the thinking.
+
+    Fu et al. (2024), Certaindex, section 3. A probe is greedy and short, and leaves no trace.
+    """
+    thought = lab.thinking
+    guess: str | None = ""
+    repeated = 0
+    for _ in range(checks):
+        if thought.done or repeated >= stable:
+            break
+        thought = lab.sample(thought, thought=True, most=chunk)[0]
+        probe = lab.sample(lab.force(thought, END + "Final Answer:"), most=32, temperature=0)[0]
+        told = lab.answer(probe)
+        repeated = repeated + 1 if told is not None and told == guess else 0
+        guess = told
+    return lab.sample(lab.force(thought, END + "Final Answer:"))[0]

@@ -9,8 +9,10 @@ from tests.support.published.choosing import (
     REDUCTIONS,
     Score,
     Scorer,
+    agreement,
     best,
     by_prm,
+    quantile,
     sure_of_leader,
     top,
     vote,
@@ -168,3 +170,39 @@ def self_certainty_best(lab: Lab, n: int = 16) -> Path | None:
     """The highest self-certainty wins. Kang et al. (2025), section 3."""
     solutions = lab.sample(lab.problem, n, statistics=("certainty",))
     return best(solutions, lambda path: average_of(path.values("certainty")))
+
+
+@published
+def deepconf_online(
+    lab: Lab,
+    warm: int = 16,
+    most: int = 512,
+    keep: str = "10%",
+    sure: float = 0.95,
+    window: int = 2048,
+) -> Path | None:
+    """A warm-up sets the bar; traces whose group confidence falls below are cut off. Section 3.3.
+
+    Sampling ends at a consensus of `sure` or at the budget; traces above the bar vote.
+    """
+
+    def confidence(path: Path) -> Score:
+        return lowest_group(path.values("confidence"), window)
+
+    traces = lab.sample(lab.problem, warm, statistics=("confidence",))
+    bar = quantile([confidence(path) for path in traces], 1 - int(keep.rstrip("%")) / 100)
+
+    def too_low(values: Sequence[float]) -> bool:
+        group = tail(values, window) if len(values) >= window else None
+        return group is not None and bar is not None and group < bar
+
+    for _ in range(most - warm):
+        if agreement(lab, traces) >= sure:
+            break
+        traces += lab.sample(lab.problem, statistics=("confidence",), cut_off=too_low)
+    kept = [
+        path
+        for path in traces
+        if bar is not None and (value := confidence(path)) is not None and value >= bar
+    ]
+    return vote(lab, kept, confidence)
