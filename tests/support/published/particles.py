@@ -94,16 +94,20 @@ def particle_filter_ess(lab: Lab, n: int = 16, depth: int = 40) -> Path | None:
 def particle_gibbs(lab: Lab, n: int = 8, sweeps: int = 3, depth: int = 40) -> Path | None:
     """Conditional SMC: sweeps around a kept trajectory. Puri et al. (2025), section 3.
 
-    A sweep moves n - 1 particles; the n-th is the reference, cut to the length reached. The first
-    reference is drawn from whole samples by weight.
+    A sweep moves n - 1 particles; the n-th is the reference, cut to the length reached: whole once
+    that is its own, and ended if it has ended. The first is drawn from whole samples by weight.
     """
+
+    def up_to(path: Path, length: int) -> Path:
+        return lab.cut(path, length) if path.segments.steps > length else path
+
     pool = lab.sample(lab.problem, n)
     for _ in range(sweeps - 1):
         reference = resample(lab, pool, 1, _weights(lab, pool))[0]
-        pool = [*lab.sample(lab.problem, n - 1, steps=1), lab.cut(reference, 1)]
+        pool = [*lab.sample(lab.problem, n - 1, steps=1), up_to(reference, 1)]
         for length in range(2, depth + 1):
             if all(particle.done for particle in pool):
                 break
             moved = _moved(lab, resample(lab, pool, n - 1, _weights(lab, pool)), steps=1)
-            pool = [*moved, lab.cut(reference, length)]
+            pool = [*moved, up_to(reference, length)]
     return best(pool, by_prm(lab))
