@@ -22,6 +22,7 @@ from tts_lang.optimise.command import add_options, explain
 
 if TYPE_CHECKING:
     from tts_lang.check.settings import Settings
+    from tts_lang.explain.lengths import Lengths
     from tts_lang.plan.expr import Scalar
     from tts_lang.plan.graph import Plan
 
@@ -75,8 +76,17 @@ def _parser() -> _Parser:
         "--assume",
         action="append",
         default=[],
-        metavar="context=N",
-        help="context window in tokens that bounds assume (default: the bundled policy's)",
+        metavar="context=N|step=N,steps=N",
+        help="context window in tokens that bounds assume (default: the bundled policy's); tokens "
+        "in a step and steps in a solution, for expected costs",
+    )
+    add("--stats", metavar="DIR", help="take these lengths from a run directory")
+    add(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="tokens=N",
+        help="refuse plans that may cost more per problem (also calls, scorer_tokens)",
     )
     add("--laws", action="store_true", help="prove or refute the laws of files")
     add("--equiv", metavar="OTHER", help="prove or refute that OTHER gives the same answers")
@@ -166,11 +176,12 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     settings = parse_settings(options.settings)
     if deciding:
         return _decide(options, settings)
-    context = _context(parser, options.assume)
+    context, lengths = _assumed(parser, options.assume, options.stats)
+    limits = [_budget(parser, text) for text in options.budget]
     found: list[Diagnostic] = []
     plans: list[Plan] = []
     fine: list[str] = []
-    if explaining or options.output or settings:
+    if explaining or options.output or settings or limits:
         plans = plan_from(options.strategies, settings, found)
         fine = [called(plan.strategy, plan.parameters) for plan in plans]
     else:
@@ -192,10 +203,21 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
 
         form, width = options.form or "text", max(60, get_terminal_size((100, 24)).columns)
         color = in_color(sys.stdout)
-        texts = [explain(options, plan, form, context, width=width, color=color) for plan in plans]
+        texts = [
+            explain(options, plan, form, context, width=width, color=color, lengths=lengths)
+            for plan in plans
+        ]
         sys.stdout.write("\n".join(texts))
-    elif not options.json and options.output != "-":
+    elif not options.json and options.output != "-" and not limits:
         print("\n".join(f"ok: {text}" for text in fine))
+    for plan in plans if limits else ():
+        from tts_lang.explain.budget import check
+        from tts_lang.optimise import optimise
+
+        for kind, limit in limits:
+            check(optimise(plan).plan, kind, limit, context)
+        if not explaining and not options.json and options.output != "-":
+            print(f"ok: {called(plan.strategy, plan.parameters)}")
     return 0
 
 
@@ -231,20 +253,37 @@ def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
         return 2
 
 
-def _context(parser: _Parser, assumptions: Sequence[str]) -> int:
-    """The context window of `--assume context=N`, or the bundled policy's."""
+def _assumed(
+    parser: _Parser, assumptions: Sequence[str], stats: str | None
+) -> tuple[int, Lengths | None]:
+    """The context window and lengths of `--assume` and `--stats`; the bundled policy's window."""
     from tts_lang.explain.bounds import DEFAULT_CONTEXT
+    from tts_lang.explain.lengths import LengthError, assumed, measured
 
-    context = DEFAULT_CONTEXT
-    for assumption in assumptions:
+    pairs: list[tuple[str, float]] = []
+    for assumption in (part for each in assumptions for part in each.split(",")):
         name, _, value = assumption.partition("=")
-        if name != "context":
-            parser.error(f"--assume: expected context=N, found `{assumption}`")
+        if name not in ("context", "step", "steps"):
+            parser.error(f"--assume: expected context=N or step=N,steps=N, found `{assumption}`")
         digits = value.replace("_", "")
         if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and int(digits)):
-            parser.error(f"--assume: context={value}: expected a whole number of tokens")
-        context = int(digits)
-    return context
+            what = "tokens" if name != "steps" else "steps"
+            parser.error(f"--assume: {name}={value}: expected a whole number of {what}")
+        pairs.append((name, int(digits)))
+    try:
+        lengths = assumed(pairs) if stats is None else measured(Path(stats))
+    except LengthError as error:
+        parser.error(f"{'--assume' if stats is None else '--stats'}: {error}")
+    return int(dict(pairs).get("context", DEFAULT_CONTEXT)), lengths
+
+
+def _budget(parser: _Parser, text: str) -> tuple[str, float]:
+    from tts_lang.explain.budget import budget
+
+    try:
+        return budget(text)
+    except ValueError as error:
+        parser.error(f"--budget: {error}")
 
 
 def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:

@@ -15,6 +15,8 @@ from rich.console import Console
 from tts_lang.cli import parse_settings, plan_from, report, report_compile_error
 from tts_lang.compiler import CompileError
 from tts_lang.diagnostics import Diagnostic, did_you_mean
+from tts_lang.explain.budget import budget as read_budget
+from tts_lang.explain.budget import check as check_budget
 from tts_lang.optimise import ALL, NAMES, UnknownPass, optimise
 from tts_lang.plan.codec import PlanError
 from tts_lang.plan.graph import Plan
@@ -95,12 +97,23 @@ def tts_run(
             "them); repeat",
         ),
     ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tokens=N",
+            help="Refuse strategies that may cost more per problem (also calls, scorer_tokens)",
+        ),
+    ] = None,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="Show what each operation did beside the expected")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
     ] = False,
 ) -> None:
     """Run strategies over problems and compare what they reach and cost."""
     # Engines and pydantic models take a while to import: `--help` and bad names need not wait.
+    from tts_runtime.analysis import analysed
     from tts_runtime.progress import Screen, table
     from tts_runtime.runner import Progress, Settings, problems_named, run, scorer_names
 
@@ -116,6 +129,7 @@ def tts_run(
     used = {name for plan in plans for name in scorer_names(plan)}
     scorers = {"prm": "bundled", **_engines(scorer or [], "--scorer", None, used)}
     plans = [optimise(plan, without=without).plan for plan in plans]
+    _within(plans, budget or [])
     console = Console(stderr=True)
     _show_notices(console)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
@@ -123,7 +137,7 @@ def tts_run(
         results = run(
             plans,
             chosen,
-            settings=Settings(policies, scorers, seed, out, concurrency, disabled),
+            settings=Settings(policies, scorers, seed, out, concurrency, disabled, analyze),
             progress=progress,
         )
     summaries = [result.summary for result in results]
@@ -132,6 +146,9 @@ def tts_run(
             typer.echo(summary.model_dump_json())
     else:
         Console().print(table(summaries))
+    for plan, result in zip(plans, results, strict=True):
+        if result.made is not None:
+            typer.echo("\n" + analysed(plan, result.made), nl=False, err=as_json)
     if results and results[0].shared is not None:
         drawn, alone = results[0].shared.policy_tokens, sum(s.policy_tokens for s in summaries)
         console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
@@ -188,6 +205,22 @@ def _left_out(names: list[str]) -> tuple[list[str], frozenset[str]]:
             hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
             raise UnknownPass(f"there is no pass `{name}`; {hint}")
     return [name for name in names if name not in PASSES], running
+
+
+def _within(plans: list[Plan], budgets: list[str]) -> None:
+    """Refuses plans whose bound is beyond a budget.
+
+    Raises:
+        OverBudget: What may cost too much.
+        typer.BadParameter: A budget that cannot be read.
+    """
+    for text in budgets:
+        try:
+            kind, limit = read_budget(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--budget") from error
+        for plan in plans:
+            check_budget(plan, kind, limit)
 
 
 def _engines(

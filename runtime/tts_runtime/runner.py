@@ -14,6 +14,7 @@ from typing import TypeVar
 from tts_lang.cli import plan_from
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import Plan
+from tts_runtime.analysis import Made
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
@@ -36,12 +37,14 @@ class Result:
     """What one strategy did: the summary, and the answers in the order of the problems.
 
     `shared`: what the engines did for all strategies of the run together, if there were several;
-    each summary says what its strategy costs alone.
+    each summary says what its strategy costs alone. `made`: with `Settings.analyze`, what each
+    operation made.
     """
 
     summary: Summary
     answers: tuple[Answer, ...]
     shared: Counts | None = None
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Settings:
         out: A new run directory; nothing is written when absent.
         concurrency: At most this many problems in flight; all of them when absent.
         disabled: Names of passes (`executor.PASSES`) that are left out.
+        analyze: Keep what each operation made (`Result.made`).
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(
@@ -65,6 +69,7 @@ class Settings:
     out: Path | None = None
     concurrency: int | None = None
     disabled: frozenset[str] = frozenset()
+    analyze: bool = False
 
 
 class Progress(Observer):
@@ -162,6 +167,7 @@ async def _run_bound(
     directory: Path | None,
 ) -> list[Result]:
     tallies = [Tally() for _ in bounds]
+    made = [Made() for _ in bounds]
     answers: list[dict[str, Answer]] = [{} for _ in bounds]
     ended = [0.0] * len(bounds)
     gold = {problem.id: problem.answer for problem in problems}
@@ -178,6 +184,8 @@ async def _run_bound(
             tallies[place].add(answer)
             answers[place][answer.id] = answer
             ended[place] = perf_counter()
+            if settings.analyze:
+                made[place].add(outcome.candidates)
             if writers:
                 writers[place].problem(answer, outcome.candidates)
             progress.problem_done(place, answer)
@@ -211,8 +219,9 @@ async def _run_bound(
             summary,
             tuple(found[problem.id] for problem in problems),
             together if len(bounds) > 1 else None,
+            counted if settings.analyze else None,
         )
-        for summary, found in zip(summaries, answers, strict=True)
+        for summary, found, counted in zip(summaries, answers, made, strict=True)
     ]
 
 

@@ -211,3 +211,19 @@ def test_interrupt_ends_with_130(capsys: Capture, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tts_lang.cli.tts_compile", interrupted)
     done = tts_compile(capsys, "majority")
     assert (done.code, done.out, done.err) == (130, "", "")
+
+
+def test_lengths_and_budgets(capsys: Capture) -> None:
+    found = tts_compile(capsys, "majority", "--explain", "--assume", "step=10,steps=3")
+    assert found.code == 0
+    assert "expected (10 tokens a step, 3.0 steps)" in found.out
+    assert "sampled tokens             480" in found.out
+    lengths = ("--assume", "context=99", "--assume", "step=10,steps=3")
+    found = tts_compile(capsys, "majority", "--format", "json", *lengths)
+    assert json.loads(found.out)["expected"]["sampled_tokens"] == 480
+    assert tts_compile(capsys, "majority", "--budget", "calls=16").code == 0
+    found = tts_compile(capsys, "majority", "--budget", "calls=15")
+    assert found.code == 2
+    assert "may take 16 calls per problem" in found.err
+    for wrong in (("--budget", "calls=x"), ("--assume", "step=3"), ("--stats", "nowhere")):
+        assert tts_compile(capsys, "majority", "--explain", *wrong).code == 2

@@ -209,3 +209,22 @@ def test_passes_are_left_out_by_name(capsys: Capture, monkeypatch: pytest.Monkey
     code, _, err = tts_run(capsys, monkeypatch, *command, "short_circut")
     assert code == 2
     assert "did you mean `short_circuit`" in err or "did you mean 'short_circuit'" in err
+
+
+def test_analyze_shows_actual_beside_expected(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("majority", "--set", "n=4", *SIM, "--no-pass", "all", "--analyze")
+    code, out, _ = tts_run(capsys, monkeypatch, *command)
+    assert code == 0
+    last = out.splitlines()[-1].split()
+    assert last[0] == "expand"
+    assert last[2:4] == ["4.0", "4.0"]
+
+
+def test_a_budget_is_held_before_anything_runs(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = tts_run(capsys, monkeypatch, "majority", *SIM, "--budget", "calls=15")
+    assert (code, out) == (2, "")
+    assert "more than the budget of 15" in err

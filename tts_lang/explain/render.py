@@ -32,7 +32,18 @@ def row_count(rows: Rows | None) -> str:
 def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> str:
     """The tree with its bounds, totals and what they assume; no line is wider than `width`
     unless the numbers alone are."""
-    cells = [(prefix, line, _cells(line)) for prefix, line in _walk(explained.lines, "")]
+    out = [f"{_BOLD}{explained.title}{_RESET}" if color else explained.title]
+    if explained.plan.document:
+        first = explained.plan.document.strip().split("\n")[0]
+        out.extend(textwrap.wrap(first, width))
+    out += ["", *table(explained.lines, "at most, per problem", width, color=color)]
+    out += ["", *_totals(explained, width)]
+    return "\n".join(out) + "\n"
+
+
+def table(lines: tuple[Line, ...], title: str, width: int, *, color: bool = False) -> list[str]:
+    """The tree's lines with their rows and costs, under a title."""
+    cells = [(prefix, line, _cells(line)) for prefix, line in _walk(lines, "")]
     used = [
         max([len(heading), *(len(cell[i]) for _, _, cell in cells)])
         for i, heading in enumerate(_HEADINGS)
@@ -47,18 +58,13 @@ def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> s
         full = f"{text:<{left}}{shown}".rstrip()
         return f"{style}{full}{_RESET}" if color and style else full
 
-    out = [f"{_BOLD}{explained.title}{_RESET}" if color else explained.title]
-    if explained.plan.document:
-        first = explained.plan.document.strip().split("\n")[0]
-        out.extend(textwrap.wrap(first, width))
-    out += ["", row("at most, per problem", _HEADINGS, _DIM)]
+    out = [row(title, _HEADINGS, _DIM)]
     for (first_prefix, next_prefix), line, values in cells:
         room = max(12, left - len(first_prefix))
         pieces = textwrap.wrap(line.text, room, subsequent_indent="    ") or [""]
         out.append(row(first_prefix + pieces[0], values))
         out.extend(next_prefix + piece for piece in pieces[1:])
-    out += ["", *_totals(explained, width)]
-    return "\n".join(out) + "\n"
+    return out
 
 
 def _cells(line: Line) -> tuple[str, ...]:

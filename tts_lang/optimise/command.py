@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tts_lang.explain.forms import explained
 
 if TYPE_CHECKING:
+    from tts_lang.explain.lengths import Lengths
     from tts_lang.plan.graph import Plan
 
 #: Options that say how to optimise; they go with EXPLAIN.
@@ -39,9 +40,17 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def explain(
-    options: Namespace, plan: Plan, form: str, context: int, *, width: int, color: bool
+    options: Namespace,
+    plan: Plan,
+    form: str,
+    context: int,
+    *,
+    width: int,
+    color: bool,
+    lengths: Lengths | None = None,
 ) -> str:
-    """EXPLAIN of the optimised plan, with totals before and after and what each pass saved.
+    """EXPLAIN of the optimised plan (with what it costs if steps are as long as `lengths` says),
+    with totals before and after and what each pass saved.
 
     Raises:
         UnknownPass: `--no-pass` or `--only-pass` name a pass that does not exist.
@@ -54,10 +63,18 @@ def explain(
     made = optimise(plan, only=only, without=options.no_pass, check=options.verify)
     text = explained(made.plan, form, context, width=width, color=color)
     if form == "text":
+        if lengths is not None:
+            from tts_lang.explain.report import expectation
+
+            text = f"{text}\n{expectation(made.plan, lengths, width)}"
         if made.plan is made.raw and not options.trace:
             return text
         return f"{text}\n{to_text(made, context, trace=options.trace)}"
     if form == "json":
         values = json.loads(text)
+        if lengths is not None:
+            from tts_lang.explain.report import expected_values
+
+            values["expected"] = expected_values(made.plan, lengths)
         return json.dumps({**values, "optimiser": to_values(made, context)}, indent=2) + "\n"
     return text

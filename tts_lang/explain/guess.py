@@ -1,0 +1,107 @@
+"""Expressions in a world of equal lengths: numbers and flags where they are known."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input
+
+if TYPE_CHECKING:
+    from tts_lang.explain.expected import Pool
+
+#: A number, text or flag; `None`: not known.
+Truth: TypeAlias = "float | str | bool | None"
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
+    "neg": operator.neg,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "not": operator.not_,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "least": min,
+    "greatest": max,
+}
+
+
+class Guess:
+    """Reads an operation's expressions; `inputs` are its pools and numbers."""
+
+    def __init__(self, inputs: Sequence[Any], solution: float) -> None:
+        self._inputs = inputs
+        self._solution = solution
+
+    def done(self, pool: Pool) -> bool:
+        """Whether its rows are as long as solutions are."""
+        return pool.tokens >= self._solution * (1 - 1e-9)
+
+    def value(self, expression: Expr) -> Truth:
+        """The value altogether."""
+        return self._value(expression, None)
+
+    def condition(self, expression: Expr, pool: Pool) -> Truth:
+        """The value for the rows of a pool, which are all alike."""
+        return self._value(expression, pool)
+
+    def _value(self, expression: Expr, pool: Pool | None) -> Truth:
+        match expression:
+            case Const(value):
+                return value
+            case Input(index):
+                value = self._inputs[index] if index < len(self._inputs) else None
+                return value if isinstance(value, bool | int | float | str) else None
+            case Column("done") if pool is not None:
+                return self.done(pool)
+            case Column("tokens") if pool is not None:
+                return pool.tokens
+            case Aggregate(how):
+                return self._aggregate(how, expression)
+            case Apply("and" | "or" as how, (left, right)):
+                return _either(how == "or", self._value(left, pool), self._value(right, pool))
+            case Apply(name, arguments):
+                return _applied(name, [self._value(each, pool) for each in arguments])
+        return None
+
+    def _aggregate(self, how: str, node: Aggregate) -> Truth:
+        pool = self._inputs[node.pool] if node.pool < len(self._inputs) else None
+        if pool is None or node.per is not None or node.below:
+            return None
+        if how == "count":
+            return float(pool.rows)
+        if how in ("all done", "any done"):
+            return self.done(pool) if pool.rows else how == "all done"
+        return None
+
+
+def _either(absorbing: bool, left: Truth, right: Truth) -> Truth:
+    """`or` (absorbing true) and `and` (absorbing false)."""
+    if left is absorbing or right is absorbing:
+        return absorbing
+    return None if left is None or right is None else not absorbing
+
+
+def _applied(name: str, arguments: Sequence[Truth]) -> Truth:
+    function = _FUNCTIONS.get(name)
+    if function is None or any(each is None for each in arguments):
+        return None
+    try:
+        value: Truth = function(*arguments)
+    except (ArithmeticError, ValueError, TypeError):
+        return None
+    return None if isinstance(value, complex) else value
