@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from tests.support.published import algorithms  # noqa: F401  (registers them)
-from tests.support.published.worlds import check
+from tests.support.published.lab import Lab
+from tests.support.published.worlds import PROBLEMS, WORLDS, check, outcome_of, policy_of
+from tts_lang.compiler import compile_strategy
+from tts_runtime.engines.sim import SimPolicy
+from tts_runtime.engines.station import Latency
+from tts_runtime.executor import bind
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("greedy", {}),
@@ -38,3 +43,22 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "parameters"), CASES)
 def test_is_the_published_algorithm(name: str, parameters: dict[str, Any]) -> None:
     check(name, parameters)
+
+
+def test_rejection_with_lazy_first_costs_what_sampling_until_it_fits_costs() -> None:
+    """Muennighoff et al. (2025), section 3.1: no try is made once one fits."""
+    limit, tries = 6, 5
+    plan = compile_strategy("rejection_sampling", None, {"limit": limit, "tries": tries})
+    for world in WORLDS:
+        shared = policy_of(world)
+        for seed, problem in enumerate(PROBLEMS, world.seed):
+            lab = Lab(problem, seed, {"policy": shared}, {}, {})
+            for _ in range(tries):
+                (solution,) = lab.sample(lab.problem, most=limit, temperature=1)
+                if solution.finish == "end":
+                    break
+            one_at_a_time = SimPolicy(shared.model, shared.binding, Latency(slots=1))
+            bound = bind(plan, {"policy": one_at_a_time}, {}, passes=("lazy_first",))
+            outcome = outcome_of(bound, problem, seed)
+            assert outcome.counts.policy_tokens == lab.ledger.tokens
+            assert one_at_a_time.counts.finished == len(lab.ledger.replies)

@@ -19,7 +19,7 @@ from tts_runtime.engines.base import GenerateRequest, Generation
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.sim_model import Rates, SimModel, SimTokenizer
 from tts_runtime.engines.virtual import run_virtual
-from tts_runtime.executor import Outcome, bind, execute
+from tts_runtime.executor import Bound, Outcome, bind, execute
 from tts_runtime.problems import Problem
 
 #: An algorithm takes a lab and the strategy's parameters, and gives the winner.
@@ -110,7 +110,8 @@ class _Remembering(SimPolicy):
 
 
 @lru_cache(maxsize=64)
-def _policy(world: World, number: int) -> SimPolicy:
+def policy_of(world: World, number: int = 0) -> SimPolicy:
+    """A policy of a world, shared by all tests."""
     return _Remembering(world, number)
 
 
@@ -152,17 +153,21 @@ def check(
     """
     plan = compile_strategy(name, None, dict(parameters))
     for world in worlds:
-        policies = {each: _policy(world, place) for place, each in enumerate(plan.policies)}
+        policies = {each: policy_of(world, place) for place, each in enumerate(plan.policies)}
         scorers = _scorers(world, plan)
-        bound = bind(plan, policies, scorers)
         for seed, problem in enumerate(PROBLEMS, world.seed):
             lab = Lab(problem, seed, policies, scorers, templates())
             winner = PUBLISHED[name](lab, **{**parameters, **(altered or {})})
+            _compare(lab, winner, outcome_of(bind(plan, policies, scorers), problem, seed))
 
-            async def one(problem: Problem = problem, seed: int = seed) -> Outcome:
-                return await execute(bound, problem, seed)  # noqa: B023  (awaited at once)
 
-            _compare(lab, winner, run_virtual(one()))
+def outcome_of(bound: Bound, problem: Problem, seed: int) -> Outcome:
+    """What the executor makes of a strategy."""
+
+    async def one() -> Outcome:
+        return await execute(bound, problem, seed)
+
+    return run_virtual(one())
 
 
 def _compare(lab: Lab, winner: Path | None, outcome: Outcome) -> None:
