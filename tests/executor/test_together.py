@@ -96,6 +96,13 @@ def test_c62_several_methods_share_their_samples() -> None:
     assert total.scorer_calls == sum(scored)  # equal texts are scored once
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_c61_what_another_strategy_drew_ahead_takes_no_number(number: int) -> None:
+    ahead = plan_of("return vote (sample 9)")
+    behind = plan_of("few = sample 2 steps", "more = sample 3", "return vote (few + more)")
+    assert_as_alone([ahead, behind], number)
+
+
 def test_c62_a_step_is_taken_out_of_a_solution_that_is_there() -> None:
     steps = (
         "pool = sample 3 steps",
