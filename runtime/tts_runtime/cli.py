@@ -24,7 +24,7 @@ from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import PASSES, BindError
 from tts_runtime.problems import ProblemFileError
-from tts_runtime.rundir import RunDirectoryError
+from tts_runtime.rundir import RunDirectoryError, finished
 from tts_runtime.sweeps import SweepError, swept
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -133,13 +133,17 @@ def tts_run(
     console = Console(stderr=True)
     _show_notices(console)
     showing = Screen(console) if console.is_terminal else nullcontext(Progress())
-    with showing as progress:
-        results = run(
-            plans,
-            chosen,
-            settings=Settings(policies, scorers, seed, out, concurrency, disabled, analyze),
-            progress=progress,
-        )
+    try:
+        with showing as progress:
+            results = run(
+                plans,
+                chosen,
+                settings=Settings(policies, scorers, seed, out, concurrency, disabled, analyze),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        typer.echo(_interrupted(out, len(plans) * len(chosen)), err=True)
+        raise typer.Exit(130) from None
     summaries = [result.summary for result in results]
     if as_json:
         for summary in summaries:
@@ -168,6 +172,13 @@ def tts_run(
         console.print(message, markup=False, highlight=False)
         console.print(failed[0].error, markup=False)
         raise typer.Exit(3)
+
+
+def _interrupted(out: Path | None, problems: int) -> str:
+    """What is left of a run that the user stopped."""
+    if out is None:
+        return "interrupted: nothing is kept (--out DIR keeps what has finished)"
+    return f"interrupted: {finished(out)} of {problems} problems are kept in {out}"
 
 
 def _show_notices(console: Console) -> None:
@@ -249,6 +260,8 @@ def _engines(
                 f"no strategy here uses a {kind} `{name}`; {did_you_mean(name, used) or known}",
                 param_hint=flag,
             )
+        if not engine:
+            raise typer.BadParameter(f"`{option}`: which engine?", param_hint=flag)
         engines[name] = engine
     return engines
 

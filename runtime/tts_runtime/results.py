@@ -82,7 +82,10 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     centre = share + square / (2 * trials)
     spread = _Z95 * sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
     scale = 1 + square / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # At the ends the interval reaches 0 or 1 exactly, which rounding would miss.
+    low = (centre - spread) / scale if successes else 0.0
+    high = (centre + spread) / scale if successes < trials else 1.0
+    return low, high
 
 
 class Tally:

@@ -51,6 +51,15 @@ def create(path: Path, configuration: Mapping[str, Any]) -> Path:
     return path
 
 
+def finished(path: Path) -> int:
+    """How many problems a run directory holds, over all its strategies."""
+    count = 0
+    for answers in path.glob("*/answers.jsonl"):
+        with answers.open("rb") as lines:
+            count += sum(1 for _ in lines)
+    return count
+
+
 class StrategyWriter:
     """Writes one strategy's files; a context manager that closes them."""
 

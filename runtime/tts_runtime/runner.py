@@ -18,7 +18,16 @@ from tts_runtime.analysis import Made
 from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
-from tts_runtime.executor import PASSES, Bound, Counts, Observer, Outcome, bind, execute_together
+from tts_runtime.executor import (
+    PASSES,
+    Bound,
+    Counts,
+    Observer,
+    Outcome,
+    bind,
+    check_names,
+    execute_together,
+)
 from tts_runtime.problems import (
     BadLine,
     Problem,
@@ -135,6 +144,8 @@ async def run_plans(
     plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings, progress: Progress
 ) -> list[Result]:
     """`run` for compiled plans, inside an event loop."""
+    for plan in plans:  # a name that is missing is said before models take their time to load
+        check_names(plan, settings.policies, settings.scorers)
     used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     async with AsyncExitStack() as stack:
         # An engine that no plan uses is not opened: a model takes seconds to load.

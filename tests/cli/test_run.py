@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tts_runtime.cli import main
+from tts_runtime.results import Answer
+from tts_runtime.runner import Progress
 
 Capture = pytest.CaptureFixture[str]
 SIM = ("--policy", "sim", "--problems", "two.jsonl")
@@ -228,3 +230,40 @@ def test_a_budget_is_held_before_anything_runs(
     code, out, err = tts_run(capsys, monkeypatch, "majority", *SIM, "--budget", "calls=15")
     assert (code, out) == (2, "")
     assert "more than the budget of 15" in err
+
+
+@pytest.mark.parametrize("flag", ["--policy", "--scorer"])
+def test_an_engine_without_a_name_is_refused(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    name = "policy" if flag == "--policy" else "prm"
+    code, _, err = tts_run(capsys, monkeypatch, "best_of_n", flag, f"{name}=")
+    assert code == 2
+    assert f"`{name}=`: which engine?" in err
+
+
+def test_a_missing_scorer_is_said_before_engines_are_opened(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "scorer orm per solution\nstrategy judged(n = 2):\n    pool = sample n\n"
+    tail = "    score pool by orm\n    return best of pool by orm\n"
+    Path("judged.tts").write_text(head + tail)
+    code, _, err = tts_run(capsys, monkeypatch, "judged.tts", "--policy", "no-such-engine")
+    assert code == 2
+    assert "needs a scorer `orm`" in err
+    assert "no-such-engine" not in err
+
+
+@pytest.mark.parametrize("out", [None, "kept"])
+def test_an_interrupt_says_what_is_kept(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, out: str | None
+) -> None:
+    def interrupted(_: Progress, strategy: int, answer: Answer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "problem_done", interrupted)
+    where = () if out is None else ("--out", out)
+    code, printed, err = tts_run(capsys, monkeypatch, "greedy", *SIM, *where)
+    assert (code, printed) == (130, "")
+    kept = "1 of 2 problems are kept in kept" if out else "nothing is kept (--out DIR keeps"
+    assert f"interrupted: {kept}" in err

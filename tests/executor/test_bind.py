@@ -74,6 +74,7 @@ def test_a_scorer_must_score_what_is_declared(declared: str, steps: bool) -> Non
     plan = plan_of(*SCORED[:2], f"return best of pool by {by}", before=f"scorer orm {declared}")
     message = refused(plan, scorers={"orm": TableScorer({}, steps=steps)})
     assert f"scorer `orm` is declared {declared}" in message
+    assert "but its engine scores per" in message
     assert "declare `scorer orm per" in message
 
 
@@ -87,7 +88,7 @@ def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
     wide = TableScorer({})
     wide.high = None
     message = refused(plan_of(*SCORED, before=ORM), scorers={"orm": wide})
-    assert "declared from 0 to 1, but TableScorer gives numbers from 0 to no limit" in message
+    assert "declared from 0 to 1, but its engine gives numbers from 0 to no limit" in message
 
 
 def test_c27_stop_when_needs_an_engine_that_streams() -> None:

@@ -219,7 +219,7 @@ class ScorerEngine(ABC):
     def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
         """Scores a pool whose scores depend on each other (a scorer declared `together`)."""
         raise EngineError(
-            f"{type(self).__name__} scores one candidate at a time, so it cannot score "
+            "this engine scores one candidate at a time, so it cannot score "
             f"{len(requests)} candidates together"
         )
 

@@ -30,7 +30,7 @@ class ReducedScorer(ScorerEngine):
     def __init__(self, inner: ScorerEngine, reduction: str) -> None:
         if not inner.steps:
             raise EngineError(
-                f"{type(inner).__name__} scores per solution, so there is nothing to reduce: "
+                "this engine scores per solution, so there is nothing to reduce: "
                 f"leave `:{reduction}` out"
             )
         self.inner = inner

@@ -6,7 +6,7 @@ each gives a pool whose places (`pools.Slot`) fill in later; row-wise operations
 (`run.Run.map`), the others wait for their pool (`run.Run.rows`).
 """
 
-from tts_runtime.executor.bind import Bound, bind
+from tts_runtime.executor.bind import Bound, bind, check_names
 from tts_runtime.executor.errors import BindError, RunError
 from tts_runtime.executor.execute import execute, execute_all, execute_together
 from tts_runtime.executor.needless import PASSES
@@ -31,6 +31,7 @@ __all__ = [
     "RunError",
     "ScoreColumn",
     "bind",
+    "check_names",
     "execute",
     "execute_all",
     "execute_together",

@@ -45,17 +45,14 @@ def bind(
     Raises:
         BindError: Something is missing or does not fit; the message has one line a problem.
     """
-    problems = [*_missing(plan, policies, scorers)]
-    if problems:
-        raise BindError("\n".join(problems))
+    check_names(plan, policies, scorers)
     engines = {
         scorer.name: FieldScorer(scorer.field) if scorer.field is not None else scorers[scorer.name]
         for scorer in plan.scorers
         if scorer.judge is None
     }
     bound = {name: Policy(name, policies[name]) for name in _policies(plan)}
-    for check in CHECKS:
-        problems.extend(check(plan, bound, engines))
+    problems = [line for check in CHECKS for line in check(plan, bound, engines)]
     if problems:
         raise BindError("\n".join(problems))
     exact = all(policy.engine.exact for policy in bound.values()) and all(
@@ -64,15 +61,24 @@ def bind(
     return Bound(plan, Program(plan, bound, engines, needless(plan, passes)), exact)
 
 
+def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> None:
+    """Refuses a plan that needs a policy or scorer which is not among these names.
+
+    Raises:
+        BindError: What is missing; the message has one line for each.
+    """
+    missing = [*_missing(plan, policies, scorers)]
+    if missing:
+        raise BindError("\n".join(missing))
+
+
 def _policies(plan: Plan) -> list[str]:
     """Every policy that the plan or one of its judges asks."""
     judges = [scorer.judge.policy for scorer in plan.scorers if scorer.judge is not None]
     return list(dict.fromkeys([*plan.policies, *judges]))
 
 
-def _missing(
-    plan: Plan, policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine]
-) -> Iterator[str]:
+def _missing(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> Iterator[str]:
     for name in _policies(plan):
         if name not in policies:
             yield _unbound("policy", name, plan, policies)
@@ -84,7 +90,7 @@ def _missing(
             yield line
 
 
-def _unbound(kind: str, name: str, plan: Plan, given: Mapping[str, object]) -> str:
+def _unbound(kind: str, name: str, plan: Plan, given: Collection[str]) -> str:
     hint = did_you_mean(name, given)
     return (
         f"strategy `{plan.strategy}` needs a {kind} `{name}`: bind one with `--{kind} {name}=...`"
@@ -148,17 +154,16 @@ def _scorers(
         engine = scorers.get(scorer.name)
         if engine is None:
             continue
-        kind = type(engine).__name__
         if scorer.steps != engine.steps:
             yield (
-                f"scorer `{scorer.name}` is declared {words[scorer.steps]}, but {kind} scores "
+                f"scorer `{scorer.name}` is declared {words[scorer.steps]}, but its engine scores "
                 f"{words[engine.steps]}: declare `scorer {scorer.name} {words[engine.steps]}`, or "
                 "bind another scorer"
             )
         if scorer.together and type(engine).score_together is ScorerEngine.score_together:
             yield (
-                f"scorer `{scorer.name}` is declared together, but {kind} scores one candidate at "
-                "a time: bind a scorer that sees a whole pool, or leave `together` out"
+                f"scorer `{scorer.name}` is declared together, but its engine scores one "
+                "candidate at a time: bind a scorer that sees a whole pool, or leave `together` out"
             )
         if not _inside(scorer, engine):
             advice = "declare that range"
@@ -169,7 +174,7 @@ def _scorers(
                 )
             yield (
                 f"scorer `{scorer.name}` is declared from {_end(scorer.low)} to "
-                f"{_end(scorer.high)}, but {kind} gives numbers from {_end(engine.low)} to "
+                f"{_end(scorer.high)}, but its engine gives numbers from {_end(engine.low)} to "
                 f"{_end(engine.high)}: {advice}"
             )
 
