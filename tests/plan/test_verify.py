@@ -92,6 +92,10 @@ def test_kinds_of_inputs() -> None:
         (Aggregate("count", 7), "count reads input 7, which is not a pool"),
         (Aggregate("mean", 0, Column("orm")), "value 1 has no column `orm`"),
         (Aggregate("share", 0, on="orm"), "value 1 has no column `orm`"),
+        (Aggregate("first", 0), "first takes a number of each row"),
+        (Aggregate("count", 0, Column("tokens")), "count takes no number of each row"),
+        (Aggregate("quantile", 0, Column("tokens")), "quantile has a `quantile` exactly if"),
+        (Aggregate("mean", 0, Column("tokens"), quantile=Const(0.5)), "mean has a `quantile`"),
     ],
 )
 def test_expressions(expression: Expr, message: str) -> None:

@@ -70,6 +70,9 @@ AGGREGATES = (
     "entropy",
 )
 
+#: Aggregates of what is taken of each row (`of`); the others look at the rows themselves.
+OF_ROWS = frozenset(("mean", "sum", "min", "max", "std", "first", "quantile"))
+
 #: Values that need the whole pool and differ from row to row.
 POOL_WIDE = ("softmax", "rank")
 

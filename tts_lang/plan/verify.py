@@ -255,6 +255,11 @@ class _Verifier:
                 case expr.Aggregate():
                     if not self.is_pool(node.pool, kinds):
                         raise scope.fail(f"{node.how} reads input {node.pool}, which is not a pool")
+                    if (node.of is None) == (node.how in expr.OF_ROWS):
+                        wanted = "a number" if node.of is None else "no number"
+                        raise scope.fail(f"{node.how} takes {wanted} of each row")
+                    if (node.quantile is None) == (node.how == "quantile"):
+                        raise scope.fail(f"{node.how} has a `quantile` exactly if it is one")
                     inner = operation.inputs[node.pool]
                     for key in (node.per, node.on if node.on != "answer" else None):
                         if key is not None:
