@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tts_runtime.cli import main
-from tts_runtime.results import Answer
 from tts_runtime.runner import Progress
 
 Capture = pytest.CaptureFixture[str]
@@ -258,8 +258,8 @@ def test_a_missing_scorer_is_said_before_engines_are_opened(
 def test_an_interrupt_says_what_is_kept(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, out: str | None
 ) -> None:
-    def interrupted(_: Progress, strategy: int, answer: Answer) -> None:
-        raise KeyboardInterrupt
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Progress, "problem_done", interrupted)
     where = () if out is None else ("--out", out)
