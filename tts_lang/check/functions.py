@@ -24,6 +24,7 @@ from tts_lang.plan.expr import (
     Statistic,
 )
 from tts_lang.syntax import nodes
+from tts_lang.syntax.words import VERBS
 
 
 @scalar_rule(nodes.Call)
@@ -55,11 +56,12 @@ def _not_a_function(frame: Frame, node: nodes.Call) -> None:
         return
     options = [*builtins.FUNCTIONS, *frame.scope.of_role([Role.STRATEGY])]
     options += [key for key, value in frame.parameters.items() if isinstance(value, NameValue)]
+    hint = did_you_mean(name, [*options, *VERBS])
     frame.error(
         "TTS201",
         f"there is no function or strategy called `{name}`",
         node.function,
-        did_you_mean(name, options) or f'import the file that declares it: `import "{name}.tts"`',
+        hint or f'import the file that declares it: `import "{name}.tts"`',
     )
 
 

@@ -107,9 +107,10 @@ class Loader:
 
     def _missing(self, scope: FileScope, item: nodes.Import, path: Path) -> None:
         scope.incomplete = True
-        close = None
+        close = suggest(path.name, (each.name for each in library.names().values()))
         if _resolved(path.parent, folder=True) is not None:
-            close = suggest(path.name, (each.name for each in path.parent.glob("*.tts")))
+            beside = (each.name for each in path.parent.glob("*.tts"))
+            close = suggest(path.name, beside) or close
         self._report(
             scope,
             "TTS551",

@@ -285,6 +285,17 @@ def _value_alone(m: Mistake) -> Diagnostic | None:
     return None
 
 
+def _misspelled_verb(m: Mistake) -> Diagnostic | None:
+    """`vot (sample n)` reads like a call, whose argument would have to be a value."""
+    called = m.before.type == "LPAR" and m.at >= m.first + 2 and m[-2].type == "NAME"
+    if not called or m.token.text not in VERBS:
+        return None
+    hint = did_you_mean(m[-2].text, VERBS)
+    if hint is None:
+        return None
+    return m.report("TTS120", f"unexpected `{m[-2].text}`", hint, span=m[-2].span)
+
+
 def _verb_needs_parentheses(m: Mistake) -> Diagnostic | None:
     if m.token.text in VERBS and m.token.type in _HARD and "LPAR" in m.accepts:
         return m.report(
@@ -302,6 +313,17 @@ def _statement_as_value(m: Mistake) -> Diagnostic | None:
             f"`{m.token.text}` is a statement and has no value",
             f"give `{m.token.text}` a line of its own",
         )
+    return None
+
+
+def _clause_words(m: Mistake) -> Diagnostic | None:
+    if m.token.type == "TEMPERATURE" and "AT" in m.accepts:
+        written = f"at {m.token.text} {m[1].text}"
+        return m.report("TTS120", f"unexpected `{m.token.text}`", f"write `{written}`")
+    clauses = {"TEMPERATURE", "TOP_P", "TOP_K", "MIN_P", "MAX", "WITHIN"}
+    if m.token.type == "ASSIGN" and m.before.type in clauses and m.at > m.first + 1:
+        written = f"{m.before.text} {m[1].text}"
+        return m.report("TTS120", "unexpected `=`", f"clauses have no `=`: write `{written}`")
     return None
 
 
@@ -377,8 +399,10 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _chained_comparison,
     _second_where,
     _value_alone,
+    _misspelled_verb,
     _verb_needs_parentheses,
     _statement_as_value,
+    _clause_words,
     _else_alone,
     _missing_block,
 )

@@ -276,6 +276,7 @@ class _Tokenizer:
                 "TTS104", 'this """ is never closed', start, start + 3, 'add """ after the text'
             )
             self._error_token(start, len(self.text))
+            self.brackets.clear()  # what closes them is inside the text
             return len(self.text)
         while self.text.startswith('"', close + 3):  # a text may end with a quote: `"a""""`
             close += 1
@@ -297,6 +298,7 @@ class _Tokenizer:
                 'add a closing `"`, or use """ for a text of several lines',
             )
             self._error_token(start, end)
+            self.brackets.clear()  # what closes them is inside the text
             return
         for escape in re.finditer(r"\\(.)", literal):
             if escape.group(1) not in 'nt"\\':
