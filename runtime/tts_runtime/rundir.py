@@ -29,26 +29,41 @@ class RunDirectoryError(Exception):
     """A run directory that cannot be used; the message says which and what to do."""
 
 
+def check_new(path: Path) -> None:
+    """Refuses what `create` would refuse because something is there; makes nothing.
+
+    Raises:
+        RunDirectoryError: `path` holds something already, or cannot be read.
+    """
+    try:
+        if path.exists() and any(path.iterdir()):
+            raise RunDirectoryError(
+                f"{path} is not empty: name another directory with --out, or remove this one first"
+            )
+    except NotADirectoryError as error:
+        raise RunDirectoryError(f"{path} is a file: name a new directory with --out") from error
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be read: {_reason(error)}") from error
+
+
 def create(path: Path, configuration: Mapping[str, Any]) -> Path:
     """Makes a new run directory and writes its configuration.
 
     Raises:
         RunDirectoryError: `path` holds something already, or cannot be written.
     """
+    check_new(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise RunDirectoryError(
-                f"{path} is not empty: name another directory with --out, or remove this one first"
-            )
         text = json.dumps(configuration, indent=2, default=_plain)
         (path / "run.json").write_text(text + "\n", encoding="utf-8")
-    except FileExistsError as error:
-        raise RunDirectoryError(f"{path} is a file: name a new directory with --out") from error
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise RunDirectoryError(f"{path} cannot be written: {reason}") from error
+        raise RunDirectoryError(f"{path} cannot be written: {_reason(error)}") from error
     return path
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
 
 
 def finished(path: Path) -> int:

@@ -36,7 +36,7 @@ from tts_runtime.problems import (
     load_problems,
 )
 from tts_runtime.results import Answer, Summary, Tally
-from tts_runtime.rundir import RunDirectoryError, StrategyWriter, create
+from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check_new, create
 
 Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
 
@@ -144,8 +144,11 @@ async def run_plans(
     plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings, progress: Progress
 ) -> list[Result]:
     """`run` for compiled plans, inside an event loop."""
-    for plan in plans:  # a name that is missing is said before models take their time to load
+    # What needs no engine is checked before models take their time to load.
+    for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
+    if settings.out is not None:
+        check_new(settings.out)
     used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     async with AsyncExitStack() as stack:
         # An engine that no plan uses is not opened: a model takes seconds to load.

@@ -267,3 +267,18 @@ def test_an_interrupt_says_what_is_kept(
     assert (code, printed) == (130, "")
     kept = "1 of 2 problems are kept in kept" if out else "nothing is kept (--out DIR keeps"
     assert f"interrupted: {kept}" in err
+
+
+def test_a_directory_that_is_not_new_is_said_before_engines_are_opened(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("greedy", "--policy", "no-such-engine", "--problems", "two.jsonl", "--out")
+    Path("used").mkdir()
+    Path("used", "run.json").write_text("{}")
+    for out, wrong in (("used", "used is not empty"), ("two.jsonl", "two.jsonl is a file")):
+        code, _, err = tts_run(capsys, monkeypatch, *command, out)
+        assert code == 2
+        assert wrong in err
+        assert "no-such-engine" not in err
+    assert "no-such-engine" in tts_run(capsys, monkeypatch, *command, "new")[2]
+    assert not Path("new").exists()
