@@ -28,12 +28,12 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/tts-compile --fmt --check strategies/*.tts
+	$(BIN)/tts-compile --fmt --check strategies/*.tts strategies/*/*.tts
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
-	$(BIN)/tts-compile --fmt strategies/*.tts
+	$(BIN)/tts-compile --fmt strategies/*.tts strategies/*/*.tts
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
