@@ -118,12 +118,7 @@ def compile_with_warnings(
     """`compile_strategy`, with what was found besides errors."""
     with _deep():
         loader = Loader()
-        if isinstance(path_or_source, Source):
-            scope = loader.source(path_or_source)
-        else:
-            path, named = locate(path_or_source)
-            strategy = strategy or named
-            scope = loader.path(path)
+        scope, strategy = _entered(loader, path_or_source, strategy)
         result = _check(scope, loader)
         if not result.ok:
             raise CompileError(result.diagnostics)
@@ -215,12 +210,7 @@ def parameters_of(
     """
     with _deep():
         loader = Loader()
-        if isinstance(path_or_source, Source):
-            scope = loader.source(path_or_source)
-        else:
-            path, named = locate(path_or_source)
-            strategy = strategy or named
-            scope = loader.path(path)
+        scope, strategy = _entered(loader, path_or_source, strategy)
         chosen = _chosen(scope, strategy, tuple(loader.diagnostics))
     return tuple(parameter.name.text for parameter in chosen.strategy.parameters)
 
@@ -247,6 +237,16 @@ def _check(scope: FileScope, loader: Loader) -> CheckResult:
     ]
     found = unique([*loader.diagnostics, *session.diagnostics])
     return CheckResult(tuple(strategies), tuple(laws), found)
+
+
+def _entered(
+    loader: Loader, path_or_source: str | Path | Source, strategy: str | None
+) -> tuple[FileScope, str | None]:
+    """The file with its imports, and the strategy asked for: `FILE:STRATEGY` names one too."""
+    if isinstance(path_or_source, Source):
+        return loader.source(path_or_source), strategy
+    path, named = locate(path_or_source)
+    return loader.path(path), strategy or named
 
 
 def _chosen(scope: FileScope, name: str | None, found: tuple[Diagnostic, ...]) -> Declared:
