@@ -88,6 +88,6 @@ def table(summaries: Sequence[Summary]) -> Table:
             f"{summary.policy_tokens / count:,.0f}",
             f"{summary.prompt_tokens / count:,.0f}",
             f"{summary.scorer_tokens / count:,.0f}",
-            f"{summary.wall_s:.1f} s",
+            f"{summary.wall_s:,.0f} s" if summary.wall_s >= 100 else f"{summary.wall_s:.1f} s",
         )
     return shown
