@@ -92,6 +92,11 @@ def load_binding(path: Path, context: int | None = None) -> Binding:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BindingError(
+            f"{path}: there is no such file; a model's folder needs a binding.yaml that says how "
+            "the model is talked to (docs/bindings.md)"
+        ) from error
     except OSError as error:
         raise BindingError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

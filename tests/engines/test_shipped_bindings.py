@@ -117,3 +117,8 @@ def test_asked_for_by_name_or_file(tmp_path: Path) -> None:
         choose_binding(files, str(own))
     with pytest.raises(EngineError, match=r"neither a file nor one of deepseek-r1-distill, .*s1"):
         choose_binding(files, "gemma")
+
+
+def test_a_folder_without_a_binding_says_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(BindingError, match="a model's folder needs a binding.yaml"):
+        load_binding(tmp_path / "binding.yaml")
