@@ -120,5 +120,5 @@ def test_asked_for_by_name_or_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_binding_says_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(BindingError, match="a model's folder needs a binding.yaml"):
+    with pytest.raises(BindingError, match=r"a model's folder needs a binding\.yaml"):
         load_binding(tmp_path / "binding.yaml")
