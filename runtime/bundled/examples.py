@@ -134,21 +134,18 @@ def thinking_example(rng: random.Random, problem: Problem) -> Example:
     """A trace between the thinking delimiters, with re-checks, sometimes cut short."""
     example, checker = Example(), Checker(problem)
     example.add(prompt(problem.text()) + THINK_BEGIN, False)
-    standing = noisy = noise.noisy_chain(rng, problem)
-    for statement in noisy:
+    for statement in noise.noisy_chain(rng, problem):
         example.add_statement(statement, checker, True)
-    waits = rng.choices(range(5), (30, 35, 20, 10, 5))[0]
-    for _ in range(waits):
+    waits = rng.choices(range(5), (15, 35, 25, 15, 10))[0]
+    for number in range(1, waits + 1):
         # A forced `Wait` stands where the policy wanted to end, so it is not learned: else the
         # policy would never end by itself.
         natural = rng.random() < 0.1
         example.add(WAIT, natural)
         example.add(DELIMITER, True)
         example.judge(checker.check(WAIT))
-        again = noise.recheck(rng, problem, standing)
-        for statement in again:
+        for statement in noise.recheck(rng, problem, number):
             example.add_statement(statement, checker, True)
-        standing = noise.merge(standing, again)
     if rng.random() < 0.15:
         return _cut_short(rng, problem, example)
     example.add(THINK_END, True)
@@ -186,9 +183,9 @@ def _cut_short(rng: random.Random, problem: Problem, example: Example) -> Exampl
 def revision_example(rng: random.Random, problem: Problem) -> Example:
     """One to four earlier attempts and a correction of the latest."""
     attempts = [noise.noisy_chain(rng, problem)]
-    for _ in range(rng.choices(range(4), (60, 20, 10, 10))[0]):
+    for _ in range(rng.choices(range(4), (70, 15, 8, 7))[0]):
         if rng.random() < 0.7:
-            attempts.append(noise.revise(rng, problem, attempts[-1]))
+            attempts.append(noise.revise(rng, problem, attempts[-4:]))
         else:
             attempts.append(noise.noisy_chain(rng, problem))
     example = Example()
@@ -201,7 +198,7 @@ def revision_example(rng: random.Random, problem: Problem) -> Example:
         example.add_answer(checker.standing(), False)
         example.add(DELIMITER, False)
     example.add(f"{REVISE_TAIL}\nA: ", False)
-    _finish_solution(example, problem, noise.revise(rng, problem, attempts[-1]))
+    _finish_solution(example, problem, noise.revise(rng, problem, attempts[-4:]))
     return example
 
 
@@ -221,13 +218,13 @@ def scored_example(problem: Problem, steps: Sequence[str]) -> Example:
 
 def policy_example(rng: random.Random, longest: int) -> Example:
     """A random sequence for the policy, of at most `longest` operations."""
-    problem = generate_problem(rng, rng.randint(1, longest), rng.choice((0, 1, 2, 2)))
     mode = rng.random()
-    if mode < 0.5:
+    # Harder problems where care makes a difference that can be learned.
+    hardness = rng.choice((0, 1, 2, 2) if mode < 0.45 else (1, 2, 2))
+    problem = generate_problem(rng, rng.randint(1, longest), hardness)
+    if mode < 0.45:
         return direct_example(problem, noise.noisy_chain(rng, problem))
-    if mode < 0.8:
-        return thinking_example(rng, problem)
     if len(problem.operations) > 6 and rng.random() < 0.6:
-        # Long revisions cost most of the tokens; a minority of them is enough.
+        # Long traces and revisions cost most of the tokens; a minority of them is enough.
         problem = Problem(problem.start, problem.operations[: rng.randint(1, 6)])
-    return revision_example(rng, problem)
+    return thinking_example(rng, problem) if mode < 0.78 else revision_example(rng, problem)

@@ -16,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bundled.noise import expected_pass_rate
 from bundled.rollouts import answer_of, direct
 from bundled.sampler import Model
 from bundled.world import Problem, generate_problem
@@ -51,6 +52,17 @@ def distinct_problems(rng: random.Random, count: int, seen: set[str]) -> list[Pr
     return problems
 
 
+def likely_problems(rng: random.Random, group: str, count: int, seen: set[str]) -> list[Problem]:
+    """New problems that the noise model puts into a difficulty group."""
+    problems: list[Problem] = []
+    while len(problems) < count:
+        some = distinct_problems(rng, 64, set(seen))
+        problems += [p for p in some if group_of(expected_pass_rate(p)) == group]
+    problems = problems[:count]
+    seen.update(problem.text() for problem in problems)
+    return problems
+
+
 def balanced(
     policy: Model,
     rng: random.Random,
@@ -61,11 +73,16 @@ def balanced(
     """Problems that fill the quota of each group, in random order."""
     chosen: dict[str, list[Problem]] = {group: [] for group in GROUPS}
     while any(len(chosen[group]) < quotas[group] for group in GROUPS):
-        pool = distinct_problems(rng, 256, seen)
+        pool = [
+            problem
+            for group in GROUPS
+            if len(chosen[group]) < quotas[group]
+            for problem in likely_problems(rng, group, 48, seen)
+        ]
         for problem, rate in zip(pool, pass_rates(policy, pool, 48, generator), strict=True):
-            group = chosen[group_of(rate)]
-            if len(group) < quotas[group_of(rate)]:
-                group.append(problem)
+            group = group_of(rate)
+            if len(chosen[group]) < quotas[group]:
+                chosen[group].append(problem)
     problems = [problem for group in GROUPS for problem in chosen[group]]
     rng.shuffle(problems)
     return problems
@@ -92,15 +109,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--policy", type=Path, default=here / "policy")
     parser.add_argument("--out", type=Path, default=here / "problems")
-    parser.add_argument("--samples", type=int, default=128, help="samples for each pass_rate")
+    parser.add_argument("--samples", type=int, default=64, help="samples for each pass_rate")
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     rng, generator = random.Random(options.seed), torch.Generator().manual_seed(options.seed)
     policy, seen = Model(options.policy), set[str]()
     options.out.mkdir(parents=True, exist_ok=True)
     for name in ("test", "calibration"):
-        problems = balanced(policy, rng, seen, {"easy": 80, "medium": 70, "hard": 50}, generator)
+        problems = balanced(policy, rng, seen, {"easy": 80, "medium": 65, "hard": 55}, generator)
         rates = pass_rates(policy, problems, options.samples, generator)
         write(options.out / f"{name}.jsonl", problems, rates)
         counts = {group: sum(group_of(rate) == group for rate in rates) for group in GROUPS}

@@ -228,17 +228,19 @@ def main() -> None:
     parser.add_argument("--problems", type=Path, default=here / "problems" / "test.jsonl")
     parser.add_argument("--limit", type=int, default=None, help="the first so many problems")
     parser.add_argument("--samples", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=4, help="for searches, waits, revisions")
+    parser.add_argument("--searches", type=int, default=1, help="searches per problem")
+    parser.add_argument("--chains", type=int, default=2, help="thoughts and revision chains each")
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     measured = Measurement(
         options.policy, options.prm, options.problems, options.limit, options.seed
     )
     show(parallel(measured, options.samples))
-    show(searches(measured, options.repeats))
-    show(budget_forcing(measured, options.repeats))
-    show(revisions(measured, options.repeats))
+    show(searches(measured, options.searches))
+    show(budget_forcing(measured, options.chains))
+    show(revisions(measured, options.chains))
 
 
 def show(table: dict[str, Numbers]) -> None:

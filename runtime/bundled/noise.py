@@ -10,14 +10,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bundled.world import LETTERS, MODULUS, Checker, Operation, Problem, Statement
+from bundled.world import LETTERS, MODULUS, Operation, Problem, Statement, label_steps
 
-# Error rate of a re-check after `Wait`, and of a revision, relative to a first attempt.
-RECHECK_SCALE = 0.35
-REVISE_KEPT_SCALE = 0.1
-REVISE_WRONG_SCALE = 0.45
-# Chance that a re-check goes back to the first wrong step (else it redoes the last one).
-DETECTION = 0.7
+# Error rates relative to a first attempt: of the first, second, ... re-check after `Wait`, and of a
+# revision of one, two, ... attempts. Both get more careful, less and less so.
+RECHECK_SCALES = (0.35, 0.2, 0.12, 0.08)
+REVISE_SCALES = (0.35, 0.25, 0.18, 0.12)
+# Further factor where the latest attempt has the step right already.
+KEPT_SCALE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ def error_rate(value: int, operation: Operation) -> ErrorRate:
     if b <= 3 or value < 10:
         return ErrorRate(0.05, 0.4)
     return ErrorRate(0.18 if b <= 6 else 0.3, 0.4)
+
+
+def expected_pass_rate(problem: Problem) -> float:
+    """Chance that a first attempt makes no error at all: a prior guess at a policy's pass@1."""
+    value, chance = problem.start, 1.0
+    for operation in problem.operations:
+        chance *= 1 - error_rate(value, operation).total
+        value = operation.apply(value)
+    return chance
 
 
 def is_trap(value: int, operation: Operation) -> bool:
@@ -108,49 +117,37 @@ def _other_digit(rng: random.Random, number: int) -> int:
     return int(digits[:at] + rng.choice(others) + digits[at + 1 :])
 
 
-def noisy_chain(
-    rng: random.Random, problem: Problem, first: int = 0, value: int | None = None, scale: float = 1
-) -> list[Statement]:
-    """The steps from operation number `first` on, starting at `value`."""
-    value = problem.start if value is None else value
-    statements = []
-    for letter, operation in list(zip(LETTERS, problem.operations, strict=False))[first:]:
+def noisy_chain(rng: random.Random, problem: Problem, scale: float = 1.0) -> list[Statement]:
+    """All steps, each wrong with its chance times `scale`."""
+    value, statements = problem.start, []
+    for letter, operation in zip(LETTERS, problem.operations, strict=False):
         statement = noisy_statement(rng, letter, value, operation, scale)
         statements.append(statement)
         value = statement.result
     return statements
 
 
-def recheck(rng: random.Random, problem: Problem, standing: Sequence[Statement]) -> list[Statement]:
-    """What the policy writes after `Wait`: from the first wrong step on, or the last one again."""
-    labels = _local_labels(problem, standing)
-    wrong = [index for index, right in enumerate(labels) if not right]
-    back = len(standing) - 1
-    if wrong and rng.random() < DETECTION:
-        back = wrong[0]
-    value = standing[back - 1].result if back else problem.start
-    return noisy_chain(rng, problem, back, value, RECHECK_SCALE)
+def recheck(rng: random.Random, problem: Problem, waits: int) -> list[Statement]:
+    """What the policy writes after `Wait` for the `waits`-th time: all steps again, with more care.
+
+    Going back to the first wrong step would be shorter, but so small a policy does not find it.
+    """
+    scale = RECHECK_SCALES[min(waits, len(RECHECK_SCALES)) - 1]
+    return noisy_chain(rng, problem, scale)
 
 
-def merge(standing: Sequence[Statement], again: Sequence[Statement]) -> list[Statement]:
-    """The steps that stand after some were written again."""
-    return [*standing[: LETTERS.index(again[0].letter)], *again]
-
-
-def revise(rng: random.Random, problem: Problem, latest: Sequence[Statement]) -> list[Statement]:
-    """A corrected attempt: right steps are kept, wrong ones and what follows are redone."""
-    labels = _local_labels(problem, latest)
+def revise(
+    rng: random.Random, problem: Problem, attempts: Sequence[Sequence[Statement]]
+) -> list[Statement]:
+    """A correction of the latest of one to four attempts."""
+    latest = attempts[-1]
+    labels = label_steps(problem, [statement.text() for statement in latest])
+    care = REVISE_SCALES[min(len(attempts), len(REVISE_SCALES)) - 1]
     value, statements = problem.start, []
     for index, operation in enumerate(problem.operations):
-        previous = latest[index]
-        kept = labels[index] and previous.left == value
-        scale = REVISE_KEPT_SCALE if kept else REVISE_WRONG_SCALE
+        kept = labels[index].local and latest[index].left == value
+        scale = care * KEPT_SCALE if kept else care
         statement = noisy_statement(rng, LETTERS[index], value, operation, scale)
         statements.append(statement)
         value = statement.result
     return statements
-
-
-def _local_labels(problem: Problem, statements: Sequence[Statement]) -> list[bool]:
-    checker = Checker(problem)
-    return [checker.check(statement.text()).local for statement in statements]

@@ -66,7 +66,7 @@ def revised(
         tokenizer.encode(prompt(revise_message(problem, earlier[-4:])))
         for problem, earlier in zip(problems, attempts, strict=True)
     ]
-    new = sample(policy, prompts, generator, temperature=temperature, rows=256)
+    new = sample(policy, prompts, generator, temperature=temperature)
     return [text_of(ids) for ids in new]
 
 

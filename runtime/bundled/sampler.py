@@ -15,17 +15,21 @@ from torch.nn import functional
 
 from bundled import tokenizer
 
+# Rows are batched so that the cache holds about so many tokens (4 kB each): larger is slower.
+CACHE_SLOTS = 40_000
+
 
 @dataclass(slots=True)
 class Cache:
-    """Keys and values per layer, [rows, heads, length, head width], and which slots are real."""
+    """Keys and values per layer, [rows, heads, capacity, head width]; `real` marks used slots."""
 
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
     real: torch.Tensor
+    length: int = 0
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Drop all rows but these."""
+        """Make these rows (repeated or not) the rows of the cache."""
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
         self.real = self.real[rows]
@@ -45,6 +49,13 @@ class Model:
         half = embedding.shape[1] // self.heads // 2
         self._frequencies = 10000.0 ** (-torch.arange(half) / half)
 
+    def new_cache(self, rows: int, capacity: int) -> Cache:
+        """An empty cache."""
+        width = self.weights["model.embed_tokens.weight"].shape[1] // self.heads
+        shape = (rows, self.heads, capacity, width)
+        keys, values = ([torch.zeros(shape) for _ in range(self.layers)] for _ in range(2))
+        return Cache(keys, values, torch.zeros(rows, capacity, dtype=torch.bool))
+
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.rms_norm(x, x.shape[-1:], self.weights[name], self.epsilon)
 
@@ -55,15 +66,15 @@ class Model:
         return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
     def forward(
-        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Cache | None
-    ) -> tuple[torch.Tensor, Cache]:
-        """Final hidden states of new tokens [rows, length, width], and the grown cache.
+        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Cache
+    ) -> torch.Tensor:
+        """Final hidden states of new tokens [rows, length, width]; the cache grows by them.
 
         `mask` is true where a new token (row) may look at a slot (column) of the grown cache.
         """
         rows, length = ids.shape
+        start, end = cache.length, cache.length + length
         x = self.weights["model.embed_tokens.weight"][ids]
-        all_keys, all_values = [], []
         for layer in range(self.layers):
             prefix = f"model.layers.{layer}."
             normed = self._norm(x, prefix + "input_layernorm.weight")
@@ -74,11 +85,9 @@ class Model:
                 for kind in "qkv"
             )
             query, key = self._rotate(query, positions), self._rotate(key, positions)
-            if cache is not None:
-                key = torch.cat((cache.keys[layer], key), 2)
-                value = torch.cat((cache.values[layer], value), 2)
-            all_keys.append(key)
-            all_values.append(value)
+            cache.keys[layer][:, :, start:end] = key
+            cache.values[layer][:, :, start:end] = value
+            key, value = cache.keys[layer][:, :, :end], cache.values[layer][:, :, :end]
             mixed = functional.scaled_dot_product_attention(query, key, value, mask[:, None])
             mixed = mixed.transpose(1, 2).reshape(rows, length, -1)
             x = x + mixed @ self.weights[prefix + "self_attn.o_proj.weight"].T
@@ -86,9 +95,8 @@ class Model:
             gate = functional.silu(normed @ self.weights[prefix + "mlp.gate_proj.weight"].T)
             up = normed @ self.weights[prefix + "mlp.up_proj.weight"].T
             x = x + (gate * up) @ self.weights[prefix + "mlp.down_proj.weight"].T
-        x = self._norm(x, "model.norm.weight")
-        real = mask[:, -1] if cache is None else torch.cat((cache.real, mask[:, -1, -1:]), 1)
-        return x, Cache(all_keys, all_values, real)
+        cache.length = end
+        return self._norm(x, "model.norm.weight")
 
 
 def _left_padded(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,16 +108,19 @@ def _left_padded(sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torc
     return ids, real
 
 
-def _prefill(model: Model, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Cache]:
+def prefill(
+    model: Model, sequences: Sequence[Sequence[int]], room: int = 0
+) -> tuple[torch.Tensor, Cache]:
+    """Hidden states of whole sequences, padded on the left, and a cache with room for more."""
     ids, real = _left_padded(sequences)
-    length = ids.shape[1]
+    rows, length = ids.shape
     positions = (real.cumsum(1) - 1).clamp(min=0)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     # Padding looks at itself, so that no row of the softmax is empty.
     mask = (causal & real[:, None, :]) | torch.eye(length, dtype=torch.bool)
-    hidden, cache = model.forward(ids, positions, mask, None)
-    cache.real = real
-    return hidden, cache
+    cache = model.new_cache(rows, length + room)
+    cache.real[:, :length] = real
+    return model.forward(ids, positions, mask, cache), cache
 
 
 @torch.inference_mode()
@@ -120,16 +131,22 @@ def sample(
     stop: Sequence[str] = (tokenizer.EOS,),
     limit: int = 256,
     temperature: float = 1.0,
-    rows: int = 512,
 ) -> list[list[int]]:
     """New ids per prompt, up to and including the first stop token, at most `limit`."""
     stops = torch.tensor([tokenizer.vocabulary()[token] for token in stop])
     outputs: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for start in range(0, len(order), rows):
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), prompts[index]))
+    start = 0
+    while start < len(order):
+        rows = max(16, CACHE_SLOTS // (len(prompts[order[start]]) + 100))
         live = order[start : start + rows]
-        hidden, cache = _prefill(model, [prompts[index] for index in live])
-        position = cache.real.sum(1)
+        start += rows
+        distinct: dict[tuple[int, ...], int] = {}
+        shared = [distinct.setdefault(tuple(prompts[index]), len(distinct)) for index in live]
+        hidden, cache = prefill(model, list(distinct), limit)
+        hidden, position = hidden[shared, -1:], cache.real.sum(1)[shared]
+        cache.keep(torch.tensor(shared))
+        done = torch.zeros(len(live), dtype=torch.bool)
         for _ in range(limit):
             logits = hidden[:, -1] @ model.output.T
             if temperature == 0:
@@ -137,18 +154,21 @@ def sample(
             else:
                 weights = torch.softmax(logits / temperature, -1)
                 chosen = torch.multinomial(weights, 1, generator=generator)[:, 0]
-            for index, token in zip(live, chosen.tolist(), strict=True):
-                outputs[index].append(token)
-            going = torch.isin(chosen, stops, invert=True)
-            if not bool(going.all()):
-                kept = going.nonzero()[:, 0]
+            for index, token, ended in zip(live, chosen.tolist(), done.tolist(), strict=True):
+                if not ended:
+                    outputs[index].append(token)
+            done |= torch.isin(chosen, stops)
+            if bool(done.all()):
+                break
+            # Copying the cache costs about as much as a few steps: only when it saves rows.
+            if int(done.sum()) * 4 > len(live):
+                kept = (~done).nonzero()[:, 0]
                 live = [live[index] for index in kept.tolist()]
-                if not live:
-                    break
                 cache.keep(kept)
-                chosen, position = chosen[kept], position[kept]
-            mask = torch.cat((cache.real, cache.real.new_ones(len(live), 1)), 1)[:, None]
-            hidden, cache = model.forward(chosen[:, None], position[:, None], mask, cache)
+                chosen, position, done = chosen[kept], position[kept], done[kept]
+            cache.real[:, cache.length] = True
+            mask = cache.real[:, None, : cache.length + 1]
+            hidden = model.forward(chosen[:, None], position[:, None], mask, cache)
             position = position + 1
     return outputs
 
@@ -181,7 +201,7 @@ def score_many(
     order = sorted(range(len(requests)), key=lambda index: len(sequences[index]))
     for start in range(0, len(order), rows):
         chunk = order[start : start + rows]
-        hidden, _ = _prefill(model, [sequences[index] for index in chunk])
+        hidden, _ = prefill(model, [sequences[index] for index in chunk])
         good = torch.softmax(hidden @ model.output[pair].T, -1)[..., 0]
         for row, index in enumerate(chunk):
             offset = hidden.shape[1] - len(sequences[index])

@@ -1,13 +1,14 @@
 """Train the bundled PRM on steps that the policy itself samples.
 
 `python runtime/bundled/train_prm.py --out DIR`: starts from the policy's weights, first on
-synthetic errors, then half on samples of the policy (direct, thinking and revised solutions).
+synthetic errors, then mostly on samples of the policy (direct, thinking and revised solutions).
 """
 
 import argparse
 import random
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from bundled.examples import IGNORE, Example, scored_example
 from bundled.sampler import Model
 from bundled.world import WAIT, Problem, answer_text, generate_problem
 
+LAYERS = 6
 WEIGHTS = {"verdict": 1.0, "exact": 0.5, "token_right": 0.5}
 
 
@@ -33,13 +35,12 @@ def random_problem(rng: random.Random) -> Problem:
 def synthetic_example(rng: random.Random) -> Example:
     """A solution of the noise model, sometimes with re-checks or a wrong final answer."""
     problem = random_problem(rng)
-    scale = rng.choice((0.3, 1.0, 1.0, 1.5))
-    standing = noise.noisy_chain(rng, problem, scale=scale)
+    scale = rng.choice((0.5, 1.0, 2.0, 3.0))
+    standing = noise.noisy_chain(rng, problem, scale)
     steps = [statement.text() for statement in standing]
-    for _ in range(rng.choice((0, 0, 0, 1, 2))):
-        again = noise.recheck(rng, problem, standing)
-        steps += [WAIT, *(statement.text() for statement in again)]
-        standing = noise.merge(standing, again)
+    for number in range(1, rng.choice((1, 1, 1, 1, 2, 3))):
+        standing = noise.recheck(rng, problem, number)
+        steps += [WAIT, *(statement.text() for statement in standing)]
     value = standing[-1].result
     if rng.random() < 0.05:
         value = rng.choice([statement.result for statement in standing])
@@ -59,20 +60,54 @@ def verdict_loss(
 
 
 def start_from(policy: Path) -> LlamaForCausalLM:
-    """The policy's weights with an output matrix of its own."""
+    """The policy's weights, two more layers that do nothing yet, and an output matrix of its own.
+
+    The policy knows the right digit only after its last layer; what is written can be compared
+    with it in the layer after, and steps combined in the next.
+    """
     source = LlamaForCausalLM.from_pretrained(policy)
-    model = LlamaForCausalLM(training.model_config(tied=False))
-    model.load_state_dict(source.state_dict())
-    model.lm_head.weight = nn.Parameter(source.get_input_embeddings().weight.detach().clone())
+    model = LlamaForCausalLM(training.model_config(tied=False, layers=LAYERS))
+    known = source.state_dict()
+    known["lm_head.weight"] = known["model.embed_tokens.weight"].clone()
+    model.load_state_dict(known, strict=False)
+    for layer in model.model.layers[source.config.num_hidden_layers :]:
+        nn.init.zeros_(layer.self_attn.o_proj.weight)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
     return model
 
 
-def train(
-    policy: Path, out: Path, steps: int, tokens: int, rate: float, seed: int, problems: int
-) -> None:
-    """Train for `steps` batches of `tokens` tokens and write the PRM to `out`."""
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A training run; `start` holds the weights it starts from, `policy` the one it samples."""
+
+    policy: Path
+    start: Path
+    out: Path
+    steps: int
+    tokens: int
+    rate: float
+    problems: int
+    seed: int
+    resume: int
+
+
+def load(run: Settings) -> LlamaForCausalLM:
+    """The model to train: from the start weights, or from `out` when the run is resumed."""
+    if run.resume:
+        model = LlamaForCausalLM(training.model_config(tied=False, layers=LAYERS))
+        model.load_state_dict(LlamaForCausalLM.from_pretrained(run.out).state_dict())
+        return model
+    return start_from(run.start)
+
+
+def train(run: Settings) -> None:
+    """Train up to batch number `steps`, of `tokens` tokens each, and write the PRM to `out`.
+
+    The first half of the run sees synthetic errors only. A resumed run starts anew in its
+    optimiser state and its auxiliary heads.
+    """
+    torch.manual_seed(run.seed + run.resume)
+    rng = random.Random(run.seed + run.resume)
     begin = time.time()
     samples: list[tuple[Problem, list[str]]] = []
 
@@ -81,16 +116,15 @@ def train(
             return scored_example(*rng.choice(samples))
         return synthetic_example(rng)
 
-    model = start_from(policy)
+    model = load(run)
     heads = training.Heads(model.config.hidden_size, model.config.vocab_size)
-    optimizers = training.Optimizers([model, heads], steps, rate)
-    stream = training.batches(make, rng, tokens)
+    optimizers = training.Optimizers([model, heads], run.steps, run.rate, run.resume)
+    stream = training.batches(make, rng, run.tokens)
     sums = dict.fromkeys(WEIGHTS, 0.0)
-    for number in range(steps):
-        if number == steps // 4:
-            samples += rollouts.sample_solutions(
-                Model(policy), [random_problem(rng) for _ in range(problems)], rng, seed
-            )
+    for number in range(run.resume, run.steps):
+        if number >= run.steps // 2 and not samples:
+            problems = [random_problem(rng) for _ in range(run.problems)]
+            samples += rollouts.sample_solutions(Model(run.policy), problems, rng, run.seed)
             print(f"{len(samples)} sampled solutions, {time.time() - begin:.0f} s", flush=True)
         batch = next(stream)
         hidden = model.model(input_ids=batch.ids).last_hidden_state
@@ -98,7 +132,7 @@ def train(
             "verdict": verdict_loss(model, hidden, batch.targets["steps_right"]),
             "exact": training.head_loss(model.lm_head, hidden, batch.targets["exact"]),
             "token_right": training.head_loss(
-                heads.token_right, hidden, batch.targets["token_right"]
+                heads.token_right, hidden, batch.targets["token_right"], training.WRONG_WEIGHT
             ),
         }
         loss = hidden.new_zeros(())
@@ -109,11 +143,11 @@ def train(
         optimizers.step(number)
         if (number + 1) % 50 == 0:
             means = " ".join(f"{name} {total / 50:.4f}" for name, total in sums.items())
-            print(f"{number + 1}/{steps} {means} {time.time() - begin:.0f} s", flush=True)
+            print(f"{number + 1}/{run.steps} {means} {time.time() - begin:.0f} s", flush=True)
             sums = dict.fromkeys(WEIGHTS, 0.0)
-        if (number + 1) % 200 == 0:
-            training.export(model, out)
-    training.export(model, out)
+        if (number + 1) % 100 == 0:
+            training.export(model, run.out)
+    training.export(model, run.out)
 
 
 def main() -> None:
@@ -121,24 +155,19 @@ def main() -> None:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--policy", type=Path, default=here / "policy")
+    parser.add_argument("--start", type=Path, default=None, help="default: the policy's weights")
     parser.add_argument("--out", type=Path, default=here / "prm")
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
-    parser.add_argument("--problems", type=int, default=6000, help="problems to sample on")
+    parser.add_argument("--problems", type=int, default=3000, help="problems to sample on")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", type=int, default=0, help="number of the batch to go on at")
     parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    train(
-        options.policy,
-        options.out,
-        options.steps,
-        options.tokens,
-        options.rate,
-        options.seed,
-        options.problems,
-    )
+    options = vars(parser.parse_args())
+    torch.set_num_threads(options.pop("threads"))
+    options["start"] = options["start"] or options["policy"]
+    train(Settings(**options))
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from bundled.examples import IGNORE, Example
 TARGETS = ("next", "exact", "token_right", "steps_right")
 
 
-def model_config(tied: bool) -> LlamaConfig:
-    """The architecture of both models: 4 layers, width 128, about 0.8 M parameters."""
+def model_config(tied: bool, layers: int = 4) -> LlamaConfig:
+    """The architecture of both models: width 128, about 0.2 M parameters a layer."""
     ids = tokenizer.vocabulary()
     return LlamaConfig(
         vocab_size=len(ids),
         hidden_size=128,
         intermediate_size=352,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=tokenizer.CONTEXT,
@@ -81,12 +81,22 @@ class Heads(nn.Module):
         self.steps_right = nn.Linear(width, 2)
 
 
-def head_loss(head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy of a head over the positions that have a target (0 if none has)."""
+# Few tokens are wrong; without this the verdicts start to be learned only very late.
+WRONG_WEIGHT = 4.0
+
+
+def head_loss(
+    head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor, wrong_weight: float | None = None
+) -> torch.Tensor:
+    """Mean cross entropy of a head over the positions that have a target (0 if none has).
+
+    `wrong_weight` is the weight of class 0 of a two-class head.
+    """
     chosen = targets != IGNORE
     if not bool(chosen.any()):
         return hidden.sum() * 0
-    return functional.cross_entropy(head(hidden[chosen]), targets[chosen])
+    weights = None if wrong_weight is None else torch.tensor([wrong_weight, 1.0])
+    return functional.cross_entropy(head(hidden[chosen]), targets[chosen], weights)
 
 
 class Optimizers:
@@ -96,7 +106,7 @@ class Optimizers:
     matrix at a time in bfloat16, which these CPUs emulate: a step took longer than the gradients.
     """
 
-    def __init__(self, modules: list[nn.Module], steps: int, rate: float) -> None:
+    def __init__(self, modules: list[nn.Module], steps: int, rate: float, first: int = 0) -> None:
         others: list[nn.Parameter] = []
         shapes: dict[tuple[int, ...], list[nn.Parameter]] = {}
         for module in modules:
@@ -105,7 +115,7 @@ class Optimizers:
                     shapes.setdefault(tuple(parameter.shape), []).append(parameter)
                 else:
                     others.append(parameter)
-        self._steps, self._rate = steps, rate
+        self._steps, self._rate, self._first = steps, rate, first
         self._adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
         self._groups = list(shapes.values())
         self._momenta = [torch.zeros(len(group), *group[0].shape) for group in self._groups]
@@ -113,7 +123,7 @@ class Optimizers:
 
     def step(self, number: int) -> None:
         """Apply the gradients of step `number` and clear them."""
-        warm = min(1.0, (number + 1) / 50)
+        warm = min(1.0, (number - self._first + 1) / 50)
         scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * number / self._steps)))
         rate = self._rate * scale
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)

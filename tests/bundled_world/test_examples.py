@@ -87,7 +87,7 @@ def test_scored_examples_carry_the_labels_of_the_world(seed: int) -> None:
     rng = random.Random(seed)
     problem = world.generate_problem(rng, rng.randint(1, 10), 2)
     chain = noise.noisy_chain(rng, problem, scale=1.5)
-    again = noise.recheck(rng, problem, chain)
+    again = noise.recheck(rng, problem, 1)
     steps = [s.text() for s in chain] + ["Wait"] + [s.text() for s in again] + ["nonsense"]
     example = examples.scored_example(problem, steps)
     marks = [i for i, token in enumerate(example.ids) if token == IDS[world.DELIMITER]]

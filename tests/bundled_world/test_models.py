@@ -29,7 +29,7 @@ def test_the_small_sampler_computes_what_transformers_computes(name: str) -> Non
     reference = AutoModelForCausalLM.from_pretrained(BUNDLED / name)
     model = sampler.Model(BUNDLED / name)
     sequences = [tokenizer.encode(text) for text in texts]
-    hidden, _ = sampler._prefill(model, sequences)
+    hidden, _ = sampler.prefill(model, sequences)
     for row, sequence in enumerate(sequences):
         with torch.inference_mode():
             expected = reference(torch.tensor([sequence])).logits[0]
