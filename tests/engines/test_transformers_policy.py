@@ -102,7 +102,7 @@ def test_the_bundled_policy_writes_the_same_texts() -> None:
     for found, wanted in zip(answers(other, asked), expected, strict=True):
         assert (found.ids, found.finish) == (wanted.ids, wanted.finish)
         assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-3)
-    assert len({answer.ids for answer in expected}) > 6
+    assert len({answer.ids for answer in expected}) > 3  # not one text fifteen times
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
