@@ -99,15 +99,26 @@ def calibration_error(scores: Sequence[float], labels: Sequence[bool]) -> float:
     return float(sum(gaps))
 
 
-def prm_quality(problems: Sequence[Problem], texts: Sequence[str], prm: Model) -> Numbers:
+def step_scores(problems: Sequence[Problem], texts: Sequence[str], prm: Model) -> list[list[float]]:
+    """The PRM's scores of all steps of each text."""
+    return score_many(
+        prm,
+        [
+            (prompt(problem.text()), split_steps(text))
+            for problem, text in zip(problems, texts, strict=True)
+        ],
+    )
+
+
+def prm_quality(
+    problems: Sequence[Problem], texts: Sequence[str], rows: Sequence[Sequence[float]]
+) -> Numbers:
     """AUC and calibration error of step scores, and how many steps they are over."""
-    steps = [split_steps(text) for text in texts]
-    requests = [(prompt(p.text()), s) for p, s in zip(problems, steps, strict=True)]
-    scores = [score for row in score_many(prm, requests) for score in row]
+    scores = [score for row in rows for score in row]
     labels = [
         label.cumulative
-        for problem, pieces in zip(problems, steps, strict=True)
-        for label in label_steps(problem, pieces)
+        for problem, text in zip(problems, texts, strict=True)
+        for label in label_steps(problem, split_steps(text))
     ]
     return {
         "steps": len(labels),
@@ -122,11 +133,8 @@ def parallel(measured: Measurement, count: int) -> dict[str, Numbers]:
     problems = measured.repeated(count)
     texts = direct(measured.policy, problems, measured.generator)
     greedy = direct(measured.policy, measured.problems, measured.generator, temperature=0)
-    requests = [
-        (prompt(problem.text()), split_steps(text))
-        for problem, text in zip(problems, texts, strict=True)
-    ]
-    last = [row[-1] if row else 0.0 for row in score_many(measured.prm, requests)]
+    scores = step_scores(problems, texts, measured.prm)
+    last = [row[-1] if row else 0.0 for row in scores]
     answers = [answer_of(text) for text in texts]
     table = {
         "greedy": measured.accuracy([answer_of(text) for text in greedy]),
@@ -151,7 +159,7 @@ def parallel(measured: Measurement, count: int) -> dict[str, Numbers]:
                 for start, problem in zip(starts, measured.problems, strict=True)
             ]
             table[f"{name}@{n}"] = measured.by_group([float(np.mean(row)) for row in right])
-    table["prm on direct steps"] = prm_quality(problems, texts, measured.prm)
+    table["prm on direct steps"] = prm_quality(problems, texts, scores)
     return table
 
 
@@ -186,7 +194,8 @@ def budget_forcing(measured: Measurement, count: int) -> dict[str, Numbers]:
             name = f"think, {waits} waits, temperature {temperature:g}"
             table[name] = measured.mean_accuracy(texts)
             if waits == 2 and temperature == 1:
-                table["prm on thinking steps"] = prm_quality(problems, texts, measured.prm)
+                scores = step_scores(problems, texts, measured.prm)
+                table["prm on thinking steps"] = prm_quality(problems, texts, scores)
     return table
 
 
@@ -213,7 +222,8 @@ def revisions(measured: Measurement, count: int) -> dict[str, Numbers]:
             "wrong becomes right": round(float(np.mean(fixed)), 3),
         }
         if number == 2:
-            table["prm on revised steps"] = prm_quality(problems, new, measured.prm)
+            scores = step_scores(problems, new, measured.prm)
+            table["prm on revised steps"] = prm_quality(problems, new, scores)
         for chain, text in zip(attempts, new, strict=True):
             chain.append(text)
     return table

@@ -127,6 +127,39 @@ def noisy_chain(rng: random.Random, problem: Problem, scale: float = 1.0) -> lis
     return statements
 
 
+def one_error_chain(rng: random.Random, problem: Problem) -> list[Statement]:
+    """Exactly one wrong step, at any place and of any kind alike, and consistent ones after it.
+
+    For verifiers: the policy makes some kinds of errors so seldom that its samples teach little
+    about them, yet best-of-n finds every kind that a verifier misses.
+    """
+    at = rng.randrange(len(problem.operations))
+    value, statements = problem.start, []
+    for index, (letter, operation) in enumerate(zip(LETTERS, problem.operations, strict=False)):
+        exact = operation.apply(value)
+        statement = Statement(letter, value, operation.symbol, operation.operand, exact)
+        if index == at:
+            statement = _any_error(rng, statement, operation)
+        statements.append(statement)
+        value = statement.result
+    return statements
+
+
+def _any_error(rng: random.Random, statement: Statement, operation: Operation) -> Statement:
+    exact = statement.result
+    kind = rng.randrange(5)
+    if kind == 0:
+        return _miscopied(rng, statement)
+    if kind == 1:
+        return _with_result(statement, carry_slip(statement.left, operation))
+    if kind == 2:
+        return _with_result(statement, (exact + 10 * rng.randrange(1, 10)) % MODULUS)
+    if kind == 3:
+        units = (exact % 10 + rng.randrange(1, 10)) % 10
+        return _with_result(statement, exact - exact % 10 + units)
+    return _with_result(statement, (exact + rng.randrange(1, MODULUS)) % MODULUS)
+
+
 def recheck(rng: random.Random, problem: Problem, waits: int) -> list[Statement]:
     """What the policy writes after `Wait` for the `waits`-th time: all steps again, with more care.
 

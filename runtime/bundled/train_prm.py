@@ -24,7 +24,7 @@ from bundled.sampler import Model
 from bundled.world import WAIT, Problem, answer_text, generate_problem
 
 LAYERS = 6
-WEIGHTS = {"verdict": 1.0, "exact": 0.5, "token_right": 0.5}
+WEIGHTS = {"verdict": 1.0, "exact": 0.5, "token_right": 1.0}
 
 
 def random_problem(rng: random.Random) -> Problem:
@@ -36,7 +36,11 @@ def synthetic_example(rng: random.Random) -> Example:
     """A solution of the noise model, sometimes with re-checks or a wrong final answer."""
     problem = random_problem(rng)
     scale = rng.choice((0.5, 1.0, 2.0, 3.0))
-    standing = noise.noisy_chain(rng, problem, scale)
+    standing = (
+        noise.one_error_chain(rng, problem)
+        if rng.random() < 0.4
+        else noise.noisy_chain(rng, problem, scale)
+    )
     steps = [statement.text() for statement in standing]
     for number in range(1, rng.choice((1, 1, 1, 1, 2, 3))):
         standing = noise.recheck(rng, problem, number)
@@ -112,7 +116,7 @@ def train(run: Settings) -> None:
     samples: list[tuple[Problem, list[str]]] = []
 
     def make() -> Example:
-        if samples and rng.random() < 0.6:
+        if samples and rng.random() < 0.5:
             return scored_example(*rng.choice(samples))
         return synthetic_example(rng)
 
