@@ -169,11 +169,13 @@ async def execute_together(
     *,
     concurrency: int | None = None,
     observer: Observer | None = None,
+    done: Callable[[int, str], bool] | None = None,
 ) -> Counts:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
     Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
     `on_outcome` is told which strategy. A problem is in flight until its last strategy ends.
+    `done` says which strategy need not run on which problem: an earlier run has done it.
 
     Returns:
         What the engines did for all strategies together: calls and tokens of policies and scorers.
@@ -192,11 +194,14 @@ async def execute_together(
     async def worker() -> None:
         for problem in waiting:
             if len(bounds) == 1:
-                on_outcome(0, await execute(bounds[0], problem, seed, observer))
+                if done is None or not done(0, problem.id):
+                    on_outcome(0, await execute(bounds[0], problem, seed, observer))
                 continue
             shared = Shared(total)
             async with asyncio.TaskGroup() as side_by_side:
                 for place in range(len(bounds)):
+                    if done is not None and done(place, problem.id):
+                        continue
                     side_by_side.create_task(one(place, problem, shared))
 
     async def one(place: int, problem: ProblemLike, shared: Shared) -> None:
