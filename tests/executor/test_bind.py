@@ -9,7 +9,7 @@ import pytest
 from tests.support.runs import plan_of, run_plan, says
 from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.executor import BindError, bind
 
 ORM = "scorer orm per solution from 0 to 1"
@@ -95,6 +95,47 @@ def test_c27_stop_when_needs_an_engine_that_streams() -> None:
     plan = plan_of("return sample 1 stop when tokens > 3")
     message = refused(plan, {"policy": Blind(["a"])})
     assert message.startswith("main.tts:3: `stop when` needs an engine that streams")
+
+
+def lacking(*abilities: Ability) -> dict[str, PolicyEngine]:
+    """A policy on a server that cannot do some things."""
+    engine = ScriptedPolicy(["a"])
+    engine.lacks = dict.fromkeys(abilities, "cannot: bind another")
+    return {"policy": engine}
+
+
+@pytest.mark.parametrize(
+    ("ability", "lines"),
+    [
+        (Ability.LOGPROBS, ("p = sample 2", "return best of p by logprob")),
+        (Ability.CONFIDENCE, ("p = sample 2", "return best of p by confidence(all)")),
+        (Ability.MARGIN, ("p = sample 2", "return best of p by margin(answer)")),
+        (Ability.ENTROPY, ("return sample 1 stop when entropy(tail 2) > 1",)),
+        (Ability.LIKELIEST, ("return vote (sample 2 likeliest)",)),
+        (Ability.AT_LEAST, ("return vote (sample 2 at least 3 tokens)",)),
+        (Ability.CONTINUE, ("p = sample 1 step", "return expand p by 1")),
+        (Ability.CONTINUE, ("p = problem", 'force "Wait" into p', "return expand p by 1")),
+    ],
+)
+def test_what_an_engine_lacks_is_said_with_the_place(
+    ability: Ability, lines: tuple[str, ...]
+) -> None:
+    plan = plan_of(*lines)
+    message = refused(plan, lacking(ability))
+    assert message.startswith("main.tts:")
+    assert message.endswith("but policy `policy` (`scripted`) cannot: bind another")
+
+
+def test_fresh_samples_need_no_continuing() -> None:
+    plan = plan_of("p = sample 4", "p = p + sample 1", "return vote p")
+    bind(plan, lacking(*Ability), {})
+
+
+def test_a_judge_that_reads_a_probability_needs_first_tokens() -> None:
+    judge = 'judge yes:\n    "{problem} {text}?"\n    read probability of "Yes"'
+    plan = plan_of("p = sample 2", "score p by yes", "return best of p by yes", before=judge)
+    message = refused(plan, lacking(Ability.LIKELIEST))
+    assert message.startswith("judge `yes`: reading a probability needs the likeliest first tokens")
 
 
 def other() -> dict[str, PolicyEngine]:

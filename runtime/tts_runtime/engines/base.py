@@ -13,6 +13,7 @@ from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 
 from tts_runtime.binding import Binding
 from tts_runtime.segment import Segments
@@ -22,6 +23,19 @@ from tts_runtime.tokens import Tokenizer
 
 class EngineError(Exception):
     """A request that an engine cannot answer; the message says what is wrong and what to do."""
+
+
+class Ability(Enum):
+    """What a strategy may need of a policy engine, beyond sampling from a fresh prompt."""
+
+    CONTINUE = "going on with a partial answer"
+    LOGPROBS = "log-probabilities"
+    LIKELIEST = "the likeliest first tokens"
+    AT_LEAST = "`at least`"
+    CONFIDENCE = "confidence"
+    CERTAINTY = "certainty"
+    ENTROPY = "entropy"
+    MARGIN = "margin"
 
 
 class Finish(Enum):
@@ -120,7 +134,7 @@ class Generation:
     Args:
         ids: New ids, without an end of sequence and without a withheld delimiter.
         logprobs: Natural log-probability of each id under the raw distribution (temperature 1, no
-            truncation, C36), as many as `ids`.
+            truncation, C36), as many as `ids`; NaN from an engine that lacks them.
         finish: Why it stopped.
         end_logprob: Log-probability of the end-of-sequence token when finish is END, else 0.
         halted: `stop_when` fired: nothing more may be added (C17).
@@ -180,6 +194,9 @@ class PolicyEngine(ABC):
     exact: bool = True
     #: `stop when` works: the engine looks at every token as it is drawn.
     streaming: bool = True
+    #: What it cannot do, and why: the end of a sentence that begins with "policy `x`", with what
+    #: the user can do about it. `bind` refuses plans that need it.
+    lacks: Mapping[Ability, str] = MappingProxyType({})
 
     binding: Binding
     tokenizer: Tokenizer

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.plan.expr import Delimiter, walk
-from tts_lang.plan.graph import Ask, Expand, Operation, Plan, Scorer, Unit, operations
+from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, walk
+from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, Unit, operations
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.executor.errors import BindError, place
 from tts_runtime.executor.needless import needless
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.program import Program
-from tts_runtime.executor.tokenizers import mixed_tokenizers
+from tts_runtime.executor.tokenizers import unfit_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,59 @@ def _streaming(
                 )
 
 
+def _abilities(
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """What expressions and clauses read must be there: engines on servers may lack it."""
+    for operation in operations(plan.body):
+        spec = operation.spec
+        read = _read_in(operation)
+        for name in plan.policies:
+            yield from _lacking(_at(operation), policies[name], read)
+        if isinstance(spec, Expand | Ask):
+            asked = _asked_by(spec.decoding)
+            yield from _lacking(_at(operation), policies[spec.decoding.policy], asked)
+    for scorer in plan.scorers:
+        judge = scorer.judge
+        if judge is not None:
+            asked = _asked_by(judge.decoding)
+            if judge.read == "probability":
+                asked[Ability.LIKELIEST] = "reading a probability"
+            yield from _lacking(f"judge `{scorer.name}`: ", policies[judge.policy], asked)
+
+
+def _lacking(at: str, policy: Policy, wanted: Mapping[Ability, str]) -> Iterator[str]:
+    lacks = policy.engine.lacks
+    for ability, words in wanted.items():
+        if ability in lacks:
+            yield (
+                f"{at}{words} needs {ability.value}, but policy `{policy.name}` "
+                f"(`{policy.binding.name}`) {lacks[ability]}"
+            )
+
+
+def _read_in(operation: Operation) -> dict[Ability, str]:
+    """What an operation's expressions read of every policy's tokens, and how it is written."""
+    found = {}
+    for expression in fields_in(operation.spec):
+        for part in walk(expression):
+            if isinstance(part, Statistic):
+                found[Ability(part.how)] = f"`{part.how}`"
+            elif part == Column("logprob"):
+                found[Ability.LOGPROBS] = "`logprob`"
+    return found
+
+
+def _asked_by(decoding: Decoding) -> dict[Ability, str]:
+    """What a call's clauses ask of its policy."""
+    found = {}
+    if decoding.likeliest:
+        found[Ability.LIKELIEST] = "`likeliest`"
+    if decoding.at_least not in (None, Const(0)):
+        found[Ability.AT_LEAST] = "the clause"
+    return found
+
+
 def _scorers(
     plan: Plan, _policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
@@ -199,4 +252,4 @@ def _end(number: float | None) -> str:
 
 
 #: What is checked once everything is there.
-CHECKS: Final[tuple[_Check, ...]] = (_thoughts, _streaming, _scorers, mixed_tokenizers)
+CHECKS: Final[tuple[_Check, ...]] = (_thoughts, _streaming, _abilities, _scorers, unfit_paths)

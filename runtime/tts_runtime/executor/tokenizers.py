@@ -1,5 +1,5 @@
 """Whose ids a pool may hold: ids are never encoded again, so policies that extend each other's
-candidates must have one tokenizer (C9)."""
+candidates must have one tokenizer (C9), and must be able to go on with what is there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tts_lang.plan.graph import (
     Score,
     Split,
 )
-from tts_runtime.engines.base import ScorerEngine
+from tts_runtime.engines.base import Ability, ScorerEngine
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.program import DEFAULT_POLICY
@@ -28,10 +28,10 @@ _Owners = dict[int, frozenset[str]]
 _NOBODY: frozenset[str] = frozenset()
 
 
-def mixed_tokenizers(
+def unfit_paths(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
-    """One line for every operation that would extend ids of another tokenizer."""
+    """One line for every operation whose policy cannot go on with the paths that it gets."""
     found = _Analysis(plan, policies)
     yield from dict.fromkeys(found.problems)
 
@@ -116,6 +116,15 @@ class _Analysis:
 
     def _extends(self, operation: Operation, owners: frozenset[str], name: str) -> None:
         policy = self._policies[name]
+        lacking = policy.engine.lacks.get(Ability.CONTINUE)
+        if owners and lacking is not None:
+            where = place(operation.origins)
+            self.problems.append(
+                (f"{where}: " if where else "")
+                + f"this goes on with candidates, but policy `{name}` (`{policy.binding.name}`) "
+                + lacking
+            )
+            return
         for owner in sorted(owners):
             other = self._policies[owner]
             if other.tokenizer.fingerprint != policy.tokenizer.fingerprint:
