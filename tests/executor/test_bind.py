@@ -127,7 +127,7 @@ def test_what_an_engine_lacks_is_said_with_the_place(
 
 
 def test_fresh_samples_need_no_continuing() -> None:
-    plan = plan_of("p = sample 4", "p = p + sample 1", "return vote p")
+    plan = plan_of("p = sample 4", "p = p + (sample 1)", "return vote p")
     bind(plan, lacking(*Ability), {})
 
 
