@@ -1,25 +1,39 @@
 """Bounds hold in runs of random programs on random worlds.
 
 Rows of every pool are those of the reference interpreter, costs also those of the executor, which
-asks once what is asked twice.
+asks once what is asked twice, and of its engines, which serve every request in one second.
 """
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import pytest
 
-from tests.support.agreement import PROBLEMS, by_executor, by_reference, compiled, world
+from tests.support.agreement import PROBLEMS, World, by_reference, compiled, world
 from tests.support.programs import random_program
 from tests.support.reference import StrategyFailure, interpreter
 from tts_lang.explain.bounds import Bounds, bounds
-from tts_lang.plan.graph import Operation
+from tts_lang.explain.models import Model, Models, attended
+from tts_lang.plan.graph import Operation, Plan, Score
 from tts_lang.plan.verify import verify
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.sim import SimPolicy
 from tts_runtime.engines.sim_model import SimModel
+from tts_runtime.engines.station import Latency
+from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.executor import Outcome, bind, execute
+from tts_runtime.problems import Problem
 
-PROGRAMS = 80
+PROGRAMS = 120
 #: Bytes of the longest token of the simulated policies.
 LONGEST = max(map(len, SimModel(0).tokenizer.pieces))
+#: Every request takes a second, whatever else is served: seconds are rounds.
+ROUNDS = Latency(token=0.0, overhead=1.0)
+MODEL = Model(1000, layers=2, width=8)
 
 
 class Watch:
@@ -30,6 +44,7 @@ class Watch:
         self.wrong: list[str] = []
         self.pools = 0
         self.tight = 0
+        self.whole = 0  # tokens of the paths that were scored, whatever was known of them
         inner = interpreter.execute
 
         def execute(
@@ -40,9 +55,21 @@ class Watch:
                 rows = known.get(value)
                 if isinstance(rows, list):
                     self.pool(value, operation, len(rows))
+                    if isinstance(operation.spec, Score) and self.read_by_engine(operation.spec):
+                        self.whole += sum(row.node.position for row in rows)
             return returned
 
         monkeypatch.setattr(interpreter, "execute", execute)
+
+    def begin(self, plan: Plan, found: Bounds) -> None:
+        """The next program."""
+        self.bounds = found
+        self.whole = 0
+        self.scorers = {scorer.name: scorer for scorer in plan.scorers}
+
+    def read_by_engine(self, spec: Score) -> bool:
+        scorer = self.scorers[spec.scorer]
+        return scorer.judge is None and scorer.field is None and spec.ahead is None
 
     def pool(self, value: int, operation: Operation, count: int) -> None:
         assert self.bounds is not None
@@ -56,15 +83,82 @@ class Watch:
             self.tight += count == rows.high
 
 
+@dataclass(slots=True)
+class Served:
+    """What the policy engines of one run were asked, and what they did for it."""
+
+    context: int = 0  # tokens before the calls
+    flops: float = 0.0
+    seconds: float = 0.0
+
+
+def watched(policies: Mapping[str, SimPolicy], served: Served) -> None:
+    """Adds up what policies do; each has a prefix cache that forgets nothing."""
+    for policy in policies.values():
+        cache: set[tuple[int, ...]] = {()}
+
+        def generate(
+            request: GenerateRequest,
+            policy: SimPolicy = policy,
+            cache: set[tuple[int, ...]] = cache,
+        ) -> Future[Generation]:
+            ids = (*request.prompt, *request.prefix)
+            cached = next(size for size in range(len(ids), -1, -1) if ids[:size] in cache)
+            cache.update(ids[:size] for size in range(len(ids) + 1))
+            served.context += len(ids)
+            future = SimPolicy.generate(policy, request)
+
+            def drawn(done: Future[Generation]) -> None:
+                if done.cancelled() or done.exception() is not None:
+                    return
+                made = done.result()
+                path = (*ids, *made.ids)
+                cache.update(path[:size] for size in range(len(path) + 1))
+                read = len(ids) - cached
+                served.flops += MODEL.flops(read, attended(read, len(ids)))
+                end = len(ids) + made.drawn
+                served.flops += MODEL.flops(made.drawn, attended(made.drawn, end))
+
+            future.add_done_callback(drawn)
+            return future
+
+        policy.generate = generate  # type: ignore[method-assign]
+
+
+def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[Outcome, Served]:
+    """The executor's outcome, and what the engines did."""
+    served = Served()
+    policies = place.policies(plan, ROUNDS)
+    watched(policies, served)
+    bound = bind(plan, policies, place.scorers(plan, ROUNDS))
+
+    async def one() -> Outcome:
+        outcome = await execute(bound, problem, seed)
+        served.seconds = asyncio.get_running_loop().time()
+        return outcome
+
+    return run_virtual(one()), served
+
+
 def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = Watch(monkeypatch)
     finished = 0
+    tight = dict.fromkeys(("prefilled", "cached", "whole", "rounds"), 0)
+    models = Models(policy=MODEL)
     for number in range(PROGRAMS):
         source = random_program(number)
         plan, place = compiled(source), world(number)
         verify(plan)
-        found = watch.bounds = bounds(plan, place.context)
         problem = PROBLEMS[number % len(PROBLEMS)]
+        # Half of the time the problem's length is known.
+        lengths = [
+            len(policy.tokenizer.encode(policy.binding.open(problem.text, thinking=thinks)))
+            for policy in place.policies(plan, ROUNDS).values()
+            for thinks in (False, policy.binding.thinking is not None)
+        ]
+        prompt = max(lengths, default=0) if number % 2 else None
+        found = bounds(plan, place.context, prompt, models)
+        watch.begin(plan, found)
         try:
             reference = by_reference(plan, place, problem, number).counts
         except (StrategyFailure, EngineError):
@@ -72,17 +166,31 @@ def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> 
         finally:
             assert not watch.wrong, f"{watch.wrong} in program {number}:\n{source}"
         finished += 1
-        counts = by_executor(plan, place, problem, number).counts
+        outcome, served = served_run(plan, place, problem, number)
+        counts, total = outcome.counts, found.total
         # The simulated scorer reads bytes, and the problem once for every path it starts.
         scored = found.scorer_tokens
         if scored is not None:
             scored = scored * LONGEST + counts.scorer_calls * len(problem.text.encode())
+        cached = served.context - counts.prompt_tokens
         for name, spent, most in (
             ("policy calls", max(reference.policy_calls, counts.policy_calls), found.policy_calls),
             ("sampled tokens", counts.policy_tokens, found.sampled_tokens),
             ("scorer calls", max(reference.scorer_calls, counts.scorer_calls), found.scorer_calls),
             ("scorer tokens", counts.scorer_tokens, scored),
+            ("prefilled tokens", counts.prompt_tokens, total.prefilled_tokens),
+            ("cached tokens", cached, total.cached_tokens),
+            ("whole scorer tokens", watch.whole, total.whole_scorer_tokens),
+            ("rounds", served.seconds, total.rounds),
+            ("FLOPs", served.flops, total.flops),
         ):
-            assert most is None or spent <= most, f"{name} in program {number}:\n{source}"
+            assert most is None or spent <= most * (1 + 1e-9), (
+                f"{name}: {spent}, not {most} at most, in program {number}:\n{source}"
+            )
+        tight["prefilled"] += counts.prompt_tokens == total.prefilled_tokens
+        tight["cached"] += cached == total.cached_tokens
+        tight["whole"] += watch.whole == total.whole_scorer_tokens
+        tight["rounds"] += round(served.seconds) == total.rounds
     assert finished > PROGRAMS // 2
     assert watch.tight > watch.pools // 2, "bounds this loose say nothing"
+    assert min(tight.values()) > finished // 20, tight

@@ -20,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tts_lang.explain.calls import Ledger, Prompt
 from tts_lang.explain.cost import Cost, Pool
-from tts_lang.explain.interval import INFINITY
+from tts_lang.explain.interval import INFINITY, product
+from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.explain.walk import Walk
 from tts_lang.plan.graph import Operation, Plan, operations
 
@@ -45,18 +47,29 @@ class Spent:
         policy_calls: Generations asked of policies, look-ahead and judges included.
         open_calls: Those of them that only the context window ends.
         sampled_tokens: Tokens sampled in them.
+        prefilled_tokens: Tokens that policies read without having sampled them, each once: prompts,
+            forced text, what other policies sampled.
+        cached_tokens: Tokens before the calls that the policy has read or sampled already, so that
+            a prefix cache has them.
         scorer_calls: Rows given to scorers that are no judges; fields of the problem included.
         scorer_tokens: Tokens of solution text they read: each token of a scored path once per
             process scorer, the whole path every time for other scorers; problem text not counted.
+        whole_scorer_tokens: The same without incremental scoring: the whole path every time.
         rounds: Engine calls that wait for one another, statement by statement.
+        flops: Of the tokens that policies sample and read and scorers read (`models`); 0 where no
+            size of a model is known.
     """
 
     policy_calls: int | None
     open_calls: int | None
     sampled_tokens: int | None
+    prefilled_tokens: int | None
+    cached_tokens: int | None
     scorer_calls: int | None
     scorer_tokens: int | None
+    whole_scorer_tokens: int | None
     rounds: int | None
+    flops: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,26 +125,36 @@ class Bounds:
         return self.total.rounds
 
 
-def bounds(plan: Plan, context: int | None = DEFAULT_CONTEXT) -> Bounds:
+def bounds(
+    plan: Plan,
+    context: int | None = DEFAULT_CONTEXT,
+    prompt: int | None = None,
+    models: Models = UNKNOWN,
+) -> Bounds:
     """Bounds that hold in every run of a verified plan, whatever models and problem are bound.
 
     Args:
         plan: A plan that `verify` accepts.
         context: Context window of policies and scorers, in tokens; with `None`, what only the
             window bounds is unbounded.
+        prompt: Tokens of the problem's prompt at most; `None`: as many as the window holds.
+        models: Sizes of models, for FLOPs.
     """
-    walk = Walk(plan, INFINITY if context is None else context)
+    window = INFINITY if context is None else context
+    ledger = Ledger.of(plan, window, INFINITY if prompt is None else prompt, models)
+    walk = Walk(plan, ledger)
     total, result = walk.run()
     rows = {value: _rows(pool) for value, pool in walk.rows.items()}
     listed = tuple(
         OperationBounds(
             operation,
             rows.get(operation.outputs[0]) if operation.outputs else None,
-            _spent(walk.costs[index]),
+            _spent(walk.costs[index], walk.prompts.get(index, set()), ledger),
         )
         for index, operation in enumerate(operations(plan.body))
     )
-    return Bounds(rows, listed, _rows(result), _spent(total), context)
+    prompts = set[Prompt]().union(*walk.prompts.values())
+    return Bounds(rows, listed, _rows(result), _spent(total, prompts, ledger), context)
 
 
 def _whole(value: float) -> int | None:
@@ -142,12 +165,17 @@ def _rows(pool: Pool) -> Rows:
     return Rows(int(pool.low) if pool.low < INFINITY else 0, _whole(pool.high))
 
 
-def _spent(cost: Cost) -> Spent:
+def _spent(cost: Cost, prompts: set[Prompt], ledger: Ledger) -> Spent:
+    """The bounds, with the problem's own prompts read once each."""
     return Spent(
         _whole(cost.calls),
         _whole(cost.open_calls),
         _whole(cost.tokens),
+        _whole(cost.prefilled + product(len(prompts), ledger.prompt)),
+        _whole(cost.cached),
         _whole(cost.reads),
         _whole(cost.read_tokens),
+        _whole(cost.whole_tokens),
         _whole(cost.rounds),
+        _whole(cost.flops + sum(ledger.prompt_flops(name) for name, _ in sorted(prompts))),
     )

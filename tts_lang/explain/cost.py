@@ -14,20 +14,29 @@ class Cost(NamedTuple):
     Args:
         calls: Policy calls: one a child asked for, a look-ahead rollout, a judge's reading.
         tokens: Tokens sampled in them.
+        prefilled: Tokens that policies read and did not sample: prompts and forced text, once each.
+            Prompts of the problem's own conversation are added for the whole plan (`own_prompts`).
+        cached: Tokens before a call that its policy has read or sampled already.
         open_calls: Those of the calls whose length only the context window bounds.
         reads: Rows given to scorers that are no judges (fields of the problem included).
         read_tokens: Tokens of the paths that these reads process.
+        whole_tokens: Tokens of those paths altogether, were none remembered from earlier reads.
         rounds: Engine calls that wait for one another if the plan runs statement by statement.
         made: Rows that did not exist before.
+        flops: Of policies and scorers whose size is known.
     """
 
     calls: float = 0
     tokens: float = 0
     open_calls: float = 0
+    prefilled: float = 0
+    cached: float = 0
     reads: float = 0
     read_tokens: float = 0
+    whole_tokens: float = 0
     rounds: float = 0
     made: float = 0
+    flops: float = 0
 
     def plus(self, other: Cost) -> Cost:
         """One after the other."""
@@ -80,6 +89,11 @@ class Pool(NamedTuple):
         closed: Rows that can still grow end with a closed step, so none has to be read again (C32).
         parts: What parts of which pools the rows come from, the outermost first; only within one
             region and round.
+        own: In which of the problem's conversations rows may be: 1 the usual one, 2 that of
+            thinking, 3 both.
+        asked: Other conversations that rows are in, at most.
+        seen: Policies that have read every row's prompt, each with the tokens of a row's path that
+            it has neither read nor sampled, at most.
     """
 
     low: float = 0
@@ -92,6 +106,9 @@ class Pool(NamedTuple):
     unread: tuple[tuple[str, float], ...] = ()
     closed: bool = True
     parts: tuple[Part, ...] = ()
+    own: int = 0
+    asked: float = 0
+    seen: tuple[tuple[str, float], ...] = ()
 
     def groups(self, key: str) -> float:
         """Distinct values of a key column, at most."""
@@ -114,6 +131,9 @@ class Pool(NamedTuple):
             self.unread,
             self.closed,
             self.parts,
+            self.own,
+            min(self.asked, high),
+            self.seen,
         )
 
     def to_read(self, scorer: str) -> float:
@@ -132,6 +152,10 @@ class Pool(NamedTuple):
             max(self.length, other.length),
             _either_unread(self, other),
             self.closed and other.closed,
+            (),
+            self.own | other.own,
+            max(self.asked, other.asked),
+            _seen_by_both(self, other),
         )
 
     def alone(self) -> Pool:
@@ -147,6 +171,7 @@ class Pool(NamedTuple):
             parents=min(high, self.parents + other.parents),
             roots=min(high, self.roots + other.roots),
             parts=parts,
+            asked=min(high, self.asked + other.asked),
         )
 
 
@@ -163,3 +188,13 @@ def _together(left: Pool, right: Pool) -> tuple[float, tuple[Part, ...]]:
 def _either_unread(left: Pool, right: Pool) -> tuple[tuple[str, float], ...]:
     names = sorted({name for name, _ in left.unread + right.unread})
     return tuple((name, max(left.to_read(name), right.to_read(name))) for name in names)
+
+
+def _seen_by_both(left: Pool, right: Pool) -> tuple[tuple[str, float], ...]:
+    """What has been read of the rows of both; a pool without rows has nothing unread."""
+    if left.seen == right.seen or not right.high:
+        return left.seen
+    if not left.high:
+        return right.seen
+    other = dict(right.seen)
+    return tuple((name, max(u, other[name])) for name, u in left.seen if name in other)

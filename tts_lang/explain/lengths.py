@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+#: Tokens of a problem where nobody says.
+DEFAULT_PROMPT = 100.0
 
 
 class LengthError(ValueError):
@@ -14,10 +17,12 @@ class LengthError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Every step has `step` tokens, and every solution `steps` steps."""
+    """Every step has `step` tokens, every solution `steps` steps, every problem `prompt` tokens
+    (not known: `None`)."""
 
     step: float
     steps: float
+    prompt: float | None = None
 
     @property
     def solution(self) -> float:
@@ -31,34 +36,39 @@ def measured(directory: Path) -> Lengths:
     Raises:
         LengthError: No such directory, or no finished candidate in it.
     """
-    paths = sorted(directory.glob("*/candidates.jsonl")) or sorted(
-        directory.glob("candidates.jsonl")
-    )
     tokens: list[int] = []
     steps: list[int] = []
+    prompts: list[int] = []
     try:
-        for path in paths:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                record = json.loads(line)
+        for folder in sorted(path.parent for path in _candidates(directory)):
+            plain = _reads_problems_only(folder)
+            for record in _records(folder / "candidates.jsonl"):
+                plain = plain and record["op"] not in ("ask", "force", "split")
                 if record["finish"] == "end" and record["op"] in ("expand", "ask"):
                     tokens.append(record["tokens"])
                     steps.append(max(1, record["steps"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            if plain:
+                answers = _records(folder / "answers.jsonl")
+                prompts += [each["prompt_tokens"] for each in answers if each["policy_calls"]]
+        if tokens:
+            prompt = sum(prompts) / len(prompts) if prompts else None
+            return Lengths(sum(tokens) / sum(steps), sum(steps) / len(steps), prompt)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LengthError(f"{directory}: not a run directory: {error}") from error
-    if not tokens:
-        raise LengthError(f"{directory}: no finished candidates there: run `tts-run --out` first")
-    return Lengths(sum(tokens) / sum(steps), sum(steps) / len(steps))
+    raise LengthError(f"{directory}: no finished candidates there: run `tts-run --out` first")
 
 
-def assumed(pairs: Sequence[tuple[str, float]]) -> Lengths | None:
-    """The lengths among `--assume` pairs; none if neither is given.
+def _candidates(directory: Path) -> list[Path]:
+    return list(directory.glob("*/candidates.jsonl")) or list(directory.glob("candidates.jsonl"))
 
-    Raises:
-        LengthError: Only one of them, or one below 1.
-    """
-    given = dict(pairs)
-    if not given.keys() & {"step", "steps"}:
-        return None
-    if not given.keys() >= {"step", "steps"} or min(given["step"], given["steps"]) < 1:
-        raise LengthError("expected both lengths, such as --assume step=60,steps=9 (at least 1)")
-    return Lengths(given["step"], given["steps"])
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _reads_problems_only(folder: Path) -> bool:
+    """Whether one policy made all candidates and none were judged: what it read is the problem."""
+    if not (folder / "plan.json").is_file() or not (folder / "answers.jsonl").is_file():
+        return False
+    plan = json.loads((folder / "plan.json").read_text("utf-8"))
+    return len(plan["policies"]) == 1 and not any(each["judge"] for each in plan["scorers"])

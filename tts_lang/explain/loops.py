@@ -35,12 +35,13 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
         if walk.work > FOLLOWED:
             widened(walk, site, loop, trips - trip)
             break
-        before = loop.carried
+        before, called = loop.carried, walk.ledger.called
         costs = walk.costs[site.index : site.end]
         spent = _round(walk, site, loop)
         if loop.carried is None:
             break
-        if loop.carried == before:  # another round would begin, and so go, as this one did
+        # Another round would begin, and so go, as this one did.
+        if loop.carried == before and walk.ledger.called == called:
             remaining = trips - trip - 1
             for index, cost in enumerate(costs, start=site.index):
                 added = walk.costs[index].minus(cost)
@@ -112,8 +113,11 @@ def widened(walk: Walk, site: Site, loop: _Rounds, rounds: int) -> None:
     ]
     kinds = [walk.plan.values[value].kind for value in body.parameters]
 
+    walk.ledger.nothing_is_first()
+
     def carried(rows: float) -> list[Known]:
-        anything = Pool(0, rows, rows, rows, True, True, walk.state.context, (), False)
+        anything = Pool(0, rows, rows, rows, True, True, walk.state.context, (), False, own=3)
+        anything = anything._replace(asked=rows if walk.ledger.asks else 0)
         return [
             known if same else anything if kind is Kind.POOL else ANYTHING
             for known, same, kind in zip(start, fixed, kinds, strict=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from tts_lang.explain.calls import Ledger
 from tts_lang.explain.cost import Pool
 from tts_lang.explain.interval import ANYTHING, INFINITY, Interval, Reading, evaluate
 from tts_lang.explain.transfer import Sight
@@ -29,8 +30,9 @@ class State:
     Narrowing by a condition is undone with `undo(mark)` when its region has been left.
     """
 
-    def __init__(self, plan: Plan, context: float) -> None:
-        self.context = context
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+        self.context = ledger.context
+        self.ledger = ledger
         self.scorers: Mapping[str, Scorer] = {scorer.name: scorer for scorer in plan.scorers}
         self.values: dict[int, Known] = {}
         self.executions: dict[int, int] = {}
@@ -62,6 +64,7 @@ class State:
         return Sight(
             tuple(pool for pool in pools if isinstance(pool, Pool)),
             self.reading(operation.inputs),
+            self.ledger,
             tuple((value, self.executions.get(value, 0)) for value in operation.inputs),
         )
 

@@ -10,13 +10,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tts_lang.explain.calls import Ledger
 from tts_lang.explain.cost import NOTHING, Cost, Part, Pool
 from tts_lang.explain.interval import INFINITY, Interval, Reading, evaluate, product, whole
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Random, walk
 from tts_lang.plan.graph import Amount, Decoding, Operation, Scorer, Unit
 
-PROBLEM = Pool(low=1, high=1, problem=True)
+
+def problem(thinks: bool = False) -> Pool:
+    """The problem itself, in its usual conversation or in that of thinking."""
+    return Pool(low=1, high=1, problem=True, own=2 if thinks else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Sight:
 
     pools: tuple[Pool, ...]
     reading: Reading
+    ledger: Ledger
     inputs: tuple[tuple[int, int], ...] = ()
 
     def number(self, expression: Expr) -> Interval:
@@ -104,15 +109,18 @@ def _expand(spec: graph.Expand, sight: Sight) -> tuple[Pool, Cost]:
         roots=min(high, pool.roots + (new_roots if pool.problem else 0)),
         problem=pool.problem and not fresh,
         parts=pool.parts if not spec.deal and most <= 1 else (),
+        seen=sight.ledger.seen_after(pool, decoding.policy, fresh=fresh),
     )
-    return out, _sampled(calls, limit)
+    return out, _sampled(calls, limit).plus(
+        sight.ledger.going_on(pool, decoding.policy, calls, limit[0])
+    )
 
 
 def _ask(spec: graph.Ask, sight: Sight) -> tuple[Pool, Cost]:
     """One conversation a row (`together`: one in all, or one a group), `count` children of each."""
     pool = sight.pools[0]
     least, most = sight.count(spec.amount.count)
-    limit = call_limit(spec.amount, spec.decoding, sight)
+    limit, policy = call_limit(spec.amount, spec.decoding, sight), spec.decoding.policy
     about, sure = pool.high, pool.low
     if spec.together:
         about = min(pool.high, 1 if spec.per is None else pool.groups(spec.per))
@@ -122,8 +130,11 @@ def _ask(spec: graph.Ask, sight: Sight) -> tuple[Pool, Cost]:
     out = out.sized(product(sure, least), calls)._replace(
         parents=min(pool.high, calls),
         roots=min(calls, pool.roots + (calls if pool.problem or spec.together else 0)),
+        asked=min(about, calls),
+        seen=((policy, 0.0),),
     )
-    return out, _sampled(calls, limit)
+    asked = about if most else 0.0
+    return out, _sampled(calls, limit).plus(sight.ledger.opening(policy, asked, calls, limit[0]))
 
 
 def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]:
@@ -134,10 +145,13 @@ def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]
     pool, context = sight.pools[0], sight.reading.context
     times = 1 if spec.times is None else sight.count(spec.times)[1]
     cost = NOTHING
-    length = pool.to_read(scorer.name) if scorer.steps else pool.length
+    whole = pool.length
+    length = pool.to_read(scorer.name) if scorer.steps else whole
     if spec.ahead is not None and sight.count(spec.ahead)[1] > 0:
+        ledger = sight.ledger
         cost = _sampled(pool.high, (context, True))._replace(made=0)
-        length = min(context, length + context)
+        cost = cost.plus(ledger.going_on(pool, ledger.default, pool.high, context))
+        length = whole = context
     if scorer.judge is not None:
         judge = scorer.judge
         asked = pool.high
@@ -146,18 +160,29 @@ def _score(spec: graph.Score, scorer: Scorer, sight: Sight) -> tuple[Pool, Cost]
         elif scorer.together:
             asked = min(pool.high, 1 if spec.per is None else pool.groups(spec.per))
         if judge.read == "probability":
-            tries, limit = graph.PROBABILITY_RANKS, (1.0, False)
+            tries, limit, prompts = graph.PROBABILITY_RANKS, (1.0, False), 1
         else:
             tries, limit = 1 + judge.retries, call_limit(None, judge.decoding, sight)
-        readings = _sampled(product(product(asked, times), tries), limit)
+            prompts = tries
+        asked = product(asked, times)
+        readings = _sampled(product(asked, tries), limit)
         cost = cost.plus(readings._replace(made=0, rounds=product(readings.rounds, tries)))
+        cost = cost.plus(
+            sight.ledger.opening(
+                judge.decoding.policy, product(asked, prompts), readings.calls, limit[0]
+            )
+        )
     elif scorer.field is not None:
         cost = cost.plus(Cost(reads=pool.high))
     else:
         reads = product(pool.high, times)
-        cost = cost.plus(
-            Cost(reads=reads, read_tokens=product(reads, length), rounds=1 if reads else 0)
+        read = Cost(
+            reads=reads,
+            read_tokens=product(reads, length),
+            whole_tokens=product(reads, whole),
+            rounds=1 if reads else 0,
         )
+        cost = cost.plus(read.plus(sight.ledger.scoring(scorer.name, reads, length, whole)))
     if not scorer.steps or not pool.closed:
         return pool, cost
     known = {**dict(pool.unread), scorer.name: 0.0}
@@ -173,7 +198,11 @@ def _force(spec: graph.Force, sight: Sight) -> tuple[Pool, Cost]:
         case _:
             longer = context
     out = pool._replace(
-        length=min(context, pool.length + longer), unread=(), closed=False, finished=True
+        length=min(context, pool.length + longer),
+        unread=(),
+        closed=False,
+        finished=True,
+        seen=sight.ledger.seen_with(pool, longer),
     )
     return out, Cost(made=pool.high)
 
@@ -254,7 +283,8 @@ def _split(spec: graph.Split, sight: Sight) -> tuple[Pool, Cost]:
     pieces = INFINITY if spec.most is None else sight.count(spec.most)[1]
     high = product(pool.high, pieces)
     out = pool.sized(0, high)._replace(parents=high, roots=high, unread=(), closed=False)
-    return out._replace(finished=True, problem=False, parts=()), Cost(made=high)
+    seen = sight.ledger.seen_with(pool, sight.reading.context)
+    return out._replace(finished=True, problem=False, parts=(), seen=seen), Cost(made=high)
 
 
 def _union(sight: Sight) -> Pool:

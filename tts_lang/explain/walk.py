@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tts_lang.explain.calls import Ledger, Prompt
 from tts_lang.explain.cost import NOTHING, Cost, Pool
 from tts_lang.explain.interval import evaluate, product
 from tts_lang.explain.state import Known, State
-from tts_lang.explain.transfer import PROBLEM, transfer
+from tts_lang.explain.transfer import problem, transfer
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Operation, Plan, Region
 
@@ -87,20 +88,23 @@ class Walk:
     Attributes:
         rows: Everything a pool was seen to be, by value.
         costs: What each operation spent, over all its executions.
+        prompts: Problem prompts that each operation may have been the first to read.
         work: Operations interpreted so far.
     """
 
-    def __init__(self, plan: Plan, context: float) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
         self.plan = plan
-        self.state = State(plan, context)
+        self.ledger = ledger
+        self.state = State(plan, ledger)
         self.sites = sites(plan.body)
         self.costs: list[Cost] = [NOTHING] * (self.sites[-1].end if self.sites else 0)
+        self.prompts: dict[int, set[Prompt]] = {}
         self.rows: dict[int, Pool] = {}
         self.work = 0
 
     def run(self) -> tuple[Cost, Pool]:
         """The whole plan: the greatest cost of a run, and what it returns."""
-        self.define(self.plan.body.parameters[0], PROBLEM)
+        self.define(self.plan.body.parameters[0], problem(self.plan.thinks))
         flow = self.region(self.plan.body, self.sites)
         return flow.returned or NOTHING, flow.result or Pool()
 
@@ -138,8 +142,8 @@ class Walk:
                 return repeat(self, site, trips)
             case graph.Branch():
                 return self.branch(site)
-            case graph.Call(on_rows=on_rows):
-                return self.call(site, on_rows)
+            case graph.Call() as spec:
+                return self.call(site, spec)
             case graph.Compute(value):
                 output = operation.outputs[0]
                 self.state.meanings[output] = (value, operation.inputs)
@@ -147,6 +151,9 @@ class Walk:
                 return Flow(NOTHING)
         pool, cost = transfer(operation, self.state.sight(operation), self.state.scorers)
         self.costs[site.index] = self.costs[site.index].plus(cost)
+        if self.ledger.prompts:
+            self.prompts.setdefault(site.index, set()).update(self.ledger.prompts)
+            self.ledger.prompts.clear()
         self.define(operation.outputs[0], pool)
         return Flow(cost)
 
@@ -174,12 +181,17 @@ class Walk:
             self.define(value, known)
         return total or Flow(NOTHING)
 
-    def call(self, site: Site, on_rows: bool) -> Flow:
+    def call(self, site: Site, spec: graph.Call) -> Flow:
         """The region once, for as many rows as there may be."""
         operation = site.operation
         pool = self.state.pool(operation.inputs[0])
         before = self.costs[site.index : site.end]
-        row = pool.alone()._replace(low=1, high=1, problem=True) if on_rows else PROBLEM
+        row = problem(spec.thinks)
+        if spec.on_rows:
+            asked = min(pool.asked, 1)
+            row = pool.alone()._replace(low=1, high=1, problem=True, asked=asked)
+            if pool.high > 1:
+                self.ledger.nothing_is_first()
         region = operation.regions[0]
         self.define(region.parameters[0], row)
         flow = self.region(region, site.regions[0])
@@ -190,7 +202,10 @@ class Walk:
         spent = (flow.returned or NOTHING).side_by_side(pool.high)
         high = product(result.high, pool.high)
         # Every run has a tree of its own, and its rows may be done.
-        out = result._replace(parents=high, roots=high, finished=True, problem=True)
+        asked = product(result.asked, pool.high)
+        out = result._replace(
+            parents=high, roots=high, finished=True, problem=True, asked=asked
+        )
         self.define(operation.outputs[0], out.sized(product(result.low, pool.low), high))
         return Flow(spent)
 
