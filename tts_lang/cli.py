@@ -8,7 +8,6 @@ needs is imported when it is needed.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file
 from tts_lang.explain.forms import FORMATS
 from tts_lang.optimise.command import FLAGS as OPTIMISER_FLAGS
 from tts_lang.optimise.command import add_options, explain
+from tts_lang.process import MISTAKE, run_as_process
 
 if TYPE_CHECKING:
     from tts_lang.check.settings import Settings
@@ -31,8 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """With a suggestion for mistyped options; usage mistakes exit with code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(2, f"error: {message}\n")
+        self.exit(MISTAKE, f"error: {message}\n  help: {self.prog} --help lists the options\n")
 
     def arguments(self, given: Sequence[str] | None) -> argparse.Namespace:
         options, unknown = self.parse_known_intermixed_args(given)
@@ -118,30 +117,22 @@ def _whole(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `tts-compile`.
 
-    Exit code: 0, 2 for any mistake of the user's (with a message), 1 from `--fmt --check`, 130
-    after an interrupt.
+    Exit code: 0, 2 for any mistake of the user's (with a message), 1 from `--fmt --check`, and
+    those of `run_as_process`.
     """
+    run_as_process(lambda: _compile(arguments))
+
+
+def _compile(arguments: Sequence[str] | None) -> int:
     from tts_lang.plan.verify import PlanError
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding is
     try:
-        code = tts_compile(_parser(), arguments)
-        sys.stdout.flush()
+        return tts_compile(_parser(), arguments)
     except DiagnosticError as error:
         report(error.diagnostics)
-        code = 2
     except PlanError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; the interpreter must not try to flush the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    sys.exit(code)
+    return MISTAKE
 
 
 def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
