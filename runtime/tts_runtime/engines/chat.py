@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf_files import ModelFiles
@@ -35,6 +33,8 @@ class ChatTemplate:
 
     @cached_property
     def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer  # takes seconds, and only chat models need it
+
         return AutoTokenizer.from_pretrained(str(self._files.folder), trust_remote_code=False)
 
     def render(self, messages: Sequence[Mapping[str, str]], *, reply: bool) -> str:

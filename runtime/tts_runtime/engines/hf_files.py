@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from tts_runtime.engines.base import EngineError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PATTERNS = ["*.json", "*.jinja", "*.yaml", "*.model", "*.txt", "*.safetensors"]
 
@@ -79,6 +79,8 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
                 found[name] = weights.get_tensor(name).float()
     for path in sorted(files.folder.glob("pytorch_model*.bin")):
         if wanted - set(found):
+            import torch
+
             weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             found.update({name: weights[name].float() for name in wanted & set(weights)})
     return found

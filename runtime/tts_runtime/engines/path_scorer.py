@@ -12,6 +12,7 @@ from torch import Tensor
 from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.memory import out_of_memory, release_memory
+from tts_runtime.engines.paths import Outline, Path
 from tts_runtime.engines.prefix_reader import PrefixReader, Reading
 from tts_runtime.engines.worker import Job, Worker
 
@@ -21,35 +22,16 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """A path as a scorer reads it.
-
-    Args:
-        ids: Everything up to the last place.
-        places: The position that each score is read at: one per step, or one for an outcome.
-    """
-
-    ids: tuple[int, ...]
-    places: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Recipe:
     """How one scorer reads.
 
     Args:
-        name: For messages.
-        lay_out: A request as ids and places; raises EngineError for one that it cannot read.
+        outline: How it lays paths out.
         judge: Hidden states [places, hidden] as scores.
-        context: Most tokens of a path.
-        steps: One score per step, or one per path.
     """
 
-    name: str
-    lay_out: Callable[[ScoreRequest], Path]
+    outline: Outline
     judge: Callable[[Tensor], list[float]]
-    context: int
-    steps: bool = True
 
 
 class PathScorer(Worker[ScoreRequest, ScoreReply]):
@@ -66,7 +48,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
     def __init__(
         self, recipe: Recipe, model: Forward, rows: int, known_tokens: int, threads: int
     ) -> None:
-        super().__init__(f"scorer `{recipe.name}`")
+        super().__init__(f"scorer `{recipe.outline.name}`")
         self.rows = rows
         self._recipe = recipe
         self._reader = PrefixReader(model, known_tokens, block=True)
@@ -98,36 +80,17 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
 
     def _path(self, job: ScoreJob) -> Path | None:
         """What is to be read for a job; nothing if it is settled."""
-        request = job.request
         if job.future.cancelled():
             self.drop(job)
             return None
-        if self._recipe.steps and len(request.steps) <= request.known:
-            self.finish([(job, ScoreReply(()))])
-            return None
         try:
-            return self._fitting(request)
+            path = self._recipe.outline.path(job.request)
         except EngineError as error:
             self.fail([job], error)
             return None
-
-    def _fitting(self, request: ScoreRequest) -> Path:
-        recipe = self._recipe
-        if recipe.steps and not all(map(str.strip, request.steps)):
-            blank = next(n for n, step in enumerate(request.steps, 1) if not step.strip())
-            raise EngineError(f"scorer `{recipe.name}`: step {blank} is blank, so it has no score")
-        path = recipe.lay_out(request)
-        wanted = len(request.steps) if recipe.steps else 1
-        if len(path.places) != wanted:
-            raise EngineError(
-                f"scorer `{recipe.name}` finds {len(path.places)} places to read {wanted} scores at"
-            )
-        if len(path.ids) > recipe.context:
-            raise EngineError(
-                f"a path of {len(path.ids)} tokens is too long for scorer `{recipe.name}`, which "
-                f"reads {recipe.context}; bound the path with `within` or `max`"
-            )
-        return Path(path.ids, path.places[request.known if recipe.steps else 0 :])
+        if path is None:
+            self.finish([(job, ScoreReply(()))])
+        return path
 
     def _score(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
         readings = self._reader.read([(path.ids, path.places[0]) for _, path in paths])
@@ -151,7 +114,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         jobs = [job for job, _ in paths if not job.future.done()]
         if self.rows == 1:
             error = EngineError(
-                f"scorer `{self._recipe.name}`: out of memory with one path of "
+                f"scorer `{self._recipe.outline.name}`: out of memory with one path of "
                 f"{len(paths[0][1].ids)} tokens; choose a smaller `dtype`, or bound paths"
             )
             self.fail(jobs, error)
@@ -159,7 +122,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         self.rows //= 2
         _LOGGER.warning(
             "scorer `%s`: out of memory; going on with %d paths at once",
-            self._recipe.name,
+            self._recipe.outline.name,
             self.rows,
         )
         self._waiting = jobs + self._waiting

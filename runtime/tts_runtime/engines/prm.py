@@ -19,8 +19,9 @@ from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.llama import Llama
-from tts_runtime.engines.path_scorer import Path as ScoredPath
 from tts_runtime.engines.path_scorer import PathScorer, Recipe
+from tts_runtime.engines.paths import Outline
+from tts_runtime.engines.paths import Path as ScoredPath
 
 
 class PrmBinding(BaseModel):
@@ -66,7 +67,8 @@ class BundledPrm(ScorerEngine):
             scores: list[float] = torch.softmax(logits, dim=-1)[:, 0].tolist()
             return scores
 
-        recipe = Recipe(self.binding.name, lay_out, judge, self.binding.context)
+        outline = Outline(self.binding.name, lay_out, self.binding.context)
+        recipe = Recipe(outline, judge)
         self._worker = PathScorer(recipe, model, rows, known_tokens, threads)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from asyncio import Future
 
-from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.engines.hf_files import model_files
+from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.hf_model import Placement, TransformersModel
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.options import ScorerOptions
 from tts_runtime.engines.path_scorer import PathScorer, Recipe
-from tts_runtime.engines.prm_families.families import TABLE, Opened
-from tts_runtime.engines.prm_families.recognise import recognise
+from tts_runtime.engines.prm_families.families import HeadKind
+from tts_runtime.engines.prm_families.heads import head
+from tts_runtime.engines.prm_families.recognise import open_family
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,24 +30,18 @@ class FamilyScorer(ScorerEngine):
 
     def __init__(self, family: str, name: str, options: ScorerOptions | None = None) -> None:
         options = options or ScorerOptions()
-        files = model_files(name, options.revision)
-        tokenizer = HuggingFaceTokenizer(files.folder)
-        why = "asked for"
-        if family == "auto":
-            family, why = recognise(files, tokenizer)
-        context = options.context or files.context
-        if context is None:
-            raise EngineError(f"`{name}` does not say its window: add `?context=TOKENS`")
+        opened = open_family(family, name, options.context, options.revision)
+        reading, outline = opened.reading, opened.outline
         placement = Placement(options.device, options.dtype, options.threads)
-        model = TransformersModel(files, placement, head=TABLE[family].generative)
-        reading = TABLE[family].read(Opened(family, files, tokenizer, model))
-        self.family = family
-        self.steps = TABLE[family].steps
+        generative = reading.head is HeadKind.VERDICT
+        model = TransformersModel(opened.files, placement, head=generative)
+        self.family = outline.name
+        self.steps = outline.steps
         self.low, self.high = reading.low, reading.high
         self.exact = model.dtype == "float32"
-        recipe = Recipe(family, reading.lay_out, reading.judge, context, self.steps)
+        recipe = Recipe(outline, head(reading, opened.files, model))
         self.worker = PathScorer(recipe, model, options.rows, options.known_tokens, model.threads)
-        self.chosen = f"family {family} ({why}), {model.device}, {model.dtype}, window {context}"
+        self.chosen = f"{opened.chosen}, {model.device}, {model.dtype}, window {outline.context}"
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:

@@ -11,8 +11,24 @@ from torch.nn.functional import linear, relu
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf_files import ModelFiles, tensors
 from tts_runtime.engines.hf_model import TransformersModel
+from tts_runtime.engines.prm_families.families import HeadKind, Reading
 
 Head = Callable[[Tensor], list[float]]
+
+
+def head(reading: Reading, files: ModelFiles, model: TransformersModel) -> Head:
+    """The head that a reading names.
+
+    Raises:
+        EngineError: Its weights are missing.
+    """
+    if reading.head is HeadKind.VERDICT:
+        return verdict(model, *reading.signs)
+    if reading.head is HeadKind.TOKEN_CLASSES:
+        return classifier(files, model)
+    if reading.head is HeadKind.SEQUENCE:
+        return sequence(files, model)
+    return value(files, model, sigmoid=reading.head is HeadKind.VALUE_SIGMOID)
 
 
 def verdict(model: TransformersModel, good: int, bad: int) -> Head:
@@ -49,24 +65,18 @@ def classifier(files: ModelFiles, model: TransformersModel) -> Head:
     return judge
 
 
-def sequence(files: ModelFiles, model: TransformersModel) -> tuple[Head, int]:
-    """A sequence classifier's `score.weight` [labels, hidden], and how many labels it has.
+def sequence(files: ModelFiles, model: TransformersModel) -> Head:
+    """A sequence classifier's `score.weight` [labels, hidden].
 
     One label: the raw number. Two: the probability of the second.
-
-    Raises:
-        EngineError: More labels.
     """
     (weight,) = _weights(files, model, "score.weight")
-    labels = weight.shape[0]
-    if labels not in (1, 2):
-        raise EngineError(f"`{files.name}`: a reward has 1 or 2 labels, this model {labels}")
 
     def judge(hidden: Tensor) -> list[float]:
         logits = linear(hidden.float(), weight).double()
-        return _list(logits[:, 0] if labels == 1 else torch.softmax(logits, dim=-1)[:, 1])
+        return _list(logits[:, 0] if weight.shape[0] == 1 else torch.softmax(logits, dim=-1)[:, 1])
 
-    return judge, labels
+    return judge
 
 
 def _weights(files: ModelFiles, model: TransformersModel, *names: str) -> list[Tensor]:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from tts_runtime.engines.base import EngineError, ScoreRequest
 from tts_runtime.engines.chat import ChatTemplate
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.path_scorer import Path
+from tts_runtime.engines.paths import Path
 
 
 def single(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:

@@ -1,10 +1,14 @@
-"""`auto:MODEL`: which family a model belongs to."""
+"""Which family a model belongs to, and its model opened as one of that family."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles, tensors
+from tts_runtime.engines.hf_files import ModelFiles, model_files, tensors
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.paths import Outline
+from tts_runtime.engines.prm_families.families import TABLE, Opened, Reading
 
 #: Parts of published names of generative PRMs, which are plain language models to their files.
 _NAMES = (
@@ -40,3 +44,47 @@ def recognise(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> tuple[str, 
         f"{', '.join(files.architectures) or 'unknown'}); write the family, for example "
         f"`math-shepherd:{files.name}`"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFamily:
+    """A reward model before any weight is loaded.
+
+    Args:
+        files: The model.
+        reading: How it is read.
+        outline: How paths are laid out for it.
+        chosen: A sentence that says which family and why.
+    """
+
+    files: ModelFiles
+    reading: Reading
+    outline: Outline
+    chosen: str
+
+
+def open_family(
+    family: str, name: str, context: int | None = None, revision: str | None = None
+) -> OpenedFamily:
+    """A reward model of the hub or in a folder, as one of a family, or of the one it is for `auto`.
+
+    Args:
+        family: A name of `TABLE`, or `auto`.
+        name: A model of the hub, or a folder.
+        context: Tokens of the window, instead of the model's own.
+        revision: Of a model of the hub.
+
+    Raises:
+        EngineError: No such model, or it is not of this family.
+    """
+    files = model_files(name, revision)
+    tokenizer = HuggingFaceTokenizer(files.folder)
+    why = "asked for"
+    if family == "auto":
+        family, why = recognise(files, tokenizer)
+    window = context or files.context
+    if window is None:
+        raise EngineError(f"`{name}` does not say its window: add `?context=TOKENS`")
+    reading = TABLE[family](Opened(family, files, tokenizer))
+    outline = Outline(family, reading.lay_out, window, reading.steps)
+    return OpenedFamily(files, reading, outline, f"family {family} ({why})")
