@@ -63,6 +63,7 @@ def ask(builder: Builder, spec: Ask) -> Work:
         given = argument_values(arguments, view)
         parts = argument_parts(given)
         ordering = Ordering(scope)
+        sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
         run = scope.run
 
         def asked(row: Row, about: Sequence[Row], pool: Sequence[Row]) -> Content:
@@ -80,10 +81,10 @@ def ask(builder: Builder, spec: Ask) -> Work:
             if spec.together:
                 roots = {each.candidate.root for each in about}
                 root = roots.pop() if len(roots) == 1 else None
-                parentage = Parentage(run, None, root, None, EMPTY, EMPTY, ordering.sequence, site)
+                parentage = Parentage(run, None, root, None, EMPTY, EMPTY, sequence, site)
             else:
                 parentage = Parentage(
-                    run, row, row.candidate.root, row, row.lets, EMPTY, ordering.sequence, site
+                    run, row, row.candidate.root, row, row.lets, EMPTY, sequence, site
                 )
             check_prompt(conversation, settings, site)
             node = opening(conversation, settings.policy)

@@ -162,7 +162,7 @@ def _abilities(
         if judge is not None:
             asked = _asked_by(judge.decoding)
             if judge.read == "probability":
-                asked[Ability.LIKELIEST] = "reading a probability"
+                asked[Ability.FIRST_TOKENS] = "reading a probability"
             yield from _lacking(f"judge `{scorer.name}`: ", policies[judge.policy], asked)
 
 

@@ -53,6 +53,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
         many = max(0, view.whole(count(scope.problem, view)))
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
         ordering = Ordering(scope)
+        sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
 
         def numbered(row: Row) -> Content:
             node = row.node
@@ -72,7 +73,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 row.candidate.asked,
                 row.lets,
                 row.known,
-                ordering.sequence,
+                sequence,
                 site,
             )
             return children(scope, node, share, settings, room, parentage, view)

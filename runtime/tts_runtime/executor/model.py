@@ -11,7 +11,7 @@ from itertools import chain
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tts_runtime.engines.base import Finish, GenerateRequest
+from tts_runtime.engines.base import Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
@@ -57,16 +57,17 @@ class Node:
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
-    requests go (`GenerateRequest.priority`). `start`, of a problem's own first node only, holds the
-    lanes of the calls that lead to it (C13).
+    requests go (`GenerateRequest.priority`). `reader` is the last policy that was found to have read
+    the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
+    it (C13).
     """
 
     __slots__ = (
         "_answer",
         "_closed_texts",
         "_data",
+        "_path",
         "_text",
-        "_trail",
         "claimed",
         "conversation",
         "done",
@@ -80,6 +81,7 @@ class Node:
         "policy",
         "position",
         "rank",
+        "reader",
         "sampled",
         "segments",
         "start",
@@ -131,7 +133,8 @@ class Node:
         self._data: bytes | None = None
         self._text: str | None = None
         self._answer: tuple[str | None, str | None] | None = None
-        self._trail: tuple[str, int] | None = None
+        self._path: tuple[int, ...] | None = None
+        self.reader: Policy | None = None
 
     @property
     def place(self) -> tuple[Key, Key, bytes, int, int]:
@@ -150,27 +153,24 @@ class Node:
 
     def path(self) -> tuple[int, ...]:
         """All ids after the prompt, forced ones included (C1)."""
-        parent = self.parent
-        if parent is None or not parent.position:
-            return self.ids
-        parts = [self.ids]
-        while parent is not None:
-            parts.append(parent.ids)
-            parent = parent.parent
-        parts.reverse()
-        return tuple(chain.from_iterable(parts))
-
-    def trail(self, policy: Policy, request: GenerateRequest, numbers: dict[Any, int]) -> int:
-        """The number of a request's (prompt, path) among those of a problem.
-
-        Paths are long, and a request is looked up for every child: this hashes them once a node.
-        """
-        trail = self._trail
-        if trail is None or trail[0] != policy.name:
-            first = numbers.setdefault((policy.name, request.prompt), len(numbers))
-            trail = policy.name, numbers.setdefault((first, request.prefix), len(numbers))
-            self._trail = trail
-        return trail[1]
+        path = self._path
+        if path is None:
+            parent = self.parent
+            if parent is None or not parent.position:
+                return self.ids
+            parts = [self.ids]
+            while parent is not None:
+                path = parent._path
+                if path is not None:
+                    # Kept at the end of a path only: all nodes' paths would take much memory.
+                    parent._path = None
+                    parts.append(path)
+                    break
+                parts.append(parent.ids)
+                parent = parent.parent
+            parts.reverse()
+            path = self._path = tuple(chain.from_iterable(parts))
+        return path
 
     @property
     def data(self) -> bytes:

@@ -14,7 +14,7 @@ from tts_runtime.executor.model import Row
 from tts_runtime.streams import Key
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.run import Request
+    from tts_runtime.executor.requests import Request
 
 #: What a place in a pool turns out to be.
 Content: TypeAlias = "Row | Slot | list[Row | Slot] | None"
