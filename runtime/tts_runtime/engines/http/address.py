@@ -1,0 +1,112 @@
+"""Where a server is, and the key that it wants: `http://host:8000/v1#model`, keys from variables.
+
+A key never stands in a command line, a run directory or a message.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from tts_runtime.engines.base import EngineError
+
+#: Where a key is looked up when `key_env` names no other variable.
+DEFAULT_KEY = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server and, of those that it serves, a model.
+
+    Args:
+        root: Without the version: `http://host:8000`.
+        base: Where the OpenAI interface is: `http://host:8000/v1`.
+        model: As the server calls it; empty: its only one.
+    """
+
+    root: str
+    base: str
+    model: str
+
+    @property
+    def host(self) -> str:
+        """The machine's name."""
+        return urlsplit(self.root).hostname or ""
+
+    @property
+    def local(self) -> bool:
+        """Whether the server runs on this machine, so that no proxy stands between."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_address(written: str, text: str) -> Address:
+    """The address of an engine name.
+
+    Args:
+        written: The whole engine name, for messages.
+        text: What follows `openai:` or `http:`, without options.
+
+    Raises:
+        EngineError: No http(s) address, or one with a password in it.
+    """
+    url, _, model = text.partition("#")
+    if url.startswith("//"):
+        raise EngineError(f"engine `{written}`: write the whole address, `http://HOST:PORT#MODEL`")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise EngineError(f"engine `{written}`: `{url}` is no address: {error}") from error
+    if parts.username or parts.password:
+        raise EngineError(
+            f"engine `{parts.scheme}://...@{parts.hostname}`: a password in an address would be "
+            f"written to run directories: put the key into {DEFAULT_KEY}, or name another variable "
+            "with ?key_env=NAME"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise EngineError(
+            f"engine `{written}`: expected an address as `http://HOST:PORT/v1#MODEL`, found "
+            f"`{url or 'nothing'}`"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    place = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    path = parts.path.rstrip("/")
+    head, slash, last = path.rpartition("/")
+    if slash and last.startswith("v") and last[1:].isdigit():
+        return Address(place + head, place + path, model)
+    return Address(place + path, f"{place}{path}/v1", model)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """An API key; its text is shown to nobody but the server.
+
+    Args:
+        variable: The environment variable that it comes from.
+        text: Empty: there is none, and none is sent.
+    """
+
+    variable: str
+    text: str
+
+    def hidden(self, message: str) -> str:
+        """A message without the key: some servers repeat it in theirs."""
+        return message.replace(self.text, f"${self.variable}") if self.text else message
+
+
+def find_key(variable: str | None) -> Key:
+    """The key in an environment variable.
+
+    Raises:
+        EngineError: The variable was asked for and is not set.
+    """
+    name = variable or DEFAULT_KEY
+    text = os.environ.get(name, "").strip()
+    if variable and not text:
+        raise EngineError(f"the environment variable {name} (?key_env) is not set: put the key in")
+    return Key(name, text)

@@ -1,0 +1,68 @@
+"""At most so many requests at once; of those that wait, the lowest priority number goes first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from asyncio import Future
+from itertools import count
+from types import TracebackType
+
+
+class Gate:
+    """A limit on what is in flight.
+
+    Args:
+        width: Requests at once, at most.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._free = width
+        self._order = count()
+        self._waiting: list[tuple[int, int, Future[None]]] = []
+
+    def turn(self, priority: int) -> Turn:
+        """A turn for one request: `async with gate.turn(priority): ...`"""
+        return Turn(self, priority)
+
+    async def enter(self, priority: int) -> None:
+        """Waits for a free place and takes it."""
+        if self._free:
+            self._free -= 1
+            return
+        place: Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._order), place))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.leave()  # the place was given just before: it goes to the next
+            raise
+
+    def leave(self) -> None:
+        """Gives a place to who waits first."""
+        while self._waiting:
+            _, _, place = heapq.heappop(self._waiting)
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+
+class Turn:
+    """One request's time in a gate."""
+
+    def __init__(self, gate: Gate, priority: int) -> None:
+        self._gate = gate
+        self._priority = priority
+
+    async def __aenter__(self) -> None:
+        await self._gate.enter(self._priority)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._gate.leave()

@@ -1,0 +1,103 @@
+"""When a request that failed is sent again: a fixed schedule, unless the server names a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+#: Statuses after which the same request may succeed.
+PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
+
+
+class Transient(Exception):
+    """A failure that may pass.
+
+    Args:
+        reason: What happened, for the message if it never passes.
+        wait: Seconds that the server asks to wait; `None`: it says nothing.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+class Clock(Protocol):
+    """Time, which tests make pass at once."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds pass."""
+
+
+class WallClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds pass."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Waits between attempts: `first` seconds, then `factor` times the last, at most `longest`.
+
+    Without jitter: the same failures give the same run. The engine's concurrency limit holds while
+    a request waits, so that a server in trouble is not asked by everybody at once.
+
+    Args:
+        attempts: How often a request is sent, at most.
+        first, factor, longest: As above, in seconds.
+        patience: A server that asks to wait longer than this is given up at once.
+    """
+
+    attempts: int = 7
+    first: float = 0.5
+    factor: float = 2.0
+    longest: float = 30.0
+    patience: float = 300.0
+
+    def wait(self, failures: int) -> float:
+        """Seconds to wait after so many failures (>= 1)."""
+        return min(self.longest, self.first * self.factor ** (failures - 1))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a reply asks to wait: a number, or a date by the server's clock (RFC 9110).
+
+    `None` without the header or with one that cannot be read.
+    """
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        wanted = _seconds(text)
+        if wanted is None:
+            return None
+        sent = _seconds(headers.get("date", ""))
+        return max(0.0, wanted - (now if sent is None else sent))
+    # A NaN is no number of seconds: it compares false.
+    return seconds if seconds >= 0 else None
+
+
+def _seconds(date: str) -> float | None:
+    """An HTTP date in seconds since the epoch."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

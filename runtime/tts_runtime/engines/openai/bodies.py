@@ -1,0 +1,167 @@
+"""Requests in the words of the two interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, runtime_checkable
+
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import GenerateRequest
+from tts_runtime.engines.openai.probe import Served
+from tts_runtime.streams import position_seed
+from tts_runtime.tokens import Tokenizer, to_bytes, to_text
+
+#: Seeds are sent in 31 bits: servers differ in how many more they take.
+_SEED: Final = 2**31 - 1
+_FORBIDDEN: Final = -100
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A tokenizer that can write out special tokens."""
+
+    def name(self, token: int) -> str | None:
+        """The vocabulary's text of an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request of a generation.
+
+    Args:
+        path: Ids after the prompt so far.
+        tokens: Tokens to draw, at most.
+        top: So many of the likeliest tokens are to be told with each token; `None`: nothing is.
+        stream: Token by token.
+        stops: Texts that end it at the server.
+        forbidden: Ids that may not be drawn.
+        special: Show tokens that are usually left out of texts.
+        fills: The limit is the window, which the server knows best.
+    """
+
+    path: tuple[int, ...]
+    tokens: int
+    top: int | None
+    stream: bool
+    stops: Sequence[str] = ()
+    forbidden: frozenset[int] = field(default_factory=frozenset)
+    special: bool = False
+    fills: bool = False
+
+
+class Bodies:
+    """Writes requests to one model.
+
+    Args:
+        served: The model and its server.
+        binding: How it is prompted.
+        tokenizer: Whose ids requests have.
+        ends: Ids that end a solution.
+        begin: Text of the beginning of sequence, which servers put before texts themselves; empty:
+            it is not known.
+        adds: vLLM is to put it there: the prompt comes without.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        binding: Binding,
+        tokenizer: Tokenizer,
+        ends: frozenset[int],
+        *,
+        begin: str,
+        adds: bool,
+    ) -> None:
+        self._served = served
+        self._binding = binding
+        self._tokenizer = tokenizer
+        self._ends = sorted(ends)
+        self._begin = begin
+        self._adds = adds
+
+    @property
+    def place(self) -> str:
+        """Where they go, under the interface's address."""
+        return "chat/completions" if self._served.chat else "completions"
+
+    def write(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+        """The JSON of one call."""
+        served = self._served
+        body = {"model": served.model, **self._sampling(request, call)}
+        body |= self._chat(request, call) if served.chat else self._completion(request, call)
+        stops = [*call.stops]
+        if not served.ids and not (served.vllm and call.stream):
+            # vLLM would hold back what may become a stop text: its texts lag behind its tokens.
+            stops += self._binding.stop
+        if stops:
+            body["stop"] = stops
+        if call.forbidden:
+            body["logit_bias"] = {str(token): _FORBIDDEN for token in sorted(call.forbidden)}
+        if call.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if served.vllm:
+            body["skip_special_tokens"] = not call.special
+            if served.ids:
+                body |= {"return_token_ids": True, "stop_token_ids": self._ends}
+        return body
+
+    def _sampling(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+        sampling = request.sampling
+        found: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": position_seed(request.key, len(call.path)) & _SEED,
+        }
+        if sampling.top_k or self._served.vllm:
+            found["top_k"] = sampling.top_k
+        if sampling.min_p or self._served.vllm:
+            found["min_p"] = sampling.min_p
+        if self._served.vllm:
+            # A model's own defaults would apply otherwise.
+            found["repetition_penalty"] = 1.0
+        return found
+
+    def _completion(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+        ids = (*request.prompt, *call.path)
+        found: dict[str, Any] = {
+            "prompt": list(ids) if self._served.ids else self._text(ids).removeprefix(self._begin),
+            "max_tokens": call.tokens,
+        }
+        if call.top is not None:
+            found["logprobs"] = call.top
+        if self._served.vllm:
+            found["add_special_tokens"] = self._adds
+            if call.fills and not self._served.ids:
+                found["max_tokens"] = None  # the prompt's length is only estimated here
+            if self._served.ids and call.top is not None:
+                found["return_tokens_as_token_ids"] = True
+        return found
+
+    def _chat(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+        message, begun = self._text(request.prompt), self._text(call.path)
+        thinking = self._binding.thinking
+        if thinking is not None and message.endswith(thinking.begin):
+            message = message.removesuffix(thinking.begin)
+            begun = thinking.begin + begun
+        messages = [{"role": "user", "content": message}]
+        if self._binding.system is not None:
+            messages.insert(0, {"role": "system", "content": self._binding.system})
+        found: dict[str, Any] = {"messages": messages}
+        if begun:
+            messages.append({"role": "assistant", "content": begun})
+            found |= {"add_generation_prompt": False, "continue_final_message": True}
+        if not call.fills:
+            found["max_tokens"] = call.tokens
+        if call.top is not None:
+            found |= {"logprobs": True, "top_logprobs": call.top}
+        return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """Ids as the server would read them: special tokens are written out."""
+        tokenizer, pieces = self._tokenizer, self._tokenizer.pieces
+        if not isinstance(tokenizer, Named):
+            return to_text(to_bytes(tokenizer, ids))
+        return to_text(
+            b"".join([pieces[each] or (tokenizer.name(each) or "").encode() for each in ids])
+        )

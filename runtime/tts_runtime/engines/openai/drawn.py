@@ -1,0 +1,124 @@
+"""From what a server tells to ids of the runtime: by its ids, its tokens' texts, or the text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tts_runtime.engines.openai.replies import Chunk, Token
+from tts_runtime.engines.openai.text_tokenizer import TEXT, cut
+from tts_runtime.tokens import Tokenizer, to_text
+
+#: An id that no tokenizer has: the policy ended, by whatever token.
+END = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One drawn token.
+
+    Args:
+        token: Its id.
+        logprob: NaN where the server tells none.
+        top: The largest log-probabilities in its place, largest first.
+    """
+
+    token: int
+    logprob: float = math.nan
+    top: tuple[float, ...] = ()
+
+
+class Vocabulary:
+    """A tokenizer read backwards.
+
+    Args:
+        tokenizer: The policy's, or the one of texts.
+        ends: Ids that end a solution.
+        names: Texts of tokens that end a solution.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], names: Sequence[str]) -> None:
+        self.tokenizer = tokenizer
+        self.ends = ends | {END}
+        self._names = frozenset(names)
+
+    def drawn(self, chunk: Chunk) -> list[Drawn]:
+        """The tokens of a chunk; the last is `END` if the policy ended in it."""
+        ended = chunk.finish == "stop" and chunk.stop is None
+        found: list[Drawn] = []
+        tokens = chunk.tokens
+        if tokens and all(token.token is not None for token in tokens) and self.numbered:
+            found = [_drawn(token, token.token or 0) for token in tokens]
+            if ended:
+                last = found[-1]
+                # The token that ended it may be one that the binding does not name.
+                ending = last.token in self.ends or not self.tokenizer.pieces[last.token]
+                found[-1:] = [replace(last, token=END)] if ending else [last, Drawn(END, 0.0)]
+            return found
+        end = Drawn(END, 0.0)
+        data = [token.data or b"" for token in tokens]
+        text = chunk.text.encode("utf-8", "replace")
+        if ended and tokens and b"".join(data) != text and b"".join(data[:-1]) == text:
+            end = _drawn(tokens[-1], END)
+            tokens, data = tokens[:-1], data[:-1]
+        if tokens:
+            if not self._whole(data, text):
+                data = [piece.encode("utf-8", "replace") for piece in cut(chunk.text, len(data))]
+            for token, piece in zip(tokens, data, strict=True):
+                if token.data is not None and to_text(token.data) in self._names:
+                    found.append(_drawn(token, END))
+                else:
+                    found += self._pieces(piece, token)
+        else:
+            written = chunk.text + (chunk.stop or "")
+            found = [Drawn(each) for each in self.tokenizer.encode(written)]
+        return [*found, end] if ended else found
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the tokenizer has the model's own ids."""
+        return self.tokenizer is not TEXT
+
+    def alternative(self, name: str | int) -> int:
+        """The id of a token that a server lists among the likeliest ones."""
+        if isinstance(name, int):
+            return END if name in self.ends else name
+        if name in self._names or not name:
+            return END
+        return self._pieces(name.encode("utf-8", "replace"), Token(None, None))[0].token
+
+    def head(self, data: bytes) -> list[int]:
+        """Ids of the first part of a token that is cut."""
+        return [each.token for each in self._pieces(data, Token(None, None))]
+
+    def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
+        """Whether the tokens' own texts can be trusted.
+
+        A stop text is left out of the text but not of the tokens; a character that is spread over
+        several tokens is spoilt in each of them.
+        """
+        joined = b"".join(data)
+        return joined == text or "�".encode() not in joined
+
+    def _pieces(self, data: bytes, token: Token) -> list[Drawn]:
+        """A token's id; where it has none of its own, several, of which the first stands for it."""
+        if not self.numbered:
+            return [_drawn(token, TEXT.id(data))]
+        known = self._by_piece.get(data)
+        ids = self.tokenizer.encode(to_text(data)) if known is None else (known,)
+        first = [_drawn(token, each) for each in ids[:1]]
+        return first + [Drawn(each, 0.0 * token.logprob, first[0].top) for each in ids[1:]]
+
+    @cached_property
+    def _by_piece(self) -> Mapping[bytes, int]:
+        found: dict[bytes, int] = {}
+        for token, piece in enumerate(self.tokenizer.pieces):
+            if piece:
+                found.setdefault(piece, token)
+        return found
+
+
+def _drawn(token: Token, number: int) -> Drawn:
+    return Drawn(number, token.logprob, tuple(logprob for _, logprob in token.top))

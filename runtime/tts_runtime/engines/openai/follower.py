@@ -1,0 +1,150 @@
+"""Follows one generation while its pieces come in: where it stops, and what is held back.
+
+Steps, limits and `stop when` are the tracker's, as in every engine. The end of a thought is found
+by its bytes: a server need not cut it into the ids that the binding's text has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import exp
+
+from tts_runtime.engines.base import EngineError, Finish, GenerateRequest
+from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.sampling import CONFIDENCE_WIDTH
+from tts_runtime.tokens import to_bytes
+
+
+class Follower:
+    """The state of one request.
+
+    Args:
+        request: What is asked; its statistics are those that the server can give.
+        vocabulary: Reads ids.
+        delimiter: Ends a step.
+    """
+
+    def __init__(self, request: GenerateRequest, vocabulary: Vocabulary, delimiter: bytes) -> None:
+        self.tracker = Tracker(request, vocabulary.tokenizer, vocabulary.ends, delimiter)
+        #: Tokens that came in, whatever became of them.
+        self.received = 0
+        self._request = request
+        self._vocabulary = vocabulary
+        self._pieces = vocabulary.tokenizer.pieces
+        self._held: list[Drawn] = []
+        self._thought = to_bytes(vocabulary.tokenizer, request.limits.thought)
+        self._window = self.tail(len(self._thought) - 1) if self._thought else b""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has stopped."""
+        return self.tracker.finish is not None
+
+    @property
+    def ids(self) -> list[int]:
+        """What has been drawn, held back tokens included."""
+        return [*self.tracker.partial.ids, *(each.token for each in self._held)]
+
+    def tail(self, many: int) -> bytes:
+        """The last bytes of the path so far."""
+        data = b""
+        for token in reversed((*self._request.prefix, *self.ids)):
+            if len(data) >= many:
+                break
+            data = self._pieces[token] + data
+        return data[len(data) - many :] if 0 < many < len(data) else data
+
+    def feed(self, drawn: Iterable[Drawn]) -> None:
+        """Takes tokens in order; those behind a stop are dropped."""
+        for each in drawn:
+            self.received += 1
+            if self.done:
+                continue
+            if each.token in self._vocabulary.ends:
+                self.flush()
+                if not self.done:
+                    self.tracker.push(END, each.logprob, self._statistics(each))
+            elif self._thought:
+                self._held.append(each)
+                self._sift()
+            else:
+                self._push(each)
+
+    def flush(self) -> None:
+        """Nothing comes that could complete a delimiter: what was held back counts."""
+        held, self._held = self._held, []
+        for each in held:
+            if not self.done:
+                self._push(each)
+
+    def stop(self, finish: Finish) -> None:
+        """The server stopped for a reason of its own."""
+        self.flush()
+        if not self.done:
+            self.tracker.finish = finish
+
+    def _sift(self) -> None:
+        """Lets go what cannot be part of the end of the thought."""
+        data = self._window + b"".join(self._pieces[each.token] for each in self._held)
+        place = data.find(self._thought)
+        if place >= 0:
+            self._close(place - len(self._window))
+            return
+        kept = next(
+            size
+            for size in range(min(len(data), len(self._thought) - 1), -1, -1)
+            if not size or data.endswith(self._thought[:size])
+        )
+        free = len(data) - kept - len(self._window)
+        while self._held and not self.done:
+            size = len(self._pieces[self._held[0].token])
+            if size > free:
+                return
+            free -= size
+            self._push(self._held.pop(0))
+
+    def _close(self, start: int) -> None:
+        """The thought ends `start` bytes into what was held back; what follows is withheld."""
+        held, self._held = self._held, []
+        for each in held:
+            size = len(self._pieces[each.token])
+            if self.done or start <= 0:
+                break
+            if size > start:
+                # The delimiter begins within a token: its first part is a token of its own.
+                first, *rest = self._vocabulary.head(self._pieces[each.token][:start])
+                self._push(Drawn(first, each.logprob, each.top))
+                for token in rest:
+                    if not self.done:
+                        self._push(Drawn(token, 0.0 * each.logprob, each.top))
+            else:
+                self._push(each)
+            start -= size
+        if not self.done:
+            self.tracker.finish = Finish.STOP
+
+    def _push(self, each: Drawn) -> None:
+        if self._thought:
+            width = len(self._thought) - 1
+            window = self._window + self._pieces[each.token]
+            self._window = window[len(window) - width :] if width < len(window) else window
+        self.tracker.push(each.token, each.logprob, self._statistics(each))
+
+    def _statistics(self, each: Drawn) -> list[float]:
+        if self._request.statistics and not each.top and each.token != END:
+            raise EngineError("the server left out the log-probabilities that it was asked for")
+        return [_STATISTICS[name](each.top) for name in self._request.statistics]
+
+
+def _confidence(top: tuple[float, ...]) -> float:
+    largest = top[:CONFIDENCE_WIDTH]
+    return -sum(largest) / max(1, len(largest))
+
+
+def _margin(top: tuple[float, ...]) -> float:
+    return exp(top[0]) - exp(top[1]) if len(top) > 1 else 1.0
+
+
+#: What can be worked out from the largest log-probabilities, as in `tts_runtime.sampling`.
+_STATISTICS = {"confidence": _confidence, "margin": _margin}

@@ -1,0 +1,213 @@
+"""Opening a server: which model, which interface, which tokenizer and binding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.binding import Binding, load_binding, shipped_bindings
+from tts_runtime.engines.base import Ability, EngineError
+from tts_runtime.engines.http.client import HttpClient
+from tts_runtime.engines.openai.options import ServerOptions
+from tts_runtime.engines.openai.probe import (
+    MARK,
+    Served,
+    find_interface,
+    find_model,
+    find_template,
+)
+from tts_runtime.engines.openai.text_tokenizer import TEXT
+from tts_runtime.sampling import CONFIDENCE_WIDTH
+from tts_runtime.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from tts_runtime.engines.hf_files import ModelFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server's model, ready to be asked.
+
+    Args:
+        served: What the server says of it.
+        binding: How it is prompted.
+        tokenizer: The model's own, or the one of texts.
+        begin: Text of its beginning of sequence, if known.
+        chosen: All that as a sentence.
+    """
+
+    served: Served
+    binding: Binding
+    tokenizer: Tokenizer
+    begin: str
+    chosen: str
+
+
+async def open_server(client: HttpClient, options: ServerOptions) -> Opened:
+    """Asks a server what it has, and chooses how to use it.
+
+    Raises:
+        EngineError, BindingError: It cannot be used; the message says why.
+    """
+    served = await find_model(client)
+    if options.context is not None:
+        served = replace(served, window=options.context)
+    if options.tokenizer is not None:
+        return await _with_tokenizer(client, served, options, options.tokenizer)
+    if served.window is None:
+        raise EngineError(f"`{served.model}` does not say its window: add `?context=TOKENS`")
+    binding = _named_binding(options.binding, served.window)
+    if served.vllm and options.api != "chat":
+        system = binding.system if binding is not None else None
+        served = await find_template(client, served, system)
+    # A binding that leaves prompts to the chat template can only be used where that is known.
+    written = binding is not None and not binding.chat_template
+    served = await find_interface(
+        client, served, options.api, (), prompted=written or served.opening is not None
+    )
+    binding, why = _bound(served, binding, written=written)
+    return Opened(served, binding, TEXT, "", f"{why}, {_told(served)}, texts instead of ids")
+
+
+async def _with_tokenizer(
+    client: HttpClient, served: Served, options: ServerOptions, name: str
+) -> Opened:
+    """With the model's own tokenizer, and the binding that its files call for."""
+    files, tokenizer, binding, why = own_tokenizer(
+        name, options.revision, options.binding, served.window
+    )
+    token = files.tokenizer.get("bos_token")
+    begin = (token.get("content") if isinstance(token, dict) else token) or ""
+    ids = tokenizer.encode("1")
+    served = await find_interface(client, served, options.api, ids, prompted=True)
+    if served.chat:
+        binding = _for_chat(binding, served)
+    return Opened(served, binding, tokenizer, str(begin), f"{why}, {_told(served)}")
+
+
+def own_tokenizer(
+    name: str, revision: str | None, binding: str | None, window: int | None
+) -> tuple[ModelFiles, Tokenizer, Binding, str]:
+    """A model's files without its weights, its tokenizer, its binding, and why that one.
+
+    Raises:
+        EngineError, BindingError: There are none, or they cannot be read.
+    """
+    # The packages that read tokenizers are needed only here.
+    try:
+        from tts_runtime.engines.hf_files import model_files
+        from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+        from tts_runtime.engines.policy_bindings import choose_binding
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            f"`?tokenizer` needs `{error.name}`, which is not installed: "
+            "pip install 'tts-lang[transformers]'"
+        ) from error
+    files = model_files(name, revision, weights=False)
+    chosen, why = choose_binding(files, binding, window)
+    thinking = chosen.thinking
+    visible = (thinking.begin, thinking.end) if thinking else ()
+    return files, HuggingFaceTokenizer(files.folder, visible), chosen, why
+
+
+def _named_binding(name: str | None, window: int) -> Binding | None:
+    """The binding that was asked for."""
+    if name is None:
+        return None
+    shipped = shipped_bindings()
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        hint = did_you_mean(name, shipped)
+        raise EngineError(
+            f"no binding `{name}`: neither a file nor one of {', '.join(shipped)}"
+            + (f"; {hint}" if hint else "")
+        )
+    binding = load_binding(path, window)
+    return binding.model_copy(update={"context": min(window, binding.context)})
+
+
+def _bound(served: Served, binding: Binding | None, *, written: bool) -> tuple[Binding, str]:
+    """The binding to use, and why."""
+    why = "asked for"
+    if binding is None:
+        assert served.window is not None
+        binding, why = Binding(name=served.model, context=served.window), "made for it"
+    if served.chat:
+        binding = _for_chat(binding, served)
+    elif served.opening is not None and not written:
+        prompt = served.opening.replace(MARK, "{message}")
+        binding = binding.model_copy(update={"prompt": prompt, "chat_template": False})
+        why += ", the server's chat template"
+    elif binding.chat_template:
+        raise EngineError(
+            f"binding `{binding.name}` needs the model's chat template, which this server does not "
+            "tell: add ?tokenizer=PATH_OR_HUB"
+        )
+    elif not written:
+        binding = binding.model_copy(update={"prompt": "{message}\n"})
+        why += ": a message is continued as it stands"
+    return binding, f"binding `{binding.name}` ({why})"
+
+
+def _for_chat(binding: Binding, served: Served) -> Binding:
+    """The server's chat template opens conversations; only vLLM lets a thought be begun for it."""
+    return binding.model_copy(
+        update={
+            "prompt": "{message}",
+            "chat_template": False,
+            "thinking": binding.thinking if served.vllm else None,
+        }
+    )
+
+
+def _told(served: Served) -> str:
+    kind = "chat completions" if served.chat else "completions"
+    server = "vLLM" if served.vllm else "a server"
+    return f"{kind} of {server}, {_logprobs(served.top)}"
+
+
+def _logprobs(top: int) -> str:
+    if top < 0:
+        return "no log-probabilities"
+    return f"the {top} largest log-probabilities" if top else "log-probabilities of what is drawn"
+
+
+def continues(served: Served) -> bool:
+    """Whether a partial answer can be gone on with."""
+    return served.vllm or not served.chat
+
+
+def lacking(served: Served, *, own_ids: bool) -> dict[Ability, str]:
+    """What strategies cannot have of it (`PolicyEngine.lacks`)."""
+    lacks: dict[Ability, str] = {}
+    in_process = "bind an engine in this process (`transformers:MODEL`)"
+    everything = f"cannot give it: a server tells a few log-probabilities at most; {in_process}"
+    lacks[Ability.CERTAINTY] = lacks[Ability.ENTROPY] = everything
+    if served.top < 0:
+        nothing = f"gets none from its server; {in_process}, or a server that gives `logprobs`"
+        lacks |= dict.fromkeys((Ability.LOGPROBS, Ability.FIRST_TOKENS), nothing)
+    width = max(served.top, 0)
+    few = f"gets the {width} largest log-probabilities of a token at most from its server; "
+    if width < CONFIDENCE_WIDTH:
+        lacks[Ability.CONFIDENCE] = (
+            f"{few}confidence is the mean of {CONFIDENCE_WIDTH} (vLLM: `--max-logprobs`)"
+        )
+    if width < 2:
+        lacks[Ability.MARGIN] = lacks[Ability.LIKELIEST] = few + in_process
+    if served.top == 0:
+        lacks[Ability.FIRST_TOKENS] = few + in_process
+    if not continues(served):
+        anew = (
+            "is asked through chat completions, which begin every answer anew: add "
+            "`?tokenizer=PATH_OR_HUB` or `?binding=NAME` where the server has /v1/completions, or "
+            "run a strategy of whole solutions"
+        )
+        lacks |= dict.fromkeys((Ability.CONTINUE, Ability.LIKELIEST, Ability.AT_LEAST), anew)
+    elif not own_ids:
+        lacks[Ability.AT_LEAST] = (
+            "cannot keep a server from drawing tokens whose ids are not known: add "
+            "`?tokenizer=PATH_OR_HUB`"
+        )
+    return lacks

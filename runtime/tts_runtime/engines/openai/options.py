@@ -1,0 +1,21 @@
+"""Options of `openai:URL#MODEL`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tts_runtime.engines.http.options import HttpOptions
+
+
+class ServerOptions(HttpOptions):
+    """How a model behind a server is prompted and read."""
+
+    api: Literal["auto", "completions", "chat"] = "auto"
+    tokenizer: str | None = Field(
+        default=None, description="The model's own: a folder or a hub id; else texts are sent"
+    )
+    revision: str | None = Field(default=None, description="Of a tokenizer of the hub")
+    binding: str | None = Field(default=None, description="A shipped binding's name, or a file")
+    context: int | None = Field(default=None, gt=0, description="Tokens of the window")
