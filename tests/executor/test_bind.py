@@ -134,7 +134,7 @@ def test_fresh_samples_need_no_continuing() -> None:
 def test_a_judge_that_reads_a_probability_needs_first_tokens() -> None:
     judge = 'judge yes:\n    "{problem} {text}?"\n    read probability of "Yes"'
     plan = plan_of("p = sample 2", "score p by yes", "return best of p by yes", before=judge)
-    message = refused(plan, lacking(Ability.LIKELIEST))
+    message = refused(plan, lacking(Ability.FIRST_TOKENS))
     assert message.startswith("judge `yes`: reading a probability needs the likeliest first tokens")
 
 

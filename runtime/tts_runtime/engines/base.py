@@ -30,7 +30,8 @@ class Ability(Enum):
 
     CONTINUE = "going on with a partial answer"
     LOGPROBS = "log-probabilities"
-    LIKELIEST = "the likeliest first tokens"
+    FIRST_TOKENS = "the likeliest first tokens"
+    LIKELIEST = "going on from the likeliest first tokens"
     AT_LEAST = "`at least`"
     CONFIDENCE = "confidence"
     CERTAINTY = "certainty"

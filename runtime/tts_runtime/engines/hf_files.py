@@ -13,7 +13,8 @@ from tts_runtime.engines.base import EngineError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PATTERNS = ["*.json", "*.jinja", "*.yaml", "*.model", "*.txt", "*.safetensors"]
+_WEIGHTS = "*.safetensors"
+_PATTERNS = ["*.json", "*.jinja", "*.yaml", "*.model", "*.txt", _WEIGHTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,17 @@ class ModelFiles:
         return tuple(self.config.get("architectures") or ())
 
 
-def model_files(name: str, revision: str | None = None) -> ModelFiles:
+def model_files(name: str, revision: str | None = None, *, weights: bool = True) -> ModelFiles:
     """The files of a folder, or of a model of the hub, downloaded unless they are here already.
+
+    Without `weights`, only what says how the model is talked to.
 
     Raises:
         EngineError: Neither, or no `config.json` in it.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        folder = _downloaded(name, revision)
+        folder = _downloaded(name, revision, weights)
     return ModelFiles(
         name,
         folder,
@@ -78,6 +81,8 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
             for name in wanted & set(weights.keys()):
                 found[name] = weights.get_tensor(name).float()
     for path in sorted(files.folder.glob("pytorch_model*.bin")):
+        import torch  # slow to import, and who reads only tokenizers has no use for it
+
         if wanted - set(found):
             import torch
 
@@ -86,15 +91,16 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
     return found
 
 
-def _downloaded(name: str, revision: str | None) -> Path:
+def _downloaded(name: str, revision: str | None, weights: bool) -> Path:
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise EngineError(f"no folder `{name}`")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
-        if not any(folder.glob("*.safetensors")):
+        patterns = _PATTERNS if weights else [each for each in _PATTERNS if each != _WEIGHTS]
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        if weights and not any(folder.glob("*.safetensors")):
             snapshot_download(name, revision=revision, allow_patterns=["pytorch_model*"])
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error))
