@@ -7,10 +7,10 @@ open tail; a tail that is only the rest of the token that closed a piece does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tts_runtime.values import quick_value
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class Segments:
     """How a path is cut into steps so far.
 

@@ -19,6 +19,7 @@ from tts_runtime.binding import Binding
 from tts_runtime.segment import Segments
 from tts_runtime.streams import Key
 from tts_runtime.tokens import Tokenizer
+from tts_runtime.values import quick_value
 
 
 class EngineError(Exception):
@@ -62,7 +63,7 @@ class Sampling:
     min_p: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class Limits:
     """When one generation stops, beside the policy's own end.
 
@@ -90,7 +91,7 @@ class Limits:
     at_least: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class GenerateRequest:
     """One continuation of one path.
 
@@ -128,7 +129,7 @@ class Partial:
     statistics: dict[str, list[float]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class Generation:
     """The answer to a `GenerateRequest`.
 
@@ -156,7 +157,7 @@ class Generation:
     statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class ScoreRequest:
     """One path to score.
 
@@ -177,7 +178,7 @@ class ScoreRequest:
     answer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value(frozen=True, slots=True)
 class ScoreReply:
     """Scores of the steps after the `known` ones (process), or one number (outcome).
 

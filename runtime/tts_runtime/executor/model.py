@@ -57,7 +57,7 @@ class Node:
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
-    requests go (`GenerateRequest.priority`). `reader` is the last policy that was found to have read
+    requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
     the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
     it (C13).
     """
