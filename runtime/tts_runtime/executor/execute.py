@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 
 from tts_lang.plan.graph import Force, Split
 from tts_runtime.engines.base import EngineError
@@ -112,7 +113,7 @@ def _record(candidate: Candidate) -> CandidateRecord:
         node.segments.steps,
         None if node.finish is None else node.finish.value,
         node.done,
-        node.logprob,
+        None if isnan(node.logprob) else node.logprob,
         written,
         key,
         dict(candidate.scores),

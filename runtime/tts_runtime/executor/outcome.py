@@ -91,7 +91,7 @@ class CandidateRecord:
     steps: int
     finish: str | None
     done: bool
-    logprob: float
+    logprob: float | None
     answer: str | None
     answer_key: str | None
     scores: Mapping[str, ScoreColumn]
