@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tts_runtime.engines.openai.replies import Chunk, Token
-from tts_runtime.engines.openai.text_tokenizer import TEXT, cut
+from tts_runtime.engines.openai.text_tokenizer import TEXT, cut, split
 from tts_runtime.tokens import Tokenizer, to_text
 
 #: An id that no tokenizer has: the policy ended, by whatever token.
@@ -72,8 +72,7 @@ class Vocabulary:
                 else:
                     found += self._pieces(piece, token)
         else:
-            written = chunk.text + (chunk.stop or "")
-            found = [Drawn(each) for each in self.tokenizer.encode(written)]
+            found = [Drawn(each) for each in self._guessed(chunk)]
         return [*found, end] if ended else found
 
     @property
@@ -92,6 +91,18 @@ class Vocabulary:
     def head(self, data: bytes) -> list[int]:
         """Ids of the first part of a token that is cut."""
         return [each.token for each in self._pieces(data, Token(None, None))]
+
+    def _guessed(self, chunk: Chunk) -> Sequence[int]:
+        """Ids of a text whose tokens are not told: as many as were counted, one for a piece of a
+        stream."""
+        text = chunk.text + (chunk.stop or "")
+        if self.numbered or not text:
+            return self.tokenizer.encode(text)
+        many = 1 if chunk.usage is None and chunk.finish is None else 0
+        if chunk.usage is not None:
+            many = chunk.usage.drawn
+        pieces = cut(text, many) if many else split(text)
+        return [TEXT.id(piece.encode("utf-8", "replace")) for piece in pieces]
 
     def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
         """Whether the tokens' own texts can be trusted.

@@ -1,0 +1,178 @@
+"""What the test server answers with: a random model's completions, in the forms of real servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from tts_runtime.engines.base import Sampling
+from tts_runtime.sampling import Floats, draw, log_probabilities
+from tts_runtime.streams import derive
+from tts_runtime.tokens import Tokenizer
+
+
+class HashModel:
+    """Logits that are a hash of the text so far, over any tokenizer; it writes steps and answers.
+
+    Args:
+        tokenizer: Its vocabulary.
+        ends: Names of the tokens that end a text, by id.
+        seed: Which random model.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, ends: Mapping[int, str], seed: int = 0) -> None:
+        self.tokenizer = tokenizer
+        self.ends = dict(ends)
+        self.seed = seed
+        self._pieces = [bytes(piece) for piece in tokenizer.pieces]
+
+    def logits(self, ids: Sequence[int]) -> Floats:
+        """Logits of the token after these."""
+        recent = b",".join(b"%d" % token for token in ids[-12:])
+        noise = np.random.default_rng(
+            int.from_bytes(blake2b(b"%d|" % self.seed + recent, digest_size=8).digest())
+        ).gumbel(size=len(self._pieces))
+        weights = np.full(len(self._pieces), -6.0)
+        text = b"".join(self._pieces[token] for token in ids[-3:])
+        inside = text.rfind(b"\\boxed{") > text.rfind(b"}")
+        for token, piece in enumerate(self._pieces):
+            if token in self.ends:
+                weights[token] = -2.5
+            elif inside:
+                weights[token] = {b"}": 3.0, b"1": 2.0, b"2": 2.5}.get(piece, -6.0)
+                weights[token] = -9.0 if piece == b"}" and text.endswith(b"{") else weights[token]
+            elif piece in (b"\n\n", b"\\boxed{"):
+                weights[token] = -0.5
+            elif piece == b"</":
+                weights[token] = -1.5
+            elif piece == b"think>" and text.endswith(b"</"):
+                weights[token] = 4.0
+            elif len(piece) == 1 and piece.islower():
+                weights[token] = -1.0
+        found: Floats = weights + 0.5 * noise
+        return found
+
+    def name(self, token: int) -> str:
+        """A token as servers show it: parts of a character are spoilt."""
+        shown = self.ends.get(token)
+        return self._pieces[token].decode("utf-8", "replace") if shown is None else shown
+
+
+@dataclass
+class Written:
+    """One drawn token."""
+
+    token: int
+    logprob: float
+    top: list[tuple[int, float]]
+
+
+def generate(
+    model: HashModel, prompt: Sequence[int], body: Mapping[str, Any], window: int
+) -> Iterator[tuple[Written, str | None, str | None]]:
+    """Tokens with (finish, stop text) of the last one; as vLLM stops, seeds and cuts."""
+    limit = body.get("max_tokens")
+    limit = window - len(prompt) if limit is None else min(limit, window - len(prompt))
+    sampling = Sampling(
+        body.get("temperature", 1.0),
+        body.get("top_p", 1.0),
+        body.get("top_k", 0) or 0,
+        body.get("min_p", 0.0) or 0.0,
+    )
+    stops = body.get("stop") or []
+    bias = {int(token): number for token, number in (body.get("logit_bias") or {}).items()}
+    ids = list(prompt)
+    data = b""
+    for number in range(limit):
+        logits = model.logits(ids)
+        log_probs = log_probabilities(logits)
+        biased = logits.copy()
+        for token, add in bias.items():
+            biased[token] += add
+        token = draw(biased, sampling, derive(b"server", body.get("seed", 0)), number)
+        order = np.argsort(-log_probs, kind="stable")[: body.get("_top", 0)]
+        top = [(int(each), float(log_probs[each])) for each in order]
+        written = Written(token, float(log_probs[token]), top)
+        ids.append(token)
+        data += model.tokenizer.pieces[token]
+        stop = next((text for text in stops if text.encode() in data), None)
+        if token in model.ends or token in body.get("stop_token_ids", ()):
+            yield written, "stop", None
+            return
+        if stop is not None:
+            yield written, "stop", stop
+            return
+        yield written, "length" if number + 1 == limit else None, None
+
+
+def choice(
+    model: HashModel,
+    written: Sequence[Written],
+    finish: str | None,
+    stop: str | None,
+    body: Mapping[str, Any],
+    *,
+    vllm: bool,
+    chat: bool,
+) -> dict[str, Any]:
+    """The choice of a reply: `written` are all its tokens, or those of a streamed piece."""
+    shown = [each for each in written if each.token not in model.ends]
+    data = b"".join(model.tokenizer.pieces[each.token] for each in shown)
+    text = data.decode("utf-8", "replace")
+    if stop is not None:
+        text = text[: text.find(stop)]
+    found: dict[str, Any] = {"index": 0, "finish_reason": finish}
+    if chat:
+        part = "delta" if body.get("stream") else "message"
+        found[part] = {"role": "assistant", "content": text}
+    else:
+        found["text"] = text
+    told = written if vllm else shown
+    if body.get("_top", -1) >= 0:
+        found["logprobs"] = (
+            _chat_logprobs(model, told)
+            if chat
+            else _logprobs(model, told, numbered=bool(body.get("return_tokens_as_token_ids")))
+        )
+    if vllm:
+        found["stop_reason"] = stop
+        if body.get("return_token_ids"):
+            found["token_ids"] = [each.token for each in told]
+    return found
+
+
+def _logprobs(model: HashModel, told: Sequence[Written], *, numbered: bool) -> dict[str, Any]:
+    def name(token: int) -> str:
+        return f"token_id:{token}" if numbered else model.name(token)
+
+    return {
+        "tokens": [name(each.token) for each in told],
+        "token_logprobs": [each.logprob for each in told],
+        "top_logprobs": [{name(token): number for token, number in each.top} for each in told],
+    }
+
+
+def _chat_logprobs(model: HashModel, told: Sequence[Written]) -> dict[str, Any]:
+    def one(token: int, logprob: float) -> dict[str, Any]:
+        data = model.name(token).encode() if token in model.ends else model.tokenizer.pieces[token]
+        return {"token": model.name(token), "logprob": logprob, "bytes": list(data)}
+
+    return {
+        "content": [
+            {
+                **one(each.token, each.logprob),
+                "top_logprobs": [one(token, number) for token, number in each.top],
+            }
+            for each in told
+        ]
+    }
+
+
+def event(data: Any) -> bytes:
+    """One server-sent event."""
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
