@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts_runtime.problems import Problem, load_problems
+    from tts_runtime.problems import Problem, load_problems, problems_named
     from tts_runtime.results import Answer, Summary
-    from tts_runtime.runner import Progress, Result, Settings, problems_named, run
+    from tts_runtime.runner import Progress, Result, Settings, run
 
 __all__ = [
     "Answer",
@@ -33,7 +33,7 @@ _HOMES = {
     "Settings": "tts_runtime.runner",
     "Summary": "tts_runtime.results",
     "load_problems": "tts_runtime.problems",
-    "problems_named": "tts_runtime.runner",
+    "problems_named": "tts_runtime.problems",
     "run": "tts_runtime.runner",
 }
 

@@ -107,6 +107,22 @@ def load_problems(
     return problems[:limit]
 
 
+def problems_named(name: str, limit: int | None = None) -> list[Problem]:
+    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or a file's.
+
+    Raises:
+        ProblemFileError: Neither a bundled set nor a file, or a file with bad lines.
+    """
+    kind, _, split = name.partition(":")
+    if kind == "arith":
+        return load_problems(bundled_problems(split or "test"), limit)
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        hint = did_you_mean(kind, ["arith"]) or "bundled are arith, arith:calibration, arith:train"
+        raise ProblemFileError(path, (BadLine(0, f"neither a file nor a bundled set; {hint}"),))
+    return load_problems(path, limit)
+
+
 def bundled_problems(split: str = "test") -> Path:
     """The file of a bundled problem set: `test`, `calibration` or `train`.
 

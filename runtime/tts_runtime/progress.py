@@ -1,73 +1,219 @@
-"""What `tts-run` shows on the screen: progress bars while it runs, one table at the end."""
+"""What `tts-run` shows: how far it is while it runs, one table at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
+from typing import Self
 
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from tts_lang.plan.graph import Plan
+from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.results import Answer, Summary
 from tts_runtime.runner import Progress
 
+#: Seconds over which a speed is measured, and at least between two lines where no terminal is.
+_WINDOW, _PAUSE = 15.0, 30.0
+#: So many problems must have finished before they say how long the others will take.
+_TELLING = 3
 
-class Screen(Progress):
-    """One progress bar a strategy, with accuracy so far and sampled tokens per second."""
 
-    def __init__(self, console: Console) -> None:
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self._tokens = 0
-        self._graded: list[int] = []
-        self._correct: list[int] = []
-        self._tasks: list[TaskID] = []
+class Status(Progress):
+    """Counts what happens, and says it in a line; a context manager around the run."""
 
-    def __enter__(self) -> Screen:
-        self._bars.start()
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._start = self._begun = clock()
+        self._opening = ""
+        self._policies: Sequence[PolicyEngine] = ()
+        self._drawn: deque[tuple[float, int]] = deque()
+        self.problems = 0
+        self.tallies: list[Tally] = []
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        self.stop()
 
-    def run_starts(self, plans: Sequence[Plan], problems: int) -> None:
-        self._tokens = 0
-        self._graded, self._correct = [0] * len(plans), [0] * len(plans)
-        self._tasks = [
-            self._bars.add_task(plan.strategy, total=problems, state="") for plan in plans
-        ]
+    def stop(self) -> None:
+        """Shows nothing from now on."""
+
+    @property
+    def total(self) -> int:
+        """Problems of all strategies together; 0 before they begin."""
+        return self.problems * len(self.tallies)
+
+    @property
+    def done(self) -> int:
+        """How many of them have finished."""
+        return sum(tally.done for tally in self.tallies)
+
+    # ------------------------------------------------------------------ what happens
+
+    def engine_opens(self, name: str, engine: str) -> None:
+        self._opening = f"loading {name}={engine}"
+
+    def run_starts(
+        self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
+    ) -> None:
+        self._opening = ""
+        self._start = self._clock()
+        self._policies = list(policies.values())
+        self.problems = problems
+        self.tallies = [Tally() for _ in plans]
 
     def tokens_drawn(self, count: int) -> None:
-        self._tokens += count
-        self._show(0)
+        self._drawn.append((self._clock(), count))
+
+    def problem_kept(self, strategy: int, answer: Answer) -> None:
+        self.tallies[strategy].add(answer, fresh=False)
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
-        self._graded[strategy] += answer.correct is not None
-        self._correct[strategy] += bool(answer.correct)
-        self._bars.advance(self._tasks[strategy])
-        self._show(strategy)
+        self.tallies[strategy].add(answer, fresh=True)
 
-    def run_ends(self) -> None:
-        for task in self._tasks:
-            self._bars.stop_task(task)
+    # ------------------------------------------------------------------ in words
 
-    def _show(self, strategy: int) -> None:
-        """The bar of a strategy; the first one shows the tokens that all of them take."""
-        elapsed = self._bars.tasks[0].elapsed or 0.0
-        first = elapsed > 0 and not strategy
-        speed = f"{self._tokens / elapsed:,.0f} tokens/s" if first else ""
-        graded = self._graded[strategy]
-        right = f"{self._correct[strategy] / graded:.0%} right" if graded else ""
-        self._bars.update(self._tasks[strategy], state=f"{speed:>16}  {right}")
+    def left(self, strategy: int) -> str:
+        """How long a strategy will take, judged by what has finished."""
+        tally = self.tallies[strategy]
+        if tally.fresh < _TELLING or tally.done == self.problems:
+            return ""
+        each = (self._clock() - self._start) / tally.fresh
+        return f"{_duration(each * (self.problems - tally.done))} left"
+
+    def line(self) -> str:
+        """Time, speed, and how busy the engines are."""
+        now = self._clock()
+        parts = [_duration(now - self._begun)]
+        if self._opening:
+            return f"{parts[0]}  {self._opening}"
+        while self._drawn and self._drawn[0][0] < now - _WINDOW:
+            self._drawn.popleft()
+        seconds = min(_WINDOW, now - self._start)
+        if seconds >= 1:
+            parts.append(f"{sum(count for _, count in self._drawn) / seconds:,.0f} tokens/s")
+        return "  ".join(parts)
+
+
+class Tally:
+    """How far a strategy is."""
+
+    def __init__(self) -> None:
+        self.done = self.fresh = self.failed = self._graded = self._correct = 0
+
+    def add(self, answer: Answer, *, fresh: bool) -> None:
+        """Counts a problem; `fresh`: done by this process."""
+        self.done += 1
+        self.fresh += fresh
+        self.failed += answer.error is not None
+        self._graded += answer.correct is not None
+        self._correct += bool(answer.correct)
+
+    @property
+    def state(self) -> str:
+        """How it does: of those with a gold answer, and of all."""
+        right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
+        return f"{right}  {self.failed} failed" if self.failed else right
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _State(ProgressColumn):
+    """Worked out when it is shown: strategies finish requests far more often than that."""
+
+    max_refresh = 0.5
+
+    def __init__(self, status: Status) -> None:
+        super().__init__()
+        self._status = status
+
+    def render(self, task: Task) -> Text:
+        tally = self._status.tallies[task.id]
+        return Text(f"{tally.state:>10}  {self._status.left(task.id)}")
+
+
+class _LiveBars(Bars):
+    def __init__(self, status: Status, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        super().__init__(*columns, _State(status), console=console, refresh_per_second=4)
+        self._status = status
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.tasks:
+            yield self.make_tasks_table(self.tasks)
+        yield Text(self._status.line(), style="dim")
+
+
+class Screen(Status):
+    """A bar for each strategy, and a line for all of them; for terminals."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._bars = _LiveBars(self, console)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def stop(self) -> None:
+        self._bars.stop()
+
+    def run_starts(
+        self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
+    ) -> None:
+        super().run_starts(plans, problems, policies)
+        for plan in plans:
+            self._bars.add_task(plan.strategy, total=problems)
+
+    def problem_kept(self, strategy: int, answer: Answer) -> None:
+        super().problem_kept(strategy, answer)
+        self._bars.advance(self._bars.task_ids[strategy])
+
+    def problem_done(self, strategy: int, answer: Answer) -> None:
+        super().problem_done(strategy, answer)
+        self._bars.advance(self._bars.task_ids[strategy])
+
+
+class Lines(Status):
+    """A line now and then, none in a short run; for logs and pipes."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(clock)
+        self._console = console
+        self._said = clock()
+
+    def tokens_drawn(self, count: int) -> None:
+        super().tokens_drawn(count)
+        self._say()
+
+    def problem_done(self, strategy: int, answer: Answer) -> None:
+        super().problem_done(strategy, answer)
+        self._say()
+
+    def _say(self) -> None:
+        if self._clock() - self._said < _PAUSE:
+            return
+        self._said = self._clock()
+        slowest = min(range(len(self.tallies)), key=lambda place: self.tallies[place].done)
+        parts = [f"{self.done:,} of {self.total:,} problems", self.line(), self.left(slowest)]
+        self._console.print("  ".join(filter(None, parts)), markup=False, highlight=False)
+
+
+def shown_on(console: Console) -> Status:
+    """The status for this console."""
+    return Screen(console) if console.is_terminal else Lines(console)
 
 
 def table(summaries: Sequence[Summary]) -> Table:

@@ -4,16 +4,18 @@
     DIR/STRATEGY/plan.json            the plan that ran (`tts-run` accepts it again)
     DIR/STRATEGY/candidates.jsonl     every candidate: lineage, text, token counts, finish, scores
     DIR/STRATEGY/answers.jsonl        the answer to each problem and what it cost
-    DIR/STRATEGY/summary.json         the line of the table
+    DIR/STRATEGY/summary.json         the line of the table, of what has finished
 
 A problem's lines are written in one go when it finishes, so a run that is interrupted leaves whole
-problems behind and nothing else.
+problems behind. A run of the same configuration goes on from there: see `tts_runtime.kept`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,66 +26,140 @@ from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_runtime.results import Answer, Summary
 
+#: What a message says of each part of a configuration that is another one.
+_OTHER = {
+    "strategies": "other strategies or parameters",
+    "plans": "a strategy has changed since",
+    "problems": "other problems",
+    "contents": "a problem has changed since",
+    "seed": "another seed",
+    "policies": "another policy engine",
+    "scorers": "another scorer engine",
+    "without": "other --no-pass",
+    "version": "another version of tts-lang",
+}
+
 
 class RunDirectoryError(Exception):
     """A run directory that cannot be used; the message says which and what to do."""
 
 
-def check_new(path: Path) -> None:
-    """Refuses what `create` would refuse because something is there; makes nothing.
+def check(path: Path, configuration: Mapping[str, Any]) -> bool:
+    """Whether `path` holds an earlier session of this very run; makes nothing.
 
     Raises:
-        RunDirectoryError: `path` holds something already, or cannot be read.
+        RunDirectoryError: `path` holds something else, or cannot be read.
     """
     try:
-        if path.exists() and any(path.iterdir()):
-            raise RunDirectoryError(
-                f"{path} is not empty: name another directory with --out, or remove this one first"
-            )
+        if not path.exists() or not any(path.iterdir()):
+            return False
+        text = (path / "run.json").read_text(encoding="utf-8")
+        there = json.loads(text)
     except NotADirectoryError as error:
         raise RunDirectoryError(f"{path} is a file: name a new directory with --out") from error
+    except FileNotFoundError as error:
+        raise RunDirectoryError(
+            f"{path} is not empty, and no run directory: name another one with --out"
+        ) from error
     except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {_reason(error)}") from error
+        raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
+    except ValueError as error:
+        raise RunDirectoryError(
+            f"{path / 'run.json'} is damaged: name another directory with --out, or remove this one"
+        ) from error
+    here = json.loads(_text(configuration))
+    differs = _differences(there if isinstance(there, dict) else {}, here)
+    if differs:
+        raise RunDirectoryError(
+            f"{path} holds another run ({differs}): name another directory with --out, or remove "
+            "this one"
+        )
+    return True
 
 
-def create(path: Path, configuration: Mapping[str, Any]) -> Path:
-    """Makes a new run directory and writes its configuration.
-
-    Raises:
-        RunDirectoryError: `path` holds something already, or cannot be written.
-    """
-    check_new(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(configuration, indent=2, default=_plain)
-        (path / "run.json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be written: {_reason(error)}") from error
-    return path
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What is another configuration there, most telling first; empty if nothing is."""
+    found = [key for key in _OTHER if there.get(key) != here.get(key)]
+    for part, whole in (("plans", "strategies"), ("contents", "problems")):
+        if whole in found and part in found:
+            found.remove(part)
+    return ", ".join(_OTHER[key] for key in found[:3])
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Why the system refuses, in lower case."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def finished(path: Path) -> int:
-    """How many problems a run directory holds, over all its strategies."""
-    count = 0
-    for answers in path.glob("*/answers.jsonl"):
-        with answers.open("rb") as lines:
-            count += sum(1 for _ in lines)
-    return count
+def _text(configuration: Mapping[str, Any]) -> str:
+    return json.dumps(configuration, indent=2, default=_plain) + "\n"
+
+
+@contextmanager
+def opened(path: Path, configuration: Mapping[str, Any]) -> Iterator[Path]:
+    """A run directory, made with its configuration if it is not there; nobody else may write it.
+
+    Raises:
+        RunDirectoryError: As `check`; also if another process writes there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
+    try:
+        _lock(path, lock)
+        if not check(path, configuration):
+            write(path / "run.json", _text(configuration))
+        yield path
+    finally:
+        os.close(lock)
+
+
+def _lock(path: Path, handle: int) -> None:
+    """Holds a directory until its handle is closed, where the system can."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunDirectoryError(f"{path} is being written by another tts-run") from error
+    except OSError:
+        return  # a file system without locks
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a whole file, or leaves the old one as it was.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 class StrategyWriter:
-    """Writes one strategy's files; a context manager that closes them."""
+    """Writes one strategy's files, behind what is there; a context manager that closes them.
 
-    def __init__(self, directory: Path, name: str, plan: Plan) -> None:
-        self.path = directory / name
-        self.path.mkdir()
-        (self.path / "plan.json").write_text(to_json(plan) + "\n", encoding="utf-8")
-        self._candidates = (self.path / "candidates.jsonl").open("w", encoding="utf-8")
-        self._answers = (self.path / "answers.jsonl").open("w", encoding="utf-8")
+    Raises:
+        RunDirectoryError: A file that cannot be written, now or later.
+    """
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        self.path = directory / plan.strategy
+        try:
+            self.path.mkdir(exist_ok=True)
+            self._candidates = (self.path / "candidates.jsonl").open("a", encoding="utf-8")
+            self._answers = (self.path / "answers.jsonl").open("a", encoding="utf-8")
+        except OSError as error:
+            raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
+        write(self.path / "plan.json", to_json(plan) + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -94,8 +170,11 @@ class StrategyWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._candidates.close()
-        self._answers.close()
+        # Whatever a full disk has kept from being written was said by `problem`.
+        with suppress(OSError):
+            self._candidates.close()
+        with suppress(OSError):
+            self._answers.close()
 
     def problem(self, answer: Answer, candidates: Sequence[object]) -> None:
         """Writes a finished problem: its candidates first, so that an answer never lacks them."""
@@ -103,15 +182,20 @@ class StrategyWriter:
             json.dumps({"problem": answer.id, **_fields(candidate)}, default=_plain) + "\n"
             for candidate in candidates
         ]
-        self._candidates.write("".join(lines))
-        self._candidates.flush()
-        self._answers.write(answer.model_dump_json() + "\n")
-        self._answers.flush()
+        try:
+            self._candidates.write("".join(lines))
+            self._candidates.flush()
+            self._answers.write(answer.model_dump_json() + "\n")
+            self._answers.flush()
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "
+                "kept, and the same command goes on from there"
+            ) from error
 
     def summary(self, summary: Summary) -> None:
         """Writes the strategy's summary."""
-        text = summary.model_dump_json(indent=2)
-        (self.path / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write(self.path / "summary.json", summary.model_dump_json(indent=2) + "\n")
 
 
 def _fields(candidate: object) -> dict[str, Any]:

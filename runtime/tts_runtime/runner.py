@@ -3,57 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tts_lang.cli import plan_from
-from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
+from tts_runtime import kept
 from tts_runtime.analysis import Made
-from tts_runtime.answers import grade
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.executor import (
     PASSES,
     Bound,
-    Counts,
     Observer,
     Outcome,
     bind,
     check_names,
     execute_together,
 )
-from tts_runtime.problems import (
-    BadLine,
-    Problem,
-    ProblemFileError,
-    bundled_problems,
-    load_problems,
-)
-from tts_runtime.results import Answer, Summary, Tally
-from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check_new, create
+from tts_runtime.kept import Kept
+from tts_runtime.ledger import Ledger, Result, Signature
+from tts_runtime.problems import Problem, problems_named
+from tts_runtime.results import Answer
+from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check, opened
+
+__all__ = ["Progress", "Result", "Settings", "run", "run_plans"]
 
 Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one strategy did: the summary, and the answers in the order of the problems.
-
-    `shared`: what the engines did for all strategies of the run together, if there were several;
-    each summary says what its strategy costs alone. `made`: with `Settings.analyze`, what each
-    operation made.
-    """
-
-    summary: Summary
-    answers: tuple[Answer, ...]
-    shared: Counts | None = None
-    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +54,8 @@ class Settings:
         policies, scorers: Engine names (`bundled`, `field:pass_rate`...) or open engines by the
             name that strategies give them.
         seed: Of all random streams.
-        out: A new run directory; nothing is written when absent.
+        out: A run directory, new or of the same run: what an earlier session has finished is read
+            back there, and not run again. Nothing is written when absent.
         concurrency: At most this many problems in flight; all of them when absent.
         disabled: Names of passes (`executor.PASSES`) that are left out.
         analyze: Keep what each operation made (`Result.made`).
@@ -84,30 +75,22 @@ class Settings:
 class Progress(Observer):
     """What a caller may follow; every method does nothing here."""
 
-    def run_starts(self, plans: Sequence[Plan], problems: int) -> None:
-        """Strategies begin, all of them over so many problems."""
+    def engine_opens(self, name: str, engine: str) -> None:
+        """A policy's or scorer's engine is about to be opened, which may take a while."""
+
+    def run_starts(
+        self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
+    ) -> None:
+        """Strategies begin, all of them over so many problems, on these engines."""
+
+    def problem_kept(self, strategy: int, answer: Answer) -> None:
+        """An earlier session of the run has finished a problem."""
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
         """A problem finished or failed; `strategy` is the place of its plan."""
 
     def run_ends(self) -> None:
         """The last problem finished."""
-
-
-def problems_named(name: str, limit: int | None = None) -> list[Problem]:
-    """The bundled problems (`arith`, `arith:calibration`, `arith:train`) or a file's.
-
-    Raises:
-        ProblemFileError: Neither a bundled set nor a file, or a file with bad lines.
-    """
-    kind, _, split = name.partition(":")
-    if kind == "arith":
-        return load_problems(bundled_problems(split or "test"), limit)
-    path = Path(name)
-    if not path.suffix and not path.exists():
-        hint = did_you_mean(kind, ["arith"]) or "bundled are arith, arith:calibration, arith:train"
-        raise ProblemFileError(path, (BadLine(0, f"neither a file nor a bundled set; {hint}"),))
-    return load_problems(path, limit)
 
 
 def run(
@@ -130,173 +113,223 @@ def run(
 
     Raises:
         DiagnosticError, PlanError, BindError, EngineError, ProblemFileError, RunDirectoryError:
-            Before anything is spent, with a message for the user.
+            Before anything is spent, with a message for the user. (RunDirectoryError also later,
+            if the disk is full.)
+        KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
     given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
     named = [item for item in given if isinstance(item, str)]
     compiled = iter(plan_from(named, parameters or {}))
     plans = [item if isinstance(item, Plan) else next(compiled) for item in given]
     chosen = problems_named(problems) if isinstance(problems, str) else list(problems)
-    return asyncio.run(run_plans(plans, chosen, settings or Settings(), progress or Progress()))
+    loading = (
+        _stopped_at_once()
+        if threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        else nullcontext()
+    )
+    return asyncio.run(
+        run_plans(plans, chosen, settings or Settings(), progress or Progress(), loading)
+    )
+
+
+@contextmanager
+def _stopped_at_once() -> Iterator[None]:
+    """Ctrl-C while a model loads stops that, where asyncio's handler would wait for the loop."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def run_plans(
-    plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings, progress: Progress
+    plans: Sequence[Plan],
+    problems: Sequence[Problem],
+    settings: Settings,
+    progress: Progress,
+    loading: AbstractContextManager[None] | None = None,
 ) -> list[Result]:
-    """`run` for compiled plans, inside an event loop."""
+    """`run` for compiled plans, inside an event loop; engines are opened within `loading`."""
     # What needs no engine is checked before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
+    earlier = [Kept({}, None) for _ in plans]
+    configuration: dict[str, Any] = {}
     if settings.out is not None:
-        check_new(settings.out)
-    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
+        configuration = _configuration(plans, problems, settings)
+        if check(settings.out, configuration):
+            earlier = [kept.read(settings.out / plan.strategy) for plan in plans]
+            if all(each.complete([problem.id for problem in problems]) for each in earlier):
+                return [
+                    _read_back(plan, each, problems, settings)
+                    for plan, each in zip(plans, earlier, strict=True)
+                ]
+    used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
     async with AsyncExitStack() as stack:
         # An engine that no plan uses is not opened: a model takes seconds to load.
-        policies = {
-            name: await _opened(stack, engine, policy_engine)
-            for name, engine in settings.policies.items()
-            if name in used
-        }
-        scorers = {
-            name: await _opened(stack, engine, scorer_engine)
-            for name, engine in settings.scorers.items()
-            if name in used
-        }
+        policies: dict[str, PolicyEngine] = {}
+        scorers: dict[str, ScorerEngine] = {}
+        with loading or nullcontext():
+            for name, policy in settings.policies.items():
+                if name in used:
+                    progress.engine_opens(name, _name(policy))
+                    policies[name] = _opened(stack, policy, policy_engine)
+            for name, scorer in settings.scorers.items():
+                if name in used:
+                    progress.engine_opens(name, _name(scorer))
+                    scorers[name] = _opened(stack, scorer, scorer_engine)
         passes = [name for name in PASSES if name not in settings.disabled]
         bounds = [bind(plan, policies, scorers, passes) for plan in plans]
-        directory = _new_directory(plans, problems, settings)
-        return await _run_bound(bounds, problems, settings, progress, directory)
-
-
-def scorer_names(plan: Plan) -> list[str]:
-    """The scorers that a plan needs."""
-    return [scorer.name for scorer in plan.scorers]
+        if settings.out is None:
+            writers: list[StrategyWriter | None] = [None] * len(plans)
+            return await _run_bound(
+                bounds, policies, problems, settings, progress, writers, earlier
+            )
+        with opened(settings.out, configuration) as directory, ExitStack() as files:
+            # Read again: the directory is nobody else's only now.
+            earlier = [kept.read(directory / plan.strategy) for plan in plans]
+            for plan, each in zip(plans, earlier, strict=True):
+                kept.clear(directory / plan.strategy, each)
+            writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
+            return await _run_bound(
+                bounds, policies, problems, settings, progress, writers, earlier
+            )
 
 
 async def _run_bound(
     bounds: Sequence[Bound],
+    policies: Mapping[str, PolicyEngine],
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
-    directory: Path | None,
+    writers: Sequence[StrategyWriter | None],
+    earlier: Sequence[Kept],
 ) -> list[Result]:
-    tallies = [Tally() for _ in bounds]
-    made = [Made() for _ in bounds]
-    answers: list[dict[str, Answer]] = [{} for _ in bounds]
-    ended = [0.0] * len(bounds)
+    ledgers = [
+        Ledger(
+            bound.plan,
+            Signature(
+                bound.exact,
+                settings.seed,
+                _names(settings.policies, bound.plan.policies),
+                _names(settings.scorers, _scorer_names(bound.plan)),
+            ),
+            each,
+            made=_made(bound.plan, settings),
+            writer=writer,
+        )
+        for bound, writer, each in zip(bounds, writers, earlier, strict=True)
+    ]
     gold = {problem.id: problem.answer for problem in problems}
-    start = perf_counter()
-    with ExitStack() as files:
-        writers = [
-            files.enter_context(StrategyWriter(directory, bound.plan.strategy, bound.plan))
-            for bound in bounds
-            if directory is not None
-        ]
+    progress.run_starts([bound.plan for bound in bounds], len(problems), policies)
+    for place, each in enumerate(earlier):
+        for answer in each.answers.values():
+            progress.problem_kept(place, answer)
 
-        def finished(place: int, outcome: Outcome) -> None:
-            answer = _graded(outcome, gold[outcome.problem_id])
-            tallies[place].add(answer)
-            answers[place][answer.id] = answer
-            ended[place] = perf_counter()
-            if settings.analyze:
-                made[place].add(outcome.candidates)
-            if writers:
-                writers[place].problem(answer, outcome.candidates)
-            progress.problem_done(place, answer)
+    def finished(place: int, outcome: Outcome) -> None:
+        answer = ledgers[place].outcome(outcome, gold[outcome.problem_id])
+        progress.problem_done(place, answer)
 
-        progress.run_starts([bound.plan for bound in bounds], len(problems))
+    def done(place: int, problem: str) -> bool:
+        return ledgers[place].has(problem)
+
+    for ledger in ledgers:
+        ledger.starts()
+    try:
         together = await execute_together(
             bounds,
-            problems,
+            [each for each in problems if not all(ledger.has(each.id) for ledger in ledgers)],
             settings.seed,
             finished,
             concurrency=settings.concurrency,
             observer=progress,
+            done=done,
         )
-        progress.run_ends()
-        summaries = [
-            tally.summary(
-                strategy=bound.plan.strategy,
-                params=bound.plan.parameters,
-                wall_s=max(0.0, end - start),
-                exact=bound.exact,
-                seed=settings.seed,
-                policies=_names(settings.policies, bound.plan.policies),
-                scorers=_names(settings.scorers, scorer_names(bound.plan)),
-            )
-            for bound, tally, end in zip(bounds, tallies, ended, strict=True)
-        ]
-        for writer, summary in zip(writers, summaries, strict=False):
-            writer.summary(summary)
-    return [
-        Result(
-            summary,
-            tuple(found[problem.id] for problem in problems),
-            together if len(bounds) > 1 else None,
-            counted if settings.analyze else None,
-        )
-        for summary, found, counted in zip(summaries, answers, made, strict=True)
-    ]
+    finally:
+        # Also of a run that was stopped, so that its directory says how far it got.
+        for ledger in ledgers:
+            ledger.write_summary()
+    progress.run_ends()
+    ids = [problem.id for problem in problems]
+    return [ledger.result(ids, together if len(bounds) > 1 else None) for ledger in ledgers]
 
 
-def _graded(outcome: Outcome, gold: str | None) -> Answer:
-    counts = outcome.counts
-    return Answer(
-        id=outcome.problem_id,
-        answer=outcome.answer,
-        key=outcome.answer_key,
-        gold=gold,
-        correct=None if gold is None else grade(outcome.answer, gold),
-        error=outcome.error,
-        policy_calls=counts.policy_calls,
-        policy_tokens=counts.policy_tokens,
-        prompt_tokens=counts.prompt_tokens,
-        scorer_calls=counts.scorer_calls,
-        scorer_tokens=counts.scorer_tokens,
-        cancelled_calls=counts.cancelled_calls,
-    )
+def _read_back(
+    plan: Plan, earlier: Kept, problems: Sequence[Problem], settings: Settings
+) -> Result:
+    """The result of a run whose directory has all of it."""
+    assert earlier.summary is not None  # it is complete
+    answers = tuple(earlier.answers[problem.id] for problem in problems)
+    made = _made(plan, settings)
+    return Result(earlier.summary, answers, made=made, kept=frozenset(earlier.answers))
 
 
-async def _opened(
+def _made(plan: Plan, settings: Settings) -> Made | None:
+    """With `Settings.analyze`: what each operation made, in earlier sessions at first."""
+    if not settings.analyze:
+        return None
+    made = Made()
+    if settings.out is not None:
+        for candidates in kept.candidates(settings.out / plan.strategy):
+            made.add(candidates)
+    return made
+
+
+def _opened(
     stack: AsyncExitStack, engine: str | Engine, open_engine: Callable[[str], Engine]
 ) -> Engine:
     """An engine that the caller opened stays open; one opened here closes with the run."""
     if not isinstance(engine, str):
         return engine
-    opened = open_engine(engine)
-    stack.push_async_callback(opened.close)
-    return opened
+    opened_here = open_engine(engine)
+    stack.push_async_callback(opened_here.close)
+    return opened_here
+
+
+def _scorer_names(plan: Plan) -> list[str]:
+    return [scorer.name for scorer in plan.scorers]
+
+
+def _name(engine: str | PolicyEngine | ScorerEngine) -> str:
+    return engine if isinstance(engine, str) else type(engine).__name__
 
 
 def _names(
     engines: Mapping[str, str | PolicyEngine] | Mapping[str, str | ScorerEngine],
     used: Sequence[str],
 ) -> dict[str, str]:
-    return {
-        name: engine if isinstance(engine, str) else type(engine).__name__
-        for name, engine in engines.items()
-        if name in used
-    }
+    return {name: _name(engine) for name, engine in engines.items() if name in used}
 
 
-def _new_directory(
+def _configuration(
     plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings
-) -> Path | None:
-    if settings.out is None:
-        return None
+) -> dict[str, Any]:
+    """What makes a run: two of the same configuration give the same answers.
+
+    Raises:
+        RunDirectoryError: Two strategies of one name, which a directory cannot hold.
+    """
     names = [plan.strategy for plan in plans]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise RunDirectoryError(
             f"two strategies are called {twice[0]}: run them into different directories"
         )
-    configuration = {
+    contents = [(each.id, each.text, each.answer, dict(each.fields)) for each in problems]
+    used = [name for plan in plans for name in (*plan.policies, *_scorer_names(plan))]
+    return {
         "version": version("tts-lang"),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
+        "plans": {plan.strategy: _digest(to_json(plan)) for plan in plans},
         "problems": [problem.id for problem in problems],
+        "contents": _digest(repr(contents)),
         "seed": settings.seed,
         "without": sorted(settings.disabled),
-        "policies": _names(settings.policies, list(settings.policies)),
-        "scorers": _names(settings.scorers, list(settings.scorers)),
+        "policies": _names(settings.policies, used),
+        "scorers": _names(settings.scorers, used),
     }
-    return create(settings.out, configuration)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tts_runtime.cli import main
-from tts_runtime.runner import Progress
-
-Capture = pytest.CaptureFixture[str]
-SIM = ("--policy", "sim", "--problems", "two.jsonl")
+from tests.support.tts_run import SIM, Command
 
 
-@pytest.fixture(autouse=True)
-def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    problems = [{"id": "one", "problem": "1 + 1", "answer": 2, "level": 3}, {"problem": "1 + 2"}]
-    Path("two.jsonl").write_text("".join(json.dumps(each) + "\n" for each in problems))
-
-
-def tts_run(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[object, str, str]:
-    """Exit code and both streams of one command."""
-    monkeypatch.setattr(sys, "argv", ["tts-run", *arguments])
-    try:
-        main()
-        code: object = 0
-    except SystemExit as ended:
-        code = ended.code
-    out, err = capsys.readouterr()
-    return code or 0, out, err
-
-
-def test_one_json_object_per_strategy(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_json_object_per_strategy(tts_run: Command) -> None:
     command = ("greedy", "majority", "--set", "n=3", *SIM, "--json", "--seed", "5")
-    code, out, _ = tts_run(capsys, monkeypatch, *command)
+    code, out, _ = tts_run(*command)
     assert code == 0
     greedy, majority = (json.loads(line) for line in out.splitlines())
     wanted = (
@@ -53,32 +25,14 @@ def test_one_json_object_per_strategy(capsys: Capture, monkeypatch: pytest.Monke
     assert (majority["problems"], majority["seed"], majority["exact"]) == (2, 5, True)
 
 
-def test_a_table_has_a_row_for_each_strategy(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, out, _ = tts_run(capsys, monkeypatch, "greedy", "majority", *SIM, "--set", "n=2")
+def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
+    code, out, _ = tts_run("greedy", "majority", *SIM, "--set", "n=2")
     assert code == 0
     assert [word for word in out.split() if word in ("greedy", "majority")] == [
         "greedy",
         "majority",
     ]
     assert "means per problem" in out
-
-
-def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert tts_run(capsys, monkeypatch, "majority", "--set", "n=3", *SIM, "--out", "run")[0] == 0
-    run = Path("run")
-    assert json.loads((run / "run.json").read_text())["strategies"] == {"majority": {"n": 3}}
-    candidates = (run / "majority" / "candidates.jsonl").read_text().splitlines()
-    assert len(candidates) == 6
-    answers = (run / "majority" / "answers.jsonl").read_text().splitlines()
-    assert {json.loads(line)["id"] for line in answers} == {"one", "line-2"}
-    plan = str(run / "majority" / "plan.json")
-    assert tts_run(capsys, monkeypatch, plan, *SIM, "--out", "again")[0] == 0
-    repeated = (Path("again") / "majority" / "candidates.jsonl").read_text().splitlines()
-    assert sorted(repeated) == sorted(candidates)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +47,14 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
         (["majority", "--problems", "mine"], ["neither a file nor a bundled set"]),
         (["majority", "--problems", "none.jsonl"], ["none.jsonl", "the file does not exist"]),
         (["majority", "--problems", "arith:tset"], ["arith:tset", "did you mean 'test'?"]),
-        (["majority", "--limit", "0"], ["--limit", "greater than or equal to 1"]),
-        (["majority", "--limits", "3"], ["No such option: --limits", "--limit"]),
+        (["majority", "--limit", "0"], ["--limit: must be 1 or more, not 0"]),
+        (["majority", "--limits", "3"], ["no such option: --limits; did you mean '--limit'?"]),
+        (["majority", "--limit"], ["'--limit' requires an argument", "tts-run --help"]),
+        (["majority", "--limit", "many"], ["--limit: expected a whole number, found `many`"]),
+        (["majority", "--concurrency", "0"], ["--concurrency: must be 1 or more, not 0"]),
+        (["majority", "--seed", "0.5"], ["--seed: expected a whole number, found `0.5`"]),
+        (["majority", "--budget", "token=3"], ["--budget: `token=3`", "tokens=2e6"]),
+        ([], ["missing argument 'FILE_OR_NAME[:STRATEGY]'"]),
         (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),
         (["majority", "--policy", "polcy=sim"], ["uses a policy `polcy`", "'policy'?"]),
         (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE"]),
@@ -102,7 +62,7 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
         (["majority", "--scorer", "prm=sim"], ["uses a scorer `prm`; they use none"]),
         (["best_of_n", "--scorer", "prm=sim", "--scorer", "prm=sim"], ["given twice"]),
         (["revision_chains", *SIM], ["scorer `orm`", "--scorer orm="]),
-        (["majority", "--out", "."], ["is not empty: name another directory"]),
+        (["majority", "--out", "."], ["is not empty, and no run directory: name another"]),
         (["majority", "--out", "two.jsonl"], ["two.jsonl is a file: name a new directory"]),
         (["majority", "majority", "--out", "x"], ["two strategies are called majority"]),
     ],
@@ -110,68 +70,57 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(
 def test_mistakes_end_with_a_message_and_code_2(
     arguments: Sequence[str],
     messages: Sequence[str],
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    tts_run: Command,
 ) -> None:
     if "--out" in arguments:
         arguments = [*arguments, *SIM]
-    code, out, err = tts_run(capsys, monkeypatch, *arguments)
+    code, out, err = tts_run(*arguments)
     assert (code, out) == (2, "")
     for message in messages:
         assert message in err
 
 
-def test_warnings_about_the_settings_are_shown(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_warnings_about_the_settings_are_shown(tts_run: Command) -> None:
     command = ("dvts", "--set", "n=6", *SIM, "--scorer", "prm=sim", "--json")
-    code, out, err = tts_run(capsys, monkeypatch, *command)
+    code, out, err = tts_run(*command)
     assert (code, json.loads(out)["params"]["n"]) == (0, 6)
     assert "warning[TTS906]" in err
     assert "`n / width` is 1.5, rounded down to 1" in err
 
 
-def test_every_broken_strategy_is_reported(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_broken_strategy_is_reported(tts_run: Command) -> None:
     for name in ("one", "two"):
         Path(f"{name}.tts").write_text(f"strategy {name}():\n    return smple 1\n")
-    code, _, err = tts_run(capsys, monkeypatch, "one.tts", "two.tts", *SIM)
+    code, _, err = tts_run("one.tts", "two.tts", *SIM)
     assert code == 2
     assert "one.tts:2:12: error[TTS120]" in err
     assert "two.tts:2:12: error[TTS120]" in err
 
 
-def test_bad_lines_of_a_problem_file_are_named(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_lines_of_a_problem_file_are_named(tts_run: Command) -> None:
     Path("bad.jsonl").write_text('{"id": 1, "problem": "x"}\nnonsense\n{"id": 1, "problem": "y"}\n')
-    code, _, err = tts_run(capsys, monkeypatch, "majority", "--problems", "bad.jsonl")
+    code, _, err = tts_run("majority", "--problems", "bad.jsonl")
     assert code == 2
     assert "line 2: not JSON" in err
     assert "line 3: the id '1' is already used on line 1" in err
 
 
-def test_failed_problems_are_reported_and_the_others_answered(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_problems_are_reported_and_the_others_answered(tts_run: Command) -> None:
     Path("s.tts").write_text(
         "scorer orm per solution\n\nstrategy s():\n    pool = sample 2\n    score pool by orm\n"
         "    return best of pool by orm\n"
     )
     command = ("s.tts", *SIM, "--scorer", "orm=field:level", "--json")
-    code, out, err = tts_run(capsys, monkeypatch, *command)
+    code, out, err = tts_run(*command)
     assert code == 3
     assert (json.loads(out)["failed"], json.loads(out)["problems"]) == (1, 2)
     assert "1 of 2 problems failed; the first, line-2:" in err
     assert "no field `level`" in err
 
 
-def test_a_sweep_has_a_row_for_each_value_and_draws_what_the_largest_draws(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_has_a_row_for_each_value_and_draws_as_the_largest(tts_run: Command) -> None:
     command = ("majority", *SIM, "--no-pass", "short_circuit", "--json")
-    code, out, err = tts_run(capsys, monkeypatch, *command, "--sweep", "n=1,2,4")
+    code, out, err = tts_run(*command, "--sweep", "n=1,2,4")
     assert code == 0
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["strategy"] for row in rows] == [f"majority[n={n}]" for n in (1, 2, 4)]
@@ -181,104 +130,62 @@ def test_a_sweep_has_a_row_for_each_value_and_draws_what_the_largest_draws(
     assert f"shared: {drawn:,} tokens drawn instead of {alone:,}" in err
     for row in rows:
         count = str(row["params"]["n"])
-        _, single, _ = tts_run(capsys, monkeypatch, *command, "--set", f"n={count}")
+        _, single, _ = tts_run(*command, "--set", f"n={count}")
         found = json.loads(single)
         assert {**found, "wall_s": 0, "strategy": ""} == {**row, "wall_s": 0, "strategy": ""}
 
 
-def test_a_sweep_says_where_it_does_not_nest(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_says_where_it_does_not_nest(tts_run: Command) -> None:
     body = "    few = sample n\n    more = sample 2\n    return vote (few + more)\n"
     Path("twice.tts").write_text(f"strategy twice(n = 2):\n{body}")
-    code, _, err = tts_run(capsys, monkeypatch, "twice.tts", *SIM, "--sweep", "n=1,2")
+    code, _, err = tts_run("twice.tts", *SIM, "--sweep", "n=1,2")
     assert code == 0
     assert "twice.tts:3:12: other children at each value" in err
 
 
 @pytest.mark.parametrize("sweep", ["n", "n=", "n=1,,2", "n=1,1"])
-def test_sweeps_that_cannot_be_read(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, sweep: str
-) -> None:
-    code, _, err = tts_run(capsys, monkeypatch, "majority", *SIM, "--sweep", sweep)
+def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
+    code, _, err = tts_run("majority", *SIM, "--sweep", sweep)
     assert code == 2
     assert f"--sweep {sweep}" in err
 
 
-def test_passes_are_left_out_by_name(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_are_left_out_by_name(tts_run: Command) -> None:
     command = ("greedy", *SIM, "--no-pass")
-    assert tts_run(capsys, monkeypatch, *command, "lazy_first")[0] == 0
-    code, _, err = tts_run(capsys, monkeypatch, *command, "short_circut")
+    assert tts_run(*command, "lazy_first")[0] == 0
+    code, _, err = tts_run(*command, "short_circut")
     assert code == 2
     assert "did you mean `short_circuit`" in err or "did you mean 'short_circuit'" in err
 
 
-def test_analyze_shows_actual_beside_expected(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_analyze_shows_actual_beside_expected(tts_run: Command) -> None:
     command = ("majority", "--set", "n=4", *SIM, "--no-pass", "all", "--analyze")
-    code, out, _ = tts_run(capsys, monkeypatch, *command)
+    code, out, _ = tts_run(*command)
     assert code == 0
     last = out.splitlines()[-1].split()
     assert last[0] == "expand"
     assert last[2:4] == ["4.0", "4.0"]
 
 
-def test_a_budget_is_held_before_anything_runs(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, out, err = tts_run(capsys, monkeypatch, "majority", *SIM, "--budget", "calls=15")
+def test_a_budget_is_held_before_anything_runs(tts_run: Command) -> None:
+    code, out, err = tts_run("majority", *SIM, "--budget", "calls=15")
     assert (code, out) == (2, "")
     assert "more than the budget of 15" in err
 
 
 @pytest.mark.parametrize("flag", ["--policy", "--scorer"])
-def test_an_engine_without_a_name_is_refused(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, flag: str
-) -> None:
+def test_an_engine_without_a_name_is_refused(tts_run: Command, flag: str) -> None:
     name = "policy" if flag == "--policy" else "prm"
-    code, _, err = tts_run(capsys, monkeypatch, "best_of_n", flag, f"{name}=")
+    code, _, err = tts_run("best_of_n", flag, f"{name}=")
     assert code == 2
     assert f"`{name}=`: which engine?" in err
 
 
-def test_a_missing_scorer_is_said_before_engines_are_opened(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_scorer_is_said_before_engines_are_opened(tts_run: Command) -> None:
     head = "scorer orm per solution\nstrategy judged(n = 2):\n    pool = sample n\n"
     tail = "    score pool by orm\n    return best of pool by orm\n"
     Path("judged.tts").write_text(head + tail)
-    code, _, err = tts_run(capsys, monkeypatch, "judged.tts", "--policy", "no-such-engine")
+    code, _, err = tts_run("judged.tts", "--policy", "no-such-engine")
     assert code == 2
     assert "needs a scorer `orm`" in err
     assert "no-such-engine" not in err
-
-
-@pytest.mark.parametrize("out", [None, "kept"])
-def test_an_interrupt_says_what_is_kept(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, out: str | None
-) -> None:
-    def interrupted(*_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Progress, "problem_done", interrupted)
-    where = () if out is None else ("--out", out)
-    code, printed, err = tts_run(capsys, monkeypatch, "greedy", *SIM, *where)
-    assert (code, printed) == (130, "")
-    kept = "1 of 2 problems are kept in kept" if out else "nothing is kept (--out DIR keeps"
-    assert f"interrupted: {kept}" in err
-
-
-def test_a_directory_that_is_not_new_is_said_before_engines_are_opened(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ("greedy", "--policy", "no-such-engine", "--problems", "two.jsonl", "--out")
-    Path("used").mkdir()
-    Path("used", "run.json").write_text("{}")
-    for out, wrong in (("used", "used is not empty"), ("two.jsonl", "two.jsonl is a file")):
-        code, _, err = tts_run(capsys, monkeypatch, *command, out)
-        assert code == 2
-        assert wrong in err
-        assert "no-such-engine" not in err
-    assert "no-such-engine" in tts_run(capsys, monkeypatch, *command, "new")[2]
-    assert not Path("new").exists()

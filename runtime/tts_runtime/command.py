@@ -1,0 +1,295 @@
+"""What `tts-run` does, in which order.
+
+What takes a while to import (numpy, pydantic, engines) comes after everything that can be wrong
+with the command line, the strategies and the problems.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from tts_lang.cli import parse_settings, plan_from, report
+from tts_lang.diagnostics import Diagnostic, DiagnosticError
+from tts_lang.optimise import optimise
+from tts_lang.plan.codec import PlanError
+from tts_lang.process import INTERRUPTED, MISTAKE
+from tts_runtime.options import OptionError, as_budget, engine_names, left_out, limit_of
+from tts_runtime.problems import ProblemFileError, problems_named
+from tts_runtime.sweeps import SweepError, swept
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tts_lang.plan.graph import Plan
+    from tts_runtime.progress import Status
+    from tts_runtime.runner import Result
+
+#: Some problem failed; the others have their answers.
+FAILED = 3
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+#: Typer brings a copy of Click or uses the package, depending on its version: in both, this class.
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def tts_run(
+    strategies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE_OR_NAME[:STRATEGY]",
+            help="Strategy files, shipped names, or plan.json files",
+            show_default=False,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="K=V", help="A parameter, for each strategy that has it; repeat"
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K=V,V,...",
+            help="Each strategy at several values of a parameter; what they share is drawn once",
+        ),
+    ] = None,
+    problems: Annotated[
+        str,
+        typer.Option(
+            metavar="arith|FILE.jsonl",
+            help="arith (bundled; also arith:calibration, arith:train) or a file",
+        ),
+    ] = "arith",
+    limit: Annotated[
+        str | None, typer.Option(metavar="N", help="Only the first so many problems")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]ENGINE", help="Engine of a policy; NAME is `policy` if left out; repeat"
+        ),
+    ] = None,
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=ENGINE", help="Engine of a scorer; repeat"),
+    ] = None,
+    seed: Annotated[
+        str, typer.Option(metavar="N", help="Seed of all random streams, a whole number")
+    ] = "0",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write a run directory; an interrupted run in it is continued"
+        ),
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="At most so many problems in flight; default all"),
+    ] = None,
+    no_pass: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Leave out a pass of the optimiser, short_circuit or lazy_first (`all`: all of "
+            "them); repeat",
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tokens=N",
+            help="Refuse strategies that may cost more per problem (also calls, scorer_tokens)",
+        ),
+    ] = None,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="Show what each operation did beside the expected")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
+    ] = False,
+) -> None:
+    """Run strategies over problems and compare what they reach and cost."""
+    most, flying = limit_of("--limit", limit), limit_of("--concurrency", concurrency)
+    start = limit_of("--seed", seed, least=None) or 0
+    policies = engine_names("--policy", policy or [], default="policy")
+    scorers = engine_names("--scorer", scorer or [])
+    budgets = [as_budget(text) for text in budget or ()]
+    shifting: list[str] = []
+    if sweep is None:
+        plans = _plans(strategies, settings or [])
+    else:
+        plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
+    policies.check_used({name for plan in plans for name in plan.policies})
+    scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
+    chosen = problems_named(problems, most)
+
+    from rich.console import Console
+
+    from tts_runtime.progress import shown_on, table
+    from tts_runtime.runner import Settings, run
+
+    without, disabled = left_out(no_pass or [])
+    plans = [optimise(plan, without=without).plan for plan in plans]
+    for plan in plans:
+        for each in budgets:
+            each.check(plan)
+    console = Console(stderr=True)
+    _show_notices(console)
+    engines = {"policy": "bundled", **policies.given}, {"prm": "bundled", **scorers.given}
+    showing: AbstractContextManager[Status] = shown_on(console)
+    with showing as progress:
+        try:
+            results = run(
+                plans,
+                chosen,
+                settings=Settings(*engines, start, out, flying, disabled, analyze),
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            progress.stop()
+            typer.echo(_interrupted(out, progress), err=True)
+            raise typer.Exit(INTERRUPTED) from None
+    summaries = [result.summary for result in results]
+    if as_json:
+        for summary in summaries:
+            typer.echo(summary.model_dump_json())
+    else:
+        Console().print(table(summaries))
+    for plan, result in zip(plans, results, strict=True):
+        if result.made is not None:
+            from tts_runtime.analysis import analysed
+
+            typer.echo("\n" + analysed(plan, result.made), nl=False, err=as_json)
+    if out is not None and not progress.total:
+        console.print(f"everything was finished before: read from {out}", highlight=False)
+    _remarks(console, results, shifting)
+    failed = [answer for result in results for answer in result.answers if answer.error]
+    if failed:
+        answers = sum(len(result.answers) for result in results)
+        message = f"{len(failed)} of {answers} problems failed; the first, {failed[0].id}:"
+        console.print(message, markup=False, highlight=False)
+        console.print(failed[0].error, markup=False)
+        if out is not None:
+            console.print("the same command tries them again", highlight=False)
+        raise typer.Exit(FAILED)
+
+
+def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[str]) -> None:
+    """What a reader of the numbers should know."""
+    shared = results[0].shared if results else None
+    if shared is not None:
+        fresh = [a for result in results for a in result.answers if a.id not in result.kept]
+        alone = sum(answer.policy_tokens for answer in fresh)
+        drawn = shared.policy_tokens
+        console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
+    for site in shifting:
+        console.print(
+            f"note: {site}: other children at each value, since an earlier expansion of the same "
+            "rows changes (C14): nothing is shared there",
+            highlight=False,
+            markup=False,
+        )
+    if not all(result.summary.exact for result in results):
+        console.print("note: not exact: an engine cannot follow the random streams")
+
+
+def _interrupted(out: Path | None, progress: Status) -> str:
+    """What is left of a run that the user stopped."""
+    done = f"{progress.done:,} of {progress.total:,} problems"
+    if not progress.total:
+        return "interrupted before the first problem"
+    if out is None:
+        return (
+            f"interrupted after {done}: nothing is kept (--out DIR keeps what has finished, and "
+            "goes on from there)"
+        )
+    return (
+        f"interrupted: {done} are kept in {out} (answers.jsonl, candidates.jsonl)\n"
+        "  help: the same command goes on from there"
+    )
+
+
+def _show_notices(console: Console) -> None:
+    """What engines say of themselves (what they chose, that memory ran out), above the progress."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    logger = logging.getLogger("tts_runtime")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
+    """Compiles every strategy; warnings about these settings go to standard error.
+
+    Raises:
+        DiagnosticError, PlanError: What cannot be compiled, or a setting that fits no strategy.
+    """
+    found: list[Diagnostic] = []
+    plans = plan_from(strategies, parse_settings(settings), found)
+    if any(diagnostic.is_error for diagnostic in found):
+        raise DiagnosticError(found)
+    report(found)
+    return plans
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs `tts-run` with these arguments; every mistake of the user's ends with a message.
+
+    Returns:
+        The exit code.
+    """
+    command = typer.main.get_command(app)
+    try:
+        # Not Typer's own main: it would end the process with codes of its own for closed pipes.
+        with command.make_context("tts-run", list(arguments)) as context:
+            command.invoke(context)
+        return 0
+    except typer.Exit as ended:
+        return ended.exit_code
+    except DiagnosticError as error:
+        report(error.diagnostics)
+    except (OptionError, PlanError, ProblemFileError, SweepError) as error:
+        _say(error)
+    except _UsageError as error:
+        _say(_usage(error), "  help: tts-run --help lists the options")
+    except Exception as error:
+        if not isinstance(error, _late_errors()):
+            raise
+        _say(error)
+    return MISTAKE
+
+
+def _usage(error: Exception) -> str:
+    """What Click found wrong with the command line, in one line."""
+    message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+    message, _, options = message.partition(" (Possible options: ")
+    if options:
+        message += f"; did you mean '{options.rstrip(')').partition(',')[0]}'?"
+    return message[:1].lower() + message[1:]
+
+
+def _say(*lines: object) -> None:
+    sys.stdout.flush()
+    first, *others = lines
+    print(f"error: {first}", *others, sep="\n", file=sys.stderr)
+
+
+def _late_errors() -> tuple[type[Exception], ...]:
+    """Mistakes that show once engines are there: their modules are loaded then."""
+    from tts_runtime.binding import BindingError
+    from tts_runtime.engines.base import EngineError
+    from tts_runtime.executor import BindError
+    from tts_runtime.rundir import RunDirectoryError
+
+    return BindError, BindingError, EngineError, RunDirectoryError

@@ -1,0 +1,134 @@
+"""What one strategy of a run has done so far: its answers, their sums, its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from tts_lang.plan.graph import Plan
+from tts_runtime.analysis import Made
+from tts_runtime.answers import grade
+from tts_runtime.executor import CandidateRecord, Counts, Outcome
+from tts_runtime.kept import Kept
+from tts_runtime.results import Answer, Summary, Tally
+from tts_runtime.rundir import StrategyWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one strategy did: the summary, and the answers in the order of the problems.
+
+    `shared`: what the engines did for all strategies of the run together, if there were several;
+    each summary says what its strategy costs alone. `made`: with `Settings.analyze`, what each
+    operation made. `kept`: ids of the problems that an earlier session of the run had finished
+    (`Settings.out`); `shared` does not count them.
+    """
+
+    summary: Summary
+    answers: tuple[Answer, ...]
+    shared: Counts | None = None
+    made: Made | None = None
+    kept: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a summary says of its run beside numbers."""
+
+    exact: bool
+    seed: int
+    policies: Mapping[str, str]
+    scorers: Mapping[str, str]
+
+
+class Ledger:
+    """Takes the outcomes of one strategy as they come, after what earlier sessions kept."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        signature: Signature,
+        kept: Kept,
+        *,
+        made: Made | None = None,
+        writer: StrategyWriter | None = None,
+    ) -> None:
+        self._plan = plan
+        self._signature = signature
+        self._kept = kept
+        self._made = made
+        self._writer = writer
+        self._tally = Tally()
+        self._answers: dict[str, Answer] = {}
+        self._start = self._end = perf_counter()
+        for answer in kept.answers.values():
+            self._add(answer)
+
+    def _add(self, answer: Answer) -> None:
+        self._tally.add(answer)
+        self._answers[answer.id] = answer
+
+    def has(self, problem: str) -> bool:
+        """Whether this problem is done."""
+        return problem in self._answers
+
+    def starts(self) -> None:
+        """The clock runs."""
+        self._start = self._end = perf_counter()
+
+    def outcome(self, outcome: Outcome, gold: str | None) -> Answer:
+        """Grades, counts and writes what the strategy gave for a problem."""
+        answer = _graded(outcome, gold)
+        self._end = perf_counter()
+        candidates: Sequence[CandidateRecord] = ()
+        if self._made is not None or self._writer is not None:
+            candidates = outcome.candidates
+        if self._made is not None:
+            self._made.add(candidates)
+        if self._writer is not None:
+            self._writer.problem(answer, candidates)
+        self._add(answer)
+        return answer
+
+    def summary(self) -> Summary:
+        """What has been done so far."""
+        signature = self._signature
+        return self._tally.summary(
+            strategy=self._plan.strategy,
+            params=self._plan.parameters,
+            wall_s=self._kept.wall_s + self._end - self._start,
+            exact=signature.exact,
+            seed=signature.seed,
+            policies=signature.policies,
+            scorers=signature.scorers,
+        )
+
+    def write_summary(self) -> None:
+        """Writes the summary into the run directory, if there is one and anything is done."""
+        if self._writer is not None and self._answers:
+            self._writer.summary(self.summary())
+
+    def result(self, problems: Sequence[str], shared: Counts | None) -> Result:
+        """The result once all problems are done."""
+        answers = tuple(self._answers[problem] for problem in problems)
+        kept = frozenset(self._kept.answers)
+        return Result(self.summary(), answers, shared, self._made, kept)
+
+
+def _graded(outcome: Outcome, gold: str | None) -> Answer:
+    counts = outcome.counts
+    return Answer(
+        id=outcome.problem_id,
+        answer=outcome.answer,
+        key=outcome.answer_key,
+        gold=gold,
+        correct=None if gold is None else grade(outcome.answer, gold),
+        error=outcome.error,
+        policy_calls=counts.policy_calls,
+        policy_tokens=counts.policy_tokens,
+        prompt_tokens=counts.prompt_tokens,
+        scorer_calls=counts.scorer_calls,
+        scorer_tokens=counts.scorer_tokens,
+        cancelled_calls=counts.cancelled_calls,
+    )

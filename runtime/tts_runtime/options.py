@@ -1,0 +1,126 @@
+"""Values of `tts-run`'s options: read, checked, and refused with the option's name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.budget import budget as read_budget
+from tts_lang.explain.budget import check as check_budget
+from tts_lang.optimise import ALL, NAMES, UnknownPass
+from tts_lang.plan.graph import Plan
+
+
+class OptionError(Exception):
+    """An option's value that cannot be used; the message names the option."""
+
+
+def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
+    """A whole number, at least `least`; `None` if the option is not given.
+
+    Raises:
+        OptionError: Anything else.
+    """
+    if text is None:
+        return None
+    digits = text.strip().replace("_", "")
+    whole = digits.removeprefix("-")
+    if not (whole.isascii() and whole.isdigit() and len(whole) < 19):
+        raise OptionError(f"{flag}: expected a whole number, found `{text}`")
+    if least is not None and int(digits) < least:
+        raise OptionError(f"{flag}: must be {least} or more, not {text}")
+    return int(digits)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNames:
+    """Engines by the names that strategies give them, as an option says."""
+
+    flag: str
+    given: dict[str, str]
+
+    def check_used(self, used: Collection[str]) -> None:
+        """Refuses names that no strategy uses.
+
+        Raises:
+            OptionError: With what was probably meant.
+        """
+        for name in self.given:
+            if name not in used:
+                kind = self.flag.lstrip("-")
+                known = f"they use: {', '.join(sorted(used))}" if used else "they use none"
+                hint = did_you_mean(name, used) or known
+                raise OptionError(f"{self.flag}: no strategy here uses a {kind} `{name}`; {hint}")
+
+
+def engine_names(flag: str, options: Sequence[str], default: str | None = None) -> EngineNames:
+    """`NAME=ENGINE` options; an `=` inside the engine's own options does not count.
+
+    Args:
+        flag: The option.
+        options: Its values.
+        default: The name of an engine that is given without one.
+
+    Raises:
+        OptionError: Not of this form, or a name given twice.
+    """
+    engines: dict[str, str] = {}
+    for option in options:
+        name, equals, engine = option.partition("=")
+        if not equals or not name.isidentifier():
+            if default is None:
+                message = f"{flag}: `{option}`: expected NAME=ENGINE, for example prm=bundled"
+                raise OptionError(message)
+            name, engine = default, option
+        if name in engines:
+            raise OptionError(f"{flag}: `{name}` is given twice")
+        if not engine:
+            raise OptionError(f"{flag}: `{option}`: which engine?")
+        engines[name] = engine
+    return EngineNames(flag, engines)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A bound that plans must keep."""
+
+    kind: str
+    limit: float
+
+    def check(self, plan: Plan) -> None:
+        """Refuses a plan whose bound is beyond it (`OverBudget`)."""
+        check_budget(plan, self.kind, self.limit)
+
+
+def as_budget(text: str) -> Budget:
+    """A budget such as `tokens=2e6`.
+
+    Raises:
+        OptionError: Not of this form.
+    """
+    try:
+        return Budget(*read_budget(text))
+    except ValueError as error:
+        raise OptionError(f"--budget: {error}") from error
+
+
+def left_out(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """`--no-pass` names: those of the optimiser, and those of passes that happen while it runs.
+
+    Raises:
+        UnknownPass: A name of neither.
+    """
+    if not names:
+        return [], frozenset()
+    from tts_runtime.executor import PASSES
+
+    running = frozenset(PASSES).intersection(names)
+    if ALL in names:
+        running = frozenset(PASSES)
+    for name in names:
+        if name not in (*NAMES, *PASSES, ALL):
+            known = (*NAMES, *PASSES)
+            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            raise UnknownPass(f"there is no pass `{name}`; {hint}")
+    return [name for name in names if name not in PASSES], running

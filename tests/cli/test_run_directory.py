@@ -1,0 +1,234 @@
+"""`tts-run --out`: what is kept, and how a run goes on that was interrupted or failed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.tts_run import SIM, Command
+from tts_runtime import runner
+from tts_runtime.progress import Status
+from tts_runtime.results import Answer
+from tts_runtime.rundir import StrategyWriter, opened
+
+BOTH = ("greedy", "majority", "--set", "n=3", *SIM)
+
+
+@contextmanager
+def watched(stop_after: int = 0) -> Iterator[list[tuple[int, str]]]:
+    """The answers that a run makes, as (strategy, problem); Ctrl-C after so many of them."""
+    made: list[tuple[int, str]] = []
+    original = Status.problem_done
+
+    def done(self: Status, strategy: int, answer: Answer) -> None:
+        original(self, strategy, answer)
+        made.append((strategy, answer.id))
+        if len(made) == stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Status, "problem_done", done)
+        yield made
+
+
+def content(directory: str) -> dict[str, Any]:
+    """Everything in a run directory that does not depend on time or order."""
+    found: dict[str, Any] = {}
+    for path in Path(directory).rglob("*"):
+        if path.suffix == ".jsonl":
+            found[str(path.relative_to(directory))] = sorted(path.read_text().splitlines())
+        elif path.suffix == ".json":
+            found[str(path.relative_to(directory))] = json.loads(path.read_text())
+            found[str(path.relative_to(directory))].pop("wall_s", None)
+    return found
+
+
+def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(tts_run: Command) -> None:
+    assert tts_run("majority", "--set", "n=3", *SIM, "--out", "run")[0] == 0
+    run = Path("run")
+    assert json.loads((run / "run.json").read_text())["strategies"] == {"majority": {"n": 3}}
+    candidates = (run / "majority" / "candidates.jsonl").read_text().splitlines()
+    assert len(candidates) == 6
+    answers = (run / "majority" / "answers.jsonl").read_text().splitlines()
+    assert {json.loads(line)["id"] for line in answers} == {"one", "line-2"}
+    plan = str(run / "majority" / "plan.json")
+    assert tts_run(plan, *SIM, "--out", "again")[0] == 0
+    repeated = (Path("again") / "majority" / "candidates.jsonl").read_text().splitlines()
+    assert sorted(repeated) == sorted(candidates)
+
+
+def test_an_interrupt_without_a_directory_keeps_nothing_and_says_so(tts_run: Command) -> None:
+    with watched(stop_after=1):
+        code, printed, err = tts_run(*BOTH)
+    assert (code, printed) == (130, "")
+    assert "interrupted after 1 of 4 problems: nothing is kept (--out DIR keeps" in err
+
+
+@pytest.mark.parametrize("finished", [1, 2, 3])
+def test_an_interrupted_run_goes_on_and_ends_as_if_in_one_go(
+    tts_run: Command, finished: int
+) -> None:
+    assert tts_run(*BOTH, "--out", "whole")[0] == 0
+    with watched(stop_after=finished) as first:
+        code, printed, err = tts_run(*BOTH, "--out", "parts")
+    assert (code, printed) == (130, "")
+    assert f"interrupted: {finished} of 4 problems are kept in parts" in err
+    assert "the same command goes on from there" in err
+    kept = [json.loads(path.read_text()) for path in Path("parts").glob("*/summary.json")]
+    assert sum(summary["problems"] for summary in kept) == finished
+    with watched() as second:
+        assert tts_run(*BOTH, "--out", "parts")[0] == 0
+    assert sorted(first + second) == sorted((place, name) for place in (0, 1) for name in IDS)
+    assert content("parts") == content("whole")
+
+
+IDS = ("one", "line-2")
+
+
+@pytest.mark.parametrize("file", ["candidates.jsonl", "answers.jsonl"])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_what_a_crash_tore_runs_again(tts_run: Command, file: str, share: float) -> None:
+    """Candidates are written before the answer that they belong to, so either file may be torn."""
+    assert tts_run(*BOTH, "--out", "whole")[0] == 0
+    assert tts_run(*BOTH, "--out", "torn")[0] == 0
+    torn = Path("torn", "majority", file)
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[: int(share * len(whole))])
+    if file == "candidates.jsonl":
+        answers = torn.with_name("answers.jsonl")
+        complete = len(torn.read_text().splitlines(keepends=True)[:-1]) // 3
+        answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:complete]))
+    torn.with_name("summary.json").unlink()
+    assert tts_run(*BOTH, "--out", "torn")[0] == 0
+    assert content("torn") == content("whole")
+
+
+def test_a_finished_run_is_read_back_without_engines(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tts_run.json(*BOTH, "--out", "run")
+
+    def refused(name: str) -> Any:
+        raise AssertionError(f"{name} is opened")
+
+    monkeypatch.setattr(runner, "policy_engine", refused)
+    assert tts_run.json(*BOTH, "--out", "run") == first
+    code, out, err = tts_run(*BOTH, "--out", "run")
+    assert (code, "majority" in out) == (0, True)
+    assert "everything was finished before: read from run" in err
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--seed", "1"], "another seed"),
+        (["--limit", "1"], "other problems"),
+        (["--set", "n=4"], "other strategies or parameters"),
+        (["--policy", "policy=sim:1"], "another policy engine"),
+        (["--no-pass", "lazy_first"], "other --no-pass"),
+    ],
+)
+def test_another_run_is_refused(tts_run: Command, changed: list[str], message: str) -> None:
+    base = ["majority", "--problems", "two.jsonl", "--out", "run"]
+    policy = [] if "--policy" in changed else ["--policy", "sim"]
+    assert tts_run(*base, "--policy", "sim")[0] == 0
+    before = content("run")
+    code, out, err = tts_run(*base, *policy, *changed)
+    assert (code, out) == (2, "")
+    assert f"run holds another run ({message}): name another directory with --out" in err
+    assert content("run") == before
+
+
+def test_strategies_and_problems_that_changed_are_noticed(tts_run: Command) -> None:
+    mine = Path("mine.tts")
+    mine.write_text("strategy mine():\n    return sample 1\n")
+    command = ("mine.tts", *SIM, "--out", "run")
+    assert tts_run(*command)[0] == 0
+    mine.write_text("strategy mine():\n    return sample 1 at temperature 0\n")
+    assert "run holds another run (a strategy has changed since)" in tts_run(*command)[2]
+    mine.write_text("strategy mine():\n    return sample 1\n")
+    problems = Path("two.jsonl")
+    problems.write_text(problems.read_text().replace("1 + 2", "1 + 3"))
+    assert "run holds another run (a problem has changed since)" in tts_run(*command)[2]
+
+
+def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: Command) -> None:
+    command = ("greedy", "--policy", "no-such-engine", "--problems", "two.jsonl", "--out")
+    for name in ("used", "damaged"):
+        Path(name).mkdir()
+    Path("used", "notes.txt").write_text("mine")
+    Path("damaged", "run.json").write_text("{")
+    for out, wrong in (
+        ("used", "used is not empty, and no run directory"),
+        ("damaged", "run.json is damaged"),
+        ("two.jsonl", "two.jsonl is a file"),
+    ):
+        code, _, err = tts_run(*command, out)
+        assert code == 2
+        assert wrong in err
+        assert "no-such-engine" not in err
+    assert "no-such-engine" in tts_run(*command, "new")[2]
+    assert not Path("new").exists()
+
+
+def test_failed_problems_are_tried_again(tts_run: Command) -> None:
+    Path("s.tts").write_text(
+        "scorer orm per solution\n\nstrategy s():\n    pool = sample 2\n    score pool by orm\n"
+        "    return best of pool by orm\n"
+    )
+    command = ("s.tts", *SIM, "--scorer", "orm=field:level", "--out", "run")
+    for _ in range(2):
+        with watched() as made:
+            code, _, err = tts_run(*command)
+        assert code == 3
+        assert "1 of 2 problems failed; the first, line-2:" in err
+        assert "the same command tries them again" in err
+    assert made == [(0, "line-2")]
+    assert len(Path("run", "s", "answers.jsonl").read_text().splitlines()) == 2
+
+
+def test_two_runs_do_not_write_one_directory(tts_run: Command) -> None:
+    command = ("greedy", *SIM, "--out", "run")
+    with watched(stop_after=1):
+        assert tts_run(*command)[0] == 130
+    configuration = json.loads(Path("run", "run.json").read_text())
+    with opened(Path("run"), configuration):
+        code, _, err = tts_run(*command)
+    assert code == 2
+    assert "run is being written by another tts-run" in err
+    assert tts_run(*command)[0] == 0
+
+
+def test_analyze_counts_what_earlier_sessions_made(tts_run: Command) -> None:
+    command = (*BOTH, "--no-pass", "all", "--analyze")
+    whole = tts_run(*command)[1].split("\n\n", 1)[1]
+    with watched(stop_after=3):
+        assert tts_run(*command, "--out", "run")[0] == 130
+    for _ in range(2):
+        assert tts_run(*command, "--out", "run")[1].split("\n\n", 1)[1] == whole
+
+
+def test_a_full_disk_is_said_and_what_was_written_is_kept(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = StrategyWriter.problem
+
+    def problem(self: StrategyWriter, answer: Answer, candidates: Any) -> None:
+        if answer.id == "line-2":
+            self._answers = open("/dev/full", "w")  # noqa: PTH123, SIM115  (closed by the writer)
+        original(self, answer, candidates)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StrategyWriter, "problem", problem)
+        code, _, err = tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")
+    assert code == 2
+    assert "cannot be written: no space left on device; what has finished before is kept" in err
+    with watched() as made:
+        assert tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")[0] == 0
+    assert made == [(0, "line-2")]
