@@ -26,8 +26,3 @@ class PoolingOptions(HttpOptions):
     tokenizer: str | None = Field(default=None, description="Folder or hub id; else the model's")
     context: int | None = Field(default=None, gt=0, description="Tokens of the window")
     revision: str | None = Field(default=None, description="Of a tokenizer of the hub")
-    numbers: str = Field(
-        default="ready",
-        pattern="^(ready|raw)$",
-        description="ready: the server applied softmax or sigmoid; raw: they are applied here",
-    )

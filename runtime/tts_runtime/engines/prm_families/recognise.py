@@ -64,7 +64,12 @@ class OpenedFamily:
 
 
 def open_family(
-    family: str, name: str, context: int | None = None, revision: str | None = None
+    family: str,
+    name: str,
+    context: int | None = None,
+    revision: str | None = None,
+    *,
+    weights: bool = True,
 ) -> OpenedFamily:
     """A reward model of the hub or in a folder, as one of a family, or of the one it is for `auto`.
 
@@ -73,11 +78,12 @@ def open_family(
         name: A model of the hub, or a folder.
         context: Tokens of the window, instead of the model's own.
         revision: Of a model of the hub.
+        weights: They are downloaded too: somebody will load them here.
 
     Raises:
         EngineError: No such model, or it is not of this family.
     """
-    files = model_files(name, revision)
+    files = model_files(name, revision, weights=weights)
     tokenizer = HuggingFaceTokenizer(files.folder)
     why = "asked for"
     if family == "auto":

@@ -1,0 +1,244 @@
+"""`http:URL#MODEL`: a reward model behind an endpoint, as vLLM serves them.
+
+Generative families are read by requests for one token, with the log-probabilities of the two
+verdicts; token classifiers by `/pooling`, token by token, or already reduced to their steps;
+sequence classifiers by `/classify`. What was read before comes from the server's prefix cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import Future
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from math import exp, isfinite
+from typing import Any, Final, Literal
+
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.http.address import find_key, parse_address
+from tts_runtime.engines.http.client import HttpClient, Refused, at_once
+from tts_runtime.engines.http.options import PoolingOptions
+from tts_runtime.engines.http.retry import Clock, Transient
+from tts_runtime.engines.openai.probe import Served, find_model
+from tts_runtime.engines.openai.replies import read
+from tts_runtime.engines.paths import Path
+from tts_runtime.engines.prm_families.families import TABLE, HeadKind
+from tts_runtime.engines.prm_families.recognise import open_family
+
+_LOGGER = logging.getLogger(__name__)
+
+#: What is asked of vLLM for each head that it can run.
+_PLACES: Final[Mapping[HeadKind, Literal["completions", "pooling", "classify"]]] = {
+    HeadKind.VERDICT: "completions",
+    HeadKind.TOKEN_CLASSES: "pooling",
+    HeadKind.SEQUENCE: "classify",
+}
+_FAMILIES: Final = (*TABLE, "auto")
+#: Likeliest tokens that are looked through for the verdicts.
+_TOP: Final = 20
+
+
+class HttpScorer(ScorerEngine):
+    """A reward model of a known family, on a server.
+
+    Args:
+        name: `http://HOST:PORT#MODEL`.
+        options: Family, tokenizer, limits.
+        clock: Passes the time between attempts.
+
+    Raises:
+        EngineError: The server cannot be reached, or serves no model of this family.
+    """
+
+    exact = False
+
+    def __init__(
+        self, name: str, options: PoolingOptions | None = None, clock: Clock | None = None
+    ) -> None:
+        options = options or PoolingOptions()
+        address = parse_address(f"http:{name}", name)
+        connect = partial(HttpClient, address, find_key(options.key_env), options, clock)
+
+        async def opening() -> Served:
+            client = connect()
+            try:
+                return await find_model(client)
+            finally:
+                await client.close()
+
+        if options.family not in _FAMILIES:
+            hint = did_you_mean(options.family, _FAMILIES) or f"one of {', '.join(_FAMILIES)}"
+            raise EngineError(f"`http:{name}`: no family `{options.family}`; {hint}")
+        served = at_once(opening())
+        files = options.tokenizer or served.root or served.model
+        context = options.context or served.window
+        opened = open_family(options.family, files, context, options.revision, weights=False)
+        self._reading = opened.reading
+        self._head = self._reading.head
+        if self._head not in _PLACES:
+            raise EngineError(
+                f"`{served.model}`: servers do not run the value head of family "
+                f"{opened.outline.name}: bind `{opened.outline.name}:MODEL` without a server"
+            )
+        self._outline = opened.outline
+        if self._head is HeadKind.VERDICT:
+            # The verdict itself takes a place in the window.
+            self._outline = replace(opened.outline, context=opened.outline.context - 1)
+        self.family = opened.outline.name
+        self.steps = self._outline.steps
+        self.low, self.high = self._reading.low, self._reading.high
+        self._model = served.model
+        self._client = connect()
+        self._tasks: set[asyncio.Task[ScoreReply]] = set()
+        self.chosen = f"{opened.chosen}, /{_PLACES[self._head]} of {address.root}"
+        _LOGGER.info("scorer `%s`: %s", served.model, self.chosen)
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Sends one path; cancelling it closes its connection."""
+        task = asyncio.get_running_loop().create_task(self._score(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Cancels what is in flight and closes the connections."""
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.close()
+
+    async def _score(self, request: ScoreRequest) -> ScoreReply:
+        path = self._outline.path(request)
+        if path is None:
+            return ScoreReply(())
+        if self._head is HeadKind.VERDICT:
+            replies = await asyncio.gather(
+                *(self._verdict(path.ids[: place + 1]) for place in path.places)
+            )
+            return ScoreReply(
+                tuple(score for score, _ in replies), sum(read for _, read in replies)
+            )
+        if self._head is HeadKind.SEQUENCE:
+            row, tokens = await self._retried(partial(self._classified, path.ids))
+            return ScoreReply((self._number(row),), tokens)
+        rows, tokens = await self._retried(partial(self._pooled, path.ids))
+        return ScoreReply(self._places(rows, path, len(request.steps)), tokens)
+
+    async def _retried(self, work: Any) -> Any:
+        try:
+            return await self._client.retried(work)
+        except Refused as error:
+            if error.status not in (404, 405):
+                raise
+            place = _PLACES[self._head]
+            raise EngineError(
+                f"{error}: family {self.family} is read through /{place}: start the server with "
+                + ("`vllm serve MODEL`" if place == "completions" else "`--runner pooling`")
+            ) from error
+
+    # ------------------------------------------------------------------ verdicts
+
+    async def _verdict(self, ids: Sequence[int]) -> tuple[float, int]:
+        """P(good) against P(bad) for the token after these, and how many had to be read."""
+        good, bad = self._reading.signs
+        body = {
+            "model": self._model,
+            "prompt": list(ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": _TOP,
+            "logprob_token_ids": [good, bad],
+            "return_tokens_as_token_ids": True,
+        }
+        url = f"{self._client.address.base}/completions"
+        score, tokens = await self._retried(partial(self._compared, url, body, good, bad))
+        return score, tokens or len(ids)
+
+    async def _compared(
+        self, url: str, body: Mapping[str, Any], good: int, bad: int
+    ) -> tuple[float, int]:
+        chunk = read(await self._client.post(url, body))
+        found = dict(chunk.tokens[0].top) if chunk.tokens else {}
+        if good not in found or bad not in found:
+            raise EngineError(
+                f"server {self._client.address.base} does not tell the log-probabilities of the "
+                f"verdicts (ids {good} and {bad}): family {self.family} needs vLLM with "
+                "`logprob_token_ids`"
+            )
+        tokens = chunk.usage.prefilled if chunk.usage is not None else 0
+        return _logistic(found[good] - found[bad]), tokens
+
+    # ------------------------------------------------------------------ classifiers
+
+    async def _pooled(self, ids: Sequence[int]) -> tuple[list[list[float]], int]:
+        """Probabilities of the classes, for every token or for every step."""
+        body = {"model": self._model, "input": list(ids), "use_activation": True}
+        reply = await self._client.post(f"{self._client.address.root}/pooling", body)
+        rows = _entry(reply).get("data")
+        if not isinstance(rows, list) or not rows:
+            raise Transient("the answer has no scores")
+        return [_row(row if isinstance(row, list) else [row]) for row in rows], _read(reply, ids)
+
+    async def _classified(self, ids: Sequence[int]) -> tuple[list[float], int]:
+        """The raw numbers of the labels."""
+        body = {"model": self._model, "input": list(ids), "use_activation": False}
+        reply = await self._client.post(f"{self._client.address.root}/classify", body)
+        return _row(_entry(reply).get("probs")), _read(reply, ids)
+
+    def _places(self, rows: Sequence[Sequence[float]], path: Path, steps: int) -> tuple[float, ...]:
+        """The scores at the places: servers give every token's, or pick the steps' themselves."""
+        if len(rows) == len(path.ids):
+            return tuple(self._number(rows[place]) for place in path.places)
+        if len(rows) == steps:
+            return tuple(self._number(row) for row in rows[steps - len(path.places) :])
+        raise EngineError(
+            f"server {self._client.address.root} gives {len(rows)} scores for a path of "
+            f"{len(path.ids)} tokens and {steps} steps: is it a model of family {self.family}?"
+        )
+
+    def _number(self, row: Sequence[float]) -> float:
+        """One label: the number. Two: the probability of the second."""
+        if len(row) == 1:
+            return row[0]
+        if len(row) != 2:
+            raise EngineError(
+                f"server {self._client.address.root} gives {len(row)} numbers a place, and family "
+                f"{self.family} has 1 or 2"
+            )
+        return _logistic(row[1] - row[0]) if self._head is HeadKind.SEQUENCE else row[1]
+
+
+def _logistic(difference: float) -> float:
+    return 1 / (1 + exp(min(-difference, 700.0)))
+
+
+def _entry(reply: Any) -> Mapping[str, Any]:
+    """The one entry of a reply."""
+    data = reply.get("data") if isinstance(reply, dict) else None
+    if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], dict):
+        raise Transient("the answer has an unknown form (no `data` with one entry)")
+    return data[0]
+
+
+def _row(numbers: object) -> list[float]:
+    """Numbers of a place.
+
+    Raises:
+        Transient: They are none.
+    """
+    if not isinstance(numbers, list) or not all(
+        isinstance(number, int | float) and isfinite(number) for number in numbers
+    ):
+        raise Transient("the answer has scores that are no numbers")
+    return [float(number) for number in numbers]
+
+
+def _read(reply: Any, ids: Sequence[int]) -> int:
+    """Tokens that the server read for a reply."""
+    usage = reply.get("usage")
+    found = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return found if isinstance(found, int) else len(ids)
