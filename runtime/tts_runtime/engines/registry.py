@@ -32,6 +32,7 @@ _POLICIES = (
     "sim",
     "sim:SEED",
     "transformers:MODEL",
+    "openai:URL#MODEL",
     "a model's folder with a `binding.yaml`",
 )
 _SCORERS = (
@@ -40,6 +41,7 @@ _SCORERS = (
     "sim:SEED",
     "field:NAME",
     *(f"{family}:MODEL" for family in FAMILIES),
+    "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
     "a PRM's name and how its scores are reduced to one (bundled:last, bundled?reduce=last)",
 )
@@ -57,6 +59,11 @@ def policy_engine(name: str) -> PolicyEngine:
         engine = _neural("tts_runtime.engines.transformers_policy").TransformersPolicy
         policy: PolicyEngine = engine(parsed.argument, options)
         return policy
+    if parsed.kind == "openai":
+        from tts_runtime.engines.openai.options import ServerOptions
+        from tts_runtime.engines.openai.policy import OpenAIPolicy
+
+        return OpenAIPolicy(parsed.argument, options_of(parsed, ServerOptions))
     if parsed.kind == "sim":
         from tts_runtime.engines.sim import SimPolicy
         from tts_runtime.engines.sim_model import SimModel
@@ -101,6 +108,14 @@ def _scorer(name: EngineName) -> ScorerEngine:
         load = _neural("tts_runtime.engines.prm_families.engine").load_family
         scorer: ScorerEngine = load(name.kind, name.argument, options)
         return scorer
+    if name.kind == "http":
+        from tts_runtime.engines.http.options import PoolingOptions
+
+        pooling_options = options_of(name, PoolingOptions)
+        served: ScorerEngine = _neural("tts_runtime.engines.http.pooling").HttpScorer(
+            name.argument, pooling_options
+        )
+        return served
     if name.kind == "field" and name.argument:
         from tts_runtime.engines.fields import FieldScorer
 
