@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tts_lang.diagnostics import DiagnosticError, file_error, suggest
 
+_DOCUMENTED = re.compile(
+    r'^strategy[ \t]+([A-Za-z_]\w*)[^\n:]*:[^\n]*\n(?:[ \t]+"""([^"\n]*))?', re.MULTILINE | re.ASCII
+)
 _DECLARES = re.compile(r"^strategy[ \t]+([A-Za-z_]\w*)", re.MULTILINE | re.ASCII)
 
 
@@ -31,6 +34,15 @@ def names() -> dict[str, Path]:
     return found
 
 
+def listed() -> dict[str, str]:
+    """Every shipped strategy, and the first line of what its file says about it."""
+    found: dict[str, str] = {}
+    for path in sorted(folder().rglob("*.tts")):
+        for name, summary in _DOCUMENTED.findall(path.read_text(encoding="utf-8")):
+            found.setdefault(name, summary.strip())
+    return dict(sorted(found.items()))
+
+
 def file(name: str) -> Path | None:
     """The shipped file of this name (`majority.tts`), whatever folder it is in."""
     path = names().get(name.removesuffix(".tts"))
@@ -41,12 +53,12 @@ def find(name: str) -> Path:
     """The file of a shipped strategy.
 
     Raises:
-        DiagnosticError: No shipped strategy has this name; the message lists close ones.
+        DiagnosticError: No shipped strategy has this name; the message has a close one.
     """
     known = names()
     if name in known:
         return known[name]
     close = suggest(name, known)
-    help_ = f"did you mean '{close}'?" if close else f"shipped: {', '.join(sorted(known))}"
+    help_ = f"did you mean '{close}'?" if close else "`tts-compile --list` has the shipped ones"
     message = f"`{name}` is neither a file nor a shipped strategy"
     raise DiagnosticError([file_error("TTS553", message, name, suggestion=help_)])
