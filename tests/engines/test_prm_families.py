@@ -17,34 +17,25 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.support.tiny_hf import (
-    CHATML,
-    LLAMA_CHAT,
-    LLAMA_TOKENS,
-    QWEN_TOKENS,
-    add_weights,
-    byte_level,
-    metaspace,
-    save_model,
+from tests.support.tiny_prms import (
+    CLASSIFIER,
+    QUESTIONS,
+    STEPS,
+    VALUE,
+    asked,
+    make_er_prm,
+    make_math_shepherd,
+    make_pqm,
+    make_qwen_math,
+    make_rlhflow,
+    make_skywork,
+    paths,
 )
 from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
 from tts_runtime.engines.options import ScorerOptions
 from tts_runtime.engines.prm_families.engine import FamilyScorer
 
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
-
-
-def normal(*shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
-
-
-VALUE = {"v_head.summary.weight": normal(1, 32), "v_head.summary.bias": normal(1)}
-CLASSIFIER = {
-    "score.0.weight": normal(32, 32),
-    "score.0.bias": normal(32),
-    "score.2.weight": normal(2, 32),
-    "score.2.bias": normal(2),
-}
 
 
 @dataclass
@@ -132,48 +123,6 @@ def ids_of(reference: Reference, text: str) -> int:
     return found
 
 
-def make_math_shepherd(folder: Path) -> Path:
-    # A window shorter than the paths: Mistral's layers look back only so far.
-    return save_model(
-        folder, metaspace(), architecture="mistral", begin="<s>", end="</s>", sliding_window=16
-    )
-
-
-def make_er_prm(folder: Path) -> Path:
-    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
-    return save_model(folder, tokenizer, begin="<|begin_of_text|>", end="<|end_of_text|>")
-
-
-def make_rlhflow(folder: Path) -> Path:
-    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
-    return save_model(
-        folder, tokenizer, begin="<|begin_of_text|>", end="<|eot_id|>", chat=LLAMA_CHAT
-    )
-
-
-def make_skywork(folder: Path) -> Path:
-    tokenizer = byte_level(QWEN_TOKENS)
-    made = save_model(folder, tokenizer, architecture="qwen2", begin="<|endoftext|>")
-    return add_weights(made, VALUE)
-
-
-def make_qwen_math(folder: Path) -> Path:
-    tokenizer = byte_level((*QWEN_TOKENS, "<extra_0>"))
-    made = save_model(folder, tokenizer, architecture="qwen2", end="<|im_end|>", chat=CHATML)
-    return add_weights(
-        made,
-        CLASSIFIER,
-        architectures=["Qwen2ForProcessRewardModel"],
-        auto_map={"AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"},
-    )
-
-
-def make_pqm(folder: Path) -> Path:
-    tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
-    made = save_model(folder, tokenizer, begin="<s>", end="</s>")
-    return add_weights(made, VALUE, prefix="pretrained_model.")
-
-
 Slow = Callable[[Reference, str, Sequence[str]], float]
 FAMILIES: dict[str, tuple[Callable[[Path], Path], Slow]] = {
     "math-shepherd": (make_math_shepherd, math_shepherd),
@@ -183,14 +132,6 @@ FAMILIES: dict[str, tuple[Callable[[Path], Path], Slow]] = {
     "er-prm": (make_er_prm, er_prm),
     "pqm": (make_pqm, pqm),
 }
-QUESTIONS = ("What is 1 + 2 - 3?", "Add 4.\n\nThen say +.")
-STEPS = (
-    "Step 1: we add 1 + 2 = 3.",
-    "so\nit is - 3\n= 0",
-    "+",
-    "naïve \\boxed{42} 日本",
-    "The answer is 42.",
-)
 
 
 @dataclass
@@ -223,14 +164,6 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             for count in range(1, len(steps) + 1)
         }
     return Subject(request.param, folder, expected)
-
-
-def paths() -> list[tuple[str, ...]]:
-    return [STEPS, STEPS[::-1], (*STEPS[:2], STEPS[4])]
-
-
-def asked(question: str, steps: tuple[str, ...], known: int = 0) -> ScoreRequest:
-    return ScoreRequest(question, {}, "\n\n".join(steps), steps, known)
 
 
 def replies(

@@ -55,6 +55,7 @@ class ScorerOptions(ModelOptions):
     """Of `FAMILY:MODEL`, `orm:MODEL` and `auto:MODEL`."""
 
     rows: int = Field(default=64, gt=0, description="Paths read at once, at most")
+    engine: Literal["transformers", "vllm"] = "transformers"
 
 
 Options = TypeVar("Options", bound=NoOptions)

@@ -32,6 +32,7 @@ _POLICIES = (
     "sim",
     "sim:SEED",
     "transformers:MODEL",
+    "vllm:MODEL",
     "openai:URL#MODEL",
     "a model's folder with a `binding.yaml`",
 )
@@ -59,6 +60,14 @@ def policy_engine(name: str) -> PolicyEngine:
         engine = _neural("tts_runtime.engines.transformers_policy").TransformersPolicy
         policy: PolicyEngine = engine(parsed.argument, options)
         return policy
+    if parsed.kind == "vllm":
+        from tts_runtime.engines.vllm.options import VllmPolicyOptions
+
+        vllm_options = options_of(_with_model(parsed), VllmPolicyOptions)
+        made: PolicyEngine = _neural("tts_runtime.engines.vllm.policy").VllmPolicy(
+            parsed.argument, vllm_options
+        )
+        return made
     if parsed.kind == "openai":
         from tts_runtime.engines.openai.options import ServerOptions
         from tts_runtime.engines.openai.policy import OpenAIPolicy
@@ -103,6 +112,14 @@ def scorer_engine(name: str) -> ScorerEngine:
 
 
 def _scorer(name: EngineName) -> ScorerEngine:
+    if name.kind in FAMILIES and ("engine", "vllm") in name.options:
+        from tts_runtime.engines.vllm.options import VllmScorerOptions
+
+        vllm_options = options_of(_with_model(name), VllmScorerOptions)
+        made: ScorerEngine = _neural("tts_runtime.engines.vllm.scorer").VllmScorer(
+            name.kind, name.argument, vllm_options
+        )
+        return made
     if name.kind in FAMILIES:
         options = options_of(_with_model(name), ScorerOptions)
         load = _neural("tts_runtime.engines.prm_families.engine").load_family

@@ -92,19 +92,35 @@ def draw(
     Raises:
         EngineError: Everything is forbidden in some row.
     """
+    scores, tokens = choices(logits, settings, seeds, forbidden)
+    if forbidden and bool((scores == -torch.inf).any()):
+        raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
+    return tokens
+
+
+def choices(
+    logits: Tensor,
+    settings: Settings,
+    seeds: Tensor,
+    forbidden: Mapping[int, Collection[int]] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Per row, the best score and its token; the score is -inf where everything is forbidden."""
     scores = adjust(logits, settings, forbidden)
     noise = gumbel(seeds, logits.shape[1])
     if settings.greedy is not None:
         noise = noise.masked_fill(settings.greedy, 0.0)
     best = (scores + noise).max(dim=-1)
-    if forbidden and bool((best.values == -torch.inf).any()):
-        raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
-    return best.indices
+    return best.values, best.indices
 
 
 def token_statistics(log_probs: Tensor, names: Collection[str]) -> dict[str, list[float]]:
     """As `sampling.token_statistics`: per name, one number for each row of [rows, vocabulary]."""
-    return {name: _STATISTICS[name](log_probs).tolist() for name in names}
+    return {name: statistic(log_probs, name).tolist() for name in names}
+
+
+def statistic(log_probs: Tensor, name: str) -> Tensor:
+    """One named statistic of each row, shape [rows]."""
+    return _STATISTICS[name](log_probs)
 
 
 def _confidence(log_probs: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""vLLM in this process's hands: exact streams, prefix caching, policies and reward models."""

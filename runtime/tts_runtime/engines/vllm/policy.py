@@ -1,0 +1,234 @@
+"""`vllm:MODEL`: any causal model that vLLM runs, as a policy with exact streams."""
+
+from __future__ import annotations
+
+import json
+import logging
+from asyncio import Future
+from collections.abc import AsyncGenerator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    Limits,
+    PolicyEngine,
+)
+from tts_runtime.engines.hf_files import model_files
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.policy_bindings import choose_binding
+from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.vllm import launch
+from tts_runtime.engines.vllm.errors import explained
+from tts_runtime.engines.vllm.options import POLICY_SHARE, VllmPolicyOptions
+from tts_runtime.engines.vllm.wire import Draw, World, read_values
+
+_LOGGER = logging.getLogger(__name__)
+_PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"
+
+
+class VllmPolicy(PolicyEngine):
+    """Generates through vLLM's asynchronous engine: continuous batching, prefix caching.
+
+    What stops a call is decided here, token by token (`Tracker`). Ids that stop it whatever the
+    text are given to vLLM too, so that most calls end there without another token.
+
+    Args:
+        name: A model of the hub, or a folder.
+        options: Binding, window, sizes, LoRA.
+
+    Raises:
+        EngineError, BindingError: The model or its binding cannot be used; the message says why.
+    """
+
+    tokenizer: HuggingFaceTokenizer
+
+    def __init__(self, name: str, options: VllmPolicyOptions | None = None) -> None:
+        launch.require_vllm()
+        options = options or VllmPolicyOptions()
+        files = model_files(name, options.revision)
+        self.binding, chosen = choose_binding(files, options.binding, options.context)
+        thinking = self.binding.thinking
+        visible = (thinking.begin, thinking.end) if thinking else ()
+        self.tokenizer = HuggingFaceTokenizer(files.folder, visible)
+        self._ends = end_ids(self.tokenizer, self.binding)
+        self._delimiter = self.binding.step_delimiter.encode()
+        vocabulary = files.config.get("text_config", files.config).get("vocab_size")
+        self._vocabulary = min(len(self.tokenizer.pieces), vocabulary or 1 << 60)
+        self._closing = tuple(
+            token for token, piece in enumerate(self.tokenizer.pieces) if self._delimiter in piece
+        )
+        world = World(
+            str(files.folder.resolve()),
+            visible,
+            tuple(self._ends),
+            self.binding.step_delimiter,
+            self._vocabulary,
+        )
+        given = launch.arguments(
+            launch.model_folder(files.folder), options, POLICY_SHARE, self.binding.context
+        )
+        given |= {
+            "logits_processors": [_PROCESSOR],
+            "logprobs_mode": "processed_logits",
+            "additional_config": world.packed(),
+        }
+        self._lora = _lora(options.lora)
+        if self._lora is not None:
+            given |= {"enable_lora": True, "max_lora_rank": self._lora[1]}
+        self._numbers = count()
+        self._cancelled_tokens = 0
+        self.discarded_tokens = 0
+        # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
+        self.exact = given["dtype"] == "float32"
+        self._service = launch.start(name, given, options)
+        self.chosen = f"{chosen}, vLLM, {given['dtype']}, window {self.binding.context}"
+        _LOGGER.info("policy `%s`: %s", name, self.chosen)
+
+    @property
+    def cancelled_tokens(self) -> int:
+        """Drawn for requests that were cancelled."""
+        return self._cancelled_tokens
+
+    @property
+    def unfinished(self) -> int:
+        """Requests that vLLM is working on or has waiting."""
+        return int(self._service.client.get_num_unfinished_requests())
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """Starts one request; `stop_when` is called in the engine's thread."""
+        return self._service.submit(self._answer(request))
+
+    async def close(self) -> None:
+        """Ends vLLM's processes."""
+        await self._service.close()
+
+    async def _answer(self, request: GenerateRequest) -> Generation:
+        request = fitted(request, self.binding)
+        self._check(request)
+        tracker = Tracker(request, self.tokenizer, self._ends, self._delimiter)
+        prefilled = 0
+        try:
+            while tracker.finish is None:
+                prefilled += await self._stretch(tracker)
+        finally:
+            if tracker.finish is None:
+                self._cancelled_tokens += tracker.drawn
+        return tracker.result(prefilled)
+
+    async def _stretch(self, tracker: Tracker) -> int:
+        """Draws until vLLM or the tracker stops; gives the tokens that had to be read.
+
+        vLLM may stop early, at an id that closes a step only after some text: then another stretch
+        goes on from there, on the same stream.
+        """
+        from vllm.inputs import tokens_input
+
+        request = tracker.request
+        ids = [*request.prompt, *request.prefix, *tracker.partial.ids]
+        replies: AsyncGenerator[Any, None] = self._service.client.generate(
+            tokens_input(ids),
+            self._parameters(tracker),
+            str(next(self._numbers)),
+            priority=request.priority,
+            **({} if self._lora is None else {"lora_request": self._lora[0]}),
+        )
+        read = len(ids)
+        try:
+            while tracker.finish is None:
+                with explained(f"policy `{self.binding.name}`"):
+                    reply = await anext(replies, None)
+                if reply is None:
+                    break
+                read = len(ids) - (reply.num_cached_tokens or 0)
+                self._push(tracker, reply.outputs[0])
+        finally:
+            await replies.aclose()  # aborts what still runs
+        return read
+
+    def _push(self, tracker: Tracker, output: Any) -> None:
+        wanted = tracker.request.statistics
+        flat = output.logprobs
+        for place, token in enumerate(output.token_ids):
+            if tracker.finish is not None:
+                self.discarded_tokens += len(output.token_ids) - place
+                return
+            begin, end = flat.start_indices[place], flat.end_indices[place]
+            values = dict(zip(flat.token_ids[begin:end], flat.logprobs[begin:end], strict=True))
+            logprob, statistics = read_values(token, values, wanted, self._vocabulary)
+            tracker.push(token, logprob, statistics)
+
+    def _parameters(self, tracker: Tracker) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        request, done = tracker.request, len(tracker.partial.ids)
+        limits = request.limits
+        bans = Limits(
+            1, steps=limits.steps, thought=limits.thought, at_least=max(0, limits.at_least - done)
+        )
+        draw = Draw(
+            request.key,
+            len(request.prefix) + done,
+            request.sampling,
+            request.first_rank if tracker.drawn == 0 else None,
+            request.statistics,
+            (*request.prefix, *tracker.partial.ids) if bans.at_least else (),
+            bans,
+            tracker.segments,
+        )
+        most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens) - done
+        return SamplingParams(
+            temperature=0.0,
+            max_tokens=most,
+            stop_token_ids=self._stops(tracker),
+            ignore_eos=True,
+            detokenize=False,
+            logprobs=len(request.statistics) and len(request.statistics) + 1,
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.DELTA,
+            extra_args=draw.packed(),
+            skip_clone=True,
+        )
+
+    def _stops(self, tracker: Tracker) -> list[int]:
+        """Ids after which vLLM stops by itself."""
+        limits = tracker.request.limits
+        stops = [*self._ends]
+        closed = len(tracker.segments.closed) - len(tracker.request.segments.closed)
+        if limits.steps == closed + 1:
+            stops += self._closing
+        if len(limits.thought) == 1:
+            stops += limits.thought
+        return stops
+
+    def _check(self, request: GenerateRequest) -> None:
+        ids = (*request.prompt, *request.prefix)
+        if not ids:
+            raise EngineError("an empty prompt: the policy needs a token to go on from")
+        if min(ids) < 0 or max(ids) >= self._vocabulary:
+            wrong = next(token for token in ids if not 0 <= token < self._vocabulary)
+            raise EngineError(
+                f"token {wrong} is not in the vocabulary of `{self.binding.name}` "
+                f"(0 to {self._vocabulary - 1}); was the text written by another policy?"
+            )
+
+
+def _lora(folder: str | None) -> tuple[Any, int] | None:
+    """vLLM's request for an adapter, and its rank."""
+    if folder is None:
+        return None
+    path = Path(folder).expanduser() / "adapter_config.json"
+    try:
+        rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineError(
+            f"option `lora`: `{folder}` is no folder of a LoRA adapter ({path.name}: {error})"
+        ) from error
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, str(path.parent.resolve())), rank

@@ -1,0 +1,195 @@
+"""The logits processor that makes vLLM draw from streams: it runs in vLLM's worker processes.
+
+vLLM samples greedily; this processor leaves it one token per row, the one that the row's stream
+gives (semantics.md C15). All rows are drawn at once. How numbers come back: `wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from vllm import SamplingParams
+from vllm.config import VllmConfig
+from vllm.v1.sample.logits_processor import (
+    BatchUpdate,
+    LogitsProcessor,
+    process_dict_updates,
+)
+
+from tts_runtime.engines.base import EngineError, GenerateRequest
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.torch_sampling import Settings, choices, statistic
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.vllm.wire import (
+    NOTHING_ALLOWED,
+    RANK_TOO_HIGH,
+    Draw,
+    World,
+    statistic_value,
+)
+from tts_runtime.sampling import ranked
+from tts_runtime.streams import position_seed
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """One request; `drawn` is vLLM's own list of its tokens, which grows."""
+
+    draw: Draw
+    drawn: list[int]
+    tracker: Tracker | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the next token's noise."""
+        if self.draw.sampling.temperature == 0:
+            return 0
+        return position_seed(self.draw.key, self.draw.position + len(self.drawn))
+
+    def forbidden(self) -> frozenset[int]:
+        """What must not come next."""
+        if self.tracker is None:
+            return frozenset()
+        known = len(self.tracker.partial.ids)
+        for token in self.drawn[known:]:
+            self.tracker.push(token, 0.0)
+        if len(self.drawn) >= self.draw.limits.at_least:
+            self.tracker = None
+            return frozenset()
+        return self.tracker.forbidden()
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The rows of a batch in order, until it changes."""
+
+    rows: tuple[_Row, ...]
+    places: Tensor | None  # their rows in the logits; nothing if they are all rows
+    settings: Settings
+    ranked: tuple[int, ...]
+    watched: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there to check
+    """Draws each row's token from its stream; leaves requests that are not ours alone."""
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:  # noqa: ARG002
+        self._world = World.unpacked(vllm_config.additional_config)
+        self._device = str(device)
+        self._rows: dict[int, _Row] = {}
+        self._columns: _Columns | None = None
+
+    def is_argmax_invariant(self) -> bool:
+        """It decides what the greedy sampler takes."""
+        return False
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        """Follows requests that come, go and move."""
+        if batch_update is not None:
+            process_dict_updates(self._rows, batch_update, self._opened)
+            self._columns = None
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Logits [rows, vocabulary] with one finite token in each of our rows."""
+        if not self._rows:
+            return logits
+        columns = self._columns
+        if columns is None:
+            columns = self._columns = self._ordered(logits.shape[0])
+        known = logits[:, : self._world.vocabulary]
+        raw = (known if columns.places is None else known[columns.places]).double()
+        tokens, values = self._drawn(columns, raw)
+        written = torch.full(
+            (len(columns.rows), logits.shape[1]), -torch.inf, dtype=logits.dtype, device=raw.device
+        )
+        written.scatter_(1, tokens, values)
+        if columns.places is None:
+            return written
+        logits[columns.places] = written
+        return logits
+
+    def _drawn(self, columns: _Columns, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids [rows, written] and what is written there: the drawn token first."""
+        rows = columns.rows
+        banned = {number: row.forbidden() for number, row in enumerate(rows) if row.tracker}
+        forbidden = {number: tokens for number, tokens in banned.items() if tokens}
+        seeds = torch.tensor([row.seed for row in rows], dtype=torch.int64, device=raw.device)
+        best, tokens = choices(raw, columns.settings, seeds, forbidden)
+        errors: dict[int, float] = {}
+        for number in columns.ranked:
+            row = rows[number]
+            if row.draw.first_rank is None or row.drawn:
+                continue
+            numbers, bans = raw[number].cpu().numpy(), forbidden.get(number, ())
+            try:
+                tokens[number] = ranked(numbers, row.draw.first_rank, bans)
+            except EngineError:
+                errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
+        log_probs = torch.log_softmax(raw, dim=-1)
+        values = log_probs.gather(1, tokens[:, None])
+        if forbidden:
+            values = values.masked_fill((best == -torch.inf)[:, None], NOTHING_ALLOWED)
+        for number, error in errors.items():
+            values[number] = error
+        if not columns.watched:
+            return tokens[:, None], values.float()
+        return self._with_statistics(columns, log_probs, tokens[:, None], values)
+
+    def _with_statistics(
+        self, columns: _Columns, log_probs: Tensor, tokens: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Statistics go to the ids after the token; rows that want none write -inf there."""
+        names = {name: None for _, wanted in columns.watched for name in wanted}
+        width = max(len(wanted) for _, wanted in columns.watched)
+        all_values = {name: statistic_value(statistic(log_probs, name)) for name in names}
+        extra = torch.full((values.shape[0], width), -torch.inf).to(values)
+        for number, wanted in columns.watched:
+            for place, name in enumerate(wanted):
+                extra[number, place] = all_values[name][number]
+        offsets = torch.arange(1, width + 1, device=tokens.device)
+        ids = torch.cat([tokens, (tokens + offsets) % self._world.vocabulary], dim=1)
+        return ids, torch.cat([values, extra], dim=1).float()
+
+    def _ordered(self, size: int) -> _Columns:
+        numbers = sorted(self._rows)
+        rows = tuple(self._rows[number] for number in numbers)
+        places = None
+        if len(rows) != size:
+            places = torch.tensor(numbers, dtype=torch.int64, device=self._device)
+        return _Columns(
+            rows,
+            places,
+            Settings.of([row.draw.sampling for row in rows], self._device),
+            tuple(n for n, row in enumerate(rows) if row.draw.first_rank is not None),
+            tuple((n, row.draw.statistics) for n, row in enumerate(rows) if row.draw.statistics),
+        )
+
+    def _opened(
+        self,
+        params: SamplingParams,
+        prompt: list[int] | None,  # noqa: ARG002  (vLLM passes it)
+        drawn: list[int],
+    ) -> _Row | None:
+        draw = Draw.unpacked(params.extra_args)
+        if draw is None:
+            return None
+        tracker = None
+        if draw.limits.at_least > len(drawn):
+            request = GenerateRequest(
+                (), draw.path, draw.key, draw.sampling, draw.limits, draw.segments
+            )
+            tracker = Tracker(
+                request,
+                self._tokenizer,
+                frozenset(self._world.ends),
+                self._world.delimiter.encode(),
+            )
+        return _Row(draw, drawn, tracker)
+
+    @cached_property
+    def _tokenizer(self) -> HuggingFaceTokenizer:
+        return HuggingFaceTokenizer(Path(self._world.folder), self._world.visible)

@@ -1,0 +1,158 @@
+"""`FAMILY:MODEL?engine=vllm`: reward models through vLLM.
+
+Generative families are read by requests of one token, with the log-probabilities of the two
+verdicts; classifiers by pooling. Each place is the end of a text, so what was read before comes
+from the prefix cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from math import exp
+from typing import Any
+
+from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.paths import Path
+from tts_runtime.engines.prm_families.families import HeadKind
+from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.vllm import launch
+from tts_runtime.engines.vllm.errors import explained
+from tts_runtime.engines.vllm.options import SCORER_SHARE, VllmScorerOptions
+
+_LOGGER = logging.getLogger(__name__)
+_POOLED = {HeadKind.TOKEN_CLASSES: "token_classify", HeadKind.SEQUENCE: "classify"}
+
+
+class VllmScorer(ScorerEngine):
+    """A reward model of a known family, through vLLM.
+
+    Args:
+        family: A name of the table of families, or `auto`.
+        name: A model of the hub, or a folder.
+        options: Window, dtype, sizes.
+
+    Raises:
+        EngineError: The model cannot be loaded, is not of this family, or of one that vLLM lacks.
+    """
+
+    def __init__(self, family: str, name: str, options: VllmScorerOptions | None = None) -> None:
+        launch.require_vllm()
+        options = options or VllmScorerOptions()
+        opened = open_family(family, name, options.context, options.revision)
+        self._reading = opened.reading
+        self._head = self._reading.head
+        if self._head not in (HeadKind.VERDICT, *_POOLED):
+            raise EngineError(
+                f"`{name}`: vLLM does not run the value head of family {opened.outline.name}; "
+                "leave `engine=vllm` out"
+            )
+        given = launch.arguments(
+            launch.model_folder(opened.files.folder), options, SCORER_SHARE, opened.outline.context
+        )
+        self._outline = opened.outline
+        if self._head is HeadKind.VERDICT:
+            # The verdict itself takes a place in vLLM's window.
+            self._outline = replace(opened.outline, context=opened.outline.context - 1)
+        else:
+            given |= {"runner": "pooling"}
+        self.family = opened.outline.name
+        self.steps = self._outline.steps
+        self.low, self.high = self._reading.low, self._reading.high
+        self.exact = given["dtype"] == "float32"
+        self._numbers = count()
+        self._service = launch.start(name, given, options)
+        self.chosen = f"{opened.chosen}, vLLM, {given['dtype']}, window {self._outline.context}"
+        _LOGGER.info("scorer `%s`: %s", name, self.chosen)
+
+    @property
+    def unfinished(self) -> int:
+        """Requests that vLLM is working on or has waiting."""
+        return int(self._service.client.get_num_unfinished_requests())
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Starts one path."""
+        return self._service.submit(self._reply(request))
+
+    async def close(self) -> None:
+        """Ends vLLM's processes."""
+        await self._service.close()
+
+    async def _reply(self, request: ScoreRequest) -> ScoreReply:
+        path = self._outline.path(request)
+        if path is None:
+            return ScoreReply(())
+        if self._head is HeadKind.TOKEN_CLASSES:
+            scores, read = await self._classes(path)
+            return ScoreReply(scores, read)
+        one = self._verdict if self._head is HeadKind.VERDICT else self._outcome
+        replies = await asyncio.gather(*(one(path.ids[: place + 1]) for place in path.places))
+        return ScoreReply(tuple(score for score, _ in replies), sum(read for _, read in replies))
+
+    async def _verdict(self, ids: Sequence[int]) -> tuple[float, int]:
+        """P(good) against P(bad) for the token after these, and how many had to be read."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        good, bad = self._reading.signs
+        parameters = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=[good, bad],
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        reply = await self._last(self._service.client.generate, ids, parameters)
+        found = reply.outputs[0].logprobs[0]
+        difference = found[bad].logprob - found[good].logprob
+        return 1 / (1 + exp(min(difference, 700.0))), _read(ids, reply)
+
+    async def _outcome(self, ids: Sequence[int]) -> tuple[float, int]:
+        """A sequence classifier's score of these tokens."""
+        logits, reply = await self._pooled(ids)
+        (row,) = logits.reshape(1, -1).tolist()
+        return _score(row), _read(ids, reply)
+
+    async def _classes(self, path: Path) -> tuple[tuple[float, ...], int]:
+        """The token classifier's scores at the places; there are rows for tokens read only."""
+        logits, reply = await self._pooled(path.ids)
+        read = _read(path.ids, reply)
+        if len(path.ids) - len(logits) > path.places[0]:  # known to vLLM, but not its score
+            logits, reply = await self._pooled(path.ids, fresh=True)
+            read += len(path.ids)
+        begin = len(path.ids) - len(logits)
+        return tuple(_score(logits[place - begin].tolist()) for place in path.places), read
+
+    async def _pooled(self, ids: Sequence[int], *, fresh: bool = False) -> tuple[Any, Any]:
+        from vllm import PoolingParams
+
+        parameters = PoolingParams(
+            task=_POOLED[self._head], use_activation=False, skip_reading_prefix_cache=fresh
+        )
+        reply = await self._last(self._service.client.encode, ids, parameters)
+        return reply.outputs.data.double(), reply
+
+    async def _last(self, ask: Any, ids: Sequence[int], parameters: Any) -> Any:
+        """The last of vLLM's replies."""
+        from vllm.inputs import tokens_input
+
+        asked = ask(tokens_input(list(ids)), parameters, str(next(self._numbers)))
+        with explained(f"scorer `{self._outline.name}`"):
+            replies = [reply async for reply in asked]
+        return replies[-1]
+
+
+def _read(ids: Sequence[int], reply: Any) -> int:
+    return len(ids) - (reply.num_cached_tokens or 0)
+
+
+def _score(logits: Sequence[float]) -> float:
+    """One label: the number. Two: the probability of the second."""
+    if len(logits) == 1:
+        return logits[0]
+    first, second = logits
+    return 1 / (1 + exp(min(first - second, 700.0)))

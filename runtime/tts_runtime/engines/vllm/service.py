@@ -1,0 +1,101 @@
+"""A vLLM engine with an event loop and a thread of its own.
+
+Engines outlive event loops (a run, a test) and must not wait for them, so vLLM's client runs in its
+own. A request is a coroutine there and a future here; cancelling the future cancels the coroutine,
+which aborts the request in vLLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tts_runtime.engines.base import EngineError
+
+Reply = TypeVar("Reply")
+
+
+class Service:
+    """Runs one vLLM engine.
+
+    Args:
+        name: For messages.
+        start: Makes vLLM's client; called in the service's thread, inside its loop.
+
+    Raises:
+        EngineError: What `start` raised.
+    """
+
+    def __init__(self, name: str, start: Callable[[], Any]) -> None:
+        self._name = name
+        self._open: set[Future[Any]] = set()
+        self._closed = False
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: AbstractEventLoop = asyncio.new_event_loop()
+        self._ended: asyncio.Event
+        self.client: Any = None
+        self._thread = threading.Thread(
+            target=self._run, args=(start,), name=f"vllm {name}", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._ready.wait()
+        except BaseException:  # Ctrl-C while vLLM loads: its processes go too
+            self._loop.call_soon_threadsafe(self._stop)
+            self._thread.join(30)
+            raise
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def submit(self, work: Coroutine[Any, Any, Reply]) -> Future[Reply]:
+        """Runs a coroutine in the service's loop."""
+        if self._closed:
+            work.close()
+            raise EngineError(f"{self._name} is closed")
+        inner = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future: Future[Reply] = asyncio.wrap_future(inner)
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        return future
+
+    async def close(self) -> None:
+        """Cancels what is in flight and ends vLLM's processes."""
+        for future in list(self._open):
+            future.cancel()
+        if not self._closed:
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._stop)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self, start: Callable[[], Any]) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve(start))
+        finally:
+            self._loop.close()
+
+    async def _serve(self, start: Callable[[], Any]) -> None:
+        self._ended = asyncio.Event()
+        try:
+            self.client = start()
+        except BaseException as error:  # noqa: BLE001  (raised where the service was asked for)
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        await self._ended.wait()
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        handler = self.client.output_handler
+        requests = [task for task in waiting if task is not handler]
+        for task in requests:
+            task.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+        self.client.shutdown()
+
+    def _stop(self) -> None:
+        self._ended.set()

@@ -1,0 +1,92 @@
+"""Tiny random reward models of each family, and texts to score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.support.tiny_hf import (
+    CHATML,
+    LLAMA_CHAT,
+    LLAMA_TOKENS,
+    QWEN_TOKENS,
+    add_weights,
+    byte_level,
+    metaspace,
+    save_model,
+)
+from tts_runtime.engines.base import ScoreRequest
+
+
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+VALUE = {"v_head.summary.weight": normal(1, 32), "v_head.summary.bias": normal(1)}
+CLASSIFIER = {
+    "score.0.weight": normal(32, 32),
+    "score.0.bias": normal(32),
+    "score.2.weight": normal(2, 32),
+    "score.2.bias": normal(2),
+}
+
+
+QUESTIONS = ("What is 1 + 2 - 3?", "Add 4.\n\nThen say +.")
+STEPS = (
+    "Step 1: we add 1 + 2 = 3.",
+    "so\nit is - 3\n= 0",
+    "+",
+    "naïve \\boxed{42} 日本",
+    "The answer is 42.",
+)
+
+
+def paths() -> list[tuple[str, ...]]:
+    return [STEPS, STEPS[::-1], (*STEPS[:2], STEPS[4])]
+
+
+def asked(question: str, steps: tuple[str, ...], known: int = 0) -> ScoreRequest:
+    return ScoreRequest(question, {}, "\n\n".join(steps), steps, known)
+
+
+def make_math_shepherd(folder: Path) -> Path:
+    # A window shorter than the paths: Mistral's layers look back only so far.
+    return save_model(
+        folder, metaspace(), architecture="mistral", begin="<s>", end="</s>", sliding_window=16
+    )
+
+
+def make_er_prm(folder: Path) -> Path:
+    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
+    return save_model(folder, tokenizer, begin="<|begin_of_text|>", end="<|end_of_text|>")
+
+
+def make_rlhflow(folder: Path) -> Path:
+    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
+    return save_model(
+        folder, tokenizer, begin="<|begin_of_text|>", end="<|eot_id|>", chat=LLAMA_CHAT
+    )
+
+
+def make_skywork(folder: Path) -> Path:
+    tokenizer = byte_level(QWEN_TOKENS)
+    made = save_model(folder, tokenizer, architecture="qwen2", begin="<|endoftext|>")
+    return add_weights(made, VALUE)
+
+
+def make_qwen_math(folder: Path) -> Path:
+    tokenizer = byte_level((*QWEN_TOKENS, "<extra_0>"))
+    made = save_model(folder, tokenizer, architecture="qwen2", end="<|im_end|>", chat=CHATML)
+    return add_weights(
+        made,
+        CLASSIFIER,
+        architectures=["Qwen2ForProcessRewardModel"],
+        auto_map={"AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"},
+    )
+
+
+def make_pqm(folder: Path) -> Path:
+    tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
+    made = save_model(folder, tokenizer, begin="<s>", end="</s>")
+    return add_weights(made, VALUE, prefix="pretrained_model.")

@@ -1,0 +1,42 @@
+"""Engines of vLLM that tests share: each takes seconds to start."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts_runtime.engines.vllm.options import VllmPolicyOptions
+from tts_runtime.engines.vllm.policy import VllmPolicy
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real `vllm serve` on loopback: base URL (with `/v1`) and the model's name there."""
+
+    url: str
+    model: str
+
+
+class Engines:
+    """Engines by what they were asked for, kept until the end: each takes seconds to start."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int], VllmPolicy] = {}
+
+    def policy(self, folder: Path, slots: int = 64) -> VllmPolicy:
+        """An engine in float32 with little memory."""
+        key = (str(folder), slots)
+        if key not in self._made:
+            options = VllmPolicyOptions(slots=slots, kv_cache=0.25)
+            self._made[key] = VllmPolicy(str(folder), options)
+        return self._made[key]
+
+    def close(self) -> None:
+        """Ends all."""
+
+        async def all_of_them() -> None:
+            for engine in self._made.values():
+                await engine.close()
+
+        asyncio.run(all_of_them())
