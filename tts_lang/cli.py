@@ -22,7 +22,7 @@ from tts_lang.process import MISTAKE, run_as_process
 
 if TYPE_CHECKING:
     from tts_lang.check.settings import Settings
-    from tts_lang.explain.lengths import Lengths
+    from tts_lang.explain.assume import Assumed
     from tts_lang.plan.expr import Scalar
     from tts_lang.plan.graph import Plan
 
@@ -51,7 +51,7 @@ def _parser() -> _Parser:
     add = parser.add_argument
     add(
         "strategies",
-        nargs="+",
+        nargs="*",
         metavar="FILE_OR_NAME[:STRATEGY]",
         help="strategy files, shipped names, or plan.json files",
     )
@@ -75,17 +75,18 @@ def _parser() -> _Parser:
         "--assume",
         action="append",
         default=[],
-        metavar="context=N|step=N,steps=N",
-        help="context window in tokens that bounds assume (default: the bundled policy's); tokens "
-        "in a step and steps in a solution, for expected costs",
+        metavar="NAME=N,...",
+        help="context=N and prompt=N: tokens of a window and a problem at most; step=N,steps=N: "
+        "tokens in a step, steps in a solution, for expected costs; params=N, SCORER_params=N: "
+        "parameters of models, for FLOPs",
     )
-    add("--stats", metavar="DIR", help="take these lengths from a run directory")
+    add("--stats", metavar="DIR", help="take lengths and sizes of models from a run directory")
     add(
         "--budget",
         action="append",
         default=[],
         metavar="tokens=N",
-        help="refuse plans that may cost more per problem (also calls, scorer_tokens)",
+        help="refuse plans that may cost more per problem (also calls, flops, rows, rounds...)",
     )
     add("--laws", action="store_true", help="prove or refute the laws of files")
     add("--equiv", metavar="OTHER", help="prove or refute that OTHER gives the same answers")
@@ -101,6 +102,7 @@ def _parser() -> _Parser:
     add_options(parser)
     add("--strict", action="store_true", help="warnings are errors")
     add("--json", action="store_true", help="errors and warnings as JSON on standard output")
+    add("--list", action="store_true", help="list the shipped strategies")
     add("--fmt", action="store_true", help="format files in place; - for standard input")
     add("--check", action="store_true", help="with --fmt: list files that would change, exit 1")
     return parser
@@ -143,6 +145,10 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         SystemExit: A mistake in the command line (code 2), or `--help`.
     """
     options = parser.arguments(arguments)
+    if options.list:
+        return _list()
+    if not options.strategies:
+        parser.error("no strategy: give files, or names of those that --list shows")
     explaining = options.explain or options.form is not None
     if options.check and not options.fmt:
         parser.error("--check belongs to --fmt: checking a strategy needs no flag")
@@ -167,7 +173,7 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     settings = parse_settings(options.settings)
     if deciding:
         return _decide(options, settings)
-    context, lengths = _assumed(parser, options.assume, options.stats)
+    assumed = _assumed(parser, options.assume, options.stats)
     limits = [_budget(parser, text) for text in options.budget]
     found: list[Diagnostic] = []
     plans: list[Plan] = []
@@ -194,10 +200,7 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
 
         form, width = options.form or "text", max(60, get_terminal_size((100, 24)).columns)
         color = in_color(sys.stdout)
-        texts = [
-            explain(options, plan, form, context, width=width, color=color, lengths=lengths)
-            for plan in plans
-        ]
+        texts = [explain(options, plan, form, assumed, width=width, color=color) for plan in plans]
         sys.stdout.write("\n".join(texts))
     elif not options.json and options.output != "-" and not limits:
         print("\n".join(f"ok: {text}" for text in fine))
@@ -205,10 +208,23 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         from tts_lang.explain.budget import check
         from tts_lang.optimise import optimise
 
-        for kind, limit in limits:
-            check(optimise(plan).plan, kind, limit, context)
+        check(optimise(plan).plan, limits, assumed)
         if not explaining and not options.json and options.output != "-":
             print(f"ok: {called(plan.strategy, plan.parameters)}")
+    return 0
+
+
+def _list() -> int:
+    from shutil import get_terminal_size
+    from textwrap import shorten
+
+    from tts_lang.library import listed
+
+    strategies = listed()
+    widest = max(map(len, strategies), default=0)
+    room = max(40, get_terminal_size((100, 24)).columns - widest - 2)
+    for name, summary in strategies.items():
+        print(f"{name:{widest}}  {shorten(summary, room, placeholder='...')}".rstrip())
     return 0
 
 
@@ -245,27 +261,18 @@ def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
 
 
 def _assumed(
-    parser: _Parser, assumptions: Sequence[str], stats: str | None
-) -> tuple[int, Lengths | None]:
-    """The context window and lengths of `--assume` and `--stats`; the bundled policy's window."""
-    from tts_lang.explain.bounds import DEFAULT_CONTEXT
-    from tts_lang.explain.lengths import LengthError, assumed, measured
+    parser: argparse.ArgumentParser, assumptions: Sequence[str], stats: str | None
+) -> Assumed:
+    """What `--assume` and `--stats` say of problems and models."""
+    from tts_lang.explain.assume import AssumeError, assumed
+    from tts_lang.explain.lengths import LengthError
 
-    pairs: list[tuple[str, float]] = []
-    for assumption in (part for each in assumptions for part in each.split(",")):
-        name, _, value = assumption.partition("=")
-        if name not in ("context", "step", "steps"):
-            parser.error(f"--assume: expected context=N or step=N,steps=N, found `{assumption}`")
-        digits = value.replace("_", "")
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and int(digits)):
-            what = "tokens" if name != "steps" else "steps"
-            parser.error(f"--assume: {name}={value}: expected a whole number of {what}")
-        pairs.append((name, int(digits)))
     try:
-        lengths = assumed(pairs) if stats is None else measured(Path(stats))
+        return assumed(assumptions, None if stats is None else Path(stats))
+    except AssumeError as error:
+        parser.error(f"--assume: {error}")
     except LengthError as error:
-        parser.error(f"{'--assume' if stats is None else '--stats'}: {error}")
-    return int(dict(pairs).get("context", DEFAULT_CONTEXT)), lengths
+        parser.error(f"--stats: {error}")
 
 
 def _budget(parser: _Parser, text: str) -> tuple[str, float]:

@@ -193,4 +193,4 @@ def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> 
         tight["rounds"] += round(served.seconds) == total.rounds
     assert finished > PROGRAMS // 2
     assert watch.tight > watch.pools // 2, "bounds this loose say nothing"
-    assert min(tight.values()) > finished // 20, tight
+    assert min(tight.values()) > finished // 60, tight

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,16 @@ from tests.support.agreement import compiled
 from tests.support.programs import random_program
 from tests.support.shipped import NAMED
 from tts_lang.compiler import compile_strategy
+from tts_lang.explain.assume import Assumed, AssumeError, assumed
 from tts_lang.explain.bounds import bounds
-from tts_lang.explain.budget import OverBudget, budget, check
-from tts_lang.explain.expected import Expected, expected
-from tts_lang.explain.lengths import LengthError, Lengths, assumed, measured
-from tts_lang.explain.report import Actual, analysis, expectation, total_of
+from tts_lang.explain.budget import OverBudget, budget, check, check_sane
+from tts_lang.explain.expected import expected
+from tts_lang.explain.lengths import LengthError, Lengths, measured
+from tts_lang.explain.means import COSTS, Expected, total_of
+from tts_lang.explain.models import Model, Models
+from tts_lang.explain.render import to_text
+from tts_lang.explain.report import Actual, Run, analysis
+from tts_lang.explain.tree import explain
 
 LENGTHS = Lengths(step=60, steps=9)
 
@@ -26,43 +33,81 @@ def total(strategy: str, **settings: int) -> Expected:
 
 def test_samples_cost_a_solution_each() -> None:
     found = total("majority", n=16)
-    assert (found.calls, found.tokens, found.scorer_tokens) == (16, 16 * 540, 0)
+    assert (found.policy_calls, found.sampled_tokens, found.scorer_tokens) == (16, 16 * 540, 0)
     assert total("best_of_n", n=16).scorer_tokens == 16 * 540
 
 
 def test_a_beam_grows_step_by_step_until_solutions_end() -> None:
     found = total("beam_search", n=16, width=4, depth=40)
     # Nine rounds of 16 children: the loop ends as soon as all beams are done.
-    assert (found.calls, found.tokens) == (9 * 16, 9 * 16 * 60)
+    assert (found.policy_calls, found.sampled_tokens) == (9 * 16, 9 * 16 * 60)
     assert found.scorer_tokens == 9 * 16 * 60  # each token once
 
 
 def test_the_rest_of_a_beam_that_was_cut_off_is_generated_in_one_go() -> None:
     found = total("beam_search", n=16, width=4, depth=4)
-    assert found.tokens == 4 * 16 * 60 + 16 * 5 * 60
+    assert found.sampled_tokens == 4 * 16 * 60 + 16 * 5 * 60
 
 
 def test_branches_on_scores_go_half_each_way() -> None:
     body = "    pool = sample 4\n    score pool by prm\n    if mean(last(prm) of pool) > 0.5:\n"
     body += "        return vote pool\n    more = sample 6\n    return vote (pool + more)\n"
     costs = expected(compiled(f"strategy main():\n{body}"), LENGTHS)
-    assert total_of(costs).calls == 4 + 6 / 2
+    assert total_of(costs).policy_calls == 4 + 6 / 2
+
+
+def test_a_policy_reads_the_problem_once_and_a_scorer_new_steps_only() -> None:
+    found = total("beam_search", n=16, width=4, depth=40)
+    assert found.prefilled_tokens == 100  # the problem
+    # Every call begins with the problem and the steps so far; the first of them reads it.
+    assert found.cached_tokens == 144 * 100 + sum(range(9)) * 16 * 60 - 100
+    # Without memory every round reads whole paths, and the last score reads them again.
+    assert found.whole_scorer_tokens == sum(range(1, 10)) * 16 * 60 + 16 * 540
+    assert found.rounds == 2 * 9
+
+
+def test_flops_are_two_for_each_parameter_and_token_and_attention() -> None:
+    model = Model(1e6, layers=4, width=100)
+    models = Models({"prm": model}, model)
+    plan = compile_strategy("best_of_n", settings={"n": 3})
+    found = total_of(expected(plan, replace(LENGTHS, prompt=10), models))
+    tokens = 10 + 3 * 540 + 3 * 540
+    positions = 10 * 10 / 2 + 2 * 3 * (540 * 10 + 540 * 540 / 2)
+    assert found.flops == pytest.approx(2e6 * tokens + 4 * 400 * positions)
+
+
+def test_layers_and_width_follow_from_parameters() -> None:
+    assert Model(7e9).attention == pytest.approx(32 * 4096, rel=0.06)  # Llama 7B
+    assert Model(7e9, layers=10, width=3).attention == 30
+
+
+def test_rollouts_of_a_look_ahead_are_expected() -> None:
+    body = "    pool = sample 4 steps\n    score pool by prm looking ahead 2 steps\n"
+    found = total_of(
+        expected(
+            compiled(f"strategy main():\n{body}    return best of pool by last(prm)\n"), LENGTHS
+        )
+    )
+    assert (found.policy_calls, found.sampled_tokens) == (8, 4 * 60 + 4 * 120)
+    assert found.scorer_tokens == 4 * 180
 
 
 @pytest.mark.parametrize("number", range(60))
 def test_expectations_stay_within_bounds(number: int) -> None:
     plan = compiled(random_program(number))
-    for cost, bound in zip(expected(plan, Lengths(5, 3)), bounds(plan).operations, strict=True):
-        most = bound.spent
-        for mean, limit in ((cost.calls, most.policy_calls), (cost.tokens, most.sampled_tokens)):
-            assert mean >= 0
-            assert limit is None or mean <= limit * (1 + 1e-9)
+    models = Models(policy=Model(1e6))
+    costs = expected(plan, Lengths(5, 3, 20), models)
+    for cost, bound in zip(costs, bounds(plan, 1024, 20, models).operations, strict=True):
+        for name in COSTS:
+            mean, limit = getattr(cost, name), getattr(bound.spent, name)
+            assert mean >= -1e-6, name
+            assert limit is None or mean <= limit * (1 + 1e-9) + 1e-6, name
 
 
 def test_every_shipped_strategy_has_an_expectation() -> None:
     for path, name in NAMED:
-        text = expectation(compile_strategy(path, name), LENGTHS, 100)
-        assert "total, expected, per problem" in text
+        text = to_text(explain(compile_strategy(path, name), Assumed(lengths=LENGTHS)))
+        assert re.search(r"^total, per problem +expected +at most$", text, re.MULTILINE)
 
 
 def test_lengths_are_measured_in_a_run_directory(tmp_path: Path) -> None:
@@ -84,24 +129,78 @@ def test_lengths_are_measured_in_a_run_directory(tmp_path: Path) -> None:
 
 
 def test_lengths_are_assumed_together() -> None:
-    assert assumed([("context", 8)]) is None
-    assert assumed([("step", 60), ("steps", 9)]) == LENGTHS
-    with pytest.raises(LengthError, match="step=60,steps=9"):
-        assumed([("step", 60)])
+    assert assumed(["context=8"]) == Assumed(context=8)
+    assert assumed(["step=60,steps=9"]).lengths == replace(LENGTHS, prompt=100)
+    assert assumed(["step=60,steps=9", "prompt=7"]).lengths == replace(LENGTHS, prompt=7)
+    with pytest.raises(AssumeError, match="step=60,steps=9"):
+        assumed(["step=60"])
+
+
+def test_sizes_of_models_are_assumed() -> None:
+    models = assumed(["params=7e9,prm_params=1.5e9", "layers=32,width=4096"]).models
+    assert models.of_policy("any") == Model(7e9, 32, 4096)
+    assert models.of_scorer("prm") == Model(1.5e9)
+    assert models.of_scorer("orm") is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["window=3", "context", "context=0", "context=1.5", "params=x", "layers=3", "prompt=9999999"],
+)
+def test_assumptions_that_cannot_be_used(wrong: str) -> None:
+    with pytest.raises(AssumeError):
+        assumed([wrong])
+
+
+def test_sizes_of_models_are_those_of_the_run(tmp_path: Path) -> None:
+    row = {"op": "expand", "finish": "end", "tokens": 100, "steps": 4}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "candidates.jsonl").write_text(json.dumps(row))
+    card = {"parameters": 800_000, "layers": 4, "width": 128}
+    (tmp_path / "run.json").write_text(json.dumps({"models": {"prm": card}}))
+    assert assumed([], tmp_path).models.of_scorer("prm") == Model(800_000, 4, 128)
+    assert assumed(["prm_params=9"], tmp_path).models.of_scorer("prm") == Model(9)
+    (tmp_path / "run.json").write_text(json.dumps({"models": {"prm": 3}}))
+    with pytest.raises(LengthError, match="not a run's configuration"):
+        assumed([], tmp_path)
 
 
 def test_a_budget_names_what_costs_most() -> None:
     plan = compile_strategy("beam_search", settings={"n": 16, "width": 4, "depth": 40})
-    check(plan, *budget("tokens=1e6"))
+    check(plan, [budget("tokens=1e6")])
     with pytest.raises(OverBudget) as refused:
-        check(plan, *budget("tokens=2e5"))
+        check(plan, [budget("tokens=2e5")])
     message = str(refused.value)
     assert "may take 671,744 tokens" in message
     assert "(638,976) here:" in message
     assert "beam_search.tts:12: beams = expand beams by 4" in message
     with pytest.raises(OverBudget, match="656 calls"):
-        check(plan, *budget("calls=655"))
-    check(plan, *budget("calls=656"))
+        check(plan, [budget("calls=656"), budget("calls=655")])
+    check(plan, [budget("calls=656"), budget("rows=16"), budget("rounds=82")])
+    with pytest.raises(
+        OverBudget, match="may hold 16 rows in one pool, more than the budget of 15"
+    ):
+        check(plan, [budget("rows=15")])
+    with pytest.raises(OverBudget, match="needs the sizes of models"):
+        check(plan, [budget("flops=1e12")])
+    sized = Assumed(models=Models({"prm": Model(7e9)}, Model(7e9)))
+    check(plan, [budget("flops=2e16")], sized)
+    with pytest.raises(OverBudget, match=r"19.*FLOPs per problem, more than the budget"):
+        check(plan, [budget("flops=1e16")], sized)
+
+
+def test_a_run_of_absurd_size_is_refused_unless_it_is_meant() -> None:
+    usual = compile_strategy("majority", settings={"n": 10_000_000})
+    check_sane(usual, [])
+    absurd = compile_strategy("majority", settings={"n": 10_000_000_000})
+    with pytest.raises(OverBudget, match="--budget rows=1e10 allows it") as refused:
+        check_sane(absurd, [])
+    assert "pool = expand problem by 10000000000 solutions" in str(refused.value)
+    with pytest.raises(OverBudget, match="calls"):
+        check_sane(absurd, [("rows", 1e10)])
+    check_sane(absurd, [("rows", 1e10), ("calls", 1e10)])
+    # What nothing bounds is not known to be large.
+    check_sane(compiled('strategy main():\n    p = sample 1\n    return split p at "."\n'), [])
 
 
 @pytest.mark.parametrize("text", ["tokens", "tokens=", "tokens=x", "tokens=-1", "words=3"])
@@ -113,6 +212,10 @@ def test_budgets_that_cannot_be_read(text: str) -> None:
 def test_actual_stands_beside_expected() -> None:
     plan = compile_strategy("majority", settings={"n": 4})
     origin = plan.body.operations[0].origins[0]
-    actual = {("expand", f"{origin.file}:{origin.line}"): Actual(rows=8, tokens=900)}
-    last = analysis(plan, LENGTHS, 1000, actual, 2).splitlines()[-1]
-    assert last.split()[2:] == ["4.0", "4.0", "450", "2,160", "4,000"]
+    made = {("expand", f"{origin.file}:{origin.line}"): Actual(rows=8, tokens=900)}
+    counts = {"policy_calls": 8, "sampled_tokens": 900, "prefilled_tokens": 60, "scorer_calls": 0}
+    text = analysis(plan, Assumed(1000, None, LENGTHS), Run(2, made, counts))
+    lines = text.splitlines()
+    assert lines[3].split()[-5:] == ["4.0", "4.0", "450", "2,160", "4,000"]
+    assert lines[-2].split() == ["sampled", "tokens", "450.0", "2,160.0", "4,000"]
+    assert lines[-1].split() == ["prefilled", "tokens", "30.0", "100.0", "1,000"]

@@ -15,10 +15,12 @@ from tests.support.plans import Builder, beam_search, rebase, solutions
 from tests.support.random_plans import plans
 from tts_lang import library
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.bounds import DEFAULT_CONTEXT, bounds
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.bounds import DEFAULT_CONTEXT
 from tts_lang.explain.forms import explained
-from tts_lang.explain.render import to_text, to_values
+from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
+from tts_lang.explain.values import to_values
 from tts_lang.plan import draw, graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const
 from tts_lang.plan.graph import Decoding, Plan
@@ -29,7 +31,7 @@ SHOWN = ("beam_search", "best_of_n", "budget_forcing", "compute_optimal", "dvts"
 
 
 def text_of(plan: Plan, width: int = 100, context: int | None = 1024) -> str:
-    return to_text(explain(plan, bounds(plan, context)), width)
+    return to_text(explain(plan, Assumed(context)), width)
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -50,17 +52,26 @@ def test_other_forms(form: str, update_golden: bool) -> None:
 @pytest.mark.parametrize("plan", [beam_search(), rebase()], ids=lambda plan: plan.strategy)
 def test_lines_fit_the_width_and_columns_line_up(plan: Plan, width: int) -> None:
     lines = text_of(plan, width).split("\n")
-    header = next(line for line in lines if line.startswith("at most"))
+    header = next(line for line in lines if line.startswith("rows"))
     assert max(map(len, lines)) <= max(width, len(header))
-    edge = header.index("rows") + len("rows")
-    rows = [line for line in lines if re.match("[├└│].*  ", line)]
-    assert rows
-    assert all(line[edge : edge + 1] in ("", " ") for line in lines if line[:1] in "├└│")
+    tree = header.index("at most")
+    rows = [line for line in lines if line[tree : tree + 1] in ("├", "└", "│")]
+    assert len(rows) > 8
+    for line in rows:
+        assert re.fullmatch(r" *(≤?[0-9.]+k?)?  ", line[:tree]), line
+    # Every number below a heading ends where the heading does.
+    ends = {found.end() for found in re.finditer(r"\S+", header[tree + len("at most") :])}
+    ends = {tree + len("at most") + end for end in ends}
+    for line in rows:
+        costs = re.search(r"(  +[0-9.]+[kMG]?)+$", line)
+        if costs is not None and line[tree:].lstrip("│ ")[:1] in ("├", "└"):
+            found = re.finditer(r"[0-9.]+[kMG]?", costs.group())
+            assert {costs.start() + number.end() for number in found} <= ends, line
 
 
 def test_colour_only_decorates() -> None:
     plan = beam_search()
-    tree = explain(plan, bounds(plan))
+    tree = explain(plan)
     colored = to_text(tree, color=True)
     assert "\033[" in colored
     assert re.sub(r"\033\[\d+m", "", colored) == to_text(tree)
@@ -71,7 +82,7 @@ def test_what_is_assumed_is_said_only_where_it_matters() -> None:
     limited = graph.Expand(solutions(4), Decoding(max_tokens=Const(100)))
     free = graph.Expand(solutions(2), Decoding())
     pool = build.pool(limited, build.problem)
-    assert "assumed" not in text_of(build.plan(pool))
+    assert "the only limit" not in text_of(build.plan(pool))
     both = build.pool(graph.Union(), pool, build.pool(free, build.problem))
     text = text_of(build.plan(both))
     assert "2,448  = 2 calls x context + 400" in text
@@ -87,7 +98,7 @@ def test_assumed_context_is_that_of_the_bundled_policy() -> None:
 
 def test_json_adds_up() -> None:
     plan = beam_search()
-    values = json.loads(json.dumps(to_values(explain(plan, bounds(plan)))))
+    values = json.loads(json.dumps(to_values(explain(plan))))
     total = {"policy_calls": 0}
 
     def add(lines: list[dict[str, object]]) -> None:
@@ -110,7 +121,7 @@ def test_every_plan_can_be_shown_in_every_form(plan: Plan) -> None:
     for operation in graph.operations(plan.body):
         if isinstance(operation.spec, graph.Score):
             assert f"by {operation.spec.scorer}" in text
-    json.dumps(to_values(explain(plan, bounds(plan))), allow_nan=False)
+    json.dumps(to_values(explain(plan)), allow_nan=False)
     dot, mermaid = draw.to_dot(plan), draw.to_mermaid(plan)
     # Edges lead from node to node, and every cluster is closed.
     for drawing, arrow in ((dot, "->"), (mermaid, "-->")):

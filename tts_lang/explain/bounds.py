@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from tts_lang.explain.calls import Ledger, Prompt
 from tts_lang.explain.cost import Cost, Pool
@@ -158,7 +159,7 @@ def bounds(
 
 
 def _whole(value: float) -> int | None:
-    return None if value == INFINITY else int(value)
+    return None if value == INFINITY else ceil(value)
 
 
 def _rows(pool: Pool) -> Rows:

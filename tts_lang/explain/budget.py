@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tts_lang.explain.bounds import DEFAULT_CONTEXT, Spent, bounds
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.tree import Explained, Line, explain
+from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.verify import PlanError
 
@@ -13,9 +15,17 @@ from tts_lang.plan.verify import PlanError
 KINDS: Final[Mapping[str, str]] = {
     "tokens": "sampled_tokens",
     "calls": "policy_calls",
+    "flops": "flops",
+    "prefilled_tokens": "prefilled_tokens",
     "scorer_tokens": "scorer_tokens",
     "scorer_calls": "scorer_calls",
+    "rounds": "rounds",
+    "rows": "",  # of any one pool
 }
+
+#: Limits of a run that no budget says otherwise of: more than this is a slip of the pen, and would
+#: take days before it fails.
+CEILINGS: Final[Mapping[str, float]] = {"rows": 1e7, "calls": 1e7}
 
 
 class OverBudget(PlanError):
@@ -40,40 +50,81 @@ def budget(text: str) -> tuple[str, float]:
     return kind, limit
 
 
-def check(plan: Plan, kind: str, limit: float, context: int = DEFAULT_CONTEXT) -> None:
-    """Holds the bound of one problem against the budget.
+def check(plan: Plan, budgets: Sequence[tuple[str, float]], assumed: Assumed | None = None) -> None:
+    """Holds the bounds of one problem against budgets.
 
     Args:
         plan: The plan as it will run.
-        kind: One of `KINDS`.
-        limit: At most so many, per problem.
-        context: Context window in tokens that the bound assumes.
+        budgets: Kinds of `KINDS`, and at most so many of them.
+        assumed: What the bounds take for granted.
 
     Raises:
-        OverBudget: The bound is larger, or there is none.
+        OverBudget: A bound is larger, or there is none.
     """
-    from tts_lang.explain.render import number
-    from tts_lang.explain.tree import Line, explain
-
-    found = bounds(plan, context)
-
-    def of(spent: Spent | None) -> float:
-        value = 0 if spent is None else getattr(spent, KINDS[kind])
-        return float("inf") if value is None else float(value)
-
-    if of(found.total) <= limit:
+    if not budgets:
         return
-    lines: list[Line] = []
-    waiting = list(explain(plan, found).lines)
-    while waiting:
-        line = waiting.pop(0)
-        lines.append(line)
-        waiting[:0] = line.inside
-    worst = max(lines, key=lambda line: of(line.spent) if not line.inside else -1.0)
+    tree = explain(plan, assumed)
+    for kind, limit in budgets:
+        if kind == "flops" and not tree.assumed.models:
+            raise OverBudget(
+                "a budget of FLOPs needs the sizes of models: --assume params=7e9,prm_params=7e9"
+            )
+        if _most(tree, kind) > limit:
+            raise OverBudget(_message(tree, kind, limit))
+
+
+def check_sane(
+    plan: Plan, budgets: Sequence[tuple[str, float]], assumed: Assumed | None = None
+) -> None:
+    """Refuses a plan whose bounds are beyond what any run could hold (`CEILINGS`), unless a budget
+    says how much is meant.
+
+    Raises:
+        OverBudget: What is too large, and the option that allows it.
+    """
+    given = {kind for kind, _ in budgets}
+    tree = explain(plan, assumed)
+    for kind, limit in CEILINGS.items():
+        most = _most(tree, kind)
+        # What nothing bounds is not known to be large.
+        if kind not in given and limit < most < float("inf"):
+            raise OverBudget(
+                f"{_message(tree, kind, limit, 'what a run allows,')}; if it is meant, "
+                f"--budget {kind}={most:.2g} allows it".replace("e+", "e")
+            )
+
+
+def _most(tree: Explained, kind: str) -> float:
+    if kind == "rows":
+        return max((_of(line, kind) for line in tree.all_lines()), default=0.0)
+    value = getattr(tree.bounds.total, KINDS[kind])
+    return float("inf") if value is None else float(value)
+
+
+def _of(line: Line, kind: str) -> float:
+    """What one line may take; regions are told by their lines."""
+    if kind == "rows":
+        value = 0 if line.rows is None else line.rows.high
+    else:
+        value = 0 if line.spent is None or line.inside else getattr(line.spent, KINDS[kind])
+    return float("inf") if value is None else float(value)
+
+
+def _message(tree: Explained, kind: str, limit: float, what: str = "the budget of") -> str:
+    worst = max(tree.all_lines(), key=lambda line: _of(line, kind))
     where = f"{worst.origin.file}:{worst.origin.line}: " if worst.origin is not None else ""
-    total, most = (getattr(each, KINDS[kind]) for each in (found.total, worst.spent))
-    words = kind.replace("_", " ")
-    raise OverBudget(
-        f"{plan.strategy} may take {number(total)} {words} per problem, more than the budget of "
-        f"{limit:,.0f}; most of them ({number(most)}) here: {where}{worst.text}"
+    total, most = (
+        exact(None if value == float("inf") else value)
+        for value in (_most(tree, kind), _of(worst, kind))
+    )
+    words = {"flops": "FLOPs", "rounds": "engine rounds"}.get(kind, kind.replace("_", " "))
+    strategy = tree.plan.strategy
+    if kind == "rows":
+        return (
+            f"{strategy} may hold {total} rows in one pool, more than {what} {exact(limit)}: "
+            f"{where}{worst.text}"
+        )
+    return (
+        f"{strategy} may take {total} {words} per problem, more than {what} {exact(limit)}; "
+        f"most of them ({most}) here: {where}{worst.text}"
     )

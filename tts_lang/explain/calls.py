@@ -32,7 +32,8 @@ class Ledger:
         foreign: A path may hold tokens that the policy has not sampled itself.
         asks: There are conversations beside the problem's own.
         called: Policies that may have been called.
-        prompts: Problem prompts that the operation under way may be the first to read.
+        read: Problem prompts that have been read for certain.
+        prompts: Those that the operation under way may be the first to read.
     """
 
     context: float
@@ -43,6 +44,7 @@ class Ledger:
     asks: bool = True
     policies: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
+    read: frozenset[Prompt] = frozenset()
     prompts: set[Prompt] = field(default_factory=set)
 
     @classmethod
@@ -65,8 +67,11 @@ class Ledger:
 
     # ---------------------------------------------------------------------------- calls
 
-    def going_on(self, pool: Pool, policy: str, calls: float, limit: float) -> Cost:
-        """Calls that go on from the rows of a pool, each for at most so many tokens."""
+    def going_on(
+        self, pool: Pool, policy: str, calls: float, limit: float, *, certain: bool = False
+    ) -> Cost:
+        """Calls that go on from the rows of a pool, each for at most so many tokens; `certain`:
+        there is at least one."""
         if not calls:
             return Cost()
         context = self.context
@@ -76,29 +81,34 @@ class Ledger:
         first = False
         other = 0.0
         if policy not in seen:
-            kinds = [kind for kind in (1, 2) if pool.own & kind]
-            self.prompts.update((policy, kind) for kind in kinds)
+            own = frozenset((policy, kind) for kind in (1, 2) if pool.own & kind)
+            self.prompts |= own - self.read
             other = pool.asked
-            fresh = len(kinds) == 1 and not pool.length and not pool.asked
-            first = fresh and policy not in self.called
+            alone = len(own) == 1 and not pool.asked
+            first = alone and not pool.length and policy not in self.called
+            if certain and alone:
+                self.read |= own
         self.called |= {policy}
         model = self.models.of_policy(policy)
         return Cost(
             prefilled=product(pool.high, unread) + product(other, context),
             # Of the calls that begin with the prompt nobody has read, one has to read it.
-            cached=product(calls - first, start),
+            cached=product(calls - first, start) if calls > first else 0.0,
             flops=_flops(model, calls, limit, min(context, start + limit))
             + _flops(model, pool.high, unread, start)
             + _flops(model, other, context, context),
         )
 
     def opening(self, policy: str, prompts: float, calls: float, limit: float) -> Cost:
-        """Calls in conversations of their own, each of which may fill the context window."""
+        """Calls in conversations of their own, each of which may fill the context window.
+
+        Any of them may be read already: rows on one node are asked in one conversation.
+        """
         context = self.context
         model = self.models.of_policy(policy)
         return Cost(
             prefilled=product(prompts, context),
-            cached=product(max(0.0, calls - prompts), context) if calls > prompts else 0.0,
+            cached=product(calls, context),
             flops=_flops(model, calls, limit, context) + _flops(model, prompts, context, context),
         )
 

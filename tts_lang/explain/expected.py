@@ -8,76 +8,64 @@ always holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.bounds import Bounds, bounds
 from tts_lang.explain.guess import Guess, Truth
-from tts_lang.explain.lengths import Lengths
+from tts_lang.explain.lengths import DEFAULT_PROMPT, Lengths
+from tts_lang.explain.means import COSTS, Expected, Pool, mean, together
+from tts_lang.explain.models import UNKNOWN, Models, attended
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Exit, Operation, Plan, Region, Unit, operations
 
 #: Rounds of a loop that are followed one by one; the rest cost what the last of them did.
 _ROUNDS = 300
+#: Bytes of a token of forced text.
+_BYTES = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Mean number of rows, groups by parent and root, path length, and tokens read by scorer."""
+def expected(
+    plan: Plan, lengths: Lengths, models: Models = UNKNOWN, most: Bounds | None = None
+) -> list[Expected]:
+    """Means per problem, in the order of `graph.operations(plan.body)`.
 
-    rows: float
-    tokens: float = 0.0
-    parents: float = 1.0
-    roots: float = 1.0
-    read: Mapping[str, float] = field(default_factory=dict)
-
-    def sized(self, rows: float) -> Pool:
-        """Fewer (or more) of the same rows."""
-        return replace(
-            self, rows=rows, parents=min(self.parents, rows), roots=min(self.roots, rows)
-        )
-
-
-@dataclass(slots=True)
-class Expected:
-    """One operation over a whole run: executions, rows given in all of them, and what it spends."""
-
-    times: float = 0.0
-    rows: float = 0.0
-    calls: float = 0.0
-    tokens: float = 0.0
-    scorer_tokens: float = 0.0
-
-
-Value: TypeAlias = "Pool | Truth"
-
-
-def expected(plan: Plan, lengths: Lengths) -> list[Expected]:
-    """Means per problem, in the order of `graph.operations(plan.body)`."""
-    walk = _Walk(plan, lengths)
-    walk.values[plan.body.parameters[0]] = Pool(1)
+    Args:
+        plan: A verified plan.
+        lengths: Of steps, solutions and problems.
+        models: Sizes of models, for FLOPs.
+        most: Bounds of the plan, if they are known already.
+    """
+    walk = _Walk(plan, lengths, models)
+    walk.values[plan.body.parameters[0]] = walk.problem(plan.thinks)
     walk.region(plan.body, 1.0)
     costs = [walk.costs[id(operation)] for operation in operations(plan.body)]
     # Intervals know some conditions (`share(P) > 1`) that mean numbers do not.
-    for cost, most in zip(costs, bounds(plan, None).operations, strict=True):
-        cost.calls = _least(cost.calls, most.spent.policy_calls)
-        cost.tokens = _least(cost.tokens, most.spent.sampled_tokens)
-        cost.scorer_tokens = _least(cost.scorer_tokens, most.spent.scorer_tokens)
+    limits = bounds(plan, None, None, models) if most is None else most
+    for cost, bound in zip(costs, limits.operations, strict=True):
+        for name in COSTS:
+            limit = getattr(bound.spent, name)
+            if limit is not None:
+                setattr(cost, name, min(getattr(cost, name), float(limit)))
     return costs
 
 
-def _least(mean: float, limit: int | None) -> float:
-    return mean if limit is None else min(mean, float(limit))
-
-
 class _Walk:
-    def __init__(self, plan: Plan, lengths: Lengths) -> None:
+    def __init__(self, plan: Plan, lengths: Lengths, models: Models) -> None:
         self.lengths = lengths
+        self.prompt = DEFAULT_PROMPT if lengths.prompt is None else lengths.prompt
+        self.models = models
+        self.default = plan.policies[0] if plan.policies else "policy"
+        self.opened: dict[tuple[str, int], float] = {}
+        self.lanes = 1.0  # calls on rows that run side by side
         self.scorers = {scorer.name: scorer for scorer in plan.scorers}
         self.costs = {id(operation): Expected() for operation in operations(plan.body)}
         self.values: dict[int, Any] = {}
+
+    def problem(self, thinks: bool) -> Pool:
+        return Pool(1, prompt=self.prompt, own=2 if thinks else 1)
 
     def region(self, region: Region, share: float) -> float:
         """Runs a region in a share of all runs; how large the share is that goes on behind it."""
@@ -93,12 +81,15 @@ class _Walk:
                 return self.repeat(operation, trips, share)
             case graph.Branch():
                 return self.branch(operation, share)
-            case graph.Call():
+            case graph.Call() as spec:
                 pool: Pool = self.values[operation.inputs[0]]
                 region = operation.regions[0]
-                self.values[region.parameters[0]] = replace(pool, rows=1.0)
+                row = replace(pool, rows=1.0) if spec.on_rows else self.problem(spec.thinks)
+                self.values[region.parameters[0]] = row
+                lanes, self.lanes = self.lanes, self.lanes * max(1.0, pool.rows)
                 self.region(region, share * pool.rows)
-                result = self.values[region.results[0]] if region.results else Pool(1)
+                self.lanes = lanes
+                result = self.values[region.results[0]] if region.results else row
                 self.give(operation, replace(result, rows=pool.rows, parents=pool.rows), share)
             case graph.Compute(value):
                 self.values[operation.outputs[0]] = self.number(operation, value)
@@ -146,7 +137,7 @@ class _Walk:
         total = sum(going for going, _ in given)
         for place, value in enumerate(operation.outputs):
             sides = [(going / total, results[place]) for going, results in given]
-            self.values[value] = _mean(sides) if sides else None
+            self.values[value] = mean(sides) if sides else None
         return total
 
     # ------------------------------------------------------------------ operators
@@ -171,8 +162,14 @@ class _Walk:
                 asked = min(asked, self.groups(pool, spec.per)) if spec.together else asked
                 rows = asked * self.count(operation, spec.amount.count, 1)
                 drawn = self.drawn(operation, spec.amount, spec.decoding, 0.0)
-                self.spend(operation, share * rows, drawn)
-                return Pool(rows, drawn, pool.rows, min(rows, pool.roots))
+                policy, about = spec.decoding.policy, pool.rows if spec.together else 1.0
+                prompt = self.prompt + about * pool.length
+                self.spend(operation, share, rows, drawn)
+                self.prefill(operation, policy, share * asked, prompt, prompt)
+                self.reuse(operation, policy, share * rows, prompt, drawn)
+                roots = min(rows, pool.roots)
+                mine = {policy: drawn}
+                return Pool(rows, drawn, pool.rows, roots, prompt=prompt, own=0, mine=mine)
             case graph.Score():
                 return self.score(operation, spec, pool, share)
             case graph.Fork(count):
@@ -198,9 +195,13 @@ class _Walk:
             case graph.Descend():
                 return pool.sized(min(pool.rows, self.count(operation, spec.times, 1)))
             case graph.Union():
-                return _together(pools[0], pools[1])
+                return together(pools[0], pools[1])
             case graph.Difference():
                 return pool.sized(max(0.0, pool.rows - pools[1].rows))
+            case graph.Force(text):
+                said = text.value if isinstance(text, Const) else ""
+                tokens = len(str(said).encode()) / _BYTES
+                return replace(pool, forced=pool.forced + tokens)
             case graph.Cut(length, unit):
                 step = self.lengths.step if unit is Unit.STEPS else 1.0
                 kept_tokens = step * self.count(operation, length, 0)
@@ -219,10 +220,17 @@ class _Walk:
             return pool
         count = self.count(operation, spec.amount.count, 1)
         rows = count * self.groups(pool, spec.per) if spec.deal else pool.rows * count
-        self.spend(operation, share * rows, drawn)
+        policy = spec.decoding.policy
+        self.spend(operation, share, rows, drawn)
+        self.go_on(operation, policy, pool, (share * pool.rows, share * rows), drawn)
         roots = rows if pool.tokens == 0 and pool.rows == 1 else min(rows, pool.roots)
         return replace(
-            pool, rows=rows, tokens=pool.tokens + drawn, parents=min(rows, pool.rows), roots=roots
+            pool,
+            rows=rows,
+            tokens=pool.tokens + drawn,
+            parents=min(rows, pool.rows),
+            roots=roots,
+            mine={**pool.mine, policy: pool.length + drawn},
         )
 
     def drawn(
@@ -240,55 +248,97 @@ class _Walk:
 
     def score(self, operation: Operation, spec: graph.Score, pool: Pool, share: float) -> Pool:
         scorer = self.scorers[spec.scorer]
+        cost = self.costs[id(operation)]
         if scorer.field is not None:
+            cost.scorer_calls += share * pool.rows
             return pool
-        cost = self.costs[id(operation)]
+        ahead = self.count(operation, spec.ahead, 0.0) * self.lengths.step
+        ahead = max(0.0, min(ahead, self.lengths.solution - pool.tokens))
+        if ahead:
+            rows = share * pool.rows
+            self.spend(operation, share, pool.rows, ahead)
+            self.go_on(operation, self.default, pool, (rows, rows), ahead)
+        times = self.count(operation, spec.times, 1)
         if scorer.judge is not None:
-            readings = share * pool.rows * self.count(operation, spec.times, 1)
-            asked = self.count(operation, scorer.judge.decoding.max_tokens, self.lengths.solution)
-            self.spend(operation, readings, asked)
+            policy = scorer.judge.decoding.policy
+            asked = self.groups(pool, spec.per) if scorer.together else pool.rows
+            asked = pool.rows * max(0.0, pool.rows - 1) if scorer.judge.pairwise else asked
+            readings = share * asked * times
+            drawn = self.count(operation, scorer.judge.decoding.max_tokens, self.lengths.solution)
+            drawn = 1.0 if scorer.judge.read == "probability" else drawn
+            seen = pool.rows if scorer.together else 1.0
+            prompt = self.prompt + min(seen, 2.0 if scorer.judge.pairwise else seen) * pool.length
+            self.spend(operation, share, asked * times, drawn)
+            self.prefill(operation, policy, readings, prompt, prompt)
+            self.reuse(operation, policy, readings, prompt, drawn)
             return pool
+        length = pool.length + ahead
         before = pool.read.get(scorer.name, 0.0) if scorer.steps else 0.0
-        cost.scorer_tokens += share * pool.rows * max(0.0, pool.tokens - before)
-        return replace(pool, read={**pool.read, scorer.name: pool.tokens})
+        new, reads = max(0.0, length - before), share * pool.rows * times
+        cost.whole_scorer_tokens += reads * length
+        if scorer.steps and not new:  # every step has been scored before
+            return pool
+        cost.scorer_calls += reads
+        cost.scorer_tokens += reads * new
+        cost.rounds += share / self.lanes if reads else 0.0
+        model = self.models.of_scorer(scorer.name)
+        if model is not None:
+            cost.flops += reads * model.flops(new, attended(new, self.prompt + length))
+        return replace(pool, read={**pool.read, scorer.name: pool.length})
 
-    def spend(self, operation: Operation, calls: float, tokens: float) -> None:
+    # ------------------------------------------------------------------ what policies do
+
+    def spend(self, operation: Operation, share: float, calls: float, tokens: float) -> None:
+        """Calls in a share of all runs, all at once; `tokens` sampled in each."""
         cost = self.costs[id(operation)]
-        cost.calls += calls
-        cost.tokens += calls * tokens
+        cost.policy_calls += share * calls
+        cost.sampled_tokens += share * calls * tokens
+        cost.rounds += share / self.lanes if calls else 0.0
+
+    def go_on(
+        self,
+        operation: Operation,
+        policy: str,
+        pool: Pool,
+        counts: tuple[float, float],
+        drawn: float,
+    ) -> None:
+        """Calls that go on from rows of a pool: `counts` are those of rows and of calls."""
+        rows, calls = counts
+        start = pool.prompt + pool.length
+        share = min(1.0, calls)
+        for kind in (1, 2):
+            if pool.own & kind:  # each policy reads the problem once
+                before = self.opened.get((policy, kind), 0.0)
+                self.opened[policy, kind] = min(1.0, before + share)
+                new = self.opened[policy, kind] - before
+                self.prefill(operation, policy, new, pool.prompt, pool.prompt)
+        self.prefill(operation, policy, rows, pool.length - pool.mine.get(policy, 0.0), start)
+        self.reuse(operation, policy, calls, start, drawn)
+
+    def prefill(
+        self, operation: Operation, policy: str, times: float, tokens: float, end: float
+    ) -> None:
+        """Tokens that a policy reads, the last of a context of `end` tokens."""
+        tokens = max(0.0, tokens)
+        cost = self.costs[id(operation)]
+        cost.prefilled_tokens += times * tokens
+        cost.cached_tokens -= times * tokens
+        model = self.models.of_policy(policy)
+        if model is not None:
+            cost.flops += times * model.flops(tokens, attended(tokens, end))
+
+    def reuse(
+        self, operation: Operation, policy: str, calls: float, start: float, drawn: float
+    ) -> None:
+        """Calls behind so many tokens; what of these has to be read is taken off in `prefill`."""
+        cost = self.costs[id(operation)]
+        cost.cached_tokens += calls * start
+        model = self.models.of_policy(policy)
+        if model is not None:
+            cost.flops += calls * model.flops(drawn, attended(drawn, start + drawn))
 
 
 def _share(flag: Truth) -> float:
     """How often a condition holds: half of the time where nothing is known."""
     return 0.5 if flag is None else float(flag is True)
-
-
-def _together(left: Pool, right: Pool) -> Pool:
-    if not left.rows or not right.rows:
-        return right if not left.rows else left
-    rows = left.rows + right.rows
-    mixed = _mean([(left.rows / rows, left), (right.rows / rows, right)])
-    assert isinstance(mixed, Pool)
-    return replace(
-        mixed, rows=rows, parents=left.parents + right.parents, roots=left.roots + right.roots
-    )
-
-
-def _mean(sides: Sequence[tuple[float, Any]]) -> Value:
-    """Of pools, field by field; of anything else, what is the same on all sides."""
-    first = sides[0][1]
-    if isinstance(first, Pool):
-        names = set(first.read).intersection(*(set(pool.read) for _, pool in sides))
-        rows, tokens, parents, roots = (
-            sum(part * getattr(pool, name) for part, pool in sides)
-            for name in ("rows", "tokens", "parents", "roots")
-        )
-        return Pool(
-            rows,
-            tokens,
-            parents,
-            roots,
-            read={name: sum(part * pool.read[name] for part, pool in sides) for name in names},
-        )
-    same: Truth = first if all(value == first for _, value in sides) else None
-    return same

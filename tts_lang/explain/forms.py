@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tts_lang.explain.assume import Assumed
     from tts_lang.plan.graph import Plan
 
-FORMATS = ("text", "json", "dot", "mermaid")
+FORMATS = ("text", "json", "dot", "mermaid", "html")
 
 
 def explained(
@@ -15,36 +17,49 @@ def explained(
     form: str = "text",
     context: int | None = None,
     *,
+    assumed: Assumed | None = None,
     width: int = 100,
     color: bool = False,
 ) -> str:
-    """What a plan does and what it costs at most, ending with a line end.
+    """What a plan does and what it costs, ending with a line end.
 
     Args:
-        form: One of `FORMATS`; the last two are drawings for Graphviz and Mermaid.
+        form: One of `FORMATS`; `dot` and `mermaid` are drawings for Graphviz and Mermaid.
         context: Context window in tokens that bounds assume; by default the bundled policy's.
+        assumed: This and more that a plan does not say.
         width: Columns of the text form, which alone may be in color.
 
     Raises:
         ValueError: Another form.
     """
-    from tts_lang.explain.bounds import DEFAULT_CONTEXT, bounds
+    from tts_lang.explain.assume import Assumed
 
     if form not in FORMATS:
         raise ValueError(f"form {form!r} is not one of {', '.join(FORMATS)}")
-    bound = bounds(plan, DEFAULT_CONTEXT if context is None else context)
+    known = Assumed() if assumed is None else assumed
+    if context is not None:
+        known = replace(known, context=context)
     if form in ("dot", "mermaid"):
-        from tts_lang.explain.render import row_count
+        from tts_lang.explain.bounds import bounds
+        from tts_lang.explain.units import row_count
         from tts_lang.plan import draw
 
-        notes = {value: row_count(rows) for value, rows in bound.rows.items()}
+        found = bounds(plan, known.context).rows
+        notes = {value: row_count(rows) for value, rows in found.items()}
         return (draw.to_dot if form == "dot" else draw.to_mermaid)(plan, notes)
-    from tts_lang.explain import render
     from tts_lang.explain.tree import explain as tree_of
 
-    tree = tree_of(plan, bound)
+    tree = tree_of(plan, known)
+    if form == "html":
+        from tts_lang.explain.page import to_html
+
+        return to_html(tree)
     if form == "json":
         import json
 
-        return json.dumps(render.to_values(tree), indent=2) + "\n"
-    return render.to_text(tree, width, color=color)
+        from tts_lang.explain.values import to_values
+
+        return json.dumps(to_values(tree), indent=2) + "\n"
+    from tts_lang.explain.render import to_text
+
+    return to_text(tree, width, color=color)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input
 
 if TYPE_CHECKING:
-    from tts_lang.explain.expected import Pool
+    from tts_lang.explain.means import Pool
 
 #: A number, text or flag; `None`: not known.
 Truth: TypeAlias = "float | str | bool | None"

@@ -31,6 +31,7 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
     """At most `trips` rounds; `until` is read before each (C46)."""
     operation = site.operation
     loop = _Rounds(NOTHING, [_alone(walk.state.values[value]) for value in operation.inputs])
+    read = walk.ledger.read
     for trip in range(trips):
         if walk.work > FOLLOWED:
             widened(walk, site, loop, trips - trip)
@@ -51,6 +52,7 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
             if loop.flow.returned is not None:
                 loop.flow = loop.flow.after(further)
             break
+    walk.ledger.read = read  # perhaps there was no round
     if loop.carried is not None:
         loop.may_end(loop.carried)
     for value, known in zip(operation.outputs, loop.ended or (), strict=False):

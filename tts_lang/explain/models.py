@@ -9,6 +9,7 @@ width 4,214).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +18,7 @@ _WIDTH_PER_LAYER: Final = 128.0
 
 #: What the numbers are, for a legend.
 FORMULA: Final = (
-    "FLOPs = 2 x parameters x tokens + 4 x layers x width x the positions that each token attends to"
+    "FLOPs = 2 x parameters x tokens + 4 x layers x width x positions that each token attends to"
 )
 
 
@@ -39,8 +40,8 @@ class Model:
         """Layers x width."""
         if self.layers and self.width:
             return self.layers * self.width
-        layers = (self.parameters / (12 * _WIDTH_PER_LAYER**2)) ** (1 / 3)
-        return layers**2 * _WIDTH_PER_LAYER
+        layers = math.cbrt(self.parameters / (12 * _WIDTH_PER_LAYER**2))
+        return layers * layers * _WIDTH_PER_LAYER
 
     def flops(self, tokens: float, attended: float) -> float:
         """Of so many tokens, that attend to so many positions in all."""

@@ -1,115 +1,182 @@
-"""EXPLAIN as text and as JSON values.
+"""EXPLAIN as text.
 
 Text is built without a terminal library: starting one would take longer than the whole command.
+Rows stand on the left, so that a line without costs may run on where the costs would be.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
+from typing import Final
 
-from tts_lang.explain.bounds import Rows, Spent
+from tts_lang.explain.bounds import Spent
+from tts_lang.explain.means import Expected
+from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
+from tts_lang.explain.units import exact, row_count, short
+from tts_lang.plan.graph import Judge, Scorer
 
 _BOLD, _DIM, _RESET = "\033[1m", "\033[2m", "\033[0m"
-_HEADINGS = ("rows", "policy calls", "tokens", "scorer tokens")
 _LEAST_WIDTH = 28
 
 
-def number(value: int | None) -> str:
-    """`16,384`; a bound that does not exist is said to be so."""
-    return "unbounded" if value is None else f"{value:,}"
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cost: its field in `Spent` and `Expected`, its column, its name, what it says."""
+
+    field: str
+    column: str
+    name: str
+    meaning: str = ""
 
 
-def row_count(rows: Rows | None) -> str:
-    """`16` if it is always so, else `<= 16`."""
-    if rows is None:
-        return ""
-    return number(rows.high) if rows.low == rows.high else f"<= {number(rows.high)}"
+FIGURES: Final = (
+    Figure("policy_calls", "calls", "policy calls"),
+    Figure("sampled_tokens", "sampled", "sampled tokens"),
+    Figure(
+        "prefilled_tokens",
+        "prefill",
+        "prefilled tokens",
+        "policy tokens read for the first time (prompts, forced text)",
+    ),
+    Figure(
+        "cached_tokens",
+        "cached",
+        "cached tokens",
+        "policy tokens before a call that a prefix cache holds",
+    ),
+    Figure("scorer_calls", "", "scorer calls"),
+    Figure(
+        "scorer_tokens",
+        "scored",
+        "scorer tokens",
+        "tokens of solutions that scorers read, process scorers each once",
+    ),
+    Figure(
+        "whole_scorer_tokens",
+        "whole",
+        "  of whole paths",
+        "the same without incremental scoring",
+    ),
+    Figure("flops", "FLOPs", "FLOPs"),
+    Figure("rounds", "rounds", "engine rounds", "engine calls that wait for one another"),
+)
 
 
 def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> str:
-    """The tree with its bounds, totals and what they assume; no line is wider than `width`
-    unless the numbers alone are."""
+    """The tree with its costs, totals, what the columns mean and what is assumed."""
     out = [f"{_BOLD}{explained.title}{_RESET}" if color else explained.title]
     if explained.plan.document:
         first = explained.plan.document.strip().split("\n")[0]
         out.extend(textwrap.wrap(first, width))
-    out += ["", *table(explained.lines, "at most, per problem", width, color=color)]
-    out += ["", *_totals(explained, width)]
+    columns = _columns(explained)
+    out += ["", *_table(explained, columns, width, color=color)]
+    out += ["", *_totals(explained)]
+    out += ["", *_legend(explained, columns, width)]
     return "\n".join(out) + "\n"
 
 
-def table(lines: tuple[Line, ...], title: str, width: int, *, color: bool = False) -> list[str]:
-    """The tree's lines with their rows and costs, under a title."""
-    cells = [(prefix, line, _cells(line)) for prefix, line in _walk(lines, "")]
-    used = [
-        max([len(heading), *(len(cell[i]) for _, _, cell in cells)])
-        for i, heading in enumerate(_HEADINGS)
+def shown(explained: Explained) -> tuple[Figure, ...]:
+    """The costs that say something of this plan: without a scorer nothing is scored, and nothing
+    that is read only once is reread."""
+    total, mean = explained.bounds.total, explained.total
+    found = [figure for figure in FIGURES if getattr(total, figure.field) != 0]
+    same = total.whole_scorer_tokens == total.scorer_tokens
+    if same and (mean is None or mean.whole_scorer_tokens == mean.scorer_tokens):
+        found = [figure for figure in found if figure.field != "whole_scorer_tokens"]
+    return tuple(found)
+
+
+def _columns(explained: Explained) -> tuple[Figure, ...]:
+    return tuple(figure for figure in shown(explained) if figure.column)
+
+
+def _cost(line: Line, explained: Explained) -> Spent | Expected | None:
+    return line.spent if explained.total is None else line.mean
+
+
+# ------------------------------------------------------------------------------ the tree
+
+
+def _table(
+    explained: Explained, columns: tuple[Figure, ...], width: int, *, color: bool
+) -> Iterator[str]:
+    """The tree's lines between their rows and their costs."""
+    walked = [
+        (first, below, line, _rows(line, explained), _cells(line, columns, explained))
+        for first, below, line in _walk(explained.lines, "")
     ]
-    right = sum(used) + 2 * len(used)
-    left = max(_LEAST_WIDTH, width - right)
-    # Close to the text where the text is short: numbers far away are hard to follow.
-    left = min(left, max([20, *(len(p[0]) + len(line.text) + 1 for p, line, _ in cells)]))
+    left = max(4, *(len(rows) for *_, rows, _ in walked)) if walked else 4
+    sizes = [
+        max(len(figure.column), *(len(cells[i]) for *_, cells in walked)) if walked else 0
+        for i, figure in enumerate(columns)
+    ]
+    margin = left + 2
+    title = "at most, per problem" if explained.total is None else "expected, per problem"
+    longest = max(
+        len(title),
+        *(len(first) + len(line.text) for first, _, line, _, cells in walked if any(cells)),
+        0,
+    )
+    # Two blanks between columns where there is room, one where the tree needs it.
+    gap = 2 if margin + longest + sum(sizes) + 2 * len(sizes) <= width else 1
+    room = min(longest, max(_LEAST_WIDTH, width - margin - sum(sizes) - gap * len(sizes)))
 
-    def row(text: str, values: tuple[str, ...], style: str = "") -> str:
-        shown = "".join(f"  {value:>{size}}" for value, size in zip(values, used, strict=True))
-        full = f"{text:<{left}}{shown}".rstrip()
-        return f"{style}{full}{_RESET}" if color and style else full
+    def row(rows: str, text: str, cells: tuple[str, ...]) -> str:
+        before = f"{rows:>{left}}  {text:<{room if any(cells) else 0}}"
+        after = (f"{'':{gap}}{cell:>{size}}" for cell, size in zip(cells, sizes, strict=True))
+        return f"{before}{''.join(after) if any(cells) else ''}".rstrip()
 
-    out = [row(title, _HEADINGS, _DIM)]
-    for (first_prefix, next_prefix), line, values in cells:
-        room = max(12, left - len(first_prefix))
-        pieces = textwrap.wrap(line.text, room, subsequent_indent="    ") or [""]
-        out.append(row(first_prefix + pieces[0], values))
-        out.extend(next_prefix + piece for piece in pieces[1:])
-    return out
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    spent = line.spent
-    if spent is None:
-        return (row_count(line.rows), "", "", "")
-    costs = (spent.policy_calls, spent.sampled_tokens, spent.scorer_tokens)
-    return (row_count(line.rows), *("" if value == 0 else number(value) for value in costs))
+    heading = row("rows", title, tuple(figure.column for figure in columns))
+    yield f"{_DIM}{heading}{_RESET}" if color else heading
+    for first, below, line, rows, cells in walked:
+        space = (room if any(cells) else width - margin) - len(first)
+        pieces = textwrap.wrap(line.text, max(12, space), subsequent_indent="    ") or [""]
+        yield row(rows, first + pieces[0], cells)
+        for piece in pieces[1:]:
+            yield row("", below + piece, ())
 
 
-def _walk(lines: tuple[Line, ...], prefix: str) -> Iterator[tuple[tuple[str, str], Line]]:
+def _rows(line: Line, explained: Explained) -> str:
+    """What is expected and what is possible: `12≤16`; `16` if it is always so."""
+    most, mean = line.rows, line.mean
+    if explained.total is None or most is None or most.low == most.high or mean is None:
+        return row_count(most)
+    return short(mean.rows / mean.times) + row_count(most) if mean.times else row_count(most)
+
+
+def _cells(line: Line, columns: tuple[Figure, ...], explained: Explained) -> tuple[str, ...]:
+    cost = _cost(line, explained)
+    if cost is None:
+        return ("",) * len(columns)
+    values = [getattr(cost, figure.field) for figure in columns]
+    return tuple("" if value is not None and value < 0.005 else short(value) for value in values)
+
+
+def _walk(lines: tuple[Line, ...], prefix: str) -> Iterator[tuple[str, str, Line]]:
     """Lines with the guides of their first row and of rows that continue them."""
     for index, line in enumerate(lines):
         last = index == len(lines) - 1
         below = prefix + ("   " if last else "│  ")
-        yield (prefix + ("└─ " if last else "├─ "), below), line
+        yield prefix + ("└─ " if last else "├─ "), below, line
         yield from _walk(line.inside, below)
 
 
-def _totals(explained: Explained, width: int) -> Iterator[str]:
-    bounds, total = explained.bounds, explained.bounds.total
-    yield "total, at most, per problem"
-    for name, value, note in (
-        ("policy calls", total.policy_calls, ""),
-        ("sampled tokens", total.sampled_tokens, _token_note(total, bounds.context)),
-        ("scorer calls", total.scorer_calls, ""),
-        ("scorer tokens", total.scorer_tokens, ""),
-        ("engine rounds", total.rounds, ""),
-    ):
-        yield f"  {name:<15}{number(value):>15}" + (f"  {note}" if note else "")
-    notes: list[str] = []
-    if total.open_calls and bounds.context is not None:
-        notes.append(
-            f"assumed: a context window of {bounds.context:,} tokens, the only limit of "
-            f"{total.open_calls:,} calls (--assume context=N)"
-        )
-    elif bounds.context is not None and total.scorer_tokens:
-        notes.append(f"assumed: a context window of {bounds.context:,} tokens (--assume context=N)")
-    if total.scorer_tokens != 0:
-        notes.append(
-            "counted: a process scorer reads each token of a path once, other scorers the whole "
-            "path each time; the problem's own tokens come on top"
-        )
-    for note in notes:
-        yield from textwrap.wrap(note, width, subsequent_indent="  ")
+# ------------------------------------------------------------------------------ totals
+
+
+def _totals(explained: Explained) -> Iterator[str]:
+    bounds, total, mean = explained.bounds, explained.bounds.total, explained.total
+    names = ("at most",) if mean is None else ("expected", "at most")
+    yield f"{'total, per problem':<20}" + "".join(f"{name:>15}" for name in names)
+    for figure in shown(explained):
+        show = short if figure.field == "flops" else exact
+        most = show(getattr(total, figure.field))
+        expected = "" if mean is None else f"{show(getattr(mean, figure.field)):>15}"
+        note = _token_note(total, bounds.context) if figure.field == "sampled_tokens" else ""
+        yield f"  {figure.name:<18}{expected}{most:>15}{'  ' if note else ''}{note}"
 
 
 def _token_note(total: Spent, context: int | None) -> str:
@@ -123,25 +190,62 @@ def _token_note(total: Spent, context: int | None) -> str:
     return f"= {calls}" + (f" + {rest:,}" if rest > 0 else "")
 
 
-def to_values(explained: Explained) -> dict[str, object]:
-    """The same for programs: plain JSON values; `null` for a bound that does not exist."""
-    plan, bounds = explained.plan, explained.bounds
-    return {
-        "strategy": plan.strategy,
-        "parameters": dict(plan.parameters),
-        "assumed": {"context": bounds.context},
-        "total": asdict(bounds.total),
-        "result_rows": asdict(bounds.result),
-        "operations": [_line_values(line) for line in explained.lines],
-    }
+# ------------------------------------------------------------------------------ what it means
 
 
-def _line_values(line: Line) -> dict[str, object]:
-    return {
-        "op": line.op,
-        "text": line.text,
-        "origin": asdict(line.origin) if line.origin is not None else None,
-        "rows": asdict(line.rows) if line.rows is not None else None,
-        "spent": asdict(line.spent) if line.spent is not None else None,
-        "inside": [_line_values(inner) for inner in line.inside],
-    }
+def _legend(explained: Explained, columns: tuple[Figure, ...], width: int) -> Iterator[str]:
+    """What the columns are and what was assumed."""
+    meanings = [f"{f.column}: {f.meaning}" for f in columns if f.meaning]
+    if meanings:
+        yield from _wrapped("; ".join(meanings), width)
+    if any(figure.field == "flops" for figure in columns):
+        yield from _wrapped(FORMULA + _without_size(explained), width)
+    for note in assumptions(explained):
+        yield from _wrapped(note, width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ")
+
+
+def assumptions(explained: Explained) -> Iterator[str]:
+    """What the numbers hold for, and which option changes it."""
+    total, assumed = explained.bounds.total, explained.assumed
+    reads = total.open_calls or total.scorer_tokens or total.prefilled_tokens
+    if assumed.context is not None and reads:
+        only = f", the only limit of {total.open_calls:,} calls" if total.open_calls else ""
+        window = f"a context window of {assumed.context:,} tokens{only}"
+        yield f"assumed: {window} (--assume context=N)"
+    if assumed.prompt is not None:
+        yield f"assumed: problems of at most {assumed.prompt:,} tokens"
+    lengths = assumed.lengths
+    if lengths is not None:
+        yield (
+            f"expected, if all steps have {lengths.step:.4g} tokens, solutions "
+            f"{lengths.steps:.3g} steps, problems {lengths.prompt or 0:.4g} tokens, and what "
+            "depends on scores or texts holds half of the time"
+        )
+    models = assumed.models
+    if models:
+        sizes = [f"{name} {short(model.parameters)}" for name, model in models.named.items()]
+        if models.policy is not None:
+            sizes.insert(0, f"policies {short(models.policy.parameters)}")
+        yield f"assumed: parameters of {', '.join(sizes)}"
+
+
+def _without_size(explained: Explained) -> str:
+    """The models that FLOPs leave out."""
+    models, plan = explained.assumed.models, explained.plan
+    missing = [name for name in plan.policies if models.of_policy(name) is None]
+    missing += [
+        scorer.name
+        for scorer in plan.scorers
+        if _has_model(scorer) and models.of_scorer(scorer.name) is None
+    ]
+    if not missing:
+        return ""
+    return f"; without {', '.join(missing)} (--assume {missing[0]}_params=N)"
+
+
+def _has_model(scorer: Scorer) -> bool:
+    return not isinstance(scorer.judge, Judge) and scorer.field is None

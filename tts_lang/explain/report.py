@@ -1,71 +1,23 @@
-"""Expected costs beside the bounds, and what a run really did beside both (EXPLAIN ANALYZE)."""
+"""What a run really did beside what was expected and what is possible (EXPLAIN ANALYZE)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
-from tts_lang.explain.expected import Expected, expected
-from tts_lang.explain.lengths import Lengths
-from tts_lang.explain.render import table
-from tts_lang.explain.tree import explain
-from tts_lang.plan.graph import Operation, Plan, operations
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.tree import Explained, explain
+from tts_lang.explain.units import exact
+from tts_lang.plan.graph import Plan
 
-
-def expectation(plan: Plan, lengths: Lengths, width: int) -> str:
-    """A table of expected rows and costs, ending with a line end."""
-    costs = expected(plan, lengths)
-    listed = tuple(
-        OperationBounds(operation, _rows(operation, cost), _spent(cost))
-        for operation, cost in zip(operations(plan.body), costs, strict=True)
-    )
-    total = _spent(total_of(costs))
-    tree = explain(plan, Bounds({}, listed, Rows(0, None), total, None))
-    title = f"expected ({lengths.step:.0f} tokens a step, {lengths.steps:.1f} steps)"
-    lines = [
-        *table(tree.lines, title, width),
-        "",
-        "total, expected, per problem",
-        f"  policy calls   {total.policy_calls:>15,}",
-        f"  sampled tokens {total.sampled_tokens:>15,}",
-        f"  scorer tokens  {total.scorer_tokens:>15,}",
-        "assumed: all steps and solutions equally long; what depends on scores or texts holds",
-        "  half of the time",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def total_of(costs: Sequence[Expected]) -> Expected:
-    """The sum of all operations."""
-    return Expected(
-        calls=sum(cost.calls for cost in costs),
-        tokens=sum(cost.tokens for cost in costs),
-        scorer_tokens=sum(cost.scorer_tokens for cost in costs),
-    )
-
-
-def expected_values(plan: Plan, lengths: Lengths) -> dict[str, object]:
-    """The same for programs."""
-    costs = expected(plan, lengths)
-    total = total_of(costs)
-    return {
-        "step": lengths.step,
-        "steps": lengths.steps,
-        "policy_calls": total.calls,
-        "sampled_tokens": total.tokens,
-        "scorer_tokens": total.scorer_tokens,
-        "operations": [
-            {
-                "op": operation.spec.op,
-                "rows": cost.rows / cost.times if cost.times else 0.0,
-                "policy_calls": cost.calls,
-                "sampled_tokens": cost.tokens,
-                "scorer_tokens": cost.scorer_tokens,
-            }
-            for operation, cost in zip(operations(plan.body), costs, strict=True)
-        ],
-    }
+#: Of `Spent` and `Expected`: what a run counts.
+COUNTED = (
+    ("policy calls", "policy_calls"),
+    ("sampled tokens", "sampled_tokens"),
+    ("prefilled tokens", "prefilled_tokens"),
+    ("scorer calls", "scorer_calls"),
+    ("scorer tokens", "scorer_tokens"),
+)
 
 
 @dataclass(slots=True)
@@ -77,66 +29,89 @@ class Actual:
 
 
 @dataclass(slots=True)
+class Run:
+    """What a strategy did, over all problems.
+
+    Attributes:
+        problems: How many finished.
+        made: By operator and `file:line`.
+        counts: By the fields of `COUNTED`, so far as they were counted.
+    """
+
+    problems: int = 0
+    made: dict[tuple[str, str], Actual] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Planned:
     """What is expected of a line, and the most that it may draw."""
 
+    text: str
     calls: float = 0.0
     tokens: float = 0.0
     most: int | None = 0
 
 
-def analysis(
-    plan: Plan,
-    lengths: Lengths,
-    context: int,
-    actual: Mapping[tuple[str, str], Actual],
-    problems: int,
-) -> str:
-    """Generating operations with actual, expected and largest possible rows and tokens a problem.
+def analysis(plan: Plan, assumed: Assumed, run: Run) -> str:
+    """Generating operations and totals: actual, expected, and largest possible, a problem.
 
     Args:
         plan: The plan that ran.
-        lengths: Of steps and solutions, as the run had them.
-        context: Context window that bounds assume.
-        actual: By operator and `file:line`.
-        problems: How many problems finished.
+        assumed: The lengths that the run had, and what bounds assume.
+        run: What it did.
     """
-    most = bounds(plan, context)
-    costs = expected(plan, lengths)
-    merged: dict[tuple[str, str], _Planned] = {}
-    for bound, cost in zip(most.operations, costs, strict=True):
-        operation = bound.operation
-        if operation.spec.op not in ("expand", "ask") or not operation.origins:
-            continue
-        origin = operation.origins[0]
-        row = merged.setdefault((operation.spec.op, f"{origin.file}:{origin.line}"), _Planned())
-        row.calls += cost.calls
-        row.tokens += cost.tokens
-        limit = bound.spent.sampled_tokens
-        row.most = None if limit is None or row.most is None else row.most + limit
+    lengths = assumed.lengths
+    assert lengths is not None
+    tree = explain(plan, assumed)
     lines = [
         f"{plan.strategy}: actual beside expected, per problem "
-        f"(measured: {lengths.step:.0f} tokens a step, {lengths.steps:.1f} steps)",
-        f"{'':<34}{'candidates':>21}{'tokens':>30}",
-        f"{'':<34}{'actual':>10}{'expected':>11}{'actual':>10}{'expected':>10}{'at most':>10}",
+        f"(measured: {lengths.step:.0f} tokens a step, {lengths.steps:.1f} steps)"
     ]
-    for (op, place), row in merged.items():
-        found = actual.get((op, place), Actual())
-        made, drawn = found.rows / max(1, problems), found.tokens / max(1, problems)
-        shown = "unbounded" if row.most is None else f"{row.most:,}"
-        lines.append(
-            f"{op + ' ' + place:<34}{made:>10,.1f}{row.calls:>11,.1f}"
-            f"{drawn:>10,.0f}{row.tokens:>10,.0f}{shown:>10}"
-        )
-    return "\n".join(lines) + "\n"
+    rows: list[tuple[str, ...]] = [
+        ("", "candidates", "", "tokens", "", ""),
+        ("", *("actual", "expected") * 2, "at most"),
+    ]
+    problems = max(1, run.problems)
+    for key, planned in _generating(tree).items():
+        found = run.made.get(key, Actual())
+        actual, drawn = found.rows / problems, found.tokens / problems
+        cells = (f"{actual:,.1f}", f"{planned.calls:,.1f}", f"{drawn:,.0f}")
+        more = (f"{planned.tokens:,.0f}", exact(planned.most))
+        rows.append((f"{key[1]}: {planned.text}", *cells, *more))
+    lines += _aligned(rows)
+    rows = [("total", "actual", "expected", "at most")]
+    total = tree.total
+    for name, attribute in COUNTED:
+        most = getattr(tree.bounds.total, attribute)
+        if most != 0 and attribute in run.counts:
+            actual = run.counts[attribute] / problems
+            expected = getattr(total, attribute)
+            rows.append((f"  {name}", f"{actual:,.1f}", f"{expected:,.1f}", exact(most)))
+    return "\n".join([*lines, "", *_aligned(rows)]) + "\n"
 
 
-def _rows(operation: Operation, cost: Expected) -> Rows | None:
-    if not operation.outputs or not cost.times:
-        return None
-    rows = round(cost.rows / cost.times)
-    return Rows(rows, rows)
+def _generating(tree: Explained) -> Mapping[tuple[str, str], _Planned]:
+    """The lines that sample, by operator and place: one that is inlined twice is one."""
+    merged: dict[tuple[str, str], _Planned] = {}
+    for line in tree.all_lines():
+        if line.op not in ("expand", "ask") or line.origin is None:
+            continue
+        place = f"{line.origin.file}:{line.origin.line}"
+        row = merged.setdefault((line.op, place), _Planned(line.text))
+        if line.mean is not None:
+            row.calls += line.mean.policy_calls
+            row.tokens += line.mean.sampled_tokens
+        limit = 0 if line.spent is None else line.spent.sampled_tokens
+        row.most = None if limit is None or row.most is None else row.most + limit
+    return merged
 
 
-def _spent(cost: Expected) -> Spent:
-    return Spent(round(cost.calls), 0, round(cost.tokens), 0, round(cost.scorer_tokens), 0)
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """A table: the first column left, the others right."""
+    first, *sizes = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [
+        f"{row[0]:<{first}}"
+        + "".join(f"  {cell:>{size}}" for cell, size in zip(row[1:], sizes, strict=True))
+        for row in rows
+    ]

@@ -111,9 +111,9 @@ def _expand(spec: graph.Expand, sight: Sight) -> tuple[Pool, Cost]:
         parts=pool.parts if not spec.deal and most <= 1 else (),
         seen=sight.ledger.seen_after(pool, decoding.policy, fresh=fresh),
     )
-    return out, _sampled(calls, limit).plus(
-        sight.ledger.going_on(pool, decoding.policy, calls, limit[0])
-    )
+    certain = fresh and pool.low >= 1 and least >= 1
+    read = sight.ledger.going_on(pool, decoding.policy, calls, limit[0], certain=certain)
+    return out, _sampled(calls, limit).plus(read)
 
 
 def _ask(spec: graph.Ask, sight: Sight) -> tuple[Pool, Cost]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
+from tts_lang.explain.expected import expected
+from tts_lang.explain.means import Expected, total_of
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region
 from tts_lang.plan.phrases import constant, operation
@@ -21,9 +24,10 @@ class Line:
 
     Args:
         text: What is done, with the strategy's own names.
-        op: Name of the operator; "then", "else" and "return" for what is none.
-        rows: Rows of the pool it gives.
-        spent: What all its executions spend, inner lines not included.
+        op: Name of the operator; "else" and "return" for what is none.
+        rows: Rows of the pool it gives, at least and at most.
+        spent: What all its executions spend at most, inner lines not included.
+        mean: What is expected of all its executions, where lengths are assumed.
         origin: Where it stands in a strategy file.
         inside: The lines of its regions.
     """
@@ -32,32 +36,54 @@ class Line:
     op: str
     rows: Rows | None = None
     spent: Spent | None = None
+    mean: Expected | None = None
     origin: Origin | None = None
     inside: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A plan, its lines and its bounds."""
+    """A plan, its lines, what it costs at most, and what it is expected to cost.
+
+    Attributes:
+        total: What is expected of a run; `None` where no lengths are assumed.
+    """
 
     plan: Plan
     title: str
     lines: tuple[Line, ...]
     bounds: Bounds
+    assumed: Assumed
+    total: Expected | None
+
+    def all_lines(self) -> Iterator[Line]:
+        """Every line, from top to bottom."""
+        waiting = list(reversed(self.lines))
+        while waiting:
+            line = waiting.pop()
+            yield line
+            waiting.extend(reversed(line.inside))
 
 
-def explain(plan: Plan, bounds: Bounds) -> Explained:
-    """The tree of a verified plan with its bounds."""
+def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
+    """The tree of a verified plan with what it costs."""
+    known = Assumed() if assumed is None else assumed
+    most = bounds(plan, known.context, known.prompt, known.models)
+    means: Sequence[Expected | None] = [None] * len(most.operations)
+    total = None
+    if known.lengths is not None:
+        found = expected(plan, known.lengths, known.models, most)
+        means, total = found, total_of(found)
     given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
-    builder = _Builder(plan, iter(bounds.operations))
+    builder = _Builder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
-    return Explained(plan, f"{plan.strategy}({given})", lines, bounds)
+    return Explained(plan, f"{plan.strategy}({given})", lines, most, known, total)
 
 
 @dataclass(slots=True)
 class _Builder:
     plan: Plan
-    known: Iterator[OperationBounds]
+    known: Iterator[tuple[OperationBounds, Expected | None]]
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
 
@@ -69,12 +95,27 @@ class _Builder:
         return self.names.get(value) or self.plan.values[value].name or self.numbers[value]
 
     def region(self, region: Region) -> Iterator[Line]:
+        """The lines of a region, one operation after another."""
+        lines: list[Line] = []
         for step in region.operations:
-            yield from self.operation(step, next(self.known))
-        if region.exit is Exit.RETURN:
-            yield Line(f"return {self.name(region.results[0])}", "return")
+            yield from lines
+            lines = list(self.operation(step, *next(self.known)))
+        if region.exit is not Exit.RETURN:
+            yield from lines
+            return
+        # What is only returned needs no name of its own.
+        returned = self.name(region.results[0])
+        if lines and lines[0].text.startswith(f"{returned} = ") and returned.startswith("%"):
+            text = lines[0].text.removeprefix(f"{returned} = ")
+            yield replace(lines[0], text=f"return {text}")
+            return
+        yield from lines
+        yield Line(f"return {returned}", "return")
 
-    def operation(self, step: Operation, bound: OperationBounds) -> Iterator[Line]:
+    def operation(
+        self, step: Operation, bound: OperationBounds, mean: Expected | None
+    ) -> Iterator[Line]:
+        """An operation's line, and that of its other side if it is a branch."""
         names = [self.name(value) for value in step.inputs]
         text = operation(step, names, brief=True)
         origin = step.origins[0] if step.origins else None
@@ -96,22 +137,31 @@ class _Builder:
                     text = f"repeat at most {trips} rounds until {condition}"
                 inside = asked + tuple(self.region(body))
             case graph.Branch():
-                inside = tuple(self.sides(step))
+                yield from self.branch(step, text, bound, mean)
+                return
             case graph.Call(on_rows=on_rows):
                 text += ": once for each row" if on_rows else ""
                 inside = tuple(self.region(step.regions[0]))
-        if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat | graph.Branch):
+        if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat):
             target = self.name(step.outputs[0])
             if not (isinstance(step.spec, _STATEMENTS) and target == names[0]):
                 text = f"{target} = {text}"
-        rows = None if isinstance(step.spec, graph.Repeat | graph.Branch) else bound.rows
-        yield Line(text, step.spec.op, rows, bound.spent, origin, inside)
+        rows = None if isinstance(step.spec, graph.Repeat) else bound.rows
+        yield Line(text, step.spec.op, rows, bound.spent, mean, origin, inside)
 
-    def sides(self, step: Operation) -> Iterator[Line]:
-        for label, region in zip(("then", "else"), step.regions, strict=True):
-            lines = tuple(self.region(region))
-            if lines:
-                yield Line(label, label, inside=lines)
+    def branch(
+        self, step: Operation, text: str, bound: OperationBounds, mean: Expected | None
+    ) -> Iterator[Line]:
+        """`if`, and behind it `else`, or `else if` where nothing else is on that side."""
+        then, other = (tuple(self.region(region)) for region in step.regions)
+        origin = step.origins[0] if step.origins else None
+        yield Line(text, step.spec.op, None, bound.spent, mean, origin, then)
+        chained = all(line.text.startswith("else") for line in other[1:])
+        if other and other[0].op == "branch" and chained:
+            yield replace(other[0], text=f"else {other[0].text}")
+            yield from other[1:]
+        elif other:
+            yield Line("else", "else", inside=other)
 
 
 def _is_whole(text: str) -> bool:

@@ -165,20 +165,24 @@ class Walk:
         possible = (flag.high > 0, flag.low < 1 or flag.missing)
         total: Flow | None = None
         outputs: list[Known] | None = None
+        before, read = self.ledger.read, None
         for truth, side in ((True, 0), (False, 1)):
             if not possible[side]:
                 continue
             region = operation.regions[side]
             mark = state.mark()
             state.assume(condition, truth)
+            self.ledger.read = before
             flow = self.region(region, site.regions[side])
             if flow.running is not None:
+                read = self.ledger.read if read is None else read & self.ledger.read
                 given = [state.values[value] for value in region.results]
                 outputs = given if outputs is None else either(outputs, given)
             state.undo(mark)
             total = flow if total is None else total.either(flow)
         for value, known in zip(operation.outputs, outputs or (), strict=False):
             self.define(value, known)
+        self.ledger.read = before if read is None else read
         return total or Flow(NOTHING)
 
     def call(self, site: Site, spec: graph.Call) -> Flow:
@@ -194,7 +198,9 @@ class Walk:
                 self.ledger.nothing_is_first()
         region = operation.regions[0]
         self.define(region.parameters[0], row)
+        read = self.ledger.read
         flow = self.region(region, site.regions[0])
+        self.ledger.read = read  # the called strategy may have returned before it read anything
         result = (flow.result or Pool()).alone()
         for index, cost in enumerate(before, start=site.index):
             spent = self.costs[index].minus(cost)
@@ -203,9 +209,7 @@ class Walk:
         high = product(result.high, pool.high)
         # Every run has a tree of its own, and its rows may be done.
         asked = product(result.asked, pool.high)
-        out = result._replace(
-            parents=high, roots=high, finished=True, problem=True, asked=asked
-        )
+        out = result._replace(parents=high, roots=high, finished=True, problem=True, asked=asked)
         self.define(operation.outputs[0], out.sized(product(result.low, pool.low), high))
         return Flow(spent)
 

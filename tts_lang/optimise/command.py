@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tts_lang.explain.forms import explained
 
 if TYPE_CHECKING:
-    from tts_lang.explain.lengths import Lengths
+    from tts_lang.explain.assume import Assumed
     from tts_lang.plan.graph import Plan
 
 #: Options that say how to optimise; they go with EXPLAIN.
@@ -40,41 +40,29 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def explain(
-    options: Namespace,
-    plan: Plan,
-    form: str,
-    context: int,
-    *,
-    width: int,
-    color: bool,
-    lengths: Lengths | None = None,
+    options: Namespace, plan: Plan, form: str, assumed: Assumed, *, width: int, color: bool
 ) -> str:
-    """EXPLAIN of the optimised plan (with what it costs if steps are as long as `lengths` says),
-    with totals before and after and what each pass saved.
+    """EXPLAIN of the optimised plan, with totals before and after and what each pass saved.
 
     Raises:
         UnknownPass: `--no-pass` or `--only-pass` name a pass that does not exist.
         PlanError: With `--verify`, what a pass broke.
     """
     from tts_lang.optimise.pipeline import optimise
-    from tts_lang.optimise.report import to_text, to_values
+    from tts_lang.optimise.report import to_table, to_text, to_values
 
     only = options.only_pass or None
     made = optimise(plan, only=only, without=options.no_pass, check=options.verify)
-    text = explained(made.plan, form, context, width=width, color=color)
-    if form == "text":
-        if lengths is not None:
-            from tts_lang.explain.report import expectation
+    silent = made.plan is made.raw and not options.trace
+    if form == "html":
+        from tts_lang.explain.page import to_html
+        from tts_lang.explain.tree import explain as tree_of
 
-            text = f"{text}\n{expectation(made.plan, lengths, width)}"
-        if made.plan is made.raw and not options.trace:
-            return text
-        return f"{text}\n{to_text(made, context, trace=options.trace)}"
+        return to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=options.trace))
+    text = explained(made.plan, form, assumed=assumed, width=width, color=color)
+    if form == "text" and not silent:
+        return f"{text}\n{to_text(made, assumed, trace=options.trace, width=width)}"
     if form == "json":
-        values = json.loads(text)
-        if lengths is not None:
-            from tts_lang.explain.report import expected_values
-
-            values["expected"] = expected_values(made.plan, lengths)
-        return json.dumps({**values, "optimiser": to_values(made, context)}, indent=2) + "\n"
+        values = {**json.loads(text), "optimiser": to_values(made, assumed)}
+        return json.dumps(values, indent=2) + "\n"
     return text

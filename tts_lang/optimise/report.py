@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
 from dataclasses import dataclass
 
-from tts_lang.explain.bounds import DEFAULT_CONTEXT, Spent, bounds
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.bounds import Spent, bounds
+from tts_lang.explain.render import FIGURES
+from tts_lang.explain.units import exact
 from tts_lang.optimise.engine import RuleTrace
 from tts_lang.optimise.pipeline import Optimised
 from tts_lang.plan.graph import Plan, operations
-
-#: What is shown: what it is called, and its field in `Spent`.
-FIGURES = (
-    ("policy calls", "policy_calls"),
-    ("sampled tokens", "sampled_tokens"),
-    ("scorer calls", "scorer_calls"),
-    ("scorer tokens", "scorer_tokens"),
-    ("engine rounds", "rounds"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +24,30 @@ class Figure:
     saved: tuple[tuple[str, int | None], ...]
 
 
-def figures(made: Optimised, context: int | None = None) -> tuple[Figure, ...]:
-    """Upper bounds of what a run costs, and the number of operations."""
-    window = DEFAULT_CONTEXT if context is None else context
-    known = [_costs(made.raw, window)]
+def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ...]:
+    """Upper bounds of what a run costs, where it costs anything, and the number of operations."""
+    known = Assumed() if assumed is None else assumed
+    costs = [_costs(made.raw, known)]
     names: list[str] = []
     for stage in made.stages:
         if stage.trace.fired:
             names.append(stage.trace.passed.name)
-            known.append(_costs(stage.plan, window))
+            costs.append(_costs(stage.plan, known))
     found = []
-    for name, _ in (("operations", ""), *FIGURES):
-        values = [each[name] for each in known]
+    for name in costs[0]:
+        values = [each[name] for each in costs]
         steps = zip(names, values, values[1:], strict=False)
         saved = tuple((by, _less(before, after)) for by, before, after in steps if before != after)
-        found.append(Figure(name, values[0], values[-1], saved))
+        if any(value != 0 for value in values):
+            found.append(Figure(name, values[0], values[-1], saved))
     return tuple(found)
 
 
-def _costs(plan: Plan, context: int) -> dict[str, int | None]:
-    total: Spent = bounds(plan, context).total
-    costs: dict[str, int | None] = {name: getattr(total, field) for name, field in FIGURES}
+def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
+    total: Spent = bounds(plan, assumed.context, assumed.prompt, assumed.models).total
+    costs: dict[str, int | None] = {
+        figure.name.strip(): getattr(total, figure.field) for figure in FIGURES
+    }
     return {"operations": sum(1 for _ in operations(plan.body)), **costs}
 
 
@@ -58,39 +55,65 @@ def _less(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else before - after
 
 
-def to_text(made: Optimised, context: int | None = None, *, trace: bool = False) -> str:
-    """The figures as a table, and the rules that fired; with `trace`, also why others did not."""
-    lines = list(_table(made, context))
-    for stage in made.stages:
-        fired = [rule for rule in stage.trace.rules if rule.fired]
-        for rule in stage.trace.rules if trace else fired:
-            lines.append(_line(stage.trace.passed.name, rule))
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What was saved: a heading and rows of as many cells; below them, the rules."""
+
+    heading: tuple[str, str, str, str]
+    rows: tuple[tuple[str, str, str, str], ...]
+    notes: tuple[str, ...]
+
+
+def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = False) -> Table:
+    """The figures with what each pass took off, and the rules that fired; with `trace`, also why
+    others did not."""
+    rows = tuple(
+        (
+            figure.name,
+            exact(figure.raw),
+            exact(figure.optimised),
+            ", ".join(f"{name} {exact(saved)}" for name, saved in figure.saved),
+        )
+        for figure in (figures(made, assumed) if made.plan is not made.raw else ())
+    )
+    notes = tuple(
+        _line(stage.trace.passed.name, rule)
+        for stage in made.stages
+        for rule in stage.trace.rules
+        if trace or rule.fired
+    )
+    title = "optimiser: at most, per problem" if rows else "optimiser: nothing to rewrite"
+    return Table((title, "raw", "optimised", "saved by"), rows, notes)
+
+
+def to_text(
+    made: Optimised, assumed: Assumed | None = None, *, trace: bool = False, width: int = 100
+) -> str:
+    """The table and its notes, no wider than `width` if the numbers allow."""
+    table = to_table(made, assumed, trace=trace)
+    if table.rows:
+        cells = (table.heading, *table.rows)
+        left, raw, optimised = (max(len(row[i]) for row in cells) for i in range(3))
+        lines = [
+            f"{'' if row is table.heading else '  '}{row[0]:<{left + 2}}"[: left + 2]
+            + f"  {row[1]:>{raw}}  {row[2]:>{optimised}}  {row[3]}".rstrip()
+            for row in cells
+        ]
+    else:
+        lines = [table.heading[0]]
+    for note in table.notes:
+        lines += textwrap.wrap(note, width, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"
-
-
-def _table(made: Optimised, context: int | None) -> Iterator[str]:
-    if made.plan is made.raw:
-        yield "optimiser: nothing to rewrite"
-        return
-    yield f"{'optimiser: at most, per problem':<32}{'raw':>12}{'optimised':>12}  saved by"
-    for figure in figures(made, context):
-        by = ", ".join(f"{name} {_number(saved)}" for name, saved in figure.saved)
-        row = f"  {figure.name:<30}{_number(figure.raw):>12}{_number(figure.optimised):>12}"
-        yield f"{row}  {by}".rstrip()
 
 
 def _line(name: str, rule: RuleTrace) -> str:
     if not rule.fired:
-        return f"  {name}: {rule.rule.name} did not fire: {rule.why_not}"
+        return f"{name}: {rule.rule.name} did not fire: {rule.why_not}"
     times = "once" if rule.fired == 1 else f"{rule.fired} times"
-    return f"  {name}: {rule.rule.name} {times}: {rule.rule.law}"
+    return f"{name}: {rule.rule.name} {times}: {rule.rule.law}"
 
 
-def _number(value: int | None) -> str:
-    return "unbounded" if value is None else f"{value:,}"
-
-
-def to_values(made: Optimised, context: int | None = None) -> dict[str, object]:
+def to_values(made: Optimised, assumed: Assumed | None = None) -> dict[str, object]:
     """The same for programs: plain JSON values."""
     return {
         "figures": [
@@ -100,7 +123,7 @@ def to_values(made: Optimised, context: int | None = None) -> dict[str, object]:
                 "optimised": figure.optimised,
                 "saved": dict(figure.saved),
             }
-            for figure in figures(made, context)
+            for figure in figures(made, assumed)
         ],
         "passes": [
             {

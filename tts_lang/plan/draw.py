@@ -30,7 +30,7 @@ class Look(Enum):
     EDGE = "port"  # where values enter and leave a region
 
 
-_COLORS = {
+COLORS = {
     Look.POLICY: "#cfe3ff",
     Look.SCORER: "#ffe3bf",
     Look.POOL: "#f2f2f2",
@@ -40,12 +40,12 @@ _COLORS = {
 
 
 @dataclass(slots=True)
-class _Cluster:
-    """A region: its nodes and the regions inside it."""
+class Cluster:
+    """A region: its nodes (name, text, look) and the regions inside it."""
 
     title: str
     nodes: list[tuple[str, str, Look]] = field(default_factory=list)
-    inside: list[_Cluster] = field(default_factory=list)
+    inside: list[Cluster] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class _Drawing:
     maker: dict[int, str] = field(default_factory=dict)
     count: int = 0
 
-    def node(self, cluster: _Cluster, text: str, look: Look) -> str:
+    def node(self, cluster: Cluster, text: str, look: Look) -> str:
         name = f"n{self.count}"
         self.count += 1
         cluster.nodes.append((name, text, look))
@@ -73,7 +73,7 @@ class _Drawing:
         label = f"{name} ({note})" if name and note else name or note
         self.edges.append((self.maker[value], target, label))
 
-    def region(self, region: Region, cluster: _Cluster) -> str:
+    def region(self, region: Region, cluster: Cluster) -> str:
         """Draws a region into a cluster; returns the node that its results go to."""
         for step in region.operations:
             self.operation(step, cluster)
@@ -85,7 +85,7 @@ class _Drawing:
             self.edge(value, target)
         return target
 
-    def operation(self, step: Operation, cluster: _Cluster) -> None:
+    def operation(self, step: Operation, cluster: Cluster) -> None:
         names = [self.name(value) for value in step.inputs]
         text = operation(step, names, brief=True)
         if not step.regions:
@@ -95,7 +95,7 @@ class _Drawing:
             for value in step.outputs:
                 self.maker[value] = node
             return
-        inner = _Cluster(text)
+        inner = Cluster(text)
         cluster.inside.append(inner)
         titles = {"branch": ("then", "else"), "repeat": ("until", "each round"), "call": ("",)}
         entry = self.node(inner, _ENTRY[step.spec.op], Look.EDGE)
@@ -103,7 +103,7 @@ class _Drawing:
             self.edge(value, entry)
         ends: list[str] = []
         for title, region in zip(titles[step.spec.op], step.regions, strict=True):
-            part = _Cluster(title) if title else inner
+            part = Cluster(title) if title else inner
             for value in region.parameters:
                 self.maker[value] = entry
             end = self.region(region, part)
@@ -134,13 +134,14 @@ def _look(step: Operation) -> Look:
     return Look.POOL
 
 
-def _draw(plan: Plan, notes: Mapping[int, str]) -> tuple[_Cluster, list[tuple[str, str, str]]]:
-    drawing = _Drawing(plan, notes, numbering(plan))
-    whole = _Cluster(plan.strategy)
+def drawing(plan: Plan, notes: Mapping[int, str]) -> tuple[Cluster, list[tuple[str, str, str]]]:
+    """The nodes in their clusters, and the edges: source, target, label."""
+    made = _Drawing(plan, notes, numbering(plan))
+    whole = Cluster(plan.strategy)
     problem = plan.body.parameters[0]
-    drawing.maker[problem] = drawing.node(whole, "problem", Look.EDGE)
-    drawing.region(plan.body, whole)
-    return whole, drawing.edges
+    made.maker[problem] = made.node(whole, "problem", Look.EDGE)
+    made.region(plan.body, whole)
+    return whole, made.edges
 
 
 # ------------------------------------------------------------------------------ Graphviz
@@ -148,7 +149,7 @@ def _draw(plan: Plan, notes: Mapping[int, str]) -> tuple[_Cluster, list[tuple[st
 
 def to_dot(plan: Plan, notes: Mapping[int, str] | None = None) -> str:
     """The graph for Graphviz (`dot -Tsvg`); `notes` are shown with the values they belong to."""
-    whole, edges = _draw(plan, notes or {})
+    whole, edges = drawing(plan, notes or {})
     lines = [
         f"digraph {_dot(plan.strategy)} {{",
         "  rankdir=TB; compound=true;",
@@ -169,11 +170,11 @@ def _dot(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _dot_cluster(cluster: _Cluster, indent: str, numbers: Iterator[int]) -> Iterator[str]:
+def _dot_cluster(cluster: Cluster, indent: str, numbers: Iterator[int]) -> Iterator[str]:
     for name, text, look in cluster.nodes:
         shape = ", shape=ellipse" if look is Look.EDGE else ""
         label = "\n".join(textwrap.wrap(text, _WIDTH)) or text
-        yield f'{indent}{name} [label={_dot(label)}, fillcolor="{_COLORS[look]}"{shape}];'
+        yield f'{indent}{name} [label={_dot(label)}, fillcolor="{COLORS[look]}"{shape}];'
     for inner in cluster.inside:
         yield f"{indent}subgraph cluster_{next(numbers)} {{"
         yield f"{indent}  label={_dot(inner.title)};"
@@ -186,13 +187,13 @@ def _dot_cluster(cluster: _Cluster, indent: str, numbers: Iterator[int]) -> Iter
 
 def to_mermaid(plan: Plan, notes: Mapping[int, str] | None = None) -> str:
     """The graph as a Mermaid flowchart, which Markdown viewers draw."""
-    whole, edges = _draw(plan, notes or {})
+    whole, edges = drawing(plan, notes or {})
     lines = ["flowchart TB", *_mermaid_cluster(whole, "  ", iter(range(1_000_000)))]
     for source, target, label in edges:
         arrow = f"-->|{_mermaid(label)}|" if label else "-->"
         lines.append(f"  {source} {arrow} {target}")
     for look in Look:
-        lines.append(f"  classDef {look.value} fill:{_COLORS[look]},stroke:#888,color:#000")
+        lines.append(f"  classDef {look.value} fill:{COLORS[look]},stroke:#888,color:#000")
     return "\n".join(lines) + "\n"
 
 
@@ -204,7 +205,7 @@ def _mermaid(text: str) -> str:
     return f'"{safe}"'
 
 
-def _mermaid_cluster(cluster: _Cluster, indent: str, numbers: Iterator[int]) -> Iterator[str]:
+def _mermaid_cluster(cluster: Cluster, indent: str, numbers: Iterator[int]) -> Iterator[str]:
     for name, text, look in cluster.nodes:
         left, right = ("([", "])") if look is Look.EDGE else ("[", "]")
         label = "<br/>".join(_mermaid(piece)[1:-1] for piece in textwrap.wrap(text, _WIDTH))

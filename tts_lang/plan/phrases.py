@@ -151,11 +151,11 @@ def amount(value: graph.Amount, names: Sequence[str]) -> str:
 
 
 def children(value: graph.Amount, names: Sequence[str]) -> str:
-    """The same for people, who take `4 steps` for one child: `4 children x 1 step`."""
-    count = expression(value.count, names)
-    length = "1" if value.length is None else expression(value.length, names)
-    unit = value.unit.value if length != "1" else value.unit.value.removesuffix("s")
-    return f"{count} {'child' if count == '1' else 'children'} x {length} {unit}"
+    """The same with its number: `1 step`."""
+    count, unit = expression(value.count, names), value.unit.value
+    if value.length is not None:
+        count += f" x {expression(value.length, names)}"
+    return f"{count} {unit.removesuffix('s') if count == '1' else unit}"
 
 
 def clauses(decoding: graph.Decoding, names: Sequence[str], *, brief: bool = False) -> str:
@@ -188,7 +188,7 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
     Args:
         done: The operation.
         names: A name for each of its inputs.
-        brief: For people: children are counted, and the default policy is not mentioned.
+        brief: For people: `1 step`, and the default policy is not mentioned.
     """
     spec = done.spec
 

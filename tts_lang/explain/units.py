@@ -1,0 +1,42 @@
+"""Numbers for people: exact ones, and short ones for the columns of a table."""
+
+from __future__ import annotations
+
+from tts_lang.explain.bounds import Rows
+
+_SUFFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+
+
+def exact(value: float | None) -> str:
+    """`16,384`; fractions to one place; a bound that does not exist is said to be so."""
+    if value is None:
+        return "unbounded"
+    whole = round(value, 1)
+    return f"{whole:,.0f}" if whole == int(whole) else f"{whole:,.1f}"
+
+
+def short(value: float | None) -> str:
+    """At most five characters: `9999`, `16.4k`, `1.23M`; `inf` for a bound that does not exist."""
+    if value is None:
+        return "inf"
+    if value < 10_000:
+        whole = round(value)
+        return f"{whole}" if abs(value - whole) < 0.005 or value >= 1000 else f"{value:.3g}"
+    size = 0
+    while value >= 999.5 and size < len(_SUFFIXES) - 1:
+        value /= 1000
+        size += 1
+    if value >= 999.5:
+        return f"{value * 1000.0**size:.0e}".replace("e+", "e")
+    # `1.00M` keeps its noughts: they say how exact it is.
+    places = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{places}f}{_SUFFIXES[size]}"
+
+
+def row_count(rows: Rows | None) -> str:
+    """`16` if it is always so, else `≤16`."""
+    if rows is None:
+        return ""
+    if rows.high is None:
+        return "any"
+    return short(rows.high) if rows.low == rows.high else f"≤{short(rows.high)}"
