@@ -13,7 +13,7 @@ from tts_runtime.executor.expanding import check_prompt
 from tts_runtime.executor.generating import Parentage, children
 from tts_runtime.executor.model import EMPTY, Conversation, Row, opening
 from tts_runtime.executor.ordering import Ordering
-from tts_runtime.executor.pools import Content, Item, Pool, append
+from tts_runtime.executor.pools import Content, Item, Pool, Slot, append
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.rendering import argument_parts, fill, needs_others
 from tts_runtime.executor.scope import Scope
@@ -66,8 +66,9 @@ def ask(builder: Builder, spec: Ask) -> Work:
         sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
         run = scope.run
 
-        def asked(row: Row, about: Sequence[Row], pool: Sequence[Row]) -> Content:
-            """Children of the conversation about some rows; `row` is the first of them."""
+        def asked(about: Sequence[Row], pool: Sequence[Row], slot: Slot | None) -> Content:
+            """Children of the conversation about some rows."""
+            row = about[0]
             if not many:
                 return None
             message = fill(template, run.problem.text, given, row, pool)
@@ -78,20 +79,20 @@ def ask(builder: Builder, spec: Ask) -> Work:
                 thinking=scope.thinks,
                 own=False,
             )
-            if spec.together:
-                roots = {each.candidate.root for each in about}
-                root = roots.pop() if len(roots) == 1 else None
-                parentage = Parentage(run, None, root, None, EMPTY, EMPTY, sequence, site)
-            else:
-                parentage = Parentage(
-                    run, row, row.candidate.root, row, row.lets, EMPTY, sequence, site
-                )
             check_prompt(conversation, settings, site)
             node = opening(conversation, settings.policy)
             room = settings.room(node)
+            here = run, node, settings, room
+            if spec.together:
+                roots = {each.candidate.root for each in about}
+                root = roots.pop() if len(roots) == 1 else None
+                parentage = Parentage(*here, None, root, None, EMPTY, EMPTY, sequence, site)
+            else:
+                root = row.candidate.root
+                parentage = Parentage(*here, row, root, row, row.lets, EMPTY, sequence, site)
             if room <= 0:
                 return parentage.row(node.closed_by_limit())
-            return children(scope, node, many, settings, room, parentage, view)
+            return children(scope, parentage, many, view, slot)
 
         if spec.together:
             await ordering.turn()
@@ -100,11 +101,13 @@ def ask(builder: Builder, spec: Ask) -> Work:
             keys = [0] * len(rows) if per is None else [per(row, view) for row in rows]
             for group in groups(keys):
                 members = [rows[place] for place in group]
-                append(items, asked(members[0], members, members))
+                append(items, asked(members, members, None))
             made = Pool(items, True, True)
         else:
             everyone = view.rows if view.rows is not None else ()
-            made = await ordering.apply(pool, lambda row: asked(row, (row,), everyone), most=many)
+            made = await ordering.apply(
+                pool, lambda row, slot: asked((row,), everyone, slot), most=many
+            )
         scope.made.append(made)
         return (made,)
 

@@ -15,7 +15,7 @@ from tts_runtime.executor.generating import Parentage, children
 from tts_runtime.executor.model import Conversation, Row
 from tts_runtime.executor.ordering import Ordering
 from tts_runtime.executor.pool_values import weights_of
-from tts_runtime.executor.pools import Content, Pool
+from tts_runtime.executor.pools import Content, Pool, Slot
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
@@ -55,7 +55,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
         ordering = Ordering(scope)
         sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
 
-        def numbered(row: Row) -> Content:
+        def numbered(row: Row, slot: Slot | None) -> Content:
             node = row.node
             share = next(shares)
             if node.done:
@@ -68,6 +68,9 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 return Row(node.closed_by_limit(), row.candidate, row.lets, known=row.known)
             parentage = Parentage(
                 scope.run,
+                node,
+                settings,
+                room,
                 row,
                 row.candidate.root,
                 row.candidate.asked,
@@ -76,7 +79,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 sequence,
                 site,
             )
-            return children(scope, node, share, settings, room, parentage, view)
+            return children(scope, parentage, share, view, slot)
 
         # A done row passes through, however many children it was to have.
         most = 0 if spec.deal else max(1, many)

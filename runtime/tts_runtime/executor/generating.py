@@ -26,14 +26,30 @@ from tts_runtime.streams import UNCLAIMED, Key, child_key
 class Parentage:
     """What all children of one row in one operation share.
 
-    `parent`, `root`, `asked` as in `Candidate`; `created`: the operation's sequence number.
+    `node`, `settings`, `room`: where they go on, how, and how far. `parent`, `root`, `asked` as in
+    `Candidate`; `created`: the operation's sequence number.
     """
 
-    __slots__ = ("asked", "created", "known", "lets", "parent", "root", "run", "site")
+    __slots__ = (
+        "asked",
+        "created",
+        "known",
+        "lets",
+        "node",
+        "parent",
+        "room",
+        "root",
+        "run",
+        "settings",
+        "site",
+    )
 
     def __init__(
         self,
         run: Run,
+        node: Node,
+        settings: Settings,
+        room: int,
         parent: Row | None,
         root: Candidate | None,
         asked: Row | None,
@@ -43,6 +59,9 @@ class Parentage:
         site: Site,
     ) -> None:
         self.run = run
+        self.node = node
+        self.settings = settings
+        self.room = room
         self.parent = parent
         self.root = root
         self.asked = asked
@@ -63,31 +82,19 @@ class Parentage:
 class Birth:
     """One child on its way: called with the engine's reply."""
 
-    __slots__ = ("key", "node", "parentage", "rank", "room", "settings", "slot")
+    __slots__ = ("parentage", "rank", "slot")
 
-    def __init__(
-        self,
-        slot: Slot,
-        node: Node,
-        key: Key,
-        settings: Settings,
-        room: int,
-        parentage: Parentage,
-        rank: int,
-    ) -> None:
+    def __init__(self, slot: Slot, parentage: Parentage, rank: int) -> None:
         self.slot = slot
-        self.node = node
-        self.key = key
-        self.settings = settings
-        self.room = room
         self.parentage = parentage
         self.rank = rank
 
     def __call__(self, generation: Generation) -> None:
         parentage = self.parentage
-        node = grown(self.node, self.key, self.settings, self.room, generation)
+        slot = self.slot
+        node = grown(parentage.node, slot.key, parentage.settings, parentage.room, generation)
         node.rank = self.rank
-        parentage.run.resolve(self.slot, parentage.row(node))
+        parentage.run.resolve(slot, parentage.row(node))
 
 
 def grown(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
@@ -113,55 +120,50 @@ def grown(node: Node, key: Key, settings: Settings, room: int, generation: Gener
 
 
 def children(
-    scope: Scope,
-    node: Node,
-    many: int,
-    settings: Settings,
-    room: int,
-    parentage: Parentage,
-    view: View,
-) -> list[Item]:
-    """`many` further children of a node, requested now; `room` is that of the settings, above 0."""
+    scope: Scope, parentage: Parentage, many: int, view: View, place: Slot | None = None
+) -> Slot | list[Item]:
+    """`many` further children of a row, requested now; its room is above 0.
+
+    `place`: where they go. An only child takes it for itself.
+    """
+    node, settings = parentage.node, parentage.settings
     first = scope.next_children(node, many)
-    policy = settings.policy
-    prompt, prefix = node.conversation.prompt(policy), node.path()
-    limits = settings.limits(room)
+    conversation, policy, rank = node.conversation, settings.policy, node.rank
+    prompt, prefix = conversation.prompt(policy), node.path()
+    limits = settings.limits(parentage.room)
     run = scope.run
     statistics = run.bound.program.statistics
-    key, claimed, position, level, tag = (
-        node.key,
-        node.claimed,
-        node.position,
-        node.level,
-        settings.tag,
-    )
+    key, claimed, position, level = node.key, node.claimed, node.position, node.level
+    tag, sampling, segments = settings.tag, settings.sampling, node.segments
     found: list[Item] = []
     for number in range(first, first + many):
         child = child_key(key, claimed, position, level, number, tag)
-        slot = Slot(child, 1)
-        found.append(slot)
+        if place is not None and many == 1:
+            slot = place
+            slot.key = child
+        else:
+            slot = Slot(child, 1)
+            found.append(slot)
         request = GenerateRequest(
             prompt,
             prefix,
             child,
-            settings.sampling,
-            limits
-            if settings.stop_when is None
-            else watched(limits, node, settings, parentage, view),
-            node.segments,
+            sampling,
+            limits if settings.stop_when is None else watched(limits, parentage, view),
+            segments,
             number if settings.likeliest else None,
             statistics,
-            max(node.rank, number),
+            number if number > rank else rank,
         )
-        birth = Birth(slot, node, child, settings, room, parentage, request.priority)
-        slot.request = run.generate(settings, node, request, birth)
-    return found
+        slot.request = run.generate(
+            settings, node, request, Birth(slot, parentage, request.priority)
+        )
+    return found or place or []
 
 
-def watched(
-    limits: Limits, node: Node, settings: Settings, parentage: Parentage, view: View
-) -> Limits:
+def watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
     """The limits with `stop when`, evaluated on the whole path after every token (C27)."""
+    node, settings = parentage.node, parentage.settings
     condition = settings.stop_when
     assert condition is not None
     policy = settings.policy

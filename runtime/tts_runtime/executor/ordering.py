@@ -14,8 +14,8 @@ from tts_runtime.executor.model import Row
 from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, distinct
 from tts_runtime.executor.scope import Scope
 
-#: Numbers a row's children and gives them.
-Make: TypeAlias = Callable[[Row], Content]
+#: Numbers a row's children and gives them, or the given slot, which they then resolve.
+Make: TypeAlias = Callable[[Row, "Slot | None"], Content]
 
 
 class Ordering:
@@ -49,30 +49,31 @@ class Ordering:
             self._most = most
             items: list[Item] = []
             for item in pool.items:
-                append(items, self._streamed(item))
+                append(items, self._streamed(item, None))
             return Pool(items, True, True)
         rows = await self._run.rows(pool)
         await self.turn()
         made: list[Item] = []
         for row in rows:
-            append(made, make(row))
+            append(made, make(row, None))
         return Pool(made, any(type(item) is Slot for item in made), pool.apart or distinct(made))
 
-    def _streamed(self, content: Content) -> Content:
+    def _streamed(self, content: Content, place: Slot | None) -> Content:
+        """The children, or where they will be: in `place`, if one is given."""
         turnstile, sequence = self._turnstile, self.sequence
         if type(content) is Row:
             created = content.candidate.created
             if turnstile.ready(created, sequence):
-                return self._make(content)
+                return self._make(content, place)
             turnstile.hold(sequence)
-            slot = Slot(b"", self._most)
+            slot = Slot(b"", self._most) if place is None else place
             turnstile.wait(created, sequence, partial(self._turn_comes, slot, content))
             return slot
         if type(content) is Slot:
             if content.resolved:
-                return self._streamed(content.content)
+                return self._streamed(content.content, place)
             turnstile.hold(sequence)
-            slot = Slot(b"", content.most * self._most)
+            slot = Slot(b"", content.most * self._most) if place is None else place
             content.then(partial(self._known, slot))
             return slot
         if content is None:
@@ -80,13 +81,18 @@ class Ordering:
         assert isinstance(content, list)
         items: list[Item] = []
         for item in content:
-            append(items, self._streamed(item))
+            append(items, self._streamed(item, None))
         return items
 
     def _known(self, slot: Slot, content: Content) -> None:
-        self._run.resolve(slot, self._streamed(content))
-        self._run.later(self._turnstile.release(self.sequence))
+        self._made(slot, self._streamed(content, slot))
 
     def _turn_comes(self, slot: Slot, row: Row, _: None) -> None:
-        self._run.resolve(slot, self._make(row))
-        self._run.later(self._turnstile.release(self.sequence))
+        self._made(slot, self._make(row, slot))
+
+    def _made(self, slot: Slot, content: Content) -> None:
+        if content is not slot:
+            self._run.resolve(slot, content)
+        woken = self._turnstile.release(self.sequence)
+        if woken:
+            self._run.later(woken)

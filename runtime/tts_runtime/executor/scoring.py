@@ -101,7 +101,10 @@ class _Reader:
         self.site = site
 
     def read(self, run: Run, row: Row, slot: Slot | None, rollout: Node | None = None) -> Content:
-        """The scored row, or the slot that it will be in; of a rollout where one is given."""
+        """The scored row, or the slot that it will be in; of a rollout where one is given.
+
+        A scorer sees the problem file's text and the conversation's text (C32).
+        """
         node = row.node if rollout is None else rollout
         known: Vector = ()
         if self.steps:
@@ -111,17 +114,13 @@ class _Reader:
                     return self.scored(row, before.column)
                 if before.node.conversation is row.node.conversation:
                     known = before.closed[: len(row.node.segments.closed)]
-        request = self.request(run, node, len(known))
-        if self.steps and len(request.steps) == len(known):
+        steps = node.step_texts
+        if self.steps and len(steps) == len(known):
             return self._column(row, node, rollout, known, len(known))
+        # Only outcome scorers are told the answer: finding it costs, and a step has none.
+        answer = None if self.steps else node.answers[0]
         # The text and how many steps it has say what they are, given the delimiter.
-        name = (
-            self.name,
-            request.text,
-            len(request.steps),
-            node.policy.delimiter,
-            request.answer,
-        )
+        name = self.name, node.text, len(steps), node.policy.delimiter, answer
         memo = run.replies.get(name)
         if memo is not None and type(memo) is not list:
             return self._column(row, node, rollout, memo, len(known))
@@ -131,22 +130,9 @@ class _Reader:
             memo.append(waiting)
             return target
         run.replies[name] = [waiting]
+        request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
         run.watch(run.score(self.engine, request), partial(self._arrived, run, name, known))
         return target
-
-    def request(self, run: Run, node: Node, known: int) -> ScoreRequest:
-        """What a scorer sees: the problem file's text and the conversation's text (C32).
-
-        Only outcome scorers are told the answer: finding it costs, and a step has none.
-        """
-        return ScoreRequest(
-            run.problem.text,
-            run.fields,
-            node.text,
-            node.step_texts,
-            known,
-            None if self.steps else node.answers[0],
-        )
 
     def _arrived(self, run: Run, name: Any, known: Vector, reply: ScoreReply) -> None:
         run.counts.scorer_tokens += reply.tokens
@@ -185,7 +171,12 @@ class _Reader:
 
     def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
         """Scores of rows that depend on each other; resolves the slots."""
-        requests = [self.request(run, row.node, 0) for row in rows]
+        nodes = [row.node for row in rows]
+        answers = [None if self.steps else node.answers[0] for node in nodes]
+        requests = [
+            ScoreRequest(run.problem.text, run.fields, node.text, node.step_texts, 0, answer)
+            for node, answer in zip(nodes, answers, strict=True)
+        ]
         name = (
             self.name,
             tuple([(request.text, request.steps, request.answer) for request in requests]),
