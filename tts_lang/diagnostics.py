@@ -102,6 +102,9 @@ def suggest(word: str, options: Iterable[str]) -> str | None:
     for folded, option in by_folded.items():
         if len(word) > 2 and sorted(folded) == letters:
             return option
+        # One wrong letter of three is below any ratio that keeps others apart: 'prn' -> 'prm'.
+        if len(word) == len(folded) == 3 and folded[:2] == word.lower()[:2]:
+            return option
     # 0.7 keeps 'slect' -> 'select' and drops 'pool' -> 'prompt'.
     close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.7)
     return by_folded[close[0]] if close else None

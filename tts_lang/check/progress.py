@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tts_lang.check.builtins import FUNCTIONS
 from tts_lang.check.frame import Frame
 from tts_lang.check.generate import clauses_of
 from tts_lang.check.mentions import assigned, reads, walk
@@ -13,6 +14,10 @@ _EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
 
 # What makes new or open candidates out of done ones.
 _REOPENING = (nodes.Force, nodes.Cut, nodes.Split, nodes.Ask, nodes.Sample, nodes.CallOn)
+
+# What only chooses among the rows that are there: doing it again changes nothing.
+_CHOOSING = (nodes.Select, nodes.Best, nodes.First, nodes.Where, nodes.Vote, nodes.Sort)
+_STILL = frozenset(FUNCTIONS) - {"uniform", "normal", "gumbel", "beta"}
 
 
 def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], trips: int) -> None:
@@ -33,12 +38,35 @@ def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], t
             "assign a variable from before the loop, or leave the loop out",
         )
         return
+    if node.until is not None and not returns and _only_chooses(node.until, inside):
+        frame.warning(
+            "TTS903",
+            "no round draws a token, so nothing becomes done: later rounds repeat the first one",
+            node.until,
+            "expand the pool inside the loop, such as `beams = expand beams by 4 steps`",
+        )
+        return
     if any(isinstance(each, _REOPENING) for each in inside):
         return
     flows = _flows(inside)
     for each in inside:
         if isinstance(each, nodes.Assign):
             _whole_solutions(frame, each, carried, flows)
+
+
+def _only_chooses(until: nodes.Expression, inside: tuple[nodes.Node, ...]) -> bool:
+    """Whether a loop that waits for `done` does nothing but score and choose rows."""
+    waits = any(isinstance(each, nodes.Quantified) for each in walk(until))
+    statements = [each for each in inside if isinstance(each, nodes.Assign)]
+    chooses = all(isinstance(each.value, _CHOOSING) for each in statements)
+    # What a name or a percentage selects may be a share: another number of rows each time.
+    moves = any(
+        isinstance(each, (*_REOPENING, nodes.Expand, nodes.Let, nodes.Backup, nodes.Repeat))
+        or (isinstance(each, nodes.Select) and not isinstance(each.count, nodes.Binary))
+        or (isinstance(each, nodes.Call) and each.function.text not in _STILL)
+        for each in inside
+    )
+    return waits and chooses and not moves
 
 
 def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:
