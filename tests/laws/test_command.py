@@ -108,6 +108,18 @@ def test_settings_go_to_both_strategies(capsys: Capture) -> None:
     assert "refuted: heavy(n = 4, weight = 0) == plain(n = 4)" in out
 
 
+def test_defaults_that_differ_are_said_where_they_may_be_the_reason(capsys: Capture) -> None:
+    sides = ("true.tts:plain", "--equiv", "majority")
+    code, out, _ = command(capsys, *sides, "--trials", "60")
+    assert code == 1
+    note = "    note: each side has its own default: n = 4 and n = 16; --set n=... goes to both\n"
+    assert out.endswith(note)
+    assert command(capsys, *sides, "--set", "n=3")[:2] == (
+        0,
+        "proved: plain(n = 3) == majority(n = 3)\n",
+    )
+
+
 MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
     (("true.tts:plain", "--equiv", "true.tts:plane"), "did you mean 'plain'?"),
     (("true.tts:plain", "--equiv", "majorty"), "did you mean 'majority'?"),

@@ -11,6 +11,8 @@ from tts_lang.laws.normal_form import normalise, same
 from tts_lang.laws.verdicts import Hunt, Verdict
 from tts_lang.plan.graph import Plan
 from tts_runtime.laws import hunt
+from tts_runtime.laws.runs import run
+from tts_runtime.laws.worlds import roomy, world
 
 SHIPPED = shipped()
 TRUE = [*SHIPPED, *laws_in(FIXTURES / "sampling.tts", FIXTURES / "choosing.tts")]
@@ -58,6 +60,17 @@ def test_what_is_proved_is_so_in_runs(title: str, law: CheckedLaw) -> None:
     left, right = sides(law, 3)
     if same(normalise(left), normalise(right)):
         assert refuting_trial(left, right, range(4), seed=1) is None, title
+
+
+@pytest.mark.parametrize(("title", "law"), SHIPPED, ids=[title for title, _ in SHIPPED])
+def test_shipped_laws_hold_in_runs_with_room_for_everything(title: str, law: CheckedLaw) -> None:
+    """None of these runs fails, and contexts are long enough for every loop to end by itself."""
+    for number in (1, 2, 4) if law.free_names else (1,):
+        left, right = sides(law, number)
+        for trial in range(6):
+            both = run(left, right, roomy(world(2, trial)))
+            assert not both.failed
+            assert not both.differs, f"{title} at {number}, trial {trial}"
 
 
 @pytest.mark.parametrize(("title", "law"), FALSE, ids=[title for title, _ in FALSE])

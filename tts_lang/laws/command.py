@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tts_lang.diagnostics import DiagnosticError
@@ -12,6 +13,8 @@ from tts_lang.laws.hunting import LawError
 from tts_lang.laws.judging import DEFAULT_TRIALS, Judge, judge_laws
 from tts_lang.laws.render import json_of, text_of
 from tts_lang.laws.verdicts import Judgement, Verdict
+from tts_lang.plan.graph import Plan
+from tts_lang.plan.phrases import constant
 
 
 def decide(options: Namespace, settings: Mapping[str, str]) -> int:
@@ -57,11 +60,18 @@ def _equivalence(options: Namespace, settings: Mapping[str, str], judge: Judge) 
     left, right = plan_from([options.strategies[0], options.equiv], settings)
     titles = [called(plan.strategy, plan.parameters) for plan in (left, right)]
     judgement = judge.plans(left, right, (left.strategy, right.strategy))
-    return [
-        Judgement(
-            " == ".join(each.replace(" (", "(", 1) for each in titles),
-            "",
-            judgement.names,
-            judgement.instances,
-        )
-    ]
+    title = " == ".join(each.replace(" (", "(", 1) for each in titles)
+    note = "" if judgement.verdict is Verdict.PROVED else _apart(left, right)
+    return [replace(judgement, title=title, note=note)]
+
+
+def _apart(left: Plan, right: Plan) -> str:
+    """Parameters of one name that differ, because each strategy has its own default."""
+    for name, value in left.parameters.items():
+        other = right.parameters.get(name, value)
+        if other != value:
+            return (
+                f"each side has its own default: {name} = {constant(value)} and "
+                f"{name} = {constant(other)}; --set {name}=... goes to both"
+            )
+    return ""

@@ -36,6 +36,8 @@ def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
     for each in judgement.instances:
         if each.hunt is not None and each.hunt.counterexample is not None:
             yield from _counterexample(each, each.hunt.counterexample, judgement.names)
+    if judgement.note:
+        yield from _wrapped(f"note: {judgement.note}")
     if show:
         yield from _forms(judgement)
 

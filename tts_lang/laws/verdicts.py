@@ -65,6 +65,7 @@ class Judgement:
         names: What the two sides are called.
         instances: Those that were decided; after a refuted one no more are looked at.
         left_out: Values at which the strategies do not compile, as they are shown.
+        note: What else a user should know.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Judgement:
     names: tuple[str, str]
     instances: tuple[Instance, ...]
     left_out: tuple[str, ...] = field(default=())
+    note: str = ""
 
     @property
     def verdict(self) -> Verdict:

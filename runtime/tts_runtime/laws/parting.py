@@ -45,7 +45,8 @@ def _first_difference(left: list[CandidateRecord], right: list[CandidateRecord])
         yield f"they part at candidate {number}, which only {side} samples:"
         yield f"  {_candidate(extra)} at {_place(extra)}"
     elif left:
-        yield f"both sample the same {len(left)} candidate{'s' if len(left) > 1 else ''}"
+        count = f"{len(left)} candidates" if len(left) > 1 else "candidate"
+        yield f"both sample the same {count}"
 
 
 def _candidate(record: CandidateRecord) -> str:
