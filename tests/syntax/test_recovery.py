@@ -62,7 +62,7 @@ def test_broken_statements_know_the_name_they_would_have_set() -> None:
     first = parse(Source.of(FILE)).file.items[0]
     assert isinstance(first, nodes.StrategyDeclaration)
     names = [s.name for s in first.body if isinstance(s, nodes.Broken)]
-    assert names == [None, nodes.Name("kept")]
+    assert names == [nodes.Name("pool"), nodes.Name("kept")]
 
 
 def test_spans_of_broken_statements_cover_them() -> None:

@@ -157,6 +157,7 @@ def bind(
     names = [parameter.name.text for parameter in declared.strategy.parameters]
     before = len(frame.session.diagnostics)
     matched = match(frame, declared.name, names, node.arguments, "TTS403")
+    misnamed = len(frame.session.diagnostics) > before
     home = new_frame(frame.session, declared, {})
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:
@@ -171,7 +172,7 @@ def bind(
             _fits(frame, declared, name, values[name], default, given)
         elif default is not None:
             values[name] = default
-        else:
+        elif not misnamed:  # one that is given under another name is not missing too
             message = f"`{declared.name}` needs a value for `{name}`"
             frame.error("TTS403", message, node, f"`{declared.name}({name} = ...)`")
     failed = any(each.is_error for each in frame.session.diagnostics[before:])

@@ -12,7 +12,7 @@ from tts_lang.check.kinds import POISON, Sort, Typed
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
 from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, scalar
-from tts_lang.diagnostics import did_you_mean
+from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.plan.expr import (
     DISTRIBUTIONS,
     STATISTICS,
@@ -61,8 +61,21 @@ def _not_a_function(frame: Frame, node: nodes.Call) -> None:
         "TTS201",
         f"there is no function or strategy called `{name}`",
         node.function,
-        hint or f'import the file that declares it: `import "{name}.tts"`',
+        hint or _import(name),
     )
+
+
+def _import(name: str) -> str:
+    """How to get a strategy that may be in another file."""
+    from tts_lang import library
+
+    shipped = library.names()
+    if name in shipped:
+        return f'import it: `import "{shipped[name].name}"`'
+    close = suggest(name, shipped)
+    if close is not None:
+        return f'did you mean `{close}`, with `import "{shipped[close].name}"` above?'
+    return f'import the file that declares it: `import "{name}.tts"`'
 
 
 def positional(

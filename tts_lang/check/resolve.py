@@ -95,11 +95,15 @@ def unknown(
         options += [*builtins.COLUMNS, *frame.let_columns]
     else:
         options += builtins.FUNCTIONS
+    otherwise = "assign it before it is used"
+    if in_row:
+        columns = ", ".join(f"`{each}`" for each in list(builtins.COLUMNS)[:6])
+        otherwise = f"candidates have {columns}..., and what `score` and `let` give them"
     frame.error(
         "TTS201",
         f"nothing is called `{text}` here",
         name,
-        did_you_mean(text, options) or "assign it before it is used",
+        did_you_mean(text, options) or otherwise,
     )
 
 

@@ -128,7 +128,7 @@ def static_number(frame: Frame, node: nodes.Expression, what: str) -> int | floa
         return None
     value = constant(expect(frame, typed, Sort.NUMBER, node).expr)
     if value is None and typed.sort is Sort.NUMBER:
-        frame.error("TTS301", f"{what} has no value: the arithmetic gives a missing number", node)
+        _no_value(frame, what, node)
     return value if isinstance(value, int | float) else None
 
 
@@ -152,26 +152,49 @@ def count(frame: Frame, node: nodes.Expression, what: str, inputs: Inputs) -> Ex
     if not frame.numbers_matter:
         return Const(1)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        frame.error("TTS301", f"{what} has no value: the arithmetic gives a missing number", node)
+        _no_value(frame, what, node)
         return Const(1)
     rounded = int(value // 1)
     if rounded < 1:
-        help_ = "a fraction is rounded down" if 0 < value < 1 else None
+        help_ = "a fraction is rounded down" if 0 < value < 1 else _other_value(node, "1 or more")
         if what == SELECTED and 0 < value < 1:
             help_ = f"a fraction is rounded down; a share of a pool is written `{value:.0%}`"
-        written = frame.scope.source.slice(node.span)
-        shown = f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
+        shown = _shown(frame, node, value)
         frame.error("TTS301", f"{what} must be at least 1, and {shown}", node, help_)
         return Const(1)
     if rounded != value:
-        written = frame.scope.source.slice(node.span)
+        shown = _shown(frame, node, value)
         frame.warning(
             "TTS906",
-            f"{what} is not whole: `{written}` is {value:g}, rounded down to {rounded}",
+            f"{what} is not whole: {shown}, rounded down to {rounded}",
             node,
-            "choose parameters that divide evenly",
+            "choose parameters that divide evenly"
+            if isinstance(node, nodes.Binary)
+            else _other_value(node, "a whole number"),
         )
     return Const(rounded)
+
+
+def _shown(frame: Frame, node: nodes.Expression, value: int | float) -> str:
+    written = frame.scope.source.slice(node.span)
+    return f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
+
+
+def _other_value(node: nodes.Expression, wanted: str) -> str:
+    """What to write in place of a number that is wrong."""
+    if isinstance(node, nodes.Name):
+        return f"give `{node.text}` another value: {wanted}"
+    return f"write {wanted}"
+
+
+def _no_value(frame: Frame, what: str, node: nodes.Expression) -> None:
+    """Reports a number that is missing, such as the quotient of a division by 0."""
+    frame.error(
+        "TTS301",
+        f"{what} has no value: the arithmetic gives a missing number",
+        node,
+        "dividing by 0 gives a missing number; so do `log(0)` and `sqrt(-1)`",
+    )
 
 
 def bounded(

@@ -1,94 +1,24 @@
-"""What to say about a token that does not fit: messages for typical mistakes, and a general one."""
+"""What to say about a token that does not fit: messages for typical mistakes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts_lang.diagnostics import Diagnostic, did_you_mean, error
-from tts_lang.source import Source, Span
+from tts_lang.diagnostics import Diagnostic, did_you_mean
+from tts_lang.source import Span
+from tts_lang.syntax.mistake import Mistake
+from tts_lang.syntax.unexpected import unexpected
 from tts_lang.syntax.words import (
     HARD_WORDS,
     ITEM_WORDS,
     SOFT_WORDS,
-    SPELLINGS,
     STATEMENT_WORDS,
     TERMINALS,
-    UNIT_WORDS,
     VERBS,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tts_lang.syntax.tokens import Token
-
-
-@dataclass(slots=True)
-class Mistake:
-    """A token, `tokens[at]`, that does not fit into the statement begun at `tokens[first]`."""
-
-    source: Source
-    tokens: list[Token]
-    first: int
-    at: int
-    accepts: frozenset[str]
-    top_level: bool
-
-    @property
-    def token(self) -> Token:
-        """The token that does not fit."""
-        return self.tokens[self.at]
-
-    @property
-    def head(self) -> Token:
-        """The first token of the statement."""
-        return self.tokens[self.first]
-
-    @property
-    def before(self) -> Token:
-        """The token before the one that does not fit, or that one itself at the very start."""
-        return self.tokens[max(self.at - 1, 0)]
-
-    def __getitem__(self, offset: int) -> Token:
-        """The token `offset` places from the one that does not fit."""
-        return self.tokens[min(max(self.at + offset, 0), len(self.tokens) - 1)]
-
-    @property
-    def line(self) -> list[Token]:
-        """The tokens of the statement before the one that does not fit."""
-        return self.tokens[self.first : self.at]
-
-    def text(self, start: Token, end: Token) -> str:
-        """The source from one token to another, both included."""
-        return self.source.text[start.start : end.end]
-
-    def rest(self) -> str:
-        """The source from the token that does not fit to the end of its line."""
-        end = self.source.text.find("\n", self.token.start)
-        rest = self.source.text[self.token.start : end if end >= 0 else None]
-        return rest.partition("#")[0].strip()
-
-    def report(
-        self,
-        code: str,
-        message: str,
-        suggestion: str | None = None,
-        *,
-        span: Span | None = None,
-        expected: tuple[str, ...] = (),
-        notes: tuple[str, ...] = (),
-    ) -> Diagnostic:
-        """A diagnostic at the token, or elsewhere."""
-        return error(
-            code,
-            message,
-            span or _visible(self),
-            self.source,
-            expected=expected,
-            suggestion=suggestion,
-            notes=notes,
-        )
+    from collections.abc import Callable
 
 
 def explain(mistake: Mistake) -> Diagnostic:
@@ -97,18 +27,8 @@ def explain(mistake: Mistake) -> Diagnostic:
         found = known(mistake)
         if found is not None:
             return found
-    return _general(mistake)
+    return unexpected(mistake)
 
-
-def _visible(mistake: Mistake) -> Span:
-    """Layout tokens are empty: point behind the last word instead."""
-    token = mistake.token
-    if token.end > token.start:
-        return token.span
-    return Span(token.end, token.end + 1)
-
-
-# ------------------------------------------------------------------------------ typical mistakes
 
 _FOREIGN = {
     "elif": "write `else if`",
@@ -133,7 +53,6 @@ _COMPARISONS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE"})
 _HEADERS = frozenset({"REPEAT", "IF", "ELSE", "CHOOSE", "ABOVE", "OTHERWISE", "STRATEGY", "JUDGE"})
 _HARD = frozenset(TERMINALS[word] for word in HARD_WORDS)
 _SOFT = frozenset(TERMINALS[word] for word in SOFT_WORDS)
-_UNITS = frozenset(UNIT_WORDS.values())
 
 
 def _foreign_word(m: Mistake) -> Diagnostic | None:
@@ -159,6 +78,23 @@ def _let_without_pool(m: Mistake) -> Diagnostic | None:
             expected=("`of`",),
         )
     return None
+
+
+def _missing_equals(m: Mistake) -> Diagnostic | None:
+    sign = m.token.type == "EQ" or (m.token.type == "COLON" and m[1].type == "ASSIGN")
+    if not (sign or m.token.text in VERBS) or m.accepts != {"ASSIGN"}:
+        return None
+    if m.at != m.first + 1 or did_you_mean(m.head.text, STATEMENT_WORDS):
+        return None
+    value = m.rest()
+    while value[:1] in {":", "="}:  # `:=` and `==` of other languages
+        value = value[1:].lstrip()
+    return m.report(
+        "TTS120",
+        f"unexpected `{m.token.text}`",
+        f"write `{m.head.text} = {value}`" if value else None,
+        expected=("`=`",),
+    )
 
 
 def _single_equals(m: Mistake) -> Diagnostic | None:
@@ -194,6 +130,57 @@ def _vote_by(m: Mistake) -> Diagnostic | None:
 def _select_from(m: Mistake) -> Diagnostic | None:
     if m.token.type in {"FROM", "IN"} and "OF" in m.accepts:
         return m.report("TTS126", "rows are taken `of` a pool", f"write `of {m[1].text}`")
+    return None
+
+
+def _select_what(m: Mistake) -> Diagnostic | None:
+    if m.before.type == "SELECT" and m.accepts == {"TOP"}:
+        written = f"select top {m.rest()}"
+        if m[1].type == "OF" and "by" not in m.rest().split():
+            written += " by E"
+        return m.report("TTS120", f"unexpected `{m.token.text}`", f"write `{written}`")
+    return None
+
+
+def _best_by_what(m: Mistake) -> Diagnostic | None:
+    if m.token.type in {"NL", "RPAR"} and "BY" in m.accepts and "BEST" in {t.type for t in m.line}:
+        return m.report(
+            "TTS120",
+            "`best` needs to know by what",
+            "write `best of P by E`; the most frequent answer is `vote P`",
+            expected=("`by`",),
+        )
+    return None
+
+
+def _repeat_without_bound(m: Mistake) -> Diagnostic | None:
+    if m.before.type == "REPEAT" and m.token.type in {"UNTIL", "COLON"}:
+        return m.report(
+            "TTS120",
+            "every loop has a bound",
+            f"write `repeat N {m.rest()}`" if m.token.type == "UNTIL" else "write `repeat N:`",
+        )
+    return None
+
+
+def _foreign_comment(m: Mistake) -> Diagnostic | None:
+    marks = {("SLASH", "SLASH"), ("SLASH", "STAR"), ("SLASH", "POWER"), ("MINUS", "MINUS")}
+    if m.at == m.first and (m.token.type, m[1].type) in marks:
+        sign = m.text(m.token, m[1])
+        return m.report("TTS120", f"unexpected `{sign}`", "comments begin with `#`")
+    return None
+
+
+def _law_form(m: Mistake) -> Diagnostic | None:
+    compared = any(token.type == "EQ" for token in m.line)
+    early = m.token.type in {"COLON", "NL"} or "EQ" in m.accepts
+    if m.head.type == "LAW" and m.at > m.first and early and not compared:
+        return m.report(
+            "TTS120",
+            f"unexpected `{m.token.text}`" if m.token.text else "a law compares two strategies",
+            "write `law A(...) == B(...)`, with two strategies of this file",
+            expected=("`==`",),
+        )
     return None
 
 
@@ -318,7 +305,8 @@ def _statement_as_value(m: Mistake) -> Diagnostic | None:
 
 def _clause_words(m: Mistake) -> Diagnostic | None:
     if m.token.type == "TEMPERATURE" and "AT" in m.accepts:
-        written = f"at {m.token.text} {m[1].text}"
+        value = m[2] if m[1].type == "ASSIGN" else m[1]
+        written = f"at {m.token.text} {value.text}"
         return m.report("TTS120", f"unexpected `{m.token.text}`", f"write `{written}`")
     clauses = {"TEMPERATURE", "TOP_P", "TOP_K", "MIN_P", "MAX", "WITHIN"}
     if m.token.type == "ASSIGN" and m.before.type in clauses and m.at > m.first + 1:
@@ -386,11 +374,17 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _force_order,
     _foreign_word,
     _let_without_pool,
+    _missing_equals,
     _reserved_name,
     _outside_strategy,
     _single_equals,
     _vote_by,
     _select_from,
+    _select_what,
+    _best_by_what,
+    _repeat_without_bound,
+    _foreign_comment,
+    _law_form,
     _repeat_times,
     _done_of_what,
     _comma_between_clauses,
@@ -406,95 +400,3 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _else_alone,
     _missing_block,
 )
-
-# ------------------------------------------------------------------------------ the general message
-
-_GROUPS = (
-    ("a number", frozenset({"INTEGER", "FLOAT", "PERCENT"})),
-    ("a text in quotes", frozenset({"STRING", "TEXT"})),
-    ("a unit", _UNITS),
-    ("a clause", frozenset({"AT", "TOP_P", "TOP_K", "MIN_P", "MAX", "WITHIN", "STOP"})),
-)
-# What may follow any expression: shown as one word.
-_CONTINUES = _COMPARISONS | frozenset(
-    {"PLUS", "MINUS", "STAR", "SLASH", "POWER", "ENDS", "CONTAINS", "LPAR"}
-    | {"AND", "OR", "IF", "WHERE", "ON"}
-)
-_MOST_SHOWN = 8
-
-
-def _general(m: Mistake) -> Diagnostic:
-    token = m.token
-    hint = None
-    if token.type == "NAME":
-        words = [word for word, kind in TERMINALS.items() if kind in m.accepts]
-        hint = did_you_mean(token.text, words)
-    if hint is None and (misspelled := _misspelled(m)) is not None:
-        return misspelled
-    shown = f"`{_short(token.text)}`"
-    if token.end == token.start:
-        shown = SPELLINGS[token.type].removeprefix("the ")
-    notes: tuple[str, ...] = ()
-    line = m.source.position(token.start).line
-    if m.at > m.first and token.end > token.start:
-        previous = m.source.position(m.before.start).line
-        if line > previous and "NL" in m.accepts:
-            notes = ("this line is indented deeper than the one above, so it continues it",)
-    return m.report(
-        "TTS120",
-        f"unexpected {shown}",
-        hint,
-        expected=tuple(_expected(m.accepts)),
-        notes=notes,
-    )
-
-
-def _short(text: str) -> str:
-    first = text.partition("\n")[0]
-    return first if len(first) <= 30 and first == text else first[:27] + "..."
-
-
-def _misspelled(m: Mistake) -> Diagnostic | None:
-    """A word before this one that was probably meant to be a word of the language."""
-    before = m.before
-    if before.type != "NAME" or m.at == m.first:
-        return None
-    if m.at - 1 == m.first:
-        words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS | VERBS)
-    elif m[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
-        words = sorted(VERBS)
-    else:
-        words = sorted(TERMINALS)
-    hint = did_you_mean(before.text, words)
-    if hint is None:
-        return None
-    return m.report("TTS120", f"unexpected `{before.text}`", hint, span=before.span)
-
-
-def _expected(accepts: frozenset[str]) -> Iterator[str]:
-    """What could stand here, most telling first; groups of terminals under one word."""
-    rest = set(accepts) - {"BROKEN"}
-    # Where a name fits, so do all soft words; where an expression goes on, all its operators do.
-    if "NAME" in rest:
-        rest -= _SOFT | _UNITS
-    if {"NAME", "INTEGER", "STRING", "LPAR"} <= rest:
-        rest -= {"NAME", "INTEGER", "FLOAT", "PERCENT", "STRING", "TEXT", "LPAR", "MINUS"}
-        rest -= {"NOT", "ALL", "ANY"}
-        yield "a value"
-        if "SAMPLE" in rest:
-            rest -= {TERMINALS[verb] for verb in VERBS}
-            yield "a verb"
-        rest -= {"TAIL", "LOWEST"}
-    groups = []
-    if "PLUS" in rest:
-        rest -= _CONTINUES
-        groups = ["an operator"]
-    for name, members in _GROUPS:
-        if members <= rest:
-            rest -= members
-            groups.append(name)
-    words = sorted({SPELLINGS[kind] for kind in rest})
-    if len(words) > _MOST_SHOWN:
-        words = [*words[:_MOST_SHOWN], "..."]
-    yield from words
-    yield from groups

@@ -15,9 +15,11 @@ from tts_lang.diagnostics import Diagnostic, error, file_error, in_order
 from tts_lang.source import Source, Span
 from tts_lang.syntax import build_expressions, build_items, build_phrases, nodes
 from tts_lang.syntax.build import BUILDERS, Context
-from tts_lang.syntax.mistakes import Mistake, explain
+from tts_lang.syntax.mistake import Mistake
+from tts_lang.syntax.mistakes import explain
 from tts_lang.syntax.tables import Tables, load_tables
 from tts_lang.syntax.tokens import Token, tokenize
+from tts_lang.syntax.words import VERBS
 
 # Importing these modules registers their builders.
 _BUILDER_MODULES = (build_expressions, build_items, build_phrases)
@@ -26,6 +28,10 @@ MAX_ERRORS = 50
 # Of trees: later stages walk them by recursion. Counted in builders, about two for each node.
 MAX_DEPTH = 200
 _LAYOUT = frozenset({"NL", "INDENT", "DEDENT", "$END"})
+# A name follows these words.
+_NAMING = frozenset({"strategy", "prompt", "judge", "scorer", "policy", "let", "score"})
+# A header without a block, a statement without a strategy.
+_OUTSIDE = frozenset({"TTS143", "TTS145"})
 # Rules over statements: a broken statement stays one statement and does not break these.
 _HOLDS_BROKEN = frozenset({"broken", "suite", "body", "start"})
 
@@ -153,6 +159,8 @@ class _Parser:
         self.broken: list[_BrokenRange] = []
         self.stopped_at: int | None = None
         self.too_deep = False
+        #: Where the statement begins that goes on with statements outside of a strategy.
+        self.outside: int | None = None
 
     def run(self) -> nodes.File:
         index = 0
@@ -261,6 +269,8 @@ class _Parser:
         if token.type != "ERROR" and index != self.reported:
             self._report(mark, index)
             self.reported = index
+        elif self.outside == mark.first:
+            self.outside = self._skip(mark.first)
         self.errors += 1
         if self.errors > MAX_ERRORS:
             self.stopped_at = index
@@ -298,12 +308,17 @@ class _Parser:
                 return index
 
     def _name_at(self, index: int) -> nodes.Name | None:
-        """The name that a broken statement or item would have defined."""
+        """The name that a broken statement or item would have defined, or changed."""
         first, second, third = (self.tokens[min(index + i, len(self.tokens) - 1)] for i in range(3))
-        if second.type == "ASSIGN" and first.text.isidentifier():
+        if not first.text.isidentifier():
+            return None
+        if second.type == "COLON" and third.type == "ASSIGN":
             return nodes.Name(first.text, span=first.span)
-        declares = first.text in {"strategy", "prompt", "judge", "scorer", "policy", "let"}
-        if declares and second.text.isidentifier() and third.type != "ASSIGN":
+        if second.type in {"ASSIGN", "EQ"} or (first.type == "NAME" and second.text in VERBS):
+            return nodes.Name(first.text, span=first.span)
+        # A first word that means nothing may be a misspelled one of these.
+        names = first.text in _NAMING or first.type == "NAME"
+        if names and third.type != "ASSIGN" and second.text.isidentifier():
             return nodes.Name(second.text, span=second.span)
         return None
 
@@ -320,7 +335,14 @@ class _Parser:
             self.tables.accepts(states),
             top_level=mark.level == 0,
         )
-        self.context.reports[explain(mistake)] = None
+        found = explain(mistake)
+        if mark.level == 0:
+            # Statements below a header without a block, or without a header: one mistake.
+            goes_on = self.outside == mark.first
+            self.outside = self._skip(mark.first) if found.code in _OUTSIDE else None
+            if goes_on and found.code == "TTS145":
+                return
+        self.context.reports[found] = None
 
 
 def _spliced(children: list[Any]) -> list[Any]:

@@ -70,6 +70,7 @@ _TOKEN = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.ASCII,
 )
+_CLOSING = {"}": "{", "]": "["}
 _BLANKS = re.compile(r"[^\S\n]*")
 
 _HINTS = {
@@ -107,6 +108,7 @@ class _Tokenizer:
         self.brackets: list[Token] = []
         self.statement_indent = 0
         self.strange_line = -1
+        self.unopened: set[str] = set()  # brackets that the language does not have
         self.strays: set[tuple[int, int]] = set()  # wrong indentations, reported once a block
         self.reported_depth = False
 
@@ -330,8 +332,12 @@ class _Tokenizer:
             hint = _HINTS.get(character)
             if hint is None and character.isalpha():
                 hint = "names are made of the letters a to z, digits and `_`"
+            elif hint is None and not character.isascii():
+                hint = "only comments and texts in quotes may hold it"
+            self.unopened.add(character)
             kind = "control character" if code == "TTS102" else "unknown character"
-            self._report(code, f"{kind} {shown}", start, end, hint)
+            if _CLOSING.get(character) not in self.unopened:  # else it was said where it opens
+                self._report(code, f"{kind} {shown}", start, end, hint)
         if run.strip():
             self._error_token(start, end)
 

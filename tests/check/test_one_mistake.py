@@ -1,0 +1,158 @@
+"""Typical mistakes of a newcomer: each has one message, at its place, with what to write."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+import tts_lang
+from tts_lang.source import Source
+
+BODY = "strategy s(n = 4):\n    pool = sample n\n"
+
+MISTAKES = {
+    # Lines of a strategy; the line of the message, and what it says.
+    "misspelled score": (
+        "    scor pool by prm\n    return best of pool by last(prm)",
+        (3, "did you mean 'score'?"),
+    ),
+    "misspelled by": (
+        "    score pool byy prm\n    return best of pool by last(prm)",
+        (3, "did you mean 'by'?"),
+    ),
+    "misspelled let": (
+        "    lett k of pool = tokens\n    return best of pool by k",
+        (3, "did you mean 'let'?"),
+    ),
+    "misspelled return": ("    retrun vote pool", (3, "did you mean 'return'?")),
+    "no equals": ("    more sample n\n    return vote more", (3, "write `more = sample n`")),
+    "walrus": ("    more := sample n\n    return vote more", (3, "write `more = sample n`")),
+    "two equals": ("    more == sample n\n    return vote more", (3, "write `more = sample n`")),
+    "select without top": (
+        "    few = select 2 of pool by tokens\n    return vote few",
+        (3, "write `select top 2 of pool by tokens`"),
+    ),
+    "select without by": (
+        "    few = select 2 of pool\n    return vote few",
+        (3, "write `select top 2 of pool by E`"),
+    ),
+    "best by nothing": ("    return best of pool", (3, "write `best of P by E`")),
+    "repeat until": (
+        "    repeat until all pool done:\n        pool = expand pool by 1\n    return vote pool",
+        (3, "write `repeat N until all pool done:`"),
+    ),
+    "repeat for ever": (
+        "    repeat:\n        pool = expand pool by 1\n    return vote pool",
+        (3, "write `repeat N:`"),
+    ),
+    "clause with equals": (
+        "    more = sample n temperature=0.7\n    return vote more",
+        (3, "write `at temperature 0.7`"),
+    ),
+    "no such column": ("    return best of pool by lenght", (3, "candidates have `text`, ")),
+    "division by zero": (
+        "    return vote (sample n / 0)",
+        (3, "dividing by 0 gives a missing number"),
+    ),
+    "fraction": ("    return vote (pool + (sample 4.5))", (3, "write a whole number")),
+    "zero": ("    return vote (sample 0)", (3, "write 1 or more")),
+    "emoji": (
+        "    more = sample n \U0001f642\n    return vote more",
+        (3, "only comments and texts"),
+    ),
+    "shipped strategy": ("    return majorty(n)", (3, 'with `import "majority.tts"` above?')),
+    "shipped, not imported": ("    return majority(n)", (3, 'import it: `import "majority.tts"`')),
+    "own strategy elsewhere": ("    return mine_alone(n)", (3, 'import "mine_alone.tts"')),
+}
+
+FILES = {
+    "no block": (
+        """
+        strategy s(n = 4):
+        pool = sample n
+        return vote pool
+        """,
+        (2, "a block is missing here"),
+    ),
+    "no strategy": (
+        """
+        pool = sample 4
+        score pool by prm
+        return best of pool by last(prm)
+        """,
+        (1, "write `strategy NAME():`"),
+    ),
+    "braces": (
+        """
+        strategy s(n = 4) {
+            return vote (sample n)
+        }
+        """,
+        (1, "blocks are indented"),
+    ),
+    "comment": (
+        """
+        // greedy
+        strategy s():
+            return sample 1 at temperature 0
+        """,
+        (1, "comments begin with `#`"),
+    ),
+    "named law": (
+        """
+        strategy a(n = 4):
+            return vote (sample n)
+
+        law same: a(n = 4) == a()
+        """,
+        (4, "write `law A(...) == B(...)`"),
+    ),
+    "misspelled header": (
+        """
+        stratgy inner(n):
+            return vote (sample n)
+
+        strategy s(n = 4):
+            return inner(n)
+        """,
+        (1, "did you mean 'strategy'?"),
+    ),
+    "misspelled scorer": (
+        """
+        scoer orm per solution
+
+        strategy s(n = 4):
+            pool = sample n
+            score pool by orm
+            return best of pool by orm
+        """,
+        (1, "did you mean 'scorer'?"),
+    ),
+    "argument of another name": (
+        """
+        strategy t(n):
+            return vote (sample n)
+
+        strategy s():
+            return t(k = 4)
+        """,
+        (5, "it takes `n`"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*MISTAKES, *FILES])
+def test_one_mistake_has_one_message_that_says_what_to_write(name: str) -> None:
+    if name in MISTAKES:
+        line, (number, said) = MISTAKES[name]
+        text = f"{BODY}{line}\n"
+    else:
+        text, (number, said) = FILES[name]
+        text = dedent(text).lstrip()
+    found = tts_lang.diagnose(Source.of(text, "mine.tts"))
+    about = [each for each in found if each.is_error] or list(found)
+    assert len(about) == 1, [each.message for each in about]
+    (message,) = about
+    assert message.source.position(message.span.start).line == number
+    assert said in f"{message.message} {message.suggestion}"
