@@ -22,13 +22,13 @@ EDITS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "dvts",
         "per root",
         "per tree",
-        ("dvts.tts:12:59: error[TTS201]", "nothing is called `tree`", "did you mean 'trees'?"),
+        ("dvts.tts:14:59: error[TTS201]", "nothing is called `tree`", "did you mean 'trees'?"),
     ),
     (
         "dvts",
         "    score trees by prm\n",
         "",
-        ("dvts.tts:14:34: error[TTS208]", "`trees` is not scored by `prm`", "score trees by prm"),
+        ("dvts.tts:16:34: error[TTS208]", "`trees` is not scored by `prm`", "score trees by prm"),
     ),
     (
         "weighted_best_of_n",
