@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tts_lang import library
 from tts_lang.cli import main
 
 STRATEGY = """strategy tries(n = 4):
@@ -138,7 +141,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority", "--set", "n=many"], "error[TTS"),
         (["greedy", "--set", "n=3"], "there are no parameters"),
         (["majority", "--assume", "window=3"], "expected context=N"),
-        (["majority", "--assume", "context=0"], "expected a whole number of tokens"),
+        (["majority", "--assume", "context=0"], "tokens of a context window"),
         (["majority", "--check"], "--check belongs to --fmt"),
         (["majority", "--fmt", "--explain"], "--fmt goes with --check only"),
         (["majority", "--json", "--explain"], "does not go with --explain"),
@@ -148,7 +151,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["broken.json"], "broken.json: not JSON"),
         (["bytes.json"], "not UTF-8"),
         (["bytes.tts"], "not valid UTF-8"),
-        ([], "arguments are required"),
+        ([], "no strategy: give files, or names of those that --list shows"),
     ],
 )
 def test_mistakes_get_a_message_and_code_2(
@@ -209,15 +212,16 @@ def test_interrupt_ends_with_130(capsys: Capture, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tts_lang.cli.tts_compile", interrupted)
+    usual = signal.getsignal(signal.SIGINT)
     done = tts_compile(capsys, "majority")
+    signal.signal(signal.SIGINT, usual)  # which the end of a process gives up
     assert (done.code, done.out, done.err) == (130, "", "")
 
 
 def test_lengths_and_budgets(capsys: Capture) -> None:
     found = tts_compile(capsys, "majority", "--explain", "--assume", "step=10,steps=3")
     assert found.code == 0
-    assert "expected (10 tokens a step, 3.0 steps)" in found.out
-    assert "sampled tokens             480" in found.out
+    assert re.search(r"sampled tokens +480 +16,384", found.out)
     lengths = ("--assume", "context=99", "--assume", "step=10,steps=3")
     found = tts_compile(capsys, "majority", "--format", "json", *lengths)
     assert json.loads(found.out)["expected"]["sampled_tokens"] == 480
@@ -227,3 +231,22 @@ def test_lengths_and_budgets(capsys: Capture) -> None:
     assert "may take 16 calls per problem" in found.err
     for wrong in (("--budget", "calls=x"), ("--assume", "step=3"), ("--stats", "nowhere")):
         assert tts_compile(capsys, "majority", "--explain", *wrong).code == 2
+
+
+def test_option_errors_are_two_lines(capsys: Capture) -> None:
+    """The message and where the options are listed, instead of the whole usage."""
+    done = tts_compile(capsys, "majority", "--trials", "x")
+    assert done.err.splitlines() == [
+        "error: argument --trials: expected a whole number, found `x`",
+        "  help: tts-compile --help lists the options",
+    ]
+
+
+def test_shipped_strategies_are_listed_with_what_they_do(capsys: Capture) -> None:
+    done = tts_compile(capsys, "--list")
+    listed = dict(line.split(None, 1) for line in done.out.splitlines())
+    assert listed["majority"] == "Sample n solutions; the answer that most of them give wins."
+    assert list(listed) == sorted(listed)
+    assert all(len(line) <= 100 for line in done.out.splitlines())
+    for name in listed:
+        assert library.find(name).suffix == ".tts"

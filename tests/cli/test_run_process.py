@@ -1,0 +1,76 @@
+"""`tts-run` as a process: what it imports when, interrupts at any moment, pipes that close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import python
+from tests.support.tts_run import SIM, two_problems
+
+RUN = "import sys; from tts_runtime.cli import main; main(sys.argv[1:])"
+
+#: Ctrl-C when a module is about to be imported.
+INTERRUPTED = """
+import signal, sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == MODULE:
+            MODULES.append(name)
+            signal.raise_signal(signal.SIGINT)
+MODULES = []
+MODULE = sys.argv.pop(1)
+sys.meta_path.insert(0, Finder)
+import atexit
+atexit.register(lambda: MODULES or print("never imported"))
+"""
+
+#: The names of what has been imported, when the process ends.
+LISTED = "import atexit, sys; atexit.register(lambda: print('modules:', *sys.modules));"
+
+
+@pytest.mark.parametrize(
+    "module", ["typer", "tts_runtime.command", "pydantic", "numpy", "tts_runtime.runner", "torch"]
+)
+def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Path) -> None:
+    done = python(INTERRUPTED + RUN, module, "greedy", "--limit", "1", folder=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Run strategies over problems"),
+        (["nosuch"], 2, "neither a file nor a shipped strategy"),
+        (["majority", "--set", "m=1"], 2, "there is no parameter `m`"),
+        (["majority", "--limits", "1"], 2, "no such option: --limits"),
+        (["majority", "--policy", "x=sim"], 2, "uses a policy `x`"),
+        (["majority", "--problems", "none.jsonl"], 2, "the file does not exist"),
+    ],
+)
+def test_help_and_mistakes_do_not_wait_for_engines(
+    arguments: list[str], code: int, said: str
+) -> None:
+    done = python(LISTED + RUN, *arguments)
+    printed, _, modules = done.stdout.rpartition("modules:")
+    assert done.returncode == code
+    assert said in printed + done.stderr
+    heavy = {"torch", "transformers", "numpy", "sympy", "networkx", "tts_runtime.runner"}
+    assert not heavy & set(modules.split())
+
+
+def test_a_closed_pipe_ends_quietly_as_with_tts_compile(tmp_path: Path) -> None:
+    two_problems(tmp_path)
+    closed = "import os; read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
+    done = python(closed + RUN, "greedy", *SIM, "--json", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    two_problems(tmp_path)
+    full = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1);"
+    done = python(full + RUN, "greedy", *SIM, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output cannot be written: no space left on device\n"
