@@ -146,9 +146,9 @@ class _State(ProgressColumn):
 
 class _LiveBars(Bars):
     def __init__(self, status: Status, console: Console) -> None:
+        self._status = status  # before the bars ask for it
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         super().__init__(*columns, _State(status), console=console, refresh_per_second=4)
-        self._status = status
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.tasks:
