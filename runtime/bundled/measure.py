@@ -1,7 +1,8 @@
 """Measure the bundled models on the test problems: `python runtime/bundled/measure.py`.
 
-Prints the tables of the model card, one JSON object per line: pass@1, majority, best-of-n and step
-search by difficulty group, the effect of `Wait`, of revisions, and the quality of the PRM.
+Prints the tables of the model card: pass@1, majority, best-of-n and step search by difficulty
+group, the effect of `Wait`, of revisions, and the quality of the PRM. `--card FILE` writes them
+to the card too.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bundled.card import markdown, replace
 from bundled.examples import prompt
 from bundled.make_problems import GROUPS, group_of
 from bundled.rollouts import answer_of, direct, revised, thinking
@@ -242,21 +244,24 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=2, help="thoughts and revision chains each")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--card", type=Path, default=None, help="also write the tables to this file"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     measured = Measurement(
         options.policy, options.prm, options.problems, options.limit, options.seed
     )
-    show(parallel(measured, options.samples))
-    show(searches(measured, options.searches))
-    show(budget_forcing(measured, options.chains))
-    show(revisions(measured, options.chains))
-
-
-def show(table: dict[str, Numbers]) -> None:
-    """Print one line per row of a table."""
-    for name, numbers in table.items():
-        print(f"{name:32s} {json.dumps(numbers)}", flush=True)
+    sections = [
+        markdown("accuracy, by difficulty", parallel(measured, options.samples)),
+        markdown("step search, by difficulty", searches(measured, options.searches)),
+        markdown("budget forcing, by difficulty", budget_forcing(measured, options.chains)),
+        markdown("revision chains, by difficulty", revisions(measured, options.chains)),
+    ]
+    text = "\n".join(sections)
+    print(text)
+    if options.card:
+        replace(options.card, text)
 
 
 if __name__ == "__main__":
