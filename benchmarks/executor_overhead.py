@@ -2,9 +2,11 @@
 
     python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
 
-Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once with the
-same step, so that what is left is scheduling: numbering, keys, requests, rows, columns. The time of
-the engines alone is measured in the same way and subtracted.
+Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once, so that
+what is left is scheduling: numbering, keys, requests, futures, rows, columns. Candidates write
+different texts, so each of their steps is scored. What is subtracted is the CPU time of the
+engines' own work, measured by calling `generate` and `score` as often with requests that are
+there; making requests, waiting for futures and calling back count as the executor's.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 import gc
 from asyncio import Future
 from dataclasses import dataclass
+from itertools import product
 from time import process_time
 
 from tts_lang.plan import graph
@@ -38,6 +41,12 @@ from tts_runtime.segment import Segments
 WORDS = (b"so ", b"two ", b"and ", b"three ", b"is ", b"five ", b"then ", b"half", b"\n\n")
 STEP = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 
+#: Steps of different candidates: the first three words differ.
+STEPS = tuple(
+    (first, second, third, *STEP[3:]) for first, second, third in product(range(8), repeat=3)
+)
+PIECES = tuple(b"".join([WORDS[token] for token in step[:-1]]) for step in STEPS)
+
 
 class Words:
     """A tokenizer of a few words."""
@@ -51,21 +60,21 @@ class Words:
 
 
 class InstantPolicy(PolicyEngine):
-    """Writes the same step again and again, with nothing to wait for."""
+    """Writes steps of nine tokens, chosen by the stream key, with nothing to wait for."""
 
     def __init__(self) -> None:
         self.binding = Binding(name="instant", context=100_000)
         self.tokenizer = Words()
         self._logprobs = tuple(-0.5 for _ in STEP)
-        self._piece = b"".join(WORDS[:-1])
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """One more step."""
         future: Future[Generation] = asyncio.get_running_loop().create_future()
-        closed = (*request.segments.closed, self._piece)
-        future.set_result(
-            Generation(STEP, self._logprobs, Finish.STOP, Segments(closed, b"", False), drawn=9)
-        )
+        key = request.key
+        which = (key[0] << 8 | key[1]) % len(STEPS)
+        closed = (*request.segments.closed, PIECES[which])
+        segments = Segments(closed, b"", False)
+        future.set_result(Generation(STEPS[which], self._logprobs, Finish.STOP, segments, drawn=9))
         return future
 
 
@@ -116,13 +125,13 @@ def plan(candidates: int, steps: int, select: bool = True) -> Plan:
 
 
 async def _engines(requests: int, steps: int) -> float:
-    """Seconds that the engines themselves take for so many requests, their callbacks included."""
+    """Seconds of CPU that the engines themselves take for so many requests."""
     policy, scorer = InstantPolicy(), InstantScorer()
     prompt = (7,) * 40
     seconds = 0.0
     for step in range(steps):
-        segments = Segments((policy._piece,) * step)
-        request = GenerateRequest(prompt, STEP * step, b"", Sampling(), Limits(100), segments)
+        segments = Segments(PIECES[:1] * step)
+        request = GenerateRequest(prompt, STEP * step, bytes(16), Sampling(), Limits(100), segments)
         score = ScoreRequest("", {}, "", ("",) * (step + 1), step)
         start = process_time()
         for _ in range(requests // steps):

@@ -380,7 +380,7 @@ class Row:
             self.node,
             self.candidate,
             self.lets,
-            {**self.scores, name: column},
+            {**self.scores, name: column} if self.scores else {name: column},
             self.known if known is None else {**self.known, name: known},
             self.visits,
             self.total,

@@ -80,7 +80,8 @@ class Run(Flow):
         #: Scores by request, or what waits for them: scoring's memo (C62).
         self.replies: dict[Any, Any] = {}
         self._generations: dict[Any, Request] = {}
-        self._read: set[Any] = set()
+        #: By policy: nodes (by their places) and conversations (by their keys).
+        self._read: dict[str, set[Any]] = {}
         self._in_flight: set[Future[Any]] = set()
         self._tasks: set[Task[None]] = set()
         self._idle: Future[None] | None = None
@@ -212,14 +213,16 @@ class Run(Flow):
 
     def _unread(self, policy: Policy, node: Node) -> int:
         """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
-        read = self._read
+        read = self._read.get(policy.name)
+        if read is None:
+            read = self._read[policy.name] = set()
         count = 0
         place: Node | None = node
         while place is not None:
             if place.reader is policy:
                 return count
             place.reader = policy
-            mark = (policy.name, place.place)
+            mark = place.place
             if mark in read:
                 return count
             read.add(mark)
@@ -227,9 +230,9 @@ class Run(Flow):
                 count += len(place.ids)
             place = place.parent
         # A conversation has several first nodes when calls run on lanes of their own.
-        prompt = (policy.name, node.conversation.key)
-        if prompt not in read:
-            read.add(prompt)
+        conversation = node.conversation.key
+        if conversation not in read:
+            read.add(conversation)
             count += len(node.conversation.prompt(policy))
         return count
 

@@ -89,6 +89,33 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
     return work
 
 
+class _Reading:
+    """A path that is being scored, and who waits for it: row, path, its rollout, place."""
+
+    __slots__ = ("_known", "_name", "_reader", "_run", "waiting")
+
+    def __init__(
+        self,
+        reader: _Reader,
+        run: Run,
+        name: Any,
+        known: Vector,
+        first: tuple[Row, Node, Node | None, Slot],
+    ) -> None:
+        self._reader = reader
+        self._run = run
+        self._name = name
+        self._known = known
+        self.waiting = [first]
+
+    def __call__(self, reply: ScoreReply) -> None:
+        run, known = self._run, self._known
+        run.counts.scorer_tokens += reply.tokens
+        scores = run.replies[self._name] = known + reply.scores
+        for row, node, rollout, slot in self.waiting:
+            run.resolve(slot, self._reader.column(row, node, rollout, scores, len(known)))
+
+
 class _Reader:
     """Asks one scorer and makes its replies into columns."""
 
@@ -116,35 +143,25 @@ class _Reader:
                     known = before.closed[: len(row.node.segments.closed)]
         steps = node.step_texts
         if self.steps and len(steps) == len(known):
-            return self._column(row, node, rollout, known, len(known))
+            return self.column(row, node, rollout, known, len(known))
         # Only outcome scorers are told the answer: finding it costs, and a step has none.
         answer = None if self.steps else node.answers[0]
         # The text and how many steps it has say what they are, given the delimiter.
         name = self.name, node.text, len(steps), node.policy.delimiter, answer
         memo = run.replies.get(name)
-        if memo is not None and type(memo) is not list:
-            return self._column(row, node, rollout, memo, len(known))
+        if type(memo) is tuple:
+            return self.column(row, node, rollout, memo, len(known))
         target = Slot() if slot is None else slot
-        waiting = (row, node, rollout, target)
         if memo is not None:
-            memo.append(waiting)
+            memo.waiting.append((row, node, rollout, target))
             return target
-        run.replies[name] = [waiting]
+        reading = run.replies[name] = _Reading(self, run, name, known, (row, node, rollout, target))
         request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
-        run.watch(run.score(self.engine, request), partial(self._arrived, run, name, known))
+        run.watch(run.score(self.engine, request), reading)
         return target
 
-    def _arrived(self, run: Run, name: Any, known: Vector, reply: ScoreReply) -> None:
-        run.counts.scorer_tokens += reply.tokens
-        scores = known + reply.scores
-        waiting = run.replies[name]
-        run.replies[name] = scores
-        for row, node, rollout, slot in waiting:
-            run.resolve(slot, self._column(row, node, rollout, scores, len(known)))
-
-    def _column(
-        self, row: Row, node: Node, rollout: Node | None, scores: Vector, known: int
-    ) -> Row:
+    def column(self, row: Row, node: Node, rollout: Node | None, scores: Vector, known: int) -> Row:
+        """The row with its column, of which the first `known` numbers have been looked at."""
         for number in scores[known:]:
             if number is not None:
                 self.check(number, row)
@@ -163,7 +180,7 @@ class _Reader:
         """The row with the score column."""
         made = row.with_score(self.name, column, known)
         candidate = row.candidate
-        if candidate.scores.keys() <= made.scores.keys():
+        if not candidate.scores or candidate.scores.keys() <= made.scores.keys():
             candidate.scores = made.scores
         else:
             candidate.scores = {**candidate.scores, self.name: column}
@@ -184,7 +201,7 @@ class _Reader:
 
         def arrived(replies: Sequence[ScoreReply]) -> None:
             for row, slot, reply in zip(rows, slots, replies, strict=True):
-                run.resolve(slot, self._column(row, row.node, None, reply.scores, 0))
+                run.resolve(slot, self.column(row, row.node, None, reply.scores, 0))
 
         def paid(replies: Sequence[ScoreReply]) -> None:
             run.counts.scorer_tokens += sum([reply.tokens for reply in replies])
