@@ -72,7 +72,7 @@ def explain_plan(plan: Plan, form: str = "text", context: int | None = None) -> 
     """What a plan does, with bounds of its rows and its cost, as `tts-compile --explain` prints it.
 
     Args:
-        form: `text`, `json`, `dot` (Graphviz) or `mermaid`.
+        form: `text`, `json`, `dot` (Graphviz), `mermaid` or `html`.
         context: Context window in tokens that bounds assume; by default the bundled policy's.
 
     Raises:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from tts_lang.explain.bounds import DEFAULT_CONTEXT
-from tts_lang.explain.lengths import Lengths
-from tts_lang.explain.report import Actual, analysis
+from tts_lang.explain.assume import Assumed
+from tts_lang.explain.lengths import Lengths, reads_problems_only
+from tts_lang.explain.report import Actual, Run, analysis
 from tts_lang.plan.graph import Plan
 from tts_runtime.executor import CandidateRecord
+
+if TYPE_CHECKING:
+    from tts_runtime.ledger import Result
 
 
 class Made:
@@ -44,8 +49,24 @@ class Made:
         return Lengths(self._tokens / self._steps, self._steps / self._solutions)
 
 
-def analysed(plan: Plan, made: Made) -> str:
+def analysed(plan: Plan, result: Result, assumed: Assumed) -> str:
     """EXPLAIN ANALYZE of a plan that ran: actual beside expected, with the lengths as they were."""
-    if made.lengths is None:
+    made = result.made
+    lengths = None if made is None else made.lengths
+    if made is None or lengths is None:
         return f"{plan.strategy}: no solution ended, so there is nothing to expect\n"
-    return analysis(plan, made.lengths, DEFAULT_CONTEXT, made.operations, made.problems)
+    answers = [answer for answer in result.answers if answer.error is None]
+    counts = {
+        name: sum(getattr(answer, counted) for answer in answers)
+        for name, counted in (
+            ("policy_calls", "policy_calls"),
+            ("sampled_tokens", "policy_tokens"),
+            ("prefilled_tokens", "prompt_tokens"),
+            ("scorer_calls", "scorer_calls"),
+            ("scorer_tokens", "scorer_tokens"),
+        )
+    }
+    if reads_problems_only(plan) and answers:
+        lengths = replace(lengths, prompt=counts["prefilled_tokens"] / len(answers))
+    run = Run(made.problems, made.operations, counts)
+    return analysis(plan, replace(assumed, lengths=lengths), run)

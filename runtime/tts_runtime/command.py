@@ -20,7 +20,7 @@ from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.optimise import optimise
 from tts_lang.plan.codec import PlanError
 from tts_lang.process import INTERRUPTED, MISTAKE
-from tts_runtime.options import OptionError, as_budget, engine_names, left_out, limit_of
+from tts_runtime.options import OptionError, engine_names, left_out, limit_of, limits_of
 from tts_runtime.problems import ProblemFileError, problems_named
 from tts_runtime.sweeps import SweepError, swept
 
@@ -108,7 +108,16 @@ def tts_run(
         list[str] | None,
         typer.Option(
             metavar="tokens=N",
-            help="Refuse strategies that may cost more per problem (also calls, scorer_tokens)",
+            help="Refuse strategies that may cost more per problem (also calls, flops, rows...); "
+            "without it: 10 million rows in a pool, or calls",
+        ),
+    ] = None,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N,...",
+            help="What budgets and --analyze take for granted, as for tts-compile: context=N, "
+            "prompt=N, params=N, SCORER_params=N",
         ),
     ] = None,
     analyze: Annotated[
@@ -123,7 +132,7 @@ def tts_run(
     start = limit_of("--seed", seed, least=None) or 0
     policies = engine_names("--policy", policy or [], default="policy")
     scorers = engine_names("--scorer", scorer or [])
-    budgets = [as_budget(text) for text in budget or ()]
+    limits = limits_of(budget or (), assume or ())
     shifting: list[str] = []
     if sweep is None:
         plans = _plans(strategies, settings or [])
@@ -135,14 +144,13 @@ def tts_run(
 
     from rich.console import Console
 
-    from tts_runtime.progress import shown_on, table
+    from tts_runtime.progress import CAPTION, shown_on, table
     from tts_runtime.runner import Settings, run
 
     without, disabled = left_out(no_pass or [])
     plans = [optimise(plan, without=without).plan for plan in plans]
     for plan in plans:
-        for each in budgets:
-            each.check(plan)
+        limits.check(plan)
     console = Console(stderr=True)
     _show_notices(console)
     engines = {"policy": "bundled", **policies.given}, {"prm": "bundled", **scorers.given}
@@ -164,12 +172,14 @@ def tts_run(
         for summary in summaries:
             typer.echo(summary.model_dump_json())
     else:
-        Console().print(table(summaries))
+        printed = Console()
+        printed.print(table(summaries), end="")
+        printed.print(CAPTION, style="italic", highlight=False, soft_wrap=True)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
             from tts_runtime.analysis import analysed
 
-            typer.echo("\n" + analysed(plan, result.made), nl=False, err=as_json)
+            typer.echo("\n" + analysed(plan, result, limits.assumed), nl=False, err=as_json)
     if out is not None and not progress.total:
         console.print(f"everything was finished before: read from {out}", highlight=False)
     _remarks(console, results, shifting)

@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.assume import Assumed, AssumeError, assumed
 from tts_lang.explain.budget import budget as read_budget
-from tts_lang.explain.budget import check as check_budget
+from tts_lang.explain.budget import check as check_budgets
+from tts_lang.explain.budget import check_sane
 from tts_lang.optimise import ALL, NAMES, UnknownPass
 from tts_lang.plan.graph import Plan
 
@@ -82,25 +84,30 @@ def engine_names(flag: str, options: Sequence[str], default: str | None = None) 
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """A bound that plans must keep."""
+class Limits:
+    """What plans may cost at most, and what their bounds take for granted."""
 
-    kind: str
-    limit: float
+    budgets: tuple[tuple[str, float], ...]
+    assumed: Assumed
 
     def check(self, plan: Plan) -> None:
-        """Refuses a plan whose bound is beyond it (`OverBudget`)."""
-        check_budget(plan, self.kind, self.limit)
+        """Refuses a plan whose bounds are beyond a budget, or beyond all reason (`OverBudget`)."""
+        check_budgets(plan, self.budgets, self.assumed)
+        check_sane(plan, self.budgets, self.assumed)
 
 
-def as_budget(text: str) -> Budget:
-    """A budget such as `tokens=2e6`.
+def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> Limits:
+    """The limits of options such as `--budget tokens=2e6 --assume context=4096`.
 
     Raises:
         OptionError: Not of this form.
     """
     try:
-        return Budget(*read_budget(text))
+        known = assumed(assumptions)
+    except AssumeError as error:
+        raise OptionError(f"--assume: {error}") from error
+    try:
+        return Limits(tuple(read_budget(text) for text in budgets), known)
     except ValueError as error:
         raise OptionError(f"--budget: {error}") from error
 

@@ -1,6 +1,7 @@
 """Run directories: everything a run made, appended as it happens.
 
     DIR/run.json                      configuration: strategies, parameters, engines, problems, seed
+    DIR/models.json                   sizes of the models behind the engines that state them
     DIR/STRATEGY/plan.json            the plan that ran (`tts-run` accepts it again)
     DIR/STRATEGY/candidates.jsonl     every candidate: lineage, text, token counts, finish, scores
     DIR/STRATEGY/answers.jsonl        the answer to each problem and what it cost
@@ -24,6 +25,7 @@ from typing import Any, Self
 
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.results import Answer, Summary
 
 #: What a message says of each part of a configuration that is another one.
@@ -142,6 +144,17 @@ def write(path: Path, text: str) -> None:
         new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
+
+
+def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine]) -> None:
+    """Writes how large the models behind engines are, for `tts-compile --stats`.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+    cards = {name: engine.card for name, engine in engines.items() if engine.card is not None}
+    text = json.dumps({name: asdict(card) for name, card in cards.items()}, indent=2)
+    write(path / "models.json", text + "\n")
 
 
 class StrategyWriter:

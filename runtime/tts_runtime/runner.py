@@ -39,7 +39,7 @@ from tts_runtime.kept import Kept
 from tts_runtime.ledger import Ledger, Result, Signature
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.results import Answer
-from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check, opened
+from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check, opened, write_models
 
 __all__ = ["Progress", "Result", "Settings", "run", "run_plans"]
 
@@ -187,6 +187,7 @@ async def run_plans(
                 bounds, policies, problems, settings, progress, writers, earlier
             )
         with opened(settings.out, configuration) as directory, ExitStack() as files:
+            write_models(directory, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
             earlier = [kept.read(directory / plan.strategy) for plan in plans]
             for plan, each in zip(plans, earlier, strict=True):

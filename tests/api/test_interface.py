@@ -58,8 +58,9 @@ def test_plans_are_explained_in_every_form() -> None:
     assert tts_lang.explain_plan(plan, "json").startswith("{")
     assert tts_lang.explain_plan(plan, "dot").startswith("digraph")
     assert "flowchart" in tts_lang.explain_plan(plan, "mermaid")
-    with pytest.raises(ValueError, match="not one of text, json, dot, mermaid"):
-        tts_lang.explain_plan(plan, "html")
+    assert tts_lang.explain_plan(plan, "html").startswith("<!DOCTYPE html>")
+    with pytest.raises(ValueError, match="not one of text, json, dot, mermaid, html"):
+        tts_lang.explain_plan(plan, "pdf")
 
 
 def test_runs_give_typed_results() -> None:

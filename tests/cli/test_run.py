@@ -162,9 +162,30 @@ def test_analyze_shows_actual_beside_expected(tts_run: Command) -> None:
     command = ("majority", "--set", "n=4", *SIM, "--no-pass", "all", "--analyze")
     code, out, _ = tts_run(*command)
     assert code == 0
-    last = out.splitlines()[-1].split()
-    assert last[0] == "expand"
-    assert last[2:4] == ["4.0", "4.0"]
+    lines = {line.split(":")[0].strip(): line.split() for line in out.splitlines() if line.strip()}
+    assert lines["majority.tts"][-5:-3] == ["4.0", "4.0"]  # candidates
+    totals = {" ".join(words[:2]): words[2:] for words in lines.values()}
+    assert totals["policy calls"] == ["4.0", "4.0", "4"]
+    actual, expected, most = (float(each.replace(",", "")) for each in totals["prefilled tokens"])
+    assert actual == expected < most == 1024
+
+
+def test_a_slip_of_the_pen_does_not_run_for_days(tts_run: Command) -> None:
+    code, out, err = tts_run("majority", "--set", "n=10000000000", *SIM)
+    assert (code, out) == (2, "")
+    assert "majority may hold 10,000,000,000 rows in one pool" in err
+    assert "--budget rows=1e10" in err
+
+
+def test_a_budget_of_flops_takes_sizes_of_models(tts_run: Command) -> None:
+    command = ("majority", "--set", "n=4", *SIM, "--budget", "flops=1e12")
+    code, _, err = tts_run(*command)
+    assert code == 2
+    assert "--assume params=7e9" in err
+    assert tts_run(*command, "--assume", "params=1e6")[0] == 0
+    code, _, err = tts_run(*command, "--assume", "params=7e9")
+    assert code == 2
+    assert "FLOPs per problem, more than the budget of 1,000,000,000,000" in err
 
 
 def test_a_budget_is_held_before_anything_runs(tts_run: Command) -> None:

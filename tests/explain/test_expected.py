@@ -157,11 +157,11 @@ def test_sizes_of_models_are_those_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "candidates.jsonl").write_text(json.dumps(row))
     card = {"parameters": 800_000, "layers": 4, "width": 128}
-    (tmp_path / "run.json").write_text(json.dumps({"models": {"prm": card}}))
+    (tmp_path / "models.json").write_text(json.dumps({"prm": card}))
     assert assumed([], tmp_path).models.of_scorer("prm") == Model(800_000, 4, 128)
     assert assumed(["prm_params=9"], tmp_path).models.of_scorer("prm") == Model(9)
-    (tmp_path / "run.json").write_text(json.dumps({"models": {"prm": 3}}))
-    with pytest.raises(LengthError, match="not a run's configuration"):
+    (tmp_path / "models.json").write_text(json.dumps({"prm": 3}))
+    with pytest.raises(LengthError, match="not sizes of models"):
         assumed([], tmp_path)
 
 
@@ -193,14 +193,16 @@ def test_a_run_of_absurd_size_is_refused_unless_it_is_meant() -> None:
     usual = compile_strategy("majority", settings={"n": 10_000_000})
     check_sane(usual, [])
     absurd = compile_strategy("majority", settings={"n": 10_000_000_000})
-    with pytest.raises(OverBudget, match="--budget rows=1e10 allows it") as refused:
+    with pytest.raises(OverBudget, match="add --budget rows=1e10 --budget calls=1e10") as refused:
         check_sane(absurd, [])
     assert "pool = expand problem by 10000000000 solutions" in str(refused.value)
     with pytest.raises(OverBudget, match="calls"):
         check_sane(absurd, [("rows", 1e10)])
     check_sane(absurd, [("rows", 1e10), ("calls", 1e10)])
     # What nothing bounds is not known to be large.
-    check_sane(compiled('strategy main():\n    p = sample 1\n    return split p at "."\n'), [])
+    check_sane(
+        compiled('strategy main():\n    p = sample 1\n    return vote (split p at ".")\n'), []
+    )
 
 
 @pytest.mark.parametrize("text", ["tokens", "tokens=", "tokens=x", "tokens=-1", "words=3"])
@@ -219,3 +221,8 @@ def test_actual_stands_beside_expected() -> None:
     assert lines[3].split()[-5:] == ["4.0", "4.0", "450", "2,160", "4,000"]
     assert lines[-2].split() == ["sampled", "tokens", "450.0", "2,160.0", "4,000"]
     assert lines[-1].split() == ["prefilled", "tokens", "30.0", "100.0", "1,000"]
+
+
+def test_no_shipped_strategy_is_refused_as_it_stands() -> None:
+    for path, name in NAMED:
+        check_sane(compile_strategy(path, name), [])

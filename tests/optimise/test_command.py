@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from tests.support.agreement import compiled
 from tts_lang.cli import main
+from tts_lang.optimise import PASSES, optimise
+from tts_lang.optimise.rules import Match, Pass, Pattern, Rule, respecified
+from tts_lang.optimise.workspace import Edit
+from tts_lang.plan import graph
+from tts_lang.plan.verify import PlanError
 
 
 def run(*arguments: str) -> int:
@@ -21,9 +28,14 @@ def run(*arguments: str) -> int:
 def test_explain_shows_what_each_pass_saved(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("token_conditional", "--explain", "--verify") == 0
     out = capsys.readouterr().out
-    assert "policy calls                             2           1  fused 1" in out
-    assert run("token_conditional", "--explain", "--no-pass", "fused") == 0
-    assert "saved by" not in capsys.readouterr().out
+    assert re.search(r"^  policy calls +2 +1  fused 1$", out, re.MULTILINE)
+    assert re.search(r"^  fused: chain-fused once: child 0 goes on", out, re.MULTILINE)
+    for others in (("--no-pass", "fused"), ("--no-pass", "all"), ("--only-pass", "unread")):
+        assert run("token_conditional", "--explain", *others) == 0
+        assert "saved by" not in capsys.readouterr().out
+    for same in (("--only-pass", "fused"), ("--only-pass", "all"), ("--no-pass", "unread")):
+        assert run("token_conditional", "--explain", *same) == 0
+        assert "fused 1" in capsys.readouterr().out
 
 
 def test_the_trace_says_why_rules_did_not_fire(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +43,27 @@ def test_the_trace_says_why_rules_did_not_fire(capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert "select-keeps-all did not fire: the pool may have more than" in out
     assert "chain-fused" not in out
+    assert run("beam_search", "--set", "width=1", "--explain", "--trace") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "unread: unread-score 2 times: a score changes its column" in out
+    for passed in PASSES:  # every rule says how often it fired, or why it did not
+        for rule in passed.rules:
+            name = re.escape(f"{passed.name}: {rule.name} ")
+            assert re.search(name + r"(once|\d+ times|did not fire): \w", out), rule.name
+
+
+def test_a_broken_plan_is_told_with_the_pass_that_broke_it() -> None:
+    """`--verify`: what a rule broke is caught behind its pass."""
+    raw = compiled("strategy main():\n    p = sample 3\n    return vote p\n")
+
+    def undeclared(match: Match) -> Edit | None:
+        if isinstance(match.it.spec, graph.Vote):
+            return respecified(match.it, graph.Score("nobody"))
+        return None
+
+    broken = Pass("breaking", (Rule("undeclared", Pattern(), undeclared, "none"),))
+    with pytest.raises(PlanError, match=r"pass breaking \(undeclared\) broke the plan"):
+        optimise(raw, passes=(broken,), check=True)
 
 
 def test_json_has_the_figures_and_the_trace(capsys: pytest.CaptureFixture[str]) -> None:

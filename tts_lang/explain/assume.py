@@ -112,20 +112,20 @@ def _models(given: dict[str, float], found: Models) -> Models:
 
 
 def _cards(directory: Path) -> Models:
-    """The sizes that engines stated when the run began (`models` of `run.json`).
+    """The sizes that engines stated when the run began (`models.json`).
 
     Raises:
-        LengthError: `run.json` holds something else.
+        LengthError: The file holds something else.
     """
-    path = next((p for p in (directory, directory.parent) if (p / "run.json").is_file()), None)
+    path = next((p for p in (directory, directory.parent) if (p / "models.json").is_file()), None)
     if path is None:
         return UNKNOWN
     try:
-        cards: dict[str, Any] = json.loads((path / "run.json").read_text("utf-8")).get("models", {})
+        cards: dict[str, Any] = json.loads((path / "models.json").read_text("utf-8"))
         named = {
             name: Model(float(card["parameters"]), float(card["layers"]), float(card["width"]))
             for name, card in cards.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LengthError(f"{path / 'run.json'}: not a run's configuration: {error}") from error
+        raise LengthError(f"{path / 'models.json'}: not sizes of models: {error}") from error
     return Models(named)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
 from typing import Final
 
 from tts_lang.explain.assume import Assumed
+from tts_lang.explain.bounds import Bounds, bounds
 from tts_lang.explain.tree import Explained, Line, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
@@ -61,16 +63,17 @@ def check(plan: Plan, budgets: Sequence[tuple[str, float]], assumed: Assumed | N
     Raises:
         OverBudget: A bound is larger, or there is none.
     """
+    known = Assumed() if assumed is None else assumed
     if not budgets:
         return
-    tree = explain(plan, assumed)
+    found = bounds(plan, known.context, known.prompt, known.models)
     for kind, limit in budgets:
-        if kind == "flops" and not tree.assumed.models:
+        if kind == "flops" and not known.models:
             raise OverBudget(
                 "a budget of FLOPs needs the sizes of models: --assume params=7e9,prm_params=7e9"
             )
-        if _most(tree, kind) > limit:
-            raise OverBudget(_message(tree, kind, limit))
+        if _most(found, kind) > limit:
+            raise OverBudget(_message(explain(plan, known), kind, limit))
 
 
 def check_sane(
@@ -83,22 +86,31 @@ def check_sane(
         OverBudget: What is too large, and the option that allows it.
     """
     given = {kind for kind, _ in budgets}
-    tree = explain(plan, assumed)
-    for kind, limit in CEILINGS.items():
-        most = _most(tree, kind)
-        # What nothing bounds is not known to be large.
-        if kind not in given and limit < most < float("inf"):
-            raise OverBudget(
-                f"{_message(tree, kind, limit, 'what a run allows,')}; if it is meant, "
-                f"--budget {kind}={most:.2g} allows it".replace("e+", "e")
-            )
+    known = Assumed() if assumed is None else assumed
+    found = bounds(plan, known.context, known.prompt)
+    most = {kind: _most(found, kind) for kind in CEILINGS if kind not in given}
+    # What nothing bounds is not known to be large.
+    over = {kind: value for kind, value in most.items() if CEILINGS[kind] < value < float("inf")}
+    if over:
+        kind = next(iter(over))
+        limits = " ".join(f"--budget {kind}={_above(value):g}" for kind, value in over.items())
+        message = _message(explain(plan, known), kind, CEILINGS[kind], "what a run allows,")
+        raise OverBudget(f"{message}; if that is meant, add {limits.replace('e+', 'e')}")
 
 
-def _most(tree: Explained, kind: str) -> float:
+def _above(value: float) -> float:
+    """A number of two digits, at least as large."""
+    digit = 10.0 ** (floor(log10(value)) - 1)
+    return ceil(value / digit) * digit
+
+
+def _most(found: Bounds, kind: str) -> float:
+    """The bound of the whole plan; of rows, that of the largest pool."""
     if kind == "rows":
-        return max((_of(line, kind) for line in tree.all_lines()), default=0.0)
-    value = getattr(tree.bounds.total, KINDS[kind])
-    return float("inf") if value is None else float(value)
+        values = [rows.high for rows in found.rows.values()]
+    else:
+        values = [getattr(found.total, KINDS[kind])]
+    return max((float("inf") if value is None else float(value) for value in values), default=0.0)
 
 
 def _of(line: Line, kind: str) -> float:
@@ -115,7 +127,7 @@ def _message(tree: Explained, kind: str, limit: float, what: str = "the budget o
     where = f"{worst.origin.file}:{worst.origin.line}: " if worst.origin is not None else ""
     total, most = (
         exact(None if value == float("inf") else value)
-        for value in (_most(tree, kind), _of(worst, kind))
+        for value in (_most(tree.bounds, kind), _of(worst, kind))
     )
     words = {"flops": "FLOPs", "rounds": "engine rounds"}.get(kind, kind.replace("_", " "))
     strategy = tree.plan.strategy

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts_lang.plan.codec import PlanError, from_json
+from tts_lang.plan.graph import Ask, Force, Plan, Split, operations
+
 #: Tokens of a problem where nobody says.
 DEFAULT_PROMPT = 100.0
 
@@ -43,7 +46,6 @@ def measured(directory: Path) -> Lengths:
         for folder in sorted(path.parent for path in _candidates(directory)):
             plain = _reads_problems_only(folder)
             for record in _records(folder / "candidates.jsonl"):
-                plain = plain and record["op"] not in ("ask", "force", "split")
                 if record["finish"] == "end" and record["op"] in ("expand", "ask"):
                     tokens.append(record["tokens"])
                     steps.append(max(1, record["steps"]))
@@ -53,7 +55,7 @@ def measured(directory: Path) -> Lengths:
         if tokens:
             prompt = sum(prompts) / len(prompts) if prompts else None
             return Lengths(sum(tokens) / sum(steps), sum(steps) / len(steps), prompt)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PlanError) as error:
         raise LengthError(f"{directory}: not a run directory: {error}") from error
     raise LengthError(f"{directory}: no finished candidates there: run `tts-run --out` first")
 
@@ -67,8 +69,15 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _reads_problems_only(folder: Path) -> bool:
-    """Whether one policy made all candidates and none were judged: what it read is the problem."""
     if not (folder / "plan.json").is_file() or not (folder / "answers.jsonl").is_file():
         return False
-    plan = json.loads((folder / "plan.json").read_text("utf-8"))
-    return len(plan["policies"]) == 1 and not any(each["judge"] for each in plan["scorers"])
+    return reads_problems_only(from_json((folder / "plan.json").read_text("utf-8")))
+
+
+def reads_problems_only(plan: Plan) -> bool:
+    """Whether what policies read is one problem's prompt, once: its length can be told then."""
+    judged = any(scorer.judge is not None for scorer in plan.scorers)
+    other = any(
+        isinstance(operation.spec, Ask | Force | Split) for operation in operations(plan.body)
+    )
+    return len(plan.policies) == 1 and not judged and not other

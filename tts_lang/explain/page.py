@@ -20,7 +20,8 @@ body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #222; backgro
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
 .drawing { overflow: auto; border: 1px solid #ddd; padding: .5rem; max-height: 80vh; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #eee; }
+th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #eee;
+         white-space: nowrap; }
 th { position: sticky; top: 0; background: #f6f6f6; font-weight: 600; }
 th:first-child, td:first-child, td.text { text-align: left; }
 td.op { white-space: pre-wrap; font-family: ui-monospace, monospace; font-size: 12px; }
@@ -75,8 +76,9 @@ def _totals(explained: Explained, figures: Sequence[Figure]) -> Iterator[str]:
     mean = explained.total
     rows = []
     for figure in figures:
-        most = exact(getattr(explained.bounds.total, figure.field))
-        expected = [] if mean is None else [exact(getattr(mean, figure.field))]
+        show = short if figure.field == "flops" else exact
+        most = show(getattr(explained.bounds.total, figure.field))
+        expected = [] if mean is None else [show(getattr(mean, figure.field))]
         rows.append([escape(figure.name.strip()), *expected, most])
     yield from _table(["", *(["expected"] if mean is not None else []), "at most"], rows)
 

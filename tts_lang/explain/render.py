@@ -170,13 +170,20 @@ def _walk(lines: tuple[Line, ...], prefix: str) -> Iterator[tuple[str, str, Line
 def _totals(explained: Explained) -> Iterator[str]:
     bounds, total, mean = explained.bounds, explained.bounds.total, explained.total
     names = ("at most",) if mean is None else ("expected", "at most")
-    yield f"{'total, per problem':<20}" + "".join(f"{name:>15}" for name in names)
+    rows: list[tuple[str, ...]] = [("total, per problem", *names)]
+    notes = [""]
     for figure in shown(explained):
         show = short if figure.field == "flops" else exact
-        most = show(getattr(total, figure.field))
-        expected = "" if mean is None else f"{show(getattr(mean, figure.field)):>15}"
-        note = _token_note(total, bounds.context) if figure.field == "sampled_tokens" else ""
-        yield f"  {figure.name:<18}{expected}{most:>15}{'  ' if note else ''}{note}"
+        costs = (total,) if mean is None else (mean, total)
+        rows.append((f"  {figure.name}", *(show(getattr(cost, figure.field)) for cost in costs)))
+        sampled = figure.field == "sampled_tokens"
+        notes.append(_token_note(total, bounds.context) if sampled else "")
+    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for (name, *cells), note in zip(rows, notes, strict=True):
+        numbers = "".join(
+            f"  {cell:>{max(13, size)}}" for cell, size in zip(cells, sizes[1:], strict=True)
+        )
+        yield f"{name:<{sizes[0]}}{numbers}  {note}".rstrip()
 
 
 def _token_note(total: Spent, context: int | None) -> str:

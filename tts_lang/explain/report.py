@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from tts_lang.explain.assume import Assumed
 from tts_lang.explain.tree import Explained, explain
@@ -78,7 +79,7 @@ def analysis(plan: Plan, assumed: Assumed, run: Run) -> str:
         actual, drawn = found.rows / problems, found.tokens / problems
         cells = (f"{actual:,.1f}", f"{planned.calls:,.1f}", f"{drawn:,.0f}")
         more = (f"{planned.tokens:,.0f}", exact(planned.most))
-        rows.append((f"{key[1]}: {planned.text}", *cells, *more))
+        rows.append((f"{PurePath(key[1]).name}: {planned.text}", *cells, *more))
     lines += _aligned(rows)
     rows = [("total", "actual", "expected", "at most")]
     total = tree.total

@@ -173,7 +173,7 @@ def _boxes(box: _Box) -> Iterator[str]:
         return
     if not box.inside:
         return
-    yield f'<rect {place} rx="6" fill="#000" fill-opacity="0.025" stroke="#aaa"/>'
+    yield f'<rect {place} rx="6" fill="#000" fill-opacity="0.018" stroke="#aaa"/>'
     if box.title:
         yield _text(box.x + 10, box.y + _LINE, box.title, 'fill="#444" font-weight="bold"')
     for inner in box.inside:
@@ -188,6 +188,7 @@ def _edges(
     out = _spread([source for source, _, _ in edges], places)
     into = _spread([target for _, target, _ in edges], places)
     labels: list[str] = []
+    said: set[tuple[str, str]] = set()
     for number, (source, target, label) in enumerate(edges):
         start = (out[number], places[source].y + places[source].height)
         end = (into[number], places[target].y)
@@ -198,7 +199,8 @@ def _edges(
             bend = (to_y - y) / 2
             path += f" C{x:.1f},{y + bend:.1f} {to_x:.1f},{to_y - bend:.1f} {to_x:.1f},{to_y:.1f}"
         yield f'<path d="{path}" fill="none" stroke="#555" marker-end="url(#arrow)"/>'
-        if label:
+        if label and (source, label) not in said:
+            said.add((source, label))
             x, y = _label_place(points)
             halo = 'fill="#333" stroke="#fff" stroke-width="3" paint-order="stroke" font-size="10"'
             labels.append(_text(x + 4, y, label, halo))

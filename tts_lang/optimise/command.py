@@ -10,6 +10,7 @@ from tts_lang.explain.forms import explained
 
 if TYPE_CHECKING:
     from tts_lang.explain.assume import Assumed
+    from tts_lang.optimise.pipeline import Optimised
     from tts_lang.plan.graph import Plan
 
 #: Options that say how to optimise; they go with EXPLAIN.
@@ -42,26 +43,47 @@ def add_options(parser: ArgumentParser) -> None:
 def explain(
     options: Namespace, plan: Plan, form: str, assumed: Assumed, *, width: int, color: bool
 ) -> str:
-    """EXPLAIN of the optimised plan, with totals before and after and what each pass saved.
+    """EXPLAIN of the plan, optimised as the options say.
 
     Raises:
         UnknownPass: `--no-pass` or `--only-pass` name a pass that does not exist.
         PlanError: With `--verify`, what a pass broke.
     """
     from tts_lang.optimise.pipeline import optimise
-    from tts_lang.optimise.report import to_table, to_text, to_values
 
     only = options.only_pass or None
     made = optimise(plan, only=only, without=options.no_pass, check=options.verify)
-    silent = made.plan is made.raw and not options.trace
+    return explain_optimised(made, form, assumed, trace=options.trace, width=width, color=color)
+
+
+def explain_optimised(
+    made: Optimised,
+    form: str,
+    assumed: Assumed,
+    *,
+    trace: bool = False,
+    width: int = 100,
+    color: bool = False,
+) -> str:
+    """EXPLAIN of an optimised plan, with totals before and after and what each pass saved.
+
+    Args:
+        made: The plan before and after.
+        form: One of `forms.FORMATS`; drawings have no room for the optimiser.
+        assumed: What bounds and expectations take for granted.
+        trace: Also the rules that did not fire, and why.
+        width: Columns of the text form, which alone may be in color.
+    """
+    from tts_lang.optimise.report import to_table, to_text, to_values
+
     if form == "html":
         from tts_lang.explain.page import to_html
         from tts_lang.explain.tree import explain as tree_of
 
-        return to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=options.trace))
+        return to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=trace))
     text = explained(made.plan, form, assumed=assumed, width=width, color=color)
-    if form == "text" and not silent:
-        return f"{text}\n{to_text(made, assumed, trace=options.trace, width=width)}"
+    if form == "text" and (trace or made.plan is not made.raw):
+        return f"{text}\n{to_text(made, assumed, trace=trace, width=width)}"
     if form == "json":
         values = {**json.loads(text), "optimiser": to_values(made, assumed)}
         return json.dumps(values, indent=2) + "\n"

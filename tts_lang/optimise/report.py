@@ -38,7 +38,9 @@ def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ..
         values = [each[name] for each in costs]
         steps = zip(names, values, values[1:], strict=False)
         saved = tuple((by, _less(before, after)) for by, before, after in steps if before != after)
-        if any(value != 0 for value in values):
+        # Whole paths are of interest where steps are remembered.
+        same = name == "of whole paths" and values == [each["scorer tokens"] for each in costs]
+        if any(value != 0 for value in values) and not same:
             found.append(Figure(name, values[0], values[-1], saved))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+from tts_lang.explain.models import Model
 from tts_runtime.binding import Binding
 from tts_runtime.segment import Segments
 from tts_runtime.streams import Key
@@ -194,6 +195,8 @@ class PolicyEngine(ABC):
 
     #: Exact results whatever the batching: the engine follows the streams.
     exact: bool = True
+    #: The size of its model, for FLOPs; `None`: not known.
+    card: Model | None = None
     #: `stop when` works: the engine looks at every token as it is drawn.
     streaming: bool = True
     #: What it cannot do, and why: the end of a sentence that begins with "policy `x`", with what
@@ -224,6 +227,8 @@ class ScorerEngine(ABC):
     """Scores paths."""
 
     exact: bool = True
+    #: The size of its model, for FLOPs; `None`: not known.
+    card: Model | None = None
 
     #: A number per step (a PRM) or one per solution (an ORM, a field of the problem).
     steps: bool = True

@@ -40,6 +40,7 @@ class BundledPolicy(PolicyEngine):
         visible = (thinking.begin, thinking.end) if thinking else ()
         self.tokenizer = HuggingFaceTokenizer(folder, visible)
         self.model = Llama(folder, self.binding.context)
+        self.card = self.model.card
         self._worker = Decoder(
             self.model, self.tokenizer, self.binding, slots, known_tokens, threads
         )

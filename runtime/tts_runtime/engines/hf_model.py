@@ -18,6 +18,7 @@ from transformers import Cache as TransformersCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import logging as transformers_logging
 
+from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf_files import ModelFiles
 from tts_runtime.engines.kv_cache import Cache, CacheShape
@@ -80,6 +81,8 @@ class TransformersModel:
         if head:
             self._base, self._head = _split(model, files)
         self._config = model.config.get_text_config()
+        layers = int(self._config.num_hidden_layers)
+        self.card = Model(self.parameters, layers, int(self._config.hidden_size))
         self._windows = _windows(files, self._config)
         self.threads = placement.threads_for(self.parameters)
         self._shape = self._cache_shape(files, dtype)

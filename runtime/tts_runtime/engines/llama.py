@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import linear, pad, silu
 
+from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.kv_cache import Cache, CacheShape
 
@@ -64,6 +65,8 @@ class Llama:
         head = weights.get("lm_head.weight", self._embedding)
         self._head = (head * weights["model.norm.weight"]).contiguous()
         self._layers = [_layer(weights, f"model.layers.{i}.", shape) for i in range(shape.layers)]
+        values = sum(tensor.numel() for tensor in weights.values())
+        self.card = Model(values, shape.layers, shape.hidden)
         # Padding of a batch may point past the context window, up to twice its length.
         frequency = shape.theta ** -(torch.arange(0, shape.head, 2) / shape.head)
         angle = torch.outer(torch.arange(2 * shape.context).float(), frequency)

@@ -60,6 +60,7 @@ class BundledPrm(ScorerEngine):
         self.binding = load_prm_binding(folder / "binding.yaml")
         self.low, self.high = self.binding.range
         model = Llama(folder, self.binding.context)
+        self.card = model.card
         lay_out = _Layout(self.binding, HuggingFaceTokenizer(folder))
 
         def judge(hidden: Tensor) -> list[float]:

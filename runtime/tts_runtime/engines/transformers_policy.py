@@ -38,6 +38,7 @@ class TransformersPolicy(PolicyEngine):
         self.tokenizer = HuggingFaceTokenizer(files.folder, visible)
         placement = Placement(options.device, options.dtype, options.threads)
         self.model = TransformersModel(files, placement)
+        self.card = self.model.card
         # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
         self.exact = self.model.dtype == "float32"
         self.decoder = Decoder(

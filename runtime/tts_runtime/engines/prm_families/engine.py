@@ -35,6 +35,7 @@ class FamilyScorer(ScorerEngine):
         placement = Placement(options.device, options.dtype, options.threads)
         generative = reading.head is HeadKind.VERDICT
         model = TransformersModel(opened.files, placement, head=generative)
+        self.card = model.card
         self.family = outline.name
         self.steps = outline.steps
         self.low, self.high = reading.low, reading.high
