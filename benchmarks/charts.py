@@ -49,14 +49,14 @@ def curves(path: Path, title: str, lines: Mapping[str, Curve]) -> None:
 
 
 def differences(
-    path: Path, title: str, unit: str, panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
+    path: Path, title: str, axis: str, panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
 ) -> None:
     """Estimates with intervals: a panel each, in it a row of marks for each series.
 
     Args:
         path: Where to.
         title: Of the figure.
-        unit: What the vertical axis shows.
+        axis: What the horizontal axes show.
         panels: By panel, then by series, then by place on the horizontal axis.
     """
     import matplotlib as mpl
@@ -87,13 +87,15 @@ def differences(
             axes.set_xticks(range(len(ticks)), ticks)
             axes.axhline(0, color="#888888", linewidth=0.8)
             axes.set_title(name, fontsize=8)
+            axes.set_xlabel(axis)
             axes.grid(alpha=0.25, axis="y")
-        row[0][0].set_ylabel(unit)
+        row[0][0].set_ylabel("difference, percentage points")
         if any(len(series) > 1 for series in panels.values()):
             row[0][-1].legend(
                 fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
             )
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, y=1.0)
+        figure.subplots_adjust(top=0.84)
         _write(path)
 
 

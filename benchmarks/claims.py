@@ -45,6 +45,7 @@ class Finding:
         title: Of its section.
         claim: The finding, with its source.
         comparisons: What would show it.
+        axis: What their places are.
         each: Problems of each difficulty that it is measured on; all test problems when absent.
     """
 
@@ -52,6 +53,7 @@ class Finding:
     title: str
     claim: str
     comparisons: tuple[Comparison, ...]
+    axis: str = "n"
     each: int | None = EACH
 
     @property
@@ -98,7 +100,7 @@ def _revisions() -> Iterator[Comparison]:
     for group in GROUPS:
         for shape in CHAINS[1:]:
             expected = int(group == "easy" and shape == sequential)
-            yield _shaped(group, "− parallel", shape, parallel, expected)
+            yield _shaped(group, "revisions − parallel", shape, parallel, expected)
         yield _shaped(group, "mixed − sequential", mixed, sequential, int(group == "hard"))
 
 
@@ -146,6 +148,7 @@ FINDINGS = (
         "Forcing `Wait` where the thought would end lets the policy check itself: accuracy grows "
         "with the number of waits, and flattens (Muennighoff et al., 2025).",
         tuple(_waits()),
+        axis="waits",
         each=None,
     ),
     Finding(
@@ -155,6 +158,7 @@ FINDINGS = (
         "with a mixture of chains and revisions (Snell et al., 2024, section 6). `4×4`: four "
         "chains of four attempts.",
         tuple(_revisions()),
+        axis="chains × attempts",
     ),
     Finding(
         "reductions",
@@ -163,5 +167,6 @@ FINDINGS = (
         "scores become one (Liu et al., 2025). The paper has no rule to confirm: this is a report "
         "about this PRM.",
         tuple(_reductions()),
+        axis="reduction",
     ),
 )

@@ -166,7 +166,7 @@ def draw(finding: Finding, run: Run) -> None:
     for each in finding.comparisons:
         series = panels.setdefault(f"{each.group} problems", {}).setdefault(each.series, {})
         series[each.place] = estimate(each, run)
-    differences(IMAGES / image(finding), finding.title, "difference, percentage points", panels)
+    differences(IMAGES / image(finding), finding.title, finding.axis, panels)
 
 
 # ------------------------------------------------------------------------------ command

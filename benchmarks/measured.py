@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tts_runtime import Answer, Progress
     from tts_runtime.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,7 +140,7 @@ def measure(points: Sequence[Point], problems: Sequence[Problem], seed: int = 0)
         seed=seed,
         concurrency=IN_FLIGHT,
     )
-    results = run(plans, problems, settings=settings)
+    results = run(plans, problems, settings=settings, progress=_tenths(len(plans) * len(problems)))
     rows = []
     for each, result in zip(points, results, strict=True):
         summary = result.summary
@@ -161,6 +162,21 @@ def measure(points: Sequence[Point], problems: Sequence[Problem], seed: int = 0)
         seed,
         tuple(rows),
     )
+
+
+def _tenths(total: int) -> Progress:
+    """Says on standard error whenever another tenth is done."""
+    from tts_runtime import Progress
+
+    class Tenths(Progress):
+        done = 0
+
+        def problem_done(self, strategy: int, answer: Answer) -> None:  # noqa: ARG002
+            before, self.done = self.done, self.done + 1
+            if before * 10 // total < self.done * 10 // total:
+                sys.stderr.write(f"{self.done:,} of {total:,} answers\n")
+
+    return Tenths()
 
 
 def fingerprints() -> dict[str, str]:
