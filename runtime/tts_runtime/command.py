@@ -201,7 +201,8 @@ def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[str
         fresh = [a for result in results for a in result.answers if a.id not in result.kept]
         alone = sum(answer.policy_tokens for answer in fresh)
         drawn = shared.policy_tokens
-        console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
+        if drawn < alone:
+            console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
     for site in shifting:
         console.print(
             f"note: {site}: other children at each value, since an earlier expansion of the same "

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import PolicyEngine
+from tts_runtime.engines.base import Load, PolicyEngine
 from tts_runtime.results import Answer, Summary
 from tts_runtime.runner import Progress
 
@@ -32,7 +32,7 @@ class Status(Progress):
         self._clock = clock
         self._start = self._begun = clock()
         self._opening = ""
-        self._policies: Sequence[PolicyEngine] = ()
+        self._policies: Mapping[str, PolicyEngine] = {}
         self._drawn: deque[tuple[float, int]] = deque()
         self.problems = 0
         self.tallies: list[Tally] = []
@@ -66,7 +66,7 @@ class Status(Progress):
     ) -> None:
         self._opening = ""
         self._start = self._clock()
-        self._policies = list(policies.values())
+        self._policies = policies
         self.problems = problems
         self.tallies = [Tally() for _ in plans]
 
@@ -78,6 +78,9 @@ class Status(Progress):
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
         self.tallies[strategy].add(answer, fresh=True)
+
+    def run_ends(self) -> None:
+        self._policies = {}
 
     # ------------------------------------------------------------------ in words
 
@@ -100,6 +103,10 @@ class Status(Progress):
         seconds = min(_WINDOW, now - self._start)
         if seconds >= 1:
             parts.append(f"{sum(count for _, count in self._drawn) / seconds:,.0f} tokens/s")
+        for name, engine in self._policies.items():
+            if engine.load is not None:
+                busy = _busy(engine.load)
+                parts.append(f"{name} {busy}" if len(self._policies) > 1 else busy)
         return "  ".join(parts)
 
 
@@ -122,6 +129,13 @@ class Tally:
         """How it does: of those with a gold answer, and of all."""
         right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
         return f"{right}  {self.failed} failed" if self.failed else right
+
+
+def _busy(load: Load) -> str:
+    """How busy an engine is, such as `64 of 64 rows busy, 1,200 wait`."""
+    slots = f" of {load.slots:,}" if load.slots else ""
+    waiting = f", {load.waiting:,} wait" if load.waiting else ""
+    return f"{load.running:,}{slots} rows busy{waiting}"
 
 
 def _duration(seconds: float) -> str:
@@ -216,10 +230,13 @@ def shown_on(console: Console) -> Status:
     return Screen(console) if console.is_terminal else Lines(console)
 
 
+#: Below the table.
+CAPTION = "tokens: means per problem, as if alone; wall time: until the last answer"
+
+
 def table(summaries: Sequence[Summary]) -> Table:
     """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
-    caption = "tokens: means per problem, as if alone; wall time: until the last answer"
-    shown = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", padding=(0, 1))
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     shown.add_column("strategy", no_wrap=True)
     tokens = ("policy\ntokens", "prompt\ntokens", "scorer\ntokens")
     for title in ("accuracy", "95 %\ninterval", *tokens, "wall\ntime"):

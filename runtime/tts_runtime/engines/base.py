@@ -190,6 +190,15 @@ class ScoreReply:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy an engine is, in requests: worked on, worked on at most (0: no limit), waiting."""
+
+    running: int
+    slots: int
+    waiting: int
+
+
 class PolicyEngine(ABC):
     """Generates continuations."""
 
@@ -210,6 +219,11 @@ class PolicyEngine(ABC):
     def cancelled_tokens(self) -> int:
         """Tokens drawn so far for requests that were cancelled before they had an answer."""
         return 0
+
+    @property
+    def load(self) -> Load | None:
+        """How busy it is just now, for displays; `None` if it does not know."""
+        return None
 
     @abstractmethod
     def generate(self, request: GenerateRequest) -> Future[Generation]:

@@ -6,7 +6,7 @@ from asyncio import Future
 from pathlib import Path
 
 from tts_runtime.binding import BindingError, load_binding
-from tts_runtime.engines.base import GenerateRequest, Generation, PolicyEngine
+from tts_runtime.engines.base import GenerateRequest, Generation, Load, PolicyEngine
 from tts_runtime.engines.decoder import Decoder
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.llama import Llama
@@ -53,6 +53,11 @@ class BundledPolicy(PolicyEngine):
     def cancelled_tokens(self) -> int:
         """Counted by the engine's thread, so what was cancelled just now may still grow."""
         return self._worker.cancelled_tokens
+
+    @property
+    def load(self) -> Load:
+        """Rows that decode, and requests that wait."""
+        return self._worker.load
 
     async def close(self) -> None:
         """Ends the engine's thread."""

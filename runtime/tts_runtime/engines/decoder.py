@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 import torch
 
 from tts_runtime.binding import Binding
-from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
 from tts_runtime.engines.batch import Batch, Row
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
@@ -70,6 +70,12 @@ class Decoder(Worker[GenerateRequest, Generation]):
         """Drawn for requests that were cancelled, those included that still hold a slot."""
         held = sum(row.tracker.drawn for row in self._batch.rows if row.job.future.cancelled())
         return self._cancelled_tokens + held
+
+    @property
+    def load(self) -> Load:
+        """Rows that decode, and requests that wait for a slot; asked from any thread."""
+        waiting = len(self._waiting) + len(self._inbox)
+        return Load(len(self._batch.rows), self.slots, waiting)
 
     def turn(self, arrived: list[GenerateJob]) -> bool:
         """Admits, draws one token per row, hands out what is finished."""

@@ -14,6 +14,7 @@ from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
+    Load,
     PolicyEngine,
     ScorerEngine,
     ScoreReply,
@@ -60,6 +61,11 @@ class SimPolicy(PolicyEngine):
     def cancelled_tokens(self) -> int:
         """In proportion to the time that cancelled requests were served."""
         return self.counts.cancelled_tokens
+
+    @property
+    def load(self) -> Load:
+        """Requests that have a slot, and those that wait."""
+        return Load(self.counts.running, self._station.slots, self.counts.waiting)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """As `generate_now`, after a simulated time."""

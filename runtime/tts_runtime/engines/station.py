@@ -101,6 +101,11 @@ class Station:
         self._queue: list[tuple[int, int, _Job[Any]]] = []
         self._running: dict[int, _Job[Any]] = {}
 
+    @property
+    def slots(self) -> int:
+        """Requests served at once; 0: all."""
+        return self._latency.slots
+
     def submit(self, serve: Callable[[], Served[Reply]], priority: int = 0) -> Future[Reply]:
         """Queues one request; `serve` makes its reply, once it has a slot."""
         future: Future[Reply] = asyncio.get_running_loop().create_future()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import Future
 
-from tts_runtime.engines.base import GenerateRequest, Generation, PolicyEngine
+from tts_runtime.engines.base import GenerateRequest, Generation, Load, PolicyEngine
 from tts_runtime.engines.decoder import Decoder
 from tts_runtime.engines.hf_files import model_files
 from tts_runtime.engines.hf_model import Placement, TransformersModel
@@ -57,6 +57,11 @@ class TransformersPolicy(PolicyEngine):
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Queues one request for the batch; `stop_when` is called in the engine's thread."""
         return self.decoder.submit(request)
+
+    @property
+    def load(self) -> Load:
+        """Rows that decode, and requests that wait."""
+        return self._worker.load
 
     async def close(self) -> None:
         """Ends the engine's thread."""
