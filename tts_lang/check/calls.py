@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tts_lang.check.builtins import meaning
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.frame import (
     Frame,
@@ -13,6 +14,7 @@ from tts_lang.check.frame import (
 )
 from tts_lang.check.frames import new_frame
 from tts_lang.check.kinds import POISON, WORDS, Sort
+from tts_lang.check.mentions import reads
 from tts_lang.check.names import collisions
 from tts_lang.check.pools import PROBLEM
 from tts_lang.check.prompts import match
@@ -210,8 +212,22 @@ def argument_value(frame: Frame, node: nodes.Expression, free: bool = False) -> 
             return named
         if free and node.text not in frame.scope.names:
             return POISON
+    elif free and (loose := _loose(frame, node)) is not None:
+        frame.error(
+            "TTS403",
+            f"`{loose}` stands for any number, and a law cannot calculate with it",
+            node,
+            "calculate inside a strategy of your own, and write the law about that",
+        )
+        return POISON
     typed = static(frame, node, "an argument of a strategy")
     return POISON if typed is None else typed
+
+
+def _loose(frame: Frame, node: nodes.Expression) -> str | None:
+    """A name in an expression that nothing declares."""
+    used = (name.text for name in reads(node))
+    return next((n for n in used if n not in frame.scope.names and meaning(n) is None), None)
 
 
 def _named(frame: Frame, name: str) -> NameValue | None:
