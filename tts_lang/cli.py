@@ -147,7 +147,7 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     options = parser.arguments(arguments)
     if options.list:
         return _list()
-    if not options.strategies:
+    if not all(options.strategies) or not options.strategies:
         parser.error("no strategy: give files, or names of those that --list shows")
     explaining = options.explain or options.form is not None
     if options.check and not options.fmt:

@@ -59,13 +59,19 @@ class BadLine:
 class ProblemFileError(Exception):
     """A problem file that cannot be used; `lines` are all bad lines, the message the first 20."""
 
-    def __init__(self, path: Path, lines: tuple[BadLine, ...]) -> None:
-        self.path = path
+    def __init__(
+        self, path: str | Path, lines: tuple[BadLine, ...], *, usable: bool = True
+    ) -> None:
+        self.path = Path(path)
         self.lines = lines
         shown = [f"  {line}" for line in lines[:MAXIMUM_REPORTED]]
         if len(lines) > MAXIMUM_REPORTED:
             shown.append(f"  and {len(lines) - MAXIMUM_REPORTED} more bad lines")
-        super().__init__("\n".join([f"cannot read problems from {path}:", *shown]))
+        if len(lines) > 1 and not usable:
+            # Not a problem file at all: what is wrong with its other lines helps nobody.
+            wanted = '{"id": "1", "problem": "1 + 1", "answer": "2"}'
+            shown[1:] = [f"  no line of the file can be used; a line looks like {wanted}"]
+        super().__init__("\n".join([f"cannot read problems from {path or '``'}:", *shown]))
 
 
 class _BadLineError(Exception):
@@ -103,7 +109,7 @@ def load_problems(
     if not problems and not bad:
         bad.append(BadLine(0, "the file has no problems; write one JSON object a line"))
     if bad:
-        raise ProblemFileError(path, tuple(bad))
+        raise ProblemFileError(path, tuple(bad), usable=bool(problems))
     return problems[:limit]
 
 
@@ -117,9 +123,9 @@ def problems_named(name: str, limit: int | None = None) -> list[Problem]:
     if kind == "arith":
         return load_problems(bundled_problems(split or "test"), limit)
     path = Path(name)
-    if not path.suffix and not path.exists():
+    if not name or (not path.suffix and not path.exists()):
         hint = did_you_mean(kind, ["arith"]) or "bundled are arith, arith:calibration, arith:train"
-        raise ProblemFileError(path, (BadLine(0, f"neither a file nor a bundled set; {hint}"),))
+        raise ProblemFileError(name, (BadLine(0, f"neither a file nor a bundled set; {hint}"),))
     return load_problems(path, limit)
 
 

@@ -130,6 +130,10 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
     [
         (["beam_serch"], "did you mean 'beam_search'?"),
         (["no_such_file.tts"], "no_such_file.tts"),
+        (["majority.tts"], "the shipped strategy is called without `.tts`: majority"),
+        (["majorty.tts"], "the shipped strategy is called without `.tts`: majority"),
+        (["mien.tts"], "did you mean 'mine.tts'?"),
+        ([""], "no strategy: give files"),
         (["."], "is a directory"),
         (["majority", "--explian"], "no such option: --explian; did you mean '--explain'?"),
         (["majority", "--format", "dott"], "did you mean 'dot'?"),
@@ -157,6 +161,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
 def test_mistakes_get_a_message_and_code_2(
     capsys: Capture, arguments: list[str], message: str
 ) -> None:
+    Path("mine.tts").write_text(STRATEGY)
     Path("broken.json").write_text('{"format"')
     Path("bytes.json").write_bytes(b"\xff\x00")
     Path("bytes.tts").write_bytes(b"\x89PNG\r\n\x00\xff")

@@ -115,10 +115,19 @@ def test_invalid_utf8_is_named(tmp_path: Path) -> None:
 
 def test_twenty_bad_lines_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
     with pytest.raises(ProblemFileError) as caught:
-        load_problems(write(tmp_path, *["{"] * 25))
+        load_problems(write(tmp_path, '{"problem": "good"}', *["{"] * 25))
     message = str(caught.value)
     assert message.count("\n  line ") == 20
     assert message.endswith("and 5 more bad lines")
+
+
+def test_a_file_that_is_no_problem_file_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(ProblemFileError) as caught:
+        load_problems(write(tmp_path, "id,problem", *["a,1 + 1"] * 25))
+    assert len(caught.value.lines) == 26
+    first, last = str(caught.value).splitlines()[1:]
+    assert first.startswith("  line 1: not JSON")
+    assert last.startswith("  no line of the file can be used; a line looks like {")
 
 
 def test_windows_files_and_separators_inside_texts(tmp_path: Path) -> None:

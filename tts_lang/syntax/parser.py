@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from tts_lang.diagnostics import Diagnostic, error, file_error, in_order
+from tts_lang.diagnostics import Diagnostic, error, file_error, in_order, suggest
 from tts_lang.source import Source, Span
 from tts_lang.syntax import build_expressions, build_items, build_phrases, nodes
 from tts_lang.syntax.build import BUILDERS, Context
@@ -90,9 +90,28 @@ def load(path: Path) -> ParseResult:
         data = path.read_bytes()
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
-        report = file_error("TTS100", f"cannot read the file: {reason.lower()}", str(path))
+        message = f"cannot read the file: {reason.lower()}"
+        report = file_error("TTS100", message, str(path), suggestion=_meant(path))
         return ParseResult(nodes.File(()), (report,), report.source)
     return parse_bytes(data, str(path))
+
+
+def _meant(path: Path) -> str | None:
+    """The file beside a missing one, or the shipped strategy, that was probably meant."""
+    if path.exists():
+        return None
+    from tts_lang import library
+
+    try:
+        beside = [each.stem for each in path.parent.glob("*.tts")]
+    except OSError:
+        beside = []
+    close = suggest(path.stem, beside)
+    if close is not None:
+        return f"did you mean '{path.with_name(close + '.tts')}'?"
+    shipped = library.names()
+    name = path.stem if path.stem in shipped else suggest(path.stem, shipped)
+    return None if name is None else f"the shipped strategy is called without `.tts`: {name}"
 
 
 class _BrokenRange(NamedTuple):
