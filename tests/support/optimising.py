@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 
-from tests.support.agreement import World
+from tests.support.agreement import PROBLEMS, World, compiled, latency, world
+from tts_lang.explain.bounds import Bounds, bounds
+from tts_lang.explain.forms import explained
+from tts_lang.optimise import NAMES, Optimised, optimise
 from tts_lang.plan.graph import Plan, Score, operations
 from tts_runtime.engines.station import Latency
 from tts_runtime.engines.virtual import run_virtual
@@ -13,6 +17,56 @@ from tts_runtime.executor.outcome import CandidateRecord
 from tts_runtime.problems import Problem
 
 COSTS = ("policy_calls", "policy_tokens", "prompt_tokens", "scorer_calls", "scorer_tokens")
+
+
+#: Every pass alone, every pair, and all.
+CHOICES: tuple[tuple[str, ...], ...] = (
+    *((name,) for name in NAMES),
+    *combinations(NAMES, 2),
+    NAMES,
+)
+
+
+def check(source: str, number: int) -> bool:
+    """One program in one random world, raw and optimised: by all passes, and by one choice of them
+    (every choice within sixteen programs). Returns whether the passes change it."""
+    raw = compiled(source)
+    here, problem = world(number), PROBLEMS[number % len(PROBLEMS)]
+    made: list[Optimised] = []
+    for only in dict.fromkeys((NAMES, CHOICES[number % len(CHOICES)])):
+        optimised = optimise(raw, only=only, check=True)
+        if all(optimised.plan.body != body for body in [raw.body, *(o.plan.body for o in made)]):
+            made.append(optimised)
+    if number % 4 == 0:
+        assert explained(made[0].plan if made else raw)
+    if not made:
+        return False
+    speed = latency(number)
+    before = outcome(raw, raw, here, problem, number, speed)
+    limits = bounds(raw, here.context)
+    for optimised in made:
+        passes = [stage.trace.passed.name for stage in optimised.stages if stage.trace.fired]
+        after = outcome(optimised.plan, raw, here, problem, number, speed)
+        found = difference(raw, before, after)
+        assert found is None, f"{passes}: {found}\nin world {number}, in this program:\n{source}"
+        # Bounds of the optimised plan hold wherever those of the raw plan do.
+        if before.error is None and within(limits, before):
+            assert within(bounds(optimised.plan, here.context), after)
+    return True
+
+
+def within(limits: Bounds, found: Outcome) -> bool:
+    """Whether a run stayed inside what EXPLAIN promises of its plan."""
+    counts, total = found.counts, limits.total
+    return all(
+        most is None or spent <= most
+        for spent, most in (
+            (counts.policy_calls, total.policy_calls),
+            (counts.policy_tokens, total.sampled_tokens),
+            (counts.prompt_tokens, total.prefilled_tokens),
+            (counts.scorer_calls, total.scorer_calls),
+        )
+    )
 
 
 def outcome(

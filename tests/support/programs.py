@@ -7,6 +7,7 @@ bounded number of generations in all. The checker must accept every one of them.
 from __future__ import annotations
 
 import random
+import re
 
 from hypothesis import strategies as st
 
@@ -71,6 +72,12 @@ judge order together max 9 tokens:
     retry 1
 '''
 
+#: The declarations by the names that they declare.
+_BLOCKS = {
+    block.replace("(", " ").split()[1]: block
+    for block in re.split(r"(?<=\n)(?=policy |scorer |prompt |judge )", DECLARATIONS)
+}
+
 BUDGET = 60
 HELPER_BUDGET = 8
 
@@ -78,7 +85,7 @@ HELPER_BUDGET = 8
 def program(choices: Choices) -> str:
     """A whole file; its last strategy is called `main`."""
     helpers: list[Helper] = []
-    lines = DECLARATIONS.splitlines()
+    lines: list[str] = []
     for number in range(choices.one_of([0, 1, 1, 2])):
         name = f"helper{number}"
         body, cost = _body(choices, tuple(helpers), HELPER_BUDGET, depth=1)
@@ -87,7 +94,22 @@ def program(choices: Choices) -> str:
     body, _ = _body(choices, tuple(helpers), BUDGET, depth=2)
     header = choices.one_of(["", "", "", " at temperature 0", " top_k 3 within 12 tokens"])
     lines += ["", f"strategy main(n = {choices.integer(1, 3)}){header}:", *blocks.indented(body)]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return f"{declarations_of(text)}{text}"
+
+
+def declarations_of(text: str) -> str:
+    """The declarations that a text mentions, and those that these mention: parsing all of them
+    would take longer than everything else of a small program."""
+    used: list[str] = []
+    waiting = [text]
+    left = dict(_BLOCKS)
+    while waiting:
+        mentioned = set(re.findall(r"\w+", waiting.pop()))
+        for name in [name for name in left if name in mentioned]:
+            used.append(left.pop(name))
+            waiting.append(used[-1])
+    return "".join(block for block in _BLOCKS.values() if block in used)
 
 
 def _body(

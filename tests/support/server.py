@@ -124,6 +124,12 @@ def _tried(body: Mapping[str, Any]) -> bool:
     return body.get("max_tokens") == 1 and "seed" not in body
 
 
+def first(*faults: Fault) -> Callable[[int, Mapping[str, Any]], Fault | None]:
+    """The first requests go wrong like this, in order."""
+    left = list(faults)
+    return lambda _number, _body: left.pop(0) if left else None
+
+
 def sim_server(**changes: Any) -> Server:
     """A server of a random model over the simulated tokenizer."""
     return Server(HashModel(SimTokenizer(), {0: "<end>", 1: "<eot>"}), Style(**changes))
@@ -203,7 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self, number: int, body: dict[str, Any]) -> None:
         server, style = self.test_server, self.test_server.style
-        fault = None if _tried(body) else server.faults(number, body)
+        asked = "tokenize" not in self.path and not _tried(body)
+        fault = server.faults(number, body) if asked else None
         if fault is not None and fault.stall:
             server.reached.set()
             server.stopped.wait()

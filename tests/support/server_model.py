@@ -30,32 +30,35 @@ class HashModel:
         self.ends = dict(ends)
         self.seed = seed
         self._pieces = [bytes(piece) for piece in tokenizer.pieces]
+        self._weights = {state: self._usual(state) for state in ("text", "open", "inside", "half")}
+        self._known: dict[tuple[int, ...], Floats] = {}
 
     def logits(self, ids: Sequence[int]) -> Floats:
         """Logits of the token after these."""
-        recent = b",".join(b"%d" % token for token in ids[-12:])
-        noise = np.random.default_rng(
-            int.from_bytes(blake2b(b"%d|" % self.seed + recent, digest_size=8).digest())
-        ).gumbel(size=len(self._pieces))
-        weights = np.full(len(self._pieces), -6.0)
-        text = b"".join(self._pieces[token] for token in ids[-3:])
-        inside = text.rfind(b"\\boxed{") > text.rfind(b"}")
-        for token, piece in enumerate(self._pieces):
-            if token in self.ends:
-                weights[token] = -2.5
-            elif inside:
-                weights[token] = {b"}": 3.0, b"1": 2.0, b"2": 2.5}.get(piece, -6.0)
-                weights[token] = -9.0 if piece == b"}" and text.endswith(b"{") else weights[token]
-            elif piece in (b"\n\n", b"\\boxed{"):
-                weights[token] = -0.5
-            elif piece == b"</":
-                weights[token] = -1.5
-            elif piece == b"think>" and text.endswith(b"</"):
-                weights[token] = 4.0
-            elif len(piece) == 1 and piece.islower():
-                weights[token] = -1.0
-        found: Floats = weights + 0.5 * noise
-        return found
+        recent = tuple(ids[-12:])
+        if recent not in self._known:
+            name = b"%d|" % self.seed + b",".join(b"%d" % token for token in recent)
+            seed = int.from_bytes(blake2b(name, digest_size=8).digest())
+            noise = np.random.default_rng(seed).gumbel(size=len(self._pieces))
+            found: Floats = self._weights[self._state(recent[-3:])] + 0.5 * noise
+            self._known[recent] = found
+        return self._known[recent]
+
+    def _state(self, ids: Sequence[int]) -> str:
+        text = b"".join(self._pieces[token] for token in ids)
+        if text.endswith((b"\\boxed{", b"</")):
+            return "half" if text.endswith(b"</") else "open"
+        return "inside" if text.rfind(b"\\boxed{") > text.rfind(b"}") else "text"
+
+    def _usual(self, state: str) -> Floats:
+        boxed = {b"}": 3.0 if state == "inside" else -9.0, b"1": 2.0, b"2": 2.5}
+        plain = {b"\n\n": -0.5, b"\\boxed{": -0.5, b"</": -1.5}
+        plain |= {bytes([letter]): -1.0 for letter in b"abcdefgh"}
+        plain |= {b"think>": 4.0} if state == "half" else {}
+        usual = boxed if state in ("open", "inside") else plain
+        weights = np.array([usual.get(piece, -6.0) for piece in self._pieces])
+        weights[list(self.ends)] = -2.5
+        return weights
 
     def name(self, token: int) -> str:
         """A token as servers show it: parts of a character are spoilt."""

@@ -90,3 +90,15 @@ def make_pqm(folder: Path) -> Path:
     tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
     made = save_model(folder, tokenizer, begin="<s>", end="</s>")
     return add_weights(made, VALUE, prefix="pretrained_model.")
+
+
+def make_outcome(folder: Path, labels: int) -> Path:
+    made = save_model(folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML)
+    head = torch.randn(labels, 32, generator=torch.Generator().manual_seed(labels))
+    return add_weights(
+        made,
+        {"score.weight": head},
+        drop="lm_head",
+        architectures=["Qwen2ForSequenceClassification"],
+        id2label={str(label): str(label) for label in range(labels)},
+    )

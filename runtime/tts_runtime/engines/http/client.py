@@ -227,6 +227,8 @@ class HttpClient:
                 ),
                 limits=httpx.Limits(max_connections=width, max_keepalive_connections=width),
                 trust_env=not self.address.local,
+                # Reading the machine's certificates takes longer than many a request.
+                verify=self.address.root.startswith("https"),
             )
         return self._http
 
@@ -252,7 +254,7 @@ def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
         except BaseException as error:  # noqa: BLE001  (raised below, in the caller's thread)
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="tts-open-server")
+    thread = threading.Thread(target=run, name="tts-open-server", daemon=True)
     thread.start()
     thread.join()
     if errors:

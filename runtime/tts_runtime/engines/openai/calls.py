@@ -44,6 +44,7 @@ class Pending:
         self._usage: Usage | None = None
         self._before = 0
         self._asked = 0
+        self._streamed = False
         self._drawn = 0
         self._prefilled = 0
 
@@ -75,11 +76,12 @@ class Pending:
             tokens = min(left, limits.at_least - written) if constant else 1
         stream, stops = self._stops()
         self._asked = tokens
+        self._streamed = stream and tokens > 1
         return Call(
             path=(*self.request.prefix, *self.follower.ids),
             tokens=tokens,
             top=self._top(),
-            stream=stream and tokens > 1,
+            stream=self._streamed,
             stops=stops,
             forbidden=forbidden,
             special=self._binding.thinking is not None,
@@ -88,7 +90,7 @@ class Pending:
 
     def forbidden(self) -> frozenset[int]:
         """Ids that must not be drawn next."""
-        return self.follower.tracker.forbidden() - {END}
+        return self.follower.forbidden() - {END}
 
     def take(self, chunk: Chunk) -> None:
         """A reply, or a piece of one."""
@@ -96,7 +98,15 @@ class Pending:
         if self.ranked and chunk.tokens:
             self.follower.feed([self._chosen(self.likeliest(chunk))])
             return
-        self.follower.feed(self._vocabulary.drawn(chunk))
+        self.follower.feed(self._vocabulary.drawn(chunk, self._counted(chunk)))
+
+    def _counted(self, chunk: Chunk) -> int:
+        """How many tokens a chunk has, as far as can be known; 0: it cannot."""
+        if self._streamed:
+            return 1  # servers that tell no tokens send them one by one
+        if chunk.usage is not None:
+            return chunk.usage.drawn
+        return self._asked if chunk.finish == "length" else 0
 
     def likeliest(self, chunk: Chunk) -> list[Drawn]:
         """The likeliest first tokens that a server told, likeliest first."""
@@ -110,7 +120,7 @@ class Pending:
         Raises:
             EngineError: The server does not tell so many.
         """
-        rank, forbidden = self.request.first_rank or 0, self.follower.tracker.forbidden()
+        rank, forbidden = self.request.first_rank or 0, self.follower.forbidden()
         allowed = [each for each in likeliest if each.token not in forbidden]
         if rank >= len(allowed):
             raise EngineError(

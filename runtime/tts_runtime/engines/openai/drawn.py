@@ -44,8 +44,11 @@ class Vocabulary:
         self.ends = ends | {END}
         self._names = frozenset(names)
 
-    def drawn(self, chunk: Chunk) -> list[Drawn]:
-        """The tokens of a chunk; the last is `END` if the policy ended in it."""
+    def drawn(self, chunk: Chunk, counted: int = 0) -> list[Drawn]:
+        """The tokens of a chunk; the last is `END` if the policy ended in it.
+
+        `counted`: so many tokens are in it, if that is known.
+        """
         ended = chunk.finish == "stop" and chunk.stop is None
         found: list[Drawn] = []
         tokens = chunk.tokens
@@ -72,7 +75,7 @@ class Vocabulary:
                 else:
                     found += self._pieces(piece, token)
         else:
-            found = [Drawn(each) for each in self._guessed(chunk)]
+            found = [Drawn(each) for each in self._guessed(chunk, counted)]
         return [*found, end] if ended else found
 
     @property
@@ -92,16 +95,12 @@ class Vocabulary:
         """Ids of the first part of a token that is cut."""
         return [each.token for each in self._pieces(data, Token(None, None))]
 
-    def _guessed(self, chunk: Chunk) -> Sequence[int]:
-        """Ids of a text whose tokens are not told: as many as were counted, one for a piece of a
-        stream."""
+    def _guessed(self, chunk: Chunk, counted: int) -> Sequence[int]:
+        """Ids of a text whose tokens are not told."""
         text = chunk.text + (chunk.stop or "")
         if self.numbered or not text:
             return self.tokenizer.encode(text)
-        many = 1 if chunk.usage is None and chunk.finish is None else 0
-        if chunk.usage is not None:
-            many = chunk.usage.drawn
-        pieces = cut(text, many) if many else split(text)
+        pieces = cut(text, counted) if counted else split(text)
         return [TEXT.id(piece.encode("utf-8", "replace")) for piece in pieces]
 
     def _whole(self, data: Sequence[bytes], text: bytes) -> bool:

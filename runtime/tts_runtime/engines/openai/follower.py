@@ -46,6 +46,17 @@ class Follower:
         """What has been drawn, held back tokens included."""
         return [*self.tracker.partial.ids, *(each.token for each in self._held)]
 
+    def forbidden(self) -> frozenset[int]:
+        """Ids that must not be drawn next (`at least`); usually none."""
+        limits = self._request.limits
+        ids = self.ids
+        if not self._held or len(ids) >= limits.at_least:
+            return self.tracker.forbidden()
+        # The tracker does not know of what is held back, which may be most of a delimiter.
+        *begun, last = limits.thought
+        ending = begun and ids[len(ids) - len(begun) :] == begun
+        return self._vocabulary.ends | ({last} if ending or not begun else frozenset())
+
     def tail(self, many: int) -> bytes:
         """The last bytes of the path so far."""
         data = b""
