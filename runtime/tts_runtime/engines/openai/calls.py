@@ -154,12 +154,13 @@ class Pending:
 
     def settle(self, path: int) -> None:
         """Counts what the last HTTP request cost; `path`: ids that it sent after the prompt."""
-        if self._usage is None:
-            self._drawn += self.follower.received - self._before
-            self._prefilled += len(self.request.prompt) + path
-        else:
+        received = self.follower.received - self._before
+        if self._usage is not None:
             self._drawn += self._usage.drawn
             self._prefilled += self._usage.prefilled
+        elif received:
+            self._drawn += received
+            self._prefilled += len(self.request.prompt) + path
 
     def result(self) -> Generation:
         """The answer, once the follower is done."""

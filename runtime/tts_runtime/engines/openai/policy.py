@@ -153,8 +153,9 @@ class OpenAIPolicy(PolicyEngine):
             else:
                 chunk = read(await self._client.post(url, body))
                 finish = chunk.finish
-                self._remember(pending, chunk)
-                pending.take(chunk)
+                if finish is not None:
+                    self._remember(pending, chunk)
+                    pending.take(chunk)
         finally:
             pending.settle(len(call.path))
         if finish is None:
