@@ -271,7 +271,8 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
         case graph.Call():
             return f"{spec.strategy}(...) on {first}" if spec.on_rows else f"{spec.strategy}(...)"
         case graph.Repeat(trips):
-            return f"repeat at most {trips} rounds" if brief else f"repeat {trips}"
+            rounds = "1 round" if trips == 1 else f"{trips} rounds"
+            return f"repeat at most {rounds}" if brief else f"repeat {trips}"
         case graph.Branch():
             return f"if {first}"
 
