@@ -40,6 +40,8 @@ def curves(path: Path, title: str, lines: Mapping[str, Curve]) -> None:
                 linestyle="--" if index == 0 else "-",
             )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter("")
         axes.set_xlabel("tokens drawn per problem")
         axes.set_ylabel("accuracy, %")
         axes.set_title(title, fontsize=9)

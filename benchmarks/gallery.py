@@ -254,7 +254,7 @@ def main() -> None:
             print(f"{family.title}:", flush=True)
             runs[family.name] = measure(family.points, problems)
             save(MEASURED, runs)
-        draw(runs)
+    draw(runs)
     write_or_complain(pages(json.loads(FORMULAS.read_text(encoding="utf-8")), runs))
 
 
