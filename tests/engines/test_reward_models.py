@@ -17,24 +17,13 @@ from tests.support.tiny_hf import (
     metaspace,
     save_model,
 )
+from tests.support.tiny_prms import make_outcome
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.prm_families.engine import FamilyScorer
 from tts_runtime.engines.prm_families.families import TABLE
 from tts_runtime.engines.registry import FAMILIES, scorer_engine
 
 VALUE = {"v_head.summary.weight": torch.ones(1, 32), "v_head.summary.bias": torch.ones(1)}
-
-
-def outcome_model(folder: Path, labels: int) -> Path:
-    made = save_model(folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML)
-    head = torch.randn(labels, 32, generator=torch.Generator().manual_seed(labels))
-    return add_weights(
-        made,
-        {"score.weight": head},
-        drop="lm_head",
-        architectures=["Qwen2ForSequenceClassification"],
-        id2label={str(label): str(label) for label in range(labels)},
-    )
 
 
 def scored(engine: ScorerEngine, requests: list[ScoreRequest]) -> list[ScoreReply]:
@@ -50,7 +39,7 @@ def scored(engine: ScorerEngine, requests: list[ScoreRequest]) -> list[ScoreRepl
 @pytest.mark.parametrize("labels", [1, 2])
 def test_outcome_models_score_whole_solutions(tmp_path: Path, labels: int) -> None:
     """Against transformers' own sequence classifier, one text at a time."""
-    folder = outcome_model(tmp_path / "orm", labels)
+    folder = make_outcome(tmp_path / "orm", labels)
     engine = scorer_engine(f"auto:{folder}")
     assert isinstance(engine, FamilyScorer)
     assert engine.chosen.startswith("family orm (architecture Qwen2ForSequenceClassification)")

@@ -23,10 +23,10 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "beam_search": {"n": 8, "width": 4},
     "dvts": {"n": 8, "width": 4},
     "budget_forcing": {},
-    "deepconf_online": {},
+    "deepconf_online": {"warm": 4, "most": 8, "window": 4},
     "cot_decoding": {},
     "uncertainty_cot": {},
-    "self_refine": {},
+    "self_refine": {"rounds": 2},
 }
 PROBLEMS = (
     Problem("a", "Start with 35; a: +4; b: *3 (mod 100)", "17"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -45,7 +46,7 @@ def require_vllm() -> None:
 
 def on_gpu() -> bool:
     """Whether the installed vLLM runs on a GPU."""
-    with _environment({}), _quiet(None):
+    with tempfile.TemporaryFile("w+") as nowhere, _quiet(nowhere):
         from vllm.platforms import current_platform
 
     return not bool(current_platform.is_cpu())
@@ -105,11 +106,10 @@ def start(name: str, given: Mapping[str, Any], options: VllmOptions) -> Service:
     variables = {
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit threads' locks
         "VLLM_USE_V2_MODEL_RUNNER": "0",  # the new one has other logits processors
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # workers wait to be told anyway
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
     }
-    if not options.log:
-        variables["VLLM_CONFIGURE_LOGGING"] = "0"
     if given["enforce_eager"]:
         variables["TORCHDYNAMO_DISABLE"] = "1"
     with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -119,7 +119,10 @@ def start(name: str, given: Mapping[str, Any], options: VllmOptions) -> Service:
                 from vllm import AsyncEngineArgs
                 from vllm.v1.engine.async_llm import AsyncLLM
 
-                return AsyncLLM.from_engine_args(AsyncEngineArgs(**given))
+                client = AsyncLLM.from_engine_args(AsyncEngineArgs(**given))
+            if not options.log:  # from now on in this process; the others write to the file
+                logging.getLogger("vllm").setLevel(logging.CRITICAL + 1)
+            return client
 
         try:
             return Service(name, made)

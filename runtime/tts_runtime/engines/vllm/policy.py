@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from asyncio import Future
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from tts_runtime.engines.base import (
     EngineError,
     GenerateRequest,
     Generation,
-    Limits,
     PolicyEngine,
 )
 from tts_runtime.engines.hf_files import model_files
@@ -25,7 +26,7 @@ from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.vllm import launch
 from tts_runtime.engines.vllm.errors import explained
 from tts_runtime.engines.vllm.options import POLICY_SHARE, VllmPolicyOptions
-from tts_runtime.engines.vllm.wire import Draw, World, read_values
+from tts_runtime.engines.vllm.wire import World, packed, read_values
 
 _LOGGER = logging.getLogger(__name__)
 _PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"
@@ -34,8 +35,9 @@ _PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"
 class VllmPolicy(PolicyEngine):
     """Generates through vLLM's asynchronous engine: continuous batching, prefix caching.
 
-    What stops a call is decided here, token by token (`Tracker`). Ids that stop it whatever the
-    text are given to vLLM too, so that most calls end there without another token.
+    What stops a call is decided by `Tracker`, twice: in vLLM's worker, which then ends the request,
+    and here, where the truth is. Ids that stop a call whatever the text are given to vLLM as well,
+    so that most calls end without another token. Only with `stop_when` do tokens come one by one.
 
     Args:
         name: A model of the hub, or a folder.
@@ -59,10 +61,10 @@ class VllmPolicy(PolicyEngine):
         self._delimiter = self.binding.step_delimiter.encode()
         vocabulary = files.config.get("text_config", files.config).get("vocab_size")
         self._vocabulary = min(len(self.tokenizer.pieces), vocabulary or 1 << 60)
-        self._closing = tuple(
+        self._closing = {
             token for token, piece in enumerate(self.tokenizer.pieces) if self._delimiter in piece
-        )
-        world = World(
+        }
+        self._world = World(
             str(files.folder.resolve()),
             visible,
             tuple(self._ends),
@@ -75,7 +77,7 @@ class VllmPolicy(PolicyEngine):
         given |= {
             "logits_processors": [_PROCESSOR],
             "logprobs_mode": "processed_logits",
-            "additional_config": world.packed(),
+            "additional_config": self._world.packed(),
         }
         self._lora = _lora(options.lora)
         if self._lora is not None:
@@ -85,7 +87,7 @@ class VllmPolicy(PolicyEngine):
         self.discarded_tokens = 0
         # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
         self.exact = given["dtype"] == "float32"
-        self._service = launch.start(name, given, options)
+        self.service = launch.start(name, given, options)
         self.chosen = f"{chosen}, vLLM, {given['dtype']}, window {self.binding.context}"
         _LOGGER.info("policy `%s`: %s", name, self.chosen)
 
@@ -97,15 +99,19 @@ class VllmPolicy(PolicyEngine):
     @property
     def unfinished(self) -> int:
         """Requests that vLLM is working on or has waiting."""
-        return int(self._service.client.get_num_unfinished_requests())
+        return int(self.service.client.get_num_unfinished_requests())
+
+    async def forget(self) -> None:
+        """Empties the prefix cache; nothing may be in flight."""
+        await self.service.submit(self.service.client.reset_prefix_cache())
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Starts one request; `stop_when` is called in the engine's thread."""
-        return self._service.submit(self._answer(request))
+        return self.service.submit(self._answer(request))
 
     async def close(self) -> None:
         """Ends vLLM's processes."""
-        await self._service.close()
+        await self.service.close()
 
     async def _answer(self, request: GenerateRequest) -> Generation:
         request = fitted(request, self.binding)
@@ -130,10 +136,11 @@ class VllmPolicy(PolicyEngine):
 
         request = tracker.request
         ids = [*request.prompt, *request.prefix, *tracker.partial.ids]
-        replies: AsyncGenerator[Any, None] = self._service.client.generate(
+        name = str(next(self._numbers))
+        replies: AsyncGenerator[Any, None] = self.service.client.generate(
             tokens_input(ids),
             self._parameters(tracker),
-            str(next(self._numbers)),
+            name,
             priority=request.priority,
             **({} if self._lora is None else {"lora_request": self._lora[0]}),
         )
@@ -141,7 +148,7 @@ class VllmPolicy(PolicyEngine):
         try:
             while tracker.finish is None:
                 with explained(f"policy `{self.binding.name}`"):
-                    reply = await anext(replies, None)
+                    reply = await self._next(replies, name, tracker)
                 if reply is None:
                     break
                 read = len(ids) - (reply.num_cached_tokens or 0)
@@ -149,6 +156,20 @@ class VllmPolicy(PolicyEngine):
         finally:
             await replies.aclose()  # aborts what still runs
         return read
+
+    async def _next(
+        self, replies: AsyncGenerator[Any, None], name: str, tracker: Tracker
+    ) -> Any | None:
+        """vLLM's next reply. A cancelled request is aborted, and what it had drawn is counted."""
+        pending = asyncio.ensure_future(anext(replies, None))
+        try:
+            return await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            await self.service.client.abort(name)  # gives a last reply
+            await asyncio.wait({pending}, timeout=0.1)
+            if not pending.cancel() and not pending.exception() and pending.result():
+                self._push(tracker, pending.result().outputs[0])
+            raise
 
     def _push(self, tracker: Tracker, output: Any) -> None:
         wanted = tracker.request.statistics
@@ -168,20 +189,19 @@ class VllmPolicy(PolicyEngine):
 
         request, done = tracker.request, len(tracker.partial.ids)
         limits = request.limits
-        bans = Limits(
-            1, steps=limits.steps, thought=limits.thought, at_least=max(0, limits.at_least - done)
-        )
-        draw = Draw(
-            request.key,
-            len(request.prefix) + done,
-            request.sampling,
-            request.first_rank if tracker.drawn == 0 else None,
-            request.statistics,
-            (*request.prefix, *tracker.partial.ids) if bans.at_least else (),
-            bans,
-            tracker.segments,
+        rest = replace(
+            request,
+            prefix=(*request.prefix, *tracker.partial.ids),
+            first_rank=request.first_rank if tracker.drawn == 0 else None,
+            segments=tracker.segments,
+            limits=replace(
+                limits,
+                steps=limits.steps and limits.steps - self._closed(tracker),
+                at_least=max(0, limits.at_least - done),
+            ),
         )
         most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens) - done
+        seen = limits.stop_when is not None  # only then is every token looked at as it comes
         return SamplingParams(
             temperature=0.0,
             max_tokens=most,
@@ -190,21 +210,24 @@ class VllmPolicy(PolicyEngine):
             detokenize=False,
             logprobs=len(request.statistics) and len(request.statistics) + 1,
             flat_logprobs=True,
-            output_kind=RequestOutputKind.DELTA,
-            extra_args=draw.packed(),
+            output_kind=RequestOutputKind.DELTA if seen else RequestOutputKind.FINAL_ONLY,
+            extra_args=packed(rest),
             skip_clone=True,
         )
 
     def _stops(self, tracker: Tracker) -> list[int]:
         """Ids after which vLLM stops by itself."""
         limits = tracker.request.limits
-        stops = [*self._ends]
-        closed = len(tracker.segments.closed) - len(tracker.request.segments.closed)
-        if limits.steps == closed + 1:
-            stops += self._closing
+        stops = {*self._ends, self._world.stop}
+        if limits.steps == self._closed(tracker) + 1:
+            stops |= self._closing
         if len(limits.thought) == 1:
-            stops += limits.thought
-        return stops
+            stops |= set(limits.thought)
+        return sorted(stops)
+
+    def _closed(self, tracker: Tracker) -> int:
+        """Steps that this request has closed so far."""
+        return len(tracker.segments.closed) - len(tracker.request.segments.closed)
 
     def _check(self, request: GenerateRequest) -> None:
         ids = (*request.prompt, *request.prefix)

@@ -1,12 +1,13 @@
 """The logits processor that makes vLLM draw from streams: it runs in vLLM's worker processes.
 
 vLLM samples greedily; this processor leaves it one token per row, the one that the row's stream
-gives (semantics.md C15). All rows are drawn at once. How numbers come back: `wire`.
+gives (semantics.md C15). All rows are drawn at once. How numbers come back: `wire`. A request whose
+call is over is given a token that stops it, which the policy engine takes away again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,9 +28,10 @@ from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.vllm.wire import (
     NOTHING_ALLOWED,
     RANK_TOO_HIGH,
-    Draw,
     World,
+    followed,
     statistic_value,
+    unpacked,
 )
 from tts_runtime.sampling import ranked
 from tts_runtime.streams import position_seed
@@ -39,28 +41,25 @@ from tts_runtime.streams import position_seed
 class _Row:
     """One request; `drawn` is vLLM's own list of its tokens, which grows."""
 
-    draw: Draw
+    request: GenerateRequest
     drawn: list[int]
-    tracker: Tracker | None = None
+    tracker: Tracker | None
+    pushed: int = 0
 
     @property
     def seed(self) -> int:
         """Of the next token's noise."""
-        if self.draw.sampling.temperature == 0:
+        if self.request.sampling.temperature == 0:
             return 0
-        return position_seed(self.draw.key, self.draw.position + len(self.drawn))
+        return position_seed(self.request.key, len(self.request.prefix) + len(self.drawn))
 
-    def forbidden(self) -> frozenset[int]:
-        """What must not come next."""
-        if self.tracker is None:
-            return frozenset()
-        known = len(self.tracker.partial.ids)
-        for token in self.drawn[known:]:
-            self.tracker.push(token, 0.0)
-        if len(self.drawn) >= self.draw.limits.at_least:
-            self.tracker = None
-            return frozenset()
-        return self.tracker.forbidden()
+    def follow(self, tracker: Tracker) -> bool:
+        """Takes the tokens that are new since the last call; true if the request is to stop."""
+        for token in self.drawn[self.pushed :]:
+            if tracker.finish is None:
+                tracker.push(token, 0.0)
+        self.pushed = len(self.drawn)
+        return tracker.finish is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +114,24 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
     def _drawn(self, columns: _Columns, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Ids [rows, written] and what is written there: the drawn token first."""
         rows = columns.rows
-        banned = {number: row.forbidden() for number, row in enumerate(rows) if row.tracker}
-        forbidden = {number: tokens for number, tokens in banned.items() if tokens}
+        stopped, forbidden = [], {}
+        for number, row in enumerate(rows):
+            if row.tracker is None:
+                continue
+            if row.follow(row.tracker):
+                stopped.append(number)
+            elif banned := row.tracker.forbidden():
+                forbidden[number] = banned
         seeds = torch.tensor([row.seed for row in rows], dtype=torch.int64, device=raw.device)
         best, tokens = choices(raw, columns.settings, seeds, forbidden)
         errors: dict[int, float] = {}
         for number in columns.ranked:
             row = rows[number]
-            if row.draw.first_rank is None or row.drawn:
+            if row.request.first_rank is None or row.drawn:
                 continue
             numbers, bans = raw[number].cpu().numpy(), forbidden.get(number, ())
             try:
-                tokens[number] = ranked(numbers, row.draw.first_rank, bans)
+                tokens[number] = ranked(numbers, row.request.first_rank, bans)
             except EngineError:
                 errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
         log_probs = torch.log_softmax(raw, dim=-1)
@@ -135,6 +140,8 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             values = values.masked_fill((best == -torch.inf)[:, None], NOTHING_ALLOWED)
         for number, error in errors.items():
             values[number] = error
+        if stopped:
+            tokens[stopped], values[stopped] = self._world.stop, 0.0
         if not columns.watched:
             return tokens[:, None], values.float()
         return self._with_statistics(columns, log_probs, tokens[:, None], values)
@@ -163,32 +170,27 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         return _Columns(
             rows,
             places,
-            Settings.of([row.draw.sampling for row in rows], self._device),
-            tuple(n for n, row in enumerate(rows) if row.draw.first_rank is not None),
-            tuple((n, row.draw.statistics) for n, row in enumerate(rows) if row.draw.statistics),
+            Settings.of([row.request.sampling for row in rows], self._device),
+            tuple(n for n, row in enumerate(rows) if row.request.first_rank is not None),
+            tuple(
+                (n, row.request.statistics) for n, row in enumerate(rows) if row.request.statistics
+            ),
         )
 
     def _opened(
         self,
         params: SamplingParams,
-        prompt: list[int] | None,  # noqa: ARG002  (vLLM passes it)
+        prompt: list[int] | None,
         drawn: list[int],
     ) -> _Row | None:
-        draw = Draw.unpacked(params.extra_args)
-        if draw is None:
+        request = unpacked(params.extra_args, prompt or ())
+        if request is None:
             return None
         tracker = None
-        if draw.limits.at_least > len(drawn):
-            request = GenerateRequest(
-                (), draw.path, draw.key, draw.sampling, draw.limits, draw.segments
-            )
-            tracker = Tracker(
-                request,
-                self._tokenizer,
-                frozenset(self._world.ends),
-                self._world.delimiter.encode(),
-            )
-        return _Row(draw, drawn, tracker)
+        if followed(request.limits):
+            ends, delimiter = frozenset(self._world.ends), self._world.delimiter.encode()
+            tracker = Tracker(replace(request, statistics=()), self._tokenizer, ends, delimiter)
+        return _Row(request, drawn, tracker)
 
     @cached_property
     def _tokenizer(self) -> HuggingFaceTokenizer:

@@ -65,22 +65,22 @@ class VllmScorer(ScorerEngine):
         self.low, self.high = self._reading.low, self._reading.high
         self.exact = given["dtype"] == "float32"
         self._numbers = count()
-        self._service = launch.start(name, given, options)
+        self.service = launch.start(name, given, options)
         self.chosen = f"{opened.chosen}, vLLM, {given['dtype']}, window {self._outline.context}"
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
 
     @property
     def unfinished(self) -> int:
         """Requests that vLLM is working on or has waiting."""
-        return int(self._service.client.get_num_unfinished_requests())
+        return int(self.service.client.get_num_unfinished_requests())
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Starts one path."""
-        return self._service.submit(self._reply(request))
+        return self.service.submit(self._reply(request))
 
     async def close(self) -> None:
         """Ends vLLM's processes."""
-        await self._service.close()
+        await self.service.close()
 
     async def _reply(self, request: ScoreRequest) -> ScoreReply:
         path = self._outline.path(request)
@@ -106,7 +106,7 @@ class VllmScorer(ScorerEngine):
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        reply = await self._last(self._service.client.generate, ids, parameters)
+        reply = await self._last(self.service.client.generate, ids, parameters)
         found = reply.outputs[0].logprobs[0]
         difference = found[bad].logprob - found[good].logprob
         return 1 / (1 + exp(min(difference, 700.0))), _read(ids, reply)
@@ -133,7 +133,7 @@ class VllmScorer(ScorerEngine):
         parameters = PoolingParams(
             task=_POOLED[self._head], use_activation=False, skip_reading_prefix_cache=fresh
         )
-        reply = await self._last(self._service.client.encode, ids, parameters)
+        reply = await self._last(self.service.client.encode, ids, parameters)
         return reply.outputs.data.double(), reply
 
     async def _last(self, ask: Any, ids: Sequence[int], parameters: Any) -> Any:

@@ -17,6 +17,9 @@ from tts_runtime.engines.base import EngineError
 
 Reply = TypeVar("Reply")
 
+#: Seconds that vLLM's processes get to end by themselves.
+_PATIENCE = 20.0
+
 
 class Service:
     """Runs one vLLM engine.
@@ -89,13 +92,19 @@ class Service:
         finally:
             self._ready.set()
         await self._ended.wait()
-        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        # vLLM's own task goes last, so that requests can still be aborted, but before its
+        # processes: it would report their end as a failure.
         handler = self.client.output_handler
-        requests = [task for task in waiting if task is not handler]
+        requests = asyncio.all_tasks() - {asyncio.current_task(), handler}
         for task in requests:
             task.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
-        self.client.shutdown()
+        if handler is not None:
+            handler.cancel()
+            await asyncio.gather(handler, return_exceptions=True)
+        self.client.shutdown(timeout=_PATIENCE)
+        # Its `__del__` would end it again, maybe when half of Python is gone, and complain.
+        self.client.shutdown = lambda *_, **__: None
 
     def _stop(self) -> None:
         self._ended.set()

@@ -9,10 +9,10 @@ number for an error; everything else is -inf, but for statistics, at the ids tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from tts_runtime.engines.base import EngineError, Limits, Sampling
+from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.segment import NOTHING, Segments
 
 #: Our key in `extra_args` and `additional_config`.
@@ -20,8 +20,8 @@ KEY: Final = "tts"
 #: Values of a drawn token that are no log-probability.
 NOTHING_ALLOWED: Final = 1.0
 RANK_TOO_HIGH: Final = 2.0  # plus how many tokens there are
-#: Limits that forbid nothing.
-NO_BANS: Final = Limits(1)
+#: Limits of a request that vLLM ends itself.
+_ENDLESS: Final = Limits(1 << 60)
 #: Statistics are written as -(1 + s) times this: below every log-probability, nothing lost.
 _SCALE: Final = 2.0**60
 
@@ -44,6 +44,11 @@ class World:
     delimiter: str
     vocabulary: int
 
+    @property
+    def stop(self) -> int:
+        """The id that the processor gives for a request that is to stop: vLLM then ends it."""
+        return self.ends[0] if self.ends else self.vocabulary - 1
+
     def packed(self) -> dict[str, Any]:
         """As `additional_config`."""
         return {KEY: asdict(self)}
@@ -61,78 +66,62 @@ class World:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How one request's tokens are drawn.
+def packed(request: GenerateRequest) -> dict[str, Any]:
+    """How a request's tokens are drawn, as `extra_args`.
 
-    Args:
-        key: The stream.
-        position: Of the first token.
-        sampling: Temperature and truncation.
-        first_rank: Take the token of this rank first.
-        statistics: Wanted per token.
-        path: Ids after the prompt, only with `limits.at_least`.
-        limits: Only `at_least` and what it forbids: ends, steps, the thought's delimiter.
-        segments: How the path is cut, only with `limits.at_least`.
+    What `followed` does not need is left out: the limits that vLLM keeps, the texts of steps.
     """
+    sampling, limits, segments = request.sampling, request.limits, request.segments
+    given: dict[str, Any] = {
+        "key": request.key,
+        "start": len(request.prompt),
+        "sampling": [sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p],
+    }
+    if request.first_rank is not None:
+        given["rank"] = request.first_rank
+    if request.statistics:
+        given["statistics"] = list(request.statistics)
+    if followed(limits):
+        given["limits"] = [limits.steps, list(limits.thought), limits.stop_at, limits.at_least]
+        given["segments"] = [len(segments.closed), segments.tail, segments.grown]
+    return {KEY: given}
 
-    key: bytes
-    position: int
-    sampling: Sampling
-    first_rank: int | None = None
-    statistics: tuple[str, ...] = ()
-    path: tuple[int, ...] = ()
-    limits: Limits = NO_BANS
-    segments: Segments = NOTHING
 
-    def packed(self) -> dict[str, Any]:
-        """As `extra_args`."""
-        sampling = self.sampling
-        given: dict[str, Any] = {
-            "key": self.key,
-            "position": self.position,
-            "sampling": [sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p],
-        }
-        if self.first_rank is not None:
-            given["rank"] = self.first_rank
-        if self.statistics:
-            given["statistics"] = list(self.statistics)
-        if self.limits.at_least:
-            given["limits"] = [
-                self.limits.at_least,
-                self.limits.steps,
-                list(self.limits.thought),
-                list(self.path),
-                [list(self.segments.closed), self.segments.tail, self.segments.grown],
-            ]
-        return {KEY: given}
+def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateRequest | None:
+    """The request of `extra_args` and of what vLLM calls its prompt: our prompt and prefix.
 
-    @classmethod
-    def unpacked(cls, extra: Mapping[str, Any] | None) -> Draw | None:
-        """From `extra_args`; nothing for a request that is not ours."""
-        given = (extra or {}).get(KEY)
-        if given is None:
-            return None
-        plain = cls(
-            given["key"],
-            given["position"],
-            Sampling(*given["sampling"]),
-            given.get("rank"),
-            tuple(given.get("statistics", ())),
+    Nothing for a request that is not ours.
+    """
+    given = (extra or {}).get(KEY)
+    if given is None:
+        return None
+    limits, segments = _ENDLESS, NOTHING
+    if "limits" in given:
+        steps, thought, stop_at, at_least = given["limits"]
+        limits = replace(
+            limits, steps=steps, thought=tuple(thought), stop_at=stop_at, at_least=at_least
         )
-        if "limits" not in given:
-            return plain
-        at_least, steps, thought, path, (closed, tail, grown) = given["limits"]
-        return cls(
-            plain.key,
-            plain.position,
-            plain.sampling,
-            plain.first_rank,
-            plain.statistics,
-            tuple(path),
-            Limits(1 << 30, steps=steps, thought=tuple(thought), at_least=at_least),
-            Segments(tuple(closed), tail, grown),
-        )
+        closed, tail, grown = given["segments"]
+        segments = Segments((b"",) * closed, tail, grown)
+    start = given["start"]
+    return GenerateRequest(
+        tuple(ids[:start]),
+        tuple(ids[start:]),
+        given["key"],
+        Sampling(*given["sampling"]),
+        limits,
+        segments,
+        given.get("rank"),
+        tuple(given.get("statistics", ())),
+    )
+
+
+def followed(limits: Limits) -> bool:
+    """Whether the processor has to look at the tokens of a request, to stop it or to forbid some.
+
+    What several tokens make together is invisible to vLLM, which stops at ids and at a length.
+    """
+    return bool(limits.steps or limits.stop_at or limits.at_least or len(limits.thought) > 1)
 
 
 def statistic_value(statistic: Any) -> Any:
