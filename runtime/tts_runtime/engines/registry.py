@@ -54,38 +54,7 @@ def policy_engine(name: str) -> PolicyEngine:
     Raises:
         EngineError, BindingError: No such engine, or it cannot be used; the message says why.
     """
-    parsed = parse_name(name)
-    if parsed.kind == "transformers":
-        options = options_of(_with_model(parsed), PolicyOptions)
-        engine = _neural("tts_runtime.engines.transformers_policy").TransformersPolicy
-        policy: PolicyEngine = engine(parsed.argument, options)
-        return policy
-    if parsed.kind == "vllm":
-        from tts_runtime.engines.vllm.options import VllmPolicyOptions
-
-        vllm_options = options_of(_with_model(parsed), VllmPolicyOptions)
-        made: PolicyEngine = _neural("tts_runtime.engines.vllm.policy").VllmPolicy(
-            parsed.argument, vllm_options
-        )
-        return made
-    if parsed.kind == "openai":
-        from tts_runtime.engines.openai.options import ServerOptions
-        from tts_runtime.engines.openai.policy import OpenAIPolicy
-
-        return OpenAIPolicy(parsed.argument, options_of(parsed, ServerOptions))
-    if parsed.kind == "sim":
-        from tts_runtime.engines.sim import SimPolicy
-        from tts_runtime.engines.sim_model import SimModel
-
-        options_of(parsed, NoOptions)
-        return SimPolicy(SimModel(_seed(name, parsed.argument)))
-    if parsed.plain == "bundled":
-        options_of(parsed, NoOptions)
-        return load_policy(_bundled_folder("policy"))
-    if Path(parsed.plain).is_dir():
-        options_of(parsed, NoOptions)
-        return load_policy(Path(parsed.plain))
-    raise _unknown("policy", name, _POLICIES)
+    return find_policy(name)()
 
 
 def scorer_engine(name: str) -> ScorerEngine:
@@ -93,6 +62,50 @@ def scorer_engine(name: str) -> ScorerEngine:
 
     With the option `reduce`, or ending in `:REDUCTION`, its scores of steps are reduced to one.
     """
+    return find_scorer(name)()
+
+
+def find_policy(name: str) -> Callable[[], PolicyEngine]:
+    """What opens the policy engine of a name: the name and its options are right, nothing is
+    loaded yet.
+
+    Raises:
+        EngineError: No such engine or option.
+    """
+    parsed = parse_name(name)
+    if parsed.kind == "transformers":
+        options = options_of(_with_model(parsed), PolicyOptions)
+        return _opener(
+            "tts_runtime.engines.transformers_policy:TransformersPolicy", parsed.argument, options
+        )
+    if parsed.kind == "vllm":
+        from tts_runtime.engines.vllm.options import VllmPolicyOptions
+
+        vllm_options = options_of(_with_model(parsed), VllmPolicyOptions)
+        return _opener("tts_runtime.engines.vllm.policy:VllmPolicy", parsed.argument, vllm_options)
+    if parsed.kind == "openai":
+        from tts_runtime.engines.openai.options import ServerOptions
+
+        served = options_of(parsed, ServerOptions)
+        return _opener("tts_runtime.engines.openai.policy:OpenAIPolicy", parsed.argument, served)
+    if parsed.kind == "sim":
+        from tts_runtime.engines.sim import SimPolicy
+        from tts_runtime.engines.sim_model import SimModel
+
+        options_of(parsed, NoOptions)
+        seed = _seed(name, parsed.argument)
+        return lambda: SimPolicy(SimModel(seed))
+    if parsed.plain == "bundled":
+        options_of(parsed, NoOptions)
+        return lambda: load_policy(_bundled_folder("policy"))
+    if Path(parsed.plain).is_dir():
+        options_of(parsed, NoOptions)
+        return lambda: load_policy(Path(parsed.plain))
+    raise _unknown("policy", name, _POLICIES)
+
+
+def find_scorer(name: str) -> Callable[[], ScorerEngine]:
+    """What opens the scorer engine of a name; as `find_policy`."""
     parsed = parse_name(name)
     inner, _, reduction = parsed.plain.rpartition(":")
     asked = dict(parsed.options)
@@ -108,47 +121,47 @@ def scorer_engine(name: str) -> ScorerEngine:
         raise EngineError(f"engine `{name}`: no reduction `{reduction}`; {hint}")
     from tts_runtime.engines.reduced import ReducedScorer
 
-    return ReducedScorer(scorer_engine(inner), reduction)
+    opener = find_scorer(inner)
+    return lambda: ReducedScorer(opener(), reduction)
 
 
-def _scorer(name: EngineName) -> ScorerEngine:
+def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
     if name.kind in FAMILIES and ("engine", "vllm") in name.options:
         from tts_runtime.engines.vllm.options import VllmScorerOptions
 
         vllm_options = options_of(_with_model(name), VllmScorerOptions)
-        made: ScorerEngine = _neural("tts_runtime.engines.vllm.scorer").VllmScorer(
-            name.kind, name.argument, vllm_options
+        return _opener(
+            "tts_runtime.engines.vllm.scorer:VllmScorer", name.kind, name.argument, vllm_options
         )
-        return made
     if name.kind in FAMILIES:
         options = options_of(_with_model(name), ScorerOptions)
-        load = _neural("tts_runtime.engines.prm_families.engine").load_family
-        scorer: ScorerEngine = load(name.kind, name.argument, options)
-        return scorer
+        return _opener(
+            "tts_runtime.engines.prm_families.engine:load_family", name.kind, name.argument, options
+        )
     if name.kind == "http":
         from tts_runtime.engines.http.options import PoolingOptions
 
         pooling_options = options_of(name, PoolingOptions)
-        served: ScorerEngine = _neural("tts_runtime.engines.http.pooling").HttpScorer(
-            name.argument, pooling_options
+        return _opener(
+            "tts_runtime.engines.http.pooling:HttpScorer", name.argument, pooling_options
         )
-        return served
     if name.kind == "field" and name.argument:
         from tts_runtime.engines.fields import FieldScorer
 
         options_of(name, NoOptions)
-        return FieldScorer(name.argument)
+        return lambda: FieldScorer(name.argument)
     if name.kind == "sim":
         from tts_runtime.engines.sim import SimScorer
 
         options_of(name, NoOptions)
-        return SimScorer(_seed(name.written, name.argument))
+        seed = _seed(name.written, name.argument)
+        return lambda: SimScorer(seed)
     if name.plain == "bundled":
         options_of(name, NoOptions)
-        return load_scorer(_bundled_folder("prm"))
+        return lambda: load_scorer(_bundled_folder("prm"))
     if Path(name.plain).is_dir():
         options_of(name, NoOptions)
-        return load_scorer(Path(name.plain))
+        return lambda: load_scorer(Path(name.plain))
     raise _unknown("scorer", name.written, _SCORERS)
 
 
@@ -170,6 +183,12 @@ def load_scorer(folder: Path) -> ScorerEngine:
     """The PRM in a Hugging Face folder."""
     engine: Callable[[Path], ScorerEngine] = _neural("tts_runtime.engines.prm").BundledPrm
     return engine(folder)
+
+
+def _opener(place: str, *arguments: object) -> Callable[[], Any]:
+    """Calls `MODULE:NAME`, which is imported only then."""
+    module, _, name = place.partition(":")
+    return lambda: getattr(_neural(module), name)(*arguments)
 
 
 def _neural(module: str) -> Any:
