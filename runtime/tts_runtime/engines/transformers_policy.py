@@ -61,7 +61,7 @@ class TransformersPolicy(PolicyEngine):
     @property
     def load(self) -> Load:
         """Rows that decode, and requests that wait."""
-        return self._worker.load
+        return self.decoder.load
 
     async def close(self) -> None:
         """Ends the engine's thread."""
