@@ -118,7 +118,7 @@ def class_conditional(lab: Lab, amount: str = "think_long") -> Path:
 
 
 @published
-def think_deeper(lab: Lab, shortest: int = 1024, longest: int = 4096, phrases: int = 8) -> Path:
+def think_deeper(lab: Lab, shortest: int = 512, longest: int = 2048, phrases: int = 4) -> Path:
     """optillm's thinkdeeper: an early end becomes a phrase that goes on, drawn at random.
 
     It samples; the answer is forced as in s1.
