@@ -20,7 +20,14 @@ from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.optimise import optimise
 from tts_lang.plan.codec import PlanError
 from tts_lang.process import INTERRUPTED, MISTAKE
-from tts_runtime.options import OptionError, engine_names, left_out, limit_of, limits_of
+from tts_runtime.options import (
+    OptionError,
+    engine_names,
+    left_out,
+    limit_of,
+    limits_of,
+    share_of,
+)
 from tts_runtime.problems import ProblemFileError, problems_named
 from tts_runtime.sweeps import SweepError, swept
 
@@ -123,6 +130,14 @@ def tts_run(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Show what each operation did beside the expected")
     ] = False,
+    speculate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="Let likely survivors of a selection run ahead in free slots; waste at most this "
+            "part of the tokens. Same answers; default 0",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
     ] = False,
@@ -130,6 +145,7 @@ def tts_run(
     """Run strategies over problems and compare what they reach and cost."""
     most, flying = limit_of("--limit", limit), limit_of("--concurrency", concurrency)
     start = limit_of("--seed", seed, least=None) or 0
+    ahead = share_of("--speculate", speculate)
     policies = engine_names("--policy", policy or [], default="policy")
     scorers = engine_names("--scorer", scorer or [])
     limits = limits_of(budget or (), assume or ())
@@ -160,7 +176,7 @@ def tts_run(
             results = run(
                 plans,
                 chosen,
-                settings=Settings(*engines, start, out, flying, disabled, analyze),
+                settings=Settings(*engines, start, out, flying, disabled, analyze, ahead),
                 progress=progress,
             )
         except KeyboardInterrupt:

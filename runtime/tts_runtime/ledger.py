@@ -131,4 +131,6 @@ def _graded(outcome: Outcome, gold: str | None) -> Answer:
         scorer_calls=counts.scorer_calls,
         scorer_tokens=counts.scorer_tokens,
         cancelled_calls=counts.cancelled_calls,
+        speculated_tokens=counts.speculated_tokens,
+        wasted_tokens=counts.wasted_tokens,
     )

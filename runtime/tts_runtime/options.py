@@ -35,6 +35,23 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
     return int(digits)
 
 
+def share_of(flag: str, text: str | None) -> float:
+    """A number from 0 to 1; 0 if the option is not given.
+
+    Raises:
+        OptionError: Anything else.
+    """
+    if text is None:
+        return 0.0
+    try:
+        share = float(text)
+    except ValueError:
+        raise OptionError(f"{flag}: expected a number from 0 to 1, found `{text}`") from None
+    if not 0 <= share <= 1:
+        raise OptionError(f"{flag}: must be from 0 to 1, not {text}")
+    return share
+
+
 @dataclass(frozen=True, slots=True)
 class EngineNames:
     """Engines by the names that strategies give them, as an option says."""

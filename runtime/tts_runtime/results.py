@@ -15,6 +15,8 @@ COSTS = (
     "scorer_calls",
     "scorer_tokens",
     "cancelled_calls",
+    "speculated_tokens",
+    "wasted_tokens",
 )
 
 #: Two-sided 95 % quantile of the standard normal distribution.
@@ -42,6 +44,10 @@ class Answer(BaseModel):
     cancelled_calls: int = Field(
         default=0, description="Of the policy calls: given up, since the answer was known"
     )
+    speculated_tokens: int = Field(default=0, description="Drawn ahead of the program")
+    wasted_tokens: int = Field(
+        default=0, description="Of these: for nothing, and not in policy_tokens"
+    )
 
 
 class Summary(BaseModel):
@@ -64,6 +70,10 @@ class Summary(BaseModel):
     scorer_calls: int
     scorer_tokens: int
     cancelled_calls: int = Field(description="Of the policy calls; their tokens are not counted")
+    speculated_tokens: int = Field(default=0, description="Drawn ahead of the program")
+    wasted_tokens: int = Field(
+        default=0, description="Of these: for nothing, and not in policy_tokens"
+    )
     wall_s: float = Field(description="Seconds from the first request to the last answer")
     exact: bool = Field(
         description="Every engine follows the streams: a rerun gives the same texts"

@@ -59,6 +59,8 @@ class Settings:
         concurrency: At most this many problems in flight; all of them when absent.
         disabled: Names of passes (`executor.PASSES`) that are left out.
         analyze: Keep what each operation made (`Result.made`).
+        speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
+            drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(
@@ -70,6 +72,7 @@ class Settings:
     concurrency: int | None = None
     disabled: frozenset[str] = frozenset()
     analyze: bool = False
+    speculate: float = 0.0
 
 
 class Progress(Observer):
@@ -180,7 +183,7 @@ async def run_plans(
                     progress.engine_opens(name, _name(scorer))
                     scorers[name] = _opened(stack, scorer, scorer_engine)
         passes = [name for name in PASSES if name not in settings.disabled]
-        bounds = [bind(plan, policies, scorers, passes) for plan in plans]
+        bounds = [bind(plan, policies, scorers, passes, settings.speculate > 0) for plan in plans]
         if settings.out is None:
             writers: list[StrategyWriter | None] = [None] * len(plans)
             return await _run_bound(
@@ -246,6 +249,7 @@ async def _run_bound(
             concurrency=settings.concurrency,
             observer=progress,
             done=done,
+            speculate=settings.speculate,
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.

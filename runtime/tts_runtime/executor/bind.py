@@ -12,6 +12,7 @@ from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, 
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.executor.ahead import next_of
 from tts_runtime.executor.errors import BindError, place
 from tts_runtime.executor.needless import needless
 from tts_runtime.executor.policies import Policy
@@ -36,11 +37,13 @@ def bind(
     policies: Mapping[str, PolicyEngine],
     scorers: Mapping[str, ScorerEngine],
     passes: Collection[str] = (),
+    speculate: bool = False,
 ) -> Bound:
     """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
 
     Engines that the plan does not name are ignored. `passes` are names of `needless.PASSES`: with
     them a run generates less, to the same answer; without them everything that was asked for.
+    `speculate`: find out what may run ahead (`execute_all`).
 
     Raises:
         BindError: Something is missing or does not fit; the message has one line a problem.
@@ -58,7 +61,8 @@ def bind(
     exact = all(policy.engine.exact for policy in bound.values()) and all(
         engine.exact for engine in engines.values()
     )
-    return Bound(plan, Program(plan, bound, engines, needless(plan, passes)), exact)
+    following = next_of(plan) if speculate else {}
+    return Bound(plan, Program(plan, bound, engines, needless(plan, passes), following), exact)
 
 
 def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> None:
@@ -182,7 +186,7 @@ def _read_in(operation: Operation) -> dict[Ability, str]:
     for expression in fields_in(operation.spec):
         for part in walk(expression):
             if isinstance(part, Statistic):
-                found[Ability(part.how)] = f"`{part.how}`"
+                found[Ability[part.how.upper()]] = f"`{part.how}`"
             elif part == Column("logprob"):
                 found[Ability.LOGPROBS] = "`logprob`"
     return found
@@ -194,7 +198,7 @@ def _asked_by(decoding: Decoding) -> dict[Ability, str]:
     if decoding.likeliest:
         found[Ability.LIKELIEST] = "`likeliest`"
     if decoding.at_least not in (None, Const(0)):
-        found[Ability.AT_LEAST] = "the clause"
+        found[Ability.AT_LEAST] = "`at least`"
     return found
 
 

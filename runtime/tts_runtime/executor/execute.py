@@ -24,6 +24,7 @@ from tts_runtime.executor.pools import Pool
 from tts_runtime.executor.run import Run
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.shared import Shared
+from tts_runtime.executor.speculation import Speculator
 
 #: Operations whose text the policy did not choose.
 _FORCING = (Force.op, Split.op)
@@ -38,14 +39,17 @@ async def execute(
     seed: int,
     observer: Observer | None = None,
     shared: Shared | None = None,
+    speculator: Speculator | None = None,
 ) -> Outcome:
     """The strategy's answer to one problem; `shared` is what other strategies asked for it.
+
+    With a `speculator` (and a plan bound with `speculate`) likely requests run ahead.
 
     A problem that fails (an engine's error, a weight below 0, a score out of range) gives an
     `Outcome` with `error`. Cancelling this cancels all that it has in flight.
     """
     watching = Observer() if observer is None else observer
-    run = Run(bound, problem, seed, watching, shared)
+    run = Run(bound, problem, seed, watching, shared, speculator)
     try:
         outcome = await _answered(run)
     except (RunError, EngineError) as error:
@@ -144,6 +148,7 @@ async def execute_all(
     *,
     concurrency: int | None = None,
     observer: Observer | None = None,
+    speculate: float = 0.0,
 ) -> None:
     """Runs all problems, at most `concurrency` in flight (all of them when absent).
 
@@ -160,6 +165,7 @@ async def execute_all(
         lambda _, outcome: on_outcome(outcome),
         concurrency=concurrency,
         observer=observer,
+        speculate=speculate,
     )
 
 
@@ -172,12 +178,15 @@ async def execute_together(
     concurrency: int | None = None,
     observer: Observer | None = None,
     done: Callable[[int, str], bool] | None = None,
+    speculate: float = 0.0,
 ) -> Counts:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
     Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
     `on_outcome` is told which strategy. A problem is in flight until its last strategy ends.
     `done` says which strategy need not run on which problem: an earlier run has done it.
+    `speculate`: where engines have free slots, requests run ahead of plans that are bound for it
+    (`bind`); tokens drawn for nothing are never more than this part of the others.
 
     Returns:
         What the engines did for all strategies together: calls and tokens of policies and scorers.
@@ -186,6 +195,7 @@ async def execute_together(
     total = Counts()
     if concurrency is not None and concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}; at least 1 problem must be in flight")
+    ahead = Speculator(speculate) if speculate > 0 else None
     waiting: Iterator[ProblemLike]
     if concurrency is None:
         listed = list(problems)
@@ -197,7 +207,7 @@ async def execute_together(
         for problem in waiting:
             if len(bounds) == 1:
                 if done is None or not done(0, problem.id):
-                    on_outcome(0, await execute(bounds[0], problem, seed, observer))
+                    on_outcome(0, await execute(bounds[0], problem, seed, observer, None, ahead))
                 continue
             shared = Shared(total)
             async with asyncio.TaskGroup() as side_by_side:
@@ -207,7 +217,7 @@ async def execute_together(
                     side_by_side.create_task(one(place, problem, shared))
 
     async def one(place: int, problem: ProblemLike, shared: Shared) -> None:
-        on_outcome(place, await execute(bounds[place], problem, seed, observer, shared))
+        on_outcome(place, await execute(bounds[place], problem, seed, observer, shared, ahead))
 
     try:
         with _patient_collector():

@@ -119,6 +119,24 @@ def grown(node: Node, key: Key, settings: Settings, room: int, generation: Gener
     )
 
 
+def request_for(
+    node: Node, number: int, settings: Settings, limits: Limits, statistics: tuple[str, ...]
+) -> GenerateRequest:
+    """The request for a node's child of this number."""
+    rank = node.rank
+    return GenerateRequest(
+        node.conversation.prompt(settings.policy),
+        node.path(),
+        child_key(node.key, node.claimed, node.position, node.level, number, settings.tag),
+        settings.sampling,
+        limits,
+        node.segments,
+        number if settings.likeliest else None,
+        statistics,
+        number if number > rank else rank,
+    )
+
+
 def children(
     scope: Scope, parentage: Parentage, many: int, view: View, place: Slot | None = None
 ) -> Slot | list[Item]:
@@ -128,36 +146,25 @@ def children(
     """
     node, settings = parentage.node, parentage.settings
     first = scope.next_children(node, many)
-    conversation, policy, rank = node.conversation, settings.policy, node.rank
-    prompt, prefix = conversation.prompt(policy), node.path()
     limits = settings.limits(parentage.room)
     run = scope.run
     statistics = run.bound.program.statistics
-    key, claimed, position, level = node.key, node.claimed, node.position, node.level
-    tag, sampling, segments = settings.tag, settings.sampling, node.segments
     found: list[Item] = []
     for number in range(first, first + many):
-        child = child_key(key, claimed, position, level, number, tag)
+        if settings.stop_when is not None:
+            request = request_for(
+                node, number, settings, watched(limits, parentage, view), statistics
+            )
+        else:
+            request = request_for(node, number, settings, limits, statistics)
         if place is not None and many == 1:
             slot = place
-            slot.key = child
+            slot.key = request.key
         else:
-            slot = Slot(child, 1)
+            slot = Slot(request.key, 1)
             found.append(slot)
-        request = GenerateRequest(
-            prompt,
-            prefix,
-            child,
-            sampling,
-            limits if settings.stop_when is None else watched(limits, parentage, view),
-            segments,
-            number if settings.likeliest else None,
-            statistics,
-            number if number > rank else rank,
-        )
-        slot.request = run.generate(
-            settings, node, request, Birth(slot, parentage, request.priority)
-        )
+        birth = Birth(slot, parentage, request.priority)
+        slot.request = run.generate(settings, node, request, birth)
     return found or place or []
 
 

@@ -51,7 +51,9 @@ class Counts:
     and forced tokens that a policy reads, each once: what a prefix cache that forgets nothing
     within a problem would prefill. (What engines prefill depends on what else they serve.) Of the
     `policy_calls`, `cancelled_calls` were given up because the answer did not need them; their
-    tokens are the engine's to count.
+    tokens are the engine's to count. `speculated_tokens` were drawn ahead of the program; of these,
+    `wasted_tokens` were for nothing, and the others are among the `policy_tokens`, too. A request
+    ahead that was given up half-way counts with its limit of tokens.
     """
 
     policy_calls: int = 0
@@ -60,6 +62,8 @@ class Counts:
     scorer_calls: int = 0
     scorer_tokens: int = 0
     cancelled_calls: int = 0
+    speculated_tokens: int = 0
+    wasted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

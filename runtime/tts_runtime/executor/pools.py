@@ -15,6 +15,7 @@ from tts_runtime.streams import Key
 
 if TYPE_CHECKING:
     from tts_runtime.executor.requests import Request
+    from tts_runtime.executor.speculation import Guess
 
 #: What a place in a pool turns out to be.
 Content: TypeAlias = "Row | Slot | list[Row | Slot] | None"
@@ -53,12 +54,14 @@ class Pool:
     that rows of different slots can be numbered in any order.
     """
 
-    __slots__ = ("_apart", "items", "pending")
+    __slots__ = ("_apart", "guess", "items", "pending")
 
     def __init__(self, items: Sequence[Item], pending: bool, apart: bool | None = None) -> None:
         self.items: list[Item] = list(items)
         self.pending = pending
         self._apart = apart
+        #: What its rows will probably be asked for.
+        self.guess: Guess | None = None
 
     @property
     def apart(self) -> bool:

@@ -15,8 +15,10 @@ from tts_runtime.executor.sites import Site
 
 if TYPE_CHECKING:
     from tts_runtime.engines.base import ScorerEngine
+    from tts_runtime.executor.ahead import Next
     from tts_runtime.executor.pools import Pool
     from tts_runtime.executor.scope import Scope
+    from tts_runtime.executor.speculation import Guess
 
 #: What a strategy's policy is called where it names none.
 DEFAULT_POLICY: Final = "policy"
@@ -42,12 +44,14 @@ Handler: TypeAlias = Callable[["Builder", Any], Work]
 class Step:
     """One operation of a region, ready to run."""
 
-    __slots__ = ("inputs", "outputs", "work")
+    __slots__ = ("guess", "inputs", "outputs", "work")
 
-    def __init__(self, operation: Operation, work: Work) -> None:
+    def __init__(self, operation: Operation, work: Work, guess: Guess | None) -> None:
         self.inputs = operation.inputs
         self.outputs = operation.outputs
         self.work = work
+        #: What the pool that it makes will probably be asked for.
+        self.guess = guess
 
 
 class Block:
@@ -70,6 +74,8 @@ class Block:
                 return made
             for number, value in zip(step.outputs, made, strict=True):
                 values[number] = value
+            if step.guess is not None:
+                made[0].guess = step.guess
         if self.returns:
             return Returned(values[self.results[0]])
         return None
@@ -101,6 +107,7 @@ class Program:
     `statistics`: token statistics that any expression reads, asked of every generation.
     `draws`: some expression draws random numbers, so copies need lanes of their own.
     `needless`: where a run may stop generating (C45, C58).
+    `following`: what pools are asked for once they are complete, where that may be guessed.
     """
 
     def __init__(
@@ -109,11 +116,13 @@ class Program:
         policies: Mapping[str, Policy],
         scorers: Mapping[str, ScorerEngine],
         needless: Needless = EVERYTHING,
+        following: Mapping[int, Next] | None = None,
     ) -> None:
         from tts_runtime.executor.handlers import HANDLERS
 
         self.plan = plan
         self.needless = needless
+        self._next = following or {}
         self.policies = policies
         self.default = policies[DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]]
         self.scorers = scorers
@@ -143,4 +152,14 @@ class Program:
 
     def _step(self, operation: Operation) -> Step:
         handler = self._handlers[type(operation.spec)]
-        return Step(operation, handler(Builder(self, operation), operation.spec))
+        following = self._next.get(operation.outputs[0]) if operation.outputs else None
+        guess = None
+        if following is not None:
+            from tts_runtime.executor.speculation import Guess
+
+            guess = Guess(self, following)
+        return Step(operation, handler(self.builder(operation), operation.spec), guess)
+
+    def builder(self, operation: Operation) -> Builder:
+        """What is known of an operation."""
+        return Builder(self, operation)

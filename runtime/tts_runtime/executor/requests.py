@@ -47,15 +47,15 @@ def whole_name(name: Any, request: GenerateRequest) -> Any:
 class Request:
     """One request on its way or answered; called by its future."""
 
-    __slots__ = ("_run", "_waiting", "future", "name", "node", "reply")
+    __slots__ = ("_waiting", "future", "name", "node", "reply", "run")
 
-    def __init__(self, run: Run, node: Node, arrived: Arrived) -> None:
+    def __init__(self, run: Run, node: Node) -> None:
         self.name: Any = None
         self.node = node
         self.future: Future[Generation] | None = None
         self.reply: Generation | None = None
-        self._run = run
-        self._waiting = [arrived]
+        self.run = run
+        self._waiting: list[Arrived] = []
 
     @property
     def pending(self) -> bool:
@@ -79,7 +79,7 @@ class Request:
         """The child in this place is not waited for; nobody else: the request is cancelled."""
         self._waiting = [each for each in self._waiting if getattr(each, "slot", None) is not slot]
         if not self._waiting and self.reply is None:
-            self._run.unasked(self)
+            self.run.unasked(self)
 
     def join(self, arrived: Arrived) -> None:
         """One more who asks for the same."""
@@ -89,7 +89,7 @@ class Request:
             arrived(self.reply)
 
     def __call__(self, future: Future[Generation]) -> None:
-        run = self._run
+        run = self.run
         if not run.landed(future):
             return
         try:
@@ -99,8 +99,7 @@ class Request:
             return
         if run.error is not None:
             return
-        run.counts.policy_tokens += generation.drawn
-        run.observer.tokens_drawn(generation.drawn)
+        run.drew(generation.drawn)
         self.reply = generation
         self.future = None
         waiting, self._waiting = self._waiting, []

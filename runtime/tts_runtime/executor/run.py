@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tts_runtime.engines.base import (
     EngineError,
     GenerateRequest,
+    Generation,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tts_runtime.executor.bind import Bound
     from tts_runtime.executor.settings import Settings
     from tts_runtime.executor.shared import Shared
+    from tts_runtime.executor.speculation import Early, Speculator
 
 Reply = TypeVar("Reply")
 
@@ -54,6 +56,7 @@ class Run(Flow):
         "root_key",
         "settled",
         "shared",
+        "speculator",
     )
 
     def __init__(
@@ -63,10 +66,12 @@ class Run(Flow):
         seed: int,
         observer: Observer,
         shared: Shared | None = None,
+        speculator: Speculator | None = None,
     ) -> None:
         super().__init__()
         self.bound = bound
         self.shared = shared
+        self.speculator = speculator
         self.problem = problem
         self.observer = observer
         self.root_key: Key = root_key(seed, problem.id)
@@ -107,6 +112,8 @@ class Run(Flow):
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self.speculator is not None:
+            self.speculator.leave(self)
         # Without these cycles a finished problem is freed at once. Left to the garbage collector,
         # they took a third of the executor's time.
         self._generations.clear()
@@ -153,6 +160,8 @@ class Run(Flow):
             arrived(reply)
         except Exception as problem:  # noqa: BLE001  (kept: `execute` raises it or reports it)
             self.fail(problem)
+        if self.speculator is not None:
+            self.speculator.poke()
         self.check_idle()
 
     def landed(self, future: Future[Any]) -> bool:
@@ -190,26 +199,42 @@ class Run(Flow):
         self, settings: Settings, node: Node, request: GenerateRequest, arrived: Arrived
     ) -> Request:
         """Asks a policy to go on from a node; the same request twice is one (C62)."""
-        asked = Request(self, node, arrived)
+        asked = Request(self, node)
         name = name_of(settings, node, request)
         before = self._generations.setdefault(name, asked)
         if before is not asked and not before.same_path(node):
             name = whole_name(name, request)
             before = self._generations.setdefault(name, asked)
-        if before is not asked:
-            before.join(arrived)
-            return before
-        asked.name = name
-        policy = settings.policy
+        before.join(arrived)
+        if before is asked:
+            asked.name = name
+            self._charge(settings.policy, node)
+            self._submit(settings.policy, asked, request)
+        return before
+
+    def _charge(self, policy: Policy, node: Node) -> None:
         self.counts.policy_calls += 1
         self.counts.prompt_tokens += self._unread(policy, node)
-        shared = self.shared
-        engine = policy.engine
-        future = engine.generate(request) if shared is None else shared.generate(engine, request)
-        asked.future = future
+
+    def _submit(self, policy: Policy, asked: Request, request: GenerateRequest) -> None:
+        if self.speculator is not None:
+            self.speculator.make_room(policy.engine)
+        future = asked.future = self.ask(policy, request)
         self._in_flight.add(future)
         future.add_done_callback(asked)
-        return asked
+
+    def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
+        """A policy's reply to a request, which other strategies may have asked for."""
+        if self.shared is None:
+            return policy.engine.generate(request)
+        return self.shared.generate(policy.engine, request)
+
+    def drew(self, tokens: int) -> None:
+        """Counts the tokens of a generation that the program asked for."""
+        self.counts.policy_tokens += tokens
+        self.observer.tokens_drawn(tokens)
+        if self.speculator is not None:
+            self.speculator.drawn(tokens)
 
     def _unread(self, policy: Policy, node: Node) -> int:
         """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
@@ -235,6 +260,31 @@ class Run(Flow):
             read.add(conversation)
             count += len(node.conversation.prompt(policy))
         return count
+
+    # ------------------------------------------------------------------ what runs ahead
+
+    def precede(self, settings: Settings, request: GenerateRequest, early: Early) -> bool:
+        """Makes a place for a request that runs ahead; false if the program has made it."""
+        name = early.name = name_of(settings, early.node, request)
+        return self._generations.setdefault(name, early) is early
+
+    def adopt(self, policy: Policy, early: Early) -> None:
+        """The program has come to a request that ran ahead: from here on it is like any other."""
+        self._charge(policy, early.node)
+        if early.reply is not None:
+            self.drew(early.reply.drawn)
+        elif early.future is not None:
+            self._in_flight.add(early.future)
+
+    def ask_again(self, policy: Policy, early: Early, request: GenerateRequest) -> None:
+        """What ran ahead was not allowed to go as far as the program asks."""
+        if early.future is not None and self.landed(early.future) and self.error is None:
+            self._submit(policy, early, request)
+
+    def renounce(self, early: Early) -> None:
+        """A request that ran ahead counts as never made."""
+        if self._generations.get(early.name) is early:
+            del self._generations[early.name]
 
     # ------------------------------------------------------------------ scorers
 

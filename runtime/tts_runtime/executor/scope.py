@@ -55,6 +55,10 @@ class Scope:
         self._children[place] = first + many
         return first
 
+    def coming_child(self, node: Node) -> int:
+        """The number that the node's next child will have, if nothing comes between."""
+        return self._children.get(node.place, 0)
+
     def next_copy(self, candidate: Candidate) -> Key:
         """The lane of one more copy of a row."""
         lane = candidate.lane
@@ -77,9 +81,15 @@ class Scope:
 
     async def settled(self, inputs: Sequence[Any]) -> list[Any]:
         """The inputs, pools as lists of rows; waits for all of them."""
-        return [
-            await self.run.rows(value) if isinstance(value, Pool) else value for value in inputs
-        ]
+        return [await self._rows(value) if isinstance(value, Pool) else value for value in inputs]
+
+    async def _rows(self, pool: Pool) -> list[Row]:
+        run = self.run
+        speculator = run.speculator
+        if speculator is None or pool.guess is None or not pool.pending:
+            return await run.rows(pool)
+        with speculator.holding(self, pool, pool.guess):
+            return await run.rows(pool)
 
     async def view(self, inputs: Sequence[Any], whole: bool) -> View:
         """A view of the inputs for row-wise work; `whole`: of pools whose rows are all known."""

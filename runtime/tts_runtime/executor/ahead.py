@@ -1,0 +1,134 @@
+"""What will be asked of a pool's rows once it is complete: read off the plan when it is bound.
+
+A selection waits for the last candidate of its pool. Which of the others it will keep can be
+guessed, and how those go on is written in the plan, so their next requests can run ahead
+(`speculation.py`). Nothing here decides anything: a wrong guess costs tokens, never an answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tts_lang.plan.expr import Const
+from tts_lang.plan.graph import (
+    Branch,
+    Compute,
+    Dedupe,
+    Difference,
+    Exit,
+    Expand,
+    Let,
+    Operation,
+    Plan,
+    Repeat,
+    Score,
+    Select,
+    Union,
+    Where,
+    operations,
+)
+from tts_lang.plan.shapes import fields_in
+from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.settings import expressions
+
+#: What reads a pool without saying how its rows go on.
+_BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A pool's rows go on with `expand`; only those that `select` keeps, if there is one."""
+
+    select: Operation | None
+    expand: Operation
+
+
+def next_of(plan: Plan) -> Mapping[int, Next]:
+    """Of each pool for which it is plain, by its value, what comes next."""
+    readers: dict[int, list[Operation]] = defaultdict(list)
+    names: dict[int, list[int]] = defaultdict(list)
+    for operation in operations(plan.body):
+        if operation.inputs:
+            readers[operation.inputs[0]].append(operation)
+        for value, name in _names(operation):
+            names[value].append(name)
+    found: dict[int, Next] = {}
+    for operation in operations(plan.body):
+        if isinstance(operation.spec, Expand | Score | Where | Let):
+            following = _search(operation.outputs[0], readers, names)
+            if following is not None:
+                found[operation.outputs[0]] = following
+    return found
+
+
+def _names(operation: Operation) -> Iterator[tuple[int, int]]:
+    """Values, and what else they are called: in a loop first what its next round calls them."""
+    if isinstance(operation.spec, Repeat):
+        condition, body = operation.regions
+        carried = [operation.inputs]
+        if body.exit is not Exit.RETURN:
+            carried.append(body.results)
+        for values in carried:
+            for region in (body, condition):
+                yield from zip(values, region.parameters, strict=True)
+            yield from zip(values, operation.outputs, strict=True)
+    elif isinstance(operation.spec, Branch):
+        for region in operation.regions:
+            if region.exit is not Exit.RETURN:
+                yield from zip(region.results, operation.outputs, strict=True)
+
+
+def _search(
+    start: int, readers: Mapping[int, list[Operation]], names: Mapping[int, list[int]]
+) -> Next | None:
+    """The first expansion that is reached, the nearest round of a loop first."""
+    stack: list[tuple[int, Operation | None]] = [(start, None)]
+    seen: set[tuple[int, int]] = set()
+    while stack:
+        value, select = stack.pop()
+        if (value, id(select)) in seen:
+            continue
+        seen.add((value, id(select)))
+        further: list[tuple[int, Operation | None]] = []
+        for operation in readers.get(value, ()):
+            spec = operation.spec
+            if isinstance(spec, Expand):
+                return Next(select, operation) if _plain(operation, spec) else None
+            if isinstance(spec, Select):
+                if select is not None or not _guessable(operation, spec):
+                    return None
+                further.append((operation.outputs[0], operation))
+            elif isinstance(spec, Where | Dedupe) or (
+                # Columns made here are not there yet when the pool before is guessed about.
+                select is not None and isinstance(spec, Let | Score)
+            ):
+                further.append((operation.outputs[0], select))
+            elif not isinstance(spec, _BESIDE):
+                return None
+        further += [(name, select) for name in names.get(value, ())]
+        stack.extend(reversed(further))
+    return None
+
+
+def _guessable(operation: Operation, select: Select) -> bool:
+    """Whether what a selection goes by is a matter of the row alone, and its count of the plan."""
+    return (
+        len(operation.inputs) == 1
+        and not any(map(needs_pool, fields_in(select)))
+        and select.per not in ("index", "parent_visits")
+    )
+
+
+def _plain(operation: Operation, expand: Expand) -> bool:
+    """Whether its requests depend on nothing but the row that is expanded."""
+    return (
+        len(operation.inputs) == 1
+        and expand.decoding.stop_when is None
+        and all(
+            isinstance(expression, Const)
+            for expression in expressions(expand.amount, expand.decoding).values()
+        )
+    )

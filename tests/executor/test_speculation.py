@@ -1,0 +1,212 @@
+"""Likely survivors run ahead while stragglers hold up a selection: when, and what it saves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.runs import plan_of
+from tests.support.scripted import ScriptedPolicy, TableScorer
+from tts_lang.compiler import compile_strategy
+from tts_lang.plan.graph import Expand, Plan, Select, operations
+from tts_runtime.engines.base import GenerateRequest, Load
+from tts_runtime.engines.sim import SimPolicy, SimScorer
+from tts_runtime.engines.sim_model import Rates, SimModel
+from tts_runtime.engines.station import Latency, Script
+from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.executor import Outcome, bind, execute_all
+from tts_runtime.executor.ahead import next_of
+from tts_runtime.problems import Problem
+
+BEAM = compile_strategy("beam_search", settings={"n": 16, "depth": 12})
+PROBLEMS = [Problem(f"p{number}", f"{number} a b", "1") for number in range(4)]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Outcomes in the order of the problems, virtual seconds, and requests that were cancelled."""
+
+    outcomes: list[Outcome]
+    seconds: float
+    cancelled: int
+
+    def total(self, count: str) -> int:
+        """One of the counts over all problems."""
+        return sum(getattr(outcome.counts, count) for outcome in self.outcomes)
+
+
+def ran(
+    plan: Plan,
+    fraction: float,
+    slots: int = 8,
+    stalls: Mapping[int, float] | None = None,
+    problems: int = 1,
+    prefill: float = 0.0,
+) -> Ran:
+    """A run on simulated engines whose requests take as long as their texts."""
+    speed = Latency(token=0.01, slots=slots, prefill=prefill)
+    policy = SimPolicy(
+        SimModel(3, Rates(step=0.06, end=0.02)), latency=speed, script=Script(stalls=stalls or {})
+    )
+    engines = {"policy": policy}, {"prm": SimScorer(1, latency=Latency(token=0.0))}
+    bound = bind(plan, *engines, speculate=fraction > 0)
+    found: list[Outcome] = []
+
+    async def timed() -> float:
+        await execute_all(bound, PROBLEMS[:problems], 0, found.append, speculate=fraction)
+        return asyncio.get_running_loop().time()
+
+    seconds = run_virtual(timed())
+    assert all(outcome.error is None for outcome in found)
+    found.sort(key=lambda outcome: outcome.problem_id)
+    return Ran(found, seconds, policy.counts.cancelled)
+
+
+@pytest.mark.parametrize("slots", [8, 16])
+def test_a_beam_search_with_stragglers_ends_earlier(slots: int) -> None:
+    stalls = {3: 2.0, 25: 2.0}
+    plain, ahead = (ran(BEAM, fraction, slots, stalls) for fraction in (0.0, 1.0))
+    assert ahead.seconds < 0.97 * plain.seconds
+    assert ahead.total("speculated_tokens") > ahead.total("wasted_tokens")
+    assert ahead.total("policy_tokens") == plain.total("policy_tokens")
+    assert [outcome.answer for outcome in ahead.outcomes] == [
+        outcome.answer for outcome in plain.outcomes
+    ]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("slots", [3, 8, 0])
+def test_the_cap_is_never_exceeded(fraction: float, slots: int) -> None:
+    found = ran(BEAM, fraction, slots, problems=3)
+    assert found.total("wasted_tokens") <= fraction * found.total("policy_tokens")
+
+
+def test_a_larger_cap_lets_more_run_ahead() -> None:
+    tokens = [ran(BEAM, fraction).total("speculated_tokens") for fraction in (0.0, 0.1, 1.0)]
+    assert tokens[0] == 0
+    assert tokens == sorted(set(tokens))
+
+
+def test_requests_of_the_program_do_not_wait_for_what_runs_ahead() -> None:
+    """Preempted ones are cancelled; what the engine drew for them at most is wasted."""
+    plain, ahead = ran(BEAM, 0.0, 4, problems=4), ran(BEAM, 1.0, 4, problems=4)
+    assert plain.cancelled == 0
+    assert ahead.cancelled > 0
+    assert ahead.seconds < 1.05 * plain.seconds
+
+
+ROUND = (
+    "pool = sample 3 steps",
+    "score pool by prm",
+    "pool = select top 1 of pool by last(prm)",
+    "return first of (expand pool by 1 step)",
+)
+TEXTS = [f"{letter * 8}\n\n{letter * 6}\n\n" for letter in "abc"]
+A, B, C = (letter * 8 for letter in "abc")
+
+
+class Loaded(ScriptedPolicy):
+    """Has so many slots; with a negative number, it does not know."""
+
+    slots = 8
+
+    @property
+    def load(self) -> Load | None:
+        """As full as it is."""
+        return None if self.slots < 0 else Load(self.waiting, self.slots, 0)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round whose third candidate is a straggler of 50 seconds; others take 5."""
+
+    outcome: Outcome
+    requests: list[GenerateRequest]
+    seconds: float
+
+
+def one_round(
+    scores: Mapping[str, float],
+    slots: int = 8,
+    texts: Sequence[str] = TEXTS,
+    failures: tuple[int, ...] = (),
+    early: float = 5.0,
+) -> Round:
+    policy = Loaded(texts, (1.0, 2.0, 50.0, early, 5.0), failures)
+    policy.slots = slots
+    scorers = {"prm": TableScorer(scores, steps=True)}
+    bound = bind(plan_of(*ROUND), {"policy": policy}, scorers, speculate=True)
+    found: list[Outcome] = []
+
+    async def timed() -> float:
+        await execute_all(bound, [Problem("p", "Q", "1")], 0, found.append, speculate=1.0)
+        return asyncio.get_running_loop().time()
+
+    seconds = run_virtual(timed())
+    return Round(found[0], policy.requests, seconds)
+
+
+def test_a_right_guess_saves_the_time_of_the_next_step() -> None:
+    found = one_round({A: 0.9, B: 0.2, C: 0.1})
+    assert found.seconds == 50.0
+    assert len(found.requests) == found.outcome.counts.policy_calls == 4
+    assert found.outcome.counts.speculated_tokens == 8
+    assert found.outcome.counts.wasted_tokens == 0
+    assert found.outcome.candidates[-1].added == "aaaaaa\n\n"
+
+
+def test_a_wrong_guess_costs_its_tokens_and_nothing_else() -> None:
+    found = one_round({A: 0.9, B: 0.2, C: 1.0})
+    assert found.seconds == 55.0
+    assert len(found.requests) == found.outcome.counts.policy_calls + 1 == 5
+    assert found.outcome.counts.policy_tokens == 10 + 10 + 10 + 8
+    assert found.outcome.counts.speculated_tokens == found.outcome.counts.wasted_tokens == 8
+    assert found.outcome.candidates[-1].added == "cccccc\n\n"
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(-1, 55.0), (1, 55.0), (2, 50.0)])
+def test_requests_run_ahead_where_a_slot_is_free(slots: int, seconds: float) -> None:
+    """One slot is the straggler's; an engine that does not know gets no requests ahead."""
+    found = one_round({A: 0.9, B: 0.2, C: 0.1}, slots)
+    assert found.seconds == seconds
+    if slots < 0:
+        assert found.outcome.counts.speculated_tokens == 0
+
+
+def test_a_failure_ahead_of_the_program_is_not_the_programs() -> None:
+    found = one_round({A: 0.9, B: 0.2, C: 0.1}, failures=(3,))
+    assert found.outcome.error is None
+    assert found.seconds == 55.0
+    assert found.outcome.counts.policy_calls == 4
+    assert found.outcome.counts.speculated_tokens == 0
+
+
+@pytest.mark.parametrize(("early", "seconds"), [(5.0, 55.0), (60.0, 67.0)])
+def test_a_step_that_outgrows_its_allowance_is_asked_for_again(
+    early: float, seconds: float
+) -> None:
+    """Before the program comes to it, and after."""
+    texts = [TEXTS[0][:10] + "a" * 99 + "\n\n", *TEXTS[1:]]
+    found = one_round({A: 0.9, B: 0.2, C: 0.1}, texts=texts, early=early)
+    assert found.outcome.candidates[-1].added == "a" * 99 + "\n\n"
+    assert found.outcome.counts.policy_tokens == 10 + 10 + 10 + 101
+    assert found.outcome.counts.speculated_tokens == found.outcome.counts.wasted_tokens == 20
+    assert found.outcome.counts.policy_calls == 4
+    assert found.seconds == seconds
+
+
+def test_what_is_asked_of_a_pool_is_read_off_the_plan() -> None:
+    specs = {
+        (type(following.select.spec) if following.select else None, following.expand.spec.op)
+        for following in next_of(BEAM).values()
+    }
+    assert (Select, Expand.op) in specs
+    first = next(operation for operation in operations(BEAM.body) if operation.outputs)
+    assert isinstance(first.spec, Expand)
+    # Particles are resampled, by chance: nobody knows which of them go on.
+    assert not next_of(compile_strategy("majority", settings={"n": 4}))
+    filtering = compile_strategy("particle_filter", settings={"n": 4, "depth": 4})
+    assert not next_of(filtering)
