@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
 
 if TYPE_CHECKING:
@@ -89,6 +91,20 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
             weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             found.update({name: weights[name].float() for name in wanted & set(weights)})
     return found
+
+
+def card(files: ModelFiles) -> Model | None:
+    """The size of a model in safetensors files, read from their headers; `None` for others."""
+    parameters = 0
+    for path in files.folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header.pop("__metadata__", None)
+        parameters += sum(prod(tensor["shape"]) for tensor in header.values())
+    config = files.config.get("text_config", files.config)
+    if not parameters:
+        return None
+    return Model(parameters, config.get("num_hidden_layers", 0), config.get("hidden_size", 0))
 
 
 def _downloaded(name: str, revision: str | None, weights: bool) -> Path:

@@ -16,9 +16,10 @@ from tts_runtime.engines.base import (
     EngineError,
     GenerateRequest,
     Generation,
+    Load,
     PolicyEngine,
 )
-from tts_runtime.engines.hf_files import model_files
+from tts_runtime.engines.hf_files import card, model_files
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.policy_bindings import choose_binding
 from tts_runtime.engines.requests import end_ids, fitted
@@ -82,6 +83,8 @@ class VllmPolicy(PolicyEngine):
         self._lora = _lora(options.lora)
         if self._lora is not None:
             given |= {"enable_lora": True, "max_lora_rank": self._lora[1]}
+        self._slots = options.slots
+        self.card = card(files)
         self._numbers = count()
         self._cancelled_tokens = 0
         self.discarded_tokens = 0
@@ -95,6 +98,12 @@ class VllmPolicy(PolicyEngine):
     def cancelled_tokens(self) -> int:
         """Drawn for requests that were cancelled."""
         return self._cancelled_tokens
+
+    @property
+    def load(self) -> Load:
+        """Requests in vLLM: it works on as many as it has slots, if their keys and values fit."""
+        running = min(self.unfinished, self._slots)
+        return Load(running, self._slots, self.unfinished - running)
 
     @property
     def unfinished(self) -> int:
@@ -167,8 +176,9 @@ class VllmPolicy(PolicyEngine):
         except asyncio.CancelledError:
             await self.service.client.abort(name)  # gives a last reply
             await asyncio.wait({pending}, timeout=0.1)
-            if not pending.cancel() and not pending.exception() and pending.result():
-                self._push(tracker, pending.result().outputs[0])
+            last = None if pending.cancel() or pending.exception() else pending.result()
+            if last is not None:
+                self._push(tracker, last.outputs[0])
             raise
 
     def _push(self, tracker: Tracker, output: Any) -> None:

@@ -45,6 +45,7 @@ class _Row:
     drawn: list[int]
     tracker: Tracker | None
     pushed: int = 0
+    failed: bool = False
 
     @property
     def seed(self) -> int:
@@ -53,8 +54,11 @@ class _Row:
             return 0
         return position_seed(self.request.key, len(self.request.prefix) + len(self.drawn))
 
-    def follow(self, tracker: Tracker) -> bool:
+    def stops(self) -> bool:
         """Takes the tokens that are new since the last call; true if the request is to stop."""
+        tracker = self.tracker
+        if tracker is None or self.failed:
+            return self.failed
         for token in self.drawn[self.pushed :]:
             if tracker.finish is None:
                 tracker.push(token, 0.0)
@@ -116,11 +120,9 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         rows = columns.rows
         stopped, forbidden = [], {}
         for number, row in enumerate(rows):
-            if row.tracker is None:
-                continue
-            if row.follow(row.tracker):
+            if row.stops():
                 stopped.append(number)
-            elif banned := row.tracker.forbidden():
+            elif row.tracker is not None and (banned := row.tracker.forbidden()):
                 forbidden[number] = banned
         seeds = torch.tensor([row.seed for row in rows], dtype=torch.int64, device=raw.device)
         best, tokens = choices(raw, columns.settings, seeds, forbidden)
@@ -136,10 +138,11 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
                 errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
         log_probs = torch.log_softmax(raw, dim=-1)
         values = log_probs.gather(1, tokens[:, None])
-        if forbidden:
-            values = values.masked_fill((best == -torch.inf)[:, None], NOTHING_ALLOWED)
+        for number in forbidden:
+            if number not in errors and best[number] == -torch.inf:
+                errors[number] = NOTHING_ALLOWED
         for number, error in errors.items():
-            values[number] = error
+            values[number], rows[number].failed = error, True
         if stopped:
             tokens[stopped], values[stopped] = self._world.stop, 0.0
         if not columns.watched:

@@ -17,6 +17,7 @@ from math import exp
 from typing import Any
 
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.hf_files import card
 from tts_runtime.engines.paths import Path
 from tts_runtime.engines.prm_families.families import HeadKind
 from tts_runtime.engines.prm_families.recognise import open_family
@@ -64,6 +65,7 @@ class VllmScorer(ScorerEngine):
         self.steps = self._outline.steps
         self.low, self.high = self._reading.low, self._reading.high
         self.exact = given["dtype"] == "float32"
+        self.card = card(opened.files)
         self._numbers = count()
         self.service = launch.start(name, given, options)
         self.chosen = f"{opened.chosen}, vLLM, {given['dtype']}, window {self._outline.context}"

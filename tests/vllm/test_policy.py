@@ -1,0 +1,226 @@
+"""What a user of `vllm:MODEL` relies on beside the conformance suite: aborts, errors, endings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_models import tiny_model
+from tests.support.vllm_engines import Engines
+from tts_runtime.engines.base import (
+    EngineError,
+    Finish,
+    GenerateRequest,
+    Limits,
+    Partial,
+    PolicyEngine,
+    Sampling,
+)
+from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.registry import policy_engine
+from tts_runtime.engines.vllm.options import VllmPolicyOptions
+from tts_runtime.engines.vllm.policy import VllmPolicy
+from tts_runtime.paths import bundled
+from tts_runtime.sampling import STATISTICS
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import root_key
+
+LONG = Limits(200, at_least=200)
+
+
+@pytest.fixture
+def engine(engines: Engines, policy_folder: Path) -> VllmPolicy:
+    """A shared engine of the random policy."""
+    return engines.policy(policy_folder)
+
+
+def asked(engine: PolicyEngine, number: int, limits: Limits) -> GenerateRequest:
+    prompt = engine.tokenizer.encode(engine.binding.open("What is 1 + 2?", thinking=False))
+    return GenerateRequest(prompt, (), root_key(7, str(number)), Sampling(), limits, NOTHING)
+
+
+def test_cancelled_requests_leave_vllm(engine: VllmPolicy) -> None:
+    """Running and waiting ones; what they had drawn is counted, and others go on."""
+
+    async def main() -> int:
+        before = engine.cancelled_tokens
+        futures = [engine.generate(asked(engine, number, LONG)) for number in range(100)]
+        while engine.unfinished < 90:
+            await asyncio.sleep(0.01)
+        kept = futures.pop()
+        for future in futures:
+            future.cancel()
+        answer = await kept
+        assert len(answer.ids) == 200
+        while engine.unfinished:
+            await asyncio.sleep(0.01)
+        return engine.cancelled_tokens - before
+
+    assert 0 < asyncio.run(asyncio.wait_for(main(), 300)) < 99 * 200
+
+
+def test_the_numbers_are_those_of_the_bundled_engine(engines: Engines, policy_folder: Path) -> None:
+    """Raw log-probabilities and statistics, whatever the sampling; ends and finish too."""
+    own = BundledPolicy(policy_folder)
+    vllm = engines.policy(policy_folder)
+    settings = (Sampling(0.6, top_p=0.8), Sampling(0.0), Sampling(1.4, top_k=7, min_p=0.05))
+    requests = [
+        replace(
+            asked(own, number, Limits(30, at_least=number % 4 * 3, steps=number % 3)),
+            sampling=settings[number % 3],
+            statistics=STATISTICS if number % 2 else STATISTICS[:1],
+        )
+        for number in range(24)
+    ]
+
+    async def answers(engine: PolicyEngine) -> list[object]:
+        return list(await asyncio.gather(*map(engine.generate, requests)))
+
+    expected = asyncio.run(answers(own))
+    asyncio.run(own.close())
+    for one, other in zip(asyncio.run(answers(vllm)), expected, strict=True):
+        assert (one.ids, one.finish, one.segments) == (other.ids, other.finish, other.segments)  # type: ignore[attr-defined]
+        assert one.drawn == other.drawn  # type: ignore[attr-defined]
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)  # type: ignore[attr-defined]
+        assert one.end_logprob == pytest.approx(other.end_logprob, abs=1e-4)  # type: ignore[attr-defined]
+        for name, values in other.statistics.items():  # type: ignore[attr-defined]
+            assert one.statistics[name] == pytest.approx(values, abs=1e-4)  # type: ignore[attr-defined]
+
+
+def test_stop_when_and_stop_texts_stop_where_they_say(engine: VllmPolicy) -> None:
+    def enough(partial: Partial) -> bool:
+        return len(partial.ids) == 11 and len(partial.statistics["entropy"]) == 11
+
+    whole = asked(engine, 1, Limits(40, at_least=40))
+    halted = replace(whole, limits=replace(whole.limits, stop_when=enough), statistics=("entropy",))
+
+    async def main() -> None:
+        full = await engine.generate(whole)
+        cut = await engine.generate(halted)
+        assert (cut.ids, cut.finish, cut.halted) == (full.ids[:11], Finish.STOP, True)
+        text = b"".join(engine.tokenizer.pieces[token] for token in full.ids[:6])
+        stopped = await engine.generate(
+            replace(whole, limits=replace(whole.limits, stop_at=text[-3:]))
+        )
+        assert stopped.finish is Finish.STOP
+        assert stopped.ids == full.ids[: len(stopped.ids)]
+        assert len(stopped.ids) <= 6
+
+    asyncio.run(main())
+
+
+def test_a_longer_prefix_is_mostly_cached(engine: VllmPolicy) -> None:
+    async def main() -> None:
+        first = asked(engine, 3, Limits(150, at_least=150))
+        done = await engine.generate(first)
+        rest = replace(first, prefix=done.ids, segments=done.segments, limits=Limits(5))
+        again = await engine.generate(rest)
+        assert again.prefilled < 40 < len(first.prompt) + len(done.ids)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("tail", "message"),
+    [
+        ("?slot=3", "unknown option `slot`; did you mean 'slots'?"),
+        ("?gpu_memory=1.5", "option `gpu_memory`: Input should be less than or equal to 1"),
+        ("?context=9999", "context 9999 is more than the 256 positions"),
+        ("?lora=nowhere", "option `lora`: `nowhere` is no folder of a LoRA adapter"),
+    ],
+)
+def test_wrong_options_get_help(policy_folder: Path, tail: str, message: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        policy_engine(f"vllm:{policy_folder}{tail}")
+    assert message in str(caught.value)
+
+
+def test_a_cache_that_does_not_fit_says_what_to_change(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_model(tmp_path / "policy")
+    with pytest.raises(EngineError, match=r"does not fit: .*`kv_cache`.*vLLM says: "):
+        VllmPolicy(str(folder), VllmPolicyOptions(kv_cache=0.0005))
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_close_cancels_and_refuses(policy_folder: Path) -> None:
+    engine = VllmPolicy(str(policy_folder), VllmPolicyOptions(slots=1, kv_cache=0.25))
+    before = children()
+
+    async def main() -> list[bool]:
+        futures = [engine.generate(asked(engine, number, LONG)) for number in range(3)]
+        await engine.close()
+        with pytest.raises(EngineError, match="is closed"):
+            engine.generate(asked(engine, 9, LONG))
+        return [future.cancelled() for future in futures]
+
+    assert asyncio.run(main()) == [True, True, True]
+    assert children() < before
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["from a terminal", "to the process"])
+def test_nothing_is_left_after_ctrl_c(tmp_path: Path, group: bool) -> None:
+    """While it samples; exit code 130 or an interrupt, no traceback, no process."""
+    command = [
+        *(str(Path(sys.executable).with_name("tts-run")), "majority", "--set", "n=64"),
+        *("--policy", f"vllm:{bundled('policy')}?kv_cache=0.25&slots=8"),
+        *("--out", str(tmp_path / "run")),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True
+    )
+    try:
+        while not has_candidates(tmp_path / "run"):
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            time.sleep(0.2)
+        if group:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode not in (0, 1)
+    assert "Traceback" not in output
+    assert in_session(process.pid) == []
+
+
+def has_candidates(folder: Path) -> bool:
+    """Whether a run has written something that it sampled."""
+    return any(path.stat().st_size for path in folder.rglob("*.jsonl"))
+
+
+def children() -> set[int]:
+    """Processes that this one has started, in Linux' own list."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def in_session(session: int) -> list[str]:
+    """Commands of the processes of a session that are still there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
