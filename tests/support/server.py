@@ -100,11 +100,7 @@ class Server:
 
     def bodies(self, ending: str = "completions") -> list[dict[str, Any]]:
         """What was asked under paths with this ending, but for what engines try when opened."""
-        return [
-            body
-            for path, body in self.requests
-            if path.endswith(ending) and body.get("prompt") != "1" and not _tried(body)
-        ]
+        return [body for path, body in self.requests if path.endswith(ending) and not _tried(body)]
 
     @contextmanager
     def running(self) -> Iterator[Server]:

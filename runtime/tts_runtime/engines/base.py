@@ -34,11 +34,11 @@ class Ability(Enum):
     LOGPROBS = "log-probabilities"
     FIRST_TOKENS = "the likeliest first tokens"
     LIKELIEST = "going on from the likeliest first tokens"
-    AT_LEAST = "`at least`"
-    CONFIDENCE = "confidence"
-    CERTAINTY = "certainty"
-    ENTROPY = "entropy"
-    MARGIN = "margin"
+    AT_LEAST = "tokens that may not be drawn"
+    CONFIDENCE = "the 20 largest log-probabilities of each token"
+    CERTAINTY = "the log-probabilities of the whole vocabulary"
+    ENTROPY = "all log-probabilities of each token"
+    MARGIN = "the 2 largest log-probabilities of each token"
 
 
 class Finish(Enum):
@@ -222,7 +222,10 @@ class PolicyEngine(ABC):
 
     @property
     def load(self) -> Load | None:
-        """How busy it is just now, for displays; `None` if it does not know."""
+        """How busy it is just now; `None` if it does not know.
+
+        For displays, and to see whether there is room for what runs ahead of a program.
+        """
         return None
 
     @abstractmethod

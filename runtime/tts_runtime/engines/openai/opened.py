@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.graph import PROBABILITY_RANKS
 from tts_runtime.binding import Binding, load_binding, shipped_bindings
 from tts_runtime.engines.base import Ability, EngineError
 from tts_runtime.engines.http.client import HttpClient
@@ -181,23 +183,23 @@ def continues(served: Served) -> bool:
 
 def lacking(served: Served, *, own_ids: bool) -> dict[Ability, str]:
     """What strategies cannot have of it (`PolicyEngine.lacks`)."""
-    lacks: dict[Ability, str] = {}
     in_process = "bind an engine in this process (`transformers:MODEL`)"
-    everything = f"cannot give it: a server tells a few log-probabilities at most; {in_process}"
-    lacks[Ability.CERTAINTY] = lacks[Ability.ENTROPY] = everything
-    if served.top < 0:
-        nothing = f"gets none from its server; {in_process}, or a server that gives `logprobs`"
-        lacks |= dict.fromkeys((Ability.LOGPROBS, Ability.FIRST_TOKENS), nothing)
-    width = max(served.top, 0)
-    few = f"gets the {width} largest log-probabilities of a token at most from its server; "
-    if width < CONFIDENCE_WIDTH:
-        lacks[Ability.CONFIDENCE] = (
-            f"{few}confidence is the mean of {CONFIDENCE_WIDTH} (vLLM: `--max-logprobs`)"
-        )
-    if width < 2:
-        lacks[Ability.MARGIN] = lacks[Ability.LIKELIEST] = few + in_process
-    if served.top == 0:
-        lacks[Ability.FIRST_TOKENS] = few + in_process
+    gets = (
+        "gets none from its server"
+        if served.top < 0
+        else f"gets those of the {served.top} likeliest at most from its server"
+    )
+    told = f"{gets}; {in_process}"
+    wanted = {
+        Ability.LOGPROBS: 0,
+        Ability.LIKELIEST: 2,
+        Ability.MARGIN: 2,
+        Ability.FIRST_TOKENS: PROBABILITY_RANKS,
+        Ability.CONFIDENCE: CONFIDENCE_WIDTH,
+        Ability.ENTROPY: inf,
+        Ability.CERTAINTY: inf,
+    }
+    lacks = {ability: told for ability, many in wanted.items() if served.top < many}
     if not continues(served):
         anew = (
             "is asked through chat completions, which begin every answer anew: add "

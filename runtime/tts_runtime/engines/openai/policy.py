@@ -114,7 +114,9 @@ class OpenAIPolicy(PolicyEngine):
 
     async def _generate(self, request: GenerateRequest) -> Generation:
         request = fitted(request, self.binding)
-        wanted = tuple(name for name in request.statistics if Ability(name) not in self.lacks)
+        wanted = tuple(
+            name for name in request.statistics if Ability[name.upper()] not in self.lacks
+        )
         request = replace(request, statistics=wanted)
         pending = Pending(request, self._served, self.binding, self._vocabulary)
         try:

@@ -18,6 +18,8 @@ from tts_runtime.engines.openai import replies
 
 #: Stands for a message in a chat template: words that no template changes.
 MARK = "MESSAGE-STANDS-HERE"
+#: What models are asked to go on with; several, since an answer may be over before it begins.
+_PROMPTS = ("1", "Count: 1, 2,", "Hello")
 _ABSENT = (404, 405, 501)
 _SHOWN = 12
 
@@ -142,8 +144,14 @@ async def find_interface(
                 if error.status in (401, 403):
                     raise
                 continue
-            return replace(found, top=_width(reply))
-    assert failure is not None
+            width = _width(reply)
+            if width is None:  # it ended at once
+                continue
+            return replace(found, top=width)
+    if failure is None:
+        raise EngineError(
+            f"server {client.address.base}: `{served.model}` ends every answer at once"
+        )
     raise failure
 
 
@@ -157,21 +165,25 @@ def _tries(
     base = {"model": served.model, "max_tokens": 1, "temperature": 0}
     if kind == "chat":
         found = replace(served, chat=True)
-        body = {**base, "messages": [{"role": "user", "content": "1"}]}
-        for top in (20, 5):
-            yield {**body, "logprobs": True, "top_logprobs": top}, found
-        yield body, found
+        for text in _PROMPTS:
+            body = {**base, "messages": [{"role": "user", "content": text}]}
+            for top in (20, 5):
+                yield {**body, "logprobs": True, "top_logprobs": top}, found
+            yield body, found
         return
-    for prompt in [list(ids), "1"] if ids else ["1"]:
+    for prompt in [list(ids), *_PROMPTS] if ids else _PROMPTS:
         found = replace(served, ids=not isinstance(prompt, str))
         for top in (20, 5):
             yield {**base, "prompt": prompt, "logprobs": top}, found
         yield {**base, "prompt": prompt}, found
 
 
-def _width(reply: Any) -> int:
-    """How many log-probabilities a reply shows for its first token."""
-    tokens = replies.read(reply).tokens
+def _width(reply: Any) -> int | None:
+    """How many log-probabilities a reply shows for its first token; `None` if it has no token."""
+    chunk = replies.read(reply)
+    tokens = chunk.tokens
+    if not tokens and not chunk.text:
+        return None
     if not tokens or tokens[0].logprob != tokens[0].logprob:
         return -1
     return len(tokens[0].top)

@@ -1,0 +1,221 @@
+"""Reward models behind endpoints give the numbers that they give in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tests.support.server import Fault, Server, first, sim_server
+from tests.support.server_clock import FakeClock
+from tests.support.tiny_prms import (
+    CLASSIFIER,
+    QUESTIONS,
+    asked,
+    make_er_prm,
+    make_math_shepherd,
+    make_outcome,
+    make_qwen_math,
+    make_rlhflow,
+    make_skywork,
+    paths,
+)
+from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.http.options import PoolingOptions
+from tts_runtime.engines.http.pooling import HttpScorer
+from tts_runtime.engines.registry import scorer_engine
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """Small products on a busy machine wait for threads longer than they compute."""
+    torch.set_num_threads(1)
+
+
+class Served:
+    """A tiny model's numbers, in the form of vLLM's replies."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def hidden(self, ids: Sequence[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            return self._model.model(torch.tensor([list(ids)])).last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def completions(self, body: Mapping[str, Any]) -> Any:
+        """One token, with the log-probabilities of the ids that were asked for."""
+        with torch.inference_mode():
+            logits = self._model.lm_head(self.hidden(body["prompt"])[-1])
+        logprobs = torch.log_softmax(logits, dim=-1)
+        token = int(logits.argmax())
+        top = {f"token_id:{each}": float(logprobs[each]) for each in body["logprob_token_ids"]}
+        told = {
+            "tokens": [f"token_id:{token}"],
+            "token_logprobs": [float(logprobs[token])],
+            "top_logprobs": [{**top, f"token_id:{token}": float(logprobs[token])}],
+        }
+        choice = {"text": "+", "finish_reason": "length", "logprobs": told}
+        return {"choices": [choice], "usage": {"prompt_tokens": len(body["prompt"])}}
+
+    def classes(self, body: Mapping[str, Any]) -> list[list[float]]:
+        """Probabilities of the two classes, for every token."""
+        assert body["use_activation"] is True
+        hidden = self.hidden(body["input"])
+        middle = torch.relu(hidden @ CLASSIFIER["score.0.weight"].T + CLASSIFIER["score.0.bias"])
+        logits = middle @ CLASSIFIER["score.2.weight"].T + CLASSIFIER["score.2.bias"]
+        return torch.softmax(logits, dim=-1).tolist()
+
+
+def pooled(rows: Any) -> Any:
+    """A reply of `/pooling`."""
+    return {"data": [{"index": 0, "data": rows}], "usage": {"prompt_tokens": 7}}
+
+
+def scored(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> list[ScoreReply]:
+    """Replies to requests that are in flight together."""
+
+    async def main() -> list[ScoreReply]:
+        try:
+            return await asyncio.gather(*map(engine.score, requests))
+        finally:
+            await engine.close()
+
+    return asyncio.run(main())
+
+
+def requests() -> list[ScoreRequest]:
+    """Whole paths, and paths whose first steps have been scored."""
+    return [
+        asked(question, steps, known)
+        for question in QUESTIONS
+        for steps in paths()[:2]
+        for known in (0, 2, len(steps))
+    ]
+
+
+def compare(engine: HttpScorer, in_process: str, asked_for: Sequence[ScoreRequest]) -> None:
+    """Both scorers give the same numbers."""
+    expected = scored(scorer_engine(in_process), asked_for)
+    found = scored(engine, asked_for)
+    for one, other in zip(found, expected, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def engine_of(server: Server, folder: Path, family: str = "auto", **options: Any) -> HttpScorer:
+    """The scorer of a server."""
+    given = {"tokenizer": str(folder), "family": family, **options}
+    return HttpScorer(server.url, PoolingOptions.model_validate(given), FakeClock())
+
+
+Make = Callable[[Path], Path]
+
+
+@pytest.mark.parametrize(
+    ("family", "make"),
+    [
+        ("math-shepherd", make_math_shepherd),
+        ("er-prm", make_er_prm),
+        ("rlhflow", make_rlhflow),
+    ],
+)
+def test_verdicts_are_read_from_one_token_requests(family: str, make: Make, tmp_path: Path) -> None:
+    folder = make(tmp_path / "model")
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/v1/completions"] = Served(folder).completions
+        engine = engine_of(server, folder, family, context=4096)
+        assert (engine.steps, engine.low, engine.high, engine.exact) == (True, 0.0, 1.0, False)
+        compare(engine, f"{family}:{folder}?context=4096", requests())
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_token_classes_come_for_all_tokens_or_for_the_steps(reduced: bool, tmp_path: Path) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    served = Served(folder)
+
+    def pooling(body: Mapping[str, Any]) -> Any:
+        rows = served.classes(body)
+        if reduced:  # vLLM's pooler of type STEP keeps the rows of the step tags
+            tag = max(body["input"])
+            rows = [row for row, token in zip(rows, body["input"], strict=True) if token == tag]
+        return pooled(rows)
+
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/pooling"] = pooling
+        engine = engine_of(server, folder)
+        assert engine.chosen.startswith("family qwen-math-prm (architecture")
+        compare(engine, f"auto:{folder}", requests())
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_outcome_models_are_classified(labels: int, tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path / "model", labels)
+    raw = [0.25, 1.5][:labels]
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/classify"] = lambda _body: {"data": [{"index": 0, "probs": raw}]}
+        engine = engine_of(server, folder)
+        assert (engine.steps, engine.low) == (False, None if labels == 1 else 0.0)
+        [reply] = scored(engine, [ScoreRequest("What?", {}, "It is 3.", ())])
+        [(_, body)] = server.requests
+    assert reply.scores == pytest.approx([0.25 if labels == 1 else 1 / (1 + 2.718281828**-1.25)])
+    assert reply.tokens == len(body["input"])
+    assert body["use_activation"] is False
+
+
+def test_faults_are_passed_over(tmp_path: Path) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    served = Served(folder)
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/pooling"] = lambda body: pooled(served.classes(body))
+        request = asked(QUESTIONS[0], paths()[0])
+        [expected] = scored(engine_of(server, folder), [request])
+        spoilt = [Fault(200, body=text) for text in ("[]", "no", '{"data": [{"data": ["a"]}]}')]
+        server.faults = first(Fault(429), Fault(cut=10), *spoilt)
+        engine = engine_of(server, folder)
+        assert scored(engine, [request]) == [expected]
+        server.faults = lambda _number, _body: Fault(500)
+        with pytest.raises(EngineError, match="given up after 2 attempts"):
+            scored(engine_of(server, folder, attempts=2), [request])
+
+
+def test_servers_of_another_kind_are_named(tmp_path: Path) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    request = asked(QUESTIONS[0], paths()[0])
+    with sim_server(vllm=True, window=4096).running() as server:
+        with pytest.raises(EngineError, match=r"read through /pooling: .*`--runner pooling`"):
+            scored(engine_of(server, folder), [request])
+        server.routes["/pooling"] = lambda _body: pooled([[0.5, 0.5]] * 3)
+        with pytest.raises(EngineError, match=r"gives 3 scores for a path of \d+ tokens and 5"):
+            scored(engine_of(server, folder), [request])
+        server.routes["/pooling"] = lambda body: pooled([[0.1, 0.2, 0.7]] * len(body["input"]))
+        with pytest.raises(EngineError, match="gives 3 numbers a place"):
+            scored(engine_of(server, folder), [request])
+    shepherd = make_math_shepherd(tmp_path / "other")
+    with sim_server(vllm=True, window=4096).running() as server:
+        top = {"token_id:3": -0.5}
+        told = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [top]}
+        choice = {"text": "a", "finish_reason": "length", "logprobs": told}
+        server.routes["/v1/completions"] = lambda _body: {"choices": [choice]}
+        engine = engine_of(server, shepherd, "math-shepherd", context=4096)
+        with pytest.raises(EngineError, match="needs vLLM with `logprob_token_ids`"):
+            scored(engine, [asked("What?", ("1.",))])
+
+
+def test_names_and_families_are_checked_when_opened(tmp_path: Path) -> None:
+    with sim_server(vllm=True, window=4096).running() as server:
+        with pytest.raises(EngineError, match="did you mean 'qwen-math-prm'"):
+            scorer_engine(f"http:{server.url}?family=qwen-math")
+        folder = make_skywork(tmp_path / "model")
+        with pytest.raises(EngineError, match="do not run the value head of family skywork"):
+            scorer_engine(f"http:{server.url}?tokenizer={folder}")
+        with pytest.raises(EngineError, match="unknown option `tokeniser`; did you mean"):
+            scorer_engine(f"http:{server.url}?tokeniser=x")
+        with pytest.raises(EngineError, match="has no model `prm`"):
+            scorer_engine(f"http:{server.root}#prm")
+        made = make_qwen_math(tmp_path / "qwen")
+        reduced = scorer_engine(f"http:{server.url}?tokenizer={made}&reduce=last")
+        assert not reduced.steps
