@@ -23,6 +23,7 @@ from math import ceil
 
 from tts_lang.explain.calls import Ledger, Prompt
 from tts_lang.explain.cost import Cost, Pool
+from tts_lang.explain.critical import critical_path
 from tts_lang.explain.interval import INFINITY, product
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.explain.walk import Walk
@@ -56,7 +57,8 @@ class Spent:
         scorer_tokens: Tokens of solution text they read: each token of a scored path once per
             process scorer, the whole path every time for other scorers; problem text not counted.
         whole_scorer_tokens: The same without incremental scoring: the whole path every time.
-        rounds: Engine calls that wait for one another, statement by statement.
+        rounds: Engine calls that wait for one another: of a plan, those on its critical path; of
+            an operation, those of all its executions, one behind the other.
         flops: Of the tokens that policies sample and read and scorers read (`models`); 0 where no
             size of a model is known.
     """
@@ -155,6 +157,9 @@ def bounds(
         for index, operation in enumerate(operations(plan.body))
     )
     prompts = set[Prompt]().union(*walk.prompts.values())
+    path = critical_path(walk)
+    if path is not None:
+        total = total._replace(rounds=min(total.rounds, path))
     return Bounds(rows, listed, _rows(result), _spent(total, prompts, ledger), context)
 
 

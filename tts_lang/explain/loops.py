@@ -32,18 +32,22 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
     operation = site.operation
     loop = _Rounds(NOTHING, [_alone(walk.state.values[value]) for value in operation.inputs])
     read = walk.ledger.read
+    begun = 0
     for trip in range(trips):
         if walk.work > FOLLOWED:
             widened(walk, site, loop, trips - trip)
+            begun = trips
             break
         before, called = loop.carried, walk.ledger.called
         costs = walk.costs[site.index : site.end]
         spent = _round(walk, site, loop)
+        begun = trip + (loop.carried is not None or loop.flow.returned is not None)
         if loop.carried is None:
             break
         # Another round would begin, and so go, as this one did.
         if loop.carried == before and walk.ledger.called == called:
             remaining = trips - trip - 1
+            begun = trips
             for index, cost in enumerate(costs, start=site.index):
                 added = walk.costs[index].minus(cost)
                 walk.costs[index] = walk.costs[index].plus(added.times(remaining))
@@ -52,6 +56,7 @@ def repeat(walk: Walk, site: Site, trips: int) -> Flow:
             if loop.flow.returned is not None:
                 loop.flow = loop.flow.after(further)
             break
+    walk.trips[site.index] = max(walk.trips.get(site.index, 0), begun)
     walk.ledger.read = read  # perhaps there was no round
     if loop.carried is not None:
         loop.may_end(loop.carried)

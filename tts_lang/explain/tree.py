@@ -74,6 +74,9 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     if known.lengths is not None:
         found = expected(plan, known.lengths, known.models, most)
         means, total = found, total_of(found)
+        # Operations run side by side where they can.
+        rounds = most.total.rounds
+        total.rounds = total.rounds if rounds is None else min(total.rounds, rounds)
     given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
     builder = _Builder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))

@@ -89,6 +89,7 @@ class Walk:
         rows: Everything a pool was seen to be, by value.
         costs: What each operation spent, over all its executions.
         prompts: Problem prompts that each operation may have been the first to read.
+        trips: Rounds that each loop has begun in any of its executions, at most.
         work: Operations interpreted so far.
     """
 
@@ -99,6 +100,7 @@ class Walk:
         self.sites = sites(plan.body)
         self.costs: list[Cost] = [NOTHING] * (self.sites[-1].end if self.sites else 0)
         self.prompts: dict[int, set[Prompt]] = {}
+        self.trips: dict[int, int] = {}
         self.rows: dict[int, Pool] = {}
         self.work = 0
 

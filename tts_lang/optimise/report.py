@@ -25,7 +25,7 @@ class Figure:
 
 
 def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ...]:
-    """Upper bounds of what a run costs, where it costs anything, and the number of operations."""
+    """Upper bounds of what a run costs, and the number of operations."""
     known = Assumed() if assumed is None else assumed
     costs = [_costs(made.raw, known)]
     names: list[str] = []
@@ -38,10 +38,7 @@ def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ..
         values = [each[name] for each in costs]
         steps = zip(names, values, values[1:], strict=False)
         saved = tuple((by, _less(before, after)) for by, before, after in steps if before != after)
-        # Whole paths are of interest where steps are remembered.
-        same = name == "of whole paths" and values == [each["scorer tokens"] for each in costs]
-        if any(value != 0 for value in values) and not same:
-            found.append(Figure(name, values[0], values[-1], saved))
+        found.append(Figure(name, values[0], values[-1], saved))
     return tuple(found)
 
 
@@ -51,6 +48,15 @@ def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
         figure.name.strip(): getattr(total, figure.field) for figure in FIGURES
     }
     return {"operations": sum(1 for _ in operations(plan.body)), **costs}
+
+
+def _said(made: Optimised, assumed: Assumed | None) -> list[Figure]:
+    """The figures of what costs anything; whole paths only where steps are remembered."""
+    known = {figure.name: figure for figure in figures(made, assumed)}
+    read, whole = known["scorer tokens"], known["of whole paths"]
+    if (read.raw, read.optimised) == (whole.raw, whole.optimised):
+        del known["of whole paths"]
+    return [figure for figure in known.values() if (figure.raw, figure.optimised) != (0, 0)]
 
 
 def _less(before: int | None, after: int | None) -> int | None:
@@ -76,7 +82,7 @@ def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = F
             exact(figure.optimised),
             ", ".join(f"{name} {exact(saved)}" for name, saved in figure.saved),
         )
-        for figure in (figures(made, assumed) if made.plan is not made.raw else ())
+        for figure in (_said(made, assumed) if made.plan is not made.raw else ())
     )
     notes = tuple(
         _line(stage.trace.passed.name, rule)
