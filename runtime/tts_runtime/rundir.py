@@ -53,12 +53,11 @@ def check(path: Path, configuration: Mapping[str, Any]) -> bool:
         RunDirectoryError: `path` holds something else, or cannot be read.
     """
     try:
+        _check_place(path)
         if not path.exists() or not any(path.iterdir()):
             return False
         text = (path / "run.json").read_text(encoding="utf-8")
         there = json.loads(text)
-    except NotADirectoryError as error:
-        raise RunDirectoryError(f"{path} is a file: name a new directory with --out") from error
     except FileNotFoundError as error:
         raise RunDirectoryError(
             f"{path} is not empty, and no run directory: name another one with --out"
@@ -77,6 +76,15 @@ def check(path: Path, configuration: Mapping[str, Any]) -> bool:
             "this one"
         )
     return True
+
+
+def _check_place(path: Path) -> None:
+    """Refuses a place where no directory can be made, before a model takes its time to load."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        raise RunDirectoryError(f"{there} is a file: name a new directory with --out")
+    if there != path and not os.access(there, os.W_OK):
+        raise RunDirectoryError(f"{path} cannot be written: no right to write into {there}")
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

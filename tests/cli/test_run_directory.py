@@ -168,6 +168,7 @@ def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: C
         ("used", "used is not empty, and no run directory"),
         ("damaged", "run.json is damaged"),
         ("two.jsonl", "two.jsonl is a file"),
+        ("two.jsonl/run", "two.jsonl is a file"),
     ):
         code, _, err = tts_run(*command, out)
         assert code == 2
