@@ -29,7 +29,7 @@ from tts_runtime.options import (
     share_of,
 )
 from tts_runtime.problems import ProblemFileError, problems_named
-from tts_runtime.sweeps import SweepError, swept
+from tts_runtime.sweeps import Shift, SweepError, swept
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,10 +64,11 @@ def tts_run(
         ),
     ] = None,
     sweep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="K=V,V,...",
-            help="Each strategy at several values of a parameter; what they share is drawn once",
+            help="Strategies at several values of a parameter (also 1..16, 1,2,4,...,256); what "
+            "they share is drawn once; repeat",
         ),
     ] = None,
     problems: Annotated[
@@ -149,8 +150,8 @@ def tts_run(
     policies = engine_names("--policy", policy or [], default="policy")
     scorers = engine_names("--scorer", scorer or [])
     limits = limits_of(budget or (), assume or ())
-    shifting: list[str] = []
-    if sweep is None:
+    shifting: list[Shift] = []
+    if not sweep:
         plans = _plans(strategies, settings or [])
     else:
         plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
@@ -210,7 +211,7 @@ def tts_run(
         raise typer.Exit(FAILED)
 
 
-def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[str]) -> None:
+def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[Shift]) -> None:
     """What a reader of the numbers should know."""
     shared = results[0].shared if results else None
     if shared is not None:
@@ -219,10 +220,13 @@ def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[str
         drawn = shared.policy_tokens
         if drawn < alone:
             console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
-    for site in shifting:
+    for shift in shifting:
+        cost = "nothing is shared there"
+        if shift.calls is not None:
+            cost += f", {shift.calls:,} calls a problem at most where {shift.nested:,} would do"
         console.print(
-            f"note: {site}: other children at each value, since an earlier expansion of the same "
-            "rows changes (C14): nothing is shared there",
+            f"note: {shift.site}: other children at each value, since an earlier expansion of the "
+            f"same rows changes (C14): {cost}",
             highlight=False,
             markup=False,
         )

@@ -1,47 +1,141 @@
-"""One strategy at several values of a parameter, in one run."""
+"""Strategies at several values of their parameters, in one run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 
 from tts_lang.cli import plan_from
+from tts_lang.compiler import parameters_of
+from tts_lang.explain.bounds import bounds
 from tts_lang.explain.nesting import shifting
-from tts_lang.plan.graph import Plan
+from tts_lang.plan.graph import Origin, Plan
+
+#: Values of one sweep; more are a slip of the pen.
+_MOST_VALUES = 10_000
 
 
 class SweepError(Exception):
     """A `--sweep` that cannot be read; the message says what it should look like."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A generation that draws other children at each value (C14), so that it shares nothing.
+
+    Args:
+        site: `file:line:column`.
+        calls: Policy calls there per problem, over all values, at most; `None` without a bound.
+        nested: What the largest value needs alone: so many calls would do if it did nest.
+    """
+
+    site: str
+    calls: int | None
+    nested: int | None
+
+
 def swept(
-    strategies: Sequence[str], settings: Mapping[str, str], sweep: str
-) -> tuple[list[Plan], list[str]]:
+    strategies: Sequence[str], settings: Mapping[str, str], sweeps: Sequence[str]
+) -> tuple[list[Plan], list[Shift]]:
     """Plans of all strategies at all values, and where their generations do not nest (C14).
 
     Args:
-        strategies: Shipped names or files; each must have the parameter.
+        strategies: Shipped names or files. Each runs at every combination of values of those
+            parameters that it has.
         settings: Values of other parameters.
-        sweep: `n=1,2,4`.
+        sweeps: `n=1,2,4`, `n=1..16`, `n=1,2,4,...,256`, one a parameter.
 
     Raises:
         SweepError: Not of this form, or a value given twice.
-        DiagnosticError, PlanError: As `plan_from`.
+        DiagnosticError, PlanError: As `plan_from`; also for a parameter that no strategy has.
     """
+    values: dict[str, list[str]] = {}
+    for sweep in sweeps:
+        name, listed = _read(sweep)
+        if name in settings or name in values:
+            raise SweepError(f"--sweep {sweep}: `{name}` has a value twice, or is in --set too")
+        values[name] = listed
+    known = {
+        strategy: () if strategy.endswith(".json") else parameters_of(strategy)
+        for strategy in strategies
+    }
+    for name, listed in values.items():
+        if not any(name in names for names in known.values()):
+            plan_from(strategies, {**settings, name: listed[0]})  # says so
+    plans: list[Plan] = []
+    shifts: dict[str, Shift] = {}
+    for strategy in strategies:
+        own = [name for name in values if name in known[strategy]]
+        rows: list[Plan] = []
+        for chosen in product(*(values[name] for name in own)):
+            given = dict(zip(own, chosen, strict=True))
+            used = {name: text for name, text in settings.items() if name in known[strategy]}
+            plan = plan_from([strategy], {**used, **given})[0]
+            rows.append(plan)
+            words = ",".join(f"{name}={text}" for name, text in given.items())
+            plans.append(replace(plan, strategy=f"{plan.strategy}[{words}]") if words else plan)
+        for origin in shifting(rows):
+            shift = _shift(origin, rows)
+            shifts[shift.site] = shift
+    unused = [name for name in settings if not any(name in names for names in known.values())]
+    if unused:
+        plan_from(strategies, {name: settings[name] for name in unused})  # says so
+    return plans, list(shifts.values())
+
+
+def _read(sweep: str) -> tuple[str, list[str]]:
+    """The parameter of a `--sweep`, and its values."""
     name, _, listed = (part.strip() for part in sweep.partition("="))
     values = [value.strip() for value in listed.split(",")]
-    if not name.isidentifier() or not all(values):
+    if not name.isidentifier() or not values or not all(values):
         raise SweepError(f"--sweep {sweep}: expected NAME=VALUE,VALUE,..., such as n=1,2,4")
-    if len(set(values)) < len(values) or name in settings:
+    if len(values) == 1 and ".." in values[0]:
+        low, high = _whole(sweep, values[0].split("..", 1))
+        values = list(map(str, range(low, min(high + 1, low + _MOST_VALUES))))
+    elif "..." in values:
+        values = _continued(sweep, values)
+    if len(set(values)) < len(values):
         raise SweepError(f"--sweep {sweep}: `{name}` has a value twice, or is in --set too")
-    plans: list[Plan] = []
-    shifts: dict[str, None] = {}
-    for strategy in strategies:
-        row = [plan_from([strategy], {**settings, name: value})[0] for value in values]
-        for origin in shifting(row):
-            shifts[f"{origin.file}:{origin.line}:{origin.column}"] = None
-        plans.extend(
-            replace(plan, strategy=f"{plan.strategy}[{name}={value}]")
-            for plan, value in zip(row, values, strict=True)
-        )
-    return plans, list(shifts)
+    return name, values
+
+
+def _whole(sweep: str, texts: Sequence[str]) -> list[int]:
+    try:
+        return [int(text) for text in texts]
+    except ValueError:
+        raise SweepError(f"--sweep {sweep}: a range is of whole numbers, such as 1..16") from None
+
+
+def _continued(sweep: str, values: Sequence[str]) -> list[str]:
+    """`1,2,4,...,256` and `10,20,...,100`: multiplied by a number, or else in equal steps."""
+    at = values.index("...")
+    if at < 2 or at != len(values) - 2:
+        raise SweepError(f"--sweep {sweep}: expected two values or more before `...`, one behind")
+    *start, last = _whole(sweep, [*values[:at], values[-1]])
+    first, second = start[:2]
+    if first < second:
+        ratio = second // first if first > 0 else 0
+        grown = [first * ratio**power for power in range(64)] if ratio > 1 else []
+        stepped = range(first, last + 1, second - first)[:_MOST_VALUES]
+        for row in (grown, stepped):
+            if last in row and list(row[:at]) == start:
+                return [str(value) for value in row if value <= last]
+    raise SweepError(f"--sweep {sweep}: {last} is not reached from {', '.join(map(str, start))}")
+
+
+def _shift(origin: Origin, plans: Sequence[Plan]) -> Shift:
+    """What an expansion costs at all values together."""
+    site = f"{origin.file}:{origin.line}:{origin.column}"
+    found: dict[tuple[int | None, ...], int | None] = {}
+    for plan in plans:
+        operations = bounds(plan).operations
+        here = [each.spent.policy_calls for each in operations if origin in each.operation.origins]
+        # Plans of equal counts draw the same.
+        alike = tuple(each.spent.policy_calls for each in operations)
+        found[alike] = None if None in here else sum(filter(None, here))
+    calls = list(found.values())
+    if None in calls:
+        return Shift(site, None, None)
+    known = [each for each in calls if each is not None]
+    return Shift(site, sum(known), max(known))

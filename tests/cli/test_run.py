@@ -141,9 +141,49 @@ def test_a_sweep_says_where_it_does_not_nest(tts_run: Command) -> None:
     code, _, err = tts_run("twice.tts", *SIM, "--sweep", "n=1,2")
     assert code == 0
     assert "twice.tts:3:12: other children at each value" in err
+    assert "nothing is shared there, 4 calls a problem at most where 2 would do" in err
 
 
-@pytest.mark.parametrize("sweep", ["n", "n=", "n=1,,2", "n=1,1"])
+@pytest.mark.parametrize(
+    ("sweep", "values"),
+    [
+        ("n=1..4", [1, 2, 3, 4]),
+        ("n=1,2,...,8", [1, 2, 4, 8]),
+        ("n=1,2,4,...,8", [1, 2, 4, 8]),
+        ("n=1,2,...,5", [1, 2, 3, 4, 5]),
+        ("n=2,4,6,...,8", [2, 4, 6, 8]),
+    ],
+)
+def test_values_of_a_sweep_may_be_a_range(tts_run: Command, sweep: str, values: list[int]) -> None:
+    code, out, _ = tts_run("majority", *SIM, "--json", "--sweep", sweep)
+    assert code == 0
+    assert [json.loads(line)["params"]["n"] for line in out.splitlines()] == values
+
+
+def test_each_strategy_takes_the_sweeps_of_its_parameters(tts_run: Command) -> None:
+    sweeps = ("--sweep", "n=2,4", "--sweep", "reduce=last,min")
+    command = ("majority", "best_of_n", *SIM, "--scorer", "prm=sim", "--no-pass", "short_circuit")
+    code, out, err = tts_run(*command, "--json", *sweeps)
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["strategy"] for row in rows] == [
+        "majority[n=2]",
+        "majority[n=4]",
+        *(f"best_of_n[n={n},reduce={reduce}]" for n in (2, 4) for reduce in ("last", "min")),
+    ]
+    drawn = rows[1]["policy_tokens"]
+    assert (
+        f"shared: {drawn:,} tokens drawn instead of {3 * (drawn + rows[0]['policy_tokens']):,}"
+        in err
+    )
+    code, _, err = tts_run("majority", *SIM, *sweeps)
+    assert code == 2
+    assert "reduce" in err
+
+
+@pytest.mark.parametrize(
+    "sweep", ["n", "n=", "n=1,,2", "n=1,1", "n=a..b", "n=1,...,4", "n=2,4,...,7", "n=4,2,...,1"]
+)
 def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
     code, _, err = tts_run("majority", *SIM, "--sweep", sweep)
     assert code == 2
