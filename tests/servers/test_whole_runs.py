@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tts_lang
 import tts_runtime
 from tests.servers.conftest import Subject, open_subject
 from tests.support.runs import plan_of
@@ -45,17 +46,16 @@ def ran(subject: Subject, strategy: Any, **parameters: Any) -> tts_runtime.Resul
     return result
 
 
-@pytest.mark.parametrize(
-    ("strategy", "parameters"), [("majority", {"n": 4}), ("best_of_n", {"n": 4}), ("greedy", {})]
-)
-def test_strategies_of_whole_solutions_run_everywhere(
-    subject: Subject, strategy: str, parameters: Mapping[str, Any]
-) -> None:
-    result = ran(subject, strategy, **parameters)
-    again = ran(subject, strategy, **parameters)
-    assert [each.answer for each in again.answers] == [each.answer for each in result.answers]
-    if strategy == "majority":
-        assert any(each.answer is not None for each in result.answers)
+def test_strategies_of_whole_solutions_run_everywhere(subject: Subject) -> None:
+    plans = tts_lang.compile("best_of_n", n=3), tts_lang.compile("majority", n=3)
+    best, most = (ran(subject, plan) for plan in plans)
+    assert any(each.answer is not None for each in most.answers)
+    assert best.summary.scorer_calls == 3 * len(PROBLEMS)
+
+
+def test_the_same_seed_gives_the_same_answers_where_the_server_keeps_it(vllm: Subject) -> None:
+    one, again = (ran(vllm, "majority", n=4) for _ in range(2))
+    assert [each.answer for each in again.answers] == [each.answer for each in one.answers]
 
 
 def test_beam_search_goes_on_where_partial_answers_can(continuing: Subject) -> None:
