@@ -25,6 +25,7 @@ from tts_runtime.executor import (
     execute_all,
     execute_together,
 )
+from tts_runtime.sweeps import swept
 
 VALUES = (1, 2, 4, 8, 16)
 
@@ -77,6 +78,21 @@ def test_c14_a_sweep_costs_what_its_largest_value_costs(strategy: str) -> None:
     assert total.policy_calls == sum(outcome.counts.policy_calls for outcome in largest)
     assert total.policy_tokens == sum(outcome.counts.policy_tokens for outcome in largest)
     assert total.scorer_calls == sum(outcome.counts.scorer_calls for outcome in largest)
+
+
+def test_c14_curves_of_all_methods_and_reductions_cost_what_the_largest_pool_costs() -> None:
+    """Nine curves over n: one pool of the largest n is sampled, and scored once."""
+    sweeps = ["n=1,3,4,8", "reduce=last,min,mean,prod"]
+    plans, shifts = swept(["majority", "best_of_n", "weighted_best_of_n"], {}, sweeps)
+    assert len(plans) == 4 * (1 + 4 + 4)
+    assert not shifts
+    total = assert_as_alone(plans, 3)
+    largest = compile_strategy("best_of_n", settings={"n": 8})
+    counts = [outcome.counts for outcome in alone(largest, 3).values()]
+    assert total.policy_calls == 8 * len(PROBLEMS) == sum(each.policy_calls for each in counts)
+    assert total.policy_tokens == sum(each.policy_tokens for each in counts)
+    assert total.scorer_calls == sum(each.scorer_calls for each in counts)
+    assert total.scorer_tokens == sum(each.scorer_tokens for each in counts)
 
 
 @pytest.mark.parametrize("number", range(6))
