@@ -61,7 +61,12 @@ FIGURES: Final = (
         "the same without incremental scoring",
     ),
     Figure("flops", "FLOPs", "FLOPs"),
-    Figure("rounds", "rounds", "engine rounds", "engine calls that wait for one another"),
+    Figure(
+        "rounds",
+        "rounds",
+        "engine rounds",
+        "engine calls one behind another, in total on the critical path",
+    ),
 )
 
 
