@@ -182,6 +182,8 @@ def tts_run(
             )
         except KeyboardInterrupt:
             progress.stop()
+            # After a second Ctrl-C asyncio would print the traceback of what that stopped.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             typer.echo(_interrupted(out, progress), err=True)
             raise typer.Exit(INTERRUPTED) from None
     summaries = [result.summary for result in results]
@@ -304,6 +306,8 @@ def run_command(arguments: Sequence[str]) -> int:
 def _usage(error: Exception) -> str:
     """What Click found wrong with the command line, in one line."""
     message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+    if message.startswith("Missing argument"):
+        return "no strategy: give files, or names of those that tts-compile --list shows"
     message, _, options = message.partition(" (Possible options: ")
     if options:
         message += f"; did you mean '{options.rstrip(')').partition(',')[0]}'?"

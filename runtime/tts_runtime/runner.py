@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
@@ -24,8 +24,9 @@ from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_runtime import kept
 from tts_runtime.analysis import Made
+from tts_runtime.answers import warm_up
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.engines.registry import policy_engine, scorer_engine
+from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
     PASSES,
     Bound,
@@ -170,18 +171,18 @@ async def run_plans(
                 ]
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
     async with AsyncExitStack() as stack:
-        # An engine that no plan uses is not opened: a model takes seconds to load.
         policies: dict[str, PolicyEngine] = {}
         scorers: dict[str, ScorerEngine] = {}
+        # All names are understood before the first model loads.
+        policy_openers = _openers(settings.policies, used, find_policy)
+        scorer_openers = _openers(settings.scorers, used, find_scorer)
         with loading or nullcontext():
-            for name, policy in settings.policies.items():
-                if name in used:
-                    progress.engine_opens(name, _name(policy))
-                    policies[name] = _opened(stack, policy, policy_engine)
-            for name, scorer in settings.scorers.items():
-                if name in used:
-                    progress.engine_opens(name, _name(scorer))
-                    scorers[name] = _opened(stack, scorer, scorer_engine)
+            for name, open_policy in policy_openers.items():
+                progress.engine_opens(name, _name(settings.policies[name]))
+                policies[name] = _opened(stack, settings.policies[name], open_policy)
+            for name, open_scorer in scorer_openers.items():
+                progress.engine_opens(name, _name(settings.scorers[name]))
+                scorers[name] = _opened(stack, settings.scorers[name], open_scorer)
         passes = [name for name in PASSES if name not in settings.disabled]
         bounds = [bind(plan, policies, scorers, passes, settings.speculate > 0) for plan in plans]
         if settings.out is None:
@@ -238,6 +239,7 @@ async def _run_bound(
     def done(place: int, problem: str) -> bool:
         return ledgers[place].has(problem)
 
+    warm_up(gold.values())  # before the clock starts
     for ledger in ledgers:
         ledger.starts()
     try:
@@ -281,14 +283,26 @@ def _made(plan: Plan, settings: Settings) -> Made | None:
     return made
 
 
+def _openers(
+    engines: Mapping[str, str | Engine],
+    used: Collection[str],
+    find: Callable[[str], Callable[[], Engine]],
+) -> dict[str, Callable[[], Engine]]:
+    """What gives each engine; one that no plan uses is left out: a model takes seconds to load."""
+
+    def opener(engine: str | Engine) -> Callable[[], Engine]:
+        return find(engine) if isinstance(engine, str) else lambda: engine
+
+    return {name: opener(engine) for name, engine in engines.items() if name in used}
+
+
 def _opened(
-    stack: AsyncExitStack, engine: str | Engine, open_engine: Callable[[str], Engine]
+    stack: AsyncExitStack, engine: str | Engine, open_engine: Callable[[], Engine]
 ) -> Engine:
     """An engine that the caller opened stays open; one opened here closes with the run."""
-    if not isinstance(engine, str):
-        return engine
-    opened_here = open_engine(engine)
-    stack.push_async_callback(opened_here.close)
+    opened_here = open_engine()
+    if isinstance(engine, str):
+        stack.push_async_callback(opened_here.close)
     return opened_here
 
 

@@ -54,7 +54,7 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["majority", "--concurrency", "0"], ["--concurrency: must be 1 or more, not 0"]),
         (["majority", "--seed", "0.5"], ["--seed: expected a whole number, found `0.5`"]),
         (["majority", "--budget", "token=3"], ["--budget: `token=3`", "tokens=2e6"]),
-        ([], ["missing argument 'FILE_OR_NAME[:STRATEGY]'"]),
+        ([], ["no strategy: give files, or names"]),
         (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),
         (["majority", "--policy", "polcy=sim"], ["uses a policy `polcy`", "'policy'?"]),
         (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE"]),
@@ -250,3 +250,12 @@ def test_a_missing_scorer_is_said_before_engines_are_opened(tts_run: Command) ->
     assert code == 2
     assert "needs a scorer `orm`" in err
     assert "no-such-engine" not in err
+
+
+def test_every_engine_name_is_understood_before_one_is_opened(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts_runtime.engines.registry.load_policy", pytest.fail)
+    code, _, err = tts_run("best_of_n", "--problems", "two.jsonl", "--scorer", "prm=bundeld")
+    assert code == 2
+    assert "unknown scorer engine `bundeld`; did you mean 'bundled'?" in err

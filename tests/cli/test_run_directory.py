@@ -117,7 +117,7 @@ def test_a_finished_run_is_read_back_without_engines(
     def refused(name: str) -> Any:
         raise AssertionError(f"{name} is opened")
 
-    monkeypatch.setattr(runner, "policy_engine", refused)
+    monkeypatch.setattr(runner, "find_policy", refused)
     assert tts_run.json(*BOTH, "--out", "run") == first
     code, out, err = tts_run(*BOTH, "--out", "run")
     assert (code, "majority" in out) == (0, True)

@@ -61,6 +61,30 @@ def test_help_and_mistakes_do_not_wait_for_engines(
     assert not heavy & set(modules.split())
 
 
+#: Ctrl-C as soon as the first problem has finished, twice if the user is impatient.
+PRESSED = """
+import os, signal
+from tts_runtime.progress import Status
+usual = Status.problem_done
+def pressed(self, strategy, answer):
+    usual(self, strategy, answer)
+    if self.done == 1:
+        for _ in range(TIMES):
+            os.kill(os.getpid(), signal.SIGINT)
+Status.problem_done = pressed
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupted_engine_leaves_no_process_behind(times: int, tmp_path: Path) -> None:
+    """The bundled policy decodes in a thread of its own, for which the process waits."""
+    code = PRESSED.replace("TIMES", str(times)) + RUN
+    done = python(code, "majority", "--limit", "4", "--out", "run", folder=tmp_path)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "interrupted: 1 of 4 problems are kept in run" in done.stderr
+
+
 def test_a_closed_pipe_ends_quietly_as_with_tts_compile(tmp_path: Path) -> None:
     two_problems(tmp_path)
     closed = "import os; read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
