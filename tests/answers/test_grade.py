@@ -1,5 +1,7 @@
 """Grading against gold: looser than the vote's equality, and never stricter."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -60,3 +62,26 @@ def test_works_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert results == [True]
+
+
+LOADED = """
+import sys
+from tts_runtime.answers import grade, warm_up
+warm_up([{gold!r}, None])
+before = "sympy" in sys.modules and "math_verify" in sys.modules
+assert not grade({answer!r}, {gold!r})
+print(before, before or "sympy" in sys.modules or "math_verify" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "printed"),
+    [("13", "12", "False False"), (r"\frac{1}{4}", r"\frac{1}{3}", "True True")],
+)
+def test_what_grading_needs_is_loaded_before_a_run_starts(
+    answer: str, gold: str, printed: str
+) -> None:
+    """And not at all for whole numbers."""
+    script = LOADED.format(answer=answer, gold=gold)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == printed, done.stderr

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 
 from tts_runtime.answers.canonical import AnswerKind, canonical, canonical_form
 from tts_runtime.answers.clean import clean
@@ -16,6 +17,7 @@ _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|arc|ln|log|exp)|[|]|\^\{?[
 _RADICAL = re.compile(r"\\sqrt|\^\{[^}]*/")
 _EXPONENT = re.compile(r"\^\{?-?([0-9]+)")
 _RELATION = re.compile(r"[=<>]|\\(?:le|ge|ne|in)(?![A-Za-z])")
+_WHOLE = re.compile(r"-?[0-9]{1,12}")
 _LONG_NUMBER = re.compile(r"[0-9]{21}|!")
 
 _PERCENT = re.compile(r"\\?%|percent")
@@ -41,6 +43,17 @@ def grade(answer: str | None, gold: str) -> bool:
     return _verify(answer, gold)
 
 
+def warm_up(golds: Iterable[str | None]) -> None:
+    """Loads what grading answers like these needs: a second that belongs to no run.
+
+    Nothing if all of them are whole numbers, as almost all answers will then be.
+    """
+    for gold in golds:
+        if gold is not None and not _WHOLE.fullmatch(clean(gold)):
+            grade(r"\frac{1}{3}", r"\sqrt{2}")
+            return
+
+
 def _percent_value(percent: str, plain: str) -> bool:
     if not _PERCENT.search(percent) or _PERCENT.search(plain):
         return False
@@ -51,6 +64,8 @@ def _percent_value(percent: str, plain: str) -> bool:
 def _verify(answer: str, gold: str) -> bool:
     forms = canonical_form(answer), canonical_form(gold)
     texts = clean(answer), clean(gold)
+    if all(map(_WHOLE.fullmatch, texts)):
+        return False  # different, and no reason to load a computer algebra system
     if any(form.kind is AnswerKind.TEXT for form in forms) or not all(map(_is_small, texts)):
         return False
     # Two equations would be solved, which no size bounds well (a small one took 40 seconds).
