@@ -63,7 +63,7 @@ class Vocabulary:
         end = Drawn(END, 0.0)
         data = [token.data or b"" for token in tokens]
         text = chunk.text.encode("utf-8", "replace")
-        if ended and tokens and b"".join(data) != text and b"".join(data[:-1]) == text:
+        if ended and tokens and b"".join(data[:-1]) == text:
             end = _drawn(tokens[-1], END)
             tokens, data = tokens[:-1], data[:-1]
         if tokens:

@@ -1,0 +1,176 @@
+"""Texts as ids: round trips, borders of tokens, ends of thoughts, whatever a server tells."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
+from tts_runtime.engines.http.gate import Gate
+from tts_runtime.engines.http.retry import Transient
+from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
+from tts_runtime.engines.openai.follower import Follower
+from tts_runtime.engines.openai.replies import Chunk, Token, read
+from tts_runtime.engines.openai.text_tokenizer import TEXT, TextTokenizer, cut
+from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.tokens import to_bytes
+
+VOCABULARY = Vocabulary(TEXT, frozenset(), ("<stop>",))
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@settings(deadline=None)
+@given(anything)
+def test_texts_round_trip_and_ids_are_the_same_everywhere(text: str) -> None:
+    ids = TEXT.encode(text)
+    assert to_bytes(TEXT, ids).decode() == text
+    assert TextTokenizer().encode(text) == ids
+    assert len(ids) <= len(text)
+
+
+@settings(deadline=None)
+@given(anything, st.integers(1, 30))
+def test_a_text_is_cut_into_as_many_pieces_as_were_counted(text: str, many: int) -> None:
+    pieces = cut(text, many)
+    assert "".join(pieces) == text
+    assert len(pieces) == many
+
+
+def test_unknown_ids_are_errors() -> None:
+    with pytest.raises(IndexError):
+        TEXT.pieces[12345]
+    with pytest.raises(TypeError):
+        TEXT.pieces[1:2]
+
+
+def chunk(text: str, *names: str, finish: str | None = None, stop: str | None = None) -> Chunk:
+    """A reply with tokens of these texts."""
+    tokens = tuple(Token(name.encode(), None, -1.0) for name in names)
+    return Chunk(text, tokens, finish, stop, None)
+
+
+def said(drawn: list[Drawn]) -> list[bytes]:
+    """Pieces, the end as `b"END"`."""
+    return [b"END" if each.token == END else TEXT.pieces[each.token] for each in drawn]
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (chunk("ab", "a", "b"), [b"a", b"b"]),
+        (chunk("ab", "a", "b", finish="length"), [b"a", b"b"]),
+        (chunk("ab", "a", "b", finish="stop"), [b"a", b"b", b"END"]),
+        (chunk("ab", "a", "b", "<eos>", finish="stop"), [b"a", b"b", b"END"]),
+        (chunk("ab", "a", "b", "", finish="stop"), [b"a", b"b", b"END"]),
+        # A stop text is in the tokens, and not in the text.
+        (chunk("a", "a", "\n\nb", finish="stop", stop="\n\n"), [b"a", b"\n\nb"]),
+        (chunk("a", finish="stop", stop="\n\n"), [b"a", b"\n\n"]),
+        # A token of the binding's that ends a solution.
+        (chunk("a<stop>", "a", "<stop>"), [b"a", b"END"]),
+        # A character spread over two tokens is spoilt in both, and whole in the text.
+        (chunk("aé", "a", "\ufffd", "\ufffd"), [b"a", "é".encode(), b""]),
+        (chunk("", finish="stop"), [b"END"]),
+    ],
+)
+def test_what_a_server_tells_becomes_tokens(reply: Chunk, expected: list[bytes]) -> None:
+    assert said(VOCABULARY.drawn(reply)) == expected
+
+
+def follow(pieces: list[str], prefix: str = "", size: int = 50) -> tuple[bytes, Finish | None]:
+    """What a thought holds when these pieces come in after a prefix."""
+    limits = Limits(size, thought=TEXT.encode("</think>"))
+    begun = TEXT.encode(prefix)
+    request = GenerateRequest(TEXT.encode("Q"), begun, b"k" * 16, Sampling(), limits, NOTHING)
+    follower = Follower(request, VOCABULARY, b"\n\n")
+    for piece in pieces:
+        follower.feed([Drawn(TEXT.id(piece.encode()), -1.0)])
+    follower.flush()
+    return to_bytes(TEXT, follower.ids), follower.tracker.finish
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["ab", "</think>", "x"], (b"ab", Finish.STOP)),
+        (["ab", "</", "think", ">", "x"], (b"ab", Finish.STOP)),
+        (["ab</", "think>x"], (b"ab", Finish.STOP)),
+        (["ab", "</th", "ought>", "x"], (b"ab</thought>x", None)),
+        (["<", "<", "/think>"], (b"<", Finish.STOP)),
+        (["a</thi"], (b"a</thi", None)),
+    ],
+)
+def test_a_thoughts_end_is_found_however_it_is_cut(
+    pieces: list[str], expected: tuple[bytes, Finish | None]
+) -> None:
+    assert follow(pieces) == expected
+
+
+def test_a_thoughts_end_may_begin_in_the_prefix() -> None:
+    assert follow(["ink>", "x"], prefix="hm </th") == (b"", Finish.STOP)
+
+
+@settings(deadline=None)
+@given(st.text("</think> a", max_size=24), st.lists(st.integers(1, 5), min_size=24))
+def test_the_first_end_counts_whatever_the_tokens(text: str, sizes: list[int]) -> None:
+    pieces, rest = [], text + "</think>tail"
+    for size in sizes:
+        pieces.append(rest[:size])
+        rest = rest[size:]
+    found, finish = follow([piece for piece in (*pieces, rest) if piece], size=1000)
+    assert finish is Finish.STOP
+    assert found.decode() == (text + "</think>").partition("</think>")[0]
+
+
+def test_steps_are_those_of_the_text() -> None:
+    request = GenerateRequest((), (), b"k" * 16, Sampling(), Limits(50, steps=1), NOTHING)
+    follower = Follower(request, VOCABULARY, b"\n\n")
+    follower.feed(
+        [Drawn(TEXT.id(piece.encode()), -1.0) for piece in ("\n\n", "a", "\n", "\nb", "c")]
+    )
+    assert follower.tracker.segments == Segments((b"\n\na",), b"b", False)
+    assert follower.tracker.finish is Finish.STOP
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        {"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": [-1, -2]}}]},
+        {"choices": [{"text": "a", "token_ids": [1, 2], "logprobs": {"tokens": ["a"]}}]},
+        {
+            "choices": [
+                {
+                    "message": {},
+                    "logprobs": {"content": [{"token": "a", "logprob": 0, "bytes": [900]}]},
+                }
+            ]
+        },
+        {"choices": [{"text": "a", "finish_reason": "abort"}]},
+    ],
+)
+def test_replies_that_make_no_sense_are_asked_for_again(reply: object) -> None:
+    with pytest.raises(Transient):
+        read(reply)
+
+
+def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
+    async def main() -> list[int]:
+        gate, entered = Gate(1), []
+
+        async def visit(number: int) -> None:
+            async with gate.turn(0):
+                entered.append(number)
+                await asyncio.sleep(0)
+
+        await gate.enter(0)
+        visits = [asyncio.ensure_future(visit(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        gate.leave()  # the first visit gets the place, and is cancelled before it runs
+        visits[0].cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
+        return entered
+
+    assert asyncio.run(main()) == [1, 2]
