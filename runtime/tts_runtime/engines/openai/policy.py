@@ -19,6 +19,7 @@ from tts_runtime.engines.base import (
     Ability,
     GenerateRequest,
     Generation,
+    Load,
     PolicyEngine,
 )
 from tts_runtime.engines.http.address import find_key, parse_address
@@ -90,12 +91,19 @@ class OpenAIPolicy(PolicyEngine):
         self._ranks: OrderedDict[tuple[tuple[int, ...], ...], Chunk] = OrderedDict()
         self._tasks: set[asyncio.Task[Generation]] = set()
         self._cancelled = 0
+        self._slots = options.concurrency
         _LOGGER.info("policy `%s`: %s", served.model, self.chosen)
 
     @property
     def cancelled_tokens(self) -> int:
         """Of requests that were streamed; nobody tells of the others."""
         return self._cancelled
+
+    @property
+    def load(self) -> Load:
+        """Requests that the server has, and those that wait for a connection."""
+        running = min(len(self._tasks), self._slots)
+        return Load(running, self._slots, len(self._tasks) - running)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Sends a request once one of the connections is free; cancelling it closes that."""
