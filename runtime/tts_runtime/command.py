@@ -200,20 +200,22 @@ def tts_run(
 
             typer.echo("\n" + analysed(plan, result, limits.assumed), nl=False, err=as_json)
     if out is not None and not progress.total:
-        console.print(f"everything was finished before: read from {out}", highlight=False)
-    _remarks(console, results, shifting)
+        typer.echo(f"everything was finished before: read from {out}", err=True)
+    _remarks(results, shifting)
     failed = [answer for result in results for answer in result.answers if answer.error]
     if failed:
         answers = sum(len(result.answers) for result in results)
-        message = f"{len(failed)} of {answers} problems failed; the first, {failed[0].id}:"
-        console.print(message, markup=False, highlight=False)
-        console.print(failed[0].error, markup=False)
+        typer.echo(
+            f"{len(failed)} of {answers} problems failed; the first, {failed[0].id}:\n"
+            f"{failed[0].error}",
+            err=True,
+        )
         if out is not None:
-            console.print("the same command tries them again", highlight=False)
+            typer.echo("the same command tries them again", err=True)
         raise typer.Exit(FAILED)
 
 
-def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[Shift]) -> None:
+def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
     """What a reader of the numbers should know."""
     shared = results[0].shared if results else None
     if shared is not None:
@@ -221,19 +223,18 @@ def _remarks(console: Console, results: Sequence[Result], shifting: Sequence[Shi
         alone = sum(answer.policy_tokens for answer in fresh)
         drawn = shared.policy_tokens
         if drawn < alone:
-            console.print(f"shared: {drawn:,} tokens drawn instead of {alone:,}", highlight=False)
+            typer.echo(f"shared: {drawn:,} tokens drawn instead of {alone:,}", err=True)
     for shift in shifting:
         cost = "nothing is shared there"
         if shift.calls is not None:
             cost += f", {shift.calls:,} calls a problem at most where {shift.nested:,} would do"
-        console.print(
+        typer.echo(
             f"note: {shift.site}: other children at each value, since an earlier expansion of the "
             f"same rows changes (C14): {cost}",
-            highlight=False,
-            markup=False,
+            err=True,
         )
     if not all(result.summary.exact for result in results):
-        console.print("note: not exact: an engine cannot follow the random streams")
+        typer.echo("note: not exact: an engine cannot follow the random streams", err=True)
 
 
 def _interrupted(out: Path | None, progress: Status) -> str:

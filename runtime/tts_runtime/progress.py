@@ -161,7 +161,11 @@ class _State(ProgressColumn):
 class _LiveBars(Bars):
     def __init__(self, status: Status, console: Console) -> None:
         self._status = status  # before the bars ask for it
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+        )
         super().__init__(*columns, _State(status), console=console, refresh_per_second=4)
 
     def get_renderables(self) -> Iterable[RenderableType]:
@@ -245,7 +249,7 @@ def table(summaries: Sequence[Summary]) -> Table:
         count = max(1, summary.problems)
         low, high = summary.accuracy_low, summary.accuracy_high
         shown.add_row(
-            summary.strategy + (f" ({summary.failed} failed)" if summary.failed else ""),
+            Text(summary.strategy + (f" ({summary.failed} failed)" if summary.failed else "")),
             "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %",
             "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}",
             f"{summary.policy_tokens / count:,.0f}",

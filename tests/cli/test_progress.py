@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,8 @@ from tts_runtime.engines.station import Latency
 from tts_runtime.progress import Lines, Screen, Status, shown_on
 from tts_runtime.results import Answer
 
-PLANS = [tts_lang.compile("greedy"), tts_lang.compile("majority")]
+SWEPT = replace(tts_lang.compile("majority"), strategy="majority[n=16]")
+PLANS = [tts_lang.compile("greedy"), SWEPT]
 
 
 class Clock:
@@ -121,6 +123,7 @@ def test_a_terminal_has_a_bar_for_each_strategy() -> None:
     last = Text.from_ansi(written.getvalue()).plain.split("greedy")[-1]
     assert "1/2 100% right" in last
     assert "2/2  50% right" in last
+    assert "majority[n=16] " in last
     assert isinstance(shown_on(Console(file=io.StringIO())), Lines)
 
 

@@ -259,3 +259,12 @@ def test_every_engine_name_is_understood_before_one_is_opened(
     code, _, err = tts_run("best_of_n", "--problems", "two.jsonl", "--scorer", "prm=bundeld")
     assert code == 2
     assert "unknown scorer engine `bundeld`; did you mean 'bundled'?" in err
+
+
+def test_names_of_a_sweep_stand_in_the_table(tts_run: Command) -> None:
+    code, out, _ = tts_run("majority", *SIM, "--sweep", "n=1,2")
+    assert code == 0
+    assert [word for word in out.split() if word.startswith("maj")] == [
+        "majority[n=1]",
+        "majority[n=2]",
+    ]
