@@ -103,6 +103,7 @@ def _parser() -> _Parser:
     add("--strict", action="store_true", help="warnings are errors")
     add("--json", action="store_true", help="errors and warnings as JSON on standard output")
     add("--list", action="store_true", help="list the shipped strategies")
+    add("--version", action="store_true", help="show the version")
     add("--fmt", action="store_true", help="format files in place; - for standard input")
     add("--check", action="store_true", help="with --fmt: list files that would change, exit 1")
     return parser
@@ -147,6 +148,11 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     options = parser.arguments(arguments)
     if options.list:
         return _list()
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"tts-compile {version('tts-lang')}")
+        return 0
     if not all(options.strategies) or not options.strategies:
         parser.error("no strategy: give files, or names of those that --list shows")
     explaining = options.explain or options.form is not None

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -45,6 +46,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 #: Typer brings a copy of Click or uses the package, depending on its version: in both, this class.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tts-run {version('tts-lang')}")
+        raise typer.Exit
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,12 +91,18 @@ def tts_run(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]ENGINE", help="Engine of a policy; NAME is `policy` if left out; repeat"
+            metavar="[NAME=]ENGINE",
+            help="Engine of a policy (NAME is `policy` if left out): bundled, the default, sim, "
+            "transformers:MODEL, vllm:MODEL, openai:URL#MODEL or a model's folder; repeat",
         ),
     ] = None,
     scorer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=ENGINE", help="Engine of a scorer; repeat"),
+        typer.Option(
+            metavar="NAME=ENGINE",
+            help="Engine of a scorer: bundled, the default of `prm`, sim, field:NAME, auto:MODEL, "
+            "http:URL#MODEL or a model's folder (docs/engines.md has more); repeat",
+        ),
     ] = None,
     seed: Annotated[
         str, typer.Option(metavar="N", help="Seed of all random streams, a whole number")
@@ -141,6 +154,10 @@ def tts_run(
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version"),
     ] = False,
 ) -> None:
     """Run strategies over problems and compare what they reach and cost."""

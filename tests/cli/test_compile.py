@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -115,11 +116,12 @@ def test_plan_is_written_and_taken_again(capsys: Capture) -> None:
     assert "the parameters of a plan are fixed" in done.err
 
 
-@pytest.mark.parametrize("form", ["text", "json", "dot", "mermaid"])
+@pytest.mark.parametrize("form", ["text", "json", "dot", "mermaid", "html"])
 def test_forms_of_explain(capsys: Capture, form: str) -> None:
     done = tts_compile(capsys, "majority", "--format", form, "--assume", "context=100")
     assert (done.code, done.err) == (0, "")
     starts = {"text": "majority(", "json": "{", "dot": "digraph", "mermaid": "flowchart"}
+    starts["html"] = "<!DOCTYPE html>"
     assert done.out.startswith(starts[form])
     if form == "json":
         assert json.loads(done.out)["total"]["sampled_tokens"] == 1600
@@ -245,6 +247,10 @@ def test_option_errors_are_two_lines(capsys: Capture) -> None:
         "error: argument --trials: expected a whole number, found `x`",
         "  help: tts-compile --help lists the options",
     ]
+
+
+def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
+    assert tts_compile(capsys, "--version").out == f"tts-compile {version('tts-lang')}\n"
 
 
 def test_shipped_strategies_are_listed_with_what_they_do(capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ def test_one_json_object_per_strategy(tts_run: Command) -> None:
     assert (greedy["strategy"], greedy["params"], greedy["policy_calls"]) == ("greedy", {}, 2)
     assert (majority["params"], majority["policy_calls"]) == ({"n": 3}, 6)
     assert (majority["problems"], majority["seed"], majority["exact"]) == (2, 5, True)
+
+
+def test_the_version_is_that_of_the_package(tts_run: Command) -> None:
+    assert tts_run("--version") == (0, f"tts-run {version('tts-lang')}\n", "")
 
 
 def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
