@@ -27,6 +27,8 @@ Reply = TypeVar("Reply")
 
 #: Seconds to reach a server that is there.
 _CONNECT: Final = 20.0
+#: How often a question is sent when a server is opened.
+_TO_OPEN: Final = 3
 _LONGEST_REASON: Final = 400
 
 
@@ -64,6 +66,16 @@ class HttpClient:
         self._clock = clock or WallClock()
         self._gate = Gate(options.concurrency)
         self._http: httpx.AsyncClient | None = None
+
+    def to_open(self) -> HttpClient:
+        """A client for the first questions to a server, in an event loop of their own.
+
+        It gives up soon: who waits has just started a run, with a wrong address perhaps.
+        """
+        fewer = {"attempts": min(_TO_OPEN, self._options.attempts)}
+        return HttpClient(
+            self.address, self._key, self._options.model_copy(update=fewer), self._clock
+        )
 
     async def retried(self, work: Callable[[], Awaitable[Reply]], priority: int = 0) -> Reply:
         """The result of `work`, done again while it raises `Transient`.

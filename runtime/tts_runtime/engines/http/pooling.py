@@ -60,10 +60,10 @@ class HttpScorer(ScorerEngine):
     ) -> None:
         options = options or PoolingOptions()
         address = parse_address(f"http:{name}", name)
-        connect = partial(HttpClient, address, find_key(options.key_env), options, clock)
+        self._client = HttpClient(address, find_key(options.key_env), options, clock)
 
         async def opening() -> Served:
-            client = connect()
+            client = self._client.to_open()
             try:
                 return await find_model(client)
             finally:
@@ -91,7 +91,6 @@ class HttpScorer(ScorerEngine):
         self.steps = self._outline.steps
         self.low, self.high = self._reading.low, self._reading.high
         self._model = served.model
-        self._client = connect()
         self._tasks: set[asyncio.Task[ScoreReply]] = set()
         self.chosen = f"{opened.chosen}, /{_PLACES[self._head]} of {address.root}"
         _LOGGER.info("scorer `%s`: %s", served.model, self.chosen)

@@ -132,8 +132,6 @@ class Bodies:
             found["logprobs"] = call.top
         if self._served.vllm:
             found["add_special_tokens"] = self._adds
-            if call.fills and not self._served.ids:
-                found["max_tokens"] = None  # the prompt's length is only estimated here
             if self._served.ids and call.top is not None:
                 found["return_tokens_as_token_ids"] = True
         return found

@@ -13,19 +13,20 @@ from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tts_runtime.engines.base import (
     Ability,
+    EngineError,
     GenerateRequest,
     Generation,
     Load,
     PolicyEngine,
 )
 from tts_runtime.engines.http.address import find_key, parse_address
-from tts_runtime.engines.http.client import HttpClient, at_once
+from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.retry import Clock, Transient
-from tts_runtime.engines.openai.bodies import Bodies
+from tts_runtime.engines.openai.bodies import Bodies, Call
 from tts_runtime.engines.openai.calls import Pending
 from tts_runtime.engines.openai.drawn import Vocabulary
 from tts_runtime.engines.openai.opened import Opened, continues, lacking, open_server
@@ -59,10 +60,10 @@ class OpenAIPolicy(PolicyEngine):
     ) -> None:
         options = options or ServerOptions()
         address = parse_address(f"openai:{name}", name)
-        connect = partial(HttpClient, address, find_key(options.key_env), options, clock)
+        self._client = HttpClient(address, find_key(options.key_env), options, clock)
 
         async def opening() -> Opened:
-            client = connect()
+            client = self._client.to_open()
             try:
                 return await open_server(client, options)
             finally:
@@ -76,7 +77,6 @@ class OpenAIPolicy(PolicyEngine):
         self.chosen = opened.chosen
         self.streaming = continues(served)
         self.lacks = lacking(served, own_ids=own_ids)
-        self._client = connect()
         self._served = served
         ends = end_ids(self.tokenizer, self.binding) if own_ids else frozenset[int]()
         self._vocabulary = Vocabulary(self.tokenizer, ends, self.binding.stop)
@@ -161,7 +161,7 @@ class OpenAIPolicy(PolicyEngine):
                         if pending.follower.done:
                             return
             else:
-                chunk = read(await self._client.post(url, body))
+                chunk = read(await self._posted(url, body, call))
                 finish = chunk.finish
                 if finish is not None:
                     self._remember(pending, chunk)
@@ -171,6 +171,17 @@ class OpenAIPolicy(PolicyEngine):
         if finish is None:
             raise Transient("the answer does not say why it ended")
         pending.ended(finish)
+
+    async def _posted(self, url: str, body: dict[str, Any], call: Call) -> Any:
+        try:
+            return await self._client.post(url, body)
+        except Refused as error:
+            if error.status != 400 or not call.fills or self._vocabulary.numbered:
+                raise
+            raise EngineError(
+                f"{error}; if the window is meant: lengths of prompts are estimates without a "
+                "tokenizer; name a smaller ?context=TOKENS, or add ?tokenizer=PATH_OR_HUB"
+            ) from error
 
     def _remember(self, pending: Pending, chunk: Chunk) -> None:
         """Keeps the likeliest first tokens for who asks for the next rank."""
