@@ -61,6 +61,33 @@ MISTAKES = {
         "    more = sample n \U0001f642\n    return vote more",
         (3, "only comments and texts"),
     ),
+    "quoted name": (
+        '    score pool by "prm"\n    return best of pool by last(prm)',
+        (3, "names have no quotes: write `prm`"),
+    ),
+    "score with": (
+        "    score pool with prm\n    return best of pool by last(prm)",
+        (3, "write `by prm`"),
+    ),
+    "best without of": (
+        "    return best pool by tokens",
+        (3, "write `best of pool by tokens`"),
+    ),
+    "no verb": ("    return majority pool", (3, "call a strategy as `majority(...)`")),
+    "limit in another order": (
+        "    more = sample n max tokens 200\n    return vote more",
+        (3, "write `max 200 tokens`"),
+    ),
+    "let for a variable": (
+        "    let more = 5\n    return vote (sample more)",
+        (3, "`let more of P = E` for a column"),
+    ),
+    "two targets": ("    one, two = sample n\n    return vote one", (3, "write one `=` a line")),
+    "break": ("    break\n    return vote pool", (3, "write `repeat N until CONDITION:`")),
+    "pass": ("    pass\n    return vote pool", (3, "leave the statement out")),
+    "return alone": ("    return", (3, "write `return vote P`")),
+    "dollar": ("    more = sample $n\n    return vote more", (3, "names stand alone")),
+    "braced name": ("    more = sample {n}\n    return vote more", (3, "names stand alone")),
     "shipped strategy": ("    return majorty(n)", (3, 'with `import "majority.tts"` above?')),
     "shipped, not imported": ("    return majority(n)", (3, 'import it: `import "majority.tts"`')),
     "own strategy elsewhere": ("    return mine_alone(n)", (3, 'import "mine_alone.tts"')),
@@ -107,6 +134,63 @@ FILES = {
         law same: a(n = 4) == a()
         """,
         (4, "write `law A(...) == B(...)`"),
+    ),
+    "typed parameter": (
+        """
+        strategy s(n: int = 4):
+            return vote (sample n)
+        """,
+        (1, "parameters have no types"),
+    ),
+    "typed answer": (
+        """
+        strategy s(n = 4) -> answer:
+            return vote (sample n)
+        """,
+        (1, "write `:`; every strategy gives an answer"),
+    ),
+    "hyphen": (
+        """
+        strategy my-strategy(n = 4):
+            return vote (sample n)
+        """,
+        (1, "my_strategy"),
+    ),
+    "prompt with a colon": (
+        """
+        prompt p: "Look at {solution}"
+
+        strategy s(n = 4):
+            return vote (sample n)
+        """,
+        (1, 'write `prompt p = "..."`'),
+    ),
+    "judge on one line": (
+        """
+        judge good: "Is {solution} good?"
+
+        strategy s(n = 4):
+            return vote (sample n)
+        """,
+        (1, "write it on lines of its own"),
+    ),
+    "import without quotes": (
+        """
+        import majority
+
+        strategy s(n = 4):
+            return majority(n)
+        """,
+        (1, 'write `import "majority.tts"`'),
+    ),
+    "import of a name": (
+        """
+        from "majority.tts" import majority
+
+        strategy s(n = 4):
+            return majority(n)
+        """,
+        (1, 'write `import "majority.tts"`'),
     ),
     "misspelled header": (
         """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tts_lang.diagnostics import Diagnostic, did_you_mean
 from tts_lang.source import Span
+from tts_lang.syntax.habits import HABITS
 from tts_lang.syntax.mistake import Mistake
 from tts_lang.syntax.unexpected import unexpected
 from tts_lang.syntax.words import (
@@ -14,6 +15,7 @@ from tts_lang.syntax.words import (
     SOFT_WORDS,
     STATEMENT_WORDS,
     TERMINALS,
+    UNIT_WORDS,
     VERBS,
 )
 
@@ -30,41 +32,10 @@ def explain(mistake: Mistake) -> Diagnostic:
     return unexpected(mistake)
 
 
-_FOREIGN = {
-    "elif": "write `else if`",
-    "elseif": "write `else if`",
-    "for": "write `repeat N:`; a pool's rows are handled all at once",
-    "while": "write `repeat N until CONDITION:`; every loop has a bound",
-    "def": "write `strategy NAME(...):`",
-    "function": "write `strategy NAME(...):`",
-    "in": "write `into` in `fork` and `force`, `of` before a pool",
-    "then": "write `:`",
-    "do": "write `:`",
-    "is": 'write `==`, as in `finish == "length"`; for a missing value `not has(E)`',
-    "None": "write `none` for the empty pool, `not has(E)` for a missing value",
-    "null": "write `none` for the empty pool, `not has(E)` for a missing value",
-    "lambda": "write the expression itself",
-    "var": "write `NAME = ...`",
-    "print": "`--explain` shows a plan, and a run directory every candidate",
-    "end": "blocks are ended by their indentation",
-    "using": "write `from NAME` for a policy, `by NAME` for a scorer",
-}
 _COMPARISONS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE"})
 _HEADERS = frozenset({"REPEAT", "IF", "ELSE", "CHOOSE", "ABOVE", "OTHERWISE", "STRATEGY", "JUDGE"})
 _HARD = frozenset(TERMINALS[word] for word in HARD_WORDS)
 _SOFT = frozenset(TERMINALS[word] for word in SOFT_WORDS)
-
-
-def _foreign_word(m: Mistake) -> Diagnostic | None:
-    for token in (m.token, m.before):
-        if token.type == "NAME" and token.text in _FOREIGN and token.start >= m.head.start:
-            return m.report(
-                "TTS123",
-                f"there is no `{token.text}` in this language",
-                _FOREIGN[token.text],
-                span=token.span,
-            )
-    return None
 
 
 def _let_without_pool(m: Mistake) -> Diagnostic | None:
@@ -77,29 +48,6 @@ def _let_without_pool(m: Mistake) -> Diagnostic | None:
             span=m.head.span.to(m.token.span),
             expected=("`of`",),
         )
-    return None
-
-
-def _missing_equals(m: Mistake) -> Diagnostic | None:
-    sign = m.token.type == "EQ" or (m.token.type == "COLON" and m[1].type == "ASSIGN")
-    if not (sign or m.token.text in VERBS) or m.accepts != {"ASSIGN"}:
-        return None
-    if m.at != m.first + 1 or did_you_mean(m.head.text, STATEMENT_WORDS):
-        return None
-    value = m.rest()
-    while value[:1] in {":", "="}:  # `:=` and `==` of other languages
-        value = value[1:].lstrip()
-    return m.report(
-        "TTS120",
-        f"unexpected `{m.token.text}`",
-        f"write `{m.head.text} = {value}`" if value else None,
-        expected=("`=`",),
-    )
-
-
-def _single_equals(m: Mistake) -> Diagnostic | None:
-    if m.token.type == "ASSIGN" and "EQ" in m.accepts and m.at > m.first + 1:
-        return m.report("TTS122", "`=` gives a name a value", "write `==` to compare")
     return None
 
 
@@ -153,6 +101,64 @@ def _best_by_what(m: Mistake) -> Diagnostic | None:
     return None
 
 
+def _best_of(m: Mistake) -> Diagnostic | None:
+    if m.before.type == "BEST" and "OF" in m.accepts:
+        written = f"write `best of {m.rest()}`"
+        return m.report("TTS120", f"unexpected `{m.token.text}`", written, expected=("`of`",))
+    return None
+
+
+def _score_by(m: Mistake) -> Diagnostic | None:
+    if m.head.type == "SCORE" and "BY" in m.accepts and m.token.text in {"with", "from", "on"}:
+        return m.report(
+            "TTS120",
+            f"unexpected `{m.token.text}`",
+            f"write `by {m[1].text}`",
+            expected=("`by`",),
+        )
+    return None
+
+
+def _return_what(m: Mistake) -> Diagnostic | None:
+    if m.before.type == "RETURN" and m.token.type == "NL":
+        return m.report(
+            "TTS120", "a strategy returns an answer", "write `return vote P`, or another pool"
+        )
+    return None
+
+
+def _limit_order(m: Mistake) -> Diagnostic | None:
+    if m[-2].type in {"MAX", "WITHIN"} and m.before.text in UNIT_WORDS:
+        written = f"{m[-2].text} {m.token.text} {m.before.text}"
+        return m.report("TTS120", f"unexpected `{m.token.text}`", f"write `{written}`")
+    return None
+
+
+def _verb_that_is_none(m: Mistake) -> Diagnostic | None:
+    """`return majority pool`: a strategy is called, only verbs stand before their pool."""
+    words = [m[-2].type in {"RETURN", "ASSIGN"}, m.before.type == "NAME", m.token.type == "NAME"]
+    below = "\n" in m.source.text[m.before.end : m.token.start]
+    if not all(words) or m.top_level or below:
+        return None
+    name = m.before.text
+    if did_you_mean(name, VERBS):
+        return None
+    return m.report(
+        "TTS120", f"`{name}` is no verb", f"call a strategy as `{name}(...)`", span=m.before.span
+    )
+
+
+def _judge_block(m: Mistake) -> Diagnostic | None:
+    if m.head.type == "JUDGE" and m.before.type == "COLON" and m.token.type in {"STRING", "TEXT"}:
+        return m.report(
+            "TTS120",
+            "what a judge is asked stands in a block",
+            "write it on lines of its own, then `read number from 0 to 10`",
+            expected=("the end of the line",),
+        )
+    return None
+
+
 def _repeat_without_bound(m: Mistake) -> Diagnostic | None:
     if m.before.type == "REPEAT" and m.token.type in {"UNTIL", "COLON"}:
         return m.report(
@@ -160,14 +166,6 @@ def _repeat_without_bound(m: Mistake) -> Diagnostic | None:
             "every loop has a bound",
             f"write `repeat N {m.rest()}`" if m.token.type == "UNTIL" else "write `repeat N:`",
         )
-    return None
-
-
-def _foreign_comment(m: Mistake) -> Diagnostic | None:
-    marks = {("SLASH", "SLASH"), ("SLASH", "STAR"), ("SLASH", "POWER"), ("MINUS", "MINUS")}
-    if m.at == m.first and (m.token.type, m[1].type) in marks:
-        sign = m.text(m.token, m[1])
-        return m.report("TTS120", f"unexpected `{sign}`", "comments begin with `#`")
     return None
 
 
@@ -372,18 +370,20 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _else_in_choose,
     _missing_colon,
     _force_order,
-    _foreign_word,
+    *HABITS,
     _let_without_pool,
-    _missing_equals,
     _reserved_name,
     _outside_strategy,
-    _single_equals,
     _vote_by,
     _select_from,
     _select_what,
     _best_by_what,
+    _best_of,
+    _score_by,
+    _return_what,
+    _limit_order,
+    _judge_block,
     _repeat_without_bound,
-    _foreign_comment,
     _law_form,
     _repeat_times,
     _done_of_what,
@@ -394,6 +394,7 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _second_where,
     _value_alone,
     _misspelled_verb,
+    _verb_that_is_none,
     _verb_needs_parentheses,
     _statement_as_value,
     _clause_words,

@@ -331,8 +331,10 @@ class _Parser:
         first, second, third = (self.tokens[min(index + i, len(self.tokens) - 1)] for i in range(3))
         if not first.text.isidentifier():
             return None
-        if second.type == "COLON" and third.type == "ASSIGN":
+        if second.type == "COMMA" or (second.type == "COLON" and third.type == "ASSIGN"):
             return nodes.Name(first.text, span=first.span)
+        if first.text == "let" and third.type == "ASSIGN" and second.text.isidentifier():
+            return nodes.Name(second.text, span=second.span)
         if second.type in {"ASSIGN", "EQ"} or (first.type == "NAME" and second.text in VERBS):
             return nodes.Name(first.text, span=first.span)
         # A first word that means nothing may be a misspelled one of these.

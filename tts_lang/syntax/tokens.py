@@ -75,9 +75,13 @@ _BLANKS = re.compile(r"[^\S\n]*")
 
 _HINTS = {
     "[": "lists do not exist; pools come from `sample` and `expand`",
-    "{": "blocks are indented; slots like `{text}` stand inside prompts",
+    "{": "blocks are indented; names stand alone, and slots like `{text}` in prompts",
     ";": "write one statement a line",
     ".": "call functions on values: `last(prm)`; write a number as `0.5`",
+    "$": "names stand alone",
+    "@": "names stand alone",
+    "?": "write `A if CONDITION else B`",
+    "\\": "a line goes on where the next one is indented deeper",
     "^": "write a power as `a ** b`",
     "&": "write `and`",
     "|": "write `or`",
@@ -256,8 +260,17 @@ class _Tokenizer:
                 return
             self.brackets.pop()
         elif sign == ":" and self.brackets:  # colons never stand in parentheses
+            if self._annotates(end):
+                self._report("TTS120", "unexpected `:`", start, end, "parameters have no types")
+                self._error_token(start, end)
+                return
             self._unclosed()
         self.tokens.append(token)
+
+    def _annotates(self, end: int) -> bool:
+        """Whether a colon stands before a type, as in `strategy s(n: int = 4):`."""
+        rest = self.text[end : self.text.find("\n", end)].partition("#")[0]
+        return self.tokens[-1].type == "NAME" and ")" in rest and rest.lstrip()[:1].isalpha()
 
     def _number(self, literal: str, start: int, end: int) -> None:
         problem, suggestion = number_problem(literal)
