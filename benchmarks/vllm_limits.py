@@ -197,7 +197,7 @@ async def raw_sampling(policy: VllmPolicy, prompts: Sequence[Sequence[int]], tok
     async def all_of_them() -> float:
         return await timed(asyncio.gather(*(one(*each) for each in enumerate(prompts))))
 
-    return await policy.service.submit(all_of_them())
+    return await policy.service.submit(all_of_them)
 
 
 async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> float:

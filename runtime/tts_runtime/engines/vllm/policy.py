@@ -112,11 +112,11 @@ class VllmPolicy(PolicyEngine):
 
     async def forget(self) -> None:
         """Empties the prefix cache; nothing may be in flight."""
-        await self.service.submit(self.service.client.reset_prefix_cache())
+        await self.service.submit(self.service.client.reset_prefix_cache)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Starts one request; `stop_when` is called in the engine's thread."""
-        return self.service.submit(self._answer(request))
+        return self.service.submit(self._answer, request)
 
     async def close(self) -> None:
         """Ends vLLM's processes."""

@@ -78,7 +78,7 @@ class VllmScorer(ScorerEngine):
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Starts one path."""
-        return self.service.submit(self._reply(request))
+        return self.service.submit(self._reply, request)
 
     async def close(self) -> None:
         """Ends vLLM's processes."""

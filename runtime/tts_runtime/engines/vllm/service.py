@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.vllm.watchdog import Watchdog
 
 Reply = TypeVar("Reply")
 
@@ -35,6 +36,7 @@ class Service:
     def __init__(self, name: str, start: Callable[[], Any]) -> None:
         self._name = name
         self._open: set[Future[Any]] = set()
+        self._tasks: set[Any] = set()
         self._closed = False
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -55,13 +57,22 @@ class Service:
             self._thread.join()
             raise self._failure
 
-    def submit(self, work: Coroutine[Any, Any, Reply]) -> Future[Reply]:
-        """Runs a coroutine in the service's loop."""
+    def submit(
+        self, work: Callable[..., Coroutine[Any, Any, Reply]], *arguments: Any
+    ) -> Future[Reply]:
+        """Runs an asynchronous function in the service's loop."""
         if self._closed:
-            work.close()
             raise EngineError(f"{self._name} is closed")
-        inner = asyncio.run_coroutine_threadsafe(work, self._loop)
-        future: Future[Reply] = asyncio.wrap_future(inner)
+
+        async def followed() -> Reply:
+            task = asyncio.current_task()
+            self._tasks.add(task)
+            try:
+                return await work(*arguments)
+            finally:
+                self._tasks.discard(task)
+
+        future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(followed(), self._loop))
         self._open.add(future)
         future.add_done_callback(self._open.discard)
         return future
@@ -84,27 +95,37 @@ class Service:
 
     async def _serve(self, start: Callable[[], Any]) -> None:
         self._ended = asyncio.Event()
+        children = _children()
         try:
             self.client = start()
+            watchdog = Watchdog(_children() - children)
         except BaseException as error:  # noqa: BLE001  (raised where the service was asked for)
             self._failure = error
             return
         finally:
             self._ready.set()
         await self._ended.wait()
-        # vLLM's own task goes last, so that requests can still be aborted, but before its
-        # processes: it would report their end as a failure.
-        handler = self.client.output_handler
-        requests = asyncio.all_tasks() - {asyncio.current_task(), handler}
-        for task in requests:
-            task.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)
-        if handler is not None:
-            handler.cancel()
-            await asyncio.gather(handler, return_exceptions=True)
+        await _cancelled(self._tasks)  # while vLLM can still abort them
+        # vLLM's own tasks go before its processes: they would report their end as a failure.
+        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
         self.client.shutdown(timeout=_PATIENCE)
+        watchdog.dismiss()
         # Its `__del__` would end it again, maybe when half of Python is gone, and complain.
         self.client.shutdown = lambda *_, **__: None
 
     def _stop(self) -> None:
         self._ended.set()
+
+
+async def _cancelled(tasks: Iterable[Any]) -> None:
+    chosen = list(tasks)
+    for task in chosen:
+        task.cancel()
+    await asyncio.gather(*chosen, return_exceptions=True)
+
+
+def _children() -> set[int]:
+    """Processes that this one has started."""
+    import psutil  # comes with vLLM
+
+    return {process.pid for process in psutil.Process().children()}
