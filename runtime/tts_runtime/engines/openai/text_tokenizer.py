@@ -14,8 +14,8 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Final, overload
 
-#: Line breaks by the run, words in parts of up to 6 Latin letters with the space before, digits and
-#: all else one by one: rarely fewer pieces than a model's tokenizer makes, so that windows are kept.
+#: Line breaks by the run, words in parts of up to 6 Latin letters with the space before, all else
+#: one by one: rarely fewer pieces than a tokenizer makes, so that windows are kept.
 _PIECES: Final = re.compile(r"\n+| ?[A-Za-z]{1,6}| ?[\s\S]")
 _BITS: Final = 52
 
