@@ -8,6 +8,7 @@ it. Graphviz would draw more beautifully, but a page should need nothing but its
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -19,6 +20,9 @@ from tts_lang.plan.graph import Plan
 
 _CHARACTER, _LINE, _WRAP = 6.4, 15.0, 34  # width and height of text in pixels; wrapped at so many
 _GAP, _RANK, _EDGE = 26.0, 46.0, 12.0  # between boxes, between ranks, width of a passing edge
+
+#: An edge that passes more ranks than this has no place in them: a thousand of them fill a page.
+_FAR = 40
 
 Point: TypeAlias = tuple[float, float]
 
@@ -81,10 +85,12 @@ def _region(cluster: Cluster, edges: Sequence[tuple[str, str, str]]) -> _Box:
         for source, target, _ in edges
         if source in owner and target in owner and owner[source] is not owner[target]
     ]
-    rank = dict.fromkeys(items, 0)
+    read: dict[_Box, list[_Box]] = {item: [] for item in items}
+    for source, target, _ in links:
+        read[target].append(source)
+    rank: dict[_Box, int] = {}
     for item in items:  # in program order: what is read stands before its reader
-        before = [rank[source] + 1 for source, target, _ in links if target is item]
-        rank[item] = max(before, default=0)
+        rank[item] = max((rank[source] + 1 for source in read[item]), default=0)
     rows: list[list[_Box]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
     for item in items:
         rows[rank[item]].append(item)
@@ -92,7 +98,8 @@ def _region(cluster: Cluster, edges: Sequence[tuple[str, str, str]]) -> _Box:
     above: dict[_Box, list[_Box]] = {item: [] for item in items}
     for source, target, name in links:
         chain = [source]
-        for between in range(rank[source] + 1, rank[target]):
+        far = rank[target] - rank[source] > _FAR
+        for between in range(rank[source] + 1, rank[source] if far else rank[target]):
             passed = _Box(source.order, _EDGE, 0.0)
             above[passed] = [chain[-1]]
             chain.append(passed)
@@ -209,7 +216,7 @@ def _edges(
 
 def _spread(ends: Sequence[str], places: Mapping[str, _Box]) -> list[float]:
     """Where each edge touches its node: side by side if there are several."""
-    total = {name: ends.count(name) for name in ends}
+    total = Counter(ends)
     used = dict.fromkeys(ends, 0)
     found = []
     for name in ends:
