@@ -12,7 +12,7 @@ from tests.support.runs import plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Expand, Plan, Select, operations
-from tts_runtime.engines.base import GenerateRequest, Load
+from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.sim_model import Rates, SimModel
 from tts_runtime.engines.station import Latency, Script
@@ -182,6 +182,25 @@ def test_a_failure_ahead_of_the_program_is_not_the_programs() -> None:
     assert found.seconds == 55.0
     assert found.outcome.counts.policy_calls == 4
     assert found.outcome.counts.speculated_tokens == 0
+
+
+def test_a_refusal_ahead_of_the_program_is_not_the_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generate = Loaded.generate
+    refused: list[GenerateRequest] = []
+
+    def refusing(self: Loaded, request: GenerateRequest) -> asyncio.Future[Generation]:
+        if len(self.requests) == 3 and not refused:
+            refused.append(request)
+            raise EngineError("closed just now")
+        return generate(self, request)
+
+    monkeypatch.setattr(Loaded, "generate", refusing)
+    found = one_round({A: 0.9, B: 0.2, C: 0.1})
+    assert len(refused) == 1
+    assert found.outcome.error is None
+    assert found.outcome.candidates[-1].added == "aaaaaa\n\n"
 
 
 @pytest.mark.parametrize(("early", "seconds"), [(5.0, 55.0), (60.0, 67.0)])

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Expand, Select, Unit
-from tts_runtime.engines.base import Finish, GenerateRequest, Generation, Limits, PolicyEngine
+from tts_runtime.engines.base import (
+    EngineError,
+    Finish,
+    GenerateRequest,
+    Generation,
+    Limits,
+    PolicyEngine,
+)
 from tts_runtime.executor.evaluate import Evaluate
 from tts_runtime.executor.generating import request_for
 from tts_runtime.executor.model import Node, Row
@@ -298,7 +305,12 @@ class Speculator:
         if run.precede(settings, request, early):
             self._reserved += most
             self._flying[early] = None
-            early.start()
+            try:
+                early.start()
+            except EngineError:  # refused at once: if the program comes to it, it hears of that
+                early.over = True
+                self.landed(early)
+                run.renounce(early)
 
     def make_room(self, engine: PolicyEngine) -> None:
         """A program asks: where an engine is full, what runs ahead gives way."""
