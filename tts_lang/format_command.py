@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tts_lang.cli import report
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
+from tts_lang.printing import report
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import ParseResult, load, parse_bytes
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from tts_lang.cli import parse_settings, plan_from, report
+from tts_lang.arguments import parse_settings, plan_from
 from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.optimise import optimise
 from tts_lang.plan.codec import PlanError
+from tts_lang.printing import report
 from tts_lang.process import INTERRUPTED, MISTAKE
 from tts_runtime.options import (
     OptionError,

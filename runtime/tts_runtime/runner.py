@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tts_lang.cli import plan_from
+from tts_lang.arguments import plan_from
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_runtime import kept

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tts_lang.cli import plan_from
+from tts_lang.arguments import plan_from
 from tts_lang.compiler import parameters_of
 from tts_lang.explain.bounds import bounds
 from tts_lang.explain.nesting import shifting

@@ -55,7 +55,7 @@ def _laws(options: Namespace, judge: Judge) -> list[Judgement]:
 
 
 def _equivalence(options: Namespace, settings: Mapping[str, str], judge: Judge) -> list[Judgement]:
-    from tts_lang.cli import called, plan_from
+    from tts_lang.arguments import called, plan_from
 
     left, right = plan_from([options.strategies[0], options.equiv], settings)
     titles = [called(plan.strategy, plan.parameters) for plan in (left, right)]

@@ -1,0 +1,140 @@
+"""Strategies, plans and settings, as command-line arguments name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file_error
+
+if TYPE_CHECKING:
+    from tts_lang.check.settings import Settings
+    from tts_lang.plan.expr import Scalar
+    from tts_lang.plan.graph import Plan
+
+
+def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
+    """`--set K=V` options by name; the compiler reads the values.
+
+    Raises:
+        DiagnosticError: Not of the form K=V, or a parameter set twice.
+    """
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals or not name.isidentifier() or not text:
+            message = f"`{setting}`: expected NAME=VALUE"
+            raise DiagnosticError(
+                [file_error("TTS556", message, "--set", suggestion="for example --set n=64")]
+            )
+        if name in values:
+            message = f"`{name}` is set twice"
+            raise DiagnosticError([file_error("TTS556", message, "--set")])
+        values[name] = text
+    return values
+
+
+def plan_from(
+    strategies: Sequence[str],
+    settings: Settings,
+    found: list[Diagnostic] | None = None,
+) -> list[Plan]:
+    """Compiles every strategy (or reads the plan, of a `.json` file).
+
+    Args:
+        strategies: `FILE[:STRATEGY]`, `NAME` or `PLAN.json`.
+        settings: Each goes to every strategy that has the parameter.
+        found: Takes warnings; with it, errors too, and the other strategies are still compiled.
+
+    Raises:
+        DiagnosticError: A setting that no strategy has; without `found`, also what is wrong with
+            the first strategy that cannot be compiled.
+        PlanError: A plan file that cannot be used.
+    """
+    from tts_lang.compiler import compile_with_warnings, parameters_of
+
+    plans: list[Plan] = []
+    known: list[str] = []
+    for strategy in strategies:
+        if strategy.endswith(".json"):
+            plans.append(_read_plan(strategy))
+            continue
+        try:
+            names = parameters_of(strategy) if settings else ()
+            known.extend(names)
+            chosen = {name: value for name, value in settings.items() if name in names}
+            compiled = compile_with_warnings(strategy, settings=chosen)
+        except DiagnosticError as error:
+            if found is None:
+                raise
+            found.extend(error.diagnostics)
+            continue
+        plans.append(compiled.plan)
+        if found is not None:
+            found.extend(compiled.warnings)
+    broken = found is not None and any(one.is_error for one in found)
+    for name in settings:
+        if name not in known and not broken:
+            raise DiagnosticError([_no_parameter(name, known, strategies)])
+    return plans
+
+
+def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> Diagnostic:
+    who = strategies[0] if len(strategies) == 1 else "--set"
+    message = f"there is no parameter `{name}`"
+    if len(strategies) > 1:
+        message = f"none of the strategies has a parameter `{name}`"
+    if known:
+        help_ = did_you_mean(name, known) or f"known: {', '.join(dict.fromkeys(known))}"
+    elif all(strategy.endswith(".json") for strategy in strategies):
+        help_ = "the parameters of a plan are fixed: compile the strategy again"
+    else:
+        help_ = "there are no parameters"
+    return file_error("TTS555", message, who, suggestion=help_)
+
+
+def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
+    """Checks strategies at their defaults (all of a file); returns those without errors."""
+    from tts_lang.compiler import check_path
+
+    fine: list[str] = []
+    for strategy in strategies:
+        if strategy.endswith(".json") or not Path(strategy).exists():
+            plans = plan_from([strategy], {}, found)
+            fine.extend(called(plan.strategy, plan.parameters) for plan in plans)
+            continue
+        result = check_path(strategy)
+        found.extend(result.diagnostics)
+        if result.ok:
+            declared = [called(each.name, each.parameters) for each in result.strategies]
+            fine.extend(declared or [f"{strategy} (no strategies)"])
+    return fine
+
+
+def _read_plan(name: str) -> Plan:
+    from tts_lang.plan.codec import from_json
+    from tts_lang.plan.verify import PlanError
+
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise PlanError(f"{name} cannot be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{name}: not a plan: the file is not UTF-8 text") from error
+    try:
+        return from_json(text)
+    except PlanError as error:
+        raise PlanError(f"{name}: {error}") from error
+
+
+def called(strategy: str, parameters: Mapping[str, Scalar]) -> str:
+    """`beam_search (n = 16, width = 4, depth = 40)`; a parameter without a value is bare."""
+    from tts_lang.plan.phrases import constant
+
+    given = (
+        name if value is None else f"{name} = {constant(value)}"
+        for name, value in parameters.items()
+    )
+    return f"{strategy} ({', '.join(given)})"
