@@ -112,8 +112,8 @@ def page(runs: Mapping[str, Run]) -> str:
         "Differences are in percentage points of accuracy, between two strategies on the same",
         "problems. Brackets hold 95 % intervals of a paired bootstrap: problems are drawn with",
         f"replacement ({RESAMPLES:,} times), both strategies keep their result on each. Strategies",
-        "ran once, with one seed; where they differ on no problem, the interval has no width, which",
-        "is no certainty. *Expected* is the sign that the paper reports; *yes* and *no*",
+        "ran once, with one seed; where they differ on no problem, the interval has no width,",
+        "which is no certainty. *Expected* is the sign that the paper reports; *yes* and *no*",
         "are said where the interval leaves out zero. Easy problems are those that the policy",
         "solves in at least half of its samples, hard ones in less than a tenth.",
     ]
