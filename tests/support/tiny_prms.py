@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,34 +51,44 @@ def asked(question: str, steps: tuple[str, ...], known: int = 0) -> ScoreRequest
     return ScoreRequest(question, {}, "\n\n".join(steps), steps, known)
 
 
-def make_math_shepherd(folder: Path) -> Path:
+def make_math_shepherd(folder: Path, **settings: Any) -> Path:
     # A window shorter than the paths: Mistral's layers look back only so far.
     return save_model(
-        folder, metaspace(), architecture="mistral", begin="<s>", end="</s>", sliding_window=16
+        folder,
+        metaspace(),
+        architecture="mistral",
+        begin="<s>",
+        end="</s>",
+        sliding_window=16,
+        **settings,
     )
 
 
-def make_er_prm(folder: Path) -> Path:
-    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
-    return save_model(folder, tokenizer, begin="<|begin_of_text|>", end="<|end_of_text|>")
-
-
-def make_rlhflow(folder: Path) -> Path:
+def make_er_prm(folder: Path, **settings: Any) -> Path:
     tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
     return save_model(
-        folder, tokenizer, begin="<|begin_of_text|>", end="<|eot_id|>", chat=LLAMA_CHAT
+        folder, tokenizer, begin="<|begin_of_text|>", end="<|end_of_text|>", **settings
     )
 
 
-def make_skywork(folder: Path) -> Path:
+def make_rlhflow(folder: Path, **settings: Any) -> Path:
+    tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
+    return save_model(
+        folder, tokenizer, begin="<|begin_of_text|>", end="<|eot_id|>", chat=LLAMA_CHAT, **settings
+    )
+
+
+def make_skywork(folder: Path, **settings: Any) -> Path:
     tokenizer = byte_level(QWEN_TOKENS)
-    made = save_model(folder, tokenizer, architecture="qwen2", begin="<|endoftext|>")
+    made = save_model(folder, tokenizer, architecture="qwen2", begin="<|endoftext|>", **settings)
     return add_weights(made, VALUE)
 
 
-def make_qwen_math(folder: Path) -> Path:
+def make_qwen_math(folder: Path, **settings: Any) -> Path:
     tokenizer = byte_level((*QWEN_TOKENS, "<extra_0>"))
-    made = save_model(folder, tokenizer, architecture="qwen2", end="<|im_end|>", chat=CHATML)
+    made = save_model(
+        folder, tokenizer, architecture="qwen2", end="<|im_end|>", chat=CHATML, **settings
+    )
     return add_weights(
         made,
         CLASSIFIER,
@@ -86,14 +97,16 @@ def make_qwen_math(folder: Path) -> Path:
     )
 
 
-def make_pqm(folder: Path) -> Path:
+def make_pqm(folder: Path, **settings: Any) -> Path:
     tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
-    made = save_model(folder, tokenizer, begin="<s>", end="</s>")
+    made = save_model(folder, tokenizer, begin="<s>", end="</s>", **settings)
     return add_weights(made, VALUE, prefix="pretrained_model.")
 
 
-def make_outcome(folder: Path, labels: int) -> Path:
-    made = save_model(folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML)
+def make_outcome(folder: Path, labels: int, **settings: Any) -> Path:
+    made = save_model(
+        folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML, **settings
+    )
     head = torch.randn(labels, 32, generator=torch.Generator().manual_seed(labels))
     return add_weights(
         made,

@@ -27,8 +27,10 @@ from tts_runtime.engines.registry import scorer_engine
 from tts_runtime.engines.vllm.options import VllmScorerOptions
 from tts_runtime.engines.vllm.scorer import VllmScorer
 
+#: vLLM's attention on a CPU wants heads of 32 numbers at least.
+WIDE = {"num_attention_heads": 1, "num_key_value_heads": 1}
 SMALL = VllmScorerOptions(kv_cache=0.25, slots=32)
-FAMILIES: dict[str, Callable[[Path], Path]] = {
+FAMILIES: dict[str, Callable[..., Path]] = {
     "math-shepherd": make_math_shepherd,
     "rlhflow": make_rlhflow,
     "er-prm": make_er_prm,
@@ -61,7 +63,7 @@ def good(reply: ScoreReply | BaseException) -> ScoreReply:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_score_as_through_transformers(tmp_path: Path, family: str) -> None:
     """Whole, in any order, twice, step by step; what cannot be scored fails alone."""
-    folder = str(FAMILIES[family](tmp_path / family))
+    folder = str(FAMILIES[family](tmp_path / family, **WIDE))
     whole = [asked(question, steps) for question in QUESTIONS for steps in paths()]
     shuffled = random.Random(1).sample(whole, len(whole))
     growing = [[asked("Grow.", STEPS[: count + 1], count)] for count in range(len(STEPS))]
@@ -86,7 +88,7 @@ def test_families_score_as_through_transformers(tmp_path: Path, family: str) -> 
 
 @pytest.mark.parametrize("labels", [1, 2])
 def test_outcome_models_score_as_through_transformers(tmp_path: Path, labels: int) -> None:
-    folder = make_outcome(tmp_path / "orm", labels)
+    folder = make_outcome(tmp_path / "orm", labels, **WIDE)
     texts = ["It is 3.", "1 + 2 = 3.\n\nThe answer is 3.\n\n", "It is 3.\n\nNo, 4."]
     batch = [ScoreRequest("What is 1 + 2?", {}, text, ()) for text in texts]
     (expected,) = replies(scorer_engine(f"auto:{folder}"), [batch])
