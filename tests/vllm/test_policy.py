@@ -172,8 +172,8 @@ def test_close_cancels_and_refuses(policy_folder: Path) -> None:
 def test_nothing_is_left_when_a_run_is_stopped(tmp_path: Path, ending: str) -> None:
     """While it samples: Ctrl-C reaches the whole terminal; who is killed cannot tidy up."""
     command = [
-        *(str(Path(sys.executable).with_name("tts-run")), "majority", "--set", "n=64"),
-        *("--policy", f"vllm:{bundled('policy')}?kv_cache=0.25&slots=8"),
+        *(str(Path(sys.executable).with_name("tts-run")), "majority", "--set", "n=16"),
+        *("--policy", f"vllm:{bundled('policy')}?kv_cache=0.25&slots=16"),
         *("--out", str(tmp_path / "run")),
     ]
     process = subprocess.Popen(
