@@ -80,7 +80,7 @@ def test_families_score_as_through_transformers(tmp_path: Path, family: str) -> 
                 assert type(reply) is EngineError
                 assert str(reply).split(",")[0] == str(other).split(",")[0]
             else:
-                assert good(reply).scores == pytest.approx(good(other).scores, abs=1e-5)
+                assert good(reply).scores == pytest.approx(good(other).scores, abs=1e-4)
     tokens = [good(reply).tokens for reply in found[0]]
     again = [good(reply).tokens for reply in found[1]]
     assert sum(again) < sum(tokens)  # the prefix cache knows them
@@ -98,7 +98,7 @@ def test_outcome_models_score_as_through_transformers(tmp_path: Path, labels: in
     assert (engine.steps, engine.low) == (False, None if labels == 1 else 0.0)
     (found,) = replies(engine, [batch])
     for reply, other in zip(found, expected, strict=True):
-        assert good(reply).scores == pytest.approx(good(other).scores, abs=1e-5)
+        assert good(reply).scores == pytest.approx(good(other).scores, abs=1e-4)
 
 
 def test_what_vllm_cannot_read_is_refused(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class VllmScorer(ScorerEngine):
             # The verdict itself takes a place in vLLM's window.
             self._outline = replace(opened.outline, context=opened.outline.context - 1)
         else:
-            given |= {"runner": "pooling"}
+            given |= {"runner": "pooling", "pooler_config": _pooler(self._head)}
         self.family = opened.outline.name
         self.steps = self._outline.steps
         self.low, self.high = self._reading.low, self._reading.high
@@ -146,6 +146,13 @@ class VllmScorer(ScorerEngine):
         with explained(f"scorer `{self._outline.name}`"):
             replies = [reply async for reply in asked]
         return replies[-1]
+
+
+def _pooler(head: HeadKind) -> Any:
+    """Of a token classifier, the rows of all tokens: vLLM picks marks as if none were cached."""
+    from vllm.config import PoolerConfig
+
+    return PoolerConfig(tok_pooling_type="ALL") if head is HeadKind.TOKEN_CLASSES else None
 
 
 def _read(ids: Sequence[int], reply: Any) -> int:
