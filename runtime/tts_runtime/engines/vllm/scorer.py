@@ -18,7 +18,6 @@ from typing import Any
 
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.hf_files import card
-from tts_runtime.engines.paths import Path
 from tts_runtime.engines.prm_families.families import HeadKind
 from tts_runtime.engines.prm_families.recognise import open_family
 from tts_runtime.engines.vllm import launch
@@ -88,10 +87,7 @@ class VllmScorer(ScorerEngine):
         path = self._outline.path(request)
         if path is None:
             return ScoreReply(())
-        if self._head is HeadKind.TOKEN_CLASSES:
-            scores, read = await self._classes(path)
-            return ScoreReply(scores, read)
-        one = self._verdict if self._head is HeadKind.VERDICT else self._outcome
+        one = self._verdict if self._head is HeadKind.VERDICT else self._classified
         replies = await asyncio.gather(*(one(path.ids[: place + 1]) for place in path.places))
         return ScoreReply(tuple(score for score, _ in replies), sum(read for _, read in replies))
 
@@ -113,30 +109,20 @@ class VllmScorer(ScorerEngine):
         difference = found[bad].logprob - found[good].logprob
         return 1 / (1 + exp(min(difference, 700.0))), _read(ids, reply)
 
-    async def _outcome(self, ids: Sequence[int]) -> tuple[float, int]:
-        """A sequence classifier's score of these tokens."""
-        logits, reply = await self._pooled(ids)
-        (row,) = logits.reshape(1, -1).tolist()
-        return _score(row), _read(ids, reply)
+    async def _classified(self, ids: Sequence[int]) -> tuple[float, int]:
+        """A classifier's score at the last of these tokens, and how many had to be read.
 
-    async def _classes(self, path: Path) -> tuple[tuple[float, ...], int]:
-        """The token classifier's scores at the places; there are rows for tokens read only."""
-        logits, reply = await self._pooled(path.ids)
-        read = _read(path.ids, reply)
-        if len(path.ids) - len(logits) > path.places[0]:  # known to vLLM, but not its score
-            logits, reply = await self._pooled(path.ids, fresh=True)
-            read += len(path.ids)
-        begin = len(path.ids) - len(logits)
-        return tuple(_score(logits[place - begin].tolist()) for place in path.places), read
-
-    async def _pooled(self, ids: Sequence[int], *, fresh: bool = False) -> tuple[Any, Any]:
+        Of a token classifier there are rows for the tokens that were read: the last one always is.
+        """
         from vllm import PoolingParams
 
         parameters = PoolingParams(
-            task=_POOLED[self._head], use_activation=False, skip_reading_prefix_cache=fresh
+            task=_POOLED[self._head], use_activation=False, skip_reading_prefix_cache=False
         )
         reply = await self._last(self.service.client.encode, ids, parameters)
-        return reply.outputs.data.double(), reply
+        logits = reply.outputs.data.double()
+        row = logits[-1] if self._head is HeadKind.TOKEN_CLASSES else logits.flatten()
+        return _score(row.tolist()), _read(ids, reply)
 
     async def _last(self, ask: Any, ids: Sequence[int], parameters: Any) -> Any:
         """The last of vLLM's replies."""
