@@ -226,7 +226,8 @@ class Lines(Status):
         self._said = self._clock()
         slowest = min(range(len(self.tallies)), key=lambda place: self.tallies[place].done)
         parts = [f"{self.done:,} of {self.total:,} problems", self.line(), self.left(slowest)]
-        self._console.print("  ".join(filter(None, parts)), markup=False, highlight=False)
+        said = "  ".join(filter(None, parts))
+        self._console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown_on(console: Console) -> Status:
