@@ -46,7 +46,9 @@ def served_policy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("serve") / "log.txt"
     command = [
-        *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(bundled("policy"))),
+        # `vllm serve` asks for the version of a package `vllm`, which the CPU build is not called.
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(bundled("policy"))),
         *("--host", "127.0.0.1", "--port", str(port), "--served-model-name", "bundled"),
         *("--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", str(2**28)),
         *("--generation-config", "vllm", "--max-num-seqs", "64"),
@@ -60,7 +62,8 @@ def served_policy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             _wait_for(f"http://127.0.0.1:{port}/health", process, log)
             yield Server(f"http://127.0.0.1:{port}/v1", "bundled")
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
