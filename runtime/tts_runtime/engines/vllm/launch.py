@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.vllm.options import VllmOptions
+from tts_runtime.engines.vllm.options import TAILS, VllmOptions
 from tts_runtime.engines.vllm.service import Service
 
 #: Words of vLLM's and torch's messages, and what is then the matter.
@@ -82,7 +82,26 @@ def arguments(folder: str, options: VllmOptions, share: float, context: int) -> 
         given["block_size"] = options.block or 32
     if options.kv_cache is not None or not gpu:
         given["kv_cache_memory_bytes"] = int((options.kv_cache or 1.0) * 2**30)
+    if not gpu and options.tensor_parallel == 1:
+        from tts_runtime.engines.vllm.executor import SameProcess
+
+        given["distributed_executor_backend"] = SameProcess
+    tails = options.tails if options.tails is not None else (0.0 if gpu else TAILS)
+    if tails:
+        given["kv_transfer_config"] = _kept_tails(tails)
     return given
+
+
+def _kept_tails(room: float) -> Any:
+    """vLLM's setting that makes it keep begun blocks (`connector`), in so many GiB."""
+    from vllm.config import KVTransferConfig
+
+    return KVTransferConfig(
+        kv_connector="TailConnector",
+        kv_connector_module_path="tts_runtime.engines.vllm.connector",
+        kv_role="kv_both",
+        kv_connector_extra_config={"tails": room},
+    )
 
 
 def resolved_dtype(options: VllmOptions, gpu: bool) -> str:
@@ -107,6 +126,7 @@ def start(name: str, given: Mapping[str, Any], options: VllmOptions) -> Service:
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit threads' locks
         "VLLM_USE_V2_MODEL_RUNNER": "0",  # the new one has other logits processors
         "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # workers wait to be told anyway
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
     }

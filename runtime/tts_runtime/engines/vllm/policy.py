@@ -112,7 +112,7 @@ class VllmPolicy(PolicyEngine):
 
     async def forget(self) -> None:
         """Empties the prefix cache; nothing may be in flight."""
-        await self.service.submit(self.service.client.reset_prefix_cache)
+        await self.service.submit(self.service.client.reset_prefix_cache, False, True)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Starts one request; `stop_when` is called in the engine's thread."""

@@ -1,0 +1,120 @@
+"""Tails: which begun blocks are kept, and that what is loaded is what was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tts_runtime.engines.vllm.tails import Moves, Tails
+
+BLOCK = 4
+PREFIX = st.sampled_from("ab")
+TOKENS = st.lists(st.integers(0, 1), max_size=BLOCK + 2)
+
+
+def test_a_tail_is_found_by_the_tokens_that_go_on_from_it() -> None:
+    tails = Tails(3, BLOCK)
+    tails.keep("a", [1, 2], 7)
+    slot, length = tails.find("a", [1, 2, 3, 4]) or (None, 0)
+    assert length == 2
+    assert tails.take() == Moves(((7, slot),), ())
+    assert tails.find("a", [1, 3]) is None
+    assert tails.find("b", [1, 2]) is None
+    assert tails.take() == Moves((), ())
+
+
+def test_the_longest_tail_is_found() -> None:
+    tails = Tails(3, BLOCK)
+    for length in (1, 3, 2):
+        tails.keep("a", [5] * length, length)
+    found = tails.find("a", [5, 5, 5, 6])
+    assert found is not None
+    assert found[1] == 3
+    assert dict(tails.take().saves)[3] == found[0]
+
+
+def test_what_was_not_used_for_longest_goes() -> None:
+    tails = Tails(2, BLOCK)
+    tails.keep("a", [1], 1)
+    tails.keep("a", [2], 2)
+    assert tails.find("a", [1]) is not None
+    tails.keep("a", [3], 3)
+    assert tails.find("a", [2]) is None
+    assert tails.find("a", [1]) is not None
+    assert tails.find("a", [3]) is not None
+
+
+@given(st.lists(st.tuples(PREFIX, TOKENS)))
+def test_without_room_nothing_is_kept(kept: Sequence[tuple[str, list[int]]]) -> None:
+    tails = Tails(0, BLOCK)
+    for prefix, tokens in kept:
+        tails.keep(prefix, tokens[:BLOCK], 0)
+        assert tails.find(prefix, tokens) is None
+    assert tails.take() == Moves((), ())
+
+
+class Copies(RuleBasedStateMachine):
+    """Blocks and slots that hold what was copied into them, under an engine's steps.
+
+    In a step of the engine requests start (find, load), then copies are made, then requests write
+    and end (keep). A block that is kept may be given to another request right after.
+    """
+
+    @initialize(slots=st.integers(1, 3))
+    def empty(self, slots: int) -> None:
+        self.tails = Tails(slots, BLOCK)
+        self.slots: list[tuple[str, list[int]]] = [("", [])] * slots
+        self.blocks: dict[int, tuple[str, list[int]]] = {}
+        self.last: tuple[str, list[int]] | None = None
+
+    @rule(
+        starting=st.lists(st.tuples(PREFIX, TOKENS), max_size=3),
+        ending=st.lists(st.tuples(PREFIX, TOKENS.map(lambda tokens: tokens[:BLOCK])), max_size=4),
+    )
+    def step(
+        self, starting: list[tuple[str, list[int]]], ending: list[tuple[str, list[int]]]
+    ) -> None:
+        expected = {}
+        for block, (prefix, tokens) in enumerate(starting):
+            if self.last == (prefix, tokens[:BLOCK]):
+                # What was kept last is there whatever the room.
+                assert not tokens or self.tails.find(prefix, tokens) is not None
+            found = self.tails.find(prefix, tokens)
+            if found is not None:
+                slot, length = found
+                assert 0 < length <= min(BLOCK, len(tokens))
+                self.tails.load(slot, 100 + block)
+                expected[100 + block] = (prefix, tokens[:length])
+        self.copied(self.tails.take())
+        for place, (prefix, read) in expected.items():
+            name, kept = self.blocks[place]
+            assert (name, kept[: len(read)]) == (prefix, read)
+        for block, (prefix, tokens) in enumerate(ending):
+            self.blocks[block] = (prefix, tokens)
+            self.tails.keep(prefix, tokens, block)
+            self.last = (prefix, tokens) if tokens else self.last
+
+    @rule()
+    def forget(self) -> None:
+        self.tails.forget()
+        self.last = None
+        assert self.tails.take() == Moves((), ())
+
+    @invariant()
+    def nothing_is_loaded_that_was_forgotten(self) -> None:
+        if self.last is None:
+            assert all(self.tails.find(prefix, [0, 1, 0, 1]) is None for prefix in "ab")
+
+    def copied(self, moves: Moves) -> None:
+        """Saves first, then loads."""
+        assert len({slot for _, slot in moves.saves}) == len(moves.saves)
+        for block, slot in moves.saves:
+            self.slots[slot] = self.blocks[block]
+        for slot, block in moves.loads:
+            self.blocks[block] = self.slots[slot]
+
+
+TestCopies = Copies.TestCase
