@@ -25,7 +25,10 @@ def gumbel(seeds: Tensor, vocabulary: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The sampling settings of a batch as columns [rows, 1]; `None` where no row needs them."""
+    """The sampling settings of a batch as columns [rows, 1]; `None` where no row needs them.
+
+    Where all rows are sampled alike, one row [1, 1] stands for all.
+    """
 
     temperature: Tensor
     greedy: Tensor | None
@@ -36,6 +39,8 @@ class Settings:
     @classmethod
     def of(cls, rows: Sequence[Sampling], device: str = "cpu") -> Settings:
         """The columns of these rows."""
+        if len(set(rows)) == 1:
+            rows = rows[:1]
 
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values, dtype=torch.float64, device=device)[:, None]

@@ -1,7 +1,9 @@
-"""vLLM's connector for tails: in vLLM's scheduler it keeps the book, in its workers the store.
+"""What we add to vLLM between steps: tails, and requests that take their tokens' values home.
 
 vLLM asks its connector, for every new request, how many tokens behind the cached blocks it can
-provide, and has it copy them into the request's own blocks before the model runs.
+provide, and has it copy them into the request's own blocks before the model runs. In vLLM's
+scheduler it keeps the book of tails, in its workers the store. When a request ends, it may say
+something to whoever asked: there go the values that `processor` has listed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.vllm.tails import Moves, Tails
+from tts_runtime.engines.vllm.wire import KEY, values_in
 
 #: vLLM's setting of the connector that says how much room there is for tails, in GiB.
 ROOM: Final = "tails"
@@ -31,8 +34,11 @@ class _Metadata(KVConnectorMetadata):  # type: ignore[misc]  # vLLM is not there
     moves: Moves
 
 
-class TailConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
-    """Keeps the begun block of every request that ends, for those that go on from there."""
+class Connector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
+    """Keeps the begun block of every request that ends, for those that go on from there.
+
+    With room for none (`tails=0`) it only brings values.
+    """
 
     def __init__(self, vllm_config: Any, role: KVConnectorRole, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
@@ -54,6 +60,7 @@ class TailConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         """Tokens behind the cached blocks that a tail has; the last token is read in any case."""
         whole = computed // self._block
         tokens = request.all_token_ids[computed : computed + self._block]
+        self._found.pop(request.request_id, None)
         found = self._tails.find(_prefix(request, whole), tokens) if _plain(request) else None
         if found is None:
             return 0, False
@@ -74,12 +81,14 @@ class TailConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]
     ) -> tuple[bool, dict[str, Any] | None]:
-        """Keeps the block that the request was writing to, or had just filled."""
+        """Keeps the block that the request was writing to, or had just filled; gives its values."""
+        self._found.pop(request.request_id, None)
         count = min(request.num_computed_tokens, request.num_tokens)
         place = (count - 1) // self._block
         if count and place < len(block_ids[0]) and _plain(request):
             self._keep(request, count, block_ids[0][place])
-        return False, None
+        values = values_in(request.sampling_params and request.sampling_params.extra_args)
+        return False, None if values is None else {KEY: values}
 
     def build_connector_meta(self, scheduler_output: Any) -> KVConnectorMetadata:
         """The copies before this step; what this step reads whole is kept before the next one."""
@@ -112,7 +121,7 @@ class TailConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if saves:
             blocks, slots = torch.tensor(saves).T
             for cache, kept in self._layers:
-                kept[slots] = cache[blocks]
+                kept.index_copy_(0, slots, cache.index_select(0, blocks))
 
     def start_load_kv(self, forward_context: Any, **_: Any) -> None:  # noqa: ARG002
         """Loads tails into requests' blocks."""
@@ -120,7 +129,7 @@ class TailConnector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if loads:
             slots, blocks = torch.tensor(loads).T
             for cache, kept in self._layers:
-                cache[blocks] = kept[slots]
+                cache.index_copy_(0, blocks, kept.index_select(0, slots))
 
     def wait_for_layer_load(self, layer_name: str) -> None:
         """Nothing is under way: copies are done when they are asked for."""

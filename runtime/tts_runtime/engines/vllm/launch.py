@@ -82,25 +82,31 @@ def arguments(folder: str, options: VllmOptions, share: float, context: int) -> 
         given["block_size"] = options.block or 32
     if options.kv_cache is not None or not gpu:
         given["kv_cache_memory_bytes"] = int((options.kv_cache or 1.0) * 2**30)
-    if not gpu and options.tensor_parallel == 1:
+    one_process = not gpu and options.tensor_parallel == 1
+    if one_process:
         from tts_runtime.engines.vllm.executor import SameProcess
 
         given["distributed_executor_backend"] = SameProcess
     tails = options.tails if options.tails is not None else (0.0 if gpu else TAILS)
-    if tails:
-        given["kv_transfer_config"] = _kept_tails(tails)
+    if tails or one_process:
+        given["kv_transfer_config"] = _connector(tails)
     return given
 
 
-def _kept_tails(room: float) -> Any:
-    """vLLM's setting that makes it keep begun blocks (`connector`), in so many GiB."""
+def in_one_process(given: Mapping[str, Any]) -> bool:
+    """Whether vLLM's scheduler and its model are to be in one process, and our connector too."""
+    return "distributed_executor_backend" in given
+
+
+def _connector(tails: float) -> Any:
+    """vLLM's setting of our `connector`, with so many GiB for begun blocks."""
     from vllm.config import KVTransferConfig
 
     return KVTransferConfig(
-        kv_connector="TailConnector",
+        kv_connector="Connector",
         kv_connector_module_path="tts_runtime.engines.vllm.connector",
         kv_role="kv_both",
-        kv_connector_extra_config={"tails": room},
+        kv_connector_extra_config={"tails": tails},
     )
 
 

@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 from asyncio import Future
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from itertools import count
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.vllm import launch
 from tts_runtime.engines.vllm.errors import explained
 from tts_runtime.engines.vllm.options import POLICY_SHARE, VllmPolicyOptions
-from tts_runtime.engines.vllm.wire import World, packed, read_values
+from tts_runtime.engines.vllm.wire import KEY, World, packed, read_value, read_values
 
 _LOGGER = logging.getLogger(__name__)
 _PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"
@@ -85,6 +86,7 @@ class VllmPolicy(PolicyEngine):
             given |= {"enable_lora": True, "max_lora_rank": self._lora[1]}
         self._slots = options.slots
         self.card = card(files)
+        self._listing = launch.in_one_process(given)
         self._numbers = count()
         self._cancelled_tokens = 0
         self.discarded_tokens = 0
@@ -161,7 +163,7 @@ class VllmPolicy(PolicyEngine):
                 if reply is None:
                     break
                 read = len(ids) - (reply.num_cached_tokens or 0)
-                self._push(tracker, reply.outputs[0])
+                self._push(tracker, reply)
         finally:
             await replies.aclose()  # aborts what still runs
         return read
@@ -178,20 +180,36 @@ class VllmPolicy(PolicyEngine):
             await asyncio.wait({pending}, timeout=0.1)
             last = None if pending.cancel() or pending.exception() else pending.result()
             if last is not None:
-                self._push(tracker, last.outputs[0])
+                self._push(tracker, last)
             raise
 
-    def _push(self, tracker: Tracker, output: Any) -> None:
-        wanted = tracker.request.statistics
-        flat = output.logprobs
+    def _push(self, tracker: Tracker, reply: Any) -> None:
+        output = reply.outputs[0]
+        values = self._read(tracker, reply)
         for place, token in enumerate(output.token_ids):
             if tracker.finish is not None:
                 self.discarded_tokens += len(output.token_ids) - place
                 return
-            begin, end = flat.start_indices[place], flat.end_indices[place]
+            tracker.push(token, *next(values))
+
+    def _read(self, tracker: Tracker, reply: Any) -> Iterator[tuple[float, tuple[float, ...]]]:
+        """Log-probability and statistics of each token of a reply."""
+        output, wanted = reply.outputs[0], tracker.request.statistics
+        if self._listed(tracker):
+            # An aborted request leaves its list behind: only how many tokens it drew is counted.
+            values = (reply.kv_transfer_params or {KEY: [nan] * len(output.token_ids)})[KEY]
+            yield from ((read_value(value), ()) for value in values)
+            return
+        flat = output.logprobs
+        bounds = zip(flat.start_indices, flat.end_indices, strict=True)
+        for token, (begin, end) in zip(output.token_ids, bounds, strict=True):
             values = dict(zip(flat.token_ids[begin:end], flat.logprobs[begin:end], strict=True))
-            logprob, statistics = read_values(token, values, wanted, self._vocabulary)
-            tracker.push(token, logprob, statistics)
+            yield read_values(token, values, wanted, self._vocabulary)
+
+    def _listed(self, tracker: Tracker) -> bool:
+        """Whether the tokens' values come in one list at the end."""
+        request = tracker.request
+        return self._listing and not request.statistics and request.limits.stop_when is None
 
     def _parameters(self, tracker: Tracker) -> Any:
         from vllm import SamplingParams
@@ -212,16 +230,17 @@ class VllmPolicy(PolicyEngine):
         )
         most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens) - done
         seen = limits.stop_when is not None  # only then is every token looked at as it comes
+        listed, wanted = self._listed(tracker), len(request.statistics)
         return SamplingParams(
             temperature=0.0,
             max_tokens=most,
             stop_token_ids=self._stops(tracker),
             ignore_eos=True,
             detokenize=False,
-            logprobs=len(request.statistics) and len(request.statistics) + 1,
+            logprobs=None if listed else wanted and wanted + 1,
             flat_logprobs=True,
             output_kind=RequestOutputKind.DELTA if seen else RequestOutputKind.FINAL_ONLY,
-            extra_args=packed(rest),
+            extra_args=packed(rest, listed=listed),
             skip_clone=True,
         )
 

@@ -7,6 +7,7 @@ call is over is given a token that stops it, which the policy engine takes away 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from vllm.v1.sample.logits_processor import (
     process_dict_updates,
 )
 
-from tts_runtime.engines.base import EngineError, GenerateRequest
+from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.torch_sampling import Settings, choices, statistic
 from tts_runtime.engines.tracker import Tracker
@@ -32,6 +33,7 @@ from tts_runtime.engines.vllm.wire import (
     followed,
     statistic_value,
     unpacked,
+    values_in,
 )
 from tts_runtime.sampling import ranked
 from tts_runtime.streams import position_seed
@@ -39,11 +41,17 @@ from tts_runtime.streams import position_seed
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """One request; `drawn` is vLLM's own list of its tokens, which grows."""
+    """One request; `drawn` is vLLM's own list of its tokens, which grows.
+
+    `values`, if any, is the request's own list of what is written for them. The tracker is told of
+    tokens only when one of `telling` comes, without which it cannot stop.
+    """
 
     request: GenerateRequest
     drawn: list[int]
     tracker: Tracker | None
+    values: list[float] | None
+    telling: Container[int]
     pushed: int = 0
     failed: bool = False
 
@@ -59,11 +67,23 @@ class _Row:
         tracker = self.tracker
         if tracker is None or self.failed:
             return self.failed
-        for token in self.drawn[self.pushed :]:
-            if tracker.finish is None:
-                tracker.push(token, 0.0)
-        self.pushed = len(self.drawn)
+        drawn = self.drawn
+        if self.pushed < len(drawn) and (drawn[-1] in self.telling or self.choosy):
+            for token in drawn[self.pushed :]:
+                if tracker.finish is None:
+                    tracker.push(token, 0.0)
+            self.pushed = len(drawn)
         return tracker.finish is not None
+
+    @property
+    def choosy(self) -> bool:
+        """Whether the next token may be a forbidden one: the tracker has to know all before it."""
+        return len(self.drawn) < self.request.limits.at_least
+
+    def note(self, value: float) -> None:
+        """Lists what was written for the next token; vLLM drops it if the prompt is not read."""
+        if self.values is not None:
+            self.values[len(self.drawn) :] = (value,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         self._device = str(device)
         self._rows: dict[int, _Row] = {}
         self._columns: _Columns | None = None
+        self._by_byte: dict[int, frozenset[int]] = {}
 
     def is_argmax_invariant(self) -> bool:
         """It decides what the greedy sampler takes."""
@@ -122,7 +143,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         for number, row in enumerate(rows):
             if row.stops():
                 stopped.append(number)
-            elif row.tracker is not None and (banned := row.tracker.forbidden()):
+            elif row.choosy and row.tracker and (banned := row.tracker.forbidden()):
                 forbidden[number] = banned
         seeds = torch.tensor([row.seed for row in rows], dtype=torch.int64, device=raw.device)
         best, tokens = choices(raw, columns.settings, seeds, forbidden)
@@ -145,6 +166,8 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             values[number], rows[number].failed = error, True
         if stopped:
             tokens[stopped], values[stopped] = self._world.stop, 0.0
+        for row, value in zip(rows, values[:, 0].tolist(), strict=True):
+            row.note(value)
         if not columns.watched:
             return tokens[:, None], values.float()
         return self._with_statistics(columns, log_probs, tokens[:, None], values)
@@ -189,11 +212,28 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         request = unpacked(params.extra_args, prompt or ())
         if request is None:
             return None
-        tracker = None
+        tracker, telling = None, frozenset[int]()
         if followed(request.limits):
             ends, delimiter = frozenset(self._world.ends), self._world.delimiter.encode()
             tracker = Tracker(replace(request, statistics=()), self._tokenizer, ends, delimiter)
-        return _Row(request, drawn, tracker)
+            telling = self._telling(request.limits)
+        return _Row(request, drawn, tracker, values_in(params.extra_args), telling)
+
+    def _telling(self, limits: Limits) -> frozenset[int]:
+        """Tokens that may complete what stops a request."""
+        telling = frozenset(limits.thought[-1:])
+        if limits.steps:
+            telling |= self._with_byte(self._world.delimiter.encode()[-1])
+        if limits.stop_at:
+            telling |= self._with_byte(limits.stop_at[-1])
+        return telling
+
+    def _with_byte(self, byte: int) -> frozenset[int]:
+        """Tokens with this byte in them."""
+        if byte not in self._by_byte:
+            pieces = enumerate(self._tokenizer.pieces)
+            self._by_byte[byte] = frozenset(token for token, piece in pieces if byte in piece)
+        return self._by_byte[byte]
 
     @cached_property
     def _tokenizer(self) -> HuggingFaceTokenizer:

@@ -1,9 +1,11 @@
 """What the policy engine and the logits processor tell each other, in vLLM's public fields.
 
-To the processor: `SamplingParams.extra_args` per request, `additional_config` once. From it: the
-values that vLLM gives back as log-probabilities (`logprobs_mode="processed_logits"`), which are
-whatever the processor wrote. At the drawn token stands its raw log-probability, or a positive
-number for an error; everything else is -inf, but for statistics, at the ids that follow the token.
+To the processor: `SamplingParams.extra_args` per request, `additional_config` once. From it: a
+value per drawn token, its raw log-probability, or a positive number for an error. Where vLLM's
+scheduler and its model are in one process, the values are written to a list in `extra_args`, which
+the request takes home when it ends (`connector`). Otherwise, and with statistics or `stop_when`,
+vLLM gives them back as log-probabilities (`logprobs_mode="processed_logits"`), token by token: that
+takes longer. Statistics then stand at the ids that follow the token; all other ids are -inf.
 """
 
 from __future__ import annotations
@@ -66,8 +68,8 @@ class World:
         )
 
 
-def packed(request: GenerateRequest) -> dict[str, Any]:
-    """How a request's tokens are drawn, as `extra_args`.
+def packed(request: GenerateRequest, *, listed: bool = False) -> dict[str, Any]:
+    """How a request's tokens are drawn, as `extra_args`; `listed`: values go to a list there.
 
     What `followed` does not need is left out: the limits that vLLM keeps, the texts of steps.
     """
@@ -84,7 +86,15 @@ def packed(request: GenerateRequest) -> dict[str, Any]:
     if followed(limits):
         given["limits"] = [limits.steps, list(limits.thought), limits.stop_at, limits.at_least]
         given["segments"] = [len(segments.closed), segments.tail, segments.grown]
+    if listed:
+        given["values"] = []
     return {KEY: given}
+
+
+def values_in(extra: Mapping[str, Any] | None) -> list[float] | None:
+    """The list of values in `extra_args`, if there is one."""
+    values: list[float] | None = (extra or {}).get(KEY, {}).get("values")
+    return values
 
 
 def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateRequest | None:
@@ -137,7 +147,17 @@ def read_values(
     Raises:
         EngineError: Nothing could be drawn.
     """
-    logprob = values[token]
+    logprob = read_value(values[token])
+    places = ((token + number) % vocabulary for number in range(1, len(statistics) + 1))
+    return logprob, tuple(-values[place] / _SCALE - 1.0 for place in places)
+
+
+def read_value(logprob: float) -> float:
+    """A drawn token's value.
+
+    Raises:
+        EngineError: Nothing could be drawn.
+    """
     if logprob == NOTHING_ALLOWED:
         raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
     if logprob >= RANK_TOO_HIGH:
@@ -145,5 +165,4 @@ def read_values(
             "`likeliest` asks for more tokens than the policy can start with "
             f"({int(logprob - RANK_TOO_HIGH)}); ask for fewer children"
         )
-    places = ((token + number) % vocabulary for number in range(1, len(statistics) + 1))
-    return logprob, tuple(-values[place] / _SCALE - 1.0 for place in places)
+    return logprob
