@@ -5,26 +5,26 @@
 1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler, same tokens.
 2. Limit: beam search (n = 16, width 4) over all problems, against the raw engine drawing as many
    tokens in one call plus the PRM reading as many new tokens in one batch.
-3. Loop: the same search in the usual style (one problem at a time, one call a depth, whole prefixes
-   scored again in batches of 8), at n = 4, 16 and 64.
-4. Prefix cache: the part of prompt and prefix tokens that did not have to be read.
+3. Prefix cache: the part of prompt and prefix tokens that did not have to be read.
+4. Loop: the same search in the usual style, on vLLM's own `LLM` as it comes: one problem at a time,
+   one call of `generate` a depth, whole prefixes scored again in batches of 8; n = 4, 16 and 64.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
 from asyncio import Future
-from collections.abc import Awaitable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import tts_lang
 from tts_runtime.engines.base import (
-    Finish,
     GenerateRequest,
     Generation,
     Limits,
@@ -33,14 +33,17 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.engines.hf_files import model_files
+from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.policy_bindings import choose_binding
 from tts_runtime.engines.prm import BundledPrm
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.executor import Outcome, bind, execute_all
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, problems_named
-from tts_runtime.segment import NOTHING, Segments
-from tts_runtime.streams import child_key, derive, root_key
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import child_key, root_key
 
 WIDTH = 4
 DEPTH = 40
@@ -125,49 +128,89 @@ async def search(
     return seconds, prm.read
 
 
-async def loop(policy: VllmPolicy, problems: Sequence[Problem], n: int) -> float:
-    """Seconds of the same search in the usual style."""
-    prm = BundledPrm(bundled("prm"), rows=8, known_tokens=0)
-    begin = time.perf_counter()
-    for problem in problems:
-        await one_search(policy, prm, problem, n)
-    seconds = time.perf_counter() - begin
-    await prm.close()
-    return seconds
+@dataclass(frozen=True)
+class Beam:
+    """A path of the usual loop: prompt and path in tokens, its steps, whether it goes on."""
+
+    ids: tuple[int, ...]
+    steps: tuple[str, ...]
+    open: bool = True
 
 
-async def one_search(policy: VllmPolicy, prm: BundledPrm, problem: Problem, n: int) -> None:
-    """One problem: a call a depth, then whole prefixes to the PRM, eight at a time."""
-    most = policy.binding.context
-    beams = [opening(policy, problem, number, Limits(most, steps=1)) for number in range(n)]
-    ended: list[tuple[GenerateRequest, Generation]] = []
-    for _ in range(DEPTH):
-        replies = await asyncio.gather(*map(policy.generate, beams))
-        pairs = list(zip(beams, replies, strict=True))
-        scores: list[float] = []
-        for first in range(0, len(pairs), 8):
-            batch = [whole(problem, reply.segments) for _, reply in pairs[first : first + 8]]
-            scores += [last(reply) for reply in await asyncio.gather(*map(prm.score, batch))]
-        ended += [pair for pair in pairs if pair[1].finish is not Finish.STOP]
-        ranked = sorted(zip(scores, range(len(pairs)), strict=True), reverse=True)
-        live = [pairs[place] for _, place in ranked if pairs[place][1].finish is Finish.STOP]
-        if not live or len(ended) >= n:
-            return
-        beams = [
-            replace(
-                request,
-                prefix=request.prefix + reply.ids,
-                segments=reply.segments,
-                key=derive(request.key, "beam", child),
+class UsualLoop:
+    """Beam search in the usual style, on vLLM's synchronous engine.
+
+    It samples as vLLM does, not from streams: it draws other tokens, and nearly as many.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from vllm import LLM, SamplingParams
+
+        self.llm = LLM(
+            str(folder),
+            dtype="float32",
+            enforce_eager=True,
+            max_model_len=1024,
+            kv_cache_memory_bytes=2**30,
+            disable_log_stats=True,
+        )
+        self.parameters = SamplingParams(
+            temperature=1.0, max_tokens=900, stop=["\n\n"], include_stop_str_in_output=True
+        )
+        files = model_files(str(folder), None)
+        self.binding, _ = choose_binding(files, None, None)
+        self.tokenizer = HuggingFaceTokenizer(files.folder, ())
+        self.drawn = 0
+
+    async def run(self, problems: Sequence[Problem], n: int) -> float:
+        """Seconds for all problems, one after the other."""
+        prm = BundledPrm(bundled("prm"), rows=8, known_tokens=0)
+        self.drawn = 0
+        begin = time.perf_counter()
+        for problem in problems:
+            await self.search(prm, problem, n)
+        seconds = time.perf_counter() - begin
+        await prm.close()
+        return seconds
+
+    async def search(self, prm: BundledPrm, problem: Problem, n: int) -> None:
+        """One problem: a call a depth, then whole prefixes to the PRM, eight at a time."""
+        prompt = self.tokenizer.encode(self.binding.open(problem.text, thinking=False))
+        beams, ended = [Beam(tuple(prompt), ())] * n, 0
+        for _ in range(DEPTH):
+            grown = self.grown(beams)
+            scores: list[float] = []
+            for first in range(0, len(grown), 8):
+                batch = [whole(problem, beam.steps) for beam in grown[first : first + 8]]
+                scores += [last(reply) for reply in await asyncio.gather(*map(prm.score, batch))]
+            ended += sum(not beam.open for beam in grown)
+            ranked = sorted(zip(scores, range(len(grown)), strict=True), reverse=True)
+            live = [grown[place] for _, place in ranked if grown[place].open]
+            if not live or ended >= n:
+                return
+            beams = [beam for beam in live[: n // WIDTH] for _ in range(WIDTH)]
+
+    def grown(self, beams: Sequence[Beam]) -> list[Beam]:
+        """Every beam one step on."""
+        from vllm.inputs import tokens_input
+
+        prompts = [tokens_input(list(beam.ids)) for beam in beams]
+        replies = self.llm.generate(prompts, self.parameters, use_tqdm=False)
+        outputs = [reply.outputs[0] for reply in replies]
+        self.drawn += sum(len(output.token_ids) for output in outputs)
+        return [
+            Beam(
+                beam.ids + tuple(output.token_ids),
+                (*beam.steps, output.text.removesuffix("\n\n")),
+                output.stop_reason == "\n\n",
             )
-            for request, reply in live[: n // WIDTH]
-            for child in range(WIDTH)
+            for beam, output in zip(beams, outputs, strict=True)
         ]
 
 
-def whole(problem: Problem, segments: Segments) -> ScoreRequest:
+def whole(problem: Problem, steps: tuple[str, ...]) -> ScoreRequest:
     """A path to score from its beginning."""
-    return ScoreRequest(problem.text, {}, "\n\n".join(segments.texts), segments.texts)
+    return ScoreRequest(problem.text, {}, "\n\n".join(steps), steps)
 
 
 def last(reply: ScoreReply) -> float:
@@ -254,29 +297,42 @@ async def stream_cost(folder: Path, problems: Sequence[Problem]) -> None:
 
 async def distance(
     policy: VllmPolicy, problems: Sequence[Problem], n: int, plot: Path | None
-) -> None:
-    """A search against the engine's limit and against a loop in the usual style."""
-    searched: list[tuple[float, int]] = []
-    for _ in range(2):
+) -> float:
+    """A search against the engine's limit; its seconds."""
+    prompts = [opening(policy, each, 0, Limits(1)).prompt for each in problems] * n
+    searches, raw, scorings = [], [], []
+    for _ in range(4):  # in turn, so that other work on the machine hits all alike
         counting = CountingPolicy(policy)
         await policy.forget()
-        searched.append(await search(counting, problems, n))
-    seconds, read = min(searched)
+        taken, read = await search(counting, problems, n)
+        searches.append(taken)
+        await policy.forget()
+        raw.append(await raw_sampling(policy, prompts, counting.drawn))
+        scorings.append(await one_batch_scoring(problems, read))
+    seconds, sampling, scoring = min(searches), min(raw), min(scorings)
     if plot is not None:
         plotted(plot, counting.flying)
-    prompts = [opening(policy, each, 0, Limits(1)).prompt for each in problems] * n
-    await policy.forget()
-    sampling = min([await raw_sampling(policy, prompts, counting.drawn) for _ in range(2)])
-    scoring = await one_batch_scoring(problems, read)
-    await policy.forget()
-    usual = await loop(policy, problems, n)
     hits = 1 - counting.prefilled / counting.asked
     print(
         f"n = {n}: search {seconds:.2f} s ({counting.drawn} tokens drawn, {read} scored); limit "
-        f"{sampling:.2f} + {scoring:.2f} s: {seconds / (sampling + scoring):.2f} times; usual loop "
-        f"{usual:.2f} s: {usual / seconds:.1f} times; prefix cache {hits:.0%}",
+        f"{sampling:.2f} + {scoring:.2f} s: {seconds / (sampling + scoring):.2f} times; "
+        f"prefix cache {hits:.0%}",
         flush=True,
     )
+    return seconds
+
+
+async def usual(folder: Path, problems: Sequence[Problem], searched: Mapping[int, float]) -> None:
+    """The usual loop against the searches, whose seconds are given by n."""
+    os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"  # of its processes
+    loop = UsualLoop(folder)
+    for n, seconds in searched.items():
+        took = min([await loop.run(problems, n) for _ in range(2)])
+        print(
+            f"n = {n}: usual loop {took:.2f} s ({loop.drawn} tokens drawn), "
+            f"{took / seconds:.1f} times as long as the search",
+            flush=True,
+        )
 
 
 async def growth(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
@@ -300,17 +356,21 @@ async def main() -> None:
     parser.add_argument("--plot", type=Path, help="picture of requests in flight, at n = 16")
     parser.add_argument("--growth", action="store_true", help="with problems and depth, too")
     parser.add_argument("--no-streams", action="store_true", help="leave part 1 out")
+    parser.add_argument("--no-loop", action="store_true", help="leave part 4 out")
     options = parser.parse_args()
     folder = options.folder or bundled("policy")
     problems = problems_named("arith", options.problems)
     if not options.no_streams:
         await stream_cost(folder, problems)
     policy = VllmPolicy(str(folder))
-    for n in options.n:
-        await distance(policy, problems, n, options.plot if n == 16 else None)
+    searched = {
+        n: await distance(policy, problems, n, options.plot if n == 16 else None) for n in options.n
+    }
     if options.growth:
         await growth(policy, problems)
     await policy.close()
+    if not options.no_loop:
+        await usual(folder, problems, searched)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ TOKENS = st.lists(st.integers(0, 1), max_size=BLOCK + 2)
 def test_a_tail_is_found_by_the_tokens_that_go_on_from_it() -> None:
     tails = Tails(3, BLOCK)
     tails.keep("a", [1, 2], 7)
-    slot, length = tails.find("a", [1, 2, 3, 4]) or (None, 0)
+    slot, length = tails.find("a", [1, 2, 3, 4]) or (-1, 0)
     assert length == 2
     assert tails.take() == Moves(((7, slot),), ())
     assert tails.find("a", [1, 3]) is None

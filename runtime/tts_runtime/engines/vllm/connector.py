@@ -75,8 +75,9 @@ class Connector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if external:
             self._tails.load(slot, ids[place])
         elif self._slots and _plain(request):
-            count = request.num_tokens
-            self._begun.append((request, count, ids[(count - 1) // self._block]))
+            last = (request.num_tokens - 1) // self._block
+            if last < len(ids):  # else it is read piece by piece, and has not all its blocks yet
+                self._begun.append((request, request.num_tokens, ids[last]))
 
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]

@@ -27,6 +27,8 @@ _CAUSES = (
     (r"[Oo]ut of memory|OutOfMemoryError|can't allocate memory", "memory"),
     (r"Explicit KV cache|kv_cache_memory", "memory"),
 )
+#: What Python says, or we do, when a script that starts an engine does so while it is imported.
+_IMPORTED = re.compile(r"finished its\s+bootstrapping phase|imports your script again")
 #: Lines of a log that say nothing about a failure.
 _FRAMES = re.compile(r"^\s*(File |Traceback|\^|raise |return |$)")
 
@@ -159,6 +161,11 @@ def start(name: str, given: Mapping[str, Any], options: VllmOptions) -> Service:
 
 def _explained(name: str, error: Exception, log: str, given: Mapping[str, Any]) -> str:
     text = f"{log}\n{error}"
+    if _IMPORTED.search(text):
+        return (
+            f"`{name}`: vLLM starts a process that imports your script again: put what the script "
+            'runs under `if __name__ == "__main__":`'
+        )
     cause = next((kind for pattern, kind in _CAUSES if re.search(pattern, text)), None)
     if cause is None:
         return f"`{name}`: vLLM does not start: {_last_words(log) or error}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import count
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tts_runtime.engines.base import (
     EngineError,
@@ -271,7 +271,7 @@ class VllmPolicy(PolicyEngine):
 
 
 def _lora(folder: str | None) -> tuple[Any, int] | None:
-    """vLLM's request for an adapter, and its rank."""
+    """vLLM's request for an adapter, and the least rank of those that vLLM offers that holds it."""
     if folder is None:
         return None
     path = Path(folder).expanduser() / "adapter_config.json"
@@ -281,6 +281,13 @@ def _lora(folder: str | None) -> tuple[Any, int] | None:
         raise EngineError(
             f"option `lora`: `{folder}` is no folder of a LoRA adapter ({path.name}: {error})"
         ) from error
+    from vllm.config.lora import MaxLoRARanks
     from vllm.lora.request import LoRARequest
 
-    return LoRARequest("adapter", 1, str(path.parent.resolve())), rank
+    offered = get_args(MaxLoRARanks)
+    if rank > max(offered):
+        raise EngineError(
+            f"option `lora`: `{folder}` has rank {rank}; vLLM takes at most {max(offered)}"
+        )
+    room = min(offer for offer in offered if offer >= rank)
+    return LoRARequest("adapter", 1, str(path.parent.resolve())), room
