@@ -6,8 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from tts_runtime.engines.base import GenerateRequest, Limits, PolicyEngine, Sampling
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import root_key
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,14 @@ class Server:
 
     url: str
     model: str
+
+
+def opening(
+    engine: PolicyEngine, number: int, limits: Limits, text: str = "What is 1 + 2?"
+) -> GenerateRequest:
+    """A request from the beginning, with a stream of its own; the number is part of the prompt."""
+    prompt = engine.tokenizer.encode(engine.binding.open(f"{number} {text}", thinking=False))
+    return GenerateRequest(prompt, (), root_key(7, str(number)), Sampling(), limits, NOTHING)
 
 
 class Engines:

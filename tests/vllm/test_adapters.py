@@ -12,12 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.tiny_models import tiny_model
-from tts_runtime.engines.base import GenerateRequest, Generation, Limits, PolicyEngine, Sampling
+from tests.support.vllm_engines import opening
+from tts_runtime.engines.base import Generation, Limits, PolicyEngine
 from tts_runtime.engines.bundled import BundledPolicy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
-from tts_runtime.segment import NOTHING
-from tts_runtime.streams import root_key
 
 RANK, ALPHA = 4, 8
 
@@ -29,7 +28,7 @@ def with_adapter(folder: Path) -> tuple[Path, Path]:
     shutil.copytree(folder, merged)
     weights = load_file(folder / "model.safetensors")
     torch.manual_seed(3)
-    parts = {}
+    parts: dict[str, torch.Tensor] = {}
     for name in [name for name in weights if "q_proj" in name or "down_proj" in name]:
         rows, columns = weights[name].shape
         down, up = torch.randn(RANK, columns) * 0.1, torch.randn(rows, RANK) * 0.1
@@ -51,15 +50,11 @@ def with_adapter(folder: Path) -> tuple[Path, Path]:
 
 def written(engine: PolicyEngine) -> list[Generation]:
     """Paths of an engine, which is closed."""
-
-    def opening(number: int) -> GenerateRequest:
-        prompt = engine.tokenizer.encode(engine.binding.open(f"{number}?", thinking=False))
-        limits = Limits(40, at_least=40)
-        return GenerateRequest(prompt, (), root_key(7, str(number)), Sampling(), limits, NOTHING)
+    requests = [opening(engine, number, Limits(40, at_least=40)) for number in range(8)]
 
     async def main() -> list[Generation]:
         try:
-            return list(await asyncio.gather(*map(engine.generate, map(opening, range(8)))))
+            return list(await asyncio.gather(*map(engine.generate, requests)))
         finally:
             await engine.close()
 

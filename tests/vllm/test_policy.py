@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_models import tiny_model
-from tests.support.vllm_engines import Engines
+from tests.support.vllm_engines import Engines, opening
 from tts_runtime.engines.base import (
     EngineError,
     Finish,
-    GenerateRequest,
     Limits,
     Partial,
     PolicyEngine,
@@ -31,8 +30,6 @@ from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.paths import bundled
 from tts_runtime.sampling import STATISTICS
-from tts_runtime.segment import NOTHING
-from tts_runtime.streams import root_key
 
 LONG = Limits(200, at_least=200)
 
@@ -43,17 +40,12 @@ def engine(engines: Engines, policy_folder: Path) -> VllmPolicy:
     return engines.policy(policy_folder)
 
 
-def asked(engine: PolicyEngine, number: int, limits: Limits) -> GenerateRequest:
-    prompt = engine.tokenizer.encode(engine.binding.open("What is 1 + 2?", thinking=False))
-    return GenerateRequest(prompt, (), root_key(7, str(number)), Sampling(), limits, NOTHING)
-
-
 def test_cancelled_requests_leave_vllm(engine: VllmPolicy) -> None:
     """Running and waiting ones; what they had drawn is counted, and others go on."""
 
     async def main() -> int:
         before = engine.cancelled_tokens
-        futures = [engine.generate(asked(engine, number, LONG)) for number in range(100)]
+        futures = [engine.generate(opening(engine, number, LONG)) for number in range(100)]
         while engine.unfinished < 90:
             await asyncio.sleep(0.01)
         kept = futures.pop()
@@ -75,7 +67,7 @@ def test_the_numbers_are_those_of_the_bundled_engine(engines: Engines, policy_fo
     settings = (Sampling(0.6, top_p=0.8), Sampling(0.0), Sampling(1.4, top_k=7, min_p=0.05))
     requests = [
         replace(
-            asked(own, number, Limits(30, at_least=number % 4 * 3, steps=number % 3)),
+            opening(own, number, Limits(30, at_least=number % 4 * 3, steps=number % 3)),
             sampling=settings[number % 3],
             statistics=STATISTICS if number % 2 else STATISTICS[:1],
         )
@@ -100,7 +92,7 @@ def test_stop_when_and_stop_texts_stop_where_they_say(engine: VllmPolicy) -> Non
     def enough(partial: Partial) -> bool:
         return len(partial.ids) == 11 and len(partial.statistics["entropy"]) == 11
 
-    whole = asked(engine, 1, Limits(40, at_least=40))
+    whole = opening(engine, 1, Limits(40, at_least=40))
     halted = replace(whole, limits=replace(whole.limits, stop_when=enough), statistics=("entropy",))
 
     async def main() -> None:
@@ -120,7 +112,7 @@ def test_stop_when_and_stop_texts_stop_where_they_say(engine: VllmPolicy) -> Non
 
 def test_a_longer_prefix_is_mostly_cached(engine: VllmPolicy) -> None:
     async def main() -> None:
-        first = asked(engine, 3, Limits(150, at_least=150))
+        first = opening(engine, 3, Limits(150, at_least=150))
         done = await engine.generate(first)
         rest = replace(first, prefix=done.ids, segments=done.segments, limits=Limits(5))
         again = await engine.generate(rest)
@@ -158,10 +150,10 @@ def test_close_cancels_and_refuses(policy_folder: Path) -> None:
     before = children(os.getpid())
 
     async def main() -> list[bool]:
-        futures = [engine.generate(asked(engine, number, LONG)) for number in range(3)]
+        futures = [engine.generate(opening(engine, number, LONG)) for number in range(3)]
         await engine.close()
         with pytest.raises(EngineError, match="is closed"):
-            engine.generate(asked(engine, 9, LONG))
+            engine.generate(opening(engine, 9, LONG))
         return [future.cancelled() for future in futures]
 
     assert asyncio.run(main()) == [True, True, True]

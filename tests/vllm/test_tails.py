@@ -9,26 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.vllm_engines import Engines
+from tests.support.vllm_engines import Engines, opening
 from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
     PolicyEngine,
-    Sampling,
 )
 from tts_runtime.engines.bundled import BundledPolicy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
-from tts_runtime.segment import NOTHING
 from tts_runtime.streams import derive, root_key
 
 LONG = "What is 1 + 2? " * 6
-
-
-def opening(engine: PolicyEngine, number: int, limits: Limits, text: str = "?") -> GenerateRequest:
-    prompt = engine.tokenizer.encode(engine.binding.open(f"{number} {text}", thinking=False))
-    return GenerateRequest(prompt, (), root_key(7, str(number)), Sampling(), limits, NOTHING)
 
 
 def children(request: GenerateRequest, done: Generation, kept: int) -> list[GenerateRequest]:
