@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
 from tests.support.tiny_models import tiny_model
@@ -103,3 +105,37 @@ def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> No
         # The stem was used all the time, its old continuation was not.
         assert reader.read([((*stem[:5], 99), 6)])[0].start == 5
         assert reader.read([((*stem, 50, 51), 32)])[0].start == 5
+
+
+STEMS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 1), st.integers(1, 24)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(shapes=st.lists(STEMS, min_size=1, max_size=2))
+@example(shapes=[[(0, 40, number % 2, number + 1) for number in range(8)]])
+@settings(max_examples=30)
+def test_what_texts_share_is_read_once(
+    policy_folder: Path, shapes: list[list[tuple[int, int, int, int]]]
+) -> None:
+    """Whatever comes together: hidden states as if read alone, and few tokens read twice."""
+    model = Llama(policy_folder)
+    reader = PrefixReader(model, capacity=10_000, block=True)
+    known: set[tuple[int, ...]] = set()
+    for shape in shapes:
+        texts = [
+            (*range(10 * stem, 10 * stem + cut), *range(50 + 20 * branch, 50 + 20 * branch + rest))
+            for stem, cut, branch, rest in shape
+        ]
+        with torch.inference_mode():
+            readings = reader.read([(text, len(text) - 1) for text in texts])
+            for text, reading in zip(texts, readings, strict=True):
+                alone = model.extend(torch.tensor([text]), torch.tensor([0]), model.cache(8))
+                torch.testing.assert_close(reading.hidden[-1], alone[0, -1], atol=1e-4, rtol=1e-4)
+        new = {text[: place + 1] for text in texts for place in range(len(text))} - known
+        known |= new
+        read = sum(len(text) - reading.start for text, reading in zip(texts, readings, strict=True))
+        # A text's last token is read in any case, and what fewer than 16 tokens of would be saved.
+        assert len(new) <= read <= len(new) + (1 + 16) * len(texts)

@@ -44,7 +44,7 @@ class PrefixCache:
             child = node.children.get(ids[matched])
             if child is None or child.segment is None:
                 break
-            common = _common(child.ids, ids[matched : matched + len(child.ids)])
+            common = common_length(child.ids, ids[matched : matched + len(child.ids)])
             child.used = self._clock
             segments.append(child.segment[:, :, :, :common])
             matched += common
@@ -65,7 +65,7 @@ class PrefixCache:
                 node.children[rest[0]] = leaf
                 self.tokens += len(rest)
                 return
-            common = _common(child.ids, ids[matched : matched + len(child.ids)])
+            common = common_length(child.ids, ids[matched : matched + len(child.ids)])
             if common < len(child.ids):
                 child = _split(child, common)
             child.used = self._clock
@@ -96,7 +96,8 @@ class PrefixCache:
         return found
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many leading ids two texts share."""
     if first == second:
         return len(first)
     for number, (one, other) in enumerate(zip(first, second, strict=False)):

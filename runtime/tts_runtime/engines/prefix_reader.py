@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.kv_cache import Cache
-from tts_runtime.engines.prefix_cache import PrefixCache
+from tts_runtime.engines.prefix_cache import PrefixCache, common_length
 
+#: Ids, and how many of them may be skipped if they are known.
+Text: TypeAlias = "tuple[tuple[int, ...], int]"
+
+#: Tokens that texts have to share beyond what is known, for a pass of its own.
+_WORTH = 16
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
 _CHUNK = 4096
 
@@ -35,7 +41,7 @@ class PrefixReader:
 
     Args:
         model: Reads.
-        capacity: Tokens to remember.
+        capacity: Tokens to remember; with 0, texts share nothing but what is equal.
         block: See `Forward.extend`.
     """
 
@@ -45,24 +51,28 @@ class PrefixReader:
         self._known = PrefixCache(capacity)
         self._scratch = model.cache(8)
 
-    def read(self, texts: Sequence[tuple[tuple[int, ...], int]]) -> list[Reading]:
+    def read(self, texts: Sequence[Text]) -> list[Reading]:
         """Reads texts, each given with how many of its leading tokens may be skipped if known.
 
-        Of equal texts, the first is read and the others are known.
+        Of equal texts, the first is read and the others are known; so is a long common beginning.
         """
         readings: list[Reading | None] = [None] * len(texts)
-        pending: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        pending: dict[Text, list[int]] = {}
         for number, text in enumerate(texts):
             pending.setdefault(text, []).append(number)
-        starts = {text: min(self._known.find(text[0])[1], text[1]) for text in pending}
-        # Rows of similar length together waste little padding.
-        order = sorted(pending, key=lambda text: len(text[0]) - starts[text])
-        for chunk in self._chunks([(text, starts[text]) for text in order]):
-            for (text, start), hidden in zip(chunk, self._read(chunk), strict=True):
-                first, *others = pending[text]
-                readings[first] = Reading(start, hidden)
-                for other in others:
-                    readings[other] = Reading(len(text[0]), hidden)
+        starts = {text: self._start(text) for text in pending}
+        paid = dict(starts)
+        while self._known.capacity and (groups := _sharing(starts)):
+            for _ in self._rows([(shared, self._start(shared)) for shared in groups]):
+                pass  # from now on it is known
+            for group in groups.values():
+                starts.update((text, self._start(text)) for text in group)
+                paid.update((text, starts[text]) for text in group[1:])
+        for text, hidden in self._rows(list(starts.items())):
+            first, *others = pending[text]
+            readings[first] = Reading(paid[text], hidden)
+            for other in others:
+                readings[other] = Reading(len(text[0]), hidden)
         return [reading for reading in readings if reading is not None]
 
     def load(self, ids: Sequence[int], cache: Cache, row: int) -> None:
@@ -88,7 +98,17 @@ class PrefixReader:
         """Forgets what is over the capacity; not between `read` and `load`."""
         self._known.trim()
 
-    def _read(self, chunk: Sequence[tuple[tuple[tuple[int, ...], int], int]]) -> Iterable[Tensor]:
+    def _start(self, text: Text) -> int:
+        """Where reading a text begins."""
+        return min(self._known.find(text[0])[1], text[1])
+
+    def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Tensor]]:
+        """Reads texts from where they begin, and gives their hidden states from there on."""
+        # Rows of similar length together waste little padding.
+        for chunk in _chunks(sorted(texts, key=lambda text: len(text[0][0]) - text[1])):
+            yield from zip((text for text, _ in chunk), self._read(chunk), strict=True)
+
+    def _read(self, chunk: Sequence[tuple[Text, int]]) -> Iterable[Tensor]:
         rows, longest = len(chunk), max(len(ids) - start for (ids, _), start in chunk)
         if longest == 0:
             return [torch.empty(0)] * rows
@@ -106,18 +126,43 @@ class PrefixReader:
             self._known.add(ids, scratch, row)
         return [hidden[row, : len(ids) - start] for row, ((ids, _), start) in enumerate(chunk)]
 
-    def _chunks(
-        self, texts: Sequence[tuple[tuple[tuple[int, ...], int], int]]
-    ) -> Iterable[list[tuple[tuple[tuple[int, ...], int], int]]]:
-        chunk: list[tuple[tuple[tuple[int, ...], int], int]] = []
-        for text, start in texts:
-            longest = len(text[0]) - start  # the texts come shortest first
-            if chunk and (len(chunk) + 1) * longest > _CHUNK:
-                yield chunk
-                chunk = []
-            chunk.append((text, start))
-        if chunk:
+
+def _chunks(texts: Iterable[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
+    chunk: list[tuple[Text, int]] = []
+    for text, start in texts:
+        longest = len(text[0]) - start  # the texts come shortest first
+        if chunk and (len(chunk) + 1) * longest > _CHUNK:
             yield chunk
+            chunk = []
+        chunk.append((text, start))
+    if chunk:
+        yield chunk
+
+
+def _sharing(starts: Mapping[Text, int]) -> dict[Text, list[Text]]:
+    """Beginnings that are worth reading once, before the texts that begin so.
+
+    Where texts of a group share more in smaller groups, that shows when this much is known.
+    """
+    groups: dict[Text, list[Text]] = {}
+    group: list[Text] = []
+    shared = 0
+
+    def close() -> None:
+        if len(group) > 1:
+            ids = group[0][0][:shared]
+            groups[ids, len(ids)] = group
+
+    for text in sorted(starts):
+        common = min(common_length(group[-1][0], text[0]), group[-1][1], text[1]) if group else 0
+        if group and common >= max(starts[group[-1]], starts[text]) + _WORTH:
+            shared = min(shared, common)
+            group.append(text)
+            continue
+        close()
+        group, shared = [text], len(text[0])
+    close()
+    return groups
 
 
 def _write(segments: Sequence[Tensor], cache: Cache, row: int) -> None:
