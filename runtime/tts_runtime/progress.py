@@ -87,10 +87,16 @@ class Status(Progress):
     def left(self, strategy: int) -> str:
         """How long a strategy will take, judged by what has finished."""
         tally = self.tallies[strategy]
-        if tally.fresh < _TELLING or tally.done == self.problems:
+        return self._left(tally.fresh, self.problems - tally.done)
+
+    def all_left(self) -> str:
+        """How long the run will take: strategies share work, so the slowest says little of it."""
+        return self._left(sum(tally.fresh for tally in self.tallies), self.total - self.done)
+
+    def _left(self, fresh: int, missing: int) -> str:
+        if fresh < _TELLING or missing == 0:
             return ""
-        each = (self._clock() - self._start) / tally.fresh
-        return f"{_duration(each * (self.problems - tally.done))} left"
+        return f"{_duration((self._clock() - self._start) / fresh * missing)} left"
 
     def line(self) -> str:
         """Time, speed, and how busy the engines are."""
@@ -224,8 +230,7 @@ class Lines(Status):
         if self._clock() - self._said < _PAUSE:
             return
         self._said = self._clock()
-        slowest = min(range(len(self.tallies)), key=lambda place: self.tallies[place].done)
-        parts = [f"{self.done:,} of {self.total:,} problems", self.line(), self.left(slowest)]
+        parts = [f"{self.done:,} of {self.total:,} problems", self.line(), self.all_left()]
         said = "  ".join(filter(None, parts))
         self._console.print(said, markup=False, highlight=False, soft_wrap=True)
 

@@ -77,6 +77,8 @@ def test_time_left_counts_what_this_process_has_done() -> None:
     assert status.left(1) == ""  # two say little
     status.problem_done(1, answer(6, correct=False))
     assert status.left(1) == "0:30 left"
+    # One strategy has not finished anything yet; the run as a whole has.
+    assert (status.left(0), status.all_left()) == ("", "2:10 left")
     status.problem_done(1, answer(7, correct=None, error="broke"))
     assert status.tallies[1].state == "86% right  1 failed"
     for number in range(8, 10):
@@ -97,7 +99,7 @@ def test_lines_come_now_and_then() -> None:
     assert len(shown) == 2
     assert shown[0].startswith("58 of 200 problems  0:30  ")
     assert "tokens/s  64 of 64 rows busy, 1,200 wait  1:1" in shown[0]
-    assert shown[0].endswith(" left")
+    assert shown[0].endswith("1:13 left")  # 58 in 30 s, 142 to go
     assert "\x1b" not in written.getvalue()
 
 
