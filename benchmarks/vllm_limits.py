@@ -19,6 +19,7 @@ import time
 from asyncio import Future
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,6 +37,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.hf_files import model_files
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.policy_bindings import choose_binding
+from tts_runtime.engines.prefix_cache import common_length
 from tts_runtime.engines.prm import BundledPrm
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
@@ -85,8 +87,20 @@ class CountingPrm(BundledPrm):
 
     read = 0
 
+    def __init__(self, folder: Path, known_tokens: int = 32_768) -> None:
+        super().__init__(folder, known_tokens=known_tokens)
+        self.asked: list[ScoreRequest] = []
+
+    def new(self) -> int:
+        """Tokens that a reader with a perfect memory would have read."""
+        paths = [self.outline.path(request) for request in self.asked]
+        texts = sorted(path.ids for path in paths if path is not None)
+        shared = sum(common_length(one, other) for one, other in pairwise(texts))
+        return sum(map(len, texts)) - shared
+
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """One path."""
+        self.asked.append(request)
         future = super().score(request)
         future.add_done_callback(self._add)
         return future
@@ -112,8 +126,11 @@ def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -
 
 async def search(
     policy: CountingPolicy, problems: Sequence[Problem], n: int, depth: int = DEPTH
-) -> tuple[float, int]:
-    """Seconds of beam search over all problems by the executor, and tokens that the PRM read."""
+) -> tuple[float, int, int]:
+    """Seconds of beam search over all problems by the executor, tokens that the PRM read, and new.
+
+    New are those that a reader with a perfect memory would have read.
+    """
     plan = tts_lang.compile("beam_search", n=n, width=WIDTH, depth=depth)
     prm = CountingPrm(bundled("prm"))
     bound = bind(plan, {"policy": policy}, {"prm": prm})
@@ -125,7 +142,7 @@ async def search(
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if failed:
         raise SystemExit(f"a problem failed: {failed[0]}")
-    return seconds, prm.read
+    return seconds, prm.read, prm.new()
 
 
 @dataclass(frozen=True)
@@ -304,7 +321,7 @@ async def distance(
     for _ in range(4):  # in turn, so that other work on the machine hits all alike
         counting = CountingPolicy(policy)
         await policy.forget()
-        taken, read = await search(counting, problems, n)
+        taken, read, new = await search(counting, problems, n)
         searches.append(taken)
         await policy.forget()
         raw.append(await raw_sampling(policy, prompts, counting.drawn))
@@ -316,7 +333,7 @@ async def distance(
     print(
         f"n = {n}: search {seconds:.2f} s ({counting.drawn} tokens drawn, {read} scored); limit "
         f"{sampling:.2f} + {scoring:.2f} s: {seconds / (sampling + scoring):.2f} times; "
-        f"prefix cache {hits:.0%}",
+        f"prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times the new ones",
         flush=True,
     )
     return seconds
@@ -339,11 +356,11 @@ async def growth(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
     """How the time of a search grows with problems and depth at n = 16."""
     for few in (2, 4, 8, 16):
         await policy.forget()
-        seconds, _ = await search(CountingPolicy(policy), problems[:few], 16)
+        seconds, *_ = await search(CountingPolicy(policy), problems[:few], 16)
         print(f"problems {few}: {seconds:.2f} s", flush=True)
     for depth in (1, 2, 4, 8):
         await policy.forget()
-        seconds, _ = await search(CountingPolicy(policy), problems, 16, depth)
+        seconds, *_ = await search(CountingPolicy(policy), problems, 16, depth)
         print(f"depth {depth}: {seconds:.2f} s", flush=True)
 
 

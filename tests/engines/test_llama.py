@@ -137,5 +137,5 @@ def test_what_texts_share_is_read_once(
         new = {text[: place + 1] for text in texts for place in range(len(text))} - known
         known |= new
         read = sum(len(text) - reading.start for text, reading in zip(texts, readings, strict=True))
-        # A text's last token is read in any case, and what fewer than 16 tokens of would be saved.
-        assert len(new) <= read <= len(new) + (1 + 16) * len(texts)
+        # A text's last token is read in any case; 4 tokens a text, or 8 in all, may be read again.
+        assert len(new) <= read <= len(new) + (1 + 4) * len(texts) + 8

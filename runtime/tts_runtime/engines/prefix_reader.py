@@ -16,8 +16,9 @@ from tts_runtime.engines.prefix_cache import PrefixCache, common_length
 #: Ids, and how many of them may be skipped if they are known.
 Text: TypeAlias = "tuple[tuple[int, ...], int]"
 
-#: Tokens that texts have to share beyond what is known, for a pass of its own.
-_WORTH = 16
+#: Tokens that texts have to share beyond what is known, to be read once in a row of its own; and
+#: that such rows have to spare together, for a pass of their own.
+_WORTH, _PASS = 4, 8
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
 _CHUNK = 4096
 
@@ -140,18 +141,20 @@ def _chunks(texts: Iterable[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]
 
 
 def _sharing(starts: Mapping[Text, int]) -> dict[Text, list[Text]]:
-    """Beginnings that are worth reading once, before the texts that begin so.
+    """Beginnings that are worth reading once, before the texts that begin so; maybe none.
 
     Where texts of a group share more in smaller groups, that shows when this much is known.
     """
     groups: dict[Text, list[Text]] = {}
     group: list[Text] = []
-    shared = 0
+    shared = spared = 0
 
     def close() -> None:
+        nonlocal spared
         if len(group) > 1:
             ids = group[0][0][:shared]
             groups[ids, len(ids)] = group
+            spared += (len(group) - 1) * (shared - starts[group[0]])
 
     for text in sorted(starts):
         common = min(common_length(group[-1][0], text[0]), group[-1][1], text[1]) if group else 0
@@ -162,7 +165,7 @@ def _sharing(starts: Mapping[Text, int]) -> dict[Text, list[Text]]:
         close()
         group, shared = [text], len(text[0])
     close()
-    return groups
+    return groups if spared >= _PASS else {}
 
 
 def _write(segments: Sequence[Tensor], cache: Cache, row: int) -> None:

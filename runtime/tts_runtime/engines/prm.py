@@ -68,8 +68,8 @@ class BundledPrm(ScorerEngine):
             scores: list[float] = torch.softmax(logits, dim=-1)[:, 0].tolist()
             return scores
 
-        outline = Outline(self.binding.name, lay_out, self.binding.context)
-        recipe = Recipe(outline, judge)
+        self.outline = Outline(self.binding.name, lay_out, self.binding.context)
+        recipe = Recipe(self.outline, judge)
         self._worker = PathScorer(recipe, model, rows, known_tokens, threads)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
