@@ -136,6 +136,24 @@ def test_wrong_options_get_help(policy_folder: Path, tail: str, message: str) ->
     assert message in str(caught.value)
 
 
+def test_an_adapter_of_too_high_a_rank_is_refused(policy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"r": 1000}')
+    with pytest.raises(EngineError, match=r"has rank 1000; vLLM takes at most \d+$"):
+        policy_engine(f"vllm:{policy_folder}?lora={tmp_path}")
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tts_runtime.engines.registry import policy_engine\n"
+        f"policy_engine('vllm:{bundled('policy')}')\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert 'put what the script runs under `if __name__ == "__main__":`' in done.stderr
+
+
 def test_a_cache_that_does_not_fit_says_what_to_change(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
