@@ -8,8 +8,8 @@ import argparse
 import random
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import torch
 from torch import nn
@@ -21,10 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bundled import noise, rollouts, tokenizer, training
 from bundled.examples import IGNORE, Example, scored_example
 from bundled.sampler import Model
+from bundled.training import Batch, Learner, Run, head_loss
 from bundled.world import WAIT, Problem, answer_text, generate_problem
 
 LAYERS = 6
 WEIGHTS = {"verdict": 1.0, "exact": 0.5, "token_right": 1.0}
+DEFAULTS = Run(Path(__file__).parent / "prm", steps=2600, tokens=4096, rate=3e-3, seed=1)
 
 
 def random_problem(rng: random.Random) -> Problem:
@@ -80,98 +82,55 @@ def start_from(policy: Path) -> LlamaForCausalLM:
     return model
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """A training run; `start` holds the weights it starts from, `policy` the one it samples."""
+class Samples:
+    """Solutions of the policy, with their steps: they make half of the second half of a run."""
 
-    policy: Path
-    start: Path
-    out: Path
-    steps: int
-    tokens: int
-    rate: float
-    problems: int
-    seed: int
-    resume: int
+    def __init__(self, policy: Path, problems: int, seed: int) -> None:
+        self._policy, self._problems, self._seed = policy, problems, seed
+        self._solutions: list[tuple[Problem, list[str]]] = []
+        self._lock = Lock()
+
+    def make(self, rng: random.Random, over: float) -> Example:
+        """A sequence to learn from."""
+        if over < 0.5 or rng.random() < 0.5:
+            return synthetic_example(rng)
+        with self._lock:
+            if not self._solutions:
+                self._sample()
+        return scored_example(*rng.choice(self._solutions))
+
+    def _sample(self) -> None:
+        begin, rng = time.time(), random.Random(self._seed)
+        problems = [random_problem(rng) for _ in range(self._problems)]
+        policy = Model(self._policy)
+        self._solutions += rollouts.sample_solutions(policy, problems, rng, self._seed)
+        print(f"{len(self._solutions)} solutions in {time.time() - begin:.0f} s", flush=True)
 
 
-def load(run: Settings) -> LlamaForCausalLM:
-    """The model to train: from the start weights, or from `out` when the run is resumed."""
-    if run.resume:
-        model = LlamaForCausalLM(training.model_config(tied=False, layers=LAYERS))
-        model.load_state_dict(LlamaForCausalLM.from_pretrained(run.out).state_dict())
-        return model
-    return start_from(run.start)
-
-
-def train(run: Settings) -> None:
-    """Train up to batch number `steps`, of `tokens` tokens each, and write the PRM to `out`.
-
-    The first half of the run sees synthetic errors only. A resumed run starts anew in its
-    optimiser state and its auxiliary heads.
-    """
-    torch.manual_seed(run.seed + run.resume)
-    rng = random.Random(run.seed + run.resume)
-    begin = time.time()
-    samples: list[tuple[Problem, list[str]]] = []
-
-    def make() -> Example:
-        if samples and rng.random() < 0.5:
-            return scored_example(*rng.choice(samples))
-        return synthetic_example(rng)
-
-    model = load(run)
-    heads = training.Heads(model.config.hidden_size, model.config.vocab_size)
-    optimizers = training.Optimizers([model, heads], run.steps, run.rate, run.resume)
-    stream = training.batches(make, rng, run.tokens)
-    sums = dict.fromkeys(WEIGHTS, 0.0)
-    for number in range(run.resume, run.steps):
-        if number >= run.steps // 2 and not samples:
-            problems = [random_problem(rng) for _ in range(run.problems)]
-            samples += rollouts.sample_solutions(Model(run.policy), problems, rng, run.seed)
-            print(f"{len(samples)} sampled solutions, {time.time() - begin:.0f} s", flush=True)
-        batch = next(stream)
-        hidden = model.model(input_ids=batch.ids).last_hidden_state
-        parts = {
-            "verdict": verdict_loss(model, hidden, batch.targets["steps_right"]),
-            "exact": training.head_loss(model.lm_head, hidden, batch.targets["exact"]),
-            "token_right": training.head_loss(
-                heads.token_right, hidden, batch.targets["token_right"], training.WRONG_WEIGHT
-            ),
-        }
-        loss = hidden.new_zeros(())
-        for name, part in parts.items():
-            sums[name] += float(part.detach())
-            loss = loss + WEIGHTS[name] * part
-        loss.backward()
-        optimizers.step(number)
-        if (number + 1) % 50 == 0:
-            means = " ".join(f"{name} {total / 50:.4f}" for name, total in sums.items())
-            print(f"{number + 1}/{run.steps} {means} {time.time() - begin:.0f} s", flush=True)
-            sums = dict.fromkeys(WEIGHTS, 0.0)
-        if (number + 1) % 100 == 0:
-            training.export(model, run.out)
-    training.export(model, run.out)
+def losses(learner: Learner, batch: Batch, _: float) -> dict[str, torch.Tensor]:
+    """The verdicts at the delimiters, and what the auxiliary heads say."""
+    hidden, targets = learner.hidden(batch), batch.targets
+    return {
+        "verdict": verdict_loss(learner.model, hidden, targets["steps_right"]),
+        "exact": head_loss(learner.model.lm_head, hidden, targets["exact"]),
+        "token_right": head_loss(
+            learner.token_right, hidden, targets["token_right"], training.WRONG_WEIGHT
+        ),
+    }
 
 
 def main() -> None:
     """Read the options and train."""
-    here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--policy", type=Path, default=here / "policy")
-    parser.add_argument("--start", type=Path, default=None, help="default: the policy's weights")
-    parser.add_argument("--out", type=Path, default=here / "prm")
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    training.add_options(parser, DEFAULTS)
+    parser.add_argument("--policy", type=Path, default=Path(__file__).parent / "policy")
     parser.add_argument("--problems", type=int, default=1500, help="problems to sample on")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--resume", type=int, default=0, help="number of the batch to go on at")
-    parser.add_argument("--threads", type=int, default=2)
-    options = vars(parser.parse_args())
-    torch.set_num_threads(options.pop("threads"))
-    options["start"] = options["start"] or options["policy"]
-    train(Settings(**options))
+    options = parser.parse_args()
+    run = training.run_of(options)
+    torch.manual_seed(run.seed)
+    learner = Learner(start_from(options.policy))
+    samples = Samples(options.policy, options.problems, run.seed)
+    training.fit(run, learner, samples.make, losses, WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""What both training scripts share: the model, batches by token count, the optimiser, export."""
+"""What both training scripts share: the model, batches by token count, the loop, export."""
 
+import argparse
+import copy
 import json
-import math
 import random
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bundled import tokenizer
 from bundled.examples import IGNORE, Example
+from bundled.muon import Optimizers
 
 TARGETS = ("next", "exact", "token_right", "steps_right")
 
@@ -71,14 +75,24 @@ def _collate(rows: list[Example]) -> Batch:
     return Batch(stack("ids", pad), {name: stack(name, IGNORE) for name in TARGETS})
 
 
-class Heads(nn.Module):
-    """Auxiliary heads, used in training only: the exact next token and the two verdicts."""
+class Learner(nn.Module):
+    """A model, and auxiliary heads that are used in training only.
 
-    def __init__(self, width: int, vocabulary: int) -> None:
+    The heads give the exact next token and the two verdicts.
+    """
+
+    def __init__(self, model: LlamaForCausalLM) -> None:
         super().__init__()
+        self.model = model
+        width, vocabulary = model.config.hidden_size, model.config.vocab_size
         self.exact = nn.Linear(width, vocabulary, bias=False)
         self.token_right = nn.Linear(width, 2)
         self.steps_right = nn.Linear(width, 2)
+
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """Final hidden states, [rows, length, width]."""
+        states: torch.Tensor = self.model.model(input_ids=batch.ids).last_hidden_state
+        return states
 
 
 # Few tokens are wrong; without this the verdicts start to be learned only very late.
@@ -99,64 +113,129 @@ def head_loss(
     return functional.cross_entropy(head(hidden[chosen]), targets[chosen], weights)
 
 
-class Optimizers:
-    """Muon for the matrices of the layers, AdamW for the rest, one warm-up and cosine schedule.
+# Losses of a batch, by name, given what part of the run is over.
+Losses = Callable[[Learner, Batch, float], dict[str, torch.Tensor]]
 
-    Muon (Jordan 2024) orthogonalises the momentum of each matrix. torch.optim.Muon does so one
-    matrix at a time in bfloat16, which these CPUs emulate: a step took longer than the gradients.
+# Matrices of these models are too small to be shared by two threads; halves of a batch are not.
+PARTS = 2
+
+
+class Replicas:
+    """Copies of a learner, with the same weights in the same memory and gradients of their own."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._all = [learner, *(copy.deepcopy(learner) for _ in range(PARTS - 1))]
+        self._parameters = [list(each.parameters()) for each in self._all]
+        for others in self._parameters[1:]:
+            for mine, first in zip(others, self._parameters[0], strict=True):
+                mine.data = first.data
+        self._threads = ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,))
+
+    def gradients(
+        self,
+        streams: Sequence[Iterator[Batch]],
+        losses: Losses,
+        over: float,
+        weights: Mapping[str, float],
+    ) -> tuple[int, dict[str, float]]:
+        """Computes the parts of a batch side by side; leaves their mean gradient in the learner.
+
+        Args:
+            streams: Where each part comes from.
+            losses: Of one part.
+            over: What part of the run is over.
+            weights: Of the losses.
+
+        Returns:
+            How many tokens were read, and the mean of each loss.
+        """
+
+        def part(learner: Learner, stream: Iterator[Batch]) -> tuple[int, dict[str, float]]:
+            batch = next(stream)
+            found = losses(learner, batch, over)
+            terms = [weights[name] / PARTS * loss for name, loss in found.items()]
+            torch.stack(terms).sum().backward()  # type: ignore[no-untyped-call]
+            values = {name: float(loss.detach()) / PARTS for name, loss in found.items()}
+            return batch.ids.numel(), values
+
+        tokens, means = 0, dict.fromkeys(weights, 0.0)
+        for count, found in self._threads.map(part, self._all, streams):
+            tokens += count
+            for name, value in found.items():
+                means[name] += value
+        for first, *others in zip(*self._parameters, strict=True):
+            for other in others:
+                if other.grad is not None:
+                    first.grad = other.grad if first.grad is None else first.grad + other.grad
+                    other.grad = None
+        return tokens, means
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run: `steps` batches of about `tokens` tokens, at a peak learning rate."""
+
+    out: Path
+    steps: int
+    tokens: int
+    rate: float
+    seed: int
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that the command line asks for."""
+    return Run(options.out, options.steps, options.tokens, options.rate, options.seed)
+
+
+def add_options(parser: argparse.ArgumentParser, defaults: Run) -> None:
+    """The options of a run."""
+    parser.add_argument("--out", type=Path, default=defaults.out)
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="batches")
+    parser.add_argument("--tokens", type=int, default=defaults.tokens, help="tokens per batch")
+    parser.add_argument("--rate", type=float, default=defaults.rate, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+
+
+def fit(
+    run: Run,
+    learner: Learner,
+    make: Callable[[random.Random, float], Example],
+    losses: Losses,
+    weights: Mapping[str, float],
+) -> None:
+    """Train; write the model at the end, and now and then before, to look at.
+
+    Args:
+        run: How long, how fast, and where to.
+        learner: Model and heads.
+        make: A random sequence, given what part of the run is over. Called in several threads.
+        losses: Of a batch.
+        weights: Of the losses.
     """
+    over = 0.0
 
-    def __init__(self, modules: list[nn.Module], steps: int, rate: float, first: int = 0) -> None:
-        others: list[nn.Parameter] = []
-        shapes: dict[tuple[int, ...], list[nn.Parameter]] = {}
-        for module in modules:
-            for name, parameter in module.named_parameters():
-                if parameter.ndim == 2 and "layers" in name:
-                    shapes.setdefault(tuple(parameter.shape), []).append(parameter)
-                else:
-                    others.append(parameter)
-        self._steps, self._rate, self._first = steps, rate, first
-        self._adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self._groups = list(shapes.values())
-        self._momenta = [torch.zeros(len(group), *group[0].shape) for group in self._groups]
-        self._parameters = [*others, *(p for group in self._groups for p in group)]
+    def stream(part: int) -> Iterator[Batch]:
+        rng = random.Random(f"{run.seed}/{part}")
+        return batches(lambda: make(rng, over), rng, run.tokens // PARTS)
 
-    def step(self, number: int) -> None:
-        """Apply the gradients of step `number` and clear them."""
-        warm = min(1.0, (number - self._first + 1) / 50)
-        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * number / self._steps)))
-        rate = self._rate * scale
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        self._adam.param_groups[0]["lr"] = rate
-        self._adam.step()
-        with torch.no_grad():
-            for group, momentum in zip(self._groups, self._momenta, strict=True):
-                self._muon_step(group, momentum, rate)
-        for parameter in self._parameters:
-            parameter.grad = None
-
-    @staticmethod
-    def _muon_step(group: list[nn.Parameter], momentum: torch.Tensor, rate: float) -> None:
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in group]
-        gradient = torch.stack(gradients)
-        momentum.mul_(0.95).add_(gradient)
-        update = orthogonalise(gradient + 0.95 * momentum)
-        # Scaled so that an update has the root mean square of an AdamW update.
-        factor = 0.2 * math.sqrt(max(group[0].shape)) * rate
-        for parameter, matrix in zip(group, update, strict=True):
-            parameter.mul_(1 - 0.01 * rate).sub_(factor * matrix)
-
-
-def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
-    """Roughly the nearest orthogonal matrix of each of [count, rows, columns], by Newton-Schulz."""
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(5):
-        square = x @ x.transpose(1, 2)
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    result: torch.Tensor = x.transpose(1, 2) if tall else x
-    return result
+    streams = [stream(part) for part in range(PARTS)]
+    optimizers, replicas = Optimizers(learner, run.steps, run.rate), Replicas(learner)
+    begin, seen, sums = time.time(), 0, dict.fromkeys(weights, 0.0)
+    for number in range(run.steps):
+        over = number / run.steps
+        tokens, means = replicas.gradients(streams, losses, over, weights)
+        optimizers.step(number)
+        seen += tokens
+        sums = {name: sums[name] + value for name, value in means.items()}
+        if (number + 1) % 50 == 0:
+            said = " ".join(f"{name} {total / 50:.4f}" for name, total in sums.items())
+            taken = time.time() - begin
+            rate = seen / taken
+            print(f"{number + 1}/{run.steps} {said} {taken:.0f} s, {rate:.0f} tokens/s", flush=True)
+            sums = dict.fromkeys(weights, 0.0)
+        if (number + 1) % 500 == 0:
+            export(learner.model, run.out)
+    export(learner.model, run.out)
 
 
 def export(model: LlamaForCausalLM, folder: Path) -> None:
