@@ -18,9 +18,12 @@ Text: TypeAlias = "tuple[tuple[int, ...], int]"
 
 #: Tokens that texts have to share beyond what is known, to be read once in a row of its own; and
 #: that such rows have to spare together, for a pass of their own.
-_WORTH, _PASS = 4, 8
+_WORTH, _PASS = 4, 12
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
 _CHUNK = 4096
+#: Tokens of padding that one more pass may spare: reading so many takes as long (measured with the
+#: bundled PRM; what a pass costs by itself grows with the model, and so does a token).
+_PADDING = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +133,11 @@ class PrefixReader:
 
 def _chunks(texts: Iterable[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
     chunk: list[tuple[Text, int]] = []
+    longest = 0
     for text, start in texts:
-        longest = len(text[0]) - start  # the texts come shortest first
-        if chunk and (len(chunk) + 1) * longest > _CHUNK:
+        before, longest = longest, len(text[0]) - start  # the texts come shortest first
+        padding = len(chunk) * (longest - before)
+        if chunk and (padding > _PADDING or (len(chunk) + 1) * longest > _CHUNK):
             yield chunk
             chunk = []
         chunk.append((text, start))

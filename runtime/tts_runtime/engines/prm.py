@@ -7,6 +7,7 @@ of Math-Shepherd's released models, Wang et al. 2024).
 from __future__ import annotations
 
 from asyncio import Future
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -88,14 +89,16 @@ class _Layout:
         self._binding = binding
         self._tokenizer = tokenizer
         self._delimiter = tokenizer.encode(binding.delimiter)
+        # Paths of a search share most of their steps.
+        self._encoded = lru_cache(1 << 14)(tokenizer.encode)
         self.signs = [self._sign(binding.good), self._sign(binding.bad)]
 
     def __call__(self, request: ScoreRequest) -> ScoredPath:
         prompt = self._binding.prompt.replace("{problem}", request.problem)
-        ids = [*self._tokenizer.encode(prompt)]
+        ids = [*self._encoded(prompt)]
         places = []
         for step in request.steps:
-            ids += self._tokenizer.encode(step.strip())
+            ids += self._encoded(step.strip())
             ids += self._delimiter
             places.append(len(ids) - 1)
         return ScoredPath(tuple(ids), tuple(places))

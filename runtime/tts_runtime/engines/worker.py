@@ -6,7 +6,7 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,10 @@ class Job(Generic[Request, Reply]):
     request: Request
     future: Future[Reply]
     loop: AbstractEventLoop
+
+
+#: A job with its reply, or with an error.
+Settled = tuple[Job[Any, Any], Any, BaseException | None]
 
 
 class Worker(ABC, Generic[Request, Reply]):
@@ -55,11 +59,16 @@ class Worker(ABC, Generic[Request, Reply]):
             if self._closing:
                 raise EngineError(f"{self._name} is closed")
             self._inbox.append(job)
-            if self._thread is None:
+        # Not at once: what the loop has to do now may ask for more, which is then in one turn.
+        loop.call_soon(self._wake)
+        return future
+
+    def _wake(self) -> None:
+        with self._changed:
+            if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return future
 
     def finish(self, replies: Iterable[tuple[Job[Request, Reply], Reply]]) -> None:
         """Hands replies to their event loop."""
@@ -108,17 +117,23 @@ class Worker(ABC, Generic[Request, Reply]):
         """Forgets a job whose future is cancelled."""
         self._open.discard(job)
 
-    def _settle(self, settled: list[tuple[Job[Request, Reply], Any, BaseException | None]]) -> None:
-        by_loop: dict[AbstractEventLoop, list[Any]] = {}
-        for item in settled:
-            self._open.discard(item[0])
-            by_loop.setdefault(item[0].loop, []).append(item)
-        for loop, items in by_loop.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_deliver, items)
+    def _settle(self, settled: Sequence[Settled]) -> None:
+        for job, _, _ in settled:
+            self._open.discard(job)
+        settle(settled)
 
 
-def _deliver(items: list[tuple[Job[Any, Any], Any, BaseException | None]]) -> None:
+def settle(settled: Sequence[Settled]) -> None:
+    """Hands replies or errors to the event loops that wait for them, from another thread."""
+    by_loop: dict[AbstractEventLoop, list[Settled]] = {}
+    for item in settled:
+        by_loop.setdefault(item[0].loop, []).append(item)
+    for loop, items in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_deliver, items)
+
+
+def _deliver(items: Sequence[Settled]) -> None:
     for job, reply, error in items:
         if job.future.done():  # cancelled meanwhile
             continue
