@@ -8,7 +8,7 @@ call is over is given a token that stops it, which the policy engine takes away 
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -54,13 +54,20 @@ class _Row:
     telling: Container[int]
     pushed: int = 0
     failed: bool = False
+    #: What `seed` and `choosy` need at every token.
+    greedy: bool = field(init=False)
+    first: int = field(init=False)
+    least: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.greedy = self.request.sampling.temperature == 0
+        self.first = len(self.request.prefix)
+        self.least = self.request.limits.at_least
 
     @property
     def seed(self) -> int:
         """Of the next token's noise."""
-        if self.request.sampling.temperature == 0:
-            return 0
-        return position_seed(self.request.key, len(self.request.prefix) + len(self.drawn))
+        return 0 if self.greedy else position_seed(self.request.key, self.first + len(self.drawn))
 
     def stops(self) -> bool:
         """Takes the tokens that are new since the last call; true if the request is to stop."""
@@ -68,17 +75,18 @@ class _Row:
         if tracker is None or self.failed:
             return self.failed
         drawn = self.drawn
-        if self.pushed < len(drawn) and (drawn[-1] in self.telling or self.choosy):
+        count = len(drawn)
+        if self.pushed < count and (drawn[-1] in self.telling or count < self.least):
             for token in drawn[self.pushed :]:
                 if tracker.finish is None:
                     tracker.push(token, 0.0)
-            self.pushed = len(drawn)
+            self.pushed = count
         return tracker.finish is not None
 
     @property
     def choosy(self) -> bool:
         """Whether the next token may be a forbidden one: the tracker has to know all before it."""
-        return len(self.drawn) < self.request.limits.at_least
+        return len(self.drawn) < self.least
 
     def note(self, value: float) -> None:
         """Lists what was written for the next token; vLLM drops it if the prompt is not read."""

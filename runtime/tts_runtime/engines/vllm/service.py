@@ -77,6 +77,16 @@ class Service:
         future.add_done_callback(self._open.discard)
         return future
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Calls a function in the service's thread; not at all if the service ends before."""
+        if not self._closed:
+            self._loop.call_soon_threadsafe(work)
+
     async def close(self) -> None:
         """Cancels what is in flight and ends vLLM's processes."""
         for future in list(self._open):
