@@ -4,7 +4,9 @@
 
 1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler, same tokens.
 2. Limit: beam search (n = 16, width 4) over all problems, against the raw engine drawing as many
-   tokens in one call plus the PRM reading as many new tokens in one batch.
+   tokens in one call plus the PRM reading as many new tokens in one batch. The call draws as many
+   tokens for each problem as the search did, in n rows. A second figure is of a call that spreads
+   all tokens evenly over its rows, as if long problems needed no more steps than short ones.
 3. Prefix cache: the part of prompt and prefix tokens that did not have to be read.
 4. Loop: the same search in the usual style, on vLLM's own `LLM` as it comes: one problem at a time,
    one call of `generate` a depth, whole prefixes scored again in batches of 8; n = 4, 16 and 64.
@@ -17,7 +19,8 @@ import asyncio
 import os
 import time
 from asyncio import Future
-from collections.abc import Awaitable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,7 +61,8 @@ class CountingPolicy(PolicyEngine):
     def __init__(self, inner: VllmPolicy) -> None:
         self.inner = inner
         self.binding, self.tokenizer, self.exact = inner.binding, inner.tokenizer, inner.exact
-        self.asked = self.prefilled = self.drawn = 0
+        self.asked = self.prefilled = 0
+        self.drawn: Counter[tuple[int, ...]] = Counter()  # by prompt
         self.flying: list[tuple[float, int]] = []
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
@@ -68,7 +72,7 @@ class CountingPolicy(PolicyEngine):
             if not done.cancelled() and done.exception() is None:
                 self.asked += len(request.prompt) + len(request.prefix)
                 self.prefilled += done.result().prefilled
-                self.drawn += done.result().drawn
+                self.drawn[tuple(request.prompt)] += done.result().drawn
 
         future = self.inner.generate(request)
         future.add_done_callback(count)
@@ -235,27 +239,33 @@ def last(reply: ScoreReply) -> float:
     return reply.scores[-1] or 0.0 if reply.scores else 0.0
 
 
-async def raw_sampling(policy: VllmPolicy, prompts: Sequence[Sequence[int]], tokens: int) -> float:
-    """Seconds of vLLM's own sampler for so many tokens, all requests at once."""
+def spread(tokens: int, rows: int) -> list[int]:
+    """Tokens for each of some rows, as evenly as whole numbers go; no row is without."""
+    return [max(1, (tokens + row) // rows) for row in range(rows)]
+
+
+async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], int]]) -> float:
+    """Seconds of vLLM's own sampler for so many tokens after each prompt, all requests at once."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
     from vllm.sampling_params import RequestOutputKind
 
-    parameters = SamplingParams(
-        temperature=1.0,
-        max_tokens=max(1, round(tokens / len(prompts))),
-        ignore_eos=True,
-        detokenize=False,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
     client = policy.service.client
 
-    async def one(number: int, ids: Sequence[int]) -> None:
+    async def one(number: int, ids: Sequence[int], tokens: int) -> None:
+        parameters = SamplingParams(
+            temperature=1.0,
+            max_tokens=tokens,
+            ignore_eos=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
         async for _ in client.generate(tokens_input(list(ids)), parameters, f"raw{number}"):
             pass
 
     async def all_of_them() -> float:
-        return await timed(asyncio.gather(*(one(*each) for each in enumerate(prompts))))
+        requests = [one(number, *each) for number, each in enumerate(work)]
+        return await timed(asyncio.gather(*requests))
 
     return await policy.service.submit(all_of_them)
 
@@ -299,10 +309,10 @@ async def stream_cost(folder: Path, problems: Sequence[Problem]) -> None:
         for problem in problems
         for number in range(16)
     ]
-    prompts, tokens = [request.prompt for request in requests], TOKENS * len(requests)
+    work, tokens = [(request.prompt, TOKENS) for request in requests], TOKENS * len(requests)
     exact, plain = [], []
     for _ in range(4):  # in turn, so that other work on the machine hits both alike
-        plain.append(await raw_sampling(policy, prompts, tokens))
+        plain.append(await raw_sampling(policy, work))
         exact.append(await timed(asyncio.gather(*map(policy.generate, requests))))
     await policy.close()
     print(
@@ -316,23 +326,31 @@ async def distance(
     policy: VllmPolicy, problems: Sequence[Problem], n: int, plot: Path | None
 ) -> float:
     """A search against the engine's limit; its seconds."""
-    prompts = [opening(policy, each, 0, Limits(1)).prompt for each in problems] * n
-    searches, raw, scorings = [], [], []
+    searches, alike, even, scorings = [], [], [], []
     for _ in range(4):  # in turn, so that other work on the machine hits all alike
         counting = CountingPolicy(policy)
         await policy.forget()
         taken, read, new = await search(counting, problems, n)
         searches.append(taken)
+        drawn = counting.drawn
+        work = [(ids, part) for ids, tokens in drawn.items() for part in spread(tokens, n)]
         await policy.forget()
-        raw.append(await raw_sampling(policy, prompts, counting.drawn))
+        alike.append(await raw_sampling(policy, work))
+        parts = spread(drawn.total(), len(work))
+        await policy.forget()
+        even.append(
+            await raw_sampling(policy, [(ids, p) for (ids, _), p in zip(work, parts, strict=True)])
+        )
         scorings.append(await one_batch_scoring(problems, read))
-    seconds, sampling, scoring = min(searches), min(raw), min(scorings)
+    seconds, scoring = min(searches), min(scorings)
     if plot is not None:
         plotted(plot, counting.flying)
     hits = 1 - counting.prefilled / counting.asked
     print(
-        f"n = {n}: search {seconds:.2f} s ({counting.drawn} tokens drawn, {read} scored); limit "
-        f"{sampling:.2f} + {scoring:.2f} s: {seconds / (sampling + scoring):.2f} times; "
+        f"n = {n}: search {seconds:.2f} s ({drawn.total()} tokens drawn, {read} scored); limit "
+        f"{min(alike):.2f} + {scoring:.2f} s: {seconds / (min(alike) + scoring):.2f} times (tokens "
+        f"spread evenly {min(even):.2f} + {scoring:.2f} s: "
+        f"{seconds / (min(even) + scoring):.2f} times); "
         f"prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times the new ones",
         flush=True,
     )
