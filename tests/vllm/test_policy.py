@@ -19,6 +19,7 @@ from tests.support.vllm_engines import Engines, opening
 from tts_runtime.engines.base import (
     EngineError,
     Finish,
+    Generation,
     Limits,
     Partial,
     PolicyEngine,
@@ -108,6 +109,54 @@ def test_stop_when_and_stop_texts_stop_where_they_say(engine: VllmPolicy) -> Non
         assert len(stopped.ids) <= 6
 
     asyncio.run(main())
+
+
+def test_what_breaks_one_request_breaks_no_other(engine: VllmPolicy) -> None:
+    """A condition that fails, a token that is none: said where it was asked, ended in vLLM."""
+
+    def broken(partial: Partial) -> bool:
+        return len(partial.ids) == 3 and 1 / 0 > 0
+
+    one = opening(engine, 5, LONG)
+
+    async def main() -> list[object]:
+        requests = [
+            one,
+            replace(one, limits=replace(LONG, stop_when=broken)),
+            replace(one, prefix=(10**9,)),
+            replace(one, prompt=()),
+        ]
+        found = await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
+        assert engine.unfinished == 0
+        return list(found)
+
+    kept, *failed = asyncio.run(main())
+    assert isinstance(kept, Generation)
+    assert len(kept.ids) == 200
+    assert [type(each) for each in failed] == [ZeroDivisionError, EngineError, EngineError]
+    assert "token 1000000000 is not in the vocabulary" in str(failed[1])
+
+
+def test_requests_of_an_engine_that_dies_fail(policy_folder: Path) -> None:
+    """Those in flight and those that come later; nobody waits for ever."""
+    engine = VllmPolicy(str(policy_folder), VllmPolicyOptions(slots=4, kv_cache=0.25))
+
+    async def main() -> list[object]:
+        futures = [engine.generate(opening(engine, number, LONG)) for number in range(8)]
+        await engine.generate(replace(opening(engine, 9, Limits(5)), priority=-1))
+        for number in children(os.getpid()):
+            if b"EngineCore" in Path(f"/proc/{number}/cmdline").read_bytes():
+                os.kill(number, signal.SIGKILL)
+        found = await asyncio.gather(*futures, return_exceptions=True)
+        later = await asyncio.gather(
+            engine.generate(opening(engine, 10, LONG)), return_exceptions=True
+        )
+        await engine.close()
+        return [*found, *later]
+
+    found = asyncio.run(asyncio.wait_for(main(), 300))
+    assert len(found) == 9
+    assert all(isinstance(each, EngineError) and "vLLM broke" in str(each) for each in found)
 
 
 def test_a_longer_prefix_is_mostly_cached(engine: VllmPolicy) -> None:

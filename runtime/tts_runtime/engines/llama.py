@@ -109,7 +109,7 @@ class Llama:
             values = mixed[:, :, turning:]
             stored[0][row_numbers, :, positions] = keys
             stored[1][row_numbers, :, positions] = values
-            read = stored[:, :rows, :, :length].flatten(1, 2)
+            read = stored[:, :rows].flatten(1, 2)[:, :, :length]
             attend = _attend_block if block else _attend_each
             seen = _at_least(attend(queries, read[0], read[1], mask).reshape(rows * tokens, -1))
             hidden = hidden + linear(seen, weights.output)
