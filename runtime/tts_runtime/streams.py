@@ -138,8 +138,17 @@ def gumbel_number(key: Key, draw: int = 0) -> float:
 
 def position_seed(key: Key, position: int) -> int:
     """The signed 64-bit seed of the noise at one position of a stream."""
-    digest = blake2b(position.to_bytes(8, "little"), key=key, digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    return int.from_bytes(_seed_bytes(key, position), "little", signed=True)
+
+
+def position_seeds(places: Iterable[tuple[Key, int]]) -> NDArray[np.int64]:
+    """`position_seed` of many places, shape [places]."""
+    data = b"".join([_seed_bytes(key, position) for key, position in places])
+    return np.frombuffer(bytearray(data), dtype="<i8").astype(np.int64, copy=False)
+
+
+def _seed_bytes(key: Key, position: int) -> bytes:
+    return blake2b(position.to_bytes(8, "little"), key=key, digest_size=8).digest()
 
 
 def mix(bits: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from tts_runtime.sampling import (
     ranked,
     token_statistics,
 )
-from tts_runtime.streams import derive, gumbel, position_seed
+from tts_runtime.streams import derive, gumbel, position_seed, position_seeds
 
 LOGITS = np.array([1.2, -0.5, 0.3, 2.0, -1.0, 0.3, 1.9, -3.0])
 SETTINGS = {
@@ -72,7 +72,8 @@ def test_streams_sample_from_the_softmax_distribution(name: str) -> None:
     # Half of the draws along one stream, half at one position of many streams.
     keys = [derive(b"root", n) for n in range(draws // 2)]
     places = [*((keys[0], t) for t in range(draws // 2)), *((key, 3) for key in keys)]
-    seeds = np.array([position_seed(key, position) for key, position in places])
+    seeds = position_seeds(places)
+    assert seeds[:200].tolist() == [position_seed(*place) for place in places[:200]]
     tokens = (adjust(LOGITS, sampling) + gumbel(seeds, LOGITS.size)).argmax(axis=1)
     expected = np.array(expected_probabilities(sampling))
     counts = np.bincount(tokens, minlength=LOGITS.size)

@@ -14,7 +14,7 @@ from tts_runtime.engines.torch_sampling import Settings, draw, token_statistics
 from tts_runtime.engines.tracker import Tracker
 from tts_runtime.engines.worker import Job
 from tts_runtime.sampling import ranked
-from tts_runtime.streams import position_seed
+from tts_runtime.streams import position_seeds
 
 
 @dataclass(slots=True, eq=False)
@@ -107,9 +107,11 @@ class Batch:
     def _draw(self, rows: list[Row], logits: Tensor, settings: Settings) -> None:
         banned = {number: row.tracker.forbidden() for number, row in enumerate(rows)}
         forbidden = {number: tokens for number, tokens in banned.items() if tokens}
-        seeds = torch.tensor(
-            [_seed(row) for row in rows], dtype=torch.int64, device=self._model.device
-        )
+        places = [
+            (row.tracker.request.key, len(row.ids) - len(row.tracker.request.prompt))
+            for row in rows
+        ]
+        seeds = torch.from_numpy(position_seeds(places)).to(self._model.device)
         tokens = draw(logits, settings, seeds, forbidden)
         for number, row in enumerate(rows):
             request = row.tracker.request
@@ -141,13 +143,6 @@ class Batch:
                 self._slots[number] = row
                 row.slot = number
         self._order = [row for row in self._slots if row is not None]
-
-
-def _seed(row: Row) -> int:
-    request = row.tracker.request
-    if request.sampling.temperature == 0:
-        return 0
-    return position_seed(request.key, len(row.ids) - len(request.prompt))
 
 
 def _push(row: Row, token: int, logprob: float, statistics: list[float] | tuple[()]) -> None:

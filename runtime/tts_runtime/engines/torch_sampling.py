@@ -19,8 +19,9 @@ def gumbel(seeds: Tensor, vocabulary: int) -> Tensor:
     tokens = torch.arange(1, vocabulary + 1, dtype=torch.int64, device=seeds.device)
     # The arithmetic of streams.py uses only operators that arrays and tensors share.
     bits: Tensor = random_bits(seeds[:, None], tokens)  # type: ignore[arg-type, assignment]
-    uniform = (bits.to(torch.float64) + 0.5) * 2.0**-53
-    return -torch.log(-torch.log(uniform))
+    # In place: the same numbers, and nothing is copied on the way.
+    noise = bits.to(torch.float64).add_(0.5).mul_(2.0**-53)
+    return noise.log_().neg_().log_().neg_()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def draw(
     seeds: Tensor,
     forbidden: Mapping[int, Collection[int]] | None = None,
 ) -> Tensor:
-    """One token per row, shape [rows]; seeds are `streams.position_seed` of each row.
+    """One token per row, shape [rows]; seeds are `streams.position_seeds` of the rows.
 
     Raises:
         EngineError: Everything is forbidden in some row.

@@ -36,7 +36,7 @@ from tts_runtime.engines.vllm.wire import (
     values_in,
 )
 from tts_runtime.sampling import ranked
-from tts_runtime.streams import position_seed
+from tts_runtime.streams import Key, position_seeds
 
 
 @dataclass(slots=True, eq=False)
@@ -54,20 +54,15 @@ class _Row:
     telling: Container[int]
     pushed: int = 0
     failed: bool = False
-    #: What `seed` and `choosy` need at every token.
-    greedy: bool = field(init=False)
+    #: What is looked at for every token.
+    key: Key = field(init=False)
     first: int = field(init=False)
     least: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.greedy = self.request.sampling.temperature == 0
+        self.key = self.request.key
         self.first = len(self.request.prefix)
         self.least = self.request.limits.at_least
-
-    @property
-    def seed(self) -> int:
-        """Of the next token's noise."""
-        return 0 if self.greedy else position_seed(self.request.key, self.first + len(self.drawn))
 
     def stops(self) -> bool:
         """Takes the tokens that are new since the last call; true if the request is to stop."""
@@ -101,6 +96,7 @@ class _Columns:
     rows: tuple[_Row, ...]
     places: Tensor | None  # their rows in the logits; nothing if they are all rows
     settings: Settings
+    followed: tuple[tuple[int, _Row], ...]  # those that may have to stop
     ranked: tuple[int, ...]
     watched: tuple[tuple[int, tuple[str, ...]], ...]
 
@@ -148,12 +144,13 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         """Ids [rows, written] and what is written there: the drawn token first."""
         rows = columns.rows
         stopped, forbidden = [], {}
-        for number, row in enumerate(rows):
+        for number, row in columns.followed:
             if row.stops():
                 stopped.append(number)
             elif row.choosy and row.tracker and (banned := row.tracker.forbidden()):
                 forbidden[number] = banned
-        seeds = torch.tensor([row.seed for row in rows], dtype=torch.int64, device=raw.device)
+        places = [(row.key, row.first + len(row.drawn)) for row in rows]
+        seeds = torch.from_numpy(position_seeds(places)).to(raw.device)
         best, tokens = choices(raw, columns.settings, seeds, forbidden)
         errors: dict[int, float] = {}
         for number in columns.ranked:
@@ -205,6 +202,11 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             rows,
             places,
             Settings.of([row.request.sampling for row in rows], self._device),
+            tuple(
+                (n, row)
+                for n, row in enumerate(rows)
+                if row.tracker is not None or row.request.first_rank is not None
+            ),
             tuple(n for n, row in enumerate(rows) if row.request.first_rank is not None),
             tuple(
                 (n, row.request.statistics) for n, row in enumerate(rows) if row.request.statistics
