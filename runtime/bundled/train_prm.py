@@ -1,7 +1,7 @@
 """Train the bundled PRM on steps that the policy itself samples.
 
 `python runtime/bundled/train_prm.py --out DIR`: starts from the policy's weights, first on
-synthetic errors, then mostly on samples of the policy (direct, thinking and revised solutions).
+synthetic errors, then half on samples of the policy (direct, thinking and revised solutions).
 """
 
 import argparse

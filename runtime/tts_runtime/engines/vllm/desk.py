@@ -1,9 +1,9 @@
 """Requests straight to vLLM's engine core, and what it gives straight back.
 
 vLLM's front end makes a task, a queue and an object of replies for each request, and searches make
-a request per step: that took a third of a millisecond each, on a core that scoring needs. Here
-requests cross to the service's thread together, as many as there are, and replies come back so.
-What is not ours goes the usual way.
+a request per step: that is work on a core that scoring needs. Here requests cross to the service's
+thread together, as many as there are, and replies come back so. What is not ours goes the usual
+way.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Call(ABC, Generic[Reply]):
     """
 
     @abstractmethod
-    def following(self, name: str) -> Any | None:
-        """vLLM's next request, of that name; nothing if the reply is known."""
+    def following(self, name: str) -> Any:
+        """vLLM's next request, of that name."""
 
     @abstractmethod
     def take(self, output: Any) -> None:
@@ -132,22 +132,16 @@ class Desk(Generic[Reply]):
         self._go_on(begun, aborted)
 
     def _go_on(self, jobs: Sequence[Job[Call[Reply], Reply]], aborted: Sequence[str] = ()) -> None:
-        """Sends the next request of each call, and settles those that need none."""
+        """Sends the next request of each call."""
         requests: list[Any] = []
-        settled: list[Settled] = []
         for job in jobs:
             name = f"tts-{next(self._numbers)}"
             try:
-                request = job.request.following(name)
-                if request is None:
-                    settled.append((job, job.request.reply(), None))
-                    continue
+                requests.append(job.request.following(name))
             except Exception as error:  # noqa: BLE001  (the caller's: there it is raised)
-                settled.append((job, None, error))
+                settle([(job, None, error)])
                 continue
             self._open[name], self._names[job] = job, name
-            requests.append(request)
-        settle(settled)
         if requests or aborted:
             task = asyncio.get_running_loop().create_task(self._send(requests, aborted))
             self._sending.add(task)
@@ -155,15 +149,14 @@ class Desk(Generic[Reply]):
 
     async def _send(self, requests: Sequence[Any], aborted: Sequence[str]) -> None:
         core = self._service.client.engine_core
-        if aborted:
-            await core.abort_requests_async(list(aborted))
-        for number, request in enumerate(requests):
+        for request in requests:
             try:
                 with explained(self._who):
                     await core.add_request_async(request)
-            except EngineError as error:
-                self._fail([each.request_id for each in requests[number:]], error)
-                return
+            except Exception as error:  # noqa: BLE001  (the caller's: there it is raised)
+                self._fail([request.request_id], error)
+        if aborted:
+            await core.abort_requests_async(list(aborted))
 
     def _outputs(self, outputs: Sequence[Any], *further: Any, **named: Any) -> Any:
         """In place of vLLM's own: outputs of one of its steps."""

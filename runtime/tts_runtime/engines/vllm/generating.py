@@ -78,7 +78,7 @@ class Generating(Call[Generation]):
         drawn = 0 if self._tracker is None else self._tracker.drawn
         self._ground.waste.cancelled += drawn + len(self._drawn)
 
-    def following(self, name: str) -> Any | None:
+    def following(self, name: str) -> Any:
         """vLLM's next request, of that name."""
         from vllm.v1.engine import EngineCoreRequest
 
@@ -146,7 +146,6 @@ class Generating(Call[Generation]):
 
     def _parameters(self, tracker: Tracker) -> Any:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
 
         request, done = tracker.request, len(tracker.partial.ids)
         limits = request.limits
@@ -169,7 +168,6 @@ class Generating(Call[Generation]):
             ignore_eos=True,
             detokenize=False,
             logprobs=None if self._listed else wanted and wanted + 1,
-            output_kind=RequestOutputKind.DELTA,
             extra_args=packed(rest, listed=self._listed),
             skip_clone=True,
         )
