@@ -22,6 +22,8 @@ from tts_lang.printing import in_color, report
 from tts_lang.process import MISTAKE, run_as_process
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from tts_lang.explain.assume import Assumed
     from tts_lang.plan.graph import Plan
 
@@ -31,6 +33,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(MISTAKE, f"error: {message}\n  help: {self.prog} --help lists the options\n")
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        # argparse would swallow that a pipe is closed.
+        (file or sys.stderr).write(message)
 
     def arguments(self, given: Sequence[str] | None) -> argparse.Namespace:
         options, unknown = self.parse_known_intermixed_args(given)

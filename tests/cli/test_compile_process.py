@@ -50,15 +50,6 @@ def test_runs_as_a_module() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok: greedy ()\n", "")
 
 
-def test_reader_that_stops_reading_is_no_error() -> None:
-    code = (
-        "import os, sys; read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
-        "from tts_lang.cli import main; main(['beam_search', '--explain'])"
-    )
-    done = python("-c", code)
-    assert (done.returncode, done.stderr) == (141, "")
-
-
 def test_output_survives_a_terminal_without_unicode() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "utf8=0", "-m", "tts_lang", "greedy", "--explain"],

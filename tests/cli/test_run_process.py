@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import python
-from tests.support.tts_run import SIM, two_problems
 
 RUN = "import sys; from tts_runtime.cli import main; main(sys.argv[1:])"
 
@@ -83,18 +82,3 @@ def test_an_interrupted_engine_leaves_no_process_behind(times: int, tmp_path: Pa
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert "interrupted: 1 of 4 problems are kept in run" in done.stderr
-
-
-def test_a_closed_pipe_ends_quietly_as_with_tts_compile(tmp_path: Path) -> None:
-    two_problems(tmp_path)
-    closed = "import os; read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
-    done = python(closed + RUN, "greedy", *SIM, "--json", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (141, "")
-
-
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
-    two_problems(tmp_path)
-    full = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1);"
-    done = python(full + RUN, "greedy", *SIM, folder=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == "error: standard output cannot be written: no space left on device\n"
