@@ -10,6 +10,7 @@ from tests.support.runs import plan_of, run_plan, says
 from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
+from tts_runtime.engines.pool_scorers import SimilarityScorer
 from tts_runtime.executor import BindError, bind
 
 ORM = "scorer orm per solution from 0 to 1"
@@ -186,3 +187,22 @@ def test_a_run_is_exact_only_if_every_engine_is() -> None:
     engine = ScriptedPolicy(["a"])
     engine.exact = False
     assert not bind(plan_of("return sample 1"), {"policy": engine}, {}).exact
+
+
+COMPARED = ("pool = sample 2", "score pool by x", "return best of pool by x")
+
+
+def test_a_missing_pool_scorer_is_named_by_what_fits() -> None:
+    message = refused(plan_of(*COMPARED, before="scorer x together from 0 to 1"))
+    assert message.endswith("these compare a pool's candidates: similarity, diversity")
+    message = refused(plan_of(*COMPARED, before="scorer x together"))
+    assert message.endswith("clusters, answer-clusters, similarity, diversity")
+    named = [line.replace(" x", " clusters") for line in COMPARED]
+    message = refused(plan_of(*named, before="scorer clusters together"))
+    assert message.endswith("the shipped one: `--scorer clusters=clusters`")
+
+
+def test_a_pool_scorer_is_for_pools_only() -> None:
+    plan = plan_of(*COMPARED, before="scorer x per solution from 0 to 1")
+    message = refused(plan, scorers={"x": SimilarityScorer()})
+    assert "declare `scorer x together`" in message

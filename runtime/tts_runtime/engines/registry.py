@@ -22,6 +22,7 @@ from tts_runtime.engines.options import (
     parse_name,
     with_options,
 )
+from tts_runtime.engines.pool_scorers import POOL_SCORERS, pool_scorer
 from tts_runtime.paths import bundled
 
 #: Families of `--scorer NAME=FAMILY:MODEL`; `tts_runtime.engines.prm_families` has their recipes.
@@ -41,6 +42,7 @@ _SCORERS = (
     "sim",
     "sim:SEED",
     "field:NAME",
+    *POOL_SCORERS,
     *(f"{family}:MODEL" for family in FAMILIES),
     "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
@@ -156,6 +158,8 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
         options_of(name, NoOptions)
         seed = _seed(name.written, name.argument)
         return lambda: SimScorer(seed)
+    if name.plain in POOL_SCORERS:
+        return pool_scorer(name)
     if name.plain == "bundled":
         options_of(name, NoOptions)
         return lambda: load_scorer(_bundled_folder("prm"))

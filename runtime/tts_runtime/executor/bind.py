@@ -12,6 +12,7 @@ from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, 
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.engines.pool_scorers import POOL_SCORERS
 from tts_runtime.executor.ahead import next_of
 from tts_runtime.executor.errors import BindError, place
 from tts_runtime.executor.needless import needless
@@ -89,9 +90,20 @@ def _missing(plan: Plan, policies: Collection[str], scorers: Collection[str]) ->
     for scorer in plan.scorers:
         if scorer.judge is None and scorer.field is None and scorer.name not in scorers:
             line = _unbound("scorer", scorer.name, plan, scorers)
-            if not scorer.steps and not scorer.together:
+            if scorer.together:
+                line += f"; {_comparing(scorer)}"
+            elif not scorer.steps:
                 line += f"; a PRM can stand in: `--scorer {scorer.name}=bundled?reduce=last`"
             yield line
+
+
+def _comparing(scorer: Scorer) -> str:
+    """Which of the shipped pool scorers fit a declaration."""
+    name = scorer.name
+    if name in POOL_SCORERS:
+        return f"the shipped one: `--scorer {name}={name}`"
+    fit = [each for each, kind in POOL_SCORERS.items() if _inside(scorer, kind.low, kind.high)]
+    return f"these compare a pool's candidates: {', '.join(fit)}"
 
 
 def _unbound(kind: str, name: str, plan: Plan, given: Collection[str]) -> str:
@@ -217,14 +229,21 @@ def _scorers(
                 f"{words[engine.steps]}: declare `scorer {scorer.name} {words[engine.steps]}`, or "
                 "bind another scorer"
             )
+        if not scorer.together and not engine.alone:
+            yield (
+                f"scorer `{scorer.name}` is declared for one candidate at a time, but its engine "
+                f"compares those of a pool: declare `scorer {scorer.name} together`, or bind "
+                "another scorer"
+            )
         if scorer.together and type(engine).score_together is ScorerEngine.score_together:
             yield (
                 f"scorer `{scorer.name}` is declared together, but its engine scores one "
                 "candidate at a time: bind a scorer that sees a whole pool, or leave `together` out"
             )
-        if not _inside(scorer, engine):
+        # A field's range is known when it is read.
+        if not isinstance(engine, FieldScorer) and not _inside(scorer, engine.low, engine.high):
             advice = "declare that range"
-            if _boundless(engine):
+            if (engine.low, engine.high) == (None, None):
                 advice = (
                     "declare a range that they stay in, such as "
                     f"`scorer {scorer.name} {words[scorer.steps]} from -50 to 50`"
@@ -236,19 +255,13 @@ def _scorers(
             )
 
 
-def _inside(scorer: Scorer, engine: ScorerEngine) -> bool:
-    """Whether the engine's range lies in the declared one; a field's is known when it is read."""
-    if isinstance(engine, FieldScorer):
-        return True
-    if _boundless(engine) and (scorer.low, scorer.high) != (0, 1):
+def _inside(scorer: Scorer, low: float | None, high: float | None) -> bool:
+    """Whether an engine's range lies in the declared one."""
+    if (low, high) == (None, None) and (scorer.low, scorer.high) != (0, 1):
         return True  # raw numbers in a range that somebody declared: every score is checked
-    low = scorer.low is None or (engine.low is not None and engine.low >= scorer.low)
-    high = scorer.high is None or (engine.high is not None and engine.high <= scorer.high)
-    return low and high
-
-
-def _boundless(engine: ScorerEngine) -> bool:
-    return engine.low is None and engine.high is None
+    return (scorer.low is None or (low is not None and low >= scorer.low)) and (
+        scorer.high is None or (high is not None and high <= scorer.high)
+    )
 
 
 def _end(number: float | None) -> str:

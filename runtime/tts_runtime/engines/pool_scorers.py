@@ -1,0 +1,281 @@
+"""Scorers that compare the candidates of a pool, by name: no model, exact, the same in every run.
+
+`similarity`, `clusters`, `answer-clusters` and `diversity` score whole solutions of a pool that is
+scored `together`. Definitions, sources and limits are in docs/engines.md.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import fsum
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tts_runtime.engines.base import EngineError, PoolScorer, ScoreRequest
+from tts_runtime.engines.options import EngineName, NoOptions, options_of
+
+#: Products of lengths that one pool may take to compare: about 15 seconds of one core.
+MOST_WORK: Final = 10**11
+
+
+class PoolOptions(NoOptions):
+    """Of scorers that compare texts."""
+
+    last: int = Field(
+        default=0, ge=0, description="Compare only the last so many steps; 0: the whole text"
+    )
+
+
+class RatioOptions(PoolOptions):
+    """Of scorers that compare texts two by two."""
+
+    by: Literal["characters", "words"] = "characters"
+
+
+class ClusterOptions(RatioOptions):
+    """Of `clusters`."""
+
+    threshold: float = Field(default=0.8, ge=0, le=1)
+
+
+class DiversityOptions(PoolOptions):
+    """Of `diversity`."""
+
+    n: int = Field(default=4, ge=1, le=16, description="Longest n-grams, in words")
+
+
+def ratio(first: Sequence[str], second: Sequence[str]) -> float:
+    """The string ratio: twice the longest common subsequence, over both lengths.
+
+    It is 1 for equal texts (also for two empty ones) and 0 for texts with nothing in common; what
+    RapidFuzz calls the normalized indel similarity, and python-Levenshtein `ratio`. Symmetric.
+    """
+    if first == second:
+        return 1.0
+    return 2 * common(first, second) / (len(first) + len(second))
+
+
+def common(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence.
+
+    Hyyrö (2004), Bit-parallel LCS-length computation revisited: a column of the table is one
+    whole number, so a step costs `len(first) / 64` machine words, whatever the texts hold.
+    """
+    if len(first) < len(second):
+        first, second = second, first
+    places: dict[str, int] = {}
+    for place, item in enumerate(first):
+        places[item] = places.get(item, 0) | 1 << place
+    full = (1 << len(first)) - 1
+    column = full
+    for item in second:
+        matched = column & places.get(item, 0)
+        if matched:
+            column = (column + matched | column - matched) & full
+    return len(first) - column.bit_count()
+
+
+class _TextScorer(PoolScorer):
+    """Compares texts, or their last steps."""
+
+    def __init__(self, options: PoolOptions) -> None:
+        super().__init__()
+        self._last = options.last
+
+    def scores(
+        self, requests: Sequence[ScoreRequest], stopped: Callable[[], bool]
+    ) -> Sequence[float | None]:
+        return self.compared([self._text(request) for request in requests], stopped)
+
+    @abstractmethod
+    def compared(self, texts: Sequence[str], stopped: Callable[[], bool]) -> Sequence[float | None]:
+        """A number for each text."""
+
+    def _text(self, request: ScoreRequest) -> str:
+        return "\n\n".join(request.steps[-self._last :]) if self._last else request.text
+
+
+class _RatioScorer(_TextScorer):
+    """Compares texts two by two; a pair of equal texts is compared once."""
+
+    def __init__(self, name: str, options: RatioOptions) -> None:
+        super().__init__(options)
+        self._name = name
+        self._words = options.by == "words"
+
+    def items(self, text: str) -> Sequence[str]:
+        """What is compared of a text."""
+        return text.split() if self._words else text
+
+    def check(self, work: int, pool: Sequence[str]) -> None:
+        """Refuses a pool that would take minutes.
+
+        Raises:
+            EngineError: With what to do.
+        """
+        if work > MOST_WORK:
+            cheaper = "" if self._words else "`?by=words`, or "
+            raise EngineError(
+                f"scorer `{self._name}`: {len(pool)} candidates of up to "
+                f"{max(map(len, pool)):,} characters are too long to compare two by two (products "
+                f"of their lengths add up to more than {MOST_WORK:.0e}); compare less: {cheaper}"
+                "only the last steps with `?last=1`"
+            )
+
+
+class SimilarityScorer(_RatioScorer):
+    """A candidate's mean string ratio to the others of its pool; missing if it is alone.
+
+    The mean over a pool is the mean over its pairs. Source: optillm, `uncertainty_cot.py`
+    (reasoning consistency), where letters are compared in lower case, too.
+    """
+
+    def __init__(self, options: RatioOptions | None = None) -> None:
+        super().__init__("similarity", options or RatioOptions())
+
+    def compared(self, texts: Sequence[str], stopped: Callable[[], bool]) -> Sequence[float | None]:
+        if len(texts) < 2:
+            return [None for _ in texts]
+        many = Counter(text.lower() for text in texts)
+        items = {text: self.items(text) for text in many}
+        lengths = [len(each) for each in items.values()]
+        self.check((sum(lengths) ** 2 - sum(each * each for each in lengths)) // 2, texts)
+        alike: dict[str, list[float]] = {text: [1.0] * (many[text] - 1) for text in many}
+        different = list(many)
+        for place, first in enumerate(different):
+            for second in different[place + 1 :]:
+                if stopped():
+                    return []
+                found = ratio(items[first], items[second])
+                alike[first] += [found] * many[second]
+                alike[second] += [found] * many[first]
+        means = {text: fsum(ratios) / len(ratios) for text, ratios in alike.items()}
+        return [means[text.lower()] for text in texts]
+
+
+class ClusterScorer(_RatioScorer):
+    """The number of a candidate's cluster of similar texts, from 0 in order of appearance.
+
+    A candidate joins the first cluster whose first member has a string ratio to it of at least
+    the threshold, else it begins one. Source: optillm, `self_consistency.py`.
+    """
+
+    low = None
+    high = None
+
+    def __init__(self, options: ClusterOptions | None = None) -> None:
+        options = options or ClusterOptions()
+        super().__init__("clusters", options)
+        self._threshold = options.threshold
+
+    def compared(self, texts: Sequence[str], stopped: Callable[[], bool]) -> Sequence[float | None]:
+        leaders: list[Sequence[str]] = []
+        found: dict[str, int] = {}
+        work = 0
+        for text in texts:
+            if text in found:
+                continue
+            items = self.items(text)
+            for number, leader in enumerate(leaders):
+                work += len(items) * len(leader)
+                self.check(work, texts)
+                if stopped():
+                    return []
+                if ratio(leader, items) >= self._threshold:
+                    found[text] = number
+                    break
+            else:
+                found[text] = len(leaders)
+                leaders.append(items)
+        return [found[text] for text in texts]
+
+
+class AnswerClusterScorer(PoolScorer):
+    """The number of a candidate's class of equal answers, from 0 in order of appearance.
+
+    Answers are equal as in a vote (C42); a candidate without an answer has no number.
+    """
+
+    low = None
+    high = None
+
+    def scores(
+        self, requests: Sequence[ScoreRequest], stopped: Callable[[], bool]
+    ) -> Sequence[float | None]:
+        from tts_runtime.answers import canonical  # sympy is slow to import
+
+        numbers: dict[str, int] = {}
+        found: list[float | None] = []
+        for request in requests:
+            if stopped():
+                return []
+            answer = request.answer
+            key = None if answer is None else canonical(answer)
+            found.append(None if key is None else numbers.setdefault(key, len(numbers)))
+        return found
+
+
+class DiversityScorer(_TextScorer):
+    """How much of a candidate no other of its pool has said: 1, nothing is shared; 0, all is.
+
+    For each length up to n, the share of its different n-grams of words that no other candidate
+    has; the mean over the lengths that it has n-grams of. Missing for a text without words. The
+    share of distinct n-grams is Li et al.'s (2016, distinct-n), averaged over lengths as the n-gram
+    diversity of Meister et al. (2023, Locally typical sampling, section 5), here of one candidate
+    against the others.
+    """
+
+    def __init__(self, options: DiversityOptions | None = None) -> None:
+        options = options or DiversityOptions()
+        super().__init__(options)
+        self._n = options.n
+
+    def compared(self, texts: Sequence[str], stopped: Callable[[], bool]) -> Sequence[float | None]:
+        words = [text.lower().split() for text in texts]
+        shares: list[list[float]] = [[] for _ in texts]
+        for length in range(1, self._n + 1):
+            grams = [_grams(each, length) for each in words]
+            owners = Counter(gram for each in grams for gram in each)
+            for found, each in zip(shares, grams, strict=True):
+                if stopped():
+                    return []
+                if each:
+                    found.append(sum(owners[gram] == 1 for gram in each) / len(each))
+        return [fsum(found) / len(found) if found else None for found in shares]
+
+
+def _grams(words: Sequence[str], length: int) -> set[tuple[str, ...]]:
+    return {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
+
+
+#: Every one by its name.
+POOL_SCORERS: Final[Mapping[str, type[PoolScorer]]] = {
+    "clusters": ClusterScorer,
+    "answer-clusters": AnswerClusterScorer,
+    "similarity": SimilarityScorer,
+    "diversity": DiversityScorer,
+}
+
+
+def pool_scorer(name: EngineName) -> Callable[[], PoolScorer]:
+    """What opens the pool scorer of a name (one of `POOL_SCORERS`).
+
+    Raises:
+        EngineError: An option that it does not have.
+    """
+    match name.plain:
+        case "similarity":
+            ratios = options_of(name, RatioOptions)
+            return lambda: SimilarityScorer(ratios)
+        case "clusters":
+            clusters = options_of(name, ClusterOptions)
+            return lambda: ClusterScorer(clusters)
+        case "diversity":
+            grams = options_of(name, DiversityOptions)
+            return lambda: DiversityScorer(grams)
+        case _:
+            options_of(name, NoOptions)
+            return AnswerClusterScorer
