@@ -138,7 +138,8 @@ def test_stop_text_may_begin_in_the_prefix_but_not_end_there() -> None:
     assert feed(tracker(Limits(50, stop_at=b"abc"), prefix="abc"), "dd") == (2, None)
 
 
-def test_stop_when_sees_every_token_and_halts() -> None:
+@pytest.mark.parametrize("clause", ["stop_when", "end_when"])
+def test_a_condition_sees_every_token_and_only_end_when_halts(clause: str) -> None:
     """C27, C17."""
     seen: list[int] = []
 
@@ -146,18 +147,32 @@ def test_stop_when_sees_every_token_and_halts() -> None:
         seen.append(len(partial.ids))
         return len(partial.ids) == 3
 
-    follower = tracker(Limits(50, stop_when=condition))
+    limits = Limits(50, stop_when=condition if clause == "stop_when" else None)
+    if clause == "end_when":
+        limits = Limits(50, end_when=condition)
+    follower = tracker(limits)
     assert feed(follower, "abcdef") == (3, Finish.STOP)
     assert seen == [1, 2, 3]
+    assert follower.result(0).halted is (clause == "end_when")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Limits(3),
+        Limits(50, unit_tokens=3),
+        Limits(50, stop_at=b"c"),
+        Limits(50, stop_when=lambda partial: len(partial.ids) == 3),
+    ],
+)
+def test_end_when_halts_where_something_else_stops_at_the_same_token(other: Limits) -> None:
+    """C17: the condition holds after the last token, whatever else does."""
+    follower = tracker(replace(other, end_when=lambda partial: len(partial.ids) == 3))
+    assert feed(follower, "abcdef") == (3, Finish.STOP)
     assert follower.result(0).halted
-    assert not tracker_result_halted(Limits(2))
-
-
-def tracker_result_halted(limits: Limits) -> bool:
-    """Whether an ordinary limit marks the result as halted."""
-    follower = tracker(limits)
+    follower = tracker(other)
     feed(follower, "abcdef")
-    return follower.result(0).halted
+    assert not follower.result(0).halted
 
 
 def test_at_least_forbids_ends_steps_and_the_end_of_thought() -> None:

@@ -92,10 +92,11 @@ def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
     assert "declared from 0 to 1, but its engine gives numbers from 0 to no limit" in message
 
 
-def test_c27_stop_when_needs_an_engine_that_streams() -> None:
-    plan = plan_of("return sample 1 stop when tokens > 3")
+@pytest.mark.parametrize("clause", ["stop when", "end when"])
+def test_c27_conditions_need_an_engine_that_streams(clause: str) -> None:
+    plan = plan_of(f"return sample 1 {clause} tokens > 3")
     message = refused(plan, {"policy": Blind(["a"])})
-    assert message.startswith("main.tts:3: `stop when` needs an engine that streams")
+    assert message.startswith(f"main.tts:3: `{clause}` needs an engine that streams")
 
 
 def lacking(*abilities: Ability) -> dict[str, PolicyEngine]:

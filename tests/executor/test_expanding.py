@@ -149,17 +149,33 @@ def test_c26_a_stop_text_is_kept_whole_and_does_not_make_done() -> None:
     assert second.added == "cd"
 
 
-def test_c27_stop_when_sees_the_whole_path_after_every_token_and_makes_done() -> None:
+@pytest.mark.parametrize(
+    ("clause", "drawn"),
+    [
+        ("stop when", [("abc", False), ("de", False), ("fgh", True)]),
+        ("end when", [("abc", False), ("de", True)]),
+    ],
+)
+def test_c27_a_condition_sees_the_whole_path_after_every_token_and_end_when_makes_done(
+    clause: str, drawn: list[tuple[str, bool]]
+) -> None:
     outcome = says(
         ["abcdefgh"],
         "pool = sample 1 max 3 tokens",
-        "pool = expand pool by 1 stop when tokens >= 5",
+        f"pool = expand pool by 1 {clause} tokens >= 5",
         "return expand pool by 1",
     )
-    assert [(each.added, each.done) for each in outcome.candidates] == [
-        ("abc", False),
-        ("de", True),
-    ]
+    assert [(each.added, each.done) for each in outcome.candidates] == drawn
+
+
+def test_c17_end_when_holds_at_the_end_of_a_step_too() -> None:
+    """Whatever else stops the call at that token: the path has ended."""
+    outcome = says(
+        ["ab\n\ncd\n\n"],
+        "pool = expand problem by 1 step end when steps >= 1 and tokens >= 4",
+        "return expand pool by 1 step",
+    )
+    assert [(each.added, each.done) for each in outcome.candidates] == [("ab\n\n", True)]
 
 
 def test_c27_a_window_that_is_not_full_does_not_fire() -> None:

@@ -132,6 +132,7 @@ def test_every_decoding_clause_is_shown() -> None:
         at_least=Const(9),
         stop_at=Const("x"),
         stop_when=apply("<", Statistic("confidence", "tail", Const(5)), Const(1)),
+        end_when=apply(">", Column("tokens"), Const(9)),
         likeliest=True,
         **numbers,
     )
@@ -141,5 +142,5 @@ def test_every_decoding_clause_is_shown() -> None:
     assert (
         "%1 = expand %0 to 2 x 3 steps weighted by tokens rounding up per root at temperature 0 "
         "top_p 1 top_k 2 min_p 3 at least 9 tokens max 7 tokens within 8 tokens stop at "
-        '"x" stop when confidence(tail 5) < 1 likeliest from small\n'
+        '"x" stop when confidence(tail 5) < 1 end when tokens > 9 likeliest from small\n'
     ) in text

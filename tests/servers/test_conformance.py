@@ -138,7 +138,7 @@ def test_stop_when_sees_every_token(continuing: Subject) -> None:
     def fires(partial: Partial) -> bool:
         return len(partial.ids) == 3
 
-    limits = Limits(30, stop_when=fires)
+    limits = Limits(30, end_when=fires)
     for answer in continuing.answers(5, limits):
         assert (len(answer.ids) == 3 and answer.halted) or answer.finish is Finish.END
 

@@ -94,7 +94,7 @@ def test_stop_when_and_stop_texts_stop_where_they_say(engine: VllmPolicy) -> Non
         return len(partial.ids) == 11 and len(partial.statistics["entropy"]) == 11
 
     whole = opening(engine, 1, Limits(40, at_least=40))
-    halted = replace(whole, limits=replace(whole.limits, stop_when=enough), statistics=("entropy",))
+    halted = replace(whole, limits=replace(whole.limits, end_when=enough), statistics=("entropy",))
 
     async def main() -> None:
         full = await engine.generate(whole)

@@ -26,7 +26,7 @@ class Site:
         inputs: The inputs of the operation that will hold the expression.
         row: The pool whose rows it is evaluated for; `None` if it is evaluated once.
         pool_name: How messages call that pool.
-        streaming: It is evaluated while a row is being generated (`stop when`).
+        streaming: It is evaluated while a row is being generated (`stop when`, `end when`).
     """
 
     inputs: Inputs

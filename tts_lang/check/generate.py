@@ -91,6 +91,7 @@ _FIELDS = {
     ClauseKind.AT_LEAST: "at_least",
     ClauseKind.STOP_AT: "stop_at",
     ClauseKind.STOP_WHEN: "stop_when",
+    ClauseKind.END_WHEN: "end_when",
 }
 
 

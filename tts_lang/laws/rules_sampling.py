@@ -34,6 +34,7 @@ def _free(decoding: Decoding) -> bool:
         and decoding.at_least is None
         and decoding.stop_at is None
         and decoding.stop_when is None
+        and decoding.end_when is None
         and not decoding.likeliest
     )
 

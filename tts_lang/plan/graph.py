@@ -67,7 +67,8 @@ class Decoding:
         within: Limit on the sampled tokens of the whole path in this conversation (C21).
         at_least: Ends and delimiters are masked for the first tokens of this call.
         stop_at: Text that stops the call once it is complete (C26).
-        stop_when: Condition checked after every token (C27).
+        stop_when: Condition checked after every token; true stops the call, open (C27).
+        end_when: The same, and what is drawn is done (C17, C27).
         likeliest: Child j starts with the j-th likeliest token.
     """
 
@@ -81,6 +82,7 @@ class Decoding:
     at_least: Expr | None = None
     stop_at: Expr | None = None
     stop_when: Expr | None = None
+    end_when: Expr | None = None
     likeliest: bool = False
 
 

@@ -171,6 +171,7 @@ def clauses(decoding: graph.Decoding, names: Sequence[str], *, brief: bool = Fal
         ("within", decoding.within, " tokens"),
         ("stop at", decoding.stop_at, ""),
         ("stop when", decoding.stop_when, ""),
+        ("end when", decoding.end_when, ""),
     ):
         if value is not None:
             text = expression(value, names)

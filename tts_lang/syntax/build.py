@@ -86,6 +86,7 @@ _CLAUSES = {
     "from_": nodes.ClauseKind.FROM,
     "stop_at": nodes.ClauseKind.STOP_AT,
     "stop_when": nodes.ClauseKind.STOP_WHEN,
+    "end_when": nodes.ClauseKind.END_WHEN,
 }
 
 

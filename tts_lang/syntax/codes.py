@@ -152,9 +152,10 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         "TTS133",
-        "`stop` without `at` or `when`",
+        "`stop` without `at` or `when`, `end` without `when`",
         'A generation stops at a text, `stop at "Step 2"`, or at a condition that is checked '
-        "after every token, `stop when confidence(tail 2048) < 10`.",
+        "after every token, `stop when confidence(tail 2048) < 10`; `end when` also closes the "
+        "candidate.",
     ),
     Code(
         "TTS134",

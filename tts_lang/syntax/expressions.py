@@ -47,6 +47,7 @@ class ClauseKind(Enum):
     FROM = "from"
     STOP_AT = "stop at"
     STOP_WHEN = "stop when"
+    END_WHEN = "end when"
 
 
 class Operator(Enum):

@@ -39,7 +39,9 @@ _FOREIGN = {
 
 def _foreign_word(m: Mistake) -> Diagnostic | None:
     for token in (m.token, m.before):
-        if token.type == "NAME" and token.text in _FOREIGN and token.start >= m.head.start:
+        # `end` is a word of the language, in `end when`; on a line of its own it is a habit.
+        foreign = token.type == "NAME" or (token.type == "END" and token is m.head)
+        if foreign and token.text in _FOREIGN and token.start >= m.head.start:
             return m.report(
                 "TTS123",
                 f"there is no `{token.text}` in this language",

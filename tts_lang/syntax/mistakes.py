@@ -232,6 +232,17 @@ def _stop_text(m: Mistake) -> Diagnostic | None:
     return None
 
 
+def _end_at(m: Mistake) -> Diagnostic | None:
+    if m.before.type == "END" and m.accepts == {"WHEN"}:
+        return m.report(
+            "TTS133",
+            "`end` needs to say when",
+            "write `end when CONDITION`, which closes the candidate; `stop at TEXT` leaves it open",
+            expected=("`when`",),
+        )
+    return None
+
+
 def _of_after_call(m: Mistake) -> Diagnostic | None:
     if m.token.type == "OF" and m.before.type == "RPAR":
         return m.report(
@@ -389,6 +400,7 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _done_of_what,
     _comma_between_clauses,
     _stop_text,
+    _end_at,
     _of_after_call,
     _chained_comparison,
     _second_where,

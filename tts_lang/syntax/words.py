@@ -8,7 +8,7 @@ _HARD = (
     "split strategy tail to until vote weighted where within"
 )
 _SOFT = (
-    "above after ahead below best contains done ends field first judge least likeliest looking "
+    "above after ahead below best contains done end ends field first judge least likeliest looking "
     "max min_p most otherwise pairwise policy prompt read retry rounding scorer share staying stop "
     "temperature times together top top_k top_p up when with x"
 )

@@ -80,8 +80,9 @@ class Limits:
         stop_at: Bytes that stop the call (finish "stop") with the token that completes them; they
             may begin in the prefix.
         stop_when: Called after every token with the ids, log-probabilities and statistics so far of
-            this call; true stops it with finish "stop" and marks it `halted`. May be called in an
-            engine's thread; an error in it fails the request.
+            this call; true stops it with finish "stop". May be called in an engine's thread; an
+            error in it fails the request.
+        end_when: The same; true also marks the generation `halted`.
         at_least: For the first so many tokens no end, thought delimiter or step end can be drawn.
     """
 
@@ -91,7 +92,13 @@ class Limits:
     unit_tokens: int = 0
     stop_at: bytes = b""
     stop_when: Callable[[Partial], bool] | None = None
+    end_when: Callable[[Partial], bool] | None = None
     at_least: int = 0
+
+    @property
+    def watched(self) -> bool:
+        """Whether something looks at every token: such a request is equal to no other."""
+        return self.stop_when is not None or self.end_when is not None
 
 
 @quick_value(frozen=True, slots=True)
@@ -142,7 +149,7 @@ class Generation:
             truncation, C36), as many as `ids`; NaN from an engine that lacks them.
         finish: Why it stopped.
         end_logprob: Log-probability of the end-of-sequence token when finish is END, else 0.
-        halted: `stop_when` fired: nothing more may be added (C17).
+        halted: `end_when` fired: nothing more may be added (C17).
         segments: How prefix and new ids are cut into steps.
         drawn: Tokens drawn, withheld ones and the end included: what the policy's work was.
         prefilled: Prompt and prefix tokens that the engine had to process for this request.
@@ -208,7 +215,7 @@ class PolicyEngine(ABC):
     exact: bool = True
     #: The size of its model, for FLOPs; `None`: not known.
     card: Model | None = None
-    #: `stop when` works: the engine looks at every token as it is drawn.
+    #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
     #: What it cannot do, and why: the end of a sentence that begins with "policy `x`", with what
     #: the user can do about it. `bind` refuses plans that need it.

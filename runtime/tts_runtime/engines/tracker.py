@@ -89,6 +89,10 @@ class Tracker:
     def _reached(self, piece: bytes) -> Finish | None:
         limits = self.request.limits
         count = len(self.partial.ids)
+        # First, so that no other stop at the same token hides that the path has ended.
+        if limits.end_when is not None and limits.end_when(self.partial):
+            self._halted = True
+            return Finish.STOP
         if limits.steps and len(self.segments.closed) >= self._target:
             return Finish.STOP
         if limits.unit_tokens and count >= limits.unit_tokens:
@@ -99,7 +103,6 @@ class Tracker:
                 return Finish.STOP
             self._recent = data[max(0, len(data) - len(limits.stop_at) + 1) :]
         if limits.stop_when is not None and limits.stop_when(self.partial):
-            self._halted = True
             return Finish.STOP
         if count >= limits.max_tokens:
             return Finish.LENGTH

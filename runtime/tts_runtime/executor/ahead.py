@@ -127,6 +127,7 @@ def _plain(operation: Operation, expand: Expand) -> bool:
     return (
         len(operation.inputs) == 1
         and expand.decoding.stop_when is None
+        and expand.decoding.end_when is None
         and all(
             isinstance(expression, Const)
             for expression in expressions(expand.amount, expand.decoding).values()

@@ -148,14 +148,17 @@ def _thoughts(
 def _streaming(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
-    """`stop when` needs an engine that looks at every token (C27)."""
+    """`stop when` and `end when` need an engine that looks at every token (C27)."""
     for operation in operations(plan.body):
         spec = operation.spec
-        if isinstance(spec, Expand | Ask) and spec.decoding.stop_when is not None:
-            policy = policies[spec.decoding.policy]
-            if not policy.engine.streaming:
+        if not isinstance(spec, Expand | Ask):
+            continue
+        policy = policies[spec.decoding.policy]
+        conditions = {"stop when": spec.decoding.stop_when, "end when": spec.decoding.end_when}
+        for clause, condition in conditions.items():
+            if condition is not None and not policy.engine.streaming:
                 yield (
-                    f"{_at(operation)}`stop when` needs an engine that streams, and that of policy "
+                    f"{_at(operation)}`{clause}` needs an engine that streams, and that of policy "
                     f"`{policy.name}` (`{policy.binding.name}`) does not: bind another engine, or "
                     "leave the clause out"
                 )

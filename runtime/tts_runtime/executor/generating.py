@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from tts_runtime.engines.base import (
     Limits,
     Partial,
 )
+from tts_runtime.executor.evaluate import Evaluate
 from tts_runtime.executor.model import EMPTY, Candidate, Known, Node, Row
 from tts_runtime.executor.pools import Item, Slot
 from tts_runtime.executor.run import Run
@@ -151,12 +152,10 @@ def children(
     statistics = run.bound.program.statistics
     found: list[Item] = []
     for number in range(first, first + many):
-        if settings.stop_when is not None:
-            request = request_for(
-                node, number, settings, watched(limits, parentage, view), statistics
-            )
-        else:
-            request = request_for(node, number, settings, limits, statistics)
+        request = request_for(node, number, settings, limits, statistics)
+        if settings.stop_when is not None or settings.end_when is not None:
+            # Every request has watchers of its own: they follow what it draws.
+            request = replace(request, limits=_watched(limits, parentage, view))
         if place is not None and many == 1:
             slot = place
             slot.key = request.key
@@ -168,12 +167,20 @@ def children(
     return found or place or []
 
 
-def watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
-    """The limits with `stop when`, evaluated on the whole path after every token (C27)."""
-    node, settings = parentage.node, parentage.settings
-    condition = settings.stop_when
-    assert condition is not None
-    policy = settings.policy
+def _watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
+    """The limits with `stop when` and `end when`."""
+    stop, end = parentage.settings.stop_when, parentage.settings.end_when
+    return replace(
+        limits,
+        stop_when=None if stop is None else _watcher(stop, parentage, view),
+        end_when=None if end is None else _watcher(end, parentage, view),
+    )
+
+
+def _watcher(condition: Evaluate, parentage: Parentage, view: View) -> Callable[[Partial], bool]:
+    """Evaluates a condition on the whole path after every token (C27)."""
+    node = parentage.node
+    policy = parentage.settings.policy
     streaming = View(view.scope, view.inputs, None, streaming=True)
     segments = node.segments
     parent = parentage.parent
@@ -205,4 +212,4 @@ def watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
         scores = EMPTY if parent is None else parent.scores
         return condition(Row(path, candidate, parentage.lets, scores), streaming) is True
 
-    return replace(limits, stop_when=fires)
+    return fires

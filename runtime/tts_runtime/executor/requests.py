@@ -25,7 +25,7 @@ def name_of(settings: Settings, node: Node, request: GenerateRequest) -> Any:
     request is looked up for every child. `Request.same_path` makes sure.
     """
     limits = request.limits
-    if limits.stop_when is not None:
+    if limits.watched:
         return object()  # what looks at every token is nobody else's
     if request.sampling.temperature:
         return (

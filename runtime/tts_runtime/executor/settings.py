@@ -25,6 +25,7 @@ class Settings:
 
     __slots__ = (
         "at_least",
+        "end_when",
         "irregular",
         "length",
         "likeliest",
@@ -50,6 +51,7 @@ class Settings:
         at_least: int = 0,
         stop_at: bytes = b"",
         stop_when: Evaluate | None = None,
+        end_when: Evaluate | None = None,
         likeliest: bool = False,
     ) -> None:
         self.policy = policy
@@ -61,6 +63,7 @@ class Settings:
         self.at_least = at_least
         self.stop_at = stop_at
         self.stop_when = stop_when
+        self.end_when = end_when
         self.likeliest = likeliest
         # The unit decides what is masked: a step's end, or a thought's.
         least = [f"at least {at_least} in {unit.value}"] * (at_least > 0)
@@ -85,8 +88,7 @@ class Settings:
             self.policy.thought if unit is Unit.THOUGHTS else (),
             self.length if unit is Unit.TOKENS else 0,
             self.stop_at,
-            None,
-            self.at_least,
+            at_least=self.at_least,
         )
 
 
@@ -121,6 +123,7 @@ class Clauses:
         }
         self._likeliest = decoding.likeliest
         self._stop_when = compiler.optional(decoding.stop_when)
+        self._end_when = compiler.optional(decoding.end_when)
         literal = all(
             isinstance(expression, Const) for expression in expressions(amount, decoding).values()
         )
@@ -150,6 +153,7 @@ class Clauses:
             self._least(values, "at_least", None, 0) or 0,
             b"" if stop_at is None else str(stop_at).encode(),
             self._stop_when,
+            self._end_when,
             self._likeliest,
         )
 

@@ -45,7 +45,7 @@ class Shared:
 
     def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
         """The reply to a request; from what is there, if possible."""
-        if request.limits.stop_when is not None:
+        if request.limits.watched:
             return self._paid(engine.generate(request))
         if not request.sampling.temperature:
             request = replace(request, key=b"")  # greedy children are one (C15)

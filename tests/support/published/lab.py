@@ -261,7 +261,7 @@ class Lab:
             unit_tokens=how.get("tokens", 0),
             stop_at=how.get("stop_at", "").encode(),
             at_least=how.get("at_least", 0),
-            stop_when=None if cut_off is None else lambda so_far: cut_off(confidences(so_far)),
+            end_when=None if cut_off is None else lambda so_far: cut_off(confidences(so_far)),
         )
 
 

@@ -104,7 +104,7 @@ class _Remembering(SimPolicy):
 
     def generate_now(self, request: GenerateRequest) -> Generation:
         """Requests with a `stop when` are pure too, but no two are equal."""
-        if request.limits.stop_when is not None:
+        if request.limits.watched:
             return self._generate(request)
         return super().generate_now(request)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 
 from tests.support.reference.expressions import (
@@ -46,6 +47,7 @@ class Call:
     at_least: int
     stop_at: str
     stop_when: expr.Expr | None
+    end_when: expr.Expr | None
     likeliest: bool
 
 
@@ -98,6 +100,7 @@ def settings(
         least,
         str(stop_at),
         decoding.stop_when,
+        decoding.end_when,
         decoding.likeliest,
     )
 
@@ -125,13 +128,11 @@ def request_for(
         if policy.binding.thinking is None:
             raise StrategyFailure(f"policy {call.policy} has no thoughts")
         thought = policy.tokenizer.encode(policy.binding.thinking.end)
-    tested = call.stop_when
 
-    def stop_now(partial: Partial) -> bool:
-        assert tested is not None
-        tokens = drawn(partial.ids, partial.logprobs, partial.statistics)
+    def holds(tested: expr.Expr, so_far: Partial) -> bool:
+        tokens = drawn(so_far.ids, so_far.logprobs, so_far.statistics)
         segments = node.segments
-        for token in partial.ids:
+        for token in so_far.ids:
             piece = policy.tokenizer.pieces[token]
             segments = segments.add(piece, policy.binding.step_delimiter.encode())
         longer = replace(
@@ -152,7 +153,8 @@ def request_for(
             thought=thought,
             unit_tokens=call.length if call.unit is graph.Unit.TOKENS else 0,
             stop_at=call.stop_at.encode(),
-            stop_when=None if tested is None else stop_now,
+            stop_when=None if call.stop_when is None else partial(holds, call.stop_when),
+            end_when=None if call.end_when is None else partial(holds, call.end_when),
             at_least=call.at_least,
         ),
         segments=node.segments,

@@ -141,7 +141,7 @@ class Machine:
         """Asks a policy; the same request twice costs once (C62)."""
         greedy = request.sampling.temperature == 0  # which ignores the key (C15)
         key = (name, replace(request, key=b"") if greedy else request)
-        shared = request.limits.stop_when is None
+        shared = not request.limits.watched
         if shared and key in self.generations:
             return self.generations[key]
         generation = self.policies[name].generate_now(request)

@@ -10,6 +10,8 @@ from tests.support.writing.world import LARGEST_POOL, PoolInfo, World
 
 Phrase = tuple[str, PoolInfo]
 PROBLEM = PoolInfo(1)
+#: Conditions of `stop when` and `end when`.
+WATCHED = ("tokens >= 4", "confidence(2) < 2", "steps > 1")
 
 
 def unit(world: World) -> str:
@@ -44,7 +46,9 @@ def clauses(world: World, *, policy: bool = True) -> str:
     if choices.chance(6):
         text += f" stop at {choices.one_of(['b', 'so', '}'])!r}".replace("'", '"')
     if choices.chance(5):
-        text += f" stop when {choices.one_of(['tokens >= 4', 'confidence(2) < 2', 'steps > 1'])}"
+        text += f" stop when {choices.one_of(WATCHED)}"
+    if choices.chance(5):
+        text += f" end when {choices.one_of(WATCHED)}"
     if policy and choices.chance(15):
         text += " from small"
     return text

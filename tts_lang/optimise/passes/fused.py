@@ -27,6 +27,7 @@ def limited(decoding: Decoding) -> str | None:
         ("at least", decoding.at_least),
         ("stop at", decoding.stop_at),
         ("stop when", decoding.stop_when),
+        ("end when", decoding.end_when),
         ("likeliest", decoding.likeliest or None),
     ):
         if given is not None:

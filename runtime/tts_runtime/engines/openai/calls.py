@@ -196,7 +196,7 @@ class Pending:
             texts.append(self._binding.step_delimiter.encode())
         if limits.stop_at:
             texts.append(limits.stop_at)
-        if limits.stop_when is not None:
+        if limits.watched:
             return True, []
         if not texts or self.ranked:
             return False, []

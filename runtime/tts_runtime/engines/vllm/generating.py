@@ -88,7 +88,7 @@ class Generating(Call[Generation]):
             tracker = self._tracker = Tracker(
                 request, ground.tokenizer, frozenset(world.ends), world.delimiter.encode()
             )
-            seen = request.limits.stop_when is not None
+            seen = request.limits.watched
             self._listed = ground.listing and not request.statistics and not seen
         request = tracker.request
         ids = [*request.prompt, *request.prefix, *tracker.partial.ids]
