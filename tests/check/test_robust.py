@@ -73,7 +73,7 @@ def test_long_files() -> None:
 
 def test_loops_inside_loops_are_walked_a_bounded_number_of_times() -> None:
     depth = 30
-    lines = ["strategy s():", "    p = sample 1", "    score p by prm"]
+    lines = ["strategy s():", "    p = sample 1 step", "    score p by prm"]
     lines += ["    " * (level + 1) + "repeat 3:" for level in range(depth)]
     lines += ["    " * (depth + 1) + "p = expand p by 1 step", "    return first of p"]
     assert _check("\n".join(lines) + "\n", "s.tts") == 1  # the score is never used

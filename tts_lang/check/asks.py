@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tts_lang.check.dispatch import pool_rule
 from tts_lang.check.frame import Frame, Pool
-from tts_lang.check.generate import amount, clauses_of, decoding, equal_samples
+from tts_lang.check.generate import amount, clauses_of, closes, decoding, equal_samples
 from tts_lang.check.pools import PoolType, times
 from tts_lang.check.prompts import arguments, enter_prompt, fits_view
 from tts_lang.check.resolve import top_level
@@ -42,4 +44,5 @@ def _ask(frame: Frame, node: nodes.Ask) -> Pool:
     if node.together:
         gone = dict.fromkeys(type_.columns or (), why)
         type_ = PoolType({}, {**type_.lost, **gone}, bound)
+    type_ = replace(type_, closed=closes(wanted, how))
     return frame.emit_pool(spec, inputs, type_, node)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tts_lang.check.builtins import meaning
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.frame import (
+    Callee,
     Frame,
     Inputs,
     NameValue,
@@ -77,11 +80,11 @@ def _run(frame: Frame, node: nodes.Call, rows: Pool, on_rows: bool) -> Pool:
     parameters = bind(frame, declared, node)
     if parameters is None:
         return NO_POOL
-    region, thinks = _inline(frame, declared, parameters, node)
+    region, callee = _inline(frame, declared, parameters, node)
     why = f"the call of `{declared.name}` at line {frame.line(node)} gives new candidates"
-    type_ = rows.type.children(rows.type.bound, why)
+    type_ = replace(rows.type.children(rows.type.bound, why), closed=callee.closed)
     number = frame.pool_value(type_)
-    spec = Call(declared.name, thinks, on_rows)
+    spec = Call(declared.name, callee.thinks, on_rows)
     regions = () if region is None else (region,)
     frame.emit(spec, Inputs([rows.number]), (number,), node, regions)
     return Pool(number, type_)
@@ -89,7 +92,7 @@ def _run(frame: Frame, node: nodes.Call, rows: Pool, on_rows: bool) -> Pool:
 
 def _inline(
     frame: Frame, declared: Declared, parameters: dict[str, Parameter], node: nodes.Call
-) -> tuple[Region | None, bool]:
+) -> tuple[Region | None, Callee]:
     session = frame.session
     # What a callee's counts would be in a branch that constants rule out does not matter.
     key = (id(declared.node), tuple(parameters.items()), frame.numbers_matter)
@@ -106,8 +109,8 @@ def _inline(
         session.collisions[id(declared.node)] = collisions(declared.home, declared)
     session.diagnostics.extend(session.collisions[id(declared.node)])
     region = walk_strategy(inner)
-    session.checked[key] = inner.thinks
-    return region if session.plan_wanted else None, inner.thinks
+    callee = session.checked[key] = Callee(inner.thinks, inner.closed)
+    return region if session.plan_wanted else None, callee
 
 
 def walk_strategy(frame: Frame) -> Region:

@@ -271,4 +271,11 @@ CODES: tuple[Code, ...] = (
         "Nothing after `return` is executed, and an arm whose threshold is beyond the range of "
         "what is compared is never taken.",
     ),
+    Code(
+        "TTS910",
+        "nothing left to expand",
+        "Done candidates pass through `expand` unchanged (C18). A candidate is done where the "
+        "policy, `within` or `end when` ended it (C17), as are whole solutions without `max`, "
+        "`stop at` or `stop when`. `force` and `cut` open it again.",
+    ),
 )

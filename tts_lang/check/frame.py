@@ -124,6 +124,19 @@ class Facts:
     broken: bool  # some statement did not parse
 
 
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What a caller knows of a strategy that has been walked.
+
+    Args:
+        thinks: Its own statements use thoughts.
+        closed: All that it returns is done.
+    """
+
+    thinks: bool
+    closed: bool
+
+
 @dataclass(slots=True)
 class Session:
     """What all strategies of one check or compilation share.
@@ -140,7 +153,7 @@ class Session:
     policies: dict[str, None] = field(default_factory=lambda: {"policy": None})
     scorers: dict[str, tuple[Declared, Scorer]] = field(default_factory=dict)
     prompts: dict[str, tuple[Declared, Template]] = field(default_factory=dict)
-    checked: dict[object, bool] = field(default_factory=dict)
+    checked: dict[object, Callee] = field(default_factory=dict)
     facts: dict[int, Facts] = field(default_factory=dict)
     collisions: dict[int, list[Diagnostic]] = field(default_factory=dict)
 
@@ -180,6 +193,8 @@ class Frame:
         guarded: Pools whose emptiness the strategy looks at.
         reported: Unknown names that have had their message.
         idle: Variables of a loop about which there is a warning already.
+        still: `expand` phrases about which there is one.
+        closed: All that has been returned so far is done.
     """
 
     session: Session
@@ -196,6 +211,7 @@ class Frame:
     assumed: dict[Span, dict[str, PoolType]] = field(default_factory=dict)
     numbers_matter: bool = True
     thinks: bool = False
+    closed: bool = True
     used: set[Span] = field(default_factory=set)
     flows: dict[Span, set[Span]] = field(default_factory=dict)
     scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)
@@ -203,6 +219,7 @@ class Frame:
     guarded: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
     idle: set[str] = field(default_factory=set)
+    still: set[Span] = field(default_factory=set)
     notes: tuple[str, ...] = ()
 
     @property
@@ -302,6 +319,7 @@ class Frame:
         """Ends the region that is being made by returning a pool."""
         self.regions[-1].exit = Exit.RETURN
         self.regions[-1].results = (given.number,)
+        self.closed = self.closed and given.type.closed
 
     def rename(self, number: int, name: str) -> None:
         """Gives a value the name of the variable that it is assigned to, if it has none yet."""

@@ -124,13 +124,19 @@ def equal_samples(
     return True
 
 
+def closes(wanted: Amount, how: Decoding) -> bool:
+    """Whether what is drawn is done, however its calls end (C17)."""
+    limits = (how.max_tokens, how.stop_at, how.stop_when)
+    return wanted.unit is Unit.SOLUTIONS and all(limit is None for limit in limits)
+
+
 @pool_rule(nodes.Sample)
 def _sample(frame: Frame, node: nodes.Sample) -> Pool:
     inputs = Inputs([frame.problem])
     wanted = amount(frame, node.amount, inputs)
     how = decoding(frame, clauses_of(frame, node.clauses), inputs, PROBLEM)
     equal = equal_samples(frame, node.amount.count, wanted, how)
-    made = PoolType(bound=bound_of(wanted.count), identical=equal)
+    made = PoolType(bound=bound_of(wanted.count), identical=equal, closed=closes(wanted, how))
     return frame.emit_pool(Expand(wanted, how), inputs, made, node)
 
 
@@ -139,22 +145,38 @@ def _expand(frame: Frame, node: nodes.Expand) -> Pool:
     given, inputs, site = over(frame, node.pool)
     wanted = amount(frame, node.amount, inputs)
     how = decoding(frame, clauses_of(frame, node.clauses), inputs, given.type)
+    _nothing_open(frame, node, given.type)
     why = f"`expand` at line {frame.line(node)} dropped it: the text has changed"
+    closed = given.type.closed or closes(wanted, how)
     if node.dealing is nodes.Dealing.BY:
         if wanted.count != Const(1):
             equal_samples(frame, node.amount.count, wanted, how)
         bound = times(given.type.bound, bound_of(wanted.count))
         made = given.type.children(bound, why)
-        identical = given.type.identical
-        return frame.emit_pool(
-            Expand(wanted, how), inputs, replace(made, identical=identical), node
-        )
+        made = replace(made, identical=given.type.identical, closed=closed)
+        return frame.emit_pool(Expand(wanted, how), inputs, made, node)
     weight = None if node.weight is None else number(frame, node.weight, site)
     per = grouping(frame, node.per, given, site.pool_name)
     if weight is None and per is None:
         _uneven(frame, node, wanted, given.type)
     spec = Expand(wanted, how, True, weight, node.rounding_up, per)
-    return frame.emit_pool(spec, inputs, given.type.children(_dealt(given, wanted, per), why), node)
+    made = replace(given.type.children(_dealt(given, wanted, per), why), closed=closed)
+    return frame.emit_pool(spec, inputs, made, node)
+
+
+def _nothing_open(frame: Frame, node: nodes.Expand, given: PoolType) -> None:
+    """Warns where only done candidates can be expanded: they pass through (C18)."""
+    if not given.closed or given.bound == 0 or not frame.numbers_matter:
+        return
+    if node.span not in frame.still:
+        name = f"`{node.pool.text}`" if isinstance(node.pool, nodes.Name) else "the pool"
+        frame.warning(
+            "TTS910",
+            f"every candidate of {name} is done, so `expand` passes them all through",
+            node.pool,
+            "leave them open with a unit such as `steps`, `max`, `stop at` or `stop when`, or open "
+            "them again with `force` or `cut`",
+        )
 
 
 def _dealt(given: Pool, wanted: Amount, per: str | None) -> int | None:

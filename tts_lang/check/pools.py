@@ -36,6 +36,7 @@ class PoolType:
         bound: Upper bound of the rows; `None` if unknown.
         identical: The candidates are copies of one (more than one sampled at temperature 0).
         filtered: A `where` with a fixed condition made it, so that it may well be empty.
+        closed: Every candidate is done (C17).
     """
 
     columns: Mapping[str, Column] | None = field(default_factory=dict)
@@ -43,6 +44,7 @@ class PoolType:
     bound: int | None = None
     identical: bool = False
     filtered: Span | None = None
+    closed: bool = False
 
     def kept(self, bound: int | None) -> PoolType:
         """Rows of this pool: columns stay."""
@@ -71,7 +73,7 @@ NOT_THERE = "it is not there"
 PROBLEM = PoolType(bound=1)
 
 #: `none`, and what stands for a pool whose error has been reported: it has every column.
-EVERYTHING = PoolType(None, {}, 0)
+EVERYTHING = PoolType(None, {}, 0, closed=True)
 UNKNOWN_POOL = PoolType(None, {}, 1)
 
 
@@ -105,6 +107,7 @@ def merge(left: PoolType, right: PoolType, left_path: str, right_path: str) -> P
         bound,
         left.identical and right.identical,
         left.filtered or right.filtered,
+        left.closed and right.closed,
     )
 
 
@@ -112,7 +115,8 @@ def union(left: PoolType, right: PoolType, left_name: str, right_name: str) -> P
     """`P + Q`: both sides' rows with the columns of both."""
     columns, lost = _common(left, right, f"in {left_name}", f"in {right_name}")
     filtered = left.filtered if left.filtered and right.filtered else None
-    return PoolType(columns, lost, plus(left.bound, right.bound), False, filtered)
+    closed = left.closed and right.closed
+    return PoolType(columns, lost, plus(left.bound, right.bound), False, filtered, closed)
 
 
 def _common(
@@ -145,6 +149,7 @@ def same(left: PoolType, right: PoolType) -> bool:
         left.bound == right.bound
         and left.identical == right.identical
         and left.filtered == right.filtered
+        and left.closed == right.closed
         and _shape(left) == _shape(right)
     )
 

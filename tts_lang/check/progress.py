@@ -92,6 +92,7 @@ def _whole_solutions(
         if unit is not nodes.Unit.SOLUTIONS or any(find_clause(clauses, k) for k in _EARLY):
             continue
         if pool in carried and _reaches(flows, pool, statement.target.text):
+            frame.still.add(each.span)
             frame.warning(
                 "TTS903",
                 f"whole solutions are done after one round: later rounds pass `{pool}` through",
