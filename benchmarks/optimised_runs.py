@@ -52,7 +52,7 @@ class Spent:
 def spent(plan: Plan, problems: Sequence[Problem], disabled: frozenset[str]) -> Spent:
     """One run with an engine of its own."""
     engine = BundledPolicy(bundled("policy"))
-    settings = Settings(policies={"policy": engine}, disabled=disabled)
+    settings = Settings({"policy": engine}, {"prm": "bundled"}, disabled=disabled)
     [result] = run(plan, problems, settings=settings)
     summary = result.summary
     return Spent(

@@ -18,6 +18,7 @@ from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from tts_lang.explain.forms import FORMATS
 from tts_lang.optimise.command import FLAGS as OPTIMISER_FLAGS
 from tts_lang.optimise.command import add_options, explain
+from tts_lang.option_hints import option_hint
 from tts_lang.printing import in_color, report
 from tts_lang.process import MISTAKE, run_as_process
 
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 
     from tts_lang.explain.assume import Assumed
     from tts_lang.plan.graph import Plan
+
+#: What only a run has.
+_OTHERS = {
+    f"tts-run {rest}": names
+    for rest, names in (
+        ("--policy ENGINE", ("policy", "model")),
+        ("--scorer prm=ENGINE", ("scorer", "prm", "reward_model")),
+        ("--problems FILE", ("problems", "dataset")),
+        ("--limit N", ("limit",)),
+    )
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +54,9 @@ class _Parser(argparse.ArgumentParser):
         options, unknown = self.parse_known_intermixed_args(given)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
-            hint = did_you_mean(unknown[0].partition("=")[0], known)
+            hint = option_hint(unknown[0], given or sys.argv[1:], _OTHERS) or did_you_mean(
+                unknown[0].partition("=")[0], known
+            )
             self.error(f"no such option: {unknown[0]}" + (f"; {hint}" if hint else ""))
         return options
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,11 @@ import typer
 from tts_lang.arguments import parse_settings, plan_from
 from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.optimise import optimise
+from tts_lang.option_hints import option_hint
 from tts_lang.plan.codec import PlanError
 from tts_lang.printing import report
 from tts_lang.process import INTERRUPTED, MISTAKE
+from tts_runtime.defaults import PROBLEMS, UnnamedError, completed
 from tts_runtime.options import (
     OptionError,
     engine_names,
@@ -42,6 +44,17 @@ if TYPE_CHECKING:
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
+
+#: Options by the names that other tools have for them.
+_OTHERS = {
+    "--policy ENGINE": ("model", "model_name", "model_path", "llm", "engine", "generator"),
+    "--scorer prm=ENGINE": ("prm", "prm_path", "reward_model", "rm", "verifier"),
+    "--scorer orm=ENGINE": ("orm",),
+    "--problems FILE": ("dataset", "dataset_name", "data", "input", "questions", "benchmark"),
+    "--out DIR": ("output", "output_dir", "save", "save_dir", "run_dir"),
+    "--limit N": ("num_problems", "max_problems", "head"),
+    "--concurrency N": ("batch_size", "workers", "num_workers", "parallel", "jobs"),
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -80,12 +93,13 @@ def tts_run(
         ),
     ] = None,
     problems: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="arith|FILE.jsonl",
-            help="arith (bundled; also arith:calibration, arith:train) or a file",
+            help="A file, or arith (also arith:calibration, arith:train), the bundled problems: "
+            "the default of the bundled policy",
         ),
-    ] = "arith",
+    ] = None,
     limit: Annotated[
         str | None, typer.Option(metavar="N", help="Only the first so many problems")
     ] = None,
@@ -101,8 +115,9 @@ def tts_run(
         list[str] | None,
         typer.Option(
             metavar="NAME=ENGINE",
-            help="Engine of a scorer: bundled, the default of `prm`, sim, field:NAME, auto:MODEL, "
-            "http:URL#MODEL or a model's folder (docs/engines.md has more); repeat",
+            help="Engine of a scorer: bundled (the default of `prm` beside the bundled policy), "
+            "sim, field:NAME, auto:MODEL, http:URL#MODEL or a model's folder (docs/engines.md has "
+            "more); repeat",
         ),
     ] = None,
     seed: Annotated[
@@ -175,11 +190,14 @@ def tts_run(
         plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
     policies.check_used({name for plan in plans for name in plan.policies})
     scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
-    chosen = problems_named(problems, most)
+    _check_engines(policies.given, scorers.given)
+    named = completed(plans, policies.given, scorers.given, problems is not None)
+    problem_set = PROBLEMS if problems is None else problems
+    chosen = problems_named(problem_set, most)
 
     from rich.console import Console
 
-    from tts_runtime.progress import CAPTION, shown_on, table
+    from tts_runtime.progress import CAPTION, named_in, shown_on, table
     from tts_runtime.runner import Settings, run
 
     without, disabled = left_out(no_pass or [])
@@ -188,14 +206,15 @@ def tts_run(
         limits.check(plan)
     console = Console(stderr=True)
     _show_notices(console)
-    engines = {"policy": "bundled", **policies.given}, {"prm": "bundled", **scorers.given}
     showing: AbstractContextManager[Status] = shown_on(console)
     with showing as progress:
         try:
             results = run(
                 plans,
                 chosen,
-                settings=Settings(*engines, start, out, flying, disabled, analyze, ahead),
+                settings=Settings(
+                    *named, start, out, flying, disabled, analyze, ahead, problem_set
+                ),
                 progress=progress,
             )
         except KeyboardInterrupt:
@@ -211,7 +230,8 @@ def tts_run(
     else:
         printed = Console()
         printed.print(table(summaries), end="")
-        printed.print(CAPTION, style="italic", highlight=False, soft_wrap=True)
+        for line in (CAPTION, named_in(summaries)):
+            printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=True)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
             from tts_runtime.analysis import analysed
@@ -231,6 +251,22 @@ def tts_run(
         if out is not None:
             typer.echo("the same command tries them again", err=True)
         raise typer.Exit(FAILED)
+
+
+def _check_engines(policies: Mapping[str, str], scorers: Mapping[str, str]) -> None:
+    """Refuses an engine's name that is none, before anything else about it.
+
+    Raises:
+        EngineError: With what was probably meant.
+    """
+    if not policies and not scorers:
+        return
+    from tts_runtime.engines.registry import find_policy, find_scorer
+
+    for name in policies.values():
+        find_policy(name)
+    for name in scorers.values():
+        find_scorer(name)
 
 
 def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
@@ -311,10 +347,10 @@ def run_command(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except DiagnosticError as error:
         report(error.diagnostics)
-    except (OptionError, PlanError, ProblemFileError, SweepError) as error:
+    except (OptionError, PlanError, ProblemFileError, SweepError, UnnamedError) as error:
         _say(error)
     except _UsageError as error:
-        _say(_usage(error), "  help: tts-run --help lists the options")
+        _say(_usage(error, arguments), "  help: tts-run --help lists the options")
     except Exception as error:
         if not isinstance(error, _late_errors()):
             raise
@@ -322,12 +358,16 @@ def run_command(arguments: Sequence[str]) -> int:
     return MISTAKE
 
 
-def _usage(error: Exception) -> str:
+def _usage(error: Exception, arguments: Sequence[str]) -> str:
     """What Click found wrong with the command line, in one line."""
     message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
     if message.startswith("Missing argument"):
         return "no strategy: give files, or names of those that tts-compile --list shows"
     message, _, options = message.partition(" (Possible options: ")
+    option = getattr(error, "option_name", None)
+    if message.startswith("No such option") and option:
+        hint = option_hint(option, arguments, _OTHERS)
+        message, options = (f"{message}; {hint}", "") if hint else (message, options)
     if options:
         message += f"; did you mean '{options.rstrip(')').partition(',')[0]}'?"
     return message[:1].lower() + message[1:]

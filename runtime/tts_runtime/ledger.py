@@ -40,6 +40,7 @@ class Signature:
     seed: int
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
+    problem_set: str | None
 
 
 class Ledger:
@@ -102,6 +103,7 @@ class Ledger:
             seed=signature.seed,
             policies=signature.policies,
             scorers=signature.scorers,
+            problem_set=signature.problem_set,
         )
 
     def write_summary(self) -> None:

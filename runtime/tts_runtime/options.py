@@ -89,8 +89,7 @@ def engine_names(flag: str, options: Sequence[str], default: str | None = None) 
         name, equals, engine = option.partition("=")
         if not equals or not name.isidentifier():
             if default is None:
-                message = f"{flag}: `{option}`: expected NAME=ENGINE, for example prm=bundled"
-                raise OptionError(message)
+                raise OptionError(f"{flag}: `{option}`: expected NAME=ENGINE; write prm={option}")
             name, engine = default, option
         if name in engines:
             raise OptionError(f"{flag}: `{name}` is given twice")

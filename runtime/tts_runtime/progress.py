@@ -244,6 +244,18 @@ def shown_on(console: Console) -> Status:
 CAPTION = "tokens: means per problem, as if alone; wall time: until the last answer"
 
 
+def named_in(summaries: Sequence[Summary]) -> str:
+    """What the numbers of a table are of: engines by their names, problem set, seed."""
+    engines: dict[str, str] = {}
+    for summary in summaries:
+        engines |= summary.policies
+        engines |= summary.scorers
+    parts = [f"{name} {engine}" for name, engine in engines.items()]
+    first = summaries[0]
+    parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
+    return "; ".join([*parts, f"seed {first.seed}"])
+
+
 def table(summaries: Sequence[Summary]) -> Table:
     """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

@@ -81,6 +81,9 @@ class Summary(BaseModel):
     seed: int
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
+    problem_set: str | None = Field(
+        default=None, description="Name or file of the problems; null if a caller gave them"
+    )
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -129,6 +132,7 @@ class Tally:
         seed: int,
         policies: Mapping[str, str],
         scorers: Mapping[str, str],
+        problem_set: str | None,
     ) -> Summary:
         """The summary so far."""
         low, high = wilson(self.correct, self.graded)
@@ -147,5 +151,6 @@ class Tally:
             seed=seed,
             policies=policies,
             scorers=scorers,
+            problem_set=problem_set,
             **self.costs,
         )

@@ -13,7 +13,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime import kept
 from tts_runtime.analysis import Made
 from tts_runtime.answers import warm_up
+from tts_runtime.defaults import PROBLEMS, completed
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
@@ -53,27 +54,28 @@ class Settings:
 
     Args:
         policies, scorers: Engine names (`bundled`, `field:pass_rate`...) or open engines by the
-            name that strategies give them.
+            name that strategies give them. Without any other policy, `policy` and `prm` are the
+            bundled ones.
         seed: Of all random streams.
         out: A run directory, new or of the same run: what an earlier session has finished is read
             back there, and not run again. Nothing is written when absent.
         concurrency: At most this many problems in flight; all of them when absent.
         disabled: Names of passes (`executor.PASSES`) that are left out.
         analyze: Keep what each operation made (`Result.made`).
+        problem_set: Name of the problems, for the summary; a file's or set's own if absent.
         speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
     """
 
-    policies: Mapping[str, str | PolicyEngine] = field(
-        default_factory=lambda: {"policy": "bundled"}
-    )
-    scorers: Mapping[str, str | ScorerEngine] = field(default_factory=lambda: {"prm": "bundled"})
+    policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
+    scorers: Mapping[str, str | ScorerEngine] = field(default_factory=dict)
     seed: int = 0
     out: Path | None = None
     concurrency: int | None = None
     disabled: frozenset[str] = frozenset()
     analyze: bool = False
     speculate: float = 0.0
+    problem_set: str | None = None
 
 
 class Progress(Observer):
@@ -99,7 +101,7 @@ class Progress(Observer):
 
 def run(
     strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem] = "arith",
+    problems: str | Sequence[Problem] | None = None,
     *,
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
@@ -109,32 +111,37 @@ def run(
 
     Args:
         strategies: One or several.
-        problems: A problem set's name or file, or the problems themselves.
+        problems: A problem set's name or file, or the problems themselves. The bundled ones if
+            absent, for the bundled policy only.
         settings: Engines, seed, run directory.
         parameters: Values for the parameters of strategies given by name; each goes to every
             strategy that has it, and at least one must.
         progress: Told what happens.
 
     Raises:
-        DiagnosticError, PlanError, BindError, EngineError, ProblemFileError, RunDirectoryError:
-            Before anything is spent, with a message for the user. (RunDirectoryError also later,
-            if the disk is full.)
+        DiagnosticError, PlanError, UnnamedError, BindError, EngineError, ProblemFileError,
+        RunDirectoryError: Before anything is spent, with a message for the user.
+            (RunDirectoryError also later, if the disk is full.)
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
     given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
     named = [item for item in given if isinstance(item, str)]
     compiled = iter(plan_from(named, parameters or {}))
     plans = [item if isinstance(item, Plan) else next(compiled) for item in given]
-    chosen = problems_named(problems) if isinstance(problems, str) else list(problems)
+    settings = settings or Settings()
+    policies, scorers = completed(plans, settings.policies, settings.scorers, problems is not None)
+    name = PROBLEMS if problems is None else problems
+    chosen = problems_named(name) if isinstance(name, str) else list(name)
+    if isinstance(name, str) and settings.problem_set is None:
+        settings = replace(settings, problem_set=name)
+    settings = replace(settings, policies=policies, scorers=scorers)
     loading = (
         _stopped_at_once()
         if threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         else nullcontext()
     )
-    return asyncio.run(
-        run_plans(plans, chosen, settings or Settings(), progress or Progress(), loading)
-    )
+    return asyncio.run(run_plans(plans, chosen, settings, progress or Progress(), loading))
 
 
 @contextmanager
@@ -154,7 +161,10 @@ async def run_plans(
     progress: Progress,
     loading: AbstractContextManager[None] | None = None,
 ) -> list[Result]:
-    """`run` for compiled plans, inside an event loop; engines are opened within `loading`."""
+    """`run` for compiled plans, inside an event loop; engines are opened within `loading`.
+
+    `settings` name every engine.
+    """
     # What needs no engine is checked before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
@@ -219,6 +229,7 @@ async def _run_bound(
                 settings.seed,
                 _names(settings.policies, bound.plan.policies),
                 _names(settings.scorers, _scorer_names(bound.plan)),
+                settings.problem_set,
             ),
             each,
             made=_made(bound.plan, settings),

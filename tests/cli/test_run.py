@@ -62,7 +62,7 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         ([], ["no strategy: give files, or names"]),
         (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),
         (["majority", "--policy", "polcy=sim"], ["uses a policy `polcy`", "'policy'?"]),
-        (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE"]),
+        (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE; write prm=sim"]),
         (["best_of_n", "--scorer", "pmr=sim"], ["uses a scorer `pmr`; did you mean 'prm'?"]),
         (["majority", "--scorer", "prm=sim"], ["uses a scorer `prm`; they use none"]),
         (["best_of_n", "--scorer", "prm=sim", "--scorer", "prm=sim"], ["given twice"]),
@@ -251,7 +251,7 @@ def test_a_missing_scorer_is_said_before_engines_are_opened(tts_run: Command) ->
     head = "scorer orm per solution\nstrategy judged(n = 2):\n    pool = sample n\n"
     tail = "    score pool by orm\n    return best of pool by orm\n"
     Path("judged.tts").write_text(head + tail)
-    code, _, err = tts_run("judged.tts", "--policy", "no-such-engine")
+    code, _, err = tts_run("judged.tts", "--policy", "transformers:no-such-engine", *SIM[2:])
     assert code == 2
     assert "needs a scorer `orm`" in err
     assert "no-such-engine" not in err

@@ -162,7 +162,14 @@ def test_strategies_and_problems_that_changed_are_noticed(tts_run: Command) -> N
 
 
 def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: Command) -> None:
-    command = ("greedy", "--policy", "no-such-engine", "--problems", "two.jsonl", "--out")
+    command = (
+        "greedy",
+        "--policy",
+        "transformers:no-such-engine",
+        "--problems",
+        "two.jsonl",
+        "--out",
+    )
     for name in ("used", "damaged"):
         Path(name).mkdir()
     Path("used", "notes.txt").write_text("mine")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 from tts_lang.diagnostics import did_you_mean
@@ -48,6 +49,9 @@ _SCORERS = (
     "a PRM's folder with a `binding.yaml`",
     "a PRM's name and how its scores are reduced to one (bundled:last, bundled?reduce=last)",
 )
+
+#: Beginnings of the names of models that only a host has.
+_HOSTED = r"gpt|chatgpt|o\d|claude|gemini|deepseek|grok"
 
 
 def policy_engine(name: str) -> PolicyEngine:
@@ -224,9 +228,24 @@ def _seed(name: str, text: str) -> int:
 
 
 def _unknown(kind: str, name: str, supported: Iterable[str]) -> EngineError:
-    hint = did_you_mean(name, supported)
+    hint = _meant(kind, name) or did_you_mean(name, supported)
     return EngineError(
         f"unknown {kind} engine `{name}`"
         + (f"; {hint}" if hint else "")
         + f"; supported: {', '.join(supported)}"
     )
+
+
+def _meant(kind: str, name: str) -> str | None:
+    """The engine of a bare address, hub id or folder."""
+    server = "openai" if kind == "policy" else "http"
+    if name.startswith(("http://", "https://", "localhost:", "127.0.0.1:")):
+        address = name if name.startswith("http") else f"http://{name}"
+        return f"for a server write `{server}:{address}" + ("`" if "#" in name else "#MODEL`")
+    if fullmatch(r"[\w.-]+/[\w.-]+", name):
+        if kind == "policy":
+            return f"for this model write `transformers:{name}`, or `vllm:{name}`"
+        return f"for this model write `auto:{name}`, or its family: `qwen-math-prm:{name}`..."
+    if kind == "policy" and fullmatch(rf"({_HOSTED})(-[\w.-]+)?", name):
+        return f"for a hosted model write `openai:https://HOST/v1#{name}`"
+    return None

@@ -56,7 +56,11 @@ def parse_address(written: str, text: str) -> Address:
     """
     url, _, model = text.partition("#")
     if url.startswith("//"):
-        raise EngineError(f"engine `{written}`: write the whole address, `http://HOST:PORT#MODEL`")
+        kind = written.partition(":")[0].replace("https", "http")
+        address = f"{kind}:{written}" if kind == "http" else f"{kind}:http:{text}"
+        raise EngineError(
+            f"engine `{written}`: for a server write `{address}" + ("`" if model else "#MODEL`")
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
