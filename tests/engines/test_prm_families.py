@@ -68,7 +68,7 @@ def math_shepherd(reference: Reference, question: str, steps: Sequence[str]) -> 
 
 
 def er_prm(reference: Reference, question: str, steps: Sequence[str]) -> float:
-    text = f"{question} " + " ".join(f"{step} ки" for step in steps)
+    text = f"{question} " + "".join(f"{step} ки" for step in steps)
     good, bad = (reference.tokenizer.encode(sign)[-1] for sign in (" +", " -"))
     return reference.sign(reference.tokenizer.encode(text), good, bad)
 
@@ -89,7 +89,8 @@ def skywork(reference: Reference, question: str, steps: Sequence[str]) -> float:
     tokenizer = reference.tokenizer
     ids = tokenizer.encode(f"{tokenizer.bos_token}{question}\n")
     for step in steps:
-        ids += tokenizer.encode(step.replace("\n", " ")) + tokenizer.encode("\n")
+        for line in step.split("\n"):
+            ids += tokenizer.encode(line) + tokenizer.encode("\n")
     hidden = reference.hidden(ids)
     raw = hidden @ VALUE["v_head.summary.weight"][0] + VALUE["v_head.summary.bias"][0]
     return float(torch.sigmoid(raw))
@@ -111,7 +112,14 @@ def qwen_math(reference: Reference, question: str, steps: Sequence[str]) -> floa
 
 
 def pqm(reference: Reference, question: str, steps: Sequence[str]) -> float:
-    text = f"{question}\n" + "\n".join(f"{step} [PRM]" for step in steps)
+    text = (
+        "Below is an instruction that describes a task.\nWrite a response that appropriately "
+        f"completes the request.\n\n### Instruction:\n{question}\n\n### Response: Let's think step "
+        "by step\n"
+    ) + "\n".join(
+        f"Step {number}: {step.removeprefix('Step 1:').strip()} [PRM]"
+        for number, step in enumerate(steps, 1)
+    )
     ids = reference.tokenizer.encode(text, add_special_tokens=False)
     assert ids[-1] == ids_of(reference, "[PRM]")
     hidden = reference.hidden(ids)

@@ -55,6 +55,7 @@ class ScorerOptions(ModelOptions):
     """Of `FAMILY:MODEL`, `orm:MODEL` and `auto:MODEL`."""
 
     rows: int = Field(default=64, gt=0, description="Paths read at once, at most")
+    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
     engine: Literal["transformers", "vllm"] = "transformers"
 
 

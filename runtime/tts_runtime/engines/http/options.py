@@ -23,6 +23,7 @@ class PoolingOptions(HttpOptions):
     """Of `http:URL#MODEL`, a reward model."""
 
     family: str = Field(default="auto", description="How the model reads a path")
+    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
     tokenizer: str | None = Field(default=None, description="Folder or hub id; else the model's")
     context: int | None = Field(default=None, gt=0, description="Tokens of the window")
     revision: str | None = Field(default=None, description="Of a tokenizer of the hub")

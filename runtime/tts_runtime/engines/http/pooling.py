@@ -75,7 +75,14 @@ class HttpScorer(ScorerEngine):
         served = at_once(opening())
         files = options.tokenizer or served.root or served.model
         context = options.context or served.window
-        opened = open_family(options.family, files, context, options.revision, weights=False)
+        opened = open_family(
+            options.family,
+            files,
+            context,
+            options.revision,
+            layout=options.layout,
+            weights=False,
+        )
         self._reading = opened.reading
         self._head = self._reading.head
         if self._head not in _PLACES:

@@ -30,7 +30,7 @@ class FamilyScorer(ScorerEngine):
 
     def __init__(self, family: str, name: str, options: ScorerOptions | None = None) -> None:
         options = options or ScorerOptions()
-        opened = open_family(family, name, options.context, options.revision)
+        opened = open_family(family, name, options.context, options.revision, layout=options.layout)
         reading, outline = opened.reading, opened.outline
         placement = Placement(options.device, options.dtype, options.threads)
         generative = reading.head is HeadKind.VERDICT

@@ -1,7 +1,8 @@
 """The table of families: layout, head and range of each, in the words of their authors.
 
-Each is read as its model card or its authors' code reads it, with the differences that
-docs/engines.md names; a score never depends on later steps. No engine is needed to lay a path out,
+Each is read as its model card or its authors' code reads it; where published code disagrees, the
+family has a layout for each (docs/engines.md says who differs). A score never depends on later
+steps. No engine is needed to lay a path out,
 and the head that reads it is the engine's: a layout says only which one its family has.
 """
 
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.binding import load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError, ScoreRequest
 from tts_runtime.engines.chat import ChatTemplate, has_chat_template
 from tts_runtime.engines.hf_files import ModelFiles, tensors
@@ -64,21 +67,34 @@ class Reading:
     steps: bool = True
 
 
-def _math_shepherd(opened: Opened) -> Reading:
-    """Wang et al. 2024; model card of peiyi9979/math-shepherd-mistral-7b-prm."""
+def _math_shepherd(opened: Opened, opening: str, between: str) -> Reading:
     lay_out = layouts.TaggedLayout(
         opened.tokenizer,
         opened.family,
-        gap=" ",
+        opening=opening,
         tag=" ки",
-        between="\n",
-        mark="ки",  # 12902 in the published model
+        between=between,
+        mark=layouts.last(opened.tokenizer, "ки", opened.family),  # 12902 in the published model
         special=True,
     )
     signs = opened.tokenizer.encode("+ -")  # 648 and 387
     if len(signs) != 2:
         raise EngineError(f"{opened.family}: its tokenizer must write `+ -` as two tokens")
     return Reading(lay_out, HeadKind.VERDICT, (signs[0], signs[1]))
+
+
+def _math_shepherd_card(opened: Opened) -> Reading:
+    """Wang et al. 2024; model card of peiyi9979/math-shepherd-mistral-7b-prm."""
+    return _math_shepherd(opened, "{question} ", "\n")
+
+
+def _math_shepherd_sal(opened: Opened) -> Reading:
+    """huggingface/search-and-learn, models/reward_models.py, `MathShepherd`.
+
+    Its system prompt, which stands before the question, is that of its Llama policies.
+    """
+    binding = load_binding(shipped_bindings()["llama-3-instruct"], context=1)
+    return _math_shepherd(opened, f"{binding.system}\n{{question}}\n ", "\n\n")
 
 
 def _rlhflow(opened: Opened) -> Reading:
@@ -88,12 +104,21 @@ def _rlhflow(opened: Opened) -> Reading:
     return Reading(lay_out, HeadKind.VERDICT, (good, bad))
 
 
-def _skywork(opened: Opened) -> Reading:
-    """Skywork-o1 Open PRM; SkyworkAI/skywork-o1-prm-inference, `prepare_input`."""
+def _skywork(opened: Opened, *, joined: bool) -> Reading:
     token = opened.files.tokenizer.get("bos_token")
     begin = token.get("content", "") if isinstance(token, dict) else token or ""
-    lay_out = layouts.LineLayout(opened.tokenizer, opened.family, begin)
+    lay_out = layouts.LineLayout(opened.tokenizer, opened.family, begin, joined=joined)
     return Reading(lay_out, HeadKind.VALUE_SIGMOID)
+
+
+def _skywork_authors(opened: Opened) -> Reading:
+    """Skywork-o1 Open PRM; SkyworkAI/skywork-o1-prm-inference, `prepare_input`."""
+    return _skywork(opened, joined=False)
+
+
+def _skywork_cot(opened: Opened) -> Reading:
+    """RyanLiu112/compute-optimal-tts, reason/inference/rm_call.py."""
+    return _skywork(opened, joined=True)
 
 
 def _qwen_math(opened: Opened) -> Reading:
@@ -106,24 +131,50 @@ def _er_prm(opened: Opened) -> Reading:
     """Zhang et al. 2024; hanningzhang/ER-PRM, evaluation/evaluate_math_reward_model.py."""
     tokenizer, family = opened.tokenizer, opened.family
     lay_out = layouts.TaggedLayout(
-        tokenizer, family, gap=" ", tag=" ки", between=" ", mark=" ки", special=True
+        tokenizer,
+        family,
+        opening="{question} ",
+        tag=" ки",
+        between="",
+        mark=layouts.last(tokenizer, " ки", family),
+        special=True,
     )
-    good, bad = (layouts.single(tokenizer, sign, family) for sign in (" +", " -"))
+    good, bad = (layouts.last(tokenizer, sign, family) for sign in (" +", " -"))
     return Reading(lay_out, HeadKind.VERDICT, (good, bad))
 
 
-def _pqm(opened: Opened) -> Reading:
-    """Li and Li 2025; WindyLee0822/Process_Q_Model, bon_eval_hf.py."""
+def _pqm(opened: Opened, opening: str, *, numbered: bool, special: bool) -> Reading:
     lay_out = layouts.TaggedLayout(
         opened.tokenizer,
         opened.family,
-        gap="\n",
+        opening=opening,
         tag=" [PRM]",
         between="\n",
-        mark="[PRM]",
-        special=False,
+        mark=layouts.single(opened.tokenizer, "[PRM]", opened.family),
+        special=special,
+        numbered=numbered,
     )
     return Reading(lay_out, HeadKind.VALUE, low=None, high=None)
+
+
+def _pqm_evaluation(opened: Opened) -> Reading:
+    """Li and Li 2025; WindyLee0822/Process_Q_Model, bon_eval_hf.py."""
+    opening = (
+        "Below is an instruction that describes a task.\nWrite a response that appropriately "
+        "completes the request.\n\n### Instruction:\n{question}\n\n### Response: Let's think step "
+        "by step\n"
+    )
+    return _pqm(opened, opening, numbered=True, special=False)
+
+
+def _pqm_training(opened: Opened) -> Reading:
+    """The same, train_main.py."""
+    return _pqm(opened, "[INST] {question} [/INST]\n", numbered=True, special=False)
+
+
+def _pqm_cot(opened: Opened) -> Reading:
+    """RyanLiu112/compute-optimal-tts, reason/inference/rm_call.py and infer_fns.py."""
+    return _pqm(opened, "{question}\n", numbered=False, special=True)
 
 
 def _orm(opened: Opened) -> Reading:
@@ -142,12 +193,35 @@ def _orm(opened: Opened) -> Reading:
     return Reading(lay_out, HeadKind.SEQUENCE, low=low, high=high, steps=False)
 
 
-TABLE: Final[dict[str, Callable[[Opened], Reading]]] = {
-    "math-shepherd": _math_shepherd,
-    "rlhflow": _rlhflow,
-    "skywork": _skywork,
-    "qwen-math-prm": _qwen_math,
-    "er-prm": _er_prm,
-    "pqm": _pqm,
-    "orm": _orm,
+#: Families, and the layouts of each by where they were published; the first is the default.
+TABLE: Final[dict[str, dict[str, Callable[[Opened], Reading]]]] = {
+    "math-shepherd": {"card": _math_shepherd_card, "search-and-learn": _math_shepherd_sal},
+    "rlhflow": {"evaluation": _rlhflow},
+    "skywork": {"authors": _skywork_authors, "compute-optimal-tts": _skywork_cot},
+    "qwen-math-prm": {"card": _qwen_math},
+    "er-prm": {"evaluation": _er_prm},
+    "pqm": {
+        "evaluation": _pqm_evaluation,
+        "training": _pqm_training,
+        "compute-optimal-tts": _pqm_cot,
+    },
+    "orm": {"chat": _orm},
 }
+
+
+def reading(opened: Opened, layout: str | None = None) -> tuple[Reading, str]:
+    """How a model is read, and the name of its layout.
+
+    Args:
+        opened: The model.
+        layout: A layout of its family; the first if absent.
+
+    Raises:
+        EngineError: No such layout, or the model is not of its family.
+    """
+    known = TABLE[opened.family]
+    chosen = layout or next(iter(known))
+    if chosen not in known:
+        hint = did_you_mean(chosen, known) or f"it has {', '.join(known)}"
+        raise EngineError(f"family {opened.family} has no layout `{chosen}`; {hint}")
+    return known[chosen](opened), chosen

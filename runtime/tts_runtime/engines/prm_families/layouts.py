@@ -31,6 +31,21 @@ def single(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
     return ids[0]
 
 
+def last(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
+    """The last id of a text, which must hold all of it but white space (`▁`, then `▁ки`).
+
+    Raises:
+        EngineError: It does not, so the model is not of this family.
+    """
+    *_, token = tokenizer.encode(text)
+    if tokenizer.pieces[token].strip() != text.strip().encode():
+        raise EngineError(
+            f"{family}: its tokenizer must write {text.strip()!r} as one token, this one does not: "
+            "the model is not of this family"
+        )
+    return token
+
+
 class Layout:
     """What the layouts share: the tokenizer, and refusing texts that would be misread."""
 
@@ -70,35 +85,48 @@ class Layout:
 
 
 class TaggedLayout(Layout):
-    """`{question}{gap}{step 1}{tag}{between}{step 2}{tag}...`: one tag after every step.
+    """`{opening}{step 1}{tag}{between}{step 2}{tag}...`: one tag after every step.
 
     Args:
-        gap, tag, between: As above.
-        mark: What the tag's token is called on its own.
+        opening: What the steps follow; `{question}` is the problem.
+        tag, between: As above.
+        mark: The id of the tag's last token, which scores are read at.
         special: The tokenizer's own beginning of sequence stands before the text.
+        numbered: Every step begins with `Step N: `; one that it has of its own is replaced.
     """
+
+    _NUMBER = re.compile(r"Step \d+:")
 
     def __init__(
         self,
         tokenizer: HuggingFaceTokenizer,
         family: str,
         *,
-        gap: str,
+        opening: str,
         tag: str,
         between: str,
-        mark: str,
+        mark: int,
         special: bool,
+        numbered: bool = False,
     ) -> None:
         super().__init__(tokenizer, family)
-        self._gap, self._tag, self._between = gap, tag, between
-        self._mark = single(tokenizer, mark, family)
+        self._opening, self._tag, self._between = opening, tag, between
+        self._mark = mark
         self._special = special
+        self._numbered = numbered
 
     def __call__(self, request: ScoreRequest) -> Path:
         """The ids up to the last tag, and the places of the tags."""
         steps = [step.strip() for step in request.steps]
         self._check(request, steps)
-        parts = [request.problem + self._gap]
+        if self._numbered:
+            steps = [
+                f"Step {number}: {self._NUMBER.sub('', step, count=1).strip()}"
+                if self._NUMBER.match(step)
+                else f"Step {number}: {step}"
+                for number, step in enumerate(steps, 1)
+            ]
+        parts = [self._opening.replace("{question}", request.problem)]
         for step in steps:
             parts += [step + self._tag, self._between]
         ends = list(accumulate(map(len, parts)))[1::2]
@@ -121,21 +149,33 @@ class TaggedLayout(Layout):
 
 
 class LineLayout(Layout):
-    """Skywork: `{bos}{question}\\n`, then the steps on one line each, written token by token."""
+    """Skywork: `{bos}{question}\\n`, then every line followed by the token of a line break.
 
-    def __init__(self, tokenizer: HuggingFaceTokenizer, family: str, begin: str) -> None:
+    A step is read at the line break that ends its last line.
+
+    Args:
+        begin: The beginning of sequence, as text.
+        joined: The lines of a step are joined by spaces, so that it is one line.
+    """
+
+    def __init__(
+        self, tokenizer: HuggingFaceTokenizer, family: str, begin: str, *, joined: bool
+    ) -> None:
         super().__init__(tokenizer, family)
         self._begin = begin
+        self._joined = joined
         self._line = tokenizer.encode("\n")[-1]
 
     def __call__(self, request: ScoreRequest) -> Path:
         """The ids, and the places of the line breaks that end steps."""
-        steps = [step.strip().replace("\n", " ") for step in request.steps]
+        steps = [step.strip() for step in request.steps]
         self._check(request, steps)
         ids = [*self._tokenizer.encode(f"{self._begin}{request.problem}\n")]
         places = []
         for step in steps:
-            ids += [*self._tokenizer.encode(step), self._line]
+            lines = [step.replace("\n", " ")] if self._joined else step.split("\n")
+            for line in lines:
+                ids += [*self._tokenizer.encode(line), self._line]
             places.append(len(ids) - 1)
         return Path(tuple(ids), tuple(places))
 

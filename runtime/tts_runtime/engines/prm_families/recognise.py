@@ -8,7 +8,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf_files import ModelFiles, model_files, tensors
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.paths import Outline
-from tts_runtime.engines.prm_families.families import TABLE, Opened, Reading
+from tts_runtime.engines.prm_families.families import Opened, Reading, reading
 
 #: Parts of published names of generative PRMs, which are plain language models to their files.
 _NAMES = (
@@ -69,6 +69,7 @@ def open_family(
     context: int | None = None,
     revision: str | None = None,
     *,
+    layout: str | None = None,
     weights: bool = True,
 ) -> OpenedFamily:
     """A reward model of the hub or in a folder, as one of a family, or of the one it is for `auto`.
@@ -78,10 +79,11 @@ def open_family(
         name: A model of the hub, or a folder.
         context: Tokens of the window, instead of the model's own.
         revision: Of a model of the hub.
+        layout: One of the family's layouts; the first if absent.
         weights: They are downloaded too: somebody will load them here.
 
     Raises:
-        EngineError: No such model, or it is not of this family.
+        EngineError: No such model or layout, or it is not of this family.
     """
     files = model_files(name, revision, weights=weights)
     tokenizer = HuggingFaceTokenizer(files.folder)
@@ -91,6 +93,6 @@ def open_family(
     window = context or files.context
     if window is None:
         raise EngineError(f"`{name}` does not say its window: add `?context=TOKENS`")
-    reading = TABLE[family](Opened(family, files, tokenizer))
-    outline = Outline(family, reading.lay_out, window, reading.steps)
-    return OpenedFamily(files, reading, outline, f"family {family} ({why})")
+    read, chosen = reading(Opened(family, files, tokenizer), layout)
+    outline = Outline(family, read.lay_out, window, read.steps)
+    return OpenedFamily(files, read, outline, f"family {family} ({why}), layout {chosen}")

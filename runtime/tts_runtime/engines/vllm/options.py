@@ -41,4 +41,5 @@ class VllmPolicyOptions(VllmOptions):
 class VllmScorerOptions(VllmOptions):
     """Of `FAMILY:MODEL?engine=vllm`."""
 
+    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
     engine: Literal["vllm"] = "vllm"

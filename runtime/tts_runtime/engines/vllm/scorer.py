@@ -43,7 +43,7 @@ class VllmScorer(ScorerEngine):
     def __init__(self, family: str, name: str, options: VllmScorerOptions | None = None) -> None:
         launch.require_vllm()
         options = options or VllmScorerOptions()
-        opened = open_family(family, name, options.context, options.revision)
+        opened = open_family(family, name, options.context, options.revision, layout=options.layout)
         self._reading = opened.reading
         self._head = self._reading.head
         if self._head not in (HeadKind.VERDICT, *_POOLED):
