@@ -74,7 +74,7 @@ def test_models_are_recognised(tmp_path: Path) -> None:
         binding, why = choose_binding(files)
         assert binding.name == name
         assert f"`{name}` (recognised by" in why
-        assert binding.context == files.context
+        assert binding.context == files.positions
         if name != "llama-3-instruct":
             tokenizer = HuggingFaceTokenizer(folder)
             assert len(end_ids(tokenizer, binding)) == len(binding.stop)

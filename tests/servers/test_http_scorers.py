@@ -129,7 +129,7 @@ def test_verdicts_are_read_from_one_token_requests(family: str, make: Make, tmp_
         server.routes["/v1/completions"] = Served(folder).completions
         engine = engine_of(server, folder, family, context=4096)
         assert (engine.steps, engine.low, engine.high, engine.exact) == (True, 0.0, 1.0, False)
-        compare(engine, f"{family}:{folder}?context=4096", requests())
+        compare(engine, f"{family}:{folder}", requests())
 
 
 @pytest.mark.parametrize("reduced", [False, True])

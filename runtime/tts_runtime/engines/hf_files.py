@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -38,18 +38,56 @@ class ModelFiles:
     tokenizer: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def context(self) -> int | None:
-        """Positions that the model was made for, if its configuration says so."""
+    def positions(self) -> int | None:
+        """Positions that the model was made for, if its configuration says so.
+
+        Rotary embeddings that are stretched reach further than `max_position_embeddings` says,
+        except where that is the stretched length already (llama3, longrope, Gemma 3).
+        """
         config = self.config.get("text_config", self.config)
         for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
             if isinstance(config.get(key), int) and config[key] > 0:
-                return int(config[key])
+                return _stretched(config, int(config[key]))
         return None
 
     @property
     def architectures(self) -> tuple[str, ...]:
         """Class names of the configuration."""
         return tuple(self.config.get("architectures") or ())
+
+
+def _stretched(config: Mapping[str, Any], positions: int) -> int:
+    """Positions times the factor of rotary embeddings that are scaled."""
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type"))
+    if kind not in ("linear", "dynamic", "yarn"):
+        return positions
+    if str(config.get("model_type", "")).startswith("gemma3"):
+        return positions
+    if kind == "yarn":
+        positions = rope.get("original_max_position_embeddings") or positions
+    return int(positions * (rope.get("factor") or 1))
+
+
+def checked_window(name: str, positions: int | None, asked: int | None) -> int:
+    """Tokens of a window: what is asked for, or all positions.
+
+    Args:
+        name: Of the model, for messages.
+        positions: That it was made for, if known.
+        asked: Tokens, instead of all positions.
+
+    Raises:
+        EngineError: More than the model's positions, or neither is known.
+    """
+    if asked is None and positions is None:
+        raise EngineError(f"`{name}` does not say its window: add `?context=TOKENS`")
+    if asked is not None and positions is not None and asked > positions:
+        raise EngineError(
+            f"context {asked} is more than the {positions} positions of `{name}`: set `context` to "
+            f"at most {positions}"
+        )
+    return asked or positions or 0
 
 
 def model_files(name: str, revision: str | None = None, *, weights: bool = True) -> ModelFiles:

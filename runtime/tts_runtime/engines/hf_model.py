@@ -81,6 +81,7 @@ class TransformersModel:
         if head:
             self._base, self._head = _split(model, files)
         self._config = model.config.get_text_config()
+        self._last_position = (files.positions or 1 << 30) - 1
         layers = int(self._config.num_hidden_layers)
         self.card = Model(self.parameters, layers, int(self._config.hidden_size))
         self._windows = _windows(files, self._config)
@@ -116,7 +117,7 @@ class TransformersModel:
             input_ids=ids.to(self.device),
             attention_mask=self._masks(positions, length),
             # Padding may point past the last position that a model knows.
-            position_ids=positions.clamp(max=self._last_position()),
+            position_ids=positions.clamp(max=self._last_position),
             past_key_values=_Places(cache, positions, length),
             use_cache=True,
         )
@@ -140,9 +141,6 @@ class TransformersModel:
             mask = torch.zeros(hidden.shape, dtype=self._shape.dtype, device=positions.device)
             masks[kind] = mask.masked_fill_(hidden, -torch.inf)[:, None]
         return masks if len(masks) > 1 else next(iter(masks.values()))
-
-    def _last_position(self) -> int:
-        return int(getattr(self._config, "max_position_embeddings", None) or 1 << 30) - 1
 
     def _cache_shape(self, files: ModelFiles, dtype: torch.dtype) -> CacheShape:
         """Reads a few tokens in transformers' own way, then in ours: both must agree."""

@@ -19,6 +19,7 @@ from torch.nn.functional import linear, pad, silu
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.hf_files import checked_window
 from tts_runtime.engines.kv_cache import Cache, CacheShape
 
 #: Matrix products with a multiple of so many rows give a row the same bits whatever their number.
@@ -55,11 +56,7 @@ class Llama:
 
     def __init__(self, folder: Path, context: int = 0) -> None:
         self.shape = shape = _shape(folder)
-        if shape.context < context:
-            raise EngineError(
-                f"{folder / 'binding.yaml'}: context {context} is more than the {shape.context} "
-                "positions of the model"
-            )
+        checked_window(str(folder), shape.context, context or None)
         weights = {name: tensor.float() for name, tensor in _weights(folder).items()}
         self._embedding = weights["model.embed_tokens.weight"]
         head = weights.get("lm_head.weight", self._embedding)

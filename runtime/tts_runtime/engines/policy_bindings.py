@@ -9,14 +9,18 @@ from tts_lang.diagnostics import did_you_mean
 from tts_runtime.binding import Binding, load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.chat import has_chat_template, with_prompt
-from tts_runtime.engines.hf_files import ModelFiles
+from tts_runtime.engines.hf_files import ModelFiles, checked_window
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 
 _S1 = re.compile(r"(^|[/_-])s1(\.1)?(-\d+(\.\d+)?b)?$", re.IGNORECASE)
 
 
 def choose_binding(
-    files: ModelFiles, asked: str | None = None, context: int | None = None
+    files: ModelFiles,
+    asked: str | None = None,
+    context: int | None = None,
+    *,
+    positions: int | None = None,
 ) -> tuple[Binding, str]:
     """A model's binding, and a sentence that says which and why.
 
@@ -25,25 +29,22 @@ def choose_binding(
         asked: A shipped binding's name, or a file; the folder's `binding.yaml` or a recognised one
             if absent.
         context: Tokens of the window, instead of the binding's or the model's own.
+        positions: Of the model, where somebody who runs it knows better than its files.
 
     Raises:
-        EngineError, BindingError: No such binding, one that does not fit, an unknown window.
+        EngineError, BindingError: No such binding, one that does not fit, a window above the
+            model's positions or an unknown one.
     """
-    window = context or files.context
+    positions = positions or files.positions
+    window = checked_window(files.name, positions, context)
     path, why = _file(files, asked)
     if path is not None:
         binding = load_binding(path, window)
         if context is not None:
             binding = binding.model_copy(update={"context": context})
+        checked_window(files.name, positions, binding.context)
     else:
-        if window is None:
-            raise EngineError(f"`{files.name}` does not say its window: add `?context=TOKENS`")
         binding, why = _made(files, window)
-    if files.context is not None and binding.context > files.context:
-        raise EngineError(
-            f"binding `{binding.name}`: context {binding.context} is more than the "
-            f"{files.context} positions of `{files.name}`"
-        )
     return with_prompt(binding, files), f"binding `{binding.name}` ({why})"
 
 
@@ -79,7 +80,7 @@ def _recognised(files: ModelFiles) -> tuple[str | None, str]:
     if has("<|im_start|>", "<|im_end|>") and kind == "qwen2":
         if _S1.search(files.name.rstrip("/")):
             return "s1", "recognised by the model's name"
-        if files.context == 4096:
+        if files.positions == 4096:
             return "qwen2.5-math-instruct", "recognised by type qwen2 and a window of 4096"
         return "qwen2.5-instruct", "recognised by type qwen2 and the token `<|im_start|>`"
     if has("<|start_header_id|>", "<|eot_id|>") and kind == "llama" and has_chat_template(files):

@@ -81,6 +81,7 @@ class HttpScorer(ScorerEngine):
             context,
             options.revision,
             layout=options.layout,
+            positions=served.window,
             weights=False,
         )
         self._reading = opened.reading

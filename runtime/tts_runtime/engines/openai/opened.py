@@ -108,7 +108,7 @@ def own_tokenizer(
             "pip install 'tts-lang[transformers]'"
         ) from error
     files = model_files(name, revision, weights=False)
-    chosen, why = choose_binding(files, binding, window)
+    chosen, why = choose_binding(files, binding, window, positions=window)
     thinking = chosen.thinking
     visible = (thinking.begin, thinking.end) if thinking else ()
     return files, HuggingFaceTokenizer(files.folder, visible), chosen, why

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles, model_files, tensors
+from tts_runtime.engines.hf_files import ModelFiles, checked_window, model_files, tensors
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.paths import Outline
 from tts_runtime.engines.prm_families.families import Opened, Reading, reading
@@ -70,6 +70,7 @@ def open_family(
     revision: str | None = None,
     *,
     layout: str | None = None,
+    positions: int | None = None,
     weights: bool = True,
 ) -> OpenedFamily:
     """A reward model of the hub or in a folder, as one of a family, or of the one it is for `auto`.
@@ -80,19 +81,19 @@ def open_family(
         context: Tokens of the window, instead of the model's own.
         revision: Of a model of the hub.
         layout: One of the family's layouts; the first if absent.
+        positions: Of the model, where somebody who runs it knows better than its files.
         weights: They are downloaded too: somebody will load them here.
 
     Raises:
-        EngineError: No such model or layout, or it is not of this family.
+        EngineError: No such model or layout, a window above its positions, or it is not of this
+            family.
     """
     files = model_files(name, revision, weights=weights)
     tokenizer = HuggingFaceTokenizer(files.folder)
     why = "asked for"
     if family == "auto":
         family, why = recognise(files, tokenizer)
-    window = context or files.context
-    if window is None:
-        raise EngineError(f"`{name}` does not say its window: add `?context=TOKENS`")
+    window = checked_window(name, positions or files.positions, context)
     read, chosen = reading(Opened(family, files, tokenizer), layout)
     outline = Outline(family, read.lay_out, window, read.steps)
     return OpenedFamily(files, read, outline, f"family {family} ({why}), layout {chosen}")
