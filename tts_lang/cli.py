@@ -19,6 +19,7 @@ from tts_lang.explain.forms import FORMATS
 from tts_lang.optimise.command import FLAGS as OPTIMISER_FLAGS
 from tts_lang.optimise.command import add_options, explain
 from tts_lang.option_hints import option_hint
+from tts_lang.printable import printable
 from tts_lang.printing import in_color, report
 from tts_lang.process import MISTAKE, run_as_process
 
@@ -44,7 +45,9 @@ class _Parser(argparse.ArgumentParser):
     """With a suggestion for mistyped options; usage mistakes exit with code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISTAKE, f"error: {message}\n  help: {self.prog} --help lists the options\n")
+        self.exit(
+            MISTAKE, f"error: {printable(message)}\n  help: {self.prog} --help lists the options\n"
+        )
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         # argparse would swallow that a pipe is closed.
@@ -153,7 +156,7 @@ def _compile(arguments: Sequence[str] | None) -> int:
     except DiagnosticError as error:
         report(error.diagnostics)
     except PlanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
     return MISTAKE
 
 
@@ -228,14 +231,14 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
         texts = [explain(options, plan, form, assumed, width=width, color=color) for plan in plans]
         sys.stdout.write("\n".join(texts))
     elif not options.json and options.output != "-" and not limits:
-        print("\n".join(f"ok: {text}" for text in fine))
+        print("\n".join(f"ok: {printable(text)}" for text in fine))
     for plan in plans if limits else ():
         from tts_lang.explain.budget import check
         from tts_lang.optimise import optimise
 
         check(optimise(plan).plan, limits, assumed)
         if not explaining and not options.json and options.output != "-":
-            print(f"ok: {called(plan.strategy, plan.parameters)}")
+            print(f"ok: {printable(called(plan.strategy, plan.parameters))}")
     return 0
 
 
@@ -281,8 +284,8 @@ def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
     try:
         return decide(options, settings)
     except LawError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return MISTAKE
 
 
 def _assumed(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from tts_lang.printable import printable
 from tts_lang.source import NOWHERE, Source, Span
 
 if TYPE_CHECKING:
@@ -132,10 +133,12 @@ def _render_one(diagnostic: Diagnostic, color: bool) -> str:
     hue = _RED if diagnostic.is_error else _YELLOW
     source = diagnostic.source
     place = source.position(diagnostic.span.start)
-    where = f"{source.name}:{place.line}:{place.column}" if source.text else source.name
+    name = printable(source.name, line=True)
+    where = f"{name}:{place.line}:{place.column}" if source.text else name
     label = f"{diagnostic.severity.value}[{diagnostic.code}]"
     lines = [
-        f"{paint(where, _BOLD)}: {paint(label, _BOLD, hue)}: {paint(diagnostic.message, _BOLD)}"
+        f"{paint(where, _BOLD)}: {paint(label, _BOLD, hue)}: "
+        f"{paint(printable(diagnostic.message), _BOLD)}"
     ]
     indent = "  "
     if source.text:
@@ -147,11 +150,13 @@ def _render_one(diagnostic: Diagnostic, color: bool) -> str:
         lines.append(f"{indent} {bar} {' ' * column}{paint('^' * width, hue)}")
         indent += " "
     if diagnostic.expected:
-        lines.append(f"{indent}{paint('expected:', _BOLD)} {', '.join(diagnostic.expected)}")
+        lines.append(
+            f"{indent}{paint('expected:', _BOLD)} {printable(', '.join(diagnostic.expected))}"
+        )
     for note in diagnostic.notes:
-        lines.append(f"{indent}{paint('note:', _BOLD)} {note}")
+        lines.append(f"{indent}{paint('note:', _BOLD)} {printable(note)}")
     if diagnostic.suggestion is not None:
-        lines.append(f"{indent}{paint('help:', _BOLD)} {diagnostic.suggestion}")
+        lines.append(f"{indent}{paint('help:', _BOLD)} {printable(diagnostic.suggestion)}")
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
+from tts_lang.printable import printable
 from tts_lang.printing import report
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import ParseResult, load, parse_bytes
@@ -59,13 +60,13 @@ def _format(name: str, result: ParseResult, check_only: bool) -> bool:
     if path.read_bytes() == text.encode():
         return False
     if check_only:
-        print(f"would format {name}")
+        print(f"would format {printable(name)}")
         return True
     try:
         path.write_bytes(text.encode())
     except OSError as error:
         raise DiagnosticError([_unwritable(name, error)]) from error
-    print(f"formatted {name}")
+    print(f"formatted {printable(name)}")
     return True
 
 

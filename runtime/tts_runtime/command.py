@@ -21,6 +21,7 @@ from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.optimise import optimise
 from tts_lang.option_hints import option_hint
 from tts_lang.plan.codec import PlanError
+from tts_lang.printable import printable
 from tts_lang.printing import report
 from tts_lang.process import INTERRUPTED, MISTAKE
 from tts_runtime.defaults import PROBLEMS, UnnamedError, completed
@@ -221,31 +222,32 @@ def tts_run(
             progress.stop()
             # After a second Ctrl-C asyncio would print the traceback of what that stopped.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-            typer.echo(_interrupted(out, progress), err=True)
+            typer.echo(printable(_interrupted(out, progress)), err=True)
             raise typer.Exit(INTERRUPTED) from None
     summaries = [result.summary for result in results]
     if as_json:
         for summary in summaries:
-            typer.echo(summary.model_dump_json())
+            typer.echo(printable(summary.model_dump_json()))
     else:
         printed = Console()
         printed.print(table(summaries), end="")
-        for line in (CAPTION, named_in(summaries)):
+        for line in (CAPTION, printable(named_in(summaries))):
             printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=True)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
             from tts_runtime.analysis import analysed
 
-            typer.echo("\n" + analysed(plan, result, limits.assumed), nl=False, err=as_json)
+            text = printable(analysed(plan, result, limits.assumed))
+            typer.echo("\n" + text, nl=False, err=as_json)
     if out is not None and not progress.total:
-        typer.echo(f"everything was finished before: read from {out}", err=True)
+        typer.echo(f"everything was finished before: read from {printable(out)}", err=True)
     _remarks(results, shifting)
     failed = [answer for result in results for answer in result.answers if answer.error]
     if failed:
         answers = sum(len(result.answers) for result in results)
         typer.echo(
-            f"{len(failed)} of {answers} problems failed; the first, {failed[0].id}:\n"
-            f"{failed[0].error}",
+            f"{len(failed)} of {answers} problems failed; the first, "
+            f"{printable(failed[0].id, line=True)}:\n{printable(failed[0].error)}",
             err=True,
         )
         if out is not None:
@@ -283,8 +285,8 @@ def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
         if shift.calls is not None:
             cost += f", {shift.calls:,} calls a problem at most where {shift.nested:,} would do"
         typer.echo(
-            f"note: {shift.site}: other children at each value, since an earlier expansion of the "
-            f"same rows changes (C14): {cost}",
+            f"note: {printable(shift.site)}: other children at each value, since an earlier "
+            f"expansion of the same rows changes (C14): {cost}",
             err=True,
         )
     if not all(result.summary.exact for result in results):
@@ -312,9 +314,16 @@ def _show_notices(console: Console) -> None:
     from rich.logging import RichHandler
 
     handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    handler.addFilter(_escaped)
     logger = logging.getLogger("tts_runtime")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
+
+
+def _escaped(record: logging.LogRecord) -> bool:
+    """A log record's text, safe to print; every record passes."""
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
 
 
 def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
@@ -376,7 +385,7 @@ def _usage(error: Exception, arguments: Sequence[str]) -> str:
 def _say(*lines: object) -> None:
     sys.stdout.flush()
     first, *others = lines
-    print(f"error: {first}", *others, sep="\n", file=sys.stderr)
+    print(f"error: {printable(first)}", *others, sep="\n", file=sys.stderr)
 
 
 def _late_errors() -> tuple[type[Exception], ...]:

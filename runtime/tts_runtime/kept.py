@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.results import Answer, Summary
 from tts_runtime.rundir import RunDirectoryError, reason_of
@@ -69,7 +70,9 @@ def clear(folder: Path, kept: Kept) -> None:
     answers = folder / "answers.jsonl"
     if not answers.exists():
         return
-    _rewrite(answers, (f"{answer.model_dump_json()}\n" for answer in kept.answers.values()))
+    _rewrite(
+        answers, (f"{printable(answer.model_dump_json())}\n" for answer in kept.answers.values())
+    )
     candidates = folder / "candidates.jsonl"
     _rewrite(candidates, (line for line in _lines(candidates) if _problem(line) in kept.answers))
 

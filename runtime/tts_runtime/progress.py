@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tts_lang.plan.graph import Plan
+from tts_lang.printable import printable
 from tts_runtime.engines.base import Load, PolicyEngine
 from tts_runtime.results import Answer, Summary
 from tts_runtime.runner import Progress
@@ -59,7 +60,7 @@ class Status(Progress):
     # ------------------------------------------------------------------ what happens
 
     def engine_opens(self, name: str, engine: str) -> None:
-        self._opening = f"loading {name}={engine}"
+        self._opening = f"loading {printable(f'{name}={engine}', line=True)}"
 
     def run_starts(
         self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
@@ -199,7 +200,7 @@ class Screen(Status):
     ) -> None:
         super().run_starts(plans, problems, policies)
         for plan in plans:
-            self._bars.add_task(plan.strategy, total=problems)
+            self._bars.add_task(printable(plan.strategy, line=True), total=problems)
 
     def problem_kept(self, strategy: int, answer: Answer) -> None:
         super().problem_kept(strategy, answer)
@@ -267,7 +268,10 @@ def table(summaries: Sequence[Summary]) -> Table:
         count = max(1, summary.problems)
         low, high = summary.accuracy_low, summary.accuracy_high
         shown.add_row(
-            Text(summary.strategy + (f" ({summary.failed} failed)" if summary.failed else "")),
+            Text(
+                printable(summary.strategy, line=True)
+                + (f" ({summary.failed} failed)" if summary.failed else "")
+            ),
             "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %",
             "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}",
             f"{summary.policy_tokens / count:,.0f}",

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
+from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.results import Answer, Summary
 
@@ -206,7 +207,7 @@ class StrategyWriter:
         try:
             self._candidates.write("".join(lines))
             self._candidates.flush()
-            self._answers.write(answer.model_dump_json() + "\n")
+            self._answers.write(printable(answer.model_dump_json()) + "\n")
             self._answers.flush()
         except OSError as error:
             raise RunDirectoryError(
@@ -216,7 +217,7 @@ class StrategyWriter:
 
     def summary(self, summary: Summary) -> None:
         """Writes the strategy's summary."""
-        write(self.path / "summary.json", summary.model_dump_json(indent=2) + "\n")
+        write(self.path / "summary.json", printable(summary.model_dump_json(indent=2)) + "\n")
 
 
 def _fields(candidate: object) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
 from tts_lang.explain.units import exact, row_count, short
 from tts_lang.plan.graph import Judge, Scorer
+from tts_lang.printable import printable
 
 _BOLD, _DIM, _RESET = "\033[1m", "\033[2m", "\033[0m"
 _LEAST_WIDTH = 28
@@ -74,7 +75,7 @@ def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> s
     """The tree with its costs, totals, what the columns mean and what is assumed."""
     out = [f"{_BOLD}{explained.title}{_RESET}" if color else explained.title]
     if explained.plan.document:
-        first = explained.plan.document.strip().split("\n")[0]
+        first = printable(explained.plan.document.strip().split("\n")[0])
         out.extend(textwrap.wrap(first, width))
     columns = _columns(explained)
     out += ["", *_table(explained, columns, width, color=color)]

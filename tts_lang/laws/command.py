@@ -15,6 +15,7 @@ from tts_lang.laws.render import json_of, text_of
 from tts_lang.laws.verdicts import Judgement, Verdict
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.phrases import constant
+from tts_lang.printable import printable
 
 
 def decide(options: Namespace, settings: Mapping[str, str]) -> int:
@@ -30,7 +31,7 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     judge = Judge(trials, options.seed or 0, options.trial)
     found = _equivalence(options, settings, judge) if options.equiv else _laws(options, judge)
     show = json_of if options.json else text_of
-    sys.stdout.write(show(found, show=options.show) + ("\n" if options.json else ""))
+    sys.stdout.write(printable(show(found, show=options.show)) + ("\n" if options.json else ""))
     return 1 if any(each.verdict is Verdict.REFUTED for each in found) else 0
 
 

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from tts_lang.explain.forms import explained
+from tts_lang.printable import printable
 
 if TYPE_CHECKING:
     from tts_lang.explain.assume import Assumed
@@ -80,8 +81,10 @@ def explain_optimised(
         from tts_lang.explain.page import to_html
         from tts_lang.explain.tree import explain as tree_of
 
-        return to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=trace))
+        return printable(to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=trace)))
     text = explained(made.plan, form, assumed=assumed, width=width, color=color)
+    if not (form == "text" and color):
+        text = printable(text)
     if form == "text" and (trace or made.plan is not made.raw):
         return f"{text}\n{to_text(made, assumed, trace=trace, width=width)}"
     if form == "json":

@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan import expr, graph
 from tts_lang.plan.verify import PlanError, verify
+from tts_lang.printable import printable
 
 __all__ = ["PlanError", "from_json", "to_json"]
 
@@ -34,7 +35,8 @@ def to_json(plan: graph.Plan) -> str:
         PlanError: An expression or region is nested too deeply to be written.
     """
     head = {"format": FORMAT, "version": VERSION}
-    return json.dumps({**head, "plan": _encode(plan, "plan", 0)}, indent=1, ensure_ascii=False)
+    values = {**head, "plan": _encode(plan, "plan", 0)}
+    return printable(json.dumps(values, indent=1, ensure_ascii=False))
 
 
 def from_json(text: str) -> graph.Plan:

@@ -1,0 +1,25 @@
+"""Foreign text that is safe to print: what a terminal or a page would obey is shown, not obeyed."""
+
+from __future__ import annotations
+
+import re
+
+#: C0 (but tab and line feed) and C1 controls, bidirectional controls (CVE-2021-42574), characters
+#: that are not seen, and halves of surrogate pairs.
+_HIDDEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+_OBEYED = re.compile(f"[{_HIDDEN}\ud800-\udfff]")
+_IN_LINE = re.compile(f"[\t\n{_HIDDEN}\ud800-\udfff]")
+
+
+def printable(text: object, *, line: bool = False) -> str:
+    r"""A text with escapes (`\u001b`) in place of control and bidirectional characters.
+
+    A JSON document keeps its meaning. Texts of one's own that hold control sequences, such as
+    colors, are made after this, not before.
+
+    Args:
+        text: Anything; its `str` is shown.
+        line: Also escape tabs and line ends, as in an id or a name.
+    """
+    pattern = _IN_LINE if line else _OBEYED
+    return pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
