@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 #: Bindings of well-known models, without their folders.
-_SHIPPED = Path(__file__).resolve().parent / "bindings"
+SHIPPED = Path(__file__).resolve().parent / "bindings"
 
 
 class BindingError(Exception):
@@ -29,6 +29,9 @@ class Thinking(BaseModel):
     )
     end: str = Field(
         min_length=1, description="Ends a thought; withheld from the text of a thought"
+    )
+    always: bool = Field(
+        default=False, description="The chat template opens every reply with `begin`"
     )
 
 
@@ -50,13 +53,21 @@ class Binding(BaseModel):
 
     name: str
     prompt: str = Field(
-        default="{message}", description="Conversation opener; {message} is the problem or the ask"
+        default="{message}",
+        description="Conversation opener; {message} is the user's turn, {system} is `system`",
     )
     chat_template: bool = Field(
         default=False, description="The model's own chat template opens conversations, not `prompt`"
     )
+    template_options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="What the chat template is given: `enable_thinking: false`",
+    )
     system: str | None = Field(
-        default=None, description="System message of the chat template; null: what it says itself"
+        default=None, description="System message; null: what the chat template says itself"
+    )
+    user: str = Field(
+        default="{message}", description="The user's turn; {message} is the problem or the ask"
     )
     trim: bool = Field(
         default=False, description="Leave out white space around messages, as many templates do"
@@ -70,17 +81,35 @@ class Binding(BaseModel):
     context: int = Field(gt=0, description="Tokens of prompt and path together")
     defaults: Defaults = Defaults()
 
+    @model_validator(mode="after")
+    def _one_message(self) -> Binding:
+        for name, text in (("prompt", self.prompt), ("user", self.user)):
+            if text.count("{message}") != 1:
+                raise ValueError(f"`{name}` must hold {{message}} once")
+        return self
+
     def open(self, message: str, *, thinking: bool) -> str:
         """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`."""
-        text = self.prompt.replace("{message}", message.strip() if self.trim else message)
-        if thinking and self.thinking is not None:
-            text += self.thinking.begin
-        return text
+        return "".join(self.opening(message, thinking=thinking))
+
+    def opening(self, message: str, *, thinking: bool) -> tuple[str, str, str]:
+        """The prompt in three parts: what stands before the message, the message, what follows."""
+        before, after = self.prompt.split("{message}")
+        first, last = self.user.split("{message}")
+        if self.trim:  # the turn as a whole: a directive keeps the space between
+            first, last = first.lstrip(), last.rstrip()
+            message = message if first.strip() else message.lstrip()
+            message = message if last.strip() else message.rstrip()
+        system = self.system or ""
+        before, after = (part.replace("{system}", system) for part in (before, after))
+        if self.thinking is not None and (thinking or self.thinking.always):
+            after += self.thinking.begin
+        return before + first, message, last + after
 
 
 def shipped_bindings() -> dict[str, Path]:
     """Files of the bindings that ship with the runtime, by name."""
-    return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
 
 
 def load_binding(path: Path, context: int | None = None) -> Binding:

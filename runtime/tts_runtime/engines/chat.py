@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf_files import ModelFiles
 
-#: Llama 3.2's template asks for today's date, and no run may depend on the day.
-_DATE = "26 Jul 2024"
+#: Templates of Llama, Mistral and gpt-oss ask for today's date; no run may depend on the day.
+_DAY: Final = date(2024, 7, 26)
 #: Stands for a text; private-use characters that no template changes.
-MARK = "\ue000text\ue001"
+MARK: Final = "\ue000text\ue001"
 
 
 class ChatTemplate:
@@ -25,7 +27,8 @@ class ChatTemplate:
 
     def __init__(self, files: ModelFiles) -> None:
         self._files = files
-        if not has_chat_template(files):
+        self.source = chat_template_source(files)
+        if not self.source:
             raise EngineError(
                 f"`{files.name}` has no chat template (`chat_template` in tokenizer_config.json): "
                 "write a binding with `prompt`"
@@ -35,9 +38,21 @@ class ChatTemplate:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer  # takes seconds, and only chat models need it
 
-        return AutoTokenizer.from_pretrained(str(self._files.folder), trust_remote_code=False)
+        try:
+            return AutoTokenizer.from_pretrained(str(self._files.folder), trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise EngineError(
+                f"the tokenizer of `{self._files.name}` cannot be loaded for its chat template: "
+                f"{error}"
+            ) from error
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, reply: bool) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        options: Mapping[str, object] | None = None,
+        *,
+        reply: bool,
+    ) -> str:
         """A conversation as text, special tokens written out; with the opening of a reply."""
         from jinja2.exceptions import TemplateError
 
@@ -46,40 +61,80 @@ class ChatTemplate:
                 [dict(message) for message in messages],
                 tokenize=False,
                 add_generation_prompt=reply,
-                date_string=_DATE,
+                date_string=_DAY.strftime("%d %b %Y"),
+                strftime_now=_DAY.strftime,
+                **(options or {}),
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             roles = ", ".join(message["role"] for message in messages)
             raise EngineError(
                 f"the chat template of `{self._files.name}` refuses messages of {roles}: {error}"
             ) from error
         return text
 
+    def opening(self, binding: Binding, turn: str = MARK) -> str:
+        """How a conversation of a binding's system message and this user's turn opens."""
+        messages = [{"role": "user", "content": turn}]
+        if binding.system is not None:
+            messages.insert(0, {"role": "system", "content": binding.system})
+        return self.render(messages, binding.template_options, reply=True)
+
+    def trims(self, binding: Binding) -> bool:
+        """Whether it leaves out white space around the user's turn."""
+        return f" {MARK} " not in self.opening(binding, f" {MARK} ")
+
+    def is_prompt_of(self, binding: Binding) -> bool:
+        """Whether it opens conversations as the binding writes them."""
+        if binding.chat_template:
+            return True
+        bare = binding.model_copy(update={"user": "{message}", "thinking": None})
+        expected = bare.open(MARK, thinking=False)
+        begin = binding.thinking.begin if binding.thinking and binding.thinking.always else ""
+        try:
+            return (
+                self.opening(binding) in (expected, expected + begin)
+                and self.trims(binding) == binding.trim
+            )
+        except EngineError:  # it refuses a system message, for example
+            return False
+
+    def filled(self, binding: Binding) -> Binding:
+        """The binding with this template's opening as its `prompt`.
+
+        Raises:
+            EngineError: The template does not hold the user's turn once.
+        """
+        text = self.opening(binding)
+        if text.count(MARK) != 1 or "{message}" in text:
+            raise EngineError(
+                f"the chat template of `{self._files.name}` shows a message {text.count(MARK)} "
+                "times: write a binding with `prompt`"
+            )
+        thinking = binding.thinking
+        if thinking is not None:
+            for begin in (thinking.begin, thinking.begin.rstrip("\n")):
+                if text.endswith(begin):
+                    thinking = thinking.model_copy(update={"begin": begin, "always": True})
+                    text = text.removesuffix(begin)
+                    break
+        return binding.model_copy(
+            update={
+                "prompt": text.replace(MARK, "{message}"),
+                "trim": self.trims(binding),
+                "thinking": thinking,
+            }
+        )
+
 
 def has_chat_template(files: ModelFiles) -> bool:
-    """Whether the folder holds one, in either of its two places."""
-    return "chat_template" in files.tokenizer or (files.folder / "chat_template.jinja").exists()
+    """Whether the folder holds one, in any of its places."""
+    return bool(chat_template_source(files))
 
 
-def with_prompt(binding: Binding, files: ModelFiles) -> Binding:
-    """The binding, its `prompt` filled in from the model's chat template if it asks for that.
-
-    Raises:
-        EngineError: No template, or one that does not hold the message once.
-    """
-    if not binding.chat_template:
-        return binding
-    template = ChatTemplate(files)
-    system = [{"role": "system", "content": binding.system}] if binding.system is not None else []
-
-    def opened(message: str) -> str:
-        return template.render([*system, {"role": "user", "content": message}], reply=True)
-
-    text = opened(MARK)
-    if text.count(MARK) != 1:
-        raise EngineError(
-            f"the chat template of `{files.name}` shows a message {text.count(MARK)} times: write "
-            "a binding with `prompt`"
-        )
-    trims = f" {MARK} " not in opened(f" {MARK} ")
-    return binding.model_copy(update={"prompt": text.replace(MARK, "{message}"), "trim": trims})
+def chat_template_source(files: ModelFiles) -> str:
+    """The template's text; empty if there is none."""
+    file = files.folder / "chat_template.jinja"
+    if file.exists():
+        return file.read_text(encoding="utf-8", errors="replace")
+    given = files.tokenizer.get("chat_template")
+    return given if isinstance(given, str) else json.dumps(given) if given else ""

@@ -1,18 +1,146 @@
-"""Which binding a model gets: the one asked for, its folder's, or one that its files call for."""
+"""Which binding a model gets: the one asked for, its folder's, one whose prompt is the model's own
+chat template's, or one made from that template."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
-from tts_runtime.binding import Binding, load_binding, shipped_bindings
+from tts_runtime.binding import (
+    SHIPPED,
+    Binding,
+    Defaults,
+    Thinking,
+    load_binding,
+    shipped_bindings,
+)
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.chat import has_chat_template, with_prompt
+from tts_runtime.engines.chat import MARK, ChatTemplate, has_chat_template
 from tts_runtime.engines.hf_files import ModelFiles, checked_window
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 
-_S1 = re.compile(r"(^|[/_-])s1(\.1)?(-\d+(\.\d+)?b)?$", re.IGNORECASE)
+
+class _Model:
+    """What a model's files say of how it is talked to."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        self.files = files
+        self.tokenizer = HuggingFaceTokenizer(files.folder)
+        self.template = ChatTemplate(files) if has_chat_template(files) else None
+
+    def has(self, *names: str) -> bool:
+        """Whether these are tokens of its vocabulary."""
+        return all(self.tokenizer.token(name) is not None for name in names)
+
+    def opens_as(self, binding: Binding) -> bool:
+        """Whether its chat template opens conversations as a binding does."""
+        return self.template is not None and self.template.is_prompt_of(binding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A shipped binding that a model may be of.
+
+    Args:
+        name: Of the binding.
+        kind: What the model's type begins with.
+        tokens: In its vocabulary.
+        also: What else must hold where models of several bindings share a chat template.
+    """
+
+    name: str
+    kind: str
+    tokens: tuple[str, ...]
+    also: Callable[[_Model], bool] = lambda _: True
+
+    def may_be(self, model: _Model) -> bool:
+        """Whether type and tokens fit; the prompt decides."""
+        kind = str(model.files.config.get("model_type"))
+        return kind.startswith(self.kind) and model.has(*self.tokens)
+
+
+def _opening(model: _Model) -> str:
+    """How the model's template opens a conversation of itself, without a system message."""
+    if model.template is None:
+        return ""
+    return model.template.opening(Binding(name="own", chat_template=True, context=1))
+
+
+def _thinks_by_template(model: _Model) -> bool:
+    return _opening(model).endswith("<think>\n")
+
+
+def _is_hybrid(model: _Model) -> bool:
+    """The template can keep it from thinking."""
+    return model.opens_as(_shipped("qwen3-no-thinking", 1))
+
+
+def _mentions(text: str) -> Callable[[_Model], bool]:
+    return lambda model: model.template is not None and text in model.template.source
+
+
+def _is_qwen(model: _Model) -> bool:
+    """A system message of its own would be lost to that of the binding: only Qwen's may be."""
+    begin, _, rest = _opening(model).partition("<|im_start|>user\n")
+    says = begin.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")
+    return rest.startswith(MARK) and says in _QWEN_SYSTEM
+
+
+def _is_llama(model: _Model) -> bool:
+    """Meta's template: a system message, with dates or without, then the user's turn."""
+    binding = _shipped("llama-3-instruct", 1)
+    if model.template is None or binding.system is None:
+        return False
+    begin = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+    turn = "<|start_header_id|>user<|end_header_id|>\n\n"
+    end = f"{turn}{MARK}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    own = re.sub(r"Cutting Knowledge Date: .*\nToday Date: .*\n\n", "", _opening(model))
+    given = re.sub(
+        r"Cutting Knowledge Date: .*\nToday Date: .*\n\n", "", model.template.opening(binding)
+    )
+    return given == f"{begin}{binding.system}<|eot_id|>{end}" and own in (
+        f"<|begin_of_text|>{end}",
+        f"{begin}<|eot_id|>{end}",
+    )
+
+
+#: What Qwen2, Qwen2.5 and Qwen2.5-Math say where nobody gives a system message.
+_QWEN_SYSTEM: Final = (
+    "",
+    "You are a helpful assistant.",
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    "Please reason step by step, and put your final answer within \\boxed{}.",
+)
+_S1: Final = re.compile(r"(^|[/_-])s1(\.1)?(-\d+(\.\d+)?b)?/*$", re.IGNORECASE)
+_CHATML: Final = ("<|im_start|>", "<|im_end|>")
+_CANDIDATES: Final = (
+    _Candidate("deepseek-r1-distill", "", ("<｜User｜>", "<｜Assistant｜>", "<think>")),
+    _Candidate("gpt-oss", "gpt_oss", ("<|start|>", "<|channel|>", "<|message|>", "<|end|>")),
+    _Candidate("qwen-thinking", "qwen", (*_CHATML, "<think>"), _thinks_by_template),
+    _Candidate(
+        "qwen3-instruct-2507", "qwen3", (*_CHATML, "<think>"), lambda model: not _is_hybrid(model)
+    ),
+    _Candidate("qwen3", "qwen3", (*_CHATML, "<think>"), _is_hybrid),
+    _Candidate("s1", "qwen2", _CHATML, lambda model: bool(_S1.search(model.files.name))),
+    _Candidate(
+        "qwen2.5-math-instruct",
+        "qwen2",
+        _CHATML,
+        lambda model: model.files.positions == 4096 and _is_qwen(model),
+    ),
+    _Candidate("qwen2.5-instruct", "qwen2", _CHATML, _is_qwen),
+    _Candidate("llama-3-instruct", "llama", ("<|start_header_id|>", "<|eot_id|>"), _is_llama),
+    _Candidate("gemma-3", "gemma3", ("<start_of_turn>", "<end_of_turn>")),
+    _Candidate("phi-4-reasoning", "phi3", ("<|im_sep|>",), _mentions("<think>")),
+    _Candidate("magistral", "mi", ("[INST]", "[THINK]", "[/THINK]"), _mentions("[THINK]")),
+    _Candidate("mistral-small-3", "mistral", ("[INST]", "[SYSTEM_PROMPT]")),
+)
+#: Delimiters of thoughts that unknown models may have, as single tokens.
+_THOUGHTS: Final = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
 def choose_binding(
@@ -37,18 +165,28 @@ def choose_binding(
     """
     positions = positions or files.positions
     window = checked_window(files.name, positions, context)
-    path, why = _file(files, asked)
+    model = _Model(files)
+    path, why = _named(files, asked)
     if path is not None:
         binding = load_binding(path, window)
         if context is not None:
             binding = binding.model_copy(update={"context": context})
         checked_window(files.name, positions, binding.context)
+        if path.parent == SHIPPED and model.template is not None and not model.opens_as(binding):
+            why += ", although its prompt is not that of the model's chat template"
     else:
-        binding, why = _made(files, window)
-    return with_prompt(binding, files), f"binding `{binding.name}` ({why})"
+        binding, why = _recognised(model, window)
+    if binding.chat_template:
+        binding = (model.template or ChatTemplate(files)).filled(binding)
+    binding = binding.model_copy(update={"stop": _all_ends(binding, model, path)})
+    return binding, f"binding `{binding.name}` ({why})"
 
 
-def _file(files: ModelFiles, asked: str | None) -> tuple[Path | None, str]:
+def _shipped(name: str, context: int) -> Binding:
+    return load_binding(shipped_bindings()[name], context)
+
+
+def _named(files: ModelFiles, asked: str | None) -> tuple[Path | None, str]:
     shipped = shipped_bindings()
     if asked is not None:
         if asked in shipped:
@@ -61,43 +199,66 @@ def _file(files: ModelFiles, asked: str | None) -> tuple[Path | None, str]:
             + (f"; {hint}" if hint else "")
         )
     own = files.folder / "binding.yaml"
-    if own.is_file():
-        return own, "from the model's folder"
-    recognised, why = _recognised(files)
-    return (shipped[recognised], why) if recognised is not None else (None, why)
+    return (own, "from the model's folder") if own.is_file() else (None, "")
 
 
-def _recognised(files: ModelFiles) -> tuple[str | None, str]:
-    """A shipped binding's name, by tokens that only its models have, then by configuration."""
-    tokenizer = HuggingFaceTokenizer(files.folder)
-    kind = str(files.config.get("model_type"))
-
-    def has(*names: str) -> bool:
-        return all(tokenizer.token(name) is not None for name in names)
-
-    if has("<｜User｜>", "<｜Assistant｜>", "<think>"):
-        return "deepseek-r1-distill", "recognised by the tokens `<｜User｜>` and `<think>`"
-    if has("<|im_start|>", "<|im_end|>") and kind == "qwen2":
-        if _S1.search(files.name.rstrip("/")):
-            return "s1", "recognised by the model's name"
-        if files.positions == 4096:
-            return "qwen2.5-math-instruct", "recognised by type qwen2 and a window of 4096"
-        return "qwen2.5-instruct", "recognised by type qwen2 and the token `<|im_start|>`"
-    if has("<|start_header_id|>", "<|eot_id|>") and kind == "llama" and has_chat_template(files):
-        return "llama-3-instruct", "recognised by type llama and the token `<|start_header_id|>`"
-    return None, ""
+def _recognised(model: _Model, context: int) -> tuple[Binding, str]:
+    """The first shipped binding whose prompt is the model's own, else one made for it."""
+    alike = [each for each in _CANDIDATES if each.may_be(model)]
+    for each in alike:
+        binding = _shipped(each.name, context)
+        if model.opens_as(binding) and each.also(model):
+            return binding, "recognised: its prompt is that of the model's chat template"
+    binding, why = _made(model, context)
+    if not alike:
+        return binding, why
+    if binding.chat_template:
+        return binding, f"{why}, which is not that of `{alike[-1].name}`"
+    return binding, f"{why}; `?binding={alike[-1].name}` if it is talked to like that"
 
 
-def _made(files: ModelFiles, context: int) -> tuple[Binding, str]:
+def _made(model: _Model, context: int) -> tuple[Binding, str]:
     """A binding for a model that nobody described."""
-    tokenizer = HuggingFaceTokenizer(files.folder)
+    files, tokenizer = model.files, model.tokenizer
     stop = _ends(files, tokenizer)
-    if has_chat_template(files):
-        binding = Binding(name="chat", chat_template=True, stop=stop, context=context)
-        return binding, "made from the model's chat template"
-    begin = _text(files.tokenizer.get("bos_token")) if _begins(files, tokenizer) else ""
-    binding = Binding(name="plain", prompt=f"{begin}{{message}}\n", stop=stop, context=context)
-    return binding, "no chat template: a message is continued as it stands"
+    defaults = _sampling(files)
+    if model.template is None:
+        begin = _text(files.tokenizer.get("bos_token")) if _begins(files, tokenizer) else ""
+        prompt = f"{begin}{{message}}\n"
+        binding = Binding(
+            name="plain", prompt=prompt, stop=stop, context=context, defaults=defaults
+        )
+        return binding, "no chat template: a message is continued as it stands"
+    thinking = next(
+        (
+            Thinking(begin=f"{begin}\n" if begin.startswith("<") else begin, end=end)
+            for begin, end in _THOUGHTS
+            if model.has(begin, end) and begin in model.template.source
+        ),
+        None,
+    )
+    binding = Binding(
+        name="chat",
+        chat_template=True,
+        thinking=thinking,
+        stop=stop,
+        context=context,
+        defaults=defaults,
+    )
+    thinks = f", with thoughts from `{thinking.begin.strip()}`" if thinking is not None else ""
+    return binding, f"made from the model's chat template{thinks}"
+
+
+def _sampling(files: ModelFiles) -> Defaults:
+    """What the model's generation configuration says of sampling."""
+    given = files.generation
+    if given.get("do_sample") is False:
+        return Defaults()
+    names = {name: given[name] for name in Defaults.model_fields if given.get(name) is not None}
+    try:
+        return Defaults.model_validate(names)
+    except ValueError:
+        return Defaults()
 
 
 def _begins(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> bool:
@@ -107,9 +268,23 @@ def _begins(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> bool:
     return begin is not None and ids[0] == begin
 
 
+def _all_ends(binding: Binding, model: _Model, path: Path | None) -> tuple[str, ...]:
+    """The binding's stop tokens, and those of the model's generation configuration.
+
+    Shipped bindings name tokens that not every model of theirs has. A token of the end of a thought
+    ends no solution, whatever a configuration says.
+    """
+    own: tuple[str, ...] = binding.stop
+    if path is None or path.parent == SHIPPED:
+        own = tuple(filter(model.has, own)) or own
+    thought = binding.thinking.end if binding.thinking is not None else ""
+    ends = [name for name in _ends(model.files, model.tokenizer) if name not in thought]
+    return tuple(dict.fromkeys([*own, *ends]))
+
+
 def _ends(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> tuple[str, ...]:
     found = []
-    for config in (files.generation, files.config):
+    for config in (files.generation, files.config, files.config.get("text_config", {})):
         ids = config.get("eos_token_id")
         found += [ids] if isinstance(ids, int) else list(ids or ())
     names = [tokenizer.name(token) for token in found]

@@ -146,6 +146,8 @@ class Bodies:
         if self._binding.system is not None:
             messages.insert(0, {"role": "system", "content": self._binding.system})
         found: dict[str, Any] = {"messages": messages}
+        if self._served.vllm and self._binding.template_options:
+            found["chat_template_kwargs"] = self._binding.template_options
         if begun:
             messages.append({"role": "assistant", "content": begun})
             found |= {"add_generation_prompt": False, "continue_final_message": True}
