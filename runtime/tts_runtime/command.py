@@ -169,6 +169,14 @@ def tts_run(
             "part of the tokens. Same answers; default 0",
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="A candidate without a text or a score fails its problem, instead of being left "
+            "out and counted",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
     ] = False,
@@ -198,7 +206,7 @@ def tts_run(
 
     from rich.console import Console
 
-    from tts_runtime.progress import CAPTION, named_in, shown_on, table
+    from tts_runtime.progress import CAPTION, named_in, remarks, shown_on, table
     from tts_runtime.runner import Settings, run
 
     without, disabled = left_out(no_pass or [])
@@ -214,7 +222,7 @@ def tts_run(
                 plans,
                 chosen,
                 settings=Settings(
-                    *named, start, out, flying, disabled, analyze, ahead, problem_set
+                    *named, start, out, flying, disabled, analyze, ahead, problem_set, strict
                 ),
                 progress=progress,
             )
@@ -231,7 +239,7 @@ def tts_run(
     else:
         printed = Console()
         printed.print(table(summaries), end="")
-        for line in (CAPTION, printable(named_in(summaries))):
+        for line in (CAPTION, printable(named_in(summaries)), *remarks(summaries)):
             printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=True)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
@@ -273,6 +281,11 @@ def _check_engines(policies: Mapping[str, str], scorers: Mapping[str, str]) -> N
 
 def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
     """What a reader of the numbers should know."""
+    from tts_runtime.reliability import warnings_of
+
+    for result in results:
+        for warning in warnings_of(result.summary.reliability):
+            typer.echo(printable(f"warning: {result.summary.strategy}: {warning}"), err=True)
     shared = results[0].shared if results else None
     if shared is not None:
         fresh = [a for result in results for a in result.answers if a.id not in result.kept]

@@ -135,4 +135,5 @@ def _graded(outcome: Outcome, gold: str | None) -> Answer:
         cancelled_calls=counts.cancelled_calls,
         speculated_tokens=counts.speculated_tokens,
         wasted_tokens=counts.wasted_tokens,
+        reliability=outcome.reliability,
     )

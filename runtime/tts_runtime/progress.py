@@ -17,6 +17,7 @@ from rich.text import Text
 from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Load, PolicyEngine
+from tts_runtime.reliability import footer
 from tts_runtime.results import Answer, Summary
 from tts_runtime.runner import Progress
 
@@ -280,3 +281,12 @@ def table(summaries: Sequence[Summary]) -> Table:
             f"{summary.wall_s:,.0f} s" if summary.wall_s >= 100 else f"{summary.wall_s:.1f} s",
         )
     return shown
+
+
+def remarks(summaries: Sequence[Summary]) -> list[str]:
+    """Lines below the table: what went wrong with candidates, by strategy."""
+    return [
+        f"{summary.strategy}: {line}"
+        for summary in summaries
+        for line in footer(summary.reliability)
+    ]

@@ -7,6 +7,8 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_runtime.reliability import Reliability
+
 #: What is added up over problems.
 COSTS = (
     "policy_calls",
@@ -48,6 +50,9 @@ class Answer(BaseModel):
     wasted_tokens: int = Field(
         default=0, description="Of these: for nothing, and not in policy_tokens"
     )
+    reliability: Reliability = Field(
+        default=Reliability(), description="What went wrong with its candidates"
+    )
 
 
 class Summary(BaseModel):
@@ -84,6 +89,9 @@ class Summary(BaseModel):
     problem_set: str | None = Field(
         default=None, description="Name or file of the problems; null if a caller gave them"
     )
+    reliability: Reliability = Field(
+        default=Reliability(), description="What went wrong with candidates, over all problems"
+    )
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -111,6 +119,7 @@ class Tally:
         self.correct = 0
         self.graded = 0
         self.costs = dict.fromkeys(COSTS, 0)
+        self.reliability = Reliability()
 
     def add(self, answer: Answer) -> None:
         """Counts one problem."""
@@ -121,6 +130,7 @@ class Tally:
         self.correct += bool(answer.correct)
         for name in self.costs:
             self.costs[name] += getattr(answer, name)
+        self.reliability += answer.reliability
 
     def summary(
         self,
@@ -152,5 +162,6 @@ class Tally:
             policies=policies,
             scorers=scorers,
             problem_set=problem_set,
+            reliability=self.reliability,
             **self.costs,
         )

@@ -39,6 +39,7 @@ _OTHER = {
     "policies": "another policy engine",
     "scorers": "another scorer engine",
     "without": "other --no-pass",
+    "strict": "with --strict or without",
     "version": "another version of tts-lang",
 }
 

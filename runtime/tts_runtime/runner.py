@@ -65,6 +65,7 @@ class Settings:
         problem_set: Name of the problems, for the summary; a file's or set's own if absent.
         speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
+        strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Settings:
     analyze: bool = False
     speculate: float = 0.0
     problem_set: str | None = None
+    strict: bool = False
 
 
 class Progress(Observer):
@@ -194,7 +196,10 @@ async def run_plans(
                 progress.engine_opens(name, _name(settings.scorers[name]))
                 scorers[name] = _opened(stack, settings.scorers[name], open_scorer)
         passes = [name for name in PASSES if name not in settings.disabled]
-        bounds = [bind(plan, policies, scorers, passes, settings.speculate > 0) for plan in plans]
+        bounds = [
+            bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
+            for plan in plans
+        ]
         if settings.out is None:
             writers: list[StrategyWriter | None] = [None] * len(plans)
             return await _run_bound(
@@ -356,6 +361,7 @@ def _configuration(
         "contents": _digest(repr(contents)),
         "seed": settings.seed,
         "without": sorted(settings.disabled),
+        "strict": settings.strict,
         "policies": _names(settings.policies, used),
         "scorers": _names(settings.scorers, used),
     }

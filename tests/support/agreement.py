@@ -106,8 +106,11 @@ def by_reference(
 def by_executor(
     plan: Plan, world: World, problem: Problem, seed: int, speed: Latency = INSTANT
 ) -> Outcome:
-    """The executor's outcome, on engines of some speed."""
-    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed))
+    """The executor's outcome, on engines of some speed.
+
+    Strict, as the reference is: what is wrong with one candidate fails the problem.
+    """
+    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed), strict=True)
 
     async def one() -> Outcome:
         return await execute(bound, problem, seed)
@@ -119,7 +122,7 @@ def side_by_side(
     plan: Plan, world: World, problems: Sequence[Problem], seed: int, speed: Latency
 ) -> list[Outcome]:
     """The executor's outcomes of one run over several problems, in the order they finished."""
-    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed))
+    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed), strict=True)
     found: list[Outcome] = []
     run_virtual(execute_all(bound, problems, seed, found.append))
     return found

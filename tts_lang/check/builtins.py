@@ -21,7 +21,7 @@ COLUMNS: dict[str, Sort] = {
 }
 
 #: What `finish` can be (C17).
-FINISHES = ("stop", "end", "length", "cut")
+FINISHES = ("stop", "end", "length", "cut", "failed")
 
 #: Functions of numbers: the plan's function and how many arguments it takes.
 MATHEMATICS: dict[str, int] = {

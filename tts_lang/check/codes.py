@@ -70,7 +70,7 @@ CODES: tuple[Code, ...] = (
         "TTS211",
         "finish is never that",
         '`finish` is one of "stop" (the unit was reached), "end" (the policy ended), "length" '
-        '(a limit) and "cut".',
+        '(a limit), "cut" and "failed" (there is no text).',
     ),
     Code(
         "TTS212",

@@ -13,7 +13,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from threading import Event
 from types import MappingProxyType
 
@@ -26,7 +26,38 @@ from tts_runtime.values import quick_value
 
 
 class EngineError(Exception):
-    """A request that an engine cannot answer; the message says what is wrong and what to do."""
+    """An engine cannot be used, or broke; the message says what is wrong and what to do.
+
+    It ends the problem that asked. What is wrong with one request only is a `CandidateError`.
+    """
+
+
+class Fault(StrEnum):
+    """Why one candidate has no text or no score, where others can have theirs."""
+
+    TOO_LONG = "too_long"  # beyond the window, or beyond the memory
+    MARKED = "marked"  # its text holds a mark of the scorer's own
+    BLANK = "blank"  # it has a step without text
+    FILTERED = "filtered"  # a server kept its reply back
+    UNUSABLE = "unusable"  # a reply that says nothing: no number, another form
+    EXCEPTION = "exception"  # the scorer's code failed
+    NO_SCORE = "no_score"  # the scorer itself gave none
+    UNREADABLE = "unreadable"  # no verdict in a judge's replies
+
+
+class CandidateError(EngineError):
+    """A request that cannot be answered for what it holds: its candidate's fault, not the engine's.
+
+    The candidate goes without (a missing score, no answer), is counted, and the others decide.
+
+    Args:
+        fault: Of which kind.
+        message: As of an `EngineError`.
+    """
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class Ability(Enum):
@@ -50,6 +81,7 @@ class Finish(Enum):
     END = "end"  # the policy ended
     LENGTH = "length"  # a limit
     CUT = "cut"  # not by generating: `cut` shortened the path
+    FAILED = "failed"  # there is no reply: see `Generation.error`
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +186,7 @@ class Generation:
         drawn: Tokens drawn, withheld ones and the end included: what the policy's work was.
         prefilled: Prompt and prefix tokens that the engine had to process for this request.
         statistics: One list per asked statistic, as long as `ids`.
+        error: Why there is no reply (finish FAILED); set by the executor, never by an engine.
     """
 
     ids: tuple[int, ...]
@@ -165,6 +198,7 @@ class Generation:
     drawn: int = 0
     prefilled: int = 0
     statistics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    error: CandidateError | None = None
 
 
 @quick_value(frozen=True, slots=True)
@@ -241,8 +275,9 @@ class PolicyEngine(ABC):
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Starts one generation.
 
-        The future fails with `EngineError` for a request that cannot be answered (a prompt longer
-        than the context window) or an engine that broke.
+        The future fails with `CandidateError` for a request that cannot be answered (a path longer
+        than the context window, a reply that a server filtered), with `EngineError` for an engine
+        that broke.
         """
 
     async def close(self) -> None:  # noqa: B027  (most engines hold nothing)
@@ -266,7 +301,11 @@ class ScorerEngine(ABC):
 
     @abstractmethod
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
-        """Scores one path; fails with `EngineError` as `PolicyEngine.generate` does."""
+        """Scores one path; fails as `PolicyEngine.generate` does.
+
+        Any other exception is the candidate's, too (`Fault.EXCEPTION`): a scorer may be anybody's
+        code.
+        """
 
     def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
         """Scores a pool whose scores depend on each other (a scorer declared `together`)."""

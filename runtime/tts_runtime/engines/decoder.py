@@ -13,7 +13,14 @@ from heapq import heappop, heappush
 import torch
 
 from tts_runtime.binding import Binding
-from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    GenerateRequest,
+    Generation,
+    Load,
+)
 from tts_runtime.engines.batch import Batch, Row
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
@@ -155,9 +162,11 @@ class Decoder(Worker[GenerateRequest, Generation]):
         self._reader.forget()
         self._batch.clear(max(1, self.slots // 2))
         if self.slots == 1 and rows:
-            error = EngineError(
+            error = CandidateError(
+                Fault.TOO_LONG,
                 f"policy `{self._binding.name}`: out of memory with one path of "
-                f"{len(rows[0].ids)} tokens; choose a smaller `dtype`, or bound paths with `within`"
+                f"{len(rows[0].ids)} tokens; choose a smaller `dtype`, or bound paths "
+                "with `within`",
             )
             self.fail([rows[0].job], error)
             rows = rows[1:]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.memory import out_of_memory, release_memory
 from tts_runtime.engines.paths import Outline, Path
@@ -85,7 +85,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
             return None
         try:
             path = self._recipe.outline.path(job.request)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001  (of this path only: the others are read)
             self.fail([job], error)
             return None
         if path is None:
@@ -113,9 +113,10 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         release_memory()
         jobs = [job for job, _ in paths if not job.future.done()]
         if self.rows == 1:
-            error = EngineError(
+            error = CandidateError(
+                Fault.TOO_LONG,
                 f"scorer `{self._recipe.outline.name}`: out of memory with one path of "
-                f"{len(paths[0][1].ids)} tokens; choose a smaller `dtype`, or bound paths"
+                f"{len(paths[0][1].ids)} tokens; choose a smaller `dtype`, or bound paths",
             )
             self.fail(jobs, error)
             return

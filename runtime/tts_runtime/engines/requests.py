@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tts_runtime.binding import Binding, BindingError
-from tts_runtime.engines.base import EngineError, GenerateRequest
+from tts_runtime.engines.base import CandidateError, EngineError, Fault, GenerateRequest
 from tts_runtime.tokens import Tokenizer
 
 
@@ -31,13 +31,15 @@ def fitted(request: GenerateRequest, binding: Binding) -> GenerateRequest:
     """The request, its token limit lowered to what the context window leaves.
 
     Raises:
-        EngineError: Nothing is left, or nothing is asked for.
+        CandidateError: Nothing is left.
+        EngineError: Nothing is asked for.
     """
     room = binding.context - len(request.prompt) - len(request.prefix)
     if room <= 0:
-        raise EngineError(
+        raise CandidateError(
+            Fault.TOO_LONG,
             f"a prompt of {len(request.prompt)} tokens and {len(request.prefix)} tokens written "
-            f"after it fill the context window of `{binding.name}` ({binding.context} tokens)"
+            f"after it fill the context window of `{binding.name}` ({binding.context} tokens)",
         )
     limits = request.limits
     if limits.max_tokens <= 0:

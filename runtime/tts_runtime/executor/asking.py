@@ -9,7 +9,7 @@ from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Ask
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.expanding import check_prompt
+from tts_runtime.executor.expanding import SHORTEN, overlong
 from tts_runtime.executor.generating import Parentage, children
 from tts_runtime.executor.model import EMPTY, Conversation, Row, opening
 from tts_runtime.executor.ordering import Ordering
@@ -79,7 +79,9 @@ def ask(builder: Builder, spec: Ask) -> Work:
                 thinking=scope.thinks,
                 own=False,
             )
-            check_prompt(conversation, settings, site)
+            error = overlong(conversation, settings)
+            if error is not None and not run.loses_one(error):
+                raise site.error(str(error), SHORTEN)
             node = opening(conversation, settings.policy)
             room = settings.room(node)
             here = run, node, settings, room
@@ -90,6 +92,8 @@ def ask(builder: Builder, spec: Ask) -> Work:
             else:
                 root = row.candidate.root
                 parentage = Parentage(*here, row, root, row, row.lets, EMPTY, sequence, site)
+            if error is not None:
+                return [parentage.row(node.failed(error)) for _ in range(many)]
             if room <= 0:
                 return parentage.row(node.closed_by_limit())
             return children(scope, parentage, many, view, slot)

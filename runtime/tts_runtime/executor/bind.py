@@ -25,12 +25,14 @@ from tts_runtime.executor.tokenizers import unfit_paths
 class Bound:
     """A plan with engines that fit it; made by `bind`, run by `execute`.
 
-    `exact`: every engine follows the streams, so a rerun gives the same texts.
+    `exact`: every engine follows the streams, so a rerun gives the same texts. `strict`: what is
+    wrong with one candidate fails its problem.
     """
 
     plan: Plan
     program: Program
     exact: bool
+    strict: bool = False
 
 
 def bind(
@@ -39,12 +41,13 @@ def bind(
     scorers: Mapping[str, ScorerEngine],
     passes: Collection[str] = (),
     speculate: bool = False,
+    strict: bool = False,
 ) -> Bound:
     """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
 
     Engines that the plan does not name are ignored. `passes` are names of `needless.PASSES`: with
     them a run generates less, to the same answer; without them everything that was asked for.
-    `speculate`: find out what may run ahead (`execute_all`).
+    `speculate`: find out what may run ahead (`execute_all`). `strict`: see `Bound`.
 
     Raises:
         BindError: Something is missing or does not fit; the message has one line a problem.
@@ -63,7 +66,8 @@ def bind(
         engine.exact for engine in engines.values()
     )
     following = next_of(plan) if speculate else {}
-    return Bound(plan, Program(plan, bound, engines, needless(plan, passes), following), exact)
+    program = Program(plan, bound, engines, needless(plan, passes), following)
+    return Bound(plan, program, exact, strict)
 
 
 def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> None:

@@ -30,6 +30,10 @@ def _parent_visits(row: Row, view: View) -> int | None:
     return None if view.above is None else view.above[row.candidate]
 
 
+def _logprob(row: Row, _view: View) -> float | None:
+    return None if row.node.error is not None else row.node.logprob
+
+
 #: Columns that every candidate has.
 COLUMNS: Final[Mapping[str, Evaluate]] = {
     "text": lambda row, _view: row.node.text,
@@ -38,7 +42,7 @@ COLUMNS: Final[Mapping[str, Evaluate]] = {
     "steps": lambda row, _view: row.node.segments.steps,
     "done": lambda row, _view: row.node.done,
     "finish": lambda row, _view: None if row.node.finish is None else row.node.finish.value,
-    "logprob": lambda row, _view: row.node.logprob,
+    "logprob": _logprob,
     "parent": lambda row, _view: (
         None if row.candidate.parent is None else row.candidate.parent.candidate
     ),
@@ -172,12 +176,14 @@ class Compiler:
         values = statistics.SPANS.get(expression.span)
         if values is not None:
             chosen = values
-            return lambda row, _view: mean(chosen(row.node, how))
+            return lambda row, _view: None if row.node.error else mean(chosen(row.node, how))
         assert expression.window is not None
         window, share = self.compile(expression.window), self.optional(expression.share)
         lowest = expression.span == "lowest"
 
         def windowed(row: Row, view: View) -> float | None:
+            if row.node.error is not None:
+                return None
             width = view.whole(window(row, view))
             if not lowest:
                 values = statistics.last_values(row.node, how, width)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from math import isnan
 
 from tts_lang.plan.graph import Force, Split
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.errors import RunError
 from tts_runtime.executor.model import Candidate, Row
@@ -25,6 +25,7 @@ from tts_runtime.executor.run import Run
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.shared import Shared
 from tts_runtime.executor.speculation import Speculator
+from tts_runtime.reliability import Reliability
 
 #: Operations whose text the policy did not choose.
 _FORCING = (Force.op, Split.op)
@@ -53,7 +54,8 @@ async def execute(
     try:
         outcome = await _answered(run)
     except (RunError, EngineError) as error:
-        outcome = Outcome(problem.id, error=str(error), counts=run.counts)
+        found = Reliability(scorers=run.recorder.scorers())
+        outcome = Outcome(problem.id, error=str(error), counts=run.counts, reliability=found)
     finally:
         await run.close()
     watching.outcome_ready(outcome)
@@ -79,6 +81,7 @@ async def _answered(run: Run) -> Outcome:
     made = scope.candidates()
     for uid, each in enumerate(made, 1):
         each.uid = uid
+    reliability = _reliability(run, made)
     written, key = rows[0].node.answers if rows else (None, None)
     return Outcome(
         run.problem.id,
@@ -87,7 +90,42 @@ async def _answered(run: Run) -> Outcome:
         rows[0].candidate.uid if rows else None,
         None,
         run.counts,
+        reliability,
         lambda: tuple(map(_record, made)),
+    )
+
+
+def _reliability(run: Run, made: Sequence[Candidate]) -> Reliability:
+    """What went wrong with the candidates of a problem that has its answer.
+
+    Raises:
+        RunError: No candidate has a text of its own, so there is nothing that could decide.
+    """
+    failed: dict[str, int] = {}
+    examples: list[str] = []
+    first: CandidateError | None = None
+    drawn = 0
+    continued = {
+        row.candidate for each in made for row in (each.parent, each.before) if row is not None
+    }
+    cut = 0
+    for each in made:
+        node = each.node
+        if node.error is not None:
+            first = first or node.error
+            failed[node.error.fault.value] = failed.get(node.error.fault.value, 0) + 1
+            examples.append(str(node.error))
+        elif node.sampled:
+            drawn += 1
+            cut += node.finish is Finish.LENGTH and each not in continued
+    if first is not None and not drawn:
+        raise RunError(f"no candidate has a text; the first: {first}")
+    return Reliability(
+        candidates=len(made),
+        cut=cut,
+        failed=failed,
+        example=min(examples, default=None),
+        scorers=run.recorder.scorers(),
     )
 
 
@@ -99,6 +137,9 @@ def _record(candidate: Candidate) -> CandidateRecord:
     before = candidate.parent if candidate.before is None else candidate.before
     written, key = node.answers
     text = node.text
+    errors = dict(candidate.errors)
+    if node.error is not None:
+        errors[node.policy.name] = str(node.error)
     added = text
     if before is not None and before.node.conversation is conversation:
         source = before.node.text
@@ -121,6 +162,7 @@ def _record(candidate: Candidate) -> CandidateRecord:
         written,
         key,
         dict(candidate.scores),
+        errors,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import repeat
 from math import ceil, floor
-from typing import Any
+from typing import Any, Final
 
 from tts_lang.plan.graph import Expand
 from tts_lang.plan.shapes import fields_in
+from tts_runtime.engines.base import CandidateError, Fault
 from tts_runtime.executor.evaluate import needs_pool
 from tts_runtime.executor.generating import Parentage, children
 from tts_runtime.executor.model import Conversation, Row
@@ -19,7 +20,6 @@ from tts_runtime.executor.pools import Content, Pool, Slot
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
-from tts_runtime.executor.sites import Site
 from tts_runtime.executor.views import View, groups
 
 
@@ -64,7 +64,9 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 return None
             room = settings.room(node)
             if room <= 0:
-                check_prompt(node.conversation, settings, site)
+                error = overlong(node.conversation, settings)
+                if error is not None and node.conversation.own:
+                    raise site.error(str(error), SHORTEN)
                 return Row(node.closed_by_limit(), row.candidate, row.lets, known=row.known)
             parentage = Parentage(
                 scope.run,
@@ -90,16 +92,21 @@ def expand(builder: Builder, spec: Expand) -> Work:
     return work
 
 
-def check_prompt(conversation: Conversation, settings: Settings, site: Site) -> None:
-    """A question that fills the window is an error; a path that has filled it is done."""
+#: What to do about a question that fills the window.
+SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
+
+
+def overlong(conversation: Conversation, settings: Settings) -> CandidateError | None:
+    """What is wrong with a question that fills the window; a path that has filled it is done."""
     policy = settings.policy
     length = len(conversation.prompt(policy))
-    if length >= policy.context:
-        raise site.error(
-            f"the prompt has {length} tokens, but policy `{policy.name}` "
-            f"(`{policy.binding.name}`) has a context window of {policy.context}",
-            "shorten the problem or the prompt, or bind a policy with a longer context",
-        )
+    if length < policy.context:
+        return None
+    return CandidateError(
+        Fault.TOO_LONG,
+        f"the prompt has {length} tokens, but policy `{policy.name}` "
+        f"(`{policy.binding.name}`) has a context window of {policy.context}",
+    )
 
 
 def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:

@@ -117,6 +117,7 @@ def grown(node: Node, key: Key, settings: Settings, room: int, generation: Gener
         generation.logprobs,
         generation.end_logprob,
         generation.statistics,
+        generation.error,
     )
 
 

@@ -7,29 +7,30 @@ retry's: it takes no child numbers, and scoring twice is scoring once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
-from math import exp
-from typing import Any
+from math import exp, isnan
+from typing import Any, TypeAlias
 
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Score, Scorer
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.engines.base import GenerateRequest, Generation, Limits
+from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.asking import argument_values, compiled_arguments
 from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.expanding import check_prompt
+from tts_runtime.executor.expanding import SHORTEN, overlong
 from tts_runtime.executor.generating import grown
 from tts_runtime.executor.lookahead import LookAhead, rolled_out
 from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
 from tts_runtime.executor.pools import Content, Item, Pool, Slot
 from tts_runtime.executor.program import Builder, Work
-from tts_runtime.executor.reading import Reading, read
+from tts_runtime.executor.reading import Reading, final_text, read
 from tts_runtime.executor.rendering import argument_parts, fill, needs_others
 from tts_runtime.executor.run import Run
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
 from tts_runtime.executor.views import groups
-from tts_runtime.streams import Part, asked_key, child_key
+from tts_runtime.streams import Key, Part, asked_key, child_key
 
 
 def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Work:
@@ -55,21 +56,30 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
         originals: dict[Candidate, Row] = {}
         seen = rolled_out(run, pool, look.settings(scope.problem, view), originals)
 
-        def column(row: Row, numbers: Sequence[float | None]) -> Row:
-            value: float | Vector | None = tuple(numbers)
+        def column(row: Row, verdicts: Sequence[Verdict]) -> Row:
+            value: float | Vector | None = tuple([verdict.number for verdict in verdicts])
             if times is None:
-                value = numbers[0]
+                value = verdicts[0].number
             row = originals.get(row.candidate, row)
-            row.candidate.scores = {**row.candidate.scores, scorer.name: value}
+            candidate = row.candidate
+            candidate.scores = {**candidate.scores, scorer.name: value}
+            for verdict in verdicts:
+                if verdict.error is not None:
+                    candidate.errors = {**candidate.errors, scorer.name: str(verdict.error)}
             return row.with_score(scorer.name, value, None)
+
+        def silent(row: Row) -> Row:
+            """A row that the judge does not see."""
+            return column(row, [Verdict(None, row.node.error)] * readings)
 
         def alone(everyone: Sequence[Row]) -> Callable[[Row, Slot | None], Content]:
             def judged(row: Row, slot: Slot | None) -> Content:
+                if row.node.error is not None:
+                    return silent(row)
                 target = Slot() if slot is None else slot
 
-                def done(found: Sequence[Reading]) -> None:
-                    numbers = [reading[0] for reading in found]
-                    run.resolve(target, column(row, numbers))
+                def done(found: Sequence[Verdicts]) -> None:
+                    run.resolve(target, column(row, [verdicts[0] for verdicts in found]))
 
                 bench.readings([row], row, everyone, readings, done)
                 return target
@@ -77,22 +87,23 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
             return judged
 
         if not scorer.together:
-            everyone = await run.rows(seen) if whole else []
+            everyone = _with_text(await run.rows(seen)) if whole else []
             return (run.map(seen, alone(everyone)),)
         rows = await run.rows(seen)
         slots: list[Item] = [Slot() for _ in rows]
         keys = [0] * len(rows) if per is None else [per(row, view) for row in view.inputs[0]]
-        grouped = groups(keys)
-        outside = set(range(len(rows))).difference(*grouped)
-        for place in outside:
-            _resolve(run, slots[place], column(rows[place], [None] * readings))
-        for group in grouped:
+        grouped = [
+            [place for place in group if rows[place].node.error is None] for group in groups(keys)
+        ]
+        for place in set(range(len(rows))).difference(*grouped):
+            _resolve(run, slots[place], silent(rows[place]))
+        for group in filter(None, grouped):
             members = [rows[place] for place in group]
 
-            def done(found: Sequence[Reading], group: list[int] = group) -> None:
+            def done(found: Sequence[Verdicts], group: list[int] = group) -> None:
                 for at, place in enumerate(group):
-                    numbers = [reading[at] for reading in found]
-                    _resolve(run, slots[place], column(rows[place], numbers))
+                    verdicts = [verdicts[at] for verdicts in found]
+                    _resolve(run, slots[place], column(rows[place], verdicts))
 
             if declared.pairwise:
                 bench.pairs(members, readings, done)
@@ -101,6 +112,23 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
         return (Pool(slots, True, pool.apart),)
 
     return work
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One number of one candidate in one reading; `error`: why there is none."""
+
+    number: float | None
+    error: CandidateError | None = None
+
+
+#: One reading: a verdict for each row that the judge saw.
+Verdicts: TypeAlias = Sequence[Verdict]
+
+
+def _with_text(rows: Sequence[Row]) -> list[Row]:
+    """The rows that can be shown to a judge."""
+    return [row for row in rows if row.node.error is None]
 
 
 def _resolve(run: Run, slot: Item, row: Row) -> None:
@@ -121,6 +149,7 @@ class _Bench:
         arguments: Mapping[str, Any],
     ) -> None:
         self._site = builder.site
+        self._scorer = name
         self._name = f"judge:{name}"
         self._judge = declared
         self._settings = settings
@@ -134,21 +163,28 @@ class _Bench:
         row: Row,
         pool: Sequence[Row],
         many: int,
-        done: Callable[[Sequence[Reading]], None],
+        done: Callable[[Sequence[Verdicts]], None],
+        *,
+        compared: bool = False,
     ) -> None:
-        """`many` readings of some rows; `done` gets them in order, once all are there."""
-        found: list[Reading | None] = [None] * many
+        """`many` readings of some rows; `done` gets them in order, once all are there.
+
+        `compared`: each is a part of a score only, and counted with it.
+        """
+        found: list[Verdicts | None] = [None] * many
         left = many
         message = fill(
             self._judge.template, self._run.problem.text, self._arguments, row, pool or about
         )
 
-        def arrived(reading: int, numbers: Reading) -> None:
+        def arrived(reading: int, verdicts: Verdicts) -> None:
             nonlocal left
-            found[reading] = numbers
+            found[reading] = verdicts
             left -= 1
+            if not compared:
+                self._count((message, reading, _places(about)), verdicts)
             if not left:
-                done([numbers for numbers in found if numbers is not None])
+                done([verdicts for verdicts in found if verdicts is not None])
 
         if not many:
             done([])
@@ -156,27 +192,53 @@ class _Bench:
             self._read(about, message, reading, 0, arrived)
 
     def pairs(
-        self, rows: Sequence[Row], many: int, done: Callable[[Sequence[Reading]], None]
+        self, rows: Sequence[Row], many: int, done: Callable[[Sequence[Verdicts]], None]
     ) -> None:
-        """Every ordered pair of rows; a row's number is how often it was chosen."""
-        wins: list[Reading] = [[0.0] * len(rows) for _ in range(many)]
+        """Every ordered pair of rows; a row's number is how often it was chosen.
+
+        Missing where no pair with it has a verdict.
+        """
         pairs = list(permutations(range(len(rows)), 2))
         left = len(pairs)
-        if not left:
-            done(wins)
+        start: float | None = None if left else 0.0
+        wins: list[list[Verdict]] = [[Verdict(start)] * len(rows) for _ in range(many)]
 
-        def arrived(pair: tuple[int, int], found: Sequence[Reading]) -> None:
+        def arrived(pair: tuple[int, int], found: Sequence[Verdicts]) -> None:
             nonlocal left
-            for reading, numbers in enumerate(found):
-                for place, number in zip(pair, numbers, strict=True):
-                    wins[reading][place] = (wins[reading][place] or 0.0) + (number or 0.0)
+            for reading, verdicts in enumerate(found):
+                for place, verdict in zip(pair, verdicts, strict=True):
+                    wins[reading][place] = _added(wins[reading][place], verdict)
             left -= 1
             if not left:
-                done(wins)
+                finished()
 
+        def finished() -> None:
+            for reading, verdicts in enumerate(wins):
+                self._count((reading, _places(rows)), verdicts)
+            done(wins)
+
+        if not left:
+            finished()
         for pair in pairs:
             two = [rows[place] for place in pair]
-            self.readings(two, two[0], two, many, lambda found, pair=pair: arrived(pair, found))  # type: ignore[misc]
+            self.readings(
+                two,
+                two[0],
+                two,
+                many,
+                lambda found, pair=pair: arrived(pair, found),  # type: ignore[misc]
+                compared=True,
+            )
+
+    def _count(self, name: Any, verdicts: Verdicts) -> None:
+        """Counts one reading of some rows; the same reading counts once (C62)."""
+        for place, verdict in enumerate(verdicts):
+            error = verdict.error
+            fault = Fault.NO_SCORE if error is None and verdict.number is None else None
+            why = f"judge `{self._scorer}` does not name it"
+            if error is not None:
+                fault, why = error.fault, str(error)
+            self._run.recorder.scored(self._scorer, (name, place), fault, why)
 
     def _read(
         self,
@@ -184,29 +246,51 @@ class _Bench:
         message: str,
         reading: int,
         retry: int,
-        arrived: Callable[[int, Reading], None],
+        arrived: Callable[[int, Verdicts], None],
     ) -> None:
         """One reading; a reply that cannot be read is asked again, then missing."""
         declared, settings = self._judge, self._settings
-        places = [(row.node.key, row.node.position) for row in about]
-        key = asked_key(self._name, [message, 0, *self._parts, reading, retry], places)
+        key = asked_key(self._name, [message, 0, *self._parts, reading, retry], _places(about))
         conversation = Conversation(key, message, thinking=False, own=False)
-        check_prompt(conversation, settings, self._site)
+
+        def missing(error: CandidateError) -> None:
+            arrived(reading, [Verdict(None, error)] * len(about))
+
+        error = overlong(conversation, settings)
+        if error is not None:
+            if not self._run.loses_one(error):
+                raise self._site.error(str(error), SHORTEN)
+            missing(error)
+            return
         node = opening(conversation, settings.policy)
         if declared.read == "probability":
-            self._probability(node, 0, lambda number: arrived(reading, [number] * len(about)))
+            self._probability(node, 0, lambda verdict: arrived(reading, [verdict] * len(about)))
             return
 
-        def replied(text: str) -> None:
-            numbers = read(declared, text, len(about))
-            if numbers is None and retry < declared.retries:
+        def replied(node: Node) -> None:
+            numbers: Reading | None = None
+            error = node.error
+            if error is None:
+                numbers = read(declared, final_text(node), len(about))
+                self._run.recorder.replied(self._scorer, key, readable=numbers is not None)
+            if numbers is not None:
+                arrived(reading, [Verdict(number) for number in numbers])
+            elif retry < declared.retries:
                 self._read(about, message, reading, retry + 1, arrived)
             else:
-                arrived(reading, [None] * len(about) if numbers is None else numbers)
+                missing(error or self._unreadable(node.text))
 
         self._reply(node, replied)
 
-    def _reply(self, node: Node, replied: Callable[[str], None]) -> None:
+    def _unreadable(self, reply: str) -> CandidateError:
+        shown = " ".join(reply.split())[-60:]
+        return CandidateError(
+            Fault.UNREADABLE,
+            f"judge `{self._scorer}`: no verdict in a reply that "
+            + (f"ends with {shown!r}" if shown else "is empty"),
+        )
+
+    def _reply(self, node: Node, replied: Callable[[Node], None]) -> None:
         settings = self._settings
         room = settings.room(node)
         key = child_key(node.key, node.claimed, 0, 0, 0, settings.tag)
@@ -222,11 +306,11 @@ class _Bench:
         )
 
         def generated(generation: Generation) -> None:
-            replied(grown(node, key, settings, room, generation).text)
+            replied(grown(node, key, settings, room, generation))
 
         self._run.generate(settings, node, request, generated)
 
-    def _probability(self, node: Node, rank: int, arrived: Callable[[float], None]) -> None:
+    def _probability(self, node: Node, rank: int, arrived: Callable[[Verdict], None]) -> None:
         """The raw probability of the first option's first token; 0 if it is none of the likeliest.
 
         The contract with engines has no logits, so the likeliest first tokens are taken one by one.
@@ -244,11 +328,31 @@ class _Bench:
         )
 
         def generated(generation: Generation) -> None:
-            if generation.ids == wanted:
-                arrived(exp(generation.logprobs[0]))
+            if generation.error is not None:
+                arrived(Verdict(None, generation.error))
+            elif generation.ids == wanted:
+                arrived(self._likely(generation.logprobs[0]))
             elif rank + 1 < min(PROBABILITY_RANKS, len(policy.pieces)):
                 self._probability(node, rank + 1, arrived)
             else:
-                arrived(0.0)
+                arrived(Verdict(0.0))
 
         self._run.generate(self._settings, node, request, generated)
+
+    def _likely(self, logprob: float) -> Verdict:
+        if isnan(logprob):  # a server may leave single ones out
+            words = f"judge `{self._scorer}`: the reply has no log-probability"
+            return Verdict(None, CandidateError(Fault.UNUSABLE, words))
+        return Verdict(exp(logprob))
+
+
+def _places(rows: Sequence[Row]) -> tuple[tuple[Key, int], ...]:
+    """What names rows in the key of a conversation about them."""
+    return tuple([(row.node.key, row.node.position) for row in rows])
+
+
+def _added(wins: Verdict, verdict: Verdict) -> Verdict:
+    """The wins after one more pair, which may have no verdict."""
+    if verdict.number is None:
+        return wins if wins.number is not None else verdict
+    return Verdict((wins.number or 0.0) + verdict.number)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from math import fsum
+from math import fsum, nan
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tts_runtime.engines.base import Finish
+from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
@@ -59,7 +59,8 @@ class Node:
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
     requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
     the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
-    it (C13).
+    it (C13). `error`: why there is no text of its own, and it is done: it has no answer and no
+    score (C64).
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Node:
         "conversation",
         "done",
         "end_logprob",
+        "error",
         "finish",
         "ids",
         "key",
@@ -105,6 +107,7 @@ class Node:
         logprobs: tuple[float, ...] = (),
         end_logprob: float = 0.0,
         statistics: Mapping[str, tuple[float, ...]] = EMPTY,
+        error: CandidateError | None = None,
     ) -> None:
         self.conversation = conversation
         self.parent = parent
@@ -120,6 +123,7 @@ class Node:
         self.logprobs = logprobs
         self.end_logprob = end_logprob
         self.statistics = statistics
+        self.error = error
         self.start: tuple[int, ...] | None = None
         if parent is None:
             self.position = len(ids)
@@ -216,13 +220,17 @@ class Node:
     @property
     def answers(self) -> tuple[str | None, str | None]:
         """The answer as written, and its canonical form; missing while there is none."""
+        if self.error is not None:
+            return None, None
         if self._answer is None:
             self._answer = self.policy.answer(self.text, self.finish)
         return self._answer
 
     @property
     def logprob(self) -> float:
-        """Of all that was sampled, the end included while it stands (C36)."""
+        """Of all that was sampled, the end included while it stands (C36); NaN: not known."""
+        if self.error is not None:
+            return nan
         numbers = [number for node in self.edges() if node.sampled for number in node.logprobs]
         return fsum([*numbers, self.end_logprob])
 
@@ -247,6 +255,23 @@ class Node:
         node.start = self.start
         return node
 
+    def failed(self, error: CandidateError) -> Node:
+        """This node where nothing can be drawn from it."""
+        return Node(
+            self.conversation,
+            self.parent,
+            self.policy,
+            self.ids,
+            self.key,
+            self.claimed,
+            self.level,
+            self.segments,
+            Finish.FAILED,
+            True,
+            self.sampled,
+            error=error,
+        )
+
     def on_lane(self, copy: int) -> Node:
         """This node on the stream of the `copy`-th call (>= 1) on it, which nobody has claimed."""
         node = Node(
@@ -264,6 +289,7 @@ class Node:
             self.logprobs,
             self.end_logprob,
             self.statistics,
+            self.error,
         )
         node.start = None if self.start is None else (*self.start, copy)
         return node
@@ -298,6 +324,7 @@ class Candidate:
         "asked",
         "before",
         "created",
+        "errors",
         "node",
         "parent",
         "problem",
@@ -330,6 +357,8 @@ class Candidate:
         #: It belongs to no tree: `problem`, and what is forced or cut of it.
         self.rootless = False
         self.scores: Mapping[str, float | Vector | None] = EMPTY
+        #: Why a scorer gave it none, by name.
+        self.errors: Mapping[str, str] = EMPTY
         self.uid = -1
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tts_runtime.reliability import Reliability
+
 #: A score column: a number per step, one number, or missing.
 ScoreColumn = float | tuple[float | None, ...] | None
 
@@ -80,6 +82,7 @@ class CandidateRecord:
         ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
         finish: Why its generation stopped.
         scores: The latest score of each scorer.
+        errors: Why it has no text (by its policy's name), or no score (by the scorer's).
     """
 
     uid: int
@@ -99,6 +102,7 @@ class CandidateRecord:
     answer: str | None
     answer_key: str | None
     scores: Mapping[str, ScoreColumn]
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Outcome:
         row: Uid of the returned candidate, if any was returned.
         error: Why the problem failed; the answer is missing then.
         counts: What it cost.
+        reliability: What went wrong with its candidates.
     """
 
     problem_id: str
@@ -120,6 +125,7 @@ class Outcome:
     row: int | None = None
     error: str | None = None
     counts: Counts = field(default_factory=Counts)
+    reliability: Reliability = field(default_factory=Reliability)
     _records: Callable[[], tuple[CandidateRecord, ...]] = field(
         default=tuple, repr=False, compare=False
     )

@@ -7,11 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
+from tts_runtime.executor.model import Node
 
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 
 #: One number a row that the judge saw.
 Reading: TypeAlias = "list[float | None]"
+
+
+def final_text(node: Node) -> str:
+    """A reply without the thoughts before it."""
+    return node.text
 
 
 def read(judge: Judge, reply: str, rows: int) -> Reading | None:

@@ -6,7 +6,7 @@ from asyncio import CancelledError, Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tts_runtime.engines.base import GenerateRequest, Generation
+from tts_runtime.engines.base import CandidateError, Finish, GenerateRequest, Generation
 from tts_runtime.executor.model import Node
 from tts_runtime.executor.pools import Slot
 from tts_runtime.executor.settings import Settings
@@ -88,6 +88,11 @@ class Request:
         else:
             arrived(self.reply)
 
+    def _failed(self, error: CandidateError) -> Generation:
+        """The reply of a request that has none: nothing is added, and nothing may be (C64)."""
+        segments = self.node.segments
+        return Generation((), (), Finish.FAILED, segments, halted=True, error=error)
+
     def __call__(self, future: Future[Generation]) -> None:
         run = self.run
         if not run.landed(future):
@@ -95,8 +100,10 @@ class Request:
         try:
             generation = future.result()
         except (Exception, CancelledError) as error:  # noqa: BLE001  (the run's, whatever it is)
-            run.broken(error)
-            return
+            if not run.loses_one(error):
+                run.broken(error)
+                return
+            generation = self._failed(error)
         if run.error is not None:
             return
         run.drew(generation.drawn)

@@ -9,10 +9,14 @@ import asyncio
 from asyncio import CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from tts_runtime.engines.base import (
+    CandidateError,
     EngineError,
+    Fault,
     GenerateRequest,
     Generation,
     ScorerEngine,
@@ -25,6 +29,7 @@ from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.pools import Pool, open_slots
 from tts_runtime.executor.requests import Arrived, Request, name_of, whole_name
+from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ class Run(Flow):
         "observer",
         "openings",
         "problem",
+        "recorder",
         "replies",
         "root_key",
         "settled",
@@ -78,6 +84,7 @@ class Run(Flow):
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
         self.counts = Counts()
+        self.recorder = Recorder()
         self.closed = False
         #: The answer is known: what is in flight is not waited for.
         self.settled = False
@@ -141,19 +148,30 @@ class Run(Flow):
 
     # ------------------------------------------------------------------ replies
 
-    def watch(self, future: Future[Reply], arrived: Callable[[Reply], None]) -> None:
-        """Calls `arrived` with an engine's reply; an engine's failure is the run's."""
+    def watch(
+        self, future: Future[Reply], arrived: Callable[[Reply | CandidateError], None]
+    ) -> None:
+        """Calls `arrived` with a scorer's reply, or why there is none for these candidates.
+
+        The failure of the engine as a whole is the run's.
+        """
         self._in_flight.add(future)
         future.add_done_callback(partial(self._arrived, arrived))
 
-    def _arrived(self, arrived: Callable[[Reply], None], future: Future[Reply]) -> None:
+    def _arrived(
+        self, arrived: Callable[[Reply | CandidateError], None], future: Future[Reply]
+    ) -> None:
         if not self.landed(future):
             return
+        reply: Reply | CandidateError
         try:
             reply = future.result()
-        except (Exception, CancelledError) as error:  # noqa: BLE001  (the run's, whatever it is)
-            self.broken(error)
-            return
+        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
+            told = _told(error)
+            if not self.loses_one(told):
+                self.broken(told)
+                return
+            reply = told
         if self.error is not None:
             return
         try:
@@ -173,6 +191,10 @@ class Run(Flow):
         if not future.cancelled():
             future.exception()  # looked at: nobody has to hear of it
         return False
+
+    def loses_one(self, error: BaseException) -> TypeGuard[CandidateError]:
+        """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""
+        return isinstance(error, CandidateError) and not self.bound.strict
 
     def broken(self, error: BaseException) -> None:
         """An engine failed a request that is waited for."""
@@ -291,14 +313,15 @@ class Run(Flow):
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """Asks a scorer."""
         self.counts.scorer_calls += 1
-        return engine.score(request) if self.shared is None else self.shared.score(engine, request)
+        ask = engine.score if self.shared is None else partial(self.shared.score, engine)
+        return _future(ask, request)
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Future[Sequence[ScoreReply]]:
         """Asks a scorer that sees a whole pool."""
         self.counts.scorer_calls += len(requests)
-        future = engine.score_together(requests)
+        future = _future(engine.score_together, requests)
         if self.shared is not None:
             self.shared.scored_together(future, len(requests))
         return future
@@ -329,3 +352,24 @@ class Run(Flow):
         if future is not None:
             self._in_flight.discard(future)
             future.cancel()
+
+
+def _future(ask: Callable[..., Future[Reply]], asked: Any) -> Future[Reply]:
+    """A scorer's future; one that refuses at once gives a future that has failed."""
+    try:
+        return ask(asked)
+    except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
+        future: Future[Reply] = asyncio.get_running_loop().create_future()
+        future.set_exception(_told(error))
+        return future
+
+
+def _told(error: BaseException) -> BaseException:
+    """A scorer's error; an exception of its code, with the line, is that of the candidate."""
+    if isinstance(error, EngineError | CancelledError):
+        return error
+    frames = extract_tb(error.__traceback__)
+    line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
+    told = CandidateError(Fault.EXCEPTION, f"{line}{type(error).__name__}: {error}")
+    told.__cause__ = error
+    return told

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from tts_lang.plan.graph import Score, Scorer
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import (
+    CandidateError,
+    Fault,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.executor.evaluate import needs_pool
 from tts_runtime.executor.judging import judge
 from tts_runtime.executor.lookahead import LookAhead, roll_out
@@ -79,11 +86,15 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
         members = {place for group in grouped for place in group}
         for place in range(len(rows)):
             if place not in members:
-                run.resolve(slots[place], reader.scored(rows[place], None))
+                run.resolve(slots[place], reader.scored(rows[place], reader.missing))
         for group in grouped:
-            reader.read_together(
-                run, [rows[place] for place in group], [slots[place] for place in group]
-            )
+            there = [place for place in group if rows[place].node.error is None]
+            for place in set(group).difference(there):
+                run.resolve(slots[place], reader.scored(rows[place], reader.missing))
+            if there:
+                reader.read_together(
+                    run, [rows[place] for place in there], [slots[place] for place in there]
+                )
         return (Pool(slots, True, inputs[0].apart),)
 
     return work
@@ -92,7 +103,7 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
 class _Reading:
     """A path that is being scored, and who waits for it: row, path, its rollout, place."""
 
-    __slots__ = ("_known", "_name", "_reader", "_run", "waiting")
+    __slots__ = ("_known", "_name", "_reader", "_run", "_wanted", "waiting")
 
     def __init__(
         self,
@@ -100,18 +111,23 @@ class _Reading:
         run: Run,
         name: Any,
         known: Vector,
+        wanted: int,
         first: tuple[Row, Node, Node | None, Slot],
     ) -> None:
         self._reader = reader
         self._run = run
         self._name = name
         self._known = known
+        self._wanted = wanted
         self.waiting = [first]
 
-    def __call__(self, reply: ScoreReply) -> None:
+    def __call__(self, reply: ScoreReply | CandidateError) -> None:
         run, known = self._run, self._known
-        run.counts.scorer_tokens += reply.tokens
-        scores = run.replies[self._name] = known + reply.scores
+        if isinstance(reply, ScoreReply):
+            run.counts.scorer_tokens += reply.tokens
+        found = self._reader.found(run, self._name, reply, self._wanted)
+        scores = found if isinstance(found, CandidateError) else known + found
+        run.replies[self._name] = scores
         for row, node, rollout, slot in self.waiting:
             run.resolve(slot, self._reader.column(row, node, rollout, scores, len(known)))
 
@@ -126,6 +142,8 @@ class _Reader:
         self.high = scorer.high
         self.engine = engine
         self.site = site
+        #: The column of a candidate that has no score: every reduction of it is missing.
+        self.missing: Vector | None = () if scorer.steps else None
 
     def read(self, run: Run, row: Row, slot: Slot | None, rollout: Node | None = None) -> Content:
         """The scored row, or the slot that it will be in; of a rollout where one is given.
@@ -133,6 +151,10 @@ class _Reader:
         A scorer sees the problem file's text and the conversation's text (C32).
         """
         node = row.node if rollout is None else rollout
+        if node.error is not None:
+            if rollout is not None:
+                run.recorder.scored(self.name, rollout.key, node.error.fault, str(node.error))
+            return self.lacking(row, node.error)
         known: Vector = ()
         if self.steps:
             before = row.known.get(self.name)
@@ -149,19 +171,66 @@ class _Reader:
         # The text and how many steps it has say what they are, given the delimiter.
         name = self.name, node.text, len(steps), node.policy.delimiter, answer
         memo = run.replies.get(name)
-        if type(memo) is tuple:
+        if type(memo) is tuple or isinstance(memo, CandidateError):
             return self.column(row, node, rollout, memo, len(known))
         target = Slot() if slot is None else slot
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
-        reading = run.replies[name] = _Reading(self, run, name, known, (row, node, rollout, target))
+        wanted = len(steps) - len(known) if self.steps else 1
+        first = row, node, rollout, target
+        reading = run.replies[name] = _Reading(self, run, name, known, wanted, first)
         request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
         run.watch(run.score(self.engine, request), reading)
         return target
 
-    def column(self, row: Row, node: Node, rollout: Node | None, scores: Vector, known: int) -> Row:
+    def found(
+        self, run: Run, name: Any, reply: ScoreReply | CandidateError, wanted: int
+    ) -> Vector | CandidateError:
+        """The `wanted` scores of a reply, or why there are none; counted under `name`."""
+        found: Vector | CandidateError
+        if isinstance(reply, CandidateError):
+            found = reply
+        else:
+            found = self._usable(reply.scores, wanted)
+            if isinstance(found, CandidateError) and not run.loses_one(found):
+                raise found
+        fault, why = None, ""
+        if isinstance(found, CandidateError):
+            fault, why = found.fault, str(found)
+        elif None in found:
+            fault, why = Fault.NO_SCORE, f"scorer `{self.name}` gives no number for it"
+        run.recorder.scored(self.name, name, fault, why)
+        return found
+
+    def _usable(self, scores: Sequence[Any], wanted: int) -> Vector | CandidateError:
+        """As many numbers as are wanted, each of them finite or missing."""
+        if len(scores) != wanted:
+            return CandidateError(
+                Fault.UNUSABLE,
+                f"scorer `{self.name}` gave {len(scores)} scores instead of {wanted}",
+            )
+        for number in scores:
+            if number is None:
+                continue
+            if not isinstance(number, Real) or not isfinite(number):
+                return CandidateError(
+                    Fault.UNUSABLE,
+                    f"scorer `{self.name}` gave {number!r}, which is no finite number",
+                )
+        return tuple([None if number is None else float(number) for number in scores])
+
+    def column(
+        self,
+        row: Row,
+        node: Node,
+        rollout: Node | None,
+        scores: Vector | CandidateError,
+        known: int,
+    ) -> Row:
         """The row with its column, of which the first `known` numbers have been looked at."""
+        if isinstance(scores, CandidateError):
+            return self.lacking(row, scores)
         for number in scores[known:]:
             if number is not None:
                 self.check(number, row)
@@ -175,6 +244,11 @@ class _Reader:
             # Steps of the rollout are nobody's: only the path's own closed steps are kept (C11).
             remembered = Known(rollout, scores[:closed], ())
         return self.scored(row, scores, remembered)
+
+    def lacking(self, row: Row, error: CandidateError) -> Row:
+        """The row without a score (C64)."""
+        row.candidate.errors = {**row.candidate.errors, self.name: str(error)}
+        return self.scored(row, self.missing)
 
     def scored(self, row: Row, column: float | Vector | None, known: Known | None = None) -> Row:
         """The row with the score column."""
@@ -199,16 +273,27 @@ class _Reader:
             tuple([(request.text, request.steps, request.answer) for request in requests]),
         )
 
-        def arrived(replies: Sequence[ScoreReply]) -> None:
-            for row, slot, reply in zip(rows, slots, replies, strict=True):
-                run.resolve(slot, self.column(row, row.node, None, reply.scores, 0))
+        def arrived(found: Sequence[Vector | CandidateError]) -> None:
+            for row, slot, scores in zip(rows, slots, found, strict=True):
+                run.resolve(slot, self.column(row, row.node, None, scores, 0))
 
-        def paid(replies: Sequence[ScoreReply]) -> None:
-            run.counts.scorer_tokens += sum([reply.tokens for reply in replies])
+        def paid(replies: Sequence[ScoreReply] | CandidateError) -> None:
+            each_reply: Sequence[ScoreReply | CandidateError]
+            if isinstance(replies, CandidateError):
+                each_reply = [replies] * len(rows)
+            else:
+                run.counts.scorer_tokens += sum([reply.tokens for reply in replies])
+                each_reply = self._for_each(run, replies, len(rows))
+            found = tuple(
+                self.found(
+                    run, (name, place), reply, len(requests[place].steps) if self.steps else 1
+                )
+                for place, reply in enumerate(each_reply)
+            )
             waiting = run.replies[name]
-            run.replies[name] = tuple(replies)
+            run.replies[name] = found
             for each in waiting:
-                each(replies)
+                each(found)
 
         memo = run.replies.get(name)
         if memo is None:
@@ -219,10 +304,24 @@ class _Reader:
         else:
             arrived(memo)
 
+    def _for_each(
+        self, run: Run, replies: Sequence[ScoreReply], rows: int
+    ) -> Sequence[ScoreReply | CandidateError]:
+        """One reply for each row; none for any where their number does not fit."""
+        if len(replies) == rows:
+            return replies
+        error = CandidateError(
+            Fault.UNUSABLE,
+            f"scorer `{self.name}` gave {len(replies)} replies for {rows} candidates",
+        )
+        if not run.loses_one(error):
+            raise error
+        return [error] * rows
+
     def check(self, number: float, row: Row) -> None:
-        """A score must be a number in the declared range."""
+        """A score must be in the declared range."""
         low, high = self.low, self.high
-        if isfinite(number) and (low is None or number >= low) and (high is None or number <= high):
+        if (low is None or number >= low) and (high is None or number <= high):
             return
         declared = f"{'anything' if low is None else low} to {'anything' if high is None else high}"
         text = " ".join(row.node.text.split())

@@ -184,15 +184,16 @@ def wins(
     context: Context,
     reading: int,
 ) -> list[Value]:
-    """How often each row is chosen, over all ordered pairs of its group."""
+    """How often each row is chosen, over the ordered pairs of its group with a verdict."""
     found: list[Value] = [None for _ in pool]
     for places in groups(pool, spec.per, context):
-        won = dict.fromkeys(places, 0.0)
+        won: dict[int, float | None] = dict.fromkeys(places, 0.0 if len(places) == 1 else None)
         for pair in permutations(places, 2):
             two = [pool[place] for place in pair]
             given = reply_to(machine, spec, judge, two, None, context, reading)
             for place, value in zip(pair, given, strict=True):
-                won[place] += number(value) or 0
+                if value is not None:
+                    won[place] = (won[place] or 0) + (number(value) or 0)
         for place in places:
             found[place] = won[place]
     return found

@@ -1,7 +1,7 @@
 """How each family writes a problem and its steps, and which token each score is read at.
 
 A step's text is never allowed to look like the family's own marks: ids would then be ambiguous, so
-such a path is refused with a message.
+such a path is refused with a message (`CandidateError`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from tts_runtime.engines.base import EngineError, ScoreRequest
+from tts_runtime.engines.base import CandidateError, EngineError, Fault, ScoreRequest
 from tts_runtime.engines.chat import ChatTemplate
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.paths import Path
@@ -64,12 +64,17 @@ class Layout:
             if found is not None:
                 raise self._ambiguous(number, found[0])
 
-    def _ambiguous(self, number: int, mark: str) -> EngineError:
+    def _ambiguous(self, number: int, mark: str) -> CandidateError:
         place = f"step {number}" if number else "the problem"
-        return EngineError(
+        return CandidateError(
+            Fault.MARKED,
             f"scorer `{self._family}`: {place} contains {mark!r}, which this scorer reads as a mark"
-            " of its own; a score could not be told from another"
+            " of its own; a score could not be told from another",
         )
+
+    def _changed(self) -> CandidateError:
+        words = f"scorer `{self._family}`: the chat template changes the steps"
+        return CandidateError(Fault.MARKED, words)
 
     def _read(self, text: str, ends: Sequence[int], mark: int, *, special: bool) -> Path:
         """The path of a text whose marks end at these characters."""
@@ -77,9 +82,10 @@ class Layout:
         by_end = {end: place for place, end in enumerate(found) if ids[place] == mark}
         places = [by_end[end] for end in ends if end in by_end]
         if len(places) != len(ends):
-            raise EngineError(
+            raise CandidateError(
+                Fault.MARKED,
                 f"scorer `{self._family}`: the tokenizer merges a mark with the text around it "
-                f"({len(ends)} steps, {len(places)} marks)"
+                f"({len(ends)} steps, {len(places)} marks)",
             )
         return Path(tuple(ids[: places[-1] + 1]), tuple(places))
 
@@ -135,7 +141,7 @@ class TaggedLayout(Layout):
             raise self._marked(path, request)
         return path
 
-    def _marked(self, path: Path, request: ScoreRequest) -> EngineError:
+    def _marked(self, path: Path, request: ScoreRequest) -> CandidateError:
         """The error for a text that holds the tag: names the problem or the step."""
         wrong = next(
             place
@@ -209,7 +215,7 @@ class SeparatedChatLayout(Layout):
         text = self._template.render(messages, reply=False)
         start = text.rfind(reply)
         if start < 0:
-            raise EngineError(f"scorer `{self._family}`: the chat template changes the steps")
+            raise self._changed()
         ends = accumulate((len(step) + len(self._MARK) for step in steps), initial=start)
         return self._read(text, list(ends)[1:], self._mark, special=False)
 
@@ -243,7 +249,7 @@ class TurnsLayout(Layout):
             # Templates may trim a message.
             position = text.find(content.strip(), position)
             if position < 0:
-                raise EngineError(f"scorer `{self._family}`: the chat template changes the steps")
+                raise self._changed()
             position = text.index("+", position + len(content.strip())) + 1
             ends.append(position)
         path = self._read(text, ends, self._good, special=False)

@@ -1,0 +1,213 @@
+"""Counts of what went wrong with single candidates: missing scores, unreadable verdicts, failures.
+
+One value of the same form on every answer and every summary: counts add up over problems. What is
+worth saying of them is said here, too: below the table, and as warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tts_runtime.engines.base import Fault
+
+#: A larger share of missing scores, unreadable verdicts or failed candidates is warned of.
+WARNING_SHARE: Final = 0.2
+
+#: What the footer says of each kind of fault.
+_WORDS: Final[Mapping[str, str]] = {
+    Fault.TOO_LONG: "too long",
+    Fault.MARKED: "holds a mark of the scorer",
+    Fault.BLANK: "blank step",
+    Fault.FILTERED: "filtered",
+    Fault.UNUSABLE: "unusable reply",
+    Fault.EXCEPTION: "exception",
+    Fault.NO_SCORE: "none given",
+    Fault.UNREADABLE: "unreadable",
+}
+
+
+#: What to do about each kind of fault.
+_ADVICE: Final[Mapping[str, str]] = {
+    Fault.TOO_LONG: "bound candidates with `within` or `max`, or bind a model with a larger window",
+    Fault.MARKED: "bind a scorer of another family",
+    Fault.BLANK: "see that the binding's step delimiter fits what the policy writes",
+    Fault.FILTERED: "bind a server without this filter",
+    Fault.UNUSABLE: "see what the engine gives; `--strict` ends a problem at the first",
+    Fault.EXCEPTION: "mend the scorer's code; `--strict` ends a problem at the first",
+    Fault.NO_SCORE: "bind a scorer that scores every candidate",
+    Fault.UNREADABLE: "compare the judge's prompt and `read` with that reply",
+}
+
+
+class _Counts(BaseModel):
+    """Counts that add up field by field: numbers, counts by name, and one example."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            **{
+                name: _sum(getattr(self, name), getattr(other, name))
+                for name in self.__class__.model_fields
+            }
+        )
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if isinstance(one, Mapping):
+        return {
+            name: _sum(one[name], other[name])
+            if name in one and name in other
+            else one.get(name, other.get(name))
+            for name in sorted({*one, *other})
+        }
+    if isinstance(one, str) or isinstance(other, str):
+        # Of two examples always the same one: which came first depends on what else runs.
+        return min(filter(None, (one, other)))
+    return other if one is None else one if other is None else one + other
+
+
+class ScorerReliability(_Counts):
+    """What one scorer or judge did not give."""
+
+    scores: int = Field(default=0, description="Asked for: one per candidate and reading")
+    missing: Mapping[str, int] = Field(
+        default_factory=dict, description="Of these without a number, by kind of fault"
+    )
+    blind: int = Field(default=0, description="Problems in which every score is missing")
+    replies: int = Field(default=0, description="Judges only: replies read, repeated ones too")
+    unreadable: int = Field(default=0, description="Of these without a verdict")
+    example: str | None = Field(default=None, description="Why one of the scores is missing")
+
+
+class Reliability(_Counts):
+    """What went wrong with candidates without losing their problem; all zero if nothing did."""
+
+    candidates: int = Field(default=0, description="Made by the strategy")
+    cut: int = Field(
+        default=0, description="Of these ended by a limit, and not continued by the strategy"
+    )
+    failed: Mapping[str, int] = Field(
+        default_factory=dict, description="Of these without a text, by kind of fault"
+    )
+    example: str | None = Field(default=None, description="Why one of them failed")
+    scorers: Mapping[str, ScorerReliability] = Field(default_factory=dict)
+
+
+class Recorder:
+    """Counts for one problem while it runs."""
+
+    __slots__ = ("_scorers", "_seen")
+
+    def __init__(self) -> None:
+        self._scorers: dict[str, _Tally] = {}
+        self._seen: set[Any] = set()
+
+    def scored(self, scorer: str, name: Any, fault: Fault | None, why: str) -> None:
+        """A score is there, or missing for some fault; the same `name` counts once (C62)."""
+        if (scorer, name) in self._seen:
+            return
+        self._seen.add((scorer, name))
+        tally = self._tally(scorer)
+        tally.scores += 1
+        if fault is not None:
+            tally.missing[fault.value] = tally.missing.get(fault.value, 0) + 1
+            tally.example = min(tally.example or why, why)
+
+    def replied(self, scorer: str, name: Any, *, readable: bool) -> None:
+        """A judge has replied; the same `name` counts once (C62)."""
+        if (scorer, name) in self._seen:
+            return
+        self._seen.add((scorer, name))
+        tally = self._tally(scorer)
+        tally.replies += 1
+        tally.unreadable += not readable
+
+    def _tally(self, scorer: str) -> _Tally:
+        tally = self._scorers.get(scorer)
+        if tally is None:
+            tally = self._scorers[scorer] = _Tally()
+        return tally
+
+    def scorers(self) -> dict[str, ScorerReliability]:
+        """The counts so far."""
+        return {name: self._scorers[name].value() for name in sorted(self._scorers)}
+
+
+class _Tally:
+    __slots__ = ("example", "missing", "replies", "scores", "unreadable")
+
+    def __init__(self) -> None:
+        self.scores = self.replies = self.unreadable = 0
+        self.missing: dict[str, int] = {}
+        self.example = ""
+
+    def value(self) -> ScorerReliability:
+        return ScorerReliability(
+            scores=self.scores,
+            missing=dict(sorted(self.missing.items())),
+            blind=int(sum(self.missing.values()) == self.scores),
+            replies=self.replies,
+            unreadable=self.unreadable,
+            example=self.example or None,
+        )
+
+
+# ------------------------------------------------------------------ in words
+
+
+def footer(found: Reliability) -> Iterator[str]:
+    """Lines below the table: nothing where nothing went wrong."""
+    failed = sum(found.failed.values())
+    if failed:
+        yield f"{failed:,} of {found.candidates:,} candidates failed ({_kinds(found.failed)})"
+    if found.cut:
+        yield f"{found.cut:,} of {found.candidates:,} candidates cut by a limit"
+    for name, scorer in found.scorers.items():
+        missing = sum(scorer.missing.values())
+        parts = []
+        if missing:
+            parts.append(
+                f"{missing:,} of {scorer.scores:,} scores missing ({_kinds(scorer.missing)})"
+            )
+        if scorer.unreadable:
+            parts.append(f"{scorer.unreadable:,} of {scorer.replies:,} replies unreadable")
+        if scorer.blind:
+            problems = "1 problem" if scorer.blind == 1 else f"{scorer.blind:,} problems"
+            parts.append(f"none in {problems}, where the earliest candidate counts as the best")
+        if parts:
+            yield f"{name}: {'; '.join(parts)}"
+
+
+def warnings_of(found: Reliability) -> Iterator[str]:
+    """What is more than a few candidates' bad luck, and what to do about it."""
+    failed = sum(found.failed.values())
+    if failed > WARNING_SHARE * found.candidates:
+        yield (
+            f"{failed:,} of {found.candidates:,} candidates failed, such as: {found.example}; "
+            f"{_advice(found.failed)}"
+        )
+    for name, scorer in found.scorers.items():
+        missing = sum(scorer.missing.values())
+        if missing > WARNING_SHARE * scorer.scores:
+            yield (
+                f"scorer `{name}` gave no score to {missing:,} of {scorer.scores:,} candidates, "
+                f"such as: {scorer.example}; {_advice(scorer.missing)}"
+            )
+        elif scorer.unreadable > WARNING_SHARE * scorer.replies:
+            yield (
+                f"judge `{name}`: no verdict in {scorer.unreadable:,} of {scorer.replies:,} "
+                f"replies, which were asked again; {_ADVICE[Fault.UNREADABLE]}"
+            )
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {_WORDS.get(kind, kind)}" for kind, count in counts.items())
+
+
+def _advice(counts: Mapping[str, int]) -> str:
+    """What to do about the commonest kind."""
+    return _ADVICE[max(counts, key=counts.__getitem__)]
