@@ -8,8 +8,12 @@ VLLM_VENV := .venv-vllm
 VLLM_INSTALLED := $(VLLM_VENV)/.installed
 STRATEGIES := greedy majority best_of_n weighted_best_of_n beam_search dvts
 SOURCES := tts_lang runtime tests benchmarks
+TOOLS_VENV := .venv-tools
+LOCKS := requirements.lock requirements-transformers.lock
+LOCK := $(TOOLS_VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-header pyproject.toml
 
-.PHONY: demo test test-vllm check format setup clean
+.PHONY: demo test test-vllm check format setup clean lock audit
 
 setup: $(INSTALLED)
 
@@ -48,5 +52,19 @@ format: $(INSTALLED)
 	$(BIN)/ruff format --quiet .
 	$(BIN)/tts-compile --fmt strategies/*.tts strategies/*/*.tts
 
+$(TOOLS_VENV)/.installed:
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/python -m pip install --quiet uv pip-audit
+	@touch $@
+
+# Exact versions with hashes, for `pip install --require-hashes -r requirements.lock`.
+lock: $(TOOLS_VENV)/.installed
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra transformers --output-file requirements-transformers.lock
+
+# Known vulnerabilities of what is locked; needs a vulnerability database, which it looks for.
+audit: $(TOOLS_VENV)/.installed
+	$(PYTHON) .ci/audit $(TOOLS_VENV)/bin/pip-audit $(LOCKS)
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(TOOLS_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
