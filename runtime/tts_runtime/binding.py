@@ -60,7 +60,7 @@ class Binding(BaseModel):
         default=False, description="The model's own chat template opens conversations, not `prompt`"
     )
     template_options: dict[str, bool | int | float | str] = Field(
-        default_factory=dict,
+        default={},
         description="What the chat template is given: `enable_thinking: false`",
     )
     system: str | None = Field(
