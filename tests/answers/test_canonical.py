@@ -108,7 +108,7 @@ def test_kinds_tell_parsed_answers_from_text() -> None:
     kinds = [canonical_form(answer).kind for answer in ("0.5", r"\sqrt8", "Evelyn")]
     assert kinds == [AnswerKind.NUMBER, AnswerKind.EXPRESSION, AnswerKind.TEXT]
     assert not canonical_form("Evelyn").fallback
-    assert canonical_form("3:4").fallback
+    assert canonical_form(r"x \equiv 3 \pmod 4").fallback
 
 
 def test_integers_of_any_length_are_numbers() -> None:
@@ -202,7 +202,7 @@ import sys
 import tts_runtime.answers as answers
 assert answers.canonical("\\\\frac{2}{4}") == answers.canonical("0.50") == "1/2"
 assert answers.canonical("1,234") == "1234"
-slow = {"sympy", "math_verify", "latex2sympy2_extended", "torch"} & set(sys.modules)
+slow = {"sympy", "latex2sympy2_extended", "torch"} & set(sys.modules)
 assert not slow, slow
 for text in ("(b+a)(c+d)/e", "x/y+y/x", "\\\\sqrt2+\\\\sqrt3+\\\\pi", "z,y,x", "2a-3b=c-d"):
     print(answers.canonical(text))

@@ -21,7 +21,7 @@ HASHES = "#### {}"
         (r"\fbox{3}", "3"),
         (r"\framebox{204} minutes", "204"),
         (r"\boxed {7}", "7"),
-        (r"\boxed{4} then \boxed{12", "4"),
+        (r"\boxed{4} then \boxed{12", None),
         (r"\boxed{4} then \boxed{}", "4"),
         (r"\boxed{a \boxed{b}}", "b"),
         (r"\boxed{", None),
@@ -59,14 +59,29 @@ def test_c35_fallback_needs_the_end(finish: str) -> None:
     assert extract_answer(text + r" \boxed{8}", finish=finish) == "8"
 
 
+@pytest.mark.parametrize("finish", ["stop", "length", "cut"])
+def test_c35_a_box_that_is_cut_off_is_no_answer_yet(finish: str) -> None:
+    text = r"Maybe \boxed{5}. No: the answer is \boxed{7 + "
+    assert extract_answer(text, finish=finish) is None
+    assert extract_answer(text + "1}", finish=finish) == "7 + 1"
+    assert extract_answer(text, finish="end") == "7 +"
+
+
+def test_a_phrase_counts_behind_a_box_if_a_value_follows() -> None:
+    assert extract_answer(r"\boxed{4}. The answer is correct.") == "4"
+    assert extract_answer(r"\boxed{4}? No. Final Answer: The final answer is $5$.") == "5"
+    assert extract_answer("The final answer is $5$. Problem: ", finish="length") == "5"
+    assert extract_answer("The final answer is 5", finish="length") is None
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
         ("x = -5", "-5"),
-        ("10-5", "5"),
+        ("10-5", "10-5"),
         ("costs $1,234.50.", "1,234.50"),
         ("half is 1/2", "1/2"),
-        ("1,2,3", "3"),
+        ("1,2,3", "1,2,3"),
         ("it is .5", ".5"),
         ("none", None),
     ],
@@ -90,7 +105,7 @@ def test_a_marker_needs_words_and_one_placeholder(marker: str) -> None:
 
 def test_hostile_text_is_read_in_one_pass() -> None:
     # Rescanning from every opening box would take hours here.
-    assert extract_answer(r"\boxed{" * 100_000) is None
+    assert extract_answer(r"\boxed{" * 100_000, finish="length") is None
     assert extract_answer(r"\boxed{" * 50_000 + "5" + "}" * 50_000) == "5"
 
 

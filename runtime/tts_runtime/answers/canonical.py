@@ -3,12 +3,17 @@ r"""One canonical form per answer (C42): two answers are in the same vote class 
 Equivalence by construction; `canonical(canonical(x)) == canonical(x)`; a pure function of the text,
 without clocks. What it takes for equal, beyond layout and units (see `clean`) and equal values:
 
-* numbers: `1,000` = `1000`, `0.5` = `1/2` = `\frac12`; percent and degree signs count as units,
-  so `50\%` = `50` (the convention of the MATH data set), not `0.5`;
+* numbers: `1,000` = `1 000` = `1000`, `0.5` = `1/2` = `\frac12`, `0.\overline{3}` = `1/3`,
+  `5 million` = `5000000`; percent and degree signs count as units, so `50\%` = `50` (the
+  convention of the MATH data set), not `0.5`;
 * a number in a base keeps it: `52_8` is neither `52` nor `42`;
-* lists and sets are unordered, without repetition; tuples, intervals, matrices are ordered;
-* `x = 5` = `5` (any one name), `x \in [1, 2]` = `[1, 2]` = `1 \le x \le 2`; equations with unknowns
-  on both sides are equal up to order and a constant factor;
+* lists and sets are unordered; repetition counts in a list (`1, 1, 2`), not in a set; tuples,
+  intervals, matrices and sequences with dots are ordered;
+* `x = 5` = `5` (any one name), `f(x) = 2x` = `2x`, `(x, y) = (1, 2)` = `(1, 2)`, a chain of
+  equalities is its last side, `x \in [1, 2]` = `[1, 2]` = `1 \le x \le 2`, `-x > -1` = `x < 1`;
+  equations with unknowns on both sides are equal up to order and a constant factor; equations
+  that are always true are equal only if their sides are;
+* `A`, `(A)`, `A.`, `Option A`, `\textbf{(A)}\ 10` name the same choice;
 * names and sentences: upper and lower case, but a single letter keeps its case.
 
 Everything else, and what is beyond the size limits, is compared as cleaned text.
@@ -18,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from tts_runtime.answers.choice import read_choice
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.numbers import number_key
 from tts_runtime.answers.structure import read_value, read_words
@@ -50,6 +56,9 @@ def canonical(answer: str) -> str:
 @lru_cache(maxsize=65536)
 def canonical_form(answer: str) -> Canonical:
     """The canonical form and how the answer was understood."""
+    choice = read_choice(answer)
+    if choice is not None:
+        return Canonical(choice.letter, AnswerKind.TEXT)
     cleaned = clean(answer)
     number = number_key(cleaned)
     if number is not None:
@@ -64,7 +73,15 @@ def canonical_form(answer: str) -> Canonical:
         # whatever sympy prints.
         if number_key(key) == key:
             return Canonical(key, AnswerKind.NUMBER)
-        reread = read_value(key)
-        if reread is not None and clean(reread) == key and read_words(key) is None:
+        if is_stable(key):
             return Canonical(key, AnswerKind.EXPRESSION)
     return Canonical(cleaned, AnswerKind.TEXT, fallback=True)
+
+
+def is_stable(key: str) -> bool:
+    """Whether a form is read as itself."""
+    choice = read_choice(key)
+    if choice is not None:
+        return choice.letter == key
+    reread = read_value(key)
+    return reread is not None and clean(reread) == key and read_words(key) is None

@@ -2,143 +2,205 @@ r"""Strip an answer of everything that does not change its value: layout, wrappe
 
 Works on text alone and is idempotent: the rules are applied until none of them changes anything.
 What it drops, by the conventions of the published graders (Hendrycks MATH, Minerva, math-verify):
-dollar and percent signs, degrees, units after a number (`\text{...}`, or a common unit in words),
-`\left`, `\right`, spacing commands, font commands, a leading `=` and a trailing full stop.
+dollar and percent signs, degrees, units after a number, `\left`, `\right`, spacing commands, font
+commands, a leading `=` and a trailing full stop, and what only says for which values a formula
+holds (`k \in \mathbb{Z}`). Words that stay become `\text{...}`: they are no products of letters.
 """
 
 import re
-import unicodedata
 
 from tts_runtime.answers.latex import balanced_end, brace_arguments
+from tts_runtime.answers.notation import roots, to_latex
+from tts_runtime.answers.numbers import repeating_decimals
+from tts_runtime.answers.units import multiply_out, split_unit
 
 # Longer answers are compared as they stand, apart from white space.
 MAXIMUM_LENGTH = 1000
 _MAXIMUM_ROUNDS = 40
 
-_UNICODE = str.maketrans(
-    {
-        "−": "-",
-        "–": "-",
-        "—": "-",
-        "×": r"\times ",
-        "·": r"\cdot ",
-        "⋅": r"\cdot ",
-        "÷": "/",
-        "⁄": "/",
-        "π": r"\pi ",
-        "∞": r"\infty ",
-        "√": r"\sqrt ",
-        "°": r"^\circ ",
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "≠": r"\ne ",
-        "∪": r"\cup ",
-        "∈": r"\in ",
-        "∅": r"\emptyset ",
-        "±": r"\pm ",
-        "θ": r"\theta ",
-        "²": "^{2}",
-        "³": "^{3}",
-        "½": r"\frac{1}{2}",
-        "¼": r"\frac{1}{4}",
-        "¾": r"\frac{3}{4}",
-        "⟨": "(",
-        "⟩": ")",
-    }
-)
-
-# Words after a number that say what is counted. A closed list: a word like "million" or "pm", or a
-# name, changes the answer.
-_UNITS = (
-    "dollars?|cents?|euros?|pounds?|rupees?|usd|bucks|percent(?:age)?|percentage points?|pct|"
-    "degrees?|deg|radians?|rad|millimeters?|centimeters?|kilometers?|meters?|metres?|kilometres?|"
-    "centimetres?|mm|cm|km|m|inch(?:es)?|in|feet|foot|ft|yards?|yd|miles?|mph|kph|km/h|m/s|"
-    "miles per hour|kilometers per hour|meters per second|feet per second|dollars per hour|"
-    "seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?|years old|"
-    "grams?|g|kilograms?|kg|mg|ounces?|oz|lbs?|tons?|liters?|litres?|ml|gallons?|cups?|"
-    "units?|points?|people|students?|children|apples?|eggs?|books?|pages?|times|ways|items?|"
-    "coins?|marbles?|cookies|balls?|tickets?|pieces?|pounds? of [a-z]+"
-)
-_BARE_UNIT = re.compile(
-    rf"(?<=[0-9}})])\s*(?:(?:square|sq\.?|cubic|cu\.?) )?(?:{_UNITS})(?:\s*\^\{{?[0-9]\}}?)?\.?$",
-    re.IGNORECASE,
-)
-_TEXT_UNIT = re.compile(r"\s*\\text\{([^{}]*)\}(?:\s*\^(?:\{[0-9]\}|[0-9]))?$")
-_NOT_A_UNIT = re.compile(
-    r"\b(?:and|or|am|pm|a\.m\.?|p\.m\.?|hundred|thousand|million|billion|trillion|dozen|base|mod|"
-    r"north|south|east|west|left|right|if|for|is|to)\b",
-    re.IGNORECASE,
-)
-
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
+_FUNCTIONS = (
+    "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|pi|theta|infty"
+)
+_FONTS = (
+    "mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|textbf|textit|textrm|textsf|texttt|textnormal|"
+    "textup|textsc|emph|mbox|hbox|operatorname|boldsymbol|bm|underline"
+)
+_NUMBER_NAMES = [
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
+_GROUP = r"(?:[ ~]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         # Thousands separators, before the spacing commands that make them go.
-        (r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\{\\,\})\s*(?=[0-9]{3}(?![0-9]))", ""),
+        (r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\{\\,\}|\{ \})\s*(?=[0-9]{3}(?![0-9]))", ""),
         # Layout.
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\s*\.?", ""),
-        (r"\\(?:displaystyle|textstyle|limits|nolimits|quad|qquad)(?![A-Za-z])", " "),
-        # Not after a backslash: that is a matrix's end of row.
-        (r"(?<!\\)\\(?:,|;|:|!| )|~|[\u200b\u2060\ufeff]", " "),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (
-            r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textsf|emph|mbox)\s*\{",
-            r"\\text{",
+            r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|thinspace|"
+            r"enspace|hspace\*?\{[^{}]*\}|hfill|hline|nonumber)(?![A-Za-z])",
+            " ",
         ),
+        (r"\\\\\s*\[-?[0-9.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),
+        # Not after a backslash: that is a matrix's end of row.
+        (r"(?<!\\)\\(?:,|;|:|!|>| )|~", " "),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\[dt]binom(?![A-Za-z])", r"\\binom"),
+        (rf"\\(?:{_FONTS})\s*\{{", r"\\text{"),
+        (rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
         (r"\\text\s*\{\s*\}", ""),
+        (r"\\(?:mathbb|Bbb|mathds)\s*\{?\s*([RZNQC])\s*\}?", r"\\mathbb{\1}"),
+        (r"\\(?:R|reals)(?![A-Za-z])", r"\\mathbb{R}"),
         (r"\\lbrace(?![A-Za-z])", r"\\{"),
         (r"\\rbrace(?![A-Za-z])", r"\\}"),
         (r"\\(?:langle|lparen)(?![A-Za-z])", "("),
         (r"\\(?:rangle|rparen)(?![A-Za-z])", ")"),
+        (r"\\lbrack(?![A-Za-z])", "["),
+        (r"\\rbrack(?![A-Za-z])", "]"),
         (r"\\(?:lvert|rvert|vert)(?![A-Za-z])", "|"),
-        (r"\\(?:leqslant|leq)(?![A-Za-z])|<=", r"\\le "),
-        (r"\\(?:geqslant|geq)(?![A-Za-z])|>=", r"\\ge "),
-        (r"\\neq(?![A-Za-z])|!=", r"\\ne "),
+        (r"\\(?:leqslant|leqq|leq)(?![A-Za-z])|<=", r"\\le "),
+        (r"\\(?:geqslant|geqq|geq)(?![A-Za-z])|>=", r"\\ge "),
+        (r"\\neq(?![A-Za-z])|\\not\s*=|!=|/=", r"\\ne "),
         (r"\\lt(?![A-Za-z])", "<"),
         (r"\\gt(?![A-Za-z])", ">"),
+        (r"\\(?:approxeq|simeq|doteq|thickapprox)(?![A-Za-z])", r"\\approx "),
+        (r"\\colon(?![A-Za-z])|\\ratio(?![A-Za-z])", ":"),
+        (r"\\mid(?![A-Za-z])", "|"),
+        (r"\\ast(?![A-Za-z])", "*"),
+        (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
         (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
-        (r"\\degree(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])", r"^\\circ "),
-        (r"\\begin\{[bBp]?matrix\}", r"\\begin{pmatrix}"),
-        (r"\\end\{[bBp]?matrix\}", r"\\end{pmatrix}"),
+        (r"\\(?:[lc]?dots[cbmio]?|dotso)(?![A-Za-z])|\.\.\.+", r"\\ldots "),
+        (r"\\degrees?(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])", r"^\\circ "),
+        # Matrices, their delimiters and their last end of row.
+        (
+            r"\\begin\{array\}\s*\{[^{}]*\}|\\begin\{(?:[bBp]?(?:small)?matrix)\}",
+            r"\\begin{pmatrix}",
+        ),
+        (r"\\end\{(?:array|[bBp]?(?:small)?matrix)\}", r"\\end{pmatrix}"),
+        (r"(?:\\\\\s*)+\\end\{pmatrix\}", r"\\end{pmatrix}"),
+        (
+            r"[(\[]\s*(\\begin\{pmatrix\}(?:(?!\\begin|\\end).)*\\end\{pmatrix\})\s*[)\]]",
+            r"\1",
+        ),
         # Signs of money and percent.
-        (r"\\?\$|[€£¥]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
+        (r"\\text\{\s*\\?([%$])\s*\}", r"\\\1"),
+        (r"\\?\$|[€£¥₹¢]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
+        (r"^(?:USD|EUR|GBP|Rs\.?)\s*(?=[0-9])", ""),
         # Plain notation.
         (r"\*\*", "^"),
-        (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (
-            r"(?<![A-Za-z\\])(pi|theta|infty|sqrt|sin|cos|tan|cot|sec|csc|log|ln)(?![A-Za-z])",
-            r"\\\1 ",
-        ),
+        (r"(?<=[0-9])\s*[xX]\s*(?=10\s*\^)", r"\\times "),
+        (r"(?<=[0-9])\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*\+?(-?[0-9]{1,3})\s*\}?$", r"e\1"),
+        (rf"(?<![A-Za-z\\])({_FUNCTIONS}|sqrt)(?![A-Za-z])", r"\\\1 "),
         (r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty "),
         (r"\\log_\s*([0-9A-Za-z])", r"\\log_{\1}"),
+        (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
+        (r"\{\s*([0-9A-Za-z]+)\s*\\choose\s*([0-9A-Za-z]+)\s*\}", r"\\binom{\1}{\2}"),
         (r"\^\s*\(([^()]*)\)", r"^{\1}"),
         (r"\^\s*([0-9]{2,})", r"^{\1}"),
+        (r"^([+-]?[0-9.]+\s*[+-]\s*[0-9.]+)j$", r"\1i"),
+        (r"^\s*\]([^\[\]]*,[^\[\]]*)\[\s*$", r"(\1)"),
+        (r"(?<![A-Za-z])[aA]\.?\s?[mM]\.?(?=\s*\}?$)", "am"),
+        (r"(?<![A-Za-z])[pP]\.?\s?[mM]\.?(?=\s*\}?$)", "pm"),
+        (r"(?<=[0-9])\s*(?:\^\s*\{?)?\s*(?:\\text\{\s*)?(?:st|nd|rd|th)(?:\s*\})*$", ""),
+        # Bases by name.
+        (r"\s*(?:\\text\{\s*)?\(?\s*base[ -]?(?:\s*\})?\s*([0-9]{1,2})\)?\s*\}?$", r"_{\1}"),
+        (r"_\{\s*\(([0-9]{1,2})\)\s*\}", r"_{\1}"),
         # Words between several answers.
-        (r"(?<=[0-9})])\s*,?\s*(?:\\text\{\s*(?:and|or)\s*\}|(?<=\s)(?:and|or)(?=\s))", ","),
+        (
+            r"(?<=[0-9)}\]!])\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|y|und|et)\s*,?\s*\}"
+            r"|(?:and|or)(?![a-z])|\\(?:land|lor|vee|wedge)(?![A-Za-z])|\\?&(?!.*\\end))",
+            ",",
+        ),
+        (r"(?<=[A-Za-z)}\]])\s*,?\s*\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}", ","),
+        (r"(?<![A-Za-z])([A-Za-z])\s+(?:and|or)\s+(?=\(?[A-Za-z](?:\)|\s*=|$))", r"\1,"),
+        (r"(?<=[0-9)}\]])\s*(?:或|和|以及|及)\s*", ","),
+        (r",\s*,", ","),
+        # For which values it holds.
+        (
+            r"(?<=[0-9A-Za-z)}\]])\s*,?\s*\\text\{\s*,?\s*(?:for|where|with|as long as)\b"
+            r"[^{}]*\}.*$",
+            "",
+        ),
+        (r"(?<=[0-9A-Za-z)}\]])\s*,?\s*(?:for (?:all|any|every|each)|where)\b.*$", ""),
+        (
+            r"(?<=[0-9A-Za-z)}\]])\s*,?\s*\(?\s*[a-z](?:,[a-z])*\s*\\in\s*"
+            r"(?:\\mathbb\{[ZN]\}|Z|N)(?:\^?[+*]|_\{?[^{}]*\}?|\^\{?[+*]\}?)?\s*\)?$",
+            "",
+        ),
         # What stands before and after the value.
-        (r"^\s*(?:=|\\approx(?![A-Za-z])|\\therefore(?![A-Za-z])|:)\s*", ""),
+        (r"^\s*(?:=|\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|\\therefore(?![A-Za-z])|:)\s*", ""),
+        (
+            r"(?i)^(?:\\text\{\s*)?(?:approximately|approx\.?|about|roughly|约|大约|答案[是为:]*|"
+            r"(?:the )?(?:final )?answer(?: is|:)|ans(?:wer)?\s*[:=])\s*(?:\}\s*)?"
+            r"(?=[-+.0-9\\(\[$])",
+            "",
+        ),
         (r"(?:[.,;]|\\\\|\s)+$", ""),
-        (r"\^\\circ\s*[CF]?$", ""),
+        (r"\^\\circ\s*(?:\\text\{\s*[CF]\s*\}|[CF])?$", ""),
         (r"\^\\circ\s*(?=[,)\]])", ""),
     )
 )
+_DOUBLED = re.compile(
+    r"\\\\(?=(?:d?frac|sqrt|text|left|right|pi|infty|cdot|times|begin|le|ge|in)\b)"
+)
+_SINGLE = re.compile(r"(?<!\\)\\[A-Za-z]")
+_BASE_NAME = re.compile(rf"_\{{?\s*(?:\\text\{{)?\s*({'|'.join(reversed(_NUMBER_NAMES))})\s*\}}*")
+_GROUPS = re.compile(
+    rf"(?<![0-9.,A-Za-z}}])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
+)
+_APPROXIMATION = re.compile(r"^([^=]*[^=\s].*?[^\s=])\s*\\approx(?![A-Za-z]).*$")
 _COMMA_SPACE = re.compile(r"(?<=[0-9]),\s+(?=[0-9]{3}(?![0-9]))")
 _SPACE = re.compile(r"\s+")
 # A space that separates neither two words nor two numbers means nothing ("2 e5" is not "2e5").
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9\x00])|(?<=[0-9]) (?=[A-DF-Za-df-z])")
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+_ANGLE = re.compile(
+    r"(?<![0-9.])([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*\^\s*\{?\s*\\circ\s*\}?(?![A-Za-z])"
+)
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_PLAIN_WORD = re.compile(
+    r"\\text\{[^{}]*\}|\\(?:begin|end)\{[^{}]*\}|(?<![A-Za-z\\{_])([A-Za-z]{2,})(?=[ ][0-9])"
+    r"|(?<=[0-9] )([A-Za-z]{2,})(?![A-Za-z])"
+)
+_WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z .'\-]*")
+_NAME_BEFORE = re.compile(r"^\s*(?:[A-Za-z]|\\[A-Za-z]+)(?:_\{?\w+\}?)?\s*$")
 
 
 def clean(text: str) -> str:
     """The answer without layout, wrappers and units; `clean(clean(x)) == clean(x)`."""
+    return _settle(text, [])
+
+
+def unit_of(text: str) -> str:
+    """What the answer counts, as written; empty if it names no unit."""
+    dropped: list[str] = []
+    _settle(text, dropped)
+    return " ".join(dropped)
+
+
+def _settle(text: str, dropped: list[str]) -> str:
     start = _SPACE.sub(" ", text).strip()
     current = start
     for _ in range(_MAXIMUM_ROUNDS):
         if len(current) > MAXIMUM_LENGTH:
             return start
-        following = _clean_once(current)
+        following = _clean_once(current, dropped)
         if following == current:
             return current
         current = following
@@ -146,20 +208,56 @@ def clean(text: str) -> str:
     return start
 
 
-def _clean_once(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).translate(_UNICODE)
-    text = _unwrap(_SPACE.sub(" ", text).strip())
-    degrees_matter = _TRIGONOMETRIC.search(text) is not None
+_SIGN_UNITS = re.compile(r"[$€£¥₹¢%°]|\^\s*\{?\s*\\circ|\\degree")
+
+
+def _clean_once(text: str, dropped: list[str]) -> str:
+    if not dropped:
+        dropped += _signs(text)
+    if r"\\" in text and not _SINGLE.search(text.replace(r"\\", "")) and _DOUBLED.search(text):
+        text = text.replace(r"\\", "\\")
+    text = _unwrap(_SPACE.sub(" ", to_latex(text)).strip())
+    text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, text)))
+    if _TRIGONOMETRIC.search(text) is not None:
+        text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)
+    text = _BASE_NAME.sub(lambda match: f"_{{{_NUMBER_NAMES.index(match[1]) + 2}}}", text)
     for pattern, replacement in _RULES:
-        if degrees_matter and "circ" in pattern.pattern and not replacement:
-            continue
         replaced = pattern.sub(replacement, text)
         # A rule that leaves nothing took the answer for its decoration.
         text = replaced if replaced.strip() else text
-    text = _drop_units(text)
-    text = brace_arguments(text)
-    return _drop_spaces(text)
+    text = _exact_part(roots(text))
+    text, unit = split_unit(text)
+    if unit:
+        dropped.append(unit)
+    text = _words(text)
+    return _drop_spaces(brace_arguments(text))
+
+
+def _signs(text: str) -> list[str]:
+    """Currency, percent and degree signs of the answer as written."""
+    inner = text.strip()
+    for opening, closing in _WRAPPERS[:2]:
+        if inner.startswith(opening) and inner.endswith(closing) and len(inner) > 2:
+            inner = inner[len(opening) : -len(closing)]
+    if _TRIGONOMETRIC.search(inner):
+        return []
+    return ["°" if "c" in sign or "°" in sign else sign for sign in _SIGN_UNITS.findall(inner)]
+
+
+def _join_groups(match: re.Match[str]) -> str:
+    return match[1] + "".join(re.findall(r"[0-9]{3}", match[2]))
+
+
+def _exact_part(text: str) -> str:
+    r"""`x = 1/3 \approx 0.33` without its approximation, `x \approx 11` as `x = 11`."""
+    if r"\approx" not in text:
+        return text
+    before, _, after = text.partition(r"\approx")
+    if _NAME_BEFORE.match(before):
+        return f"{before.strip()}={after.strip()}"
+    if before.strip() and re.search(r"[0-9]|\\pi", before):
+        return before.strip().rstrip(",;(")
+    return text
 
 
 def _unwrap(text: str) -> str:
@@ -175,19 +273,25 @@ def _unwrap(text: str) -> str:
     return text
 
 
-def _drop_units(text: str) -> str:
-    unit = _TEXT_UNIT.search(text)
-    if unit is not None:
-        before = text[: unit.start()]
-        if re.search(r"[0-9]|\\pi", before) and not _NOT_A_UNIT.search(unit[1]):
-            return before
-    without = _BARE_UNIT.sub("", text)
-    if without != text:
+def _words(text: str) -> str:
+    r"""Single letters out of `\text{}`, words into it unless the answer is nothing but words."""
+
+    def one(match: re.Match[str]) -> str:
+        words = match[1].strip()
+        return f" {words} " if len(words) < 2 or words[0] in "0123456789-+([\\" else match[0]
+
+    text = _TEXT.sub(one, text)
+    without = _TEXT.sub(r" \1 ", text)
+    if _WORDS_ONLY.fullmatch(without.strip()):
         return without
-    return re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
+    text = _PLAIN_WORD.sub(
+        lambda match: rf"\text{{{match[1] or match[2]}}}" if match[1] or match[2] else match[0],
+        text,
+    )
+    return _TEXT.sub(lambda match: rf"\text{{{' '.join(match[1].split()).lower()}}}", text)
 
 
 def _drop_spaces(text: str) -> str:
     # "100, 200" are two answers and "100,200" is one: keep the space that tells them apart.
-    marked = _COMMA_SPACE.sub(",\x00", _SPACE.sub(" ", text))
+    marked = _COMMA_SPACE.sub(",\x00", _SPACE.sub(" ", text.replace("\x00", "")))
     return _LOOSE_SPACE.sub("", marked).replace("\x00", " ").strip()

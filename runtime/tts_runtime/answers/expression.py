@@ -1,4 +1,4 @@
-r"""Scalars and relations: LaTeX through latex2sympy (math-verify's parser), then a normal form.
+r"""Scalars and relations: LaTeX through latex2sympy, then a normal form.
 
 No clock: every step is bounded by sizes checked beforehand, so that what is "too hard" does not
 depend on the machine (C42). sympy and the parser, slow to import, are imported on first use.
@@ -37,6 +37,7 @@ _UNREADABLE = re.compile(
 _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
 _BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
 # The parser reads "2(3)" and "(2)(3)" as mixed numbers, too.
+_POWER_OF_FUNCTION = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)\^)([0-9])")
 _PRODUCTS = re.compile(r"(?<=[0-9)])(?=\()")
 
 
@@ -62,6 +63,7 @@ def parse(text: str) -> Any | None:
 def _prepare(text: str) -> str:
     text = _BINOMIAL.sub(lambda match: f"({math.comb(int(match[1]), int(match[2]))})", text)
     text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
+    text = _POWER_OF_FUNCTION.sub(r"\1{\2}", text)
     return _PRODUCTS.sub(r"\\cdot ", text)
 
 

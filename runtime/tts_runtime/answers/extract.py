@@ -3,16 +3,20 @@ r"""Find the final answer in a candidate's text (C35).
 A marker is a pattern with one placeholder `{}`:
 
 * `\boxed{}` (a placeholder that is the argument of a LaTeX command): the braces must balance, and
-  for `\boxed` the synonyms `\fbox` and `\framebox` count too;
+  for `\boxed` the synonyms `\fbox` and `\framebox` count too; boxes joined by commas or "and" are
+  one list;
 * `The answer is {}`, `#### {}`: from the words (upper or lower case) to the end of the sentence or
   line, or to the words after the placeholder (`<answer>{}</answer>`).
 
-The match that starts last wins; empty matches are skipped.
+The match that starts last wins; empty matches are skipped. Without a match, the phrases that name
+an answer in any text (`phrases`) and the last mathematics are read.
 """
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+
+from tts_runtime.answers.phrases import last_mathematics, phrase_answer
 
 DEFAULT_MARKERS = (r"\boxed{}",)
 PLACEHOLDER = "{}"
@@ -22,12 +26,26 @@ _BOX_SYNONYMS = ("boxed", "fbox", "framebox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 # A full stop ends the answer unless a digit or a letter follows it directly (3.5, e.g).
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|\r")
-_NUMBER = (
-    r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+)"
-    r"(?:/[0-9]+)?"
+# `\boxed 8`: to the end of the formula if that is near, else one number, letter or command.
+_BARE = re.compile(
+    r"[ ]*(?:(?P<formula>[^\s$\\{}][^$\n{}]{0,40})(?=\$)"
+    r"|(?P<token>-?[0-9][0-9.,]*[0-9]|-?[0-9]|[A-Za-z](?![A-Za-z])|\\[A-Za-z]+(?:\{[^{}]*\})*))"
 )
-# The minus of "10-5" subtracts, the minus of "= -5" belongs to the number.
-_LAST_NUMBER = re.compile(rf"(?<![0-9A-Za-z)}}\]])-{_NUMBER}|{_NUMBER}")
+# Between two boxes of one answer: their formulas' ends, a connective, few words, a name.
+_DELIMITER = re.compile(
+    r"\\[()\[\]]|\$+|\\(?:q?quad|text|mathrm|[,;:! ])(?![A-Za-z])|\\\\|[{}&~*+]|\s+"
+)
+_JOINED = re.compile(
+    r"(?: ?[A-Za-z()]+){0,3}? ?(?:[,;]? ?(?:and|or)|[,;&、，和或])"
+    r" ?(?:[A-Za-z][A-Za-z_0-9()' ]{0,12} ?(?:=|:|is|are|\\in|\\approx))? ?"
+)
+_TURN = re.compile(
+    r"\b(?:not?|wait|but|actually|rather|instead|perhaps|maybe|then|so|thus|hence|check|again|is|"
+    r"equals|wrong|correction|likely|possibly)\b",
+    re.IGNORECASE,
+)
+MAXIMUM_BETWEEN = 80
+MAXIMUM_JOINED = 60
 
 
 class MarkerError(ValueError):
@@ -42,8 +60,11 @@ def extract_answer(
 ) -> str | None:
     """The candidate's answer as written, or None if there is none yet (C35).
 
-    `markers` are the explicit patterns of the policy's binding; they count at any time. The last
-    number in the text is taken instead only if the policy ended by itself (`finish == "end"`).
+    `markers` are the explicit patterns of the policy's binding; they count at any time, and so do
+    phrases such as `The final answer is`, once their sentence is complete. The last mathematical
+    span or number is taken instead only if the policy ended by itself (`finish == "end"`). So is
+    what stands in a last box that is never closed; in a text that was cut off, such a box is an
+    answer that is not there yet, and no earlier box stands for it.
     `thinking_end` is the text that ends the policy's thinking: if the text has it, only what
     follows its last occurrence is searched.
     Raises MarkerError for a pattern that is not a marker.
@@ -52,14 +73,18 @@ def extract_answer(
         end = text.rfind(thinking_end)
         if end >= 0:
             text = text[end + len(thinking_end) :]
+    ended = finish == "end"
     best: tuple[int, str] | None = None
     for marker in markers:
-        found = _find_marker(text, marker)
+        found = _find_marker(text, marker, ended)
         if found is not None and (best is None or found[0] > best[0]):
             best = found
+    if best is not None and not best[1]:
+        return None
+    phrase = phrase_answer(text, best[0] if best is not None else -1, ended)
     if best is not None:
-        return best[1]
-    return _last_number(text) if finish == "end" else None
+        return phrase or best[1]
+    return phrase or (last_mathematics(text) if ended else None)
 
 
 def check_marker(marker: str) -> None:
@@ -82,26 +107,71 @@ def _compile_marker(marker: str) -> tuple[re.Pattern[str], str, bool]:
         words = r"\s+".join(re.escape(word) for word in before.split())
         return re.compile(words + r"[\s:*]*", re.IGNORECASE), after.strip(), False
     names = _BOX_SYNONYMS if command[1] in _BOX_SYNONYMS else (command[1],)
-    return re.compile(rf"\\(?:{'|'.join(names)})\s*(?=\{{)"), "", True
+    return re.compile(rf"\\(?:{'|'.join(names)})(?![A-Za-z])\s*"), "", True
 
 
-def _find_marker(text: str, marker: str) -> tuple[int, str] | None:
+def _find_marker(text: str, marker: str, ended: bool) -> tuple[int, str] | None:
+    """Where the last match starts, and its answer (empty: a box that is still open)."""
     start, suffix, balanced = _compile_marker(marker)
     matches = list(start.finditer(text))
-    closing: dict[int, int] = {}
-    if balanced and matches:
-        closing = _closing_braces(text, matches[0].end())
+    if balanced:
+        return _find_box(text, matches, ended) if matches else None
     for match in reversed(matches):
-        begin = match.end()
-        if balanced:
-            if begin not in closing:
-                continue
-            answer = text[begin + 1 : closing[begin]].strip()
-        else:
-            answer = _until(text, begin, suffix)
+        answer = _until(text, match.end(), suffix)
         if answer:
             return match.start(), answer
     return None
+
+
+def _find_box(text: str, matches: list[re.Match[str]], ended: bool) -> tuple[int, str] | None:
+    closing = _closing_braces(text, matches[0].end())
+    boxes: list[tuple[int, int, str]] = []  # start, end, content; the last first
+    for match in reversed(matches):
+        begin = match.end()
+        if text[begin : begin + 1] == "{" and begin not in closing:
+            if boxes:
+                continue  # an outer box, never closed, of boxes that are
+            if not ended:
+                return match.start(), ""
+            content = _open_content(text, begin + 1)
+            if content:
+                return match.start(), content
+            continue
+        if begin in closing:
+            end, content = closing[begin] + 1, text[begin + 1 : closing[begin]].strip()
+        else:
+            bare = _BARE.match(text, begin)
+            cut = (bare.end() if bare else begin) == len(text) and not ended
+            if cut and not boxes:
+                return match.start(), ""
+            if bare is None:
+                continue
+            end, content = bare.end(), (bare["formula"] or bare["token"]).strip()
+        if not content:
+            continue
+        if boxes and (end > boxes[-1][0] or not _is_joined(text[end : boxes[-1][0]])):
+            break
+        boxes.append((match.start(), end, content))
+        if len(boxes) == MAXIMUM_JOINED:
+            break
+    if not boxes:
+        return None
+    contents = list(dict.fromkeys(content for _, _, content in reversed(boxes)))
+    return boxes[0][0], ", ".join(contents)
+
+
+def _open_content(text: str, begin: int) -> str:
+    """What stands in a box that the policy forgot to close: to the end of the formula or line."""
+    end = re.compile(r"\$|\\[)\]]|\n|$").search(text, begin)
+    return text[begin : end.start() if end else len(text)].strip()
+
+
+def _is_joined(between: str) -> bool:
+    if len(between) > MAXIMUM_BETWEEN or "\n\n" in between:
+        return False
+    plain = _DELIMITER.sub(" ", between)
+    plain = " ".join(plain.split()).rstrip("\\")
+    return not plain or (_JOINED.fullmatch(plain) is not None and not _TURN.search(plain))
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
@@ -123,10 +193,3 @@ def _until(text: str, begin: int, suffix: str) -> str:
     sentence_end = _SENTENCE_END.search(text, begin)
     answer = text[begin : sentence_end.start() if sentence_end else len(text)]
     return answer.strip().removesuffix("**").strip()
-
-
-def _last_number(text: str) -> str | None:
-    last: str | None = None
-    for match in _LAST_NUMBER.finditer(text):
-        last = match[0]
-    return last

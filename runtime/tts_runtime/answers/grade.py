@@ -1,46 +1,66 @@
-"""Is an answer right? Looser than the vote's equality (C42): math-verify decides what is left."""
+"""Is an answer right? Looser than the vote's equality (C42), except that two units must agree."""
 
-import logging
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
-from tts_runtime.answers.canonical import AnswerKind, canonical, canonical_form
-from tts_runtime.answers.clean import clean
-from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.canonical import canonical
+from tts_runtime.answers.choice import read_choice
+from tts_runtime.answers.clean import clean, unit_of
+from tts_runtime.answers.numbers import number_key, number_value
+from tts_runtime.answers.structure import NAME, Kind, Structure, is_constant, key, read
+from tts_runtime.answers.units import contradict
 
-# math-verify compares with simplify() and solve(); without its alarm signals, which work in the
-# main thread only and make results depend on the machine's speed, size is what bounds the time.
-MAXIMUM_LENGTH = 80
-MAXIMUM_RADICALS = 4
-MAXIMUM_EXPONENT = 10
-_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|arc|ln|log|exp)|[|]|\^\{?[^0-9{-]")
-_RADICAL = re.compile(r"\\sqrt|\^\{[^}]*/")
-_EXPONENT = re.compile(r"\^\{?-?([0-9]+)")
-_RELATION = re.compile(r"[=<>]|\\(?:le|ge|ne|in)(?![A-Za-z])")
+# Two decimals of a value agree to this share of it; a whole number, being exact, needs more.
+TOLERANCE = 1.0001e-6
+WHOLE_TOLERANCE = 1e-9
+# Lists are compared element by element only up to this many.
+MAXIMUM_ELEMENTS = 16
+
 _WHOLE = re.compile(r"-?[0-9]{1,12}")
-_LONG_NUMBER = re.compile(r"[0-9]{21}|!")
-
-_PERCENT = re.compile(r"\\?%|percent")
+_PERCENT = re.compile(r"\\?%|percent|pct")
 _BASE = re.compile(r"([0-9A-F]+)_\{[0-9]+\}")
+_DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
+_DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
+_COLLECTIONS = (Kind.LIST, Kind.SET, Kind.UNION)
 
 
 def grade(answer: str | None, gold: str) -> bool:
     """Whether `answer` is as good as `gold`. A missing answer is wrong (C40). Never raises.
 
-    Equal canonical forms are right. So are: a percentage given as its value (`50\\%`, `0.5`), a
-    number without the base that the gold answer names, and what math-verify accepts, among it
-    decimals that agree with the gold value to six places.
+    Equal canonical forms are right, unless both name units that differ. So are: a percentage given
+    as its value (`50\\%`, `0.5`), a number without the base that the gold answer names, the
+    content of a choice, formulas with equal values, values without the names that the gold answer
+    gives them, and decimals that agree with the gold value to six digits.
     """
-    if answer is None:
+    return answer is not None and _grade(answer, gold)
+
+
+@lru_cache(maxsize=16384)
+def _grade(answer: str, gold: str) -> bool:
+    choices = read_choice(answer), read_choice(gold)
+    if choices[0] is not None and choices[1] is not None:
+        return choices[0].letter == choices[1].letter
+    for choice, other in zip(choices, (gold, answer), strict=True):
+        if choice is not None and choice.content and _grade(choice.content, other):
+            return True
+    if all(map(_WHOLE.fullmatch, (answer, gold))):
+        return int(answer) == int(gold)
+    if contradict(unit_of(answer), unit_of(gold)):
         return False
-    if canonical(answer) == canonical(gold):
+    forms = canonical(answer), canonical(gold)
+    if forms[0] == forms[1]:
         return True
     if _percent_value(answer, gold) or _percent_value(gold, answer):
         return True
-    gold_base = _BASE.fullmatch(canonical(gold))
+    gold_base = _BASE.fullmatch(forms[1])
     if gold_base is not None:
-        return canonical(answer) == number_key(gold_base[1])
-    return _verify(answer, gold)
+        return forms[0] == number_key(gold_base[1])
+    texts = clean(answer), clean(gold)
+    if all(map(_WHOLE.fullmatch, texts)):
+        return False  # different, and no reason to load a computer algebra system
+    return same(_structure(texts[0]), _structure(texts[1]))
 
 
 def warm_up(golds: Iterable[str | None]) -> None:
@@ -50,8 +70,13 @@ def warm_up(golds: Iterable[str | None]) -> None:
     """
     for gold in golds:
         if gold is not None and not _WHOLE.fullmatch(clean(gold)):
-            grade(r"\frac{1}{3}", r"\sqrt{2}")
+            grade(r"\frac{\pi}{3}", r"\sqrt{2}")
             return
+
+
+def _structure(cleaned: str) -> Structure:
+    # On the continent the comma is the decimal point.
+    return read(cleaned.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cleaned) else cleaned)
 
 
 def _percent_value(percent: str, plain: str) -> bool:
@@ -61,38 +86,102 @@ def _percent_value(percent: str, plain: str) -> bool:
     return value is not None and canonical(plain) == canonical(rf"{value}e-2")
 
 
-def _verify(answer: str, gold: str) -> bool:
-    forms = canonical_form(answer), canonical_form(gold)
-    texts = clean(answer), clean(gold)
-    if all(map(_WHOLE.fullmatch, texts)):
-        return False  # different, and no reason to load a computer algebra system
-    if any(form.kind is AnswerKind.TEXT for form in forms) or not all(map(_is_small, texts)):
+def same(left: Structure, right: Structure) -> bool:
+    """Whether two structures say the same, part by part."""
+    keys = key(left), key(right)
+    if keys[0] is not None and keys[0] == keys[1]:
+        return True
+    kinds = {left.kind, right.kind}
+    if kinds == {Kind.SCALAR}:
+        return _same_scalar(left.text, right.text)
+    if Kind.RECORD in kinds:
+        return _same_record(left, right)
+    if kinds <= set(_COLLECTIONS):
+        return _same_elements(left, right)
+    if kinds == {Kind.TUPLE, Kind.MATRIX}:
+        rows, matrix = (left, right) if left.kind is Kind.TUPLE else (right, left)
+        return rows.text == "[]" and _in_order(rows.items, matrix.items)
+    if kinds == {Kind.TUPLE, Kind.LIST}:
+        # Without brackets, but in order.
+        return "()" in (left.text, right.text) and _in_order(left.items, right.items)
+    if len(kinds) > 1 or left.text != right.text:
         return False
-    # Two equations would be solved, which no size bounds well (a small one took 40 seconds).
-    if all(_RELATION.search(text) for text in texts):
+    return bool(left.items) and _in_order(left.items, right.items)
+
+
+def _in_order(left: tuple[Structure, ...], right: tuple[Structure, ...]) -> bool:
+    return len(left) == len(right) and all(map(same, left, right))
+
+
+def _same_elements(left: Structure, right: Structure) -> bool:
+    """Each element has its partner; who repeats one may face a list that does not."""
+    ours, theirs = list(left.items), list(right.items)
+    if max(len(ours), len(theirs)) > MAXIMUM_ELEMENTS:
         return False
-    import math_verify
+    distinct = [_distinct(items) for items in (ours, theirs)]
+    if len(distinct[0]) == len(ours) or len(distinct[1]) == len(theirs):
+        ours, theirs = distinct
+    if len(ours) != len(theirs):
+        return False
+    for item in ours:
+        partner = next((at for at, other in enumerate(theirs) if same(item, other)), None)
+        if partner is None:
+            return False
+        del theirs[partner]
+    return True
 
-    # Each call without a timeout would warn that it has none.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    configuration = [math_verify.LatexExtractionConfig()]
-    # Decimals must stay decimals (a canonical form is exact, and would never be "close enough").
-    answer_tree, gold_tree = (
-        math_verify.parse(f"${text}$", configuration, parsing_timeout=None) for text in texts
+
+def _distinct(items: list[Structure]) -> list[Structure]:
+    found: dict[str, Structure] = {}
+    for at, item in enumerate(items):
+        form = key(item)
+        found.setdefault(form if form is not None else f"\x00{at}", item)
+    return list(found.values())
+
+
+def _same_record(left: Structure, right: Structure) -> bool:
+    record, other = (left, right) if left.kind is Kind.RECORD else (right, left)
+    if other.kind is Kind.RECORD:
+        return record.names == other.names and _in_order(record.items, other.items)
+    if other.kind is Kind.TUPLE:
+        return other.text == "()" and _in_order(record.items, other.items)
+    return other.kind in _COLLECTIONS and _same_elements(
+        Structure(Kind.LIST, items=record.items), other
     )
-    return bool(math_verify.verify(gold_tree, answer_tree, timeout_seconds=None))
 
 
-def _is_small(text: str) -> bool:
-    small = (
-        len(text) <= MAXIMUM_LENGTH
-        and len(_RADICAL.findall(text)) <= MAXIMUM_RADICALS
-        and not _LONG_NUMBER.search(text)
-        and all(int(power[1]) <= MAXIMUM_EXPONENT for power in _EXPONENT.finditer(text))
-    )
-    if not small or not _FUNCTION.search(text):
-        return small
-    from tts_runtime.answers import expression, normal_form
+def _same_scalar(left: str, right: str) -> bool:
+    if left == right:
+        return True
+    if not left or not right:
+        return False
+    values = number_value(number_key(left) or ""), number_value(number_key(right) or "")
+    if values[0] is not None and values[1] is not None:
+        return values[0] == values[1] or _close(left, right, values[0], values[1])
+    for one, other in ((left, right), (right, left)):
+        name, sign, value = one.partition("=")
+        if not sign or "=" in value + other:
+            continue
+        if NAME.fullmatch(name) and not is_constant(other):
+            return _same_scalar(value, other)
+        if is_constant(name) and is_constant(value) and name != value:
+            return _same_scalar(value, other)  # what a calculation, right or wrong, ends with
+    from tts_runtime.answers import evaluate
 
-    tree = expression.parse(text)
-    return tree is not None and normal_form.is_simple(tree)
+    if evaluate.equal(left, right):
+        return True
+    if not (is_constant(left) and is_constant(right)):
+        return False
+    numbers = evaluate.constant(left), evaluate.constant(right)
+    return None not in numbers and _close(left, right, *numbers)
+
+
+def _close(left: str, right: str, first: Any, second: Any) -> bool:
+    """Whether two different values are one up to the rounding of a decimal."""
+    places = [_DECIMAL.search(text) for text in (left, right)]
+    written = [match[1] and len(match[1]) for match in places if match is not None]
+    if not written or (len(written) == 2 and written[0] == written[1]):
+        return False
+    whole = any(map(_WHOLE.fullmatch, (left, right)))
+    tolerance = WHOLE_TOLERANCE if whole else TOLERANCE
+    return bool(abs(first - second) <= tolerance * max(abs(first), abs(second)))

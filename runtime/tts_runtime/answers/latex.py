@@ -3,7 +3,7 @@ r"""The little LaTeX that is needed before a parser sees the answer: braces and 
 import re
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
-_ARGUMENTS = {r"\frac": 2, r"\sqrt": 1}
+_ARGUMENTS = {r"\frac": 2, r"\sqrt": 1, r"\binom": 2}
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -25,9 +25,19 @@ def balanced_end(text: str, start: int) -> int | None:
     return None
 
 
+def matching(text: str, start: int) -> int | None:
+    """The position of the bracket that closes the round one at `start`, or None."""
+    nesting = 0
+    for position in range(start, len(text)):
+        nesting += {"(": 1, ")": -1}.get(text[position], 0)
+        if nesting == 0:
+            return position
+    return None
+
+
 def brace_arguments(text: str) -> str:
     r"""Write the arguments of `\frac` and `\sqrt` with braces: `\frac43`, `\sqrt2`, `\frac\pi2`."""
-    if r"\frac" not in text and r"\sqrt" not in text:
+    if not any(command in text for command in _ARGUMENTS):
         return text
     pieces: list[str] = []
     position = 0

@@ -55,7 +55,7 @@ _ATOMS: tuple[type, ...] = (
     type(-sympy.oo),
 )
 _KNOWN = (*_FUNCTIONS, *_ATOMS, sympy.Pow, sympy.factorial)
-_IMAGINARY = sympy.Symbol("i", real=True)
+IMAGINARY = sympy.Symbol("i", real=True)
 _SQUARE_ROOTS = (sympy.Rational(1, 2), sympy.Rational(-1, 2))
 
 
@@ -83,7 +83,7 @@ def expression(parsed: Any) -> Any:
     """The normal form of an expression as a sympy tree. Raises TooHard."""
     # To answer its own questions about signs sympy evaluates numerically, which for functions of
     # functions, above all of complex numbers, took minutes.
-    complex_number = parsed.has(_IMAGINARY, sympy.I)
+    complex_number = parsed.has(IMAGINARY, sympy.I)
     if nesting(parsed) > (MAXIMUM_COMPLEX_NESTING if complex_number else MAXIMUM_NESTING):
         raise TooHard
     value = _expand(_evaluate(parsed))
@@ -111,7 +111,7 @@ def is_simple(parsed: Any) -> bool:
     functions = parsed.atoms(sympy.Function)
     if nesting(parsed) > 1 or len(functions) > MAXIMUM_SIMPLE_FUNCTIONS:
         return False
-    return not (functions and parsed.has(_IMAGINARY, sympy.I))
+    return not (functions and parsed.has(IMAGINARY, sympy.I))
 
 
 def write(value: Any) -> str:
@@ -126,7 +126,7 @@ def _evaluate(node: Any) -> Any:
     """Rebuild a tree with evaluation, refusing what would grow beyond the limits."""
     if isinstance(node, sympy.Float):
         return sympy.Rational(str(node))
-    if node == _IMAGINARY:
+    if node == IMAGINARY:
         return sympy.I
     if isinstance(node, _ATOMS):
         return node
@@ -220,27 +220,57 @@ def _quotient(value: Any) -> Any:
 def _relation(relation: Any) -> str:
     left, right = (expression(side) for side in relation.args)
     if isinstance(relation, sympy.Eq):
-        difference = _primitive(_numerator(left - right))
-        if difference.could_extract_minus_sign():
-            difference = sympy.expand(-difference)
-        return f"{write(difference)}=0"
+        return _equation(left, right)
     if isinstance(relation, (sympy.StrictGreaterThan, sympy.GreaterThan)):
         left, right = right, left
     elif not isinstance(relation, (sympy.StrictLessThan, sympy.LessThan)):
         raise TooHard
     strict = isinstance(relation, (sympy.StrictGreaterThan, sympy.StrictLessThan))
-    if left.is_Symbol and not right.free_symbols:
-        return f"(-\\infty,{write(right)}{')' if strict else ']'}"
-    if right.is_Symbol and not left.free_symbols:
-        return f"{'(' if strict else '['}{write(left)},\\infty)"
     difference = expression(right - left)
+    if not difference.free_symbols:
+        raise TooHard  # true or false for every value: there is no unknown to bound
+    line = _linear(difference)
+    if line is not None:
+        slope, bound = line
+        if slope.is_positive:
+            return f"{'(' if strict else '['}{write(bound)},\\infty)"
+        return f"(-\\infty,{write(bound)}{')' if strict else ']'}"
     if sympy.fraction(difference)[1].free_symbols:
         raise TooHard  # multiplying by an unknown denominator may turn the inequality round
     return f"{write(_primitive(difference))}{'>' if strict else '>='}0"
 
 
+def _equation(left: Any, right: Any) -> str:
+    difference = _primitive(_numerator(left - right))
+    if difference == 0:
+        # True for every value: only as good as another form of the same sides.
+        return f"{write(left)}={write(right)}"
+    if not difference.free_symbols:
+        raise TooHard  # never true
+    line = _linear(difference)
+    if line is not None:
+        return write(line[1])
+    if difference.could_extract_minus_sign():
+        difference = sympy.expand(-difference)
+    return f"{write(difference)}=0"
+
+
+def _linear(difference: Any) -> tuple[Any, Any] | None:
+    """Slope and zero of a line in one unknown, None for everything else."""
+    if len(difference.free_symbols) != 1:
+        return None
+    (unknown,) = difference.free_symbols
+    slope = difference.coeff(unknown, 1)
+    rest = sympy.expand(difference - slope * unknown)
+    if rest.free_symbols or slope.free_symbols or slope.has(sympy.I) or rest.has(sympy.I):
+        return None
+    if slope.is_positive is None or slope == 0:
+        return None
+    return slope, expression(-rest / slope)
+
+
 def _chain(relations: list[Any]) -> str:
-    """`a < x <= b` as the interval it describes."""
+    """`a < 2x + 1 <= b` as the interval in which the unknown lies."""
     if len(relations) != 2:
         raise TooHard
     upward: Any = (sympy.StrictLessThan, sympy.LessThan)
@@ -250,11 +280,22 @@ def _chain(relations: list[Any]) -> str:
         first, second = _turned(second), _turned(first)
     if not isinstance(first, upward) or not isinstance(second, upward):
         raise TooHard
-    low, middle, high = expression(first.args[0]), first.args[1], expression(second.args[1])
-    if not middle.is_Symbol or low.free_symbols or high.free_symbols:
+    low, middle, high = (
+        expression(side) for side in (first.args[0], first.args[1], second.args[1])
+    )
+    line = _linear(middle)
+    if line is None or low.free_symbols or high.free_symbols:
         raise TooHard
+    slope, zero = line
     opening = "(" if isinstance(first, sympy.StrictLessThan) else "["
     closing = ")" if isinstance(second, sympy.StrictLessThan) else "]"
+    low, high = (
+        bound if slope == 1 and zero == 0 else expression(bound / slope + zero)
+        for bound in (low, high)
+    )
+    if not slope.is_positive:
+        low, high = high, low
+        opening, closing = "(["[closing == "]"], ")]"[opening == "["]
     return f"{opening}{write(low)},{write(high)}{closing}"
 
 

@@ -6,6 +6,8 @@ numbers, in plain or LaTeX notation, and writes each value in one way: `5`, `-3/
 
 import math
 import re
+from collections.abc import Sequence
+from fractions import Fraction
 
 # Beyond this a decimal or fraction stays text: reducing it would cost too much (and Python itself
 # refuses to convert very long digit strings). Plain integers have no limit, they are only trimmed.
@@ -72,3 +74,51 @@ def _ratio_key(numerator: int, denominator: int) -> str | None:
     numerator //= divisor
     denominator //= divisor
     return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+
+
+def number_value(key: str) -> Fraction | None:
+    """The value of a canonical number, None for any other text and beyond the size limits."""
+    if len(key) > MAXIMUM_DIGITS or _CANONICAL.fullmatch(key) is None:
+        return None
+    return Fraction(key)
+
+
+def ratio_key(keys: Sequence[str]) -> str | None:
+    """Numbers in proportion as the smallest whole numbers: `4:6` is `2:3`."""
+    values = [number_value(each) for each in keys]
+    known = [value for value in values if value is not None and value > 0]
+    if len(known) < len(values):
+        return None
+    scale = math.lcm(*(value.denominator for value in known))
+    whole = [int(value * scale) for value in known]
+    divisor = math.gcd(*whole)
+    return ":".join(str(each // divisor) for each in whole)
+
+
+_CANONICAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
+_REPEATING = re.compile(
+    r"(?<![0-9.])(?P<whole>[0-9]{0,40})\.(?P<fixed>[0-9]{0,40})"
+    r"(?:\\(?:overline|bar|dot)\s*\{\s*(?P<braced>[0-9]{1,40})\s*\}|\\(?:overline|bar|dot)\s*(?P<one>[0-9])"
+    r"|\((?P<round>[0-9]{1,40})\)|(?P<dots>\\[lc]?dots(?![A-Za-z])|\.\.\.+))"
+)
+_PERIOD = re.compile(r"([0-9])\1\1+$|([0-9]{2,6}?)\2+$")
+
+
+def repeating_decimals(text: str) -> str:
+    r"""Decimals with a period as fractions: `0.\overline{3}`, `0.1\bar6`, `0.(3)`, `0.333...`."""
+    if "." not in text:
+        return text
+
+    def fraction(match: re.Match[str]) -> str:
+        fixed, period = match["fixed"], match["braced"] or match["one"] or match["round"]
+        if period is None:
+            repeated = _PERIOD.search(fixed)
+            if repeated is None:
+                return match[0]
+            fixed, period = fixed[: repeated.start()], repeated[1] or repeated[2]
+        nines = (10 ** len(period) - 1) * 10 ** len(fixed)
+        top = int((match["whole"] + fixed + period) or 0) - int((match["whole"] + fixed) or 0)
+        divisor = math.gcd(top, nines)
+        return rf"\frac{{{top // divisor}}}{{{nines // divisor}}}"
+
+    return _REPEATING.sub(fraction, text)

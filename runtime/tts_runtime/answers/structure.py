@@ -1,46 +1,101 @@
 r"""Read a cleaned answer: numbers, lists, tuples, intervals, sets, unions, matrices, assignments.
 
-Only the scalars inside go to the LaTeX parser and sympy (`expression.py`). Decisions, all of them
-documented in `canonical`:
+`read` gives the parts of an answer (it never fails: what has no structure is a scalar), `key` the
+canonical form of them, for the vote; `same` in `grade` compares parts more loosely. Only scalars
+go to the LaTeX parser and sympy (`expression`). Decisions, all of them documented in `canonical`:
 
 * `1, 2` and `\{2, 1\}` are the same set; `(1, 2)` is ordered, and a pair or an open interval;
-* `x = 5`, `x \in \{5\}` and `5` are the same answer; `y = 2x + 3` stays an equation;
+* `x = 5`, `f(x) = 5`, `x \in \{5\}` and `5` are the same answer; `y = 2x + 3` stays an equation;
 * `1 \pm 2` is the set of both;
 * `2 < x \le 3` and `(2, 3]` are the same interval.
 """
 
 import re
+from dataclasses import dataclass
+from enum import Enum
 
+from tts_runtime.answers import intervals, matrices
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.latex import depth, enclosed, split_outside
-from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.numbers import number_key, ratio_key
 
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
 
+
+class Kind(Enum):
+    """The kinds of structure; the items of lists, sets and unions have no order."""
+
+    SCALAR = "scalar"
+    LIST = "list"  # repetition counts
+    SET = "set"
+    SEQUENCE = "sequence"  # with dots, so that the order says how it goes on
+    TUPLE = "tuple"  # `text`: its brackets; an interval as well
+    MATRIX = "matrix"  # items are rows (tuples)
+    RECORD = "record"  # `names`: of the values
+    UNION = "union"
+    RATIO = "ratio"
+    BASED = "based"  # a number in a base; `text`: digits and base
+    WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """An answer taken apart. `text`: of a scalar, cleaned; for other kinds see `Kind`."""
+
+    kind: Kind
+    text: str = ""
+    items: tuple["Structure", ...] = ()
+    names: tuple[str, ...] = ()
+
+
 _BASE = re.compile(r"([0-9A-F]+)_(?:\{([0-9]{1,2})\}|([0-9]{1,2}))")
-_ASSIGNMENT = re.compile(
-    r"((?:\\[a-z]+|[A-Za-z])(?:_(?:\{[A-Za-z0-9]+\}|[A-Za-z0-9]))?)\s*(?:=|\\in(?![a-z]))(.+)"
+_SUBSCRIPT = r"(?:_(?:\{[A-Za-z0-9,+\- ]+\}|[A-Za-z0-9]))"
+NAME = re.compile(rf"(?:\\[a-zA-Z]+|[A-Za-z]){_SUBSCRIPT}?'*")
+_NAMES = re.compile(rf"\((?:{NAME.pattern})(?:,(?:{NAME.pattern}))+\)")
+_FUNCTION = re.compile(
+    rf"(?:[A-Za-z]'*(?:\^\{{[-'0-9a-z\\ ]+\}}|\^[0-9'])?{_SUBSCRIPT}?\(\s*[a-z](?:,\s*[a-z])*\s*\)"
+    r"|[A-Za-z]_(?:\{[a-z](?:[+-][0-9])?\}|[a-z]))"
 )
-_MATRIX = re.compile(r"\\begin\{pmatrix\}((?:(?!\\begin).)*)\\end\{pmatrix\}", re.DOTALL)
 # One letter, or letters joined by signs, are formulas: "x", "p-q", "a b".
-_WORDS = re.compile(r"(?=.*[A-Za-z]{3})[A-Za-z]+(?:[ '\-]+[A-Za-z]+)*|[A-Za-z]{2}")
+_WORDS = re.compile(r"(?=.*[A-Za-z]{3})[A-Za-z]+(?:(?:\. |[ '\-]+)[A-Za-z]+)*|[A-Za-z]{2}")
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _CONSTANT_COMMANDS = frozenset(
     re.findall(
         r"\S+",
         r"\frac \sqrt \pi \infty \emptyset \cup \ln \log \exp \sin \cos \tan \cot \sec \csc \cdot "
-        r"\times \arcsin \arccos \arctan \begin \end",
+        r"\times \arcsin \arccos \arctan \begin \end \pm \binom",
     )
 )
-_NOTHING = r"\emptyset"
+NOTHING = r"\emptyset"
+REALS = r"\mathbb{R}"
 _UNION = r"\cup"
+_MINUS = r"\setminus"
 _BOTH_SIGNS = r"\pm"
+_DOTS = r"\ldots"
+_ALL_REALS = re.compile(r"(?:all |the )*(?:set of )?(?:all )?real numbers|all reals")
+_BUILDER = re.compile(
+    r"([a-z])(?:\s*\\in\s*(?:\\mathbb\{R\}|R))?\s*(?:\||:|\\text\{such that\})\s*(.+)"
+)
+_RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|approx|sim|to|subset\w*)(?![A-Za-z])|=")
+_BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
+_ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
+_QUANTIFIED = re.compile(r"\\(?:forall|exists|Rightarrow|implies|iff|pmod|bmod|mod)(?![A-Za-z])")
+_TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
 
 
 def read_words(text: str) -> str | None:
     """A name or sentence without any digit or sign, in lower case; None for everything else."""
+    if _ALL_REALS.fullmatch(text.lower()):
+        return None
     return text.lower() if _WORDS.fullmatch(text) else None
+
+
+def read(text: str) -> Structure:
+    """The structure of a cleaned answer; beyond the limits on depth it is one scalar."""
+    text = text.strip()
+    return _scalar(text) if depth(text) > MAXIMUM_DEPTH else _read(text)
 
 
 def read_value(text: str) -> str | None:
@@ -48,136 +103,395 @@ def read_value(text: str) -> str | None:
 
     Its cost is bounded by the limits on depth, elements and the size of each scalar.
     """
-    if depth(text) > MAXIMUM_DEPTH:
-        return None
-    return _read(text.strip())
+    return key(read(text)) if text.strip() else None
 
 
-def _read(text: str) -> str | None:
-    number = number_key(text)
-    if number is not None:
-        return number
-    if not text:
-        return None
+def _scalar(text: str) -> Structure:
+    return Structure(Kind.SCALAR, text)
+
+
+def _read(text: str) -> Structure:
+    if not text or number_key(text) is not None or _QUANTIFIED.search(text):
+        return _scalar(text)
+    if text in (REALS, "R") or _ALL_REALS.fullmatch(text.lower()):
+        return interval("(", r"-\infty", r"\infty", ")") if text != "R" else _scalar(text)
+    if read_words(text) is not None:
+        return Structure(Kind.WORDS, text.lower())
     base = _BASE.fullmatch(text)
     if base is not None:
-        return f"{base[1]}_{{{base[2] or base[3]}}}"
-    if text == _NOTHING:
-        return _NOTHING
-    for reader in (_read_list, _read_union, _read_enclosed, _read_matrix, _read_assignment):
-        found, key = reader(text)
-        if found:
-            return key
-    from tts_runtime.answers.expression import scalar_key
-
-    return scalar_key(text)
+        return Structure(Kind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
+    for reader in (_list, _union, _enclosed, _matrix, _assigned, _ordered, _ratio):
+        found = reader(text)
+        if found is not None:
+            return found
+    return _scalar(text)
 
 
-# Each reader says whether the text has its shape, and the form, None if a part is not understood.
-Reading = tuple[bool, str | None]
-_OTHER: Reading = (False, None)
+def interval(opening: str, low: str, high: str, closing: str) -> Structure:
+    """An interval as the pair of its ends."""
+    return Structure(Kind.TUPLE, opening + closing, (_scalar(low), _scalar(high)))
 
 
-def _read_list(text: str) -> Reading:
-    parts = split_outside(text, ",")
-    if len(parts) == 1 and _BOTH_SIGNS not in text:
-        return _OTHER
-    if len(parts) == 1 and (text[0] in "([" or text.startswith("\\{") or _MATRIX.search(text)):
-        return _OTHER
-    return True, _set_key(parts)
-
-
-def _set_key(parts: list[str]) -> str | None:
-    r"""The elements sorted and without repetition, as `\{a,b\}`; a single one stands alone."""
-    if len(parts) > MAXIMUM_ELEMENTS:
-        return None
-    signed = [choice for part in parts for choice in _both_signs(part.strip())]
-    assignments = [_ASSIGNMENT.fullmatch(part) for part in signed]
-    names = {match[1] for match in assignments if match is not None}
-    keys: set[str] = set()
-    for part, assignment in zip(signed, assignments, strict=True):
-        # Values of several unknowns would lose their owner: keep "x=1,y=2" apart from "x=2,y=1".
-        if assignment is not None and len(names) > 1:
-            value = _read(assignment[2].strip())
-            key = None if value is None else f"{assignment[1]}={value}"
-        else:
-            key = _read(part)
-        if key is None:
+def _list(text: str) -> Structure | None:
+    groups = split_outside(text, ";")
+    if len(groups) > 1 and all(groups):
+        items = [_read(group.strip()) for group in groups[:MAXIMUM_ELEMENTS]]
+        if all(item.kind is Kind.RECORD and item.names == items[0].names for item in items):
+            return _collection(
+                Kind.LIST, [Structure(Kind.TUPLE, "()", item.items) for item in items]
+            )
+        text = text.replace(";", ",")
+    parts = [part.strip() for part in split_outside(text, ",")]
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    if len(parts) == 1:
+        signed = _both_signs(text)
+        if (
+            len(signed) == 1
+            or text[0] in "(["
+            or text.startswith("\\{")
+            or matrices.MATRIX.search(text)
+        ):
             return None
-        keys.add(key)
-    if len(keys) == 1:
-        return keys.pop()
-    return "\\{" + ",".join(sorted(keys)) + "\\}"
+        return _items(signed, Kind.LIST)
+    if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
+        return _scalar(text)
+    if _DOTS in parts:
+        return Structure(Kind.SEQUENCE, items=tuple(_part(part) for part in parts))
+    return _items([sign for part in parts for sign in _both_signs(part)], Kind.LIST)
+
+
+def _items(parts: list[str], kind: Kind) -> Structure:
+    """The elements of a list or set, as written; assignments keep names where they differ."""
+    if len(parts) > MAXIMUM_ELEMENTS:
+        return _scalar(",".join(parts))
+    if parts[0] in (rf"x\in {REALS}", rf"x\in{REALS}") and len(parts) > 1:
+        parts = parts[1:]
+    names: list[str] = []
+    values: list[Structure] = []
+    for part in parts:
+        left, sign, right = part.partition("=")
+        named = (
+            bool(sign)
+            and "=" not in right
+            and (NAME.fullmatch(left.strip()) is not None or is_quantity(left))
+        )
+        if named and not _FUNCTION.fullmatch(left.strip()):
+            names.append(re.sub(r"\s|[{}]", "", left))
+            values.append(_part(right.strip()))
+    if len(names) == len(parts) and len(set(names)) > 1:
+        if len(set(names)) == len(names):
+            order = sorted(range(len(names)), key=lambda at: names[at])
+            return Structure(
+                Kind.RECORD,
+                items=tuple(values[at] for at in order),
+                names=tuple(names[at] for at in order),
+            )
+        return _scalar(",".join(parts))
+    excluded = [part.replace(r"\ne", "", 1).strip() for part in parts if r"\ne" in part]
+    if excluded and r"\ne" in parts[0]:
+        return _everything_but([_part(_after_name(part)) for part in parts], parts)
+    read = [_part(part) for part in parts]
+    if all(
+        _ORDER.search(part) and _is_interval(item) for part, item in zip(parts, read, strict=True)
+    ):
+        both = intervals.combine([endpoints(item) for item in read])
+        if both is not None:
+            return _pieces(both)
+    return _collection(kind, read)
+
+
+def _part(text: str) -> Structure:
+    """An element: it may have units and words of its own."""
+    return _read(clean(text) if re.search(r"[A-Za-z$%]", text) else text)
+
+
+def _after_name(part: str) -> str:
+    return part.rpartition(r"\ne")[2].strip()
+
+
+def _everything_but(points: list[Structure], parts: list[str]) -> Structure:
+    left = intervals.everything()
+    flat = [item for point in points for item in (point.items or (point,))]
+    values = [key(point) for point in flat]
+    pieces = intervals.without(left, [value for value in values if value is not None])
+    if None in values or pieces is None:
+        return _scalar(",".join(parts))
+    return _pieces(pieces)
+
+
+def _collection(kind: Kind, items: list[Structure]) -> Structure:
+    """Lists in lists are one list; one element stands alone."""
+    flat: list[Structure] = []
+    for item in items:
+        flat.extend(item.items if item.kind is Kind.LIST else (item,))
+    return flat[0] if len(flat) == 1 else Structure(kind, items=tuple(flat))
 
 
 def _both_signs(text: str) -> list[str]:
-    if text.count(_BOTH_SIGNS) != 1:
+    if text.count(_BOTH_SIGNS) != 1 or text[0] in "([" or text.startswith("\\{"):
         return [text]
     before, _, after = text.partition(_BOTH_SIGNS)
     return [clean(f"{before.strip()}{sign}{after.strip()}") for sign in "+-"]
 
 
-def _read_union(text: str) -> Reading:
+def _union(text: str) -> Structure | None:
+    minus = split_outside(text, _MINUS)
+    if len(minus) == 1 and text.startswith(REALS) and text[len(REALS) :].lstrip().startswith("-"):
+        minus = [REALS, text[len(REALS) :].lstrip()[1:]]
+    if len(minus) == 2 and not _BINDS.search(minus[0]):
+        whole, removed = _read(minus[0].strip()), _read(minus[1].strip())
+        pieces = [endpoints(item) for item in _members(whole) if _is_interval(item)]
+        values = [key(item) for item in removed.items or (removed,)]
+        if len(pieces) == len(_members(whole)) and pieces and None not in values:
+            left = intervals.without(pieces, [value for value in values if value is not None])
+            if left is not None and removed.kind is not Kind.TUPLE:
+                return _pieces(left)
+        return None
     parts = split_outside(text, _UNION)
-    if len(parts) == 1:
-        return _OTHER
-    keys = [_read(part.strip()) for part in parts[:MAXIMUM_ELEMENTS]]
-    known = [key for key in keys if key is not None]
-    if len(known) < len(parts):
-        return True, None
-    return True, _UNION.join(sorted(set(known)))
+    if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or _BINDS.search(parts[0]):
+        return None
+    items = [member for part in parts for member in _members(_read(part.strip()))]
+    if all(map(_is_interval, items)):
+        merged = intervals.merge([endpoints(item) for item in items])
+        if merged is not None:
+            return _pieces(merged)
+    return Structure(Kind.UNION, items=tuple(items))
 
 
-def _read_enclosed(text: str) -> Reading:
+def _members(structure: Structure) -> tuple[Structure, ...]:
+    return structure.items if structure.kind is Kind.UNION else (structure,)
+
+
+def _pieces(pieces: list[intervals.Piece]) -> Structure:
+    items = tuple(
+        interval(piece.opening, piece.low, piece.high, piece.closing)
+        if piece.low != piece.high
+        else Structure(Kind.SET, items=(_scalar(piece.low),))
+        for piece in pieces
+    )
+    return items[0] if len(items) == 1 else Structure(Kind.UNION, items=items)
+
+
+def _is_interval(item: Structure) -> bool:
+    return (
+        item.kind is Kind.TUPLE and len(item.items) == 2 and all(map(is_constant_part, item.items))
+    )
+
+
+def endpoints(item: Structure) -> intervals.Piece:
+    """The piece of the real line that a pair of constants in brackets describes."""
+    low, high = (key(end) or end.text for end in item.items)
+    return intervals.Piece(item.text[0], low, high, item.text[1])
+
+
+def _enclosed(text: str) -> Structure | None:
     if text.startswith("\\{") and text.endswith("\\}") and _closes_last(text):
-        return True, _set_key(split_outside(text[2:-2], ","))
+        inner = text[2:-2].strip()
+        builder = _BUILDER.fullmatch(inner)
+        if builder is not None and _RELATION.search(builder[2]):
+            return _read(clean(builder[2]))
+        parts = [part.strip() for part in split_outside(inner, ",")]
+        if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
+            return _scalar(text)
+        if _DOTS in parts:
+            return Structure(Kind.SEQUENCE, items=tuple(_part(part) for part in parts))
+        found = _items([sign for part in parts for sign in _both_signs(part)], Kind.SET)
+        return Structure(Kind.SET, items=found.items) if found.kind is Kind.LIST else found
     if not enclosed(text, "([", ")]"):
-        return _OTHER
-    parts = split_outside(text[1:-1], ",")
+        return None
+    parts = [part.strip() for part in split_outside(text[1:-1].replace(";", ","), ",")]
     if len(parts) == 1:
-        return True, _read(parts[0].strip())
+        return _read(parts[0])
     if len(parts) > MAXIMUM_ELEMENTS or (
         text[0] + text[-1] not in ("()", "[]") and len(parts) != 2
     ):
-        return True, None
-    keys = [_read(part.strip()) for part in parts]
-    known = [key for key in keys if key is not None]
-    return True, f"{text[0]}{','.join(known)}{text[-1]}" if len(known) == len(keys) else None
+        return None
+    return Structure(
+        Kind.TUPLE,
+        text[0] + text[-1],
+        tuple(_read(clean(part) if part else part) for part in parts),
+    )
 
 
 def _closes_last(text: str) -> bool:
     return enclosed(text.replace("\\{", "{").replace("\\}", "}"), "{", "}")
 
 
-def _read_matrix(text: str) -> Reading:
-    matrix = _MATRIX.fullmatch(text)
+def _matrix(text: str) -> Structure | None:
+    value = matrices.calculate(text) if r"\begin" in text else None
+    if value is not None:
+        return _from_rows([[_scalar(str(entry)) for entry in row] for row in value])
+    matrix = matrices.MATRIX.fullmatch(text)
     if matrix is None:
-        return _OTHER
-    rows = [row.split("&") for row in re.split(r"\\\\", matrix[1]) if row.strip()]
+        return None
+    rows = matrices.rows(matrix[1])
     if not rows or sum(map(len, rows)) > MAXIMUM_ELEMENTS or len({len(row) for row in rows}) > 1:
-        return True, None
-    keys = [[_read(clean(entry)) for entry in row] for row in rows]
-    lines = [[key for key in row if key is not None] for row in keys]
-    if [len(row) for row in lines] != [len(row) for row in keys]:
-        return True, None
-    body = r"\\".join("&".join(row) for row in lines)
-    return True, rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
+        return _scalar(text)
+    return _from_rows([[_read(clean(entry)) for entry in row] for row in rows])
 
 
-def _read_assignment(text: str) -> Reading:
-    assignment = _ASSIGNMENT.fullmatch(text)
-    if assignment is None or assignment[1] == r"\pi" or "=" in assignment[2]:
-        return _OTHER
-    value = _read(assignment[2].strip())
-    if value is None or not is_constant(value):
-        return _OTHER
-    return True, value
+def _from_rows(rows: list[list[Structure]]) -> Structure:
+    return Structure(
+        Kind.MATRIX, items=tuple(Structure(Kind.TUPLE, "[]", tuple(row)) for row in rows)
+    )
 
 
-def is_constant(key: str) -> bool:
-    """Whether a canonical form has no unknowns."""
-    commands = set(_COMMAND.findall(key))
-    if not commands <= _CONSTANT_COMMANDS:
+def _assigned(text: str) -> Structure | None:
+    r"""`name = value`, chains of equalities, `name \in set` and `name \ne value`."""
+    member = re.fullmatch(r"(.+?)\\in(?![A-Za-z])(.+)", text)
+    if member is not None and "=" not in text:
+        named = NAME.fullmatch(member[1].strip()) or _NAMES.fullmatch(member[1].strip())
+        return _read(member[2].strip()) if named else None
+    other = re.fullmatch(rf"({NAME.pattern})\s*\\ne(?![A-Za-z])(.+)", text)
+    if other is not None and not _RELATION.search(other[2]):
+        points = [_read(sign) for sign in _both_signs(other[2].strip())]
+        return _everything_but(points, [text])
+    sides = [side.strip() for side in split_outside(text, "=")]
+    if len(sides) < 2 or not all(sides) or _RELATION.search("".join(sides)):
+        return None
+    left, right = sides[0], _read(sides[-1])
+    if len(sides) > 2:
+        if NAME.fullmatch(left) or is_quantity(left) or _is_plain(left):
+            return right if _is_plain(sides[-1]) or is_constant_part(right) else None
+        return None
+    if _FUNCTION.fullmatch(left) or left.startswith(r"\text{"):
+        return right
+    if _NAMES.fullmatch(left) and right.kind in (Kind.TUPLE, Kind.LIST, Kind.SET):
+        return right
+    constant = is_constant_part(right)
+    if constant and left != r"\pi" and (NAME.fullmatch(left) or is_quantity(left)):
+        return right
+    if NAME.fullmatch(sides[1]) and sides[1] != r"\pi" and _is_plain(left):
+        return _read(left)
+    if constant and _is_plain(left) and left != sides[1]:
+        value, other_value = key(_read(left)), key(right)
+        return right if value is not None and value == other_value else None
+    return None
+
+
+def _is_plain(text: str) -> bool:
+    return is_constant(text) and not _RELATION.search(text)
+
+
+def is_quantity(text: str) -> bool:
+    """Whether the left side of an equation names what is asked for: `AB`, `|AB|`, `P(A)`, `A:B`.
+
+    A sum, a multiple or a power of unknowns is an equation to solve instead.
+    """
+    bare = re.sub(r"_\{[^{}]*\}|_[A-Za-z0-9]", "", text)
+    bare = re.sub(r"(?<=[A-Za-z])\([^()]*\)|(?<=[A-Za-z])\[[^\[\]]*\]", "", bare)
+    bare = re.sub(r"\^\{(?:-1|\\prime)\}|\^\\circ|\\text\{[^{}]*\}", "A", bare)
+    bare = _COMMAND.sub("A", bare)
+    return bool(re.fullmatch(r"[A-Za-z|{}:/()' *\[\]]*[A-Za-z][A-Za-z|{}:/()' *\[\]]*", bare))
+
+
+def _ordered(text: str) -> Structure | None:
+    """`1 < f(x) <= 3`: between constants, whatever it is that lies there."""
+    signs = _ORDER.findall(text)
+    if not 1 <= len(signs) <= 2 or "=" in text or ":" in text:
+        return None
+    bounds = _scalar_key(text)
+    if bounds is not None and enclosed(bounds, "([", ")]") and "," in bounds:
+        return _enclosed(bounds)
+    if len(signs) != 2 or len({sign[0:2] in (">", r"\g") for sign in signs}) > 1:
+        return None
+    low, middle, high = (part.strip() for part in _ORDER.split(text))
+    if signs[0] in (">", r"\ge"):
+        low, high, signs = high, low, signs[::-1]
+    if not (_is_plain(low) and _is_plain(high) and is_quantity(middle)):
+        return None
+    opening, closing = "(" if signs[0] in "<>" else "[", ")" if signs[1] in "<>" else "]"
+    if re.fullmatch(r"\|[a-zA-Z]\|", middle):
+        pieces = intervals.mirrored(
+            intervals.Piece(opening, key(_read(low)) or low, key(_read(high)) or high, closing)
+        )
+        return None if pieces is None else _pieces(pieces)
+    return interval(opening, low, high, closing)
+
+
+def _ratio(text: str) -> Structure | None:
+    text = re.sub(r"(?<=[0-9])\s*\\text\{to\}\s*(?=[0-9])", ":", text)
+    parts = split_outside(text, ":")
+    if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or not all(map(str.strip, parts)):
+        return None
+    if _TIME.fullmatch(text):
+        return Structure(Kind.RATIO, text)
+    return Structure(Kind.RATIO, items=tuple(_read(part.strip()) for part in parts))
+
+
+def key(structure: Structure) -> str | None:
+    """The canonical form, None if a part is not understood."""
+    if structure.kind is Kind.SCALAR:
+        return _scalar_key(structure.text)
+    if structure.kind in (Kind.BASED, Kind.WORDS) or not structure.items:
+        return structure.text
+    if structure.kind is Kind.MATRIX:
+        return _matrix_key(structure)
+    keys = [key(item) for item in structure.items]
+    known = [each for each in keys if each is not None]
+    if len(known) < len(keys):
+        return None
+    return _written(structure, known)
+
+
+def _written(structure: Structure, keys: list[str]) -> str | None:
+    match structure.kind:
+        case Kind.TUPLE:
+            return f"{structure.text[0]}{','.join(keys)}{structure.text[1]}"
+        case Kind.RECORD:
+            named = zip(structure.names, keys, strict=True)
+            return "\\{" + ",".join(f"{name}={value}" for name, value in named) + "\\}"
+        case Kind.UNION:
+            return _UNION.join(keys)
+        case Kind.RATIO:
+            return ratio_key(keys) or ":".join(keys)
+        case Kind.SEQUENCE:
+            return ",".join(keys)
+    if structure.kind is Kind.LIST and len(set(keys)) < len(keys):
+        # A space keeps "100, 100" from being one number.
+        return ", ".join(sorted(keys))
+    different = sorted(set(keys))
+    return different[0] if len(different) == 1 else "\\{" + ",".join(different) + "\\}"
+
+
+def _matrix_key(matrix: Structure) -> str | None:
+    rows = [[key(entry) for entry in row.items] for row in matrix.items]
+    known = [[each for each in row if each is not None] for row in rows]
+    if list(map(len, known)) != list(map(len, rows)):
+        return None
+    body = r"\\".join("&".join(row) for row in known)
+    return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
+
+
+def _scalar_key(text: str) -> str | None:
+    number = number_key(text)
+    if number is not None:
+        return number
+    if text in (NOTHING, _DOTS):
+        return text
+    if not text:
+        return None
+    from tts_runtime.answers.expression import scalar_key
+
+    return scalar_key(text)
+
+
+def is_constant_part(structure: Structure) -> bool:
+    """Whether a structure has no unknowns."""
+    if structure.kind is Kind.SCALAR:
+        return is_constant(structure.text) and not _RELATION.search(structure.text)
+    if structure.kind is Kind.RATIO and not structure.items:
+        return True
+    return structure.kind is Kind.BASED or (
+        bool(structure.items) and all(map(is_constant_part, structure.items))
+    )
+
+
+def is_constant(text: str) -> bool:
+    """Whether a cleaned text or canonical form has no unknowns."""
+    commands = set(_COMMAND.findall(text))
+    if not text or not commands <= _CONSTANT_COMMANDS:
         return False
-    letters = _COMMAND.sub("", key).replace("{pmatrix}", "")
+    letters = _COMMAND.sub("", text).replace("{pmatrix}", "")
     return re.search(r"[A-Za-z]", re.sub(r"[ei]", "", letters)) is None

@@ -1,0 +1,116 @@
+"""Pieces of the real line: unions, intersections, and what is left without some points."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from tts_runtime.answers.numbers import number_value
+
+LOWEST, HIGHEST = r"-\infty", r"\infty"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An interval with its brackets; its ends are canonical forms of constants."""
+
+    opening: str
+    low: str
+    high: str
+    closing: str
+
+
+def everything() -> list[Piece]:
+    """The real line."""
+    return [Piece("(", LOWEST, HIGHEST, ")")]
+
+
+@lru_cache(maxsize=4096)
+def place(key: str) -> float | None:
+    """Where a constant lies on the real line, None if it is not known."""
+    if key in (LOWEST, HIGHEST):
+        return float("inf") if key == HIGHEST else float("-inf")
+    value = number_value(key)
+    if value is not None:
+        return float(value)
+    from tts_runtime.answers.evaluate import constant
+
+    number = constant(key)
+    return None if number is None or number.imag else float(number.real)
+
+
+def merge(pieces: list[Piece]) -> list[Piece] | None:
+    """The union as disjoint pieces from left to right; None if some end has no known place."""
+    placed = _placed(pieces)
+    if placed is None:
+        return None
+    merged: list[tuple[float, float, Piece]] = []
+    for low, high, piece in sorted(placed, key=lambda each: (each[0], each[2].opening != "[")):
+        if low > high or (low == high and (piece.opening, piece.closing) != ("[", "]")):
+            continue
+        if merged:
+            last_low, last_high, last = merged[-1]
+            touch = low == last_high and (piece.opening == "[" or last.closing == "]")
+            if low < last_high or touch:
+                if high > last_high:
+                    grown = replace(last, high=piece.high, closing=piece.closing)
+                    merged[-1] = (last_low, high, grown)
+                elif high == last_high and piece.closing == "]":
+                    merged[-1] = (last_low, high, replace(last, closing="]"))
+                continue
+        merged.append((low, high, piece))
+    return [piece for _, _, piece in merged] or None
+
+
+def combine(pieces: list[Piece]) -> list[Piece] | None:
+    """What several conditions on one unknown say: all of them at once if some value fulfils all
+    (`x > 1, x < 3`), else any of them (`x < 1, x > 3`)."""
+    placed = _placed(pieces)
+    if placed is None:
+        return None
+    low, _, first = max(placed, key=lambda each: (each[0], each[2].opening == "("))
+    _, high, last = min(placed, key=lambda each: (each[1], each[2].closing == "]"))
+    if low < high:
+        return [Piece(first.opening, first.low, last.high, last.closing)]
+    return merge(pieces)
+
+
+def without(pieces: list[Piece], points: list[str]) -> list[Piece] | None:
+    """The pieces without some points."""
+    for point in points:
+        position = place(point)
+        if position is None or _placed(pieces) is None:
+            return None
+        left: list[Piece] = []
+        for low, high, piece in _placed(pieces) or ():
+            if low < position < high:
+                left += [
+                    replace(piece, high=point, closing=")"),
+                    replace(piece, low=point, opening="("),
+                ]
+            elif low == position:
+                left.append(replace(piece, opening="("))
+            elif high == position:
+                left.append(replace(piece, closing=")"))
+            else:
+                left.append(piece)
+        pieces = left
+    return merge(pieces)
+
+
+def mirrored(piece: Piece) -> list[Piece] | None:
+    """Where the absolute value lies in a piece at or right of zero."""
+    if "/" not in piece.low and piece.low.isdigit() and place(piece.high) is not None:
+        turned = {"(": ")", "[": "]", ")": "(", "]": "["}
+        low = piece.low if piece.low == "0" else "-" + piece.low
+        high = "-" + piece.high
+        return merge([Piece(turned[piece.closing], high, low, turned[piece.opening]), piece])
+    return None
+
+
+def _placed(pieces: list[Piece]) -> list[tuple[float, float, Piece]] | None:
+    placed = []
+    for piece in pieces:
+        low, high = place(piece.low), place(piece.high)
+        if low is None or high is None:
+            return None
+        placed.append((low, high, piece))
+    return placed

@@ -1,0 +1,256 @@
+r"""Answers without a marker: what a phrase introduces, or the last mathematics of a text.
+
+`The final answer is $[2,5)$.`, `**Answer:** 1/2`, `Final Answer: The largest $n$ is 34.`; without
+such a phrase the last formula or number, as a whole: of `$\frac{3}{8}$` never the 8. Two formulas
+or numbers joined by "and" are one answer.
+"""
+
+import re
+
+# What is longer is read at its end: an answer stands there.
+MAXIMUM_TAIL = 4000
+MAXIMUM_PHRASES = 8
+MAXIMUM_WORDS = 10
+MAXIMUM_SENTENCE = 1200
+
+_MARKUP = r"(?:[\s*#_`>\"“”]|\\(?=\"))*"
+_PHRASE = re.compile(
+    r"(?:\b(?:final |correct |right )?answers?\b[*_`]*"
+    r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
+    r"(?:is|are|:|：|=|would be|must be|should be|will be)(?![A-Za-z])"
+    r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
+    r"|\bfinal answer[*_`]*[ ]*(?=\n)"
+    r"|####\s*(?=[-+]?[$\\]?[0-9])"
+    r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+)" + _MARKUP + r":?" + _MARKUP,
+    re.IGNORECASE,
+)
+_END = re.compile(r"\.(?=\s|$|\*)|[\n\r。！？]|[!?](?=\s|$)")
+# The answer's sentence goes on with what is no part of it.
+_CONTINUATION = re.compile(
+    r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
+    r"|\s+(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of)\b"
+)
+_ADVERB = re.compile(
+    r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
+    r"option|choice|obviously|found to be)[,:]?\s+",
+    re.IGNORECASE,
+)
+_CHOICE = re.compile(r"\(?[A-J]\)(?!\w)|[A-J](?=[.:]?(?:\s*$|\s+(?:because|since|as)\b)|[.:,])")
+_SPAN = re.compile(
+    r"\$\$(?P<dollars>[^$]{1,1000}?)\$\$"
+    r"|\\\[(?P<display>.{1,1000}?)\\\]"
+    r"|\\\((?P<inline>.{1,500}?)\\\)"
+    # A dollar sign opens a formula, or says what money a number is.
+    r"|(?<![\\$])\$(?P<tight>(?![\s$])(?:[^$\n\\]|\\.){0,400}?(?<!\s))\$(?![0-9])"
+    r"|(?<![\\$])\$(?P<half>[-+0-9(][^$\nA-Za-z\\]{0,40}(?<![-+*/=<>,(\s])\s)\$(?![0-9])"
+    r"|(?<![\\$])\$(?P<loose>\s(?:[^$\\]|\\.){1,400}?\s)\$(?![0-9])",
+    re.DOTALL,
+)
+_PROSE = re.compile(r"(?<![\\A-Za-z{])[a-z]{2,}\s+[a-z]{2,}")
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{[^{}]*\}")
+_CONNECTIVE = re.compile(r"\s*(?:,|;|、|,?\s*(?:and|or|和|或))\s*")
+_IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
+_CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
+
+_TOKEN = re.compile(r"\S+")
+_OPERATOR = re.compile(
+    r"(?:[-+−–*/×·÷<>≤≥≈=^:±]|\\(?:cdot|times|div|pm|le|ge|approx)(?![A-Za-z]))+"
+)
+_EQUALS = re.compile(r"[=≈]|\\approx(?![A-Za-z])")
+_SEVERAL = re.compile(r"[<>≤≥]|,(?![0-9]{3})|(?:or|and)(?![a-z])")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_FUNCTION = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp|pi)(?![A-Za-z])")
+_LETTER = re.compile(r"[(\[]?[A-Za-z][)\],]?")
+_VALUE = re.compile(r"\d|\\[A-Za-z]|[π∞√∅]")
+_EDGE = "*_`\"“”'"
+_OPENINGS = {"(": ")", "[": "]", "{": "}"}
+
+
+def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
+    """What the last phrase that names an answer introduces, None without one.
+
+    `after`: where a marker stands; a phrase behind it counts only if a value follows, for "the
+    answer is correct" takes nothing back. `ended`: whether nothing can follow the text; otherwise
+    the phrase's sentence must be complete.
+    """
+    for phrase in list(_PHRASE.finditer(text))[: -MAXIMUM_PHRASES - 1 : -1]:
+        if phrase.start() < after:
+            return None
+        rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
+        answer, complete = _introduced(rest)
+        if not answer or not (ended or complete):
+            continue
+        if after < 0 or _VALUE.search(answer):
+            return answer
+    return None
+
+
+def last_mathematics(text: str) -> str | None:
+    """The last formula or number of a text, None if it has none."""
+    if len(text) > MAXIMUM_TAIL:
+        cut = re.compile(r"\s").search(text, len(text) - MAXIMUM_TAIL)
+        if cut is None:
+            return None
+        text = text[cut.end() :]
+    items = _items(text)
+    while items and len(items) > 1 and _is_name(items[-1][2]):
+        # "..., where $n$ is their number": not what was asked for.
+        items.pop()
+    if not items:
+        return None
+    return _with_joined(text, items)
+
+
+def _introduced(rest: str) -> tuple[str | None, bool]:
+    """The answer at the beginning of a text, and whether something ends it there."""
+    span = _SPAN.match(rest)
+    if span is not None and not _is_prose(_content(span)):
+        joined = [_content(span)]
+        while True:
+            connective = _CONNECTIVE.match(rest, span.end())
+            following = _SPAN.match(rest, connective.end()) if connective else None
+            if following is None:
+                break
+            joined.append(_content(following))
+            span = following
+        return ", ".join(joined).strip() or None, span.end() < len(rest)
+    end = _END.search(rest)
+    sentence = rest[: end.start() if end else len(rest)].strip(" *_`:")
+    return _from_sentence(sentence), end is not None and bool(end[0])
+
+
+def _from_sentence(sentence: str) -> str | None:
+    sentence = _ADVERB.sub("", sentence, count=1) if _ADVERB.match(sentence) else sentence
+    choice = _CHOICE.match(sentence)
+    if choice is not None:
+        return sentence if len(sentence) < 60 and choice[0].endswith(")") else choice[0]
+    cut = _CONTINUATION.search(sentence)
+    head = (sentence[: cut.start()] if cut else sentence).strip()
+    if cut and cut[0].startswith((",", "，")) and not _VALUE.search(head) and "$" not in head:
+        head = sentence  # "Together, they have 260 sheep"
+    if not head or head.lower().startswith("not "):
+        return None
+    start = _TOKEN.match(head)
+    begins_with_word = start is not None and _is_word(start[0])
+    if begins_with_word and (_VALUE.search(head) or "$" in head):
+        last = list(_IS.finditer(head))
+        if last:
+            return _from_sentence(head[last[-1].end() :])
+        return last_mathematics(head)
+    spans = [match for match in _SPAN.finditer(head) if not _is_prose(_content(match))]
+    if spans:
+        return last_mathematics(head)
+    return head if len(head.split()) <= MAXIMUM_WORDS else None
+
+
+def _content(span: re.Match[str]) -> str:
+    return (span[span.lastgroup] if span.lastgroup else "").strip()
+
+
+def _is_prose(content: str) -> bool:
+    """Whether two dollar signs were money: there is running text between them."""
+    return _PROSE.search(_TEXT.sub("", content)) is not None or not content
+
+
+Item = tuple[int, int, str]
+
+
+def _items(text: str) -> list[Item]:
+    """Formulas in delimiters and runs of plain mathematics, in order: start, end, content."""
+    items: list[Item] = []
+    position = 0
+    for span in _SPAN.finditer(text):
+        content = _content(span)
+        if _is_prose(content) or span.start() < position:
+            continue
+        items += _runs(text, position, span.start())
+        items.append((span.start(), span.end(), content))
+        position = span.end()
+    return items + _runs(text, position, len(text))
+
+
+def _runs(text: str, begin: int, end: int) -> list[Item]:
+    """Maximal runs of plain mathematics: `3 + 4 = 7`, `(3, -4)`, `45%`, `x = 1`."""
+    piece = _CJK.sub(lambda match: " " * len(match[0]), text[begin:end])
+    runs: list[Item] = []
+    current: list[re.Match[str]] = []
+
+    def close() -> None:
+        while current and (_OPERATOR.fullmatch(current[-1][0]) or _is_lone(current[-1][0])):
+            current.pop()
+        while (
+            current
+            and _is_lone(current[0][0])
+            and not (len(current) > 1 and _OPERATOR.match(current[1][0]))
+        ):
+            current.pop(0)
+        if any(_VALUE.search(token[0]) for token in current):
+            start, stop = current[0].start(), current[-1].end()
+            content = _trimmed(piece[start:stop])
+            if content:
+                runs.append((begin + start, begin + stop, content))
+        current.clear()
+
+    for token in _TOKEN.finditer(piece):
+        word = token[0].strip(_EDGE)
+        operator = _OPERATOR.fullmatch(word) is not None
+        if not operator and (not word or _is_word(word)):
+            close()
+            continue
+        if current:
+            last = current[-1][0].strip(_EDGE)
+            ends = last[-1:] in ".;!?" or (last[-1:] == ":" and len(last) > 1)
+            group = re.fullmatch(r"[0-9]{3}[.,;!?]?", word) and re.search(
+                r"(?<![0-9])[0-9]{1,3}$", last
+            )
+            goes_on = operator or _OPERATOR.fullmatch(last) or last[-1:] == "," or group
+            if ends or not (goes_on or _is_open(piece[current[0].start() : current[-1].end()])):
+                close()
+        current.append(token)
+    close()
+    return runs
+
+
+def _is_word(token: str) -> bool:
+    bare = token.lstrip("([{$\"'*")
+    if _FUNCTION.match(bare):
+        return False
+    return _WORD.match(bare) is not None or not (_VALUE.search(bare) or _LETTER.fullmatch(token))
+
+
+def _is_lone(token: str) -> bool:
+    return _LETTER.fullmatch(token.strip(_EDGE + ".,;:")) is not None
+
+
+def _is_open(run: str) -> bool:
+    return any(run.count(opening) > run.count(closing) for opening, closing in _OPENINGS.items())
+
+
+def _trimmed(run: str) -> str:
+    run = (
+        run.strip(_EDGE + " ").rstrip(".,;:!?").strip(_EDGE + " ") if not run.endswith("!") else run
+    )
+    for opening, closing in _OPENINGS.items():
+        if run.endswith(closing) and run.count(closing) > run.count(opening):
+            run = run[:-1].rstrip(".,;")
+        if run.startswith(opening) and run.count(opening) > run.count(closing):
+            run = run[1:]
+    equals = list(_EQUALS.finditer(run))
+    if equals and not _SEVERAL.search(run):
+        run = run[equals[-1].end() :]
+    return run.strip().removeprefix("$").strip()
+
+
+def _is_name(content: str) -> bool:
+    return re.fullmatch(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?|[A-Z]{1,4}", content.strip()) is not None
+
+
+def _with_joined(text: str, items: list[Item]) -> str:
+    start, _, content = items[-1]
+    joined = [content]
+    for earlier_start, earlier_end, earlier in reversed(items[:-1]):
+        if _CONNECTIVE.fullmatch(text, earlier_end, start) is None:
+            break
+        joined.insert(0, earlier)
+        start = earlier_start
+    return ", ".join(joined)

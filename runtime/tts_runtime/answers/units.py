@@ -1,0 +1,210 @@
+r"""Units and other words behind a number: which they are, and what they multiply by.
+
+What is counted is no closed list: `12 bags` is 12. A word that changes the value is no unit:
+`5 million`, `10 pm`. Which unit an answer names matters only beside another one (`grade`).
+"""
+
+import re
+from fractions import Fraction
+
+_MULTIPLIERS = {
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+    "万": 10**4,
+    "亿": 10**8,
+}
+_MULTIPLE = re.compile(
+    r"(?<![0-9.,/])(?P<value>[0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?)[ ~]*(?P<text>\\text\{\s*)?"
+    r"(?:(?P<word>hundred|thousand|million|billion|trillion|dozen)(?:s(?= of\b)|\b)(?: of\b)?"
+    r"|(?P<sign>[万亿]))",
+    re.IGNORECASE,
+)
+# Words that belong to the value or make the answer a sentence.
+_NOT_A_UNIT = re.compile(
+    r"\b(?:and|or|am|pm|a\.m|p\.m|hundreds?|thousands?|millions?|billions?|trillions?|dozens?|base|"
+    r"mod|north|south|east|west|left|right|if|for|is|to|times|plus|minus|not|no|than|only|"
+    r"otherwise|when|where|choose|factorial|squared|cubed|thirds?|halves|half|quarters?|remainder)"
+    r"\b(?! north| south| east| west)",
+    re.IGNORECASE,
+)
+_ALLOWED = re.compile(r"\btimes$", re.IGNORECASE)
+
+# Names that may follow a number without a space, or are shorter than three letters.
+_SHORT = (
+    r"mm|cm|dm|km|mi|in|ft|yd|kg|mg|lbs?|oz|ml|mL|cc|hrs?|mins?|secs?|ms|mph|kph|kmh|rad|deg|pct|"
+    r"USD|usd|EUR|GB|MB|KB|kB|Hz|kHz|MHz|kW|kJ|kPa|Pa|eV|mol|cal|kcal|sq|cu|rpm|bpm|km/h|m/s"
+)
+_WORD = rf"(?:{_SHORT}|[A-Za-z]{{3,}}|[^\W\d_a-zA-Z]+)"
+_POWER = r"(?:\s*\^\s*(?:\{-?[0-9]\}|-?[0-9]))?"
+_LETTERS = "mghslLJNVWCFKA"
+_JOIN = r"(?:\s*/\s*|\s*\\cdot\s*|\s*-\s*|\.?\s+)"
+# After a space: any words. Directly at the number: a short name or a word of another script.
+_BARE = re.compile(
+    rf"(?<=[0-9)}}\]!])(?:\s+(?:(?:sq|cu)\.?\s+)?(?:{_WORD}|[{_LETTERS}](?![A-Za-z(]))"
+    rf"|(?:{_SHORT}|[^\W\d_a-zA-Z]+)(?![A-Za-z]))"
+    rf"{_POWER}(?:{_JOIN}(?:{_WORD}|[A-Za-z]{{2}}|[{_LETTERS}]){_POWER}){{0,8}}\.?$"
+)
+_TEXT = r"\\text\{(?:[^{}]|\{[^{}]*\})*\}"
+_TEXT_UNIT = re.compile(
+    rf"(?:(?:\s|\\cdot(?![A-Za-z])|/|\*)*"
+    rf"(?:{_TEXT}|\\frac\s*\{{\s*{_TEXT}{_POWER}\s*\}}\s*\{{\s*{_TEXT}{_POWER}\s*\}}){_POWER})+\s*$"
+)
+_FRACTION = re.compile(rf"\\frac\s*\{{({_TEXT}{_POWER})\s*\}}\s*\{{({_TEXT}{_POWER})\s*\}}")
+_HAS_VALUE = re.compile(r"[0-9]|\\pi|\\infty")
+
+
+def multiply_out(text: str) -> str:
+    """`2.5 million` as 2500000."""
+
+    def product(match: re.Match[str]) -> str:
+        factor = _MULTIPLIERS[(match["word"] or match["sign"]).lower()]
+        value = Fraction(match["value"].replace(",", "")) * factor
+        written = str(value) if value.denominator == 1 else f"{float(value)!r}"
+        return written + (r"\text{" if match["text"] else "")
+
+    return _MULTIPLE.sub(product, text)
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """The answer and the unit written behind it; the unit is empty if there is none."""
+    for pattern in (_TEXT_UNIT, _BARE):
+        found = pattern.search(text)
+        if found is None:
+            continue
+        before, unit = text[: found.start()].rstrip(), found[0]
+        words = re.sub(r"\\(?:text|frac|cdot)|[{}]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
+        reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
+        if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
+            continue
+        return before, words
+    return text, ""
+
+
+_SYNONYMS: dict[str, str] = {}
+for _line in (
+    "kg kilogram kilo kgs",
+    "g gram gm",
+    "mg milligram",
+    "t ton tonne",
+    "lb pound lbs",
+    "oz ounce",
+    "mm millimeter millimetre",
+    "cm centimeter centimetre",
+    "m meter metre",
+    "km kilometer kilometre kms",
+    "in inch inches",
+    "ft foot feet",
+    "yd yard",
+    "mi mile",
+    "s second sec",
+    "min minute",
+    "h hour hr",
+    "day 天",
+    "week wk",
+    "month",
+    "year yr",
+    "l liter litre L",
+    "ml milliliter millilitre mL",
+    "dollar $ usd USD buck dollars",
+    "cent ¢",
+    "euro € eur EUR",
+    "pence £",
+    "yen ¥ yuan rmb 元",
+    "rupee ₹ rs",
+    "% percent pct percentage percentage-point",
+    "degree ° deg",
+    "C celsius",
+    "F fahrenheit",
+    "rad radian",
+    "person people",
+    "child children",
+    "man men",
+    "woman women",
+    "foot feet",
+):
+    for _name in _line.split()[1:]:
+        _SYNONYMS[_name] = _line.split()[0]
+_SYNONYMS["foot"] = _SYNONYMS["feet"] = "ft"
+_ABBREVIATIONS = {
+    "mph": "mi/h",
+    "kph": "km/h",
+    "kmh": "km/h",
+    "rpm": "revolution/min",
+}
+_IGNORED = frozenset(
+    [
+        "of",
+        "the",
+        "a",
+        "an",
+        "in",
+        "total",
+        "unit",
+        "each",
+        "old",
+        "long",
+        "tall",
+        "wide",
+        "high",
+        "away",
+        "more",
+        "less",
+    ]
+)
+_TOKEN = re.compile(r"\^\s*\{?\s*(-?[0-9])\s*\}?|(/|\bper\b)|([^\W\d_]+|[$€£¥₹¢%°])")
+
+
+def dimensions(unit: str) -> dict[str, int]:
+    """What a unit counts, each with its power: `m/s^2` is m once and s minus twice."""
+    for short, long in _ABBREVIATIONS.items():
+        unit = re.sub(rf"\b{short}\b", long, unit)
+    powers: dict[str, int] = {}
+    sign, last, factor = 1, "", 1
+    for power, per, word in _TOKEN.findall(unit):
+        if per:
+            sign = -1
+        elif power:
+            if last:
+                powers[last] += sign * (int(power) - 1)
+        elif word.lower() in ("square", "sq", "squared"):
+            factor = 2
+        elif word.lower() in ("cubic", "cu", "cubed"):
+            factor = 3
+        else:
+            last = _base(word)
+            if last in _IGNORED:
+                last = ""
+                continue
+            powers[last] = powers.get(last, 0) + sign * factor
+            factor = 1
+    return powers
+
+
+def _base(word: str) -> str:
+    if word in _SYNONYMS:
+        return _SYNONYMS[word]
+    if len(word) <= 2:
+        return word
+    word = word.lower()
+    for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+        if form in _SYNONYMS:
+            return _SYNONYMS[form]
+    return word.removesuffix("ies") + "y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def contradict(first: str, second: str) -> bool:
+    """Whether both name a unit, and not the same one."""
+    left, right = dimensions(first), dimensions(second)
+    if not left or not right:
+        return False
+    if "degree" in left and "degree" in right:
+        scales = {"C", "F"}
+        return bool(scales & set(left)) and bool(scales & set(right)) and left != right
+    known = set(_SYNONYMS.values())
+    if set(left) <= known and set(right) <= known:
+        return left != right
+    return not set(left) & set(right)
