@@ -3,7 +3,7 @@
 A key is 16 bytes. The token at position t of a candidate with key K is drawn with the Gumbel noise
 `gumbel(K, t)`: a pure function of key, position and token id, the same in every engine and for
 every batch. Keys are derived here and nowhere else (language.md, "Randomness"; semantics.md C1 to
-C15).
+C15, C65).
 
 Invariant U: no (key, position, policy) is drawn in two contexts. For it, a key belongs to one way
 of sampling (`sampling_tag`): child 0 inherits its parent's key only if it is sampled as its parent
@@ -115,6 +115,11 @@ def asked_key(prompt: str, given: Iterable[Part], about: Iterable[tuple[Key, int
 def lane_key(key: Key, copy: int) -> Key:
     """The key on which a call runs for the `copy`-th row (>= 1) on one node (C13)."""
     return derive(key, "copy", copy)
+
+
+def fresh_key(key: Key, position: int, strategy: str, number: int) -> Key:
+    """The key on which the `number`-th fresh call of a strategy runs (C65)."""
+    return derive(key, "fresh", position, strategy, number)
 
 
 def resample_key(root: Key, rows: Iterable[tuple[Key, int]], draw: int) -> Key:

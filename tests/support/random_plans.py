@@ -144,5 +144,5 @@ def _call(draw: st.DrawFn, build: Builder, pool: int, depth: int) -> int:
         exit=Exit.RETURN,
     )
     out = build.value(graph.Kind.POOL, columns=draw(st.sampled_from([{}, PRM])))
-    spec = graph.Call("helper", on_rows=draw(st.booleans()))
+    spec = graph.Call("helper", on_rows=draw(st.booleans()), fresh=draw(st.booleans()))
     return build.add(spec, pool, outputs=(out,), regions=(inside,))[0]

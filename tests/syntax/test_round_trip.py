@@ -162,11 +162,14 @@ def _expressions(
         st.builds(nodes.Quantified, st.booleans(), leaves),
         st.builds(nodes.Where, leaves, leaves),
         st.builds(
-            lambda name, values: nodes.Call(
-                name, tuple(nodes.Argument(None, value) for value in values)
+            lambda name, values, fresh: nodes.Call(
+                name,
+                tuple(nodes.Argument(None, value) for value in values),
+                fresh and name.text in {"pool", "n"},  # a soft word may follow a name `fresh`
             ),
             names,
             st.lists(leaves, max_size=3),
+            st.booleans(),
         ),
         st.builds(
             nodes.Aggregate,

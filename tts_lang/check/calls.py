@@ -35,10 +35,10 @@ MOST_NESTED_CALLS = 24
 
 @pool_rule(nodes.Call)
 def _call(frame: Frame, node: nodes.Call) -> Pool:
-    if node.function.text == "leaves":
-        return _leaves(frame, node)
     if is_strategy(frame, node.function.text):
         return _run(frame, node, Pool(frame.problem, PROBLEM), on_rows=False)
+    if node.function.text == "leaves" and not node.fresh:
+        return _leaves(frame, node)
     typed = scalar(frame, node, Site(Inputs()))
     if typed.sort is not Sort.UNKNOWN:
         not_a_pool(frame, node, WORDS[typed.sort])
@@ -84,7 +84,7 @@ def _run(frame: Frame, node: nodes.Call, rows: Pool, on_rows: bool) -> Pool:
     why = f"the call of `{declared.name}` at line {frame.line(node)} gives new candidates"
     type_ = replace(rows.type.children(rows.type.bound, why), closed=callee.closed)
     number = frame.pool_value(type_)
-    spec = Call(declared.name, callee.thinks, on_rows)
+    spec = Call(declared.name, callee.thinks, on_rows, node.fresh)
     regions = () if region is None else (region,)
     frame.emit(spec, Inputs([rows.number]), (number,), node, regions)
     return Pool(number, type_)

@@ -30,7 +30,14 @@ from tts_lang.syntax.words import VERBS
 @scalar_rule(nodes.Call)
 def _call(frame: Frame, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
-    if is_strategy(frame, name) or name == "leaves":
+    if is_strategy(frame, name):
+        not_a_scalar(frame, node)
+        return POISON
+    if node.fresh and (known := builtins.meaning(name)) is not None:
+        message = f"`fresh` stands before a call of a strategy, and `{name}` is {known}"
+        frame.error("TTS216", message, node.function, "leave `fresh` out")
+        return POISON
+    if name == "leaves":
         not_a_scalar(frame, node)
         return POISON
     how = reduction(frame, name)
@@ -57,6 +64,8 @@ def _not_a_function(frame: Frame, node: nodes.Call) -> None:
     options = [*builtins.FUNCTIONS, *frame.scope.of_role([Role.STRATEGY])]
     options += [key for key, value in frame.parameters.items() if isinstance(value, NameValue)]
     hint = did_you_mean(name, [*options, *VERBS])
+    if name == "fresh":
+        hint = "write `fresh S(...)`, without parentheses around the call"
     frame.error(
         "TTS201",
         f"there is no function or strategy called `{name}`",

@@ -230,14 +230,14 @@ def random(operation: Operation) -> bool:
 def pure(operation: Operation) -> bool:
     """Whether nothing but its outputs depends on an operation having run.
 
-    A call counts in a scope of its own, so a whole call is pure (C13); a loop or branch is pure if
-    all inside it is, and it does not return.
+    A call counts in a scope of its own, so a whole call is pure (C13), unless it is fresh, as those
+    are numbered (C65); a loop or branch is pure if all inside it is, and it does not return.
     """
     spec = operation.spec
     if random(operation):
         return False
     if isinstance(spec, graph.Call):
-        return True
+        return not spec.fresh
     if isinstance(spec, graph.Repeat | graph.Branch):
         return all(
             region.exit is Exit.YIELD and all(map(pure, region.operations))

@@ -83,7 +83,7 @@ def canonical(plan: Plan) -> Plan:
             regions = tuple(renumbered(inner) for inner in operation.regions)
             outputs = tuple(define(value) for value in operation.outputs)
             spec = operation.spec
-            if isinstance(spec, graph.Call):
+            if isinstance(spec, graph.Call) and not spec.fresh:
                 spec = replace(spec, strategy="")  # what it is called plays no part
             operations.append(Operation(spec, inputs, outputs, regions))
         results = tuple(numbers[value] for value in region.results)

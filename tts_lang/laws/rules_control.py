@@ -138,7 +138,7 @@ def only_a_call(facts: Facts) -> Plan | None:
         return None
     operation = body.operations[0]
     spec = operation.spec
-    plain = isinstance(spec, graph.Call) and not spec.on_rows
+    plain = isinstance(spec, graph.Call) and not spec.on_rows and not spec.fresh
     if not plain or operation.inputs != body.parameters or body.results != operation.outputs:
         return None
     assert isinstance(spec, graph.Call)

@@ -306,13 +306,15 @@ class Call:
     (C13).
 
     The region has one parameter, the callee's `problem`. `thinks` says whether the callee's own
-    statements use thoughts, which decides how its problem prompt opens.
+    statements use thoughts, which decides how its problem prompt opens. `fresh`: on a lane of its
+    own, numbered among the scope's fresh calls of that strategy (C65).
     """
 
     op: ClassVar[str] = "call"
     strategy: str
     thinks: bool = False
     on_rows: bool = False
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,8 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
                 f" at most {say(most)}" if most is not None else ""
             )
         case graph.Call():
-            return f"{spec.strategy}(...) on {first}" if spec.on_rows else f"{spec.strategy}(...)"
+            text = f"fresh {spec.strategy}(...)" if spec.fresh else f"{spec.strategy}(...)"
+            return f"{text} on {first}" if spec.on_rows else text
         case graph.Repeat(trips):
             rounds = "1 round" if trips == 1 else f"{trips} rounds"
             return f"repeat at most {rounds}" if brief else f"repeat {trips}"

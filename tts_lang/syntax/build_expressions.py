@@ -34,7 +34,7 @@ for _tail in ("below", "per", "on", "weighted"):
     part(_tail)
 
 
-@builder("name", "count_name")
+@builder("name", "count_name", "fresh_name")
 def _name(context: Context, children: list[Any], span: Span) -> nodes.Name:
     del context
     token: Token = children[0]
@@ -243,6 +243,16 @@ def _call(
         if function.text in POOL_FUNCTIONS and not isinstance(value, nodes.TokenSpan):
             return nodes.Aggregate(function, None, value, arguments=rest, span=span)
     return nodes.Call(function, given, span=span)
+
+
+@builder("fresh")
+def _fresh(context: Context, children: list[Any], span: Span) -> nodes.Call | nodes.Broken:
+    given = children[1].items
+    if any(isinstance(argument, OfPool) for argument in given):
+        return context.refuse(
+            "TTS120", "`fresh` stands before a call of a strategy", span, "leave `fresh` out"
+        )
+    return nodes.Call(children[0], given, fresh=True, span=span)
 
 
 def _aggregate(

@@ -149,10 +149,14 @@ class Text(Node):
 
 @node
 class Call(Node):
-    """`f(arguments)`: a function, a reduction over a path, or a strategy on the problem."""
+    """`f(arguments)`: a function, a reduction over a path, or a strategy on the problem.
+
+    `fresh`: a strategy, on samples of its own (C65).
+    """
 
     function: Name
     arguments: tuple[Argument, ...] = ()
+    fresh: bool = False
 
 
 class TokenRange(Enum):
@@ -387,7 +391,7 @@ class Split(Node):
 
 @node
 class CallOn(Node):
-    """`strategy(arguments) on P`: once per row, the row being its problem."""
+    """`[fresh] strategy(arguments) on P`: once per row, the row being its problem."""
 
     call: Call
     pool: Expression

@@ -243,6 +243,18 @@ def _end_at(m: Mistake) -> Diagnostic | None:
     return None
 
 
+def _fresh_what(m: Mistake) -> Diagnostic | None:
+    """`fresh sample 4`, and `fresh majority` without parentheses."""
+    help_ = None
+    if m.before.type == "FRESH" and m.token.text in VERBS:
+        help_ = f"`{m.token.text}` needs no `fresh`: leave it out"
+    elif m[-2].type == "FRESH" and m.before.type == "NAME" and m.accepts == {"LPAR"}:
+        help_ = f"write `fresh {m.before.text}(...)`"
+    if help_ is None:
+        return None
+    return m.report("TTS120", "`fresh` stands before a call of a strategy", help_)
+
+
 def _of_after_call(m: Mistake) -> Diagnostic | None:
     if m.token.type == "OF" and m.before.type == "RPAR":
         return m.report(
@@ -401,6 +413,7 @@ KNOWN: tuple[Callable[[Mistake], Diagnostic | None], ...] = (
     _comma_between_clauses,
     _stop_text,
     _end_at,
+    _fresh_what,
     _of_after_call,
     _chained_comparison,
     _second_where,

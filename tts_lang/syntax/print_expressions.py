@@ -54,8 +54,9 @@ def _show(expression: nodes.Node) -> tuple[_Level, str]:
             return _Level.ATOM, _number(expression)
         case nodes.Text(value):
             return _Level.ATOM, string_literal(value)
-        case nodes.Call(function, arguments):
-            return _Level.ATOM, f"{function.text}({_arguments(arguments)})"
+        case nodes.Call(function, arguments, fresh):
+            word = "fresh " if fresh else ""
+            return _Level.ATOM, f"{word}{function.text}({_arguments(arguments)})"
         case nodes.Aggregate():
             return _Level.ATOM, _aggregate(expression)
         case nodes.Unary(nodes.UnaryOperator.NOT, operand):

@@ -8,9 +8,9 @@ _HARD = (
     "split strategy tail to until vote weighted where within"
 )
 _SOFT = (
-    "above after ahead below best contains done end ends field first judge least likeliest looking "
-    "max min_p most otherwise pairwise policy prompt read retry rounding scorer share staying stop "
-    "temperature times together top top_k top_p up when with x"
+    "above after ahead below best contains done end ends field first fresh judge least likeliest "
+    "looking max min_p most otherwise pairwise policy prompt read retry rounding scorer share "
+    "staying stop temperature times together top top_k top_p up when with x"
 )
 _VERBS = "sample expand fork select best first sort vote resample ask descend dedupe cut split"
 _STATEMENTS = "score force let backup repeat if choose return"

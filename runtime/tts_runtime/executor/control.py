@@ -1,4 +1,4 @@
-"""call, repeat and branch: operations that hold regions (C7, C13, C38, C46)."""
+"""call, repeat and branch: operations that hold regions (C7, C13, C38, C46, C65)."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def call(builder: Builder, spec: Call) -> Work:
         run = scope.run
         calls = Calls(pool)
         copies: dict[Any, int] = {}
+        fresh = (spec.strategy, scope.next_fresh(spec.strategy)) if spec.fresh else None
         values = scope.values
 
         def called(row: Row, slot: Slot | None) -> Content:
@@ -81,6 +82,8 @@ def call(builder: Builder, spec: Call) -> Work:
                 node = run.opening(spec.thinks)
                 for lane in lanes:
                     node = node.on_lane(lane)
+            if fresh is not None:
+                node = node.on_lane(fresh)
             if copy:
                 node = node.on_lane(copy)
             candidate = Candidate(node, None, None, None, None, 0, None)

@@ -15,7 +15,7 @@ from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
-from tts_runtime.streams import UNCLAIMED, Key, lane_key
+from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
 from tts_runtime.tokens import to_text
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 Vector: TypeAlias = "tuple[float | None, ...]"
 
 EMPTY: Final[Mapping[str, Any]] = {}
+
+#: Where a call runs beside the plain one on a node: the how-manieth row on it (>= 1, C13), or a
+#: strategy and the how-manieth fresh call of it (C65).
+Lane: TypeAlias = "int | tuple[str, int]"
 
 
 class Conversation:
@@ -124,7 +128,7 @@ class Node:
         self.end_logprob = end_logprob
         self.statistics = statistics
         self.error = error
-        self.start: tuple[int, ...] | None = None
+        self.start: tuple[Lane, ...] | None = None
         if parent is None:
             self.position = len(ids)
             self.tokens = len(ids) if sampled else 0
@@ -272,14 +276,14 @@ class Node:
             error=error,
         )
 
-    def on_lane(self, copy: int) -> Node:
-        """This node on the stream of the `copy`-th call (>= 1) on it, which nobody has claimed."""
+    def on_lane(self, lane: Lane) -> Node:
+        """This node on the stream of another call on it, which nobody has claimed."""
         node = Node(
             self.conversation,
             self.parent,
             self.policy,
             self.ids,
-            lane_key(self.key, copy),
+            _on_lane(self, lane),
             UNCLAIMED,
             self.level,
             self.segments,
@@ -291,8 +295,15 @@ class Node:
             self.statistics,
             self.error,
         )
-        node.start = None if self.start is None else (*self.start, copy)
+        node.start = None if self.start is None else (*self.start, lane)
         return node
+
+
+def _on_lane(node: Node, lane: Lane) -> Key:
+    if isinstance(lane, int):
+        return lane_key(node.key, lane)
+    strategy, number = lane
+    return fresh_key(node.key, node.position, strategy, number)
 
 
 def opening(conversation: Conversation, policy: Policy) -> Node:

@@ -27,6 +27,7 @@ class Scope:
         "_children",
         "_copies",
         "_draws",
+        "_fresh",
         "_resamplings",
         "made",
         "problem",
@@ -46,6 +47,7 @@ class Scope:
         self._children: dict[tuple[Key, Key, bytes, int, int], int] = {}
         self._copies: dict[Key, int] = {}
         self._draws: dict[Key, int] = {}
+        self._fresh: dict[str, int] = {}
         self._resamplings: dict[tuple[tuple[Key, int], ...], int] = {}
 
     def next_children(self, node: Node, many: int) -> int:
@@ -72,6 +74,12 @@ class Scope:
         draw = self._draws.get(lane, 0)
         self._draws[lane] = draw + 1
         return randomness.draw_key(self.run.root_key, lane, draw)
+
+    def next_fresh(self, strategy: str) -> int:
+        """How many fresh calls of a strategy came before (C65)."""
+        number = self._fresh.get(strategy, 0)
+        self._fresh[strategy] = number + 1
+        return number
 
     def next_resampling(self, rows: tuple[tuple[Key, int], ...]) -> int:
         """How often this list of rows has been resampled before (C12)."""

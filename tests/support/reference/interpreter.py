@@ -23,7 +23,7 @@ from tts_lang.plan import graph
 from tts_runtime.engines.base import Finish
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
-from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, lane_key, split_key
+from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, fresh_key, lane_key, split_key
 
 Values = dict[int, "Pool | Value"]
 
@@ -204,7 +204,7 @@ def verb(
         case graph.Leaves():
             return trees.leaves(pool)
         case graph.Call():
-            return call(machine, operation, spec, pool)
+            return call(machine, scope, operation, spec, pool)
     other = others[0]
     assert isinstance(other, list)
     match spec:
@@ -302,14 +302,20 @@ def derived(row: Row, node: Node) -> Row:
     )
 
 
-def call(machine: Machine, operation: graph.Operation, spec: graph.Call, pool: Pool) -> Pool:
-    """Runs a strategy once for each row (C13)."""
+def call(
+    machine: Machine, scope: Scope, operation: graph.Operation, spec: graph.Call, pool: Pool
+) -> Pool:
+    """Runs a strategy once for each row (C13, C65)."""
     runs: dict[tuple[object, ...], int] = {}
+    fresh: tuple[str, int] | None = None
+    if spec.fresh:
+        fresh = (spec.strategy, scope.fresh[spec.strategy])
+        scope.fresh[spec.strategy] += 1
     result: Pool = []
     for row in pool:
         copy = runs.get(row.node.identity, 0)
         runs[row.node.identity] = copy + 1
-        inside = start_of(machine, row, spec.thinks, copy)
+        inside = start_of(machine, row, spec.thinks, fresh, copy)
         returned = called(machine, operation.regions[0], inside, spec.thinks)
         for first in returned[:1]:
             back = Row(
@@ -324,11 +330,18 @@ def call(machine: Machine, operation: graph.Operation, spec: graph.Call, pool: P
     return result
 
 
-def start_of(machine: Machine, row: Row, thinks: bool, copy: int) -> Row:
+def start_of(
+    machine: Machine, row: Row, thinks: bool, fresh: tuple[str, int] | None, copy: int
+) -> Row:
     """The row that a called strategy has for its problem."""
     node = row.node
     if node.start:
-        node = machine.opening(thinks, (*node.lanes, copy) if copy else node.lanes)
-    elif copy:
-        node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
+        lanes = node.lanes if fresh is None else (*node.lanes, fresh)
+        node = machine.opening(thinks, (*lanes, copy) if copy else lanes)
+    else:
+        if fresh is not None:
+            key = fresh_key(node.key, node.position, *fresh)
+            node = replace(node, key=key, claimed=UNCLAIMED)
+        if copy:
+            node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
     return Row(node, lane=row_lane(node.key, node.position, node.level), problem=True)

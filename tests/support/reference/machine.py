@@ -28,7 +28,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.streams import Key, lane_key, root_key, thinking_key
+from tts_runtime.streams import Key, fresh_key, lane_key, root_key, thinking_key
 from tts_runtime.tokens import Tokenizer
 
 
@@ -110,18 +110,19 @@ class Machine:
                 found |= {e.how for e in walk(value) if isinstance(e, Statistic)}
         return tuple(sorted(found))
 
-    def opening(self, thinks: bool, lanes: tuple[int, ...] = ()) -> Node:
+    def opening(self, thinks: bool, lanes: tuple[int | tuple[str, int], ...] = ()) -> Node:
         """The node of the problem's own conversation, the thinking one if the strategy thinks.
 
-        `lanes` are the copies (>= 1) of the calls that it is the problem of (C13).
+        `lanes` are those of the calls that it is the problem of: copies (>= 1, C13), and fresh
+        calls by strategy and number (C65).
         """
         policy = self.policies["policy"]
         thinking = thinks and policy.binding.thinking is not None
         opened = thinking_key(self.root_key) if thinking else self.root_key
         prompt = policy.binding.open(self.problem.text, thinking=thinking)
         key = opened
-        for copy in lanes:
-            key = lane_key(key, copy)
+        for lane in lanes:
+            key = lane_key(key, lane) if isinstance(lane, int) else fresh_key(key, 0, *lane)
         conversation = Conversation(opened, prompt, problems_own=True)
         return Node(conversation, key, policy.tokenizer, start=True, lanes=lanes)
 

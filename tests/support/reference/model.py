@@ -47,7 +47,8 @@ class Token:
 class Node:
     """A path of a conversation, with the key of its stream.
 
-    `start` marks the problem's own node; its `lanes` are the copies it was called on (C13).
+    `start` marks the problem's own node; its `lanes` are those of the calls that it is the problem
+    of (C13, C65).
     """
 
     conversation: Conversation
@@ -61,7 +62,7 @@ class Node:
     done: bool = False
     end_logprob: float = 0.0
     start: bool = False
-    lanes: tuple[int, ...] = ()
+    lanes: tuple[int | tuple[str, int], ...] = ()
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -141,6 +142,7 @@ class Scope:
     children: Counter[object] = field(default_factory=Counter)
     draws: Counter[object] = field(default_factory=Counter)
     copies: Counter[object] = field(default_factory=Counter)
+    fresh: Counter[str] = field(default_factory=Counter)
     resamplings: Counter[object] = field(default_factory=Counter)
 
 

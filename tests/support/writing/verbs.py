@@ -232,6 +232,8 @@ def call(world: World) -> Phrase | None:
         return None
     helper = world.choices.one_of(world.helpers)
     text = f"{helper.name}({world.choices.integer(1, 3)})"
+    if world.choices.chance(40):
+        text = f"fresh {text}"
     if world.choices.chance(50):
         if not world.affords(helper.cost):
             return None

@@ -1,4 +1,4 @@
-"""Which operations count something that later ones go on from (semantics.md C2, C3, C7, C12).
+"""Which operations count something that later ones go on from (semantics.md C2, C3, C7, C12, C65).
 
 An operation whose result nobody reads can still not simply be removed: children are numbered by
 those requested before them, resamplings of the same rows by those before, copies and random numbers
@@ -38,6 +38,7 @@ class Effects:
         numbered = list(_in_scope(body, looping=False))
         expands = resamples = 0
         prompts: set[str] = set()
+        fresh: set[str] = set()
         roots = self.roots[body] = []
         for site, looping in reversed(numbered):
             match site.spec:
@@ -53,8 +54,11 @@ class Effects:
                     resamples += 1
                 case graph.Fork():
                     kept = self.draws
-                case graph.Call():
-                    kept = False
+                case graph.Call(strategy=strategy):
+                    # Fresh calls of a strategy are numbered (C65); plain ones start from 0 (C13).
+                    kept = site.spec.fresh and (looping or strategy in fresh)
+                    if site.spec.fresh:
+                        fresh.add(strategy)
                     self._scope(site.blocks[0])
                 case _:
                     kept = any(block.exit is not Exit.YIELD for block in site.blocks)
