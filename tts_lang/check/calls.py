@@ -86,6 +86,7 @@ def _run(frame: Frame, node: nodes.Call, rows: Pool, on_rows: bool) -> Pool:
     number = frame.pool_value(type_)
     spec = Call(declared.name, callee.thinks, on_rows, node.fresh)
     regions = () if region is None else (region,)
+    frame.calls[number] = (node, (id(declared.node), tuple(parameters.items())))
     frame.emit(spec, Inputs([rows.number]), (number,), node, regions)
     return Pool(number, type_)
 

@@ -278,4 +278,11 @@ CODES: tuple[Code, ...] = (
         "policy, `within` or `end when` ended it (C17), as are whole solutions without `max`, "
         "`stop at` or `stop when`. `force` and `cut` open it again.",
     ),
+    Code(
+        "TTS911",
+        "call gives the same again",
+        "A call means what it means alone, so the same call gives the same candidates again (C13): "
+        "in every round of a loop, or beside another one in a pool, where a vote counts them "
+        "twice. `fresh S(...)` runs on samples of its own (C65).",
+    ),
 )

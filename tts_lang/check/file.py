@@ -28,6 +28,7 @@ from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.plan.expr import Const, Scalar
 from tts_lang.plan.graph import Region
+from tts_lang.plan.repeats import repeats
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
 
@@ -133,7 +134,29 @@ def check_strategy(
         session.diagnostics[before:] = [each for each in found if each.is_error]
     else:
         _unused(frame)
+        _repeated(frame, region)
     return frame, region
+
+
+def _repeated(frame: Frame, region: Region) -> None:
+    """Warns about calls that give what was there already, as a call means what it means alone."""
+    if not frame.calls:
+        return
+    for found in repeats(region, lambda call: frame.calls[call.outputs[0]][1]):
+        node, _ = frame.calls[found.call.outputs[0]]
+        if found.earlier is found.call:
+            where, other = "in every round", "move the call before the loop"
+        else:
+            earlier, _ = frame.calls[found.earlier.outputs[0]]
+            where, other = f"as the call at line {frame.line(earlier)}", "keep one of them"
+        if found.meets:
+            name = node.function.text
+            frame.warning(
+                "TTS911",
+                f"`{name}` gives the same candidates {where}",
+                node,
+                f"`fresh {name}(...)` draws new ones; or {other}",
+            )
 
 
 def _unused(frame: Frame) -> None:

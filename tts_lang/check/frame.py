@@ -195,6 +195,7 @@ class Frame:
         idle: Variables of a loop about which there is a warning already.
         still: `expand` phrases about which there is one.
         closed: All that has been returned so far is done.
+        calls: By the output of a call of a strategy: where it stands, and what it runs.
     """
 
     session: Session
@@ -212,6 +213,7 @@ class Frame:
     numbers_matter: bool = True
     thinks: bool = False
     closed: bool = True
+    calls: dict[int, tuple[nodes.Call, object]] = field(default_factory=dict)
     used: set[Span] = field(default_factory=set)
     flows: dict[Span, set[Span]] = field(default_factory=dict)
     scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)

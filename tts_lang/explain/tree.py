@@ -10,8 +10,9 @@ from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
 from tts_lang.explain.expected import expected
 from tts_lang.explain.means import Expected, total_of
 from tts_lang.plan import graph
-from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region
+from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region, operations
 from tts_lang.plan.phrases import constant, operation
+from tts_lang.plan.repeats import repeats, whole_meaning
 from tts_lang.plan.text import numbering
 
 #: Operators that are statements in the language: they rebind the pool that they name (C29).
@@ -89,9 +90,11 @@ class _Builder:
     known: Iterator[tuple[OperationBounds, Expected | None]]
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
+    shared: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.numbers = numbering(self.plan)
+        self.shared = dict(_shared(self.plan))
 
     def name(self, value: int) -> str:
         """The variable's name, the expression of an unnamed number, `%k` for an unnamed pool."""
@@ -143,7 +146,9 @@ class _Builder:
                 yield from self.branch(step, text, bound, mean)
                 return
             case graph.Call(on_rows=on_rows):
-                text += ": once for each row" if on_rows else ""
+                notes = ["once for each row"] if on_rows else []
+                notes += self.shared.get(step.outputs[0], [])
+                text += f": {', '.join(notes)}" if notes else ""
                 inside = tuple(self.region(step.regions[0]))
         if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat):
             target = self.name(step.outputs[0])
@@ -165,6 +170,17 @@ class _Builder:
             yield from other[1:]
         elif other:
             yield Line("else", "else", inside=other)
+
+
+def _shared(plan: Plan) -> Iterator[tuple[int, list[str]]]:
+    """By their outputs, the calls whose samples are those of another call, and which (C13)."""
+    called = [each for each in operations(plan.body) if isinstance(each.spec, graph.Call)]
+    for scope in (plan.body, *(each.regions[0] for each in called)) if called else ():
+        for found in repeats(scope, whole_meaning):
+            call, earlier = found.call.origins[:1], found.earlier.origins[:1]
+            # A loop that was unrolled has several calls of one place.
+            where = "in every round" if earlier == call else f"as at line {earlier[0].line}"
+            yield found.call.outputs[0], [f"the same {where}"]
 
 
 def _is_whole(text: str) -> bool:
