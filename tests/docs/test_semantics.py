@@ -12,7 +12,7 @@ ROW = re.compile(r"^\| (C\d+) \| (.+) \| (.*?) ?\|$", re.MULTILINE)
 TEST = re.compile(r"^\s*(?:async )?def (test_(?:\w+_)?c0*(\d+)_\w+)", re.MULTILINE)
 
 #: Numbers that no rule has.
-UNUSED = {"C16", "C47", "C50", "C53", "C60"}
+UNUSED = {"C16", "C50", "C53", "C60"}
 
 
 def pinned() -> dict[str, set[str]]:

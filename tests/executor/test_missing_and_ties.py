@@ -9,8 +9,8 @@ from scipy.stats import beta
 
 from tests.support.runs import PROBLEM, added, box, made, plan_of, run_plan, says
 from tests.support.scripted import ScriptedPolicy, TableScorer
-from tts_runtime.executor import aggregates
-from tts_runtime.executor.functions import FUNCTIONS, REDUCTIONS
+from tts_lang import values
+from tts_lang.values import FUNCTIONS, REDUCTIONS
 
 ORM = "scorer orm per solution"
 
@@ -59,6 +59,28 @@ def test_c37_comparisons_with_missing_are_false_and_not_is_plain() -> None:
 def test_c37_arithmetic_without_a_result_is_missing(call: tuple[object, ...]) -> None:
     name, *arguments = call
     assert FUNCTIONS[str(name)](*arguments) is None
+
+
+def test_c47_a_computed_count_is_limited() -> None:
+    plan = plan_of(
+        "pool = sample 2", "pool = fork pool into 10 ** (9 + count(pool))", "return vote pool"
+    )
+    outcome = run_plan(plan, ScriptedPolicy([box(4)]))
+    assert outcome.error is not None
+    assert outcome.error.startswith("main.tts:4: the count is 1e+11")
+
+
+def test_c47_a_text_that_grows_without_end_is_missing() -> None:
+    outcome = says(
+        [box(1)],
+        'text = "ab"',
+        "repeat 60:",
+        "    text = text + text",
+        "pool = (sample 1) where has(text)",
+        "return first of pool",
+    )
+    assert outcome.error is None
+    assert outcome.answer is None
 
 
 def test_c37_where_and_where_not_partition_a_pool() -> None:
@@ -207,31 +229,40 @@ def test_c43_a_negative_weight_is_an_error_that_names_statement_and_candidate() 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 1), (5, 5), (10, 2), (0, 0), (1, 0)])
 def test_c44_lead_of_whole_votes_is_the_beta_posterior(first: int, second: int) -> None:
-    assert aggregates.lead([second, first]) == pytest.approx(beta(first + 1, second + 1).sf(0.5))
+    assert values.lead([second, first]) == pytest.approx(beta(first + 1, second + 1).sf(0.5))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.7, 0.2), (2.5, 0.1), (9.9, 9.8), (0.0, 0.5)])
 def test_c44_lead_of_weighted_votes_is_the_beta_posterior(first: float, second: float) -> None:
     high, low = max(first, second), min(first, second)
-    assert aggregates.lead([first, second]) == pytest.approx(beta(high + 1, low + 1).sf(0.5))
+    assert values.lead([first, second]) == pytest.approx(beta(high + 1, low + 1).sf(0.5))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(2048, 2000), (2500, 2400), (50_001, 50_000), (50_500.5, 49_600), (1e6, 999_500), (1e9, 1e9)],
+)
+def test_c44_lead_of_many_votes_is_the_beta_posterior(first: float, second: float) -> None:
+    wanted = beta(first + 1, second + 1).sf(0.5)
+    assert values.lead([second, first]) == pytest.approx(wanted, rel=1e-8)
 
 
 def test_c44_share_entropy_and_quantile() -> None:
-    assert aggregates.share([1, 3]) == 0.75
-    assert aggregates.entropy([1, 1]) == pytest.approx(log(2))
-    assert aggregates.quantile([4, 1, 3, 2], 0.25) == 1.75
-    assert aggregates.std([1, 3]) == 1
-    assert aggregates.share([]) == aggregates.lead([]) == aggregates.entropy([]) == 0
+    assert values.share([1, 3]) == 0.75
+    assert values.entropy([1, 1]) == pytest.approx(log(2))
+    assert values.quantile([4, 1, 3, 2], 0.25) == 1.75
+    assert values.std([1, 3]) == 1
+    assert values.share([]) == values.lead([]) == values.entropy([]) == 0
 
 
 def test_c44_softmax_is_shifted_and_missing_weighs_nothing() -> None:
-    assert aggregates.softmax([1e9, None, 1e9], 1.0) == [0.5, 0.0, 0.5]
-    assert aggregates.ranks([0.5, None, 0.9, 0.5]) == [2, None, 1, 2]
+    assert values.softmax([1e9, None, 1e9], 1.0) == [0.5, 0.0, 0.5]
+    assert values.ranks([0.5, None, 0.9, 0.5]) == [2, None, 1, 2]
 
 
 def test_c45_sums_do_not_depend_on_order() -> None:
     weights = [0.1] * 10
-    assert aggregates.NUMBERS["sum"](weights) == 1.0
+    assert values.AGGREGATES["sum"](weights) == 1.0
 
 
 def test_c46_until_is_read_before_every_round_and_not_after_the_last() -> None:

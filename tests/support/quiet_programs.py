@@ -30,6 +30,10 @@ strategy chosen(n = 2):
 """
 
 _UNITS = ("", " steps", " steps", " thoughts", " x 3 tokens")
+_CONDITIONS = (
+    *("1 < 2", "2 < 1", "tokens > 2", "done", "2 ** 600 > tokens", "1 / 0 < tokens"),
+    *("tokens * 1e308 > 0", "1 / 3 * 3 == 1", "2 ** 63 + 1 > 2 ** 63"),
+)
 _LIMITS = ("", "", "", "", "", " within 5 tokens", " max 4 tokens", " at temperature 1", " top_k 3")
 
 
@@ -68,7 +72,9 @@ class _Writer:
                     f"{p} = expand {p} by {self.count()}{self.random.choice(_UNITS)}{self.limits()}"
                 ]
             case 2:
-                weight = self.pick("", " weighted by 2", " weighted by tokens")
+                weight = self.pick(
+                    "", " weighted by 2", " weighted by tokens", " weighted by 1e308"
+                )
                 return [f"{p} = expand {p} to {self.count()} steps{self.limits()}{weight}"]
             case 3:
                 name = f"q{len(self.pools)}"
@@ -97,7 +103,7 @@ class _Writer:
                     f"{p} = {self.pick('sort', 'sort', 'dedupe')} {p}" + self.pick("", " by tokens")
                 ]
             case 9:
-                return [f"{p} = {p} where {self.pick('1 < 2', '2 < 1', 'tokens > 2', 'done')}"]
+                return [f"{p} = {p} where {self.pick(*_CONDITIONS)}"]
             case 10:
                 other = self.pick(self.pool(), "none", f"({self.sample()})", "none")
                 return [f"{p} = {p} {self.pick('+', '+', '-')} {other}"]

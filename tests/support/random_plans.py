@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tests.support.extremes import NUMBERS
 from tests.support.plans import PRM, Builder
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Const, Expr
@@ -12,6 +13,7 @@ from tts_lang.plan.graph import Amount, Decoding, Exit, Plan, Region, Unit
 _SMALL = st.integers(0, 5).map(Const)
 _CONSTANTS = st.one_of(
     st.integers(-(2**70), 2**70),
+    st.sampled_from(NUMBERS),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=6),
     st.booleans(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -16,11 +14,11 @@ from tts_lang.check.scope import Declared
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS, Const
 from tts_lang.syntax import nodes
+from tts_lang.syntax.literals import number_problem, number_value
+from tts_lang.values import LARGEST, is_number
 
 #: Values by parameter: numbers, or texts as on a command line ("64", "10%", "last").
 Settings: TypeAlias = Mapping[str, "str | int | float"]
-
-_NUMBER = re.compile(r"[+-]?(\d[\d_]*)(\.\d+)?([eE][+-]?\d+)?(%?)", re.ASCII)
 
 
 def parameters(
@@ -86,9 +84,9 @@ def _share(
         return Typed(Sort.NUMBER, number.expr, share=True)
     frame.error(
         "TTS556",
-        f"`{parameter.name.text}` is a percentage, between 0% and 100%, and not {value}",
+        f"`{parameter.name.text}` is a percentage, between 0% and 100%, and not {_shown(value)}",
         parameter,
-        f"`--set {parameter.name.text}={value}%`",
+        f"`--set {parameter.name.text}={_shown(value)}%`",
     )
     return None
 
@@ -97,18 +95,15 @@ def _number(value: str | int | float) -> Typed | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return Typed(Sort.NUMBER, Const(value)) if math.isfinite(value) else None
-    found = _NUMBER.fullmatch(value.strip())
-    if found is None:
+        return Typed(Sort.NUMBER, Const(value)) if is_number(value) else None
+    literal = value.strip()
+    sign = -1 if literal.startswith("-") else 1
+    literal = literal.lstrip("+-") if literal[:2].strip("+-") else ""
+    if number_problem(literal) != (None, None):
         return None
-    digits = value.strip().rstrip("%")
-    whole = found.group(2) is None and found.group(3) is None
-    number: int | float = int(digits) if whole else float(digits)
-    if not math.isfinite(number):
-        return None
-    if found.group(4):
-        return Typed(Sort.NUMBER, Const(number / 100), share=True)
-    return Typed(Sort.NUMBER, Const(number))
+    share = literal.endswith("%")
+    number = sign * number_value(literal)
+    return Typed(Sort.NUMBER, Const(number / 100 if share else number), share)
 
 
 def _known_name(frame: Frame, name: str) -> NameValue | None:
@@ -130,6 +125,14 @@ def _name(
     return None
 
 
+def _shown(value: str | int | float) -> str:
+    """A value as written, cut if it is long."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return "a number of more than 308 digits"
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 def _wrong(
     frame: Frame, parameter: nodes.Parameter, value: str | int | float, usual: Parameter
 ) -> None:
@@ -139,7 +142,7 @@ def _wrong(
         close = did_you_mean(str(value), options)
     frame.error(
         "TTS556",
-        f"`{parameter.name.text}` is {sort_name(usual)}, and not `{value}`",
+        f"`{parameter.name.text}` is {sort_name(usual)}, and not `{_shown(value)}`",
         parameter,
         close,
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tts_lang import values
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input
 
 if TYPE_CHECKING:
@@ -14,30 +13,6 @@ if TYPE_CHECKING:
 
 #: A number, text or flag; `None`: not known.
 Truth: TypeAlias = "float | str | bool | None"
-
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": operator.pow,
-    "neg": operator.neg,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "not": operator.not_,
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "abs": abs,
-    "sqrt": math.sqrt,
-    "exp": math.exp,
-    "log": math.log,
-    "least": min,
-    "greatest": max,
-}
 
 
 class Guess:
@@ -97,11 +72,8 @@ def _either(absorbing: bool, left: Truth, right: Truth) -> Truth:
 
 
 def _applied(name: str, arguments: Sequence[Truth]) -> Truth:
-    function = _FUNCTIONS.get(name)
-    if function is None or any(each is None for each in arguments):
+    """Not known either where the value is missing."""
+    if any(each is None for each in arguments):
         return None
-    try:
-        value: Truth = function(*arguments)
-    except (ArithmeticError, ValueError, TypeError):
-        return None
-    return None if isinstance(value, complex) else value
+    value: Truth = values.apply(name, arguments)
+    return value

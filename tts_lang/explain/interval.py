@@ -1,7 +1,9 @@
 """Intervals of numbers and flags, and expressions evaluated over them.
 
 A flag is a number here: 0 for false, 1 for true, so that `and` is the smaller and `or` the larger.
-Every function gives an interval that holds all results for arguments inside the given ones.
+Every function gives an interval that holds all results for arguments inside the given ones, as
+`tts_lang.values` computes them: overflow is missing, and bounds of results that are rounded are a
+digit further out.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from tts_lang.plan.expr import (
     Reduce,
 )
 from tts_lang.plan.graph import Scorer
+from tts_lang.values import LARGEST
 
 INFINITY = math.inf
 
@@ -86,7 +89,7 @@ def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
     """An interval that holds the expression's value in every run."""
     match expression:
         case Const(bool() | int() | float() as value) if value == value:
-            return Interval(float(value), float(value))
+            return Interval(+value, +value)
         case Input(index):
             return reading.number(index)
         case Column(name):
@@ -107,8 +110,10 @@ def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
                 ANYTHING if of is None or depth > _DEEPEST else evaluate(of, reading, depth + 1),
                 reading,
             )
-        case PoolWide("softmax") | Random("uniform" | "beta"):
-            return Interval(0, 1)
+        case PoolWide("softmax", per=per):
+            return Interval(0, 1, per is not None)
+        case Random("uniform" | "beta" as distribution):
+            return Interval(0, 1, distribution == "beta")
         case Random():
             return Interval(-INFINITY, INFINITY)
     return ANYTHING
@@ -120,9 +125,9 @@ def _column(name: str, reading: Reading) -> Interval:
     if name in ("tokens", "steps"):
         return Interval(0, reading.context)
     if name in ("index", "visits", "parent_visits"):
-        return Interval(0, INFINITY)
+        return Interval(0, INFINITY, name == "parent_visits")
     if name == "logprob":
-        return Interval(-INFINITY, 0)
+        return Interval(-INFINITY, 0, True)
     scorer = reading.scorers.get(name)
     return _range(scorer) if scorer is not None else ANYTHING
 
@@ -141,7 +146,7 @@ def _reduce(how: str, scorer: Scorer | None) -> Interval:
     if how == "prod":
         fraction = span.low >= 0 and span.high <= 1
         return span._replace(low=0) if fraction else ANYTHING
-    return span
+    return _rounded(span.low, span.high, True) if how == "mean" else span
 
 
 def _aggregate(node: Aggregate, of: Interval, reading: Reading) -> Interval:
@@ -157,70 +162,103 @@ def _aggregate(node: Aggregate, of: Interval, reading: Reading) -> Interval:
     if node.how == "entropy":
         return Interval(0, INFINITY)
     if node.how in ("mean", "min", "max", "first", "quantile"):
-        return of._replace(missing=of.missing or low == 0 or node.below or node.per is not None)
+        missing = of.missing or low == 0 or node.below or node.per is not None
+        if node.how in ("mean", "quantile"):
+            return _rounded(of.low, of.high, missing or node.how == "quantile")
+        return of._replace(missing=missing)
     if node.how == "sum":
-        return Interval(min(0, product(of.low, high)), max(0, product(of.high, high)))
+        return _computed(min(0, product(of.low, high)), max(0, product(of.high, high)))
     return Interval(0, INFINITY, True)  # std
 
 
 # ------------------------------------------------------------------------------ functions
 
 
+#: Whole numbers below this are floats, too: results below this are exact or rounded to nearest.
+_EXACT = 2**53
+
+
 def _sure(low: float, high: float, *arguments: Interval) -> Interval:
-    """A result that is missing only if an argument is (C37); what overflowed is unbounded."""
+    """A result that is missing only if an argument is (C37)."""
+    return Interval(low, high, any(argument.missing for argument in arguments))
+
+
+def _outward(bound: float, towards: float) -> float:
+    """A bound that allows for the rounding of a large result."""
+    if abs(bound) < _EXACT:
+        return bound
+    return towards if abs(bound) >= LARGEST else math.nextafter(bound, towards)
+
+
+def _computed(low: float, high: float, *arguments: Interval) -> Interval:
+    """A result that is missing also if it is beyond the largest number (C47)."""
+    low = -INFINITY if low != low else _outward(low, -INFINITY)
+    high = INFINITY if high != high else _outward(high, INFINITY)
     missing = any(argument.missing for argument in arguments)
-    return Interval(-INFINITY if low != low else low, INFINITY if high != high else high, missing)
+    return Interval(low, high, missing or math.isinf(low) or math.isinf(high))
+
+
+def _rounded(low: float, high: float, missing: bool) -> Interval:
+    """Bounds of results that are off by a last digit, unless they are whole."""
+    if math.isfinite(low) and (low != int(low) or abs(low) >= _EXACT):
+        low = math.nextafter(low, -INFINITY)
+    if math.isfinite(high) and (high != int(high) or abs(high) >= _EXACT):
+        high = math.nextafter(high, INFINITY)
+    return Interval(low, high, missing)
 
 
 def _add(a: Interval, b: Interval) -> Interval:
-    return _sure(a.low + b.low, a.high + b.high, a, b)
+    return _computed(a.low + b.low, a.high + b.high, a, b)
 
 
 def _subtract(a: Interval, b: Interval) -> Interval:
-    return _sure(a.low - b.high, a.high - b.low, a, b)
+    return _computed(a.low - b.high, a.high - b.low, a, b)
 
 
 def _multiply(a: Interval, b: Interval) -> Interval:
     corners = [product(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
-    return _sure(min(corners), max(corners), a, b)
+    return _computed(min(corners), max(corners), a, b)
 
 
 def _divide(a: Interval, b: Interval) -> Interval:
     if b.low <= 0 <= b.high:
         return ANYTHING
-    return _multiply(a, _sure(1 / b.high, 1 / b.low, b))
+    corners = [0.0 if math.isinf(y) else x / y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return _computed(min(corners), max(corners), a, b)
 
 
 def _power(a: Interval, b: Interval) -> Interval:
     if a.low < 0 or (a.low == 0 and b.low < 0):
         return ANYTHING
     try:
-        corners = [x**y for x in (a.low, a.high) for y in (b.low, b.high)]
+        corners = [float(x) ** float(y) for x in (a.low, a.high) for y in (b.low, b.high)]
     except OverflowError:
         return ANYTHING
     # Beyond 1 the power grows with the exponent, below 1 it falls: corners hold the extremes.
-    return _sure(min(corners), max(corners), a, b)
+    found = _computed(min(corners), max(corners), a, b)
+    return _rounded(*found)
 
 
-def _monotone(compute: Callable[[float], float], least: float) -> Callable[[Interval], Interval]:
-    """A growing function, missing at and below `least` if that is where it is not defined."""
+def _log(a: Interval) -> Interval:
+    low = math.log(a.low) if 0 < a.low < INFINITY else -INFINITY
+    high = math.log(a.high) if 0 < a.high < INFINITY else INFINITY
+    return _rounded(low, high, a.missing or a.low <= 0)
 
-    def apply(a: Interval) -> Interval:
-        def at(x: float, otherwise: float) -> float:
-            try:
-                return compute(x) if x > least else otherwise
-            except OverflowError:
-                return INFINITY
 
-        missing = a.missing or a.low <= least
-        return Interval(at(a.low, -INFINITY), at(a.high, INFINITY), missing)
+def _exp(a: Interval) -> Interval:
+    def at(x: float) -> float:
+        try:
+            return math.exp(x)
+        except OverflowError:
+            return INFINITY
 
-    return apply
+    return _rounded(*_computed(at(a.low), at(a.high), a))
 
 
 def _sqrt(a: Interval) -> Interval:
-    high = INFINITY if a.high == INFINITY else math.sqrt(max(0.0, a.high))
-    return Interval(math.sqrt(max(0.0, a.low)) if a.low < INFINITY else a.low, high, a.low < 0)
+    low = math.sqrt(a.low) if 0 < a.low < INFINITY else 0.0
+    high = math.sqrt(max(0.0, a.high))
+    return Interval(low, high, a.missing or a.low < 0)
 
 
 def _abs(a: Interval) -> Interval:
@@ -253,8 +291,22 @@ def _equal(a: Interval, b: Interval) -> Interval:
     return _flag(sure, a.low <= b.high and b.low <= a.high, a, b)
 
 
+def _truth(a: Interval) -> Interval:
+    """A flag, where missing is false."""
+    return Interval(1 if a.low >= 1 and not a.missing else 0, 0 if a.high <= 0 else 1)
+
+
 def _not(a: Interval) -> Interval:
-    return Interval(0 if a.missing else 1 - min(1, a.high), 1 - max(0, a.low))
+    flag = _truth(a)
+    return Interval(1 - flag.high, 1 - flag.low)
+
+
+def _and(a: Interval, b: Interval) -> Interval:
+    return _least(_truth(a), _truth(b))
+
+
+def _or(a: Interval, b: Interval) -> Interval:
+    return _greatest(_truth(a), _truth(b))
 
 
 _FUNCTIONS: dict[str, Callable[..., Interval]] = {
@@ -269,18 +321,18 @@ _FUNCTIONS: dict[str, Callable[..., Interval]] = {
     "<=": lambda a, b: _flag(a.high <= b.low, a.low <= b.high, a, b),
     ">": lambda a, b: _flag(a.low > b.high, a.high > b.low, a, b),
     ">=": lambda a, b: _flag(a.low >= b.high, a.high >= b.low, a, b),
-    "and": lambda a, b: Interval(min(a.low, b.low), min(a.high, b.high)),
-    "or": lambda a, b: Interval(max(a.low, b.low), max(a.high, b.high)),
+    "and": _and,
+    "or": _or,
     "not": _not,
     "if": _when,
     "has": lambda a: Interval(0 if a.missing else 1, 1),
-    "log": _monotone(math.log, 0),
-    "exp": _monotone(math.exp, -INFINITY),
+    "log": _log,
+    "exp": _exp,
     "sqrt": _sqrt,
     "floor": lambda a: _sure(_floor(a.low), _floor(a.high), a),
     "ceil": lambda a: _sure(_ceil(a.low), _ceil(a.high), a),
     "abs": _abs,
-    "clip": lambda x, a, b: _least(_greatest(x, a), b),
+    "clip": lambda x, low, high: _greatest(low, _least(x, high)),
     "least": _least,
     "greatest": _greatest,
 }

@@ -9,8 +9,8 @@ import asyncio
 from asyncio import Future
 from dataclasses import replace
 
+from tts_lang.values import REDUCTIONS
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.executor.functions import REDUCTIONS
 
 
 class ReducedScorer(ScorerEngine):

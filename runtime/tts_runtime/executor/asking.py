@@ -45,7 +45,7 @@ def ask(builder: Builder, spec: Ask) -> Work:
     compiler, site = builder.compiler, builder.site
     template = builder.program.plan.prompt(spec.prompt)
     clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
-    count = compiler.compile(spec.amount.count)
+    count = builder.count(spec.amount.count)
     arguments = compiled_arguments(builder, spec.arguments)
     per = None if spec.per is None else compiler.column(spec.per)
     whole = (
@@ -59,7 +59,7 @@ def ask(builder: Builder, spec: Ask) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
         settings = clauses.settings(scope.problem, view)
-        many = max(0, view.whole(count(scope.problem, view)))
+        many = count(scope.problem, view)
         given = argument_values(arguments, view)
         parts = argument_parts(given)
         ordering = Ordering(scope)

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from tts_lang.explain.interval import Interval, Reading, evaluate
 from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import Scorer
+from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.pools import Content, Item, Pool, Slot, settled_rows
 from tts_runtime.executor.run import Run
@@ -50,7 +51,7 @@ def heaviest(
     def number(index: int) -> Interval:
         value = inputs[index]
         if isinstance(value, bool | int | float):
-            return Interval(float(value), float(value))
+            return Interval(value, value)
         return Interval(-inf, inf, True)
 
     found = evaluate(weight, Reading(lambda _: (0, inf), number, scorers, context))
@@ -61,6 +62,11 @@ def heaviest(
     )
     high = Fraction(max(0.0, found.high))
     return high if plain else high * (1 + _ROUNDING)
+
+
+def _rounded(votes: Fraction) -> float:
+    """As the full vote compares it (`values.votes`)."""
+    return float(votes) if votes < LARGEST else float(LARGEST)
 
 
 class Election:
@@ -135,18 +141,18 @@ class Election:
         """
         most = self._most * self._pending
         best = max(self._sums.values())
-        if float(most) > float(best):
+        if _rounded(most) > _rounded(best):
             return False
         rows, _ = settled_rows(self._items)
         # Every class that is first seen behind these rows begins later than the leader does.
         order = list(dict.fromkeys(key for key, _ in map(self._ballot, rows) if key is not None))
-        level = float(best)
-        leader = next((key for key in order if float(self._sums[key]) == level), None)
+        level = _rounded(best)
+        leader = next((key for key in order if _rounded(self._sums[key]) == level), None)
         if leader is None:
             return False
         earlier = set(order[: order.index(leader)])
         for key, votes in self._sums.items():
-            rival = float(votes + most)
+            rival = _rounded(votes + most)
             if key != leader and (rival > level or (rival == level and key in earlier)):
                 return False
         return True
@@ -154,9 +160,9 @@ class Election:
     def _elected(self) -> Row | None:
         """The earliest class among the heaviest, and its earliest row."""
         rows, _ = settled_rows(self._items)
-        level = max(map(float, self._sums.values()), default=0.0)
+        level = max(map(_rounded, self._sums.values()), default=0.0)
         for row in rows:
             key, _ = self._ballot(row)
-            if key is not None and float(self._sums[key]) == level:
+            if key is not None and _rounded(self._sums[key]) == level:
                 return row
         return None

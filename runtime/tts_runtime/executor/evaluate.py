@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tts_lang.plan import expr
+from tts_lang.values import FUNCTIONS, REDUCTIONS, mean, number
 from tts_runtime import randomness
 from tts_runtime.executor import pool_values, statistics
-from tts_runtime.executor.functions import FUNCTIONS, REDUCTIONS, mean
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.sites import Site
@@ -23,7 +23,7 @@ _WHOLE_COLUMNS: Final = ("index", "parent_visits")
 
 
 def _value(row: Row, _view: View) -> float | None:
-    return row.total / row.visits if row.visits else None
+    return number(row.total / row.visits) if row.visits else None
 
 
 def _parent_visits(row: Row, view: View) -> int | None:
@@ -31,7 +31,7 @@ def _parent_visits(row: Row, view: View) -> int | None:
 
 
 def _logprob(row: Row, _view: View) -> float | None:
-    return None if row.node.error is not None else row.node.logprob
+    return None if row.node.error is not None else number(row.node.logprob)
 
 
 #: Columns that every candidate has.

@@ -6,9 +6,9 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from math import isnan
 
 from tts_lang.plan.graph import Force, Split
+from tts_lang.values import number
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.errors import RunError
@@ -158,7 +158,7 @@ def _record(candidate: Candidate) -> CandidateRecord:
         node.segments.steps,
         None if node.finish is None else node.finish.value,
         node.done,
-        None if isnan(node.logprob) else node.logprob,
+        number(node.logprob),
         written,
         key,
         dict(candidate.scores),

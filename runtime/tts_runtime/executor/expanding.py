@@ -27,7 +27,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
     """Children replace their parent's row; done rows pass through (C18, C19)."""
     compiler, site = builder.compiler, builder.site
     clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
-    count = compiler.compile(spec.amount.count)
+    count = builder.count(spec.amount.count)
     weight = compiler.optional(spec.weight)
     per = None if spec.per is None else compiler.column(spec.per)
     whole = spec.deal or any(map(needs_pool, fields_in(spec)))
@@ -50,7 +50,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
         settings = clauses.settings(scope.problem, view)
-        many = max(0, view.whole(count(scope.problem, view)))
+        many = count(scope.problem, view)
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
         ordering = Ordering(scope)
         sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here

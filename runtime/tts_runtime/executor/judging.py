@@ -37,7 +37,7 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
     """The same rows with the judge's column: a number, or a vector of `times` readings."""
     compiler = builder.compiler
     clauses = Clauses(compiler, builder.policies, Amount(Const(1)), declared.decoding)
-    times = compiler.optional(spec.times)
+    times = None if spec.times is None else builder.count(spec.times)
     look = LookAhead(builder, spec)
     arguments = compiled_arguments(builder, spec.arguments)
     per = None if spec.per is None else compiler.column(spec.per)
@@ -50,7 +50,7 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
         run = scope.run
         view = await scope.view(inputs, whole)
         settings = clauses.settings(scope.problem, view)
-        readings = 1 if times is None else max(0, view.whole(times(scope.problem, view)))
+        readings = 1 if times is None else times(scope.problem, view)
         given = argument_values(arguments, view)
         bench = _Bench(builder, scorer.name, declared, settings, run, given)
         originals: dict[Candidate, Row] = {}

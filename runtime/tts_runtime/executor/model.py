@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from math import fsum, nan
+from math import nan
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tts_lang.values import total
 from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
@@ -236,7 +237,8 @@ class Node:
         if self.error is not None:
             return nan
         numbers = [number for node in self.edges() if node.sampled for number in node.logprobs]
-        return fsum([*numbers, self.end_logprob])
+        found = total([*numbers, self.end_logprob])
+        return nan if found is None else found
 
     def closed_by_limit(self) -> Node:
         """This node with nothing left to draw: done, finish length (C21)."""

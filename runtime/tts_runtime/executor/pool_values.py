@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import fsum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tts_lang import values as functions
 from tts_lang.plan import expr
-from tts_runtime.executor import aggregates
-from tts_runtime.executor.functions import present
 from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.views import View, groups
 
@@ -18,6 +16,10 @@ if TYPE_CHECKING:
 
 #: The aggregate of some rows (seen in a view of their pool), for a row (seen in its own view).
 _Number: TypeAlias = Callable[[Sequence[Row], View, Row, View], Any]
+
+
+#: Aggregates of the rows themselves, not of numbers taken of them.
+OF_ROWS: Final = ("count", "first", "quantile", "all done", "any done")
 
 
 def weight_of(value: Any, row: Row, place: int, site: Site) -> float:
@@ -116,7 +118,7 @@ def _number(compiler: Compiler, expression: expr.Aggregate) -> _Number:
         return lambda rows, _inner, _row, _view: all(each.node.done for each in rows)
     if how == "any done":
         return lambda rows, _inner, _row, _view: any(each.node.done for each in rows)
-    if how in aggregates.CLASSES:
+    if how in functions.CLASSES:
         return _classes(compiler, expression)
     assert expression.of is not None
     of = compiler.compile(expression.of)
@@ -128,23 +130,25 @@ def _number(compiler: Compiler, expression: expr.Aggregate) -> _Number:
 
         def quantile(rows: Sequence[Row], inner: View, row: Row, view: View) -> Any:
             q = wanted(row, view)
-            values = present([of(each, inner) for each in rows])
-            return None if q is None else aggregates.quantile(values, q)
+            values = functions.present([of(each, inner) for each in rows])
+            return None if q is None else functions.quantile(values, q)
 
         return quantile
-    function = aggregates.NUMBERS[how]
-    return lambda rows, inner, _row, _view: function(present([of(each, inner) for each in rows]))
+    function = functions.AGGREGATES[how]
+    return lambda rows, inner, _row, _view: function(
+        functions.present([of(each, inner) for each in rows])
+    )
 
 
 def _classes(compiler: Compiler, expression: expr.Aggregate) -> _Number:
-    function = aggregates.CLASSES[expression.how]
+    function = functions.CLASSES[expression.how]
     key, weight = compiler.column(expression.on), compiler.optional(expression.weight)
     site = compiler.site
 
     def of_classes(rows: Sequence[Row], inner: View, _row: Row, _view: View) -> float:
         weights = weights_of(weight, rows, inner, site)
         keys = [key(each, inner) for each in rows]
-        sums = [fsum([weights[place] for place in places]) for places in groups(keys)]
+        sums = [functions.votes([weights[p] for p in places]) for places in groups(keys)]
         return function(sums) if sums else 0
 
     return of_classes
@@ -172,9 +176,9 @@ def pool_wide(compiler: Compiler, expression: expr.PoolWide) -> Evaluate:
         for places in groups(keys):
             given = [numbers[place] for place in places]
             if expression.how == "softmax":
-                worth: Sequence[Any] = aggregates.softmax(given, heat(row, view))
+                worth: Sequence[Any] = functions.softmax(given, heat(row, view))
             else:
-                worth = aggregates.ranks(given)
+                worth = functions.ranks(given)
             for place, value in zip(places, worth, strict=True):
                 found[place] = value
         return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tts_lang.plan.expr import Expr, Statistic, walk
+from tts_lang.explain.budget import CEILINGS
+from tts_lang.plan.expr import Const, Expr, Statistic, walk
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Scorer, operations
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.evaluate import Compiler, draws
@@ -16,9 +18,11 @@ from tts_runtime.executor.sites import Site
 if TYPE_CHECKING:
     from tts_runtime.engines.base import ScorerEngine
     from tts_runtime.executor.ahead import Next
+    from tts_runtime.executor.model import Row
     from tts_runtime.executor.pools import Pool
     from tts_runtime.executor.scope import Scope
     from tts_runtime.executor.speculation import Guess
+    from tts_runtime.executor.views import View
 
 #: What a strategy's policy is called where it names none.
 DEFAULT_POLICY: Final = "policy"
@@ -94,6 +98,26 @@ class Builder:
     def block(self, index: int) -> Block:
         """A region of the operation."""
         return self.program.block(self.operation.regions[index])
+
+    def count(self, expression: Expr) -> Callable[[Row, View], int]:
+        """How many an operation makes of each row; fractions are floored, missing makes none (C39).
+
+        A literal is held against the limits of a run before it starts (`explain.budget`), a count
+        that is computed when it is known.
+        """
+        compute, site = self.compiler.compile(expression), self.site
+        most = inf if isinstance(expression, Const) else CEILINGS["rows"]
+
+        def count(row: Row, view: View) -> int:
+            many = max(0, view.whole(compute(row, view)))
+            if many > most:
+                raise site.error(
+                    f"the count is {float(many):g}",
+                    f"a count that is computed may be at most {most:,.0f}: limit it by `min(E, N)`",
+                )
+            return many
+
+        return count
 
     def scorer(self, name: str) -> tuple[Scorer, ScorerEngine | None]:
         """A scorer's declaration and engine; a judge has none."""

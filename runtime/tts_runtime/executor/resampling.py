@@ -40,14 +40,14 @@ def copied(row: Row, scope: Scope, site: Site, *, tree: bool) -> Row:
 
 def fork(builder: Builder, spec: Fork) -> Work:
     """So many copies of each row, side by side."""
-    count, site = builder.compiler.compile(spec.count), builder.site
+    count, site = builder.count(spec.count), builder.site
     # Lanes are counted in program order, so where numbers are drawn all rows must be known.
     whole = needs_pool(spec.count) or builder.program.draws
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
-        many = max(0, view.whole(count(scope.problem, view)))
+        many = count(scope.problem, view)
 
         def copies(row: Row, _: Slot | None) -> Content:
             return [copied(row, scope, site, tree=True) for _ in range(many)]
@@ -63,13 +63,13 @@ def fork(builder: Builder, spec: Fork) -> Work:
 def resample(builder: Builder, spec: Resample) -> Work:
     """Systematic resampling in proportion to weights, ordered by source row (C12, C19)."""
     compiler, site = builder.compiler, builder.site
-    count, by = compiler.compile(spec.count), compiler.compile(spec.by)
+    count, by = builder.count(spec.count), compiler.compile(spec.by)
     per = compiled_key(builder, spec.per)
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
-        many = max(0, view.whole(count(scope.problem, view)))
+        many = count(scope.problem, view)
         weights = [Fraction(weight) for weight in weights_of(by, rows, view, site)]
         times = [0] * len(rows)
         for places in grouped(rows, per, view):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from math import isfinite
 from numbers import Real
 from typing import Any
 
 from tts_lang.plan.graph import Score, Scorer
 from tts_lang.plan.shapes import fields_in
+from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
     Fault,
@@ -213,10 +213,13 @@ class _Reader:
         for number in scores:
             if number is None:
                 continue
-            if not isinstance(number, Real) or not isfinite(number):
+            if not isinstance(number, Real) or not is_number(
+                number if isinstance(number, int) else float(number)
+            ):
+                shown = "a number that is too large" if isinstance(number, int) else repr(number)
                 return CandidateError(
                     Fault.UNUSABLE,
-                    f"scorer `{self.name}` gave {number!r}, which is no finite number",
+                    f"scorer `{self.name}` gave {shown}, which is no finite number",
                 )
         return tuple([None if number is None else float(number) for number in scores])
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, fsum
+from math import ceil
 from typing import Final
 
-from tts_runtime.executor.functions import mean
+from tts_lang.values import mean, present
 from tts_runtime.executor.model import Node
 from tts_runtime.segment import NOTHING
 
@@ -100,9 +100,9 @@ def lowest(
     if window < 1 or not values or (complete and len(values) < window):
         return None
     width = min(window, len(values))
-    means = [fsum(values[at : at + width]) / width for at in range(len(values) - width + 1)]
-    if share is None:
-        return min(means)
+    means = present([mean(values[at : at + width]) for at in range(len(values) - width + 1)])
+    if share is None or not means:
+        return min(means, default=None)
     many = max(1, ceil(Fraction(str(share)) * len(means)))
     return mean(sorted(means)[:many])
 

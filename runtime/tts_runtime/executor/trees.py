@@ -84,13 +84,14 @@ def _largest(choices: Sequence[Candidate], values: Sequence[Any]) -> tuple[Candi
 def descend(builder: Builder, spec: Descend) -> Work:
     """`times` walks, each leaving a visit of value 0 for the next; a leaf found twice is one."""
     compiler = builder.compiler
-    by, times = compiler.compile(spec.by), compiler.optional(spec.times)
+    by = compiler.compile(spec.by)
+    times = None if spec.times is None else builder.count(spec.times)
     staying = compiler.optional(spec.staying)
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
-        many = 1 if times is None else max(0, view.whole(times(scope.problem, view)))
+        many = 1 if times is None else times(scope.problem, view)
         tree = _Tree(rows, view)
         found: dict[Candidate, None] = {}
         for _ in range(many if rows else 0):
@@ -120,7 +121,7 @@ def backup(builder: Builder, spec: Backup) -> Work:
                 if candidate in visits:
                     visits[candidate] += 1
                     if value is not None:
-                        totals[candidate] += value
+                        totals[candidate] += float(value)  # perhaps infinite: no value then
         return (
             whole_pool(
                 [row.with_visits(visits[row.candidate], totals[row.candidate]) for row in rows]

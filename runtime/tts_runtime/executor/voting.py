@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import fsum
 from typing import Any
 
 from tts_lang.plan.graph import Vote
+from tts_lang.values import votes
 from tts_runtime.executor.election import Ballot, Election, heaviest
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.pool_values import weight_of, weights_of
@@ -57,5 +57,5 @@ def winner(places: Sequence[int], keys: Sequence[Any], weights: Sequence[float])
     if not classes:
         return None
     # `max` keeps the first of equals, and classes and their rows are in order of first row.
-    elected = max(classes, key=lambda group: fsum([weights[place] for place in group]))
+    elected = max(classes, key=lambda group: votes([weights[place] for place in group]))
     return max(elected, key=lambda place: weights[place])

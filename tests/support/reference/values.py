@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -53,9 +54,7 @@ def arithmetic(function: str, given: Sequence[Value]) -> Value:
         return None
     if isinstance(result, complex):
         return None
-    if isinstance(result, float) and not math.isfinite(result):
-        return None
-    return result
+    return None if abs(result) > sys.float_info.max else result  # infinity included (C47)
 
 
 def _arithmetic(function: str, x: float, rest: list[float | int]) -> complex | float | int:
@@ -66,8 +65,12 @@ def _arithmetic(function: str, x: float, rest: list[float | int]) -> complex | f
     if function == "*":
         return x * rest[0]
     if function == "/":
-        return x / rest[0]
+        quotient = Fraction(x) / Fraction(rest[0])
+        whole = isinstance(x, int) and isinstance(rest[0], int) and quotient.denominator == 1
+        return int(quotient) if whole else x / rest[0]
     if function == "**":
+        if isinstance(x, int) and isinstance(rest[0], int) and abs(x) > 1 and rest[0] > 1024:
+            raise OverflowError
         power: complex | float = x ** rest[0]
         return power
     if function == "neg":
@@ -87,7 +90,7 @@ def _arithmetic(function: str, x: float, rest: list[float | int]) -> complex | f
     if function == "clip":
         return max(rest[0], min(x, rest[1]))
     if function == "odds":
-        return x / (1 - x)
+        return _arithmetic("/", x, [1 - x])
     if function == "least":
         return min(x, rest[0])
     if function == "greatest":

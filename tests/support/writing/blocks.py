@@ -47,6 +47,8 @@ def assign(world: World) -> Lines:
 def number(world: World) -> Lines:
     """A number of a pool."""
     text = expressions.pool_number(world)
+    if world.choices.chance(15):
+        text = expressions.literal(world)
     if world.numbers and world.choices.chance(50):
         name = world.choices.one_of(world.numbers)
         return [f"{name} = {name} / 2 + {text}"]

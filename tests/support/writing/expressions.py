@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from tests.support.extremes import LITERALS
 from tests.support.writing.world import PoolInfo, World
 
 REDUCTIONS = ("last", "min", "mean", "prod", "max", "sum", "first")
 
 
 def literal(world: World) -> str:
-    """A plain number."""
+    """A plain number, now and then an extreme one, in parentheses where it is arithmetic."""
+    if world.choices.chance(8):
+        return _atom(world.choices.one_of(LITERALS))
     return world.choices.one_of(["1", "0", "2", "0.5", "3", "0.25"])
 
 
@@ -18,7 +21,7 @@ def row_number(world: World, pool: PoolInfo, depth: int = 2) -> str:
     if depth == 0 or choices.chance(45):
         return _column(world, pool)
     inner = row_number(world, pool, depth - 1)
-    match choices.integer(0, 12):
+    match choices.integer(0, 13):
         case 0:
             return f"{inner} + {_atom(row_number(world, pool, depth - 1))}"
         case 1:
@@ -44,6 +47,8 @@ def row_number(world: World, pool: PoolInfo, depth: int = 2) -> str:
             return f"exp(-abs({inner}))"
         case 11:
             return f"{_atom(inner)} - {_atom(pool_number(world))}"
+        case 12:
+            return f"{_atom(inner)} ** {literal(world)}"
         case _:
             return pool_wide(world, pool)
 
@@ -121,6 +126,8 @@ def row_condition(world: World, pool: PoolInfo, depth: int = 1) -> str:
 
 
 def _threshold(world: World) -> str:
+    if world.choices.chance(8):
+        return _atom(world.choices.one_of(LITERALS))
     return world.choices.one_of(["0.5", "1", "2", "0.25", "4", "-5"])
 
 

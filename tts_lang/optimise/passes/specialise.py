@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tts_lang.check.constants import apply
+from tts_lang.check.constants import fold
 from tts_lang.optimise.rebuild import mapped, rebuilt, without_unread
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule
 from tts_lang.optimise.workspace import Block, Edit, Site, Workspace
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Apply, Const, Expr, Input, Scalar
+from tts_lang.plan.expr import Apply, Const, Expr, Input
 from tts_lang.plan.graph import Exit
 from tts_lang.plan.shapes import SHAPES
-
-#: `exp` and `log` come from one pinned implementation when a plan runs (C44).
-_AT_RUN_TIME = frozenset(("exp", "log"))
 
 
 def known(value: int, work: Workspace) -> Const | None:
@@ -72,14 +69,8 @@ def _value(node: Expr) -> Expr:
         return arguments[1] if first.value is True else arguments[2]
     if function in ("and", "or"):
         return _logic(function, arguments[0], arguments[1], node)
-    given: list[Scalar] = [each.value for each in arguments if isinstance(each, Const)]
-    if len(given) < len(arguments) or function in _AT_RUN_TIME:
-        return node
-    if function == "**" and not all(isinstance(number, int) for number in given):
-        return node
-    if function == "not":
-        return Const(given[0] is not True)
-    return Const(apply(function, given))
+    folded = fold(function, *arguments)
+    return node if isinstance(folded, Apply) else folded
 
 
 def _logic(function: str, left: Expr, right: Expr, node: Expr) -> Expr:
@@ -162,7 +153,7 @@ SPECIALISE = Pass(
             "constant-folded",
             Pattern(),
             _folded,
-            "the compiler does arithmetic as the executor does; exp and log are left to it (C44)",
+            "the functions are the executor's own (C47); exp and log are left to it (C44)",
         ),
         Rule(
             "branch-settled",

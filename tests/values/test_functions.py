@@ -1,0 +1,116 @@
+"""C47: one meaning of arithmetic, on ordinary and on extreme values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.extremes import NUMBERS, VALUES
+from tests.support.reference import values as reference
+from tts_lang import values
+from tts_lang.check.constants import constant, fold
+from tts_lang.explain.guess import Guess
+from tts_lang.plan.expr import FUNCTIONS, Apply, Const
+
+COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "ends with", "contains"}
+LOGIC = {"and", "or", "not", "if", "has"}
+
+
+def tuples(function: str, every: tuple[Any, ...] = VALUES) -> list[tuple[Any, ...]]:
+    """Arguments of a function; of three, a part."""
+    found = list(itertools.product(every, repeat=FUNCTIONS[function]))
+    return found if len(found) < 2000 else found[:: len(found) // 2000]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, and of one kind: 1, 1.0 and True differ."""
+    return type(one) is type(other) and (bool(one == other) or one is other)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_c47_every_function_is_total_and_gives_values(function: str) -> None:
+    for arguments in tuples(function):
+        result = values.apply(function, arguments)
+        if function == "if":
+            continue  # one of its arguments
+        assert result is None or isinstance(result, bool | str) or values.is_number(result)
+        if function not in COMPARISONS | LOGIC and None in arguments:
+            assert result is None
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_c47_constants_fold_and_are_expected_as_they_run(function: str) -> None:
+    for arguments in tuples(function):
+        ran = values.apply(function, arguments)
+        folded = fold(function, *map(Const, arguments))
+        if isinstance(folded, Const):
+            assert same(folded.value, ran)
+        assert same(constant(Apply(function, tuple(map(Const, arguments)))), ran)
+        if None not in arguments and all(map(values.is_number, arguments)):
+            guessed = Guess((), 100.0).value(Apply(function, tuple(map(Const, arguments))))
+            assert guessed is None or same(guessed, ran) or function in LOGIC
+
+
+@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - COMPARISONS - LOGIC))
+def test_c47_arithmetic_agrees_with_the_reference(function: str) -> None:
+    for arguments in tuples(function, NUMBERS):
+        wanted = reference.arithmetic(function, arguments)
+        assert same(values.apply(function, arguments), wanted), arguments
+
+
+def test_c47_a_whole_number_is_exact_as_far_as_floats_reach() -> None:
+    power = values.FUNCTIONS["**"]
+    assert power(2, 600) == 2**600
+    assert power(2, 1023) == 2**1023
+    assert power(2, 1024) is None
+    assert power(-1, 10**300) == 1
+    assert power(10, 10**300) is None
+    assert values.FUNCTIONS["*"](values.LARGEST, 2) is None
+    assert values.FUNCTIONS["/"](2**63 + 2, 2) == 2**62 + 1
+
+
+def test_c47_texts_do_not_grow_without_end() -> None:
+    text = "ab"
+    for _ in range(40):
+        longer = values.FUNCTIONS["+"](text, text)
+        if longer is None:
+            break
+        text = longer
+    assert len(text) <= values.LONGEST_TEXT < 2 * len(text)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5), max_size=6))
+def test_c47_means_and_sums_are_exact_and_rounded_once(numbers: list[float]) -> None:
+    exact = sum(map(Fraction, numbers), Fraction(0))
+    if numbers:
+        found = values.mean(numbers)
+        assert found is not None
+        assert math.isclose(found, exact / len(numbers), rel_tol=1e-15, abs_tol=5e-324)
+    try:
+        assert values.total(numbers) == float(exact)
+    except OverflowError:
+        assert values.total(numbers) is None
+
+
+def test_c47_aggregates_of_extreme_numbers_are_numbers_or_missing() -> None:
+    for numbers in itertools.combinations(NUMBERS, 3):
+        for how, aggregate in values.AGGREGATES.items():
+            found = aggregate(numbers)
+            assert found is None or values.is_number(found), (how, numbers)
+        for q in (0, 0.3, 1):
+            assert values.is_number(values.quantile(numbers, q))
+        for how, reduce in values.REDUCTIONS.items():
+            found = reduce((*numbers, None, math.nan))
+            assert found is None or values.is_number(found), (how, numbers)
+        weights = [abs(each) for each in numbers]
+        assert 0 <= values.share(weights) <= 1
+        assert 0 <= values.lead(weights) <= 1
+        assert 0 <= values.entropy(weights) <= math.log(3) + 1e-9
+        for temperature in (5e-324, 1.0, 1e308):
+            assert math.isclose(sum(values.softmax(numbers, temperature)), 1)
