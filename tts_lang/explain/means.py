@@ -109,10 +109,8 @@ def mean(sides: Sequence[tuple[float, Any]]) -> Value:
         }
         known = {
             name: {
-                key: sum(part * getattr(pool, name)[key] for part, pool in sides)
-                for key in set(getattr(first, name)).intersection(
-                    *(getattr(pool, name) for _, pool in sides)
-                )
+                key: sum(part * getattr(pool, name).get(key, 0.0) for part, pool in sides)
+                for key in set[str]().union(*(getattr(pool, name) for _, pool in sides))
             }
             for name in ("read", "mine")
         }
