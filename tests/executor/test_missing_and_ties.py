@@ -73,10 +73,10 @@ def test_c47_a_computed_count_is_limited() -> None:
 def test_c47_a_text_that_grows_without_end_is_missing() -> None:
     outcome = says(
         [box(1)],
-        'text = "ab"',
+        'words = "ab"',
         "repeat 60:",
-        "    text = text + text",
-        "pool = (sample 1) where has(text)",
+        "    words = words + words",
+        "pool = (sample 1) where has(words)",
         "return first of pool",
     )
     assert outcome.error is None

@@ -28,7 +28,7 @@ CONDITIONS = (
 )
 
 
-@pytest.mark.parametrize(("place", "number"), enumerate(LITERALS))
+@pytest.mark.parametrize(("place", "number"), [*enumerate(LITERALS)])
 def test_c47_passes_compute_what_would_have_run(place: int, number: str) -> None:
     for condition in (CONDITIONS[0], CONDITIONS[1 + place % (len(CONDITIONS) - 1)]):
         raw = compiled(PROGRAM.format(number=number, condition=condition))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from tests.support import reference
 from tests.support.invariants import drawn_in_two_contexts
@@ -48,16 +49,16 @@ class World:
         return found
 
     def scorers(self, plan: Plan, latency: Latency) -> dict[str, SimScorer]:
-        """Every scorer of a plan that needs an engine."""
+        """Every scorer of a plan that needs an engine: the same name, the same scores."""
         return {
             scorer.name: SimScorer(
-                self.seed * 3 + number,
+                self.seed + crc32(scorer.name.encode()),
                 steps=scorer.steps,
                 levels=self.levels,
                 missing=self.missing,
                 latency=latency,
             )
-            for number, scorer in enumerate(plan.scorers)
+            for scorer in plan.scorers
             if scorer.judge is None and scorer.field is None
         }
 
