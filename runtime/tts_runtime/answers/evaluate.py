@@ -13,7 +13,8 @@ import mpmath
 import sympy
 
 from tts_runtime.answers import expression
-from tts_runtime.answers.normal_form import IMAGINARY, MAXIMUM_NODES, TooHard
+from tts_runtime.answers.normal_form import MAXIMUM_NODES, TooHard, nodes
+from tts_runtime.answers.parser import IMAGINARY
 
 _CONTEXT = mpmath.MPContext()
 _CONTEXT.dps = 60
@@ -85,7 +86,7 @@ def _tree(text: str) -> Any | None:
     tree = expression.parse(text)
     if tree is None or not isinstance(tree, (sympy.Expr, sympy.core.relational.Relational)):
         return None
-    if sum(1 for _ in sympy.preorder_traversal(tree)) > MAXIMUM_NODES:
+    if nodes(tree) > MAXIMUM_NODES:
         return None
     return tree
 

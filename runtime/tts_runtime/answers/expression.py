@@ -1,7 +1,7 @@
-r"""Scalars and relations: LaTeX through latex2sympy, then a normal form.
+r"""Scalars and relations: a sympy tree of their LaTeX (`parser`), then a normal form.
 
 No clock: every step is bounded by sizes checked beforehand, so that what is "too hard" does not
-depend on the machine (C42). sympy and the parser, slow to import, are imported on first use.
+depend on the machine (C42). sympy, slow to import, is imported on first use.
 """
 
 import math
@@ -68,21 +68,11 @@ def _prepare(text: str) -> str:
 
 
 def _parse(text: str) -> Any | None:
-    if r"\binom" in text:
-        return None
-    from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+    from tts_runtime.answers import parser
 
     try:
-        return latex2sympy(
-            text,
-            is_real=True,
-            convert_degrees=False,
-            normalization_config=None,
-            conversion_config=ConversionConfig(lowercase_symbols=False),
-        )
-    # The parser raises plain Exception on a syntax error, and sympy whatever it likes; an answer
-    # that is no formula is normal, and is compared as text.
-    except Exception:  # noqa: BLE001
+        return parser.parse(text)
+    except (parser.NotReadableError, ZeroDivisionError):
         return None
 
 

@@ -9,10 +9,11 @@ import math
 from typing import Any
 
 import sympy
-from latex2sympy2_extended.logic import And
 from sympy.core.relational import Relational
 from sympy.simplify.radsimp import radsimp
 from sympy.simplify.sqrtdenest import sqrtdenest
+
+from tts_runtime.answers.parser import IMAGINARY, Chain
 
 MAXIMUM_NODES = 120
 MAXIMUM_BITS = 2000
@@ -55,7 +56,6 @@ _ATOMS: tuple[type, ...] = (
     type(-sympy.oo),
 )
 _KNOWN = (*_FUNCTIONS, *_ATOMS, sympy.Pow, sympy.factorial)
-IMAGINARY = sympy.Symbol("i", real=True)
 _SQUARE_ROOTS = (sympy.Rational(1, 2), sympy.Rational(-1, 2))
 
 
@@ -68,15 +68,22 @@ def normalise(parsed: Any) -> str:
 
     Raises TooHard.
     """
-    if sum(1 for _ in sympy.preorder_traversal(parsed)) > MAXIMUM_NODES:
+    if isinstance(parsed, Chain):
+        if sum(map(nodes, parsed.relations)) > MAXIMUM_NODES:
+            raise TooHard
+        return _chain(*parsed.relations)
+    if nodes(parsed) > MAXIMUM_NODES:
         raise TooHard
-    if isinstance(parsed, And):
-        return _chain(list(parsed._unsorted_args))
     if isinstance(parsed, Relational):
         return _relation(parsed)
     if not isinstance(parsed, sympy.Expr):
         raise TooHard
     return write(expression(parsed))
+
+
+def nodes(tree: Any) -> int:
+    """The number of nodes of a tree."""
+    return sum(1 for _ in sympy.preorder_traversal(tree))
 
 
 def expression(parsed: Any) -> Any:
@@ -269,13 +276,10 @@ def _linear(difference: Any) -> tuple[Any, Any] | None:
     return slope, expression(-rest / slope)
 
 
-def _chain(relations: list[Any]) -> str:
+def _chain(first: Any, second: Any) -> str:
     """`a < 2x + 1 <= b` as the interval in which the unknown lies."""
-    if len(relations) != 2:
-        raise TooHard
     upward: Any = (sympy.StrictLessThan, sympy.LessThan)
     downward: Any = (sympy.StrictGreaterThan, sympy.GreaterThan)
-    first, second = relations
     if isinstance(first, downward) and isinstance(second, downward):
         first, second = _turned(second), _turned(first)
     if not isinstance(first, upward) or not isinstance(second, upward):
