@@ -30,7 +30,8 @@ class Chain:
 
 IMAGINARY = sympy.Symbol("i", real=True)
 
-_TOKEN = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(\\[A-Za-z]+)|([A-Za-z])|(\S))")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
+_TOKEN = re.compile(rf"\s*(?:{_NUMBER.pattern}|\\[A-Za-z]+|\S)")
 _FUNCTIONS: dict[str, Any] = {
     r"\sin": sympy.sin,
     r"\cos": sympy.cos,
@@ -168,7 +169,7 @@ class _Parser:
         """What stands side by side is multiplied; a number never stands behind a factor."""
         while self._begins_factor(functions):
             after_number = self._tokens[self._at - 1][-1:].isdigit()
-            if self._next()[0] in "0123456789." and after_number:
+            if after_number and _NUMBER.fullmatch(self._next()):
                 raise NotReadableError("two numbers side by side")
             value = product(value, self._postfix())
         return value
@@ -182,7 +183,8 @@ class _Parser:
         if token == "|":
             return self._bars == 0
         return (
-            token[-1].isalnum()
+            token.isalpha()
+            or _NUMBER.fullmatch(token) is not None
             or token in _CLOSING
             or token in (r"\frac", r"\sqrt", r"\pi", r"\infty")
             or _GREEK.fullmatch(token) is not None
@@ -238,7 +240,7 @@ class _Parser:
         self._take()
         if not token:
             raise NotReadableError("nothing")
-        if token[-1].isdigit():
+        if _NUMBER.fullmatch(token):
             return self._number(token)
         if token == "|":
             self._bars += 1
