@@ -18,7 +18,16 @@ from tts_runtime.answers.units import multiply_out, split_unit
 MAXIMUM_LENGTH = 1000
 _MAXIMUM_ROUNDS = 40
 
-_WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
+_WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ('"', '"'),
+    ("“", "”"),
+)
 _FUNCTIONS = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|lg|exp|pi|theta|infty"
 )
@@ -43,7 +52,7 @@ _NUMBER_NAMES = [
     "fifteen",
     "sixteen",
 ]
-_GROUP = r"(?:[ ~]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
+_GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -51,12 +60,16 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # Thousands separators, before the spacing commands that make them go.
         (r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\{\\,\}|\{ \})\s*(?=[0-9]{3}(?![0-9]))", ""),
         # Layout.
+        (r"\\left\s*<", "("),
+        (r"\\right\s*>", ")"),
+        (r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it|sf|tt)(?![A-Za-z])|[_^]\{\s*\}", " "),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\s*\.?", ""),
         (
             r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|thinspace|"
             r"enspace|hspace\*?\{[^{}]*\}|hfill|hline|nonumber)(?![A-Za-z])",
             " ",
         ),
+        (r"\\cr(?![A-Za-z])", r"\\\\"),
         (r"\\\\\s*\[-?[0-9.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),
         # Not after a backslash: that is a matrix's end of row.
         (r"(?<!\\)\\(?:,|;|:|!|>| )|~", " "),
@@ -111,6 +124,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\log_\s*([0-9A-Za-z])", r"\\log_{\1}"),
         (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
         (r"\{\s*([0-9A-Za-z]+)\s*\\choose\s*([0-9A-Za-z]+)\s*\}", r"\\binom{\1}{\2}"),
+        (r"^\s*([0-9A-Za-z]+)\s*\\choose\s*([0-9A-Za-z]+)\s*$", r"\\binom{\1}{\2}"),
         (r"\^\s*\(([^()]*)\)", r"^{\1}"),
         (r"\^\s*([0-9]{2,})", r"^{\1}"),
         (r"^([+-]?[0-9.]+\s*[+-]\s*[0-9.]+)j$", r"\1i"),
@@ -131,6 +145,11 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![A-Za-z])([A-Za-z])\s+(?:and|or)\s+(?=\(?[A-Za-z](?:\)|\s*=|$))", r"\1,"),
         (r"(?<=[0-9)}\]])\s*(?:或|和|以及|及)\s*", ","),
         (r",\s*,", ","),
+        (
+            r"^(?:\\text\{\s*)?(?:all )?real numbers,? (?:except|other than|excluding)(?: for)?"
+            r"\s*\}?\s*(?:x\s*=\s*)?([-0-9].*)$",
+            r"\\mathbb{R}\\setminus\\{\1\\}",
+        ),
         # For which values it holds.
         (
             r"(?<=[0-9A-Za-z)}\]])\s*,?\s*\\text\{\s*,?\s*(?:for|where|with|as long as)\b"
@@ -164,7 +183,8 @@ _BASE_NAME = re.compile(rf"_\{{?\s*(?:\\text\{{)?\s*({'|'.join(reversed(_NUMBER_
 _GROUPS = re.compile(
     rf"(?<![0-9.,A-Za-z}}])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
 )
-_APPROXIMATION = re.compile(r"^([^=]*[^=\s].*?[^\s=])\s*\\approx(?![A-Za-z]).*$")
+# A system of equations without conditions.
+_CASES = re.compile(r"\\begin\{cases\}((?:(?!\\begin|\\end|&).)*)\\end\{cases\}")
 _COMMA_SPACE = re.compile(r"(?<=[0-9]),\s+(?=[0-9]{3}(?![0-9]))")
 _SPACE = re.compile(r"\s+")
 # A space that separates neither two words nor two numbers means nothing ("2 e5" is not "2e5").
@@ -220,6 +240,7 @@ def _clean_once(text: str, dropped: list[str]) -> str:
     text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, text)))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)
+    text = _CASES.sub(lambda match: match[1].strip().replace(r"\\", ", "), text)
     text = _BASE_NAME.sub(lambda match: f"_{{{_NUMBER_NAMES.index(match[1]) + 2}}}", text)
     for pattern, replacement in _RULES:
         replaced = pattern.sub(replacement, text)

@@ -36,7 +36,7 @@ _DELIMITER = re.compile(
     r"\\[()\[\]]|\$+|\\(?:q?quad|text|mathrm|[,;:! ])(?![A-Za-z])|\\\\|[{}&~*+]|\s+"
 )
 _JOINED = re.compile(
-    r"(?: ?[A-Za-z()]+){0,3}? ?(?:[,;]? ?(?:and|or)|[,;&、，和或])"
+    r"(?: ?[A-Za-z()]+){0,3}? ?(?:[,;]? ?(?:and|or)(?: also| either)?|[,;&、，和或])"
     r" ?(?:[A-Za-z][A-Za-z_0-9()' ]{0,12} ?(?:=|:|is|are|\\in|\\approx))? ?"
 )
 _TURN = re.compile(

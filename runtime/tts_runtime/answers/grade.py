@@ -9,7 +9,8 @@ from tts_runtime.answers.canonical import canonical
 from tts_runtime.answers.choice import read_choice
 from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.numbers import number_key, number_value
-from tts_runtime.answers.structure import NAME, Kind, Structure, is_constant, key, read
+from tts_runtime.answers.parts import Kind, Structure
+from tts_runtime.answers.structure import NAME, is_constant, key, read
 from tts_runtime.answers.units import contradict
 
 # Two decimals of a value agree to this share of it; a whole number, being exact, needs more.
@@ -82,8 +83,8 @@ def _structure(cleaned: str) -> Structure:
 def _percent_value(percent: str, plain: str) -> bool:
     if not _PERCENT.search(percent) or _PERCENT.search(plain):
         return False
-    value = number_key(clean(percent))
-    return value is not None and canonical(plain) == canonical(rf"{value}e-2")
+    value = number_value(number_key(clean(percent)) or "")
+    return value is not None and canonical(plain) == str(value / 100)
 
 
 def same(left: Structure, right: Structure) -> bool:
@@ -91,6 +92,7 @@ def same(left: Structure, right: Structure) -> bool:
     keys = key(left), key(right)
     if keys[0] is not None and keys[0] == keys[1]:
         return True
+    left, right = _once(left), _once(right)
     kinds = {left.kind, right.kind}
     if kinds == {Kind.SCALAR}:
         return _same_scalar(left.text, right.text)
@@ -107,6 +109,14 @@ def same(left: Structure, right: Structure) -> bool:
     if len(kinds) > 1 or left.text != right.text:
         return False
     return bool(left.items) and _in_order(left.items, right.items)
+
+
+def _once(structure: Structure) -> Structure:
+    """One value that is given several times: `1/2 or 0.5`."""
+    if structure.kind not in _COLLECTIONS:
+        return structure
+    keys = {key(item) for item in structure.items}
+    return structure.items[0] if len(keys) == 1 and None not in keys else structure
 
 
 def _in_order(left: tuple[Structure, ...], right: tuple[Structure, ...]) -> bool:
@@ -160,11 +170,11 @@ def _same_scalar(left: str, right: str) -> bool:
         return values[0] == values[1] or _close(left, right, values[0], values[1])
     for one, other in ((left, right), (right, left)):
         name, sign, value = one.partition("=")
-        if not sign or "=" in value + other:
+        if not sign or "=" in value + other or name == value:
             continue
         if NAME.fullmatch(name) and not is_constant(other):
             return _same_scalar(value, other)
-        if is_constant(name) and is_constant(value) and name != value:
+        if is_constant(name) and is_constant(value):
             return _same_scalar(value, other)  # what a calculation, right or wrong, ends with
     from tts_runtime.answers import evaluate
 

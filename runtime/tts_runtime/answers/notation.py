@@ -104,6 +104,7 @@ _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _RADICAND = re.compile(r"[0-9]+(?:\.[0-9]+)?|\\[A-Za-z]+|[A-Za-z]")
 # Written with a sign, `5m²` is an area; written `5m^2` it may be a product.
 _AREA = re.compile(r"(?<=[0-9])\s?([cdkm]?m)(?=[²³])")
+_SLASHED = re.compile(r"(?<![\w)}])\^\{([0-9]+)\}[⁄/∕]_\{([0-9]+)\}")
 _MARKS = "™℠ªº"  # superscripts in name only
 
 
@@ -111,7 +112,8 @@ def to_latex(text: str) -> str:
     """The text with its Unicode mathematics in ASCII; other scripts keep their letters."""
     if text.isascii():
         return text
-    text = _scripts(_AREA.sub(r" \\text{\1}", text)).translate(_TABLE)
+    text = _SLASHED.sub(r"\\frac{\1}{\2}", _scripts(_AREA.sub(r" \\text{\1}", text)))
+    text = text.translate(_TABLE)
     text = unicodedata.normalize("NFKC", text).translate(_TABLE)
     if not text.isascii():
         text = "".join(map(_digit, text))

@@ -21,6 +21,7 @@ _PHRASE = re.compile(
     r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
     r"|\bfinal answer[*_`]*[ ]*(?=\n)"
     r"|####\s*(?=[-+]?[$\\]?[0-9])"
+    r"|选(?:项|择)?\s*(?=[:：]?\s*[A-J](?![A-Za-z]))"
     r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+)" + _MARKUP + r":?" + _MARKUP,
     re.IGNORECASE,
 )
@@ -29,6 +30,7 @@ _END = re.compile(r"\.(?=\s|$|\*)|[\n\r。！？]|[!?](?=\s|$)")
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
     r"|\s+(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of)\b"
+    r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
 _ADVERB = re.compile(
     r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
@@ -50,6 +52,7 @@ _PROSE = re.compile(r"(?<![\\A-Za-z{])[a-z]{2,}\s+[a-z]{2,}")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{[^{}]*\}")
 _CONNECTIVE = re.compile(r"\s*(?:,|;|、|,?\s*(?:and|or|和|或))\s*")
 _IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
+_TAG = re.compile(r"</?[A-Za-z][\w-]*>")
 _CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
 
 _TOKEN = re.compile(r"\S+")
@@ -63,7 +66,6 @@ _FUNCTION = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp|pi)(?![A-Za-z])")
 _LETTER = re.compile(r"[(\[]?[A-Za-z][)\],]?")
 _VALUE = re.compile(r"\d|\\[A-Za-z]|[π∞√∅]")
 _EDGE = "*_`\"“”'"
-_OPENINGS = {"(": ")", "[": "]", "{": "}"}
 
 
 def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
@@ -171,7 +173,9 @@ def _items(text: str) -> list[Item]:
 
 def _runs(text: str, begin: int, end: int) -> list[Item]:
     """Maximal runs of plain mathematics: `3 + 4 = 7`, `(3, -4)`, `45%`, `x = 1`."""
-    piece = _CJK.sub(lambda match: " " * len(match[0]), text[begin:end])
+    piece = text[begin:end]
+    for separator in (_CJK, _TAG):
+        piece = separator.sub(lambda match: " " * len(match[0]), piece)
     runs: list[Item] = []
     current: list[re.Match[str]] = []
 
@@ -223,18 +227,19 @@ def _is_lone(token: str) -> bool:
 
 
 def _is_open(run: str) -> bool:
-    return any(run.count(opening) > run.count(closing) for opening, closing in _OPENINGS.items())
+    return sum(map(run.count, "([{")) > sum(map(run.count, ")]}"))
 
 
 def _trimmed(run: str) -> str:
     run = (
         run.strip(_EDGE + " ").rstrip(".,;:!?").strip(_EDGE + " ") if not run.endswith("!") else run
     )
-    for opening, closing in _OPENINGS.items():
-        if run.endswith(closing) and run.count(closing) > run.count(opening):
-            run = run[:-1].rstrip(".,;")
-        if run.startswith(opening) and run.count(opening) > run.count(closing):
-            run = run[1:]
+    # A bracket of the sentence around it; "[2, 5)" is whole.
+    surplus = sum(map(run.count, "([{")) - sum(map(run.count, ")]}"))
+    if surplus < 0 and run[-1:] in ")]}":
+        run = run[:-1].rstrip(".,;")
+    if surplus > 0 and run[:1] in "([{":
+        run = run[1:]
     equals = list(_EQUALS.finditer(run))
     if equals and not _SEVERAL.search(run):
         run = run[equals[-1].end() :]

@@ -11,42 +11,15 @@ go to the LaTeX parser and sympy (`expression`). Decisions, all of them document
 """
 
 import re
-from dataclasses import dataclass
-from enum import Enum
 
 from tts_runtime.answers import intervals, matrices
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.latex import depth, enclosed, split_outside
 from tts_runtime.answers.numbers import number_key, ratio_key
+from tts_runtime.answers.parts import Kind, Structure, interval
 
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
-
-
-class Kind(Enum):
-    """The kinds of structure; the items of lists, sets and unions have no order."""
-
-    SCALAR = "scalar"
-    LIST = "list"  # repetition counts
-    SET = "set"
-    SEQUENCE = "sequence"  # with dots, so that the order says how it goes on
-    TUPLE = "tuple"  # `text`: its brackets; an interval as well
-    MATRIX = "matrix"  # items are rows (tuples)
-    RECORD = "record"  # `names`: of the values
-    UNION = "union"
-    RATIO = "ratio"
-    BASED = "based"  # a number in a base; `text`: digits and base
-    WORDS = "words"
-
-
-@dataclass(frozen=True, slots=True)
-class Structure:
-    """An answer taken apart. `text`: of a scalar, cleaned; for other kinds see `Kind`."""
-
-    kind: Kind
-    text: str = ""
-    items: tuple["Structure", ...] = ()
-    names: tuple[str, ...] = ()
 
 
 _BASE = re.compile(r"([0-9A-F]+)_(?:\{([0-9]{1,2})\}|([0-9]{1,2}))")
@@ -81,6 +54,7 @@ _BUILDER = re.compile(
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|approx|sim|to|subset\w*)(?![A-Za-z])|=")
 _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
+_DISTANCE = re.compile(r"\|([^|]+)\|\s*(<|>|\\[lg]e(?![A-Za-z]))([^|<>]+)")
 _QUANTIFIED = re.compile(r"\\(?:forall|exists|Rightarrow|implies|iff|pmod|bmod|mod)(?![A-Za-z])")
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
 
@@ -125,11 +99,6 @@ def _read(text: str) -> Structure:
         if found is not None:
             return found
     return _scalar(text)
-
-
-def interval(opening: str, low: str, high: str, closing: str) -> Structure:
-    """An interval as the pair of its ends."""
-    return Structure(Kind.TUPLE, opening + closing, (_scalar(low), _scalar(high)))
 
 
 def _list(text: str) -> Structure | None:
@@ -347,6 +316,9 @@ def _assigned(text: str) -> Structure | None:
     if other is not None and not _RELATION.search(other[2]):
         points = [_read(sign) for sign in _both_signs(other[2].strip())]
         return _everything_but(points, [text])
+    outside = re.fullmatch(rf"({NAME.pattern})\s*\\not(?:in|\s*\\in)(?![A-Za-z])(.+)", text)
+    if outside is not None:
+        return _everything_but([_read(outside[2].strip())], [text])
     sides = [side.strip() for side in split_outside(text, "=")]
     if len(sides) < 2 or not all(sides) or _RELATION.search("".join(sides)):
         return None
@@ -388,6 +360,9 @@ def is_quantity(text: str) -> bool:
 
 def _ordered(text: str) -> Structure | None:
     """`1 < f(x) <= 3`: between constants, whatever it is that lies there."""
+    distance = _DISTANCE.fullmatch(text)
+    if distance is not None:
+        return _within(*distance.groups())
     signs = _ORDER.findall(text)
     if not 1 <= len(signs) <= 2 or "=" in text or ":" in text:
         return None
@@ -408,6 +383,18 @@ def _ordered(text: str) -> Structure | None:
         )
         return None if pieces is None else _pieces(pieces)
     return interval(opening, low, high, closing)
+
+
+def _within(inner: str, sign: str, bound: str) -> Structure | None:
+    """`|x - 2| < 3` as what it says of x, for a positive bound."""
+    value = key(_read(bound.strip())) if _is_plain(bound.strip()) else None
+    position = None if value is None else intervals.place(value)
+    if position is None or position <= 0:
+        return None
+    if sign in ("<", r"\le"):
+        return _ordered(f"-({value}){sign} {inner}{sign} {value}")
+    turned = "<" if sign == ">" else r"\le "
+    return _items([f"{inner}{sign} {value}", f"{inner}{turned}-({value})"], Kind.LIST)
 
 
 def _ratio(text: str) -> Structure | None:
