@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from math import ceil
+from math import ceil, isnan
 from typing import Final
 
 from tts_lang.values import mean, present
@@ -14,9 +14,14 @@ from tts_runtime.segment import NOTHING
 
 def path_values(node: Node, name: str) -> list[float]:
     """The statistic of every sampled token of the path; forced tokens have none."""
-    return [
+    return _known(
         value for edge in node.edges() if edge.sampled for value in edge.statistics.get(name, ())
-    ]
+    )
+
+
+def _known(values: Iterable[float]) -> list[float]:
+    """Without those that a server did not tell."""
+    return [value for value in values if not isnan(value)]
 
 
 def _between(node: Node, name: str, first: int, last: int) -> list[float]:
@@ -27,7 +32,7 @@ def _between(node: Node, name: str, first: int, last: int) -> list[float]:
         if edge.sampled:
             values = edge.statistics.get(name, ())
             found.extend(values[max(0, first - start) : max(0, last - start)])
-    return found
+    return _known(found)
 
 
 def last_step(node: Node, name: str) -> list[float]:
@@ -79,7 +84,7 @@ def last_values(node: Node, name: str, window: int) -> list[float]:
             parts.append(part)
             missing -= len(part)
         edge = edge.parent
-    return [value for part in reversed(parts) for value in part]
+    return _known(value for part in reversed(parts) for value in part)
 
 
 def tail(values: Sequence[float], window: int, complete: bool) -> float | None:
