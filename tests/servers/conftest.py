@@ -15,6 +15,7 @@ from tests.support.server import Server, Style, sim_server
 from tests.support.server_clock import FakeClock
 from tests.support.server_model import HashModel
 from tests.support.tiny_models import tiny_model
+from tests.support.tts_run import Command
 from tts_runtime.engines.base import GenerateRequest, Generation, Limits, Sampling
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.openai.options import ServerOptions
@@ -155,3 +156,9 @@ def vllm() -> Iterator[Subject]:
     """vLLM, by texts."""
     with sim_server(vllm=True).running() as server:
         yield Subject(server)
+
+
+@pytest.fixture
+def tts_run(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, in this process."""
+    return Command(capsys)

@@ -10,7 +10,8 @@ import pytest
 
 from tests.servers.conftest import Subject
 from tests.support.server import Fault, first, sim_server
-from tts_runtime.engines.base import EngineError, Generation, Limits
+from tts_runtime.engines.base import CandidateError, EngineError, Finish, Generation, Limits
+from tts_runtime.engines.base import Fault as Reason
 from tts_runtime.engines.http.retry import Schedule, retry_after
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
@@ -154,18 +155,22 @@ def test_what_will_not_pass_is_not_repeated(vllm: Subject) -> None:
     assert vllm.clock.slept == []
 
 
-def test_answers_kept_back_are_errors(vllm: Subject) -> None:
-    body = '{"choices": [{"text": "", "finish_reason": "content_filter"}]}'
+def test_an_answer_kept_back_is_its_candidates_fault(vllm: Subject) -> None:
+    body = '{"choices": [{"text": "so far", "finish_reason": "content_filter"}]}'
     vllm.server.faults = first(Fault(200, body=body))
-    with pytest.raises(EngineError, match="`content_filter`"):
+    with pytest.raises(CandidateError, match="kept its answer back") as caught:
         vllm.answers(1, Limits(8))
+    assert caught.value.fault is Reason.FILTERED
 
 
-def test_a_server_that_writes_nothing_ends_the_request(vllm: Subject) -> None:
+def test_a_server_that_writes_nothing_ends_the_request(
+    vllm: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
     body = '{"choices": [{"text": "", "finish_reason": "length"}]}'
     vllm.server.faults = lambda _number, _body: Fault(200, body=body)
-    with pytest.raises(EngineError, match=r"wrote nothing .* \?context=TOKENS"):
-        vllm.answers(1, Limits(8))
+    answers = vllm.answers(3, Limits(8))
+    assert {answer.finish for answer in answers} == {Finish.LENGTH}
+    assert caplog.text.count("by a limit of its own") == 1
 
 
 # ---------------------------------------------------------------------- opening

@@ -22,12 +22,6 @@ PROBLEMS = [Problem(str(number), f"What is {number}?", "2") for number in range(
 
 
 @pytest.fixture
-def tts_run(capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command, in this process."""
-    return Command(capsys)
-
-
-@pytest.fixture
 def serving() -> Iterator[Server]:
     """A vLLM server."""
     with sim_server(vllm=True).running() as server:

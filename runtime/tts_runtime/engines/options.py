@@ -75,6 +75,7 @@ def parse_name(written: str) -> EngineName:
         key, equals, value = part.partition("=")
         if not equals or not key:
             raise EngineError(f"engine `{written}`: expected key=value after `?`, found `{part}`")
+        key = key.replace("-", "_")  # `api-version`, as Azure writes it
         if key in dict(pairs):
             raise EngineError(f"engine `{written}`: option `{key}` is given twice")
         pairs.append((key, value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tts_runtime.engines.base import EngineError
 
@@ -24,11 +24,17 @@ class Address:
         root: Without the version: `http://host:8000`.
         base: Where the OpenAI interface is: `http://host:8000/v1`.
         model: As the server calls it; empty: its only one.
+        query: What goes behind `?` of every request: `api-version=2024-10-21`.
     """
 
     root: str
     base: str
     model: str
+    query: str = ""
+
+    def with_query(self, url: str) -> str:
+        """An address under this one, as it is asked."""
+        return f"{url}?{self.query}" if self.query else url
 
     @property
     def host(self) -> str:
@@ -44,12 +50,13 @@ class Address:
             return False
 
 
-def parse_address(written: str, text: str) -> Address:
+def parse_address(written: str, text: str, api_version: str | None = None) -> Address:
     """The address of an engine name.
 
     Args:
         written: The whole engine name, for messages.
         text: What follows `openai:` or `http:`, without options.
+        api_version: Azure's, where each deployment has an address without a version.
 
     Raises:
         EngineError: No http(s) address, or one with a password in it.
@@ -81,8 +88,14 @@ def parse_address(written: str, text: str) -> Address:
     place = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     path = parts.path.rstrip("/")
     head, slash, last = path.rpartition("/")
+    query = "" if api_version is None else f"api-version={quote(api_version, safe='')}"
     if slash and last.startswith("v") and last[1:].isdigit():
-        return Address(place + head, place + path, model)
+        return Address(place + head, place + path, model, query)
+    if api_version is not None:
+        if head.endswith("/deployments"):
+            return Address(place + path, place + path, model or last, query)
+        base = f"{place}{path.removesuffix('/openai')}/openai/deployments/{model}"
+        return Address(base, base, model, query)
     return Address(place + path, f"{place}{path}/v1", model)
 
 
@@ -93,17 +106,26 @@ class Key:
     Args:
         variable: The environment variable that it comes from.
         text: Empty: there is none, and none is sent.
+        header: Where it goes: `authorization` (behind `Bearer`), or Azure's `api-key`.
     """
 
     variable: str
     text: str
+    header: str = "authorization"
+
+    def headers(self) -> dict[str, str]:
+        """What a request carries."""
+        if not self.text:
+            return {}
+        bearer = "Bearer " if self.header == "authorization" else ""
+        return {self.header: bearer + self.text}
 
     def hidden(self, message: str) -> str:
         """A message without the key: some servers repeat it in theirs."""
         return message.replace(self.text, f"${self.variable}") if self.text else message
 
 
-def find_key(variable: str | None) -> Key:
+def find_key(variable: str | None, header: str = "authorization") -> Key:
     """The key in an environment variable.
 
     Raises:
@@ -113,4 +135,4 @@ def find_key(variable: str | None) -> Key:
     text = os.environ.get(name, "").strip()
     if variable and not text:
         raise EngineError(f"the environment variable {name} (?key_env) is not set: put the key in")
-    return Key(name, text)
+    return Key(name, text, header.lower())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -15,13 +15,15 @@ from tts_runtime.engines.http.address import Address, Key
 from tts_runtime.engines.http.gate import Gate
 from tts_runtime.engines.http.options import HttpOptions
 from tts_runtime.engines.http.retry import (
-    PASSING,
     Clock,
     Schedule,
     Transient,
     WallClock,
+    passes,
     retry_after,
 )
+from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
+from tts_runtime.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 
 Reply = TypeVar("Reply")
 
@@ -29,7 +31,8 @@ Reply = TypeVar("Reply")
 _CONNECT: Final = 20.0
 #: How often a question is sent when a server is opened.
 _TO_OPEN: Final = 3
-_LONGEST_REASON: Final = 400
+#: Other places that a request is sent on to, at most.
+_REDIRECTS: Final = 5
 
 
 class Refused(EngineError):
@@ -37,13 +40,15 @@ class Refused(EngineError):
 
     Args:
         status: HTTP status.
-        reason: The server's own words.
+        words: The server's own.
+        raw: All that it said, to be looked through.
     """
 
-    def __init__(self, message: str, status: int, reason: str) -> None:
+    def __init__(self, message: str, status: int, words: Words, raw: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.reason = reason
+        self.words = words
+        self.raw = raw
 
 
 class HttpClient:
@@ -100,20 +105,21 @@ class HttpClient:
                 problem = error
             except TimeoutError:
                 raise self._late(f"no answer in time (attempt {failures + 1})") from None
+            reason = shown(self._key.hidden(problem.reason))
             if failures >= schedule.attempts:
                 raise EngineError(
-                    f"{self._where}: {problem.reason}; given up after {failures} attempts"
-                ) from problem
+                    f"{self._where}: {reason}; given up after {failures} attempts"
+                ) from None
             wait = schedule.wait(failures)
             if problem.wait is not None:
                 wait = problem.wait
                 if wait > schedule.patience:
                     raise EngineError(
-                        f"{self._where}: {problem.reason}; it asks to wait {wait:.0f} seconds"
-                    ) from problem
+                        f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds"
+                    ) from None
             left = self._left(started)
             if left is not None and wait >= left:
-                raise self._late(problem.reason) from problem
+                raise self._late(reason)
             await self._clock.sleep(wait)
 
     def _left(self, started: float) -> float | None:
@@ -143,63 +149,126 @@ class HttpClient:
         return await self._json("POST", url, body)
 
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
+        async with self._answer(method, url, body) as response:
+            content = await self._content(response)
+        text = content.decode("utf-8", errors="replace")
         try:
-            response = await self._open().request(method, url, json=body)
-        except httpx.TransportError as error:
-            raise self._broken(error) from error
-        self._check(response.status_code, response.headers, response.content)
-        try:
-            return response.json()
+            found = parse_json(text)
         except ValueError as error:
-            raise Transient(f"the answer is not JSON: {response.text[:80]!r}") from error
+            raise Transient(f"the answer is not JSON: {self._quoted(text)}") from error
+        self._check_reply(found, response.headers, text)
+        return found
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """The JSON of server-sent events, as they come, in one attempt; errors as `get`.
 
-        Leaving the loop early closes the connection, which ends the request at the server.
+        Leaving the loop early closes the connection, which ends the request at the server. A server
+        that does not stream answers with one object, which is the only event then.
 
         Raises:
             Transient: Among others, when the stream ends without `[DONE]`.
         """
-        try:
-            async with self._open().stream("POST", url, json=body) as response:
-                if response.status_code >= 300:
-                    content = await response.aread()
-                    self._check(response.status_code, response.headers, content)
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    data = line[5:].strip()
-                    if data == "[DONE]":
-                        return
-                    yield self._event(data)
-        except httpx.TransportError as error:
-            raise self._broken(error) from error
+        async with self._answer("POST", url, body) as response:
+            if "json" in response.headers.get("content-type", ""):
+                text = (await self._content(response)).decode("utf-8", errors="replace")
+                yield self._event(text, response.headers)
+                return
+            async for line in _lines(response):
+                if not line.startswith("data:"):
+                    continue
+                data = line[5:].strip()
+                if data == "[DONE]":
+                    return
+                if data:
+                    yield self._event(data, response.headers)
         raise Transient("the stream broke off")
 
-    def _event(self, data: str) -> Any:
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, body: Mapping[str, Any] | None
+    ) -> AsyncIterator[httpx.Response]:
+        """A good answer whose body is still to be read.
+
+        Raises:
+            Transient, EngineError: It is none.
+        """
         try:
-            event = json.loads(data)
+            response = await self._sent(method, url, body)
+            try:
+                if response.status_code >= 300:
+                    content = await self._content(response)
+                    self._check(response.status_code, response.headers, content)
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
+            raise self._broken(error) from error
+
+    async def _sent(self, method: str, url: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        """The answer to a request, which is sent on where the server says so.
+
+        The key goes to the server's own address only, and a request that would lose its body on
+        the way is not sent on.
+        """
+        http = self._open()
+        request = http.build_request(method, self.address.with_query(url), json=body)
+        for _ in range(_REDIRECTS):
+            response = await http.send(request, stream=True)
+            following = response.next_request
+            if following is None:
+                return response
+            await response.aclose()
+            here, there = request.url, following.url
+            if following.method != method or here.scheme != there.scheme:
+                raise EngineError(
+                    f"{self._where}: HTTP {response.status_code}: it sends requests on to "
+                    f"{self._key.hidden(str(there))}: write that address"
+                )
+            if (here.host, here.port) != (there.host, there.port):
+                for name in self._key.headers():
+                    following.headers.pop(name, None)
+            request = following
+        raise EngineError(f"{self._where}: it sends requests on and on, last to {request.url}")
+
+    async def _content(self, response: httpx.Response) -> bytes:
+        """The whole body, unpacked."""
+        found = bytearray()
+        async for part in response.aiter_bytes():
+            found += part
+            if len(found) > MOST_REPLY:
+                raise EngineError(
+                    f"{self._where}: an answer of more than {MOST_REPLY >> 20} MiB is not read"
+                )
+        return bytes(found)
+
+    def _event(self, data: str, headers: Mapping[str, str]) -> Any:
+        try:
+            event = parse_json(data)
         except ValueError as error:
-            raise Transient(f"the stream is not JSON: {data[:80]!r}") from error
-        problem = event.get("error") if isinstance(event, dict) else None
-        if problem:
-            # The status was sent before anything went wrong, so the event says what kind it is.
-            code = problem.get("code") if isinstance(problem, dict) else None
-            status = code if isinstance(code, int) else 500
-            self._check(max(400, status), {}, data.encode())
+            raise Transient(f"the stream is not JSON: {self._quoted(data)}") from error
+        self._check_reply(event, headers, data)
         return event
 
+    def _quoted(self, text: str) -> str:
+        return repr(self._key.hidden(text)[:80])
+
+    def _check_reply(self, found: Any, headers: Mapping[str, str], text: str) -> None:
+        """Raises what an error means that came under a good status: its code says what it is."""
+        words = problem_in(found)
+        if words is not None:
+            self._raise(words.status, words, headers, text)
+
     def _check(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """Raises what a status means."""
-        if status < 300:
-            return
-        reason, code = _reason(content)
-        reason = self._key.hidden(reason)
+        """Raises what a bad status means."""
+        self._raise(status, words_in(content), headers, content.decode("utf-8", errors="replace"))
+
+    def _raise(self, status: int, words: Words, headers: Mapping[str, str], raw: str) -> None:
+        reason = self._key.hidden(words.reason)
         said = f"HTTP {status}" + (f": {reason}" if reason else "")
-        if status in PASSING and code != "insufficient_quota":
+        if passes(status) and words.code != "insufficient_quota":
             raise Transient(said, retry_after(headers, self._clock.now()))
-        raise Refused(f"{self._where}: {self._meaning(status)}{said}", status, reason)
+        message = f"{self._where}: {self._meaning(status)}{shown(said)}"
+        raise Refused(message, status, words, self._key.hidden(raw))
 
     def _meaning(self, status: int) -> str:
         """What a status asks the user to do."""
@@ -213,13 +282,16 @@ class HttpClient:
             )
         return ""
 
-    def _broken(self, error: httpx.TransportError) -> Transient:
+    def _broken(self, error: Exception) -> Transient:
         """The failure of a connection, in words."""
+        said = self._key.hidden(str(error))
         if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-            return Transient(f"cannot be reached ({error or 'no connection in time'})")
+            return Transient(f"cannot be reached ({said or 'no connection in time'})")
         if isinstance(error, httpx.TimeoutException):
             return Transient(f"said nothing for {self._options.timeout:g} seconds (?timeout)")
-        return Transient(f"the connection broke ({str(error) or type(error).__name__})")
+        if isinstance(error, httpx.DecodingError):
+            return Transient(f"the answer cannot be unpacked ({said})")
+        return Transient(f"the connection broke ({said or type(error).__name__})")
 
     # ------------------------------------------------------------------ connections
 
@@ -231,9 +303,8 @@ class HttpClient:
         """The connection pool, opened in the event loop that uses it."""
         if self._http is None:
             width = self._options.concurrency
-            headers = {"authorization": f"Bearer {self._key.text}"} if self._key.text else {}
             self._http = httpx.AsyncClient(
-                headers=headers,
+                headers={"accept-encoding": "gzip", **self._key.headers()},
                 timeout=httpx.Timeout(
                     self._options.timeout, connect=min(_CONNECT, self._options.timeout), pool=None
                 ),
@@ -274,20 +345,19 @@ def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
     return results[0]
 
 
-def _reason(content: bytes) -> tuple[str, object]:
-    """A server's own words for an error, and its code if it is JSON of the usual forms."""
-    text = content.decode("utf-8", errors="replace").strip()
-    code: object = None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if isinstance(found, dict):
-        inner = found.get("error", found)
-        if isinstance(inner, dict):
-            code = inner.get("code")
-            text = str(inner.get("message") or inner.get("detail") or text)
-        elif isinstance(inner, str):
-            text = inner
-    text = " ".join(text.split())
-    return (text[:_LONGEST_REASON] + "..." if len(text) > _LONGEST_REASON else text), code
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """The lines of a body, as they come.
+
+    Raises:
+        Transient: A line, or all of them, are longer than any answer is.
+    """
+    rest, total = b"", 0
+    async for part in response.aiter_bytes():
+        *lines, rest = (rest + part).split(b"\n")
+        total += len(part)
+        if total > MOST_STREAM or max(len(rest), *map(len, lines), 0) > MOST_EVENT:
+            raise Transient("the stream is longer than any answer")
+        for line in lines:
+            yield line.decode("utf-8", errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", errors="replace")

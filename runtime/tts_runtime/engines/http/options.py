@@ -11,6 +11,11 @@ class HttpOptions(NoOptions):
     """How a server is talked to."""
 
     key_env: str | None = Field(default=None, description="Environment variable with the API key")
+    key_header: str = Field(
+        default="authorization",
+        pattern="^[A-Za-z0-9-]+$",
+        description="Header that the key goes into; Azure: api-key",
+    )
     concurrency: int = Field(default=64, gt=0, description="Requests in flight, at most")
     timeout: float = Field(default=600.0, gt=0, description="Longest silence, in seconds")
     attempts: int = Field(default=7, gt=0, description="How often a request is sent, at most")

@@ -60,7 +60,9 @@ class HttpScorer(ScorerEngine):
     ) -> None:
         options = options or PoolingOptions()
         address = parse_address(f"http:{name}", name)
-        self._client = HttpClient(address, find_key(options.key_env), options, clock)
+        self._client = HttpClient(
+            address, find_key(options.key_env, options.key_header), options, clock
+        )
 
         async def opening() -> Served:
             client = self._client.to_open()

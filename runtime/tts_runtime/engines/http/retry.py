@@ -10,8 +10,16 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-#: Statuses after which the same request may succeed.
-PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
+
+def passes(status: int) -> bool:
+    """Whether the same request may succeed after this status.
+
+    Of the 5xx only "not implemented" and "version not supported" say that it never will; 520 to 529
+    are those of proxies (Cloudflare) and of overloaded hosts.
+    """
+    if status in (408, 409, 425, 429):
+        return True
+    return 500 <= status < 600 and status not in (501, 505)
 
 
 class Transient(Exception):
@@ -98,6 +106,6 @@ def _seconds(date: str) -> float | None:
     """An HTTP date in seconds since the epoch."""
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

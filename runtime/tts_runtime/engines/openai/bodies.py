@@ -13,7 +13,7 @@ from tts_runtime.streams import position_seed
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
 #: Seeds are sent in 31 bits: servers differ in how many more they take.
-_SEED: Final = 2**31 - 1
+SEEDS: Final = 2**31 - 1
 _FORBIDDEN: Final = -100
 
 
@@ -37,7 +37,7 @@ class Call:
         stops: Texts that end it at the server.
         forbidden: Ids that may not be drawn.
         special: Show tokens that are usually left out of texts.
-        fills: The limit is the window, which the server knows best.
+        fills: The limit is the rest of the window, whose length the server knows best.
     """
 
     path: tuple[int, ...]
@@ -111,7 +111,7 @@ class Bodies:
         found: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": position_seed(request.key, len(call.path)) & _SEED,
+            "seed": position_seed(request.key, len(call.path)) & SEEDS,
         }
         if sampling.top_k or self._served.vllm:
             found["top_k"] = sampling.top_k
@@ -145,14 +145,14 @@ class Bodies:
         messages = [{"role": "user", "content": message}]
         if self._binding.system is not None:
             messages.insert(0, {"role": "system", "content": self._binding.system})
-        found: dict[str, Any] = {"messages": messages}
+        found: dict[str, Any] = {"messages": messages, "max_tokens": call.tokens}
         if self._served.vllm and self._binding.template_options:
             found["chat_template_kwargs"] = self._binding.template_options
+        if begun and not self._served.vllm:
+            begun = ""  # a thought that the server opens itself
         if begun:
             messages.append({"role": "assistant", "content": begun})
             found |= {"add_generation_prompt": False, "continue_final_message": True}
-        if not call.fills:
-            found["max_tokens"] = call.tokens
         if call.top is not None:
             found |= {"logprobs": True, "top_logprobs": call.top}
         return found

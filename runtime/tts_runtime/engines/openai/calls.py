@@ -7,18 +7,30 @@ that may not be drawn take further requests.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Final
 
 from tts_runtime.binding import Binding
-from tts_runtime.engines.base import EngineError, Finish, GenerateRequest, Generation
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    Finish,
+    GenerateRequest,
+    Generation,
+)
 from tts_runtime.engines.openai.bodies import Call
 from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
 from tts_runtime.engines.openai.follower import Follower
 from tts_runtime.engines.openai.probe import Served
 from tts_runtime.engines.openai.replies import Chunk, Usage
+from tts_runtime.engines.openai.thoughts import Thoughts
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 
+#: A text that may well be a single token: a word, or signs, and white space around it.
+_TOKEN: Final = re.compile(r"\s*\S{0,16}\s*")
 #: How many of the largest log-probabilities a statistic is made of.
 _WIDTHS: Final = {"confidence": CONFIDENCE_WIDTH, "margin": 2}
 
@@ -45,6 +57,12 @@ class Pending:
         self._before = 0
         self._asked = 0
         self._streamed = False
+        self._limited: int | None = None
+        self._told = self._guessed = False
+        self._letters = 0
+        self._thoughts = Thoughts(request, served, binding, vocabulary.tokenizer)
+        #: After so many tokens a limit of the server's own cut the answer short.
+        self.cut: int | None = None
         self._drawn = 0
         self._prefilled = 0
 
@@ -58,7 +76,9 @@ class Pending:
         if anew:
             delimiter = self._binding.step_delimiter.encode()
             self.follower = Follower(self.request, self._vocabulary, delimiter)
+        self._thoughts.begin(self.follower)
         self._usage, self._before = None, self.follower.received
+        self._told, self._letters = False, 0
         limits, written = self.request.limits, len(self.follower.ids)
         left = limits.max_tokens - written
         room = self._binding.context - len(self.request.prompt) - len(self.request.prefix)
@@ -75,7 +95,7 @@ class Pending:
             constant = not limits.steps and len(limits.thought) <= 1
             tokens = min(left, limits.at_least - written) if constant else 1
         stream, stops = self._stops()
-        self._asked = tokens
+        self._asked = self._limited = tokens
         self._streamed = stream and tokens > 1
         return Call(
             path=(*self.request.prefix, *self.follower.ids),
@@ -92,21 +112,49 @@ class Pending:
         """Ids that must not be drawn next."""
         return self.follower.forbidden() - {END}
 
+    def sent(self, tokens: int | None, *, streamed: bool) -> None:
+        """How it went out: its limit (`None`: the server's own), and whether it is streamed."""
+        self._limited = tokens
+        self._streamed = streamed
+
     def take(self, chunk: Chunk) -> None:
-        """A reply, or a piece of one."""
-        self._usage = chunk.usage or self._usage
+        """A reply, or a piece of one.
+
+        Raises:
+            CandidateError: The server keeps its answer back.
+        """
+        usage = self._believed(chunk.usage)
+        self._usage = usage or self._usage
+        if chunk.finish == "filter":
+            raise CandidateError(Fault.FILTERED, "the server kept its answer back")
         if self.ranked and chunk.tokens:
             self.follower.feed([self._chosen(self.likeliest(chunk))])
             return
-        self.follower.feed(self._vocabulary.drawn(chunk, self._counted(chunk)))
+        told = bool(chunk.tokens)
+        self._told = self._told or told
+        self._guessed = self._guessed or not (told or not chunk.text)
+        for part, counted in self._thoughts.parts(chunk, usage, self.follower):
+            self._letters += len(part.text)
+            drawn = self._vocabulary.drawn(
+                part, self._counted(part, counted), self.follower.borders
+            )
+            self.follower.feed(drawn)
 
-    def _counted(self, chunk: Chunk) -> int:
-        """How many tokens a chunk has, as far as can be known; 0: it cannot."""
+    def _believed(self, usage: Usage | None) -> Usage | None:
+        """A server's counts, unless they are more than its window holds."""
+        most = 2 * self._binding.context  # lengths of prompts are estimates
+        if usage is None or usage.drawn > most or usage.prefilled > most:
+            return None
+        return usage
+
+    def _counted(self, part: Chunk, counted: int) -> int:
+        """How many tokens a text has whose tokens are not told; 0: it must be cut to know."""
         if self._streamed:
-            return 1  # servers that tell no tokens send them one by one
-        if chunk.usage is not None:
-            return chunk.usage.drawn
-        return self._asked if chunk.finish == "length" else 0
+            # Some servers send tokens one by one, some what they have drawn since the last event.
+            return 1 if _TOKEN.fullmatch(part.text) else 0
+        if not counted and part.finish == "length" and self._limited is not None:
+            counted = self._limited if len(part.text) >= self._limited else 0
+        return min(counted, len(part.text))
 
     def likeliest(self, chunk: Chunk) -> list[Drawn]:
         """The likeliest first tokens that a server told, likeliest first."""
@@ -130,21 +178,31 @@ class Pending:
         return allowed[rank]
 
     def ended(self, finish: str) -> None:
-        """The server is done with the HTTP request; `finish` as it says.
-
-        Raises:
-            EngineError: It wrote nothing, so that asking on would not end.
-        """
+        """The server is done with the HTTP request; `finish` as it says."""
         follower = self.follower
         if follower.done:
             return
-        if follower.received == self._before:
-            raise EngineError(
-                "the server wrote nothing (its window may be full: say how long it is with "
-                "?context=TOKENS)"
-            )
-        if finish == "length" and self._asked == self._left():
+        nothing = follower.received == self._before
+        short = finish == "length" and self._short()
+        if nothing or (short and not self._served.continues):
+            # Asking on would not end, or not help.
+            self.cut = self._drawn_now()
             follower.stop(Finish.LENGTH)
+        elif finish == "length" and not short and self._asked == self._left():
+            follower.stop(Finish.LENGTH)
+
+    def _drawn_now(self) -> int:
+        """How many tokens the last HTTP request drew, as far as is known."""
+        received = self.follower.received - self._before
+        return received if self._usage is None else self._usage.drawn
+
+    def _short(self) -> bool:
+        """Whether the server stopped for a limit of its own, before the one that it was given."""
+        if self._limited is None:
+            return self._drawn_now() < self._asked
+        if self._usage is not None or self._told:
+            return self._drawn_now() < self._limited - 1
+        return self._letters < self._limited  # a token has a letter at least
 
     def _left(self) -> int:
         """What was left to draw when the last HTTP request was made."""
@@ -155,7 +213,7 @@ class Pending:
     def settle(self, path: int) -> None:
         """Counts what the last HTTP request cost; `path`: ids that it sent after the prompt."""
         received = self.follower.received - self._before
-        if self._usage is not None:
+        if self._usage is not None and (self._usage.drawn or not received):
             self._drawn += self._usage.drawn
             self._prefilled += self._usage.prefilled
         elif received:
@@ -164,18 +222,15 @@ class Pending:
 
     def result(self) -> Generation:
         """The answer, once the follower is done."""
-        found = self.follower.tracker.result(self._prefilled)
-        return Generation(
-            found.ids,
-            found.logprobs,
-            found.finish,
-            found.segments,
-            found.end_logprob,
-            found.halted,
-            max(self._drawn, found.drawn),
-            found.prefilled,
-            found.statistics,
-        )
+        follower, limits = self.follower, self.request.limits
+        whole = not (limits.steps or limits.unit_tokens or limits.thought or limits.stop_at)
+        if self._thoughts.open and whole and not self._served.continues:
+            # It was cut before it answered: what it thought so far is no answer.
+            follower.append(self._vocabulary.tokenizer.encode(self._thoughts.end))
+        found = follower.tracker.result(self._prefilled)
+        # Pieces of a text whose tokens are not told are no tokens.
+        guessed = self._guessed and self._drawn
+        return replace(found, drawn=self._drawn if guessed else max(self._drawn, found.drawn))
 
     def _top(self) -> int | None:
         """How many of the likeliest tokens are needed with each token."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from tts_runtime.engines.openai.replies import Chunk, Token
 from tts_runtime.engines.openai.text_tokenizer import TEXT, cut, split
@@ -44,10 +45,13 @@ class Vocabulary:
         self.ends = ends | {END}
         self._names = frozenset(names)
 
-    def drawn(self, chunk: Chunk, counted: int = 0) -> list[Drawn]:
+    def drawn(
+        self, chunk: Chunk, counted: int = 0, borders: Callable[[bytes], list[int]] | None = None
+    ) -> list[Drawn]:
         """The tokens of a chunk; the last is `END` if the policy ended in it.
 
-        `counted`: so many tokens are in it, if that is known.
+        `counted`: so many tokens are in it, if that is known. `borders`: where, in a text whose
+        tokens are not told, one must end.
         """
         ended = chunk.finish == "stop" and chunk.stop is None
         found: list[Drawn] = []
@@ -75,7 +79,7 @@ class Vocabulary:
                 else:
                     found += self._pieces(piece, token)
         else:
-            found = [Drawn(each) for each in self._guessed(chunk, counted)]
+            found = [Drawn(each) for each in self._guessed(chunk, counted, borders)]
         return [*found, end] if ended else found
 
     @property
@@ -95,13 +99,26 @@ class Vocabulary:
         """Ids of the first part of a token that is cut."""
         return [each.token for each in self._pieces(data, Token(None, None))]
 
-    def _guessed(self, chunk: Chunk, counted: int) -> Sequence[int]:
+    def _guessed(
+        self, chunk: Chunk, counted: int, borders: Callable[[bytes], list[int]] | None
+    ) -> Sequence[int]:
         """Ids of a text whose tokens are not told."""
         text = chunk.text + (chunk.stop or "")
+        data = text.encode("utf-8", "replace")
+        places = borders(data) if borders is not None else []
         if self.numbered or not text:
-            return self.tokenizer.encode(text)
+            parts = [data[start:end] for start, end in pairwise([0, *places, len(data)])]
+            return [token for part in parts for token in self.tokenizer.encode(to_text(part))]
         pieces = cut(text, counted) if counted else split(text)
-        return [TEXT.id(piece.encode("utf-8", "replace")) for piece in pieces]
+        ids = []
+        at = 0
+        for piece in pieces:
+            part = piece.encode("utf-8", "replace")
+            inner = [place - at for place in places if at < place < at + len(part)]
+            for start, end in pairwise([0, *inner, len(part)]):
+                ids.append(TEXT.id(part[start:end]))
+            at += len(part)
+        return ids
 
     def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
         """Whether the tokens' own texts can be trusted.

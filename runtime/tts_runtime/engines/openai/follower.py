@@ -7,9 +7,10 @@ by its bytes: a server need not cut it into the ids that the binding's text has.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp
+from itertools import chain
+from math import exp, nan
 
-from tts_runtime.engines.base import EngineError, Finish, GenerateRequest
+from tts_runtime.engines.base import Finish, GenerateRequest
 from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
 from tts_runtime.engines.tracker import Tracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
@@ -30,11 +31,15 @@ class Follower:
         #: Tokens that came in, whatever became of them.
         self.received = 0
         self._request = request
+        self._delimiter = delimiter
         self._vocabulary = vocabulary
         self._pieces = vocabulary.tokenizer.pieces
         self._held: list[Drawn] = []
         self._thought = to_bytes(vocabulary.tokenizer, request.limits.thought)
         self._window = self.tail(len(self._thought) - 1) if self._thought else b""
+        limits = request.limits
+        marks = delimiter if limits.steps else b"", limits.stop_at
+        self._marks = [mark for mark in marks if mark]
 
     @property
     def done(self) -> bool:
@@ -45,6 +50,11 @@ class Follower:
     def ids(self) -> list[int]:
         """What has been drawn, held back tokens included."""
         return [*self.tracker.partial.ids, *(each.token for each in self._held)]
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of that."""
+        return b"".join(self._pieces[token] for token in self.ids)
 
     def forbidden(self) -> frozenset[int]:
         """Ids that must not be drawn next (`at least`); usually none."""
@@ -59,12 +69,16 @@ class Follower:
 
     def tail(self, many: int) -> bytes:
         """The last bytes of the path so far."""
+        held = (each.token for each in reversed(self._held))
         data = b""
-        for token in reversed((*self._request.prefix, *self.ids)):
-            if len(data) >= many:
-                break
-            data = self._pieces[token] + data
-        return data[len(data) - many :] if 0 < many < len(data) else data
+        if many > 0:
+            for token in chain(
+                held, reversed(self.tracker.partial.ids), reversed(self._request.prefix)
+            ):
+                data = self._pieces[token] + data
+                if len(data) >= many:
+                    return data[len(data) - many :]
+        return data
 
     def feed(self, drawn: Iterable[Drawn]) -> None:
         """Takes tokens in order; those behind a stop are dropped."""
@@ -82,6 +96,18 @@ class Follower:
             else:
                 self._push(each)
 
+    def borders(self, data: bytes) -> list[int]:
+        """Where in bytes that come next a text completes that the request may stop at."""
+        found = set()
+        for mark in self._marks:
+            before = self.tail(len(mark) - 1)
+            whole = before + data
+            at = whole.find(mark)
+            while at >= 0:
+                found.add(at + len(mark) - len(before))
+                at = whole.find(mark, at + 1)
+        return sorted(each for each in found if each > 0)
+
     def flush(self) -> None:
         """Nothing comes that could complete a delimiter: what was held back counts."""
         held, self._held = self._held, []
@@ -94,6 +120,16 @@ class Follower:
         self.flush()
         if not self.done:
             self.tracker.finish = finish
+
+    def append(self, ids: Iterable[int]) -> None:
+        """Puts a text behind what was drawn, whatever the limits."""
+        tracker = self.tracker
+        for token in ids:
+            tracker.partial.ids.append(token)
+            tracker.partial.logprobs.append(nan)
+            for values in tracker.partial.statistics.values():
+                values.append(nan)
+            tracker.segments = tracker.segments.add(self._pieces[token], self._delimiter)
 
     def _sift(self) -> None:
         """Lets go what cannot be part of the end of the thought."""
@@ -143,8 +179,8 @@ class Follower:
         self.tracker.push(each.token, each.logprob, self._statistics(each))
 
     def _statistics(self, each: Drawn) -> list[float]:
-        if self._request.statistics and not each.top and each.token != END:
-            raise EngineError("the server left out the log-probabilities that it was asked for")
+        if not each.top and each.token != END:  # the server left them out
+            return [nan for _ in self._request.statistics]
         return [_STATISTICS[name](each.top) for name in self._request.statistics]
 
 

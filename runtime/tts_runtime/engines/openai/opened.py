@@ -5,27 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import PROBABILITY_RANKS
-from tts_runtime.binding import Binding, load_binding, shipped_bindings
-from tts_runtime.engines.base import Ability, EngineError
+from tts_runtime.binding import Binding, Thinking, load_binding, shipped_bindings
+from tts_runtime.engines.base import Ability, EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.client import HttpClient
+from tts_runtime.engines.openai.bodies import Bodies, Call
+from tts_runtime.engines.openai.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.probe import (
     MARK,
     Served,
+    Write,
     find_interface,
     find_model,
     find_template,
 )
 from tts_runtime.engines.openai.text_tokenizer import TEXT
+from tts_runtime.engines.requests import end_ids
 from tts_runtime.sampling import CONFIDENCE_WIDTH
+from tts_runtime.segment import NOTHING
+from tts_runtime.streams import root_key
 from tts_runtime.tokens import Tokenizer
 
 if TYPE_CHECKING:
     from tts_runtime.engines.hf_files import ModelFiles
+
+#: The stream of what is drawn to see how a server answers.
+PROBE: Final = root_key(0, "probe")
+#: How a thought is marked that a server tells apart from the answer.
+_THINKING: Final = Thinking(begin="<think>", end="</think>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Opened:
     chosen: str
 
 
-async def open_server(client: HttpClient, options: ServerOptions) -> Opened:
+async def open_server(client: HttpClient, options: ServerOptions, fields: Fields) -> Opened:
     """Asks a server what it has, and chooses how to use it.
 
     Raises:
@@ -57,9 +68,10 @@ async def open_server(client: HttpClient, options: ServerOptions) -> Opened:
     if options.context is not None:
         served = replace(served, window=options.context)
     if options.tokenizer is not None:
-        return await _with_tokenizer(client, served, options, options.tokenizer)
+        return await _with_tokenizer(client, served, options, fields, options.tokenizer)
     if served.window is None:
         raise EngineError(f"`{served.model}` does not say its window: add `?context=TOKENS`")
+    plain = Binding(name=served.model, context=served.window)
     binding = _named_binding(options.binding, served.window)
     if served.vllm and options.api != "chat":
         system = binding.system if binding is not None else None
@@ -67,26 +79,58 @@ async def open_server(client: HttpClient, options: ServerOptions) -> Opened:
     # A binding that leaves prompts to the chat template can only be used where that is known.
     written = binding is not None and not binding.chat_template
     served = await find_interface(
-        client, served, options.api, (), prompted=written or served.opening is not None
+        client,
+        fields,
+        served,
+        options.api,
+        _writer(binding or plain, TEXT, ""),
+        prompted=written or served.opening is not None,
     )
     binding, why = _bound(served, binding, written=written)
-    return Opened(served, binding, TEXT, "", f"{why}, {_told(served)}, texts instead of ids")
+    told = f"{why}, {_told(served)}, texts instead of ids"
+    if served.top < 0:
+        told += ", tokens as the server counts them, of streams that are cut here estimates"
+    return Opened(served, binding, TEXT, "", told)
 
 
 async def _with_tokenizer(
-    client: HttpClient, served: Served, options: ServerOptions, name: str
+    client: HttpClient, served: Served, options: ServerOptions, fields: Fields, name: str
 ) -> Opened:
     """With the model's own tokenizer, and the binding that its files call for."""
     files, tokenizer, binding, why = own_tokenizer(
         name, options.revision, options.binding, served.window
     )
     token = files.tokenizer.get("bos_token")
-    begin = (token.get("content") if isinstance(token, dict) else token) or ""
-    ids = tokenizer.encode("1")
-    served = await find_interface(client, served, options.api, ids, prompted=True)
+    begin = str((token.get("content") if isinstance(token, dict) else token) or "")
+    served = await find_interface(
+        client,
+        fields,
+        replace(served, ids=True),
+        options.api,
+        _writer(binding, tokenizer, begin),
+        prompted=True,
+    )
     if served.chat:
         binding = _for_chat(binding, served)
-    return Opened(served, binding, tokenizer, str(begin), f"{why}, {_told(served)}")
+    return Opened(served, binding, tokenizer, begin, f"{why}, {_told(served)}")
+
+
+def _writer(binding: Binding, tokenizer: Tokenizer, begin: str) -> Write:
+    """Writes the requests that find out what a server can, in the words of the run."""
+    known = tokenizer is not TEXT
+    ends = end_ids(tokenizer, binding) if known else frozenset[int]()
+    defaults = binding.defaults
+    sampling = Sampling(defaults.temperature, defaults.top_p, defaults.top_k, defaults.min_p)
+
+    def write(served: Served, text: str, tokens: int, top: int | None) -> dict[str, Any]:
+        used = _for_chat(binding, served) if served.chat else binding
+        adds = not known and served.opening is None
+        bodies = Bodies(served, used, tokenizer, ends, begin=begin, adds=adds)
+        prompt = tokenizer.encode(text)
+        request = GenerateRequest(prompt, (), PROBE, sampling, Limits(tokens), NOTHING)
+        return bodies.write(request, Call((), tokens, top, stream=False))
+
+    return write
 
 
 def own_tokenizer(
@@ -154,12 +198,16 @@ def _bound(served: Served, binding: Binding | None, *, written: bool) -> tuple[B
 
 
 def _for_chat(binding: Binding, served: Served) -> Binding:
-    """The server's chat template opens conversations; only vLLM lets a thought be begun for it."""
+    """The server's chat template opens conversations.
+
+    Thoughts need a server that tells them apart, or vLLM, which lets one be begun for it.
+    """
+    kept = binding.thinking if served.vllm else None
     return binding.model_copy(
         update={
             "prompt": "{message}",
             "chat_template": False,
-            "thinking": binding.thinking if served.vllm else None,
+            "thinking": (binding.thinking or _THINKING) if served.thinks else kept,
         }
     )
 
@@ -167,18 +215,14 @@ def _for_chat(binding: Binding, served: Served) -> Binding:
 def _told(served: Served) -> str:
     kind = "chat completions" if served.chat else "completions"
     server = "vLLM" if served.vllm else "a server"
-    return f"{kind} of {server}, {_logprobs(served.top)}"
+    apart = ", thoughts apart" if served.thinks else ""
+    return f"{kind} of {server}{apart}, {_logprobs(served.top)}"
 
 
 def _logprobs(top: int) -> str:
     if top < 0:
         return "no log-probabilities"
     return f"the {top} largest log-probabilities" if top else "log-probabilities of what is drawn"
-
-
-def continues(served: Served) -> bool:
-    """Whether a partial answer can be gone on with."""
-    return served.vllm or not served.chat
 
 
 def lacking(served: Served, *, own_ids: bool) -> dict[Ability, str]:
@@ -200,7 +244,7 @@ def lacking(served: Served, *, own_ids: bool) -> dict[Ability, str]:
         Ability.CERTAINTY: inf,
     }
     lacks = {ability: told for ability, many in wanted.items() if served.top < many}
-    if not continues(served):
+    if not served.continues:
         anew = (
             "is asked through chat completions, which begin every answer anew: add "
             "`?tokenizer=PATH_OR_HUB` or `?binding=NAME` where the server has /v1/completions, or "

@@ -19,3 +19,10 @@ class ServerOptions(HttpOptions):
     revision: str | None = Field(default=None, description="Of a tokenizer of the hub")
     binding: str | None = Field(default=None, description="A shipped binding's name, or a file")
     context: int | None = Field(default=None, gt=0, description="Tokens of the window")
+    api_version: str | None = Field(
+        default=None, description="Azure's: goes behind every address as ?api-version="
+    )
+    omit: str = Field(default="", description="Fields that are never sent: seed,top_p")
+    extra: str = Field(
+        default="", description="Fields to add to every request: name=value,... or a JSON object"
+    )

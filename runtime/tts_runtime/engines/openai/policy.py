@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from tts_runtime.engines.base import (
     Ability,
-    EngineError,
+    CandidateError,
+    Fault,
     GenerateRequest,
     Generation,
     Load,
@@ -26,10 +27,11 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.retry import Clock, Transient
-from tts_runtime.engines.openai.bodies import Bodies, Call
+from tts_runtime.engines.openai.bodies import Bodies
 from tts_runtime.engines.openai.calls import Pending
 from tts_runtime.engines.openai.drawn import Vocabulary
-from tts_runtime.engines.openai.opened import Opened, continues, lacking, open_server
+from tts_runtime.engines.openai.fields import Fields
+from tts_runtime.engines.openai.opened import Opened, lacking, open_server
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.replies import Chunk, read
 from tts_runtime.engines.openai.text_tokenizer import TEXT
@@ -37,6 +39,8 @@ from tts_runtime.engines.requests import end_ids, fitted
 
 _LOGGER = logging.getLogger(__name__)
 
+#: Codes of errors that are about what an answer says, or a problem, not about the request's form.
+_FILTERED: Final = ("content_filter", "content_policy_violation", "data_inspection_failed")
 #: Lists of likeliest tokens that are kept, for those who ask for one rank after another.
 _KEPT_RANKS: Final = 1024
 
@@ -59,13 +63,15 @@ class OpenAIPolicy(PolicyEngine):
         self, name: str, options: ServerOptions | None = None, clock: Clock | None = None
     ) -> None:
         options = options or ServerOptions()
-        address = parse_address(f"openai:{name}", name)
-        self._client = HttpClient(address, find_key(options.key_env), options, clock)
+        address = parse_address(f"openai:{name}", name, options.api_version)
+        key = find_key(options.key_env, options.key_header)
+        self._client = HttpClient(address, key, options, clock)
+        self._fields = Fields(address.base, options.omit, options.extra)
 
         async def opening() -> Opened:
             client = self._client.to_open()
             try:
-                return await open_server(client, options)
+                return await open_server(client, options, self._fields)
             finally:
                 await client.close()
 
@@ -75,7 +81,7 @@ class OpenAIPolicy(PolicyEngine):
         self.binding = opened.binding
         self.tokenizer = opened.tokenizer
         self.chosen = opened.chosen
-        self.streaming = continues(served)
+        self.streaming = served.continues
         self.lacks = lacking(served, own_ids=own_ids)
         self._served = served
         ends = end_ids(self.tokenizer, self.binding) if own_ids else frozenset[int]()
@@ -91,6 +97,7 @@ class OpenAIPolicy(PolicyEngine):
         self._ranks: OrderedDict[tuple[tuple[int, ...], ...], Chunk] = OrderedDict()
         self._tasks: set[asyncio.Task[Generation]] = set()
         self._cancelled = 0
+        self._cut_said = False
         self._slots = options.concurrency
         _LOGGER.info("policy `%s`: %s", served.model, self.chosen)
 
@@ -134,7 +141,26 @@ class OpenAIPolicy(PolicyEngine):
         except asyncio.CancelledError:
             self._cancelled += pending.follower.received
             raise
+        except Refused as error:
+            if error.words.code not in _FILTERED:
+                raise
+            # Azure refuses the request where others cut the answer.
+            raise CandidateError(Fault.FILTERED, str(error)) from error
+        if pending.cut is not None:
+            self._say_cut(pending.cut)
         return pending.result()
+
+    def _say_cut(self, tokens: int) -> None:
+        """Says once that the server cuts answers that had room left."""
+        if not self._cut_said:
+            self._cut_said = True
+            _LOGGER.warning(
+                "server %s cut an answer after %d tokens, by a limit of its own, although there "
+                "was room for more: such answers stay as they are; raise the limit there, or say "
+                "how long its window is with ?context=TOKENS",
+                self._client.address.base,
+                tokens,
+            )
 
     def _known_rank(self, pending: Pending) -> bool:
         """Takes the first token of a rank from a list that was asked for before."""
@@ -147,41 +173,45 @@ class OpenAIPolicy(PolicyEngine):
 
     async def _attempt(self, pending: Pending) -> None:
         """One HTTP request, which brings a generation further; what came before a failure stays."""
-        call = pending.call(anew=not continues(self._served))
+        call = pending.call(anew=not self._served.continues)
         body = self._bodies.write(pending.request, call)
-        url = f"{self._client.address.base}/{self._bodies.place}"
-        finish = None
+        finish: str | None = None
         try:
-            if call.stream:
-                async with aclosing(self._client.events(url, body)) as events:
-                    async for event in events:
-                        chunk = read(event)
-                        finish = chunk.finish or finish
-                        pending.take(chunk)
-                        if pending.follower.done:
-                            return
-            else:
-                chunk = read(await self._posted(url, body, call))
-                finish = chunk.finish
-                if finish is not None:
-                    self._remember(pending, chunk)
-                    pending.take(chunk)
+            finish = await self._fields.adapted(
+                body, partial(self._sent, pending), fills=call.fills
+            )
         finally:
             pending.settle(len(call.path))
         if finish is None:
             raise Transient("the answer does not say why it ended")
         pending.ended(finish)
 
-    async def _posted(self, url: str, body: dict[str, Any], call: Call) -> Any:
-        try:
-            return await self._client.post(url, body)
-        except Refused as error:
-            if error.status != 400 or not call.fills or self._vocabulary.numbered:
-                raise
-            raise EngineError(
-                f"{error}; if the window is meant: lengths of prompts are estimates without a "
-                "tokenizer; name a smaller ?context=TOKENS, or add ?tokenizer=PATH_OR_HUB"
-            ) from error
+    async def _sent(self, pending: Pending, body: dict[str, Any]) -> str | None:
+        """Sends a request and takes what comes; why it ended, or what makes the end no matter."""
+        url = f"{self._client.address.base}/{self._bodies.place}"
+        pending.sent(self._fields.limit_in(body), streamed=bool(body.get("stream")))
+        finish: str | None = None
+        if body.get("stream"):
+            async with aclosing(self._client.events(url, body)) as events:
+                try:
+                    async for event in events:
+                        chunk = read(event, piece=True)
+                        pending.take(chunk)
+                        if finish is not None or (chunk.finish and chunk.usage):
+                            return finish or chunk.finish
+                        finish = chunk.finish
+                        if pending.follower.done and finish is None:
+                            return "stop"
+                except Transient:
+                    if finish is None:  # else only the counts are missing
+                        raise
+        else:
+            chunk = read(await self._client.post(url, body))
+            finish = chunk.finish
+            if finish is not None:
+                self._remember(pending, chunk)
+                pending.take(chunk)
+        return finish
 
     def _remember(self, pending: Pending, chunk: Chunk) -> None:
         """Keeps the likeliest first tokens for who asks for the next rank."""

@@ -6,20 +6,45 @@ found out by drawing one token. A strategy that needs more is then refused befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.client import HttpClient, Refused
+from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.openai import replies
+from tts_runtime.engines.openai.fields import Fields
 
 #: Stands for a message in a chat template: words that no template changes.
 MARK = "MESSAGE-STANDS-HERE"
 #: What models are asked to go on with; several, since an answer may be over before it begins.
-_PROMPTS = ("1", "Count: 1, 2,", "Hello")
+PROMPTS: Final = ("1", "Count: 1, 2,", "Hello")
+#: How many log-probabilities are tried: vLLM and OpenAI's chat, OpenAI's completions, Together.
+_TOPS: Final = (20, 5, 1, None)
+#: What servers call the window of a model, the surest first: what runs before what was trained.
+_WINDOWS: Final = (
+    "n_ctx",
+    "num_ctx",
+    "loaded_context_length",
+    "max_model_len",
+    "context_length",
+    "context_window",
+    "max_context_length",
+    "max_context_window",
+    "max_input_tokens",
+    "n_ctx_train",
+)
+#: Where servers say the window that they run a model with, by the owner that they give models:
+#: llama.cpp, Ollama, LM Studio.
+_OWN_WORDS: Final = {
+    "llamacpp": "/props",
+    "library": "/api/show",
+    "organization_owner": "/api/v0/models/{model}",
+}
 _ABSENT = (404, 405, 501)
 _SHOWN = 12
 
@@ -35,6 +60,7 @@ class Served:
         root: Where the server has the model from: a hub id or folder.
         chat: It is asked through chat completions.
         ids: Prompts are sent as token ids.
+        thinks: What it thinks comes apart from its answer.
         top: So many of the likeliest tokens' log-probabilities come back for each token; -1: none
             at all, not even the drawn token's.
         opening: The prompt's text around `MARK`, if the server told its chat template.
@@ -46,8 +72,14 @@ class Served:
     root: str | None = None
     chat: bool = False
     ids: bool = False
+    thinks: bool = False
     top: int = -1
     opening: str | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether a partial answer can be gone on with."""
+        return self.vllm or not self.chat
 
 
 async def find_model(client: HttpClient) -> Served:
@@ -57,31 +89,93 @@ async def find_model(client: HttpClient) -> Served:
         EngineError: It is not there; the message lists what is.
     """
     asked = client.address.model
+    listed: Any = None
     try:
         listed = await client.retried(partial(client.get, f"{client.address.base}/models"))
     except Refused as error:
-        if error.status in _ABSENT and asked:
-            return Served(asked)  # a server without a list: the first request will tell
-        raise
-    entries = listed.get("data") if isinstance(listed, dict) else None
-    models = {
-        str(entry["id"]): entry
-        for entry in entries or ()
-        if isinstance(entry, dict) and "id" in entry
-    }
+        # A server without a list, or one that shows it to nobody: the first request will tell.
+        if error.status not in (*_ABSENT, 400) or not asked:
+            raise
+    models = {name: entry for entry in _entries(listed) if (name := _name(entry))}
+    if not models and asked:
+        return await _with_window(client, Served(asked), {})
     if not asked and len(models) == 1:
         asked = next(iter(models))
-    entry = models.get(asked, models.get(f"{asked}:latest"))  # Ollama's default tag
-    if entry is None:
+    found = next((each for each in (asked, f"{asked}:latest") if each in models), None)
+    if found is None:  # Ollama's default tag is `latest`
         raise EngineError(_not_there(client, asked, list(models)))
-    window = entry.get("max_model_len")
+    entry = models[found]
     root = entry.get("root")
-    return Served(
+    served = Served(
         asked,
-        window if isinstance(window, int) else None,
-        entry.get("owned_by") == "vllm",
-        root if isinstance(root, str) else None,
+        vllm=entry.get("owned_by") == "vllm",
+        root=root if isinstance(root, str) else None,
     )
+    return await _with_window(client, served, entry)
+
+
+def _entries(listed: Any) -> list[Mapping[str, Any]]:
+    """The entries of a list of models: bare, or under the name that the server has for it."""
+    if isinstance(listed, Mapping):
+        listed = next((listed[name] for name in ("data", "models") if listed.get(name)), None)
+    if isinstance(listed, Mapping):
+        listed = [
+            {"id": name, **(each if isinstance(each, Mapping) else {})}
+            for name, each in listed.items()
+        ]
+    entries = listed if isinstance(listed, list) else []
+    entries = [{"id": each} if isinstance(each, str) else each for each in entries]
+    return [each for each in entries if isinstance(each, Mapping)]
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    found = next((entry[name] for name in ("id", "model", "name") if entry.get(name)), "")
+    return found if isinstance(found, str) else ""
+
+
+async def _with_window(client: HttpClient, served: Served, entry: Mapping[str, Any]) -> Served:
+    """The model with its window: as its list says, or its server in words of its own.
+
+    llama.cpp and Ollama run a model with a window of their own, so that it goes before the model's.
+    """
+    own = _OWN_WORDS.get(str(entry.get("owned_by")))
+    window = None if own is None else await _own_window(client, served.model, own)
+    return replace(served, window=window or window_in(entry))
+
+
+async def _own_window(client: HttpClient, model: str, path: str) -> int | None:
+    """What a server says of a model under a path that only its kind has."""
+    url = client.address.root + path.format(model=model)
+    try:
+        found = await (client.post(url, {"model": model}) if "show" in path else client.get(url))
+    except (Transient, EngineError):
+        return None
+    settings = found.get("parameters") if isinstance(found, Mapping) else None
+    if isinstance(settings, str):  # lines of Ollama's model file
+        said = re.search(r"^num_ctx\s+(\d{1,9})\s*$", settings, re.MULTILINE)
+        if said:
+            return int(said[1])
+    return window_in(found)
+
+
+def window_in(entry: Any, depth: int = 4) -> int | None:
+    """The window that a description of a model says, under any of its names."""
+    if not isinstance(entry, Mapping) or not depth:
+        return None
+    for key in _WINDOWS:
+        for name, value in entry.items():
+            if name == key or (isinstance(name, str) and name.endswith(f".{key}")):
+                window = int(value) if _digits(value) else replies.number(value)
+                if window:
+                    return window
+    inner = (window_in(value, depth - 1) for value in entry.values())
+    return next((window for window in inner if window is not None), None)
+
+
+def _digits(value: object) -> bool:
+    if isinstance(value, float):
+        return value.is_integer() and 0 < value < 1e9
+    return isinstance(value, str) and value.isdecimal() and len(value) < 10
 
 
 def _not_there(client: HttpClient, asked: str, models: Sequence[str]) -> str:
@@ -108,22 +202,30 @@ async def find_template(client: HttpClient, served: Served, system: str | None) 
         tokens = {"model": served.model, "tokens": found["tokens"]}
         found = await client.retried(partial(client.post, f"{root}/detokenize", tokens))
         text = str(found["prompt"])
-    except (Refused, KeyError, TypeError):
+    except (EngineError, KeyError, TypeError, IndexError):
         return served  # no chat template, or an older server
     return replace(served, opening=text) if text.count(MARK) == 1 else served
 
 
+#: Writes a request for so many tokens after one of some texts, with so many log-probabilities.
+Write: TypeAlias = Callable[[Served, str, int, int | None], dict[str, Any]]
+
+
 async def find_interface(
-    client: HttpClient, served: Served, api: str, ids: tuple[int, ...], *, prompted: bool
+    client: HttpClient, fields: Fields, served: Served, api: str, write: Write, *, prompted: bool
 ) -> Served:
     """Which interface works, and how many log-probabilities come back.
 
+    What is asked is what the run will ask, but for its length: fields that the server does not take
+    are found out here.
+
     Args:
         client: The server.
-        served: What is known of it.
+        fields: What it takes.
+        served: What is known of it; with `ids` where prompts can be ids.
         api: `completions`, `chat` or `auto`: completions where it is known how the model is
             prompted, else chat, else the other one.
-        ids: Some prompt's ids, if the tokenizer is known.
+        write: Writes a request.
         prompted: It is known how the model is prompted.
 
     Raises:
@@ -131,23 +233,29 @@ async def find_interface(
     """
     order = ("completions", "chat") if prompted else ("chat", "completions")
     failure: Refused | None = None
+
+    async def asked(kind: str, body: dict[str, Any]) -> replies.Chunk:
+        return replies.read(await client.post(f"{client.address.base}/{_PATHS[kind]}", body))
+
     for kind in order if api == "auto" else (api,):
-        for body, found in _tries(served, kind, ids):
+        for body, found in _tries(served, kind, write):
+            work = partial(asked, kind)
             try:
-                reply = await client.retried(
-                    partial(client.post, f"{client.address.base}/{_PATHS[kind]}", body)
+                chunk = await client.retried(
+                    partial(fields.adapted, body, work, keep=("logprobs", "top_logprobs"))
                 )
             except Refused as error:
                 failure = failure or error
                 if error.status in _ABSENT:
                     break  # the whole interface is not there
-                if error.status in (401, 403):
+                if error.status == 401:
                     raise
                 continue
-            width = _width(reply)
-            if width is None:  # it ended at once
-                continue
-            return replace(found, top=width)
+            nothing = not (chunk.text or chunk.thought or chunk.tokens)
+            if nothing and chunk.finish == "stop":
+                continue  # over at once; where it was cut, what it thinks cannot be seen
+            top = len(chunk.tokens[0].top) if chunk.told else -1
+            return replace(found, top=top, thinks=bool(chunk.thought))
     if failure is None:
         raise EngineError(
             f"server {client.address.base}: `{served.model}` ends every answer at once"
@@ -158,32 +266,12 @@ async def find_interface(
 _PATHS = {"completions": "completions", "chat": "chat/completions"}
 
 
-def _tries(
-    served: Served, kind: str, ids: tuple[int, ...]
-) -> Iterator[tuple[dict[str, Any], Served]]:
-    """Requests for one token, those that tell most first."""
-    base = {"model": served.model, "max_tokens": 1, "temperature": 0}
-    if kind == "chat":
-        found = replace(served, chat=True)
-        for text in _PROMPTS:
-            body = {**base, "messages": [{"role": "user", "content": text}]}
-            for top in (20, 5):
-                yield {**body, "logprobs": True, "top_logprobs": top}, found
-            yield body, found
-        return
-    for prompt in [list(ids), *_PROMPTS] if ids else _PROMPTS:
-        found = replace(served, ids=not isinstance(prompt, str))
-        for top in (20, 5):
-            yield {**base, "prompt": prompt, "logprobs": top}, found
-        yield {**base, "prompt": prompt}, found
-
-
-def _width(reply: Any) -> int | None:
-    """How many log-probabilities a reply shows for its first token; `None` if it has no token."""
-    chunk = replies.read(reply)
-    tokens = chunk.tokens
-    if not tokens and not chunk.text:
-        return None
-    if not tokens or tokens[0].logprob != tokens[0].logprob:
-        return -1
-    return len(tokens[0].top)
+def _tries(served: Served, kind: str, write: Write) -> Iterator[tuple[dict[str, Any], Served]]:
+    """Requests for one token, those that tell most first; a model may want more to think."""
+    places = (False,) if kind == "chat" or not served.ids else (True, False)
+    for ids in places:
+        found = replace(served, chat=kind == "chat", ids=ids)
+        for text in PROMPTS[:1] if ids else PROMPTS:
+            for top in _TOPS:
+                yield write(found, text, 1, top), found
+        yield write(found, PROMPTS[-1], 64, None), found

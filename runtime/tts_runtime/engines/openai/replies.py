@@ -1,69 +1,42 @@
-"""What servers answer, read leniently: completions and chat, whole and streamed."""
+"""What servers answer, read leniently: completions and chat, whole and streamed.
+
+What is missing is missing (a log-probability of null, a count that cannot be right); what cannot be
+an answer at all is asked for again.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.retry import Transient
 
 #: How vLLM writes a token that it was asked to name by its id.
 _NUMBERED: Final = "token_id:"
-
-
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Alternative(_Lenient):
-    token: str
-    logprob: float
-
-
-class _ChatToken(_Alternative):
-    bytes: list[int] | None = None
-    top_logprobs: list[_Alternative] | None = None
-
-
-class _Logprobs(_Lenient):
-    content: list[_ChatToken] | None = None
-    tokens: list[str] | None = None
-    token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float] | None] | None = None
-
-
-class _Message(_Lenient):
-    content: str | None = None
-
-
-class _Choice(_Lenient):
-    text: str | None = None
-    message: _Message | None = None
-    delta: _Message | None = None
-    logprobs: _Logprobs | None = None
-    finish_reason: str | None = None
-    stop_reason: str | int | None = None
-    token_ids: list[int] | None = None
-
-
-class _Cached(_Lenient):
-    cached_tokens: int | None = None
-
-
-class _Usage(_Lenient):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Cached | None = None
-
-
-class _Reply(_Lenient):
-    choices: list[_Choice] = Field(max_length=1)
-    usage: _Usage | None = None
+#: Why an answer ended, in the words of servers.
+_CUT: Final = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
+_WITHHELD: Final = frozenset(
+    (
+        "content_filter",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "refusal",
+        "tool_calls",
+        "tool_use",
+        "function_call",
+    )
+)
+_GIVEN_UP: Final = frozenset(
+    ("abort", "aborted", "error", "cancelled", "insufficient_system_resource")
+)
+#: Where servers put what a model thought before it answered.
+_THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
+#: More tokens than any window has.
+_MOST: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +59,17 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a server counted: tokens of the prompt that it had to read, and tokens drawn."""
+    """What a server counted.
+
+    Args:
+        prefilled: Tokens of the prompt that it had to read.
+        drawn: Tokens drawn, thoughts included.
+        thought: Those that it thought, if it says.
+    """
 
     prefilled: int
     drawn: int
+    thought: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +79,12 @@ class Chunk:
     Args:
         text: What was written.
         tokens: Its tokens, an end of sequence perhaps included; empty where the server tells none.
-        finish: `stop` or `length`; `None` in the middle.
+        finish: `stop`, `length`, or `filter` (the server keeps its answer back); `None` in the
+            middle.
         stop: The stop text that ended it, where the server tells.
         usage: What it cost, where the server tells.
+        thought: What was thought before, where the server tells it apart.
+        told: The server tells log-probabilities, if only that there is none.
     """
 
     text: str
@@ -109,93 +92,223 @@ class Chunk:
     finish: str | None
     stop: str | None
     usage: Usage | None
+    thought: str = ""
+    told: bool = False
 
 
-def read(reply: Any) -> Chunk:
-    """A reply of either interface.
+def read(reply: Any, *, piece: bool = False) -> Chunk:
+    """A reply of either interface, or a piece of a streamed one.
 
     Raises:
-        Transient: It has not the form of one.
-        EngineError: The server kept its answer back.
+        Transient: It has not the form of one, or the server gave it up.
     """
-    try:
-        found = _Reply.model_validate(reply)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise Transient(f"the answer has an unknown form ({where}: {first['msg']})") from error
-    usage = None if found.usage is None else _usage(found.usage)
-    if not found.choices:
+    if not isinstance(reply, Mapping):
+        raise _unknown(f"{type(reply).__name__}, not an object")
+    usage = _usage(reply.get("usage"))
+    choices = reply.get("choices")
+    if piece and not choices:
         return Chunk("", (), None, None, usage)
-    choice = found.choices[0]
-    if choice.finish_reason in ("content_filter", "tool_calls", "function_call"):
-        raise EngineError(f"the server ended an answer with `{choice.finish_reason}`")
-    finish = choice.finish_reason or None
-    if finish in ("abort", "error"):
-        raise Transient(f"the server gave an answer up (`{choice.finish_reason}`)")
-    message = choice.message or choice.delta
-    text = choice.text if choice.text is not None else (message and message.content) or ""
-    stop = choice.stop_reason if isinstance(choice.stop_reason, str) else None
-    if finish is not None:
-        finish = "length" if finish in ("length", "max_tokens") else "stop"
-    return Chunk(text, _tokens(choice), finish, stop, usage)
-
-
-def _usage(usage: _Usage) -> Usage:
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens if details else None) or 0
-    return Usage(max(0, usage.prompt_tokens - cached), usage.completion_tokens)
-
-
-def _tokens(choice: _Choice) -> tuple[Token, ...]:
-    logprobs = choice.logprobs
-    found: list[Token] = []
-    if logprobs is not None and logprobs.content is not None:
-        for each in logprobs.content:
-            data = each.token.encode("utf-8", "replace") if each.bytes is None else _bytes(each)
-            top = {one.token: one.logprob for one in each.top_logprobs or ()}
-            found.append(Token(data, None, each.logprob, _sorted(top)))
-    elif logprobs is not None and logprobs.tokens is not None:
-        many = len(logprobs.tokens)
-        numbers = logprobs.token_logprobs or [None] * many
-        tops = logprobs.top_logprobs or [None] * many
-        if not len(numbers) == len(tops) == many:
-            raise Transient("the answer has not as many log-probabilities as tokens")
-        for name, number, several in zip(logprobs.tokens, numbers, tops, strict=True):
-            token = _numbered(name)
-            logprob = math.nan if number is None else number
-            if isinstance(token, int):
-                found.append(Token(None, token, logprob, _sorted(several)))
-            else:
-                found.append(
-                    Token(name.encode("utf-8", "replace"), None, logprob, _sorted(several))
-                )
-    ids = choice.token_ids
-    if ids is None:
-        return tuple(found)
-    if not found:
-        return tuple(Token(None, token) for token in ids)
-    if len(found) != len(ids):
-        raise Transient("the answer has not as many ids as tokens")
-    return tuple(
-        Token(each.data, token, each.logprob, each.top)
-        for each, token in zip(found, ids, strict=True)
+    if not isinstance(choices, list) or not choices:
+        raise _unknown("choices: there are none")
+    if len(choices) > 1:
+        raise _unknown(f"choices: {len(choices)} of them, where one was asked for")
+    choice = choices[0]
+    if not isinstance(choice, Mapping):
+        raise _unknown(f"choices.0: {type(choice).__name__}, not an object")
+    finish = _finish(choice)
+    message = choice.get("message") or choice.get("delta") or {}
+    if not isinstance(message, Mapping):
+        raise _unknown(f"choices.0.message: {type(message).__name__}, not an object")
+    thought = next(
+        (found for name in _THOUGHTS for part in (message, choice) if (found := _text(part, name))),
+        "",
+    )
+    if choice.get("text") is not None:
+        text = _text(choice, "text")
+    else:
+        text = _text(message, "content") or _text(message, "refusal")
+        thought = thought or _thought_part(message.get("content"))
+    stop = choice.get("stop_reason")
+    logprobs = choice.get("logprobs")
+    tokens, told = _tokens(logprobs if isinstance(logprobs, Mapping) else {})
+    return Chunk(
+        text,
+        _with_ids(tokens, choice.get("token_ids")),
+        finish,
+        stop if isinstance(stop, str) and finish == "stop" else None,
+        usage,
+        thought,
+        told,
     )
 
 
-def _bytes(token: _ChatToken) -> bytes:
+def number(value: object) -> int | None:
+    """A count, if it can be one: whole, not negative, and no more than any window has."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        return None
+    return value
+
+
+def _unknown(what: str) -> Transient:
+    return Transient(f"the answer has an unknown form ({what})")
+
+
+def _finish(choice: Mapping[str, Any]) -> str | None:
+    """Why it ended, in our words; `None` if it has not.
+
+    Raises:
+        Transient: The server gave it up.
+    """
+    finish = choice.get("finish_reason")
+    problem = choice.get("error")
+    if problem:
+        message = problem.get("message") if isinstance(problem, Mapping) else problem
+        raise Transient(f"the server gave an answer up ({message})")
+    if finish is None or finish == "":
+        return None
+    if not isinstance(finish, str):
+        raise _unknown(f"choices.0.finish_reason: {type(finish).__name__}, not a text")
+    word = finish.lower()
+    if word in _GIVEN_UP:
+        raise Transient(f"the server gave an answer up (`{finish}`)")
+    if word in _WITHHELD:
+        return "filter"
+    return "length" if word in _CUT else "stop"
+
+
+def _text(part: Mapping[str, Any], name: str) -> str:
+    """A text, given as one or as a list of parts; empty if there is none."""
+    value = part.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_part(each, ("text", "content")) for each in value)
+    raise _unknown(f"{name}: {type(value).__name__}, not a text")
+
+
+def _part(part: object, names: Sequence[str]) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        return ""
+    found = next((part[name] for name in names if part.get(name)), "")
+    if isinstance(found, list):
+        return "".join(_part(each, ("text",)) for each in found)
+    return found if isinstance(found, str) else ""
+
+
+def _thought_part(content: object) -> str:
+    """What was thought, where it is one of the parts of the content."""
+    parts = content if isinstance(content, list) else ()
+    return "".join(
+        _part(each, ("thinking", "reasoning")) for each in parts if not isinstance(each, str)
+    )
+
+
+def _usage(usage: object) -> Usage | None:
+    """The counts, unless they cannot be right."""
+    if not isinstance(usage, Mapping):
+        return None
+    prompt, drawn = number(usage.get("prompt_tokens", 0)), number(usage.get("completion_tokens", 0))
+    if prompt is None or drawn is None:
+        return None
+    cached = number(_inner(usage, "prompt_tokens_details").get("cached_tokens")) or 0
+    thought = number(_inner(usage, "completion_tokens_details").get("reasoning_tokens"))
+    if thought is None:
+        thought = number(usage.get("reasoning_tokens"))
+    if thought is not None and thought > drawn:
+        drawn += thought  # counted beside the others, not among them
+    return Usage(max(0, prompt - cached), drawn, thought)
+
+
+def _inner(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = usage.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[Token], bool]:
+    """The tokens of a reply, and whether it has them."""
+    content = logprobs.get("content")
+    if isinstance(content, list):
+        return [_chat_token(each) for each in content], bool(content)
+    names = logprobs.get("tokens")
+    if not isinstance(names, list):
+        return [], False
+    many = len(names)
+    numbers = logprobs.get("token_logprobs") or [None] * many
+    tops = logprobs.get("top_logprobs") or [None] * many
+    if not isinstance(numbers, list) or not isinstance(tops, list):
+        raise _unknown("logprobs: not lists")
+    if not len(numbers) == len(tops) == many:
+        raise Transient("the answer has not as many log-probabilities as tokens")
+    found = []
+    for name, value, several in zip(names, numbers, tops, strict=True):
+        if not isinstance(name, str):
+            raise _unknown(f"logprobs.tokens: {type(name).__name__}, not a text")
+        token, top = _numbered(name), _sorted(several if isinstance(several, Mapping) else {})
+        if isinstance(token, int):
+            found.append(Token(None, token, _logprob(value), top))
+        else:
+            found.append(Token(name.encode("utf-8", "replace"), None, _logprob(value), top))
+    return found, bool(found)
+
+
+def _chat_token(found: object) -> Token:
+    if not isinstance(found, Mapping) or not isinstance(found.get("token"), str):
+        raise _unknown("logprobs.content: a token without its text")
+    name, data = found["token"], found.get("bytes")
+    tops = found.get("top_logprobs")
+    top = {
+        each["token"]: each.get("logprob")
+        for each in (tops if isinstance(tops, list) else ())
+        if isinstance(each, Mapping) and isinstance(each.get("token"), str)
+    }
+    encoded = name.encode("utf-8", "replace") if data is None else _bytes(data)
+    return Token(encoded, None, _logprob(found.get("logprob")), _sorted(top))
+
+
+def _bytes(data: object) -> bytes:
     try:
-        return bytes(token.bytes or ())
-    except ValueError as error:
-        raise Transient(f"the answer has bytes that are none: {token.bytes}") from error
+        return bytes(data if isinstance(data, list) else ())
+    except (ValueError, TypeError) as error:
+        raise Transient(f"the answer has bytes that are none: {str(data)[:80]}") from error
 
 
-def _sorted(top: Mapping[str, float] | None) -> tuple[tuple[str | int, float], ...]:
+def _logprob(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _sorted(top: Mapping[Any, object]) -> tuple[tuple[str | int, float], ...]:
     # Equal ones stay in the server's order, which is by rank.
-    ranked = sorted((top or {}).items(), key=lambda item: -item[1])
-    return tuple((_numbered(name), number) for name, number in ranked)
+    known = [(str(name), _logprob(value)) for name, value in top.items()]
+    ranked = sorted((each for each in known if not math.isnan(each[1])), key=lambda item: -item[1])
+    return tuple((_numbered(name), value) for name, value in ranked)
 
 
 def _numbered(name: str) -> str | int:
     digits = name.removeprefix(_NUMBERED)
-    return int(digits) if name.startswith(_NUMBERED) and digits.isdigit() else name
+    if name.startswith(_NUMBERED) and digits.isdecimal() and len(digits) < 12:
+        return int(digits)
+    return name
+
+
+def _with_ids(tokens: Sequence[Token], ids: object) -> tuple[Token, ...]:
+    if not isinstance(ids, list):
+        return tuple(tokens)
+    if not all(number(each) is not None for each in ids):
+        raise _unknown("token_ids: not ids")
+    if not tokens:
+        return tuple(Token(None, token) for token in ids)
+    if len(tokens) != len(ids):
+        raise Transient("the answer has not as many ids as tokens")
+    return tuple(
+        Token(each.data, token, each.logprob, each.top)
+        for each, token in zip(tokens, ids, strict=True)
+    )

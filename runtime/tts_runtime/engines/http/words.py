@@ -1,0 +1,106 @@
+"""A server's own words for an error: in which forms they come, and what kind of error it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tts_runtime.readers import parse_json
+
+_LONGEST: Final = 400
+#: Codes and types of errors that the same request may not meet again.
+_PASSING: Final = ("rate", "overload", "server", "internal", "unavailable", "timeout", "capacity")
+#: Those of requests that will never do.
+_LASTING: Final = {
+    "invalid": 400,
+    "bad_request": 400,
+    "badrequest": 400,
+    "unsupported": 400,
+    "context_length": 400,
+    "content_filter": 400,
+    "authentication": 401,
+    "permission": 403,
+    "not_found": 404,
+    "notfound": 404,
+    "insufficient_quota": 402,
+    "billing": 402,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a server says of an error.
+
+    Args:
+        reason: For people; cut to a length by `shown`.
+        code: A number or name, if it says one.
+        kind: The error's type, if it says one.
+        field: The field of the request that is meant, if it says one.
+    """
+
+    reason: str
+    code: int | str | None = None
+    kind: str = ""
+    field: str = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of an error that came under another one; 500 if nothing tells."""
+        code = self.code
+        if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+            code = int(code)
+        if isinstance(code, int) and 400 <= code < 600:
+            return code
+        named = f"{code or ''} {self.kind}".lower().replace(" ", "_")
+        lasting = next((status for word, status in _LASTING.items() if word in named), 500)
+        return 500 if any(word in named for word in _PASSING) else lasting
+
+
+def shown(reason: str) -> str:
+    """A reason, short enough to be read."""
+    return reason[:_LONGEST] + "..." if len(reason) > _LONGEST else reason
+
+
+def problem_in(reply: Any) -> Words | None:
+    """The error in a reply that came with a good status; `None` if it has none."""
+    if isinstance(reply, list) and len(reply) == 1:
+        reply = reply[0]  # Gemini's way
+    if not isinstance(reply, Mapping) or reply.get("choices"):
+        return None
+    wrong = reply.get("error") or (reply if reply.get("object") == "error" else None)
+    return words_of({"error": wrong}) if wrong else None
+
+
+def words_in(content: bytes) -> Words:
+    """What a body says of an error: JSON of the usual forms, or a text."""
+    text = content.decode("utf-8", errors="replace").strip()
+    try:
+        found = parse_json(text)
+    except ValueError:
+        return Words(_line(text))
+    words = words_of(found)
+    return words if words.reason else Words(_line(text), words.code, words.kind, words.field)
+
+
+def words_of(found: Any) -> Words:
+    """What JSON says of an error; see `words_in`."""
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    inner = found.get("error", found) if isinstance(found, Mapping) else found
+    if not isinstance(inner, Mapping):
+        return Words(_line(inner) if isinstance(inner, str) else "")
+    reason = inner.get("message") or inner.get("detail") or ""
+    code, kind, field = (inner.get(name) for name in ("code", "type", "param"))
+    if code is None:
+        code = inner.get("status")
+    return Words(
+        _line(reason if isinstance(reason, str) else str(reason)),
+        code if isinstance(code, int | str) and not isinstance(code, bool) else None,
+        kind if isinstance(kind, str) else "",
+        field if isinstance(field, str) else "",
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,263 @@
+"""Which fields of a request a server takes: what it refuses is left out or renamed from then on.
+
+Servers refuse fields in many words (OpenAI's reasoning models, Mistral's "extra inputs", Gemini's
+"unknown name"), but they name the field. It is learned from the first refusal, for all requests of
+the engine, and said once. Fields without which an answer would be another one stay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
+
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.http.client import Refused
+
+_LOGGER = logging.getLogger(__name__)
+
+Reply = TypeVar("Reply")
+
+#: The limit of tokens to draw has two names; reasoning models want the second.
+LIMIT: Final = "max_tokens"
+_OTHER_LIMIT: Final = "max_completion_tokens"
+#: What can be done without, and what that means.
+_DISPENSABLE: Final[Mapping[str, str]] = {
+    "temperature": "the server's own temperature applies",
+    "top_p": "the server's own top_p applies",
+    "top_k": "the server's own top_k applies",
+    "min_p": "the server's own min_p applies",
+    "repetition_penalty": "the server's own applies",
+    "seed": "requests are not seeded",
+    "stop": "texts may hold what stands for their end",
+    "logprobs": "log-probabilities are missing",
+    "top_logprobs": "log-probabilities are missing",
+    "stream": "answers come whole, and are cut here",
+    "stream_options": "tokens of streams are estimates",
+}
+#: Fields that make no sense without another.
+_TOGETHER: Final = (("logprobs", "top_logprobs"), ("stream", "stream_options"))
+#: Values that change nothing: of two fields that exclude each other, such a one goes.
+_NEUTRAL: Final = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+_FIXED: Final = ("model", "messages", "prompt", "n")
+#: Names that are words as well, so that only quoted ones count.
+_ENGLISH: Final = ("stop", "stream")
+_STATUSES: Final = (400, 403, 405, 415, 422, 500, 501)
+#: The words of refusals; without one of them a message that holds a field's name is another error.
+_REFUSES: Final = re.compile(
+    r"support|unrecogni[sz]ed|unknown|unexpected|extra|permitted|forbidden|allowed|invalid|cannot"
+    r"|can't|only|enabled|remove|deprecated|unavailable|must|too (?:large|big|high)|exceed|greater"
+    r"|less|maximum|at most|verified",
+    re.IGNORECASE,
+)
+#: It is the value that is refused, not the field.
+_VALUE: Final = re.compile(
+    r"must be|between|range|greater|less than|at most|at least|strictly|positive", re.IGNORECASE
+)
+_WINDOW: Final = re.compile(
+    r"(?:context (?:length|window|size)|must be <=)[^0-9]{0,40}(\d+)|(\d+) maximum context",
+    re.IGNORECASE,
+)
+_PROMPT: Final = re.compile(
+    r"(\d+) (?:inputs? tokens|tokens (?:from|in) the (?:input|messages|prompt))"
+    r"|(\d+) (?:in the (?:messages|prompt)|in your prompt|prompt tokens)"
+    r"|(?:has|contains|given:?)(?: at least)? (\d+) (?:inputs? |prompt )?tokens",
+    re.IGNORECASE,
+)
+_MOST: Final = re.compile(
+    r"(?:at most|less than or equal to|maximum[^0-9]{0,30}|<=|up to|\[\s*\d+\s*,|>)\s*(\d+)",
+    re.IGNORECASE,
+)
+_TOO_MUCH: Final = re.compile(r"too (?:large|big|high|long|many)|exceed|context|greater", re.I)
+_ABOUT_WINDOW: Final = re.compile(
+    r"context|too (?:large|long|many)|maximum.{0,20}tokens|tokens.{0,40} must be", re.I
+)
+
+
+class Fields:
+    """What one server takes.
+
+    Args:
+        server: Its address, for messages.
+        omit: Fields that are never sent, `a,b`.
+        extra: Fields that are sent with every request: JSON, or `name=value,name=value`.
+
+    Raises:
+        EngineError: `omit` or `extra` cannot be read.
+    """
+
+    def __init__(self, server: str, omit: str = "", extra: str = "") -> None:
+        self._server = server
+        self._omitted = {name.strip() for name in omit.split(",") if name.strip()}
+        self._values: set[tuple[str, str]] = set()
+        self._extra = _read_extra(extra)
+        for name in (*self._omitted, *self._extra):
+            if name in _FIXED or (name == "stream" and name in self._extra):
+                raise EngineError(f"server {server}: `{name}` is no field to leave out or to add")
+        self._limit = LIMIT
+        self._most: int | None = None
+        self._margin = 0
+
+    def fitted(self, body: Mapping[str, Any], *, fills: bool = False) -> dict[str, Any]:
+        """A request as this server takes it; `fills`: its limit is the rest of the window."""
+        found = {**body, **self._extra}
+        limit = found.pop(LIMIT, None)
+        if isinstance(limit, int):
+            if fills:
+                limit = max(1, limit - self._margin)
+            found[self._limit] = limit if self._most is None else min(limit, self._most)
+        for name in (*found,):
+            if name in self._omitted or (name, repr(found[name])) in self._values:
+                del found[name]
+        for name, other in _TOGETHER:
+            if name not in found:
+                found.pop(other, None)
+        return found
+
+    def limit_in(self, body: Mapping[str, Any]) -> int | None:
+        """The limit of tokens that a fitted request has."""
+        found = body.get(self._limit)
+        return found if isinstance(found, int) else None
+
+    async def adapted(
+        self,
+        body: Mapping[str, Any],
+        work: Callable[[dict[str, Any]], Awaitable[Reply]],
+        *,
+        fills: bool = False,
+        keep: Sequence[str] = (),
+    ) -> Reply:
+        """What `work` gives for a request, with fewer fields as long as the server refuses one.
+
+        `keep`: fields that stay.
+
+        Raises:
+            Refused: For another reason, or because of a field that is needed.
+        """
+        while True:
+            sent = self.fitted(body, fills=fills)
+            try:
+                return await work(sent)
+            except Refused as error:
+                # Another request may have learned the same while this one was on its way.
+                if self.fitted(body, fills=fills) != sent:
+                    continue
+                whole = body[LIMIT] if fills else 0
+                if not self._learn(error, sent, whole, keep):
+                    raise
+
+    def _learn(
+        self, error: Refused, sent: Mapping[str, Any], whole: int, keep: Sequence[str]
+    ) -> bool:
+        """Whether the refusal of a request is a reason to send less of it; remembers what.
+
+        `whole`: the limit that was wanted, where it is the rest of the window; else 0.
+        """
+        said = f"{error.words.reason} {error.words.code or ''} {error.words.kind}"
+        if error.status not in _STATUSES or not _REFUSES.search(said):
+            return False
+        named = list(_named(error, sent, self._limit))
+        if self._limit in sent and (
+            self._limit in named or (whole and not named and _ABOUT_WINDOW.search(said))
+        ):
+            return self._learn_limit(said, sent[self._limit], whole)
+        if not named or named[0] in keep:
+            return False
+        neutral = (name for name in named if _NEUTRAL.get(name) == sent[name])
+        name = next(neutral, named[0])
+        if _VALUE.search(said) and name in _NEUTRAL | {"temperature": None}:
+            self._values.add((name, repr(sent[name])))
+            what = f"`{name}` {sent[name]}"
+        else:
+            self._omitted.add(name)
+            what = f"`{name}`"
+        self._say(f"refuses {what}, which is left out: {_DISPENSABLE[name]}")
+        return True
+
+    def _learn_limit(self, said: str, limit: int, whole: int) -> bool:
+        """What the refusal of a limit says: a smaller one, or another name."""
+        numbers = re.sub(r"`|(?<=\d),(?=\d\d\d)", "", said)
+        prompt, window = _first(_PROMPT, numbers), _first(_WINDOW, numbers)
+        if prompt is not None and window is not None:
+            return self._shrunk(whole, limit, window - prompt)
+        most = [int(each) for each in _MOST.findall(numbers) if 0 < int(each) < limit]
+        if most:
+            self._most = max(most)
+            self._say(f"allows at most {self._most} tokens an answer")
+            return True
+        if _TOO_MUCH.search(said):
+            return self._shrunk(whole, limit, limit // 2)
+        if self._limit == LIMIT:
+            self._limit = _OTHER_LIMIT
+            self._say(f"refuses `{LIMIT}`: it is sent as `{_OTHER_LIMIT}`")
+            return True
+        return False
+
+    def _shrunk(self, whole: int, limit: int, rest: int) -> bool:
+        """Whether a limit can be less; lengths of prompts are estimates, so it may have to be."""
+        if not whole or not 0 < rest < limit:
+            return False
+        self._margin = max(self._margin, whole - rest)
+        return True
+
+    def _say(self, what: str) -> None:
+        _LOGGER.warning("server %s %s", self._server, what)
+
+
+def _named(error: Refused, sent: Mapping[str, Any], limit: str) -> Iterator[str]:
+    """The fields of a request that can be spared and that a refusal means, the surest first."""
+    spared = [name for name in sent if name in _DISPENSABLE or name == limit]
+    field = error.words.field.rpartition(".")[2]
+    if field in spared:
+        yield field
+        return
+    raw = error.raw.replace("\\", "")
+    places = re.findall(r"""["']loc["']\s*:\s*[\[(]([^\])]*)""", raw)
+    if places:
+        for name in spared:
+            if any(re.search(rf"\b{name}\b", place) for place in places):
+                yield name
+        return
+    reason = error.words.reason
+    found = []
+    for name in spared:
+        camel = re.sub("_(.)", lambda match: match[1].upper(), name)
+        at = re.search(rf"(?<![\w-])(?:{name}|{camel})(?![\w-])", reason, re.IGNORECASE)
+        if at:
+            quoted = reason[max(0, at.start() - 1) : at.start()] in ("'", '"', "`")
+            if quoted or name not in _ENGLISH:
+                found.append((not quoted, at.start(), name))
+    yield from (name for _, _, name in sorted(found))
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
+    return None if match is None else int(next(group for group in match.groups() if group))
+
+
+def _read_extra(text: str) -> dict[str, Any]:
+    """Fields to add."""
+    text = unquote(text).strip()
+    if not text:
+        return {}
+    if text.startswith("{"):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise EngineError(f"option `extra`: not JSON ({error}): `{text[:80]}`") from error
+        return dict(found)
+    pairs = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise EngineError(
+                f"option `extra`: expected name=value or a JSON object, found `{part[:80]}`"
+            )
+        try:
+            pairs[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            pairs[name.strip()] = value.strip()
+    return pairs
