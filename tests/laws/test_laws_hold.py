@@ -26,7 +26,6 @@ PROVED = {
     "particle_filter(n = 1) == chain_of_thought()",
     "majority(n = 1) == chain_of_thought()",
     "revision_chains(chains = 1, rounds = 1) == chain_of_thought()",
-    "budget_forcing_minimum(waits = 0) == greedy_thinking()",
     "equal_votes(n) == majority(n)",
     "two_parts(a, b) == one_part(a, b)",
     "stepwise(n) == majority(n)",

@@ -21,13 +21,14 @@ def think(lab: Lab, path: Path, within: int | None = None, at_least: int = 0) ->
 def conclude(lab: Lab, thought: Path) -> Path:
     """Ends the thinking and answers. Muennighoff et al. (2025), s1, section 3.1.
 
-    Cap hit: a newline if the text lacks one, the delimiter, `Final Answer:`; else the delimiter
-    alone. Then the answer is generated.
+    Cap hit: a newline if the text lacks one, the delimiter, a newline and `Final Answer:`; else the
+    delimiter alone. Then the answer is generated. simplescaling/s1, vllm_causallms.py,
+    `thinking_end_max`.
     """
     if thought.finish == "length":
         if not thought.text.endswith("\n"):
             thought = lab.force(thought, "\n")
-        thought = lab.force(thought, END + "Final Answer:")
+        thought = lab.force(thought, END + "\nFinal Answer:")
     else:
         thought = lab.force(thought, END)
     return lab.sample(thought, temperature=0)[0]
@@ -42,12 +43,12 @@ def budget_forcing_maximum(lab: Lab, budget: int = 32_000) -> Path:
 def _wait(lab: Lab, waits: int, budget: int | None) -> Path:
     """Drop the delimiter, append the ids of `Wait`, go on with at least one token; `waits` times.
 
-    The budget is that of the whole path; a round that hits the cap ends the thinking, and so does
-    a policy that ends its text instead of its thought.
+    The budget is that of the whole path; a round that hits the cap ends the thinking. A policy that
+    ends its text instead of its thought gets its `Wait`, too: s1 stops at both tokens.
     """
     thought = think(lab, lab.thinking, within=budget)
     for _ in range(waits):
-        if thought.done:
+        if thought.finish == "length":
             break
         thought = think(lab, lab.force(thought, "Wait"), within=budget, at_least=1)
     return thought
@@ -61,8 +62,8 @@ def budget_forcing(lab: Lab, waits: int = 2, budget: int = 32_000) -> Path:
 
 @published
 def budget_forcing_minimum(lab: Lab, waits: int = 2) -> Path:
-    """`Wait` without a cap; afterwards the policy ends its thought itself. s1, section 3.1."""
-    return lab.sample(_wait(lab, waits, None), temperature=0)[0]
+    """`Wait` without a cap; afterwards the thought is ended for it. s1, section 3.1."""
+    return conclude(lab, _wait(lab, waits, None))
 
 
 @published
@@ -121,13 +122,16 @@ def class_conditional(lab: Lab, amount: str = "think_long") -> Path:
 def think_deeper(lab: Lab, shortest: int = 512, longest: int = 2048, phrases: int = 4) -> Path:
     """optillm's thinkdeeper: an early end becomes a phrase that goes on, drawn at random.
 
+    So does an end of the text before the thought has ended, whatever its length.
     It samples; the answer is forced as in s1.
     """
     thought = lab.sample(lab.thinking, thought=True, within=longest)[0]
     start = lab.thinking
     lane = row_lane(start.key, 0, 0)
     for phrase in range(phrases):
-        if thought.done or thought.tokens >= shortest:
+        if thought.finish == "length":
+            break
+        if thought.finish == "stop" and thought.tokens >= shortest:
             break
         toss = uniform(draw_key(lab.root, lane, phrase))
         thought = lab.force(thought, "Wait," if toss < 0.5 else "Alternatively,")
