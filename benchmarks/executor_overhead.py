@@ -84,7 +84,8 @@ class InstantScorer(ScorerEngine):
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Scores the steps that are new."""
         future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
-        future.set_result(ScoreReply((0.5,) * (len(request.steps) - request.known), 9))
+        new = len(request.steps) - request.known
+        future.set_result(ScoreReply((0.5,) * new, 9, 0, (9,) * new))
         return future
 
 

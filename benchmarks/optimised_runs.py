@@ -39,7 +39,7 @@ SHOWN: Mapping[str, Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one run cost, over all problems."""
+    """What engines did in one run, over all problems; prompt tokens are the strategy's own."""
 
     tokens: int
     prompt_tokens: int
@@ -54,13 +54,13 @@ def spent(plan: Plan, problems: Sequence[Problem], disabled: frozenset[str]) -> 
     engine = BundledPolicy(bundled("policy"))
     settings = Settings({"policy": engine}, {"prm": "bundled"}, disabled=disabled)
     [result] = run(plan, problems, settings=settings)
-    summary = result.summary
+    work = result.summary.engines
     return Spent(
-        summary.policy_tokens + engine.cancelled_tokens,
-        summary.prompt_tokens,
-        summary.policy_calls - summary.cancelled_calls,
-        summary.scorer_tokens,
-        summary.wall_s,
+        work.policy_tokens + work.cancelled_tokens,
+        result.summary.prompt_tokens,
+        work.policy_calls - work.cancelled_calls,
+        work.scorer_tokens,
+        result.summary.wall_s,
         tuple(answer.answer for answer in result.answers),
     )
 

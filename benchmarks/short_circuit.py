@@ -38,13 +38,13 @@ async def spent(
     outcomes: list[Outcome] = []
     try:
         bound = bind(plan, {"policy": engine}, {}, passes)
-        await execute_all(bound, problems, 0, outcomes.append)
+        work = await execute_all(bound, problems, 0, outcomes.append)
         cancelled = engine.cancelled_tokens
     finally:
         await engine.close()
     return Spent(
-        sum(outcome.counts.policy_tokens for outcome in outcomes) + cancelled,
-        sum(outcome.counts.cancelled_calls for outcome in outcomes),
+        work.policy_tokens + cancelled,
+        work.cancelled_calls,
         {outcome.problem_id: outcome.answer_key for outcome in outcomes},
     )
 

@@ -7,6 +7,7 @@ with the command line, the strategies and the problems.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -206,8 +207,9 @@ def tts_run(
 
     from rich.console import Console
 
-    from tts_runtime.progress import CAPTION, named_in, remarks, shown_on, table
+    from tts_runtime.progress import named_in, remarks, shown_on
     from tts_runtime.runner import Settings, run
+    from tts_runtime.tables import CAPTION, run_line, table
 
     without, disabled = left_out(no_pass or [])
     plans = [optimise(plan, without=without).plan for plan in plans]
@@ -222,7 +224,16 @@ def tts_run(
                 plans,
                 chosen,
                 settings=Settings(
-                    *named, start, out, flying, disabled, analyze, ahead, problem_set, strict
+                    *named,
+                    start,
+                    out,
+                    flying,
+                    disabled,
+                    analyze,
+                    ahead,
+                    problem_set,
+                    strict,
+                    limits.assumed.models,
                 ),
                 progress=progress,
             )
@@ -238,8 +249,13 @@ def tts_run(
             typer.echo(printable(summary.model_dump_json()))
     else:
         printed = Console()
-        printed.print(table(summaries), end="")
-        for line in (CAPTION, printable(named_in(summaries)), *remarks(summaries)):
+        # Nobody has to read a pipe's lines at once, unless a width is asked for.
+        fixed = printed.is_terminal or "COLUMNS" in os.environ
+        typer.echo(table(summaries, printed.width if fixed else None))
+        for line in (
+            *(CAPTION, run_line(summaries[0]), printable(named_in(summaries))),
+            *remarks(summaries),
+        ):
             printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=True)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
@@ -286,11 +302,10 @@ def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
     for result in results:
         for warning in warnings_of(result.summary.reliability):
             typer.echo(printable(f"warning: {result.summary.strategy}: {warning}"), err=True)
-    shared = results[0].shared if results else None
-    if shared is not None:
+    if len(results) > 1:
         fresh = [a for result in results for a in result.answers if a.id not in result.kept]
         alone = sum(answer.policy_tokens for answer in fresh)
-        drawn = shared.policy_tokens
+        drawn = results[0].work.policy_tokens
         if drawn < alone:
             typer.echo(f"shared: {drawn:,} tokens drawn instead of {alone:,}", err=True)
     for shift in shifting:

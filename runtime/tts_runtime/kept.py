@@ -29,11 +29,6 @@ class Kept:
     answers: Mapping[str, Answer]
     summary: Summary | None
 
-    @property
-    def wall_s(self) -> float:
-        """Seconds that the earlier sessions took, as far as they could say so."""
-        return 0.0 if self.summary is None else self.summary.wall_s
-
     def complete(self, problems: Collection[str]) -> bool:
         """Whether nothing is left to do."""
         summarized = self.summary is not None and self.summary.problems == len(problems)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, field
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.analysis import Made
 from tts_runtime.answers import grade
-from tts_runtime.executor import CandidateRecord, Counts, Outcome
+from tts_runtime.executor import CandidateRecord, Outcome, Work
+from tts_runtime.figures import Figures, Sizes
 from tts_runtime.kept import Kept
 from tts_runtime.results import Answer, Summary, Tally
 from tts_runtime.rundir import StrategyWriter
@@ -19,15 +19,14 @@ from tts_runtime.rundir import StrategyWriter
 class Result:
     """What one strategy did: the summary, and the answers in the order of the problems.
 
-    `shared`: what the engines did for all strategies of the run together, if there were several;
-    each summary says what its strategy costs alone. `made`: with `Settings.analyze`, what each
-    operation made. `kept`: ids of the problems that an earlier session of the run had finished
-    (`Settings.out`); `shared` does not count them.
+    `work`: what the engines did in this session, for all strategies of the run. `made`: with
+    `Settings.analyze`, what each operation made. `kept`: ids of the problems that an earlier
+    session of the run had finished (`Settings.out`).
     """
 
     summary: Summary
     answers: tuple[Answer, ...]
-    shared: Counts | None = None
+    work: Work = field(default_factory=Work)
     made: Made | None = None
     kept: frozenset[str] = frozenset()
 
@@ -51,6 +50,8 @@ class Ledger:
         plan: Plan,
         signature: Signature,
         kept: Kept,
+        figures: Figures,
+        sizes: Sizes,
         *,
         made: Made | None = None,
         writer: StrategyWriter | None = None,
@@ -58,30 +59,30 @@ class Ledger:
         self._plan = plan
         self._signature = signature
         self._kept = kept
+        self._figures = figures
+        self._sizes = sizes
         self._made = made
         self._writer = writer
         self._tally = Tally()
         self._answers: dict[str, Answer] = {}
-        self._start = self._end = perf_counter()
         for answer in kept.answers.values():
-            self._add(answer)
+            self._add(self._priced(answer) if answer.flops is None else answer)
 
     def _add(self, answer: Answer) -> None:
         self._tally.add(answer)
         self._answers[answer.id] = answer
 
+    def _priced(self, answer: Answer) -> Answer:
+        return answer.model_copy(update={"flops": self._sizes.flops(answer)})
+
     def has(self, problem: str) -> bool:
         """Whether this problem is done."""
         return problem in self._answers
 
-    def starts(self) -> None:
-        """The clock runs."""
-        self._start = self._end = perf_counter()
-
     def outcome(self, outcome: Outcome, gold: str | None) -> Answer:
         """Grades, counts and writes what the strategy gave for a problem."""
-        answer = _graded(outcome, gold)
-        self._end = perf_counter()
+        answer = self._priced(_graded(outcome, gold))
+        self._figures.goes_on()
         candidates: Sequence[CandidateRecord] = ()
         if self._made is not None or self._writer is not None:
             candidates = outcome.candidates
@@ -98,7 +99,8 @@ class Ledger:
         return self._tally.summary(
             strategy=self._plan.strategy,
             params=self._plan.parameters,
-            wall_s=self._kept.wall_s + self._end - self._start,
+            wall_s=self._figures.wall_s,
+            engines=self._figures.engines,
             exact=signature.exact,
             seed=signature.seed,
             policies=signature.policies,
@@ -111,11 +113,11 @@ class Ledger:
         if self._writer is not None and self._answers:
             self._writer.summary(self.summary())
 
-    def result(self, problems: Sequence[str], shared: Counts | None) -> Result:
+    def result(self, problems: Sequence[str]) -> Result:
         """The result once all problems are done."""
         answers = tuple(self._answers[problem] for problem in problems)
         kept = frozenset(self._kept.answers)
-        return Result(self.summary(), answers, shared, self._made, kept)
+        return Result(self.summary(), answers, self._figures.work, self._made, kept)
 
 
 def _graded(outcome: Outcome, gold: str | None) -> Answer:
@@ -132,8 +134,7 @@ def _graded(outcome: Outcome, gold: str | None) -> Answer:
         prompt_tokens=counts.prompt_tokens,
         scorer_calls=counts.scorer_calls,
         scorer_tokens=counts.scorer_tokens,
-        cancelled_calls=counts.cancelled_calls,
-        speculated_tokens=counts.speculated_tokens,
-        wasted_tokens=counts.wasted_tokens,
+        tokens_by_policy=counts.by_policy,
+        tokens_by_scorer=counts.by_scorer,
         reliability=outcome.reliability,
     )

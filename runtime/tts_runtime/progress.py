@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Self
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 from rich.text import Text
 
 from tts_lang.plan.graph import Plan
@@ -242,10 +240,6 @@ def shown_on(console: Console) -> Status:
     return Screen(console) if console.is_terminal else Lines(console)
 
 
-#: Below the table.
-CAPTION = "tokens: means per problem, as if alone; wall time: until the last answer"
-
-
 def named_in(summaries: Sequence[Summary]) -> str:
     """What the numbers of a table are of: engines by their names, problem set, seed."""
     engines: dict[str, str] = {}
@@ -256,31 +250,6 @@ def named_in(summaries: Sequence[Summary]) -> str:
     first = summaries[0]
     parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
     return "; ".join([*parts, f"seed {first.seed}"])
-
-
-def table(summaries: Sequence[Summary]) -> Table:
-    """One row a strategy: accuracy with its 95 % interval, tokens per problem, wall time."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    shown.add_column("strategy", no_wrap=True)
-    tokens = ("policy\ntokens", "prompt\ntokens", "scorer\ntokens")
-    for title in ("accuracy", "95 %\ninterval", *tokens, "wall\ntime"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    for summary in summaries:
-        count = max(1, summary.problems)
-        low, high = summary.accuracy_low, summary.accuracy_high
-        shown.add_row(
-            Text(
-                printable(summary.strategy, line=True)
-                + (f" ({summary.failed} failed)" if summary.failed else "")
-            ),
-            "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %",
-            "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}",
-            f"{summary.policy_tokens / count:,.0f}",
-            f"{summary.prompt_tokens / count:,.0f}",
-            f"{summary.scorer_tokens / count:,.0f}",
-            f"{summary.wall_s:,.0f} s" if summary.wall_s >= 100 else f"{summary.wall_s:.1f} s",
-        )
-    return shown
 
 
 def remarks(summaries: Sequence[Summary]) -> list[str]:

@@ -7,6 +7,7 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_runtime.executor.outcome import Work
 from tts_runtime.reliability import Reliability
 
 #: What is added up over problems.
@@ -16,9 +17,6 @@ COSTS = (
     "prompt_tokens",
     "scorer_calls",
     "scorer_tokens",
-    "cancelled_calls",
-    "speculated_tokens",
-    "wasted_tokens",
 )
 
 #: Two-sided 95 % quantile of the standard normal distribution.
@@ -42,21 +40,23 @@ class Answer(BaseModel):
         default=0, description="Prompt and forced tokens that policies read, each once"
     )
     scorer_calls: int = 0
-    scorer_tokens: int = Field(default=0, description="Tokens that scorers processed")
-    cancelled_calls: int = Field(
-        default=0, description="Of the policy calls: given up, since the answer was known"
+    scorer_tokens: int = Field(default=0, description="Tokens that scorers read, each step once")
+    flops: int | None = Field(
+        default=None, description="2 x parameters x tokens; null if a model's size is not known"
     )
-    speculated_tokens: int = Field(default=0, description="Drawn ahead of the program")
-    wasted_tokens: int = Field(
-        default=0, description="Of these: for nothing, and not in policy_tokens"
-    )
+    tokens_by_policy: Mapping[str, int] = Field(default={}, description="Drawn and read")
+    tokens_by_scorer: Mapping[str, int] = {}
     reliability: Reliability = Field(
         default=Reliability(), description="What went wrong with its candidates"
     )
 
 
 class Summary(BaseModel):
-    """One strategy over one problem set; token counts are totals over all problems."""
+    """One strategy over one problem set.
+
+    Costs are totals over the problems that did not fail, of what the strategy needed (semantics.md,
+    C66); `wall_s` and `engines` are of the run, with all strategies that ran beside this one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,12 +74,11 @@ class Summary(BaseModel):
     prompt_tokens: int
     scorer_calls: int
     scorer_tokens: int
-    cancelled_calls: int = Field(description="Of the policy calls; their tokens are not counted")
-    speculated_tokens: int = Field(default=0, description="Drawn ahead of the program")
-    wasted_tokens: int = Field(
-        default=0, description="Of these: for nothing, and not in policy_tokens"
+    flops: int | None = Field(
+        default=None, description="2 x parameters x tokens; null if a model's size is not known"
     )
-    wall_s: float = Field(description="Seconds from the first request to the last answer")
+    wall_s: float = Field(description="Of the run: seconds from the first request to the end")
+    engines: Work = Field(default_factory=Work, description="Of the run: what engines did")
     exact: bool = Field(
         description="Every engine follows the streams: a rerun gives the same texts"
     )
@@ -119,6 +118,7 @@ class Tally:
         self.correct = 0
         self.graded = 0
         self.costs = dict.fromkeys(COSTS, 0)
+        self.flops: int | None = 0
         self.reliability = Reliability()
 
     def add(self, answer: Answer) -> None:
@@ -131,6 +131,8 @@ class Tally:
         for name in self.costs:
             self.costs[name] += getattr(answer, name)
         self.reliability += answer.reliability
+        if self.flops is not None and answer.error is None:
+            self.flops = None if answer.flops is None else self.flops + answer.flops
 
     def summary(
         self,
@@ -138,6 +140,7 @@ class Tally:
         strategy: str,
         params: Mapping[str, int | float | str | bool | None],
         wall_s: float,
+        engines: Work,
         exact: bool,
         seed: int,
         policies: Mapping[str, str],
@@ -156,7 +159,9 @@ class Tally:
             accuracy=self.correct / self.graded if self.graded else None,
             accuracy_low=low if self.graded else None,
             accuracy_high=high if self.graded else None,
+            flops=self.flops,
             wall_s=wall_s,
+            engines=engines,
             exact=exact,
             seed=seed,
             policies=policies,

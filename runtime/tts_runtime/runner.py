@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tts_lang.arguments import plan_from
+from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_runtime import kept
@@ -37,6 +38,7 @@ from tts_runtime.executor import (
     check_names,
     execute_together,
 )
+from tts_runtime.figures import Figures, Sizes
 from tts_runtime.kept import Kept
 from tts_runtime.ledger import Ledger, Result, Signature
 from tts_runtime.problems import Problem, problems_named
@@ -66,6 +68,7 @@ class Settings:
         speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
         strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
+        models: Sizes of models, for FLOPs, where engines do not state them.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
@@ -78,6 +81,7 @@ class Settings:
     speculate: float = 0.0
     problem_set: str | None = None
     strict: bool = False
+    models: Models = UNKNOWN
 
 
 class Progress(Observer):
@@ -203,7 +207,7 @@ async def run_plans(
         if settings.out is None:
             writers: list[StrategyWriter | None] = [None] * len(plans)
             return await _run_bound(
-                bounds, policies, problems, settings, progress, writers, earlier
+                bounds, policies, scorers, problems, settings, progress, writers, earlier
             )
         with opened(settings.out, configuration) as directory, ExitStack() as files:
             write_models(directory, {**policies, **scorers})
@@ -213,19 +217,22 @@ async def run_plans(
                 kept.clear(directory / plan.strategy, each)
             writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
             return await _run_bound(
-                bounds, policies, problems, settings, progress, writers, earlier
+                bounds, policies, scorers, problems, settings, progress, writers, earlier
             )
 
 
 async def _run_bound(
     bounds: Sequence[Bound],
     policies: Mapping[str, PolicyEngine],
+    scorers: Mapping[str, ScorerEngine],
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
     writers: Sequence[StrategyWriter | None],
     earlier: Sequence[Kept],
 ) -> list[Result]:
+    figures = Figures([each.summary for each in earlier], policies)
+    sizes = Sizes.of(policies, scorers, settings.models)
     ledgers = [
         Ledger(
             bound.plan,
@@ -237,6 +244,8 @@ async def _run_bound(
                 settings.problem_set,
             ),
             each,
+            figures,
+            sizes,
             made=_made(bound.plan, settings),
             writer=writer,
         )
@@ -256,10 +265,9 @@ async def _run_bound(
         return ledgers[place].has(problem)
 
     warm_up(gold.values())  # before the clock starts
-    for ledger in ledgers:
-        ledger.starts()
+    figures.starts()
     try:
-        together = await execute_together(
+        await execute_together(
             bounds,
             [each for each in problems if not all(ledger.has(each.id) for ledger in ledgers)],
             settings.seed,
@@ -268,6 +276,7 @@ async def _run_bound(
             observer=progress,
             done=done,
             speculate=settings.speculate,
+            work=figures.work,
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.
@@ -275,7 +284,7 @@ async def _run_bound(
             ledger.write_summary()
     progress.run_ends()
     ids = [problem.id for problem in problems]
-    return [ledger.result(ids, together if len(bounds) > 1 else None) for ledger in ledgers]
+    return [ledger.result(ids) for ledger in ledgers]
 
 
 def _read_back(

@@ -14,16 +14,20 @@ from tests.support.tts_run import SIM, Command
 
 def test_one_json_object_per_strategy(tts_run: Command) -> None:
     command = ("greedy", "majority", "--set", "n=3", *SIM, "--json", "--seed", "5")
-    code, out, _ = tts_run(*command)
+    code, out, _ = tts_run(*command, "--no-pass", "all")
     assert code == 0
     greedy, majority = (json.loads(line) for line in out.splitlines())
     wanted = (
-        "strategy params problems accuracy policy_tokens prompt_tokens scorer_tokens wall_s exact"
+        "strategy params problems accuracy policy_tokens prompt_tokens scorer_tokens flops wall_s "
+        "engines exact"
     )
     assert set(wanted.split()) <= set(greedy)
     assert (greedy["strategy"], greedy["params"], greedy["policy_calls"]) == ("greedy", {}, 2)
     assert (majority["params"], majority["policy_calls"]) == ({"n": 3}, 6)
     assert (majority["problems"], majority["seed"], majority["exact"]) == (2, 5, True)
+    # Time, and what engines did, are those of the run.
+    assert (greedy["wall_s"], greedy["engines"]) == (majority["wall_s"], majority["engines"])
+    assert greedy["engines"]["policy_calls"] == 8
 
 
 def test_the_version_is_that_of_the_package(tts_run: Command) -> None:
@@ -137,7 +141,8 @@ def test_a_sweep_has_a_row_for_each_value_and_draws_as_the_largest(tts_run: Comm
         count = str(row["params"]["n"])
         _, single, _ = tts_run(*command, "--set", f"n={count}")
         found = json.loads(single)
-        assert {**found, "wall_s": 0, "strategy": ""} == {**row, "wall_s": 0, "strategy": ""}
+        of_the_run = {"wall_s": 0, "engines": {}, "strategy": ""}
+        assert {**found, **of_the_run} == {**row, **of_the_run}
 
 
 def test_a_sweep_says_where_it_does_not_nest(tts_run: Command) -> None:

@@ -41,19 +41,21 @@ def watched(stop_after: int = 0) -> Iterator[list[tuple[int, str]]]:
 
 
 def content(directory: str) -> dict[str, Any]:
-    """Everything in a run directory that does not depend on time or order."""
+    """Everything in a run directory that is a matter of its strategies and problems."""
     found: dict[str, Any] = {}
     for path in Path(directory).rglob("*"):
         if path.suffix == ".jsonl":
             found[str(path.relative_to(directory))] = sorted(path.read_text().splitlines())
         elif path.suffix == ".json":
             found[str(path.relative_to(directory))] = json.loads(path.read_text())
-            found[str(path.relative_to(directory))].pop("wall_s", None)
+            for of_the_run in ("wall_s", "engines"):
+                found[str(path.relative_to(directory))].pop(of_the_run, None)
     return found
 
 
 def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(tts_run: Command) -> None:
-    assert tts_run("majority", "--set", "n=3", *SIM, "--out", "run")[0] == 0
+    everything = ("--no-pass", "all")
+    assert tts_run("majority", "--set", "n=3", *SIM, "--out", "run", *everything)[0] == 0
     run = Path("run")
     assert json.loads((run / "run.json").read_text())["strategies"] == {"majority": {"n": 3}}
     candidates = (run / "majority" / "candidates.jsonl").read_text().splitlines()
@@ -61,7 +63,7 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(tts_run: 
     answers = (run / "majority" / "answers.jsonl").read_text().splitlines()
     assert {json.loads(line)["id"] for line in answers} == {"one", "line-2"}
     plan = str(run / "majority" / "plan.json")
-    assert tts_run(plan, *SIM, "--out", "again")[0] == 0
+    assert tts_run(plan, *SIM, "--out", "again", *everything)[0] == 0
     repeated = (Path("again") / "majority" / "candidates.jsonl").read_text().splitlines()
     assert sorted(repeated) == sorted(candidates)
 

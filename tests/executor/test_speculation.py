@@ -17,7 +17,7 @@ from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.sim_model import Rates, SimModel
 from tts_runtime.engines.station import Latency, Script
 from tts_runtime.engines.virtual import run_virtual
-from tts_runtime.executor import Outcome, bind, execute_all
+from tts_runtime.executor import Outcome, Work, bind, execute_all
 from tts_runtime.executor.ahead import next_of
 from tts_runtime.problems import Problem
 
@@ -27,15 +27,16 @@ PROBLEMS = [Problem(f"p{number}", f"{number} a b", "1") for number in range(4)]
 
 @dataclass(frozen=True)
 class Ran:
-    """Outcomes in the order of the problems, virtual seconds, and requests that were cancelled."""
+    """Outcomes in the order of the problems, virtual seconds, and what the engines did."""
 
     outcomes: list[Outcome]
     seconds: float
-    cancelled: int
+    work: Work
 
-    def total(self, count: str) -> int:
-        """One of the counts over all problems."""
-        return sum(getattr(outcome.counts, count) for outcome in self.outcomes)
+    @property
+    def tokens(self) -> int:
+        """Drawn for what the program needed."""
+        return sum(outcome.counts.policy_tokens for outcome in self.outcomes)
 
 
 def ran(
@@ -55,14 +56,15 @@ def ran(
     bound = bind(plan, *engines, speculate=fraction > 0)
     found: list[Outcome] = []
 
-    async def timed() -> float:
-        await execute_all(bound, PROBLEMS[:problems], 0, found.append, speculate=fraction)
-        return asyncio.get_running_loop().time()
+    async def timed() -> tuple[Work, float]:
+        work = await execute_all(bound, PROBLEMS[:problems], 0, found.append, speculate=fraction)
+        return work, asyncio.get_running_loop().time()
 
-    seconds = run_virtual(timed())
+    work, seconds = run_virtual(timed())
     assert all(outcome.error is None for outcome in found)
     found.sort(key=lambda outcome: outcome.problem_id)
-    return Ran(found, seconds, policy.counts.cancelled)
+    assert work.cancelled_calls == policy.counts.cancelled
+    return Ran(found, seconds, work)
 
 
 @pytest.mark.parametrize("slots", [8, 16])
@@ -70,8 +72,8 @@ def test_a_beam_search_with_stragglers_ends_earlier(slots: int) -> None:
     stalls = {3: 2.0, 25: 2.0}
     plain, ahead = (ran(BEAM, fraction, slots, stalls) for fraction in (0.0, 1.0))
     assert ahead.seconds < 0.97 * plain.seconds
-    assert ahead.total("speculated_tokens") > ahead.total("wasted_tokens")
-    assert ahead.total("policy_tokens") == plain.total("policy_tokens")
+    assert ahead.work.speculated_tokens > ahead.work.wasted_tokens
+    assert ahead.tokens == plain.tokens
     assert [outcome.answer for outcome in ahead.outcomes] == [
         outcome.answer for outcome in plain.outcomes
     ]
@@ -81,11 +83,11 @@ def test_a_beam_search_with_stragglers_ends_earlier(slots: int) -> None:
 @pytest.mark.parametrize("slots", [3, 8, 0])
 def test_the_cap_is_never_exceeded(fraction: float, slots: int) -> None:
     found = ran(BEAM, fraction, slots, problems=3)
-    assert found.total("wasted_tokens") <= fraction * found.total("policy_tokens")
+    assert found.work.wasted_tokens <= fraction * found.tokens
 
 
 def test_a_larger_cap_lets_more_run_ahead() -> None:
-    tokens = [ran(BEAM, fraction).total("speculated_tokens") for fraction in (0.0, 0.1, 1.0)]
+    tokens = [ran(BEAM, fraction).work.speculated_tokens for fraction in (0.0, 0.1, 1.0)]
     assert tokens[0] == 0
     assert tokens == sorted(set(tokens))
 
@@ -93,8 +95,8 @@ def test_a_larger_cap_lets_more_run_ahead() -> None:
 def test_requests_of_the_program_do_not_wait_for_what_runs_ahead() -> None:
     """Preempted ones are cancelled; what the engine drew for them at most is wasted."""
     plain, ahead = ran(BEAM, 0.0, 4, problems=4), ran(BEAM, 1.0, 4, problems=4)
-    assert plain.cancelled == 0
-    assert ahead.cancelled > 0
+    assert plain.work.cancelled_calls == 0
+    assert ahead.work.cancelled_calls > 0
     assert ahead.seconds < 1.05 * plain.seconds
 
 
@@ -126,6 +128,7 @@ class Round:
     outcome: Outcome
     requests: list[GenerateRequest]
     seconds: float
+    work: Work
 
 
 def one_round(
@@ -141,20 +144,21 @@ def one_round(
     bound = bind(plan_of(*ROUND), {"policy": policy}, scorers, speculate=True)
     found: list[Outcome] = []
 
-    async def timed() -> float:
-        await execute_all(bound, [Problem("p", "Q", "1")], 0, found.append, speculate=1.0)
-        return asyncio.get_running_loop().time()
+    async def timed() -> tuple[Work, float]:
+        problems = [Problem("p", "Q", "1")]
+        work = await execute_all(bound, problems, 0, found.append, speculate=1.0)
+        return work, asyncio.get_running_loop().time()
 
-    seconds = run_virtual(timed())
-    return Round(found[0], policy.requests, seconds)
+    work, seconds = run_virtual(timed())
+    return Round(found[0], policy.requests, seconds, work)
 
 
 def test_a_right_guess_saves_the_time_of_the_next_step() -> None:
     found = one_round({A: 0.9, B: 0.2, C: 0.1})
     assert found.seconds == 50.0
     assert len(found.requests) == found.outcome.counts.policy_calls == 4
-    assert found.outcome.counts.speculated_tokens == 8
-    assert found.outcome.counts.wasted_tokens == 0
+    assert found.work.speculated_tokens == 8
+    assert found.work.wasted_tokens == 0
     assert found.outcome.candidates[-1].added == "aaaaaa\n\n"
 
 
@@ -163,7 +167,7 @@ def test_a_wrong_guess_costs_its_tokens_and_nothing_else() -> None:
     assert found.seconds == 55.0
     assert len(found.requests) == found.outcome.counts.policy_calls + 1 == 5
     assert found.outcome.counts.policy_tokens == 10 + 10 + 10 + 8
-    assert found.outcome.counts.speculated_tokens == found.outcome.counts.wasted_tokens == 8
+    assert found.work.speculated_tokens == found.work.wasted_tokens == 8
     assert found.outcome.candidates[-1].added == "cccccc\n\n"
 
 
@@ -173,7 +177,7 @@ def test_requests_run_ahead_where_a_slot_is_free(slots: int, seconds: float) -> 
     found = one_round({A: 0.9, B: 0.2, C: 0.1}, slots)
     assert found.seconds == seconds
     if slots < 0:
-        assert found.outcome.counts.speculated_tokens == 0
+        assert found.work.speculated_tokens == 0
 
 
 def test_a_failure_ahead_of_the_program_is_not_the_programs() -> None:
@@ -181,7 +185,7 @@ def test_a_failure_ahead_of_the_program_is_not_the_programs() -> None:
     assert found.outcome.error is None
     assert found.seconds == 55.0
     assert found.outcome.counts.policy_calls == 4
-    assert found.outcome.counts.speculated_tokens == 0
+    assert found.work.speculated_tokens == 0
 
 
 def test_a_refusal_ahead_of_the_program_is_not_the_programs(
@@ -212,7 +216,7 @@ def test_a_step_that_outgrows_its_allowance_is_asked_for_again(
     found = one_round({A: 0.9, B: 0.2, C: 0.1}, texts=texts, early=early)
     assert found.outcome.candidates[-1].added == "a" * 99 + "\n\n"
     assert found.outcome.counts.policy_tokens == 10 + 10 + 10 + 101
-    assert found.outcome.counts.speculated_tokens == found.outcome.counts.wasted_tokens == 20
+    assert found.work.speculated_tokens == found.work.wasted_tokens == 20
     assert found.outcome.counts.policy_calls == 4
     assert found.seconds == seconds
 

@@ -226,11 +226,19 @@ class ScoreRequest:
 class ScoreReply:
     """Scores of the steps after the `known` ones (process), or one number (outcome).
 
-    `None` is a missing score. `tokens`: scorer tokens processed for this request.
+    Args:
+        scores: `None` is a missing score.
+        tokens: Scorer tokens processed for this request: fewer where an engine remembers.
+        opening: Tokens that stand before the first step (problem and template), if no step is
+            known; a function of the problem. 0 for an outcome, which counts as one whole.
+        sizes: Tokens of each new step as the scorer reads it, or of the whole path for an outcome;
+            a function of the problem and the steps so far, whatever the engine remembers.
     """
 
     scores: tuple[float | None, ...]
     tokens: int = 0
+    opening: int = 0
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

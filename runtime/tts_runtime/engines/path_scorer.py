@@ -105,7 +105,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
     def _reply(self, path: Path, reading: Reading) -> ScoreReply:
         begin = len(path.ids) - reading.hidden.shape[0]
         hidden = reading.hidden[[place - begin for place in path.places]]
-        return ScoreReply(tuple(self._recipe.judge(hidden)), len(path.ids) - reading.start)
+        return path.reply(self._recipe.judge(hidden), len(path.ids) - reading.start)
 
     def _shrink(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
         """Half as many paths from now on; a single one that does not fit fails."""

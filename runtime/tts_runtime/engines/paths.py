@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
-from tts_runtime.engines.base import CandidateError, Fault, ScoreRequest
+from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
+
+#: Problems whose opening is remembered.
+_OPENINGS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +19,20 @@ class Path:
     Args:
         ids: Everything up to the last place.
         places: The position that each score is read at: one per step, or one for an outcome.
+        opening: Tokens before the first step, if the first place is that of the first step.
+        start: Tokens up to the last step that was known; `opening` if none was.
     """
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
+    opening: int = 0
+    start: int = 0
+
+    def reply(self, scores: Sequence[float | None], tokens: int) -> ScoreReply:
+        """The reply with these scores, for which so many tokens were processed."""
+        ends = [self.start, *(place + 1 for place in self.places)]
+        sizes = tuple(end - begin for begin, end in pairwise(ends))
+        return ScoreReply(tuple(scores), tokens, self.opening, sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,7 @@ class Outline:
     lay_out: Callable[[ScoreRequest], Path]
     context: int
     steps: bool = True
+    _openings: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, request: ScoreRequest) -> Path | None:
         """The path with the places of the scores that are wanted; nothing if none is.
@@ -63,4 +78,23 @@ class Outline:
                 f"a path of {len(path.ids)} tokens is too long for scorer `{self.name}`, which "
                 f"reads {self.context}; bound the path with `within` or `max`",
             )
-        return Path(path.ids, path.places[request.known if self.steps else 0 :])
+        known = request.known if self.steps else 0
+        if known:
+            return Path(path.ids, path.places[known:], start=path.places[known - 1] + 1)
+        opening = self._opening(request) if self.steps else 0
+        return Path(path.ids, path.places, opening, opening)
+
+    def _opening(self, request: ScoreRequest) -> int:
+        """Tokens before the first step, whatever the step says: what two layouts have in common."""
+        found = self._openings.get(request.problem)
+        if found is None:
+            if len(self._openings) >= _OPENINGS:
+                self._openings.clear()
+            one, other = (
+                self.lay_out(replace(request, text=text, steps=(text,), known=0)).ids
+                for text in ("a", "1")
+            )
+            pairs = enumerate(zip(one, other, strict=False))
+            found = next((at for at, (left, right) in pairs if left != right), 0)
+            self._openings[request.problem] = found
+        return found

@@ -47,7 +47,8 @@ class ReducedScorer(ScorerEngine):
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
         reply = await self.inner.score(request)
-        return ScoreReply((self._reduce(reply.scores),), reply.tokens)
+        whole = reply.opening + sum(reply.sizes)
+        return ScoreReply((self._reduce(reply.scores),), reply.tokens, sizes=(whole,))
 
     async def close(self) -> None:
         """Closes the process scorer."""

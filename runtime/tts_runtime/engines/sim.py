@@ -168,13 +168,17 @@ class SimScorer(ScorerEngine):
         read = 0 if request.known else len(request.problem.encode())
         texts = request.steps if self.steps else (request.text,)
         scores: list[float | None] = []
+        sizes: list[int] = []
         for number, text in enumerate(texts):
             data = text.encode()
             state.update(b"|%d|" % len(data) + data)
             if number >= request.known or not self.steps:
                 scores.append(self._number(state.copy().digest()))
-                read += len(data)
-        return ScoreReply(tuple(scores), read)
+                sizes.append(len(data))
+        tokens = read + sum(sizes)
+        if not self.steps:
+            return ScoreReply(tuple(scores), tokens, sizes=(tokens,))
+        return ScoreReply(tuple(scores), tokens, read, tuple(sizes))
 
     def score_together_now(self, requests: Sequence[ScoreRequest]) -> tuple[ScoreReply, ...]:
         """The scores of a pool, at once; each depends on all texts, in order."""

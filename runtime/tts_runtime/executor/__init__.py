@@ -17,6 +17,7 @@ from tts_runtime.executor.outcome import (
     Outcome,
     ProblemLike,
     ScoreColumn,
+    Work,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ProblemLike",
     "RunError",
     "ScoreColumn",
+    "Work",
     "bind",
     "check_names",
     "execute",

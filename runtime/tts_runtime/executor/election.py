@@ -1,7 +1,7 @@
 """A vote that is over as soon as nothing can change its winner (C45).
 
-The elected answer is that of the full vote, whatever the order of arrival. So is the row that
-stands for it: the earliest of its class, which is why every row before that one is waited for.
+The elected answer is that of the full vote. The row that stands for it is the earliest of its
+class.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
 from math import inf, isfinite
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +18,7 @@ from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import Scorer
 from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, Item, Pool, Slot, settled_rows
+from tts_runtime.executor.pools import Content, Item, Pool, Slot
 from tts_runtime.executor.run import Run
 
 #: A row's class (missing: it abstains) and weight.
@@ -70,99 +69,95 @@ def _rounded(votes: Fraction) -> float:
 
 
 class Election:
-    """Counts rows as they come in, until the winner is known or all rows are."""
+    """Counts rows in pool order, until the winner is known or all rows are.
+
+    Rows that come early wait for those before them: which of them count, and so what the vote
+    costs, is then a matter of the rows alone (C66).
+    """
 
     def __init__(self, run: Run, pool: Pool, ballot: Ballot, most: Fraction) -> None:
         self._run = run
-        self._items = pool.items
         self._ballot = ballot
         self._most = most
-        #: Exact sums of finished rows: nothing is lost by adding in order of arrival.
+        #: Exact sums by class, and the first row of each; classes in order of their first rows.
         self._sums: dict[Any, Fraction] = {}
-        self._pending = 0  # rows that are still to come, at most
-        self._unknown = 0  # places of which nobody knows how many rows they will be
-        self._open = 0  # places that are not known yet
+        self._first: dict[Any, Row] = {}
+        #: Places that have not been looked into, the next one last.
+        self._left = list(reversed(pool.items))
+        self._rows = 0  # rows that these turn out to be, at most
+        self._unknown = 0  # those of which nobody knows how many rows they will be
+        for item in self._left:
+            self._expect(item, 1)
         self._over: Future[None] = asyncio.get_running_loop().create_future()
 
     async def winner(self) -> Row | None:
         """The earliest row of the elected class; `None` if all abstain."""
-        self._add(self._items)
-        self._check()
+        self._run.early = True
+        self._go_on(None)
         await self._run.wait(self._over)
-        if self._open:
+        if self._left:
             self._run.settle()
-        return self._elected()
+        leader = self._leader()
+        return None if leader is None else self._first[leader]
 
-    def _add(self, items: Sequence[Item]) -> None:
-        for item in items:
+    def _expect(self, item: Item, sign: int) -> None:
+        most = 1 if type(item) is Row else item.most  # type: ignore[union-attr]
+        self._rows += sign * most
+        self._unknown += sign * (not most)
+
+    def _go_on(self, _: Content) -> None:
+        """Counts the rows that are known, up to the first place that is not."""
+        while self._left and not self._decided():
+            item = self._left[-1]
+            if type(item) is Slot and not item.resolved:
+                item.then(self._go_on)
+                return
+            self._left.pop()
+            self._expect(item, -1)
             if type(item) is Row:
                 self._count(item)
-            else:
-                assert isinstance(item, Slot)
-                if item.resolved:
-                    self._enter(item.content)
-                else:
-                    self._open += 1
-                    self._pending += item.most
-                    self._unknown += not item.most
-                    item.then(partial(self._arrived, item.most))
-
-    def _enter(self, content: Content) -> None:
-        if isinstance(content, list):
-            self._add(content)
-        elif content is not None:
-            self._add((content,))
+                continue
+            assert isinstance(item, Slot)
+            content = item.content
+            for each in reversed(content) if isinstance(content, list) else (content,):
+                if each is not None:
+                    self._left.append(each)
+                    self._expect(each, 1)
+        if not self._over.done():
+            self._over.set_result(None)
 
     def _count(self, row: Row) -> None:
         key, weight = self._ballot(row)
         if key is not None:
             self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(weight)
+            self._first.setdefault(key, row)
 
-    def _arrived(self, most: int, content: Content) -> None:
-        self._open -= 1
-        self._pending -= most
-        self._unknown -= not most
-        if not self._over.done():
-            self._enter(content)
-            self._check()
-
-    def _check(self) -> None:
-        if not self._over.done() and (
-            not self._open or (not self._unknown and self._sums and self._decided())
-        ):
-            self._over.set_result(None)
+    def _leader(self) -> Any:
+        """The earliest class among the heaviest; `None` if there is none."""
+        level = max(map(_rounded, self._sums.values()), default=None)
+        return next((key for key, votes in self._sums.items() if _rounded(votes) == level), None)
 
     def _decided(self) -> bool:
-        """Whether no outcome of the pending rows elects another class.
+        """Whether no outcome of the rows that are left elects another class.
 
         The full vote compares sums that are rounded once, and rounding keeps order: so what is
         compared here are the leader's sum so far and its rivals' largest possible sums, each exact
-        and then rounded. A rival that may draw level loses if its first row comes later.
+        and then rounded. A rival that may draw level loses if its first row comes later, as that of
+        every class does that has not been seen yet.
         """
-        most = self._most * self._pending
-        best = max(self._sums.values())
-        if _rounded(most) > _rounded(best):
+        leader = self._leader()
+        if leader is None or self._unknown:
             return False
-        rows, _ = settled_rows(self._items)
-        # Every class that is first seen behind these rows begins later than the leader does.
-        order = list(dict.fromkeys(key for key, _ in map(self._ballot, rows) if key is not None))
-        level = _rounded(best)
-        leader = next((key for key in order if _rounded(self._sums[key]) == level), None)
-        if leader is None:
+        most = self._most * self._rows
+        level = _rounded(self._sums[leader])
+        if _rounded(most) > level:
             return False
-        earlier = set(order[: order.index(leader)])
+        earlier = True
         for key, votes in self._sums.items():
+            if key == leader:
+                earlier = False
+                continue
             rival = _rounded(votes + most)
-            if key != leader and (rival > level or (rival == level and key in earlier)):
+            if rival > level or (rival == level and earlier):
                 return False
         return True
-
-    def _elected(self) -> Row | None:
-        """The earliest class among the heaviest, and its earliest row."""
-        rows, _ = settled_rows(self._items)
-        level = max(map(_rounded, self._sums.values()), default=0.0)
-        for row in rows:
-            key, _ = self._ballot(row)
-            if key is not None and _rounded(self._sums[key]) == level:
-                return row
-        return None

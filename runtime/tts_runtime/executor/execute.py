@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from tts_lang.plan.graph import Force, Split
 from tts_lang.values import number
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
+from tts_runtime.executor.again import Again
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.errors import RunError
 from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.outcome import (
     CandidateRecord,
-    Counts,
     Observer,
     Outcome,
     ProblemLike,
+    Work,
 )
 from tts_runtime.executor.pools import Pool
 from tts_runtime.executor.run import Run
@@ -41,8 +42,11 @@ async def execute(
     observer: Observer | None = None,
     shared: Shared | None = None,
     speculator: Speculator | None = None,
+    work: Work | None = None,
 ) -> Outcome:
     """The strategy's answer to one problem; `shared` is what other strategies asked for it.
+
+    What engines do for it is added to `work`.
 
     With a `speculator` (and a plan bound with `speculate`) likely requests run ahead.
 
@@ -50,12 +54,19 @@ async def execute(
     `Outcome` with `error`. Cancelling this cancels all that it has in flight.
     """
     watching = Observer() if observer is None else observer
-    run = Run(bound, problem, seed, watching, shared, speculator)
+    run = Run(bound, problem, seed, watching, shared, speculator, work)
     try:
         outcome = await _answered(run)
+        if run.early:
+            await run.stop()
+            again = Again(run, seed)
+            try:
+                outcome = await again.played(_answered(again))
+            finally:
+                await again.close()
     except (RunError, EngineError) as error:
         found = Reliability(scorers=run.recorder.scorers())
-        outcome = Outcome(problem.id, error=str(error), counts=run.counts, reliability=found)
+        outcome = Outcome(problem.id, error=str(error), reliability=found)
     finally:
         await run.close()
     watching.outcome_ready(outcome)
@@ -191,7 +202,7 @@ async def execute_all(
     concurrency: int | None = None,
     observer: Observer | None = None,
     speculate: float = 0.0,
-) -> None:
+) -> Work:
     """Runs all problems, at most `concurrency` in flight (all of them when absent).
 
     Each outcome goes to `on_outcome` as soon as its problem ends, and is dropped. A failed problem
@@ -200,7 +211,7 @@ async def execute_all(
     Raises:
         ValueError: `concurrency` is below 1.
     """
-    await execute_together(
+    return await execute_together(
         [bound],
         problems,
         seed,
@@ -221,7 +232,8 @@ async def execute_together(
     observer: Observer | None = None,
     done: Callable[[int, str], bool] | None = None,
     speculate: float = 0.0,
-) -> Counts:
+    work: Work | None = None,
+) -> Work:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
     Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
@@ -231,10 +243,10 @@ async def execute_together(
     (`bind`); tokens drawn for nothing are never more than this part of the others.
 
     Returns:
-        What the engines did for all strategies together: calls and tokens of policies and scorers.
-        All 0 for a single strategy, which shares nothing.
+        What the engines did, for all strategies and problems together: `work`, if it is given, to
+        which it is added as it happens.
     """
-    total = Counts()
+    total = Work() if work is None else work
     if concurrency is not None and concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}; at least 1 problem must be in flight")
     ahead = Speculator(speculate) if speculate > 0 else None
@@ -249,7 +261,8 @@ async def execute_together(
         for problem in waiting:
             if len(bounds) == 1:
                 if done is None or not done(0, problem.id):
-                    on_outcome(0, await execute(bounds[0], problem, seed, observer, None, ahead))
+                    found = await execute(bounds[0], problem, seed, observer, None, ahead, total)
+                    on_outcome(0, found)
                 continue
             shared = Shared(total)
             async with asyncio.TaskGroup() as side_by_side:
@@ -259,7 +272,9 @@ async def execute_together(
                     side_by_side.create_task(one(place, problem, shared))
 
     async def one(place: int, problem: ProblemLike, shared: Shared) -> None:
-        on_outcome(place, await execute(bounds[place], problem, seed, observer, shared, ahead))
+        on_outcome(
+            place, await execute(bounds[place], problem, seed, observer, shared, ahead, total)
+        )
 
     try:
         with _patient_collector():

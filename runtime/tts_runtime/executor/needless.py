@@ -84,6 +84,8 @@ def needless(plan: Plan, passes: Collection[str]) -> Needless:
                 source = _lazy(operation, spec, made, readers)
                 if source is not None:
                     firsts[operation.outputs[0]] = source
+    if not votes and not firsts:
+        return EVERYTHING
     return Needless(final, frozenset(votes), firsts)
 
 

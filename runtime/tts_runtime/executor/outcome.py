@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tts_runtime.engines.base import Generation, ScoreReply
 from tts_runtime.reliability import Reliability
 
 #: A score column: a number per step, one number, or missing.
@@ -47,15 +49,43 @@ class Observer:
 
 @dataclass(slots=True)
 class Counts:
-    """What a problem cost; what was asked twice costs once (C62).
+    """What a problem cost: a function of what the strategy asked for, each thing once (C66).
 
-    `policy_tokens` are drawn tokens, withheld ones and ends included; `prompt_tokens` the prompt
-    and forced tokens that a policy reads, each once: what a prefix cache that forgets nothing
-    within a problem would prefill. (What engines prefill depends on what else they serve.) Of the
-    `policy_calls`, `cancelled_calls` were given up because the answer did not need them; their
-    tokens are the engine's to count. `speculated_tokens` were drawn ahead of the program; of these,
-    `wasted_tokens` were for nothing, and the others are among the `policy_tokens`, too. A request
-    ahead that was given up half-way counts with its limit of tokens.
+    Args:
+        policy_calls: Different generations that it needed, those of judges and look-ahead included.
+        policy_tokens: Tokens drawn in them, withheld ones and ends included.
+        prompt_tokens: Per policy, every different prompt, and every token of a path that it reads
+            and has not drawn, each once.
+        scorer_calls: Different paths given to scorers.
+        scorer_tokens: Per process scorer, the problem once and each step of each path once; per
+            outcome scorer, each different path whole.
+        by_policy: Of the tokens drawn and read, by the name of the policy.
+        by_scorer: Of the scorer tokens, by the name of the scorer.
+    """
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    prompt_tokens: int = 0
+    scorer_calls: int = 0
+    scorer_tokens: int = 0
+    by_policy: dict[str, int] = field(default_factory=dict)
+    by_scorer: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Work:
+    """What engines did, for whoever asked; it depends on timing, caches and who else asks.
+
+    Args:
+        policy_calls, scorer_calls: Requests that engines were given.
+        policy_tokens: Tokens drawn for those that were answered.
+        prompt_tokens: Prompt and path tokens that policies processed: what no cache had.
+        scorer_tokens: Tokens that scorers processed: what no cache had.
+        cancelled_calls: Requests to policies that were given up.
+        cancelled_tokens: Tokens drawn for those, where engines can tell.
+        speculated_tokens: Tokens drawn ahead of programs; a request that was given up half-way
+            counts with its limit of tokens.
+        wasted_tokens: Of these, those that no program came to.
     """
 
     policy_calls: int = 0
@@ -64,8 +94,29 @@ class Counts:
     scorer_calls: int = 0
     scorer_tokens: int = 0
     cancelled_calls: int = 0
+    cancelled_tokens: int = 0
     speculated_tokens: int = 0
     wasted_tokens: int = 0
+
+    def generated(self, future: Future[Generation]) -> None:
+        """A policy's engine is done with a request."""
+        self.policy_calls += 1
+        if future.cancelled():
+            self.cancelled_calls += 1
+        elif future.exception() is None:
+            generation = future.result()
+            self.policy_tokens += generation.drawn
+            self.prompt_tokens += generation.prefilled
+
+    def scored(self, future: Future[ScoreReply] | Future[Sequence[ScoreReply]]) -> None:
+        """A scorer's engine is done with a path, or with a pool."""
+        if future.cancelled() or future.exception() is not None:
+            self.scorer_calls += 1
+            return
+        found = future.result()
+        replies = (found,) if isinstance(found, ScoreReply) else found
+        self.scorer_calls += len(replies)
+        self.scorer_tokens += sum([reply.tokens for reply in replies])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +166,7 @@ class Outcome:
         answer_key: Its canonical form.
         row: Uid of the returned candidate, if any was returned.
         error: Why the problem failed; the answer is missing then.
-        counts: What it cost.
+        counts: What it cost; nothing for a problem that failed, whatever engines did for it.
         reliability: What went wrong with its candidates.
     """
 

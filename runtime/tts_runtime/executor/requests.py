@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tts_runtime.engines.base import CandidateError, Finish, GenerateRequest, Generation
 from tts_runtime.executor.model import Node
+from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.pools import Slot
 from tts_runtime.executor.settings import Settings
 
@@ -47,11 +48,12 @@ def whole_name(name: Any, request: GenerateRequest) -> Any:
 class Request:
     """One request on its way or answered; called by its future."""
 
-    __slots__ = ("_waiting", "future", "name", "node", "reply", "run")
+    __slots__ = ("_waiting", "future", "name", "node", "policy", "reply", "run")
 
-    def __init__(self, run: Run, node: Node) -> None:
+    def __init__(self, run: Run, node: Node, policy: Policy) -> None:
         self.name: Any = None
         self.node = node
+        self.policy = policy
         self.future: Future[Generation] | None = None
         self.reply: Generation | None = None
         self.run = run
@@ -94,6 +96,11 @@ class Request:
         return Generation((), (), Finish.FAILED, segments, halted=True, error=error)
 
     def __call__(self, future: Future[Generation]) -> None:
+        self.run.did(future)
+        self.landed(future)
+
+    def landed(self, future: Future[Generation]) -> None:
+        """The engine is done with it."""
         run = self.run
         if not run.landed(future):
             return
@@ -106,7 +113,7 @@ class Request:
             generation = self._failed(error)
         if run.error is not None:
             return
-        run.drew(generation.drawn)
+        run.drew(self, generation.drawn)
         self.reply = generation
         self.future = None
         waiting, self._waiting = self._waiting, []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
@@ -23,9 +24,11 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.executor.bill import Bill
 from tts_runtime.executor.flow import Flow
 from tts_runtime.executor.model import Conversation, Node, opening
-from tts_runtime.executor.outcome import Counts, Observer, ProblemLike
+from tts_runtime.executor.needless import EVERYTHING
+from tts_runtime.executor.outcome import Counts, Observer, ProblemLike, Work
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.pools import Pool, open_slots
 from tts_runtime.executor.requests import Arrived, Request, name_of, whole_name
@@ -33,6 +36,7 @@ from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
 if TYPE_CHECKING:
+    from tts_lang.plan.graph import Scorer
     from tts_runtime.executor.bind import Bound
     from tts_runtime.executor.settings import Settings
     from tts_runtime.executor.shared import Shared
@@ -45,24 +49,28 @@ class Run(Flow):
     """The state of one problem."""
 
     __slots__ = (
+        "_bill",
         "_generations",
         "_idle",
         "_in_flight",
-        "_read",
+        "_records",
         "_tasks",
+        "_watched",
         "bound",
         "closed",
-        "counts",
+        "early",
         "fields",
         "observer",
         "openings",
         "problem",
+        "recorded",
         "recorder",
         "replies",
         "root_key",
         "settled",
         "shared",
         "speculator",
+        "work",
     )
 
     def __init__(
@@ -73,9 +81,12 @@ class Run(Flow):
         observer: Observer,
         shared: Shared | None = None,
         speculator: Speculator | None = None,
+        work: Work | None = None,
     ) -> None:
         super().__init__()
         self.bound = bound
+        #: What engines do; what they do for several strategies is counted by `shared`.
+        self.work = Work() if work is None else work
         self.shared = shared
         self.speculator = speculator
         self.problem = problem
@@ -83,17 +94,21 @@ class Run(Flow):
         self.root_key: Key = root_key(seed, problem.id)
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
-        self.counts = Counts()
+        self._bill = Bill()
         self.recorder = Recorder()
         self.closed = False
         #: The answer is known: what is in flight is not waited for.
         self.settled = False
+        #: Something has stopped waiting, or may have: what was asked for depends on timing.
+        self.early = False
         self.openings: dict[bool, Node] = {}
         #: Scores by request, or what waits for them: scoring's memo (C62).
         self.replies: dict[Any, Any] = {}
+        #: Where something may stop early: scorers' replies by request.
+        self.recorded: dict[Any, Future[Any]] = {}
+        self._records = bound.program.needless is not EVERYTHING
+        self._watched: dict[Any, list[Request]] = {}
         self._generations: dict[Any, Request] = {}
-        #: By policy: nodes (by their places) and conversations (by their keys).
-        self._read: dict[str, set[Any]] = {}
         self._in_flight: set[Future[Any]] = set()
         self._tasks: set[Task[None]] = set()
         self._idle: Future[None] | None = None
@@ -108,9 +123,8 @@ class Run(Flow):
             self._idle = asyncio.get_running_loop().create_future()
             await self.wait(self._idle)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Cancels what is in flight and waits for its end."""
-        self.closed = True
         for future in self._in_flight:
             future.cancel()
         self._in_flight.clear()
@@ -121,10 +135,17 @@ class Run(Flow):
             await asyncio.gather(*tasks, return_exceptions=True)
         if self.speculator is not None:
             self.speculator.leave(self)
+
+    async def close(self) -> None:
+        """Stops, and forgets everything."""
+        self.closed = True
+        await self.stop()
         # Without these cycles a finished problem is freed at once. Left to the garbage collector,
         # they took a third of the executor's time.
         self._generations.clear()
+        self._watched.clear()
         self.replies.clear()
+        self.recorded.clear()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the others; its failure is the run's."""
@@ -146,7 +167,17 @@ class Run(Flow):
         if idle is not None and not self._in_flight and not self._tasks and not idle.done():
             idle.set_result(None)
 
+    @property
+    def counts(self) -> Counts:
+        """What the replies that the program has been given cost."""
+        return self._bill.counts
+
     # ------------------------------------------------------------------ replies
+
+    def did(self, future: Future[Generation]) -> None:
+        """An engine is done with a generation, whether or not anybody waits for it."""
+        if self.shared is None:
+            self.work.generated(future)
 
     def watch(
         self, future: Future[Reply], arrived: Callable[[Reply | CandidateError], None]
@@ -161,6 +192,8 @@ class Run(Flow):
     def _arrived(
         self, arrived: Callable[[Reply | CandidateError], None], future: Future[Reply]
     ) -> None:
+        if self.shared is None:
+            self.work.scored(future)  # type: ignore[arg-type]
         if not self.landed(future):
             return
         reply: Reply | CandidateError
@@ -221,7 +254,7 @@ class Run(Flow):
         self, settings: Settings, node: Node, request: GenerateRequest, arrived: Arrived
     ) -> Request:
         """Asks a policy to go on from a node; the same request twice is one (C62)."""
-        asked = Request(self, node)
+        asked = Request(self, node, settings.policy)
         name = name_of(settings, node, request)
         before = self._generations.setdefault(name, asked)
         if before is not asked and not before.same_path(node):
@@ -230,18 +263,15 @@ class Run(Flow):
         before.join(arrived)
         if before is asked:
             asked.name = name
-            self._charge(settings.policy, node)
-            self._submit(settings.policy, asked, request)
+            self._submit(asked, request)
         return before
 
-    def _charge(self, policy: Policy, node: Node) -> None:
-        self.counts.policy_calls += 1
-        self.counts.prompt_tokens += self._unread(policy, node)
-
-    def _submit(self, policy: Policy, asked: Request, request: GenerateRequest) -> None:
+    def _submit(self, asked: Request, request: GenerateRequest) -> None:
         if self.speculator is not None:
-            self.speculator.make_room(policy.engine)
-        future = asked.future = self.ask(policy, request)
+            self.speculator.make_room(asked.policy.engine)
+        if self._records and request.limits.stop_when is not None:
+            self._watched.setdefault(_stream(asked.policy, request), []).append(asked)
+        future = asked.future = self.ask(asked.policy, request)
         self._in_flight.add(future)
         future.add_done_callback(asked)
 
@@ -251,37 +281,22 @@ class Run(Flow):
             return policy.engine.generate(request)
         return self.shared.generate(policy.engine, request)
 
-    def drew(self, tokens: int) -> None:
-        """Counts the tokens of a generation that the program asked for."""
-        self.counts.policy_tokens += tokens
+    def reply_to(self, asked: Request) -> Generation | None:
+        """The reply to a request of the same name on the same path, if there is one."""
+        before = self._generations.get(asked.name)
+        return None if before is None or not before.same_path(asked.node) else before.reply
+
+    def watched(self, policy: Policy, request: GenerateRequest) -> list[Generation]:
+        """Replies to requests that differ from this one at most in their `stop when`."""
+        requests = self._watched.get(_stream(policy, request), ())
+        return [asked.reply for asked in requests if asked.reply is not None]
+
+    def drew(self, asked: Request, tokens: int) -> None:
+        """Counts a generation that the program asked for."""
+        self._bill.generated(asked.policy, asked.node, tokens)
         self.observer.tokens_drawn(tokens)
         if self.speculator is not None:
             self.speculator.drawn(tokens)
-
-    def _unread(self, policy: Policy, node: Node) -> int:
-        """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
-        read = self._read.get(policy.name)
-        if read is None:
-            read = self._read[policy.name] = set()
-        count = 0
-        place: Node | None = node
-        while place is not None:
-            if place.reader is policy:
-                return count
-            place.reader = policy
-            mark = place.place
-            if mark in read:
-                return count
-            read.add(mark)
-            if not place.sampled or place.policy is not policy:
-                count += len(place.ids)
-            place = place.parent
-        # A conversation has several first nodes when calls run on lanes of their own.
-        conversation = node.conversation.key
-        if conversation not in read:
-            read.add(conversation)
-            count += len(node.conversation.prompt(policy))
-        return count
 
     # ------------------------------------------------------------------ what runs ahead
 
@@ -290,18 +305,17 @@ class Run(Flow):
         name = early.name = name_of(settings, early.node, request)
         return self._generations.setdefault(name, early) is early
 
-    def adopt(self, policy: Policy, early: Early) -> None:
+    def adopt(self, early: Early) -> None:
         """The program has come to a request that ran ahead: from here on it is like any other."""
-        self._charge(policy, early.node)
         if early.reply is not None:
-            self.drew(early.reply.drawn)
+            self.drew(early, early.reply.drawn)
         elif early.future is not None:
             self._in_flight.add(early.future)
 
-    def ask_again(self, policy: Policy, early: Early, request: GenerateRequest) -> None:
+    def ask_again(self, early: Early, request: GenerateRequest) -> None:
         """What ran ahead was not allowed to go as far as the program asks."""
         if early.future is not None and self.landed(early.future) and self.error is None:
-            self._submit(policy, early, request)
+            self._submit(early, request)
 
     def renounce(self, early: Early) -> None:
         """A request that ran ahead counts as never made."""
@@ -312,19 +326,29 @@ class Run(Flow):
 
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """Asks a scorer."""
-        self.counts.scorer_calls += 1
         ask = engine.score if self.shared is None else partial(self.shared.score, engine)
-        return _future(ask, request)
+        future = _future(ask, request)
+        if self._records:
+            self.recorded[score_name(engine, request)] = future
+        return future
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Future[Sequence[ScoreReply]]:
         """Asks a scorer that sees a whole pool."""
-        self.counts.scorer_calls += len(requests)
         future = _future(engine.score_together, requests)
         if self.shared is not None:
-            self.shared.scored_together(future, len(requests))
+            self.shared.scored_together(future)
+        if self._records:
+            self.recorded[pool_name(engine, requests)] = future
         return future
+
+    def scored(
+        self, scorer: Scorer, request: ScoreRequest, reply: ScoreReply | CandidateError
+    ) -> None:
+        """Counts a path that the program had scored."""
+        read = ScoreReply(()) if isinstance(reply, CandidateError) else reply
+        self._bill.scored(scorer.name, scorer.steps, request, read)
 
     # ------------------------------------------------------------------ what is needless
 
@@ -341,12 +365,10 @@ class Run(Flow):
         self.settled = True
         for request in self._generations.values():
             if request.pending:
-                self.counts.cancelled_calls += 1
                 request.abandon()
 
     def unasked(self, request: Request) -> None:
         """A generation that is cancelled; asked for again, it is generated."""
-        self.counts.cancelled_calls += 1
         self._generations.pop(request.name, None)
         future = request.future
         if future is not None:
@@ -373,3 +395,18 @@ def _told(error: BaseException) -> BaseException:
     told = CandidateError(Fault.EXCEPTION, f"{line}{type(error).__name__}: {error}")
     told.__cause__ = error
     return told
+
+
+def score_name(engine: ScorerEngine, request: ScoreRequest) -> Any:
+    """What equal requests for a score have in common, within a problem."""
+    return id(engine), request.text, request.steps, request.known, request.answer
+
+
+def pool_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
+    """What equal requests for the scores of a pool have in common, within a problem."""
+    return tuple([score_name(engine, request) for request in requests])
+
+
+def _stream(policy: Policy, request: GenerateRequest) -> Any:
+    """A request but for its `stop when`."""
+    return policy.name, replace(request, limits=replace(request.limits, stop_when=None))

@@ -103,7 +103,7 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
 class _Reading:
     """A path that is being scored, and who waits for it: row, path, its rollout, place."""
 
-    __slots__ = ("_known", "_name", "_reader", "_run", "_wanted", "waiting")
+    __slots__ = ("_known", "_name", "_reader", "_request", "_run", "_wanted", "waiting")
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class _Reading:
         name: Any,
         known: Vector,
         wanted: int,
+        request: ScoreRequest,
         first: tuple[Row, Node, Node | None, Slot],
     ) -> None:
         self._reader = reader
@@ -119,12 +120,12 @@ class _Reading:
         self._name = name
         self._known = known
         self._wanted = wanted
+        self._request = request
         self.waiting = [first]
 
     def __call__(self, reply: ScoreReply | CandidateError) -> None:
         run, known = self._run, self._known
-        if isinstance(reply, ScoreReply):
-            run.counts.scorer_tokens += reply.tokens
+        run.scored(self._reader.scorer, self._request, reply)
         found = self._reader.found(run, self._name, reply, self._wanted)
         scores = found if isinstance(found, CandidateError) else known + found
         run.replies[self._name] = scores
@@ -136,6 +137,7 @@ class _Reader:
     """Asks one scorer and makes its replies into columns."""
 
     def __init__(self, scorer: Scorer, engine: ScorerEngine, site: Site) -> None:
+        self.scorer = scorer
         self.name = scorer.name
         self.steps = scorer.steps
         self.low = scorer.low
@@ -177,10 +179,10 @@ class _Reader:
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
+        request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
         wanted = len(steps) - len(known) if self.steps else 1
         first = row, node, rollout, target
-        reading = run.replies[name] = _Reading(self, run, name, known, wanted, first)
-        request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
+        reading = run.replies[name] = _Reading(self, run, name, known, wanted, request, first)
         run.watch(run.score(self.engine, request), reading)
         return target
 
@@ -285,8 +287,9 @@ class _Reader:
             if isinstance(replies, CandidateError):
                 each_reply = [replies] * len(rows)
             else:
-                run.counts.scorer_tokens += sum([reply.tokens for reply in replies])
                 each_reply = self._for_each(run, replies, len(rows))
+            for request, reply in zip(requests, each_reply, strict=True):
+                run.scored(self.scorer, request, reply)
             found = tuple(
                 self.found(
                     run, (name, place), reply, len(requests[place].steps) if self.steps else 1

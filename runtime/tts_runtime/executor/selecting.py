@@ -130,6 +130,7 @@ def first(builder: Builder, spec: graph.First) -> Work:
         if source is not None:
             view = View(scope, inputs)
             many = max(0, view.whole(count(scope.problem, view)))
+            scope.run.early = True
             rows = await scope.run.leading(inputs[0], many)
             if value in needless.final:
                 scope.run.settle()

@@ -25,7 +25,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.requests import end_ids
 from tts_runtime.engines.tracker import Tracker
-from tts_runtime.executor.outcome import Counts
+from tts_runtime.executor.outcome import Work
 
 Reply = TypeVar("Reply")
 
@@ -34,12 +34,11 @@ class Shared:
     """The requests of one problem.
 
     Args:
-        counts: What the engines really did is added here; what each strategy would have cost alone
-            is its own affair.
+        work: What engines do is added here; what each strategy costs is its own affair.
     """
 
-    def __init__(self, counts: Counts) -> None:
-        self.counts = counts
+    def __init__(self, work: Work) -> None:
+        self.work = work
         self._flights: dict[Any, _Flight[Any]] = {}
         self._streams: dict[Any, list[tuple[GenerateRequest, Generation]]] = {}
 
@@ -70,36 +69,17 @@ class Shared:
         flight = self._flights.get(name)
         if flight is None:
             future = engine.score(request)
-            self.counts.scorer_calls += 1
-            future.add_done_callback(self._scored)
+            future.add_done_callback(self.work.scored)
             flight = self._flights[name] = _Flight(future, partial(self._flights.pop, name, None))
         return flight.join()
 
-    def scored_together(self, future: Future[Sequence[ScoreReply]], rows: int) -> None:
+    def scored_together(self, future: Future[Sequence[ScoreReply]]) -> None:
         """Counts what is not shared: the scores of a pool."""
-        self.counts.scorer_calls += rows
-        future.add_done_callback(self._pool_scored)
-
-    # ------------------------------------------------------------------ what it cost
+        future.add_done_callback(self.work.scored)
 
     def _paid(self, future: Future[Generation]) -> Future[Generation]:
-        self.counts.policy_calls += 1
-        future.add_done_callback(self._generated)
+        future.add_done_callback(self.work.generated)
         return future
-
-    def _generated(self, future: Future[Generation]) -> None:
-        if future.cancelled():
-            self.counts.cancelled_calls += 1
-        elif future.exception() is None:
-            self.counts.policy_tokens += future.result().drawn
-
-    def _scored(self, future: Future[ScoreReply]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self.counts.scorer_tokens += future.result().tokens
-
-    def _pool_scored(self, future: Future[Sequence[ScoreReply]]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self.counts.scorer_tokens += sum(reply.tokens for reply in future.result())
 
     # ------------------------------------------------------------------ streams
 

@@ -146,7 +146,7 @@ class Early(Request):
     that one is made if the program comes to it.
     """
 
-    __slots__ = ("_request", "_settings", "_speculator", "adopted", "over", "reserved")
+    __slots__ = ("_request", "_speculator", "adopted", "over", "reserved")
 
     def __init__(
         self,
@@ -157,8 +157,7 @@ class Early(Request):
         speculator: Speculator,
         reserved: int,
     ) -> None:
-        super().__init__(run, node)
-        self._settings = settings
+        super().__init__(run, node, settings.policy)
         self._request = request
         self._speculator = speculator
         #: Its limit of tokens.
@@ -171,7 +170,7 @@ class Early(Request):
     @property
     def engine(self) -> PolicyEngine:
         """Whose slot it has."""
-        return self._settings.policy.engine
+        return self.policy.engine
 
     @property
     def pending(self) -> bool:
@@ -183,14 +182,14 @@ class Early(Request):
         request = self._request
         limits = replace(request.limits, max_tokens=self.reserved)
         early = replace(request, limits=limits, priority=_LAST)
-        self.future = self.run.ask(self._settings.policy, early)
+        self.future = self.run.ask(self.policy, early)
         self.future.add_done_callback(self)
 
     def join(self, arrived: Arrived) -> None:
         """The program has come to it."""
         if not self.adopted:
             self.adopted = True
-            self.run.adopt(self._settings.policy, self)
+            self.run.adopt(self)
             self._speculator.adopted(self)
         super().join(arrived)
 
@@ -199,32 +198,32 @@ class Early(Request):
         if not self.over:
             self.over = True
             # How many it has drawn is the engine's to know: at most these.
-            self.run.counts.speculated_tokens += self.reserved
+            self.run.work.speculated_tokens += self.reserved
             self._speculator.wasted(self.run, self.reserved)
             self.run.renounce(self)
             if self.future is not None:
                 self.future.cancel()
 
-    def __call__(self, future: Future[Generation]) -> None:
+    def landed(self, future: Future[Generation]) -> None:
         if self.over:
             if self.adopted:  # asked again, as the program would have
-                super().__call__(future)
+                super().landed(future)
             return
         self.over = True
         self._speculator.landed(self)
         generation = None
         if not future.cancelled() and future.exception() is None:
             generation = future.result()
-            self.run.counts.speculated_tokens += generation.drawn
+            self.run.work.speculated_tokens += generation.drawn
             if not self._whole(generation):
                 self._speculator.wasted(self.run, generation.drawn)
                 if self.adopted:
-                    self.run.ask_again(self._settings.policy, self, self._request)
+                    self.run.ask_again(self, self._request)
                 else:
                     self.run.renounce(self)
                 return
         if self.adopted:
-            super().__call__(future)
+            super().landed(future)
         elif generation is None:
             self.run.renounce(self)  # if the program comes to it, it fails then
         else:
@@ -345,7 +344,7 @@ class Speculator:
     def wasted(self, run: Run, tokens: int) -> None:
         """Tokens that no program has asked for, as far as is known."""
         self._wasted += tokens
-        run.counts.wasted_tokens += tokens
+        run.work.wasted_tokens += tokens
 
 
 def _room(engine: PolicyEngine, *, unknown: bool) -> bool:

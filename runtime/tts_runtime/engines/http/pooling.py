@@ -128,14 +128,12 @@ class HttpScorer(ScorerEngine):
             replies = await asyncio.gather(
                 *(self._verdict(path.ids[: place + 1]) for place in path.places)
             )
-            return ScoreReply(
-                tuple(score for score, _ in replies), sum(read for _, read in replies)
-            )
+            return path.reply([score for score, _ in replies], sum(read for _, read in replies))
         if self._head is HeadKind.SEQUENCE:
             row, tokens = await self._retried(partial(self._classified, path.ids))
-            return ScoreReply((self._number(row),), tokens)
+            return path.reply([self._number(row)], tokens)
         rows, tokens = await self._retried(partial(self._pooled, path.ids))
-        return ScoreReply(self._places(rows, path, len(request.steps)), tokens)
+        return path.reply(self._places(rows, path, len(request.steps)), tokens)
 
     async def _retried(self, work: Any) -> Any:
         try:

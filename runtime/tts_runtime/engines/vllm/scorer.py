@@ -89,7 +89,7 @@ class VllmScorer(ScorerEngine):
             return ScoreReply(())
         one = self._verdict if self._head is HeadKind.VERDICT else self._classified
         replies = await asyncio.gather(*(one(path.ids[: place + 1]) for place in path.places))
-        return ScoreReply(tuple(score for score, _ in replies), sum(read for _, read in replies))
+        return path.reply([score for score, _ in replies], sum(read for _, read in replies))
 
     async def _verdict(self, ids: Sequence[int]) -> tuple[float, int]:
         """P(good) against P(bad) for the token after these, and how many had to be read."""

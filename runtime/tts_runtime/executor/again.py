@@ -1,0 +1,207 @@
+"""A run over again in stream order: what a strategy needed, whatever came first (C66).
+
+Votes and firsts stop what the answer does not need (C45, C58). What is on its way just then depends
+on timing, and so would costs and candidates. So a run that may stop early is played again from its
+replies: one at a time, the children of a row before its neighbour, as if rows came in pool order.
+What the program asks for until its answer is known is what the strategy needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import CancelledError, Future
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, cast
+
+from tts_runtime.engines.base import (
+    GenerateRequest,
+    Generation,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.engines.requests import end_ids
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.executor.outcome import Observer, Outcome
+from tts_runtime.executor.requests import Request
+from tts_runtime.executor.run import Run, pool_name, score_name
+
+Reply = TypeVar("Reply")
+
+#: So many replies are given before other problems get their turn.
+_AT_ONCE: Final = 64
+
+
+class Turn(Generic[Reply]):
+    """A reply that waits for its turn: as much of a future as a run looks at.
+
+    Args:
+        found: The first run's reply, its error, or nothing if it has none.
+        ask: Asks the engine for it.
+    """
+
+    __slots__ = ("_ask", "_callbacks", "_cancelled", "_found")
+
+    def __init__(
+        self, found: Reply | BaseException | None, ask: Callable[[], Future[Reply]]
+    ) -> None:
+        self._found = found
+        self._ask = ask
+        self._cancelled = False
+        self._callbacks: list[Callable[[Any], object]] = []
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Called when its turn has come."""
+        self._callbacks.append(callback)
+
+    def cancel(self) -> None:
+        """Nobody waits for it."""
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits for it."""
+        return self._cancelled
+
+    def done(self) -> bool:
+        """Whether its turn has come."""
+        return not self._callbacks
+
+    def exception(self) -> BaseException | None:
+        """What went wrong."""
+        return self._found if isinstance(self._found, BaseException) else None
+
+    def result(self) -> Reply:
+        """The reply."""
+        if isinstance(self._found, BaseException):
+            raise self._found
+        assert self._found is not None  # its turn has come
+        return self._found
+
+    async def come(self) -> None:
+        """Gives the reply to who waits for it."""
+        if self._found is None:
+            future = self._ask()
+            await asyncio.wait((future,))
+            self._found = result_of(future) or CancelledError()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+
+def result_of(future: Future[Reply] | None) -> Reply | BaseException | None:
+    """What a future holds: its result, its error, or nothing yet."""
+    if future is None or not future.done() or future.cancelled():
+        return None
+    return future.exception() or future.result()
+
+
+class Again(Run):
+    """Runs a program again on the replies of a first run; asks engines for what is not there."""
+
+    __slots__ = ("_asked", "_first", "_turns")
+
+    def __init__(self, first: Run, seed: int) -> None:
+        super().__init__(first.bound, first.problem, seed, Observer())
+        self._first = first
+        #: Turns asked for since the last reply, in program order; those asked before, the next one
+        #: last.
+        self._asked: list[Turn[Any]] = []
+        self._turns: list[Turn[Any]] = []
+
+    async def played(self, program: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """What `program`, which runs in this run, gives."""
+        task = asyncio.get_running_loop().create_task(program)
+        given = 0
+        try:
+            while not task.done():
+                if self._busy():
+                    await asyncio.sleep(0)
+                    continue
+                turn = self._next()
+                if turn is None:  # it waits for something that is not asked of an engine
+                    await asyncio.wait((task,), timeout=0.001)
+                    continue
+                await turn.come()
+                given += 1
+                if not given % _AT_ONCE:
+                    await asyncio.sleep(0)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _busy(self) -> bool:
+        """Whether some task of this run can go on: they all wait for one thing at a time."""
+        waiting = sum([not future.done() for future in self._waits])
+        return waiting <= len(self._tasks)
+
+    def _next(self) -> Turn[Any] | None:
+        """What was asked last comes first, in program order: depth first."""
+        turns = self._turns
+        turns.extend(reversed(self._asked))
+        self._asked.clear()
+        while turns:
+            turn = turns.pop()
+            if not turn.cancelled():
+                return turn
+        return None
+
+    def _later(
+        self, found: Reply | BaseException | None, ask: Callable[[], Future[Reply]]
+    ) -> Future[Reply]:
+        turn = Turn(found, ask)
+        self._asked.append(turn)
+        return cast("Future[Reply]", turn)
+
+    def _submit(self, asked: Request, request: GenerateRequest) -> None:
+        first = self._first
+        if request.limits.stop_when is None:
+            found = first.reply_to(asked)
+        else:
+            found = _watched(asked, request, first.watched(asked.policy, request))
+
+        def ask() -> Future[Generation]:
+            future = first.ask(asked.policy, request)
+            future.add_done_callback(first.did)
+            return future
+
+        future = asked.future = self._later(found, ask)
+        self._in_flight.add(future)
+        future.add_done_callback(asked)
+
+    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+        """The first run's score."""
+        found = result_of(self._first.recorded.get(score_name(engine, request)))
+        return self._later(found, partial(self._first.score, engine, request))
+
+    def score_together(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
+    ) -> Future[Sequence[ScoreReply]]:
+        """The first run's scores of a pool."""
+        found = result_of(self._first.recorded.get(pool_name(engine, requests)))
+        return self._later(found, partial(self._first.score_together, engine, requests))
+
+
+def _watched(
+    asked: Request, request: GenerateRequest, before: Sequence[Generation]
+) -> Generation | None:
+    """Of generations on one stream, each watched by a `stop when`, the one that this one stops."""
+    if len(before) < 2:
+        return before[0] if before else None
+    engine = asked.policy.engine
+    ends = end_ids(engine.tokenizer, engine.binding)
+    for generation in before:
+        tracker = Tracker(request, engine.tokenizer, ends, asked.policy.delimiter)
+        columns = [generation.statistics[name] for name in request.statistics]
+        read = 0
+        for token, logprob in zip(generation.ids, generation.logprobs, strict=True):
+            tracker.push(token, logprob, [column[read] for column in columns])
+            read += 1
+            if tracker.finish is not None:
+                break
+        halted = generation.halted and tracker.finish is None
+        whole = read == len(generation.ids) and not halted
+        if whole and tracker.finish in (None, generation.finish):
+            return generation
+    return None

@@ -1,0 +1,143 @@
+"""What a strategy needed, each thing once, whatever the order in which it is counted (C66)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.executor.model import Node
+from tts_runtime.executor.outcome import Counts
+from tts_runtime.executor.policies import Policy
+
+#: Steps that a scorer has read, as a tree: what follows each step.
+_Steps = dict[str, Any]
+
+
+class _Policy:
+    """What one policy did."""
+
+    __slots__ = ("calls", "drawn", "marks", "read")
+
+    def __init__(self) -> None:
+        self.calls = self.drawn = self.read = 0
+        #: Nodes (by their places), conversations (by their keys), tokens (by digests).
+        self.marks: set[Any] = set()
+
+
+class _Scorer:
+    """What one scorer did."""
+
+    __slots__ = ("calls", "steps", "tokens")
+
+    def __init__(self) -> None:
+        self.calls = self.tokens = 0
+        self.steps: _Steps = {}
+
+
+class Bill:
+    """The costs of one problem."""
+
+    __slots__ = ("_digests", "_policies", "_scorers")
+
+    def __init__(self) -> None:
+        self._policies: dict[str, _Policy] = {}
+        self._scorers: dict[str, _Scorer] = {}
+        self._digests: dict[Node, int] = {}
+
+    @property
+    def counts(self) -> Counts:
+        """What has been counted so far."""
+        policies, scorers = self._policies, self._scorers
+        return Counts(
+            sum(each.calls for each in policies.values()),
+            sum(each.drawn for each in policies.values()),
+            sum(each.read for each in policies.values()),
+            sum(each.calls for each in scorers.values()),
+            sum(each.tokens for each in scorers.values()),
+            {name: policies[name].drawn + policies[name].read for name in sorted(policies)},
+            {name: scorers[name].tokens for name in sorted(scorers)},
+        )
+
+    def generated(self, policy: Policy, node: Node, drawn: int) -> None:
+        """A policy went on from a node; each generation is counted once by the caller."""
+        mine = self._policies.get(policy.name)
+        if mine is None:
+            mine = self._policies[policy.name] = _Policy()
+        mine.calls += 1
+        mine.drawn += drawn
+        if node.reader is not policy:
+            mine.read += self._unread(policy, node, mine.marks)
+
+    def scored(self, name: str, steps: bool, request: ScoreRequest, reply: ScoreReply) -> None:
+        """A scorer read a path; each path is counted once by the caller."""
+        mine = self._scorers.get(name)
+        if mine is None:
+            mine = self._scorers[name] = _Scorer()
+        mine.calls += 1
+        sizes = reply.sizes
+        if not steps:
+            mine.tokens += sum(sizes)
+            return
+        tree = mine.steps
+        if not tree:
+            mine.tokens += reply.opening
+        known = request.known
+        for at, step in enumerate(request.steps):
+            below = tree.get(step)
+            if below is None:
+                below = tree[step] = {}
+                if known <= at < known + len(sizes):
+                    mine.tokens += sizes[at - known]
+            tree = below
+
+    def _unread(self, policy: Policy, node: Node, read: set[Any]) -> int:
+        """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
+        count = 0
+        place: Node | None = node
+        while place is not None:
+            if place.reader is policy:
+                return count
+            place.reader = policy
+            mark = place.place
+            if mark in read:
+                return count
+            read.add(mark)
+            if place.ids and (not place.sampled or place.policy is not policy):
+                count += self._foreign(place, read)
+            place = place.parent
+        # A conversation has several first nodes when calls run on lanes of their own.
+        conversation = node.conversation.key
+        if conversation not in read:
+            read.add(conversation)
+            count += len(node.conversation.prompt(policy))
+        return count
+
+    def _foreign(self, node: Node, read: set[Any]) -> int:
+        """Tokens of a node that are not among those read; each is named by all before it.
+
+        Equal paths may be cut into nodes in different ways, of which any may be seen first.
+        """
+        parent = node.parent
+        start = node.position - len(node.ids)
+        digest = hash(node.conversation.key) if parent is None else self._digest(parent)
+        before = len(read)
+        for position, token in enumerate(node.ids, start):
+            digest = hash((digest, token, position))
+            read.add(digest)
+        self._digests[node] = digest
+        return len(read) - before
+
+    def _digest(self, node: Node) -> int:
+        """A number for a path in its conversation."""
+        path: list[Node] = []
+        place: Node | None = node
+        while place is not None and place not in self._digests:
+            path.append(place)
+            place = place.parent
+        digest = hash(node.conversation.key) if place is None else self._digests[place]
+        for each in reversed(path):
+            start = each.position - len(each.ids)
+            for position, token in enumerate(each.ids, start):
+                digest = hash((digest, token, position))
+            self._digests[each] = digest
+        return digest

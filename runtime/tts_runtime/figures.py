@@ -1,0 +1,98 @@
+"""FLOPs of what strategies cost, and what a run took as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from time import perf_counter
+
+from tts_lang.explain.models import Models
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.executor import Work
+from tts_runtime.results import Answer, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Parameters of the models behind policies and scorers, by their names in strategies."""
+
+    policies: Mapping[str, float]
+    scorers: Mapping[str, float]
+
+    @staticmethod
+    def of(
+        policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine], assumed: Models
+    ) -> Sizes:
+        """What engines state, and what is assumed where they state nothing."""
+        found: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        for sizes, engines, of in (
+            (found[0], policies, assumed.of_policy),
+            (found[1], scorers, assumed.of_scorer),
+        ):
+            for name, engine in engines.items():
+                model = engine.card or of(name)
+                if model is not None:
+                    sizes[name] = model.parameters
+        return Sizes(*found)
+
+    def flops(self, answer: Answer) -> int | None:
+        """2 x parameters x tokens, summed over models; `None` if a model's size is not known."""
+        total = 0
+        for tokens, sizes in (
+            (answer.tokens_by_policy, self.policies),
+            (answer.tokens_by_scorer, self.scorers),
+        ):
+            for name, count in tokens.items():
+                if count and name not in sizes:
+                    return None
+                total += 2 * int(sizes.get(name, 0)) * count
+        return total
+
+
+class Figures:
+    """What a run took: all its strategies together, over all its sessions.
+
+    Args:
+        earlier: Summaries that an earlier session wrote.
+        policies: Engines, which know what they drew for nothing.
+    """
+
+    def __init__(
+        self, earlier: Sequence[Summary | None], policies: Mapping[str, PolicyEngine]
+    ) -> None:
+        #: Every summary of a session says the same, those written last the most.
+        last = max(filter(None, earlier), key=lambda summary: summary.wall_s, default=None)
+        self._wall_s = 0.0 if last is None else last.wall_s
+        self._before = Work() if last is None else last.engines
+        self._policies = list({id(engine): engine for engine in policies.values()}.values())
+        self._given_up = self._cancelled()
+        self._start = self._end = perf_counter()
+        #: What engines do in this session.
+        self.work = Work()
+
+    def _cancelled(self) -> int:
+        return sum(engine.cancelled_tokens for engine in self._policies)
+
+    def starts(self) -> None:
+        """The clock runs."""
+        self._start = self._end = perf_counter()
+
+    def goes_on(self) -> None:
+        """Something has finished."""
+        self._end = perf_counter()
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds from the first request to the last answer."""
+        return self._wall_s + self._end - self._start
+
+    @property
+    def engines(self) -> Work:
+        """What engines did."""
+        self.work.cancelled_tokens = self._cancelled() - self._given_up
+        return Work(
+            **{
+                each.name: getattr(self._before, each.name) + getattr(self.work, each.name)
+                for each in fields(Work)
+            }
+        )

@@ -1,0 +1,154 @@
+"""The table at the end of `tts-run`, for terminals of any width."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tts_lang.explain.units import short
+from tts_lang.printable import printable
+from tts_runtime.results import Summary
+
+#: What the columns are, below the table.
+CAPTION = (
+    "tokens and FLOPs: means per problem of what the strategy needed, each prompt, token and step "
+    "once (docs/semantics.md, C66)"
+)
+
+#: Columns that a narrow terminal does without, the first first; `--json` has them all.
+DROPPED: Final = ("prompt tokens", "FLOPs", "scorer tokens", "95 % interval")
+
+#: Names get so much room, if they are that long, before a column goes; and so much in any case.
+_NAME: Final = 20
+_LEAST: Final = 8
+_GAP: Final = 2
+
+#: Parts that a name is made of.
+_PARTS: Final = re.compile(r" ?\([^)]*\)|[^][,= ]*[][,= ]|[^][,= ]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A title and a cell for each row; nothing in them is ever cut."""
+
+    title: str
+    cells: Sequence[str]
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """The title in two lines."""
+        first, _, last = self.title.rpartition(" ")
+        return first, last
+
+    @property
+    def width(self) -> int:
+        return max(map(len, (*self.lines, *self.cells)))
+
+
+def table(summaries: Sequence[Summary], width: int | None = None) -> str:
+    """One row a strategy: accuracy with its 95 % interval, costs per problem.
+
+    Args:
+        width: Characters of a line; absent: as many as it takes. Where they are few, names go on in
+            the next line, columns are left out in the order of `DROPPED`, and the last line names
+            those.
+    """
+    names = [
+        printable(each.strategy) + (f" ({each.failed} failed)" * (each.failed > 0))
+        for each in summaries
+    ]
+    columns = _columns(summaries)
+    longest = max(map(len, ("strategy", *names)))
+    left_out: list[str] = []
+    room = longest
+    if width is not None:
+        for title in (*DROPPED, None):
+            room = width - 1 - sum(column.width + _GAP for column in columns)
+            if room >= min(longest, _NAME) or title is None:
+                break
+            columns = [column for column in columns if column.title != title]
+            left_out.append(title)
+        room = max(_LEAST, min(longest, room))
+    lines = [
+        _line("", [column.lines[0] for column in columns], columns, room),
+        _line("strategy"[:room], [column.lines[1] for column in columns], columns, room),
+    ]
+    lines.append(" " + "─" * (max(map(len, lines)) - 1))
+    for row, name in enumerate(names):
+        first, *others = _pieces(name, room)
+        lines.append(_line(first, [column.cells[row] for column in columns], columns, room))
+        lines += [f"   {piece}" for piece in others]
+    if left_out:
+        lines.append(f"left out for lack of room: {', '.join(left_out)}")
+    return "\n".join(lines)
+
+
+def _columns(summaries: Sequence[Summary]) -> list[_Column]:
+    counts = [max(1, each.problems - each.failed) for each in summaries]
+
+    def means(name: str) -> list[str]:
+        totals = [getattr(each, name) for each in summaries]
+        return [f"{total / count:,.0f}" for total, count in zip(totals, counts, strict=True)]
+
+    flops = [
+        "unknown" if each.flops is None else short(each.flops / count)
+        for each, count in zip(summaries, counts, strict=True)
+    ]
+    return [
+        _Column("accuracy", [_percent(each) for each in summaries]),
+        _Column("95 % interval", [_interval(each) for each in summaries]),
+        _Column("policy tokens", means("policy_tokens")),
+        _Column("prompt tokens", means("prompt_tokens")),
+        _Column("scorer tokens", means("scorer_tokens")),
+        _Column("FLOPs", flops),
+    ]
+
+
+def _percent(summary: Summary) -> str:
+    return "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %"
+
+
+def _interval(summary: Summary) -> str:
+    low, high = summary.accuracy_low, summary.accuracy_high
+    return "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}"
+
+
+def _line(name: str, cells: Sequence[str], columns: Sequence[_Column], room: int) -> str:
+    parts = [name.ljust(room)]
+    parts += [cell.rjust(column.width) for cell, column in zip(cells, columns, strict=True)]
+    return (" " + (" " * _GAP).join(parts)).rstrip()
+
+
+def _pieces(name: str, room: int) -> list[str]:
+    """A name in lines that fit, those behind the first indented by two; split between its parts.
+
+    Only a part that is longer than a line is split inside.
+    """
+    pieces = [""]
+    for part in _PARTS.findall(name):
+        most = room - 2 * (len(pieces) > 1)
+        if pieces[-1] and len((pieces[-1] + part).rstrip()) > most:
+            pieces.append("")
+            most = room - 2
+        pieces[-1] += part.lstrip() if not pieces[-1] else part
+        while len(pieces[-1].rstrip()) > most:
+            pieces[-1:] = [pieces[-1][:most], pieces[-1][most:]]
+            most = room - 2
+    return pieces
+
+
+def run_line(summary: Summary) -> str:
+    """What the run took as a whole, and what its engines did."""
+    work, seconds = summary.engines, summary.wall_s
+    time = f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.1f} s"
+    drawn = f"engines drew {work.policy_tokens + work.cancelled_tokens:,} tokens"
+    if work.cancelled_calls:
+        drawn += f" ({work.cancelled_calls:,} requests given up)"
+    parts = [drawn, f"read {work.prompt_tokens:,} before them"]
+    if work.scorer_calls:
+        parts.append(f"scorers read {work.scorer_tokens:,}")
+    if work.speculated_tokens:
+        parts.append(f"{work.speculated_tokens:,} ran ahead, {work.wasted_tokens:,} for nothing")
+    return f"the run: {time}; {', '.join(parts)}"
