@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tts_lang.arguments import parse_settings, plan_from
-from tts_lang.diagnostics import Diagnostic, DiagnosticError
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from tts_lang.optimise import optimise
 from tts_lang.option_hints import option_hint
 from tts_lang.plan.codec import PlanError
@@ -32,9 +32,10 @@ from tts_runtime.options import (
     left_out,
     limit_of,
     limits_of,
+    names_of,
     share_of,
 )
-from tts_runtime.problems import ProblemFileError, problems_named
+from tts_runtime.problems import ProblemFileError, Selection, SelectionError, problems_named
 from tts_runtime.sweeps import Shift, SweepError, swept
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
+
+_MISTAKES = (OptionError, PlanError, ProblemFileError, SelectionError, SweepError, UnnamedError)
 
 #: Options by the names that other tools have for them.
 _OTHERS = {
@@ -97,13 +100,38 @@ def tts_run(
     problems: Annotated[
         str | None,
         typer.Option(
-            metavar="arith|FILE.jsonl",
-            help="A file, or arith (also arith:calibration, arith:train), the bundled problems: "
-            "the default of the bundled policy",
+            metavar="NAME|FILE",
+            help="A file (JSONL, JSON, CSV, Parquet; - for standard input), a published set "
+            "(math500, aime24, gsm8k...), hf:ID[:SPLIT], or arith, the bundled problems: the "
+            "default of the bundled policy",
         ),
     ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART=FIELD,...",
+            help="Which fields of the file hold what: problem=Question,answer=Key,id=No; repeat",
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Only problems whose field has this value (also != < <= > >=); repeat",
+        ),
+    ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID,...", help="Only these problems, in this order; repeat"),
+    ] = None,
+    shuffle: Annotated[
+        str | None, typer.Option(metavar="SEED", help="Problems in a random order")
+    ] = None,
+    offset: Annotated[
+        str | None, typer.Option(metavar="N", help="Leave out the first N problems")
+    ] = None,
     limit: Annotated[
-        str | None, typer.Option(metavar="N", help="Only the first so many problems")
+        str | None, typer.Option(metavar="N", help="At most N problems, after --offset")
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -203,7 +231,14 @@ def tts_run(
     _check_engines(policies.given, scorers.given)
     named = completed(plans, policies.given, scorers.given, problems is not None)
     problem_set = PROBLEMS if problems is None else problems
-    chosen = problems_named(problem_set, most)
+    selection = Selection(
+        where or (),
+        [each for text in ids or () for each in text.split(",") if each],
+        limit_of("--shuffle", shuffle, least=None),
+        limit_of("--offset", offset, least=0) or 0,
+        most,
+    )
+    chosen = selection.of(problems_named(problem_set, names=names_of(fields or ())))
 
     from rich.console import Console
 
@@ -384,7 +419,7 @@ def run_command(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except DiagnosticError as error:
         report(error.diagnostics)
-    except (OptionError, PlanError, ProblemFileError, SweepError, UnnamedError) as error:
+    except _MISTAKES as error:
         _say(error)
     except _UsageError as error:
         _say(_usage(error, arguments), "  help: tts-run --help lists the options")
@@ -406,7 +441,8 @@ def _usage(error: Exception, arguments: Sequence[str]) -> str:
         hint = option_hint(option, arguments, _OTHERS)
         message, options = (f"{message}; {hint}", "") if hint else (message, options)
     if options:
-        message += f"; did you mean '{options.rstrip(')').partition(',')[0]}'?"
+        close = options.rstrip(")").split(", ")
+        message += f"; {did_you_mean(option or '', close) or f'did you mean {close[0]!r}?'}"
     return message[:1].lower() + message[1:]
 
 

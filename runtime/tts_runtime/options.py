@@ -12,6 +12,7 @@ from tts_lang.explain.budget import check as check_budgets
 from tts_lang.explain.budget import check_sane
 from tts_lang.optimise import ALL, NAMES, UnknownPass
 from tts_lang.plan.graph import Plan
+from tts_runtime.problems import FieldNames, field_names
 
 
 class OptionError(Exception):
@@ -50,6 +51,18 @@ def share_of(flag: str, text: str | None) -> float:
     if not 0 <= share <= 1:
         raise OptionError(f"{flag}: must be from 0 to 1, not {text}")
     return share
+
+
+def names_of(texts: Sequence[str]) -> FieldNames:
+    """The fields of `--fields problem=Question,answer=Key`.
+
+    Raises:
+        OptionError: Not of this form.
+    """
+    try:
+        return field_names(texts)
+    except ValueError as error:
+        raise OptionError(f"--fields: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["majority", "--set", "n=abc"], ["`n` is a number, and not `abc`"]),
         (["majority", "--set", "n"], ["expected NAME=VALUE", "--set n=64"]),
         (["majority", "--problems", "airth"], ["airth", "did you mean 'arith'?"]),
-        (["majority", "--problems", "mine"], ["neither a file nor a bundled set"]),
+        (["majority", "--problems", "mine"], ["neither a file nor a problem set"]),
         (["majority", "--problems", "none.jsonl"], ["none.jsonl", "the file does not exist"]),
         (["majority", "--problems", "arith:tset"], ["arith:tset", "did you mean 'test'?"]),
         (["majority", "--limit", "0"], ["--limit: must be 1 or more, not 0"]),

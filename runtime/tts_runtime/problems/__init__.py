@@ -1,0 +1,84 @@
+"""Problems: from files of many formats, published sets by name, the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tts_runtime.problems.fields import FieldNames, field_names, problem_of
+from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
+from tts_runtime.problems.rows import Rows, rows_of
+from tts_runtime.problems.selection import Selection, SelectionError
+from tts_runtime.problems.sets import bundled_problems, hub_rows, set_named
+
+__all__ = [
+    "BadLine",
+    "FieldNames",
+    "Problem",
+    "ProblemFileError",
+    "Selection",
+    "SelectionError",
+    "bundled_problems",
+    "field_names",
+    "load_problems",
+    "problems_named",
+]
+
+
+def load_problems(
+    path: str | Path, limit: int | None = None, names: FieldNames | None = None
+) -> list[Problem]:
+    """The problems of a file in file order, the first `limit` of them if given.
+
+    Args:
+        path: JSONL, JSON, CSV, TSV or Parquet, perhaps compressed; `-` is standard input.
+        limit: At most this many; the whole file is checked even then.
+        names: Which fields hold what, in place of the usual names.
+
+    Raises:
+        ProblemFileError: Every bad line is named.
+    """
+    path = Path(path)
+    if limit is not None and limit < 1:
+        raise ProblemFileError(path, (BadLine(0, f"the limit must be 1 or more, not {limit}"),))
+    return _problems(path, rows_of(path), names or FieldNames())[:limit]
+
+
+def problems_named(
+    name: str, limit: int | None = None, names: FieldNames | None = None
+) -> list[Problem]:
+    """The problems of a set: bundled (`arith`), published (`math500`), of the hub, or of a file.
+
+    Raises:
+        ProblemFileError: There is no such set or file, or it has bad lines.
+    """
+    found = set_named(name)
+    if isinstance(found, Path):
+        return load_problems(found, limit, names)
+    return _problems(found.written, hub_rows(found), names or FieldNames())[:limit]
+
+
+def _problems(name: str | Path, rows: Rows, names: FieldNames) -> list[Problem]:
+    problems: list[Problem] = []
+    bad: list[BadLine] = []
+    first_row: dict[str, int] = {}
+    for row in rows.rows:
+        try:
+            if isinstance(row.fields, BadRowError):
+                raise row.fields
+            problem = problem_of(row.fields, f"{rows.unit}-{row.number}", names)
+            if problem.id in first_row:
+                place = f"{rows.unit} {first_row[problem.id]}"
+                raise BadRowError(
+                    f"the id {problem.id!r} is already used on {place}; give every problem an id "
+                    "of its own"
+                )
+        except BadRowError as error:
+            bad.append(BadLine(row.number, str(error), rows.unit))
+        else:
+            first_row[problem.id] = row.number
+            problems.append(problem)
+    if not problems and not bad:
+        bad.append(BadLine(0, "the file has no problems; write one JSON object a line"))
+    if bad:
+        raise ProblemFileError(name, tuple(bad), usable=bool(problems))
+    return problems

@@ -1,0 +1,252 @@
+r"""A row's fields as a problem: its text, id and gold answer.
+
+Data sets call the same thing by many names; the first name that a row has, and that is not empty,
+is used, capitals and `_` apart (`FieldNames` overrides them). A gold answer may stand in
+
+* an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members;
+* a text that ends in `#### 18`: what follows (GSM8K);
+* a worked solution: what it boxes. A solution that boxes nothing gives no gold answer.
+
+With choices, they are part of the problem's text, and the gold answer is a letter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.answers import extract_answer
+from tts_runtime.problems.layouts import LAYOUTS
+from tts_runtime.problems.model import BadRowError, Problem
+from tts_runtime.problems.rows import json_type
+
+_FINAL_ANSWER: Final = "####"
+_SOLUTION: Final = "solution"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNames:
+    """Which fields of a row hold what; the first that a row has, and that is not empty, is used."""
+
+    id: tuple[str, ...] = (
+        "id",
+        "unique_id",
+        "task_id",
+        "problem_id",
+        "question_id",
+        "problem_idx",
+        "qid",
+        "record_id",
+        "index",
+        "idx",
+    )
+    text: tuple[str, ...] = (
+        "problem",
+        "question",
+        "prompt",
+        "input",
+        "query",
+        "instruction",
+        "problem_text",
+        "question_text",
+        "messages",
+        "text",
+    )
+    answer: tuple[str, ...] = (
+        "answer",
+        "final_answer",
+        "extracted_groundtruth",
+        "gold",
+        "gold_answer",
+        "gt_answer",
+        "ground_truth",
+        "expected_answer",
+        "expected",
+        "correct_answer",
+        "reference_answer",
+        "target",
+        "answer_key",
+        "answerkey",
+        _SOLUTION,
+    )
+
+
+#: What `--fields` calls the parts of a problem.
+PARTS: Final = {"problem": "text", "answer": "answer", "id": "id"}
+
+
+def field_names(texts: Sequence[str]) -> FieldNames:
+    """The names of `--fields problem=Problem,answer=Answer`; others stay as they are.
+
+    Raises:
+        ValueError: Not of this form.
+    """
+    chosen: dict[str, tuple[str, ...]] = {}
+    for text in filter(None, (part.strip() for each in texts for part in each.split(","))):
+        part, equals, name = (piece.strip() for piece in text.partition("="))
+        if not equals or not name:
+            raise ValueError(f"`{text}`: expected PART=FIELD, for example problem=Question")
+        if part not in PARTS:
+            hint = did_you_mean(part, PARTS) or f"it is one of {', '.join(PARTS)}"
+            raise ValueError(f"`{text}`: a problem has no part `{part}`; {hint}")
+        chosen[PARTS[part]] = (name,)
+    return FieldNames(**chosen)
+
+
+def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Problem:
+    """The problem of a row.
+
+    Raises:
+        BadRowError: Which field is missing or wrong, and what to do.
+    """
+    for layout in LAYOUTS:
+        if names == FieldNames() and layout.fits(row):
+            row = layout.as_usual(row)
+            break
+    text_name = _found(row, names.text)
+    if text_name is None:
+        raise BadRowError(_no_text(row, names))
+    text = _text(row[text_name], text_name)
+    id_name = _found(row, names.id)
+    others = {name: value for name, value in row.items() if name != text_name}
+    answer_name = _found(others, names.answer)
+    problem_id = default_id if id_name is None else _id(row[id_name], id_name)
+    answer = None if answer_name is None else _answer(row[answer_name], answer_name)
+    choices = _choices(row)
+    if choices:
+        answer = _letter(answer, row.get(answer_name or ""), choices)
+        text = _with_choices(text, choices)
+    for value in (text, problem_id, answer or ""):
+        _check_characters(value)
+    used = {text_name, id_name, answer_name}
+    fields = {key: row[key] for key in row if key not in used}
+    if choices:
+        fields["choices"] = choices
+    return Problem(problem_id, text, answer, MappingProxyType(fields))
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _found(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """The first of these names that a row has a value for; as written first, then as it sounds."""
+    empty = None
+    by_sound = {_plain(name): name for name in reversed(list(row))}
+    for name in names:
+        actual = name if name in row else by_sound.get(_plain(name))
+        if actual is None:
+            continue
+        if not _is_empty(row[actual]):
+            return actual
+        empty = empty or actual
+    return empty
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def _no_text(row: Mapping[str, Any], names: FieldNames) -> str:
+    wanted = " or ".join(map(repr, names.text[:2]))
+    there = ", ".join(map(repr, list(row)[:20])) or "none"
+    return (
+        f"no field {wanted}; the fields are {there}: say which holds the text, for example "
+        f"`--fields problem={next(iter(row), 'NAME')}`"
+    )
+
+
+def _text(value: object, name: str) -> str:
+    if isinstance(value, list):  # messages of a chat
+        turns = [turn for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
+        if len(turns) == 1 and isinstance(turns[0].get("content"), str):
+            value = turns[0]["content"]
+        elif turns:
+            raise BadRowError(f"the field {name!r} has {len(turns)} turns of a user; one is read")
+    if not isinstance(value, str) or not value.strip():
+        raise BadRowError(f"the field {name!r} must be a text that is not empty")
+    return value
+
+
+def _id(value: object, name: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    raise BadRowError(f"the field {name!r} must be a text or a whole number, not empty")
+
+
+def _answer(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list) and not any(isinstance(each, list | dict) for each in value):
+        parts = [_answer(each, name) for each in value]
+        return ", ".join(part for part in parts if part) or None
+    if not isinstance(value, str):
+        raise BadRowError(
+            f"the field {name!r} must be a text or a number, not a JSON {json_type(value)}"
+        )
+    _, marker, final = value.rpartition(_FINAL_ANSWER)
+    if marker:
+        return final.strip() or None
+    if _plain(name) == _SOLUTION:
+        return extract_answer(value, finish="cut")
+    return value.strip() or None
+
+
+# ------------------------------------------------------------------------------ choices
+
+
+def _choices(row: Mapping[str, Any]) -> list[str]:
+    """The texts of a row's choices, in order; none if it is no multiple-choice problem."""
+    name = _found(row, ("choices", "options"))
+    value = row.get(name or "")
+    if isinstance(value, str) and value.strip().startswith(("[", "{")):
+        try:
+            value = ast.literal_eval(value.strip())  # how tables write lists
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return []
+    if isinstance(value, dict):
+        value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
+    if not isinstance(value, list) or not 2 <= len(value) <= 26:
+        return []
+    texts = [each.get("text") if isinstance(each, dict) else each for each in value]
+    return (
+        [str(each).strip() for each in texts] if all(not _is_empty(each) for each in texts) else []
+    )
+
+
+def _letter(answer: str | None, raw: object, choices: Sequence[str]) -> str | None:
+    """The gold answer as a letter: of an index from 0, or of the choice's own text."""
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(choices):
+        return chr(ord("A") + raw)
+    if answer in choices:
+        return chr(ord("A") + choices.index(answer))
+    return answer
+
+
+def _with_choices(text: str, choices: Sequence[str]) -> str:
+    if all(choice in text for choice in choices):
+        return text
+    lines = [f"{chr(ord('A') + n)}. {choice}" for n, choice in enumerate(choices)]
+    return "\n".join([text.rstrip(), "", *lines])
+
+
+def _check_characters(value: str) -> None:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadRowError(
+            f"half a character (\\u{ord(value[error.start]):04x}) in {value[:40]!a}; "
+            "write the whole surrogate pair"
+        ) from error

@@ -1,0 +1,85 @@
+"""Rows of published sets whose columns are no plain problem and answer, as rows that are.
+
+A set is recognised by its columns, so that a file that was downloaded reads as the hub's does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from hashlib import sha256
+from random import Random
+from typing import Any, Final
+
+
+class Layout(ABC):
+    """The columns of a published set."""
+
+    @abstractmethod
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row has them."""
+
+    @abstractmethod
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row with `problem`, `answer`, `choices`; other columns stay."""
+
+
+class _Gpqa(Layout):
+    """GPQA (Rein et al. 2023): one column per choice, the right one first.
+
+    The choices are shuffled, the same way wherever the question is read.
+    """
+
+    _RIGHT, _WRONG = "Correct Answer", tuple(f"Incorrect Answer {n}" for n in (1, 2, 3))
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return all(
+            isinstance(row.get(name), str) for name in ("Question", self._RIGHT, *self._WRONG)
+        )
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        right = row[self._RIGHT].strip()
+        choices = [right, *(row[name].strip() for name in self._WRONG)]
+        order = list(range(len(choices)))
+        Random(sha256(row["Question"].encode("utf-8", "replace")).digest()).shuffle(order)
+        hidden = {"Question", self._RIGHT, *self._WRONG}
+        return {
+            **{name: value for name, value in row.items() if name not in hidden},
+            "problem": row["Question"].strip(),
+            "choices": [choices[place] for place in order],
+            "answer": "ABCD"[order.index(0)],
+        }
+
+
+class _HumanEval(Layout):
+    """HumanEval (Chen et al. 2021): the head of a function, and a text of tests."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return all(isinstance(row.get(name), str) for name in ("prompt", "test", "entry_point"))
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        text = (
+            "Complete this Python function. Write the whole function in a code block.\n\n"
+            f"```python\n{row['prompt'].rstrip()}\n```"
+        )
+        return {"problem": text, "answer": None, **row, "canonical_solution": None}
+
+
+class _Mbpp(Layout):
+    """MBPP (Austin et al. 2021): a task in words, and asserts; the paper's prompt shows them."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        tests = row.get("test_list")
+        return isinstance(tests, list) and isinstance(row.get("prompt", row.get("text")), str)
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        tests = "\n".join(map(str, row["test_list"]))
+        text = (
+            f"{row.get('prompt', row.get('text'))}\n\nWrite Python code in a code block. It should "
+            f"pass these tests:\n\n```python\n{tests}\n```"
+        )
+        return {"problem": text, "answer": None, **row, "code": None}
+
+
+#: The first that fits a row is used.
+LAYOUTS: Final[tuple[Layout, ...]] = (_Gpqa(), _HumanEval(), _Mbpp())

@@ -1,0 +1,56 @@
+"""A problem, and what is said of a file that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+MAXIMUM_REPORTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem. `answer`: the gold answer, None if unknown; `fields`: what else the row had."""
+
+    id: str
+    text: str
+    answer: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """What is wrong with a line or row (1-based; 0: the whole file) and what to do about it."""
+
+    number: int
+    reason: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.number}: {self.reason}" if self.number else self.reason
+
+
+class ProblemFileError(Exception):
+    """Problems that cannot be used; `lines` are all bad lines, the message the first 20."""
+
+    def __init__(
+        self, path: str | Path, lines: tuple[BadLine, ...], *, usable: bool = True
+    ) -> None:
+        self.path = Path(path)
+        self.lines = lines
+        shown = [f"  {line}" for line in lines[:MAXIMUM_REPORTED]]
+        if len(lines) > MAXIMUM_REPORTED:
+            shown.append(f"  and {len(lines) - MAXIMUM_REPORTED} more bad {lines[-1].unit}s")
+        if len(lines) > 1 and not usable:
+            # Not a problem file at all: what is wrong with its other lines helps nobody.
+            wanted = '{"id": "1", "problem": "1 + 1", "answer": "2"}'
+            unit = lines[-1].unit
+            shown[1:] = [f"  no {unit} of the file can be used; a line looks like {wanted}"]
+        super().__init__("\n".join([f"cannot read problems from {path or '``'}:", *shown]))
+
+
+class BadRowError(Exception):
+    """The reason why one row is bad; collected by `load_problems`."""

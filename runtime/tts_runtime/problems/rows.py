@@ -1,0 +1,294 @@
+"""Rows of a problem file, whatever its format: JSONL, JSON, CSV, TSV, Parquet; also compressed.
+
+The content decides, not the name; only CSV and TSV, which look like any text, go by the name first.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from tts_runtime.problems.model import BadLine, BadRowError, ProblemFileError
+
+#: Bytes of a file, and of what it decompresses to; of one line.
+MAXIMUM_BYTES: Final = 1 << 30
+MAXIMUM_LINE: Final = 16 << 20
+
+#: What a file is that has no problems in it, by how it begins.
+_FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
+    (b"version https://git-lfs", "a git-lfs pointer: fetch what it points to with `git lfs pull`"),
+    (b"%PDF-", "a PDF: problems must be text in JSONL, JSON, CSV or Parquet"),
+    (b"SQLite format 3\0", "an SQLite database: export its table as CSV or JSONL"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel file: unpack it, or save the sheet as CSV"),
+    (b"ARROW1", "an Arrow file: save it as Parquet"),
+    (b"\x89HDF", "an HDF5 file: save it as Parquet or JSONL"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: decompress it, or use gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
+    (b"\x80\x03", "a Python pickle, which could run code: save it as JSONL"),
+    (b"\x80\x04", "a Python pickle, which could run code: save it as JSONL"),
+    (b"\x80\x05", "a Python pickle, which could run code: save it as JSONL"),
+    (b"<!doctype html", "a web page: download the file itself (its `raw` or `resolve` address)"),
+    (b"<html", "a web page: download the file itself (its `raw` or `resolve` address)"),
+)
+
+_COMPRESSED: Final = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
+
+#: Rows of a JSON object that holds them under one of these names.
+_HOLDERS: Final = ("data", "problems", "examples", "rows", "questions", "instances", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's fields, or why it has none. `number`: from 1."""
+
+    number: int
+    fields: Mapping[str, Any] | BadRowError
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a file, and what one is called in messages and ids (`line`, `row`)."""
+
+    unit: str
+    rows: Iterator[Row]
+
+
+def rows_of(path: Path) -> Rows:
+    """The rows of a file; `-` is standard input.
+
+    Raises:
+        ProblemFileError: It cannot be read, is too large, or is nothing that holds rows.
+    """
+    content = _decompressed(path, _content(path))
+    for start, what in _FOREIGN:
+        if content[: len(start)].lower() == start.lower():
+            raise _error(path, f"the file is {what}")
+    if content.startswith(b"PAR1"):
+        return Rows("row", _parquet(path, content))
+    if content[257:262] == b"ustar":
+        raise _error(path, "the file is a tar archive: unpack it")
+    text = _utf16(content)
+    names = [suffix.lower() for suffix in path.suffixes]
+    if ".csv" in names or ".tsv" in names:
+        return Rows("row", _csv(path, text, "\t" if ".tsv" in names else None))
+    start = text.lstrip()[:1]
+    if ".jsonl" not in names and ".ndjson" not in names and start not in (b"{", b"["):
+        # Standard input and files of any other name: only a table has a heading.
+        heading = text.lstrip().partition(b"\n")[0]
+        if b"," in heading or b"\t" in heading:
+            return Rows("row", _csv(path, text, None))
+    document = _document(path, text, lines_wanted=".jsonl" in names)
+    if document is not None:
+        return Rows("row", document)
+    return Rows("line", _json_lines(text))
+
+
+def _error(path: Path, reason: str, number: int = 0) -> ProblemFileError:
+    return ProblemFileError(path, (BadLine(number, reason),))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if str(path) == "-":
+            content = sys.stdin.buffer.read(MAXIMUM_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAXIMUM_BYTES + 1)
+    except FileNotFoundError:
+        raise _error(path, "the file does not exist; check the path") from None
+    except IsADirectoryError:
+        inside = sorted(each.name for each in path.iterdir() if each.is_file())[:5]
+        there = f"; in it: {', '.join(inside)}" if inside else ""
+        raise _error(path, f"the file cannot be opened (it is a folder{there})") from None
+    except OSError as error:
+        reason = f"the file cannot be opened ({error.strerror}); check the path and its rights"
+        raise _error(path, reason) from error
+    return _bounded(path, content)
+
+
+def _bounded(path: Path, content: bytes) -> bytes:
+    if len(content) > MAXIMUM_BYTES:
+        raise _error(path, f"more than {MAXIMUM_BYTES >> 20} MiB; split the file")
+    return content
+
+
+def _decompressed(path: Path, content: bytes) -> bytes:
+    for start, opened in _COMPRESSED:
+        if content.startswith(start):
+            stream = cast(IO[bytes], opened(io.BytesIO(content), "rb"))
+            try:
+                with stream:
+                    return _bounded(path, stream.read(MAXIMUM_BYTES + 1))
+            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+                raise _error(path, f"the compressed file is damaged: {error}") from error
+    return content
+
+
+def _utf16(content: bytes) -> bytes:
+    """UTF-16 with a byte order mark as UTF-8; UTF-8 without its mark."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace").encode()
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
+# ------------------------------------------------------------------------------ JSON
+
+
+def _json_lines(content: bytes) -> Iterator[Row]:
+    # Only \n ends a line: JSON texts may hold other separators, such as U+2028.
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > MAXIMUM_LINE:
+                raise BadRowError(f"longer than {MAXIMUM_LINE >> 20} MiB; split the line")
+            yield Row(number, _object(line))
+        except BadRowError as error:
+            yield Row(number, error)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BadRowError(
+            f"not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise BadRowError(
+            f"not JSON (column {error.colno}: {error.msg}); write one JSON object a line"
+        ) from error
+    except RecursionError as error:
+        raise BadRowError("nested too deeply; write a plain JSON object") from error
+    except ValueError as error:
+        raise BadRowError(f"not usable JSON ({error}); correct the number") from error
+    return _as_fields(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _as_fields(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise BadRowError(
+        f"a JSON {json_type(value)} instead of an object; write "
+        '{"id": ..., "problem": ..., "answer": ...}'
+    )
+
+
+def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Row] | None:
+    """The rows of one JSON document; None for JSON lines, and for what is neither."""
+    start = content.lstrip()[:1]
+    if start not in (b"[", b"{"):
+        return None
+    try:
+        value = json.loads(content, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        # A first line that is complete makes JSON lines of it, whatever follows.
+        first = content.lstrip().partition(b"\n")[0].strip()
+        if lines_wanted or error.msg == "Extra data" or first.endswith(b"}"):
+            return None
+        reason = f"not JSON (column {error.colno}: {error.msg})"
+        raise _error(path, reason, error.lineno) from error
+    except (ValueError, RecursionError):
+        return None  # the reader of lines says what is wrong
+    if isinstance(value, dict):
+        rows = _held(value)
+        if lines_wanted or rows == [value]:
+            return None  # a line that is an object
+        return iter([Row(n, fields) for n, fields in enumerate(rows, 1)])
+    if lines_wanted and b"\n" not in content.strip():
+        return None
+    return _listed(value)
+
+
+def _listed(values: Sequence[object]) -> Iterator[Row]:
+    for number, value in enumerate(values, start=1):
+        try:
+            yield Row(number, {"problem": value} if isinstance(value, str) else _as_fields(value))
+        except BadRowError as error:
+            yield Row(number, error)
+
+
+def _held(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object: a list in it, objects by their ids, or a list for each column."""
+    lists = {name: each for name, each in value.items() if isinstance(each, list)}
+    for name in (*_HOLDERS, *(lists if len(lists) == 1 else ())):
+        rows = lists.get(name)
+        if rows and all(isinstance(row, dict) for row in rows):
+            # The hub's own interface wraps each row.
+            return [row["row"] if isinstance(row.get("row"), dict) else row for row in rows]
+    lengths = {len(each) for each in lists.values()}
+    if len(lists) == len(value) > 1 and len(lengths) == 1:
+        names = list(lists)
+        return [dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    if value and all(isinstance(each, dict) for each in value.values()):
+        return [{"id": key, **each} for key, each in value.items()]
+    return [value]
+
+
+def json_type(value: object) -> str:
+    """What JSON calls the type of a value."""
+    if value is None:
+        return "null"
+    kinds: tuple[tuple[type, str], ...] = (
+        (bool, "boolean"),
+        (int, "number"),
+        (float, "number"),
+        (str, "string"),
+        (list, "array"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "object")
+
+
+# ------------------------------------------------------------------------------ tables
+
+
+def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[Row]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _error(path, "not UTF-8; save the file as UTF-8", line) from error
+    if delimiter is None:
+        heading = text.partition("\n")[0]
+        delimiter = max(",;\t", key=heading.count)
+    csv.field_size_limit(MAXIMUM_LINE)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for number, fields in enumerate(reader, start=1):
+            if None in fields:
+                yield Row(number, BadRowError("more values than the heading has names"))
+            elif None in fields.values():
+                yield Row(number, BadRowError("fewer values than the heading has names"))
+            else:
+                yield Row(number, {name.strip(): value for name, value in fields.items()})
+    except csv.Error as error:
+        raise _error(path, f"not CSV: {error}", reader.line_num) from error
+
+
+def _parquet(path: Path, content: bytes) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, BufferReader
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise _error(path, "Parquet needs pyarrow: pip install 'tts-lang[data]'") from error
+    try:
+        number = 0
+        for batch in ParquetFile(BufferReader(content)).iter_batches():
+            for fields in batch.to_pylist():
+                number += 1
+                yield Row(number, fields)
+    except (ArrowException, OSError) as error:
+        raise _error(path, f"the Parquet file is damaged: {str(error).splitlines()[0]}") from error

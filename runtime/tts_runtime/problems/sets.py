@@ -1,0 +1,139 @@
+"""Problem sets by name: the bundled ones, published ones, and any set of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tts_lang.diagnostics import suggest
+from tts_runtime.paths import bundled
+from tts_runtime.problems.model import BadLine, ProblemFileError
+from tts_runtime.problems.rows import Row, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class HubSet:
+    """A data set of the Hugging Face hub: `hf:ID[#CONFIG][:SPLIT]`."""
+
+    id: str
+    config: str | None = None
+    split: str | None = None
+
+    @property
+    def written(self) -> str:
+        """As `--problems` takes it."""
+        config, split = self.config or "", self.split or ""
+        return f"hf:{self.id}" + (f"#{config}" if config else "") + (f":{split}" if split else "")
+
+
+#: Published sets by the names that papers use.
+PUBLISHED: Final = {
+    "math500": HubSet("HuggingFaceH4/MATH-500", None, "test"),
+    "aime24": HubSet("HuggingFaceH4/aime_2024", None, "train"),
+    "aime25": HubSet("MathArena/aime_2025", None, "train"),
+    "amc23": HubSet("math-ai/amc23", None, "test"),
+    "gsm8k": HubSet("openai/gsm8k", "main", "test"),
+    "gpqa-diamond": HubSet("Idavidrein/gpqa", "gpqa_diamond", "train"),
+    "olympiadbench": HubSet("Hothan/OlympiadBench", "OE_TO_maths_en_COMP", "train"),
+    "humaneval": HubSet("openai/openai_humaneval", None, "test"),
+    "mbpp": HubSet("google-research-datasets/mbpp", "sanitized", "test"),
+}
+
+_HUB_NAME = re.compile(r"hf:([^#:\s]+)(?:#([^#:\s]+))?(?::([^#:\s]+))?")
+
+
+def set_named(name: str) -> Path | HubSet:
+    """What `--problems` names: a file, or a set of the hub.
+
+    Raises:
+        ProblemFileError: Neither, or a bundled set that there is none of.
+    """
+    if name.startswith("hf:"):
+        found = _HUB_NAME.fullmatch(name)
+        if found is None:
+            raise _error(name, "expected hf:ID, hf:ID:SPLIT or hf:ID#CONFIG:SPLIT")
+        return HubSet(*found.groups())
+    kind, _, split = name.partition(":")
+    if kind == "arith":
+        return bundled_problems(split or "test")
+    known = {_plain(each): published for each, published in PUBLISHED.items()}
+    path = Path(name)
+    if _plain(name) in known and not path.exists():
+        return known[_plain(name)]
+    if not name or (name != "-" and not path.suffix and not path.exists()):
+        close = suggest(kind, ["arith", *PUBLISHED])
+        hint = f"did you mean '{close}'?" if close else f"sets are arith, {', '.join(PUBLISHED)}"
+        raise _error(name, f"neither a file nor a problem set; {hint}, hf:ID")
+    return path
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def bundled_problems(split: str = "test") -> Path:
+    """The file of a bundled problem set: `test`, `calibration` or `train`.
+
+    Raises ProblemFileError if there is no such split.
+    """
+    try:
+        folder = bundled("problems")
+    except FileNotFoundError as error:
+        raise _error(f"{split}.jsonl", str(error)) from error
+    path = folder / f"{split}.jsonl"
+    if not path.is_file():
+        splits = sorted(file.stem for file in folder.glob("*.jsonl"))
+        close = suggest(split, splits)
+        hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(splits) or 'none'}"
+        raise _error(f"arith:{split}", f"there is no bundled split {split!r}; {hint}")
+    return path
+
+
+def hub_rows(hub: HubSet) -> Rows:
+    """The rows of a set of the hub, or of a folder that `datasets` reads.
+
+    Raises:
+        ProblemFileError: It cannot be fetched, or has no such split; how to bring it as a file.
+    """
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        reason = "sets of the hub need `datasets`: pip install 'tts-lang[data]'"
+        raise _error(hub.written, f"{reason}; {_by_hand(hub)}") from error
+    datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else each retry is a line
+    logging.getLogger(__name__).info("fetching %s", hub.written)
+    try:
+        loaded = datasets.load_dataset(hub.id, hub.config, split=hub.split)
+    except Exception as error:  # what datasets and its file systems raise has no common base
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _error(
+            hub.written, f"it cannot be fetched: {reason[:300]}; {_by_hand(hub)}"
+        ) from error
+    if isinstance(loaded, dict):
+        splits = list(loaded)
+        chosen = "test" if "test" in splits else splits[0] if len(splits) == 1 else None
+        if chosen is None:
+            raise _error(hub.written, f"name a split: hf:{hub.id}:SPLIT, of {', '.join(splits)}")
+        loaded = loaded[chosen]
+    return Rows("row", _numbered(loaded))
+
+
+def _numbered(loaded: Any) -> Iterator[Row]:
+    for number, fields in enumerate(loaded, start=1):
+        yield Row(number, fields)
+
+
+def _by_hand(hub: HubSet) -> str:
+    return (
+        f"fetch it where there is a network (`hf download {hub.id} --repo-type dataset`) and give "
+        "its file: `--problems FILE`"
+    )
+
+
+def _error(name: str | Path, reason: str) -> ProblemFileError:
+    return ProblemFileError(name, (BadLine(0, reason),))

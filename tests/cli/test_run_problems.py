@@ -1,0 +1,43 @@
+"""Options of `tts-run` that say which problems are run, and where a file has what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.tts_run import Command
+
+
+@pytest.fixture(autouse=True)
+def _levels(tts_run: Command) -> None:  # noqa: ARG001  (its folder)
+    rows = [{"No": n, "Frage": f"{n} + 1", "Antwort": n + 1, "level": n} for n in range(6)]
+    Path("levels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_options_of_a_run(tts_run: Command) -> None:
+    fields = ("--fields", "problem=Frage,answer=Antwort", "--fields", "id=No")
+    run = ("greedy", "--policy", "sim", "--problems", "levels.jsonl", *fields, "--out", "run")
+    code, _, err = tts_run(*run, "--where", "level>=2", "--offset", "1", "--limit", "2")
+    assert code == 0, err
+    lines = Path("run/greedy/answers.jsonl").read_text().splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert sorted((each["id"], each["gold"]) for each in answers) == [("3", "4"), ("4", "5")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "the fields are 'No', 'Frage', 'Antwort', 'level': say which holds the text"),
+        (("--fields", "problm=Frage"), "--fields: `problm=Frage`: a problem has no part `problm`"),
+        (("--fields", "problem=Frage", "--where", "x=1"), "--where: no problem has a field `x`"),
+        (("--fields", "problem=Frage", "--ids", "9"), "--ids: no problem has the id `9`"),
+        (("--fields", "problem=Frage", "--offset", "-1"), "--offset: must be 0 or more"),
+    ],
+)
+def test_mistakes_of_options(options: tuple[str, ...], said: str, tts_run: Command) -> None:
+    run = ("greedy", "--policy", "sim", "--problems", "levels.jsonl")
+    code, out, err = tts_run(*run, *options)
+    assert (code, out) == (2, "")
+    assert said in err

@@ -1,0 +1,316 @@
+"""Problem files as people have them: formats, names of fields, choices, what is no such file."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from tts_runtime.answers import grade
+from tts_runtime.problems import FieldNames, Problem, ProblemFileError, field_names, load_problems
+
+ROWS = [
+    {"id": "a", "problem": "1 + 1, in words?", "answer": "two", "level": "1"},
+    {"id": "b", "problem": 'say "1 + 2"\nin digits', "answer": "3", "level": "2"},
+]
+WANTED = [Problem(r["id"], r["problem"], r["answer"], {"level": r["level"]}) for r in ROWS]
+
+
+def _table(delimiter: str) -> bytes:
+    import csv
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(ROWS[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return text.getvalue().encode()
+
+
+def _parquet() -> bytes:
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(ROWS), buffer)
+    return buffer.getvalue()
+
+
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+FORMATS: dict[str, bytes] = {
+    "lines.jsonl": LINES,
+    "lines.json": LINES,
+    "lines": LINES,
+    "array.json": json.dumps(ROWS).encode(),
+    "array.jsonl": json.dumps(ROWS, indent=1).encode(),
+    "array.txt": json.dumps(ROWS, indent=2).encode(),
+    "held.json": json.dumps({"version": 1, "data": ROWS}).encode(),
+    "hub.json": json.dumps({"rows": [{"row_idx": 0, "row": row} for row in ROWS]}).encode(),
+    "columns.json": json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}).encode(),
+    "by_id.json": json.dumps({row["id"]: row for row in ROWS}).encode(),
+    "table.csv": _table(","),
+    "semicolons.csv": _table(";"),
+    "table.tsv": _table("\t"),
+    "table": _table(","),
+    "utf16.csv": _table(",").decode().encode("utf-16"),
+    "table.parquet": _parquet(),
+    "parquet": _parquet(),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_are_known_by_their_content(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(FORMATS[name])
+    assert load_problems(path) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+@pytest.mark.parametrize("name", ["lines.jsonl", "table.csv", "array.json", "table.parquet"])
+def test_compressed_files(
+    name: str, ending: str, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / (name + ending)
+    path.write_bytes(compress(FORMATS[name]))
+    assert load_problems(path) == WANTED
+    path.write_bytes(compress(FORMATS[name])[:-10])
+    with pytest.raises(ProblemFileError, match="the compressed file is damaged"):
+        load_problems(path)
+
+
+@pytest.mark.parametrize("name", ["lines.jsonl", "array.json", "table.csv", "table.parquet"])
+def test_standard_input(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(FORMATS[name]))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert load_problems("-") == WANTED
+
+
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts_runtime.problems.rows.MAXIMUM_BYTES", 1 << 20)
+    monkeypatch.setattr("tts_runtime.problems.rows.MAXIMUM_LINE", 1 << 10)
+    path = tmp_path / "bomb.jsonl"
+    path.write_bytes(gzip.compress(b" " * (1 << 24)))
+    with pytest.raises(ProblemFileError, match="more than 1 MiB"):
+        load_problems(path)
+    path.write_bytes(LINES + json.dumps({"problem": "x" * 2_000}).encode())
+    with pytest.raises(ProblemFileError, match="line 3: longer than"):
+        load_problems(path)
+
+
+def _sqlite(path: Path) -> bytes:
+    with sqlite3.connect(path) as database:
+        database.execute("create table problems (id text, problem text)")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "a git-lfs pointer"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF"),
+        (b"PK\x03\x04\x14\x00", "a ZIP archive or an Excel file"),
+        (b"<!DOCTYPE html>\n<html>", "a web page: download the file itself"),
+        (b"\x80\x04\x95", "a Python pickle"),
+        (b"\x28\xb5\x2f\xfd\x00", "compressed with Zstandard"),
+        (b"PAR1 and no more", "the Parquet file is damaged"),
+        (b'{"id": 1,\n "problem": }', "not JSON"),
+    ],
+)
+@pytest.mark.parametrize("name", ["file.jsonl", "file.csv", "file"])
+def test_a_file_that_is_something_else_is_named(
+    content: bytes, said: str, name: str, tmp_path: Path
+) -> None:
+    if said == "not JSON" and name == "file.csv":
+        pytest.skip("any text can be a table")
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ProblemFileError, match=said):
+        load_problems(path)
+
+
+def test_a_database_and_a_folder_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "problems.db"
+    _sqlite(path)
+    with pytest.raises(ProblemFileError, match="an SQLite database: export its table"):
+        load_problems(path)
+    with pytest.raises(ProblemFileError, match=r"it is a folder; in it: problems\.db"):
+        load_problems(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("problem,answer\n1+1,2,3\n", "row 1: more values than the heading has names"),
+        ("problem,answer\n1+1\n", "row 1: fewer values"),
+        ("a,b\n1,2\n", "the fields are 'a', 'b': say which holds the text, for example"),
+        ('problem,answer\n"1+1,2\n', "not CSV"),
+        ("problem,answer\n", "no problems"),
+    ],
+)
+def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ProblemFileError) as caught:
+        load_problems(path)
+    assert said in str(caught.value)
+
+
+def one(row: dict[str, Any], folder: Path, names: FieldNames | None = None) -> Problem:
+    path = folder / "one.jsonl"
+    path.write_text(json.dumps(row))
+    [problem] = load_problems(path, names=names)
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"ID": "2024-I-1", "Problem": "q", "Solution": r"\boxed{7}", "Answer": 7}, "7"),
+        ({"problem": "q", "answer": "", "solution": r"thus $\boxed{5}$"}, "5"),
+        ({"problem": "q", "answer": None, "solution": r"thus $\boxed{5}$"}, "5"),
+        ({"question": "q", "target": "4"}, "4"),
+        ({"prompt": "q", "gt_answer": "4"}, "4"),
+        ({"question": "q", "final_answer": ["5"]}, "5"),
+        ({"question": "q", "final_answer": ["5", "7"]}, "5, 7"),
+        ({"input": "q", "expected_answer": 0.5}, "0.5"),
+        ({"question": "q", "answer": True}, "True"),
+        ({"messages": [{"role": "user", "content": "q"}], "answer": "4"}, "4"),
+        ({"problem": "q", "solution": "no box"}, None),
+        ({"problem": "", "question": "q", "answer": "4"}, "4"),
+    ],
+)
+def test_names_that_data_sets_use(row: dict[str, Any], wanted: str | None, tmp_path: Path) -> None:
+    problem = one(row, tmp_path)
+    assert (problem.text, problem.answer) == ("q", wanted)
+
+
+@pytest.mark.parametrize(
+    ("solution", "gold"),
+    [(r"so $\boxed 2$.", "2"), (r"it is $\boxed\frac{9}{7}$", r"\frac{9}{7}")],
+)
+def test_boxes_without_braces(solution: str, gold: str, tmp_path: Path) -> None:
+    assert grade(one({"problem": "q", "solution": solution}, tmp_path).answer, gold)
+
+
+def test_fields_are_mapped_by_hand(tmp_path: Path) -> None:
+    names = field_names(["problem=Frage,answer=Antwort", "id=Nr"])
+    row = {"Nr": 7, "Frage": "1 + 1", "Antwort": "2", "answer": "other"}
+    assert one(row, tmp_path, names) == Problem("7", "1 + 1", "2", {"answer": "other"})
+    for wrong in ("problem", "problem=", "text=Frage", "awnser=x"):
+        with pytest.raises(ValueError, match="`"):
+            field_names([wrong])
+    with pytest.raises(ValueError, match="did you mean 'answer'"):
+        field_names(["awnser=x"])
+
+
+CHOICES = ["Mars", "Jupiter", "Venus"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "q", "choices": CHOICES, "answer": 1},
+        {"question": "q", "choices": CHOICES, "answer": "B"},
+        {"question": "q", "options": CHOICES, "answer": "Jupiter"},
+        {"question": "q", "choices": {"text": CHOICES, "label": list("ABC")}, "answerKey": "B"},
+        {"question": "q", "options": dict(zip("ABC", CHOICES, strict=True)), "answer": "B"},
+        {"question": "q", "choices": str(CHOICES), "answer": "B"},
+    ],
+)
+def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(
+    row: dict[str, Any], tmp_path: Path
+) -> None:
+    problem = one(row, tmp_path)
+    assert problem.text == "q\n\nA. Mars\nB. Jupiter\nC. Venus"
+    assert problem.answer == "B"
+    assert problem.fields["choices"] == CHOICES
+
+
+def test_choices_that_the_text_has_are_not_repeated(tmp_path: Path) -> None:
+    row = {"question": "q (A) Mars (B) Jupiter (C) Venus", "choices": CHOICES, "answer": "B"}
+    assert one(row, tmp_path).text == row["question"]
+
+
+GPQA = {
+    "Record ID": "rec1",
+    "Question": "Which?",
+    "Correct Answer": "right",
+    "Incorrect Answer 1": "x",
+    "Incorrect Answer 2": "y",
+    "Incorrect Answer 3": "z",
+    "Subdomain": "Physics",
+}
+
+
+def test_gpqa_is_shuffled_the_same_way_each_time(tmp_path: Path) -> None:
+    problem = one(GPQA, tmp_path)
+    assert problem.id == "rec1"
+    assert problem.answer in set("ABCD")
+    assert f"{problem.answer}. right" in problem.text
+    assert sorted(problem.fields["choices"]) == ["right", "x", "y", "z"]
+    assert problem == one(GPQA, tmp_path)
+    letters = {one({**GPQA, "Question": f"Which {n}?"}, tmp_path).answer for n in range(20)}
+    assert letters == set("ABCD")
+
+
+def test_sets_of_programs(tmp_path: Path) -> None:
+    humaneval = {
+        "task_id": "HumanEval/0",
+        "prompt": 'def one():\n    """One."""\n',
+        "canonical_solution": "    return 1\n",
+        "test": "def check(candidate):\n    assert candidate() == 1\n",
+        "entry_point": "one",
+    }
+    problem = one(humaneval, tmp_path)
+    assert problem.id == "HumanEval/0"
+    assert 'def one():\n    """One."""' in problem.text
+    assert problem.answer is None
+    assert problem.fields["entry_point"] == "one"
+    assert problem.fields["test"] == humaneval["test"]
+    assert "return 1" not in str(problem)
+    mbpp = {
+        "task_id": 2,
+        "prompt": "Write a function one.",
+        "code": "def one(): return 1",
+        "test_imports": [],
+        "test_list": ["assert one() == 1"],
+    }
+    problem = one(mbpp, tmp_path)
+    assert (problem.id, problem.answer) == ("2", None)
+    assert "assert one() == 1" in problem.text
+    assert "return 1" not in str(problem)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["problem", "answer", "solution", "id", "choices", "options", "Question"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    )
+)
+def test_any_row_gives_a_problem_or_one_reason(row: dict[str, Any]) -> None:
+    from tts_runtime.problems.fields import problem_of
+    from tts_runtime.problems.model import BadRowError
+
+    try:
+        problem = problem_of(row, "line-1", FieldNames())
+    except BadRowError:
+        return
+    assert problem.text.strip()
+    assert problem.answer is None or problem.answer.strip() == problem.answer

@@ -1,0 +1,91 @@
+"""Problem sets by name: the hub's, published ones, and how to bring a file where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+from tts_runtime.problems import ProblemFileError, problems_named
+from tts_runtime.problems.sets import PUBLISHED, HubSet, set_named
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("math500", "math500"),
+        ("MATH-500", "math500"),
+        ("AIME24", "aime24"),
+        ("GPQA-Diamond", "gpqa-diamond"),
+        ("gpqa_diamond", "gpqa-diamond"),
+        ("HumanEval", "humaneval"),
+    ],
+)
+def test_published_sets_by_the_names_that_papers_use(name: str, wanted: str) -> None:
+    assert set_named(name) == PUBLISHED[wanted]
+
+
+def test_names_of_the_hub() -> None:
+    assert set_named("hf:a/b") == HubSet("a/b")
+    assert set_named("hf:a/b:train") == HubSet("a/b", None, "train")
+    assert set_named("hf:a/b#main:test") == HubSet("a/b", "main", "test")
+    for wrong in ("hf:", "hf:a b", "hf:a/b#:x"):
+        with pytest.raises(ProblemFileError, match="expected hf:ID"):
+            set_named(wrong)
+
+
+def test_unknown_names_are_told_the_known_ones() -> None:
+    for name, said in (("math50", "did you mean 'math500'"), ("mine", "sets are arith, math500")):
+        with pytest.raises(ProblemFileError, match=said):
+            problems_named(name)
+
+
+def test_a_file_called_like_a_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gsm8k").write_text('{"question": "q", "answer": "#### 4"}\n')
+    [problem] = problems_named("gsm8k")
+    assert problem.answer == "4"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with two splits, as `datasets` reads it from a folder."""
+    folder = tmp_path_factory.mktemp("set")
+    for split, count in (("train", 3), ("test", 2)):
+        rows = ({"question": f"{split} {n}", "answer": f"#### {n}"} for n in range(count))
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_set_is_read_through_datasets(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
+    test = problems_named(f"hf:{folder}")
+    assert [(each.id, each.text, each.answer) for each in test] == [
+        ("row-1", "test 0", "0"),
+        ("row-2", "test 1", "1"),
+    ]
+    assert len(problems_named(f"hf:{folder}:train")) == 3
+    with pytest.raises(ProblemFileError, match=r"it cannot be fetched: .*nonsense"):
+        problems_named(f"hf:{folder}:nonsense")
+
+
+def test_without_a_network_the_message_says_how_to_bring_the_file() -> None:
+    code = "import sys; from tts_runtime.cli import main; main(sys.argv[1:])"
+    path = os.pathsep.join([str(ROOT), str(ROOT / "runtime")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, "majority", "--problems", "MATH-500"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hf download HuggingFaceH4/MATH-500 --repo-type dataset" in done.stderr
+    assert "Traceback" not in done.stderr
