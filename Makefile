@@ -13,9 +13,15 @@ LOCKS := requirements.lock requirements-transformers.lock
 LOCK := $(TOOLS_VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-header pyproject.toml
 
-.PHONY: demo test test-vllm check format setup clean lock audit
+# What `make test-fast` runs: no process, no engine with a model.
+FAST := tests/syntax tests/check tests/plan tests/values tests/problems tests/streams tests/laws tests/explain
 
-setup: $(INSTALLED)
+.PHONY: help demo test test-fast test-vllm check format bench setup clean lock audit
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+setup: $(INSTALLED)  ## the environment, .venv
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,11 +31,19 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 # The main job: six strategies at n = 16 on the bundled problems with the bundled policy and PRM.
-demo: $(INSTALLED)
+demo: $(INSTALLED)  ## six strategies at n = 16 on 200 bundled problems
 	$(BIN)/tts-run $(STRATEGIES) --set n=16 --problems arith
 
-test: $(INSTALLED)
+test: $(INSTALLED)  ## all tests but vLLM's
 	$(BIN)/python -m pytest --numprocesses 2 --quiet
+
+test-fast: $(INSTALLED)  ## the quick part of them, for every save
+	$(BIN)/python -m pytest --numprocesses 2 --quiet $(FAST)
+
+bench: $(INSTALLED)  ## compiler and executor: what a file, a pass, a candidate step costs
+	$(BIN)/python benchmarks/compile_speed.py
+	$(BIN)/python benchmarks/optimiser_speed.py
+	$(BIN)/python benchmarks/executor_overhead.py
 
 # The CPU builds of torchvision and its like do not fit this torch, and break importing transformers.
 $(VLLM_INSTALLED): pyproject.toml
@@ -38,16 +52,16 @@ $(VLLM_INSTALLED): pyproject.toml
 	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
-test-vllm: $(VLLM_INSTALLED)
+test-vllm: $(VLLM_INSTALLED)  ## tests of the vLLM engine, on its CPU build
 	$(VLLM_VENV)/bin/python -m pytest --quiet tests/vllm
 
-check: $(INSTALLED)
+check: $(INSTALLED)  ## linters, types, formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/tts-compile --fmt --check strategies/*.tts strategies/*/*.tts
 
-format: $(INSTALLED)
+format: $(INSTALLED)  ## format Python and strategies
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/tts-compile --fmt strategies/*.tts strategies/*/*.tts
@@ -58,13 +72,13 @@ $(TOOLS_VENV)/.installed:
 	@touch $@
 
 # Exact versions with hashes, for `pip install --require-hashes -r requirements.lock`.
-lock: $(TOOLS_VENV)/.installed
+lock: $(TOOLS_VENV)/.installed  ## write the lock files anew
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --extra transformers --output-file requirements-transformers.lock
 
 # Known vulnerabilities of what is locked; needs a vulnerability database, which it looks for.
-audit: $(TOOLS_VENV)/.installed
+audit: $(TOOLS_VENV)/.installed  ## known vulnerabilities of what is locked
 	$(PYTHON) .ci/audit $(TOOLS_VENV)/bin/pip-audit $(LOCKS)
 
-clean:
+clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(VLLM_VENV) $(TOOLS_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -38,6 +38,12 @@ def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Pat
     assert (done.returncode, done.stdout) == (130, "")
 
 
+def test_runs_as_a_module() -> None:
+    done = python("import runpy; runpy.run_module('tts_runtime', run_name='__main__')", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tts-run ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
