@@ -32,7 +32,7 @@ def test_folders_are_engines(policy_folder: Path, prm_folder: Path) -> None:
     ("name", "message"),
     [
         ("bundeld", "did you mean 'bundled'?; supported: bundled, sim, sim:SEED"),
-        ("gpt", "unknown policy engine `gpt`; supported: "),
+        ("gpt", "unknown policy engine `gpt`; for a hosted model write `openai:"),
         ("sim:x", "the seed must be a whole number"),
     ],
 )

@@ -259,6 +259,8 @@ class PolicyEngine(ABC):
     card: Model | None = None
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
+    #: The last line of a finished reply is its answer, where nothing marks one: what it prints.
+    last_line: bool = False
     #: What it cannot do, and why: the end of a sentence that begins with "policy `x`", with what
     #: the user can do about it. `bind` refuses plans that need it.
     lacks: Mapping[Ability, str] = MappingProxyType({})

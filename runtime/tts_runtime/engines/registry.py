@@ -36,6 +36,7 @@ _POLICIES = (
     "transformers:MODEL",
     "vllm:MODEL",
     "openai:URL#MODEL",
+    "exec:python",
     "a model's folder with a `binding.yaml`",
 )
 _SCORERS = (
@@ -44,6 +45,7 @@ _SCORERS = (
     "sim:SEED",
     "field:NAME",
     *POOL_SCORERS,
+    "exec:python?field=NAME",
     *(f"{family}:MODEL" for family in FAMILIES),
     "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
@@ -94,6 +96,11 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
 
         served = options_of(parsed, ServerOptions)
         return _opener("tts_runtime.engines.openai.policy:OpenAIPolicy", parsed.argument, served)
+    if parsed.kind == "exec":
+        from tts_runtime.engines.sandbox.box import SandboxOptions
+
+        sandbox = options_of(_of_python(parsed), SandboxOptions)
+        return _opener("tts_runtime.engines.exec_policy:ExecPolicy", sandbox)
     if parsed.kind == "sim":
         from tts_runtime.engines.sim import SimPolicy
         from tts_runtime.engines.sim_model import SimModel
@@ -156,6 +163,11 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
 
         options_of(name, NoOptions)
         return lambda: FieldScorer(name.argument)
+    if name.kind == "exec":
+        from tts_runtime.engines.exec_scorer import TestOptions
+
+        tests = options_of(_of_python(name), TestOptions)
+        return _opener("tts_runtime.engines.exec_scorer:ExecScorer", tests)
     if name.kind == "sim":
         from tts_runtime.engines.sim import SimScorer
 
@@ -178,6 +190,12 @@ def _with_model(name: EngineName) -> EngineName:
         raise EngineError(
             f"engine `{name.written}`: expected {name.kind}:MODEL, a hub id or folder"
         )
+    return name
+
+
+def _of_python(name: EngineName) -> EngineName:
+    if name.argument != "python":
+        raise EngineError(f"engine `{name.written}`: programs are in Python only: `exec:python`")
     return name
 
 

@@ -90,7 +90,10 @@ def _policies(plan: Plan) -> list[str]:
 def _missing(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> Iterator[str]:
     for name in _policies(plan):
         if name not in policies:
-            yield _unbound("policy", name, plan, policies)
+            line = _unbound("policy", name, plan, policies)
+            if name == "python":
+                line += "; to run programs: `--policy python=exec:python`"
+            yield line
     for scorer in plan.scorers:
         if scorer.judge is None and scorer.field is None and scorer.name not in scorers:
             line = _unbound("scorer", scorer.name, plan, scorers)

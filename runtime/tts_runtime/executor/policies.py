@@ -57,10 +57,13 @@ class Policy:
     def answer(self, text: str, finish: Finish | None) -> tuple[str | None, str | None]:
         """The answer as written in a text, and its canonical form (C35, C42)."""
         thinking = self.binding.thinking
+        last_line = self.engine.last_line
         written = extract_answer(
             text,
             self.binding.answer,
-            "end" if finish is Finish.END else "",
+            "end" if finish is Finish.END and not last_line else "",
             thinking.end if thinking is not None else None,
         )
+        if last_line and written is None and finish is Finish.END:
+            written = text.strip().rpartition("\n")[2].strip() or None
         return written, None if written is None else canonical(written)

@@ -1,0 +1,97 @@
+"""A policy that runs programs: it replies with what the program in its conversation prints.
+
+`exec:python` is bound where a strategy has a policy for a tool, as chain_of_code does.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import Future, Task, get_running_loop
+from dataclasses import replace
+from math import nan
+from typing import Final
+
+from tts_lang.explain.models import Model
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import (
+    Ability,
+    EngineError,
+    Finish,
+    GenerateRequest,
+    Generation,
+    Load,
+    PolicyEngine,
+)
+from tts_runtime.engines.openai.text_tokenizer import TEXT
+from tts_runtime.engines.requests import fitted
+from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
+from tts_runtime.engines.sandbox.programs import program_in, reply_of
+from tts_runtime.engines.tracker import Tracker
+from tts_runtime.tokens import to_bytes, to_text
+
+_LOGGER = logging.getLogger(__name__)
+
+#: No piece of text has this id.
+_END: Final = -1
+_WINDOW: Final = 1 << 20
+
+
+class ExecPolicy(PolicyEngine):
+    """Runs the Python program of each request in a sandbox; draws nothing.
+
+    A program that ends without an error ends its reply, whose last line is then its answer. Of one
+    that fails, the reply goes on with what went wrong, and counts as cut.
+
+    Raises:
+        EngineError: Programs cannot be kept in a sandbox here.
+    """
+
+    exact = False  # programs may look at clocks, and limits depend on the machine
+    card = Model(0)
+    last_line = True
+    lacks = dict.fromkeys(Ability, "runs programs, and draws no tokens")
+
+    def __init__(self, options: SandboxOptions | None = None) -> None:
+        self.binding = Binding(name="exec:python", context=_WINDOW)
+        self.tokenizer = TEXT
+        self._sandbox = Sandbox(options)
+        self._tasks: set[Task[Generation]] = set()
+        _LOGGER.info("policy `exec:python`: %s", self._sandbox.description)
+
+    @property
+    def load(self) -> Load:
+        """Programs that run, and those that wait."""
+        slots = self._sandbox.slots
+        running = min(len(self._tasks), slots)
+        return Load(running, slots, len(self._tasks) - running)
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """Runs a program as soon as there is a slot; cancelling ends it."""
+        task = get_running_loop().create_task(self._generate(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Ends the programs that run."""
+        for task in self._tasks:
+            task.cancel()
+        await self._sandbox.close()
+
+    async def _generate(self, request: GenerateRequest) -> Generation:
+        request = fitted(request, self.binding)
+        if request.prefix:
+            raise EngineError("`exec:python` cannot go on with a reply: a program begins anew")
+        outcome = await self._sandbox.run(program_in(to_text(to_bytes(TEXT, request.prompt))))
+        delimiter = self.binding.step_delimiter.encode()
+        tracker = Tracker(request, TEXT, frozenset({_END}), delimiter)
+        unknown = [nan] * len(request.statistics)
+        for token in TEXT.encode(reply_of(outcome)):
+            if tracker.push(token, nan, unknown) is not None:
+                break
+        else:
+            if outcome.finished:
+                tracker.push(_END, nan, unknown)
+            else:
+                tracker.finish = Finish.LENGTH
+        return replace(tracker.result(prefilled=0), drawn=0)

@@ -1,0 +1,217 @@
+"""A scorer that runs unit tests: the share of a problem's tests that a candidate's program passes.
+
+Bound as `--scorer NAME=exec:python?field=FIELD`. What the field may hold is in docs/engines.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from asyncio import Future, get_running_loop
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.models import Model
+from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
+from tts_runtime.engines.sandbox.programs import program_in
+
+_LOGGER = logging.getLogger(__name__)
+
+#: Tests that may take the whole process down; those after one more count as failed.
+_MOST_ENDS: Final = 3
+#: Runs the tests behind the program, and says after each that it is passed. What the program
+#: prints goes nowhere, and that it ends the process is no success; but a program that is out to
+#: forge the word finds it in this process.
+_HARNESS: Final = """
+def main():
+    import json, os, sys, types
+    todo = json.loads(sys.stdin.read())
+    word = todo["word"].encode()
+    said = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    module = types.ModuleType("solution")
+    sys.modules["solution"] = module
+    sys.argv = ["solution.py"]
+    exec(compile(todo["program"], "solution.py", "exec"), module.__dict__)
+    for number, test in todo["tests"]:
+        os.write(said, b"%s begins %d\\n" % (word, number))
+        try:
+            exec(compile(test, "test.py", "exec"), module.__dict__)
+        except BaseException:
+            continue
+        os.write(said, b"%s passed %d\\n" % (word, number))
+    os._exit(0)
+main()
+"""
+
+
+class TestOptions(SandboxOptions):
+    """Of `exec:python` as a scorer."""
+
+    __test__ = False
+
+    field: str = Field(min_length=1, description="The problem's field with its tests")
+    score: Literal["share", "all"] = "share"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A problem's tests: `scripts` run behind the program; or it reads and prints `pairs`."""
+
+    scripts: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many tests there are."""
+        return len(self.scripts) + len(self.pairs)
+
+
+class ExecScorer(ScorerEngine):
+    """Runs a problem's tests on each candidate's program, in a sandbox.
+
+    Raises:
+        EngineError: Programs cannot be kept in a sandbox here.
+    """
+
+    exact = False
+    steps = False
+    card = Model(0)
+
+    def __init__(self, options: TestOptions) -> None:
+        self.field = options.field
+        self._all = options.score == "all"
+        self._sandbox = Sandbox(options)
+        _LOGGER.info("scorer `exec:python`: %s", self._sandbox.description)
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Runs the tests as soon as there is a slot; cancelling ends them.
+
+        Fails with `EngineError` if the problem has no tests that can be read.
+        """
+        return get_running_loop().create_task(self._score(request))
+
+    async def close(self) -> None:
+        """Ends the programs that run."""
+        await self._sandbox.close()
+
+    async def _score(self, request: ScoreRequest) -> ScoreReply:
+        suite = suite_of(request.fields, self.field)
+        program = _whole(program_in(request.text), request)
+        passed = await self._scripts(program, suite.scripts) + await self._pairs(
+            program, suite.pairs
+        )
+        return ScoreReply((float(passed == suite.size) if self._all else passed / suite.size,))
+
+    async def _scripts(self, program: str, scripts: Sequence[str]) -> int:
+        """How many are passed; those behind one that ends the process run in another."""
+        passed: set[int] = set()
+        left = list(enumerate(scripts))
+        for _ in range(_MOST_ENDS + 1):
+            if not left:
+                break
+            word = token_hex(16)
+            todo = {"program": program, "tests": left, "word": word}
+            outcome = await self._sandbox.run(_HARNESS, json.dumps(todo))
+            told = outcome.output.decode("ascii", "replace")
+            begun = {int(number) for number in re.findall(rf"^{word} begins (\d+)$", told, re.M)}
+            passed |= {int(number) for number in re.findall(rf"^{word} passed (\d+)$", told, re.M)}
+            if not begun:
+                break
+            left = [(number, test) for number, test in left if number > max(begun)]
+        return len(passed)
+
+    async def _pairs(self, program: str, pairs: Sequence[tuple[str, str]]) -> int:
+        passed = ends = 0
+        for given, wanted in pairs:
+            if ends > _MOST_ENDS:
+                break
+            outcome = await self._sandbox.run(program, given)
+            ends += bool(outcome.stopped)
+            if outcome.finished:
+                passed += _lines(outcome.output.decode("utf-8", "replace")) == _lines(wanted)
+        return passed
+
+
+def suite_of(fields: Mapping[str, object], name: str) -> Suite:
+    """The tests in a field of a problem.
+
+    Raises:
+        EngineError: There is no such field, or it holds no tests.
+    """
+    if name not in fields:
+        hint = did_you_mean(name, fields)
+        raise EngineError(
+            f"scorer `exec:python?field={name}`: this problem has no field `{name}`"
+            + (f"; {hint}" if hint else f"; its fields: {', '.join(fields) or 'none'}")
+        )
+    value = fields[name]
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        with suppress(ValueError):  # else a script that begins like JSON
+            value = json.loads(value)
+    suite = _suite(value, fields)
+    if suite is None or not suite.size:
+        raise EngineError(
+            f"scorer `exec:python?field={name}`: expected tests (a text of Python, a list of "
+            f"them, or inputs and outputs), found {str(fields[name])[:60]!r}"
+        )
+    return suite
+
+
+def _suite(value: object, fields: Mapping[str, object]) -> Suite | None:
+    if isinstance(value, str) and value.strip():
+        entry = fields.get("entry_point")
+        if isinstance(entry, str) and re.search(r"^def check\(", value, re.M):
+            value += f"\n\ncheck({entry})\n"  # HumanEval
+        return Suite((_setup(fields) + value,))
+    if isinstance(value, Mapping):  # APPS: two lists
+        inputs, outputs = value.get("inputs"), value.get("outputs")
+        if isinstance(inputs, list) and isinstance(outputs, list) and len(inputs) == len(outputs):
+            return _paired(zip(inputs, outputs, strict=True))
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        setup = _setup(fields)
+        return Suite(tuple(setup + each for each in value))  # MBPP
+    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        return _paired((each.get("input"), each.get("output")) for each in value)
+    return None
+
+
+def _paired(pairs: Iterable[tuple[object, object]]) -> Suite | None:
+    found = [(given, wanted) for given, wanted in pairs]
+    if not all(isinstance(given, str) and isinstance(wanted, str) for given, wanted in found):
+        return None
+    return Suite(pairs=tuple((str(given), str(wanted)) for given, wanted in found))
+
+
+def _setup(fields: Mapping[str, object]) -> str:
+    """What MBPP's rows have before each test."""
+    code = fields.get("test_setup_code")
+    imports = fields.get("test_imports")
+    lines = [code] if isinstance(code, str) else []
+    if isinstance(imports, list):
+        lines += [line for line in imports if isinstance(line, str)]
+    return "".join(line + "\n" for line in lines if line.strip())
+
+
+def _whole(program: str, request: ScoreRequest) -> str:
+    """The program; behind the problem's beginning, if it is the rest of the asked function."""
+    entry = request.fields.get("entry_point")
+    if not isinstance(entry, str) or re.search(rf"^\s*def {re.escape(entry)}\b", program, re.M):
+        return program
+    prompt = request.fields.get("prompt")
+    return (prompt if isinstance(prompt, str) else request.problem) + program
+
+
+def _lines(text: str) -> list[str]:
+    """Lines without blanks at their ends, and without empty ones at the end."""
+    return [line.rstrip() for line in text.rstrip().splitlines()]

@@ -1,0 +1,269 @@
+"""The sandbox from outside: which level there is, and one program at a time in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+import tts_lang
+import tts_runtime
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.options import NoOptions
+from tts_runtime.engines.sandbox import kernel
+from tts_runtime.engines.sandbox.inside import PROGRAM, WORK
+from tts_runtime.engines.sandbox.started import Outcome, ended
+
+Level = Literal["bubblewrap", "namespaces", "landlock"]
+
+#: Those that `auto` takes, best first; what `landlock` leaves open must be asked for by name.
+_AUTOMATIC: Final[tuple[Level, ...]] = ("bubblewrap", "namespaces")
+_SYSTEM: Final = (
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+    "/nix/store",
+)
+
+
+_PACKAGES: Final = ("purelib", "platlib")
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONUNBUFFERED": "1",
+    # One thread each: those of a library count as processes.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Address space, of which there is a limit, would go to an arena for each thread.
+    "MALLOC_ARENA_MAX": "1",
+}
+#: Prints what it was able to do and should not have been.
+_PROBE: Final = """
+import os, socket
+could = []
+try:
+    open({secret!r}).close()
+    could.append("read files")
+except OSError:
+    pass
+try:
+    open("/etc/passwd").close()
+    could.append("read /etc/passwd")
+except OSError:
+    pass
+try:
+    socket.create_connection(("127.0.0.1", 9), 1)
+    could.append("connect")
+except ConnectionRefusedError:
+    could.append("reach the network")
+except OSError:
+    pass
+for place in ({secret!r} + "-mine", "/usr/lib/tts-probe", "/tts-probe"):
+    try:
+        open(place, "w").close()
+        could.append("write files")
+    except OSError:
+        pass
+with open("mine", "w") as file:
+    file.write("mine")
+print(could)
+"""
+
+
+class SandboxOptions(NoOptions):
+    """Limits of one program and all that it starts."""
+
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock"] = "auto"
+    timeout: int = Field(default=10, ge=1, le=3600, description="Seconds")
+    memory: int = Field(default=1024, ge=64, le=1 << 20, description="MiB")
+    processes: int = Field(default=16, ge=1, le=1024, description="Processes and threads")
+    files: int = Field(default=64, ge=16, le=4096, description="Open files of a process")
+    disk: int = Field(default=16, ge=1, le=1 << 16, description="MiB that it may write")
+    output: int = Field(default=64, ge=1, le=1 << 16, description="KiB that it may print")
+    slots: int = Field(default=0, ge=0, description="Programs at a time; 0: one per core")
+
+
+class Sandbox:
+    """Runs Python programs, so many at a time, each in a sandbox of its own.
+
+    Raises:
+        EngineError: No level that may be used works here; the message says why.
+    """
+
+    def __init__(self, options: SandboxOptions | None = None) -> None:
+        self.options = options or SandboxOptions()
+        self._readable = _readable()
+        self._hidden = _hidden(self._readable)
+        self.level: Level = self._working()
+        self.slots = self.options.slots or os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self.slots, "tts-sandbox")
+
+    @property
+    def description(self) -> str:
+        """The level and the limits, in a line."""
+        limits = self.options
+        weaker = "; it can see names and sizes of files" if self.level == "landlock" else ""
+        return f"sandbox {self.level}: no network, {limits.timeout} s, {limits.memory} MiB{weaker}"
+
+    async def run(self, program: str, given: str = "") -> Outcome:
+        """Runs a program to its end or limits; `given` is its standard input.
+
+        Cancelling ends the program, and everything that it has started.
+
+        Raises:
+            EngineError: The sandbox itself broke.
+        """
+        stop = Event()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(
+                self._threads, self._run, self.level, program, given, stop
+            )
+        finally:
+            stop.set()
+
+    async def close(self) -> None:
+        """Ends the threads; programs end when nobody waits for them."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _working(self) -> Level:
+        """The best level that does what it should."""
+        if sys.platform != "linux":
+            raise EngineError("exec: programs are run on Linux only")
+        asked = self.options.sandbox
+        reasons = []
+        for level in _AUTOMATIC if asked == "auto" else (asked,):
+            reason = self._fault(level)
+            if reason is None:
+                return level
+            reasons.append(f"{level}: {reason}")
+        message = f"exec: programs cannot be kept in here ({'; '.join(reasons)})"
+        if asked == "auto":
+            message += ": install bubblewrap, or allow user namespaces"
+            if self._fault("landlock") is None:
+                message += (
+                    "; `?sandbox=landlock` works here, and is weaker: a program can see names and "
+                    "sizes of files"
+                )
+        raise EngineError(message)
+
+    def _fault(self, level: Level) -> str | None:
+        """What keeps a level from being used: each is tried before it is trusted."""
+        if level == "bubblewrap" and shutil.which("bwrap") is None:
+            return "it is not installed"
+        if level == "landlock" and not kernel.landlock_version():
+            return "the kernel has no Landlock"
+        if level == "landlock" and not kernel.has_seccomp():
+            return f"system calls of {platform.machine()} are not known"
+        with tempfile.TemporaryDirectory(prefix="tts-probe-") as folder:
+            secret = Path(folder, "secret")
+            secret.write_text("seen", encoding="utf-8")
+            try:
+                outcome = self._run(level, _PROBE.format(secret=str(secret)), "", Event())
+            except EngineError as error:
+                return str(error)
+        if outcome.finished and outcome.output == b"[]\n":
+            return None
+        if outcome.finished:
+            return f"it lets programs {outcome.output.decode('utf-8', 'replace').strip()}"
+        return outcome.errors.decode("utf-8", "replace").strip()[-300:] or "it does not start"
+
+    def _run(self, level: Level, program: str, given: str, stop: Event) -> Outcome:
+        folder = _private_folder(program) if level == "landlock" else None
+        try:
+            request = self._request(level, program, given, folder)
+            return ended(request, self.options.output << 10, stop)
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _request(
+        self, level: Level, program: str, given: str, folder: str | None
+    ) -> dict[str, Any]:
+        """What the process that makes the sandbox is told."""
+        limits = self.options
+        file, work = PROGRAM, WORK
+        if folder is not None:
+            file, work = f"{folder}/program/main.py", f"{folder}/work"
+        return {
+            "level": level,
+            "program": program,
+            "input": given,
+            "folder": folder,
+            "command": [_interpreter(), "-s", "-B", file],
+            "environment": {
+                **_ENVIRONMENT,
+                "HOME": work,
+                "TMPDIR": work,
+                "PYTHONPATH": os.pathsep.join(_libraries()),
+            },
+            "readable": self._readable,
+            "hidden": self._hidden,
+            "bubblewrap": shutil.which("bwrap"),
+            "mountpoint": tempfile.gettempdir(),
+            "limits": {
+                "seconds": limits.timeout,
+                "memory": limits.memory,
+                "processes": limits.processes,
+                "files": limits.files,
+                "disk": limits.disk,
+            },
+        }
+
+
+def _interpreter() -> str:
+    """The file of the interpreter that runs this, outside of any virtual environment."""
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def _libraries() -> list[str]:
+    """Folders of installed packages."""
+    return list(dict.fromkeys(os.path.realpath(sysconfig.get_path(name)) for name in _PACKAGES))
+
+
+def _readable() -> list[str]:
+    """What a Python program must be able to read; a folder stands before what it holds."""
+    python = [os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+    shared = sysconfig.get_config_var("LIBDIR")
+    python += [os.path.realpath(shared)] if shared else []
+    paths = {*_SYSTEM, *python, *_libraries(), _interpreter()}
+    return sorted(filter(os.path.lexists, paths), key=lambda path: (len(path), path))
+
+
+def _hidden(readable: Sequence[str]) -> list[str]:
+    """Folders among those that are none of a program's business: problems and their answers."""
+    packages = [str(Path(tts_lang.__file__).parent), str(Path(tts_runtime.__file__).parent)]
+    return [
+        folder
+        for folder in map(os.path.realpath, packages)
+        if any(os.path.commonpath((folder, path)) == path for path in readable)
+    ]
+
+
+def _private_folder(program: str) -> str:
+    """A folder on the disk for one program, where there is no file system of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="tts-exec-"))
+    (folder / "program").mkdir()
+    (folder / "work").mkdir()
+    (folder / "program/main.py").write_bytes(program.encode("utf-8", "replace"))
+    return str(folder)

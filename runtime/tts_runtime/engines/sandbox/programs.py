@@ -1,0 +1,63 @@
+"""The program in a text, and what a program printed as a text."""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent
+from typing import Final
+
+from tts_runtime.engines.sandbox.started import Outcome
+
+_FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
+_PYTHON: Final = ("python", "python3", "py", "py3")
+#: Characters of what went wrong that are shown: the end of a traceback says it.
+_ERRORS_SHOWN: Final = 2000
+#: Control characters, but for tabs and line breaks.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_STOPPED: Final = {
+    "time": "it ran too long",
+    "memory": "it took too much memory",
+    "processes": "it started too many processes",
+    "disk": "it wrote too much",
+    "output": "it printed too much",
+}
+
+
+def program_in(text: str) -> str:
+    """The last block of code that is marked as Python, else the last block, else all of it.
+
+    As LiveCodeBench takes a model's last block. A block that is not closed goes to the end.
+    """
+    blocks: list[tuple[str, list[str]]] = []
+    fence = ""
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if fence:
+            if stripped.startswith(fence) and not stripped.strip(fence[0]):
+                fence = ""
+            else:
+                blocks[-1][1].append(line)
+        elif opened := _FENCE.match(stripped):
+            fence = opened[1]
+            blocks.append((opened[2].lower(), []))
+    if not blocks:
+        return text
+    marked = [lines for kind, lines in blocks if kind in _PYTHON] or [blocks[-1][1]]
+    return dedent("\n".join(marked[-1]))
+
+
+def reply_of(outcome: Outcome) -> str:
+    """What a program printed; if it failed, then what went wrong, too."""
+    parts = [_shown(outcome.output)]
+    if not outcome.finished:
+        parts.append(_shown(outcome.errors)[-_ERRORS_SHOWN:])
+        if outcome.stopped:
+            parts.append(f"Stopped: {_STOPPED.get(outcome.stopped, outcome.stopped)}.")
+        elif not outcome.errors.strip():
+            parts.append(f"It ended with code {outcome.code}.")
+    return "\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n"
+
+
+def _shown(data: bytes) -> str:
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,51 @@
+"""The program in a text, and the reply that its output makes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tts_runtime.engines.sandbox.programs import program_in, reply_of
+from tts_runtime.engines.sandbox.started import Outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        ("print(1)", "print(1)"),
+        ("So:\n```python\nprint(1)\n```\nIt prints\n```\n1\n```\n", "print(1)"),
+        ("```python\nfirst\n```\nBetter:\n```py\nsecond\n```", "second"),
+        ("```\nfirst\n```\n```\nsecond\n```", "second"),
+        ("```json\n{}\n```\n```Python\nprint(1)\n```", "print(1)"),
+        ('```python title="a.py"\nprint(1)\n```', "print(1)"),
+        ("* a list:\n  ```python\n  if x:\n      y\n  ```", "if x:\n    y"),
+        ("````python\ns = '```'\n```\n````", "s = '```'\n```"),
+        ("~~~python\nprint(1)\n~~~", "print(1)"),
+        ("```python\ncut in the mid", "cut in the mid"),
+        ("```python\r\nprint(1)\r\n```\r\n", "print(1)\r"),
+        ("```python\n```", ""),
+        ("", ""),
+    ],
+)
+def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
+    assert program_in(text) == program
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reply"),
+    [
+        (Outcome(b"4\n", b"a warning", 0), "4\n"),
+        (Outcome(b"", b"", 0), "\n"),
+        (Outcome(b"4", b"Traceback...\nNameError: x\n", 1), "4\nTraceback...\nNameError: x\n"),
+        (Outcome(b"", b"", 3), "It ended with code 3.\n"),
+        (Outcome(b"4\n", b"", None, "time"), "4\nStopped: it ran too long.\n"),
+        (Outcome(b"\x1b[2J\x00a\r\nb\tc\xff\xc2\x9b", b"", 0), "�[2J�a\nb\tc��\n"),
+    ],
+)
+def test_a_reply_is_what_is_printed_and_what_went_wrong(outcome: Outcome, reply: str) -> None:
+    assert reply_of(outcome) == reply
+
+
+def test_only_the_end_of_long_errors_is_shown() -> None:
+    reply = reply_of(Outcome(b"", b"x" * 50_000 + b"\nValueError\n", 1))
+    assert len(reply) < 2100
+    assert reply.endswith("x\nValueError\n")
