@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 #: C0 (but tab and line feed) and C1 controls, bidirectional controls (CVE-2021-42574), characters
@@ -11,15 +12,32 @@ _OBEYED = re.compile(f"[{_HIDDEN}\ud800-\udfff]")
 _IN_LINE = re.compile(f"[\t\n{_HIDDEN}\ud800-\udfff]")
 
 
+#: Texts that are never shown, and what stands for each.
+_SECRETS: dict[str, str] = {}
+
+
+def conceal(secret: str, shown: str) -> None:
+    """From now on `shown` stands for a secret in all that is printed or written."""
+    _SECRETS[secret] = shown
+    _SECRETS[json.dumps(secret)[1:-1]] = shown  # as it stands in JSON
+
+
+def concealed(text: str) -> str:
+    """A text without secrets; whoever shortens a text does it after this."""
+    for secret, shown in _SECRETS.items():
+        text = text.replace(secret, shown)
+    return text
+
+
 def printable(text: object, *, line: bool = False) -> str:
     r"""A text with escapes (`\u001b`) in place of control and bidirectional characters.
 
-    A JSON document keeps its meaning. Texts of one's own that hold control sequences, such as
-    colors, are made after this, not before.
+    Secrets are not in it. A JSON document keeps its meaning. Texts of one's own that hold control
+    sequences, such as colors, are made after this, not before.
 
     Args:
         text: Anything; its `str` is shown.
         line: Also escape tabs and line ends, as in an id or a name.
     """
     pattern = _IN_LINE if line else _OBEYED
-    return pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    return pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", concealed(str(text)))

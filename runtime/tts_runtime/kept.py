@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.results import Answer, Summary
-from tts_runtime.rundir import RunDirectoryError, reason_of
+from tts_runtime.rundir import RunDirectoryError, open_private, reason_of
 
 _PREFIX = '{"problem": '
 _DECODER = json.JSONDecoder()
@@ -107,7 +107,7 @@ def _problem(line: str) -> str | None:
 def _rewrite(path: Path, lines: Iterator[str]) -> None:
     new = path.with_name(path.name + ".new")
     try:
-        with new.open("w", encoding="utf-8", newline="\n") as file:
+        with open_private(new, "w") as file:
             file.writelines(lines)
         new.replace(path)
     except OSError as error:

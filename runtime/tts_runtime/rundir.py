@@ -21,7 +21,7 @@ from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TextIO, cast
 
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
@@ -29,6 +29,9 @@ from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.results import Answer, Summary
 
+#: Who may do what with folders and files: their owner only.
+_FOLDER: Final = 0o700
+_FILE: Final = 0o600
 #: What a message says of each part of a configuration that is another one.
 _OTHER = {
     "strategies": "other strategies or parameters",
@@ -115,7 +118,7 @@ def opened(path: Path, configuration: Mapping[str, Any]) -> Iterator[Path]:
         RunDirectoryError: As `check`; also if another process writes there.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(_FOLDER, parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
@@ -142,6 +145,22 @@ def _lock(path: Path, handle: int) -> None:
         return  # a file system without locks
 
 
+def open_private(path: Path, mode: str) -> TextIO:
+    """A file of a run directory, which only its owner may read: models write there what they like.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    file = open(  # noqa: SIM115  (the caller closes it)
+        path,
+        mode,
+        encoding="utf-8",
+        newline="\n",
+        opener=lambda name, flags: os.open(name, flags, _FILE),
+    )
+    return cast("TextIO", file)
+
+
 def write(path: Path, text: str) -> None:
     """Writes a whole file, or leaves the old one as it was.
 
@@ -150,7 +169,8 @@ def write(path: Path, text: str) -> None:
     """
     new = path.with_name(path.name + ".new")
     try:
-        new.write_text(text, encoding="utf-8")
+        with open_private(new, "w") as file:
+            file.write(printable(text))
         new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
@@ -177,9 +197,9 @@ class StrategyWriter:
     def __init__(self, directory: Path, plan: Plan) -> None:
         self.path = directory / plan.strategy
         try:
-            self.path.mkdir(exist_ok=True)
-            self._candidates = (self.path / "candidates.jsonl").open("a", encoding="utf-8")
-            self._answers = (self.path / "answers.jsonl").open("a", encoding="utf-8")
+            self.path.mkdir(_FOLDER, exist_ok=True)
+            self._candidates = open_private(self.path / "candidates.jsonl", "a")
+            self._answers = open_private(self.path / "answers.jsonl", "a")
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
         write(self.path / "plan.json", to_json(plan) + "\n")
@@ -206,7 +226,7 @@ class StrategyWriter:
             for candidate in candidates
         ]
         try:
-            self._candidates.write("".join(lines))
+            self._candidates.write(printable("".join(lines)))
             self._candidates.flush()
             self._answers.write(printable(answer.model_dump_json()) + "\n")
             self._answers.flush()
@@ -218,7 +238,7 @@ class StrategyWriter:
 
     def summary(self, summary: Summary) -> None:
         """Writes the strategy's summary."""
-        write(self.path / "summary.json", printable(summary.model_dump_json(indent=2)) + "\n")
+        write(self.path / "summary.json", summary.model_dump_json(indent=2) + "\n")
 
 
 def _fields(candidate: object) -> dict[str, Any]:

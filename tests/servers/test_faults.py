@@ -53,10 +53,25 @@ def test_retry_after_as_a_date_goes_by_the_servers_clock(vllm: Subject) -> None:
     assert waited == 0.0  # by the server's own date, the moment has long passed
 
 
-def test_too_long_a_wait_is_no_wait(vllm: Subject) -> None:
-    vllm.server.faults = first(Fault(429, {"Retry-After": "86400"}))
+def test_too_long_a_wait_pauses_everybody_once(
+    vllm: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """64 requests that are all told to wait a day wait for the patience together."""
+    tomorrow = Fault(429, {"Retry-After": "86400"})
+    vllm.server.faults = first(*[tomorrow] * 5)
+    assert len(vllm.answers(5, Limits(8))) == 5
+    assert vllm.clock.slept[:1] == [300.0]
+    assert sum(vllm.clock.slept) <= 600.0
+    assert caplog.text.count("all requests pause for 300") == 1
+    vllm.server.faults = lambda _number, _body: tomorrow
     with pytest.raises(EngineError, match=r"try again; it asks to wait 86400 seconds"):
         vllm.answers(1, Limits(8))
+
+
+def test_without_patience_too_long_a_wait_is_no_wait(vllm: Subject) -> None:
+    vllm.server.faults = first(Fault(429, {"Retry-After": "86400"}))
+    with pytest.raises(EngineError, match=r"try again; it asks to wait 86400 seconds"):
+        vllm.answers(1, Limits(8), patience=0)
     assert vllm.clock.slept == []
 
 

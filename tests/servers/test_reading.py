@@ -88,7 +88,7 @@ def test_thoughts_that_nobody_shows_cost_what_the_server_says(
         return reply
 
     with serving(chats_only(answer)) as server:
-        plan = plan_of("p = sample 2", "return first of p where tokens < 20")
+        plan = plan_of("p = sample 2", "return best of p by -tokens")
         result = result_of(server, plan)
     assert result.summary.accuracy == 1.0
     assert result.summary.policy_tokens == 2 * 2 * 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ class ScriptedServer:
         self.answer = answer
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
-        self._served = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._served = _Quiet(("127.0.0.1", 0), _handler(self))
         self._served.daemon_threads = True
         self._served.block_on_close = False
 
@@ -72,6 +73,15 @@ class ScriptedServer:
             self._served.shutdown()
             thread.join()
             self._served.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    """Clients that hang up are not reported."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection broke, or the test server has an error of its own."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:

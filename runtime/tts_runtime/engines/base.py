@@ -18,6 +18,7 @@ from threading import Event
 from types import MappingProxyType
 
 from tts_lang.explain.models import Model
+from tts_lang.printable import concealed
 from tts_runtime.binding import Binding
 from tts_runtime.segment import Segments
 from tts_runtime.streams import Key
@@ -29,7 +30,11 @@ class EngineError(Exception):
     """An engine cannot be used, or broke; the message says what is wrong and what to do.
 
     It ends the problem that asked. What is wrong with one request only is a `CandidateError`.
+    Secrets (API keys) are taken out of the message.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(concealed(message))
 
 
 class Fault(StrEnum):

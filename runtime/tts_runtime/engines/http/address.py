@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
+from tts_lang.printable import conceal
 from tts_runtime.engines.base import EngineError
 
 #: Where a key is looked up when `key_env` names no other variable.
 DEFAULT_KEY = "OPENAI_API_KEY"
+#: Shorter texts are no secrets (`EMPTY`, as vLLM's documentation has it), but words.
+_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +123,32 @@ class Key:
         bearer = "Bearer " if self.header == "authorization" else ""
         return {self.header: bearer + self.text}
 
-    def hidden(self, message: str) -> str:
-        """A message without the key: some servers repeat it in theirs."""
-        return message.replace(self.text, f"${self.variable}") if self.text else message
-
 
 def find_key(variable: str | None, header: str = "authorization") -> Key:
-    """The key in an environment variable.
+    """The key in an environment variable, which is concealed from now on.
 
     Raises:
-        EngineError: The variable was asked for and is not set.
+        EngineError: The variable was asked for and is not set, or holds what no header can.
     """
     name = variable or DEFAULT_KEY
     text = os.environ.get(name, "").strip()
     if variable and not text:
         raise EngineError(f"the environment variable {name} (?key_env) is not set: put the key in")
+    for place, letter in enumerate(text, 1):
+        if not "!" <= letter <= "~":
+            raise EngineError(
+                f"the key in the environment variable {name} has {_named(letter)} (character "
+                f"{place} of {len(text)}), which no key has: put the key alone in"
+            )
+    if len(text) >= _SECRET:
+        conceal(text, f"${name}")
     return Key(name, text, header.lower())
+
+
+def _named(letter: str) -> str:
+    """What a character is, without showing it."""
+    if letter in "\r\n\x0b\x0c\x85\u2028\u2029":
+        return "a line break"
+    if letter.isspace():
+        return "a space"
+    return "a control character" if ord(letter) < 0xA0 else "a character outside ASCII"

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 import httpx
 
-from tts_runtime.engines.base import EngineError
+from tts_lang.printable import concealed
+from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
 from tts_runtime.engines.http.gate import Gate
 from tts_runtime.engines.http.options import HttpOptions
 from tts_runtime.engines.http.retry import (
+    Away,
     Clock,
     Schedule,
+    Spoilt,
     Transient,
     WallClock,
     passes,
@@ -25,14 +30,20 @@ from tts_runtime.engines.http.retry import (
 from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
 from tts_runtime.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 
+_LOGGER = logging.getLogger(__name__)
+
 Reply = TypeVar("Reply")
 
 #: Seconds to reach a server that is there.
 _CONNECT: Final = 20.0
 #: How often a question is sent when a server is opened.
 _TO_OPEN: Final = 3
+#: Seconds for each of them, at most: the first may have to load the model.
+_OPENING: Final = 300.0
 #: Other places that a request is sent on to, at most.
 _REDIRECTS: Final = 5
+#: Letters of a text that is quoted in part.
+_LOOKED_AT: Final = 100_000
 
 
 class Refused(EngineError):
@@ -67,9 +78,12 @@ class HttpClient:
         self.address = address
         self._key = key
         self._options = options
-        self._schedule = Schedule(attempts=options.attempts)
+        self._schedule = Schedule(attempts=options.attempts, patience=options.patience)
         self._clock = clock or WallClock()
         self._gate = Gate(options.concurrency)
+        self._paused_until = 0.0
+        self._waited = False
+        self._pauses = 0
         self._http: httpx.AsyncClient | None = None
 
     def to_open(self) -> HttpClient:
@@ -77,10 +91,14 @@ class HttpClient:
 
         It gives up soon: who waits has just started a run, with a wrong address perhaps.
         """
-        fewer = {"attempts": min(_TO_OPEN, self._options.attempts)}
-        return HttpClient(
-            self.address, self._key, self._options.model_copy(update=fewer), self._clock
-        )
+        deadline = min(self._options.deadline or _OPENING, _OPENING)
+        fewer = {
+            "attempts": min(_TO_OPEN, self._options.attempts),
+            "patience": 0.0,
+            "deadline": deadline,
+        }
+        options = self._options.model_copy(update=fewer)
+        return HttpClient(self.address, self._key, options, self._clock)
 
     async def retried(self, work: Callable[[], Awaitable[Reply]], priority: int = 0) -> Reply:
         """The result of `work`, done again while it raises `Transient`.
@@ -92,35 +110,73 @@ class HttpClient:
             return await self._retried(work)
 
     async def _retried(self, work: Callable[[], Awaitable[Reply]]) -> Reply:
-        schedule = self._schedule
         started = self._clock.now()
-        failures = 0
+        attempts = failures = 0
+        away: float | None = None
         while True:
+            started += await self._pause()
+            pauses = self._pauses
             try:
-                left = self._left(started)
-                async with asyncio.timeout(left):
-                    return await work()
+                async with asyncio.timeout(self._left(started)):
+                    reply = await work()
+                self._waited = False
+                return reply
             except Transient as error:
-                failures += 1
                 problem = error
             except TimeoutError:
-                raise self._late(f"no answer in time (attempt {failures + 1})") from None
-            reason = shown(self._key.hidden(problem.reason))
-            if failures >= schedule.attempts:
-                raise EngineError(
-                    f"{self._where}: {reason}; given up after {failures} attempts"
-                ) from None
-            wait = schedule.wait(failures)
-            if problem.wait is not None:
-                wait = problem.wait
-                if wait > schedule.patience:
+                raise self._late(f"no answer in time (attempt {attempts + 1})") from None
+            reason = shown(concealed(problem.reason))
+            failures += 1
+            if isinstance(problem, Away):
+                # A server that was there may be on its way back.
+                away = self._clock.now() if away is None else away
+                lost = self._clock.now() - away >= self._schedule.patience
+            else:
+                away = None
+                attempts += 1
+                lost = False
+            if attempts >= self._schedule.attempts or (
+                lost and failures >= self._schedule.attempts
+            ):
+                raise self._given_up(problem, f"{reason}; given up after {failures} attempts")
+            wait = self._schedule.wait(failures) if problem.wait is None else problem.wait
+            if wait > self._schedule.patience and problem.wait is not None:
+                if not self._may_pause(wait, pauses):
                     raise EngineError(
                         f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds"
-                    ) from None
+                    )
+                continue
             left = self._left(started)
             if left is not None and wait >= left:
                 raise self._late(reason)
             await self._clock.sleep(wait)
+
+    def _may_pause(self, wait: float, pauses: int) -> bool:
+        """Whether all requests pause since the server asks for a long wait: once, until one of them
+        succeeds. `pauses`: how many there had been when the request was sent."""
+        patience = self._schedule.patience
+        if pauses < self._pauses:
+            return True
+        if self._waited or not patience:
+            return False
+        self._waited = True
+        self._pauses += 1
+        self._paused_until = self._clock.now() + patience
+        _LOGGER.warning(
+            "%s asks to wait %.0f seconds: all requests pause for %.0f (?patience)",
+            self._where,
+            wait,
+            patience,
+        )
+        return True
+
+    async def _pause(self) -> float:
+        """Waits while all requests pause; seconds that this took."""
+        rest = self._paused_until - self._clock.now()
+        if rest <= 0:
+            return 0.0
+        await self._clock.sleep(rest)
+        return rest
 
     def _left(self, started: float) -> float | None:
         """Seconds until the deadline of a request and its repetitions; `None` without one."""
@@ -129,10 +185,18 @@ class HttpClient:
         return max(0.0, self._options.deadline - (self._clock.now() - started))
 
     def _late(self, reason: str) -> EngineError:
-        return EngineError(
+        return CandidateError(
+            Fault.UNUSABLE,
             f"{self._where}: {reason}; the deadline of {self._options.deadline:g} seconds "
-            "(?deadline) is over"
+            "(?deadline) is over",
         )
+
+    def _given_up(self, problem: Transient, reason: str) -> EngineError:
+        """A server that fails ends a problem; one that answers with nonsense ends a candidate."""
+        message = f"{self._where}: {reason}"
+        if isinstance(problem, Spoilt):
+            return CandidateError(Fault.UNUSABLE, message)
+        return EngineError(message)
 
     # ------------------------------------------------------------------ one attempt
 
@@ -155,7 +219,7 @@ class HttpClient:
         try:
             found = parse_json(text)
         except ValueError as error:
-            raise Transient(f"the answer is not JSON: {self._quoted(text)}") from error
+            raise Spoilt(f"the answer is not JSON ({error}): {_quoted(text)}") from None
         self._check_reply(found, response.headers, text)
         return found
 
@@ -202,7 +266,7 @@ class HttpClient:
             finally:
                 await response.aclose()
         except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise self._broken(error) from error
+            raise self._broken(error) from None
 
     async def _sent(self, method: str, url: str, body: Mapping[str, Any] | None) -> httpx.Response:
         """The answer to a request, which is sent on where the server says so.
@@ -222,13 +286,15 @@ class HttpClient:
             if following.method != method or here.scheme != there.scheme:
                 raise EngineError(
                     f"{self._where}: HTTP {response.status_code}: it sends requests on to "
-                    f"{self._key.hidden(str(there))}: write that address"
+                    f"{unquote(str(there))}: write that address"
                 )
             if (here.host, here.port) != (there.host, there.port):
                 for name in self._key.headers():
                     following.headers.pop(name, None)
             request = following
-        raise EngineError(f"{self._where}: it sends requests on and on, last to {request.url}")
+        raise EngineError(
+            f"{self._where}: it sends requests on and on, last to {unquote(str(request.url))}"
+        )
 
     async def _content(self, response: httpx.Response) -> bytes:
         """The whole body, unpacked."""
@@ -236,8 +302,9 @@ class HttpClient:
         async for part in response.aiter_bytes():
             found += part
             if len(found) > MOST_REPLY:
-                raise EngineError(
-                    f"{self._where}: an answer of more than {MOST_REPLY >> 20} MiB is not read"
+                raise CandidateError(
+                    Fault.UNUSABLE,
+                    f"{self._where}: an answer of more than {MOST_REPLY >> 20} MiB is not read",
                 )
         return bytes(found)
 
@@ -245,12 +312,9 @@ class HttpClient:
         try:
             event = parse_json(data)
         except ValueError as error:
-            raise Transient(f"the stream is not JSON: {self._quoted(data)}") from error
+            raise Spoilt(f"the stream is not JSON ({error}): {_quoted(data)}") from None
         self._check_reply(event, headers, data)
         return event
-
-    def _quoted(self, text: str) -> str:
-        return repr(self._key.hidden(text)[:80])
 
     def _check_reply(self, found: Any, headers: Mapping[str, str], text: str) -> None:
         """Raises what an error means that came under a good status: its code says what it is."""
@@ -263,12 +327,12 @@ class HttpClient:
         self._raise(status, words_in(content), headers, content.decode("utf-8", errors="replace"))
 
     def _raise(self, status: int, words: Words, headers: Mapping[str, str], raw: str) -> None:
-        reason = self._key.hidden(words.reason)
-        said = f"HTTP {status}" + (f": {reason}" if reason else "")
+        words = words.concealed()
+        said = f"HTTP {status}" + (f": {words.reason}" if words.reason else "")
         if passes(status) and words.code != "insufficient_quota":
             raise Transient(said, retry_after(headers, self._clock.now()))
         message = f"{self._where}: {self._meaning(status)}{shown(said)}"
-        raise Refused(message, status, words, self._key.hidden(raw))
+        raise Refused(message, status, words, concealed(raw))
 
     def _meaning(self, status: int) -> str:
         """What a status asks the user to do."""
@@ -284,13 +348,13 @@ class HttpClient:
 
     def _broken(self, error: Exception) -> Transient:
         """The failure of a connection, in words."""
-        said = self._key.hidden(str(error))
+        said = concealed(str(error))
         if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-            return Transient(f"cannot be reached ({said or 'no connection in time'})")
+            return Away(f"cannot be reached ({said or 'no connection in time'})")
         if isinstance(error, httpx.TimeoutException):
             return Transient(f"said nothing for {self._options.timeout:g} seconds (?timeout)")
         if isinstance(error, httpx.DecodingError):
-            return Transient(f"the answer cannot be unpacked ({said})")
+            return Spoilt(f"the answer cannot be unpacked ({said})")
         return Transient(f"the connection broke ({said or type(error).__name__})")
 
     # ------------------------------------------------------------------ connections
@@ -345,6 +409,11 @@ def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
     return results[0]
 
 
+def _quoted(text: str) -> str:
+    """The beginning of a text."""
+    return repr(concealed(text[:_LOOKED_AT])[:80])
+
+
 async def _lines(response: httpx.Response) -> AsyncIterator[str]:
     """The lines of a body, as they come.
 
@@ -356,7 +425,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
         *lines, rest = (rest + part).split(b"\n")
         total += len(part)
         if total > MOST_STREAM or max(len(rest), *map(len, lines), 0) > MOST_EVENT:
-            raise Transient("the stream is longer than any answer")
+            raise CandidateError(Fault.UNUSABLE, "a stream is longer than any answer")
         for line in lines:
             yield line.decode("utf-8", errors="replace").rstrip("\r")
     if rest:

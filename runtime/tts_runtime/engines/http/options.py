@@ -19,8 +19,11 @@ class HttpOptions(NoOptions):
     concurrency: int = Field(default=64, gt=0, description="Requests in flight, at most")
     timeout: float = Field(default=600.0, gt=0, description="Longest silence, in seconds")
     attempts: int = Field(default=7, gt=0, description="How often a request is sent, at most")
+    patience: float = Field(
+        default=300.0, ge=0, description="Seconds that a server is waited for that is away"
+    )
     deadline: float = Field(
-        default=0.0, ge=0, description="Seconds for a request and its repetitions; 0: no limit"
+        default=3600.0, ge=0, description="Seconds for a request and its repetitions; 0: no limit"
     )
 
 

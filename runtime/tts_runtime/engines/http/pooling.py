@@ -13,7 +13,7 @@ from asyncio import Future
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import exp, isfinite
+from math import exp
 from typing import Any, Final, Literal
 
 from tts_lang.diagnostics import did_you_mean
@@ -21,9 +21,9 @@ from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, Scor
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.options import PoolingOptions
-from tts_runtime.engines.http.retry import Clock, Transient
+from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.probe import Served, find_model
-from tts_runtime.engines.openai.replies import read
+from tts_runtime.engines.openai.replies import number, read
 from tts_runtime.engines.paths import Path
 from tts_runtime.engines.prm_families.families import TABLE, HeadKind
 from tts_runtime.engines.prm_families.recognise import open_family
@@ -39,6 +39,8 @@ _PLACES: Final[Mapping[HeadKind, Literal["completions", "pooling", "classify"]]]
 _FAMILIES: Final = (*TABLE, "auto")
 #: Likeliest tokens that are looked through for the verdicts.
 _TOP: Final = 20
+#: More than any score, and less than what floats cannot hold.
+_LARGEST: Final = 1e300
 
 
 class HttpScorer(ScorerEngine):
@@ -187,7 +189,7 @@ class HttpScorer(ScorerEngine):
         reply = await self._client.post(f"{self._client.address.root}/pooling", body)
         rows = _entry(reply).get("data")
         if not isinstance(rows, list) or not rows:
-            raise Transient("the answer has no scores")
+            raise Spoilt("the answer has no scores")
         return [_row(row if isinstance(row, list) else [row]) for row in rows], _read(reply, ids)
 
     async def _classified(self, ids: Sequence[int]) -> tuple[list[float], int]:
@@ -227,7 +229,7 @@ def _entry(reply: Any) -> Mapping[str, Any]:
     """The one entry of a reply."""
     data = reply.get("data") if isinstance(reply, dict) else None
     if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], dict):
-        raise Transient("the answer has an unknown form (no `data` with one entry)")
+        raise Spoilt("the answer has an unknown form (no `data` with one entry)")
     return data[0]
 
 
@@ -235,17 +237,17 @@ def _row(numbers: object) -> list[float]:
     """Numbers of a place.
 
     Raises:
-        Transient: They are none.
+        Spoilt: They are none.
     """
     if not isinstance(numbers, list) or not all(
-        isinstance(number, int | float) and isfinite(number) for number in numbers
+        isinstance(each, int | float) and abs(each) < _LARGEST for each in numbers
     ):
-        raise Transient("the answer has scores that are no numbers")
-    return [float(number) for number in numbers]
+        raise Spoilt("the answer has scores that are no numbers")
+    return [float(each) for each in numbers]
 
 
 def _read(reply: Any, ids: Sequence[int]) -> int:
     """Tokens that the server read for a reply."""
     usage = reply.get("usage")
-    found = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return found if isinstance(found, int) else len(ids)
+    found = number(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+    return len(ids) if found is None or found > 2 * len(ids) else found

@@ -36,6 +36,14 @@ class Transient(Exception):
         self.wait = wait
 
 
+class Spoilt(Transient):
+    """An answer that is none; asked for often enough, it is its request's fault."""
+
+
+class Away(Transient):
+    """Nobody answers at the server's address."""
+
+
 class Clock(Protocol):
     """Time, which tests make pass at once."""
 
@@ -68,7 +76,8 @@ class Schedule:
     Args:
         attempts: How often a request is sent, at most.
         first, factor, longest: As above, in seconds.
-        patience: A server that asks to wait longer than this is given up at once.
+        patience: So long a server that is away is waited for, and one that asks for a longer
+            wait.
     """
 
     attempts: int = 7

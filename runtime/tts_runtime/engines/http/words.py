@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tts_lang.printable import concealed
 from tts_runtime.readers import parse_json
 
 _LONGEST: Final = 400
@@ -55,6 +56,11 @@ class Words:
         named = f"{code or ''} {self.kind}".lower().replace(" ", "_")
         lasting = next((status for word, status in _LASTING.items() if word in named), 500)
         return 500 if any(word in named for word in _PASSING) else lasting
+
+    def concealed(self) -> Words:
+        """The same without secrets."""
+        code = concealed(self.code) if isinstance(self.code, str) else self.code
+        return Words(concealed(self.reason), code, concealed(self.kind), concealed(self.field))
 
 
 def shown(reason: str) -> str:

@@ -126,7 +126,9 @@ class Pending:
         usage = self._believed(chunk.usage)
         self._usage = usage or self._usage
         if chunk.finish == "filter":
-            raise CandidateError(Fault.FILTERED, "the server kept its answer back")
+            raise CandidateError(
+                Fault.FILTERED, f"the server kept its answer back (`{chunk.stop}`)"
+            )
         if self.ranked and chunk.tokens:
             self.follower.feed([self._chosen(self.likeliest(chunk))])
             return

@@ -26,7 +26,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
-from tts_runtime.engines.http.retry import Clock, Transient
+from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
 from tts_runtime.engines.openai.bodies import Bodies
 from tts_runtime.engines.openai.calls import Pending
 from tts_runtime.engines.openai.drawn import Vocabulary
@@ -183,7 +183,7 @@ class OpenAIPolicy(PolicyEngine):
         finally:
             pending.settle(len(call.path))
         if finish is None:
-            raise Transient("the answer does not say why it ended")
+            raise Spoilt("the answer does not say why it ended")
         pending.ended(finish)
 
     async def _sent(self, pending: Pending, body: dict[str, Any]) -> str | None:

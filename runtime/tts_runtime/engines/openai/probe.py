@@ -233,12 +233,16 @@ async def find_interface(
     """
     order = ("completions", "chat") if prompted else ("chat", "completions")
     failure: Refused | None = None
+    silent = False
 
     async def asked(kind: str, body: dict[str, Any]) -> replies.Chunk:
         return replies.read(await client.post(f"{client.address.base}/{_PATHS[kind]}", body))
 
     for kind in order if api == "auto" else (api,):
-        for body, found in _tries(served, kind, write):
+        answered = True
+        for body, found, again in _tries(served, kind, write):
+            if again and not answered:
+                continue  # another text helps where an answer ended at once
             work = partial(asked, kind)
             try:
                 chunk = await client.retried(
@@ -250,13 +254,16 @@ async def find_interface(
                     break  # the whole interface is not there
                 if error.status == 401:
                     raise
+                answered = False
                 continue
+            answered = True
             nothing = not (chunk.text or chunk.thought or chunk.tokens)
             if nothing and chunk.finish == "stop":
+                silent = True
                 continue  # over at once; where it was cut, what it thinks cannot be seen
             top = len(chunk.tokens[0].top) if chunk.told else -1
             return replace(found, top=top, thinks=bool(chunk.thought))
-    if failure is None:
+    if failure is None or silent:
         raise EngineError(
             f"server {client.address.base}: `{served.model}` ends every answer at once"
         )
@@ -266,12 +273,17 @@ async def find_interface(
 _PATHS = {"completions": "completions", "chat": "chat/completions"}
 
 
-def _tries(served: Served, kind: str, write: Write) -> Iterator[tuple[dict[str, Any], Served]]:
-    """Requests for one token, those that tell most first; a model may want more to think."""
+def _tries(
+    served: Served, kind: str, write: Write
+) -> Iterator[tuple[dict[str, Any], Served, bool]]:
+    """Requests for one token, those that tell most first; a model may want more to think.
+
+    With each, what is found if it works, and whether only its text is another one than before.
+    """
     places = (False,) if kind == "chat" or not served.ids else (True, False)
     for ids in places:
         found = replace(served, chat=kind == "chat", ids=ids)
         for text in PROMPTS[:1] if ids else PROMPTS:
             for top in _TOPS:
-                yield write(found, text, 1, top), found
-        yield write(found, PROMPTS[-1], 64, None), found
+                yield write(found, text, 1, top), found, text != PROMPTS[0]
+        yield write(found, PROMPTS[-1], 64, None), found, False

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tts_runtime.engines.http.retry import Transient
+from tts_runtime.engines.http.retry import Spoilt, Transient
 
 #: How vLLM writes a token that it was asked to name by its id.
 _NUMBERED: Final = "token_id:"
@@ -81,7 +81,7 @@ class Chunk:
         tokens: Its tokens, an end of sequence perhaps included; empty where the server tells none.
         finish: `stop`, `length`, or `filter` (the server keeps its answer back); `None` in the
             middle.
-        stop: The stop text that ended it, where the server tells.
+        stop: The stop text that ended it, where the server tells; of `filter`, its own word.
         usage: What it cost, where the server tells.
         thought: What was thought before, where the server tells it apart.
         told: The server tells log-probabilities, if only that there is none.
@@ -128,14 +128,13 @@ def read(reply: Any, *, piece: bool = False) -> Chunk:
     else:
         text = _text(message, "content") or _text(message, "refusal")
         thought = thought or _thought_part(message.get("content"))
-    stop = choice.get("stop_reason")
     logprobs = choice.get("logprobs")
     tokens, told = _tokens(logprobs if isinstance(logprobs, Mapping) else {})
     return Chunk(
         text,
         _with_ids(tokens, choice.get("token_ids")),
         finish,
-        stop if isinstance(stop, str) and finish == "stop" else None,
+        _stop(choice, finish),
         usage,
         thought,
         told,
@@ -150,7 +149,7 @@ def number(value: object) -> int | None:
 
 
 def _unknown(what: str) -> Transient:
-    return Transient(f"the answer has an unknown form ({what})")
+    return Spoilt(f"the answer has an unknown form ({what})")
 
 
 def _finish(choice: Mapping[str, Any]) -> str | None:
@@ -174,6 +173,11 @@ def _finish(choice: Mapping[str, Any]) -> str | None:
     if word in _WITHHELD:
         return "filter"
     return "length" if word in _CUT else "stop"
+
+
+def _stop(choice: Mapping[str, Any], finish: str | None) -> str | None:
+    stop = choice.get("stop_reason" if finish == "stop" else "finish_reason")
+    return stop if isinstance(stop, str) and finish in ("stop", "filter") else None
 
 
 def _text(part: Mapping[str, Any], name: str) -> str:
@@ -242,7 +246,7 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[Token], bool]:
     if not isinstance(numbers, list) or not isinstance(tops, list):
         raise _unknown("logprobs: not lists")
     if not len(numbers) == len(tops) == many:
-        raise Transient("the answer has not as many log-probabilities as tokens")
+        raise Spoilt("the answer has not as many log-probabilities as tokens")
     found = []
     for name, value, several in zip(names, numbers, tops, strict=True):
         if not isinstance(name, str):
@@ -273,7 +277,7 @@ def _bytes(data: object) -> bytes:
     try:
         return bytes(data if isinstance(data, list) else ())
     except (ValueError, TypeError) as error:
-        raise Transient(f"the answer has bytes that are none: {str(data)[:80]}") from error
+        raise Spoilt(f"the answer has bytes that are none: {str(data)[:80]}") from error
 
 
 def _logprob(value: object) -> float:
@@ -307,7 +311,7 @@ def _with_ids(tokens: Sequence[Token], ids: object) -> tuple[Token, ...]:
     if not tokens:
         return tuple(Token(None, token) for token in ids)
     if len(tokens) != len(ids):
-        raise Transient("the answer has not as many ids as tokens")
+        raise Spoilt("the answer has not as many ids as tokens")
     return tuple(
         Token(each.data, token, each.logprob, each.top)
         for each, token in zip(tokens, ids, strict=True)
