@@ -134,7 +134,7 @@ JUDGE = """judge grade:
 
 
 def test_c34_a_judge_is_pure_and_asks_again_what_it_cannot_read() -> None:
-    engine = ScriptedPolicy(["a", "what?", "7 of 10"])
+    engine = ScriptedPolicy(["a", "what?", "7 of 9"])
     outcome = says(
         [],
         "pool = sample 1",

@@ -271,7 +271,8 @@ class _Bench:
             numbers: Reading | None = None
             error = node.error
             if error is None:
-                numbers = read(declared, final_text(node), len(about))
+                reply = final_text(node.text, settings.policy.binding, message)
+                numbers = read(declared, reply, len(about))
                 self._run.recorder.replied(self._scorer, key, readable=numbers is not None)
             if numbers is not None:
                 arrived(reading, [Verdict(number) for number in numbers])

@@ -1,73 +1,257 @@
-"""A judge's reply, read as numbers (C34)."""
+"""A judge's reply, read as numbers (C34).
+
+With `after TEXT` the verdict is what follows the last TEXT directly. Without it, the verdict is
+looked for where judges write theirs: in double brackets or a box, after words such as "score" or
+"best", alone on the first or last line; else it is the only number that can be meant. Where a
+person could not tell, the reply is unreadable, and the judge is asked again.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
-from tts_runtime.executor.model import Node
-
-_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+from tts_lang.plan.template import Template
+from tts_runtime.binding import Binding
+from tts_runtime.executor.verdicts import ANSWERS, Scale, plain, verdict_at, verdicts_in
 
 #: One number a row that the judge saw.
 Reading: TypeAlias = "list[float | None]"
 
+#: Characters that are looked at: behind a marker, or at the beginning and at the end of a reply.
+_REACH: Final = 2000
 
-def final_text(node: Node) -> str:
-    """A reply without the thoughts before it."""
-    return node.text
+#: Tags of thoughts that models write without being asked to.
+_THOUGHTS: Final = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
+
+_BRACKETED: Final = re.compile(
+    r"\[\[([^\[\]\n]{1,40})\]\]|\\boxed\s*\{([^{}\n]{1,40})\}"
+    r"|<(?:score|grade|rating|answer|verdict|result|best|choice)>([^<>\n]{1,40})</",
+    re.IGNORECASE,
+)
+_SCORING: Final = re.compile(
+    r"\b(?:score[sd]?|grade[sd]?|rat(?:e|es|ed|ing)|mark|verdict|judge?ment|result|overall"
+    r"|gives?|deserves?|awards?|assign)\b",
+    re.IGNORECASE,
+)
+_CHOOSING: Final = re.compile(
+    r"\b(?:best|better|winner|winning|choose|chose|choice|pick|picked|prefer|select|selected"
+    r"|preferred|favou?r|vote|verdict|judge?ment|go with)\b",
+    re.IGNORECASE,
+)
+_PRAISED: Final = re.compile(
+    r"(?<![\w.])([0-9]{1,9})[\])*_`]*\s+(?:wins\b|(?:is|was|looks|seems)\s+(?:clearly\s+|the\s+|much\s+"
+    r"|slightly\s+|a\s+bit\s+)*(?:best|better|right|correct|superior|stronger|winner|preferable"
+    r"|preferred)\b)",
+    re.IGNORECASE,
+)
+
+
+def final_text(reply: str, binding: Binding, message: str) -> str:
+    """A reply to a message without its thoughts; nothing while it still thinks."""
+    pairs = list(_THOUGHTS)
+    if binding.thinking is not None:
+        begin, end = binding.thinking.begin.strip(), binding.thinking.end.strip()
+        pairs.append((begin, end))
+        opened = binding.open(message, thinking=False).rstrip().endswith(begin)
+        if begin and opened and end not in reply:
+            return ""
+    for _, end in pairs:
+        reply = reply.rpartition(end)[2]
+    for begin, _ in pairs:
+        reply = reply.partition(begin)[0] if begin else reply
+    return reply
 
 
 def read(judge: Judge, reply: str, rows: int) -> Reading | None:
     """The reply's numbers, one a row; `None` if it cannot be read."""
+    text = plain(reply)
+    marked = judge.after is not None
     if judge.after is not None:
-        _, found, reply = reply.partition(judge.after)
-        if not found:
+        ends = [found.end() for found in _marker(judge.after).finditer(text)]
+        if not ends and not _asks_with(judge.template, judge.after):
             return None
-    return READERS[judge.read](judge, reply, rows)
+        begin = ends[-1] if ends else 0
+        text = text[begin : begin + _REACH]
+    elif len(text) > 2 * _REACH:
+        text = f"{text[:_REACH]}\n{text[-_REACH:]}"
+    return READERS[judge.read](judge, text, marked, rows)
 
 
-def _number(judge: Judge, reply: str, rows: int) -> Reading | None:
-    """The last number in the judge's range."""
-    low, high = judge.low, judge.high
-    inside = [
-        number
-        for number in map(float, _NUMBER.findall(reply))
-        if (low is None or number >= low) and (high is None or number <= high)
-    ]
-    return [inside[-1]] * rows if inside else None
+def _asks_with(template: Template, after: str) -> bool:
+    """Whether a question ends with the marker, so that a reply may begin with the verdict."""
+    last = template.parts[-1] if template.parts else ""
+    return isinstance(last, str) and last.rstrip().endswith(after.rstrip())
 
 
-def _places(reply: str, rows: int) -> list[int]:
-    """Numbers of candidates named in a reply, from 1, in order."""
-    numbers = map(float, _NUMBER.findall(reply))
-    return [int(number) for number in numbers if number in range(1, rows + 1)]
+@lru_cache(maxsize=64)
+def _marker(after: str) -> re.Pattern[str]:
+    """Finds a marker: in any case, decorated, with a remark before its colon (`Grade (0-10):`)."""
+    pieces = [re.escape(piece) for piece in re.findall(r"\w+|[^\w\s]", plain(after))]
+    gap = r"[\s*_`]*"
+    if len(pieces) > 1 and pieces[-1] == ":":
+        pieces.insert(-1, r"(?:\([^()\n]{0,40}\)|\[[^\[\]\n]{0,40}\]|out of [0-9]+)?")
+    words = gap.join(pieces)
+    begin = r"(?<![^\W\d_])" if re.match(r"\w", after) else ""
+    end = r"(?![^\W\d_])" if re.search(r"\w$", after) else ""
+    return re.compile(begin + words + end, re.IGNORECASE)
 
 
-def _choice(judge: Judge, reply: str, rows: int) -> Reading | None:
-    """1 for the candidate named last, 0 for the others; or the number of the word named last."""
+def _number(judge: Judge, text: str, marked: bool, rows: int) -> Reading | None:
+    """A number in the judge's range."""
+    value = _value(text, marked, Scale(judge.low, judge.high), _SCORING)
+    return None if value is None else [value] * rows
+
+
+def _choice(judge: Judge, text: str, marked: bool, rows: int) -> Reading | None:
+    """1 for the chosen candidate, 0 for the others; or the number of an option."""
     if judge.options:
-        return _option(judge.options, reply, rows)
-    places = _places(reply, rows)
-    if not places:
-        return None
-    return [float(place == places[-1]) for place in range(1, rows + 1)]
+        return _option(judge.options, text, marked, rows)
+    value = _value(text, marked, Scale(places=rows), _CHOOSING)
+    return None if value is None else [float(place == value) for place in range(1, rows + 1)]
 
 
-def _option(options: Sequence[tuple[str, float]], reply: str, rows: int) -> Reading | None:
+def _value(text: str, marked: bool, scale: Scale, cues: re.Pattern[str]) -> float | None:
+    if marked:
+        found = verdict_at(text, 0, scale)
+        return None if found is None else found.value
+    for look in (_bracketed, _cued, _praised, _alone, _only):
+        values = list(look(text, scale, cues))
+        if values:
+            return values[0] if len(set(values)) == 1 else None
+    return None
+
+
+def _bracketed(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
+    """In double brackets, a box or a tag: all alike, or the one on the last line."""
+    found = list(_BRACKETED.finditer(text))
+    if found and "\n" not in text[found[-1].end() :].strip():
+        last = text.rstrip().rfind("\n") + 1
+        found = [each for each in found if each.start() >= last] or found
+    for each in found:
+        if not scale.places and ANSWERS.search(text, max(0, each.start() - 40), each.start()):
+            continue  # of the problem, not of the judge
+        content = next(filter(None, each.groups()), "")
+        verdict = verdict_at(content, 0, scale)
+        yield None if verdict is None else verdict.value
+
+
+def _cued(text: str, scale: Scale, cues: re.Pattern[str]) -> Iterator[float | None]:
+    """After a word that announces a verdict; the last one counts."""
+    for cue in reversed(list(cues.finditer(text))):
+        found = verdict_at(text, cue.end(), scale)
+        if found is not None:
+            yield found.value
+            return
+
+
+def _praised(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
+    """Candidates that are said to be the best."""
+    if scale.places:
+        for found in _PRAISED.finditer(text):
+            yield float(found[1]) if int(found[1]) in range(1, scale.places + 1) else None
+
+
+def _alone(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
+    """On the first or the last line, with nothing else on it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in (lines[:1] + lines[-1:]) if lines else ():
+        found = verdict_at(line, 0, scale)
+        if found is not None and not re.search(r"[^\W_]", line[found.end :]):
+            yield found.value
+
+
+def _only(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
+    """Every number that can be meant."""
+    return (found.value for found in verdicts_in(text, scale))
+
+
+# ------------------------------------------------------------------ options
+
+_CLEAR: Final = r"[\s*_`\"'\])}.]*(?:$|[.,;:!?\n(\u2013\u2014-]|(?:because|since|as|but|though)\b)"
+_ANNOUNCED: Final = (
+    r"(?:answer|verdict|judge?ment|conclusion|decision|rating|result)\W{0,4}(?:is|:|=)?\W{0,4}"
+)
+_DENIED: Final = re.compile(
+    r"(?:\b(?:not|no|never|neither|nor|hardly|cannot|isn't|aren't)|n['\u2019]t)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
+
+#: Before a word that stands apart at the end of a reply.
+_APART: Final = re.compile(
+    r"(?:^|[\n.,;:!?]|\b(?:is|so|say|thus|therefore|hence|answer|verdict))[\s*_`\"'$\[({]*$"
+)
+
+
+def _option(
+    options: Sequence[tuple[str, float]], text: str, marked: bool, rows: int
+) -> Reading | None:
+    """The number of the word that is the verdict."""
     worth = {word.casefold(): number for word, number in options}
     # The longer word first: "very likely" is not "likely".
     words = "|".join(re.escape(word) for word in sorted(worth, key=len, reverse=True))
-    named = re.findall(rf"(?<!\w)(?:{words})(?!\w)", reply.casefold())
-    return [float(worth[named[-1]])] * rows if named else None
+    word = rf"(?<!\w)({words})(?!\w)"
+    text = text.casefold()
+    if marked:
+        skipped = r"(?:[\s*_`\"'$\[\](){}|=:>\\-]|\b(?:it|this|is|that|was|the|a|an|answer)\b)*"
+        found = re.compile(skipped + word).match(text)
+        return None if found is None else [float(worth[found[1]])] * rows
+    named = list(re.finditer(word, text))
+    for look in (_announced_option, _outer_options, _allowed_options):
+        chosen = {worth[name] for name in look(text, word, named)}
+        if chosen:
+            return [float(chosen.pop())] * rows if len(chosen) == 1 else None
+    return None
 
 
-def _ranking(_judge: Judge, reply: str, rows: int) -> Reading | None:
+def _announced_option(text: str, word: str, _named: Sequence[re.Match[str]]) -> Iterator[str]:
+    """After a word that announces a verdict; the last one counts."""
+    found = [each[1] for each in re.finditer(rf"\b{_ANNOUNCED}{word}(?!\s+(?:or|and)\b)", text)]
+    yield from found[-1:]
+
+
+def _outer_options(text: str, word: str, named: Sequence[re.Match[str]]) -> Iterator[str]:
+    """What a reply begins or ends with."""
+    first = re.match(rf"[\W_]*?{word}{_CLEAR}", text)
+    if first is not None:
+        yield first[1]
+    if named and not re.search(r"[^\W_]", text[named[-1].end() :]):
+        before = text[max(0, named[-1].start() - 40) : named[-1].start()]
+        if _APART.search(before) and not _DENIED.search(before):
+            yield named[-1][1]
+
+
+def _allowed_options(text: str, _word: str, named: Sequence[re.Match[str]]) -> Iterator[str]:
+    """Every option that is named and not denied."""
+    for each in named:
+        if not _DENIED.search(text[max(0, each.start() - 40) : each.start()]):
+            yield each[1]
+
+
+# ------------------------------------------------------------------ rankings
+
+#: Repetitions are bounded: nothing that a judge writes may take long to read.
+_MARKS: Final = r"[\s*_`#\[({]{0,8}"
+_LABEL: Final = r"(?:solutions?|candidates?|responses?|answers?|options?|no\.?|number)"
+_ITEM: Final = (
+    _MARKS + rf"(?:{_LABEL}{_MARKS})?" + r"([0-9]{1,9})(?![0-9]|[.,][0-9]|\w)[*_`\])}]{0,8}"
+)
+_LINK: Final = (
+    r"\s{0,8}(?:[,;]?\s{0,8}(?:and\s)?(?:then|followed by|over)\b"
+    r"|[-=]?>|[>\u227b\u00bb\u2192=<\u227a,;]|\n\s{0,8}[-*\u2022]?)"
+)
+_CHAIN: Final = re.compile(rf"{_ITEM}(?:{_LINK}{_ITEM})*", re.IGNORECASE)
+_LISTED: Final = re.compile(r"^[ \t]*\(?([0-9]{1,9})[.):][ \t]+(.*)$", re.MULTILINE)
+_NTH: Final = re.compile(r"\b[0-9]+(?:st|nd|rd|th)\b\s*(?:place)?[:.]?", re.IGNORECASE)
+
+
+def _ranking(_judge: Judge, text: str, marked: bool, rows: int) -> Reading | None:
     """(n - place) / (n - 1) by the order in which candidates are named; missing for the others."""
-    order = list(dict.fromkeys(_places(reply, rows)))
-    if not order:
+    order = _order(_NTH.sub("", text), marked)
+    if not order or len(set(order)) < len(order) or not set(order) <= set(range(1, rows + 1)):
         return None
     if rows == 1:
         return [1.0]
@@ -77,8 +261,29 @@ def _ranking(_judge: Judge, reply: str, rows: int) -> Reading | None:
     ]
 
 
+def _order(text: str, marked: bool) -> list[int]:
+    """Candidates as named, the best first; none where they are not in one order."""
+    lines = list(_LISTED.finditer(text))
+    items = [re.match(_ITEM, line[2], re.IGNORECASE) for line in lines]
+    if len(lines) > 1 and [int(line[1]) for line in lines] == list(range(1, len(lines) + 1)):
+        found = [int(item[1]) for item in items if item is not None]
+        if len(found) == len(lines):
+            return found
+    chains = list(_CHAIN.finditer(text))
+    if marked:
+        chains = [chain for chain in chains[:1] if not re.search(r"\w", text[: chain.start()])]
+    if not chains:
+        return []
+    chain = max(reversed(chains), key=lambda each: len(re.findall(r"[0-9]+", each[0])))[0]
+    order = [int(number) for number in re.findall(r"[0-9]+", chain)]
+    signs = set(re.findall(r"[<=>\u227a]", re.sub(r"[-=]>", ">", chain)))
+    if "=" in signs or len({sign in "<\u227a" for sign in signs}) > 1:
+        return []
+    return order[::-1] if signs & {"<", "\u227a"} else order
+
+
 #: Ways to read a reply; `probability` reads the distribution, not a reply (judging.py).
-READERS: Final[Mapping[str, Callable[[Judge, str, int], Reading | None]]] = {
+READERS: Final[Mapping[str, Callable[[Judge, str, bool, int], Reading | None]]] = {
     "number": _number,
     "choice": _choice,
     "ranking": _ranking,

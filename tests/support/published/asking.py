@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Unpack
+from typing import Any, Unpack
 
 from tests.support.published.lab import Lab
 from tests.support.published.path import How, Path
+from tts_lang.plan.graph import Decoding, Judge
+from tts_lang.plan.template import Template
 from tts_runtime.engines.base import GenerateRequest, Limits
+from tts_runtime.executor.reading import final_text, read
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import (
     UNCLAIMED,
@@ -103,7 +106,7 @@ def judge_together(
 
 
 def judge_pool(
-    lab: Lab, name: str, read: Reader, about: Sequence[Path], text: str, reading: int
+    lab: Lab, name: str, read_as: Reader, about: Sequence[Path], text: str, reading: int
 ) -> float | None:
     """The reply to a judge's question, once it can be read."""
     names = [(path.key, len(path.ids)) for path in about]
@@ -115,44 +118,52 @@ def judge_pool(
         key = child_key(start.key, UNCLAIMED, 0, 0, 0, tag)
         limits = Limits(lab.room(start))
         request = GenerateRequest(start.prompt, (), key, sampling, limits, NOTHING)
-        value = read(lab.grown(start, request, "policy").text)
+        reply = lab.grown(start, request, "policy").text
+        value = read_as(final_text(reply, lab.policies["policy"].binding, text))
         if value is not None:
             return value
     return None
 
 
 def number_after(words: str, low: float, high: float) -> Reader:
-    """Reads the last number in a range behind some words."""
-
-    def read(reply: str) -> float | None:
-        _, found, rest = reply.partition(words)
-        numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", rest if found else "")]
-        return next((value for value in reversed(numbers) if low <= value <= high), None)
-
-    return read
+    """Reads a number in a range behind some words."""
+    return reader("number", words, low=low, high=high)
 
 
 def chosen_of(words: str, candidates: int) -> Reader:
-    """Reads the number of the candidate that is named last behind some words."""
+    """Reads the number of the chosen candidate behind some words."""
 
-    def read(reply: str) -> float | None:
-        _, found, rest = reply.partition(words)
-        numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", rest if found else "")]
-        places = [number for number in numbers if number in range(1, candidates + 1)]
-        return places[-1] if places else None
+    def number(reply: str) -> float | None:
+        wins = read(_judge("choice", words), reply, candidates)
+        return None if wins is None else wins.index(1.0) + 1
 
-    return read
+    return number
 
 
 def option(**worth: float) -> Reader:
-    """Reads the last of some words."""
-    words = re.compile(rf"(?<!\w)({'|'.join(worth)})(?!\w)", re.IGNORECASE)
+    """Reads one of some words."""
+    return reader("choice", None, options=tuple(worth.items()))
 
-    def read(reply: str) -> float | None:
-        found = words.findall(reply)
-        return worth[found[-1].lower()] if found else None
 
-    return read
+def reader(kind: str, after: str | None, **how: Any) -> Reader:
+    """A way to read, which is a table of its own (tests/executor/test_reading.py)."""
+
+    def number(reply: str) -> float | None:
+        found = read(_judge(kind, after, **how), reply, 1)
+        return None if found is None else found[0]
+
+    return number
+
+
+def _judge(
+    kind: str,
+    after: str | None,
+    low: float | None = None,
+    high: float | None = None,
+    options: tuple[tuple[str, float], ...] = (),
+) -> Judge:
+    template = Template("judge", ())
+    return Judge("policy", template, kind, after, low, high, 2, Decoding("policy"), options)
 
 
 def pieces(lab: Lab, path: Path, most: int) -> list[Path]:

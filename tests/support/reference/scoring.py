@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -25,13 +24,18 @@ from tests.support.reference.model import (
 from tests.support.reference.values import number
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const
-from tts_runtime.engines.base import GenerateRequest, Limits, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import (
+    GenerateRequest,
+    Limits,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.executor.reading import final_text, read
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import asked_key
 
 LIKELIEST = 20
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def score(machine: Machine, spec: graph.Score, pool: Pool, context: Context) -> Pool:
@@ -222,10 +226,11 @@ def reply_to(
         node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
         if judge.read == "probability":
             return [probability(machine, judge, node, context) for _ in about]
-        reply = answered(machine, judge, node, context)
+        # How a reply is read is a table of its own (tests/executor/test_reading.py).
+        reply = final_text(answered(machine, judge, node, context), policy.binding, text)
         numbers = read(judge, reply, len(about))
         if numbers is not None:
-            return numbers
+            return list(numbers)
     return [None for _ in about]
 
 
@@ -252,47 +257,3 @@ def probability(machine: Machine, judge: graph.Judge, node: Node, context: Conte
         if generation.ids == (wanted,):
             return exp(generation.logprobs[0])
     return 0.0
-
-
-def read(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
-    """A reply's numbers, one a row; None if it cannot be read."""
-    if judge.after is not None:
-        _, found, reply = reply.partition(judge.after)
-        if not found:
-            return None
-    if judge.options:
-        return chosen_option(judge, reply, rows)
-    numbers = [float(text) for text in _NUMBER.findall(reply)]
-    if judge.read == "number":
-        low, high = judge.low, judge.high
-        inside = [
-            given
-            for given in numbers
-            if (low is None or given >= low) and (high is None or given <= high)
-        ]
-        return [inside[-1]] * rows if inside else None
-    places = [int(given) for given in numbers if given in range(1, rows + 1)]
-    if not places:
-        return None
-    if judge.read == "choice":
-        return [float(place == places[-1]) for place in range(1, rows + 1)]
-    if judge.read == "ranking":
-        order = list(dict.fromkeys(places))
-        return [
-            None if place not in order else _rank_score(order.index(place) + 1, rows)
-            for place in range(1, rows + 1)
-        ]
-    raise AssertionError(judge.read)
-
-
-def chosen_option(judge: graph.Judge, reply: str, rows: int) -> list[Value] | None:
-    """The number of the option that is named last, as a word; the longer one where two begin."""
-    best: tuple[int, int, float] | None = None
-    for word, worth in judge.options:
-        for found in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", reply, re.IGNORECASE):
-            best = max(best or (-1, 0, 0.0), (found.end(), len(word), worth))
-    return None if best is None else [best[2]] * rows
-
-
-def _rank_score(place: int, rows: int) -> float:
-    return 1.0 if rows == 1 else (rows - place) / (rows - 1)
