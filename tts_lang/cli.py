@@ -122,7 +122,11 @@ def _parser() -> _Parser:
     add("--seed", type=_whole, metavar="N", help="which random runs (default: 0)")
     add("--trial", type=_whole, metavar="N", help="replay one of the random runs")
     add_options(parser)
-    add("--strict", action="store_true", help="warnings are errors")
+    add(
+        "--strict",
+        action="store_true",
+        help="warnings are errors; with --laws or --equiv: exit 3 if something is undecided",
+    )
     add("--json", action="store_true", help="errors and warnings as JSON on standard output")
     add("--list", action="store_true", help="list the shipped strategies")
     add("--version", action="store_true", help="show the version")
@@ -267,8 +271,10 @@ def _check_law_options(
         return
     if options.laws and options.equiv is not None:
         parser.error("--laws checks the laws of files, --equiv compares two strategies: choose one")
-    if explaining or options.output or options.assume or options.strict:
-        parser.error("--laws and --equiv go with --show, --trials, --seed, --trial and --json only")
+    if explaining or options.output or options.assume:
+        parser.error(
+            "--laws and --equiv go with --show, --trials, --seed, --trial, --strict and --json only"
+        )
     if options.laws and options.settings:
         parser.error("--set goes with --equiv: a law gives its own arguments")
     if options.equiv is not None and len(options.strategies) != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -163,3 +164,105 @@ def test_the_installed_hunter_is_found() -> None:
     from tts_runtime.laws import hunt
 
     assert hunting.find_hunter() is hunt
+
+
+LARGE = """strategy plain(n = 2):
+    return vote (sample n)
+
+strategy limited(n = 2):
+    return vote (sample n max 200 tokens)
+
+strategy warm(n = 2):
+    return vote (sample n at temperature 1)
+
+strategy deep(rounds = 12):
+    pool = sample 2 steps
+    repeat rounds until all pool done:
+        score pool by prm
+        pool = expand pool by 1 step
+    return vote pool
+
+strategy negative(n = 2):
+    return vote (sample n) weighted by tokens - 100_000_000
+
+strategy unsure(n = 2):
+    return vote (sample n) weighted by tokens - 1
+
+strategy many(n = 1e300):
+    return vote (sample n)
+
+strategy long(n = 2):
+    pool = sample n max 1_000_000 tokens
+    return vote pool
+
+strategy forever(n = 2):
+    pool = sample n
+    let x of pool = tokens
+    repeat 1_000_000_000_000_000:
+        let x of pool = x + 1
+    return vote pool weighted by x
+
+strategy longest(n = 2):
+    pool = sample n
+    let x of pool = tokens
+    repeat 1_000_000_000_000_000:
+        let x of pool = x + 2
+    return vote pool weighted by x
+"""
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("limited", "plain"),  # no ordinary text has 200 tokens
+        ("warm", "plain"),  # the binding's temperature need not be 1
+        ("deep", "deeper"),
+    ],
+)
+def test_laws_that_small_texts_cannot_tell_false_are_refuted(
+    capsys: Capture, left: str, right: str
+) -> None:
+    deeper = LARGE[LARGE.index("strategy deep") : LARGE.index("strategy negative")]
+    text = LARGE + deeper.replace("deep(rounds = 12)", "deeper(rounds = 8)")
+    Path("large.tts").write_text(text, encoding="utf-8")
+    pair = (f"large.tts:{left}", "--equiv", f"large.tts:{right}")
+    code, out, _ = command(capsys, *pair, "--trials", "20")
+    assert (code, out.partition(":")[0]) == (1, "refuted")
+    replay = re.search(r"replay: add (--seed 0 --trial \d+)", out)
+    assert replay is not None
+    assert command(capsys, *pair, *replay[1].split())[0] == 1
+
+
+def test_a_proof_states_its_condition(capsys: Capture) -> None:
+    Path("large.tts").write_text(LARGE, encoding="utf-8")
+    same = ("large.tts:unsure", "--equiv", "large.tts:unsure", "--strict")
+    code, out, _ = command(capsys, *same)
+    assert code == 0
+    assert "in runs without errors: the weight of `vote` (line 21) is never negative" in out
+    never = ("large.tts:negative", "--equiv", "large.tts:negative")
+    code, out, _ = command(capsys, *never)
+    assert code == 0
+    assert "this says nothing: all of 8 random runs failed" in " ".join(out.split())
+    assert command(capsys, *never, "--strict")[0] == 3
+
+
+@pytest.mark.parametrize("sides", [("many", "plain"), ("forever", "longest")])
+def test_what_is_too_large_to_be_run_is_scaled_down(
+    capsys: Capture, sides: tuple[str, str]
+) -> None:
+    Path("large.tts").write_text(LARGE, encoding="utf-8")
+    pair = (f"large.tts:{sides[0]}", "--equiv", f"large.tts:{sides[1]}", "--trials", "10")
+    code, out, _ = command(capsys, *pair)
+    assert code == 0
+    assert out.startswith("no counterexample")
+    assert "scaled down" in out
+    assert command(capsys, *pair, "--strict")[0] == 3
+
+
+def test_clauses_that_no_trial_reached_are_named(capsys: Capture) -> None:
+    Path("large.tts").write_text(LARGE, encoding="utf-8")
+    code, out, _ = command(capsys, "large.tts:long", "--equiv", "large.tts:plain", "--trials", "10")
+    assert code == 0
+    text = " ".join(out.split())
+    assert "no trial reached the limit of: max 1,000,000 tokens (27)" in text
+    assert "scaled down (1e+06 tokens -> 2), the two differ, so this is probably false" in text

@@ -17,11 +17,15 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.phrases import constant
 from tts_lang.printable import printable
 
+#: Exit code of `--strict` where a law is open.
+UNDECIDED = 3
+
 
 def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     """Decides what is asked and prints it; returns the exit code.
 
-    0: everything is proved, or has no counterexample. 1: something is refuted.
+    0: everything is proved, or has no counterexample. 1: something is refuted. 3, with `--strict`:
+    something is neither proved nor refuted, or proved only because every run fails.
 
     Raises:
         DiagnosticError, PlanError: A mistake of the user's.
@@ -32,7 +36,9 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     found = _equivalence(options, settings, judge) if options.equiv else _laws(options, judge)
     show = json_of if options.json else text_of
     sys.stdout.write(printable(show(found, show=options.show)) + ("\n" if options.json else ""))
-    return 1 if any(each.verdict is Verdict.REFUTED for each in found) else 0
+    if any(each.verdict is Verdict.REFUTED for each in found):
+        return 1
+    return UNDECIDED if options.strict and not all(each.decided for each in found) else 0
 
 
 def _laws(options: Namespace, judge: Judge) -> list[Judgement]:

@@ -106,19 +106,26 @@ class _Ordering:
         done: set[int] = set()
 
         def place(operation: Operation) -> None:
-            if id(operation) in done:
-                return
+            """What it needs first: a stack, since a chain may be long."""
+            waiting = [(operation, iter(_needed(operation)))]
             done.add(id(operation))
-            for value in _needed(operation):
-                if value in makers:
-                    place(makers[value])
-            placed.append(operation)
+            while waiting:
+                current, needed = waiting[-1]
+                for value in needed:
+                    maker = makers.get(value)
+                    if maker is not None and id(maker) not in done:
+                        done.add(id(maker))
+                        waiting.append((maker, iter(_needed(maker))))
+                        break
+                else:
+                    placed.append(current)
+                    waiting.pop()
 
         for operation in operations:
-            if operation.regions or not pure(operation):
+            if id(operation) not in done and (operation.regions or not pure(operation)):
                 place(operation)
         for value in region.results:
-            if value in makers:
+            if value in makers and id(makers[value]) not in done:
                 place(makers[value])
         return replace(region, operations=tuple(placed))
 

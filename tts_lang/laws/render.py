@@ -31,15 +31,37 @@ def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
     if judgement.verdict is Verdict.UNREFUTED:
         trials = sum(each.hunt.trials for each in hunted if each.hunt)
         failed = sum(each.hunt.failed for each in hunted if each.hunt)
-        note = f"    note: not proved; no counterexample in {trials} trials"
-        yield note + (f" ({failed} more failed with an error)" if failed else "")
+        note = f"note: not proved; no counterexample in {trials} trials"
+        smaller = ", ".join(dict.fromkeys(text for each in hunted for text in each.scaled))
+        if any(each.hunt and each.hunt.counterexample for each in hunted):
+            doubt = f"scaled down ({smaller}), the two differ, so this is probably false"
+            note = f"note: not proved; {doubt}"
+        elif smaller:
+            note += f" of smaller strategies, scaled down since these are too large ({smaller})"
+        yield from _wrapped(note + (f" ({failed} more failed with an error)" if failed else ""))
+        errors = dict.fromkeys(each.hunt.error for each in hunted if each.hunt and each.hunt.error)
+        for error in errors if failed > trials else ():
+            yield from _wrapped(f"note: most runs failed: {error}")
+        yield from _doubts(hunted)
     for each in judgement.instances:
-        if each.hunt is not None and each.hunt.counterexample is not None:
+        if each.verdict is Verdict.REFUTED and each.hunt and each.hunt.counterexample:
             yield from _counterexample(each, each.hunt.counterexample, judgement.names)
+    conditions = dict.fromkeys(text for each in proved for text in each.conditions)
+    if conditions:
+        yield from _wrapped(f"in runs without errors: {'; '.join(conditions)}")
+    for empty in dict.fromkeys(each.empty for each in proved if each.empty):
+        yield from _wrapped(f"note: this says nothing: {empty}")
     if judgement.note:
         yield from _wrapped(f"note: {judgement.note}")
     if show:
         yield from _forms(judgement)
+
+
+def _doubts(hunted: Sequence[Instance]) -> Iterator[str]:
+    """What the trials of an undecided law leave open."""
+    idle = dict.fromkeys(text for each in hunted if each.hunt for text in each.hunt.idle)
+    if idle:
+        yield from _wrapped(f"note: no trial reached the limit of: {', '.join(idle)}")
 
 
 def _short(found: Sequence[Instance], listed: str) -> str:
@@ -82,6 +104,9 @@ def _forms(judgement: Judgement) -> Iterator[str]:
     """Normal forms of the smallest instance, or of the one that is refuted."""
     refuted = [each for each in judgement.instances if each.verdict is Verdict.REFUTED]
     instance = refuted[0] if refuted else judgement.instances[0]
+    if instance.forms is None:
+        yield "    too long to be rewritten: no normal form"
+        return
     at = f" at {shown_values(dict(instance.values))}" if instance.values else ""
     left, right = instance.forms
     if instance.verdict is Verdict.PROVED:
@@ -118,6 +143,8 @@ def _instance(instance: Instance, show: bool) -> dict[str, Any]:
     }
     if instance.hunt is not None:
         found |= {"trials": instance.hunt.trials, "failed": instance.hunt.failed}
+        if instance.hunt.idle:
+            found["not_reached"] = list(instance.hunt.idle)
         if (example := instance.hunt.counterexample) is not None:
             found["counterexample"] = {
                 "seed": example.seed,
@@ -129,7 +156,10 @@ def _instance(instance: Instance, show: bool) -> dict[str, Any]:
                     for line in example.parting
                 ],
             }
-    if show:
+    for name in ("scaled", "conditions", "empty"):
+        if getattr(instance, name):
+            found[name] = getattr(instance, name)
+    if show and instance.forms is not None:
         found["normal_forms"] = [form.text for form in instance.forms]
         found["rules"] = [list(form.rules) for form in instance.forms]
     return found

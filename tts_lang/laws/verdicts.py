@@ -38,21 +38,43 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """What a hunter found: in how many trials both sides ran, how many failed with an error."""
+    """What a hunter found.
+
+    Args:
+        trials: Runs of both sides that had no error.
+        failed: Runs in which a side had one; `error` is the last of these errors.
+        idle: Clauses whose limits no trial reached, if nothing was found.
+    """
 
     trials: int
     failed: int = 0
     counterexample: Counterexample | None = None
+    error: str | None = None
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A law at certain values of its free names."""
+    """A law at certain values of its free names.
+
+    Args:
+        values: Of the free names.
+        verdict: How it was decided.
+        forms: Normal forms; nothing where the strategies are too large to be rewritten.
+        hunt: What runs showed.
+        scaled: The sizes that were scaled down for these runs, as `2048 tokens -> 16`. Then a
+            counterexample is one of other strategies, and the law is not refuted by it.
+        conditions: What a proof takes for granted, besides engines that answer.
+        empty: Why every run fails, so that a proof says nothing.
+    """
 
     values: Mapping[str, int]
     verdict: Verdict
-    forms: tuple[NormalForm, NormalForm]
+    forms: tuple[NormalForm, NormalForm] | None
     hunt: Hunt | None = None
+    scaled: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    empty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +105,10 @@ class Judgement:
             if verdict in found:
                 return verdict
         return Verdict.PROVED
+
+    @property
+    def decided(self) -> bool:
+        """Refuted, or proved and not because every run fails."""
+        if self.verdict is Verdict.REFUTED:
+            return True
+        return self.verdict is Verdict.PROVED and not any(each.empty for each in self.instances)

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
+from tts_lang.laws.sizes import larger, reach
 from tts_lang.laws.verdicts import Counterexample, Hunt
 from tts_lang.plan.graph import Plan
+from tts_runtime.executor import Outcome
 from tts_runtime.laws.parting import parting
-from tts_runtime.laws.runs import Run, run
+from tts_runtime.laws.runs import Run, alone, run
 from tts_runtime.laws.worlds import LawWorld, roomy, simpler, world
 
 #: Runs that shrinking may spend on one counterexample.
 _SHRINKING = 150
 #: A simpler world is another world: so many random models of it are tried.
 _MODELS = 3
+#: Runs that are looked at, and clauses of a strategy, to say whose limits were not reached.
+_WATCHED, _CLAUSES = 6, 6
 
 
 def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
     """Runs both plans in random worlds until their answers differ, and shrinks that world."""
     compared = failed = 0
+    error: str | None = None
+    tokens = reach(left, right)
+    seen: list[tuple[LawWorld, Run]] = []
     for trial in trials:
-        found = world(seed, trial)
+        found = world(seed, trial, tokens)
         both = run(left, right, found)
-        if both.failed:  # most often because a question does not fit into the context
+        if both.failed and not found.endless:
+            # Most often because a question does not fit into the context.
             found = roomy(found)
             both = run(left, right, found)
         if both.failed:
             failed += 1
+            error = both.left.error or both.right.error
             continue
         compared += 1
+        if len(seen) < _WATCHED or found.endless:
+            seen.append((found, both))
         if both.differs:
-            small, both = shrunk(left, right, found, both)
+            small, both = (found, both) if found.endless else shrunk(left, right, found, both)
             return Hunt(
                 compared,
                 failed,
@@ -43,7 +56,24 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
                     parting(both),
                 ),
             )
-    return Hunt(compared, failed)
+    return Hunt(compared, failed, None, error, tuple(idle(left, right, seen)))
+
+
+def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, Run]]) -> Iterator[str]:
+    """Clauses whose limits none of the runs reached: twice as much changes none of them."""
+    named: set[str] = set()
+    for plan, side in ((left, "left"), (right, "right")):
+        for clause, other in islice(larger(plan), _CLAUSES):
+            ran = ((found, getattr(both, side)) for found, both in seen)
+            if clause in named or not all(same(one, alone(other, found)) for found, one in ran):
+                continue
+            named.add(clause)
+            yield clause
+
+
+def same(one: Outcome, other: Outcome) -> bool:
+    """Whether two runs made the same candidates and chose the same of them."""
+    return (one.answer, one.row, one.candidates) == (other.answer, other.row, other.candidates)
 
 
 def shrunk(left: Plan, right: Plan, found: LawWorld, both: Run) -> tuple[LawWorld, Run]:

@@ -37,6 +37,11 @@ def run(left: Plan, right: Plan, world: LawWorld) -> Run:
     return Run(*(_outcome(plan, world, policies, problem) for plan in (left, right)))
 
 
+def alone(plan: Plan, world: LawWorld) -> Outcome:
+    """One plan on the world's problem."""
+    return _outcome(plan, world, world.policies(plan), world.problem(plan))
+
+
 def _outcome(
     plan: Plan, world: LawWorld, policies: dict[str, PolicyEngine], problem: Problem
 ) -> Outcome:

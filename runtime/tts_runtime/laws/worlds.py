@@ -27,6 +27,10 @@ OPTIONAL: Final = (
     *("<think>", "?", " ", "Wait", "Answer:", "accent", "<eot>", "\n", "\n\nb", " so"),
     *("h", "g", "f", "e", "d", "c", "9", "8", "7", "6", "5", "4", "b", "3", "2", "</", "\n\n"),
 )
+#: What ends a text.
+ENDS: Final = frozenset(("<end>", "<eot>"))
+#: Two of so many trials write texts that reach large limits.
+_PATIENT: Final = 50
 _TEXTS: Final = ("", "2", "a b", "2 a b", "b\n\nc 3\n\n")
 
 
@@ -43,9 +47,10 @@ class LawWorld:
         context: The policy's context window in tokens.
         levels: How many different scores there are; 0: any number.
         missing: How often a score is missing.
-        top_k: The binding's default, 0 for off.
+        defaults: How the binding samples where a strategy does not say.
         text: The problem's.
         number: What every field of the problem holds.
+        endless: No text ends by itself, only by a limit.
     """
 
     model: int
@@ -56,9 +61,10 @@ class LawWorld:
     context: int
     levels: int
     missing: float
-    top_k: int
+    defaults: Defaults
     text: str
     number: float
+    endless: bool = False
 
     def policies(self, plan: Plan) -> dict[str, PolicyEngine]:
         """Engines by name: the same name is the same policy in every plan."""
@@ -69,8 +75,9 @@ class LawWorld:
 
     def _policy(self, name: str) -> PolicyEngine:
         seed = self.model * 1_000_003 + crc32(name.encode())
-        model = _LawModel(seed, self.rates, self.order, self.without)
-        binding = model.binding(self.context, Defaults(top_k=self.top_k))
+        without = self.without | ENDS if self.endless else self.without
+        model = _LawModel(seed, self.rates, self.order, without)
+        binding = model.binding(self.context, self.defaults)
         return SimPolicy(model, binding, _INSTANT, remember=True)
 
     def scorers(self, plan: Plan) -> dict[str, ScorerEngine]:
@@ -100,7 +107,9 @@ class LawWorld:
         kept = len(_known_tokens()) - len(self.without)
         policy = (
             f"policy: random model {self.model} that looks {back}, of {kept} different tokens, "
-            f"context {self.context}" + (f", top_k {self.top_k}" if self.top_k else "")
+            f"context {self.context}"
+            + (", whose texts never end" if self.endless else "")
+            + "".join(f", {name} {value:g} by default" for name, value in self._unusual())
         )
         if not scored:
             return (f"problem: {self.text!r}", policy)
@@ -108,9 +117,30 @@ class LawWorld:
         absent = f", {self.missing:.0%} missing" if self.missing else ""
         return (f"problem: {self.text!r}", policy, f"scorers: {ties}{absent}")
 
+    def _unusual(self) -> Iterator[tuple[str, float]]:
+        """The binding's defaults that are not the usual ones."""
+        usual = Defaults()
+        for name in ("temperature", "top_p", "top_k", "min_p"):
+            value = getattr(self.defaults, name)
+            if value != getattr(usual, name):
+                yield name, value
 
-def world(seed: int, trial: int) -> LawWorld:
-    """The world of a trial: small ones first, all kinds in every dozen."""
+
+def world(seed: int, trial: int, reach: int | None = None) -> LawWorld:
+    """The world of a trial: small ones first, all kinds in every dozen.
+
+    Args:
+        seed, trial: Which one.
+        reach: Tokens of the text that some trials write, so that large limits are reached, too.
+    """
+    found = _ordinary(seed, trial)
+    if reach is None or trial % _PATIENT % 10 != 9 or trial % _PATIENT > 20:
+        return found
+    rates = replace(found.rates, step=max(0.3, found.rates.step))
+    return replace(found, context=reach, order=1, rates=rates, endless=True)
+
+
+def _ordinary(seed: int, trial: int) -> LawWorld:
     random = Random(f"law {seed} {trial}")
     pick = random.choice
     wide = trial % 3 == 2
@@ -129,7 +159,12 @@ def world(seed: int, trial: int) -> LawWorld:
         context=pick((24, 60, 140, 400) if wide else (24, 60, 140)),
         levels=pick((0, 0, 2, 3)),
         missing=pick((0.0, 0.0, 0.3)),
-        top_k=pick((0, 0, 0, 6)),
+        defaults=Defaults(
+            top_k=pick((0, 0, 0, 6)),
+            temperature=pick((1.0, 1.0, 0.7, 0.3)),
+            top_p=pick((1.0, 1.0, 0.8)),
+            min_p=pick((0.0, 0.0, 0.1)),
+        ),
         text=pick(_TEXTS),
         number=pick((0.0, 0.25, 0.5, 1.0)),
     )
@@ -156,8 +191,8 @@ def simpler(world: LawWorld) -> Iterator[LawWorld]:
             yield replace(world, context=context)
     if world.missing:
         yield replace(world, missing=0.0)
-    if world.top_k:
-        yield replace(world, top_k=0)
+    if world.defaults != Defaults():
+        yield replace(world, defaults=Defaults())
     for levels in (2, 3):
         if world.levels == 0 or levels < world.levels:
             yield replace(world, levels=levels)
