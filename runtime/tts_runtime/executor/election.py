@@ -92,11 +92,13 @@ class Election:
 
     async def winner(self) -> Row | None:
         """The earliest row of the elected class; `None` if all abstain."""
-        self._run.early = True
+        run = self._run
         self._go_on(None)
-        await self._run.wait(self._over)
+        await run.wait(self._over)
+        # Where all rows were needed, and no place is missing, there was nothing to stop.
+        run.early |= bool(self._left) or run.dropped
         if self._left:
-            self._run.settle()
+            run.settle()
         leader = self._leader()
         return None if leader is None else self._first[leader]
 

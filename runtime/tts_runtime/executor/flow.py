@@ -26,10 +26,13 @@ _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 class Flow:
     """The slots of one problem and the tasks that wait for them."""
 
-    __slots__ = ("_draining", "_queue", "_waits", "error")
+    __slots__ = ("_draining", "_queue", "_waits", "dropped", "error")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        #: A place that was known to hold nothing was left out of a pool: when that is known may
+        #: depend on timing.
+        self.dropped = False
         self._queue: deque[tuple[_Callbacks, Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
@@ -92,6 +95,8 @@ class Flow:
                 assert isinstance(content, Slot)
                 items.append(content)
                 pending = True
+            else:
+                self.dropped = True
         return Pool(items, pending, pool.apart)
 
     def _applied(self, content: Content, work: Work, slot: Slot | None, grows: bool) -> Content:
@@ -109,7 +114,9 @@ class Flow:
         assert isinstance(content, list)
         found: list[Item] = []
         for item in content:
-            append(found, self._applied(item, work, None, grows))
+            made = self._applied(item, work, None, grows)
+            self.dropped |= made is None
+            append(found, made)
         return found
 
     def _mapped(self, slot: Slot, work: Work, grows: bool, content: Content) -> None:

@@ -49,7 +49,9 @@ class Ordering:
             self._most = most
             items: list[Item] = []
             for item in pool.items:
-                append(items, self._streamed(item, None))
+                content = self._streamed(item, None)
+                self._run.dropped |= content is None
+                append(items, content)
             return Pool(items, True, True)
         rows = await self._run.rows(pool)
         await self.turn()
