@@ -291,7 +291,7 @@ def tts_run(
             *(CAPTION, run_line(summaries[0]), printable(named_in(summaries))),
             *remarks(summaries),
         ):
-            printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=True)
+            printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
             from tts_runtime.analysis import analysed

@@ -26,7 +26,7 @@ _LEAST: Final = 8
 _GAP: Final = 2
 
 #: Parts that a name is made of.
-_PARTS: Final = re.compile(r" ?\([^)]*\)|[^][,= ]*[][,= ]|[^][,= ]+")
+_PARTS: Final = re.compile(r" ?\([^)]*\)|[^][, ]*[][, ]|[^][, ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def run_line(summary: Summary) -> str:
     drawn = f"engines drew {work.policy_tokens + work.cancelled_tokens:,} tokens"
     if work.cancelled_calls:
         drawn += f" ({work.cancelled_calls:,} requests given up)"
-    parts = [drawn, f"read {work.prompt_tokens:,} before them"]
+    parts = [f"{drawn} and processed {work.prompt_tokens:,} of prompts and paths"]
     if work.scorer_calls:
-        parts.append(f"scorers read {work.scorer_tokens:,}")
+        parts.append(f"scorers processed {work.scorer_tokens:,}")
     if work.speculated_tokens:
         parts.append(f"{work.speculated_tokens:,} ran ahead, {work.wasted_tokens:,} for nothing")
     return f"the run: {time}; {', '.join(parts)}"

@@ -1,0 +1,104 @@
+"""The table for terminals of any width: nothing in it is ever cut."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts_runtime.executor import Work
+from tts_runtime.results import Summary
+from tts_runtime.tables import DROPPED, run_line, table
+
+SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4, 16)]
+
+
+def summary(strategy: str, tokens: int = 211_657_892, **given: object) -> Summary:
+    """A row."""
+    fields = {
+        **{"strategy": strategy, "params": {}, "problems": 200, "answered": 200, "failed": 0},
+        **{"correct": 129, "accuracy": 0.645, "accuracy_low": 0.58, "accuracy_high": 0.71},
+        **{"policy_calls": 3200, "policy_tokens": tokens, "prompt_tokens": 7000},
+        **{"scorer_calls": 3200, "scorer_tokens": tokens // 3, "flops": 2 * 10**15},
+        **{"wall_s": 123.4, "exact": True, "seed": 0, "policies": {}, "scorers": {}},
+        **given,
+    }
+    return Summary.model_validate(fields)
+
+
+def rows(shown: str, first_column: int) -> list[str]:
+    """The names of a table, put together again; those of one part do not hold a blank."""
+    lines = shown.splitlines()[3:]
+    names: list[str] = []
+    for line in lines:
+        if line.startswith("left out"):
+            break
+        if line.startswith("   "):
+            names[-1] += line.strip()
+        else:
+            names.append(line[: first_column + 1].strip())
+    return names
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    names=st.lists(
+        st.from_regex(r"[a-z_]{1,40}(\[n=\d{1,4}(,[a-z]{1,9}=\d{1,3})?\])?", fullmatch=True),
+        min_size=1,
+        max_size=4,
+    ),
+    tokens=st.integers(0, 10**15),
+    width=st.integers(40, 200),
+)
+def test_names_and_numbers_are_whole_at_any_width(
+    names: list[str], tokens: int, width: int
+) -> None:
+    shown = table([summary(name, tokens) for name in names], width)
+    title = next(line for line in shown.splitlines() if line.startswith(" strategy"))
+    column = re.search(r" {2,}|$", title[1:])
+    assert column is not None
+    start = min(
+        len(line) - len(line[len(line.split("  ")[0]) :].lstrip())
+        for line in shown.splitlines()[3:4]
+    )
+    assert rows(shown, start - 1) == names
+    assert shown.count(f"{tokens / 200:,.0f}") >= len(names)
+    if width >= 80 and tokens < 10**9:
+        assert max(map(len, shown.splitlines())) <= width
+
+
+def test_columns_are_left_out_in_a_stated_order_and_named() -> None:
+    shown = [table([summary(name) for name in SWEEP], width) for width in (None, 100, 80, 60, 40)]
+    left_out = [
+        line.removeprefix("left out for lack of room: ").split(", ")
+        for each in shown
+        for line in each.splitlines()
+        if line.startswith("left out")
+    ]
+    assert all(titles == list(DROPPED[: len(titles)]) for titles in left_out)
+    assert [len(titles) for titles in left_out] == sorted(map(len, left_out))
+    assert "\n beam_search[n=256,width=16] " in shown[0]
+    assert "FLOPs" in shown[2]
+    assert "\n   width=16]\n" in shown[4]
+    assert max(len(line) for line in shown[3].splitlines()[:-1]) <= 60
+
+
+def test_what_is_not_known_is_not_zero() -> None:
+    shown = table([summary("a", flops=None, accuracy=None, accuracy_low=None), summary("b")])
+    assert [line.split()[-1] for line in shown.splitlines()[3:]] == ["unknown", "10.0T"]
+    assert "no gold" in shown
+
+
+def test_means_are_over_problems_that_did_not_fail() -> None:
+    shown = table([summary("a", 1000, failed=100)])
+    assert " a (100 failed) " in shown
+    assert " 10 " in shown
+
+
+def test_the_run_has_a_line_of_its_own() -> None:
+    work = Work(3200, 2000, 70, 16, 9000, 5, 12, 40, 3)
+    assert run_line(summary("a", engines=work)) == (
+        "the run: 123 s; engines drew 2,012 tokens (5 requests given up) and processed 70 of prompts "
+        "and paths, scorers processed 9,000, 40 ran ahead, 3 for nothing"
+    )
