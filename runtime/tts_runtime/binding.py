@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tts_runtime.tokens import Trusted
+
 #: Bindings of well-known models, without their folders.
 SHIPPED = Path(__file__).resolve().parent / "bindings"
 
@@ -88,12 +90,11 @@ class Binding(BaseModel):
                 raise ValueError(f"`{name}` must hold {{message}} once")
         return self
 
-    def open(self, message: str, *, thinking: bool) -> str:
-        """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`."""
-        return "".join(self.opening(message, thinking=thinking))
+    def open(self, message: str, *, thinking: bool) -> Trusted:
+        """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`.
 
-    def opening(self, message: str, *, thinking: bool) -> tuple[str, str, str]:
-        """The prompt in three parts: what stands before the message, the message, what follows."""
+        The message is not trusted: no control token written out in it becomes one.
+        """
         before, after = self.prompt.split("{message}")
         first, last = self.user.split("{message}")
         if self.trim:  # the turn as a whole: a directive keeps the space between
@@ -104,7 +105,7 @@ class Binding(BaseModel):
         before, after = (part.replace("{system}", system) for part in (before, after))
         if self.thinking is not None and (thinking or self.thinking.always):
             after += self.thinking.begin
-        return before + first, message, last + after
+        return Trusted(before + first) + message + Trusted(last + after)
 
 
 def shipped_bindings() -> dict[str, Path]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from tts_runtime.engines.base import EngineError
 
 _BYTE_TOKEN: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE: Final = "▁"
+#: Added tokens that control a conversation although their tokenizer does not call them special.
+_TURN: Final = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)
+_CONTROL: Final = re.compile(r"<[|｜].*[|｜]>|</?think>|</?tool_\w+>|\[/?[A-Z_]+\]", re.DOTALL)
 
 
 class HuggingFaceTokenizer:
@@ -56,6 +60,82 @@ class HuggingFaceTokenizer:
         """Ids of a text; special tokens written out in it are found, none is added."""
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)
 
+    def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+        """Ids of a text, control tokens only where they lie in one of these spans of it.
+
+        Without control tokens elsewhere these are the ids of the text as it stands. A name of one
+        elsewhere is cut in two, so that its parts are encoded as any text is.
+
+        Raises:
+            EngineError: A name of one letter, which cannot be cut.
+        """
+        ids: list[int] = []
+        waiting = [(0, len(text))]
+        while waiting:
+            begin, end = waiting.pop()
+            found, places = self._piece(text[begin:end], continued=begin > 0)
+            cuts = []
+            for token, (start, stop) in zip(found, places, strict=True):
+                if token in self._control_ids and not any(
+                    first <= begin + start and begin + stop <= last for first, last in spans
+                ):
+                    cuts.append(begin + self._inside(text[begin + start : begin + stop]) + start)
+            if not cuts:
+                ids += found
+                continue
+            borders = sorted({begin, *cuts, end})
+            waiting += reversed(list(pairwise(borders)))
+        return tuple(ids)
+
+    def _piece(self, text: str, *, continued: bool) -> tuple[list[int], Sequence[tuple[int, int]]]:
+        """Ids of a piece of a text and where they stand; `continued`: it is not the first."""
+        if continued and self._prepends:
+            # A line break keeps what follows it from getting the space of a first word.
+            line = self._backend.encode("\n", add_special_tokens=False).ids
+            encoded = self._backend.encode("\n" + text, add_special_tokens=False)
+            if encoded.ids[: len(line)] == line:
+                places = [(start - 1, stop - 1) for start, stop in encoded.offsets[len(line) :]]
+                return encoded.ids[len(line) :], places
+        encoded = self._backend.encode(text, add_special_tokens=False)
+        return encoded.ids, encoded.offsets
+
+    def _inside(self, written: str) -> int:
+        """Where to cut what became a control token: a place inside its name."""
+        name = next((name for name in self._control_names if name in written), written)
+        if len(name) < 2:
+            raise EngineError(
+                f"a text holds {written!r}, which this tokenizer reads as a control token whatever "
+                "stands around it"
+            )
+        return written.index(name) + 1
+
+    @cached_property
+    def _prepends(self) -> bool:
+        """It writes a space before the first word of a text."""
+        ids = self._backend.encode("a", add_special_tokens=False).ids
+        return b"".join(self.pieces[token] for token in ids) != b"a"
+
+    @cached_property
+    def _control_names(self) -> Sequence[str]:
+        """Names of tokens that texts of others may not become, long ones first."""
+        names = {
+            token["content"]
+            for token in self._settings.get("added_tokens", ())
+            if token["special"]
+            or _CONTROL.fullmatch(token["content"])
+            or any(token["content"] in shown for shown in self._visible)
+        }
+        return sorted(names, key=len, reverse=True)
+
+    @cached_property
+    def _control_ids(self) -> frozenset[int]:
+        names = self._control_names
+        return frozenset(
+            token["id"]
+            for token in self._settings.get("added_tokens", ())
+            if token["content"] in names
+        )
+
     def spans(self, text: str, *, special: bool) -> tuple[list[int], list[int]]:
         """Ids of a text, and where in it (in characters) each of them ends.
 
@@ -77,9 +157,13 @@ class HuggingFaceTokenizer:
 
     @cached_property
     def controls(self) -> frozenset[str]:
-        """Texts that the tokenizer takes for special tokens."""
+        """Texts that the tokenizer takes for special tokens, or for marks as `<｜User｜>`."""
         added = self._settings.get("added_tokens", ())
-        return frozenset(token["content"] for token in added if token["special"])
+        return frozenset(
+            token["content"]
+            for token in added
+            if token["special"] or _TURN.fullmatch(token["content"])
+        )
 
     @cached_property
     def pieces(self) -> Sequence[bytes]:

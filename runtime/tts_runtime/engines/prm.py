@@ -7,7 +7,7 @@ of Math-Shepherd's released models, Wang et al. 2024).
 from __future__ import annotations
 
 from asyncio import Future
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from tts_runtime.engines.llama import Llama
 from tts_runtime.engines.path_scorer import PathScorer, Recipe
 from tts_runtime.engines.paths import Outline
 from tts_runtime.engines.paths import Path as ScoredPath
+from tts_runtime.tokens import Trusted, encode
 
 
 class PrmBinding(BaseModel):
@@ -90,11 +91,14 @@ class _Layout:
         self._tokenizer = tokenizer
         self._delimiter = tokenizer.encode(binding.delimiter)
         # Paths of a search share most of their steps.
-        self._encoded = lru_cache(1 << 14)(tokenizer.encode)
+        self._encoded = lru_cache(1 << 14, typed=True)(partial(encode, tokenizer))
+        self._prompt = [Trusted(part) for part in binding.prompt.split("{problem}")]
         self.signs = [self._sign(binding.good), self._sign(binding.bad)]
 
     def __call__(self, request: ScoreRequest) -> ScoredPath:
-        prompt = self._binding.prompt.replace("{problem}", request.problem)
+        prompt = self._prompt[0]
+        for part in self._prompt[1:]:
+            prompt = prompt + request.problem + part
         ids = [*self._encoded(prompt)]
         places = []
         for step in request.steps:

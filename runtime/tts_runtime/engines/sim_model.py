@@ -45,6 +45,7 @@ class SimTokenizer:
         self._pieces = (*(b"" for _ in _SPECIAL), *(piece.encode() for piece in _PIECES), *halves)
         longest_first = sorted(self._ids, key=len, reverse=True)
         self._split = re.compile("|".join([*map(re.escape, longest_first), r"[\s\S]"]))
+        self._ends = re.compile("|".join(map(re.escape, _SPECIAL)))
 
     @property
     def pieces(self) -> Sequence[bytes]:
@@ -62,6 +63,16 @@ class SimTokenizer:
         for piece in self._split.findall(text):
             ids += self._accent if piece == "\xe9" else (self.id(piece),)
         return tuple(ids)
+
+    def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+        """Ids of a text, ends only where they lie in one of these spans of it."""
+        begin = 0
+        ids: tuple[int, ...] = ()
+        for found in self._ends.finditer(text):
+            if not any(first <= found.start() and found.end() <= last for first, last in spans):
+                ids += self.encode(text[begin : found.start() + 1])
+                begin = found.start() + 1
+        return ids + self.encode(text[begin:])
 
     def names(self) -> dict[str, int]:
         """Every token by its text; ends by their name, the halves of an accented e as "accent"."""

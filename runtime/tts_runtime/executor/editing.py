@@ -41,7 +41,9 @@ def force(builder: Builder, spec: Force) -> Work:
             given = text(row, view)
             if given is None:
                 raise site.error("the text to force is missing", "test it with `has(...)` first")
-            return derived(row, forced_node(row.node, str(given)), site)
+            return derived(
+                row, forced_node(row.node, given if isinstance(given, str) else str(given)), site
+            )
 
         made = scope.run.map(pool, forced)
         scope.made.append(made)

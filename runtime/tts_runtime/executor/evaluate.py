@@ -13,6 +13,7 @@ from tts_runtime.executor.model import Row
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.sites import Site
 from tts_runtime.executor.views import View
+from tts_runtime.tokens import Trusted
 
 #: The value of an expression for a row of a view.
 Evaluate: TypeAlias = Callable[[Row, View], Any]
@@ -123,10 +124,10 @@ class Compiler:
     def _delimiter(self, expression: expr.Delimiter) -> Evaluate:
         binding = self._policies[expression.policy].binding
         if expression.name == "end_of_step":
-            text = binding.step_delimiter
+            text = Trusted(binding.step_delimiter)
         else:
             assert binding.thinking is not None  # checked by bind (C25)
-            text = binding.thinking.end
+            text = Trusted(binding.thinking.end)
         return lambda _row, _view: text
 
     def _column(self, expression: expr.Column) -> Evaluate:

@@ -17,7 +17,7 @@ from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.segment import NOTHING, Segments
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
-from tts_runtime.tokens import to_text
+from tts_runtime.tokens import encode, to_text
 
 if TYPE_CHECKING:
     from tts_runtime.executor.sites import Site
@@ -52,7 +52,7 @@ class Conversation:
         ids = self._prompts.get(policy.name)
         if ids is None:
             text = policy.binding.open(self.message, thinking=self.thinking)
-            ids = self._prompts[policy.name] = policy.tokenizer.encode(text)
+            ids = self._prompts[policy.name] = encode(policy.tokenizer, text)
         return ids
 
 

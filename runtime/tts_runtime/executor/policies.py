@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tts_runtime.answers import canonical, extract_answer
 from tts_runtime.engines.base import Finish, PolicyEngine, Sampling
+from tts_runtime.tokens import Trusted, encode
 
 
 class Policy:
@@ -43,15 +44,19 @@ class Policy:
             defaults.top_k,
             float(defaults.min_p),
         )
-        self._encoded: dict[str, tuple[int, ...]] = {}
+        self._encoded: dict[tuple[str, tuple[tuple[int, int], ...]], tuple[int, ...]] = {}
 
     def forced(self, text: str) -> tuple[int, ...]:
-        """Ids of a text that a strategy forces; few texts, forced often."""
-        ids = self._encoded.get(text)
+        """Ids of a text that a strategy forces; few texts, forced often.
+
+        Only the binding's own delimiters in it may be control tokens.
+        """
+        key = text, text.spans if isinstance(text, Trusted) else ()
+        ids = self._encoded.get(key)
         if ids is None:
-            ids = self.tokenizer.encode(text)
+            ids = encode(self.tokenizer, text)
             if len(self._encoded) < 1024:
-                self._encoded[text] = ids
+                self._encoded[key] = ids
         return ids
 
     def answer(self, text: str, finish: Finish | None) -> tuple[str | None, str | None]:
