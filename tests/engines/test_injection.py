@@ -7,6 +7,7 @@ others enter: problems, candidates that are shown, forced texts, pieces, argumen
 from __future__ import annotations
 
 import asyncio
+import os
 from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ from tts_runtime.executor.policies import Policy
 from tts_runtime.problems import Problem
 from tts_runtime.tokens import Trusted, encode, to_bytes
 
+#: Random texts a test; docs/reliability.md gives figures for many.
+EXAMPLES = int(os.environ.get("TTS_EXAMPLES", "15"))
 MODELS: dict[str, Model] = {name: model for name, model, _, _ in PUBLISHED}
 
 
@@ -104,7 +107,7 @@ def test_a_message_holds_no_control_token(name: str) -> None:
         for thinking in (False, True)
     }
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(hostile(subject.names), st.booleans())
     def holds(message: str, thinking: bool) -> None:
         text = binding.open(message, thinking=thinking)
@@ -135,7 +138,7 @@ def test_forced_texts_hold_the_bindings_delimiters_only(name: str) -> None:
     policy = Policy("policy", Echo(subject, "x"))
     thinking = subject.binding.thinking
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(hostile(subject.names), hostile(subject.names))
     def holds(before: str, after: str) -> None:
         assert subject.hit(policy.forced(before)) == []
@@ -230,7 +233,7 @@ def test_the_ways_of_tokenizers(tmp_path: Path, way: str) -> None:
     tokenizer = HuggingFaceTokenizer(tmp_path)
     controls = {tokenizer.token(name) for name in names}
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=4 * EXAMPLES, deadline=None)
     @given(hostile(names))
     def holds(text: str) -> None:
         ids = tokenizer.guarded(text, ())

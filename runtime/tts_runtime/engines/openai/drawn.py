@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from itertools import pairwise
 
 from tts_runtime.engines.openai.replies import Chunk, Token
 from tts_runtime.engines.openai.text_tokenizer import TEXT, cut, split
-from tts_runtime.tokens import Tokenizer, to_text
+from tts_runtime.tokens import Tokenizer, Trusted, encode, to_text
 
 #: An id that no tokenizer has: the policy ended, by whatever token.
 END = -1
@@ -38,12 +39,20 @@ class Vocabulary:
         tokenizer: The policy's, or the one of texts.
         ends: Ids that end a solution.
         names: Texts of tokens that end a solution.
+        marks: Texts that may be control tokens where the policy writes them (ends of thoughts).
     """
 
-    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ends: frozenset[int],
+        names: Sequence[str],
+        marks: Sequence[str] = (),
+    ) -> None:
         self.tokenizer = tokenizer
         self.ends = ends | {END}
         self._names = frozenset(names)
+        self._marks = re.compile("|".join(map(re.escape, marks)) or r"(?!)")
 
     def drawn(
         self, chunk: Chunk, counted: int = 0, borders: Callable[[bytes], list[int]] | None = None
@@ -108,7 +117,7 @@ class Vocabulary:
         places = borders(data) if borders is not None else []
         if self.numbered or not text:
             parts = [data[start:end] for start, end in pairwise([0, *places, len(data)])]
-            return [token for part in parts for token in self.tokenizer.encode(to_text(part))]
+            return [token for part in parts for token in self._encoded(part)]
         pieces = cut(text, counted) if counted else split(text)
         ids = []
         at = 0
@@ -119,6 +128,12 @@ class Vocabulary:
                 ids.append(TEXT.id(part[start:end]))
             at += len(part)
         return ids
+
+    def _encoded(self, data: bytes) -> tuple[int, ...]:
+        """Ids of what the policy wrote: a control token that it names is not that token."""
+        text = to_text(data)
+        spans = tuple(found.span() for found in self._marks.finditer(text))
+        return encode(self.tokenizer, Trusted(text, spans))
 
     def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
         """Whether the tokens' own texts can be trusted.
@@ -134,7 +149,7 @@ class Vocabulary:
         if not self.numbered:
             return [_drawn(token, TEXT.id(data))]
         known = self._by_piece.get(data)
-        ids = self.tokenizer.encode(to_text(data)) if known is None else (known,)
+        ids = self._encoded(data) if known is None else (known,)
         first = [_drawn(token, each) for each in ids[:1]]
         return first + [Drawn(each, 0.0 * token.logprob, first[0].top) for each in ids[1:]]
 

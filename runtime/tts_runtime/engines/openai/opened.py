@@ -216,7 +216,8 @@ def _told(served: Served) -> str:
     kind = "chat completions" if served.chat else "completions"
     server = "vLLM" if served.vllm else "a server"
     apart = ", thoughts apart" if served.thinks else ""
-    return f"{kind} of {server}{apart}, {_logprobs(served.top)}"
+    texts = ", which reads control tokens in texts" if served.chat or not served.ids else ""
+    return f"{kind} of {server}{texts}{apart}, {_logprobs(served.top)}"
 
 
 def _logprobs(top: int) -> str:

@@ -85,7 +85,9 @@ class OpenAIPolicy(PolicyEngine):
         self.lacks = lacking(served, own_ids=own_ids)
         self._served = served
         ends = end_ids(self.tokenizer, self.binding) if own_ids else frozenset[int]()
-        self._vocabulary = Vocabulary(self.tokenizer, ends, self.binding.stop)
+        thinking = self.binding.thinking
+        marks = (thinking.begin, thinking.end) if thinking is not None else ()
+        self._vocabulary = Vocabulary(self.tokenizer, ends, self.binding.stop, marks)
         self._bodies = Bodies(
             served,
             self.binding,
