@@ -17,11 +17,26 @@ SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4,
 def summary(strategy: str, tokens: int = 211_657_892, **given: object) -> Summary:
     """A row."""
     fields = {
-        **{"strategy": strategy, "params": {}, "problems": 200, "answered": 200, "failed": 0},
-        **{"correct": 129, "accuracy": 0.645, "accuracy_low": 0.58, "accuracy_high": 0.71},
-        **{"policy_calls": 3200, "policy_tokens": tokens, "prompt_tokens": 7000},
-        **{"scorer_calls": 3200, "scorer_tokens": tokens // 3, "flops": 2 * 10**15},
-        **{"wall_s": 123.4, "exact": True, "seed": 0, "policies": {}, "scorers": {}},
+        "strategy": strategy,
+        "params": {},
+        "problems": 200,
+        "answered": 200,
+        "failed": 0,
+        "correct": 129,
+        "accuracy": 0.645,
+        "accuracy_low": 0.58,
+        "accuracy_high": 0.71,
+        "policy_calls": 3200,
+        "policy_tokens": tokens,
+        "prompt_tokens": 7000,
+        "scorer_calls": 3200,
+        "scorer_tokens": tokens // 3,
+        "flops": 2 * 10**15,
+        "wall_s": 123.4,
+        "exact": True,
+        "seed": 0,
+        "policies": {},
+        "scorers": {},
         **given,
     }
     return Summary.model_validate(fields)
@@ -99,6 +114,6 @@ def test_means_are_over_problems_that_did_not_fail() -> None:
 def test_the_run_has_a_line_of_its_own() -> None:
     work = Work(3200, 2000, 70, 16, 9000, 5, 12, 40, 3)
     assert run_line(summary("a", engines=work)) == (
-        "the run: 123 s; engines drew 2,012 tokens (5 requests given up) and processed 70 of prompts "
-        "and paths, scorers processed 9,000, 40 ran ahead, 3 for nothing"
+        "the run: 123 s; engines drew 2,012 tokens (5 requests given up) and processed 70 of "
+        "prompts and paths, scorers processed 9,000, 40 ran ahead, 3 for nothing"
     )
