@@ -32,7 +32,7 @@ def table() -> str:
     from tts_lang.optimise import optimise
     from tts_lang.optimise.report import figures
 
-    head = "| strategy | passes that fire | operations | policy calls | scorer calls |"
+    head = "| strategy | passes that fire | plan size | policy calls | scorer calls |"
     lines = [head, "|---|---|---|---|---|"]
     for name, parameters in SHOWN:
         (path,) = ROOT.glob(f"strategies/**/{name}.tts")
@@ -44,7 +44,7 @@ def table() -> str:
             f"{known[what].raw:,} → {known[what].optimised:,}"
             if known[what].saved
             else f"{known[what].raw:,}"
-            for what in ("operations", "policy calls", "scorer calls")
+            for what in ("plan size", "policy calls", "scorer calls")
         ]
         lines.append(f"| {name}({given}) | {fired} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

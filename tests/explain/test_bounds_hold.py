@@ -10,6 +10,7 @@ import asyncio
 from asyncio import Future
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import pytest
 
@@ -28,6 +29,7 @@ from tts_runtime.engines.sim_model import SimModel
 from tts_runtime.engines.station import Latency
 from tts_runtime.engines.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
+from tts_runtime.executor.run import Run
 from tts_runtime.problems import Problem
 
 PROGRAMS = 120
@@ -94,6 +96,7 @@ class Served:
     context: int = 0  # tokens before the calls
     flops: float = 0.0
     seconds: float = 0.0
+    operations: int = 0
 
 
 def watched(policies: Mapping[str, SimPolicy], served: Served) -> None:
@@ -136,12 +139,18 @@ def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[O
     watched(policies, served)
     bound = bind(plan, policies, place.scorers(plan, ROUNDS))
 
+    class Counted(Run):
+        async def close(self) -> None:
+            served.operations = next(self.turns) - 1
+            await super().close()
+
     async def one() -> Outcome:
         outcome = await execute(bound, problem, seed)
         served.seconds = asyncio.get_running_loop().time()
         return outcome
 
-    return run_virtual(one()), served
+    with patch.dict(execute.__globals__, Run=Counted):
+        return run_virtual(one()), served
 
 
 def costs(
@@ -161,6 +170,7 @@ def costs(
     yield "scorer tokens", counts.scorer_tokens, scored
     yield "rounds", served.seconds, total.rounds
     yield "FLOPs", served.flops, total.flops
+    yield "operations", served.operations, total.operations
 
 
 def test_c59_bounds_hold_in_shipped_strategies() -> None:

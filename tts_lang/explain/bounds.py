@@ -61,6 +61,8 @@ class Spent:
             an operation, those of all its executions, one behind the other.
         flops: Of the tokens that policies sample and read and scorers read (`models`); 0 where no
             size of a model is known.
+        operations: Statements that the executor carries out, once for each row where a strategy is
+            called on rows, and rounds of loops.
     """
 
     policy_calls: int | None
@@ -73,6 +75,7 @@ class Spent:
     whole_scorer_tokens: int | None
     rounds: int | None
     flops: int | None
+    operations: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +187,5 @@ def _spent(cost: Cost, prompts: set[Prompt], ledger: Ledger) -> Spent:
         _whole(cost.whole_tokens),
         _whole(cost.rounds),
         _whole(cost.flops + sum(ledger.prompt_flops(name) for name, _ in sorted(prompts))),
+        _whole(cost.operations),
     )

@@ -22,12 +22,13 @@ KINDS: Final[Mapping[str, str]] = {
     "scorer_tokens": "scorer_tokens",
     "scorer_calls": "scorer_calls",
     "rounds": "rounds",
+    "operations": "operations",
     "rows": "",  # of any one pool
 }
 
 #: Limits of a run that no budget says otherwise of: more than this is a slip of the pen, and would
 #: take days before it fails.
-CEILINGS: Final[Mapping[str, float]] = {"rows": 1e7, "calls": 1e7}
+CEILINGS: Final[Mapping[str, float]] = {"rows": 1e7, "calls": 1e7, "operations": 1e7}
 
 
 class OverBudget(PlanError):
@@ -114,11 +115,11 @@ def _most(found: Bounds, kind: str) -> float:
 
 
 def _of(line: Line, kind: str) -> float:
-    """What one line may take; regions are told by their lines."""
+    """What one line may take, the lines inside it not counted."""
     if kind == "rows":
         value = 0 if line.rows is None else line.rows.high
     else:
-        value = 0 if line.spent is None or line.inside else getattr(line.spent, KINDS[kind])
+        value = 0 if line.spent is None else getattr(line.spent, KINDS[kind])
     return float("inf") if value is None else float(value)
 
 

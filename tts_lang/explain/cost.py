@@ -24,6 +24,7 @@ class Cost(NamedTuple):
         rounds: Engine calls that wait for one another if the plan runs statement by statement.
         made: Rows that did not exist before.
         flops: Of policies and scorers whose size is known.
+        operations: Statements executed, and rounds of loops.
     """
 
     calls: float = 0
@@ -37,6 +38,7 @@ class Cost(NamedTuple):
     rounds: float = 0
     made: float = 0
     flops: float = 0
+    operations: float = 0
 
     def plus(self, other: Cost) -> Cost:
         """One after the other."""
@@ -60,6 +62,8 @@ class Cost(NamedTuple):
 
 
 NOTHING = Cost()
+#: What executing any statement costs.
+STATEMENT = Cost(operations=1)
 
 
 class Part(NamedTuple):

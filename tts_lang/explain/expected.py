@@ -76,6 +76,7 @@ class _Walk:
         return 0.0 if region.exit is Exit.RETURN else share
 
     def operation(self, operation: Operation, share: float) -> float:
+        self.costs[id(operation)].operations += share
         match operation.spec:
             case graph.Repeat(trips):
                 return self.repeat(operation, trips, share)
@@ -119,6 +120,7 @@ class _Walk:
             self.values.update(zip(body.parameters, carried, strict=True))
             # What is not followed round by round costs what the last round does.
             rounds = trips - turn if turn == _ROUNDS - 1 else 1
+            self.costs[id(operation)].operations += share * rounds
             share = self.region(body, share * rounds) / rounds
             if not share:
                 return 0.0

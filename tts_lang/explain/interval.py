@@ -28,6 +28,8 @@ from tts_lang.plan.graph import Scorer
 from tts_lang.values import LARGEST
 
 INFINITY = math.inf
+#: The bound of what may be more: no run counts so far, and floats end not much later.
+COUNTLESS = 1e100
 
 
 class Interval(NamedTuple):
@@ -50,14 +52,21 @@ TRUE, FALSE = Interval(1, 1), Interval(0, 0)
 
 
 def product(left: float, right: float) -> float:
-    """Left times right, where nothing times unbounded is nothing."""
+    """One count times another, where nothing times unbounded is nothing."""
+    made = _product(left, right)
+    return made if made <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
+
+
+def _product(left: float, right: float) -> float:
+    """One bound of an interval times another, where 0 times unbounded is 0."""
     return 0 if left == 0 or right == 0 else left * right
 
 
 def whole(count: Interval) -> tuple[float, float]:
     """A count as the executor takes it: floored, at least 0 (C39); missing may mean none."""
     low = 0 if count.missing else max(0, _floor(count.low))
-    return low, max(0, _floor(count.high))
+    high = max(0, _floor(count.high))
+    return min(low, COUNTLESS), high if high == INFINITY else min(high, COUNTLESS)
 
 
 def _floor(number: float) -> float:
@@ -167,7 +176,7 @@ def _aggregate(node: Aggregate, of: Interval, reading: Reading) -> Interval:
             return _rounded(of.low, of.high, missing or node.how == "quantile")
         return of._replace(missing=missing)
     if node.how == "sum":
-        return _computed(min(0, product(of.low, high)), max(0, product(of.high, high)))
+        return _computed(min(0, _product(of.low, high)), max(0, _product(of.high, high)))
     return Interval(0, INFINITY, True)  # std
 
 
@@ -216,7 +225,7 @@ def _subtract(a: Interval, b: Interval) -> Interval:
 
 
 def _multiply(a: Interval, b: Interval) -> Interval:
-    corners = [product(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+    corners = [_product(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
     return _computed(min(corners), max(corners), a, b)
 
 

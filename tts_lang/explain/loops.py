@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tts_lang.explain.cost import NOTHING, Cost, Pool
+from tts_lang.explain.cost import NOTHING, STATEMENT, Cost, Pool
 from tts_lang.explain.interval import ANYTHING, INFINITY, product
 from tts_lang.explain.state import Known
 from tts_lang.explain.walk import Flow, Site, Walk, either
@@ -78,7 +78,8 @@ def _round(walk: Walk, site: Site, loop: _Rounds) -> Cost:
     carried = loop.carried or []
     for value, known in zip(until.parameters, carried, strict=True):
         walk.define(value, known)
-    asked = walk.region(until, site.regions[0]).running or NOTHING
+    asked = (walk.region(until, site.regions[0]).running or NOTHING).plus(STATEMENT)
+    walk.costs[site.index] = walk.costs[site.index].plus(STATEMENT)
     flag = state.number(until.results[0])
     if flag.high > 0:
         mark = state.mark()
@@ -87,7 +88,8 @@ def _round(walk: Walk, site: Site, loop: _Rounds) -> Cost:
         state.undo(mark)
     if flag.low >= 1 and not flag.missing:
         loop.carried = None
-        return NOTHING
+        loop.spent = loop.spent.plus(asked)
+        return asked
     mark = state.mark()
     state.assume(until.results[0], False)
     for value, outer in zip(body.parameters, until.parameters, strict=True):

@@ -64,6 +64,7 @@ class Expected:
     whole_scorer_tokens: float = 0.0
     rounds: float = 0.0
     flops: float = 0.0
+    operations: float = 0.0
 
 
 #: The fields of `Expected` that are costs.
@@ -77,6 +78,7 @@ COSTS = (
     "whole_scorer_tokens",
     "rounds",
     "flops",
+    "operations",
 )
 
 

@@ -68,6 +68,7 @@ FIGURES: Final = (
         "engine rounds",
         "engine calls one behind another, in total on the critical path",
     ),
+    Figure("operations", "", "operations"),
 )
 
 
@@ -196,7 +197,7 @@ def _token_note(total: Spent, context: int | None) -> str:
     """Where the token bound comes from, in symbols: calls that only the window ends x its size."""
     if not total.open_calls:
         return ""
-    calls = f"{total.open_calls:,} {'call' if total.open_calls == 1 else 'calls'} x context"
+    calls = f"{exact(total.open_calls)} {'call' if total.open_calls == 1 else 'calls'} x context"
     if context is None or total.sampled_tokens is None:
         return f"= {calls}" if total.open_calls == total.policy_calls else f"{calls} among them"
     rest = total.sampled_tokens - total.open_calls * context

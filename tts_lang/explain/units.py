@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tts_lang.explain.bounds import Rows
 
+#: Numbers are written out below this.
+_LONGEST = 1e18
 _SUFFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 
@@ -11,6 +13,8 @@ def exact(value: float | None) -> str:
     """`16,384`; fractions to one place; a bound that does not exist is said to be so."""
     if value is None:
         return "unbounded"
+    if value >= _LONGEST:
+        return f"{value:.2g}".replace("e+", "e")
     whole = round(value, 1)
     return f"{whole:,.0f}" if whole == int(whole) else f"{whole:,.1f}"
 

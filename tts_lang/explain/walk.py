@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tts_lang.explain.calls import Ledger, Prompt
-from tts_lang.explain.cost import NOTHING, Cost, Pool
+from tts_lang.explain.cost import NOTHING, STATEMENT, Cost, Pool
 from tts_lang.explain.interval import evaluate, product
 from tts_lang.explain.state import Known, State
 from tts_lang.explain.transfer import problem, transfer
@@ -135,9 +135,13 @@ class Walk:
 
     def operation(self, site: Site) -> Flow:
         """One execution of an operation; defines its outputs if control goes on behind it."""
+        self.work += 1
+        self.costs[site.index] = self.costs[site.index].plus(STATEMENT)
+        return self._executed(site).after(STATEMENT)
+
+    def _executed(self, site: Site) -> Flow:
         from tts_lang.explain.loops import repeat
 
-        self.work += 1
         operation = site.operation
         match operation.spec:
             case graph.Repeat(trips):

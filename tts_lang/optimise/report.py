@@ -47,7 +47,7 @@ def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
     costs: dict[str, int | None] = {
         figure.name.strip(): getattr(total, figure.field) for figure in FIGURES
     }
-    return {"operations": sum(1 for _ in operations(plan.body)), **costs}
+    return {"plan size": sum(1 for _ in operations(plan.body)), **costs}
 
 
 def _said(made: Optimised, assumed: Assumed | None) -> list[Figure]:

@@ -11,6 +11,7 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, TypeAlias
 
 from tts_runtime.executor.model import Row
@@ -26,13 +27,15 @@ _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 class Flow:
     """The slots of one problem and the tasks that wait for them."""
 
-    __slots__ = ("_draining", "_queue", "_waits", "dropped", "error")
+    __slots__ = ("_draining", "_queue", "_waits", "dropped", "error", "turns")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
         #: A place that was known to hold nothing was left out of a pool: when that is known may
         #: depend on timing.
         self.dropped = False
+        #: Counts the operations that have been executed.
+        self.turns = count(1)
         self._queue: deque[tuple[_Callbacks, Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
@@ -153,6 +156,12 @@ class Flow:
             await future
         finally:
             self._waits.discard(future)
+
+    async def breathe(self) -> None:
+        """Lets everything else on the event loop have its turn, signals and cancelling included."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
 
     def fail(self, error: BaseException) -> None:
         """Ends the run: everything that waits is woken with the error."""

@@ -37,6 +37,9 @@ class Returned:
         self.pool = pool
 
 
+#: Operations after which others get their turn: what samples nothing would never wait for anything.
+_TURN: Final = 64
+
 #: Runs one operation: the values of its outputs, or what the strategy returns.
 Work: TypeAlias = Callable[
     ["Scope", "Sequence[Any]"], "Coroutine[Any, Any, Sequence[Any] | Returned]"
@@ -72,7 +75,10 @@ class Block:
     async def walk(self, scope: Scope) -> Returned | None:
         """Runs the operations in program order; gives what was returned, if anything was."""
         values = scope.values
+        turns = scope.run.turns
         for step in self.steps:
+            if not next(turns) % _TURN:
+                await scope.run.breathe()
             made = await step.work(scope, [values[number] for number in step.inputs])
             if isinstance(made, Returned):
                 return made
