@@ -24,7 +24,7 @@ from enum import Enum
 from functools import lru_cache
 
 from tts_runtime.answers.choice import read_choice
-from tts_runtime.answers.clean import clean
+from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean
 from tts_runtime.answers.numbers import number_key
 from tts_runtime.answers.structure import read_value, read_words
 
@@ -53,9 +53,22 @@ def canonical(answer: str) -> str:
     return number if number is not None else canonical_form(answer).key
 
 
-@lru_cache(maxsize=65536)
 def canonical_form(answer: str) -> Canonical:
     """The canonical form and how the answer was understood."""
+    if len(answer) <= MAXIMUM_LENGTH:
+        return _form(answer)
+    # Too long to be read or kept: whole numbers have any length, all else is text.
+    answer = " ".join(answer.split())
+    if len(answer) <= MAXIMUM_LENGTH:
+        return _form(answer)
+    digits = answer.removeprefix("-")
+    if digits.isascii() and digits.isdigit():
+        return Canonical(number_key(answer) or answer, AnswerKind.NUMBER)
+    return Canonical(answer, AnswerKind.TEXT, fallback=True)
+
+
+@lru_cache(maxsize=65536)
+def _form(answer: str) -> Canonical:
     choice = read_choice(answer)
     if choice is not None:
         return Canonical(choice.letter, AnswerKind.TEXT)

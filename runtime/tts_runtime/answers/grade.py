@@ -7,7 +7,7 @@ from typing import Any
 
 from tts_runtime.answers.canonical import canonical
 from tts_runtime.answers.choice import read_choice
-from tts_runtime.answers.clean import clean, unit_of
+from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean, unit_of
 from tts_runtime.answers.numbers import number_key, number_value
 from tts_runtime.answers.parts import Kind, Structure
 from tts_runtime.answers.structure import NAME, is_constant, key, read
@@ -35,7 +35,11 @@ def grade(answer: str | None, gold: str) -> bool:
     content of a choice, formulas with equal values, values without the names that the gold answer
     gives them, and decimals that agree with the gold value to six digits.
     """
-    return answer is not None and _grade(answer, gold)
+    if answer is None:
+        return False
+    if max(len(answer), len(gold)) > MAXIMUM_LENGTH:
+        return canonical(answer) == canonical(gold)
+    return _grade(answer, gold)
 
 
 @lru_cache(maxsize=16384)

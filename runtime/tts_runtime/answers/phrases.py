@@ -9,6 +9,7 @@ import re
 
 # What is longer is read at its end: an answer stands there.
 MAXIMUM_TAIL = 4000
+MAXIMUM_PHRASE_TAIL = 20_000
 MAXIMUM_PHRASES = 8
 MAXIMUM_WORDS = 10
 MAXIMUM_SENTENCE = 1200
@@ -75,7 +76,8 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
     answer is correct" takes nothing back. `ended`: whether nothing can follow the text; otherwise
     the phrase's sentence must be complete.
     """
-    for phrase in list(_PHRASE.finditer(text))[: -MAXIMUM_PHRASES - 1 : -1]:
+    begin = max(0, len(text) - MAXIMUM_PHRASE_TAIL)
+    for phrase in list(_PHRASE.finditer(text, begin))[: -MAXIMUM_PHRASES - 1 : -1]:
         if phrase.start() < after:
             return None
         rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
