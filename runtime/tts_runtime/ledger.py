@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.analysis import Made
-from tts_runtime.answers import grade
+from tts_runtime.answers.boundary import Grade, grade_answer
 from tts_runtime.executor import CandidateRecord, Outcome, Work
 from tts_runtime.figures import Figures, Sizes
 from tts_runtime.kept import Kept
+from tts_runtime.reliability import Reliability
 from tts_runtime.results import Answer, Summary, Tally
 from tts_runtime.rundir import StrategyWriter
 
@@ -81,7 +82,7 @@ class Ledger:
 
     def outcome(self, outcome: Outcome, gold: str | None) -> Answer:
         """Grades, counts and writes what the strategy gave for a problem."""
-        answer = self._priced(_graded(outcome, gold))
+        answer = self._priced(graded(outcome, gold))
         self._figures.goes_on()
         candidates: Sequence[CandidateRecord] = ()
         if self._made is not None or self._writer is not None:
@@ -120,14 +121,20 @@ class Ledger:
         return Result(self.summary(), answers, self._figures.work, self._made, kept)
 
 
-def _graded(outcome: Outcome, gold: str | None) -> Answer:
+def graded(outcome: Outcome, gold: str | None) -> Answer:
+    """What a strategy gave for a problem, graded; whatever it is, this does not fail."""
     counts = outcome.counts
+    graded = Grade(None) if gold is None else grade_answer(outcome.answer, gold)
+    reliability = outcome.reliability
+    if graded.fault is not None:
+        reliability += Reliability(ungraded={graded.kind: 1}, unread=graded.fault)
     return Answer(
         id=outcome.problem_id,
         answer=outcome.answer,
         key=outcome.answer_key,
         gold=gold,
-        correct=None if gold is None else grade(outcome.answer, gold),
+        correct=graded.correct,
+        ungraded=graded.fault,
         error=outcome.error,
         policy_calls=counts.policy_calls,
         policy_tokens=counts.policy_tokens,
@@ -136,5 +143,5 @@ def _graded(outcome: Outcome, gold: str | None) -> Answer:
         scorer_tokens=counts.scorer_tokens,
         tokens_by_policy=counts.by_policy,
         tokens_by_scorer=counts.by_scorer,
-        reliability=outcome.reliability,
+        reliability=reliability,
     )

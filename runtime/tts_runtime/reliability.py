@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_runtime.answers.boundary import CLOCK
 from tts_runtime.engines.base import Fault
 
 #: A larger share of missing scores, unreadable verdicts or failed candidates is warned of.
@@ -26,6 +27,7 @@ _WORDS: Final[Mapping[str, str]] = {
     Fault.EXCEPTION: "exception",
     Fault.NO_SCORE: "none given",
     Fault.UNREADABLE: "unreadable",
+    CLOCK: "out of time",
 }
 
 
@@ -94,6 +96,15 @@ class Reliability(_Counts):
         default_factory=dict, description="Of these without a text, by kind of fault"
     )
     example: str | None = Field(default=None, description="Why one of them failed")
+    as_text: Mapping[str, int] = Field(
+        default_factory=dict,
+        description="Candidates whose answer could not be read and is compared as text, by kind of "
+        "fault; `time`: a clock decided",
+    )
+    ungraded: Mapping[str, int] = Field(
+        default_factory=dict, description="Answers that could not be graded, by kind of fault"
+    )
+    unread: str | None = Field(default=None, description="Why one of these could not be read")
     scorers: Mapping[str, ScorerReliability] = Field(default_factory=dict)
 
 
@@ -166,6 +177,11 @@ def footer(found: Reliability) -> Iterator[str]:
         yield f"{failed:,} of {found.candidates:,} candidates failed ({_kinds(found.failed)})"
     if found.cut:
         yield f"{found.cut:,} of {found.candidates:,} candidates cut by a limit"
+    if found.as_text:
+        count, kinds = sum(found.as_text.values()), _kinds(found.as_text)
+        yield f"{count:,} of {found.candidates:,} answers compared as text ({kinds})"
+    if found.ungraded:
+        yield f"{sum(found.ungraded.values()):,} answers not graded ({_kinds(found.ungraded)})"
     for name, scorer in found.scorers.items():
         missing = sum(scorer.missing.values())
         parts = []
@@ -189,6 +205,12 @@ def warnings_of(found: Reliability) -> Iterator[str]:
         yield (
             f"{failed:,} of {found.candidates:,} candidates failed, such as: {found.example}; "
             f"{_advice(found.failed)}"
+        )
+    clocked = found.as_text.get(CLOCK, 0) + found.ungraded.get(CLOCK, 0)
+    if clocked:
+        yield (
+            f"a limit of time ended the reading of {clocked:,} answers, such as: {found.unread}; "
+            "another machine may decide otherwise, so this run is not repeatable there"
         )
     for name, scorer in found.scorers.items():
         missing = sum(scorer.missing.values())

@@ -32,7 +32,10 @@ class Answer(BaseModel):
     answer: str | None = Field(description="As written in the solution; null when there is none")
     key: str | None = Field(description="Canonical form that votes compare")
     gold: str | None = Field(description="The problem file's answer, if it has one")
-    correct: bool | None = Field(description="Null when there is no gold answer")
+    correct: bool | None = Field(description="Null when there is no gold answer, or no grade")
+    ungraded: str | None = Field(
+        default=None, description="Why there is no grade, although there is a gold answer"
+    )
     error: str | None = Field(default=None, description="Why this problem failed, if it did")
     policy_calls: int = 0
     policy_tokens: int = Field(default=0, description="Tokens drawn from policies")

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
@@ -25,7 +26,7 @@ from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_runtime import kept
 from tts_runtime.analysis import Made
-from tts_runtime.answers import warm_up
+from tts_runtime.answers.boundary import grade_later, settled, warm_up
 from tts_runtime.defaults import PROBLEMS, completed
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
@@ -257,8 +258,12 @@ async def _run_bound(
         for answer in each.answers.values():
             progress.problem_kept(place, answer)
 
-    def finished(place: int, outcome: Outcome) -> None:
-        answer = ledgers[place].outcome(outcome, gold[outcome.problem_id])
+    async def finished(place: int, outcome: Outcome) -> None:
+        right = gold[outcome.problem_id]
+        later = None if right is None else grade_later(outcome.answer, right)
+        if isinstance(later, Future):
+            await settled(later)
+        answer = ledgers[place].outcome(outcome, right)
         progress.problem_done(place, answer)
 
     def done(place: int, problem: str) -> bool:

@@ -2,7 +2,7 @@
 
 from tts_runtime.answers.canonical import AnswerKind, Canonical, canonical, canonical_form
 from tts_runtime.answers.extract import DEFAULT_MARKERS, MarkerError, check_marker, extract_answer
-from tts_runtime.answers.grade import grade, warm_up
+from tts_runtime.answers.grade import grade
 
 __all__ = [
     "DEFAULT_MARKERS",
@@ -14,5 +14,4 @@ __all__ = [
     "check_marker",
     "extract_answer",
     "grade",
-    "warm_up",
 ]

@@ -1,7 +1,6 @@
 """Is an answer right? Looser than the vote's equality (C42), except that two units must agree."""
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -66,17 +65,6 @@ def _grade(answer: str, gold: str) -> bool:
     if all(map(_WHOLE.fullmatch, texts)):
         return False  # different, and no reason to load a computer algebra system
     return same(_structure(texts[0]), _structure(texts[1]))
-
-
-def warm_up(golds: Iterable[str | None]) -> None:
-    """Loads what grading answers like these needs: a second that belongs to no run.
-
-    Nothing if all of them are whole numbers, as almost all answers will then be.
-    """
-    for gold in golds:
-        if gold is not None and not _WHOLE.fullmatch(clean(gold)):
-            grade(r"\frac{\pi}{3}", r"\sqrt{2}")
-            return
 
 
 def _structure(cleaned: str) -> Structure:

@@ -62,6 +62,6 @@ class FieldScorer(ScorerEngine):
 def _matches(answer: str | None, gold: object) -> float:
     if answer is None:
         return 0.0
-    from tts_runtime.answers import canonical  # sympy is slow to import
+    from tts_runtime.answers.boundary import form
 
-    return float(canonical(answer) == canonical(str(gold)))
+    return float(form(answer).key == form(str(gold)).key)

@@ -205,7 +205,7 @@ class AnswerClusterScorer(PoolScorer):
     def scores(
         self, requests: Sequence[ScoreRequest], stopped: Callable[[], bool]
     ) -> Sequence[float | None]:
-        from tts_runtime.answers import canonical  # sympy is slow to import
+        from tts_runtime.answers.boundary import form
 
         numbers: dict[str, int] = {}
         found: list[float | None] = []
@@ -213,7 +213,7 @@ class AnswerClusterScorer(PoolScorer):
             if stopped():
                 return []
             answer = request.answer
-            key = None if answer is None else canonical(answer)
+            key = None if answer is None else form(answer).key
             found.append(None if key is None else numbers.setdefault(key, len(numbers)))
         return found
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import extract_tb
+from typing import Final
+
 from tts_lang.plan.graph import Origin
+
+MAXIMUM_MESSAGE: Final = 1000
 
 
 class BindError(Exception):
@@ -24,6 +30,13 @@ class RunError(Exception):
         self.origins = origins
         where = f"{place(origins)}: " if origins else ""
         super().__init__(where + message + (f"; {hint}" if hint else ""))
+
+
+def unforeseen(error: BaseException) -> str:
+    """An exception that no message was written for, with its line of the program."""
+    frames = extract_tb(error.__traceback__)
+    line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
+    return f"{line}{type(error).__name__}: {error}"[:MAXIMUM_MESSAGE]
 
 
 def place(origins: tuple[Origin, ...]) -> str:

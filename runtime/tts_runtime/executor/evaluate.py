@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from tts_lang.plan import expr
 from tts_lang.values import FUNCTIONS, REDUCTIONS, mean, number
 from tts_runtime import randomness
+from tts_runtime.answers.boundary import form
 from tts_runtime.executor import pool_values, statistics
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.policies import Policy
@@ -160,10 +161,8 @@ class Compiler:
         """`answer == "1/2"` compares canonical forms: the text's is taken once (C42)."""
         if expr.Column("answer") not in expressions:
             return arguments
-        from tts_runtime.answers import canonical
-
         constants = {
-            place: expr.Const(canonical(expression.value))
+            place: expr.Const(form(expression.value).key)
             for place, expression in enumerate(expressions)
             if isinstance(expression, expr.Const) and isinstance(expression.value, str)
         }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tts_lang.plan.graph import Force, Split
 from tts_lang.values import number
+from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.again import Again
 from tts_runtime.executor.bind import Bound
-from tts_runtime.executor.errors import RunError
+from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.outcome import (
     CandidateRecord,
@@ -50,8 +51,9 @@ async def execute(
 
     With a `speculator` (and a plan bound with `speculate`) likely requests run ahead.
 
-    A problem that fails (an engine's error, a weight below 0, a score out of range) gives an
-    `Outcome` with `error`. Cancelling this cancels all that it has in flight.
+    A problem that fails (an engine's error, a weight below 0, a score out of range, anything that
+    nobody has foreseen) gives an `Outcome` with `error`. Cancelling this cancels all that it has
+    in flight.
     """
     watching = Observer() if observer is None else observer
     run = Run(bound, problem, seed, watching, shared, speculator, work)
@@ -64,9 +66,10 @@ async def execute(
                 outcome = await again.played(_answered(again))
             finally:
                 await again.close()
-    except (RunError, EngineError) as error:
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other problems go on)
         found = Reliability(scorers=run.recorder.scorers())
-        outcome = Outcome(problem.id, error=str(error), reliability=found)
+        told = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
+        outcome = Outcome(problem.id, error=told, reliability=found)
     finally:
         await run.close()
     watching.outcome_ready(outcome)
@@ -92,8 +95,11 @@ async def _answered(run: Run) -> Outcome:
     made = scope.candidates()
     for uid, each in enumerate(made, 1):
         each.uid = uid
-    reliability = _reliability(run, made)
+    later = rows[0].node.answer_later() if rows else None
+    if later is not None:
+        await settled(later)
     written, key = rows[0].node.answers if rows else (None, None)
+    reliability = _reliability(run, made)
     return Outcome(
         run.problem.id,
         written,
@@ -120,8 +126,14 @@ def _reliability(run: Run, made: Sequence[Candidate]) -> Reliability:
         row.candidate for each in made for row in (each.parent, each.before) if row is not None
     }
     cut = 0
+    as_text: dict[str, int] = {}
+    unread: list[str] = []
     for each in made:
         node = each.node
+        if node.unread is not None:
+            kind, why = node.unread
+            as_text[kind] = as_text.get(kind, 0) + 1
+            unread.append(why)
         if node.error is not None:
             first = first or node.error
             failed[node.error.fault.value] = failed.get(node.error.fault.value, 0) + 1
@@ -136,6 +148,8 @@ def _reliability(run: Run, made: Sequence[Candidate]) -> Reliability:
         cut=cut,
         failed=failed,
         example=min(examples, default=None),
+        as_text=as_text,
+        unread=min(unread, default=None),
         scorers=run.recorder.scorers(),
     )
 
@@ -174,6 +188,7 @@ def _record(candidate: Candidate) -> CandidateRecord:
         key,
         dict(candidate.scores),
         errors,
+        node.unread and node.unread[1],
     )
 
 
@@ -226,7 +241,7 @@ async def execute_together(
     bounds: Sequence[Bound],
     problems: Iterable[ProblemLike],
     seed: int,
-    on_outcome: Callable[[int, Outcome], None],
+    on_outcome: Callable[[int, Outcome], Awaitable[None] | None],
     *,
     concurrency: int | None = None,
     observer: Observer | None = None,
@@ -237,7 +252,8 @@ async def execute_together(
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
     Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
-    `on_outcome` is told which strategy. A problem is in flight until its last strategy ends.
+    `on_outcome` is told which strategy, and is awaited if it is a coroutine. A problem is in flight
+    until its last strategy ends.
     `done` says which strategy need not run on which problem: an earlier run has done it.
     `speculate`: where engines have free slots, requests run ahead of plans that are bound for it
     (`bind`); tokens drawn for nothing are never more than this part of the others.
@@ -261,8 +277,7 @@ async def execute_together(
         for problem in waiting:
             if len(bounds) == 1:
                 if done is None or not done(0, problem.id):
-                    found = await execute(bounds[0], problem, seed, observer, None, ahead, total)
-                    on_outcome(0, found)
+                    await one(0, problem, None)
                 continue
             shared = Shared(total)
             async with asyncio.TaskGroup() as side_by_side:
@@ -271,10 +286,12 @@ async def execute_together(
                         continue
                     side_by_side.create_task(one(place, problem, shared))
 
-    async def one(place: int, problem: ProblemLike, shared: Shared) -> None:
-        on_outcome(
-            place, await execute(bounds[place], problem, seed, observer, shared, ahead, total)
-        )
+    async def one(place: int, problem: ProblemLike, shared: Shared | None) -> None:
+        bound = bounds[place]
+        outcome = await execute(bound, problem, seed, observer, shared, ahead, total)
+        taken = on_outcome(place, outcome)
+        if taken is not None:
+            await taken
 
     try:
         with _patient_collector():

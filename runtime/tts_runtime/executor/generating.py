@@ -95,7 +95,7 @@ class Birth:
         slot = self.slot
         node = grown(parentage.node, slot.key, parentage.settings, parentage.room, generation)
         node.rank = self.rank
-        parentage.run.resolve(slot, parentage.row(node))
+        parentage.run.deliver(slot, parentage.row(node))
 
 
 def grown(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:

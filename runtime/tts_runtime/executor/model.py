@@ -7,11 +7,13 @@ and several rows (scored, not scored) can stand for one candidate. Everything is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from itertools import chain
 from math import nan
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tts_lang.values import total
+from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
 from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
@@ -69,11 +71,12 @@ class Node:
     """
 
     __slots__ = (
-        "_answer",
         "_closed_texts",
         "_data",
+        "_form",
         "_path",
         "_text",
+        "_written",
         "claimed",
         "conversation",
         "done",
@@ -141,7 +144,8 @@ class Node:
         self._closed_texts: tuple[str, ...] | None = None
         self._data: bytes | None = None
         self._text: str | None = None
-        self._answer: tuple[str | None, str | None] | None = None
+        self._written: tuple[str | None, str | None] | None = None
+        self._form: Form | None = None
         self._path: tuple[int, ...] | None = None
         self.reader: Policy | None = None
 
@@ -223,13 +227,44 @@ class Node:
         return texts
 
     @property
+    def written(self) -> str | None:
+        """The answer as written; missing while there is none."""
+        if self.error is not None:
+            return None
+        if self._written is None:
+            self._written = self.policy.written(self.text, self.finish)
+        return self._written[0]
+
+    @property
     def answers(self) -> tuple[str | None, str | None]:
         """The answer as written, and its canonical form; missing while there is none."""
-        if self.error is not None:
+        written = self.written
+        if written is None:
             return None, None
-        if self._answer is None:
-            self._answer = self.policy.answer(self.text, self.finish)
-        return self._answer
+        if self._form is None:
+            self._form = form(written)
+        return written, self._form.key
+
+    def answer_later(self) -> Future[Any] | None:
+        """What to wait for, if a process works the canonical form out, before `answers` is read."""
+        written = self.written
+        if written is None or self._form is not None:
+            return None
+        found = form_later(written)
+        if isinstance(found, Form):
+            self._form = found
+            return None
+        return found
+
+    @property
+    def unread(self) -> tuple[str, str] | None:
+        """The kind of fault and why, where the answer could not be read, so that there is none or
+        it is compared as text. Works nothing out that nobody has asked for."""
+        if self._written is not None and self._written[1] is not None:
+            return EXCEPTION, self._written[1]
+        if self._form is not None and self._form.fault is not None:
+            return self._form.kind, self._form.fault
+        return None
 
     @property
     def logprob(self) -> float:

@@ -134,6 +134,7 @@ class CandidateRecord:
         finish: Why its generation stopped.
         scores: The latest score of each scorer.
         errors: Why it has no text (by its policy's name), or no score (by the scorer's).
+        unread: Why its answer could not be read: it has none, or it is compared as text.
     """
 
     uid: int
@@ -154,6 +155,7 @@ class CandidateRecord:
     answer_key: str | None
     scores: Mapping[str, ScoreColumn]
     errors: Mapping[str, str] = field(default_factory=dict)
+    unread: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tts_runtime.answers import canonical, extract_answer
+from tts_runtime.answers.boundary import find
 from tts_runtime.engines.base import Finish, PolicyEngine, Sampling
 from tts_runtime.tokens import Trusted, encode
 
@@ -59,11 +59,11 @@ class Policy:
                 self._encoded[key] = ids
         return ids
 
-    def answer(self, text: str, finish: Finish | None) -> tuple[str | None, str | None]:
-        """The answer as written in a text, and its canonical form (C35, C42)."""
+    def written(self, text: str, finish: Finish | None) -> tuple[str | None, str | None]:
+        """The answer as written in a text (C35), and why it could not be looked for."""
         thinking = self.binding.thinking
         last_line = self.engine.last_line
-        written = extract_answer(
+        written, why = find(
             text,
             self.binding.answer,
             "end" if finish is Finish.END and not last_line else "",
@@ -71,4 +71,4 @@ class Policy:
         )
         if last_line and written is None and finish is Finish.END:
             written = text.strip().rpartition("\n")[2].strip() or None
-        return written, None if written is None else canonical(written)
+        return written, why

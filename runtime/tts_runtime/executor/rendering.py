@@ -31,7 +31,7 @@ def _parent_text(row: Row) -> str:
 _OF_ROW: Final[Mapping[str, Callable[[Row], str]]] = {
     "text": shown,
     "solution": _solution,
-    "answer": lambda row: row.node.answers[0] or "",
+    "answer": lambda row: row.node.written or "",
     "parent.text": _parent_text,
 }
 

@@ -6,14 +6,14 @@ Everything here runs on one event loop.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from asyncio import CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
+from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
@@ -25,12 +25,13 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.executor.bill import Bill
+from tts_runtime.executor.errors import unforeseen
 from tts_runtime.executor.flow import Flow
-from tts_runtime.executor.model import Conversation, Node, opening
+from tts_runtime.executor.model import Conversation, Node, Row, opening
 from tts_runtime.executor.needless import EVERYTHING
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike, Work
 from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.pools import Pool, open_slots
+from tts_runtime.executor.pools import Pool, Slot, open_slots
 from tts_runtime.executor.requests import Arrived, Request, name_of, whole_name
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
@@ -281,6 +282,21 @@ class Run(Flow):
             return policy.engine.generate(request)
         return self.shared.generate(policy.engine, request)
 
+    def deliver(self, slot: Slot, row: Row) -> None:
+        """Makes a child's row known, once its answer can be compared without computing here."""
+        later = row.node.answer_later() if row.node.done else None
+        if later is None:
+            self.resolve(slot, row)
+        else:
+            self.spawn(self._deliver(slot, row, later))
+
+    async def _deliver(self, slot: Slot, row: Row, later: concurrent.futures.Future[Any]) -> None:
+        await settled(later)
+        if not slot.resolved:  # nobody has given it up
+            self.resolve(slot, row)
+        if self.speculator is not None:
+            self.speculator.poke()
+
     def reply_to(self, asked: Request) -> Generation | None:
         """The reply to a request of the same name on the same path, if there is one."""
         before = self._generations.get(asked.name)
@@ -390,9 +406,7 @@ def _told(error: BaseException) -> BaseException:
     """A scorer's error; an exception of its code, with the line, is that of the candidate."""
     if isinstance(error, EngineError | CancelledError):
         return error
-    frames = extract_tb(error.__traceback__)
-    line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
-    told = CandidateError(Fault.EXCEPTION, f"{line}{type(error).__name__}: {error}")
+    told = CandidateError(Fault.EXCEPTION, unforeseen(error))
     told.__cause__ = error
     return told
 

@@ -169,7 +169,7 @@ class _Reader:
         if self.steps and len(steps) == len(known):
             return self.column(row, node, rollout, known, len(known))
         # Only outcome scorers are told the answer: finding it costs, and a step has none.
-        answer = None if self.steps else node.answers[0]
+        answer = None if self.steps else node.written
         # The text and how many steps it has say what they are, given the delimiter.
         name = self.name, node.text, len(steps), node.policy.delimiter, answer
         memo = run.replies.get(name)
@@ -268,7 +268,7 @@ class _Reader:
     def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
         """Scores of rows that depend on each other; resolves the slots."""
         nodes = [row.node for row in rows]
-        answers = [None if self.steps else node.answers[0] for node in nodes]
+        answers = [None if self.steps else node.written for node in nodes]
         requests = [
             ScoreRequest(run.problem.text, run.fields, node.text, node.step_texts, 0, answer)
             for node, answer in zip(nodes, answers, strict=True)

@@ -53,7 +53,7 @@ def last_step(node: Node, name: str) -> list[float]:
 
 def answer_tokens(node: Node, name: str) -> list[float]:
     """Values of the tokens that hold the answer, as it stands last in the text."""
-    written, _ = node.answers
+    written = node.written
     if written is None:
         return []
     data = node.data

@@ -1,0 +1,234 @@
+"""The boundary around a model's text: its answer, the answer's form, its grade.
+
+Whatever the text is, these functions give a value and never raise. Plain numbers, words and
+choices are read in place; all other answers are read in processes under limits (`workers`). Where
+that fails the answer is compared as text, or is not graded, and the result says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from tts_runtime.answers.canonical import AnswerKind, Canonical
+from tts_runtime.answers.choice import read_choice
+from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean, unit_of
+from tts_runtime.answers.extract import extract_answer
+from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.structure import read_words
+from tts_runtime.answers.units import contradict
+from tts_runtime.answers.workers import WorkerLostError, pool
+from tts_runtime.engines.virtual import VirtualLoop
+
+#: Results kept, the oldest go first.
+MAXIMUM_KEPT = 100_000
+MAXIMUM_PLAIN = 64
+
+
+#: Kinds of faults: a limit of time, so that a clock has decided; anything else.
+CLOCK = "time"
+EXCEPTION = "exception"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The key of an answer's class; `fault`: why it is compared as text without being read, of
+    which `kind`."""
+
+    key: str
+    fault: str | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """Whether an answer is right; nobody knows, for the reason in `fault`, of which `kind`."""
+
+    correct: bool | None
+    fault: str | None = None
+    kind: str = ""
+
+
+# Nothing but digits, letters and the marks of plain numbers; no name of a function.
+_PLAIN = re.compile(r"[-+]?\\?\$?[0-9][0-9,.]*(?: ?(?:\\?%|[A-Za-z]{2,}(?: [A-Za-z]{2,})*))?\.?")
+_PLAIN_WORDS = re.compile(r"[A-Za-z]{2,}(?: [A-Za-z]{2,})*\.?")
+_WHOLE = re.compile(r"-?[0-9]{1,300}")
+_PERCENT = re.compile(r"%|percent|pct", re.IGNORECASE)
+
+
+@lru_cache(maxsize=65536)
+def _plain(answer: str) -> Canonical | None:
+    """The form of an answer that is read in no time, without sympy; None for all others."""
+    number = number_key(answer) if len(answer) <= MAXIMUM_LENGTH else None
+    if number is not None:
+        return Canonical(number, AnswerKind.NUMBER)
+    if len(answer) > MAXIMUM_PLAIN:
+        return None
+    choice = read_choice(answer)
+    if choice is not None:
+        return Canonical(choice.letter, AnswerKind.TEXT)
+    if not _PLAIN.fullmatch(answer) and not _PLAIN_WORDS.fullmatch(answer):
+        return None
+    cleaned = clean(answer)
+    number = number_key(cleaned)
+    if number is not None:
+        return Canonical(number, AnswerKind.NUMBER)
+    words = read_words(cleaned)
+    return None if words is None else Canonical(words, AnswerKind.TEXT)
+
+
+def _too_long(answer: str) -> Form | None:
+    """The form of an answer that is text, or a whole number, for its length alone."""
+    if len(answer) <= MAXIMUM_LENGTH:
+        return None
+    from tts_runtime.answers.canonical import canonical
+
+    # Nothing but white space and digits is looked at.
+    joined = " ".join(answer.split())
+    return Form(canonical(joined)) if len(joined) > MAXIMUM_LENGTH else None
+
+
+class _Kept:
+    """Results by what was asked; who asks while it is worked out waits for the same."""
+
+    def __init__(self) -> None:
+        self._futures: dict[tuple[str, ...], Future[Any]] = {}
+        self._lock = Lock()
+
+    def ask(self, task: str, *texts: str) -> Future[Any]:
+        name = (task, *texts)
+        with self._lock:
+            future = self._futures.get(name)
+            if future is None:
+                if len(self._futures) >= MAXIMUM_KEPT:
+                    del self._futures[next(iter(self._futures))]
+                future = self._futures[name] = pool().submit(task, *texts)
+        return future
+
+
+_kept = _Kept()
+
+
+def form(answer: str) -> Form:
+    """The form of an answer; waits for it where a process works it out."""
+    waiting = form_later(answer)
+    return waiting if isinstance(waiting, Form) else form_of(answer, waiting)
+
+
+def form_later(answer: str) -> Form | Future[Any]:
+    """The form of an answer if it is known, or what to wait for before `form_of`."""
+    plain = _plain(answer)
+    if plain is not None:
+        return Form(plain.key)
+    long = _too_long(answer)
+    if long is not None:
+        return long
+    future = _kept.ask("form", answer)
+    return form_of(answer, future) if future.done() else future
+
+
+def form_of(answer: str, future: Future[Any]) -> Form:
+    """The form of an answer from what `form_later` gave; waits if it is not there yet."""
+    try:
+        return Form(future.result()[0])
+    except Exception as error:  # noqa: BLE001  (whatever it is, the answer is text)
+        return Form(" ".join(answer.split()), _said(error), _kind(error))
+
+
+def grade_answer(answer: str | None, gold: str) -> Grade:
+    """The grade of an answer; waits for it where a process works it out."""
+    waiting = grade_later(answer, gold)
+    return waiting if isinstance(waiting, Grade) else grade_of(waiting)
+
+
+def grade_later(answer: str | None, gold: str) -> Grade | Future[Any]:
+    """The grade of an answer if it is known, or what to wait for before `grade_of`."""
+    if answer is None:
+        return Grade(False)
+    plain, other = _plain(answer), _plain(gold)
+    if plain is not None and other is not None:
+        decided = _compared(answer, plain, gold, other)
+        if decided is not None:
+            return Grade(decided)
+    if max(len(answer), len(gold)) > MAXIMUM_LENGTH:
+        return Grade(form(answer).key == form(gold).key)
+    future = _kept.ask("grade", answer, gold)
+    return grade_of(future) if future.done() else future
+
+
+def grade_of(future: Future[Any]) -> Grade:
+    """The grade from what `grade_later` gave; waits if it is not there yet."""
+    try:
+        return Grade(bool(future.result()))
+    except Exception as error:  # noqa: BLE001  (whatever it is, there is no grade)
+        return Grade(None, _said(error), _kind(error))
+
+
+def _compared(answer: str, plain: Canonical, gold: str, other: Canonical) -> bool | None:
+    """Whether two plain answers are equal, where nothing but their forms can matter."""
+    choices = read_choice(answer), read_choice(gold)
+    if choices[0] is not None and choices[1] is not None:
+        return choices[0].letter == choices[1].letter
+    if plain.key == other.key and all(map(number_key, (answer, gold))):
+        return True
+    if all(map(_PLAIN_WORDS.fullmatch, (answer, gold))):
+        return plain.key == other.key
+    whole = all(map(_WHOLE.fullmatch, (plain.key, other.key)))
+    if not whole or _PERCENT.search(answer + gold):
+        return None
+    return plain.key == other.key and not contradict(unit_of(answer), unit_of(gold))
+
+
+def find(
+    text: str, markers: Sequence[str], finish: str, thinking_end: str | None
+) -> tuple[str | None, str | None]:
+    """The answer as written in a text (`extract_answer`), and why it could not be looked for."""
+    try:
+        return extract_answer(text, markers, finish, thinking_end), None
+    except Exception as error:  # noqa: BLE001  (whatever it is, there is no answer)
+        return None, _said(error)
+
+
+def warm_up(golds: Iterable[str | None]) -> None:
+    """Starts what grading answers like these needs: its second belongs to no run.
+
+    Nothing if all of them are plain, as almost all answers will then be.
+    """
+    if any(gold is not None and _plain(gold) is None for gold in golds):
+        _kept.ask("load")
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, WorkerLostError) else f"{type(error).__name__}: {error}"
+
+
+def _kind(error: Exception) -> str:
+    return CLOCK if isinstance(error, WorkerLostError) and error.clock else EXCEPTION
+
+
+async def settled(future: Future[Any]) -> None:
+    """Waits until a future of this module is done, without cancelling it for others."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        with contextlib.suppress(Exception):  # told by `form_of` and `grade_of`
+            future.result()  # nothing outside wakes such a loop, in which work takes no time
+        return
+    done: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def finished(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(wake)
+
+    future.add_done_callback(finished)
+    await done

@@ -1,0 +1,84 @@
+"""What a model writes, and what nobody has foreseen, never ends a run."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from tests.executor.test_faults import BEST, ORM, TABLE, TEXTS, outcome_of
+from tests.support.runs import box, plan_of
+from tests.support.scripted import ScriptedPolicy, TableScorer
+from tts_runtime.answers import boundary
+from tts_runtime.answers.workers import WorkerLostError
+from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.executor import Outcome, bind, execute_all
+from tts_runtime.executor.policies import Policy
+from tts_runtime.ledger import graded
+from tts_runtime.problems import Problem
+from tts_runtime.reliability import footer, warnings_of
+
+VOTE = ("pool = sample 4", "return vote pool")
+SIGNS = rf"\boxed{{{chr(92)}pm{(chr(92) + 'pm') * 999}1}}"
+
+
+def lost(clock: bool) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(WorkerLostError("took over 3 s of processor time", clock=clock))
+    return future
+
+
+def test_a_hostile_reply_is_one_candidate_like_any_other() -> None:
+    outcome = outcome_of(plan_of(*VOTE), ScriptedPolicy([SIGNS, box(2), box(2), box(1)]))
+    assert (outcome.answer, outcome.error) == ("2", None)
+    assert not outcome.reliability.as_text
+    assert graded(outcome, "2").correct is True
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_an_answer_that_is_not_read_is_text_and_counted(
+    clock: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boundary._kept, "ask", lambda *_: lost(clock))
+    outcome = outcome_of(plan_of(*VOTE), ScriptedPolicy([box("x^2"), box("x^2 "), box(1), box(2)]))
+    assert outcome.answer_key == "x^2"
+    kind = boundary.CLOCK if clock else boundary.EXCEPTION
+    assert outcome.reliability.as_text == {kind: 2}
+    assert [each.unread for each in outcome.candidates] == [
+        *["took over 3 s of processor time"] * 2,
+        None,
+        None,
+    ]
+    answer = graded(outcome, "x^3")
+    assert (answer.correct, answer.ungraded) == (None, "took over 3 s of processor time")
+    assert answer.reliability.ungraded == {kind: 1}
+    words = "out of time" if clock else "exception"
+    assert list(footer(answer.reliability)) == [
+        f"2 of 4 answers compared as text (2 {words})",
+        f"1 answers not graded (1 {words})",
+    ]
+    assert bool(list(warnings_of(answer.reliability))) is clock
+
+
+def test_what_nobody_has_foreseen_fails_its_problem_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Policy.written
+
+    def written(policy: Policy, text: str, *rest: Any) -> Any:
+        if "3" in text:
+            raise RecursionError("maximum recursion depth exceeded")
+        return real(policy, text, *rest)
+
+    monkeypatch.setattr(Policy, "written", written)
+    plan = plan_of(*BEST, before=ORM)
+    for text, failed in ((TEXTS[2], True), (TEXTS[1], False)):
+        bound = bind(plan, {"policy": ScriptedPolicy([text] * 8)}, {"orm": TableScorer(TABLE)})
+        outcomes: list[Outcome] = []
+        problems = [Problem(f"p{number}", "Q", "1") for number in range(2)]
+        run_virtual(execute_all(bound, problems, 0, outcomes.append))
+        assert len(outcomes) == 2
+        for outcome in outcomes:
+            assert bool(outcome.error) is failed
+            if failed:
+                assert outcome.error is not None
+                assert "RecursionError: maximum recursion depth exceeded" in outcome.error
