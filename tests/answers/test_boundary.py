@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.hostile_answers import try_out
 from tts_runtime.answers import boundary, workers
 from tts_runtime.answers.boundary import CLOCK, EXCEPTION, Form, form, grade_answer
 from tts_runtime.answers.workers import Pool, WorkerLostError
@@ -172,6 +173,12 @@ def test_waiting_does_not_block_the_loop() -> None:
         return ticks > before
 
     assert asyncio.run(main())
+
+
+def test_random_answers_are_read_without_failing() -> None:
+    """A few hundred here; the command in docs/reliability.md tries as many as wanted."""
+    found = try_out(seed=2025, count=300)
+    assert (found.count, found.wrong) == (300, [])
 
 
 LEAVING = r"""

@@ -103,6 +103,8 @@ class _Parser:
 
     def _take(self) -> str:
         token = self._tokens[self._at]
+        if not token:
+            raise NotReadableError("nothing follows")
         self._at += 1
         return token
 
@@ -238,8 +240,6 @@ class _Parser:
         if token in _FUNCTIONS:
             return self._function()
         self._take()
-        if not token:
-            raise NotReadableError("nothing")
         if _NUMBER.fullmatch(token):
             return self._number(token)
         if token == "|":
