@@ -31,7 +31,7 @@ from tests.support.tiny_prms import (
     make_skywork,
     paths,
 )
-from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.options import ScorerOptions
 from tts_runtime.engines.prm_families.engine import FamilyScorer
 
@@ -239,9 +239,10 @@ def test_texts_that_look_like_marks_fail_alone(subject: Subject) -> None:
     ]
     right = asked(QUESTIONS[0], STEPS)
     ((step, problem, fine),) = replies(subject.family, subject.folder, [[*wrong, right]])
-    assert isinstance(step, EngineError)
+    assert isinstance(step, CandidateError)
+    assert isinstance(problem, CandidateError)
+    assert (step.fault, problem.fault) == (Fault.MARKED, Fault.MARKED)
     assert "step 2 contains" in str(step)
-    assert isinstance(problem, EngineError)
     assert "the problem contains" in str(problem)
     assert good(fine).scores == pytest.approx(subject.scores(right), abs=1e-5, rel=1e-5)
 
@@ -254,9 +255,10 @@ def test_long_and_blank_paths_fail_alone(subject: Subject) -> None:
     ((first, second, third),) = replies(
         subject.family, subject.folder, [[long, blank, short]], options
     )
-    assert isinstance(first, EngineError)
+    assert isinstance(first, CandidateError)
+    assert isinstance(second, CandidateError)
+    assert (first.fault, second.fault) == (Fault.TOO_LONG, Fault.BLANK)
     assert f"too long for scorer `{subject.family}`, which reads 300" in str(first)
-    assert isinstance(second, EngineError)
     assert "step 2 is blank" in str(second)
     assert good(third).scores == pytest.approx(subject.scores(short), abs=1e-5, rel=1e-5)
 

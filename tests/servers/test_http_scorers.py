@@ -25,7 +25,14 @@ from tests.support.tiny_prms import (
     make_skywork,
     paths,
 )
-from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines import base as engines
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.http.options import PoolingOptions
 from tts_runtime.engines.http.pooling import HttpScorer
 from tts_runtime.engines.registry import scorer_engine
@@ -180,6 +187,45 @@ def test_faults_are_passed_over(tmp_path: Path) -> None:
         server.faults = lambda _number, _body: Fault(500)
         with pytest.raises(EngineError, match="given up after 2 attempts"):
             scored(engine_of(server, folder, attempts=2), [request])
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(200, body='{"data": [{"data": [[null, 1]]}]}'), engines.Fault.UNUSABLE),
+        (Fault(413), engines.Fault.TOO_LONG),
+        (
+            Fault(400, body='{"error": {"message": "the maximum context length is 64 tokens"}}'),
+            engines.Fault.TOO_LONG,
+        ),
+    ],
+)
+def test_what_is_wrong_with_one_path_fails_it_alone(
+    fault: Fault, kind: engines.Fault, tmp_path: Path
+) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    served = Served(folder)
+    fine, bad = asked(QUESTIONS[0], paths()[0]), asked(QUESTIONS[0], paths()[1])
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/pooling"] = lambda body: pooled(served.classes(body))
+        [expected] = scored(engine_of(server, folder), [fine])
+        [spoilt] = scored(engine_of(server, folder), [bad])
+        assert spoilt != expected
+        ids = server.requests[-1][1]["input"]
+        server.faults = lambda _number, body: fault if body["input"] == ids else None
+        engine = engine_of(server, folder, attempts=2)
+
+        async def both() -> list[ScoreReply | BaseException]:
+            try:
+                futures = [engine.score(request) for request in (bad, fine)]
+                return await asyncio.gather(*futures, return_exceptions=True)
+            finally:
+                await engine.close()
+
+        wrong, right = asyncio.run(both())
+    assert isinstance(wrong, CandidateError)
+    assert wrong.fault is kind
+    assert right == expected
 
 
 def test_servers_of_another_kind_are_named(tmp_path: Path) -> None:

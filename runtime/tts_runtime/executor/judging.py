@@ -354,6 +354,9 @@ def _places(rows: Sequence[Row]) -> tuple[tuple[Key, int], ...]:
 
 def _added(wins: Verdict, verdict: Verdict) -> Verdict:
     """The wins after one more pair, which may have no verdict."""
-    if verdict.number is None:
-        return wins if wins.number is not None else verdict
-    return Verdict((wins.number or 0.0) + verdict.number)
+    if verdict.number is not None:
+        return Verdict((wins.number or 0.0) + verdict.number)
+    if wins.number is not None or verdict.error is None:
+        return wins
+    # Of several errors always the same one, whichever came first.
+    return verdict if wins.error is None else min(wins, verdict, key=lambda one: str(one.error))

@@ -17,11 +17,19 @@ from math import exp
 from typing import Any, Final, Literal
 
 from tts_lang.diagnostics import did_you_mean
-from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.options import PoolingOptions
 from tts_runtime.engines.http.retry import Clock, Spoilt
+from tts_runtime.engines.openai.fields import ABOUT_WINDOW
 from tts_runtime.engines.openai.probe import Served, find_model
 from tts_runtime.engines.openai.replies import number, read
 from tts_runtime.engines.paths import Path
@@ -141,6 +149,10 @@ class HttpScorer(ScorerEngine):
         try:
             return await self._client.retried(work)
         except Refused as error:
+            if error.status == 413 or (
+                error.status in (400, 422) and ABOUT_WINDOW.search(error.words.reason)
+            ):
+                raise CandidateError(Fault.TOO_LONG, str(error)) from error
             if error.status not in (404, 405):
                 raise
             place = _PLACES[self._head]

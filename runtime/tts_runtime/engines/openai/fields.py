@@ -72,7 +72,8 @@ _MOST: Final = re.compile(
     re.IGNORECASE,
 )
 _TOO_MUCH: Final = re.compile(r"too (?:large|big|high|long|many)|exceed|context|greater", re.I)
-_ABOUT_WINDOW: Final = re.compile(
+#: In a refusal: the request is longer than the window.
+ABOUT_WINDOW: Final = re.compile(
     r"context|too (?:large|long|many)|maximum.{0,20}tokens|tokens.{0,40} must be", re.I
 )
 
@@ -161,7 +162,7 @@ class Fields:
             return False
         named = list(_named(error, sent, self._limit))
         if self._limit in sent and (
-            self._limit in named or (whole and not named and _ABOUT_WINDOW.search(said))
+            self._limit in named or (whole and not named and ABOUT_WINDOW.search(said))
         ):
             return self._learn_limit(said, sent[self._limit], whole)
         if not named or named[0] in keep:
