@@ -55,7 +55,7 @@ def replies(programs: Mapping[str, Limits]) -> list[tuple[str, Generation, str |
             await engine.close()
         texts = [to_bytes(policy.tokenizer, generation.ids).decode() for generation in found]
         return [
-            (text, each, policy.answer(text, each.finish)[0])
+            (text, each, policy.written(text, each.finish)[0])
             for text, each in zip(texts, found, strict=True)
         ]
 
