@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tts_lang.readers import read_written
 from tts_runtime.tokens import Trusted
 
 #: Bindings of well-known models, without their folders.
@@ -121,7 +122,7 @@ def load_binding(path: Path, context: int | None = None) -> Binding:
         context: The window where the file names none (the model's own).
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(read_written(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise BindingError(
             f"{path}: there is no such file; a model's folder needs a binding.yaml that says how "
@@ -131,6 +132,8 @@ def load_binding(path: Path, context: int | None = None) -> Binding:
         raise BindingError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BindingError(f"{path}: is not YAML: {error}") from error
+    except (RecursionError, ValueError) as error:  # ValueError: a date or number that is none
+        raise BindingError(f"{path}: is not a binding: {str(error)[:80]}") from error
     if not isinstance(data, dict):
         raise BindingError(f"{path}: expected keys and values, such as `context: 1024`")
     if context is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from tts_lang.diagnostics import Diagnostic, error, file_error, in_order, suggest
+from tts_lang.readers import read_written
 from tts_lang.source import Source, Span
 from tts_lang.syntax import build_expressions, build_items, build_phrases, nodes
 from tts_lang.syntax.build import BUILDERS, Context
@@ -87,10 +88,10 @@ def parse_bytes(data: bytes, name: str) -> ParseResult:
 def load(path: Path) -> ParseResult:
     """Read and parse a file; a file that cannot be read is a diagnostic too."""
     try:
-        data = path.read_bytes()
+        data = read_written(path)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
-        message = f"cannot read the file: {reason.lower()}"
+        message = f"cannot read the file: {reason[:1].lower()}{reason[1:]}"
         report = file_error("TTS100", message, str(path), suggestion=_meant(path))
         return ParseResult(nodes.File(()), (report,), report.source)
     return parse_bytes(data, str(path))

@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+from tts_lang.readers import MOST_LINE, MOST_PROBLEMS, TooDeep, parse_json
 from tts_runtime.problems.model import BadLine, BadRowError, ProblemFileError
-
-#: Bytes of a file, and of what it decompresses to; of one line.
-MAXIMUM_BYTES: Final = 1 << 30
-MAXIMUM_LINE: Final = 16 << 20
 
 #: What a file is that has no problems in it, by how it begins.
 _FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
@@ -99,10 +96,10 @@ def _error(path: Path, reason: str, number: int = 0) -> ProblemFileError:
 def _content(path: Path) -> bytes:
     try:
         if str(path) == "-":
-            content = sys.stdin.buffer.read(MAXIMUM_BYTES + 1)
+            content = sys.stdin.buffer.read(MOST_PROBLEMS + 1)
         else:
             with path.open("rb") as file:
-                content = file.read(MAXIMUM_BYTES + 1)
+                content = file.read(MOST_PROBLEMS + 1)
     except FileNotFoundError:
         raise _error(path, "the file does not exist; check the path") from None
     except IsADirectoryError:
@@ -116,8 +113,8 @@ def _content(path: Path) -> bytes:
 
 
 def _bounded(path: Path, content: bytes) -> bytes:
-    if len(content) > MAXIMUM_BYTES:
-        raise _error(path, f"more than {MAXIMUM_BYTES >> 20} MiB; split the file")
+    if len(content) > MOST_PROBLEMS:
+        raise _error(path, f"more than {MOST_PROBLEMS >> 20} MiB; split the file")
     return content
 
 
@@ -127,7 +124,7 @@ def _decompressed(path: Path, content: bytes) -> bytes:
             stream = cast(IO[bytes], opened(io.BytesIO(content), "rb"))
             try:
                 with stream:
-                    return _bounded(path, stream.read(MAXIMUM_BYTES + 1))
+                    return _bounded(path, stream.read(MOST_PROBLEMS + 1))
             except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
                 raise _error(path, f"the compressed file is damaged: {error}") from error
     return content
@@ -149,8 +146,8 @@ def _json_lines(content: bytes) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            if len(line) > MAXIMUM_LINE:
-                raise BadRowError(f"longer than {MAXIMUM_LINE >> 20} MiB; split the line")
+            if len(line) > MOST_LINE:
+                raise BadRowError(f"longer than {MOST_LINE >> 20} MiB; split the line")
             yield Row(number, _object(line))
         except BadRowError as error:
             yield Row(number, error)
@@ -158,7 +155,7 @@ def _json_lines(content: bytes) -> Iterator[Row]:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        value = parse_json(content.decode("utf-8"), _refuse_constant)
     except UnicodeDecodeError as error:
         raise BadRowError(
             f"not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
@@ -167,8 +164,8 @@ def _object(content: bytes) -> dict[str, Any]:
         raise BadRowError(
             f"not JSON (column {error.colno}: {error.msg}); write one JSON object a line"
         ) from error
-    except RecursionError as error:
-        raise BadRowError("nested too deeply; write a plain JSON object") from error
+    except TooDeep as error:
+        raise BadRowError(f"{error}; write a plain JSON object") from error
     except ValueError as error:
         raise BadRowError(f"not usable JSON ({error}); correct the number") from error
     return _as_fields(value)
@@ -193,7 +190,7 @@ def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Row
     if start not in (b"[", b"{"):
         return None
     try:
-        value = json.loads(content, parse_constant=_refuse_constant)
+        value = parse_json(content, _refuse_constant)
     except json.JSONDecodeError as error:
         # A first line that is complete makes JSON lines of it, whatever follows.
         first = content.lstrip().partition(b"\n")[0].strip()
@@ -201,7 +198,7 @@ def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Row
             return None
         reason = f"not JSON (column {error.colno}: {error.msg})"
         raise _error(path, reason, error.lineno) from error
-    except (ValueError, RecursionError):
+    except ValueError:
         return None  # the reader of lines says what is wrong
     if isinstance(value, dict):
         rows = _held(value)
@@ -264,7 +261,7 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[Row]:
     if delimiter is None:
         heading = text.partition("\n")[0]
         delimiter = max(",;\t", key=heading.count)
-    csv.field_size_limit(MAXIMUM_LINE)
+    csv.field_size_limit(MOST_LINE)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for number, fields in enumerate(reader, start=1):

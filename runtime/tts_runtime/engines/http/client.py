@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import httpx
 
 from tts_lang.printable import concealed
+from tts_lang.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
 from tts_runtime.engines.http.gate import Gate
@@ -28,7 +29,6 @@ from tts_runtime.engines.http.retry import (
     retry_after,
 )
 from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
-from tts_runtime.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tts_lang.printable import concealed
-from tts_runtime.readers import parse_json
+from tts_lang.readers import parse_json
 
 _LONGEST: Final = 400
 #: Codes and types of errors that the same request may not meet again.

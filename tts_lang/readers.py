@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 #: Levels of lists and objects in JSON from outside.
 MOST_LEVELS: Final = 64
+#: Bytes of a strategy file, a binding or a law file: what people write.
+MOST_WRITTEN: Final = 1 << 20
+#: Bytes of a problem file, also once it is decompressed; of one of its lines.
+MOST_PROBLEMS: Final = 1 << 30
+MOST_LINE: Final = 16 << 20
 #: Bytes of one reply of a server, unpacked; of one line of a stream; of all of a stream.
 MOST_REPLY: Final = 64 << 20
 MOST_EVENT: Final = 8 << 20
@@ -21,7 +27,28 @@ class TooDeep(ValueError):
         super().__init__(f"nested more than {MOST_LEVELS} levels deep")
 
 
-def parse_json(text: str, constant: Callable[[str], Any] | None = None) -> Any:
+class TooLarge(OSError):
+    """A file with more bytes than any of its kind has."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"more than {most >> 20} MiB")
+        self.strerror = str(self)
+
+
+def read_written(path: Path) -> bytes:
+    """The bytes of a file that people write.
+
+    Raises:
+        OSError: It cannot be read; `TooLarge`: it has more than `MOST_WRITTEN` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_WRITTEN + 1)
+    if len(data) > MOST_WRITTEN:
+        raise TooLarge(MOST_WRITTEN)
+    return data
+
+
+def parse_json(text: str | bytes, constant: Callable[[str], Any] | None = None) -> Any:
     """The value of a JSON text.
 
     Args:
