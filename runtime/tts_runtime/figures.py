@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from time import perf_counter
 
+from tts_lang.explain.assume import stated as stated_in
 from tts_lang.explain.models import Models
+from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.executor import Work
 from tts_runtime.results import Answer, Summary
@@ -35,7 +38,27 @@ class Sizes:
                     sizes[name] = model.parameters
         return Sizes(*found)
 
-    def flops(self, answer: Answer) -> int | None:
+    @staticmethod
+    def read(directory: Path, plan: Plan, assumed: Models) -> Sizes:
+        """What engines stated when a run began, and what is assumed where they stated nothing.
+
+        Raises:
+            LengthError: The run directory's file of sizes is damaged.
+        """
+        stated = stated_in(directory).named
+        policies, scorers = plan.policies, [scorer.name for scorer in plan.scorers]
+        found = (
+            {name: stated.get(name) or assumed.of_policy(name) for name in policies},
+            {name: stated.get(name) or assumed.of_scorer(name) for name in scorers},
+        )
+        known = ({name: each.parameters for name, each in one.items() if each} for one in found)
+        return Sizes(*known)
+
+    def priced(self, answer: Answer) -> Answer:
+        """The answer with its FLOPs."""
+        return answer.model_copy(update={"flops": self._flops(answer)})
+
+    def _flops(self, answer: Answer) -> int | None:
         """2 x parameters x tokens, summed over models; `None` if a model's size is not known."""
         total = 0
         for tokens, sizes in (

@@ -67,14 +67,11 @@ class Ledger:
         self._tally = Tally()
         self._answers: dict[str, Answer] = {}
         for answer in kept.answers.values():
-            self._add(self._priced(answer) if answer.flops is None else answer)
+            self._add(self._sizes.priced(answer))
 
     def _add(self, answer: Answer) -> None:
         self._tally.add(answer)
         self._answers[answer.id] = answer
-
-    def _priced(self, answer: Answer) -> Answer:
-        return answer.model_copy(update={"flops": self._sizes.flops(answer)})
 
     def has(self, problem: str) -> bool:
         """Whether this problem is done."""
@@ -82,7 +79,7 @@ class Ledger:
 
     def outcome(self, outcome: Outcome, gold: str | None) -> Answer:
         """Grades, counts and writes what the strategy gave for a problem."""
-        answer = self._priced(graded(outcome, gold))
+        answer = self._sizes.priced(graded(outcome, gold))
         self._figures.goes_on()
         candidates: Sequence[CandidateRecord] = ()
         if self._made is not None or self._writer is not None:

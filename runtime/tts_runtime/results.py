@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,6 +111,16 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
+def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
+    """Those of the answers added up; `None` if those of one that did not fail are not known."""
+    for answer in answers:
+        if answer.error is None:
+            if answer.flops is None:
+                return None
+            start += answer.flops
+    return start
+
+
 class Tally:
     """Adds up answers as they come, so that a run need not keep them."""
 
@@ -134,8 +144,7 @@ class Tally:
         for name in self.costs:
             self.costs[name] += getattr(answer, name)
         self.reliability += answer.reliability
-        if self.flops is not None and answer.error is None:
-            self.flops = None if answer.flops is None else self.flops + answer.flops
+        self.flops = None if self.flops is None else total_flops((answer,), self.flops)
 
     def summary(
         self,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tts_lang.arguments import plan_from
+from tts_lang.explain.lengths import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
@@ -43,7 +44,7 @@ from tts_runtime.figures import Figures, Sizes
 from tts_runtime.kept import Kept
 from tts_runtime.ledger import Ledger, Result, Signature
 from tts_runtime.problems import Problem, problems_named
-from tts_runtime.results import Answer
+from tts_runtime.results import Answer, total_flops
 from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check, opened, write_models
 
 __all__ = ["Progress", "Result", "Settings", "run", "run_plans"]
@@ -297,9 +298,15 @@ def _read_back(
 ) -> Result:
     """The result of a run whose directory has all of it."""
     assert earlier.summary is not None  # it is complete
-    answers = tuple(earlier.answers[problem.id] for problem in problems)
+    assert settings.out is not None
+    try:
+        sizes = Sizes.read(settings.out, plan, settings.models)
+    except LengthError as error:
+        raise RunDirectoryError(f"{error}; remove it to go without sizes") from error
+    answers = tuple(sizes.priced(earlier.answers[problem.id]) for problem in problems)
+    summary = earlier.summary.model_copy(update={"flops": total_flops(answers)})
     made = _made(plan, settings)
-    return Result(earlier.summary, answers, made=made, kept=frozenset(earlier.answers))
+    return Result(summary, answers, made=made, kept=frozenset(earlier.answers))
 
 
 def _made(plan: Plan, settings: Settings) -> Made | None:

@@ -245,3 +245,17 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
     with watched() as made:
         assert tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")[0] == 0
     assert made == [(0, "line-2")]
+
+
+def test_flops_of_a_finished_run_follow_what_is_assumed(tts_run: Command) -> None:
+    def rows(*assumed: str) -> list[Any]:
+        _, out, _ = tts_run(*BOTH, "--out", "run", "--json", *assumed)
+        return [json.loads(line) for line in out.splitlines()]
+
+    assert [row["flops"] for row in (*rows(), *rows())] == [None] * 4
+    for size in (100, 200):
+        for row in rows("--assume", f"params={size}"):
+            assert row["flops"] == 2 * size * (row["policy_tokens"] + row["prompt_tokens"])
+    Path("run", "models.json").write_text("[]")
+    code, _, err = tts_run(*BOTH, "--out", "run")
+    assert (code, "models.json: not sizes of models" in err) == (2, True)

@@ -59,7 +59,7 @@ def assumed(options: Sequence[str], stats: Path | None = None) -> Assumed:
     lengths = None
     models = UNKNOWN
     if stats is not None:
-        lengths, models = measured(stats), _cards(stats)
+        lengths, models = measured(stats), stated(stats)
     if given.keys() & {"step", "steps"}:
         if not given.keys() >= {"step", "steps"}:
             raise AssumeError("expected both lengths, such as step=60,steps=9")
@@ -111,7 +111,7 @@ def _models(given: dict[str, float], found: Models) -> Models:
     return Models(named, policy)
 
 
-def _cards(directory: Path) -> Models:
+def stated(directory: Path) -> Models:
     """The sizes that engines stated when the run began (`models.json`).
 
     Raises:
