@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_runtime.engines import pool_scorers
-from tts_runtime.engines.base import EngineError, PoolScorer, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    PoolScorer,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.pool_scorers import common, ratio
 from tts_runtime.engines.registry import scorer_engine
 
@@ -152,8 +159,10 @@ def test_a_pool_that_would_take_minutes_is_refused(
 ) -> None:
     monkeypatch.setattr(pool_scorers, "MOST_WORK", 100)
     assert of(name, "a" * 50, "a" * 50) in ([1.0, 1.0], [0, 0])  # equal texts are no work
-    with pytest.raises(EngineError, match=r"2 candidates of up to 50 characters.*`\?by=words`"):
+    match = r"2 candidates of up to 50 characters.*`\?by=words`"
+    with pytest.raises(CandidateError, match=match) as caught:
         of(name, "a" * 50, "b" * 50)
+    assert caught.value.fault is Fault.TOO_LONG
 
 
 def test_a_pool_that_nobody_waits_for_is_given_up() -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from math import fsum
 from typing import Final, Literal
 
 from pydantic import Field
 
-from tts_runtime.engines.base import EngineError, PoolScorer, ScoreRequest
+from tts_runtime.engines.base import CandidateError, Fault, PoolScorer, ScoreRequest
 from tts_runtime.engines.options import EngineName, NoOptions, options_of
 
-#: Products of lengths that one pool may take to compare: about 15 seconds of one core.
+#: Work that one pool may take to compare: about 10 seconds of one core.
 MOST_WORK: Final = 10**11
+#: What each item of the shorter text costs, beside the length of the longer one.
+_STEP: Final = 3000
 
 
 class PoolOptions(NoOptions):
@@ -110,19 +113,25 @@ class _RatioScorer(_TextScorer):
         """What is compared of a text."""
         return text.split() if self._words else text
 
+    @staticmethod
+    def work(first: Sequence[str], second: Sequence[str]) -> int:
+        """What it costs to compare two texts."""
+        shorter, longer = sorted((len(first), len(second)))
+        return shorter * (longer + _STEP)
+
     def check(self, work: int, pool: Sequence[str]) -> None:
         """Refuses a pool that would take minutes.
 
         Raises:
-            EngineError: With what to do.
+            CandidateError: With what to do.
         """
         if work > MOST_WORK:
             cheaper = "" if self._words else "`?by=words`, or "
-            raise EngineError(
+            raise CandidateError(
+                Fault.TOO_LONG,
                 f"scorer `{self._name}`: {len(pool)} candidates of up to "
-                f"{max(map(len, pool)):,} characters are too long to compare two by two (products "
-                f"of their lengths add up to more than {MOST_WORK:.0e}); compare less: {cheaper}"
-                "only the last steps with `?last=1`"
+                f"{max(map(len, pool)):,} characters are too many to compare two by two; compare "
+                f"less: {cheaper}only the last steps with `?last=1`",
             )
 
 
@@ -141,17 +150,15 @@ class SimilarityScorer(_RatioScorer):
             return [None for _ in texts]
         many = Counter(text.lower() for text in texts)
         items = {text: self.items(text) for text in many}
-        lengths = [len(each) for each in items.values()]
-        self.check((sum(lengths) ** 2 - sum(each * each for each in lengths)) // 2, texts)
+        pairs = combinations(items.values(), 2)
+        self.check(sum(self.work(first, second) for first, second in pairs), texts)
         alike: dict[str, list[float]] = {text: [1.0] * (many[text] - 1) for text in many}
-        different = list(many)
-        for place, first in enumerate(different):
-            for second in different[place + 1 :]:
-                if stopped():
-                    return []
-                found = ratio(items[first], items[second])
-                alike[first] += [found] * many[second]
-                alike[second] += [found] * many[first]
+        for first, second in combinations(many, 2):
+            if stopped():
+                return []
+            found = ratio(items[first], items[second])
+            alike[first] += [found] * many[second]
+            alike[second] += [found] * many[first]
         means = {text: fsum(ratios) / len(ratios) for text, ratios in alike.items()}
         return [means[text.lower()] for text in texts]
 
@@ -180,7 +187,7 @@ class ClusterScorer(_RatioScorer):
                 continue
             items = self.items(text)
             for number, leader in enumerate(leaders):
-                work += len(items) * len(leader)
+                work += self.work(items, leader)
                 self.check(work, texts)
                 if stopped():
                     return []

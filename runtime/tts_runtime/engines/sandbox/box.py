@@ -23,7 +23,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.options import NoOptions
 from tts_runtime.engines.sandbox import kernel
 from tts_runtime.engines.sandbox.inside import PROGRAM, WORK
-from tts_runtime.engines.sandbox.started import Outcome, ended
+from tts_runtime.engines.sandbox.started import BROKE, Outcome, ended
 
 Level = Literal["bubblewrap", "namespaces", "landlock"]
 
@@ -181,7 +181,7 @@ class Sandbox:
             try:
                 outcome = self._run(level, _PROBE.format(secret=str(secret)), "", Event())
             except EngineError as error:
-                return str(error)
+                return str(error).removeprefix(BROKE)
         if outcome.finished and outcome.output == b"[]\n":
             return None
         if outcome.finished:

@@ -278,7 +278,11 @@ def _landlock(request: Request, given: int, _tell: int) -> None:
     kernel.landlock([*readable, program], [work, "/dev/null"])
     apart = owner is not None
     signals = apart or kernel.landlock_version() >= 6
-    _execute(request, given, kernel.seccomp_filter(shared_user=not apart, signals=signals))
+    try:
+        _execute(request, given, kernel.seccomp_filter(shared_user=not apart, signals=signals))
+    except PermissionError as error:
+        reason = f"root runs programs as another user, who cannot read {error.filename}"
+        raise OSError(error.errno, reason) from error
 
 
 def _tasks() -> int:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
+from tempfile import TemporaryFile
 from threading import Event
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ _LAUNCH: Final = (
     "from tts_runtime.engines.sandbox.jail import main; main()"
 )
 _HERE: Final = str(Path(tts_runtime.__file__).resolve().parents[1])
+#: How the message begins when a sandbox could not be made.
+BROKE: Final = "exec: the sandbox broke: "
 #: Seconds beyond the program's own that starting and ending it may take.
 _GRACE: Final = 20
 #: Seconds between looks at whether anybody still waits.
@@ -60,28 +63,26 @@ def ended(request: dict[str, Any], most: int, stop: Event) -> Outcome:
     Raises:
         EngineError: The sandbox could not be made.
     """
-    asked = os.memfd_create("request", os.MFD_CLOEXEC)
-    report, reported = os.pipe2(os.O_CLOEXEC)
-    try:
-        with os.fdopen(os.dup(asked), "wb") as file:
-            file.write(json.dumps(request).encode())
-        os.lseek(asked, 0, os.SEEK_SET)
-        jail = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _LAUNCH, _HERE, str(reported)],
-            stdin=asked,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(reported,),
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(report)
-        raise EngineError(f"exec: the sandbox cannot be started: {error}") from error
-    finally:
-        os.close(asked)
-        os.close(reported)
+    with TemporaryFile() as asked:
+        asked.write(json.dumps(request).encode())
+        asked.seek(0)
+        report, reported = os.pipe2(os.O_CLOEXEC)
+        try:
+            jail = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCH, _HERE, str(reported)],
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(reported,),
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(report)
+            raise EngineError(f"exec: the sandbox cannot be started: {error}") from error
+        finally:
+            os.close(reported)
     with jail:
         try:
             texts, stopped = _read(jail, report, most, request["limits"]["seconds"], stop)
@@ -98,7 +99,7 @@ def ended(request: dict[str, Any], most: int, stop: Event) -> Outcome:
     if "code" not in found:
         reason = found.get("error") or "the process that makes it ended"
         words = errors.decode("utf-8", "replace").strip()[-200:]
-        raise EngineError(f"exec: the sandbox broke: {reason}" + (f" ({words})" if words else ""))
+        raise EngineError(f"{BROKE}{reason}" + (f" ({words})" if words else ""))
     return Outcome(output, errors, found["code"])
 
 
