@@ -99,7 +99,7 @@ def hostile(names: Sequence[str]) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_message_holds_no_control_token(name: str) -> None:
+def test_c67_a_message_holds_no_control_token(name: str) -> None:
     subject = layout(name)
     binding, tokenizer = subject.binding, subject.tokenizer
     clean = {
@@ -133,7 +133,7 @@ def test_other_messages_have_the_ids_of_the_model_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_forced_texts_hold_the_bindings_delimiters_only(name: str) -> None:
+def test_c67_forced_texts_hold_the_bindings_delimiters_only(name: str) -> None:
     subject = layout(name)
     policy = Policy("policy", Echo(subject, "x"))
     thinking = subject.binding.thinking
@@ -190,7 +190,7 @@ judge choice together:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_whole_run_holds_none(name: str) -> None:
+def test_c67_a_whole_run_holds_no_control_token_of_others(name: str) -> None:
     """Problem, candidates, judges, arguments, pieces and literals of the strategy, all hostile."""
     subject = layout(name)
     every = " ".join(subject.names)
@@ -216,6 +216,28 @@ def test_a_whole_run_holds_none(name: str) -> None:
     for request in echo.requests:
         assert subject.hit(request.prompt) == clean
         assert subject.hit(request.prefix) == []
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gpt-oss", "magistral"])
+def test_c67_the_end_of_a_thought_stays_one_wherever_it_is_joined(name: str) -> None:
+    subject = layout(name)
+    echo = Echo(subject, "a")
+    plan = plan_of(
+        "trace = sample 1 thought",
+        "trace = problem",
+        'let mark of trace = end_of_thought if tokens == 0 else "no"',
+        'let both of trace = "so" + mark',
+        'force first(both of trace) + "Go" into trace',
+        "return expand trace by 1",
+    )
+    outcome = run_plan(plan, echo)
+    assert outcome.error is None, outcome.error
+    assert subject.binding.thinking is not None
+    thought = encode(subject.tokenizer, Trusted(subject.binding.thinking.end))
+    forced = echo.requests[-1].prefix
+    start = len(encode(subject.tokenizer, "so"))
+    assert forced[start : start + len(thought)] == thought
+    assert subject.hit(forced) == subject.hit(thought)
 
 
 WAYS = {"byte_level": byte_level, "metaspace": metaspace}

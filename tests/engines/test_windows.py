@@ -84,6 +84,8 @@ def files(**config: Any) -> ModelFiles:
             16384,
         ),
         ({"max_position_embeddings": 4096, "rope_parameters": {"full_attention": {}}}, 4096),
+        ({"max_position_embeddings": 512, "rope_scaling": {"type": "linear", "factor": "x"}}, 512),
+        ({"max_position_embeddings": 512, "rope_scaling": [4]}, 512),
         ({}, None),
     ],
 )

@@ -54,8 +54,6 @@ class ChatTemplate:
         reply: bool,
     ) -> str:
         """A conversation as text, special tokens written out; with the opening of a reply."""
-        from jinja2.exceptions import TemplateError
-
         try:
             text: str = self._tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
@@ -65,7 +63,7 @@ class ChatTemplate:
                 strftime_now=_DAY.strftime,
                 **(options or {}),
             )
-        except (TemplateError, TypeError) as error:
+        except Exception as error:  # it runs what somebody wrote in the model's folder
             roles = ", ".join(message["role"] for message in messages)
             raise EngineError(
                 f"the chat template of `{self._files.name}` refuses messages of {roles}: {error}"

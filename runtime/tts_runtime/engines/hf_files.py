@@ -58,15 +58,18 @@ class ModelFiles:
 
 def _stretched(config: Mapping[str, Any], positions: int) -> int:
     """Positions times the factor of rotary embeddings that are scaled."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = config.get("rope_parameters") or config.get("rope_scaling")
+    if not isinstance(rope, dict):
+        return positions
     kind = rope.get("rope_type", rope.get("type"))
     if kind not in ("linear", "dynamic", "yarn"):
         return positions
     if str(config.get("model_type", "")).startswith("gemma3"):
         return positions
-    if kind == "yarn":
-        positions = rope.get("original_max_position_embeddings") or positions
-    return int(positions * (rope.get("factor") or 1))
+    factor, begun = rope.get("factor"), rope.get("original_max_position_embeddings")
+    if kind == "yarn" and isinstance(begun, int) and begun > 0:
+        positions = begun
+    return int(positions * factor) if isinstance(factor, int | float) and factor > 1 else positions
 
 
 def checked_window(name: str, positions: int | None, asked: int | None) -> int:
