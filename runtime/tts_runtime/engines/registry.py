@@ -5,6 +5,7 @@ Torch is imported only when an engine that needs it is chosen.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -97,9 +98,10 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
         served = options_of(parsed, ServerOptions)
         return _opener("tts_runtime.engines.openai.policy:OpenAIPolicy", parsed.argument, served)
     if parsed.kind == "exec":
+        parsed = _of_python(parsed)
         from tts_runtime.engines.sandbox.box import SandboxOptions
 
-        sandbox = options_of(_of_python(parsed), SandboxOptions)
+        sandbox = options_of(parsed, SandboxOptions)
         return _opener("tts_runtime.engines.exec_policy:ExecPolicy", sandbox)
     if parsed.kind == "sim":
         from tts_runtime.engines.sim import SimPolicy
@@ -164,9 +166,10 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
         options_of(name, NoOptions)
         return lambda: FieldScorer(name.argument)
     if name.kind == "exec":
+        name = _of_python(name)
         from tts_runtime.engines.exec_scorer import TestOptions
 
-        tests = options_of(_of_python(name), TestOptions)
+        tests = options_of(name, TestOptions)
         return _opener("tts_runtime.engines.exec_scorer:ExecScorer", tests)
     if name.kind == "sim":
         from tts_runtime.engines.sim import SimScorer
@@ -196,6 +199,8 @@ def _with_model(name: EngineName) -> EngineName:
 def _of_python(name: EngineName) -> EngineName:
     if name.argument != "python":
         raise EngineError(f"engine `{name.written}`: programs are in Python only: `exec:python`")
+    if sys.platform != "linux":
+        raise EngineError(f"engine `{name.written}`: programs are run on Linux only")
     return name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from math import isnan
 
@@ -182,6 +183,13 @@ def test_wrong_names_are_explained(name: str, message: str) -> None:
     assert message in str(caught.value)
     with pytest.raises(EngineError, match="option `field`: Field required"):
         scorer_engine("exec:python")
+
+
+def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    for engine in (policy_engine, scorer_engine):
+        with pytest.raises(EngineError, match="programs are run on Linux only"):
+            engine("exec:python?field=tests")
 
 
 def test_a_level_that_does_not_hold_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,8 +148,6 @@ class Sandbox:
 
     def _working(self) -> Level:
         """The best level that does what it should."""
-        if sys.platform != "linux":
-            raise EngineError("exec: programs are run on Linux only")
         asked = self.options.sandbox
         reasons = []
         for level in _AUTOMATIC if asked == "auto" else (asked,):

@@ -102,7 +102,7 @@ def _namespaces(request: Request, given: int, tell: int) -> None:
         try:
             os.setsid()
             os.chdir(WORK)
-            _limit(request, request["limits"]["processes"])
+            _limit(request, _processes(request, owner))
             _become(owner)
             kernel.drop_capabilities()
             _execute(request, given, kernel.seccomp_filter() if kernel.has_seccomp() else None)
@@ -225,7 +225,7 @@ def _bubblewrap(request: Request, given: int, tell: int) -> None:
     os.set_inheritable(tell, True)
     todo = {
         "owner": owner,
-        "limits": [*_limits(request), (resource.RLIMIT_NPROC, request["limits"]["processes"])],
+        "limits": [*_limits(request), (resource.RLIMIT_NPROC, _processes(request, owner))],
         "tell": tell,
         "command": request["command"],
         "environment": request["environment"],
@@ -308,6 +308,11 @@ def _become(owner: tuple[int, int] | None) -> None:
         os.setgroups([])
         os.setresgid(group, group, group)
         os.setresuid(user, user, user)
+
+
+def _processes(request: Request, owner: tuple[int, int] | None) -> int:
+    """The limit on processes; those that hold the program count if they are of its user."""
+    return int(request["limits"]["processes"]) + (0 if owner is not None else 2)
 
 
 def _limits(request: Request) -> list[tuple[int, int]]:

@@ -13,17 +13,14 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 def descendants(process: int) -> Iterator[int]:
     """A process and all that it and they have started (only itself, where the kernel does not
     say)."""
-    yield process
-    children: list[int] = []
-    with suppress(OSError):
-        for task in os.listdir(f"/proc/{process}/task"):
-            with (
-                suppress(OSError),
-                open(f"/proc/{process}/task/{task}/children", encoding="ascii") as file,
-            ):
-                children += map(int, file.read().split())
-    for child in children:
-        yield from descendants(child)
+    waiting = [process]
+    while waiting:
+        process = waiting.pop()
+        yield process
+        with suppress(OSError):
+            for task in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{task}/children", encoding="ascii") as file:
+                    waiting += map(int, file.read().split())
 
 
 def resident(process: int) -> int:
