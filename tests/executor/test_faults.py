@@ -25,7 +25,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.virtual import run_virtual
-from tts_runtime.executor import Outcome, bind, execute
+from tts_runtime.executor import PASSES, Outcome, bind, execute
 from tts_runtime.reliability import Reliability, ScorerReliability, footer, warnings_of
 
 ORM = "scorer orm per solution"
@@ -336,3 +336,18 @@ def test_counts_add_up_and_are_said_in_words() -> None:
         "scorer `grade` gave no score to 2",
         "scorer `prm` gave no score to 1",
     ]
+
+
+def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up() -> None:
+    """The first is filtered, and nobody waits for the others: they may well have a text."""
+    plan = plan_of("return first of (sample 3)")
+    policy = Filtered([box(1), box(2), box(3)], filtered=[0])
+    policy._delays = (0.0, 9.0, 9.0)
+    bound = bind(plan, {"policy": policy}, {}, PASSES)
+
+    async def one() -> Outcome:
+        return await execute(bound, PROBLEM, 0)
+
+    outcome = run_virtual(one())
+    assert (outcome.error, outcome.answer) == (None, None)
+    assert outcome.reliability.failed == {"filtered": 1}

@@ -21,6 +21,8 @@ from tests.support.judge_replies import (
     ORDERS,
     OTHER_MARKERS,
     PLAIN_ORDER,
+    RESULT,
+    RESULTS,
     SOUND,
     SOUNDS,
     TEN,
@@ -86,6 +88,7 @@ def test_c34_a_choice_names_one_candidate(spec: Judge, reply: str, place: int | 
     [(VALUE, *case) for case in VALUES]
     + [(SOUND, *case) for case in SOUNDS]
     + [(VERDICT, *case) for case in VERDICTS]
+    + [(RESULT, *case) for case in RESULTS]
     + [(LETTERS, *case) for case in LETTER],
 )
 def test_c34_an_option_is_read_where_it_is_the_verdict(

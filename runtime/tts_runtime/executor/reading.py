@@ -48,6 +48,11 @@ _PRAISED: Final = re.compile(
     r"|preferred)\b)",
     re.IGNORECASE,
 )
+#: Before a word that is denied.
+_DENIED: Final = re.compile(
+    r"(?:\b(?:not|no|never|neither|nor|hardly|cannot|isn't|aren't)|n['\u2019]t)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
 
 
 def final_text(reply: str, binding: Binding, message: str) -> str:
@@ -144,7 +149,8 @@ def _cued(text: str, scale: Scale, cues: re.Pattern[str]) -> Iterator[float | No
     for cue in reversed(list(cues.finditer(text))):
         found = verdict_at(text, cue.end(), scale)
         if found is not None:
-            yield found.value
+            denied = _DENIED.search(text, max(0, cue.start() - 40), cue.start())
+            yield None if denied else found.value
             return
 
 
@@ -171,18 +177,25 @@ def _only(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | N
 
 # ------------------------------------------------------------------ options
 
-_CLEAR: Final = r"[\s*_`\"'\])}.]*(?:$|[.,;:!?\n(\u2013\u2014-]|(?:because|since|as|but|though)\b)"
-_ANNOUNCED: Final = (
-    r"(?:answer|verdict|judge?ment|conclusion|decision|rating|result)\W{0,4}(?:is|:|=)?\W{0,4}"
+_CLEAR: Final = (
+    r"[\s*_`\"'\])}.]*(?:$|[.,;:!?\n(\u2013\u2014-]|(?i:(?:because|since|as|but|though)\b))"
 )
-_DENIED: Final = re.compile(
-    r"(?:\b(?:not|no|never|neither|nor|hardly|cannot|isn't|aren't)|n['\u2019]t)\s+(?:\w+\s+){0,2}$",
-    re.IGNORECASE,
+_ANNOUNCED: Final = (
+    r"(?i:(?:answer|verdict|judge?ment|conclusion|decision|rating|result)\W{0,4}(?:is|:|=)?)"
+    r"\W{0,4}"
 )
 
+#: Between a marker and an option.
+_SKIPPED: Final = (
+    r"(?i:[\s*_`\"'$\[\](){}|=:>-]|\\(?:boxed|text|textbf|mathrm)|\b(?:it|this|is|that|was|the|answer"
+    r"|option|choice)\b)*"
+)
+#: Options that mean nothing in front of another word: "no errors", "A solution".
+_COMMON: Final = ("no", "a", "i")
 #: Before a word that stands apart at the end of a reply.
 _APART: Final = re.compile(
-    r"(?:^|[\n.,;:!?]|\b(?:is|so|say|thus|therefore|hence|answer|verdict))[\s*_`\"'$\[({]*$"
+    r"(?:^|[\n.,;:!?]|\b(?:is|so|say|thus|therefore|hence|answer|verdict))[\s*_`\"'$\[({]*$",
+    re.IGNORECASE,
 )
 
 
@@ -190,21 +203,30 @@ def _option(
     options: Sequence[tuple[str, float]], text: str, marked: bool, rows: int
 ) -> Reading | None:
     """The number of the word that is the verdict."""
-    worth = {word.casefold(): number for word, number in options}
-    # The longer word first: "very likely" is not "likely".
-    words = "|".join(re.escape(word) for word in sorted(worth, key=len, reverse=True))
+    worth = {_folded(word): number for word, number in options}
+    # The longer word first: "very likely" is not "likely". "A" is an option, "a" an article.
+    words = "|".join(
+        re.escape(word) if len(word) == 1 else f"(?i:{re.escape(word)})"
+        for word in sorted(worth, key=len, reverse=True)
+    )
     word = rf"(?<!\w)({words})(?!\w)"
-    text = text.casefold()
     if marked:
-        skipped = r"(?:[\s*_`\"'$\[\](){}|=:>\\-]|\b(?:it|this|is|that|was|the|a|an|answer)\b)*"
-        found = re.compile(skipped + word).match(text)
-        return None if found is None else [float(worth[found[1]])] * rows
+        found = re.compile(_SKIPPED + word).match(text)
+        if found is None or re.match(
+            rf"\W{{0,4}}(?:(?:or|and)\b|/)\W{{0,4}}{word}", text[found.end() :]
+        ):
+            return None
+        return [float(worth[_folded(found[1])])] * rows
     named = list(re.finditer(word, text))
     for look in (_announced_option, _outer_options, _allowed_options):
-        chosen = {worth[name] for name in look(text, word, named)}
+        chosen = {worth[_folded(name)] for name in look(text, word, named)}
         if chosen:
             return [float(chosen.pop())] * rows if len(chosen) == 1 else None
     return None
+
+
+def _folded(word: str) -> str:
+    return word if len(word) == 1 else word.casefold()
 
 
 def _announced_option(text: str, word: str, _named: Sequence[re.Match[str]]) -> Iterator[str]:
@@ -227,7 +249,9 @@ def _outer_options(text: str, word: str, named: Sequence[re.Match[str]]) -> Iter
 def _allowed_options(text: str, _word: str, named: Sequence[re.Match[str]]) -> Iterator[str]:
     """Every option that is named and not denied."""
     for each in named:
-        if not _DENIED.search(text[max(0, each.start() - 40) : each.start()]):
+        denied = _DENIED.search(text, max(0, each.start() - 40), each.start())
+        clear = each[1].lower() not in _COMMON or re.match(_CLEAR, text[each.end() :])
+        if clear and not denied:
             yield each[1]
 
 
@@ -273,6 +297,8 @@ def _order(text: str, marked: bool) -> list[int]:
     if marked:
         chains = [chain for chain in chains[:1] if not re.search(r"\w", text[: chain.start()])]
     if not chains:
+        return []
+    if re.search(r"worst\s+(?:first|to\s+best)", text, re.IGNORECASE):
         return []
     chain = max(reversed(chains), key=lambda each: len(re.findall(r"[0-9]+", each[0])))[0]
     order = [int(number) for number in re.findall(r"[0-9]+", chain)]

@@ -71,6 +71,7 @@ class Run(Flow):
         "settled",
         "shared",
         "speculator",
+        "whole",
         "work",
     )
 
@@ -100,6 +101,8 @@ class Run(Flow):
         self.closed = False
         #: The answer is known: what is in flight is not waited for.
         self.settled = False
+        #: No candidate was given up as needless.
+        self.whole = True
         #: Something has stopped waiting, or may have: what was asked for depends on timing.
         self.early = False
         self.openings: dict[bool, Node] = {}
@@ -372,13 +375,14 @@ class Run(Flow):
         """Gives up the children of a pool that are still on their way: they are no rows of it."""
         for slot in open_slots(pool.items):
             if slot.request is not None:
+                self.whole = False
                 slot.request.leave(slot)
                 self.resolve(slot, None)
         self.check_idle()
 
     def settle(self) -> None:
         """What is still in flight cannot change the answer: nobody will wait for it (C45)."""
-        self.settled = True
+        self.settled, self.whole = True, False
         for request in self._generations.values():
             if request.pending:
                 request.abandon()

@@ -90,9 +90,15 @@ ANSWERS: Final = re.compile(
     r"[\s*_`$\[({]*$",
     re.IGNORECASE,
 )
+#: Before a number that is said not to be the verdict.
+_REJECTED: Final = re.compile(
+    r"\b(?:worst|weakest|worse|rejects?|rejected|eliminates?|discards?|wrong|incorrect|fails?|except"
+    r"|unlike|without|not|never|cannot|than|over|below|above|under|n't)\W+(?:\w+\W+){0,3}$",
+    re.IGNORECASE,
+)
 _SEVERAL: Final = re.compile(
     rf"""(?:[ \t\u00a0\u202f]+[0-9]
-      | [.,;!\s-]*(?:(?:no|oh|hmm|wait|actually|sorry|rather|correction|make\ that
+      | [.,;!?\s-]*(?:(?:no|oh|hmm|wait|actually|sorry|rather|correction|make\ that
           |i\ mean)\W+){{1,3}}{_DIGITS}
       | \s*(?:(?:to|or)\s+[*_\[(]*{_DIGITS}
       | (?:[-=]+>|\u2192)\s*{_DIGITS}
@@ -107,7 +113,10 @@ _ALSO: Final = re.compile(
     rf"\s*(?:and|&|,?\s*or|nor|\+|=)\s*(?:(?:{'|'.join(_CANDIDATES.split())})\s*)?[\[(*#]*[0-9]",
     re.IGNORECASE,
 )
-_FORMULA: Final = re.compile(r"\s*[+*\u00d7^=<>\u2264\u2265]=?\s*(?:[0-9(]|[A-Za-z]\b)")
+_FORMULA: Final = re.compile(
+    r"\s*[+*\u00d7^=<>\u2264\u2265]=?\s*(?:[0-9(]|[A-Za-z]\b)|\s+(?:minus|plus|times)\s+[0-9]",
+    re.IGNORECASE,
+)
 _FAULTY: Final = re.compile(
     r"""\s*(?:,\s*which\s+)?(?:
         (?:is|was|looks|seems)\s+(?:also\s+|clearly\s+|nearly\s+|slightly\s+)*
@@ -206,6 +215,8 @@ def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found
         return None
     if not scale.places and ANSWERS.search(text, begin, number.start()):
         return None
+    if _lists(text, number):
+        return None
     end = number.end()
     units = _UNITS.match(text, end)
     ordinal = _ORDINAL.match(text, end) if scale.places else None
@@ -232,6 +243,13 @@ def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found
     return Found(_inside(number_of(number[0]), scale) if usable else None, end)
 
 
+def _lists(text: str, number: re.Match[str]) -> bool:
+    """Whether a number is the first of a numbered list."""
+    if number[0] != "1" or not re.match(r"[.)]\s+\S", text[number.end() :]):
+        return False
+    return re.search(r"\n\s{0,8}2[.)]\s", text[number.end() :]) is not None
+
+
 def _inside(value: float, scale: Scale) -> float | None:
     if not isfinite(value):
         return None
@@ -251,6 +269,8 @@ def verdicts_in(text: str, scale: Scale) -> Iterator[Found]:
             continue
         if (outer := scale.named_at(text, start)) is not None:
             end = outer.end()
+            continue
+        if _REJECTED.search(text, max(0, start - 40), start):
             continue
         found = _judged(text, number, 0, scale)
         if found is not None:
