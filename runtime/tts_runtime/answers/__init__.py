@@ -1,8 +1,25 @@
-"""Answers: found in a candidate's text, brought to one canonical form, graded against gold."""
+"""Answers: found in a candidate's text, brought to one canonical form, graded against gold.
 
-from tts_runtime.answers.canonical import AnswerKind, Canonical, canonical, canonical_form
-from tts_runtime.answers.extract import DEFAULT_MARKERS, MarkerError, check_marker, extract_answer
-from tts_runtime.answers.grade import grade
+What is used here is imported when it is asked for: a run on plain numbers needs little of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tts_runtime.answers.extract import (
+        DEFAULT_MARKERS,
+        MarkerError,
+        check_marker,
+        extract_answer,
+    )
+    from tts_runtime.answers.forms import (
+        AnswerKind,
+        Canonical,
+        canonical,
+        canonical_form,
+    )
+    from tts_runtime.answers.grading import grade
 
 __all__ = [
     "DEFAULT_MARKERS",
@@ -15,3 +32,20 @@ __all__ = [
     "extract_answer",
     "grade",
 ]
+
+_MODULES: Final = {
+    **dict.fromkeys(("AnswerKind", "Canonical", "canonical", "canonical_form"), "forms"),
+    **dict.fromkeys(
+        ("DEFAULT_MARKERS", "MarkerError", "check_marker", "extract_answer"), "extract"
+    ),
+    "grade": "grading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = found
+    return found

@@ -17,13 +17,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from tts_runtime.answers.canonical import AnswerKind, Canonical
-from tts_runtime.answers.choice import read_choice
-from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean, unit_of
 from tts_runtime.answers.extract import extract_answer
-from tts_runtime.answers.numbers import number_key
-from tts_runtime.answers.structure import read_words
-from tts_runtime.answers.units import contradict
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
 from tts_runtime.answers.workers import WorkerLostError, pool
 from tts_runtime.engines.virtual import VirtualLoop
 
@@ -64,31 +59,29 @@ _PERCENT = re.compile(r"%|percent|pct", re.IGNORECASE)
 
 
 @lru_cache(maxsize=65536)
-def _plain(answer: str) -> Canonical | None:
-    """The form of an answer that is read in no time, without sympy; None for all others."""
+def _plain(answer: str) -> str | None:
+    """The key of an answer that is read in no time, without sympy; None for all others."""
     number = number_key(answer) if len(answer) <= MAXIMUM_LENGTH else None
-    if number is not None:
-        return Canonical(number, AnswerKind.NUMBER)
-    if len(answer) > MAXIMUM_PLAIN:
-        return None
+    if number is not None or len(answer) > MAXIMUM_PLAIN:
+        return number
+    from tts_runtime.answers.choice import read_choice
+    from tts_runtime.answers.clean import clean
+    from tts_runtime.answers.structure import read_words
+
     choice = read_choice(answer)
     if choice is not None:
-        return Canonical(choice.letter, AnswerKind.TEXT)
+        return choice.letter
     if not _PLAIN.fullmatch(answer) and not _PLAIN_WORDS.fullmatch(answer):
         return None
     cleaned = clean(answer)
-    number = number_key(cleaned)
-    if number is not None:
-        return Canonical(number, AnswerKind.NUMBER)
-    words = read_words(cleaned)
-    return None if words is None else Canonical(words, AnswerKind.TEXT)
+    return number_key(cleaned) or read_words(cleaned)
 
 
 def _too_long(answer: str) -> Form | None:
     """The form of an answer that is text, or a whole number, for its length alone."""
     if len(answer) <= MAXIMUM_LENGTH:
         return None
-    from tts_runtime.answers.canonical import canonical
+    from tts_runtime.answers.forms import canonical
 
     # Nothing but white space and digits is looked at.
     joined = " ".join(answer.split())
@@ -126,7 +119,7 @@ def form_later(answer: str) -> Form | Future[Any]:
     """The form of an answer if it is known, or what to wait for before `form_of`."""
     plain = _plain(answer)
     if plain is not None:
-        return Form(plain.key)
+        return Form(plain)
     long = _too_long(answer)
     if long is not None:
         return long
@@ -171,19 +164,25 @@ def grade_of(future: Future[Any]) -> Grade:
         return Grade(None, _said(error), _kind(error))
 
 
-def _compared(answer: str, plain: Canonical, gold: str, other: Canonical) -> bool | None:
+def _compared(answer: str, plain: str, gold: str, other: str) -> bool | None:
     """Whether two plain answers are equal, where nothing but their forms can matter."""
+    if plain == other and number_key(answer) and number_key(gold):
+        return True
+    whole = all(map(_WHOLE.fullmatch, (plain, other)))
+    if whole and all(map(number_key, (answer, gold))):
+        return False
+    from tts_runtime.answers.choice import read_choice
+    from tts_runtime.answers.clean import unit_of
+    from tts_runtime.answers.units import contradict
+
     choices = read_choice(answer), read_choice(gold)
     if choices[0] is not None and choices[1] is not None:
         return choices[0].letter == choices[1].letter
-    if plain.key == other.key and all(map(number_key, (answer, gold))):
-        return True
     if all(map(_PLAIN_WORDS.fullmatch, (answer, gold))):
-        return plain.key == other.key
-    whole = all(map(_WHOLE.fullmatch, (plain.key, other.key)))
+        return plain == other
     if not whole or _PERCENT.search(answer + gold):
         return None
-    return plain.key == other.key and not contradict(unit_of(answer), unit_of(gold))
+    return plain == other and not contradict(unit_of(answer), unit_of(gold))
 
 
 def find(

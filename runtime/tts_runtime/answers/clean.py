@@ -11,11 +11,9 @@ import re
 
 from tts_runtime.answers.latex import balanced_end, brace_arguments
 from tts_runtime.answers.notation import roots, to_latex
-from tts_runtime.answers.numbers import repeating_decimals
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, repeating_decimals
 from tts_runtime.answers.units import multiply_out, split_unit
 
-# Longer answers are compared as they stand, apart from white space.
-MAXIMUM_LENGTH = 1000
 _MAXIMUM_ROUNDS = 40
 
 _WRAPPERS = (

@@ -16,8 +16,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tts_runtime.answers.phrases import last_mathematics, phrase_answer
-
 DEFAULT_MARKERS = (r"\boxed{}",)
 PLACEHOLDER = "{}"
 
@@ -44,6 +42,8 @@ _TURN = re.compile(
     r"equals|wrong|correction|likely|possibly)\b",
     re.IGNORECASE,
 )
+# What every phrase has in it (`phrases`).
+_PHRASE_WORD = re.compile(r"answer|correct|####|答案|结果|选", re.IGNORECASE)
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -81,6 +81,10 @@ def extract_answer(
             best = found
     if best is not None and not best[1]:
         return None
+    if best is not None and not _PHRASE_WORD.search(text, best[0]):
+        return best[1]
+    from tts_runtime.answers.phrases import last_mathematics, phrase_answer
+
     phrase = phrase_answer(text, best[0] if best is not None else -1, ended)
     if best is not None:
         return phrase or best[1]

@@ -9,6 +9,9 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+# Longer answers are compared as they stand, apart from white space; whole numbers have any length.
+MAXIMUM_LENGTH = 1000
+
 # Beyond this a decimal or fraction stays text: reducing it would cost too much (and Python itself
 # refuses to convert very long digit strings). Plain integers have no limit, they are only trimmed.
 MAXIMUM_DIGITS = 300

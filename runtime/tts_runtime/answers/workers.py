@@ -179,14 +179,14 @@ def pool() -> Pool:
 
 
 def _form(answer: str) -> Sequence[Any]:
-    from tts_runtime.answers.canonical import canonical_form
+    from tts_runtime.answers.forms import canonical_form
 
     form = canonical_form(answer)
     return form.key, form.kind.value, form.fallback
 
 
 def _grade(answer: str, gold: str) -> bool:
-    from tts_runtime.answers.grade import grade
+    from tts_runtime.answers.grading import grade
 
     return grade(answer, gold)
 

@@ -4,10 +4,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from tts_runtime.answers.canonical import canonical
 from tts_runtime.answers.choice import read_choice
-from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean, unit_of
-from tts_runtime.answers.numbers import number_key, number_value
+from tts_runtime.answers.clean import clean, unit_of
+from tts_runtime.answers.forms import canonical
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
 from tts_runtime.answers.parts import Kind, Structure
 from tts_runtime.answers.structure import NAME, is_constant, key, read
 from tts_runtime.answers.units import contradict

@@ -24,8 +24,8 @@ from enum import Enum
 from functools import lru_cache
 
 from tts_runtime.answers.choice import read_choice
-from tts_runtime.answers.clean import MAXIMUM_LENGTH, clean
-from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.clean import clean
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
 from tts_runtime.answers.structure import read_value, read_words
 
 
