@@ -37,7 +37,9 @@ class ChatTemplate:
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer  # takes seconds, and only chat models need it
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
         try:
             return AutoTokenizer.from_pretrained(str(self._files.folder), trust_remote_code=False)
         except (OSError, ValueError, KeyError, ImportError) as error:
