@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,10 +21,12 @@ from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy
 from tests.support.shipped import NAMED, small
 from tts_lang.plan.graph import Plan
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.engines.sim import SimPolicy, SimScorer
 from tts_runtime.engines.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
+from tts_runtime.executor.bill import Bill
 from tts_runtime.problems import Problem
 from tts_runtime.results import Answer
 from tts_runtime.runner import Settings
@@ -168,6 +171,30 @@ def test_c66_scorers_read_the_problem_once_and_each_step_once() -> None:
     assert counts.by_scorer["orm"] == sum(problem + len(text.encode()) for text in solutions)
     assert counts.scorer_tokens == sum(counts.by_scorer.values())
     assert counts.by_policy["policy"] == counts.policy_tokens + counts.prompt_tokens
+
+
+PATHS = st.lists(
+    st.tuples(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.booleans()), max_size=8
+)
+
+
+@given(paths=PATHS, order=st.randoms(use_true_random=False))
+def test_c66_scored_paths_count_in_any_order(
+    paths: list[tuple[list[str], bool]], order: Random
+) -> None:
+    """A path without scores (too long, ambiguous) costs its call, and hides no step of another."""
+    counted = []
+    for shuffled in (paths, order.sample(paths, len(paths))):
+        bill = Bill()
+        for steps, fails in shuffled:
+            request = ScoreRequest("p", {}, "".join(steps), tuple(steps))
+            whole = ScoreReply((0.5,) * len(steps), 0, 7, tuple(map(ord, steps)))
+            bill.scored("prm", True, request, ScoreReply(()) if fails else whole)
+        counted.append(bill.counts)
+    read = {tuple(steps[:length]) for steps, fails in paths for length in range(1, 9) if not fails}
+    expected = sum(ord(path[-1]) for path in read) + 7 * bool(read)
+    assert counted[0] == counted[1]
+    assert (counted[0].scorer_calls, counted[0].scorer_tokens) == (len(paths), expected)
 
 
 def test_c66_costs_on_the_bundled_models(tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ Reply = TypeVar("Reply")
 #: So many replies are given before other problems get their turn.
 _AT_ONCE: Final = 64
 
+#: Turns of the event loop in which something usually happens; and how long to wait if not.
+_PATIENCE: Final = 100
+_PAUSE: Final = 0.001
+
 
 class Turn(Generic[Reply]):
     """A reply that waits for its turn: as much of a future as a run looks at.
@@ -112,15 +116,18 @@ class Again(Run):
     async def played(self, program: Coroutine[Any, Any, Outcome]) -> Outcome:
         """What `program`, which runs in this run, gives."""
         task = asyncio.get_running_loop().create_task(program)
-        given = 0
+        given = turns = 0
         try:
             while not task.done():
                 if self._busy():
-                    await asyncio.sleep(0)
+                    # Soon, or when a process is done with an answer.
+                    turns += 1
+                    await asyncio.sleep(0 if turns < _PATIENCE else _PAUSE)
                     continue
+                turns = 0
                 turn = self._next()
                 if turn is None:  # it waits for something that is not asked of an engine
-                    await asyncio.wait((task,), timeout=0.001)
+                    await asyncio.wait((task,), timeout=_PAUSE)
                     continue
                 await turn.come()
                 given += 1

@@ -82,11 +82,12 @@ class Bill:
         if not tree:
             mine.tokens += reply.opening
         known = request.known
-        for at, step in enumerate(request.steps):
+        # A path without scores has no sizes: none of its steps has been read.
+        for at, step in enumerate(request.steps[: known + len(sizes)]):
             below = tree.get(step)
             if below is None:
                 below = tree[step] = {}
-                if known <= at < known + len(sizes):
+                if at >= known:
                     mine.tokens += sizes[at - known]
             tree = below
 
