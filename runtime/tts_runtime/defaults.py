@@ -43,7 +43,7 @@ def completed(
     """
     bound: dict[str, str | Policy] = {"policy": BUNDLED, **policies}
     used = dict.fromkeys(name for plan in plans for name in plan.policies)
-    foreign = next((name for name in used if name in bound and bound[name] != BUNDLED), None)
+    foreign = next((name for name in used if name in bound and _foreign(name, bound[name])), None)
     if foreign is None:
         return bound, {"prm": BUNDLED, **scorers}
     missing = []
@@ -64,6 +64,12 @@ def completed(
         head = f"policy `{foreign}` is {what}, so nothing else is taken for granted:"
         raise UnnamedError("\n".join([head, *(f"  {line}" for line in missing)]))
     return bound, dict(scorers)
+
+
+def _foreign(name: str, engine: object) -> bool:
+    """Whether an engine is another model than the bundled one; a tool beside `policy` is none."""
+    tool = name != "policy" and isinstance(engine, str) and engine.startswith("exec:")
+    return engine != BUNDLED and not tool
 
 
 def _uses_prm(plan: Plan) -> bool:

@@ -52,6 +52,16 @@ def test_one_policy_of_several_that_is_not_bundled_is_enough() -> None:
     )
 
 
+def test_a_tool_beside_the_bundled_policy_is_no_other_model() -> None:
+    plan = tts_lang.compile("chain_of_code")
+    tool = {"python": "exec:python?timeout=2"}
+    policies, _ = completed([plan], tool, {}, problems_named=False)
+    assert policies == {"policy": "bundled", **tool}
+    for policies in ({"policy": "exec:python"}, {"policy": "sim", **tool}):
+        with pytest.raises(UnnamedError, match="policy `policy` is"):
+            completed([plan], policies, {}, problems_named=False)
+
+
 def compiled(text: str) -> tts_lang.Plan:
     return tts_lang.compile(tts_lang.Source.of(text))
 
