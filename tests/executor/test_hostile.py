@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from tests.executor.test_faults import BEST, ORM, TABLE, TEXTS, outcome_of
-from tests.support.runs import box, plan_of
+from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime.answers import boundary
 from tts_runtime.answers.workers import WorkerLostError
 from tts_runtime.engines.virtual import run_virtual
-from tts_runtime.executor import Outcome, bind, execute_all
+from tts_runtime.executor import Outcome, bind, execute, execute_all
 from tts_runtime.executor.policies import Policy
 from tts_runtime.ledger import graded
 from tts_runtime.problems import Problem
@@ -82,3 +83,11 @@ def test_what_nobody_has_foreseen_fails_its_problem_only(monkeypatch: pytest.Mon
             if failed:
                 assert outcome.error is not None
                 assert "RecursionError: maximum recursion depth exceeded" in outcome.error
+
+
+def test_forms_from_processes_arrive_on_a_real_loop() -> None:
+    texts = [box(r"2\sqrt{3}"), box(r"\sqrt{12}"), box(r"\frac{6}{\sqrt{3}}"), box("x")]
+    bound = bind(plan_of(*VOTE), {"policy": ScriptedPolicy(texts)}, {})
+    outcome = asyncio.run(execute(bound, PROBLEM, 0))
+    assert (outcome.error, outcome.answer_key) == (None, r"2\sqrt{3}")
+    assert graded(outcome, r"\sqrt{12}").correct is True
