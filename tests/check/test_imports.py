@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tts_lang import library
 from tts_lang.compiler import check_path, compile_strategy
+from tts_lang.diagnostics import render_text
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Ask
 
@@ -129,3 +132,74 @@ def test_a_file_that_cannot_be_read_hides_no_other_error(tmp_path: Path) -> None
 def test_odd_paths_are_reported(tmp_path: Path, path: str) -> None:
     main = _write(tmp_path, main=f'import "{path}"\n\n' + ONE.format(name="main"))
     assert "TTS551" in _codes(main) or any(code.startswith("TTS1") for code in _codes(main))
+
+
+SECRET = "API_KEY=sk-very-secret\n"
+
+
+def _refused(main: Path) -> str:
+    """What is said about the one import that is refused; nothing of the file is quoted."""
+    found = check_path(main).diagnostics
+    assert [each.code for each in found] == ["TTS551"]
+    assert "secret" not in render_text(found).replace("secret.env", "").replace("secret.tts", "")
+    return found[0].message
+
+
+def _importing(folder: Path, path: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    return _write(folder, main=f'import "{path}"\n\n' + ONE.format(name="main"))
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/proc/self/environ", "is no strategy file"),
+        ("../secret.env", "is no strategy file"),
+        ("../secret.tts", "is outside the project"),
+        ("below/../../secret.tts", "is outside the project"),
+        ("/etc/passwd.tts", "is outside the project"),
+        ("out.tts", "is a link that leads out of the project"),
+        ("linked/secret.tts", "is a link that leads out of the project"),
+        ("disguised.tts", "is a link to what is no strategy file"),
+        ("loop.tts", "is a link that leads back to itself"),
+        ("pipe.tts", "is a pipe"),
+        ("below.tts", "is a folder"),
+        ("null.tts", "is a link that leads out of the project"),
+    ],
+)
+def test_only_strategies_of_the_project_are_read(tmp_path: Path, path: str, why: str) -> None:
+    project = tmp_path / "project"
+    main = _importing(project, path)
+    for name in ("secret.env", "secret.tts"):
+        (tmp_path / name).write_text(SECRET, "utf-8")
+    (project / "secret.env").write_text(SECRET, "utf-8")
+    (project / "out.tts").symlink_to("../secret.tts")
+    (project / "linked").symlink_to("..")
+    (project / "disguised.tts").symlink_to("secret.env")
+    (project / "loop.tts").symlink_to("loop.tts")
+    (project / "null.tts").symlink_to("/dev/null")
+    (project / "below.tts").mkdir()
+    (project / "below").mkdir()
+    os.mkfifo(project / "pipe.tts")
+    assert why in _refused(main)
+
+
+def test_a_file_of_more_than_a_megabyte_is_not_read(tmp_path: Path) -> None:
+    main = _importing(tmp_path / "project", "a.tts")
+    (tmp_path / "project" / "a.tts").write_text("# x\n" * 300_000, "utf-8")
+    (found,) = check_path(main).diagnostics
+    assert (found.code, found.message) == ("TTS100", "cannot read the file: more than 1 MiB")
+    (found,) = check_path(tmp_path / "project" / "a.tts").diagnostics
+    assert found.code == "TTS100"
+
+
+def test_links_inside_the_project_and_shipped_files_are_fine(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    main = _importing(project, "link.tts")
+    (project / "below").mkdir()
+    (project / "below" / "a.tts").write_text('import "../b.tts"\n' + ONE.format(name="a"), "utf-8")
+    (project / "b.tts").write_text('import "majority.tts"\n' + ONE.format(name="b"), "utf-8")
+    (project / "link.tts").symlink_to("below/a.tts")
+    assert _codes(main) == []
+    shipped = library.find("majority")
+    assert _codes(_importing(project, str(shipped))) == []

@@ -202,7 +202,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS551",
         "import cannot be read",
-        "The path of an import is relative to the file that imports.",
+        "The path of an import is relative to the file that imports. Imports are regular `.tts` "
+        "files in the folder of the main file or below it, or shipped ones; nothing else is read.",
     ),
     Code(
         "TTS552",

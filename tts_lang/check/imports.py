@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +17,16 @@ from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.parser import ParseResult, load, parse
 
+_MOVE = "imports are in the folder of the main file, below it, or shipped: copy the file there"
+#: What a path may be that is no regular file.
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
 
 @dataclass(slots=True)
 class Loader:
@@ -21,14 +35,19 @@ class Loader:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _loaded: dict[Path, FileScope] = field(default_factory=dict)
     _loading: list[Path] = field(default_factory=list)
+    _project: Path = field(default_factory=Path)
 
     def source(self, source: Source) -> FileScope:
         """The scope of a text that is at hand; its imports are relative to its name."""
-        return self._enter(Path(source.name).resolve(), parse(source))
+        return self._main(Path(source.name).resolve(), parse(source))
 
     def path(self, path: Path) -> FileScope:
         """The scope of a file; reading errors are diagnostics."""
-        return self._enter(path.resolve(), load(path))
+        return self._main(Path(os.path.realpath(path)), load(path))
+
+    def _main(self, key: Path, result: ParseResult) -> FileScope:
+        self._project = key.parent
+        return self._enter(key, result)
 
     def _enter(self, key: Path, result: ParseResult) -> FileScope:
         self.diagnostics.extend(result.diagnostics)
@@ -81,15 +100,11 @@ class Loader:
         )
 
     def _import(self, scope: FileScope, item: nodes.Import, folder: Path) -> None:
-        path = folder / item.path.value
-        # Named as the user wrote it, so that messages show no absolute paths of their own.
-        written = Path(scope.source.name).parent / item.path.value
-        key = _resolved(path)
-        if key is None and (shipped := library.file(item.path.value)) is not None:
-            written, key = shipped, shipped.resolve()
-        if key is None:
-            self._missing(scope, item, path)
+        found = self._found(scope, item, folder)
+        if found is None:
+            scope.incomplete = True
             return
+        written, key = found
         if key in self._loading:
             chain = [*self._loading[self._loading.index(key) :], key]
             names = " -> ".join(each.name for each in chain)
@@ -99,18 +114,68 @@ class Loader:
             return
         known = self._loaded.get(key)
         if known is None:
-            known = self._enter(key, load(written))
+            known = self._enter(key, load(key, str(written)))
         scope.incomplete = scope.incomplete or known.incomplete
         scope.broken |= known.broken
         for declared in known.own.values():
             self._bring(scope, item, declared)
 
+    def _found(
+        self, scope: FileScope, item: nodes.Import, folder: Path
+    ) -> tuple[Path, Path] | None:
+        """The imported file as messages call it, and where it really is; `None` after a message.
+
+        A file is opened only if it is known to be a strategy of the project or a shipped one:
+        messages quote what they are about, and sources may be a stranger's.
+        """
+        text = item.path.value
+        shipped = library.file(text)
+        try:
+            path = Path(os.path.normpath(folder / text))
+            if path.suffix != ".tts":
+                help_ = f'write `import "{text}.tts"`' if text in library.names() else None
+                return self._refused(
+                    scope, item, "is no strategy file: their names end in `.tts`", help_
+                )
+            if not self._inside(path):
+                return self._refused(scope, item, "is outside the project", _MOVE)
+            key = Path(os.path.realpath(path, strict=True))
+            kind = key.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            if shipped is not None:
+                return shipped, shipped.resolve()
+            return self._missing(scope, item, Path(folder, text.replace("\0", "")))
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return self._refused(scope, item, "is a link that leads back to itself")
+            if error.errno == errno.ENAMETOOLONG:
+                return self._missing(scope, item, folder / "...")
+            return self._refused(scope, item, f"cannot be read: {(error.strerror or '').lower()}")
+        if not self._inside(key):
+            return self._refused(scope, item, "is a link that leads out of the project", _MOVE)
+        if key.suffix != ".tts":
+            return self._refused(scope, item, "is a link to what is no strategy file")
+        if not stat.S_ISREG(kind):
+            what = next((word for test, word in _KINDS if test(kind)), "no file")
+            return self._refused(scope, item, f"is {what}, and no file")
+        # Named as the user wrote it, so that messages show no absolute paths of their own; links
+        # on the way there may make that another file.
+        written = Path(scope.source.name).parent / text
+        return written if Path(os.path.realpath(written)) == key else key, key
+
+    def _inside(self, path: Path) -> bool:
+        """Whether a path is in the folder of the main file, or where the shipped files are."""
+        return any(path.is_relative_to(root) for root in (self._project, library.folder()))
+
+    def _refused(
+        self, scope: FileScope, item: nodes.Import, why: str, help_: str | None = None
+    ) -> None:
+        self._report(scope, "TTS551", item.path, f'"{item.path.value}" {why}', help_)
+
     def _missing(self, scope: FileScope, item: nodes.Import, path: Path) -> None:
-        scope.incomplete = True
         close = suggest(path.name, (each.name for each in library.names().values()))
-        if _resolved(path.parent, folder=True) is not None:
-            beside = (each.name for each in path.parent.glob("*.tts"))
-            close = suggest(path.name, beside) or close
+        with suppress(OSError):
+            close = suggest(path.name, (each.name for each in path.parent.glob("*.tts"))) or close
         self._report(
             scope,
             "TTS551",
@@ -134,7 +199,7 @@ class Loader:
             )
 
     def _report(
-        self, scope: FileScope, code: str, node: nodes.Node, message: str, help_: str
+        self, scope: FileScope, code: str, node: nodes.Node, message: str, help_: str | None
     ) -> None:
         self.diagnostics.append(error(code, message, node.span, scope.source, suggestion=help_))
 
@@ -145,12 +210,3 @@ def _one_meaning(first: Declared, second: Declared) -> bool:
         isinstance(first.node, nodes.PolicyDeclaration | nodes.ScorerDeclaration)
         and first.node == second.node
     )
-
-
-def _resolved(path: Path, folder: bool = False) -> Path | None:
-    """The path without links and dots if it is an existing file (or folder)."""
-    try:
-        resolved = path.resolve()
-        return resolved if (resolved.is_dir() if folder else resolved.is_file()) else None
-    except (OSError, ValueError):  # too long, or with a null character in it
-        return None

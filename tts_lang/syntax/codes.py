@@ -8,7 +8,7 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS100",
         "file cannot be read",
-        "The file does not exist, is a folder, or may not be read. Check the path; shipped "
+        "The file does not exist, is a folder, may not be read or is larger than 1 MiB. Shipped "
         "strategies are found by their name alone, such as `beam_search`.",
     ),
     Code(

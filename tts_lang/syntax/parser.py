@@ -85,16 +85,17 @@ def parse_bytes(data: bytes, name: str) -> ParseResult:
     return parse(Source.of(text, name))
 
 
-def load(path: Path) -> ParseResult:
-    """Read and parse a file; a file that cannot be read is a diagnostic too."""
+def load(path: Path, name: str | None = None) -> ParseResult:
+    """Read and parse a file, called `name` in messages; one that cannot be read is a diagnostic."""
+    called = str(path) if name is None else name
     try:
         data = read_written(path)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         message = f"cannot read the file: {reason[:1].lower()}{reason[1:]}"
-        report = file_error("TTS100", message, str(path), suggestion=_meant(path))
+        report = file_error("TTS100", message, called, suggestion=_meant(path))
         return ParseResult(nodes.File(()), (report,), report.source)
-    return parse_bytes(data, str(path))
+    return parse_bytes(data, called)
 
 
 def _meant(path: Path) -> str | None:
