@@ -101,3 +101,10 @@ def test_explain_says_which_calls_share_their_samples() -> None:
         "one(...) on p: once for each row",
         "one(...): the same as at line 5",
     ]
+
+
+def test_a_pool_with_an_error_has_no_second_message() -> None:
+    body = "    a = ask p about problem\n    return one() on a\n"
+    source = f"{BEFORE}prompt p = \nstrategy main():\n{body}"
+    found = check_source(Source.of(source, "main.tts")).diagnostics
+    assert [each.is_error for each in found] == [True]

@@ -99,12 +99,12 @@ def _inline(
     key = (id(declared.node), tuple(parameters.items()), frame.numbers_matter)
     if not session.plan_wanted and key in session.checked:
         return None, session.checked[key]
-    session.count_call()
     source = frame.scope.source
     with_ = ", ".join(f"{name} = {shown(value)}" for name, value in parameters.items())
     note = f"called as {declared.name}({with_}) at {source.name}:{frame.line(node)}"
     inner = new_frame(session, declared, parameters, frame.chain, notes=(note,))
     inner.numbers_matter = frame.numbers_matter
+    inner.outside = frame.outside + len(frame.regions)
     # Its own file may not have been checked: it may be imported.
     if id(declared.node) not in session.collisions:
         session.collisions[id(declared.node)] = collisions(declared.home, declared)
@@ -118,7 +118,7 @@ def walk_strategy(frame: Frame) -> Region:
     """Elaborates a strategy's body in its frame."""
     frame.problem = frame.pool_value(PROBLEM, "problem")
     builder = RegionBuilder((frame.problem,))
-    frame.regions = [builder]
+    frame.enter(builder, frame.strategy)
     strategy = frame.strategy
     if not block(frame, strategy.body):
         if not frame.facts.broken:  # what did not parse may have been the `return`

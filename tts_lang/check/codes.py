@@ -185,7 +185,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS405",
         "plan too large",
-        "Calls of strategies are inlined, and the plan grew beyond what is sensible.",
+        "Calls of strategies are inlined, and a plan has at most 10,000 operations, and a pool at "
+        "most 200 columns of its own.",
     ),
     Code(
         "TTS406",
@@ -285,5 +286,11 @@ CODES: tuple[Code, ...] = (
         "A call means what it means alone, so the same call gives the same candidates again (C13): "
         "in every round of a loop, or beside another one in a pool, where a vote counts them "
         "twice. `fresh S(...)` runs on samples of its own (C65).",
+    ),
+    Code(
+        "TTS912",
+        "hidden character",
+        "A comment or text holds a character that is not seen, such as one that turns the "
+        "direction of what follows: the file may do something else than it seems to.",
     ),
 )

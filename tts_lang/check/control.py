@@ -37,10 +37,15 @@ class _Arm:
 
 
 def _walk(
-    frame: Frame, body: Callable[[], bool], env: dict[str, Binding], path: str, dead: bool
+    frame: Frame,
+    node: nodes.Node,
+    body: Callable[[], bool],
+    env: dict[str, Binding],
+    path: str,
+    dead: bool,
 ) -> _Arm:
     builder = RegionBuilder()
-    frame.regions.append(builder)
+    frame.enter(builder, node)
     frame.env = dict(env)
     matters = frame.numbers_matter
     frame.numbers_matter = matters and not dead
@@ -162,8 +167,8 @@ def _branch(
 ) -> bool:
     before = frame.env
     arms = (
-        _walk(frame, then, before, paths[0], dead[0]),
-        _walk(frame, otherwise, before, paths[1], dead[1]),
+        _walk(frame, node, then, before, paths[0], dead[0]),
+        _walk(frame, node, otherwise, before, paths[1], dead[1]),
     )
     live = [arm for arm in arms if not arm.left]
     outputs: list[int] = []

@@ -16,7 +16,15 @@ from tts_lang.check import (
     verbs,
 )
 from tts_lang.check.calls import argument_value, bind, walk_strategy
-from tts_lang.check.frame import Frame, NameValue, Parameter, PlanTooLarge, Session
+from tts_lang.check.frame import (
+    MOST_VALUES,
+    NO_VALUE,
+    Frame,
+    NameValue,
+    Parameter,
+    PlanTooLarge,
+    Session,
+)
 from tts_lang.check.frames import declaration_frame, new_frame
 from tts_lang.check.kinds import POISON, Sort
 from tts_lang.check.mentions import assigned
@@ -27,7 +35,7 @@ from tts_lang.check.scorers import check_judge, describe
 from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.plan.expr import Const, Scalar
-from tts_lang.plan.graph import Region
+from tts_lang.plan.graph import Region, operations
 from tts_lang.plan.repeats import repeats
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
@@ -116,17 +124,20 @@ def check_strategy(
     before = len(session.diagnostics)
     session.prompts.clear()
     session.scorers.clear()
-    session.inlined = 0
+    session.begin()
     frame = new_frame(session, declared, parameters, warn=True)
     try:
         region = walk_strategy(frame)
-    except PlanTooLarge:
-        frame.error(
-            "TTS405",
-            f"`{declared.name}` grows beyond all measure when its calls are inlined",
-            declared.strategy.name,
-            "call fewer strategies from strategies",
-        )
+    except PlanTooLarge as limit:
+        if limit.diagnostic is not None:
+            session.add(limit.diagnostic)
+        else:
+            frame.error(
+                "TTS405",
+                f"`{declared.name}` has more than {MOST_VALUES:,} operations, its calls inlined",
+                declared.strategy.name,
+                "write `repeat` for what is done again, and call fewer strategies from strategies",
+            )
         return frame, Region((), (), ())
     found = session.diagnostics[before:]
     if frame.facts.broken or any(each.is_error for each in found):
@@ -140,8 +151,8 @@ def check_strategy(
 
 def _repeated(frame: Frame, region: Region) -> None:
     """Warns about calls that give what was there already, as a call means what it means alone."""
-    if not frame.calls:
-        return
+    if not frame.calls or any(NO_VALUE in each.inputs for each in operations(region)):
+        return  # of a pool that has an error nothing is known
     for found in repeats(region, lambda call: frame.calls[call.outputs[0]][1]):
         node, _ = frame.calls[found.call.outputs[0]]
         if found.earlier is found.call:
@@ -219,7 +230,7 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
     source = frame.scope.source
     note = f"in the law at {source.name}:{frame.line(call)}"
     inner = new_frame(session, declared, dict(bound), notes=(note,))
-    session.inlined = 0
+    session.begin()
     try:
         walk_strategy(inner)
     except PlanTooLarge:

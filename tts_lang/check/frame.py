@@ -107,12 +107,19 @@ class RegionBuilder:
         return Region(self.parameters, tuple(self.operations), self.results, self.exit)
 
 
-#: Calls inlined into one strategy before they are taken to have run away.
-MOST_CALLS = 2_000
+#: Limits of one plan, so that everything that is done with it stays quick: values, blocks and calls
+#: inside each other (an arm of `choose` lies in the one before), and made columns of a pool.
+MOST_VALUES = 10_000
+MOST_NESTED = 44
+MOST_COLUMNS = 200
 
 
 class PlanTooLarge(Exception):
-    """More calls are inlined than any real strategy has."""
+    """A limit is passed; the argument says which, with the place if that is one statement."""
+
+    def __init__(self, diagnostic: Diagnostic | None = None) -> None:
+        super().__init__()
+        self.diagnostic = diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ class Session:
     plan_wanted: bool
     diagnostics: list[Diagnostic] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
-    inlined: int = 0
+    before: int = 0
     policies: dict[str, None] = field(default_factory=lambda: {"policy": None})
     scorers: dict[str, tuple[Declared, Scorer]] = field(default_factory=dict)
     prompts: dict[str, tuple[Declared, Template]] = field(default_factory=dict)
@@ -161,11 +168,16 @@ class Session:
         """Keeps a finding."""
         self.diagnostics.append(diagnostic)
 
-    def count_call(self) -> None:
-        """Counts an inlined call; raises `PlanTooLarge` beyond what is sensible."""
-        self.inlined += 1
-        if self.inlined > MOST_CALLS:
+    def begin(self) -> None:
+        """Another plan begins: the values so far are not its own."""
+        self.before = len(self.values)
+
+    def new(self, value: Value) -> int:
+        """The number of a new value; raises `PlanTooLarge` where there are too many."""
+        if len(self.values) - self.before >= MOST_VALUES:
             raise PlanTooLarge
+        self.values.append(value)
+        return len(self.values) - 1
 
     def mark(self) -> tuple[int, int, int]:
         """Where findings and values stand now, for `back_to`."""
@@ -195,6 +207,7 @@ class Frame:
         idle: Variables of a loop about which there is a warning already.
         still: `expand` phrases about which there is one.
         closed: All that has been returned so far is done.
+        outside: Regions around the call of this strategy.
         calls: By the output of a call of a strategy: where it stands, and what it runs.
     """
 
@@ -223,6 +236,7 @@ class Frame:
     idle: set[str] = field(default_factory=set)
     still: set[Span] = field(default_factory=set)
     notes: tuple[str, ...] = ()
+    outside: int = 0
 
     @property
     def strategy(self) -> nodes.StrategyDeclaration:
@@ -279,22 +293,38 @@ class Frame:
 
     def value(self, kind: Kind, name: str = "", columns: Mapping[str, str] | None = None) -> int:
         """A new value."""
-        self.session.values.append(Value(kind, name, {} if columns is None else columns))
-        return len(self.session.values) - 1
+        return self.session.new(Value(kind, name, {} if columns is None else columns))
 
     def pool_value(self, type_: PoolType, name: str = "") -> int:
         """A new value that is a pool."""
         columns = None
         if type_.columns is not None:
             columns = {key: column.sort.value for key, column in type_.columns.items()}
-        self.session.values.append(Value(Kind.POOL, name, columns))
-        return len(self.session.values) - 1
+        return self.session.new(Value(Kind.POOL, name, columns))
 
     def origin(self, node: nodes.Node) -> tuple[Origin, ...]:
         """Where a node stands."""
         source = self.scope.source
         place = source.position(node.span.start)
         return (Origin(source.name, place.line, place.column),)
+
+    def enter(self, builder: RegionBuilder, node: nodes.Node) -> None:
+        """Begins a region inside the one that is being made."""
+        if self.outside + len(self.regions) > MOST_NESTED:
+            raise self.too_large(
+                "TTS407",
+                f"more than {MOST_NESTED} blocks, branches and calls inside each other",
+                node,
+                "each `else if` and each arm of `choose` lies inside the one before: use fewer",
+            )
+        self.regions.append(builder)
+
+    def too_large(self, code: str, message: str, node: nodes.Node, help_: str) -> PlanTooLarge:
+        """What to raise where a statement passes a limit."""
+        source = self.scope.source
+        return PlanTooLarge(
+            error(code, message, node.span, source, suggestion=help_, notes=self.notes)
+        )
 
     def emit(
         self,

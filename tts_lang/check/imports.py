@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tts_lang import library
 from tts_lang.check import builtins
+from tts_lang.check.hidden import hidden_characters
 from tts_lang.check.scope import BUILT_IN, ROLE_WORDS, Declaration, Declared, FileScope, role_of
 from tts_lang.diagnostics import Diagnostic, error, suggest
 from tts_lang.source import Source
@@ -26,6 +27,20 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+class _Refused(Exception):
+    """An import that is not read: why, and what to do."""
+
+    def __init__(self, message: str, help_: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help_ = help_
+
+
+def _is_missing(error: OSError | ValueError) -> bool:
+    missing = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return not isinstance(error, OSError) or error.errno in missing
 
 
 @dataclass(slots=True)
@@ -51,6 +66,7 @@ class Loader:
 
     def _enter(self, key: Path, result: ParseResult) -> FileScope:
         self.diagnostics.extend(result.diagnostics)
+        self.diagnostics.extend(hidden_characters(result.source))
         unread = not result.ok and not result.file.items
         scope = FileScope(result.source, result.file, incomplete=unread)
         self._loaded[key] = scope
@@ -100,11 +116,12 @@ class Loader:
         )
 
     def _import(self, scope: FileScope, item: nodes.Import, folder: Path) -> None:
-        found = self._found(scope, item, folder)
-        if found is None:
+        try:
+            written, key = self._found(scope, item, folder)
+        except _Refused as refused:
+            self._report(scope, "TTS551", item.path, refused.message, refused.help_)
             scope.incomplete = True
             return
-        written, key = found
         if key in self._loading:
             chain = [*self._loading[self._loading.index(key) :], key]
             names = " -> ".join(each.name for each in chain)
@@ -120,44 +137,37 @@ class Loader:
         for declared in known.own.values():
             self._bring(scope, item, declared)
 
-    def _found(
-        self, scope: FileScope, item: nodes.Import, folder: Path
-    ) -> tuple[Path, Path] | None:
-        """The imported file as messages call it, and where it really is; `None` after a message.
+    def _found(self, scope: FileScope, item: nodes.Import, folder: Path) -> tuple[Path, Path]:
+        """The imported file as messages call it, and where it really is.
 
         A file is opened only if it is known to be a strategy of the project or a shipped one:
         messages quote what they are about, and sources may be a stranger's.
+
+        Raises:
+            _Refused: There is none that may be read.
         """
         text = item.path.value
-        shipped = library.file(text)
         try:
             path = Path(os.path.normpath(folder / text))
             if path.suffix != ".tts":
                 help_ = f'write `import "{text}.tts"`' if text in library.names() else None
-                return self._refused(
-                    scope, item, "is no strategy file: their names end in `.tts`", help_
-                )
+                raise _Refused(f'"{text}" is no strategy file: their names end in `.tts`', help_)
             if not self._inside(path):
-                return self._refused(scope, item, "is outside the project", _MOVE)
+                raise _Refused(f'"{text}" is outside the project', _MOVE)
             key = Path(os.path.realpath(path, strict=True))
             kind = key.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            if shipped is not None:
-                return shipped, shipped.resolve()
-            return self._missing(scope, item, Path(folder, text.replace("\0", "")))
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                return self._refused(scope, item, "is a link that leads back to itself")
-            if error.errno == errno.ENAMETOOLONG:
-                return self._missing(scope, item, folder / "...")
-            return self._refused(scope, item, f"cannot be read: {(error.strerror or '').lower()}")
+        except (OSError, ValueError) as error:  # ValueError: a null character
+            shipped = library.file(text)
+            if shipped is None or not _is_missing(error):
+                raise self._unread(scope, item, folder, error) from error
+            return shipped, shipped.resolve()
         if not self._inside(key):
-            return self._refused(scope, item, "is a link that leads out of the project", _MOVE)
+            raise _Refused(f'"{text}" is a link that leads out of the project', _MOVE)
         if key.suffix != ".tts":
-            return self._refused(scope, item, "is a link to what is no strategy file")
+            raise _Refused(f'"{text}" is a link to what is no strategy file')
         if not stat.S_ISREG(kind):
-            what = next((word for test, word in _KINDS if test(kind)), "no file")
-            return self._refused(scope, item, f"is {what}, and no file")
+            what = next((word for test, word in _KINDS if test(kind)), "something else")
+            raise _Refused(f'"{text}" is {what}, and no file')
         # Named as the user wrote it, so that messages show no absolute paths of their own; links
         # on the way there may make that another file.
         written = Path(scope.source.name).parent / text
@@ -167,20 +177,22 @@ class Loader:
         """Whether a path is in the folder of the main file, or where the shipped files are."""
         return any(path.is_relative_to(root) for root in (self._project, library.folder()))
 
-    def _refused(
-        self, scope: FileScope, item: nodes.Import, why: str, help_: str | None = None
-    ) -> None:
-        self._report(scope, "TTS551", item.path, f'"{item.path.value}" {why}', help_)
-
-    def _missing(self, scope: FileScope, item: nodes.Import, path: Path) -> None:
-        close = suggest(path.name, (each.name for each in library.names().values()))
-        with suppress(OSError):
-            close = suggest(path.name, (each.name for each in path.parent.glob("*.tts"))) or close
-        self._report(
-            scope,
-            "TTS551",
-            item.path,
-            f'there is no file "{item.path.value}" beside {Path(scope.source.name).name}',
+    def _unread(
+        self, scope: FileScope, item: nodes.Import, folder: Path, error: OSError | ValueError
+    ) -> _Refused:
+        """Why a path leads to no file."""
+        text = item.path.value
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            return _Refused(f'"{text}" is a link that leads back to itself')
+        if not _is_missing(error):
+            return _Refused(f'"{text}" cannot be read: {getattr(error, "strerror", error)}')
+        name = text.rpartition("/")[2]
+        close = suggest(name, (each.name for each in library.names().values()))
+        with suppress(OSError, ValueError):
+            beside = (folder / text).parent.glob("*.tts")
+            close = suggest(name, (each.name for each in beside)) or close
+        return _Refused(
+            f'there is no file "{text}" beside {Path(scope.source.name).name}',
             f'did you mean "{close}"?' if close else "paths are relative to the importing file",
         )
 

@@ -133,10 +133,10 @@ def _round(
     outer: dict[str, Binding],
 ) -> tuple[tuple[Region, Region], dict[str, Binding]]:
     """Both regions of the loop, and what the variables are at the end of a round."""
-    tested = _enter(frame, carried, types, outer)
+    tested = _enter(frame, node, carried, types, outer)
     _until(frame, node, tested)
     frame.regions.pop()
-    body = _enter(frame, carried, types, outer)
+    body = _enter(frame, node, carried, types, outer)
     left = block(frame, node.body)
     ends: dict[str, Binding] = {}
     if left:
@@ -152,7 +152,11 @@ def _round(
 
 
 def _enter(
-    frame: Frame, carried: _Carried, types: dict[str, PoolType], outer: dict[str, Binding]
+    frame: Frame,
+    node: nodes.Repeat,
+    carried: _Carried,
+    types: dict[str, PoolType],
+    outer: dict[str, Binding],
 ) -> RegionBuilder:
     frame.env = dict(outer)
     numbers = []
@@ -161,7 +165,7 @@ def _enter(
         frame.env[name] = made
         numbers.append(made.number)
     builder = RegionBuilder(tuple(numbers))
-    frame.regions.append(builder)
+    frame.enter(builder, node)
     return builder
 
 

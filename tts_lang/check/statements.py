@@ -6,11 +6,11 @@ from tts_lang.check import builtins
 from tts_lang.check.aggregates import pool_name
 from tts_lang.check.constants import constant, is_constant
 from tts_lang.check.dispatch import STATEMENTS, Site, statement_rule
-from tts_lang.check.frame import NO_VALUE, Binding, Fixed, Frame, Inputs, Pool, Scalar
+from tts_lang.check.frame import MOST_COLUMNS, NO_VALUE, Binding, Fixed, Frame, Inputs, Pool, Scalar
 from tts_lang.check.frames import declaration_frame
 from tts_lang.check.kinds import POISON, VALUE_KINDS, WORDS, Sort, Typed
 from tts_lang.check.mentions import reads
-from tts_lang.check.pools import Column
+from tts_lang.check.pools import Column, PoolType
 from tts_lang.check.prompts import arguments
 from tts_lang.check.resolve import gives_pool, top_level
 from tts_lang.check.scope import Role
@@ -135,6 +135,16 @@ def _variable(frame: Frame, node: nodes.Expression, verb: str) -> Pool | None:
     return None
 
 
+def _with_column(
+    frame: Frame, given: PoolType, name: str, column: Column, node: nodes.Node
+) -> PoolType:
+    made = given.with_column(name, column)
+    if len(made.columns or ()) > MOST_COLUMNS:
+        message = f"a pool with more than {MOST_COLUMNS} columns"
+        raise frame.too_large("TTS405", message, node, "compute what is needed in one expression")
+    return made
+
+
 def _rebind(frame: Frame, node: nodes.Expression, made: Pool) -> None:
     if isinstance(node, nodes.Name):
         frame.rename(made.number, node.text)
@@ -187,7 +197,7 @@ def _score(frame: Frame, node: nodes.Score) -> bool:
     steps = described.steps or node.times is not None
     column = Column(Sort.STEPS if steps else Sort.NUMBER, made=frozenset({node.span}))
     frame.scored.setdefault(node.span, (declared.name, node.span))
-    type_ = given.type.with_column(declared.name, column)
+    type_ = _with_column(frame, given.type, declared.name, column, node)
     spec = Score(declared.name, times, ahead, per, expressions)
     _rebind(frame, node.pool, frame.emit_pool(spec, inputs, type_, node))
     return False
@@ -215,7 +225,8 @@ def _let(frame: Frame, node: nodes.Let) -> bool:
     typed = scalar(frame, node.value, Site(inputs, given.type, pool_name(node.pool)))
     if typed.sort in {Sort.STEPS, Sort.KEY}:
         typed = expect(frame, typed, Sort.NUMBER, node.value)
-    type_ = given.type.with_column(node.column.text, Column(typed.sort, inherited=True))
+    column = Column(typed.sort, inherited=True)
+    type_ = _with_column(frame, given.type, node.column.text, column, node)
     _rebind(
         frame,
         node.pool,
