@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def documented() -> Iterator[tuple[list[str], list[str]]]:
     for line in section.splitlines():
         if line.startswith("| `"):
             names, options = line.strip("| ").split(" | ")
-            yield re.findall(r"`(\w+)`", names), options.strip("`").split()
+            yield re.findall(r"`(\w+)`", names), shlex.split(options.strip("`"))
 
 
 OPTIONS = {name: options for names, options in documented() for name in names}
