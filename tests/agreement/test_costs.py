@@ -104,7 +104,7 @@ def costs_are_equal(plan: Plan, number: int) -> int:
 
 def test_c66_costs_of_shipped_strategies(program_count: int) -> None:
     """Some of them; all with more programs."""
-    every = 1 if program_count > USUAL_PROGRAMS else 7
+    every = 1 if program_count > USUAL_PROGRAMS else 13
     finished = 0
     for number, (path, name) in enumerate(NAMED[::every]):
         plan = small(path, name)
@@ -115,11 +115,11 @@ def test_c66_costs_of_shipped_strategies(program_count: int) -> None:
 
 
 def test_c66_costs_of_generated_programs(program_count: int) -> None:
-    for number in range(program_count // 24):
+    for number in range(program_count // 40):
         costs_are_equal(compiled(random_program(number)), number)
 
     @settings(
-        max_examples=max(10, program_count // 24),
+        max_examples=max(10, program_count // 40),
         deadline=None,
         derandomize=True,
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
