@@ -159,6 +159,8 @@ def _piece(node: Node, text: str, number: int) -> Node:
     for token in ids:
         segments = segments.add(policy.pieces[token], policy.delimiter)
     key = split_key(node.key, node.position, number, ids)
+    # What a failed candidate begins with has not failed.
+    finish = node.finish if node.error is None else None
     return Node(
-        node.conversation, None, policy, ids, key, UNCLAIMED, 0, segments, node.finish, False, False
+        node.conversation, None, policy, ids, key, UNCLAIMED, 0, segments, finish, False, False
     )

@@ -1,0 +1,48 @@
+"""Shipped strategies with a judge, on replies as judges write them: the better solution wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.support.runs import box, run_plan
+from tests.support.scripted import ScriptedPolicy
+from tts_lang.arguments import plan_from
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters", "texts", "answer"),
+    [
+        ("genselect", {"n": 2}, [box(1), box(2), "Best: Solution 2, since 1 is wrong"], "2"),
+        ("genselect", {"n": 3}, [box(1), box(2), box(3), "Best: [[2]]; 3 is close"], "2"),
+        (
+            "pairwise_tournament",
+            {"n": 2},
+            [box(1), box(2), "Best: 2 (solution 1 has a slip)", "Best: 1 (solution 2 has a slip)"],
+            "2",
+        ),
+        (
+            "best_of_n_judge",
+            {"n": 2, "readings": 1},
+            [box(1), box(2), "Grade: 3/10", "Grade: **8**/10. Only 1 slip."],
+            "2",
+        ),
+        (
+            "self_refine",
+            {"rounds": 3},
+            [box(1), "Grade: 3/10", "Step 2 is wrong.", box(2), "Grade: 9 out of 10"],
+            "2",
+        ),
+    ],
+)
+def test_the_better_solution_wins(
+    strategy: str, parameters: dict[str, int | float | str], texts: Sequence[str], answer: str
+) -> None:
+    [plan] = plan_from([strategy], parameters)
+    policy = ScriptedPolicy([*texts, "nothing more is asked"])
+    outcome = run_plan(plan, policy)
+    assert (outcome.error, outcome.answer) == (None, answer)
+    assert len(policy.requests) == len(texts)
+    for judged in outcome.reliability.scorers.values():
+        assert (judged.missing, judged.unreadable) == ({}, 0)
