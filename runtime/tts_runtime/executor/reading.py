@@ -74,14 +74,14 @@ def final_text(reply: str, binding: Binding, message: str) -> str:
 def read(judge: Judge, reply: str, rows: int) -> Reading | None:
     """The reply's numbers, one a row; `None` if it cannot be read."""
     text = plain(reply)
-    marked = judge.after is not None
+    marked = False
     if judge.after is not None:
         ends = [found.end() for found in _marker(judge.after).finditer(text)]
-        if not ends and not _asks_with(judge.template, judge.after):
+        if ends:
+            text, marked = text[ends[-1] : ends[-1] + _REACH], True
+        elif not _asks_with(judge.template, judge.after):
             return None
-        begin = ends[-1] if ends else 0
-        text = text[begin : begin + _REACH]
-    elif len(text) > 2 * _REACH:
+    if not marked and len(text) > 2 * _REACH:
         text = f"{text[:_REACH]}\n{text[-_REACH:]}"
     return READERS[judge.read](judge, text, marked, rows)
 

@@ -75,6 +75,8 @@ _SPAN: Final = re.compile(
     re.IGNORECASE,
 )
 _PERCENT: Final = re.compile(r"\s*(?:%|percent\b)", re.IGNORECASE)
+#: Directly behind a number, where it is a part of something longer: 3.5.2, 9:30, 3*5.
+_GLUED: Final = re.compile(r"[.,:][0-9]|[*\u00d7^+=][ ]?[0-9(]")
 _COUNTS: Final = re.compile(
     rf"\s+(?:of\s+(?:the|these|those|them|its|all)\b|(?:{'|'.join(_COUNTED.split())})\b)",
     re.IGNORECASE,
@@ -222,7 +224,7 @@ def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found
     ordinal = _ORDINAL.match(text, end) if scale.places else None
     if (closing := units or ordinal) is not None:
         end = closing.end()
-    elif text[end : end + 1].isalnum() or re.match(r"[.,:][0-9]", text[end : end + 2]):
+    elif text[end : end + 1].isalnum() or _GLUED.match(text, end):
         return Found(None, end)
     if (closing := _CLOSING.match(text, end)) is not None:
         end = closing.end()
