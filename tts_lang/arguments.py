@@ -115,9 +115,10 @@ def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
 def _read_plan(name: str) -> Plan:
     from tts_lang.plan.codec import from_json
     from tts_lang.plan.verify import PlanError
+    from tts_lang.readers import MOST_PLAN, read_written
 
     try:
-        text = Path(name).read_text(encoding="utf-8")
+        text = read_written(Path(name), MOST_PLAN).decode()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise PlanError(f"{name} cannot be read: {reason}") from error

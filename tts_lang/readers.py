@@ -11,6 +11,8 @@ from typing import Any, Final
 MOST_LEVELS: Final = 64
 #: Bytes of a strategy file, a binding or a law file: what people write.
 MOST_WRITTEN: Final = 1 << 20
+#: Bytes of a plan; the largest that the compiler has made has some 100,000.
+MOST_PLAN: Final = 16 << 20
 #: Bytes of a problem file, also once it is decompressed; of one of its lines.
 MOST_PROBLEMS: Final = 1 << 30
 MOST_LINE: Final = 16 << 20
@@ -35,16 +37,16 @@ class TooLarge(OSError):
         self.strerror = str(self)
 
 
-def read_written(path: Path) -> bytes:
-    """The bytes of a file that people write.
+def read_written(path: Path, most: int = MOST_WRITTEN) -> bytes:
+    """The bytes of a file that people write, or of a plan (`MOST_PLAN`).
 
     Raises:
-        OSError: It cannot be read; `TooLarge`: it has more than `MOST_WRITTEN` bytes.
+        OSError: It cannot be read; `TooLarge`: it has more than `most` bytes.
     """
     with path.open("rb") as file:
-        data = file.read(MOST_WRITTEN + 1)
-    if len(data) > MOST_WRITTEN:
-        raise TooLarge(MOST_WRITTEN)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise TooLarge(most)
     return data
 
 

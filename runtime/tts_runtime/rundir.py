@@ -19,9 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO, cast
+from urllib.parse import quote
 
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
@@ -32,6 +34,8 @@ from tts_runtime.results import Answer, Summary
 #: Who may do what with folders and files: their owner only.
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
+#: Characters of a folder's name; file systems take 255 bytes.
+_LONGEST_NAME: Final = 200
 #: What a message says of each part of a configuration that is another one.
 _OTHER = {
     "strategies": "other strategies or parameters",
@@ -187,6 +191,21 @@ def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine])
     write(path / "models.json", text + "\n")
 
 
+def folder(directory: Path, plan: Plan) -> Path:
+    """Where a strategy's files are: a folder right below the run's, whatever it is called.
+
+    A name of the language stands for itself. Values of a sweep are in the name, too, so what may
+    mean something to a file system is escaped as in addresses, and a long name ends in its digest.
+    """
+    name = quote(plan.strategy, safe="[]=,+ ", errors="surrogatepass")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) > _LONGEST_NAME:
+        digest = sha256(plan.strategy.encode(errors="surrogatepass")).hexdigest()[:16]
+        name = f"{name[: _LONGEST_NAME - 17]}-{digest}"
+    return directory / name
+
+
 class StrategyWriter:
     """Writes one strategy's files, behind what is there; a context manager that closes them.
 
@@ -195,7 +214,7 @@ class StrategyWriter:
     """
 
     def __init__(self, directory: Path, plan: Plan) -> None:
-        self.path = directory / plan.strategy
+        self.path = folder(directory, plan)
         try:
             self.path.mkdir(_FOLDER, exist_ok=True)
             self._candidates = open_private(self.path / "candidates.jsonl", "a")

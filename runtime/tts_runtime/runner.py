@@ -45,7 +45,14 @@ from tts_runtime.kept import Kept
 from tts_runtime.ledger import Ledger, Result, Signature
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.results import Answer, total_flops
-from tts_runtime.rundir import RunDirectoryError, StrategyWriter, check, opened, write_models
+from tts_runtime.rundir import (
+    RunDirectoryError,
+    StrategyWriter,
+    check,
+    folder,
+    opened,
+    write_models,
+)
 
 __all__ = ["Progress", "Result", "Settings", "run", "run_plans"]
 
@@ -181,7 +188,7 @@ async def run_plans(
     if settings.out is not None:
         configuration = _configuration(plans, problems, settings)
         if check(settings.out, configuration):
-            earlier = [kept.read(settings.out / plan.strategy) for plan in plans]
+            earlier = [kept.read(folder(settings.out, plan)) for plan in plans]
             if all(each.complete([problem.id for problem in problems]) for each in earlier):
                 return [
                     _read_back(plan, each, problems, settings)
@@ -214,9 +221,9 @@ async def run_plans(
         with opened(settings.out, configuration) as directory, ExitStack() as files:
             write_models(directory, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
-            earlier = [kept.read(directory / plan.strategy) for plan in plans]
+            earlier = [kept.read(folder(directory, plan)) for plan in plans]
             for plan, each in zip(plans, earlier, strict=True):
-                kept.clear(directory / plan.strategy, each)
+                kept.clear(folder(directory, plan), each)
             writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
             return await _run_bound(
                 bounds, policies, scorers, problems, settings, progress, writers, earlier
@@ -315,7 +322,7 @@ def _made(plan: Plan, settings: Settings) -> Made | None:
         return None
     made = Made()
     if settings.out is not None:
-        for candidates in kept.candidates(settings.out / plan.strategy):
+        for candidates in kept.candidates(folder(settings.out, plan)):
             made.add(candidates)
     return made
 

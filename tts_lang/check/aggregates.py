@@ -12,6 +12,7 @@ from tts_lang.check.resolve import reduction
 from tts_lang.check.values import bounded, expect, number, pool, scalar
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import Aggregate, Expr
+from tts_lang.plan.shapes import QUANTILE
 from tts_lang.syntax import nodes
 
 _NAMES = (*builtins.POOL_AGGREGATES, *builtins.VALUE_AGGREGATES)
@@ -130,7 +131,7 @@ def _quantile(frame: Frame, node: nodes.Aggregate, how: str, site: Site) -> Expr
             message = "`quantile` needs to know which: a number between 0 and 1"
             frame.error("TTS214", message, node, "`quantile(E of P, 0.5)` is the median")
         return None
-    return bounded(frame, given[0], "a quantile", site.inputs, (0, 1))
+    return bounded(frame, given[0], "a quantile", site.inputs, QUANTILE)
 
 
 def _grouped(frame: Frame, node: nodes.Aggregate, site: Site) -> Typed:

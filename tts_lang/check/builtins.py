@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from tts_lang.check.kinds import Sort
+from tts_lang.plan.shapes import BUILT_IN
 
-COLUMNS: dict[str, Sort] = {
-    "text": Sort.TEXT,
-    "answer": Sort.TEXT,
-    "tokens": Sort.NUMBER,
-    "steps": Sort.NUMBER,
-    "done": Sort.FLAG,
-    "finish": Sort.TEXT,
-    "logprob": Sort.NUMBER,
-    "parent": Sort.KEY,
-    "root": Sort.KEY,
-    "index": Sort.NUMBER,
-    "visits": Sort.NUMBER,
-    "value": Sort.NUMBER,
-    "parent_visits": Sort.NUMBER,
-}
+COLUMNS: dict[str, Sort] = {name: Sort(sort) for name, sort in BUILT_IN.items()}
 
 #: What `finish` can be (C17).
 FINISHES = ("stop", "end", "length", "cut", "failed")

@@ -23,6 +23,7 @@ from tts_lang.plan.expr import (
     Reduce,
     Statistic,
 )
+from tts_lang.plan.shapes import HEAT, SHARE
 from tts_lang.syntax import nodes
 from tts_lang.syntax.words import VERBS
 
@@ -200,10 +201,7 @@ def pool_wide(
     of = number(frame, value, site)
     heat = None
     if temperature is not None:
-        infinity = float("inf")
-        heat = bounded(
-            frame, temperature, "the temperature of softmax", site.inputs, (0, infinity), True
-        )
+        heat = bounded(frame, temperature, "the temperature of softmax", site.inputs, HEAT)
     return Typed(Sort.NUMBER, PoolWide(function.text, of, heat, per))
 
 
@@ -265,7 +263,7 @@ def _statistic(frame: Frame, node: nodes.Call, site: Site) -> Typed:
         width = count(frame, span.width, "the window", site.inputs)
     share = None
     if span.share is not None:
-        share = bounded(frame, span.share, "the share", site.inputs, (0, 1), True)
+        share = bounded(frame, span.share, "the share", site.inputs, SHARE)
     return Typed(Sort.NUMBER, Statistic(name, span.range.value, width, share))
 
 

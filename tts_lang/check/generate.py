@@ -14,14 +14,14 @@ from tts_lang.check.values import bounded, condition, count, known_number, numbe
 from tts_lang.check.verbs import bound_of, grouping, over
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Expand, Unit
+from tts_lang.plan.shapes import MIN_P, TEMPERATURE, TOP_P, Range
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
-_INFINITY = float("inf")
-_RANGES: dict[ClauseKind, tuple[str, tuple[float, float], bool]] = {
-    ClauseKind.TEMPERATURE: ("the temperature", (0, _INFINITY), False),
-    ClauseKind.TOP_P: ("top_p", (0, 1), True),
-    ClauseKind.MIN_P: ("min_p", (0, 1), False),
+_RANGES: dict[ClauseKind, tuple[str, Range]] = {
+    ClauseKind.TEMPERATURE: ("the temperature", TEMPERATURE),
+    ClauseKind.TOP_P: ("top_p", TOP_P),
+    ClauseKind.MIN_P: ("min_p", MIN_P),
 }
 _COUNTS: dict[ClauseKind, str] = {
     ClauseKind.TOP_K: "top_k",
@@ -67,8 +67,8 @@ def decoding(
         if clause.value is None or clause.kind is ClauseKind.FROM:
             continue
         if clause.kind in _RANGES:
-            what, fits, open_low = _RANGES[clause.kind]
-            value = bounded(frame, clause.value, what, inputs, fits, open_low)
+            what, fits = _RANGES[clause.kind]
+            value = bounded(frame, clause.value, what, inputs, fits)
         elif clause.kind in _COUNTS:
             value = count(frame, clause.value, _COUNTS[clause.kind], inputs)
         elif clause.kind is ClauseKind.STOP_AT:

@@ -11,15 +11,11 @@ from tts_lang.check.scope import Declared
 from tts_lang.check.values import expect, pool, scalar, static
 from tts_lang.diagnostics import Diagnostic, did_you_mean, error
 from tts_lang.plan.expr import Expr
-from tts_lang.plan.template import ROW_SLOTS, Slot, Template
+from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.template import Slot as WrittenSlot
 from tts_lang.syntax.template import parse_template
-
-#: Slots that show one candidate, and slots that show the pool of a `together`.
-ONE_ROW = frozenset({"text", "solution", "answer", "parent.text", "attempts", "others"})
-WHOLE_POOL = frozenset({"candidates"})
 
 
 def template(

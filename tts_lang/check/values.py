@@ -8,6 +8,7 @@ from tts_lang.check.frame import NO_VALUE, Frame, Inputs, Pool
 from tts_lang.check.kinds import POISON, WORDS, Sort, Typed
 from tts_lang.check.pools import UNKNOWN_POOL
 from tts_lang.plan.expr import Column, Const, Expr
+from tts_lang.plan.shapes import Range
 from tts_lang.syntax import nodes
 
 #: How messages call the count of `select`, which may be a percentage instead.
@@ -202,13 +203,12 @@ def bounded(
     node: nodes.Expression,
     what: str,
     inputs: Inputs,
-    fits: tuple[float, float],
-    open_low: bool = False,
+    fits: Range,
 ) -> Expr:
     """A number that, where it is known, must lie in a range."""
     expression = number(frame, node, Site(inputs))
     value = known_number(expression)
-    low, high = fits
+    low, high, open_low = fits
     if value is None or not frame.numbers_matter:
         return expression
     if value < low or value > high or (open_low and value == low):

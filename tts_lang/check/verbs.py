@@ -29,6 +29,7 @@ from tts_lang.check.values import (
 from tts_lang.plan import expr as plan
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.shapes import SHARE
 from tts_lang.syntax import nodes
 
 _ANSWERED = plan.Apply("has", (plan.Column("answer"),))
@@ -136,7 +137,7 @@ def _select(frame: Frame, node: nodes.Select) -> Pool:
     given, inputs, site = over(frame, node.pool)
     wanted = scalar(frame, node.count, Site(Inputs()))
     if wanted.share:
-        part = bounded(frame, node.count, "a share of a pool", inputs, (0, 1), True)
+        part = bounded(frame, node.count, "a share of a pool", inputs, SHARE)
         by = number(frame, node.by, site)
         per = grouping(frame, node.per, given, site.pool_name)
         if is_constant(part) and constant(part) == 1:

@@ -12,6 +12,7 @@ from tts_lang.explain.tree import Explained, Line, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.verify import PlanError
+from tts_lang.values import LARGEST
 
 #: What a budget may limit, and the bound that it is held against.
 KINDS: Final[Mapping[str, str]] = {
@@ -111,7 +112,7 @@ def _most(found: Bounds, kind: str) -> float:
         values = [rows.high for rows in found.rows.values()]
     else:
         values = [getattr(found.total, KINDS[kind])]
-    return max((float("inf") if value is None else float(value) for value in values), default=0.0)
+    return max(map(_float, values), default=0.0)
 
 
 def _of(line: Line, kind: str) -> float:
@@ -120,7 +121,12 @@ def _of(line: Line, kind: str) -> float:
         value = 0 if line.rows is None else line.rows.high
     else:
         value = 0 if line.spent is None else getattr(line.spent, KINDS[kind])
-    return float("inf") if value is None else float(value)
+    return _float(value)
+
+
+def _float(value: float | None) -> float:
+    """A bound, infinite where there is none; a whole number may be larger than any float."""
+    return float("inf") if value is None else float(min(value, LARGEST))
 
 
 def _message(tree: Explained, kind: str, limit: float, what: str = "the budget of") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tts_lang.plan.codec import PlanError, from_json
 from tts_lang.plan.graph import Ask, Force, Plan, Split, operations
+from tts_lang.readers import MOST_PLAN, read_written
 
 #: Tokens of a problem where nobody says.
 DEFAULT_PROMPT = 100.0
@@ -71,7 +72,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 def _reads_problems_only(folder: Path) -> bool:
     if not (folder / "plan.json").is_file() or not (folder / "answers.jsonl").is_file():
         return False
-    return reads_problems_only(from_json((folder / "plan.json").read_text("utf-8")))
+    return reads_problems_only(from_json(read_written(folder / "plan.json", MOST_PLAN).decode()))
 
 
 def reads_problems_only(plan: Plan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tts_lang.explain.bounds import Rows
+from tts_lang.values import LARGEST
 
 #: Numbers are written out below this.
 _LONGEST = 1e18
@@ -13,6 +14,8 @@ def exact(value: float | None) -> str:
     """`16,384`; fractions to one place; a bound that does not exist is said to be so."""
     if value is None:
         return "unbounded"
+    if value > LARGEST:
+        return ">1e308"
     if value >= _LONGEST:
         return f"{value:.2g}".replace("e+", "e")
     whole = round(value, 1)
@@ -26,6 +29,8 @@ def short(value: float | None) -> str:
     if value < 10_000:
         whole = round(value)
         return f"{whole}" if abs(value - whole) < 0.005 or value >= 1000 else f"{value:.3g}"
+    if value > LARGEST:
+        return ">1e308"
     size = 0
     while value >= 999.5 and size < len(_SUFFIXES) - 1:
         value /= 1000

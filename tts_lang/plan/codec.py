@@ -18,8 +18,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan import expr, graph
-from tts_lang.plan.verify import PlanError, verify
+from tts_lang.plan.verify import PlanError, verify_foreign
 from tts_lang.printable import printable
+from tts_lang.readers import MOST_PLAN, TooLarge
 
 __all__ = ["PlanError", "from_json", "to_json"]
 
@@ -45,8 +46,10 @@ def from_json(text: str) -> graph.Plan:
     Raises:
         PlanError: The text is no plan that this version can run; the message names the place.
     """
+    if len(text) > MOST_PLAN:
+        raise PlanError(f"not a plan: {TooLarge(MOST_PLAN)}")
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise PlanError(
             f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
@@ -64,8 +67,12 @@ def from_json(text: str) -> graph.Plan:
     plan = _decode(data.get("plan"), graph.Plan, "plan", 0)
     if not isinstance(plan, graph.Plan):
         raise PlanError("plan: expected a plan")
-    verify(plan)
+    verify_foreign(plan)
     return plan
+
+
+def _no_number(word: str) -> float:
+    raise PlanError(f"not a plan: {word} is no number")
 
 
 # ------------------------------------------------------------------------------ the types

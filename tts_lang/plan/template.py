@@ -24,6 +24,11 @@ ROW_SLOTS = (
 )
 
 
+#: Slots that show one candidate, and slots that show the pool of a `together`.
+ONE_ROW = frozenset({"text", "solution", "answer", "parent.text", "attempts", "others"})
+WHOLE_POOL = frozenset({"candidates"})
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A place to fill.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region, Spec
-from tts_lang.plan.shapes import BUILT_IN, SHAPES, fields_in
+from tts_lang.plan.legal import check
+from tts_lang.plan.shapes import BUILT_IN, SHAPES, fields_in, keys_of
 
 
 class PlanError(Exception):
@@ -59,6 +60,18 @@ def verify(plan: Plan) -> None:
         if value.columns is None and value.kind is not Kind.POOL:
             raise PlanError(f"values[{number}]: only a pool has every column")
     _Verifier(plan).region(plan.body, start, frozenset((Exit.RETURN, Exit.NEVER)))
+
+
+def verify_foreign(plan: Plan) -> None:
+    """Checks a plan that no compiler of this process made: `verify`, and the language's own rules.
+
+    A plan that passes can be explained, drawn and run without further checks.
+
+    Raises:
+        PlanError: The first rule that is broken.
+    """
+    verify(plan)
+    check(plan, lambda message, operation: _Scope(plan, "plan", operation).fail(message))
 
 
 class _Verifier:
@@ -185,7 +198,9 @@ class _Verifier:
         region = operation.regions[0]
         if len(region.parameters) != 1:
             raise scope.fail("a called strategy has one parameter, its problem")
+        around, self.visible = self.visible, set()  # a call sees nothing of what is around it
         self.region(region, scope.inside("regions[0]"), frozenset((Exit.RETURN, Exit.NEVER)))
+        self.visible = around
 
     # -------------------------------------------------------------------------- content
 
@@ -197,7 +212,7 @@ class _Verifier:
             self.expression(expression, operation, pool, kinds, scope)
         for policy in _policies(spec):
             self.policy(policy, scope)
-        for key in _keys(spec):
+        for key in keys_of(spec):
             self.column(key, pool, scope)
         if isinstance(spec, graph.Score) and spec.scorer not in self.scorers:
             raise scope.fail(f"scorer `{spec.scorer}` is not declared")
@@ -297,14 +312,3 @@ class _Verifier:
 def _policies(spec: Spec) -> Iterator[str]:
     if isinstance(spec, graph.Expand | graph.Ask):
         yield spec.decoding.policy
-
-
-def _keys(spec: Spec) -> Iterator[str]:
-    """Columns that the operator itself reads."""
-    per = getattr(spec, "per", None)
-    if per is not None:
-        yield per
-    if isinstance(spec, graph.Vote):
-        yield spec.on
-    if isinstance(spec, graph.Dedupe):
-        yield spec.key

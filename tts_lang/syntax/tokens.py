@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tts_lang.diagnostics import error
 from tts_lang.source import Span
 from tts_lang.syntax.literals import number_problem
-from tts_lang.syntax.words import SIGNS, TERMINALS
+from tts_lang.syntax.words import NAME, SIGNS, TERMINALS
 
 if TYPE_CHECKING:
     from tts_lang.diagnostics import Diagnostic
@@ -56,8 +56,8 @@ class Tokens:
 
 
 _TOKEN = re.compile(
-    r"""(?P<space>\ +)
-    |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    rf"""(?P<space>\ +)|(?P<word>{NAME})"""
+    r"""
     |(?P<newline>\n)
     |(?P<comment>\#[^\n]*)
     |(?P<number>(?:\.\d|\d)[0-9A-Za-z_]*(?:\.[0-9A-Za-z_]*)?(?:(?<=[0-9][eE])[+-][0-9]+)?%?)

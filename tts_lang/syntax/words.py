@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _HARD = (
     "about all and any ask at backup by choose cut dedupe descend else expand force fork from if "
     "import into law let lowest not of on or per repeat resample return sample score select sort "
@@ -19,6 +21,9 @@ _ITEMS = "import policy scorer prompt judge strategy law"
 # Words that can never be names, and words that are names wherever they cannot be anything else.
 HARD_WORDS = frozenset(_HARD.split())
 SOFT_WORDS = frozenset(_SOFT.split())
+
+#: A name, as a regular expression.
+NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
 VERBS = frozenset(_VERBS.split())
 STATEMENT_WORDS = frozenset(_STATEMENTS.split())
@@ -75,3 +80,8 @@ SPELLINGS = {
 }
 SPELLINGS |= {terminal: f"`{sign}`" for sign, terminal in SIGNS.items()}
 SPELLINGS |= {word.upper(): f"`{word}`" for word in HARD_WORDS | SOFT_WORDS}
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a name in a strategy file."""
+    return re.fullmatch(NAME, text) is not None and text not in HARD_WORDS

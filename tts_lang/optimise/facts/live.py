@@ -166,4 +166,4 @@ def mentioned(site: Site) -> set[str]:
                 found.update(key for key in (per, on) if key is not None)
             case expr.PoolWide(per=str() as key):
                 found.add(key)
-    return found - BUILT_IN
+    return found - BUILT_IN.keys()

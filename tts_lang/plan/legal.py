@@ -1,0 +1,487 @@
+"""What the language demands of a plan besides its form: names, texts, numbers, sorts and columns.
+
+A compiled plan has all of it. A plan that comes from a file is held against the same rules before
+anything else looks at it, so that what passes can be explained and run without further checks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final, TypeAlias
+
+from tts_lang.plan import expr, graph
+from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
+from tts_lang.plan.shapes import (
+    BUILT_IN,
+    KEY,
+    RANGES,
+    SORTS,
+    STEPS,
+    UNKNOWN,
+    fields_in,
+    keys_of,
+    signature,
+)
+from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
+from tts_lang.syntax.words import is_name
+from tts_lang.values import is_number
+
+#: Columns of a pool by name, with their sorts; `None`: every column, of a pool without rows.
+Columns: TypeAlias = "Mapping[str, str] | None"
+#: Gives the error of a broken rule.
+Fail: TypeAlias = Callable[[str], Exception]
+
+#: The longest name, and the largest number of readings or retries of a judge.
+_LONGEST, _RETRIES = 200, 100
+#: What `--sweep` adds to a strategy's name: values of parameters, in brackets.
+_SWEPT: Final = re.compile(r"\[[^\x00-\x1f\x7f]{1,400}\]")
+_SCALARS: Final = ("number", "text", "flag")
+#: Verbs whose rows have the columns of their first pool; verbs whose rows have its `let` columns.
+_KEEPING: Final = (
+    *(graph.Fork, graph.Where, graph.Select, graph.First, graph.Sort, graph.Vote, graph.Resample),
+    *(graph.Descend, graph.Backup, graph.Leaves, graph.Dedupe, graph.Difference),
+)
+_MAKING: Final = (graph.Expand, graph.Ask, graph.Force, graph.Cut, graph.Split, graph.Call)
+
+
+def check(plan: Plan, fail: Callable[[str, Operation | None], Exception]) -> None:
+    """Holds a plan of legal form against the rules of the language.
+
+    Args:
+        plan: Passes `verify`.
+        fail: Makes the error of a message and the operation that it is about.
+
+    Raises:
+        Exception: What `fail` gives, for the first rule that is broken.
+    """
+
+    def about(operation: Operation | None) -> Fail:
+        return lambda message: fail(message, operation)
+
+    general = _Rules(about(None))
+    general.texts(plan)
+    general.plan(plan)
+    columns = derived(plan)
+    for number, value in enumerate(plan.values):
+        if value.columns is not None and number in columns:
+            general.declared(number, value.columns, columns[number])
+    for operation in graph.operations(plan.body):
+        _Rules(about(operation)).operation(plan, operation, columns)
+
+
+# ------------------------------------------------------------------------------ columns
+
+
+def derived(plan: Plan) -> dict[int, Columns]:
+    """The columns of every pool, as the operations make them (C28 to C31)."""
+    found: dict[int, Columns] = {}
+    scorers = {scorer.name: scorer for scorer in plan.scorers}
+
+    def region(inner: Region) -> None:
+        for each in inner.operations:
+            operation(each)
+
+    def branch(each: Operation) -> None:
+        ways: list[Region] = []
+        for side in each.regions:
+            region(side)
+            if side.exit is Exit.YIELD:
+                ways.append(side)
+        for place, output in enumerate(each.outputs):
+            if plan.values[output].kind is Kind.POOL and ways:
+                made = found[ways[0].results[place]]
+                for way in ways[1:]:
+                    made = common(made, found[way.results[place]])
+                found[output] = made
+
+    def repeat(each: Operation) -> None:
+        """What holds before the first round and after every one; each try leaves columns out."""
+        until, body = each.regions
+        carried = [found.get(value) for value in each.inputs]
+        while True:
+            for inner in (until, body):
+                for value, columns in zip(inner.parameters, carried, strict=True):
+                    found[value] = columns
+                region(inner)
+            if body.exit is not Exit.YIELD:
+                break
+            after = [
+                common(old, found.get(value))
+                for old, value in zip(carried, body.results, strict=True)
+            ]
+            if after == carried:
+                break
+            carried = after
+        for value, columns in zip(each.outputs, carried, strict=True):
+            found[value] = columns
+
+    def operation(each: Operation) -> None:
+        spec = each.spec
+        if isinstance(spec, graph.Branch):
+            return branch(each)
+        if isinstance(spec, graph.Repeat):
+            return repeat(each)
+        if isinstance(spec, graph.Call):
+            found[each.regions[0].parameters[0]] = {}
+            region(each.regions[0])
+        if isinstance(spec, graph.Compute):
+            return None
+        pools = [found[value] for value in each.inputs if value in found]
+        found[each.outputs[0]] = _after(spec, pools, each, scorers, found, plan)
+        return None
+
+    found[plan.body.parameters[0]] = {}
+    region(plan.body)
+    return {value: columns for value, columns in found.items() if _is_pool(plan, value)}
+
+
+def _is_pool(plan: Plan, value: int) -> bool:
+    return plan.values[value].kind is Kind.POOL
+
+
+def _after(
+    spec: graph.Spec,
+    pools: list[Columns],
+    operation: Operation,
+    scorers: Mapping[str, graph.Scorer],
+    found: Mapping[int, Columns],
+    plan: Plan,
+) -> Columns:
+    """The columns of what a verb gives."""
+    if isinstance(spec, graph.Empty):
+        return None
+    given = pools[0]
+    if isinstance(spec, graph.Union):
+        return common(given, pools[1])
+    if given is None or isinstance(spec, _KEEPING):
+        return given
+    if isinstance(spec, graph.Score):
+        scorer = scorers[spec.scorer]
+        steps = scorer.steps or spec.times is not None
+        return {**given, spec.scorer: STEPS if steps else "number"}
+    if isinstance(spec, graph.Let):
+        return {**given, spec.name: _Sorts(plan, operation, found).of(spec.value, given)}
+    if isinstance(spec, graph.Ask) and spec.together:
+        return {}
+    assert isinstance(spec, _MAKING), spec
+    return {name: sort for name, sort in given.items() if name not in scorers}
+
+
+def common(left: Columns, right: Columns) -> Columns:
+    """The columns that both pools have, of one sort."""
+    if left is None or right is None:
+        return right if left is None else left
+    return {name: sort for name, sort in left.items() if right.get(name) == sort}
+
+
+# ------------------------------------------------------------------------------ sorts
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorts:
+    """Sorts of an operation's expressions."""
+
+    plan: Plan
+    operation: Operation
+    columns: Mapping[int, Columns]
+    fail: Fail | None = None
+
+    def of(self, expression: Expr, row: Columns, streaming: bool = False) -> str:
+        """The sort of an expression over rows with these columns, bottom-up without recursion.
+
+        With `fail`, arguments of the wrong sort are errors.
+        """
+        # A node is seen twice: its parts first, then itself. Rows differ inside an aggregate.
+        results: list[str] = []
+        waiting: list[tuple[Expr, Columns, bool]] = [(expression, row, False)]
+        while waiting:
+            node, rows, ready = waiting.pop()
+            if not ready:
+                waiting.append((node, rows, True))
+                inner = self._inner(node, rows)
+                waiting.extend((part, of, False) for part, of in reversed(inner))
+                continue
+            parts = [results.pop() for _ in expr.children(node)][::-1]
+            results.append(self._sort(node, rows, parts, streaming))
+        return results[0]
+
+    def _inner(self, node: Expr, rows: Columns) -> list[tuple[Expr, Columns]]:
+        if not isinstance(node, expr.Aggregate):
+            return [(part, rows) for part in expr.children(node)]
+        pool = self.columns.get(self.operation.inputs[node.pool])
+        return [(part, rows if part is node.quantile else pool) for part in expr.children(node)]
+
+    def _sort(self, node: Expr, rows: Columns, parts: list[str], streaming: bool) -> str:
+        if streaming and isinstance(node, expr.PoolWide | expr.Random):
+            self._wrong("what is read while a row is generated looks at that row alone")
+        match node:
+            case Const(value):
+                return sort_of(value)
+            case expr.Input(index):
+                return self.plan.values[self.operation.inputs[index]].kind.value
+            case expr.Column(name):
+                made = (rows or {}).get(name)
+                scored = any(each.name == name for each in self.plan.scorers)
+                if streaming and (scored or name in ("index", "parent_visits")):
+                    self._wrong(f"column `{name}` is not known while a row is generated")
+                if made is None and rows is not None and name not in BUILT_IN:
+                    self._wrong(f"there is no column `{name}`")
+                return made or BUILT_IN.get(name, UNKNOWN)
+            case expr.Reduce(_, column):
+                if rows is not None and rows.get(column) != STEPS:
+                    self._wrong(f"column `{column}` has no number per step")
+                return "number"
+            case expr.Delimiter():
+                return "text"
+            case expr.Aggregate("first"):
+                return parts[0]
+        wanted, result = signature(node, parts)
+        for part, sort in zip(parts, wanted, strict=True):
+            if UNKNOWN not in (part, sort) and part != sort:
+                name = getattr(node, "function", getattr(node, "how", "a random number"))
+                self._wrong(f"`{name}` takes a {sort} and is given a {part}")
+        return result
+
+    def _wrong(self, message: str) -> None:
+        if self.fail is not None:
+            raise self.fail(message)
+
+
+def sort_of(value: object) -> str:
+    """The sort of a literal."""
+    if isinstance(value, bool):
+        return "flag"
+    return "text" if isinstance(value, str) else UNKNOWN if value is None else "number"
+
+
+# ------------------------------------------------------------------------------ rules
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules, and how a broken one is reported."""
+
+    fail: Fail
+
+    def texts(self, part: object) -> None:
+        """Texts are Unicode, numbers are those of the language."""
+        waiting = [part]
+        while waiting:
+            current = waiting.pop()
+            if isinstance(current, str):
+                try:
+                    current.encode()
+                except UnicodeEncodeError:
+                    raise self.fail("a text holds a surrogate, which is no character") from None
+            elif isinstance(current, Mapping):
+                waiting += [*current, *current.values()]
+            elif isinstance(current, tuple):
+                waiting += current
+            elif is_dataclass(current) and not isinstance(current, type):
+                waiting += [getattr(current, field.name) for field in fields(current)]
+            elif type(current) in (int, float) and not is_number(current):
+                raise self.fail("a number is not finite, or above 1.797e308")
+
+    def name(self, name: str, what: str) -> None:
+        """A name of the language."""
+        if not is_name(name) or len(name) > _LONGEST:
+            shown = name if len(name) <= 40 else f"{name[:37]}..."
+            raise self.fail(f"{what} is called {shown!r}, which is no name")
+
+    def plan(self, plan: Plan) -> None:
+        """Declarations."""
+        strategy, bracket, rest = plan.strategy.partition("[")
+        self.name(strategy, "the strategy")
+        if bracket and not _SWEPT.fullmatch(bracket + rest):
+            raise self.fail("the strategy's name goes on with what is no value of a sweep")
+        for parameter in plan.parameters:
+            self.name(parameter, "a parameter")
+        if not plan.policies:
+            raise self.fail("no policy is declared")
+        for what, names in (
+            ("policy", plan.policies),
+            ("scorer", [scorer.name for scorer in plan.scorers]),
+            ("prompt", [prompt.name for prompt in plan.prompts]),
+        ):
+            for name in names:
+                self.name(name, f"a {what}")
+            if len(set(names)) < len(names):
+                raise self.fail(f"a {what} is declared twice")
+        for name in (value.name for value in plan.values):
+            if len(name) > _LONGEST or not name.isprintable():
+                raise self.fail("the name of a value is too long, or cannot be printed")
+        for prompt in plan.prompts:
+            self.template(prompt)
+        for scorer in plan.scorers:
+            self.scorer(plan, scorer)
+
+    def template(self, template: Template) -> None:
+        """Slots of a prompt."""
+        self.name(template.name, "a prompt")
+        for part in template.parts:
+            if isinstance(part, Slot):
+                if part.name not in ROW_SLOTS:
+                    self.name(part.name, "a slot")
+                if part.last is not None and (part.name != "attempts" or part.last < 1):
+                    raise self.fail(f"`last {part.last}` of slot `{part.name}`")
+
+    def scorer(self, plan: Plan, scorer: graph.Scorer) -> None:
+        """A scorer's range, field and judge."""
+        low, high = scorer.low, scorer.high
+        if low is not None and high is not None and low > high:
+            raise self.fail(f"scorer `{scorer.name}` has a range from {low:g} to {high:g}")
+        if scorer.judge is None:
+            return
+        judge = scorer.judge
+        self.template(judge.template)
+        single = not scorer.together and not judge.pairwise
+        options = len(judge.options)
+        fits = {
+            "number": not options and judge.low is not None and judge.high is not None,
+            "choice": single == (options > 0),
+            "ranking": not options and scorer.together and not judge.pairwise,
+            "probability": single and options == 1,
+        }
+        if not fits.get(judge.read, False) or scorer.steps or scorer.field is not None:
+            raise self.fail(f"judge `{scorer.name}` cannot read {judge.read!r}")
+        if judge.pairwise and not scorer.together:
+            raise self.fail(f"judge `{scorer.name}` is pairwise, so it sees the whole pool")
+        if not 0 <= judge.retries <= _RETRIES:
+            raise self.fail(f"judge `{scorer.name}` retries {judge.retries} times")
+        self.slots(judge.template, scorer.together, None)
+        if judge.decoding.policy != judge.policy:
+            raise self.fail(f"judge `{scorer.name}` names two policies")
+        outside = Operation(graph.Compute(Const(None)), (), ())
+        sorts = _Sorts(plan, outside, {}, self.fail)
+        self.parts(judge.decoding, sorts, {})
+
+    def slots(self, template: Template, together: bool, arguments: set[str] | None) -> None:
+        """Slots fit what is looked at, and arguments are given for all others."""
+        for part in template.parts:
+            if isinstance(part, Slot):
+                if part.name in (ONE_ROW if together else WHOLE_POOL):
+                    raise self.fail(f"slot `{part.name}` of `{template.name}` has nothing to show")
+                known = part.name in ROW_SLOTS or arguments is None or part.name in arguments
+                if not known:
+                    raise self.fail(f"`{template.name}` needs a value for `{part.name}`")
+
+    def declared(self, number: int, columns: Mapping[str, str], made: Columns) -> None:
+        """Columns that a value is said to have are there."""
+        for name, sort in columns.items():
+            if made is not None and made.get(name) not in (sort, UNKNOWN):
+                raise self.fail(f"values[{number}] has no column `{name}` ({sort})")
+
+    def operation(self, plan: Plan, operation: Operation, columns: Mapping[int, Columns]) -> None:
+        """One operation's names, sorts and ranges."""
+        spec = operation.spec
+        sorts = _Sorts(plan, operation, columns, self.fail)
+        pools = [value for value in operation.inputs if value in columns]
+        has_row = bool(pools) and not isinstance(spec, graph.Compute | graph.Repeat | graph.Branch)
+        row = columns[pools[isinstance(spec, graph.Backup)]] if has_row else {}
+        for outer in fields_in(spec):
+            for node in expr.walk(outer):
+                if isinstance(node, expr.PoolWide) and not has_row:
+                    raise self.fail(f"`{node.how}` compares rows, and there is no pool here")
+                if isinstance(node, expr.Statistic):
+                    windowed = node.span in ("tail", "lowest")
+                    if (node.window is not None) != windowed or (
+                        node.share is not None and node.span != "lowest"
+                    ):
+                        raise self.fail(f"`{node.how}` over `{node.span}` has the wrong arguments")
+        for key in keys_of(spec):
+            if row is not None and key not in BUILT_IN and row.get(key, STEPS) == STEPS:
+                raise self.fail(f"there is no column `{key}` to group by")
+        self.parts(spec, sorts, row)
+        match spec:
+            case graph.Compute(value):
+                made = sorts.of(value, {})
+                wanted = plan.values[operation.outputs[0]].kind.value
+                if made not in (wanted, UNKNOWN):
+                    raise self.fail(f"the value is a {made}, and the output a {wanted}")
+            case graph.Let(name=name):
+                self.name(name, "a column")
+                if name in BUILT_IN or any(each.name == name for each in plan.scorers):
+                    raise self.fail(f"`{name}` is a column already")
+            case graph.Ask(prompt=prompt, together=together, arguments=given):
+                self.arguments(plan.prompt(prompt), together, given, sorts, row)
+            case graph.Score(scorer=scorer, arguments=given):
+                judge = plan.scorer(scorer).judge
+                template = None if judge is None else judge.template
+                self.arguments(template, plan.scorer(scorer).together, given, sorts, row)
+                if spec.times is not None and judge is None:
+                    raise self.fail("`times` belongs to a judge")
+            case graph.Call(strategy=strategy):
+                self.name(strategy, "a strategy")
+            case graph.Cut(unit=unit) if unit not in (graph.Unit.STEPS, graph.Unit.TOKENS):
+                raise self.fail(f"a path is not cut to {unit.value}")
+
+    def arguments(
+        self,
+        template: Template | None,
+        together: bool,
+        given: tuple[tuple[str, Expr | int], ...],
+        sorts: _Sorts,
+        row: Columns,
+    ) -> None:
+        """Arguments of a prompt or judge."""
+        names = [name for name, _ in given]
+        for name in names:
+            self.name(name, "an argument")
+        if len(set(names)) < len(names) or set(names) & set(ROW_SLOTS):
+            raise self.fail("an argument is given twice, or is called like a slot")
+        for name, value in given:
+            if not isinstance(value, int) and sorts.of(value, row) == STEPS:
+                raise self.fail(f"argument `{name}` has a number per step")
+        if template is not None:
+            self.slots(template, together, set(names))
+
+    def parts(self, part: object, sorts: _Sorts, row: Columns) -> None:
+        """Every expression of a spec has the sort of its place, and literals are in range."""
+        for holder, name, expression in _places(part):
+            streaming = name in ("stop_when", "end_when")
+            found = sorts.of(expression, row, streaming)
+            wanted = SORTS.get((type(holder), name))
+            if wanted is not None and found not in (wanted, UNKNOWN):
+                raise self.fail(f"`{name}` is a {wanted}, and this is a {found}")
+            if wanted is None and found not in (*_SCALARS, UNKNOWN, KEY):
+                raise self.fail(f"`{name}` is one value, and this is a {found}")
+        for outer in fields_in(part):
+            for node in expr.walk(outer):
+                self.ranges(node)
+        for holder in _holders(part):
+            self.ranges(holder)
+
+    def ranges(self, holder: object) -> None:
+        """Literals of clauses are in the ranges that the language gives them."""
+        for (kind, name), (low, high, open_low) in RANGES.items():
+            value = getattr(holder, name, None) if isinstance(holder, kind) else None
+            if isinstance(value, Const) and value.value is None:
+                raise self.fail(f"`{name}` is missing")
+            number = value.value if isinstance(value, Const) else None
+            if isinstance(number, int | float) and (
+                not low <= number <= high or (open_low and number == low)
+            ):
+                above = "above" if open_low else "at least"
+                limit = "" if high == float("inf") else f" and at most {high:g}"
+                raise self.fail(f"`{name}` is {number:g}: it must be {above} {low:g}{limit}")
+
+
+def _holders(part: object) -> Iterator[object]:
+    """A spec and its parts, expressions left out."""
+    if is_dataclass(part) and not isinstance(part, Expr):
+        yield part
+        for field in fields(part):
+            yield from _holders(getattr(part, field.name))
+
+
+def _places(part: object) -> Iterator[tuple[object, str, Expr]]:
+    """Every outermost expression with what holds it, and the field's name."""
+    for holder in _holders(part):
+        assert is_dataclass(holder)
+        for field in fields(holder):
+            value: Any = getattr(holder, field.name)
+            if isinstance(value, Expr) and field.name != "arguments":
+                yield holder, field.name, value
