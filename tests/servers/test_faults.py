@@ -15,6 +15,7 @@ from tts_runtime.engines.base import Fault as Reason
 from tts_runtime.engines.http.retry import Schedule, retry_after
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
+from tts_runtime.engines.options import parse_name
 
 BUSY = Fault(429)
 
@@ -253,6 +254,11 @@ def test_addresses_that_are_none(url: str, message: str) -> None:
     with pytest.raises(EngineError, match=message) as caught:
         OpenAIPolicy(url)
     assert "secret" not in str(caught.value)
+
+
+def test_options_before_the_model_are_put_right() -> None:
+    with pytest.raises(EngineError, match=r"behind the model: openai:http://x/v1#m\?context=9$"):
+        parse_name("openai:http://x/v1?context=9#m")
 
 
 def test_a_window_that_nobody_tells() -> None:

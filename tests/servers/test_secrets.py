@@ -157,3 +157,12 @@ def test_a_word_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
     find_key(None)
     assert printable("the EMPTY set") == "the EMPTY set"
+
+
+@pytest.mark.parametrize("option", ["api_key={}", "api-key={}", "key={}", "extra=api_key={}"])
+def test_a_key_in_the_command_line_is_refused_and_not_shown(option: str, tts_run: Command) -> None:
+    policy = "openai:http://127.0.0.1:9/v1#m?" + option.format("sk-0123456789")
+    code, out, err = tts_run("greedy", *ARITH, "--policy", policy)
+    assert code == 2
+    assert "?key_env=NAME" in " ".join(err.split())
+    assert not shown(out + err)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -9,6 +10,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.printable import conceal
 from tts_runtime.engines.base import EngineError
 
 
@@ -59,6 +61,11 @@ class ScorerOptions(ModelOptions):
     engine: Literal["transformers", "vllm"] = "transformers"
 
 
+#: Options that somebody may think of to give a key with.
+_SECRET = re.compile(
+    r"(api_?)?key|(access|auth|api)_?token|secret|password|authorization|bearer", re.IGNORECASE
+)
+
 Options = TypeVar("Options", bound=NoOptions)
 
 
@@ -70,12 +77,24 @@ def parse_name(written: str) -> EngineName:
     """
     name, _, tail = written.partition("?")
     kind, _, argument = name.partition(":")
+    if kind in ("openai", "http") and "#" in tail:
+        url, _, model = tail.rpartition("#")
+        raise EngineError(
+            f"engine `{written}`: options go behind the model: {kind}:{argument}#{model}?{url}"
+        )
     pairs: list[tuple[str, str]] = []
     for part in filter(None, tail.split("&")):
         key, equals, value = part.partition("=")
         if not equals or not key:
             raise EngineError(f"engine `{written}`: expected key=value after `?`, found `{part}`")
         key = key.replace("-", "_")  # `api-version`, as Azure writes it
+        if _SECRET.fullmatch(key) and value:
+            conceal(value, "$KEY")
+            raise EngineError(
+                f"engine `{kind}:{argument}`: a key in the command line would be written to run "
+                "directories: put it into OPENAI_API_KEY, or name another variable with "
+                "?key_env=NAME"
+            )
         if key in dict(pairs):
             raise EngineError(f"engine `{written}`: option `{key}` is given twice")
         pairs.append((key, value))

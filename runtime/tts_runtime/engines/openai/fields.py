@@ -98,6 +98,11 @@ class Fields:
         for name in (*self._omitted, *self._extra):
             if name in _FIXED or (name == "stream" and name in self._extra):
                 raise EngineError(f"server {server}: `{name}` is no field to leave out or to add")
+            if re.search("key|secret|password|authorization", name, re.IGNORECASE):
+                raise EngineError(
+                    f"server {server}: what `extra` adds is written to run directories: a key goes "
+                    "into an environment variable (?key_env=NAME)"
+                )
         self._limit = LIMIT
         self._most: int | None = None
         self._margin = 0

@@ -70,7 +70,10 @@ async def open_server(client: HttpClient, options: ServerOptions, fields: Fields
     if options.tokenizer is not None:
         return await _with_tokenizer(client, served, options, fields, options.tokenizer)
     if served.window is None:
-        raise EngineError(f"`{served.model}` does not say its window: add `?context=TOKENS`")
+        raise EngineError(
+            f"server {client.address.base}: `{served.model}` does not say its window: add "
+            "`?context=TOKENS`"
+        )
     plain = Binding(name=served.model, context=served.window)
     binding = _named_binding(options.binding, served.window)
     if served.vllm and options.api != "chat":
