@@ -106,7 +106,7 @@ class Server:
 
     def bodies(self, ending: str = "completions") -> list[dict[str, Any]]:
         """What was asked under paths with this ending, but for what engines try when opened."""
-        return [body for path, body in self.requests if path.endswith(ending) and not _tried(body)]
+        return [body for path, body in self.requests if path.endswith(ending) and not tried(body)]
 
     @contextmanager
     def running(self) -> Iterator[Server]:
@@ -122,7 +122,8 @@ class Server:
             self._served.server_close()
 
 
-def _tried(body: Mapping[str, Any]) -> bool:
+def tried(body: Mapping[str, Any]) -> bool:
+    """Whether this is asked by an engine that is being opened."""
     return body.get("seed") == _TRIED
 
 
@@ -184,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.test_server
         with server.lock:
             server.requests.append((self.path, body))
-            number = sum(1 for _, each in server.requests if not _tried(each)) - 1
+            number = sum(1 for _, each in server.requests if not tried(each)) - 1
             server.busy += 1
             server.peak = max(server.peak, server.busy)
         try:
@@ -211,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self, number: int, body: dict[str, Any]) -> None:
         server, style = self.test_server, self.test_server.style
-        asked = "tokenize" not in self.path and not _tried(body)
+        asked = "tokenize" not in self.path and not tried(body)
         fault = server.faults(number, body) if asked else None
         if fault is not None and fault.stall:
             server.reached.set()
