@@ -150,7 +150,9 @@ class Loader:
         try:
             path = Path(os.path.normpath(folder / text))
             if path.suffix != ".tts":
-                help_ = f'write `import "{text}.tts"`' if text in library.names() else None
+                whole = Path(f"{path}.tts")
+                known = text in library.names() or (self._inside(whole) and whole.is_file())
+                help_ = f'write `import "{text}.tts"`' if known else None
                 raise _Refused(f'"{text}" is no strategy file: their names end in `.tts`', help_)
             if not self._inside(path):
                 raise _Refused(f'"{text}" is outside the project', _MOVE)

@@ -148,7 +148,7 @@ class Batch:
 def _push(row: Row, token: int, logprob: float, statistics: list[float] | tuple[()]) -> None:
     try:
         finish = row.tracker.push(token, logprob, statistics)
-    except Exception as error:  # noqa: BLE001  (of the caller's `stop_when`: its request fails)
+    except Exception as error:  # noqa: BLE001  (of the caller's conditions: its request fails)
         row.error = error
         return
     if finish is None:

@@ -46,7 +46,7 @@ class BundledPolicy(PolicyEngine):
         )
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
-        """Queues one request for the batch; `stop_when` is called in the engine's thread."""
+        """Queues one request for the batch; conditions are called in the engine's thread."""
         return self._worker.submit(request)
 
     @property

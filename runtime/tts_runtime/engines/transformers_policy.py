@@ -55,7 +55,7 @@ class TransformersPolicy(PolicyEngine):
         _LOGGER.info("policy `%s`: %s", name, self.chosen)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
-        """Queues one request for the batch; `stop_when` is called in the engine's thread."""
+        """Queues one request for the batch; conditions are called in the engine's thread."""
         return self.decoder.submit(request)
 
     @property

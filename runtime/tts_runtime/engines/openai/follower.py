@@ -1,6 +1,6 @@
 """Follows one generation while its pieces come in: where it stops, and what is held back.
 
-Steps, limits and `stop when` are the tracker's, as in every engine. The end of a thought is found
+Steps, limits and conditions are the tracker's, as in every engine. The end of a thought is found
 by its bytes: a server need not cut it into the ids that the binding's text has.
 """
 

@@ -113,7 +113,7 @@ class VllmPolicy(PolicyEngine):
         await self.service.submit(self.service.client.reset_prefix_cache, False, True)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
-        """Starts one request; `stop_when` is called in the engine's thread."""
+        """Starts one request; conditions are called in the engine's thread."""
         return self._desk.ask(Generating(request, self._ground))
 
     async def close(self) -> None:

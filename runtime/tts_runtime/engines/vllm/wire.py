@@ -3,7 +3,7 @@
 To the processor: `SamplingParams.extra_args` per request, `additional_config` once. From it: a
 value per drawn token, its raw log-probability, or a positive number for an error. Where vLLM's
 scheduler and its model are in one process, the values are written to a list in `extra_args`, which
-the request takes home when it ends (`connector`). Otherwise, and with statistics or `stop_when`,
+the request takes home when it ends (`connector`). Otherwise, and with statistics or conditions,
 vLLM gives them back as log-probabilities (`logprobs_mode="processed_logits"`), token by token: that
 takes longer. Statistics then stand at the ids that follow the token; all other ids are -inf.
 """
