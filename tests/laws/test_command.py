@@ -266,3 +266,27 @@ def test_clauses_that_no_trial_reached_are_named(capsys: Capture) -> None:
     text = " ".join(out.split())
     assert "no trial reached the limit of: max 1,000,000 tokens (27)" in text
     assert "scaled down (1e+06 tokens -> 2), the two differ, so this is probably false" in text
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("vote pool weighted by tokens + steps", "vote pool weighted by steps + tokens"),
+        ("vote (pool where tokens > 3)", "vote (pool where 3 < tokens)"),
+        (
+            "vote ((pool where done) where tokens * 2 > 3)",
+            "vote (pool where 3 < 2 * tokens and done)",
+        ),
+        ("vote (pool + pool)", "vote pool"),
+        ("vote (pool where tokens >= 0)", "vote pool"),
+        ("vote (pool where not logprob > 1)", "vote pool"),
+    ],
+)
+def test_laws_of_expressions_and_rows_are_proved(capsys: Capture, left: str, right: str) -> None:
+    text = "".join(
+        f"strategy {name}(n = 4):\n    pool = sample n\n    return {result}\n"
+        for name, result in (("left", left), ("right", right))
+    )
+    Path("pairs.tts").write_text(text, encoding="utf-8")
+    code, out, _ = command(capsys, "pairs.tts:left", "--equiv", "pairs.tts:right", "--strict")
+    assert (code, out.partition(":")[0]) == (0, "proved")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tests.support.agreement import compiled
 from tests.support.programs import random_program
 from tts_lang.compiler import compile_strategy
+from tts_lang.explain.bounds import bounds
 from tts_lang.explain.budget import OverBudget, check_sane
 from tts_lang.explain.forms import explained
 from tts_lang.laws.sizes import runnable
@@ -37,8 +38,9 @@ VALUES: Final[tuple[Any, ...]] = (
     *({"is": "const", "value": each} for each in (0, -5, 10**400, 1e308, None, "text", True)),
     *({"is": "column", "name": each} for each in ("tokens", "text", "prm", "done", "root", "x")),
 )
-#: Seconds that a plan may take in all.
-_LIMIT: Final = 20
+#: Tokens that a run may draw, and seconds that a plan may take in all.
+_TOKENS: Final = 50_000
+_LIMIT: Final = 60
 
 
 @cache
@@ -119,7 +121,8 @@ def _tried(text: str, seed: int) -> str:
         check_sane(plan, ())
     except OverBudget:
         return "too large"
-    if not runnable(plan):
+    drawn = bounds(plan, 400, 64).total.sampled_tokens
+    if not runnable(plan) or drawn is None or drawn > _TOKENS:
         return "too large"
     outcome = alone(plan, world(1, seed))
     if outcome.error is None:

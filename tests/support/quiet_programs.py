@@ -32,6 +32,7 @@ strategy chosen(n = 2):
 _UNITS = ("", " steps", " steps", " thoughts", " x 3 tokens")
 _CONDITIONS = (
     *("1 < 2", "2 < 1", "tokens > 2", "done", "2 ** 600 > tokens", "1 / 0 < tokens"),
+    *("tokens >= 0", "logprob > 1", "steps * tokens > 2", "2 < steps and tokens < 9"),
     *("tokens * 1e308 > 0", "1 / 3 * 3 == 1", "2 ** 63 + 1 > 2 ** 63"),
 )
 _LIMITS = ("", "", "", "", "", " within 5 tokens", " max 4 tokens", " at temperature 1", " top_k 3")
@@ -103,7 +104,8 @@ class _Writer:
                     f"{p} = {self.pick('sort', 'sort', 'dedupe')} {p}" + self.pick("", " by tokens")
                 ]
             case 9:
-                return [f"{p} = {p} where {self.pick(*_CONDITIONS)}"]
+                twice = self.pick("", f" where {self.pick(*_CONDITIONS)}")
+                return [f"{p} = ({p} where {self.pick(*_CONDITIONS)}){twice}"]
             case 10:
                 other = self.pick(self.pool(), "none", f"({self.sample()})", "none")
                 return [f"{p} = {p} {self.pick('+', '+', '-')} {other}"]

@@ -38,6 +38,11 @@ RULES: tuple[Rule, ...] = (
         rules_numbers.fold_constants,
     ),
     Rule(
+        "one order",
+        "sums, products, comparisons and conditions do not depend on which side is written first",
+        rules_numbers.in_one_order,
+    ),
+    Rule(
         "unread inputs",
         "an operation depends on the inputs that it reads, in whatever order they are listed",
         rules_numbers.unread_inputs,
@@ -78,6 +83,8 @@ RULES: tuple[Rule, ...] = (
     Rule("nothing to order", "one row is sorted, and has no duplicates", rules_rows.one_row),
     Rule("empty side", "nothing added or taken away changes nothing (C30)", rules_rows.empty_side),
     Rule("known condition", "`where` of a known condition keeps all or nothing", rules_rows.where),
+    Rule("two conditions", "two conditions on a row are one with `and`", rules_rows.two_conditions),
+    Rule("same rows", "rows that are there already are not added (C30)", rules_rows.same_rows),
     Rule(
         "one voter",
         "where only the answer counts, a vote of one row is that row (C40, C43)",

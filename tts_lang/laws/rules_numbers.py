@@ -9,10 +9,23 @@ from typing import Any, TypeVar
 from tts_lang.check.constants import fold
 from tts_lang.laws.edits import edited, instead
 from tts_lang.laws.facts import Facts
+from tts_lang.optimise.rebuild import mapped, rebuilt
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Aggregate, Apply, Const, Expr, Input, walk
+from tts_lang.plan.expr import (
+    Aggregate,
+    Apply,
+    Column,
+    Const,
+    Expr,
+    Input,
+    PoolWide,
+    Reduce,
+    Statistic,
+    walk,
+)
 from tts_lang.plan.graph import Operation, Plan
 from tts_lang.plan.shapes import SHAPES, fields_in
+from tts_lang.values import is_number
 
 Part = TypeVar("Part")
 _EXPRESSIONS = Expr.__args__
@@ -47,6 +60,55 @@ def _folded(part: Part, known: dict[int, Const]) -> Part:
             part, **{each.name: _folded(getattr(part, each.name), known) for each in fields(part)}
         )
     return made  # type: ignore[no-any-return]
+
+
+#: Functions whose arguments can change places, and comparisons by the one that says the same.
+_SYMMETRIC = frozenset(("*", "==", "!=", "and", "or", "least", "greatest"))
+_TURNED = {">": "<", ">=": "<="}
+_NUMERIC = frozenset(("tokens", "steps", "logprob", "index", "visits", "value", "parent_visits"))
+
+
+def in_one_order(facts: Facts) -> Plan | None:
+    """Arguments that can change places in the order of their text; `a > b` as `b < a`."""
+    if facts.draws:  # numbers are drawn in the order in which they are written
+        return None
+    for place in facts.regions:
+        for operation in place.region.operations:
+            spec = mapped(operation.spec, lambda outer: rebuilt(outer, _ordered))
+            if spec is not operation.spec:
+                return edited(facts.plan, instead(operation, replace(operation, spec=spec)))
+    return None
+
+
+def _ordered(node: Expr) -> Expr:
+    if not isinstance(node, Apply) or len(node.arguments) != 2:
+        return node
+    left, right = node.arguments
+    if node.function in _TURNED:
+        return Apply(_TURNED[node.function], (right, left))
+    swappable = node.function in _SYMMETRIC or (
+        node.function == "+" and _is_number(left) and _is_number(right)
+    )
+    return Apply(node.function, (right, left)) if swappable and repr(right) < repr(left) else node
+
+
+def _is_number(node: Expr) -> bool:
+    """Certainly a number or missing, so that `+` adds and does not join."""
+    match node:
+        case Const(value):
+            return is_number(value)
+        case Column(name):
+            return name in _NUMERIC
+        case Aggregate(how):
+            return how not in ("first", "all done", "any done")
+        case Apply(function, arguments):
+            return function in _ARITHMETIC or (function == "+" and all(map(_is_number, arguments)))
+    return isinstance(node, Reduce | PoolWide | Statistic)
+
+
+_ARITHMETIC = frozenset(
+    ("-", "*", "/", "**", "neg", "log", "exp", "sqrt", "floor", "ceil", "abs", "clip", "odds")
+)
 
 
 def unread_inputs(facts: Facts) -> Plan | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
 
+from tts_lang.explain.interval import ANYTHING, Reading, evaluate
 from tts_lang.laws.edits import Edit, alias, edited
 from tts_lang.laws.facts import Facts, Place, pure, random, read_columns
 from tts_lang.laws.rows import count_of
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const
+from tts_lang.plan.expr import Apply, Column, Const, Expr, Reduce, walk
 from tts_lang.plan.graph import Exit, Operation, Plan
 
 
@@ -106,14 +109,55 @@ def empty_side(facts: Facts) -> Plan | None:
 
 
 def where(facts: Facts) -> Plan | None:
-    """`where` of a constant: only true keeps a row, missing does not (C37)."""
+    """`where` of what is known: only true keeps a row, missing does not (C37).
+
+    A condition is known if it is a constant, or by the ranges of what it reads (`tokens >= 0`).
+    """
+    scorers = {scorer.name: scorer for scorer in facts.plan.scorers}
+    reading = Reading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
     for _, operation in _steps(facts):
         spec = operation.spec
-        if isinstance(spec, graph.Where) and isinstance(spec.condition, Const):
-            if spec.condition.value is True:
+        if isinstance(spec, graph.Where) and not random(operation):
+            kept = evaluate(spec.condition, reading)
+            if kept.low >= 1 and not kept.missing:
                 return edited(facts.plan, alias(operation, operation.inputs[0]))
+            if kept.high > 0 and spec.condition != Const(None):
+                continue
             made = Operation(graph.Empty(), (), operation.outputs, (), operation.origins)
             return edited(facts.plan, Edit({id(operation): (made,)}))
+    return None
+
+
+def two_conditions(facts: Facts) -> Plan | None:
+    """`where` of what another `where` keeps, if both look at one row alone."""
+    for _, operation in _steps(facts):
+        inner = facts.makers.get(operation.inputs[0]) if operation.inputs else None
+        if inner is None or facts.uses.get(operation.inputs[0]) != 1:
+            continue
+        outer, first = operation.spec, inner.spec
+        if not isinstance(outer, graph.Where) or not isinstance(first, graph.Where):
+            continue
+        if all(map(_row_alone, (first.condition, outer.condition))):
+            both = Apply("and", (first.condition, outer.condition))
+            made = replace(operation, spec=graph.Where(both), inputs=inner.inputs)
+            return edited(facts.plan, Edit({id(operation): (made,), id(inner): ()}))
+    return None
+
+
+def _row_alone(condition: Expr) -> bool:
+    """It reads columns that a row has in whatever pool it is, and nothing else."""
+    return all(
+        isinstance(node, Const | Apply | Reduce)
+        or (isinstance(node, Column) and node.name not in ("index", "parent_visits"))
+        for node in walk(condition)
+    )
+
+
+def same_rows(facts: Facts) -> Plan | None:
+    """`P + P`."""
+    for _, operation in _steps(facts):
+        if isinstance(operation.spec, graph.Union) and len(set(operation.inputs[:2])) == 1:
+            return edited(facts.plan, alias(operation, operation.inputs[0]))
     return None
 
 
