@@ -35,6 +35,7 @@ class ReducedScorer(ScorerEngine):
             )
         self.inner = inner
         self.exact = inner.exact
+        self.card = inner.card
         if reduction != "sum":  # a sum of several scores is outside their range
             self.low, self.high = inner.low, inner.high
         else:
