@@ -7,8 +7,7 @@ from textwrap import indent
 import pytest
 
 from tests.support.runs import plan_of
-from tts_lang import library
-from tts_lang.compiler import check_path, check_source
+from tts_lang.compiler import check_source
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
 from tts_lang.source import Source
@@ -76,11 +75,6 @@ def test_a_call_that_meets_its_own_result_is_warned_of(body: str, message: str |
     said = [each.message for each in found if each.code == "TTS911"]
     assert len(said) == (message is not None)
     assert message is None or said[0].startswith(message)
-
-
-def test_no_shipped_strategy_repeats_a_call() -> None:
-    for path in library.names().values():
-        assert not check_path(path).diagnostics, path
 
 
 def test_explain_says_which_calls_share_their_samples() -> None:
