@@ -17,6 +17,7 @@ from tts_lang.printable import printable
 from tts_runtime import Problem, Settings, run
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.address import Key, find_key
+from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 
 KEY = 'sk-"private\\key"-0123456789'
@@ -72,7 +73,7 @@ def test_a_server_that_repeats_the_key_while_it_is_opened(
         code, out, err = tts_run("greedy", *ARITH, "--policy", f"openai:{url}")
         assert any(each.headers.get("authorization") == f"Bearer {KEY}" for each in server.asked)
         with pytest.raises(EngineError) as caught:
-            OpenAIPolicy(url.partition("?")[0])
+            OpenAIPolicy(url.partition("?")[0], ServerOptions(attempts=1))
     assert code == 2
     for text in (out, err, *(f"{each} {each!r} {vars(each)}" for each in chain(caught.value))):
         assert not shown(text), text

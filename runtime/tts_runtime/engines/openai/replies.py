@@ -168,6 +168,8 @@ def _finish(choice: Mapping[str, Any]) -> str | None:
     if not isinstance(finish, str):
         raise _unknown(f"choices.0.finish_reason: {type(finish).__name__}, not a text")
     word = finish.lower()
+    if word in ("null", "none"):
+        return None
     if word in _GIVEN_UP:
         raise Transient(f"the server gave an answer up (`{finish}`)")
     if word in _WITHHELD:
