@@ -162,7 +162,8 @@ def _page(family: Family, formulas: Mapping[str, Mapping[str, str | None]], run:
             f"![Accuracy against tokens drawn](../images/gallery-{family.name}.svg)",
             "",
             f"Measured on {provenance(run)}. In brackets 95 % Wilson intervals. *Tokens* are",
-            "drawn, *scorer tokens* read, per problem and as if the strategy ran alone.",
+            "drawn, per problem and as if the strategy ran alone; *scorer tokens* are what the "
+            "engine processed in this run, where strategies shared work (recorded before C66).",
         ]
     for file in family.files:
         lines += _section(file, formulas, run)
