@@ -69,10 +69,11 @@ def canonical_form(answer: str) -> Canonical:
 
 @lru_cache(maxsize=65536)
 def _form(answer: str) -> Canonical:
-    choice = read_choice(answer)
+    cleaned = clean(answer)
+    # What is cleaned away may have hidden a choice.
+    choice = read_choice(answer) or read_choice(cleaned)
     if choice is not None:
         return Canonical(choice.letter, AnswerKind.TEXT)
-    cleaned = clean(answer)
     number = number_key(cleaned)
     if number is not None:
         return Canonical(number, AnswerKind.NUMBER)
