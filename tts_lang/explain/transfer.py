@@ -288,7 +288,7 @@ def _split(spec: graph.Split, sight: Sight) -> tuple[Pool, Cost]:
 
 
 def _union(sight: Sight) -> Pool:
-    left, right = sight.pools
+    left, right = sight.pools[:2]
     if left.high == 0 or right.high == 0:
         return right if left.high == 0 else left
     return left.union(right)

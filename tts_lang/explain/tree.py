@@ -179,7 +179,9 @@ def _shared(plan: Plan) -> Iterator[tuple[int, list[str]]]:
         for found in repeats(scope, whole_meaning):
             call, earlier = found.call.origins[:1], found.earlier.origins[:1]
             # A loop that was unrolled has several calls of one place.
-            where = "in every round" if earlier == call else f"as at line {earlier[0].line}"
+            where = "in every round" if earlier == call else "as before"
+            if earlier and earlier != call:
+                where = f"as at line {earlier[0].line}"
             yield found.call.outputs[0], [f"the same {where}"]
 
 
