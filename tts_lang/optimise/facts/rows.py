@@ -14,6 +14,8 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Exit
 
+#: Counts beyond this are as good as unbounded, and floats end not much later.
+_COUNTLESS = 1e100
 #: Loops nested deeper than this are taken to carry anything at once.
 _DEEPEST = 3
 
@@ -126,7 +128,7 @@ def _wider(old: Known, met: Known) -> float:
 def _whole(expression: Expr | None) -> float:
     """A count's value, at least 0; infinite if it is not a literal."""
     number = constant(expression)
-    return math.inf if number is None else max(0, math.floor(number))
+    return math.inf if number is None or number > _COUNTLESS else max(0, math.floor(number))
 
 
 def _after(spec: graph.Spec, pools: list[Known]) -> Known:
@@ -163,7 +165,7 @@ def _after(spec: graph.Spec, pools: list[Known]) -> Known:
 
 
 def _times(left: float, right: float) -> float:
-    return 0 if left == 0 or right == 0 else left * right
+    return 0 if left == 0 or right == 0 else float(left) * float(right)
 
 
 def _expanded(spec: graph.Expand, pool: Known) -> Known:
