@@ -18,13 +18,13 @@ def test_a_run_through_transformers_alone(tmp_path: Path) -> None:
     tokenizer = byte_level(QWEN_TOKENS)
     prm = add_weights(save_model(tmp_path / "prm", tokenizer, architecture="qwen2"), VALUE)
     policy = f"transformers:{bundled('policy')}?slots=8"
-    arguments = ["best_of_n", "--set", "n=3", "--limit", "2", "--json"]
+    arguments = ["best_of_n", "--set", "n=3", "--problems", "arith", "--limit", "2", "--json"]
     engines = ["--policy", policy, "--scorer", f"prm=auto:{prm}"]
     done = CliRunner().invoke(app, arguments + engines)
     assert done.exit_code == 0, done.output
     said = " ".join(done.stderr.split())
     assert "binding `bundled` (from the model's folder), cpu, float32, window 1024" in said
-    assert "family skywork (it has a value head), cpu, float32, window 1024" in said
+    assert "family skywork (it has a value head), layout authors, cpu, float32, window 1024" in said
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["exact"]
     assert summary["policies"] == {"policy": policy}
@@ -37,13 +37,14 @@ def test_raw_scores_need_a_declared_range(tmp_path: Path) -> None:
     tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
     prm = add_weights(save_model(tmp_path / "prm", tokenizer), VALUE)
     declared = tmp_path / "declared.tts"
-    arguments = ["--limit", "1", "--policy", "sim", "--scorer", f"prm=pqm:{prm}"]
+    arguments = ["--problems", "arith", "--limit", "1", "--policy", "sim"]
+    arguments += ["--scorer", f"prm=pqm:{prm}"]
     refused = CliRunner().invoke(app, ["best_of_n", "--set", "n=2", *arguments])
     assert isinstance(refused.exception, BindError)
     assert "such as `scorer prm per step from -50 to 50`" in str(refused.exception)
-    for low, code in ((-90, 0), (-0.001, 3)):
+    for bound, code in ((90, 0), (0.0001, 3)):
         declared.write_text(
-            f"scorer prm per step from {low} to 90\n\nstrategy raw():\n"
+            f"scorer prm per step from {-bound} to {bound}\n\nstrategy raw():\n"
             "    pool = sample 2\n    score pool by prm\n    return best of pool by last(prm)\n"
         )
         done = CliRunner().invoke(app, [str(declared), *arguments])

@@ -1,10 +1,10 @@
-"""`pytest tests/optimise --optimised 20000` runs so many programs instead of two thousand."""
+"""`pytest tests/optimise --optimised 20000` runs so many programs instead of a thousand."""
 
 from __future__ import annotations
 
 import pytest
 
-USUAL_PROGRAMS = 2000
+USUAL_PROGRAMS = 1000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

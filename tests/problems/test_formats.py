@@ -294,7 +294,7 @@ def test_sets_of_programs(tmp_path: Path) -> None:
     assert "return 1" not in str(problem)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["problem", "answer", "solution", "id", "choices", "options", "Question"]),

@@ -207,9 +207,19 @@ def test_endless_printing_is_cut(best: Sandbox) -> None:
     assert len(printed.output) == len(complained.errors) == 4096
 
 
+#: Processes that other tests have started in this one: those that read answers stay.
+_EARLIER: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _earlier() -> None:
+    _EARLIER.clear()
+    _EARLIER.update(descendants(os.getpid()), [os.getpid()])
+
+
 def still_there() -> list[int]:
-    """Processes that this one has started and that live."""
-    return alive([each for each in descendants(os.getpid()) if each != os.getpid()])
+    """Processes that this test has started and that live."""
+    return alive([each for each in descendants(os.getpid()) if each not in _EARLIER])
 
 
 def alive(processes: Sequence[int]) -> list[int]:
