@@ -235,7 +235,7 @@ def test_nothing_is_left_when_a_run_is_stopped(tmp_path: Path, ending: str) -> N
     """While it samples: Ctrl-C reaches the whole terminal; who is killed cannot tidy up."""
     command = [
         *(str(Path(sys.executable).with_name("tts-run")), "majority", "--set", "n=64"),
-        *("--policy", f"vllm:{bundled('policy')}?kv_cache=0.25&slots=16"),
+        *("--policy", f"vllm:{bundled('policy')}?kv_cache=0.25&slots=16", "--problems", "arith"),
         *("--out", str(tmp_path / "run")),
     ]
     process = subprocess.Popen(
