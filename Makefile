@@ -14,7 +14,7 @@ LOCK := $(TOOLS_VENV)/bin/uv pip compile --quiet --generate-hashes --universal -
 	--no-emit-index-url --no-header pyproject.toml
 
 # What `make test-fast` runs: no process, no engine with a model.
-FAST := tests/syntax tests/check tests/plan tests/values tests/problems tests/streams tests/laws tests/explain
+FAST := tests/syntax tests/check tests/plan tests/values tests/streams
 
 .PHONY: help demo test test-fast test-vllm check format bench setup clean lock audit
 
@@ -52,11 +52,14 @@ demo: $(INSTALLED)  ## six strategies at n = 16 on 200 bundled problems
 	$(BIN)/tts-run $(STRATEGIES) --set n=16 --problems arith
 	@echo "$$AFTER_DEMO"
 
+# Three workers on two cores: many tests wait for servers and processes of their own.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal --quiet
+
 test: $(INSTALLED)  ## all tests but vLLM's
-	$(BIN)/python -m pytest --numprocesses 2 --quiet
+	$(PYTEST)
 
 test-fast: $(INSTALLED)  ## the quick part of them, for every save
-	$(BIN)/python -m pytest --numprocesses 2 --quiet $(FAST)
+	$(PYTEST) $(FAST)
 
 bench: $(INSTALLED)  ## compiler and executor: what a file, a pass, a candidate step costs
 	$(BIN)/python benchmarks/compile_speed.py
