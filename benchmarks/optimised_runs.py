@@ -16,7 +16,7 @@ from tts_lang.compiler import compile_strategy
 from tts_lang.optimise import optimise
 from tts_lang.plan.graph import Plan
 from tts_runtime import Settings, run
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.executor import PASSES
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, bundled_problems, load_problems

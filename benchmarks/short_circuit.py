@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.executor import PASSES, Outcome, bind, execute_all
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, bundled_problems, load_problems

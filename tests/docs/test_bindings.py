@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tests.docs.blocks import ROOT, blocks
 from tts_runtime.binding import Binding
-from tts_runtime.engines.prm import PrmBinding
+from tts_runtime.engines.bundled.prm import PrmBinding
 
 PAGE = ROOT / "docs" / "bindings.md"
 ROW = re.compile(r"^\| (`[^|]*`) \| (.*?) ?\| .+ \|$", re.MULTILINE)

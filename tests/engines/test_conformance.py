@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.policy_conformance import PolicyConformance, Subject
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.sim import SimPolicy
 from tts_runtime.engines.station import Latency

@@ -42,9 +42,9 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     ScoreRequest,
 )
+from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.policy_bindings import choose_binding
-from tts_runtime.engines.prm import BundledPrm
 from tts_runtime.engines.prm_families.recognise import open_family
 from tts_runtime.engines.requests import end_ids
 from tts_runtime.engines.sim_model import SimTokenizer

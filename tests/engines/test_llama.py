@@ -14,8 +14,8 @@ from transformers import LlamaForCausalLM
 
 from tests.support.tiny_models import tiny_model
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.bundled.llama import Llama
 from tts_runtime.engines.kv_cache import Cache
-from tts_runtime.engines.llama import Llama
 from tts_runtime.engines.prefix_reader import PrefixReader
 
 
@@ -138,7 +138,7 @@ STEMS = st.lists(
 
 @given(shapes=st.lists(STEMS, min_size=1, max_size=2))
 @example(shapes=[[(0, 40, number % 2, number + 1) for number in range(8)]])
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_what_texts_share_is_read_once(
     policy_folder: Path, shapes: list[list[tuple[int, int, int, int]]]
 ) -> None:

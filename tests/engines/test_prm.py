@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 
 from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
-from tts_runtime.engines.prm import BundledPrm, load_prm_binding
+from tts_runtime.engines.bundled.prm import BundledPrm, load_prm_binding
 
 STEPS = ("a: 17*3=51", " b: 51+45=96\n", "c: 96-8=88", "The answer is \\boxed{88}")
 

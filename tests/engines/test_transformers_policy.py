@@ -28,7 +28,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     Sampling,
 )
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.decoder import Decoder
 from tts_runtime.engines.forward import Forward
 from tts_runtime.engines.kv_cache import Cache

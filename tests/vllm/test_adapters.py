@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.support.tiny_models import tiny_model
 from tests.support.vllm_engines import opening
 from tts_runtime.engines.base import Generation, Limits, PolicyEngine
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 

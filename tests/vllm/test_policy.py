@@ -25,7 +25,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     Sampling,
 )
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.registry import policy_engine
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy

@@ -17,7 +17,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     Sampling,
 )
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.registry import policy_engine
 from tts_runtime.paths import bundled
 from tts_runtime.segment import NOTHING

@@ -16,7 +16,7 @@ from tts_runtime.engines.base import (
     Limits,
     PolicyEngine,
 )
-from tts_runtime.engines.bundled import BundledPolicy
+from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.streams import derive, root_key

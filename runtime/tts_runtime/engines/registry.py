@@ -206,14 +206,16 @@ def _of_python(name: EngineName) -> EngineName:
 
 def load_policy(folder: Path) -> PolicyEngine:
     """The policy in a Hugging Face folder."""
-    engine: Callable[[Path], PolicyEngine] = _neural("tts_runtime.engines.bundled").BundledPolicy
+    engine: Callable[[Path], PolicyEngine] = _neural(
+        "tts_runtime.engines.bundled.policy"
+    ).BundledPolicy
     return engine(folder)
 
 
 def load_scorer(folder: Path) -> ScorerEngine:
     """The PRM in a Hugging Face folder."""
-    engine: Callable[[Path], ScorerEngine] = _neural("tts_runtime.engines.prm").BundledPrm
-    return engine(folder)
+    engine: ScorerEngine = _opener("tts_runtime.engines.bundled.prm:BundledPrm", folder)()
+    return engine
 
 
 def _opener(place: str, *arguments: object) -> Callable[[], Any]:

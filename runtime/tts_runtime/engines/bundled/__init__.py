@@ -1,0 +1,1 @@
+"""The engine of the bundled models: small Llamas on the CPU."""
