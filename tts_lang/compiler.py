@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tts_lang import library
+from tts_lang.check.context import CheckContext, Parameter
 from tts_lang.check.file import (
     CheckedLaw,
     LawSide,
@@ -19,12 +20,11 @@ from tts_lang.check.file import (
     scalar_of,
     unique,
 )
-from tts_lang.check.frame import Parameter, Session
 from tts_lang.check.imports import Loader
-from tts_lang.check.kinds import Sort, Typed
-from tts_lang.check.mentions import walk
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.settings import Settings, parameters
+from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
 from tts_lang.plan.expr import Const, Scalar
 from tts_lang.plan.graph import Plan
@@ -123,11 +123,11 @@ def compile_with_warnings(
         if not result.ok:
             raise CompileError(result.diagnostics)
         chosen = _chosen(scope, strategy, result.diagnostics)
-        session = Session(plan_wanted=True)
-        values = parameters(session, chosen, settings or {})
+        check = CheckContext(plan_wanted=True)
+        values = parameters(check, chosen, settings or {})
         if values is None:
-            raise CompileError(unique([*result.diagnostics, *session.diagnostics]))
-        plan = _plan(session, chosen, values)
+            raise CompileError(unique([*result.diagnostics, *check.diagnostics]))
+        plan = _plan(check, chosen, values)
         # Warnings about these values count, not those about this strategy at its defaults.
         body = chosen.strategy.span
         kept = [
@@ -135,7 +135,7 @@ def compile_with_warnings(
             for each in result.diagnostics
             if not (each.source == scope.source and body.start <= each.span.start < body.end)
         ]
-        found = unique([*kept, *session.diagnostics])
+        found = unique([*kept, *check.diagnostics])
         if any(diagnostic.is_error for diagnostic in found):
             raise CompileError(found)
     return Compiled(plan, found)
@@ -152,32 +152,32 @@ def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:
         CompileError: The strategy cannot be compiled with these numbers.
     """
     with _deep():
-        session = Session(plan_wanted=True)
+        check = CheckContext(plan_wanted=True)
         free = {
-            parameter: Typed(Sort.NUMBER, Const(numbers[name]))
+            parameter: Typed(ScalarType.NUMBER, Const(numbers[name]))
             for parameter, name in side.free.items()
         }
-        values = defaults(session, side.declared, {**side.given, **free})
-        plan = _plan(session, side.declared, values)
-        found = unique(session.diagnostics)
+        values = defaults(check, side.declared, {**side.given, **free})
+        plan = _plan(check, side.declared, values)
+        found = unique(check.diagnostics)
         if any(diagnostic.is_error for diagnostic in found):
             raise CompileError(found)
     return plan
 
 
-def _plan(session: Session, chosen: Declared, values: dict[str, Parameter]) -> Plan:
-    """The plan of a strategy; of no use if the session has found errors."""
-    frame, region = check_strategy(session, chosen, values)
+def _plan(check: CheckContext, chosen: Declared, values: dict[str, Parameter]) -> Plan:
+    """The plan of a strategy; of no use if the check has found errors."""
+    context, region = check_strategy(check, chosen, values)
     document = chosen.strategy.docstring
     return Plan(
         strategy=chosen.name,
         parameters={name: scalar_of(value) for name, value in values.items()},
         body=region,
-        values=tuple(session.values),
-        policies=tuple(session.policies),
-        scorers=tuple(scorer for _, scorer in session.scorers.values()),
-        prompts=tuple(prompt for _, prompt in session.prompts.values()),
-        thinks=frame.thinks,
+        values=tuple(check.values),
+        policies=tuple(check.policies),
+        scorers=tuple(scorer for _, scorer in check.scorers.values()),
+        prompts=tuple(prompt for _, prompt in check.prompts.values()),
+        thinks=context.thinks,
         document="" if document is None else document.value,
         file=chosen.home.source.name,
     )
@@ -216,12 +216,12 @@ def parameters_of(
 
 
 def _check(scope: FileScope, loader: Loader) -> CheckResult:
-    session = Session(plan_wanted=False)
-    check_declarations(session, scope)
+    check = CheckContext(plan_wanted=False)
+    check_declarations(check, scope)
     strategies = []
     for declared in scope.strategies:
-        values = defaults(session, declared)
-        check_strategy(session, declared, values)
+        values = defaults(check, declared)
+        check_strategy(check, declared, values)
         document = declared.strategy.docstring
         strategies.append(
             CheckedStrategy(
@@ -233,9 +233,9 @@ def _check(scope: FileScope, loader: Loader) -> CheckResult:
     laws = [
         law
         for item in scope.file.items
-        if isinstance(item, nodes.Law) and (law := check_law(session, scope, item)) is not None
+        if isinstance(item, nodes.Law) and (law := check_law(check, scope, item)) is not None
     ]
-    found = unique([*loader.diagnostics, *session.diagnostics])
+    found = unique([*loader.diagnostics, *check.diagnostics])
     return CheckResult(tuple(strategies), tuple(laws), found)
 
 

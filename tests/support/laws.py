@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tts_lang.check.file import CheckedLaw, LawSide
-from tts_lang.check.kinds import Sort, Typed
+from tts_lang.check.types import ScalarType, Typed
 from tts_lang.compiler import check_path, compile_law_side
 from tts_lang.laws.statements import title
 from tts_lang.plan.expr import Const
@@ -44,7 +44,7 @@ def sides(law: CheckedLaw, number: int, depth: int | None = None) -> tuple[Plan,
 def _shallow(side: LawSide, depth: int | None) -> LawSide:
     if depth is None or "depth" not in side.arguments or "depth" in side.given:
         return side
-    return replace(side, given={**side.given, "depth": Typed(Sort.NUMBER, Const(depth))})
+    return replace(side, given={**side.given, "depth": Typed(ScalarType.NUMBER, Const(depth))})
 
 
 def refuting_trial(left: Plan, right: Plan, trials: range, seed: int = 0) -> int | None:

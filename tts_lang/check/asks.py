@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tts_lang.check.context import Pool, StrategyContext
 from tts_lang.check.dispatch import pool_rule
-from tts_lang.check.frame import Frame, Pool
 from tts_lang.check.generate import amount, clauses_of, closes, decoding, equal_samples
 from tts_lang.check.pools import PoolType, times
 from tts_lang.check.prompts import arguments, enter_prompt, fits_view
@@ -19,30 +19,30 @@ from tts_lang.syntax import nodes
 
 
 @pool_rule(nodes.Ask)
-def _ask(frame: Frame, node: nodes.Ask) -> Pool:
-    given, inputs, site = over(frame, node.pool)
+def _ask(context: StrategyContext, node: nodes.Ask) -> Pool:
+    given, inputs, site = over(context, node.pool)
     wanted = Amount(Const(1))
     if node.amount is not None:
-        wanted = amount(frame, node.amount, inputs)
-    how = decoding(frame, clauses_of(frame, node.clauses), inputs, given.type)
+        wanted = amount(context, node.amount, inputs)
+    how = decoding(context, clauses_of(context, node.clauses), inputs, given.type)
     if node.amount is not None:
-        equal_samples(frame, node.amount.count, wanted, how)
-    per = grouping(frame, node.per, given, site.pool_name)
-    declared = top_level(frame, node.prompt, Role.PROMPT)
+        equal_samples(context, node.amount.count, wanted, how)
+    per = grouping(context, node.per, given, site.pool_name)
+    declared = top_level(context, node.prompt, Role.PROMPT)
     if declared is None:
         return NO_POOL
-    made = enter_prompt(frame, declared, node.prompt)
-    fits_view(frame, made, node.together, node.prompt, "ask")
+    made = enter_prompt(context, declared, node.prompt)
+    fits_view(context, made, node.together, node.prompt, "ask")
     passed = arguments(
-        frame, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
+        context, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
     )
     spec = Ask(declared.name, wanted, how, passed, node.together, per)
     rows = given.type.bound if not node.together or node.per is not None else 1
     bound = times(rows, bound_of(wanted.count))
-    why = f"`ask` at line {frame.line(node)} dropped it: this is a new conversation"
+    why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"
     type_ = given.type.children(bound, why)
     if node.together:
         gone = dict.fromkeys(type_.columns or (), why)
         type_ = PoolType({}, {**type_.lost, **gone}, bound)
     type_ = replace(type_, closed=closes(wanted, how))
-    return frame.emit_pool(spec, inputs, type_, node)
+    return context.emit_pool(spec, inputs, type_, node)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tts_lang.check.kinds import Sort
+from tts_lang.check.types import ScalarType
 from tts_lang.plan.shapes import BUILT_IN
 
-COLUMNS: dict[str, Sort] = {name: Sort(sort) for name, sort in BUILT_IN.items()}
+COLUMNS: dict[str, ScalarType] = {name: ScalarType(type_) for name, type_ in BUILT_IN.items()}
 
 #: What `finish` can be (C17).
 FINISHES = ("stop", "end", "length", "cut", "failed")

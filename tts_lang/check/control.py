@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tts_lang.check.constants import fold
-from tts_lang.check.dispatch import Site, statement_rule
-from tts_lang.check.frame import (
+from tts_lang.check.context import (
     Binding,
     Fixed,
-    Frame,
     Inputs,
     Pool,
     RegionBuilder,
     Scalar,
+    StrategyContext,
     Unset,
 )
-from tts_lang.check.kinds import POISON, VALUE_KINDS, Sort, Typed
+from tts_lang.check.dispatch import Site, statement_rule
 from tts_lang.check.pools import merge
 from tts_lang.check.statements import block, compute, materialise, sort_of
+from tts_lang.check.types import POISON, VALUE_KINDS, ScalarType, Typed
 from tts_lang.check.values import expect, known_number, number, scalar
 from tts_lang.plan.expr import Aggregate, Column, Const, Expr, Input, Reduce
 from tts_lang.plan.graph import Branch, Exit
@@ -37,7 +37,7 @@ class _Arm:
 
 
 def _walk(
-    frame: Frame,
+    context: StrategyContext,
     node: nodes.Node,
     body: Callable[[], bool],
     env: dict[str, Binding],
@@ -45,62 +45,68 @@ def _walk(
     dead: bool,
 ) -> _Arm:
     builder = RegionBuilder()
-    frame.enter(builder, node)
-    frame.env = dict(env)
-    matters = frame.numbers_matter
-    frame.numbers_matter = matters and not dead
+    context.enter(builder, node)
+    context.env = dict(env)
+    matters = context.numbers_matter
+    context.numbers_matter = matters and not dead
     left = body()
-    frame.numbers_matter = matters
-    frame.regions.pop()
-    return _Arm(builder, frame.env, left, path)
+    context.numbers_matter = matters
+    context.regions.pop()
+    return _Arm(builder, context.env, left, path)
 
 
 @statement_rule(nodes.If)
-def _if(frame: Frame, node: nodes.If) -> bool:
+def _if(context: StrategyContext, node: nodes.If) -> bool:
     inputs = Inputs()
-    typed = expect(frame, scalar(frame, node.condition, Site(inputs)), Sort.FLAG, node.condition)
-    if typed.sort is Sort.UNKNOWN:
-        typed = Typed(Sort.FLAG, Const(None))
+    typed = expect(
+        context, scalar(context, node.condition, Site(inputs)), ScalarType.FLAG, node.condition
+    )
+    if typed.type is ScalarType.UNKNOWN:
+        typed = Typed(ScalarType.FLAG, Const(None))
         fixed = None
     else:
         fixed = typed.expr.value if isinstance(typed.expr, Const) else None
-    line = frame.line(node)
+    line = context.line(node)
     return _branch(
-        frame,
+        context,
         node,
-        compute(frame, typed, inputs, node.condition),
-        lambda: block(frame, node.then),
-        lambda: block(frame, node.otherwise),
+        compute(context, typed, inputs, node.condition),
+        lambda: block(context, node.then),
+        lambda: block(context, node.otherwise),
         (f"where the `if` at line {line} holds", f"where the `if` at line {line} does not hold"),
         (fixed is False, fixed is True),
     )
 
 
 @statement_rule(nodes.Choose)
-def _choose(frame: Frame, node: nodes.Choose) -> bool:
+def _choose(context: StrategyContext, node: nodes.Choose) -> bool:
     inputs = Inputs()
-    subject = expect(frame, scalar(frame, node.subject, Site(inputs)), Sort.NUMBER, node.subject)
-    if subject.sort is Sort.UNKNOWN:
-        subject = Typed(Sort.NUMBER, Const(None))
-    value = compute(frame, subject, inputs, node.subject)
+    subject = expect(
+        context, scalar(context, node.subject, Site(inputs)), ScalarType.NUMBER, node.subject
+    )
+    if subject.type is ScalarType.UNKNOWN:
+        subject = Typed(ScalarType.NUMBER, Const(None))
+    value = compute(context, subject, inputs, node.subject)
     thresholds: list[tuple[Inputs, Expr]] = []
     for arm in node.arms:
         arm_inputs = Inputs([value.number])
-        thresholds.append((arm_inputs, number(frame, arm.threshold, Site(arm_inputs))))
-    _falling(frame, node, [threshold for _, threshold in thresholds], _highest(frame, subject.expr))
-    return _arms(frame, node, thresholds, 0)
+        thresholds.append((arm_inputs, number(context, arm.threshold, Site(arm_inputs))))
+    _falling(
+        context, node, [threshold for _, threshold in thresholds], _highest(context, subject.expr)
+    )
+    return _arms(context, node, thresholds, 0)
 
 
 def _falling(
-    frame: Frame, node: nodes.Choose, thresholds: list[Expr], highest: float | None
+    context: StrategyContext, node: nodes.Choose, thresholds: list[Expr], highest: float | None
 ) -> None:
     last: float | None = None
     for arm, threshold in zip(node.arms, thresholds, strict=True):
         value = known_number(threshold)
-        if value is None or not frame.numbers_matter:
+        if value is None or not context.numbers_matter:
             continue
         if last is not None and value >= last:
-            frame.error(
+            context.error(
                 "TTS304",
                 f"this arm is never reached: what is above {value:g} and not above {last:g} "
                 "is nothing",
@@ -109,7 +115,7 @@ def _falling(
             )
         last = value
         if highest is not None and value >= highest:
-            frame.warning(
+            context.warning(
                 "TTS909",
                 f"this arm is never taken: the value is at most {highest:g}",
                 arm.threshold,
@@ -117,7 +123,7 @@ def _falling(
             )
 
 
-def _highest(frame: Frame, subject: Expr) -> float | None:
+def _highest(context: StrategyContext, subject: Expr) -> float | None:
     """The largest value that an aggregate of shares or of scores in a range can have."""
     if not isinstance(subject, Aggregate):
         return None
@@ -132,32 +138,32 @@ def _highest(frame: Frame, subject: Expr) -> float | None:
         name = of.name
     else:
         return None
-    known = frame.session.scorers.get(name)
+    known = context.check.scorers.get(name)
     return None if known is None else known[1].high
 
 
 def _arms(
-    frame: Frame, node: nodes.Choose, thresholds: list[tuple[Inputs, Expr]], place: int
+    context: StrategyContext, node: nodes.Choose, thresholds: list[tuple[Inputs, Expr]], place: int
 ) -> bool:
     if place == len(node.arms):
-        return block(frame, node.otherwise)
+        return block(context, node.otherwise)
     arm = node.arms[place]
     inputs, threshold = thresholds[place]
-    above = Typed(Sort.FLAG, fold(">", Input(0), threshold))
-    line = frame.line(arm)
+    above = Typed(ScalarType.FLAG, fold(">", Input(0), threshold))
+    line = context.line(arm)
     return _branch(
-        frame,
+        context,
         node,
-        compute(frame, above, inputs, arm),
-        lambda: block(frame, arm.body),
-        lambda: _arms(frame, node, thresholds, place + 1),
+        compute(context, above, inputs, arm),
+        lambda: block(context, arm.body),
+        lambda: _arms(context, node, thresholds, place + 1),
         (f"in the arm at line {line}", f"where the arm at line {line} is not taken"),
         (False, False),
     )
 
 
 def _branch(
-    frame: Frame,
+    context: StrategyContext,
     node: nodes.If | nodes.Choose,
     condition: Scalar,
     then: Callable[[], bool],
@@ -165,10 +171,10 @@ def _branch(
     paths: tuple[str, str],
     dead: tuple[bool, bool],
 ) -> bool:
-    before = frame.env
+    before = context.env
     arms = (
-        _walk(frame, node, then, before, paths[0], dead[0]),
-        _walk(frame, node, otherwise, before, paths[1], dead[1]),
+        _walk(context, node, then, before, paths[0], dead[0]),
+        _walk(context, node, otherwise, before, paths[1], dead[1]),
     )
     live = [arm for arm in arms if not arm.left]
     outputs: list[int] = []
@@ -177,21 +183,21 @@ def _branch(
         name for arm in live for name, value in arm.env.items() if before.get(name) is not value
     )
     for name in changed:
-        if not frame.needed(name, node):
-            after[name] = Unset(f"it is not kept behind line {frame.line(node)}")
+        if not context.needed(name, node):
+            after[name] = Unset(f"it is not kept behind line {context.line(node)}")
             continue
-        after[name] = _meet(frame, name, live, outputs, node)
+        after[name] = _meet(context, name, live, outputs, node)
     for arm in arms:
         if arm.left and arm.builder.exit is Exit.YIELD:
             arm.builder.exit = Exit.NEVER
-    frame.env = after
+    context.env = after
     regions = tuple(arm.builder.region() for arm in arms)
-    frame.emit(Branch(), Inputs([condition.number]), tuple(outputs), node, regions)
+    context.emit(Branch(), Inputs([condition.number]), tuple(outputs), node, regions)
     return not live
 
 
 def _meet(
-    frame: Frame, name: str, live: list[_Arm], outputs: list[int], node: nodes.Node
+    context: StrategyContext, name: str, live: list[_Arm], outputs: list[int], node: nodes.Node
 ) -> Binding:
     """What a variable is behind a branch; adds to the arms' results what they must pass on."""
     bindings = [arm.env.get(name) for arm in live]
@@ -201,7 +207,7 @@ def _meet(
         if isinstance(binding, Unset):
             return binding
     held = [binding for binding in bindings if binding is not None]
-    if any(isinstance(each, Fixed) and each.typed.sort is Sort.UNKNOWN for each in held):
+    if any(isinstance(each, Fixed) and each.typed.type is ScalarType.UNKNOWN for each in held):
         return Fixed(POISON)
     if len({sort_of(each) for each in held}) > 1:
         kinds = [f"{sort_of(each)} {arm.path}" for arm, each in zip(live, held, strict=True)]
@@ -210,25 +216,25 @@ def _meet(
         return held[0]
     passed: list[Pool | Scalar] = []
     for arm, each in zip(live, held, strict=True):
-        frame.regions.append(arm.builder)
-        made = materialise(frame, each, node, name)
-        frame.regions.pop()
+        context.regions.append(arm.builder)
+        made = materialise(context, each, node, name)
+        context.regions.pop()
         if isinstance(made, Pool | Scalar):
             passed.append(made)
             arm.builder.results = (*arm.builder.results, made.number)
-    result = _joined(frame, name, live, passed)
+    result = _joined(context, name, live, passed)
     outputs.append(result.number)
     return result
 
 
 def _joined(
-    frame: Frame, name: str, live: list[_Arm], passed: list[Pool | Scalar]
+    context: StrategyContext, name: str, live: list[_Arm], passed: list[Pool | Scalar]
 ) -> Pool | Scalar:
     first = passed[0]
     if isinstance(first, Scalar):
-        return Scalar(frame.value(VALUE_KINDS[first.sort], name), first.sort)
+        return Scalar(context.value(VALUE_KINDS[first.type], name), first.type)
     type_ = first.type
     for arm, other in zip(live[1:], passed[1:], strict=True):
         if isinstance(other, Pool):
             type_ = merge(type_, other.type, live[0].path, arm.path)
-    return Pool(frame.pool_value(type_, name), type_)
+    return Pool(context.pool_value(type_, name), type_)

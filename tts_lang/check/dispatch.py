@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tts_lang.check.frame import Frame, Inputs, Pool
-from tts_lang.check.kinds import Typed
+from tts_lang.check.context import Inputs, Pool, StrategyContext
 from tts_lang.check.pools import PoolType
+from tts_lang.check.types import Typed
 from tts_lang.syntax import nodes
 
 N = TypeVar("N", bound=nodes.Node)
@@ -35,10 +35,10 @@ class Site:
     streaming: bool = False
 
 
-PoolHandler = Callable[[Frame, Any], Pool]
-ScalarHandler = Callable[[Frame, Any, Site], Typed]
+PoolHandler = Callable[[StrategyContext, Any], Pool]
+ScalarHandler = Callable[[StrategyContext, Any, Site], Typed]
 #: Gives true if control does not go on behind the statement.
-StatementHandler = Callable[[Frame, Any], bool]
+StatementHandler = Callable[[StrategyContext, Any], bool]
 
 POOLS: dict[type[nodes.Node], PoolHandler] = {}
 SCALARS: dict[type[nodes.Node], ScalarHandler] = {}
@@ -47,10 +47,12 @@ STATEMENTS: dict[type[nodes.Node], StatementHandler] = {}
 
 def pool_rule(
     kind: type[N],
-) -> Callable[[Callable[[Frame, N], Pool]], Callable[[Frame, N], Pool]]:
+) -> Callable[[Callable[[StrategyContext, N], Pool]], Callable[[StrategyContext, N], Pool]]:
     """Registers the function that makes the pool of a node."""
 
-    def register(handler: Callable[[Frame, N], Pool]) -> Callable[[Frame, N], Pool]:
+    def register(
+        handler: Callable[[StrategyContext, N], Pool],
+    ) -> Callable[[StrategyContext, N], Pool]:
         POOLS[kind] = handler
         return handler
 
@@ -59,10 +61,14 @@ def pool_rule(
 
 def scalar_rule(
     kind: type[N],
-) -> Callable[[Callable[[Frame, N, Site], Typed]], Callable[[Frame, N, Site], Typed]]:
+) -> Callable[
+    [Callable[[StrategyContext, N, Site], Typed]], Callable[[StrategyContext, N, Site], Typed]
+]:
     """Registers the function that makes the scalar expression of a node."""
 
-    def register(handler: Callable[[Frame, N, Site], Typed]) -> Callable[[Frame, N, Site], Typed]:
+    def register(
+        handler: Callable[[StrategyContext, N, Site], Typed],
+    ) -> Callable[[StrategyContext, N, Site], Typed]:
         SCALARS[kind] = handler
         return handler
 
@@ -71,10 +77,12 @@ def scalar_rule(
 
 def statement_rule(
     kind: type[N],
-) -> Callable[[Callable[[Frame, N], bool]], Callable[[Frame, N], bool]]:
+) -> Callable[[Callable[[StrategyContext, N], bool]], Callable[[StrategyContext, N], bool]]:
     """Registers the function that carries out a statement."""
 
-    def register(handler: Callable[[Frame, N], bool]) -> Callable[[Frame, N], bool]:
+    def register(
+        handler: Callable[[StrategyContext, N], bool],
+    ) -> Callable[[StrategyContext, N], bool]:
         STATEMENTS[kind] = handler
         return handler
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tts_lang.check import builtins
 from tts_lang.check.columns import column, is_column_name
 from tts_lang.check.constants import fold
+from tts_lang.check.context import Fixed, NameValue, Pool, Scalar, StrategyContext, Unset
 from tts_lang.check.dispatch import Site, scalar_rule
-from tts_lang.check.frame import Fixed, Frame, NameValue, Pool, Scalar, Unset
-from tts_lang.check.kinds import POISON, WORDS, Sort, Typed
 from tts_lang.check.resolve import unknown, unset
 from tts_lang.check.scope import ROLE_WORDS, Role
+from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
 from tts_lang.check.values import expect, not_a_scalar, scalar
 from tts_lang.diagnostics import suggest
 from tts_lang.plan.expr import Column, Const, Delimiter
@@ -18,69 +18,71 @@ from tts_lang.syntax.nodes import Operator
 
 
 @scalar_rule(nodes.Number)
-def _number(frame: Frame, node: nodes.Number, site: Site) -> Typed:
-    del frame, site
-    return Typed(Sort.NUMBER, Const(node.fraction), node.kind is nodes.NumberKind.PERCENT)
+def _number(context: StrategyContext, node: nodes.Number, site: Site) -> Typed:
+    del context, site
+    return Typed(ScalarType.NUMBER, Const(node.fraction), node.kind is nodes.NumberKind.PERCENT)
 
 
 @scalar_rule(nodes.Text)
-def _text(frame: Frame, node: nodes.Text, site: Site) -> Typed:
-    del frame, site
-    return Typed(Sort.TEXT, Const(node.value))
+def _text(context: StrategyContext, node: nodes.Text, site: Site) -> Typed:
+    del context, site
+    return Typed(ScalarType.TEXT, Const(node.value))
 
 
 @scalar_rule(nodes.Name)
-def _name(frame: Frame, node: nodes.Name, site: Site) -> Typed:
+def _name(context: StrategyContext, node: nodes.Name, site: Site) -> Typed:
     name = node.text
-    given = frame.parameters.get(name)
+    given = context.parameters.get(name)
     if isinstance(given, Typed):
         return given
-    binding = frame.env.get(name)
+    binding = context.env.get(name)
     if isinstance(binding, Fixed):
         return binding.typed
     if isinstance(binding, Scalar):
         return site.inputs.read(binding)
     if isinstance(binding, Pool) or name in builtins.POOLS:
-        not_a_scalar(frame, node)
+        not_a_scalar(context, node)
         return POISON
     if isinstance(binding, Unset):
-        unset(frame, node, binding)
+        unset(context, node, binding)
         return POISON
     if name in builtins.DELIMITERS:
         if name == "end_of_thought":
-            frame.thinks = True
-        return Typed(Sort.TEXT, Delimiter(name, frame.default_policy))
-    if is_column_name(frame, name):
-        return column(frame, node, site)
-    declared = frame.scope.names.get(name)
+            context.thinks = True
+        return Typed(ScalarType.TEXT, Delimiter(name, context.default_policy))
+    if is_column_name(context, name):
+        return column(context, node, site)
+    declared = context.scope.names.get(name)
     role = given.role if isinstance(given, NameValue) else declared.role if declared else None
     if role is not None:
-        _not_a_value(frame, node, ROLE_WORDS[role], role)
+        _not_a_value(context, node, ROLE_WORDS[role], role)
     elif name in builtins.FUNCTIONS:
-        _not_a_value(frame, node, "a function", None)
+        _not_a_value(context, node, "a function", None)
     else:
         columns = tuple(site.row.columns or ()) if site.row else ()
-        unknown(frame, node, columns, in_row=site.row is not None)
+        unknown(context, node, columns, in_row=site.row is not None)
     return POISON
 
 
-def _not_a_value(frame: Frame, node: nodes.Name, actual: str, role: Role | None) -> None:
-    if node.text in frame.reported:
+def _not_a_value(
+    context: StrategyContext, node: nodes.Name, actual: str, role: Role | None
+) -> None:
+    if node.text in context.reported:
         return
     help_ = None
     if role is Role.STRATEGY:
         help_ = f"call it: `{node.text}(...)` gives a pool"
     if role is None:
         help_ = f"call it: `{node.text}(...)`"
-    frame.error("TTS206", f"a value is needed here, and `{node.text}` is {actual}", node, help_)
+    context.error("TTS206", f"a value is needed here, and `{node.text}` is {actual}", node, help_)
 
 
 @scalar_rule(nodes.Unary)
-def _unary(frame: Frame, node: nodes.Unary, site: Site) -> Typed:
+def _unary(context: StrategyContext, node: nodes.Unary, site: Site) -> Typed:
     negate = node.operator is nodes.UnaryOperator.NEGATE
-    wanted = Sort.NUMBER if negate else Sort.FLAG
-    operand = expect(frame, scalar(frame, node.operand, site), wanted, node.operand)
-    if operand.sort is Sort.UNKNOWN:
+    wanted = ScalarType.NUMBER if negate else ScalarType.FLAG
+    operand = expect(context, scalar(context, node.operand, site), wanted, node.operand)
+    if operand.type is ScalarType.UNKNOWN:
         return POISON
     return Typed(wanted, fold("neg" if negate else "not", operand.expr))
 
@@ -92,54 +94,57 @@ _TESTS = {Operator.ENDS_WITH, Operator.CONTAINS}
 
 
 @scalar_rule(nodes.Binary)
-def _binary(frame: Frame, node: nodes.Binary, site: Site) -> Typed:
-    left, right = scalar(frame, node.left, site), scalar(frame, node.right, site)
+def _binary(context: StrategyContext, node: nodes.Binary, site: Site) -> Typed:
+    left, right = scalar(context, node.left, site), scalar(context, node.right, site)
     operator = node.operator
     if operator in _EQUALITY:
-        return _equality(frame, node, left, right)
-    if operator is Operator.ADD and Sort.TEXT in (left.sort, right.sort):
-        wanted, result = Sort.TEXT, Sort.TEXT
+        return _equality(context, node, left, right)
+    if operator is Operator.ADD and ScalarType.TEXT in (left.type, right.type):
+        wanted, result = ScalarType.TEXT, ScalarType.TEXT
     elif operator in _LOGIC:
-        wanted, result = Sort.FLAG, Sort.FLAG
+        wanted, result = ScalarType.FLAG, ScalarType.FLAG
     elif operator in _TESTS:
-        wanted, result = Sort.TEXT, Sort.FLAG
+        wanted, result = ScalarType.TEXT, ScalarType.FLAG
     else:
-        wanted, result = Sort.NUMBER, Sort.FLAG if operator in _ORDER else Sort.NUMBER
-    left = expect(frame, left, wanted, node.left)
-    right = expect(frame, right, wanted, node.right)
-    if Sort.UNKNOWN in (left.sort, right.sort):
+        wanted, result = (
+            ScalarType.NUMBER,
+            ScalarType.FLAG if operator in _ORDER else ScalarType.NUMBER,
+        )
+    left = expect(context, left, wanted, node.left)
+    right = expect(context, right, wanted, node.right)
+    if ScalarType.UNKNOWN in (left.type, right.type):
         return POISON
     return Typed(result, fold(operator.value, left.expr, right.expr))
 
 
-def _equality(frame: Frame, node: nodes.Binary, left: Typed, right: Typed) -> Typed:
-    if left.sort is Sort.STEPS:
-        left = expect(frame, left, Sort.NUMBER, node.left)
-    if right.sort is Sort.STEPS:
-        right = expect(frame, right, Sort.NUMBER, node.right)
-    if Sort.UNKNOWN in (left.sort, right.sort):
+def _equality(context: StrategyContext, node: nodes.Binary, left: Typed, right: Typed) -> Typed:
+    if left.type is ScalarType.STEPS:
+        left = expect(context, left, ScalarType.NUMBER, node.left)
+    if right.type is ScalarType.STEPS:
+        right = expect(context, right, ScalarType.NUMBER, node.right)
+    if ScalarType.UNKNOWN in (left.type, right.type):
         return POISON
-    if left.sort is not right.sort:
-        frame.error(
+    if left.type is not right.type:
+        context.error(
             "TTS206",
-            f"{WORDS[left.sort]} and {WORDS[right.sort]} are never equal",
+            f"{WORDS[left.type]} and {WORDS[right.type]} are never equal",
             node,
             'texts such as answers are compared with texts: `answer == "42"`'
-            if Sort.TEXT in (left.sort, right.sort)
+            if ScalarType.TEXT in (left.type, right.type)
             else None,
         )
         return POISON
     for side, other, place in ((left, right, node.right), (right, left, node.left)):
         if side.expr == Column("finish") and isinstance(other.expr, Const):
-            _known_finish(frame, str(other.expr.value), place)
-    return Typed(Sort.FLAG, fold(node.operator.value, left.expr, right.expr))
+            _known_finish(context, str(other.expr.value), place)
+    return Typed(ScalarType.FLAG, fold(node.operator.value, left.expr, right.expr))
 
 
-def _known_finish(frame: Frame, value: str, node: nodes.Expression) -> None:
+def _known_finish(context: StrategyContext, value: str, node: nodes.Expression) -> None:
     if value in builtins.FINISHES:
         return
     close = suggest(value, builtins.FINISHES)
-    frame.error(
+    context.error(
         "TTS211",
         f'`finish` is never "{value}"',
         node,
@@ -149,14 +154,16 @@ def _known_finish(frame: Frame, value: str, node: nodes.Expression) -> None:
 
 
 @scalar_rule(nodes.Conditional)
-def _conditional(frame: Frame, node: nodes.Conditional, site: Site) -> Typed:
-    condition = expect(frame, scalar(frame, node.condition, site), Sort.FLAG, node.condition)
-    then, otherwise = scalar(frame, node.then, site), scalar(frame, node.otherwise, site)
-    if then.sort is Sort.STEPS:
-        then = expect(frame, then, Sort.NUMBER, node.then)
-    if Sort.UNKNOWN in (condition.sort, then.sort, otherwise.sort):
+def _conditional(context: StrategyContext, node: nodes.Conditional, site: Site) -> Typed:
+    condition = expect(
+        context, scalar(context, node.condition, site), ScalarType.FLAG, node.condition
+    )
+    then, otherwise = scalar(context, node.then, site), scalar(context, node.otherwise, site)
+    if then.type is ScalarType.STEPS:
+        then = expect(context, then, ScalarType.NUMBER, node.then)
+    if ScalarType.UNKNOWN in (condition.type, then.type, otherwise.type):
         return POISON
-    otherwise = expect(frame, otherwise, then.sort, node.otherwise)
-    if otherwise.sort is Sort.UNKNOWN:
+    otherwise = expect(context, otherwise, then.type, node.otherwise)
+    if otherwise.type is ScalarType.UNKNOWN:
         return POISON
-    return Typed(then.sort, fold("if", condition.expr, then.expr, otherwise.expr))
+    return Typed(then.type, fold("if", condition.expr, then.expr, otherwise.expr))

@@ -16,22 +16,22 @@ from tts_lang.check import (
     verbs,
 )
 from tts_lang.check.calls import argument_value, bind, walk_strategy
-from tts_lang.check.frame import (
+from tts_lang.check.context import (
     MOST_VALUES,
     NO_VALUE,
-    Frame,
+    CheckContext,
     NameValue,
     Parameter,
     PlanTooLarge,
-    Session,
+    StrategyContext,
 )
-from tts_lang.check.frames import declaration_frame, new_frame
-from tts_lang.check.kinds import POISON, Sort
-from tts_lang.check.mentions import assigned
+from tts_lang.check.new_contexts import declaration_context, new_context
 from tts_lang.check.prompts import template
 from tts_lang.check.resolve import top_level
 from tts_lang.check.scope import Declared, FileScope, Role
 from tts_lang.check.scorers import check_judge, describe
+from tts_lang.check.types import POISON, ScalarType
+from tts_lang.check.uses import assigned
 from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.plan.expr import Const, Scalar
@@ -73,96 +73,96 @@ class CheckedLaw:
     span: Span
 
 
-def check_declarations(session: Session, scope: FileScope) -> None:
+def check_declarations(check: CheckContext, scope: FileScope) -> None:
     """Scorers, prompts and judges of a file."""
     for declared in scope.own.values():
         for diagnostic in names.parameters(scope, declared):
-            session.add(diagnostic)
-        frame = declaration_frame(session, declared)
+            check.add(diagnostic)
+        context = declaration_context(check, declared)
         if declared.role is Role.SCORER:
             if isinstance(declared.node, nodes.JudgeDeclaration):
-                check_judge(frame, declared, declared.node)
-            describe(frame, declared)
+                check_judge(context, declared, declared.node)
+            describe(context, declared)
         elif declared.role is Role.PROMPT:
             node = declared.prompt
             _, found = template(declared.name, node.text, node.parameters, scope.source)
-            session.diagnostics.extend(found)
-        _defaults(frame, declared)
+            check.diagnostics.extend(found)
+        _defaults(context, declared)
 
 
-def _defaults(frame: Frame, declared: Declared) -> None:
+def _defaults(context: StrategyContext, declared: Declared) -> None:
     if isinstance(declared.node, nodes.PromptDeclaration | nodes.JudgeDeclaration):
         for parameter in declared.node.parameters:
             if parameter.default is not None:
-                static(frame, parameter.default, "a default")
+                static(context, parameter.default, "a default")
 
 
 def defaults(
-    session: Session, declared: Declared, given: Mapping[str, Parameter] | None = None
+    check: CheckContext, declared: Declared, given: Mapping[str, Parameter] | None = None
 ) -> dict[str, Parameter]:
     """A strategy's parameters: given values, else defaults, else unknown ones."""
-    frame = new_frame(session, declared, {})
+    context = new_context(check, declared, {})
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:
-        frame.parameters = values
+        context.parameters = values
         name = parameter.name.text
         if given is not None and name in given:
             values[name] = given[name]
         elif parameter.default is not None:
-            values[name] = argument_value(frame, parameter.default)
+            values[name] = argument_value(context, parameter.default)
         else:
             values[name] = POISON
     return values
 
 
 def check_strategy(
-    session: Session, declared: Declared, parameters: dict[str, Parameter]
-) -> tuple[Frame, Region]:
+    check: CheckContext, declared: Declared, parameters: dict[str, Parameter]
+) -> tuple[StrategyContext, Region]:
     """Walks a strategy and warns about what it makes and never uses."""
     for diagnostic in names.collisions(declared.home, declared):
-        session.add(diagnostic)
-    before = len(session.diagnostics)
-    session.prompts.clear()
-    session.scorers.clear()
-    session.begin()
-    frame = new_frame(session, declared, parameters, warn=True)
+        check.add(diagnostic)
+    before = len(check.diagnostics)
+    check.prompts.clear()
+    check.scorers.clear()
+    check.begin()
+    context = new_context(check, declared, parameters, warn=True)
     try:
-        region = walk_strategy(frame)
+        region = walk_strategy(context)
     except PlanTooLarge as limit:
         if limit.diagnostic is not None:
-            session.add(limit.diagnostic)
+            check.add(limit.diagnostic)
         else:
-            frame.error(
+            context.error(
                 "TTS405",
                 f"`{declared.name}` has more than {MOST_VALUES:,} operations, its calls inlined",
                 declared.strategy.name,
                 "write `repeat` for what is done again, and call fewer strategies from strategies",
             )
-        return frame, Region((), (), ())
-    found = session.diagnostics[before:]
-    if frame.facts.broken or any(each.is_error for each in found):
+        return context, Region((), (), ())
+    found = check.diagnostics[before:]
+    if context.facts.broken or any(each.is_error for each in found):
         # What an error made of a strategy is not worth warnings.
-        session.diagnostics[before:] = [each for each in found if each.is_error]
+        check.diagnostics[before:] = [each for each in found if each.is_error]
     else:
-        _unused(frame)
-        _repeated(frame, region)
-    return frame, region
+        _unused(context)
+        _repeated(context, region)
+    return context, region
 
 
-def _repeated(frame: Frame, region: Region) -> None:
+def _repeated(context: StrategyContext, region: Region) -> None:
     """Warns about calls that give what was there already, as a call means what it means alone."""
-    if not frame.calls or any(NO_VALUE in each.inputs for each in operations(region)):
+    if not context.calls or any(NO_VALUE in each.inputs for each in operations(region)):
         return  # of a pool that has an error nothing is known
-    for found in repeats(region, lambda call: frame.calls[call.outputs[0]][1]):
-        node, _ = frame.calls[found.call.outputs[0]]
+    for found in repeats(region, lambda call: context.calls[call.outputs[0]][1]):
+        node, _ = context.calls[found.call.outputs[0]]
         if found.earlier is found.call:
             where, other = "in every round", "move the call before the loop"
         else:
-            earlier, _ = frame.calls[found.earlier.outputs[0]]
-            where, other = f"as the call at line {frame.line(earlier)}", "keep one of them"
+            earlier, _ = context.calls[found.earlier.outputs[0]]
+            where, other = f"as the call at line {context.line(earlier)}", "keep one of them"
         if found.meets:
             name = node.function.text
-            frame.warning(
+            context.warning(
                 "TTS911",
                 f"`{name}` gives the same candidates {where}",
                 node,
@@ -170,36 +170,36 @@ def _repeated(frame: Frame, region: Region) -> None:
             )
 
 
-def _unused(frame: Frame) -> None:
-    waiting = list(frame.used)
+def _unused(context: StrategyContext) -> None:
+    waiting = list(context.used)
     while waiting:
-        new = frame.flows.get(waiting.pop(), set()) - frame.used
-        frame.used |= new
+        new = context.flows.get(waiting.pop(), set()) - context.used
+        context.used |= new
         waiting.extend(new)
-    for span, (scorer, place) in frame.scored.items():
-        if span not in frame.used:
+    for span, (scorer, place) in context.scored.items():
+        if span not in context.used:
             node = nodes.Name(scorer, span=place)
-            frame.warning(
+            context.warning(
                 "TTS901",
                 f"this score by `{scorer}` is never used",
                 node,
                 "use it in `by` or `weighted by`, or leave the scoring out",
             )
-    mentions = frame.facts.mentions
-    for name, node in assigned(frame.strategy.body).items():
-        if name not in mentions.places and name not in frame.idle:
-            frame.warning("TTS902", f"`{name}` is never used", node, "remove the statement")
+    uses = context.facts.uses
+    for name, node in assigned(context.strategy.body).items():
+        if name not in uses.places and name not in context.idle:
+            context.warning("TTS902", f"`{name}` is never used", node, "remove the statement")
 
 
-def check_law(session: Session, scope: FileScope, law: nodes.Law) -> CheckedLaw | None:
+def check_law(check: CheckContext, scope: FileScope, law: nodes.Law) -> CheckedLaw | None:
     """Resolves a law's strategies and arguments; checks the calls where they are known."""
     place = Declared(
         Role.STRATEGY, "law", nodes.StrategyDeclaration(nodes.Name("law"), (), (), None, ()), scope
     )
-    frame = new_frame(session, place, {})
+    context = new_context(check, place, {})
     sides: list[LawSide] = []
     for call in (law.left, law.right):
-        side = _law_side(session, frame, call)
+        side = _law_side(check, context, call)
         if side is not None:
             sides.append(side)
     if len(sides) != 2:
@@ -209,11 +209,11 @@ def check_law(session: Session, scope: FileScope, law: nodes.Law) -> CheckedLaw 
     return CheckedLaw(sides[0], sides[1], tuple(free), document, law.span)
 
 
-def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | None:
-    declared = top_level(frame, call.function, Role.STRATEGY)
+def _law_side(check: CheckContext, context: StrategyContext, call: nodes.Call) -> LawSide | None:
+    declared = top_level(context, call.function, Role.STRATEGY)
     if declared is None:
         return None
-    bound = bind(frame, declared, call, free=True)
+    bound = bind(context, declared, call, free=True)
     if bound is None:
         return None
     names_ = [parameter.name.text for parameter in declared.strategy.parameters]
@@ -222,15 +222,15 @@ def _law_side(session: Session, frame: Frame, call: nodes.Call) -> LawSide | Non
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
-        known = isinstance(value, NameValue) or value.sort is not Sort.UNKNOWN
+        known = isinstance(value, NameValue) or value.type is not ScalarType.UNKNOWN
         if isinstance(argument.value, nodes.Name) and not known:
             free[name] = argument.value.text
         else:
             given[name] = value
-    source = frame.scope.source
-    note = f"in the law at {source.name}:{frame.line(call)}"
-    inner = new_frame(session, declared, dict(bound), notes=(note,))
-    session.begin()
+    source = context.scope.source
+    note = f"in the law at {source.name}:{context.line(call)}"
+    inner = new_context(check, declared, dict(bound), notes=(note,))
+    check.begin()
     try:
         walk_strategy(inner)
     except PlanTooLarge:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from tts_lang.check import builtins
 from tts_lang.check.constants import fold
+from tts_lang.check.context import NameValue, Pool, StrategyContext
 from tts_lang.check.dispatch import Site, scalar_rule
-from tts_lang.check.frame import Frame, NameValue, Pool
-from tts_lang.check.kinds import POISON, Sort, Typed
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
+from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, scalar
 from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.plan.expr import (
@@ -29,45 +29,45 @@ from tts_lang.syntax.words import VERBS
 
 
 @scalar_rule(nodes.Call)
-def _call(frame: Frame, node: nodes.Call, site: Site) -> Typed:
+def _call(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
-    if is_strategy(frame, name):
-        not_a_scalar(frame, node)
+    if is_strategy(context, name):
+        not_a_scalar(context, node)
         return POISON
     if node.fresh and (known := builtins.meaning(name)) is not None:
         message = f"`fresh` stands before a call of a strategy, and `{name}` is {known}"
-        frame.error("TTS216", message, node.function, "leave `fresh` out")
+        context.error("TTS216", message, node.function, "leave `fresh` out")
         return POISON
     if name == "leaves":
-        not_a_scalar(frame, node)
+        not_a_scalar(context, node)
         return POISON
-    how = reduction(frame, name)
+    how = reduction(context, name)
     if how is not None:
-        return _reduce(frame, node, how, site)
+        return _reduce(context, node, how, site)
     handler = _HANDLERS.get(name)
     if handler is not None:
-        return handler(frame, node, site)
+        return handler(context, node, site)
     if name in builtins.VALUE_AGGREGATES:
-        _needs_pool(frame, node, name)
+        _needs_pool(context, node, name)
         return POISON
-    _not_a_function(frame, node)
+    _not_a_function(context, node)
     return POISON
 
 
-def _not_a_function(frame: Frame, node: nodes.Call) -> None:
+def _not_a_function(context: StrategyContext, node: nodes.Call) -> None:
     name = node.function.text
-    given = frame.parameters.get(name)
-    if (isinstance(given, Typed) and given.sort is Sort.UNKNOWN) or hidden(frame, name):
+    given = context.parameters.get(name)
+    if (isinstance(given, Typed) and given.type is ScalarType.UNKNOWN) or hidden(context, name):
         return
-    if name in frame.env or given is not None or name in frame.scope.names:
-        frame.error("TTS216", f"`{name}` is neither a function nor a strategy", node.function)
+    if name in context.env or given is not None or name in context.scope.names:
+        context.error("TTS216", f"`{name}` is neither a function nor a strategy", node.function)
         return
-    options = [*builtins.FUNCTIONS, *frame.scope.of_role([Role.STRATEGY])]
-    options += [key for key, value in frame.parameters.items() if isinstance(value, NameValue)]
+    options = [*builtins.FUNCTIONS, *context.scope.of_role([Role.STRATEGY])]
+    options += [key for key, value in context.parameters.items() if isinstance(value, NameValue)]
     hint = did_you_mean(name, [*options, *VERBS])
     if name == "fresh":
         hint = "write `fresh S(...)`, without parentheses around the call"
-    frame.error(
+    context.error(
         "TTS201",
         f"there is no function or strategy called `{name}`",
         node.function,
@@ -89,56 +89,56 @@ def _import(name: str) -> str:
 
 
 def positional(
-    frame: Frame, node: nodes.Call | nodes.Aggregate, least: int, most: int
+    context: StrategyContext, node: nodes.Call | nodes.Aggregate, least: int, most: int
 ) -> tuple[nodes.Expression, ...] | None:
     """The arguments of a function, which have no names; `None` after a message."""
     name = node.function.text
     for argument in node.arguments:
         if argument.name is not None:
             message = f"`{name}` takes its arguments by place, without names"
-            frame.error("TTS214", message, argument.name, f"remove `{argument.name.text} =`")
+            context.error("TTS214", message, argument.name, f"remove `{argument.name.text} =`")
             return None
     given = len(node.arguments)
     if not least <= given <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
         plural = "" if most == 1 else "s"
-        frame.error("TTS214", f"`{name}` takes {wanted} argument{plural}, not {given}", node)
+        context.error("TTS214", f"`{name}` takes {wanted} argument{plural}, not {given}", node)
         return None
     return tuple(argument.value for argument in node.arguments)
 
 
-def _reduce(frame: Frame, node: nodes.Call, how: str, site: Site) -> Typed:
+def _reduce(context: StrategyContext, node: nodes.Call, how: str, site: Site) -> Typed:
     extreme = builtins.EXTREMES.get(how)
-    given = positional(frame, node, 1, 16 if extreme else 1)
+    given = positional(context, node, 1, 16 if extreme else 1)
     if given is None:
         return POISON
     if extreme and len(given) > 1:
-        return _extreme(frame, given, extreme, site)
+        return _extreme(context, given, extreme, site)
     (operand,) = given
-    if gives_pool(frame, operand):
-        _needs_pool(frame, node, how)
+    if gives_pool(context, operand):
+        _needs_pool(context, node, how)
         return POISON
-    typed = scalar(frame, operand, site)
-    if typed.sort is Sort.STEPS and isinstance(typed.expr, Column):
-        return Typed(Sort.NUMBER, Reduce(how, typed.expr.name))
-    if typed.sort is not Sort.UNKNOWN:
-        written = frame.scope.source.slice(operand.span)
+    typed = scalar(context, operand, site)
+    if typed.type is ScalarType.STEPS and isinstance(typed.expr, Column):
+        return Typed(ScalarType.NUMBER, Reduce(how, typed.expr.name))
+    if typed.type is not ScalarType.UNKNOWN:
+        written = context.scope.source.slice(operand.span)
         help_ = f"use `{written}` itself"
         if how in builtins.VALUE_AGGREGATES:
             help_ += f", or aggregate it over a pool: `{how}({written} of POOL)`"
         message = f"`{how}` reduces the scores of steps, and `{written}` is already one value"
-        frame.error("TTS210", message, node, help_)
+        context.error("TTS210", message, node, help_)
     return POISON
 
 
-def _needs_pool(frame: Frame, node: nodes.Call, how: str) -> None:
+def _needs_pool(context: StrategyContext, node: nodes.Call, how: str) -> None:
     pool = "POOL"
     if node.arguments and isinstance(node.arguments[0].value, nodes.Name):
         named = node.arguments[0].value.text
-        if isinstance(frame.env.get(named), Pool):
+        if isinstance(context.env.get(named), Pool):
             pool = named
     tail = ", q" if how == "quantile" else ""
-    frame.error(
+    context.error(
         "TTS210",
         f"`{how}` needs a value and a pool to take it over",
         node,
@@ -146,42 +146,48 @@ def _needs_pool(frame: Frame, node: nodes.Call, how: str) -> None:
     )
 
 
-def _extreme(frame: Frame, given: tuple[nodes.Expression, ...], function: str, site: Site) -> Typed:
-    operands = [expect(frame, scalar(frame, each, site), Sort.NUMBER, each) for each in given]
-    if any(operand.sort is Sort.UNKNOWN for operand in operands):
+def _extreme(
+    context: StrategyContext, given: tuple[nodes.Expression, ...], function: str, site: Site
+) -> Typed:
+    operands = [
+        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in given
+    ]
+    if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON
     result = operands[0].expr
     for operand in operands[1:]:
         result = fold(function, result, operand.expr)
-    return Typed(Sort.NUMBER, result)
+    return Typed(ScalarType.NUMBER, result)
 
 
-def _mathematics(frame: Frame, node: nodes.Call, site: Site) -> Typed:
+def _mathematics(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
     arity = builtins.MATHEMATICS[name]
-    given = positional(frame, node, arity, arity)
+    given = positional(context, node, arity, arity)
     if given is None:
         return POISON
-    operands = [expect(frame, scalar(frame, each, site), Sort.NUMBER, each) for each in given]
-    if any(operand.sort is Sort.UNKNOWN for operand in operands):
+    operands = [
+        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in given
+    ]
+    if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON
-    return Typed(Sort.NUMBER, fold(name, *(operand.expr for operand in operands)))
+    return Typed(ScalarType.NUMBER, fold(name, *(operand.expr for operand in operands)))
 
 
-def _has(frame: Frame, node: nodes.Call, site: Site) -> Typed:
-    given = positional(frame, node, 1, 1)
+def _has(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+    given = positional(context, node, 1, 1)
     if given is None:
         return POISON
-    typed = scalar(frame, given[0], site)
-    if typed.sort is Sort.STEPS:
-        typed = expect(frame, typed, Sort.NUMBER, given[0])
-    if typed.sort is Sort.UNKNOWN:
+    typed = scalar(context, given[0], site)
+    if typed.type is ScalarType.STEPS:
+        typed = expect(context, typed, ScalarType.NUMBER, given[0])
+    if typed.type is ScalarType.UNKNOWN:
         return POISON
-    return Typed(Sort.FLAG, Apply("has", (typed.expr,)))
+    return Typed(ScalarType.FLAG, Apply("has", (typed.expr,)))
 
 
 def pool_wide(
-    frame: Frame,
+    context: StrategyContext,
     function: nodes.Name,
     value: nodes.Expression,
     temperature: nodes.Expression | None,
@@ -191,22 +197,22 @@ def pool_wide(
     """`softmax(E, temperature)` and `rank(E)` over the pool whose rows are looked at."""
     if site.row is None or site.streaming:
         where = "while a row is generated" if site.streaming else "here"
-        frame.error(
+        context.error(
             "TTS219",
             f"`{function.text}` compares the rows of the current pool, and there is none {where}",
             function,
             "use it in `by`, `where`, `let` or `weighted by`",
         )
         return POISON
-    of = number(frame, value, site)
+    of = number(context, value, site)
     heat = None
     if temperature is not None:
-        heat = bounded(frame, temperature, "the temperature of softmax", site.inputs, HEAT)
-    return Typed(Sort.NUMBER, PoolWide(function.text, of, heat, per))
+        heat = bounded(context, temperature, "the temperature of softmax", site.inputs, HEAT)
+    return Typed(ScalarType.NUMBER, PoolWide(function.text, of, heat, per))
 
 
 def softmax_arguments(
-    frame: Frame, node: nodes.Call | nodes.Aggregate
+    context: StrategyContext, node: nodes.Call | nodes.Aggregate
 ) -> tuple[tuple[nodes.Expression, ...], nodes.Expression | None] | None:
     """The arguments by place, and `temperature` given by name."""
     named = [argument for argument in node.arguments if argument.name is not None]
@@ -214,7 +220,7 @@ def softmax_arguments(
         if argument.name is not None and (
             argument.name.text != "temperature" or node.function.text != "softmax"
         ):
-            frame.error(
+            context.error(
                 "TTS214",
                 f"`{node.function.text}` has no argument `{argument.name.text}`",
                 argument.name,
@@ -225,28 +231,28 @@ def softmax_arguments(
     return by_place, named[0].value if named else None
 
 
-def _softmax(frame: Frame, node: nodes.Call, site: Site) -> Typed:
-    split = softmax_arguments(frame, node)
+def _softmax(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+    split = softmax_arguments(context, node)
     if split is None:
         return POISON
     by_place, temperature = split
     most = 2 if node.function.text == "softmax" and temperature is None else 1
     if not 1 <= len(by_place) <= most:
         wanted = "a value and a temperature" if most == 2 else "one value"
-        frame.error("TTS214", f"`{node.function.text}` takes {wanted}", node)
+        context.error("TTS214", f"`{node.function.text}` takes {wanted}", node)
         return POISON
     if len(by_place) == 2:
         temperature = by_place[1]
-    return pool_wide(frame, node.function, by_place[0], temperature, None, site)
+    return pool_wide(context, node.function, by_place[0], temperature, None, site)
 
 
-def _statistic(frame: Frame, node: nodes.Call, site: Site) -> Typed:
+def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
-    given = positional(frame, node, 1, 1)
+    given = positional(context, node, 1, 1)
     if given is None:
         return POISON
     if site.row is None:
-        frame.error(
+        context.error(
             "TTS207",
             f"`{name}` is a statistic of one candidate's tokens, and there is no candidate here",
             node,
@@ -256,34 +262,36 @@ def _statistic(frame: Frame, node: nodes.Call, site: Site) -> Typed:
     span = given[0]
     if not isinstance(span, nodes.TokenSpan):
         # `confidence(w)` is the lowest mean over windows of w tokens (language.md).
-        window = count(frame, span, "the window", site.inputs)
-        return Typed(Sort.NUMBER, Statistic(name, "lowest", window))
+        window = count(context, span, "the window", site.inputs)
+        return Typed(ScalarType.NUMBER, Statistic(name, "lowest", window))
     width = None
     if span.width is not None:
-        width = count(frame, span.width, "the window", site.inputs)
+        width = count(context, span.width, "the window", site.inputs)
     share = None
     if span.share is not None:
-        share = bounded(frame, span.share, "the share", site.inputs, SHARE)
-    return Typed(Sort.NUMBER, Statistic(name, span.range.value, width, share))
+        share = bounded(context, span.share, "the share", site.inputs, SHARE)
+    return Typed(ScalarType.NUMBER, Statistic(name, span.range.value, width, share))
 
 
-def _random(frame: Frame, node: nodes.Call, site: Site) -> Typed:
+def _random(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
     arity = DISTRIBUTIONS[name]
-    given = positional(frame, node, arity, arity)
+    given = positional(context, node, arity, arity)
     if given is None:
         return POISON
     if site.streaming:
         message = f"`{name}` draws once for a row, and this is read after every token"
-        frame.error("TTS219", message, node, "draw it before: `let u of P = uniform()`")
+        context.error("TTS219", message, node, "draw it before: `let u of P = uniform()`")
         return POISON
-    return Typed(Sort.NUMBER, Random(name, tuple(number(frame, each, site) for each in given)))
+    return Typed(
+        ScalarType.NUMBER, Random(name, tuple(number(context, each, site) for each in given))
+    )
 
 
 @scalar_rule(nodes.TokenSpan)
-def _span(frame: Frame, node: nodes.TokenSpan, site: Site) -> Typed:
+def _span(context: StrategyContext, node: nodes.TokenSpan, site: Site) -> Typed:
     del site
-    frame.error(
+    context.error(
         "TTS206",
         f"`{node.range.value}` says which tokens a statistic looks at; it is no value of its own",
         node,
@@ -292,7 +300,7 @@ def _span(frame: Frame, node: nodes.TokenSpan, site: Site) -> Typed:
     return POISON
 
 
-_Handler = Callable[[Frame, nodes.Call, Site], Typed]
+_Handler = Callable[[StrategyContext, nodes.Call, Site], Typed]
 _HANDLERS: dict[str, _Handler] = {
     "has": _has,
     "softmax": _softmax,

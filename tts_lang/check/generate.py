@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tts_lang.check.constants import is_constant
+from tts_lang.check.context import Inputs, Pool, StrategyContext
 from tts_lang.check.dispatch import Site, pool_rule
-from tts_lang.check.frame import Frame, Inputs, Pool
 from tts_lang.check.pools import PROBLEM, PoolType, plus, times
 from tts_lang.check.resolve import top_level
 from tts_lang.check.scope import Role
@@ -31,18 +31,18 @@ _COUNTS: dict[ClauseKind, str] = {
 }
 
 
-def amount(frame: Frame, node: nodes.Amount, inputs: Inputs) -> Amount:
+def amount(context: StrategyContext, node: nodes.Amount, inputs: Inputs) -> Amount:
     """`COUNT [x LENGTH] UNIT` with its numbers checked."""
     unit = Unit((node.unit or nodes.Unit.SOLUTIONS).value)
     if unit is Unit.THOUGHTS:
-        frame.thinks = True
-    how_many = count(frame, node.count, "the number of children", inputs)
+        context.thinks = True
+    how_many = count(context, node.count, "the number of children", inputs)
     length: Expr | None = None
-    written = frame.scope.source.slice(node.count.span)
+    written = context.scope.source.slice(node.count.span)
     if node.length is not None:
-        length = count(frame, node.length, "the length", inputs)
+        length = count(context, node.length, "the length", inputs)
         if unit not in {Unit.STEPS, Unit.TOKENS}:
-            frame.error(
+            context.error(
                 "TTS306",
                 f"a length is given in steps or tokens, not in {unit.value}",
                 node,
@@ -51,15 +51,18 @@ def amount(frame: Frame, node: nodes.Amount, inputs: Inputs) -> Amount:
     return Amount(how_many, unit, length)
 
 
-def clauses_of(frame: Frame, own: tuple[nodes.Clause, ...]) -> tuple[nodes.Clause, ...]:
+def clauses_of(context: StrategyContext, own: tuple[nodes.Clause, ...]) -> tuple[nodes.Clause, ...]:
     """A verb's clauses, and those defaults of its strategy that it does not set itself."""
     kinds = {clause.kind for clause in own}
-    defaults = (clause for clause in frame.strategy.clauses if clause.kind not in kinds)
+    defaults = (clause for clause in context.strategy.clauses if clause.kind not in kinds)
     return (*own, *defaults)
 
 
 def decoding(
-    frame: Frame, clauses: tuple[nodes.Clause, ...], inputs: Inputs, row: PoolType | None
+    context: StrategyContext,
+    clauses: tuple[nodes.Clause, ...],
+    inputs: Inputs,
+    row: PoolType | None,
 ) -> Decoding:
     """How the calls of one verb sample and when they stop."""
     made: dict[str, Expr] = {}
@@ -68,17 +71,17 @@ def decoding(
             continue
         if clause.kind in _RANGES:
             what, fits = _RANGES[clause.kind]
-            value = bounded(frame, clause.value, what, inputs, fits)
+            value = bounded(context, clause.value, what, inputs, fits)
         elif clause.kind in _COUNTS:
-            value = count(frame, clause.value, _COUNTS[clause.kind], inputs)
+            value = count(context, clause.value, _COUNTS[clause.kind], inputs)
         elif clause.kind is ClauseKind.STOP_AT:
-            value = text(frame, clause.value, Site(inputs))
+            value = text(context, clause.value, Site(inputs))
         else:
             streamed = Site(inputs, row or PROBLEM, "the candidate", streaming=True)
-            value = condition(frame, clause.value, streamed)
+            value = condition(context, clause.value, streamed)
         made[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
-    return Decoding(policy=policy(frame, clauses), likeliest=likeliest, **made)
+    return Decoding(policy=policy(context, clauses), likeliest=likeliest, **made)
 
 
 _FIELDS = {
@@ -95,27 +98,31 @@ _FIELDS = {
 }
 
 
-def policy(frame: Frame, clauses: tuple[nodes.Clause, ...]) -> str:
+def policy(context: StrategyContext, clauses: tuple[nodes.Clause, ...]) -> str:
     """The policy that `from` names, or the default one."""
     clause = find_clause(clauses, ClauseKind.FROM)
     if clause is None or not isinstance(clause.value, nodes.Name):
-        return frame.default_policy
-    declared = top_level(frame, clause.value, Role.POLICY)
+        return context.default_policy
+    declared = top_level(context, clause.value, Role.POLICY)
     if declared is None:
-        return frame.default_policy
-    frame.session.policies.setdefault(declared.name)
+        return context.default_policy
+    context.check.policies.setdefault(declared.name)
     return declared.name
 
 
 def equal_samples(
-    frame: Frame, node: nodes.Expression, wanted: Amount, how: Decoding, each: bool = True
+    context: StrategyContext,
+    node: nodes.Expression,
+    wanted: Amount,
+    how: Decoding,
+    each: bool = True,
 ) -> bool:
     """Whether the children of a row are all equal (C15); warns about it."""
     greedy = how.temperature is not None and known_number(how.temperature) == 0
     several = is_constant(wanted.count) and (known_number(wanted.count) or 0) > 1
     if not (greedy and several and each) or how.likeliest:
         return False
-    frame.warning(
+    context.warning(
         "TTS908",
         "at temperature 0 all children of a candidate are equal",
         node,
@@ -131,46 +138,46 @@ def closes(wanted: Amount, how: Decoding) -> bool:
 
 
 @pool_rule(nodes.Sample)
-def _sample(frame: Frame, node: nodes.Sample) -> Pool:
-    inputs = Inputs([frame.problem])
-    wanted = amount(frame, node.amount, inputs)
-    how = decoding(frame, clauses_of(frame, node.clauses), inputs, PROBLEM)
-    equal = equal_samples(frame, node.amount.count, wanted, how)
+def _sample(context: StrategyContext, node: nodes.Sample) -> Pool:
+    inputs = Inputs([context.problem])
+    wanted = amount(context, node.amount, inputs)
+    how = decoding(context, clauses_of(context, node.clauses), inputs, PROBLEM)
+    equal = equal_samples(context, node.amount.count, wanted, how)
     made = PoolType(bound=bound_of(wanted.count), identical=equal, closed=closes(wanted, how))
-    return frame.emit_pool(Expand(wanted, how), inputs, made, node)
+    return context.emit_pool(Expand(wanted, how), inputs, made, node)
 
 
 @pool_rule(nodes.Expand)
-def _expand(frame: Frame, node: nodes.Expand) -> Pool:
-    given, inputs, site = over(frame, node.pool)
-    wanted = amount(frame, node.amount, inputs)
-    how = decoding(frame, clauses_of(frame, node.clauses), inputs, given.type)
-    _nothing_open(frame, node, given.type)
-    why = f"`expand` at line {frame.line(node)} dropped it: the text has changed"
+def _expand(context: StrategyContext, node: nodes.Expand) -> Pool:
+    given, inputs, site = over(context, node.pool)
+    wanted = amount(context, node.amount, inputs)
+    how = decoding(context, clauses_of(context, node.clauses), inputs, given.type)
+    _nothing_open(context, node, given.type)
+    why = f"`expand` at line {context.line(node)} dropped it: the text has changed"
     closed = given.type.closed or closes(wanted, how)
     if node.dealing is nodes.Dealing.BY:
         if wanted.count != Const(1):
-            equal_samples(frame, node.amount.count, wanted, how)
+            equal_samples(context, node.amount.count, wanted, how)
         bound = times(given.type.bound, bound_of(wanted.count))
         made = given.type.children(bound, why)
         made = replace(made, identical=given.type.identical, closed=closed)
-        return frame.emit_pool(Expand(wanted, how), inputs, made, node)
-    weight = None if node.weight is None else number(frame, node.weight, site)
-    per = grouping(frame, node.per, given, site.pool_name)
+        return context.emit_pool(Expand(wanted, how), inputs, made, node)
+    weight = None if node.weight is None else number(context, node.weight, site)
+    per = grouping(context, node.per, given, site.pool_name)
     if weight is None and per is None:
-        _uneven(frame, node, wanted, given.type)
+        _uneven(context, node, wanted, given.type)
     spec = Expand(wanted, how, True, weight, node.rounding_up, per)
     made = replace(given.type.children(_dealt(given, wanted, per), why), closed=closed)
-    return frame.emit_pool(spec, inputs, made, node)
+    return context.emit_pool(spec, inputs, made, node)
 
 
-def _nothing_open(frame: Frame, node: nodes.Expand, given: PoolType) -> None:
+def _nothing_open(context: StrategyContext, node: nodes.Expand, given: PoolType) -> None:
     """Warns where only done candidates can be expanded: they pass through (C18)."""
-    if not given.closed or given.bound == 0 or not frame.numbers_matter:
+    if not given.closed or given.bound == 0 or not context.numbers_matter:
         return
-    if node.span not in frame.still:
+    if node.span not in context.still:
         name = f"`{node.pool.text}`" if isinstance(node.pool, nodes.Name) else "the pool"
-        frame.warning(
+        context.warning(
             "TTS910",
             f"every candidate of {name} is done, so `expand` passes them all through",
             node.pool,
@@ -189,12 +196,12 @@ def _dealt(given: Pool, wanted: Amount, per: str | None) -> int | None:
     return max(rows, rows - 1 + dealt)
 
 
-def _uneven(frame: Frame, node: nodes.Expand, wanted: Amount, given: PoolType) -> None:
+def _uneven(context: StrategyContext, node: nodes.Expand, wanted: Amount, given: PoolType) -> None:
     dealt, rows = bound_of(wanted.count), given.bound
     if dealt is None or rows is None or rows == 0 or given.columns is None:
         return
     if dealt % rows:
-        frame.warning(
+        context.warning(
             "TTS907",
             f"{dealt} children cannot be dealt evenly over {rows} candidates",
             node.amount,

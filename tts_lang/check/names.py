@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tts_lang.check import builtins
-from tts_lang.check.mentions import walk
 from tts_lang.check.scope import ROLE_WORDS, Declared, FileScope
+from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, error
 from tts_lang.plan.template import ROW_SLOTS
 from tts_lang.syntax import nodes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tts_lang.check.kinds import Sort
+from tts_lang.check.types import ScalarType
 from tts_lang.source import Span
 
 
@@ -21,7 +21,7 @@ class Column:
     `score` statements that may have made it.
     """
 
-    sort: Sort
+    type: ScalarType
     inherited: bool = False
     made: frozenset[Span] = frozenset()
 
@@ -134,11 +134,11 @@ def _common(
             lacking, path = (left, left_path) if mine is None else (right, right_path)
             why = lacking.lost.get(name)
             lost[name] = f"{why} ({path})" if why else f"{NOT_THERE} {path}"
-        elif mine.sort is not other.sort and Sort.UNKNOWN not in (mine.sort, other.sort):
-            lost[name] = f"it is {mine.sort.value} {left_path} and {other.sort.value} {right_path}"
+        elif mine.type is not other.type and ScalarType.UNKNOWN not in (mine.type, other.type):
+            lost[name] = f"it is {mine.type.value} {left_path} and {other.type.value} {right_path}"
         else:
-            sort = other.sort if mine.sort is Sort.UNKNOWN else mine.sort
-            columns[name] = Column(sort, mine.inherited or other.inherited, mine.made | other.made)
+            type_ = other.type if mine.type is ScalarType.UNKNOWN else mine.type
+            columns[name] = Column(type_, mine.inherited or other.inherited, mine.made | other.made)
             lost.pop(name, None)
     return columns, lost
 
@@ -154,7 +154,7 @@ def same(left: PoolType, right: PoolType) -> bool:
     )
 
 
-def _shape(type_: PoolType) -> dict[str, tuple[Sort, bool]] | None:
+def _shape(type_: PoolType) -> dict[str, tuple[ScalarType, bool]] | None:
     if type_.columns is None:
         return None
-    return {name: (column.sort, column.inherited) for name, column in type_.columns.items()}
+    return {name: (column.type, column.inherited) for name, column in type_.columns.items()}

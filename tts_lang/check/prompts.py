@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tts_lang.check.context import Inputs, StrategyContext
 from tts_lang.check.dispatch import Site
-from tts_lang.check.frame import Frame, Inputs
-from tts_lang.check.frames import declaration_frame
-from tts_lang.check.kinds import POISON, Sort
+from tts_lang.check.new_contexts import declaration_context
 from tts_lang.check.resolve import gives_pool
 from tts_lang.check.scope import Declared
+from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.values import expect, pool, scalar, static
 from tts_lang.diagnostics import Diagnostic, did_you_mean, error
 from tts_lang.plan.expr import Expr
@@ -52,7 +52,9 @@ def _slot_error(slot: WrittenSlot, known: tuple[str, ...]) -> str | None:
     return None
 
 
-def fits_view(frame: Frame, made: Template, together: bool, node: nodes.Name, verb: str) -> None:
+def fits_view(
+    context: StrategyContext, made: Template, together: bool, node: nodes.Name, verb: str
+) -> None:
     """Reports slots that the way of looking (one candidate or the pool) cannot fill."""
     wrong = ONE_ROW if together else WHOLE_POOL
     for part in made.parts:
@@ -62,12 +64,12 @@ def fits_view(frame: Frame, made: Template, together: bool, node: nodes.Name, ve
             else:
                 shows, looks, help_ = "a whole pool", "one candidate", "add `together`"
             message = f"`{{{part.name}}}` shows {shows}, and `{verb}` looks at {looks}"
-            frame.error("TTS217", f"in `{made.name}`: {message}", node, help_)
+            context.error("TTS217", f"in `{made.name}`: {message}", node, help_)
             return
 
 
 def arguments(
-    frame: Frame,
+    context: StrategyContext,
     declared: Declared,
     parameters: tuple[nodes.Parameter, ...],
     given: tuple[nodes.Argument, ...],
@@ -78,38 +80,38 @@ def arguments(
 
     An expression, or the place of a pool among the operation's inputs.
     """
-    before = len(frame.session.diagnostics)
-    matched = match(frame, declared.name, [each.name.text for each in parameters], given)
-    fits = len(frame.session.diagnostics) == before
+    before = len(context.check.diagnostics)
+    matched = match(context, declared.name, [each.name.text for each in parameters], given)
+    fits = len(context.check.diagnostics) == before
     made: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
         value = matched.get(name)
         if value is None and parameter.default is not None:
-            home = declaration_frame(frame.session, declared)
+            home = declaration_context(context.check, declared)
             usual = static(home, parameter.default, "a default")
             made.append((name, POISON.expr if usual is None else usual.expr))
         elif value is None:
             if not fits:  # the value is most likely the one that fits nowhere
                 continue
-            frame.error(
+            context.error(
                 "TTS218",
                 f"`{declared.name}` needs a value for `{name}`",
                 place,
                 f"write `{place.text}({name} = ...)`",
             )
-        elif gives_pool(frame, value):
-            made.append((name, inputs.index(pool(frame, value).number)))
+        elif gives_pool(context, value):
+            made.append((name, inputs.index(pool(context, value).number)))
         else:
-            typed = scalar(frame, value, Site(inputs))
-            if typed.sort is Sort.STEPS:
-                typed = expect(frame, typed, Sort.NUMBER, value)
+            typed = scalar(context, value, Site(inputs))
+            if typed.type is ScalarType.STEPS:
+                typed = expect(context, typed, ScalarType.NUMBER, value)
             made.append((name, typed.expr))
     return tuple(made)
 
 
 def match(
-    frame: Frame,
+    context: StrategyContext,
     called: str,
     names: list[str],
     given: tuple[nodes.Argument, ...],
@@ -122,7 +124,7 @@ def match(
             name = argument.name.text
             if name not in names:
                 takes = ", ".join(f"`{each}`" for each in names) or "nothing"
-                frame.error(
+                context.error(
                     code,
                     f"`{called}` has no parameter `{name}`",
                     argument.name,
@@ -134,34 +136,34 @@ def match(
             message = f"`{called}` takes {len(names)} arguments, not {len(given)}"
             if len(names) == 1:
                 message = message.replace("arguments", "argument")
-            frame.error(code, message, argument, f"it takes {takes}")
+            context.error(code, message, argument, f"it takes {takes}")
             break
         else:
             name = names[position]
         if name in matched:
-            frame.error(code, f"`{name}` is given twice", argument, "keep one of them")
+            context.error(code, f"`{name}` is given twice", argument, "keep one of them")
             continue
         matched[name] = argument.value
     return matched
 
 
-def enter_prompt(frame: Frame, declared: Declared, place: nodes.Name) -> Template:
+def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name) -> Template:
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
     made, found = template(declared.name, node.text, node.parameters, declared.home.source)
     # Its own file may not have been checked: it may be imported.
-    frame.session.diagnostics.extend(found)
-    known = frame.session.prompts.setdefault(declared.name, (declared, made))
+    context.check.diagnostics.extend(found)
+    known = context.check.prompts.setdefault(declared.name, (declared, made))
     if known[0] is not declared and known[1] != made:
-        two_meanings(frame, "prompts", declared, known[0], place)
+        two_meanings(context, "prompts", declared, known[0], place)
     return made
 
 
 def two_meanings(
-    frame: Frame, what: str, declared: Declared, known: Declared, place: nodes.Node
+    context: StrategyContext, what: str, declared: Declared, known: Declared, place: nodes.Node
 ) -> None:
     """Reports two declarations of one name that meet in one plan."""
-    frame.error(
+    context.error(
         "TTS404",
         f"two different {what} called `{declared.name}` meet here: from "
         f"{known.home.source.name} and from {declared.home.source.name}",

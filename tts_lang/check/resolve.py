@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tts_lang.check import builtins
-from tts_lang.check.frame import Frame, NameValue, Pool, Unset
-from tts_lang.check.kinds import Sort, Typed
+from tts_lang.check.context import NameValue, Pool, StrategyContext, Unset
 from tts_lang.check.scope import ROLE_WORDS, Declared, Role
+from tts_lang.check.types import ScalarType, Typed
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
 from tts_lang.syntax import nodes
@@ -18,48 +18,48 @@ _HOW_TO_DECLARE = {
 }
 
 
-def top_level(frame: Frame, name: nodes.Name, role: Role) -> Declared | None:
+def top_level(context: StrategyContext, name: nodes.Name, role: Role) -> Declared | None:
     """The declaration of the given role that a name (or a parameter holding a name) stands for.
 
     Reports and gives `None` if there is none.
     """
-    given = frame.parameters.get(name.text)
+    given = context.parameters.get(name.text)
     if isinstance(given, NameValue):
         if given.role is role:
             return given.declared
-        _wrong_role(frame, name, role, f"{ROLE_WORDS[given.role]} here, `{given.name}`")
+        _wrong_role(context, name, role, f"{ROLE_WORDS[given.role]} here, `{given.name}`")
         return None
     if given is not None:
-        if given.sort is not Sort.UNKNOWN:
-            _wrong_role(frame, name, role, "a parameter with a number or text")
+        if given.type is not ScalarType.UNKNOWN:
+            _wrong_role(context, name, role, "a parameter with a number or text")
         return None
-    declared = frame.scope.names.get(name.text)
+    declared = context.scope.names.get(name.text)
     if declared is not None:
         if declared.role is role:
             return declared
-        _wrong_role(frame, name, role, ROLE_WORDS[declared.role])
+        _wrong_role(context, name, role, ROLE_WORDS[declared.role])
         return None
-    if name.text in frame.env:
-        _wrong_role(frame, name, role, "a variable")
+    if name.text in context.env:
+        _wrong_role(context, name, role, "a variable")
     elif (known := builtins.meaning(name.text)) is not None:
-        _wrong_role(frame, name, role, known)
-    elif not hidden(frame, name.text) and name.text not in frame.reported:
-        frame.reported.add(name.text)
-        options = [*frame.scope.of_role([role])]
+        _wrong_role(context, name, role, known)
+    elif not hidden(context, name.text) and name.text not in context.reported:
+        context.reported.add(name.text)
+        options = [*context.scope.of_role([role])]
         options += [
             key
-            for key, value in frame.parameters.items()
+            for key, value in context.parameters.items()
             if isinstance(value, NameValue) and value.role is role
         ]
         help_ = did_you_mean(name.text, options) or _HOW_TO_DECLARE[role].format(name.text)
-        frame.error("TTS201", f"there is no {role.value} called `{name.text}`", name, help_)
+        context.error("TTS201", f"there is no {role.value} called `{name.text}`", name, help_)
     return None
 
 
-def _wrong_role(frame: Frame, name: nodes.Name, role: Role, actual: str) -> None:
-    frame.reported.add(name.text)
-    options = ", ".join(f"`{each}`" for each in frame.scope.of_role([role])[:6])
-    frame.error(
+def _wrong_role(context: StrategyContext, name: nodes.Name, role: Role, actual: str) -> None:
+    context.reported.add(name.text)
+    options = ", ".join(f"`{each}`" for each in context.scope.of_role([role])[:6])
+    context.error(
         "TTS216",
         f"{ROLE_WORDS[role]} is needed here, and `{name.text}` is {actual}",
         name,
@@ -67,39 +67,44 @@ def _wrong_role(frame: Frame, name: nodes.Name, role: Role, actual: str) -> None
     )
 
 
-def hidden(frame: Frame, name: str) -> bool:
+def hidden(context: StrategyContext, name: str) -> bool:
     """Whether a name may come from something that could not be read."""
-    return frame.scope.incomplete or name in frame.scope.broken
+    return context.scope.incomplete or name in context.scope.broken
 
 
 def unknown(
-    frame: Frame, name: nodes.Name, row_columns: tuple[str, ...] = (), in_row: bool = False
+    context: StrategyContext,
+    name: nodes.Name,
+    row_columns: tuple[str, ...] = (),
+    in_row: bool = False,
 ) -> None:
     """Reports a name that means nothing here, once in a strategy."""
-    if hidden(frame, name.text) or name.text in frame.reported:
+    if hidden(context, name.text) or name.text in context.reported:
         return
-    frame.reported.add(name.text)
+    context.reported.add(name.text)
     text = name.text
     if text in builtins.FINISHES:
-        frame.error("TTS201", f"nothing is called `{text}`", name, f'write it in quotes: "{text}"')
+        context.error(
+            "TTS201", f"nothing is called `{text}`", name, f'write it in quotes: "{text}"'
+        )
         return
     if text in {"missing", "null", "None"}:
-        frame.error("TTS201", "there is no literal for a missing value", name, "use `has(E)`")
+        context.error("TTS201", "there is no literal for a missing value", name, "use `has(E)`")
         return
     if text in {"true", "false", "True", "False"}:
-        frame.error("TTS201", f"nothing is called `{text}`", name, "write a condition")
+        context.error("TTS201", f"nothing is called `{text}`", name, "write a condition")
         return
-    options = [*frame.env, *frame.parameters, *row_columns, *frame.scope.names]
+    options = [*context.env, *context.parameters, *row_columns, *context.scope.names]
     options += [*builtins.POOLS, *builtins.DELIMITERS]
     if in_row:
-        options += [*builtins.COLUMNS, *frame.let_columns]
+        options += [*builtins.COLUMNS, *context.let_columns]
     else:
         options += builtins.FUNCTIONS
     otherwise = "assign it before it is used"
     if in_row:
         columns = ", ".join(f"`{each}`" for each in list(builtins.COLUMNS)[:6])
         otherwise = f"candidates have {columns}..., and what `score` and `let` give them"
-    frame.error(
+    context.error(
         "TTS201",
         f"nothing is called `{text}` here",
         name,
@@ -107,58 +112,58 @@ def unknown(
     )
 
 
-def reduction(frame: Frame, name: str) -> str | None:
+def reduction(context: StrategyContext, name: str) -> str | None:
     """The reduction that a function name (or a parameter holding one) stands for."""
-    given = frame.parameters.get(name)
+    given = context.parameters.get(name)
     if isinstance(given, NameValue):
         return given.name if given.role is Role.REDUCTION else None
     return name if name in REDUCTIONS else None
 
 
-def is_strategy(frame: Frame, name: str) -> bool:
+def is_strategy(context: StrategyContext, name: str) -> bool:
     """Whether a call of this name is a call of a strategy."""
-    given = frame.parameters.get(name)
+    given = context.parameters.get(name)
     if isinstance(given, NameValue):
         return given.role is Role.STRATEGY
-    declared = frame.scope.names.get(name)
+    declared = context.scope.names.get(name)
     return declared is not None and declared.role is Role.STRATEGY
 
 
-def gives_pool(frame: Frame, node: nodes.Expression) -> bool:
+def gives_pool(context: StrategyContext, node: nodes.Expression) -> bool:
     """Whether an expression is a pool, judged by its form and the names in it."""
     while True:
         if isinstance(node, nodes.Binary) and node.operator in _POOL_OPERATORS:
-            if gives_pool(frame, node.right):
+            if gives_pool(context, node.right):
                 return True
             node = node.left
             continue
         if isinstance(node, nodes.Name):
-            return _names_pool(frame, node.text)
+            return _names_pool(context, node.text)
         if isinstance(node, nodes.Call):
-            return node.function.text == "leaves" or is_strategy(frame, node.function.text)
+            return node.function.text == "leaves" or is_strategy(context, node.function.text)
         if isinstance(node, nodes.Conditional):
-            return gives_pool(frame, node.then) or gives_pool(frame, node.otherwise)
+            return gives_pool(context, node.then) or gives_pool(context, node.otherwise)
         return isinstance(node, nodes.Where | nodes.VerbPhrase)
 
 
 _POOL_OPERATORS = (nodes.Operator.ADD, nodes.Operator.SUBTRACT)
 
 
-def _names_pool(frame: Frame, name: str) -> bool:
+def _names_pool(context: StrategyContext, name: str) -> bool:
     if name in builtins.POOLS:
         return True
-    return isinstance(frame.env.get(name), Pool)
+    return isinstance(context.env.get(name), Pool)
 
 
-def parameter_scalar(frame: Frame, name: str) -> Typed | None:
+def parameter_scalar(context: StrategyContext, name: str) -> Typed | None:
     """The value of a parameter that is a number or text."""
-    given = frame.parameters.get(name)
+    given = context.parameters.get(name)
     return given if isinstance(given, Typed) else None
 
 
-def unset(frame: Frame, name: nodes.Name, binding: Unset) -> None:
+def unset(context: StrategyContext, name: nodes.Name, binding: Unset) -> None:
     """Reports the use of a variable that has no value on some path."""
-    frame.error(
+    context.error(
         "TTS204",
         f"`{name.text}` may have no value here: {binding.why}",
         name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_lang.check.columns import gives_steps
-from tts_lang.check.frame import Frame, Inputs
+from tts_lang.check.context import Inputs, StrategyContext
 from tts_lang.check.generate import decoding
 from tts_lang.check.prompts import fits_view, template, two_meanings
 from tts_lang.check.scope import Declared
@@ -23,29 +23,29 @@ class Bounds:
     high: float | None = None
 
 
-def describe(frame: Frame, declared: Declared) -> Scorer:
+def describe(context: StrategyContext, declared: Declared) -> Scorer:
     """A scorer for the plan; its declaration is read in the file that it stands in.
 
-    `frame` must be a frame of that file (`declaration_frame`).
+    `context` must be a context of that file (`declaration_context`).
     """
     node = declared.scorer
     if isinstance(node, nodes.JudgeDeclaration):
-        return _judge(frame, declared, node)
-    bounds = value_range(frame, node.range)
+        return _judge(context, declared, node)
+    bounds = value_range(context, node.range)
     field = None if node.problem_field is None else node.problem_field.value
     return Scorer(
         declared.name, gives_steps(declared), node.together, bounds.low, bounds.high, None, field
     )
 
 
-def value_range(frame: Frame, node: nodes.ValueRange | None) -> Bounds:
+def value_range(context: StrategyContext, node: nodes.ValueRange | None) -> Bounds:
     """`from LOW to HIGH`, which must rise; unbounded where it is not written."""
     if node is None:
         return Bounds()
-    low = static_number(frame, node.low, "the low end of the range")
-    high = static_number(frame, node.high, "the high end of the range")
+    low = static_number(context, node.low, "the low end of the range")
+    high = static_number(context, node.high, "the high end of the range")
     if low is not None and high is not None and low >= high:
-        frame.error(
+        context.error(
             "TTS302",
             f"the range is empty: {low:g} is not below {high:g}",
             node,
@@ -54,15 +54,15 @@ def value_range(frame: Frame, node: nodes.ValueRange | None) -> Bounds:
     return Bounds(low, high)
 
 
-def _judge(frame: Frame, declared: Declared, node: nodes.JudgeDeclaration) -> Scorer:
+def _judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> Scorer:
     made, _ = template(node.name.text, node.text, node.parameters, declared.home.source)
     inputs = Inputs()
-    how = decoding(frame, node.clauses, inputs, None)
+    how = decoding(context, node.clauses, inputs, None)
     if inputs.numbers:
-        frame.error("TTS303", "how a judge samples must be known when compiling", node.name)
+        context.error("TTS303", "how a judge samples must be known when compiling", node.name)
     reading = node.reading
-    bounds = value_range(frame, reading.range)
-    options = _options(frame, reading)
+    bounds = value_range(context, reading.range)
+    options = _options(context, reading)
     low, high = bounds.low, bounds.high
     if reading.kind is ReadKind.CHOICE and options:
         values = [value for _, value in options]
@@ -71,7 +71,7 @@ def _judge(frame: Frame, declared: Declared, node: nodes.JudgeDeclaration) -> Sc
         low, high = 0.0, 1.0
     retries = 0
     if node.retry is not None:
-        retries = _retries(frame, node.retry)
+        retries = _retries(context, node.retry)
     judge = Judge(
         how.policy,
         made,
@@ -87,24 +87,24 @@ def _judge(frame: Frame, declared: Declared, node: nodes.JudgeDeclaration) -> Sc
     return Scorer(declared.name, False, node.view is not JudgeView.SINGLE, low, high, judge)
 
 
-def _retries(frame: Frame, node: nodes.Expression) -> int:
-    value = static_number(frame, node, "the number of retries")
+def _retries(context: StrategyContext, node: nodes.Expression) -> int:
+    value = static_number(context, node, "the number of retries")
     if value is None:
         return 0
     if value < 0 or value != int(value):
-        frame.error("TTS301", f"the number of retries must be whole, not {value:g}", node)
+        context.error("TTS301", f"the number of retries must be whole, not {value:g}", node)
         return 0
     return int(value)
 
 
-def _options(frame: Frame, reading: nodes.Reading) -> tuple[tuple[str, float], ...]:
+def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[str, float], ...]:
     made: list[tuple[str, float]] = []
     for option in reading.options:
         value: float | None = 1.0
         if option.value is not None:
-            value = static_number(frame, option.value, "the value of an option")
+            value = static_number(context, option.value, "the value of an option")
         elif reading.kind is ReadKind.CHOICE:
-            frame.error(
+            context.error(
                 "TTS218",
                 f'the option "{option.text.value}" needs the number that it stands for',
                 option,
@@ -114,62 +114,64 @@ def _options(frame: Frame, reading: nodes.Reading) -> tuple[tuple[str, float], .
     return tuple(made)
 
 
-def check_judge(frame: Frame, declared: Declared, node: nodes.JudgeDeclaration) -> None:
+def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> None:
     """What is wrong with a judge's declaration, slots included."""
     made, found = template(node.name.text, node.text, node.parameters, declared.home.source)
     for diagnostic in found:
-        frame.session.add(diagnostic)
-    fits_view(frame, made, node.view is not JudgeView.SINGLE, node.name, "judge")
+        context.check.add(diagnostic)
+    fits_view(context, made, node.view is not JudgeView.SINGLE, node.name, "judge")
     reading = node.reading
     kind = reading.kind
     single = node.view is JudgeView.SINGLE
     if kind is ReadKind.RANKING and node.view is not JudgeView.TOGETHER:
-        _misfit(frame, reading, "a ranking orders a whole pool", "declare the judge `together`")
+        _misfit(context, reading, "a ranking orders a whole pool", "declare the judge `together`")
     if kind is ReadKind.CHOICE and not reading.options and single:
         _misfit(
-            frame,
+            context,
             reading,
             "a choice is between candidates or between options",
             'declare the judge `together`, or write `read choice of "yes" = 1, "no" = 0`',
         )
     if kind is ReadKind.CHOICE and reading.options and not single:
-        _misfit(frame, reading, "options judge one candidate at a time", "remove `together`")
+        _misfit(context, reading, "options judge one candidate at a time", "remove `together`")
     if kind is ReadKind.PROBABILITY and (len(reading.options) != 1 or not single):
         _misfit(
-            frame,
+            context,
             reading,
             "a probability is that of one text, for one candidate",
             'write `read probability of "Yes"`',
         )
     if kind is ReadKind.NUMBER and reading.options:
-        _misfit(frame, reading, "a number has no options", "`read number from 0 to 10`")
+        _misfit(context, reading, "a number has no options", "`read number from 0 to 10`")
     if kind is ReadKind.NUMBER and not single:
         _misfit(
-            frame,
+            context,
             reading,
             "one number cannot score a pool",
             "`read choice` or `read ranking`, or a judge of single candidates",
         )
     if kind is not ReadKind.NUMBER and reading.range is not None:
-        _misfit(frame, reading.range, "a range belongs to `read number`", "remove it")
+        _misfit(context, reading.range, "a range belongs to `read number`", "remove it")
 
 
-def _misfit(frame: Frame, node: nodes.Node, message: str, help_: str) -> None:
-    frame.error("TTS406", message, node, help_)
+def _misfit(context: StrategyContext, node: nodes.Node, message: str, help_: str) -> None:
+    context.error("TTS406", message, node, help_)
 
 
-def enter_scorer(frame: Frame, home: Frame, declared: Declared, place: nodes.Name) -> Scorer:
+def enter_scorer(
+    context: StrategyContext, home: StrategyContext, declared: Declared, place: nodes.Name
+) -> Scorer:
     """The plan's description of a scorer, noted among those that the plan reads."""
-    known = frame.session.scorers.get(declared.name)
+    known = context.check.scorers.get(declared.name)
     if known is not None and known[0] is declared:
         return known[1]
     if isinstance(declared.node, nodes.JudgeDeclaration):
         check_judge(home, declared, declared.node)
     made = describe(home, declared)
     if known is None:
-        frame.session.scorers[declared.name] = (declared, made)
+        context.check.scorers[declared.name] = (declared, made)
         if made.judge is not None:
-            frame.session.policies.setdefault(made.judge.policy)
+            context.check.policies.setdefault(made.judge.policy)
     elif known[1] != made:
-        two_meanings(frame, "scorers", declared, known[0], place)
+        two_meanings(context, "scorers", declared, known[0], place)
     return made

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from tts_lang.check.calls import argument_value, sort_name
+from tts_lang.check.context import CheckContext, NameValue, Parameter, StrategyContext
 from tts_lang.check.file import defaults
-from tts_lang.check.frame import Frame, NameValue, Parameter, Session
-from tts_lang.check.frames import new_frame
-from tts_lang.check.kinds import Sort, Typed
+from tts_lang.check.new_contexts import new_context
 from tts_lang.check.scope import Declared
+from tts_lang.check.types import ScalarType, Typed
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS, Const
 from tts_lang.syntax import nodes
@@ -22,67 +22,67 @@ Settings: TypeAlias = Mapping[str, "str | int | float"]
 
 
 def parameters(
-    session: Session, declared: Declared, settings: Settings
+    check: CheckContext, declared: Declared, settings: Settings
 ) -> dict[str, Parameter] | None:
     """The parameters with given values in place of defaults; `None` after a message."""
-    before = len(session.diagnostics)
-    frame = new_frame(session, declared, {})
+    before = len(check.diagnostics)
+    context = new_context(check, declared, {})
     written = {parameter.name.text: parameter for parameter in declared.strategy.parameters}
-    usual = defaults(session, declared)
+    usual = defaults(check, declared)
     given: dict[str, Parameter] = {}
     for name, value in settings.items():
         if name not in written:
             takes = ", ".join(f"`{each}`" for each in written) or "no parameters"
-            frame.error(
+            context.error(
                 "TTS555",
                 f"`{declared.name}` has no parameter `{name}`",
                 declared.strategy.name,
                 did_you_mean(name, written) or f"it has {takes}",
             )
             continue
-        made = _value(frame, written[name], usual[name], value)
+        made = _value(context, written[name], usual[name], value)
         if made is not None:
             given[name] = made
     for name, parameter in written.items():
         if parameter.default is None and name not in settings:
-            frame.error(
+            context.error(
                 "TTS557",
                 f"`{name}` of `{declared.name}` needs a value",
                 parameter,
                 f"give it: `--set {name}=...`",
             )
-    if any(each.is_error for each in session.diagnostics[before:]):
+    if any(each.is_error for each in check.diagnostics[before:]):
         return None
-    return defaults(session, declared, given)
+    return defaults(check, declared, given)
 
 
 def _value(
-    frame: Frame, parameter: nodes.Parameter, usual: Parameter, value: str | int | float
+    context: StrategyContext, parameter: nodes.Parameter, usual: Parameter, value: str | int | float
 ) -> Parameter | None:
     if isinstance(usual, NameValue):
-        return _name(frame, parameter, usual, str(value))
-    if usual.sort is Sort.TEXT:
-        return Typed(Sort.TEXT, Const(str(value)))
+        return _name(context, parameter, usual, str(value))
+    if usual.type is ScalarType.TEXT:
+        return Typed(ScalarType.TEXT, Const(str(value)))
     number = _number(value)
     if number is not None and usual.share:
-        return _share(frame, parameter, number, value)
+        return _share(context, parameter, number, value)
     if number is not None:
         return number
-    if usual.sort is Sort.UNKNOWN:
-        named = _known_name(frame, str(value))
-        return named if named is not None else Typed(Sort.TEXT, Const(str(value)))
-    _wrong(frame, parameter, value, usual)
+    if usual.type is ScalarType.UNKNOWN:
+        named = _known_name(context, str(value))
+        return named if named is not None else Typed(ScalarType.TEXT, Const(str(value)))
+    _wrong(context, parameter, value, usual)
     return None
 
 
 def _share(
-    frame: Frame, parameter: nodes.Parameter, number: Typed, value: str | int | float
+    context: StrategyContext, parameter: nodes.Parameter, number: Typed, value: str | int | float
 ) -> Parameter | None:
     """A percentage: `10%`, or the fraction 0.1."""
     inner = number.expr.value if isinstance(number.expr, Const) else None
     if isinstance(inner, int | float) and 0 <= inner <= 1:
-        return Typed(Sort.NUMBER, number.expr, share=True)
-    frame.error(
+        return Typed(ScalarType.NUMBER, number.expr, share=True)
+    context.error(
         "TTS556",
         f"`{parameter.name.text}` is a percentage, between 0% and 100%, and not {_shown(value)}",
         parameter,
@@ -95,7 +95,7 @@ def _number(value: str | int | float) -> Typed | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return Typed(Sort.NUMBER, Const(value)) if is_number(value) else None
+        return Typed(ScalarType.NUMBER, Const(value)) if is_number(value) else None
     literal = value.strip()
     sign = -1 if literal.startswith("-") else 1
     literal = literal.lstrip("+-") if literal[:2].strip("+-") else ""
@@ -103,25 +103,25 @@ def _number(value: str | int | float) -> Typed | None:
         return None
     share = literal.endswith("%")
     number = sign * number_value(literal)
-    return Typed(Sort.NUMBER, Const(number / 100 if share else number), share)
+    return Typed(ScalarType.NUMBER, Const(number / 100 if share else number), share)
 
 
-def _known_name(frame: Frame, name: str) -> NameValue | None:
-    if not name.isidentifier() or name in frame.parameters:
+def _known_name(context: StrategyContext, name: str) -> NameValue | None:
+    if not name.isidentifier() or name in context.parameters:
         return None
-    before = len(frame.session.diagnostics)
-    made = argument_value(frame, nodes.Name(name))
-    del frame.session.diagnostics[before:]
+    before = len(context.check.diagnostics)
+    made = argument_value(context, nodes.Name(name))
+    del context.check.diagnostics[before:]
     return made if isinstance(made, NameValue) else None
 
 
 def _name(
-    frame: Frame, parameter: nodes.Parameter, usual: NameValue, value: str
+    context: StrategyContext, parameter: nodes.Parameter, usual: NameValue, value: str
 ) -> NameValue | None:
-    made = _known_name(frame, value)
+    made = _known_name(context, value)
     if made is not None and made.role is usual.role:
         return made
-    _wrong(frame, parameter, value, usual)
+    _wrong(context, parameter, value, usual)
     return None
 
 
@@ -134,13 +134,13 @@ def _shown(value: str | int | float) -> str:
 
 
 def _wrong(
-    frame: Frame, parameter: nodes.Parameter, value: str | int | float, usual: Parameter
+    context: StrategyContext, parameter: nodes.Parameter, value: str | int | float, usual: Parameter
 ) -> None:
     close = None
     if isinstance(usual, NameValue):
-        options = [*frame.scope.of_role([usual.role]), *REDUCTIONS]
+        options = [*context.scope.of_role([usual.role]), *REDUCTIONS]
         close = did_you_mean(str(value), options)
-    frame.error(
+    context.error(
         "TTS556",
         f"`{parameter.name.text}` is {sort_name(usual)}, and not `{_shown(value)}`",
         parameter,

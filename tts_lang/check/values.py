@@ -1,12 +1,12 @@
-"""Entry points for expressions: a pool, a scalar of a wanted sort, a count, a static number."""
+"""Entry points for expressions: a pool, a scalar of a wanted type, a count, a static number."""
 
 from __future__ import annotations
 
 from tts_lang.check.constants import NotConstant, constant, fold, is_constant, whole
+from tts_lang.check.context import NO_VALUE, Inputs, Pool, StrategyContext
 from tts_lang.check.dispatch import POOLS, SCALARS, Site
-from tts_lang.check.frame import NO_VALUE, Frame, Inputs, Pool
-from tts_lang.check.kinds import POISON, WORDS, Sort, Typed
 from tts_lang.check.pools import UNKNOWN_POOL
+from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
 from tts_lang.plan.expr import Column, Const, Expr
 from tts_lang.plan.shapes import Range
 from tts_lang.syntax import nodes
@@ -18,20 +18,20 @@ SELECTED = "the number selected"
 NO_POOL = Pool(NO_VALUE, UNKNOWN_POOL)
 
 
-def pool(frame: Frame, node: nodes.Expression) -> Pool:
+def pool(context: StrategyContext, node: nodes.Expression) -> Pool:
     """The pool that an expression gives; reported if it gives none."""
     handler = POOLS.get(type(node))
     if handler is not None:
-        return handler(frame, node)
-    typed = scalar(frame, node, Site(Inputs()))
-    if typed.sort is not Sort.UNKNOWN:
-        not_a_pool(frame, node, WORDS[typed.sort])
+        return handler(context, node)
+    typed = scalar(context, node, Site(Inputs()))
+    if typed.type is not ScalarType.UNKNOWN:
+        not_a_pool(context, node, WORDS[typed.type])
     return NO_POOL
 
 
-def not_a_pool(frame: Frame, node: nodes.Expression, actual: str) -> None:
+def not_a_pool(context: StrategyContext, node: nodes.Expression, actual: str) -> None:
     """Reports something that stands where a pool is needed."""
-    frame.error(
+    context.error(
         "TTS205",
         f"a pool of candidates is needed here, and this is {actual}",
         node,
@@ -39,19 +39,19 @@ def not_a_pool(frame: Frame, node: nodes.Expression, actual: str) -> None:
     )
 
 
-def scalar(frame: Frame, node: nodes.Expression, site: Site) -> Typed:
+def scalar(context: StrategyContext, node: nodes.Expression, site: Site) -> Typed:
     """A number, text, condition (or column) from an expression; pools are reported."""
     handler = SCALARS.get(type(node))
     if handler is not None:
-        return handler(frame, node, site)
-    not_a_scalar(frame, node)
+        return handler(context, node, site)
+    not_a_scalar(context, node)
     return POISON
 
 
-def not_a_scalar(frame: Frame, node: nodes.Expression) -> None:
+def not_a_scalar(context: StrategyContext, node: nodes.Expression) -> None:
     """Reports a pool that stands where a number, text or condition is needed."""
     name = node.text if isinstance(node, nodes.Name) else "P"
-    frame.error(
+    context.error(
         "TTS206",
         "a number, text or condition is needed here, and this is a pool",
         node,
@@ -59,13 +59,15 @@ def not_a_scalar(frame: Frame, node: nodes.Expression) -> None:
     )
 
 
-def expect(frame: Frame, typed: Typed, wanted: Sort, node: nodes.Expression) -> Typed:
-    """The expression itself if it has the wanted sort; else poison, after a message."""
-    if typed.sort is wanted or typed.sort is Sort.UNKNOWN:
+def expect(
+    context: StrategyContext, typed: Typed, wanted: ScalarType, node: nodes.Expression
+) -> Typed:
+    """The expression itself if it has the wanted type; else poison, after a message."""
+    if typed.type is wanted or typed.type is ScalarType.UNKNOWN:
         return typed
-    if typed.sort is Sort.STEPS:
+    if typed.type is ScalarType.STEPS:
         column = typed.expr.name if isinstance(typed.expr, Column) else "it"
-        frame.error(
+        context.error(
             "TTS209",
             f"`{column}` has one number per step, and {WORDS[wanted]} is needed here",
             node,
@@ -74,62 +76,64 @@ def expect(frame: Frame, typed: Typed, wanted: Sort, node: nodes.Expression) -> 
         )
     else:
         help_ = None
-        if wanted is Sort.FLAG and typed.sort is Sort.NUMBER:
+        if wanted is ScalarType.FLAG and typed.type is ScalarType.NUMBER:
             help_ = "compare it with something, as in `... > 0`"
-        if wanted is Sort.FLAG and typed.sort is Sort.TEXT:
+        if wanted is ScalarType.FLAG and typed.type is ScalarType.TEXT:
             help_ = "compare it: `==`, `contains`, `ends with`"
-        frame.error(
+        context.error(
             "TTS206",
-            f"{WORDS[wanted]} is needed here, and this is {WORDS[typed.sort]}",
+            f"{WORDS[wanted]} is needed here, and this is {WORDS[typed.type]}",
             node,
             help_,
         )
     return POISON
 
 
-def number(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+def number(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
     """A number for each row, or once."""
-    return expect(frame, scalar(frame, node, site), Sort.NUMBER, node).expr
+    return expect(context, scalar(context, node, site), ScalarType.NUMBER, node).expr
 
 
-def condition(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+def condition(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
     """A condition for each row, or once."""
-    return expect(frame, scalar(frame, node, site), Sort.FLAG, node).expr
+    return expect(context, scalar(context, node, site), ScalarType.FLAG, node).expr
 
 
-def text(frame: Frame, node: nodes.Expression, site: Site) -> Expr:
+def text(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
     """A text for each row, or once."""
-    return expect(frame, scalar(frame, node, site), Sort.TEXT, node).expr
+    return expect(context, scalar(context, node, site), ScalarType.TEXT, node).expr
 
 
-def static(frame: Frame, node: nodes.Expression, what: str) -> Typed | None:
+def static(context: StrategyContext, node: nodes.Expression, what: str) -> Typed | None:
     """A scalar that must be known when compiling; `None` after a message, or if it is unknown.
 
     `what` is how the message calls it: "the number of rounds".
     """
     inputs = Inputs()
-    typed = scalar(frame, node, Site(inputs))
-    if typed.sort is Sort.UNKNOWN:
+    typed = scalar(context, node, Site(inputs))
+    if typed.type is ScalarType.UNKNOWN:
         return None
     if inputs.numbers or not is_constant(typed.expr):
-        frame.error(
+        context.error(
             "TTS303",
             f"{what} must be known when compiling, and this depends on candidates",
             node,
             "use literals, parameters and arithmetic on them",
         )
         return None
-    return Typed(typed.sort, Const(constant(typed.expr)), typed.share)
+    return Typed(typed.type, Const(constant(typed.expr)), typed.share)
 
 
-def static_number(frame: Frame, node: nodes.Expression, what: str) -> int | float | None:
+def static_number(
+    context: StrategyContext, node: nodes.Expression, what: str
+) -> int | float | None:
     """A number that must be known when compiling."""
-    typed = static(frame, node, what)
+    typed = static(context, node, what)
     if typed is None:
         return None
-    value = constant(expect(frame, typed, Sort.NUMBER, node).expr)
-    if value is None and typed.sort is Sort.NUMBER:
-        _no_value(frame, what, node)
+    value = constant(expect(context, typed, ScalarType.NUMBER, node).expr)
+    if value is None and typed.type is ScalarType.NUMBER:
+        _no_value(context, what, node)
     return value if isinstance(value, int | float) else None
 
 
@@ -142,30 +146,30 @@ def known_number(expression: Expr) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def count(frame: Frame, node: nodes.Expression, what: str, inputs: Inputs) -> Expr:
+def count(context: StrategyContext, node: nodes.Expression, what: str, inputs: Inputs) -> Expr:
     """A count: known ones are whole and positive (C39), others are rounded down when it runs."""
-    typed = expect(frame, scalar(frame, node, Site(inputs)), Sort.NUMBER, node)
-    if typed.sort is Sort.UNKNOWN:
+    typed = expect(context, scalar(context, node, Site(inputs)), ScalarType.NUMBER, node)
+    if typed.type is ScalarType.UNKNOWN:
         return Const(1)
     if not is_constant(typed.expr):
         return typed.expr if whole(typed.expr) else fold("floor", typed.expr)
     value = constant(typed.expr)
-    if not frame.numbers_matter:
+    if not context.numbers_matter:
         return Const(1)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        _no_value(frame, what, node)
+        _no_value(context, what, node)
         return Const(1)
     rounded = int(value // 1)
     if rounded < 1:
         help_ = "a fraction is rounded down" if 0 < value < 1 else _other_value(node, "1 or more")
         if what == SELECTED and 0 < value < 1:
             help_ = f"a fraction is rounded down; a share of a pool is written `{value:.0%}`"
-        shown = _shown(frame, node, value)
-        frame.error("TTS301", f"{what} must be at least 1, and {shown}", node, help_)
+        shown = _shown(context, node, value)
+        context.error("TTS301", f"{what} must be at least 1, and {shown}", node, help_)
         return Const(1)
     if rounded != value:
-        shown = _shown(frame, node, value)
-        frame.warning(
+        shown = _shown(context, node, value)
+        context.warning(
             "TTS906",
             f"{what} is not whole: {shown}, rounded down to {rounded}",
             node,
@@ -176,8 +180,8 @@ def count(frame: Frame, node: nodes.Expression, what: str, inputs: Inputs) -> Ex
     return Const(rounded)
 
 
-def _shown(frame: Frame, node: nodes.Expression, value: int | float) -> str:
-    written = frame.scope.source.slice(node.span)
+def _shown(context: StrategyContext, node: nodes.Expression, value: int | float) -> str:
+    written = context.scope.source.slice(node.span)
     return f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
 
 
@@ -188,9 +192,9 @@ def _other_value(node: nodes.Expression, wanted: str) -> str:
     return f"write {wanted}"
 
 
-def _no_value(frame: Frame, what: str, node: nodes.Expression) -> None:
+def _no_value(context: StrategyContext, what: str, node: nodes.Expression) -> None:
     """Reports a number that is missing, such as the quotient of a division by 0."""
-    frame.error(
+    context.error(
         "TTS301",
         f"{what} has no value: the arithmetic gives a missing number",
         node,
@@ -199,17 +203,17 @@ def _no_value(frame: Frame, what: str, node: nodes.Expression) -> None:
 
 
 def bounded(
-    frame: Frame,
+    context: StrategyContext,
     node: nodes.Expression,
     what: str,
     inputs: Inputs,
     fits: Range,
 ) -> Expr:
     """A number that, where it is known, must lie in a range."""
-    expression = number(frame, node, Site(inputs))
+    expression = number(context, node, Site(inputs))
     value = known_number(expression)
     low, high, open_low = fits
-    if value is None or not frame.numbers_matter:
+    if value is None or not context.numbers_matter:
         return expression
     if value < low or value > high or (open_low and value == low):
         if high == float("inf"):
@@ -218,5 +222,5 @@ def bounded(
             wanted = f"{'above' if open_low else 'between'} {low:g} and " + (
                 f"at most {high:g}" if open_low else f"{high:g}"
             )
-        frame.error("TTS302", f"{what} must be {wanted}, and this is {value:g}", node)
+        context.error("TTS302", f"{what} must be {wanted}, and this is {value:g}", node)
     return expression

@@ -55,7 +55,7 @@ def _call(side: LawSide) -> str:
 
 def _names(side: LawSide) -> set[str]:
     """Parameters whose value is the name of something."""
-    from tts_lang.check.frame import NameValue
+    from tts_lang.check.context import NameValue
 
     return {name for name, value in side.given.items() if isinstance(value, NameValue)}
 

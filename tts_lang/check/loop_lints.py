@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tts_lang.check.builtins import FUNCTIONS
-from tts_lang.check.frame import Frame
+from tts_lang.check.context import StrategyContext
 from tts_lang.check.generate import clauses_of
-from tts_lang.check.mentions import assigned, reads, walk
+from tts_lang.check.uses import assigned, reads, walk
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
@@ -20,7 +20,9 @@ _CHOOSING = (nodes.Select, nodes.Best, nodes.First, nodes.Where, nodes.Vote, nod
 _STILL = frozenset(FUNCTIONS) - {"uniform", "normal", "gumbel", "beta"}
 
 
-def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], trips: int) -> None:
+def check_progress(
+    context: StrategyContext, node: nodes.Repeat, carried: tuple[str, ...], trips: int
+) -> None:
     """Warns about a loop whose later rounds can do nothing new."""
     if trips < 2:
         return
@@ -30,8 +32,8 @@ def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], t
     if broken:
         return
     if not carried and not returns:
-        frame.idle.update(assigned(node.body))
-        frame.warning(
+        context.idle.update(assigned(node.body))
+        context.warning(
             "TTS903",
             "every round does the same: nothing that a later round or statement reads changes",
             node.count,
@@ -39,7 +41,7 @@ def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], t
         )
         return
     if node.until is not None and not returns and _only_chooses(node.until, inside):
-        frame.warning(
+        context.warning(
             "TTS903",
             "no round draws a token, so nothing becomes done: later rounds repeat the first one",
             node.until,
@@ -51,7 +53,7 @@ def check_progress(frame: Frame, node: nodes.Repeat, carried: tuple[str, ...], t
     flows = _flows(inside)
     for each in inside:
         if isinstance(each, nodes.Assign):
-            _whole_solutions(frame, each, carried, flows)
+            _whole_solutions(context, each, carried, flows)
 
 
 def _only_chooses(until: nodes.Expression, inside: tuple[nodes.Node, ...]) -> bool:
@@ -80,7 +82,10 @@ def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:
 
 
 def _whole_solutions(
-    frame: Frame, statement: nodes.Assign, carried: tuple[str, ...], flows: dict[str, set[str]]
+    context: StrategyContext,
+    statement: nodes.Assign,
+    carried: tuple[str, ...],
+    flows: dict[str, set[str]],
 ) -> None:
     """A pool that goes round and is expanded by whole solutions: done after the first round."""
     for each in walk(statement.value):
@@ -88,12 +93,12 @@ def _whole_solutions(
             continue
         pool = each.pool.text
         unit = each.amount.unit or nodes.Unit.SOLUTIONS
-        clauses = clauses_of(frame, each.clauses)
+        clauses = clauses_of(context, each.clauses)
         if unit is not nodes.Unit.SOLUTIONS or any(find_clause(clauses, k) for k in _EARLY):
             continue
         if pool in carried and _reaches(flows, pool, statement.target.text):
-            frame.still.add(each.span)
-            frame.warning(
+            context.still.add(each.span)
+            context.warning(
                 "TTS903",
                 f"whole solutions are done after one round: later rounds pass `{pool}` through",
                 each.amount,

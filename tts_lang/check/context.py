@@ -1,4 +1,4 @@
-"""The state of elaboration: the session, the strategy being walked, its variables and regions."""
+"""The state of elaboration: the check, the strategy being walked, its variables and regions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tts_lang.check.kinds import Sort, Typed
-from tts_lang.check.mentions import Mentions
 from tts_lang.check.pools import PoolType
 from tts_lang.check.scope import Declared, FileScope, Role
+from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.uses import Uses
 from tts_lang.diagnostics import Diagnostic, error, warning
 from tts_lang.plan.expr import Input
 from tts_lang.plan.graph import (
@@ -43,7 +43,7 @@ class Scalar:
     """A number, text or flag that is computed when the plan runs."""
 
     number: int
-    sort: Sort
+    type: ScalarType
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Inputs:
 
     def read(self, scalar: Scalar) -> Typed:
         """An expression that reads a computed scalar."""
-        return Typed(scalar.sort, Input(self.index(scalar.number)))
+        return Typed(scalar.type, Input(self.index(scalar.number)))
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ class PlanTooLarge(Exception):
 class Facts:
     """What is known of a strategy's text, whatever its arguments."""
 
-    mentions: Mentions
+    uses: Uses
     let_columns: frozenset[str]
     broken: bool  # some statement did not parse
 
@@ -145,7 +145,7 @@ class Callee:
 
 
 @dataclass(slots=True)
-class Session:
+class CheckContext:
     """What all strategies of one check or compilation share.
 
     Args:
@@ -193,7 +193,7 @@ class Session:
 
 
 @dataclass(slots=True)
-class Frame:
+class StrategyContext:
     """One strategy being walked with given arguments.
 
     Args:
@@ -211,7 +211,7 @@ class Frame:
         calls: By the output of a call of a strategy: where it stands, and what it runs.
     """
 
-    session: Session
+    check: CheckContext
     scope: FileScope
     declared: Declared
     parameters: dict[str, Parameter]
@@ -250,9 +250,9 @@ class Frame:
 
     def needed(self, name: str, node: nodes.Node) -> bool:
         """Whether a variable is read after a statement, or in another round of a loop around it."""
-        mentions = self.facts.mentions
-        return mentions.after(name, node.span.end) or any(
-            mentions.within(name, loop.span) for loop in self.loops
+        uses = self.facts.uses
+        return uses.after(name, node.span.end) or any(
+            uses.within(name, loop.span) for loop in self.loops
         )
 
     # -------------------------------------------------------------------------- messages
@@ -268,7 +268,7 @@ class Frame:
         expected: tuple[str, ...] = (),
     ) -> None:
         """Reports an error at a node."""
-        self.session.add(
+        self.check.add(
             error(
                 code,
                 message,
@@ -283,7 +283,7 @@ class Frame:
     def warning(self, code: str, message: str, node: nodes.Node, help_: str | None = None) -> None:
         """Reports a warning at a node, where warnings are wanted."""
         if self.warn:
-            self.session.add(warning(code, message, node.span, self.scope.source, suggestion=help_))
+            self.check.add(warning(code, message, node.span, self.scope.source, suggestion=help_))
 
     def line(self, node: nodes.Node) -> int:
         """The line on which a node starts."""
@@ -293,14 +293,14 @@ class Frame:
 
     def value(self, kind: Kind, name: str = "", columns: Mapping[str, str] | None = None) -> int:
         """A new value."""
-        return self.session.new(Value(kind, name, {} if columns is None else columns))
+        return self.check.new(Value(kind, name, {} if columns is None else columns))
 
     def pool_value(self, type_: PoolType, name: str = "") -> int:
         """A new value that is a pool."""
         columns = None
         if type_.columns is not None:
-            columns = {key: column.sort.value for key, column in type_.columns.items()}
-        return self.session.new(Value(Kind.POOL, name, columns))
+            columns = {key: column.type.value for key, column in type_.columns.items()}
+        return self.check.new(Value(Kind.POOL, name, columns))
 
     def origin(self, node: nodes.Node) -> tuple[Origin, ...]:
         """Where a node stands."""
@@ -355,6 +355,6 @@ class Frame:
 
     def rename(self, number: int, name: str) -> None:
         """Gives a value the name of the variable that it is assigned to, if it has none yet."""
-        value = self.session.values[number] if number >= 0 else None
+        value = self.check.values[number] if number >= 0 else None
         if value is not None and not value.name:
-            self.session.values[number] = Value(value.kind, name, value.columns)
+            self.check.values[number] = Value(value.kind, name, value.columns)

@@ -9,7 +9,7 @@ from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Kind
 
 
-class Sort(Enum):
+class ScalarType(Enum):
     """The kinds of expression that the checker tells apart; pools are told apart before."""
 
     NUMBER = "number"
@@ -21,16 +21,20 @@ class Sort(Enum):
 
 
 WORDS = {
-    Sort.NUMBER: "a number",
-    Sort.TEXT: "a text",
-    Sort.FLAG: "a condition",
-    Sort.KEY: "a row reference",
-    Sort.STEPS: "one number per step",
-    Sort.UNKNOWN: "unknown",
+    ScalarType.NUMBER: "a number",
+    ScalarType.TEXT: "a text",
+    ScalarType.FLAG: "a condition",
+    ScalarType.KEY: "a row reference",
+    ScalarType.STEPS: "one number per step",
+    ScalarType.UNKNOWN: "unknown",
 }
 
-#: How a plan calls the sorts that values can have.
-VALUE_KINDS = {Sort.NUMBER: Kind.NUMBER, Sort.TEXT: Kind.TEXT, Sort.FLAG: Kind.FLAG}
+#: How a plan calls the types that values can have.
+VALUE_KINDS = {
+    ScalarType.NUMBER: Kind.NUMBER,
+    ScalarType.TEXT: Kind.TEXT,
+    ScalarType.FLAG: Kind.FLAG,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,10 @@ class Typed:
     `share`: written as a percentage, so that `select top E` takes a part of the pool.
     """
 
-    sort: Sort
+    type: ScalarType
     expr: Expr
     share: bool = False
 
 
 #: Stands for what has been reported already; it suppresses further messages.
-POISON = Typed(Sort.UNKNOWN, Const(None))
+POISON = Typed(ScalarType.UNKNOWN, Const(None))

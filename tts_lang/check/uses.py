@@ -1,4 +1,4 @@
-"""Where a strategy mentions its names: what is assigned in a block, what is read after a place."""
+"""Where a strategy uses its names: what is assigned in a block, what is read after a place."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ def blocks(statement: nodes.Statement) -> tuple[tuple[nodes.Statement, ...], ...
 
 
 @dataclass(slots=True)
-class Mentions:
+class Uses:
     """Where each name of a strategy is read."""
 
     places: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, strategy: nodes.StrategyDeclaration) -> Mentions:
+    def of(cls, strategy: nodes.StrategyDeclaration) -> Uses:
         """Collects them from a strategy's body."""
         places: dict[str, list[int]] = defaultdict(list)
         for name in reads(*strategy.body):
