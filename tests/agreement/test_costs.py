@@ -23,8 +23,8 @@ from tests.support.shipped import NAMED, small
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import ScoreReply, ScoreRequest
 from tts_runtime.engines.registry import find_policy, find_scorer
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
 from tts_runtime.executor.bill import Bill
 from tts_runtime.problems import Problem

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.agreement import PROBLEMS, compiled, latency, world
 from tests.support.programs import programs, random_program
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, bind, execute
 
 HEAD = "scorer orm per solution\n"

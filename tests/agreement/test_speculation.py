@@ -11,7 +11,7 @@ from tests.support.agreement import PROBLEMS, compiled, latency, made_by_executo
 from tests.support.programs import random_program
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, Work, bind, execute_all
 
 SHIPPED = Path(__file__).parents[2] / "strategies"

@@ -11,9 +11,9 @@ from rich.text import Text
 
 import tts_lang
 from tts_runtime.engines.base import Load
-from tts_runtime.engines.sim import SimPolicy
-from tts_runtime.engines.sim_model import SimModel
-from tts_runtime.engines.station import Latency
+from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.model import SimModel
+from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.progress import Lines, Screen, Status, shown_on
 from tts_runtime.results import Answer
 

@@ -12,7 +12,7 @@ from tts_lang.explain.assume import assumed
 from tts_lang.explain.models import Model
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.bundled.prm import BundledPrm
-from tts_runtime.engines.sim import SimPolicy
+from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.paths import bundled
 from tts_runtime.rundir import write_models
 

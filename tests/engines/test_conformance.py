@@ -9,9 +9,9 @@ import pytest
 from tests.support.policy_conformance import PolicyConformance, Subject
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
-from tts_runtime.engines.sim import SimPolicy
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.transformers_policy import TransformersPolicy
+from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.torch.policy import TransformersPolicy
 
 
 @pytest.fixture(params=["sim", "bundled", "transformers"])

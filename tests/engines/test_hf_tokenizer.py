@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.tokens import to_bytes
 
 TEXT = "Step 1: 17*3=51\n\nnaïve 日本語 <think>é</think> ok"

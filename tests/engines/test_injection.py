@@ -43,12 +43,12 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.bundled.prm import BundledPrm
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.policy_bindings import choose_binding
-from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.hf.bindings import choose_binding
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.sim_model import SimTokenizer
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.sim.model import SimTokenizer
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.executor.policies import Policy
 from tts_runtime.problems import Problem
 from tts_runtime.tokens import Trusted, encode, to_bytes

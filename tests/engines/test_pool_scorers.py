@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_runtime.engines import pool_scorers
+from tts_runtime.engines import scorers as pool_scorers
 from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
@@ -21,8 +21,8 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.pool_scorers import common, ratio
 from tts_runtime.engines.registry import scorer_engine
+from tts_runtime.engines.scorers import common, ratio
 
 LETTERS = st.text("abc\n é", max_size=40)
 POOLS = st.lists(st.text("ab ", max_size=12), min_size=1, max_size=6)

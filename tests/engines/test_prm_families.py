@@ -33,7 +33,7 @@ from tests.support.tiny_prms import (
 )
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.options import ScorerOptions
-from tts_runtime.engines.prm_families.engine import FamilyScorer
+from tts_runtime.engines.prm.engine import FamilyScorer
 
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 

@@ -26,7 +26,7 @@ from tests.support.tiny_prms import (
 )
 from tts_runtime.binding import load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.registry import find_scorer
 
 QUESTION = "What is 1 + 2 - 3?\nSay it."

@@ -12,7 +12,7 @@ import pytest
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreRequest
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.engines.registry import policy_engine, scorer_engine
-from tts_runtime.engines.sim import SimPolicy, SimScorer
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 
 
 def test_simulated_engines_by_seed() -> None:

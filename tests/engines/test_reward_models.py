@@ -19,8 +19,8 @@ from tests.support.tiny_hf import (
 )
 from tests.support.tiny_prms import make_outcome
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.engines.prm_families.engine import FamilyScorer
-from tts_runtime.engines.prm_families.families import TABLE
+from tts_runtime.engines.prm.engine import FamilyScorer
+from tts_runtime.engines.prm.families import TABLE
 from tts_runtime.engines.registry import FAMILIES, scorer_engine
 
 VALUE = {"v_head.summary.weight": torch.ones(1, 32), "v_head.summary.bias": torch.ones(1)}

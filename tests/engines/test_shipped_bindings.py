@@ -13,9 +13,9 @@ from tests.support.chat_models import BOXED, ENDS, LLAMA, PUBLISHED, QWEN, QWEN3
 from tests.support.tiny_hf import CHATML, metaspace, save_model
 from tts_runtime.binding import BindingError, Thinking, load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import model_files
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.policy_bindings import choose_binding
+from tts_runtime.engines.hf.bindings import choose_binding
+from tts_runtime.engines.hf.files import model_files
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.requests import end_ids
 
 

@@ -15,10 +15,10 @@ from tts_runtime.engines.base import (
     Sampling,
     ScoreRequest,
 )
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.sim_model import Rates, SimModel, SimTokenizer
-from tts_runtime.engines.station import Latency, Script
-from tts_runtime.engines.virtual import Deadlock, run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.model import Rates, SimModel, SimTokenizer
+from tts_runtime.engines.sim.sim_server import Latency, Script
+from tts_runtime.engines.sim.virtual import Deadlock, run_virtual
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import derive
 from tts_runtime.tokens import to_bytes, to_text

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Partial, Sampling
-from tts_runtime.engines.sim_model import SimTokenizer
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.sim.model import SimTokenizer
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.segment import NOTHING, Segments
 
 TOKENIZER = SimTokenizer()

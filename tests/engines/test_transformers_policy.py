@@ -29,12 +29,12 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.bundled.policy import BundledPolicy
-from tts_runtime.engines.decoder import Decoder
-from tts_runtime.engines.forward import Forward
-from tts_runtime.engines.kv_cache import Cache
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.registry import policy_engine
-from tts_runtime.engines.transformers_policy import TransformersPolicy
+from tts_runtime.engines.torch.decoder import Decoder
+from tts_runtime.engines.torch.forward import Forward
+from tts_runtime.engines.torch.kv_cache import Cache
+from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.paths import bundled
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import child_key, root_key

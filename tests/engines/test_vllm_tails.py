@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tts_runtime.engines.vllm.tails import Moves, Tails
+from tts_runtime.engines.vllm.partial_blocks import Moves, Tails
 
 BLOCK = 4
 PREFIX = st.sampled_from("ab")

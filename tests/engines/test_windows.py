@@ -14,10 +14,10 @@ from tests.support.tiny_hf import QWEN_TOKENS, byte_level, save_model
 from tests.support.tiny_models import tiny_model
 from tests.support.tiny_prms import asked, make_er_prm, make_outcome
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles
+from tts_runtime.engines.hf.files import ModelFiles
 from tts_runtime.engines.options import ScorerOptions
-from tts_runtime.engines.prm_families.engine import FamilyScorer
-from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.prm.engine import FamilyScorer
+from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.registry import find_policy, find_scorer
 
 

@@ -10,7 +10,7 @@ from tests.support.runs import plan_of, run_plan, says
 from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
-from tts_runtime.engines.pool_scorers import SimilarityScorer
+from tts_runtime.engines.scorers import SimilarityScorer
 from tts_runtime.executor import BindError, bind
 
 ORM = "scorer orm per solution from 0 to 1"

@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, bind, execute
 from tts_runtime.reliability import Reliability, ScorerReliability, footer, warnings_of
 

@@ -10,7 +10,7 @@ from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import ScorerEngine
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, bind, execute
 
 ORM = "scorer orm per solution from 0 to 1"

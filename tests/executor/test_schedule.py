@@ -14,9 +14,9 @@ from tests.support.recording import Recorder
 from tests.support.runs import PROBLEM, box, plan_of, run_plan
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime.engines.base import GenerateRequest, Generation
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Observer, Outcome, bind, execute, execute_all
 from tts_runtime.executor.model import Node
 from tts_runtime.problems import Problem

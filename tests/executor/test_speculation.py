@@ -13,10 +13,10 @@ from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Expand, Plan, Select, operations
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.sim_model import Rates, SimModel
-from tts_runtime.engines.station import Latency, Script
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.model import Rates, SimModel
+from tts_runtime.engines.sim.sim_server import Latency, Script
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, Work, bind, execute_all
 from tts_runtime.executor.ahead import next_of
 from tts_runtime.problems import Problem

@@ -13,9 +13,9 @@ from tests.support.scripted import ScriptedPolicy
 from tts_lang.compiler import compile_strategy
 from tts_lang.explain.nesting import shifting
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import (
     PASSES,
     Outcome,

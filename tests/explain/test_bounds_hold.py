@@ -24,10 +24,10 @@ from tts_lang.explain.models import Model, Models, attended
 from tts_lang.plan.graph import Operation, Plan, Score
 from tts_lang.plan.verify import verify
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.sim import SimPolicy
-from tts_runtime.engines.sim_model import SimModel
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.model import SimModel
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
 from tts_runtime.executor.run import Run
 from tts_runtime.problems import Problem

@@ -10,8 +10,8 @@ from tests.support.published import algorithms  # noqa: F401  (registers them)
 from tests.support.published.lab import Lab
 from tests.support.published.worlds import PROBLEMS, WORLDS, check, outcome_of, policy_of
 from tts_lang.compiler import compile_strategy
-from tts_runtime.engines.sim import SimPolicy
-from tts_runtime.engines.station import Latency
+from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.executor import bind
 
 CASES: list[tuple[str, dict[str, Any]]] = [

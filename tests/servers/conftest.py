@@ -17,7 +17,7 @@ from tests.support.server_model import HashModel
 from tests.support.tiny_models import tiny_model
 from tests.support.tts_run import Command
 from tts_runtime.engines.base import GenerateRequest, Generation, Limits, Sampling
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 from tts_runtime.segment import NOTHING

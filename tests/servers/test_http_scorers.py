@@ -34,7 +34,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.http.options import PoolingOptions
-from tts_runtime.engines.http.pooling import HttpScorer
+from tts_runtime.engines.http.scorer import HttpScorer
 from tts_runtime.engines.registry import scorer_engine
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.gate import Gate
 from tts_runtime.engines.http.retry import Transient
-from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
-from tts_runtime.engines.openai.follower import Follower
 from tts_runtime.engines.openai.replies import Chunk, Token, read
+from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
+from tts_runtime.engines.openai.stop_tracking import Follower
 from tts_runtime.engines.openai.text_tokenizer import TEXT, TextTokenizer, cut
 from tts_runtime.segment import NOTHING, Segments
 from tts_runtime.tokens import to_bytes

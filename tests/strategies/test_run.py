@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.agreement import PROBLEMS, by_executor, world
 from tests.support.shipped import every_strategy, small
-from tts_runtime.engines.sim_model import Rates
+from tts_runtime.engines.sim.model import Rates
 
 WORLDS = range(2)
 # Many answers, steps and ends of thoughts, so that short texts have everything.

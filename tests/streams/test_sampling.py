@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from tts_runtime.engines import torch_sampling
 from tts_runtime.engines.base import EngineError, Sampling
+from tts_runtime.engines.torch import sampling as torch_sampling
 from tts_runtime.sampling import (
     STATISTICS,
     adjust,

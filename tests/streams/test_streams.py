@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts_runtime import streams
-from tts_runtime.engines import torch_sampling
+from tts_runtime.engines.torch import sampling as torch_sampling
 
 ROOT = streams.root_key(0, "p1")
 PINNED_ROOT = "7892c78959be986f1b30827d7edd3de2"

@@ -13,10 +13,10 @@ from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_runtime.binding import Defaults
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.sim_model import Rates, SimModel
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.model import Rates, SimModel
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute, execute_all
 from tts_runtime.problems import Problem
 from tts_runtime.tokens import to_bytes, to_text

@@ -12,7 +12,7 @@ from tokenizers import AddedToken
 from tests.support import chat_layouts
 from tests.support.tiny_hf import LLAMA_CHAT, byte_level
 from tts_runtime.binding import load_binding, shipped_bindings
-from tts_runtime.engines.hf_files import ModelFiles, model_files
+from tts_runtime.engines.hf.files import ModelFiles, model_files
 
 BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 SYSTEM = load_binding(shipped_bindings()["llama-3-instruct"], 1).system

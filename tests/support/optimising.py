@@ -10,8 +10,8 @@ from tts_lang.explain.bounds import Bounds, bounds
 from tts_lang.explain.forms import explained
 from tts_lang.optimise import NAMES, Optimised, optimise
 from tts_lang.plan.graph import Plan, Score, operations
-from tts_runtime.engines.station import Latency
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
 from tts_runtime.executor.outcome import CandidateRecord
 from tts_runtime.problems import Problem

@@ -23,7 +23,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     Sampling,
 )
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.sampling import STATISTICS
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import child_key, root_key

@@ -9,7 +9,7 @@ from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import CandidateRecord, Outcome, bind, execute
 from tts_runtime.problems import Problem
 

@@ -16,7 +16,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.stopping import Tracker
 
 END = 256
 

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.support.server_model import HashModel, choice, event, generate
-from tts_runtime.engines.openai.bodies import SEEDS
-from tts_runtime.engines.openai.opened import PROBE
-from tts_runtime.engines.sim_model import SimTokenizer
+from tts_runtime.engines.openai.payloads import SEEDS
+from tts_runtime.engines.openai.setup import PROBE
+from tts_runtime.engines.sim.model import SimTokenizer
 from tts_runtime.streams import position_seed
 
 #: The seed of what engines ask when they are opened.

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
-from tts_runtime.engines.vllm.desk import Call, Desk
-from tts_runtime.engines.vllm.generating import Generating, Ground
-from tts_runtime.engines.vllm.wire import World
+from tts_runtime.engines.vllm.core_client import Call, Desk
+from tts_runtime.engines.vllm.generate_call import Generating, Ground
+from tts_runtime.engines.vllm.protocol import World
 from tts_runtime.segment import NOTHING
 
 

@@ -12,7 +12,7 @@ import tts_lang
 from tests.support.vllm_engines import Engines
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import scorer_engine
-from tts_runtime.engines.transformers_policy import TransformersPolicy
+from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.executor import Outcome, bind, execute_all
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem

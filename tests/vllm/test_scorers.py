@@ -22,7 +22,7 @@ from tests.support.tiny_prms import (
     paths,
 )
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.engines.prm_families.engine import FamilyScorer
+from tts_runtime.engines.prm.engine import FamilyScorer
 from tts_runtime.engines.registry import scorer_engine
 from tts_runtime.engines.vllm.options import VllmScorerOptions
 from tts_runtime.engines.vllm.scorer import VllmScorer

@@ -20,7 +20,7 @@ from typing import Any
 from tts_runtime.answers.extract import extract_answer
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
 from tts_runtime.answers.workers import WorkerLostError, pool
-from tts_runtime.engines.virtual import VirtualLoop
+from tts_runtime.engines.sim.virtual import VirtualLoop
 
 #: Results kept, the oldest go first.
 MAXIMUM_KEPT = 100_000

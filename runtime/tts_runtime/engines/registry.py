@@ -24,10 +24,10 @@ from tts_runtime.engines.options import (
     parse_name,
     with_options,
 )
-from tts_runtime.engines.pool_scorers import POOL_SCORERS, pool_scorer
+from tts_runtime.engines.scorers import POOL_SCORERS, pool_scorer
 from tts_runtime.paths import bundled
 
-#: Families of `--scorer NAME=FAMILY:MODEL`; `tts_runtime.engines.prm_families` has their recipes.
+#: Families of `--scorer NAME=FAMILY:MODEL`; `tts_runtime.engines.prm` has their recipes.
 FAMILIES = ("math-shepherd", "rlhflow", "skywork", "qwen-math-prm", "er-prm", "pqm", "orm", "auto")
 
 _POLICIES = (
@@ -85,7 +85,7 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
     if parsed.kind == "transformers":
         options = options_of(_with_model(parsed), PolicyOptions)
         return _opener(
-            "tts_runtime.engines.transformers_policy:TransformersPolicy", parsed.argument, options
+            "tts_runtime.engines.torch.policy:TransformersPolicy", parsed.argument, options
         )
     if parsed.kind == "vllm":
         from tts_runtime.engines.vllm.options import VllmPolicyOptions
@@ -102,10 +102,10 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
         from tts_runtime.engines.sandbox.box import SandboxOptions
 
         sandbox = options_of(parsed, SandboxOptions)
-        return _opener("tts_runtime.engines.exec_policy:ExecPolicy", sandbox)
+        return _opener("tts_runtime.engines.sandbox.policy:ExecPolicy", sandbox)
     if parsed.kind == "sim":
-        from tts_runtime.engines.sim import SimPolicy
-        from tts_runtime.engines.sim_model import SimModel
+        from tts_runtime.engines.sim.engines import SimPolicy
+        from tts_runtime.engines.sim.model import SimModel
 
         options_of(parsed, NoOptions)
         seed = _seed(name, parsed.argument)
@@ -151,15 +151,13 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
     if name.kind in FAMILIES:
         options = options_of(_with_model(name), ScorerOptions)
         return _opener(
-            "tts_runtime.engines.prm_families.engine:load_family", name.kind, name.argument, options
+            "tts_runtime.engines.prm.engine:load_family", name.kind, name.argument, options
         )
     if name.kind == "http":
         from tts_runtime.engines.http.options import PoolingOptions
 
         pooling_options = options_of(name, PoolingOptions)
-        return _opener(
-            "tts_runtime.engines.http.pooling:HttpScorer", name.argument, pooling_options
-        )
+        return _opener("tts_runtime.engines.http.scorer:HttpScorer", name.argument, pooling_options)
     if name.kind == "field" and name.argument:
         from tts_runtime.engines.fields import FieldScorer
 
@@ -167,12 +165,12 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
         return lambda: FieldScorer(name.argument)
     if name.kind == "exec":
         name = _of_python(name)
-        from tts_runtime.engines.exec_scorer import TestOptions
+        from tts_runtime.engines.sandbox.scorer import TestOptions
 
         tests = options_of(name, TestOptions)
-        return _opener("tts_runtime.engines.exec_scorer:ExecScorer", tests)
+        return _opener("tts_runtime.engines.sandbox.scorer:ExecScorer", tests)
     if name.kind == "sim":
-        from tts_runtime.engines.sim import SimScorer
+        from tts_runtime.engines.sim.engines import SimScorer
 
         options_of(name, NoOptions)
         seed = _seed(name.written, name.argument)

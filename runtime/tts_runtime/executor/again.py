@@ -22,7 +22,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.executor.outcome import Observer, Outcome
 from tts_runtime.executor.requests import Request
 from tts_runtime.executor.run import Run, pool_name, score_name

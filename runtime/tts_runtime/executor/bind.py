@@ -12,7 +12,7 @@ from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, 
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
-from tts_runtime.engines.pool_scorers import POOL_SCORERS
+from tts_runtime.engines.scorers import POOL_SCORERS
 from tts_runtime.executor.ahead import next_of
 from tts_runtime.executor.errors import BindError, place
 from tts_runtime.executor.needless import needless

@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.executor.outcome import Work
 
 Reply = TypeVar("Reply")

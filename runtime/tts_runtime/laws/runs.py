@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import BindError, Outcome, bind, execute
 from tts_runtime.laws.worlds import LawWorld
 from tts_runtime.problems import Problem

@@ -19,10 +19,10 @@ from tts_runtime.engines.base import (
     Sampling,
     ScoreRequest,
 )
-from tts_runtime.engines.exec_policy import ExecPolicy
-from tts_runtime.engines.exec_scorer import ExecScorer, suite_of
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.engines.sandbox.box import Sandbox
+from tts_runtime.engines.sandbox.policy import ExecPolicy
+from tts_runtime.engines.sandbox.scorer import ExecScorer, suite_of
 from tts_runtime.executor.policies import Policy
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import root_key

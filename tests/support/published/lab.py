@@ -22,7 +22,7 @@ from tts_runtime.engines.base import (
     Sampling,
     ScoreRequest,
 )
-from tts_runtime.engines.sim import SimPolicy, SimScorer
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.problems import Problem
 from tts_runtime.segment import NOTHING
 from tts_runtime.streams import (

@@ -16,9 +16,9 @@ from tts_lang.compiler import compile_strategy
 from tts_lang.plan.graph import Plan
 from tts_runtime.binding import Defaults
 from tts_runtime.engines.base import GenerateRequest, Generation
-from tts_runtime.engines.sim import SimPolicy, SimScorer
-from tts_runtime.engines.sim_model import Rates, SimModel, SimTokenizer
-from tts_runtime.engines.virtual import run_virtual
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
+from tts_runtime.engines.sim.model import Rates, SimModel, SimTokenizer
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Bound, Outcome, bind, execute
 from tts_runtime.problems import Problem
 

@@ -19,8 +19,8 @@ from torch.nn.functional import linear, pad, silu
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import checked_window
-from tts_runtime.engines.kv_cache import Cache, CacheShape
+from tts_runtime.engines.hf.files import checked_window
+from tts_runtime.engines.torch.kv_cache import Cache, CacheShape
 
 #: Matrix products with a multiple of so many rows give a row the same bits whatever their number.
 _ROWS = 8

@@ -20,11 +20,11 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
 )
-from tts_runtime.engines.openai.bodies import Call
-from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
-from tts_runtime.engines.openai.follower import Follower
+from tts_runtime.engines.openai.payloads import Call
 from tts_runtime.engines.openai.probe import Served
 from tts_runtime.engines.openai.replies import Chunk, Usage
+from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
+from tts_runtime.engines.openai.stop_tracking import Follower
 from tts_runtime.engines.openai.thoughts import Thoughts
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes

@@ -27,13 +27,13 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
-from tts_runtime.engines.openai.bodies import Bodies
 from tts_runtime.engines.openai.calls import Pending
-from tts_runtime.engines.openai.drawn import Vocabulary
 from tts_runtime.engines.openai.fields import Fields
-from tts_runtime.engines.openai.opened import Opened, lacking, open_server
 from tts_runtime.engines.openai.options import ServerOptions
+from tts_runtime.engines.openai.payloads import Bodies
 from tts_runtime.engines.openai.replies import Chunk, read
+from tts_runtime.engines.openai.sampled import Vocabulary
+from tts_runtime.engines.openai.setup import Opened, lacking, open_server
 from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import end_ids, fitted
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import GenerateRequest
-from tts_runtime.engines.openai.follower import Follower
 from tts_runtime.engines.openai.probe import Served
 from tts_runtime.engines.openai.replies import Chunk, Usage
+from tts_runtime.engines.openai.stop_tracking import Follower
 from tts_runtime.tokens import Tokenizer, to_bytes
 
 

@@ -22,8 +22,8 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.vllm.tails import Moves, Tails
-from tts_runtime.engines.vllm.wire import KEY, values_in
+from tts_runtime.engines.vllm.partial_blocks import Moves, Tails
+from tts_runtime.engines.vllm.protocol import KEY, values_in
 
 #: vLLM's setting of the connector that says how much room there is for tails, in GiB.
 ROOM: Final = "tails"

@@ -15,15 +15,15 @@ from tts_runtime.engines.base import (
     Load,
     PolicyEngine,
 )
-from tts_runtime.engines.hf_files import card, model_files
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.policy_bindings import choose_binding
+from tts_runtime.engines.hf.bindings import choose_binding
+from tts_runtime.engines.hf.files import card, model_files
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.vllm import launch
-from tts_runtime.engines.vllm.desk import Desk
-from tts_runtime.engines.vllm.generating import Generating, Ground
+from tts_runtime.engines.vllm.core_client import Desk
+from tts_runtime.engines.vllm.generate_call import Generating, Ground
 from tts_runtime.engines.vllm.options import POLICY_SHARE, VllmPolicyOptions
-from tts_runtime.engines.vllm.wire import World
+from tts_runtime.engines.vllm.protocol import World
 
 _LOGGER = logging.getLogger(__name__)
 _PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"

@@ -23,10 +23,10 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.torch_sampling import Settings, choices, statistic
-from tts_runtime.engines.tracker import Tracker
-from tts_runtime.engines.vllm.wire import (
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.torch.sampling import Settings, choices, statistic
+from tts_runtime.engines.vllm.protocol import (
     NOTHING_ALLOWED,
     RANK_TOO_HIGH,
     World,

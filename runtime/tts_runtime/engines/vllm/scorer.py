@@ -17,9 +17,9 @@ from math import exp
 from typing import Any
 
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.engines.hf_files import card
-from tts_runtime.engines.prm_families.families import HeadKind
-from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.hf.files import card
+from tts_runtime.engines.prm.families import HeadKind
+from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.vllm import launch
 from tts_runtime.engines.vllm.errors import explained
 from tts_runtime.engines.vllm.options import SCORER_SHARE, VllmScorerOptions

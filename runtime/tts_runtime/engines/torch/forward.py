@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from tts_runtime.engines.kv_cache import Cache
+from tts_runtime.engines.torch.kv_cache import Cache
 
 
 class Forward(Protocol):

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import linear, relu
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles, tensors
-from tts_runtime.engines.hf_model import TransformersModel
-from tts_runtime.engines.prm_families.families import HeadKind, Reading
+from tts_runtime.engines.hf.files import ModelFiles, tensors
+from tts_runtime.engines.prm.families import HeadKind, Reading
+from tts_runtime.engines.torch.model import TransformersModel
 
 Head = Callable[[Tensor], list[float]]
 

@@ -26,7 +26,7 @@ from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import fitted
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.tokens import to_bytes, to_text
 
 _LOGGER = logging.getLogger(__name__)

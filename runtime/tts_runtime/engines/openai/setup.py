@@ -12,9 +12,9 @@ from tts_lang.plan.graph import PROBABILITY_RANKS
 from tts_runtime.binding import Binding, Thinking, load_binding, shipped_bindings
 from tts_runtime.engines.base import Ability, EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.client import HttpClient
-from tts_runtime.engines.openai.bodies import Bodies, Call
 from tts_runtime.engines.openai.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
+from tts_runtime.engines.openai.payloads import Bodies, Call
 from tts_runtime.engines.openai.probe import (
     MARK,
     Served,
@@ -31,7 +31,7 @@ from tts_runtime.streams import root_key
 from tts_runtime.tokens import Tokenizer
 
 if TYPE_CHECKING:
-    from tts_runtime.engines.hf_files import ModelFiles
+    from tts_runtime.engines.hf.files import ModelFiles
 
 #: The stream of what is drawn to see how a server answers.
 PROBE: Final = root_key(0, "probe")
@@ -146,9 +146,9 @@ def own_tokenizer(
     """
     # The packages that read tokenizers are needed only here.
     try:
-        from tts_runtime.engines.hf_files import model_files
-        from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-        from tts_runtime.engines.policy_bindings import choose_binding
+        from tts_runtime.engines.hf.bindings import choose_binding
+        from tts_runtime.engines.hf.files import model_files
+        from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
     except ModuleNotFoundError as error:
         raise EngineError(
             f"`?tokenizer` needs `{error.name}`, which is not installed: "

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles
+from tts_runtime.engines.hf.files import ModelFiles
 
 #: Templates of Llama, Mistral and gpt-oss ask for today's date; no run may depend on the day.
 _DAY: Final = date(2024, 7, 26)

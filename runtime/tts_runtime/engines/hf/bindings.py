@@ -19,9 +19,9 @@ from tts_runtime.binding import (
     shipped_bindings,
 )
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.chat import MARK, ChatTemplate, has_chat_template
-from tts_runtime.engines.hf_files import ModelFiles, checked_window
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.hf.chat import MARK, ChatTemplate, has_chat_template
+from tts_runtime.engines.hf.files import ModelFiles, checked_window
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 
 
 class _Model:

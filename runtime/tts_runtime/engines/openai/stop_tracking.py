@@ -11,8 +11,8 @@ from itertools import chain
 from math import exp, nan
 
 from tts_runtime.engines.base import Finish, GenerateRequest
-from tts_runtime.engines.openai.drawn import END, Drawn, Vocabulary
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 

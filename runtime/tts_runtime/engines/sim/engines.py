@@ -21,9 +21,9 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.requests import end_ids, fitted
-from tts_runtime.engines.sim_model import Reader, SimModel
-from tts_runtime.engines.station import Latency, Script, Served, Station
-from tts_runtime.engines.tracker import Tracker
+from tts_runtime.engines.sim.model import Reader, SimModel
+from tts_runtime.engines.sim.sim_server import Latency, Script, Served, Station
+from tts_runtime.engines.stopping import Tracker
 from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
 
 

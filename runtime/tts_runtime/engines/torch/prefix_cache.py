@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from tts_runtime.engines.kv_cache import Cache
+from tts_runtime.engines.torch.kv_cache import Cache
 
 
 @dataclass(slots=True, eq=False)

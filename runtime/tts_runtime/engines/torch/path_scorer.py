@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
-from tts_runtime.engines.forward import Forward
-from tts_runtime.engines.memory import out_of_memory, release_memory
-from tts_runtime.engines.paths import Outline, Path
-from tts_runtime.engines.prefix_reader import PrefixReader, Reading
+from tts_runtime.engines.prm.paths import Outline, Path
+from tts_runtime.engines.torch.forward import Forward
+from tts_runtime.engines.torch.memory import out_of_memory, release_memory
+from tts_runtime.engines.torch.prefix_reader import PrefixReader, Reading
 from tts_runtime.engines.worker import Job, Worker
 
 ScoreJob = Job[ScoreRequest, ScoreReply]

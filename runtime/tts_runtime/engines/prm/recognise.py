@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles, checked_window, model_files, tensors
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.paths import Outline
-from tts_runtime.engines.prm_families.families import Opened, Reading, reading
+from tts_runtime.engines.hf.files import ModelFiles, checked_window, model_files, tensors
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.prm.families import Opened, Reading, reading
+from tts_runtime.engines.prm.paths import Outline
 
 #: Parts of published names of generative PRMs, which are plain language models to their files.
 _NAMES = (

@@ -20,8 +20,8 @@ from transformers.utils import logging as transformers_logging
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf_files import ModelFiles
-from tts_runtime.engines.kv_cache import Cache, CacheShape
+from tts_runtime.engines.hf.files import ModelFiles
+from tts_runtime.engines.torch.kv_cache import Cache, CacheShape
 
 #: Attention reads places up to the longest row, rounded up to a multiple of this.
 _LENGTHS = 32

@@ -32,9 +32,9 @@ from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.fields import ABOUT_WINDOW
 from tts_runtime.engines.openai.probe import Served, find_model
 from tts_runtime.engines.openai.replies import number, read
-from tts_runtime.engines.paths import Path
-from tts_runtime.engines.prm_families.families import TABLE, HeadKind
-from tts_runtime.engines.prm_families.recognise import open_family
+from tts_runtime.engines.prm.families import TABLE, HeadKind
+from tts_runtime.engines.prm.paths import Path
+from tts_runtime.engines.prm.recognise import open_family
 
 _LOGGER = logging.getLogger(__name__)
 

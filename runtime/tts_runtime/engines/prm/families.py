@@ -16,11 +16,11 @@ from typing import Final
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.binding import load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError, ScoreRequest
-from tts_runtime.engines.chat import ChatTemplate, has_chat_template
-from tts_runtime.engines.hf_files import ModelFiles, tensors
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.paths import Path
-from tts_runtime.engines.prm_families import layouts
+from tts_runtime.engines.hf.chat import ChatTemplate, has_chat_template
+from tts_runtime.engines.hf.files import ModelFiles, tensors
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.prm import layouts
+from tts_runtime.engines.prm.paths import Path
 
 
 class HeadKind(Enum):

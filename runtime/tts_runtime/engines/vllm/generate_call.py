@@ -9,10 +9,10 @@ from math import nan
 from typing import Any
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.hf_tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.tracker import Tracker
-from tts_runtime.engines.vllm.desk import Call
-from tts_runtime.engines.vllm.wire import KEY, World, packed, read_value, read_values
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.vllm.core_client import Call
+from tts_runtime.engines.vllm.protocol import KEY, World, packed, read_value, read_values
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Random finite models served on a virtual clock. No torch."""
