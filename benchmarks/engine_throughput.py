@@ -21,7 +21,7 @@ from transformers import LlamaForCausalLM
 from tts_runtime.engines.base import GenerateRequest, Limits, Sampling
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.paths import bundled
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 
 SLOTS = 64

@@ -36,7 +36,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.executor import bind, execute_all
 from tts_runtime.problems import Problem
-from tts_runtime.segment import Segments
+from tts_runtime.steps import StepSplit
 
 WORDS = (b"so ", b"two ", b"and ", b"three ", b"is ", b"five ", b"then ", b"half", b"\n\n")
 STEP = (0, 1, 2, 3, 4, 5, 6, 7, 8)
@@ -73,7 +73,7 @@ class InstantPolicy(PolicyEngine):
         key = request.key
         which = (key[0] << 8 | key[1]) % len(STEPS)
         closed = (*request.segments.closed, PIECES[which])
-        segments = Segments(closed, b"", False)
+        segments = StepSplit(closed, b"", False)
         future.set_result(Generation(STEPS[which], self._logprobs, Finish.STOP, segments, drawn=9))
         return future
 
@@ -131,7 +131,7 @@ async def _engines(requests: int, steps: int) -> float:
     prompt = (7,) * 40
     seconds = 0.0
     for step in range(steps):
-        segments = Segments(PIECES[:1] * step)
+        segments = StepSplit(PIECES[:1] * step)
         request = GenerateRequest(prompt, STEP * step, bytes(16), Sampling(), Limits(100), segments)
         score = ScoreRequest("", {}, "", ("",) * (step + 1), step)
         start = process_time()

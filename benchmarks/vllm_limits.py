@@ -47,7 +47,7 @@ from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.executor import Outcome, bind, execute_all
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, problems_named
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 
 WIDTH = 4

@@ -272,7 +272,7 @@ def test_ranges_are_declared(subject: Subject) -> None:
 
 
 def test_surrounding_space_changes_nothing(subject: Subject) -> None:
-    """A step is stripped, and a trailing delimiter makes none (`Segments.texts`)."""
+    """A step is stripped, and a trailing delimiter makes none (`StepSplit.texts`)."""
     padded = asked(QUESTIONS[0], tuple(f" {step}\n" for step in STEPS))
     ((reply,),) = replies(subject.family, subject.folder, [[padded]])
     expected = subject.scores(asked(QUESTIONS[0], STEPS))

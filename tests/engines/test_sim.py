@@ -19,7 +19,7 @@ from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel, SimTokenizer
 from tts_runtime.engines.sim.sim_server import Latency, Script
 from tts_runtime.engines.sim.virtual import Deadlock, run_virtual
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import derive
 from tts_runtime.tokens import to_bytes, to_text
 

@@ -9,7 +9,7 @@ import pytest
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Partial, Sampling
 from tts_runtime.engines.sim.model import SimTokenizer
 from tts_runtime.engines.stopping import Tracker
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 
 TOKENIZER = SimTokenizer()
 END, OTHER_END = TOKENIZER.id("<end>"), TOKENIZER.id("<eot>")
@@ -18,7 +18,7 @@ THOUGHT = TOKENIZER.encode("</think>")
 
 def tracker(limits: Limits, prefix: str = "", statistics: tuple[str, ...] = ()) -> Tracker:
     """A tracker on a path that begins with `prefix`."""
-    segments: Segments = NOTHING
+    segments: StepSplit = NOTHING
     for token in TOKENIZER.encode(prefix):
         segments = segments.add(TOKENIZER.pieces[token], b"\n\n")
     request = GenerateRequest(

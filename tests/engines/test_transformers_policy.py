@@ -36,7 +36,7 @@ from tts_runtime.engines.torch.forward import Forward
 from tts_runtime.engines.torch.kv_cache import Cache
 from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.paths import bundled
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {

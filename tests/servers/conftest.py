@@ -20,7 +20,7 @@ from tts_runtime.engines.base import GenerateRequest, Generation, Limits, Sampli
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 from tts_runtime.tokens import Tokenizer, to_bytes
 

@@ -15,7 +15,7 @@ from tts_runtime.engines.openai.replies import Chunk, Token, read
 from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
 from tts_runtime.engines.openai.stop_tracking import Follower
 from tts_runtime.engines.openai.text_tokenizer import TEXT, TextTokenizer, cut
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.tokens import to_bytes
 
 VOCABULARY = Vocabulary(TEXT, frozenset(), ("<stop>",))
@@ -130,7 +130,7 @@ def test_steps_are_those_of_the_text() -> None:
     follower.feed(
         [Drawn(TEXT.id(piece.encode()), -1.0) for piece in ("\n\n", "a", "\n", "\nb", "c")]
     )
-    assert follower.tracker.segments == Segments((b"\n\na",), b"b", False)
+    assert follower.tracker.segments == StepSplit((b"\n\na",), b"b", False)
     assert follower.tracker.finish is Finish.STOP
 
 

@@ -25,7 +25,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.sampling import STATISTICS
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 from tts_runtime.tokens import to_bytes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tts_runtime.engines.base import GenerateRequest, Limits, PolicyEngine, Sampling
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 
 

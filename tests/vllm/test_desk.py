@@ -13,7 +13,7 @@ from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampl
 from tts_runtime.engines.vllm.core_client import Call, Desk
 from tts_runtime.engines.vllm.generate_call import Generating, Ground
 from tts_runtime.engines.vllm.protocol import World
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 
 
 class Counting(Call[int]):

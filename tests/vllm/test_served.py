@@ -20,7 +20,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.registry import policy_engine
 from tts_runtime.paths import bundled
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 from tts_runtime.tokens import to_bytes
 

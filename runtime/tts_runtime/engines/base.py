@@ -20,7 +20,7 @@ from types import MappingProxyType
 from tts_lang.explain.models import Model
 from tts_lang.printable import concealed
 from tts_runtime.binding import Binding
-from tts_runtime.segment import Segments
+from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
 from tts_runtime.tokens import Tokenizer
 from tts_runtime.values import quick_value
@@ -161,7 +161,7 @@ class GenerateRequest:
     key: Key
     sampling: Sampling
     limits: Limits
-    segments: Segments
+    segments: StepSplit
     first_rank: int | None = None
     statistics: tuple[str, ...] = ()
     priority: int = field(default=0, compare=False)
@@ -197,7 +197,7 @@ class Generation:
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Finish
-    segments: Segments
+    segments: StepSplit
     end_logprob: float = 0.0
     halted: bool = False
     drawn: int = 0
@@ -214,7 +214,7 @@ class ScoreRequest:
         problem: The problem's text from the problem file.
         fields: The problem's other fields (gold answers, oracle difficulty).
         text: The conversation's text so far.
-        steps: Its steps (`Segments.texts`).
+        steps: Its steps (`StepSplit.texts`).
         known: How many leading steps have been scored before; their scores need not be computed.
         answer: The answer extracted from the text, if any.
     """

@@ -14,7 +14,7 @@ from tts_runtime.executor.pools import Content, Pool, Slot
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.sites import Site
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, split_key
 
 
@@ -119,7 +119,7 @@ def cut_node(node: Node, length: int, unit: Unit) -> Node:
     )
 
 
-def _enough(segments: Segments, kept: int, length: int, unit: Unit) -> bool:
+def _enough(segments: StepSplit, kept: int, length: int, unit: Unit) -> bool:
     return (len(segments.closed) if unit is Unit.STEPS else kept) >= length
 
 

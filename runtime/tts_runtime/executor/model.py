@@ -17,7 +17,7 @@ from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
 from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.policies import Policy
 from tts_runtime.randomness import row_lane
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
 from tts_runtime.tokens import encode, to_text
 
@@ -108,7 +108,7 @@ class Node:
         key: Key,
         claimed: bytes,
         level: int,
-        segments: Segments,
+        segments: StepSplit,
         finish: Finish | None,
         done: bool,
         sampled: bool,
@@ -211,7 +211,7 @@ class Node:
 
     @property
     def step_texts(self) -> tuple[str, ...]:
-        """Text of each step, stripped (`Segments.texts`); a parent's closed steps are kept."""
+        """Text of each step, stripped (`StepSplit.texts`); a parent's closed steps are kept."""
         segments = self.segments
         texts = self._closed_texts
         if texts is None:

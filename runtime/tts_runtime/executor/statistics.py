@@ -9,7 +9,7 @@ from typing import Final
 
 from tts_lang.values import mean, present
 from tts_runtime.executor.model import Node
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 
 
 def path_values(node: Node, name: str) -> list[float]:

@@ -24,7 +24,7 @@ from tts_runtime.engines.sandbox.box import Sandbox
 from tts_runtime.engines.sandbox.policy import ExecPolicy
 from tts_runtime.engines.sandbox.scorer import ExecScorer, suite_of
 from tts_runtime.executor.policies import Policy
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 from tts_runtime.tokens import to_bytes
 

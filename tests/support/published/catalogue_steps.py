@@ -12,7 +12,7 @@ from tests.support.published.choosing import Score, best, by_prm, top_of, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
 from tests.support.published.worlds import published
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 
 
 def _mean(values: Sequence[float]) -> Score:

@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.problems import Problem
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import (
     UNCLAIMED,
     Key,

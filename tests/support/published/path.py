@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import TypedDict
 
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
@@ -44,7 +44,7 @@ class Path:
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()  # of what was sampled; forced ids have none
     statistics: Statistics = ()
-    segments: Segments = NOTHING
+    segments: StepSplit = NOTHING
     claimed: bytes = UNCLAIMED
     level: int = 0
     finish: str | None = None

@@ -22,7 +22,7 @@ from tests.support.reference.values import truth
 from tts_lang.plan import graph
 from tts_runtime.engines.base import Finish
 from tts_runtime.randomness import row_lane
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, fresh_key, lane_key, split_key
 
 Values = dict[int, "Pool | Value"]
@@ -232,7 +232,7 @@ def cut(machine: Machine, row: Row, length: int, unit: graph.Unit) -> Row:
     """The row back at its first steps or tokens, open again (C17)."""
     node = row.node
     delimiter = machine.policies["policy"].binding.step_delimiter.encode()
-    segments = Segments()
+    segments = StepSplit()
     kept = 0
     for token in node.path:
         enough = len(segments.closed) if unit is graph.Unit.STEPS else kept

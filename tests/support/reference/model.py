@@ -10,7 +10,7 @@ from math import fsum
 from typing import TypeAlias
 
 from tts_runtime.engines.base import Finish, GenerateRequest, Generation
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
@@ -55,7 +55,7 @@ class Node:
     key: Key
     tokenizer: Tokenizer
     path: tuple[Token, ...] = ()
-    segments: Segments = NOTHING
+    segments: StepSplit = NOTHING
     claimed: bytes = UNCLAIMED
     level: int = 0
     finish: Finish | None = None

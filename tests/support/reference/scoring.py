@@ -32,7 +32,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.executor.reading import final_text, read
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import asked_key
 
 LIKELIEST = 20

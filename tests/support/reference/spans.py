@@ -8,7 +8,7 @@ from tests.support.reference.model import Node, Token
 from tts_runtime.answers import extract_answer
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import Finish
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.tokens import to_bytes
 
 

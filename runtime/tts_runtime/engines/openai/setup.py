@@ -26,7 +26,7 @@ from tts_runtime.engines.openai.probe import (
 from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import end_ids
 from tts_runtime.sampling import CONFIDENCE_WIDTH
-from tts_runtime.segment import NOTHING
+from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 from tts_runtime.tokens import Tokenizer
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
-from tts_runtime.segment import NOTHING, Segments
+from tts_runtime.steps import NOTHING, StepSplit
 
 #: Our key in `extra_args` and `additional_config`.
 KEY: Final = "tts"
@@ -112,7 +112,7 @@ def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateReq
             limits, steps=steps, thought=tuple(thought), stop_at=stop_at, at_least=at_least
         )
         closed, tail, grown = given["segments"]
-        segments = Segments((b"",) * closed, tail, grown)
+        segments = StepSplit((b"",) * closed, tail, grown)
     start = given["start"]
     return GenerateRequest(
         tuple(ids[:start]),

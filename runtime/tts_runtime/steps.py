@@ -11,7 +11,7 @@ from tts_runtime.values import quick_value
 
 
 @quick_value(frozen=True, slots=True)
-class Segments:
+class StepSplit:
     """How a path is cut into steps so far.
 
     Args:
@@ -35,15 +35,15 @@ class Segments:
         pieces = (*self.closed, self.tail) if self.steps > len(self.closed) else self.closed
         return tuple(piece.decode("utf-8", errors="replace").strip() for piece in pieces)
 
-    def add(self, piece: bytes, delimiter: bytes) -> Segments:
-        """The segments after one more token, whose bytes are `piece`."""
+    def add(self, piece: bytes, delimiter: bytes) -> StepSplit:
+        """The split after one more token, whose bytes are `piece`."""
         if not piece:
             return self
         data = self.tail + piece
         start = max(0, len(self.tail) - len(delimiter) + 1)
         found = data.find(delimiter, start)
         if found < 0:
-            return Segments(self.closed, data, True)
+            return StepSplit(self.closed, data, True)
         closed = self.closed
         count = len(closed)
         while found >= 0:
@@ -53,7 +53,7 @@ class Segments:
                 found = data.find(delimiter)
             else:
                 found = data.find(delimiter, found + len(delimiter))
-        return Segments(closed, data, len(closed) == count)
+        return StepSplit(closed, data, len(closed) == count)
 
 
-NOTHING = Segments()
+NOTHING = StepSplit()
