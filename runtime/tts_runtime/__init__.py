@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tts_runtime.problems import Problem, load_problems, problems_named
-    from tts_runtime.results import Answer, Summary
-    from tts_runtime.runner import Progress, Result, Settings, run
+    from tts_runtime.runs.results import Answer, Summary
+    from tts_runtime.runs.runner import Progress, Result, Settings, run
 
 __all__ = [
     "Answer",
@@ -26,15 +26,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "tts_runtime.results",
+    "Answer": "tts_runtime.runs.results",
     "Problem": "tts_runtime.problems",
-    "Progress": "tts_runtime.runner",
-    "Result": "tts_runtime.runner",
-    "Settings": "tts_runtime.runner",
-    "Summary": "tts_runtime.results",
+    "Progress": "tts_runtime.runs.runner",
+    "Result": "tts_runtime.runs.runner",
+    "Settings": "tts_runtime.runs.runner",
+    "Summary": "tts_runtime.runs.results",
     "load_problems": "tts_runtime.problems",
     "problems_named": "tts_runtime.problems",
-    "run": "tts_runtime.runner",
+    "run": "tts_runtime.runs.runner",
 }
 
 

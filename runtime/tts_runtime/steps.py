@@ -7,10 +7,10 @@ open tail; a tail that is only the rest of the token that closed a piece does no
 
 from __future__ import annotations
 
-from tts_runtime.values import quick_value
+from tts_runtime.fast_dataclass import fast_dataclass
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepSplit:
     """How a path is cut into steps so far.
 

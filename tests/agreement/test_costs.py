@@ -28,8 +28,8 @@ from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
 from tts_runtime.executor.bill import Bill
 from tts_runtime.problems import Problem
-from tts_runtime.results import Answer
-from tts_runtime.runner import Settings
+from tts_runtime.runs.results import Answer
+from tts_runtime.runs.runner import Settings
 
 #: Another strategy in the same run, which shares some work with most.
 BESIDE = compiled(

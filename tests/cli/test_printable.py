@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.support.processes import python
 from tests.support.tts_run import SIM, Command
 from tts_lang.printable import printable
-from tts_runtime.command import _show_notices
+from tts_runtime.cli.command import _show_notices
 
 #: Clears the screen, turns what follows around, rings, and C1's short form of an escape sequence.
 HOSTILE = "\x1b[2J\u202e\x07\x9b31m"

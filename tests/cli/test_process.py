@@ -18,7 +18,7 @@ COMPILE = "import sys; from tts_lang.cli import main; main(sys.argv[1:])"
 #: A signal as soon as the first problem has finished.
 STOPPED = """
 import os, signal
-from tts_runtime.progress import Status
+from tts_runtime.cli.display import Status
 usual = Status.problem_done
 def stopped(self, strategy, answer):
     usual(self, strategy, answer)

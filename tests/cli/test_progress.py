@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 import tts_lang
+from tts_runtime.cli.display import Lines, Screen, Status, shown_on
 from tts_runtime.engines.base import Load
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
-from tts_runtime.progress import Lines, Screen, Status, shown_on
-from tts_runtime.results import Answer
+from tts_runtime.runs.results import Answer
 
 SWEPT = replace(tts_lang.compile("majority"), strategy="majority[n=16]")
 PLANS = [tts_lang.compile("greedy"), SWEPT]

@@ -9,8 +9,8 @@ import pytest
 import tts_lang
 import tts_runtime
 from tests.support.tts_run import SIM, Command
-from tts_runtime.defaults import UnnamedError, completed
 from tts_runtime.problems import Problem
+from tts_runtime.runs.defaults import UnnamedError, completed
 
 
 @pytest.mark.parametrize("policy", ["sim", "transformers:model", "openai:http://localhost:1#m"])

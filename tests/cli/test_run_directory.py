@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.support.tts_run import SIM, Command
-from tts_runtime import runner
-from tts_runtime.progress import Status
-from tts_runtime.results import Answer
-from tts_runtime.rundir import StrategyWriter, opened
+from tts_runtime.cli.display import Status
+from tts_runtime.runs import runner
+from tts_runtime.runs.results import Answer
+from tts_runtime.runs.rundir import StrategyWriter, opened
 
 BOTH = ("greedy", "majority", "--set", "n=3", *SIM)
 

@@ -30,7 +30,8 @@ LISTED = "import atexit, sys; atexit.register(lambda: print('modules:', *sys.mod
 
 
 @pytest.mark.parametrize(
-    "module", ["typer", "tts_runtime.command", "pydantic", "numpy", "tts_runtime.runner", "torch"]
+    "module",
+    ["typer", "tts_runtime.cli.command", "pydantic", "numpy", "tts_runtime.runs.runner", "torch"],
 )
 def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Path) -> None:
     done = python(INTERRUPTED + RUN, module, "greedy", "--limit", "1", folder=tmp_path)
@@ -62,14 +63,14 @@ def test_help_and_mistakes_do_not_wait_for_engines(
     printed, _, modules = done.stdout.rpartition("modules:")
     assert done.returncode == code
     assert said in printed + done.stderr
-    heavy = {"torch", "transformers", "numpy", "sympy", "networkx", "tts_runtime.runner"}
+    heavy = {"torch", "transformers", "numpy", "sympy", "networkx", "tts_runtime.runs.runner"}
     assert not heavy & set(modules.split())
 
 
 #: Ctrl-C as soon as the first problem has finished, twice if the user is impatient.
 PRESSED = """
 import os, signal
-from tts_runtime.progress import Status
+from tts_runtime.cli.display import Status
 usual = Status.problem_done
 def pressed(self, strategy, answer):
     usual(self, strategy, answer)

@@ -7,9 +7,9 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tts_runtime.cli.tables import DROPPED, run_line, table
 from tts_runtime.executor import Work
-from tts_runtime.results import Summary
-from tts_runtime.tables import DROPPED, run_line, table
+from tts_runtime.runs.results import Summary
 
 SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4, 16)]
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tts_lang.process import INTERRUPTED, MISTAKE, UNREAD
-from tts_runtime.command import FAILED
-from tts_runtime.results import Summary
+from tts_runtime.cli.command import FAILED
+from tts_runtime.runs.results import Summary
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.paths import bundled
-from tts_runtime.rundir import write_models
+from tts_runtime.runs.rundir import write_models
 
 
 def stored(folder: Path) -> Model:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.engines.test_reward_models import VALUE
 from tests.support.tiny_hf import QWEN_TOKENS, add_weights, byte_level, metaspace, save_model
-from tts_runtime.command import app
+from tts_runtime.cli.command import app
 from tts_runtime.executor import BindError
 from tts_runtime.paths import bundled
 

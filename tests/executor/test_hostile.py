@@ -16,9 +16,9 @@ from tts_runtime.answers.workers import WorkerLostError
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute, execute_all
 from tts_runtime.executor.policies import Policy
-from tts_runtime.ledger import graded
 from tts_runtime.problems import Problem
 from tts_runtime.reliability import footer, warnings_of
+from tts_runtime.runs.result_collector import graded
 
 VOTE = ("pool = sample 4", "return vote pool")
 SIGNS = rf"\boxed{{{chr(92)}pm{(chr(92) + 'pm') * 999}1}}"

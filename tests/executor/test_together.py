@@ -25,7 +25,7 @@ from tts_runtime.executor import (
     execute_all,
     execute_together,
 )
-from tts_runtime.sweeps import swept
+from tts_runtime.runs.sweeps import swept
 
 VALUES = (1, 2, 4, 8, 16)
 

@@ -25,7 +25,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
 from tts_lang.readers import MOST_PLAN
-from tts_runtime.rundir import folder
+from tts_runtime.runs.rundir import folder
 
 #: Tests that share the mutations, so that they can run side by side.
 PARTS = 2

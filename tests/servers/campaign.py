@@ -28,7 +28,7 @@ from typing import Final
 
 from tests.support.fault_proxy import FAULTS, PASSING, FaultProxy
 from tests.support.server import sim_server
-from tts_runtime.command import run_command
+from tts_runtime.cli.command import run_command
 from tts_runtime.engines.http.retry import WallClock
 
 KEY: Final = "sk-campaign-0123456789abcdef"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tts_runtime.command import run_command
+from tts_runtime.cli.command import run_command
 
 #: Options of a run that loads no model.
 SIM = ("--policy", "sim", "--problems", "two.jsonl")

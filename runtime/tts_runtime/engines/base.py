@@ -20,10 +20,10 @@ from types import MappingProxyType
 from tts_lang.explain.models import Model
 from tts_lang.printable import concealed
 from tts_runtime.binding import Binding
+from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
 from tts_runtime.tokens import Tokenizer
-from tts_runtime.values import quick_value
 
 
 class EngineError(Exception):
@@ -103,7 +103,7 @@ class Sampling:
     min_p: float = 0.0
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Limits:
     """When one generation stops, beside the policy's own end.
 
@@ -138,7 +138,7 @@ class Limits:
         return self.stop_when is not None or self.end_when is not None
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """One continuation of one path.
 
@@ -176,7 +176,7 @@ class Partial:
     statistics: dict[str, list[float]] = field(default_factory=dict)
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Generation:
     """The answer to a `GenerateRequest`.
 
@@ -206,7 +206,7 @@ class Generation:
     error: CandidateError | None = None
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """One path to score.
 
@@ -227,7 +227,7 @@ class ScoreRequest:
     answer: str | None = None
 
 
-@quick_value(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScoreReply:
     """Scores of the steps after the `known` ones (process), or one number (outcome).
 

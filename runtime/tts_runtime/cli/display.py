@@ -16,8 +16,8 @@ from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Load, PolicyEngine
 from tts_runtime.reliability import footer
-from tts_runtime.results import Answer, Summary
-from tts_runtime.runner import Progress
+from tts_runtime.runs.results import Answer, Summary
+from tts_runtime.runs.runner import Progress
 
 #: Seconds over which a speed is measured, and at least between two lines where no terminal is.
 _WINDOW, _PAUSE = 15.0, 30.0

@@ -25,10 +25,7 @@ from tts_lang.explain.lengths import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
-from tts_runtime import kept
-from tts_runtime.analysis import Made
 from tts_runtime.answers.boundary import grade_later, settled, warm_up
-from tts_runtime.defaults import PROBLEMS, completed
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
@@ -40,12 +37,15 @@ from tts_runtime.executor import (
     check_names,
     execute_together,
 )
-from tts_runtime.figures import Figures, Sizes
-from tts_runtime.kept import Kept
-from tts_runtime.ledger import Ledger, Result, Signature
 from tts_runtime.problems import Problem, problems_named
-from tts_runtime.results import Answer, total_flops
-from tts_runtime.rundir import (
+from tts_runtime.runs import resume
+from tts_runtime.runs.costs import Figures, Sizes
+from tts_runtime.runs.defaults import PROBLEMS, completed
+from tts_runtime.runs.op_stats import Made
+from tts_runtime.runs.result_collector import Ledger, Result, Signature
+from tts_runtime.runs.results import Answer, total_flops
+from tts_runtime.runs.resume import Kept
+from tts_runtime.runs.rundir import (
     RunDirectoryError,
     StrategyWriter,
     check,
@@ -188,7 +188,7 @@ async def run_plans(
     if settings.out is not None:
         configuration = _configuration(plans, problems, settings)
         if check(settings.out, configuration):
-            earlier = [kept.read(folder(settings.out, plan)) for plan in plans]
+            earlier = [resume.read(folder(settings.out, plan)) for plan in plans]
             if all(each.complete([problem.id for problem in problems]) for each in earlier):
                 return [
                     _read_back(plan, each, problems, settings)
@@ -221,9 +221,9 @@ async def run_plans(
         with opened(settings.out, configuration) as directory, ExitStack() as files:
             write_models(directory, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
-            earlier = [kept.read(folder(directory, plan)) for plan in plans]
+            earlier = [resume.read(folder(directory, plan)) for plan in plans]
             for plan, each in zip(plans, earlier, strict=True):
-                kept.clear(folder(directory, plan), each)
+                resume.clear(folder(directory, plan), each)
             writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
             return await _run_bound(
                 bounds, policies, scorers, problems, settings, progress, writers, earlier
@@ -322,7 +322,7 @@ def _made(plan: Plan, settings: Settings) -> Made | None:
         return None
     made = Made()
     if settings.out is not None:
-        for candidates in kept.candidates(folder(settings.out, plan)):
+        for candidates in resume.candidates(folder(settings.out, plan)):
             made.add(candidates)
     return made
 

@@ -12,7 +12,7 @@ from tts_lang.explain.models import Models
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.executor import Work
-from tts_runtime.results import Answer, Summary
+from tts_runtime.runs.results import Answer, Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tts_lang.plan.graph import Plan
-from tts_runtime.analysis import Made
 from tts_runtime.answers.boundary import Grade, grade_answer
 from tts_runtime.executor import CandidateRecord, Outcome, Work
-from tts_runtime.figures import Figures, Sizes
-from tts_runtime.kept import Kept
 from tts_runtime.reliability import Reliability
-from tts_runtime.results import Answer, Summary, Tally
-from tts_runtime.rundir import StrategyWriter
+from tts_runtime.runs.costs import Figures, Sizes
+from tts_runtime.runs.op_stats import Made
+from tts_runtime.runs.results import Answer, Summary, Tally
+from tts_runtime.runs.resume import Kept
+from tts_runtime.runs.rundir import StrategyWriter
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["quick_value"]
+__all__ = ["fast_dataclass"]
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass as quick_value
+    from dataclasses import dataclass as fast_dataclass
 else:
     from dataclasses import dataclass
 
-    def quick_value(*, frozen: bool, slots: bool) -> Any:
+    def fast_dataclass(*, frozen: bool, slots: bool) -> Any:
         """A dataclass that is frozen for the type checker only.
 
         A frozen dataclass sets every field by way of `object.__setattr__`, which makes a new one

@@ -9,7 +9,7 @@ from typing import Final
 
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
-from tts_runtime.results import Summary
+from tts_runtime.runs.results import Summary
 
 #: What the columns are, below the table.
 CAPTION = (

@@ -8,7 +8,7 @@
     DIR/STRATEGY/summary.json         the line of the table, of what has finished
 
 A problem's lines are written in one go when it finishes, so a run that is interrupted leaves whole
-problems behind. A run of the same configuration goes on from there: see `tts_runtime.kept`.
+problems behind. A run of the same configuration goes on from there: see `tts_runtime.runs.resume`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.results import Answer, Summary
+from tts_runtime.runs.results import Answer, Summary
 
 #: Who may do what with folders and files: their owner only.
 _FOLDER: Final = 0o700

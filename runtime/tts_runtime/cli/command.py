@@ -25,8 +25,7 @@ from tts_lang.plan.codec import PlanError
 from tts_lang.printable import printable
 from tts_lang.printing import report
 from tts_lang.process import INTERRUPTED, MISTAKE
-from tts_runtime.defaults import PROBLEMS, UnnamedError, completed
-from tts_runtime.options import (
+from tts_runtime.cli.options import (
     OptionError,
     engine_names,
     left_out,
@@ -36,14 +35,15 @@ from tts_runtime.options import (
     share_of,
 )
 from tts_runtime.problems import ProblemFileError, Selection, SelectionError, problems_named
-from tts_runtime.sweeps import Shift, SweepError, swept
+from tts_runtime.runs.defaults import PROBLEMS, UnnamedError, completed
+from tts_runtime.runs.sweeps import Shift, SweepError, swept
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tts_lang.plan.graph import Plan
-    from tts_runtime.progress import Status
-    from tts_runtime.runner import Result
+    from tts_runtime.cli.display import Status
+    from tts_runtime.runs.runner import Result
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
@@ -242,9 +242,9 @@ def tts_run(
 
     from rich.console import Console
 
-    from tts_runtime.progress import named_in, remarks, shown_on
-    from tts_runtime.runner import Settings, run
-    from tts_runtime.tables import CAPTION, run_line, table
+    from tts_runtime.cli.display import named_in, remarks, shown_on
+    from tts_runtime.cli.tables import CAPTION, run_line, table
+    from tts_runtime.runs.runner import Settings, run
 
     without, disabled = left_out(no_pass or [])
     plans = [optimise(plan, without=without).plan for plan in plans]
@@ -294,7 +294,7 @@ def tts_run(
             printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
     for plan, result in zip(plans, results, strict=True):
         if result.made is not None:
-            from tts_runtime.analysis import analysed
+            from tts_runtime.runs.op_stats import analysed
 
             text = printable(analysed(plan, result, limits.assumed))
             typer.echo("\n" + text, nl=False, err=as_json)
@@ -457,6 +457,6 @@ def _late_errors() -> tuple[type[Exception], ...]:
     from tts_runtime.binding import BindingError
     from tts_runtime.engines.base import EngineError
     from tts_runtime.executor import BindError
-    from tts_runtime.rundir import RunDirectoryError
+    from tts_runtime.runs.rundir import RunDirectoryError
 
     return BindError, BindingError, EngineError, RunDirectoryError

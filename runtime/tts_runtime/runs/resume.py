@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord
-from tts_runtime.results import Answer, Summary
-from tts_runtime.rundir import RunDirectoryError, open_private, reason_of
+from tts_runtime.runs.results import Answer, Summary
+from tts_runtime.runs.rundir import RunDirectoryError, open_private, reason_of
 
 _PREFIX = '{"problem": '
 _DECODER = json.JSONDecoder()

@@ -1,7 +1,7 @@
 """The `tts-run` command as a process.
 
 Nothing but the handling of interrupts is imported before they are handled; the command itself is
-`tts_runtime.command`.
+`tts_runtime.cli.command`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
 
     def command() -> int:
-        from tts_runtime.command import run_command
+        from tts_runtime.cli.command import run_command
 
         return run_command(sys.argv[1:] if arguments is None else arguments)
 

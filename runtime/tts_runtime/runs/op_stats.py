@@ -13,7 +13,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.executor import CandidateRecord
 
 if TYPE_CHECKING:
-    from tts_runtime.ledger import Result
+    from tts_runtime.runs.result_collector import Result
 
 
 class Made:
