@@ -48,7 +48,7 @@ from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.requests import end_ids
 from tts_runtime.engines.sim.model import SimTokenizer
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.executor.policies import Policy
 from tts_runtime.problems import Problem
 from tts_runtime.tokens import Trusted, encode, to_bytes
@@ -166,11 +166,11 @@ class Echo(PolicyEngine):
         """Answers at once."""
         self.requests.append(request)
         future: Future[Generation] = asyncio.get_running_loop().create_future()
-        tracker = Tracker(request, self.tokenizer, self._ends, b"\n\n")
+        criteria = StopCriteria(request, self.tokenizer, self._ends, b"\n\n")
         for token in (*self._says, min(self._ends)):
-            if tracker.push(token, -0.5) is not None:
+            if criteria.push(token, -0.5) is not None:
                 break
-        future.set_result(tracker.result(prefilled=0))
+        future.set_result(criteria.result(prefilled=0))
         return future
 
 

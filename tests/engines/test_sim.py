@@ -17,7 +17,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel, SimTokenizer
-from tts_runtime.engines.sim.sim_server import Latency, Script
+from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import Deadlock, run_virtual
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import derive
@@ -135,7 +135,8 @@ def test_jitter_reorders_arrivals_the_same_way_every_time() -> None:
 def test_scripted_failures_and_stalls() -> None:
     async def main() -> tuple[list[object], float, SimPolicy]:
         policy = SimPolicy(
-            latency=Latency(token=0.0), script=Script(failures={1: "out of memory"}, stalls={2: 99})
+            latency=Latency(token=0.0),
+            faults=FaultPlan(failures={1: "out of memory"}, stalls={2: 99}),
         )
         replies = await asyncio.gather(
             *(policy.generate(request(number)) for number in range(3)), return_exceptions=True

@@ -15,7 +15,7 @@ from tts_lang.plan.graph import Expand, Plan, Select, operations
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel
-from tts_runtime.engines.sim.sim_server import Latency, Script
+from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, Work, bind, execute_all
 from tts_runtime.executor.ahead import next_of
@@ -50,7 +50,9 @@ def ran(
     """A run on simulated engines whose requests take as long as their texts."""
     speed = Latency(token=0.01, slots=slots, prefill=prefill)
     policy = SimPolicy(
-        SimModel(3, Rates(step=0.06, end=0.02)), latency=speed, script=Script(stalls=stalls or {})
+        SimModel(3, Rates(step=0.06, end=0.02)),
+        latency=speed,
+        faults=FaultPlan(stalls=stalls or {}),
     )
     engines = {"policy": policy}, {"prm": SimScorer(1, latency=Latency(token=0.0))}
     bound = bind(plan, *engines, speculate=fraction > 0)

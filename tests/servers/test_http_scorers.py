@@ -44,7 +44,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-class Served:
+class ServedModel:
     """A tiny model's numbers, in the form of vLLM's replies."""
 
     def __init__(self, folder: Path) -> None:
@@ -133,7 +133,7 @@ Make = Callable[[Path], Path]
 def test_verdicts_are_read_from_one_token_requests(family: str, make: Make, tmp_path: Path) -> None:
     folder = make(tmp_path / "model")
     with sim_server(vllm=True, window=4096).running() as server:
-        server.routes["/v1/completions"] = Served(folder).completions
+        server.routes["/v1/completions"] = ServedModel(folder).completions
         engine = engine_of(server, folder, family, context=4096)
         assert (engine.steps, engine.low, engine.high, engine.exact) == (True, 0.0, 1.0, False)
         compare(engine, f"{family}:{folder}", requests())
@@ -142,7 +142,7 @@ def test_verdicts_are_read_from_one_token_requests(family: str, make: Make, tmp_
 @pytest.mark.parametrize("reduced", [False, True])
 def test_token_classes_come_for_all_tokens_or_for_the_steps(reduced: bool, tmp_path: Path) -> None:
     folder = make_qwen_math(tmp_path / "model")
-    served = Served(folder)
+    served = ServedModel(folder)
 
     def pooling(body: Mapping[str, Any]) -> Any:
         rows = served.classes(body)
@@ -175,7 +175,7 @@ def test_outcome_models_are_classified(labels: int, tmp_path: Path) -> None:
 
 def test_faults_are_passed_over(tmp_path: Path) -> None:
     folder = make_qwen_math(tmp_path / "model")
-    served = Served(folder)
+    served = ServedModel(folder)
     with sim_server(vllm=True, window=4096).running() as server:
         server.routes["/pooling"] = lambda body: pooled(served.classes(body))
         request = asked(QUESTIONS[0], paths()[0])
@@ -204,7 +204,7 @@ def test_what_is_wrong_with_one_path_fails_it_alone(
     fault: Fault, kind: engines.Fault, tmp_path: Path
 ) -> None:
     folder = make_qwen_math(tmp_path / "model")
-    served = Served(folder)
+    served = ServedModel(folder)
     fine, bad = asked(QUESTIONS[0], paths()[0]), asked(QUESTIONS[0], paths()[1])
     with sim_server(vllm=True, window=4096).running() as server:
         server.routes["/pooling"] = lambda body: pooled(served.classes(body))

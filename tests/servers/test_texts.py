@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
-from tts_runtime.engines.http.gate import Gate
 from tts_runtime.engines.http.retry import Transient
-from tts_runtime.engines.openai.replies import Chunk, Token, read
-from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
-from tts_runtime.engines.openai.stop_tracking import Follower
+from tts_runtime.engines.http.semaphore import PrioritySemaphore
+from tts_runtime.engines.openai.replies import Chunk, ReplyToken, read
+from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
+from tts_runtime.engines.openai.stop_tracking import StopTracker
 from tts_runtime.engines.openai.text_tokenizer import TEXT, TextTokenizer, cut
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.tokens import to_bytes
@@ -48,11 +48,11 @@ def test_unknown_ids_are_errors() -> None:
 
 def chunk(text: str, *names: str, finish: str | None = None, stop: str | None = None) -> Chunk:
     """A reply with tokens of these texts."""
-    tokens = tuple(Token(name.encode(), None, -1.0) for name in names)
+    tokens = tuple(ReplyToken(name.encode(), None, -1.0) for name in names)
     return Chunk(text, tokens, finish, stop, None)
 
 
-def said(drawn: list[Drawn]) -> list[bytes]:
+def said(drawn: list[SampledToken]) -> list[bytes]:
     """Pieces, the end as `b"END"`."""
     return [b"END" if each.token == END else TEXT.pieces[each.token] for each in drawn]
 
@@ -84,11 +84,11 @@ def follow(pieces: list[str], prefix: str = "", size: int = 50) -> tuple[bytes, 
     limits = Limits(size, thought=TEXT.encode("</think>"))
     begun = TEXT.encode(prefix)
     request = GenerateRequest(TEXT.encode("Q"), begun, b"k" * 16, Sampling(), limits, NOTHING)
-    follower = Follower(request, VOCABULARY, b"\n\n")
+    tracker = StopTracker(request, VOCABULARY, b"\n\n")
     for piece in pieces:
-        follower.feed([Drawn(TEXT.id(piece.encode()), -1.0)])
-    follower.flush()
-    return to_bytes(TEXT, follower.ids), follower.tracker.finish
+        tracker.feed([SampledToken(TEXT.id(piece.encode()), -1.0)])
+    tracker.flush()
+    return to_bytes(TEXT, tracker.ids), tracker.criteria.finish
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_the_first_end_counts_whatever_the_tokens(text: str, sizes: list[int]) -
 
 def test_steps_are_those_of_the_text() -> None:
     request = GenerateRequest((), (), b"k" * 16, Sampling(), Limits(50, steps=1), NOTHING)
-    follower = Follower(request, VOCABULARY, b"\n\n")
-    follower.feed(
-        [Drawn(TEXT.id(piece.encode()), -1.0) for piece in ("\n\n", "a", "\n", "\nb", "c")]
+    tracker = StopTracker(request, VOCABULARY, b"\n\n")
+    tracker.feed(
+        [SampledToken(TEXT.id(piece.encode()), -1.0) for piece in ("\n\n", "a", "\n", "\nb", "c")]
     )
-    assert follower.tracker.segments == StepSplit((b"\n\na",), b"b", False)
-    assert follower.tracker.finish is Finish.STOP
+    assert tracker.criteria.segments == StepSplit((b"\n\na",), b"b", False)
+    assert tracker.criteria.finish is Finish.STOP
 
 
 @pytest.mark.parametrize(
@@ -158,17 +158,17 @@ def test_replies_that_make_no_sense_are_asked_for_again(reply: object) -> None:
 
 def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
     async def main() -> list[int]:
-        gate, entered = Gate(1), []
+        semaphore, entered = PrioritySemaphore(1), []
 
         async def visit(number: int) -> None:
-            async with gate.turn(0):
+            async with semaphore.permit(0):
                 entered.append(number)
                 await asyncio.sleep(0)
 
-        await gate.enter(0)
+        await semaphore.enter(0)
         visits = [asyncio.ensure_future(visit(number)) for number in range(3)]
         await asyncio.sleep(0)
-        gate.leave()  # the first visit gets the place, and is cancelled before it runs
+        semaphore.leave()  # the first visit gets the place, and is cancelled before it runs
         visits[0].cancel()
         await asyncio.gather(*visits, return_exceptions=True)
         return entered

@@ -134,7 +134,7 @@ def test_torch_rows_draw_what_the_reference_draws(
     key, banned = derive(b"key", seed), {0: {1}}
     seeds = [position_seed(key, t) for t in range(len(rows))]
     tensor = torch.tensor([logits] * len(rows), dtype=torch.float64)
-    columns = torch_sampling.Settings.of(rows)
+    columns = torch_sampling.SamplingTensors.of(rows)
     adjusted = torch_sampling.adjust(tensor, columns, banned)
     tokens = torch_sampling.draw(tensor, columns, torch.tensor(seeds), banned).tolist()
     for number, sampling in enumerate(rows):

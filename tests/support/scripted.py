@@ -16,7 +16,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 
 END = 256
 
@@ -104,11 +104,11 @@ class ScriptedPolicy(PolicyEngine):
             text = self._texts.pop(0) if len(self._texts) > 1 else self._texts[0]
             self._streams[request.key] = len(request.prefix), text.encode()
         start, data = self._streams[request.key]
-        tracker = Tracker(request, self.tokenizer, frozenset({END}), b"\n\n")
+        criteria = StopCriteria(request, self.tokenizer, frozenset({END}), b"\n\n")
         for token in (*data[len(request.prefix) - start :], END):
-            if tracker.push(token, -0.5, [1.0 + token % 7] * len(request.statistics)) is not None:
+            if criteria.push(token, -0.5, [1.0 + token % 7] * len(request.statistics)) is not None:
                 break
-        return tracker.result(prefilled=len(request.prompt) + len(request.prefix))
+        return criteria.result(prefilled=len(request.prompt) + len(request.prefix))
 
 
 class TableScorer(ScorerEngine):

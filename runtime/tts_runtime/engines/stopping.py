@@ -12,7 +12,7 @@ from tts_runtime.engines.base import Finish, GenerateRequest, Generation, Partia
 from tts_runtime.tokens import Tokenizer
 
 
-class Tracker:
+class StopCriteria:
     """Follows one request.
 
     The engine asks `forbidden()` before it draws, calls `push` with what it drew, and stops once

@@ -22,7 +22,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.executor.outcome import Observer, Outcome
 from tts_runtime.executor.requests import Request
 from tts_runtime.executor.run import Run, pool_name, score_name
@@ -199,7 +199,7 @@ def _watched(
     engine = asked.policy.engine
     ends = end_ids(engine.tokenizer, engine.binding)
     for generation in before:
-        tracker = Tracker(request, engine.tokenizer, ends, asked.policy.delimiter)
+        tracker = StopCriteria(request, engine.tokenizer, ends, asked.policy.delimiter)
         columns = [generation.statistics[name] for name in request.statistics]
         read = 0
         for token, logprob in zip(generation.ids, generation.logprobs, strict=True):

@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.executor.outcome import Work
 
 Reply = TypeVar("Reply")
@@ -96,7 +96,7 @@ class Shared:
         name = _stream(engine, request)
         if name is None or request.limits.max_tokens < 1:
             return None
-        tracker: Tracker | None = None
+        tracker: StopCriteria | None = None
         ends = frozenset[int]()
         for before, generation in self._streams.get(name, ()):
             start = len(request.prefix) - len(before.prefix)
@@ -105,7 +105,7 @@ class Shared:
             if tracker is None or tracker.drawn:
                 ends = ends or end_ids(engine.tokenizer, engine.binding)
                 delimiter = engine.binding.step_delimiter.encode()
-                tracker = Tracker(request, engine.tokenizer, ends, delimiter)
+                tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
             columns = [generation.statistics[name] for name in request.statistics]
             for place in range(start, len(generation.ids)):
                 values = [column[place] for column in columns]

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import pytest
 
 from tts_runtime.engines.sandbox.box import Sandbox
-from tts_runtime.engines.sandbox.started import Outcome
+from tts_runtime.engines.sandbox.started import ProgramResult
 from tts_runtime.engines.sandbox.usage import descendants
 
 Found = TypeVar("Found")
@@ -25,10 +25,10 @@ Found = TypeVar("Found")
 HERE = Path(__file__).parent
 
 
-def run(sandbox: Sandbox, *programs: str) -> list[Outcome]:
+def run(sandbox: Sandbox, *programs: str) -> list[ProgramResult]:
     """What becomes of programs that run side by side."""
 
-    async def main() -> list[Outcome]:
+    async def main() -> list[ProgramResult]:
         return await asyncio.gather(*(sandbox.run(program) for program in programs))
 
     return asyncio.run(main())

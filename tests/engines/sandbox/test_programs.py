@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
-from tts_runtime.engines.sandbox.started import Outcome
+from tts_runtime.engines.sandbox.started import ProgramResult
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,22 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "reply"),
     [
-        (Outcome(b"4\n", b"a warning", 0), "4\n"),
-        (Outcome(b"", b"", 0), "\n"),
-        (Outcome(b"4", b"Traceback...\nNameError: x\n", 1), "4\nTraceback...\nNameError: x\n"),
-        (Outcome(b"", b"", 3), "It ended with code 3.\n"),
-        (Outcome(b"4\n", b"", None, "time"), "4\nStopped: it ran too long.\n"),
-        (Outcome(b"\x1b[2J\x00a\r\nb\tc\xff\xc2\x9b", b"", 0), "�[2J�a\nb\tc��\n"),
+        (ProgramResult(b"4\n", b"a warning", 0), "4\n"),
+        (ProgramResult(b"", b"", 0), "\n"),
+        (
+            ProgramResult(b"4", b"Traceback...\nNameError: x\n", 1),
+            "4\nTraceback...\nNameError: x\n",
+        ),
+        (ProgramResult(b"", b"", 3), "It ended with code 3.\n"),
+        (ProgramResult(b"4\n", b"", None, "time"), "4\nStopped: it ran too long.\n"),
+        (ProgramResult(b"\x1b[2J\x00a\r\nb\tc\xff\xc2\x9b", b"", 0), "�[2J�a\nb\tc��\n"),
     ],
 )
-def test_a_reply_is_what_is_printed_and_what_went_wrong(outcome: Outcome, reply: str) -> None:
+def test_a_reply_is_what_is_printed_and_what_went_wrong(outcome: ProgramResult, reply: str) -> None:
     assert reply_of(outcome) == reply
 
 
 def test_only_the_end_of_long_errors_is_shown() -> None:
-    reply = reply_of(Outcome(b"", b"x" * 50_000 + b"\nValueError\n", 1))
+    reply = reply_of(ProgramResult(b"", b"x" * 50_000 + b"\nValueError\n", 1))
     assert len(reply) < 2100
     assert reply.endswith("x\nValueError\n")

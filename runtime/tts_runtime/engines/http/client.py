@@ -16,7 +16,6 @@ from tts_lang.printable import concealed
 from tts_lang.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
-from tts_runtime.engines.http.gate import Gate
 from tts_runtime.engines.http.options import HttpOptions
 from tts_runtime.engines.http.retry import (
     Away,
@@ -28,6 +27,7 @@ from tts_runtime.engines.http.retry import (
     passes,
     retry_after,
 )
+from tts_runtime.engines.http.semaphore import PrioritySemaphore
 from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
 
 _LOGGER = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class HttpClient:
         self._options = options
         self._schedule = Schedule(attempts=options.attempts, patience=options.patience)
         self._clock = clock or WallClock()
-        self._gate = Gate(options.concurrency)
+        self._semaphore = PrioritySemaphore(options.concurrency)
         self._paused_until = 0.0
         self._waited = False
         self._pauses = 0
@@ -106,7 +106,7 @@ class HttpClient:
         Raises:
             EngineError: It never succeeded, or never would.
         """
-        async with self._gate.turn(priority):
+        async with self._semaphore.permit(priority):
             return await self._retried(work)
 
     async def _retried(self, work: Callable[[], Awaitable[Reply]]) -> Reply:

@@ -30,7 +30,7 @@ from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.options import PoolingOptions
 from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.fields import ABOUT_WINDOW
-from tts_runtime.engines.openai.probe import Served, find_model
+from tts_runtime.engines.openai.probe import ServedModel, find_model
 from tts_runtime.engines.openai.replies import number, read
 from tts_runtime.engines.prm.families import TABLE, HeadKind
 from tts_runtime.engines.prm.paths import Path
@@ -74,7 +74,7 @@ class HttpScorer(ScorerEngine):
             address, find_key(options.key_env, options.key_header), options, clock
         )
 
-        async def opening() -> Served:
+        async def opening() -> ServedModel:
             client = self._client.to_open()
             try:
                 return await find_model(client)

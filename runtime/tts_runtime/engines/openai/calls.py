@@ -20,12 +20,12 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
 )
-from tts_runtime.engines.openai.payloads import Call
-from tts_runtime.engines.openai.probe import Served
+from tts_runtime.engines.openai.payloads import CompletionCall
+from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.engines.openai.replies import Chunk, Usage
-from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
-from tts_runtime.engines.openai.stop_tracking import Follower
-from tts_runtime.engines.openai.thoughts import Thoughts
+from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
+from tts_runtime.engines.openai.stop_tracking import StopTracker
+from tts_runtime.engines.openai.thoughts import ThoughtTracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 
@@ -35,7 +35,7 @@ _TOKEN: Final = re.compile(r"\s*\S{0,16}\s*")
 _WIDTHS: Final = {"confidence": CONFIDENCE_WIDTH, "margin": 2}
 
 
-class Pending:
+class PendingGeneration:
     """One request and what is known of its answer.
 
     Args:
@@ -46,10 +46,14 @@ class Pending:
     """
 
     def __init__(
-        self, request: GenerateRequest, served: Served, binding: Binding, vocabulary: Vocabulary
+        self,
+        request: GenerateRequest,
+        served: ServedModel,
+        binding: Binding,
+        vocabulary: Vocabulary,
     ) -> None:
         self.request = request
-        self.follower = Follower(request, vocabulary, binding.step_delimiter.encode())
+        self.tracker = StopTracker(request, vocabulary, binding.step_delimiter.encode())
         self._served = served
         self._binding = binding
         self._vocabulary = vocabulary
@@ -60,7 +64,7 @@ class Pending:
         self._limited: int | None = None
         self._told = self._guessed = False
         self._letters = 0
-        self._thoughts = Thoughts(request, served, binding, vocabulary.tokenizer)
+        self._thoughts = ThoughtTracker(request, served, binding, vocabulary.tokenizer)
         #: After so many tokens a limit of the server's own cut the answer short.
         self.cut: int | None = None
         self._drawn = 0
@@ -69,17 +73,17 @@ class Pending:
     @property
     def ranked(self) -> bool:
         """Whether the first token of a rank is still to be found."""
-        return self.request.first_rank is not None and not self.follower.ids
+        return self.request.first_rank is not None and not self.tracker.ids
 
-    def call(self, *, anew: bool) -> Call:
+    def call(self, *, anew: bool) -> CompletionCall:
         """The next HTTP request; `anew` forgets what earlier ones brought."""
         if anew:
             delimiter = self._binding.step_delimiter.encode()
-            self.follower = Follower(self.request, self._vocabulary, delimiter)
-        self._thoughts.begin(self.follower)
-        self._usage, self._before = None, self.follower.received
+            self.tracker = StopTracker(self.request, self._vocabulary, delimiter)
+        self._thoughts.begin(self.tracker)
+        self._usage, self._before = None, self.tracker.received
         self._told, self._letters = False, 0
-        limits, written = self.request.limits, len(self.follower.ids)
+        limits, written = self.request.limits, len(self.tracker.ids)
         left = limits.max_tokens - written
         room = self._binding.context - len(self.request.prompt) - len(self.request.prefix)
         fills = limits.max_tokens >= room
@@ -97,8 +101,8 @@ class Pending:
         stream, stops = self._stops()
         self._asked = self._limited = tokens
         self._streamed = stream and tokens > 1
-        return Call(
-            path=(*self.request.prefix, *self.follower.ids),
+        return CompletionCall(
+            path=(*self.request.prefix, *self.tracker.ids),
             tokens=tokens,
             top=self._top(),
             stream=self._streamed,
@@ -110,7 +114,7 @@ class Pending:
 
     def forbidden(self) -> frozenset[int]:
         """Ids that must not be drawn next."""
-        return self.follower.forbidden() - {END}
+        return self.tracker.forbidden() - {END}
 
     def sent(self, tokens: int | None, *, streamed: bool) -> None:
         """How it went out: its limit (`None`: the server's own), and whether it is streamed."""
@@ -130,17 +134,15 @@ class Pending:
                 Fault.FILTERED, f"the server kept its answer back (`{chunk.stop}`)"
             )
         if self.ranked and chunk.tokens:
-            self.follower.feed([self._chosen(self.likeliest(chunk))])
+            self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return
         told = bool(chunk.tokens)
         self._told = self._told or told
         self._guessed = self._guessed or not (told or not chunk.text)
-        for part, counted in self._thoughts.parts(chunk, usage, self.follower):
+        for part, counted in self._thoughts.parts(chunk, usage, self.tracker):
             self._letters += len(part.text)
-            drawn = self._vocabulary.drawn(
-                part, self._counted(part, counted), self.follower.borders
-            )
-            self.follower.feed(drawn)
+            drawn = self._vocabulary.drawn(part, self._counted(part, counted), self.tracker.borders)
+            self.tracker.feed(drawn)
 
     def _believed(self, usage: Usage | None) -> Usage | None:
         """A server's counts, unless they are more than its window holds."""
@@ -158,19 +160,22 @@ class Pending:
             counted = self._limited if len(part.text) >= self._limited else 0
         return min(counted, len(part.text))
 
-    def likeliest(self, chunk: Chunk) -> list[Drawn]:
+    def likeliest(self, chunk: Chunk) -> list[SampledToken]:
         """The likeliest first tokens that a server told, likeliest first."""
         top = chunk.tokens[0].top
         numbers = tuple(number for _, number in top)
-        return [Drawn(self._vocabulary.alternative(name), number, numbers) for name, number in top]
+        return [
+            SampledToken(self._vocabulary.alternative(name), number, numbers)
+            for name, number in top
+        ]
 
-    def _chosen(self, likeliest: list[Drawn]) -> Drawn:
+    def _chosen(self, likeliest: list[SampledToken]) -> SampledToken:
         """The one of the asked rank.
 
         Raises:
             EngineError: The server does not tell so many.
         """
-        rank, forbidden = self.request.first_rank or 0, self.follower.forbidden()
+        rank, forbidden = self.request.first_rank or 0, self.tracker.forbidden()
         allowed = [each for each in likeliest if each.token not in forbidden]
         if rank >= len(allowed):
             raise EngineError(
@@ -181,21 +186,21 @@ class Pending:
 
     def ended(self, finish: str) -> None:
         """The server is done with the HTTP request; `finish` as it says."""
-        follower = self.follower
-        if follower.done:
+        tracker = self.tracker
+        if tracker.done:
             return
-        nothing = follower.received == self._before
+        nothing = tracker.received == self._before
         short = finish == "length" and self._short()
         if nothing or (short and not self._served.continues):
             # Asking on would not end, or not help.
             self.cut = self._drawn_now()
-            follower.stop(Finish.LENGTH)
+            tracker.stop(Finish.LENGTH)
         elif finish == "length" and not short and self._asked == self._left():
-            follower.stop(Finish.LENGTH)
+            tracker.stop(Finish.LENGTH)
 
     def _drawn_now(self) -> int:
         """How many tokens the last HTTP request drew, as far as is known."""
-        received = self.follower.received - self._before
+        received = self.tracker.received - self._before
         return received if self._usage is None else self._usage.drawn
 
     def _short(self) -> bool:
@@ -210,11 +215,11 @@ class Pending:
         """What was left to draw when the last HTTP request was made."""
         limits = self.request.limits
         most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens)
-        return most - (len(self.follower.ids) - (self.follower.received - self._before))
+        return most - (len(self.tracker.ids) - (self.tracker.received - self._before))
 
     def settle(self, path: int) -> None:
         """Counts what the last HTTP request cost; `path`: ids that it sent after the prompt."""
-        received = self.follower.received - self._before
+        received = self.tracker.received - self._before
         if self._usage is not None and (self._usage.drawn or not received):
             self._drawn += self._usage.drawn
             self._prefilled += self._usage.prefilled
@@ -223,13 +228,13 @@ class Pending:
             self._prefilled += len(self.request.prompt) + path
 
     def result(self) -> Generation:
-        """The answer, once the follower is done."""
-        follower, limits = self.follower, self.request.limits
+        """The answer, once the tracker is done."""
+        tracker, limits = self.tracker, self.request.limits
         whole = not (limits.steps or limits.unit_tokens or limits.thought or limits.stop_at)
         if self._thoughts.open and whole and not self._served.continues:
             # It was cut before it answered: what it thought so far is no answer.
-            follower.append(self._vocabulary.tokenizer.encode(self._thoughts.end))
-        found = follower.tracker.result(self._prefilled)
+            tracker.append(self._vocabulary.tokenizer.encode(self._thoughts.end))
+        found = tracker.criteria.result(self._prefilled)
         # Pieces of a text whose tokens are not told are no tokens.
         guessed = self._guessed and self._drawn
         return replace(found, drawn=self._drawn if guessed else max(self._drawn, found.drawn))
@@ -263,5 +268,5 @@ class Pending:
         return False, [text.decode("utf-8", "replace") for text in texts]
 
     def _begun(self, text: bytes) -> bool:
-        tail = self.follower.tail(len(text) - 1)
+        tail = self.tracker.tail(len(text) - 1)
         return any(tail.endswith(text[:size]) for size in range(1, len(text)))

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import GenerateRequest
-from tts_runtime.engines.openai.probe import Served
+from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.streams import position_seed
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
@@ -26,7 +26,7 @@ class Named(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CompletionCall:
     """One HTTP request of a generation.
 
     Args:
@@ -50,7 +50,7 @@ class Call:
     fills: bool = False
 
 
-class Bodies:
+class PayloadWriter:
     """Writes requests to one model.
 
     Args:
@@ -65,7 +65,7 @@ class Bodies:
 
     def __init__(
         self,
-        served: Served,
+        served: ServedModel,
         binding: Binding,
         tokenizer: Tokenizer,
         ends: frozenset[int],
@@ -85,7 +85,7 @@ class Bodies:
         """Where they go, under the interface's address."""
         return "chat/completions" if self._served.chat else "completions"
 
-    def write(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+    def write(self, request: GenerateRequest, call: CompletionCall) -> dict[str, Any]:
         """The JSON of one call."""
         served = self._served
         body = {"model": served.model, **self._sampling(request, call)}
@@ -106,7 +106,7 @@ class Bodies:
                 body |= {"return_token_ids": True, "stop_token_ids": self._ends}
         return body
 
-    def _sampling(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+    def _sampling(self, request: GenerateRequest, call: CompletionCall) -> dict[str, Any]:
         sampling = request.sampling
         found: dict[str, Any] = {
             "temperature": sampling.temperature,
@@ -122,7 +122,7 @@ class Bodies:
             found["repetition_penalty"] = 1.0
         return found
 
-    def _completion(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+    def _completion(self, request: GenerateRequest, call: CompletionCall) -> dict[str, Any]:
         ids = (*request.prompt, *call.path)
         found: dict[str, Any] = {
             "prompt": list(ids) if self._served.ids else self._text(ids).removeprefix(self._begin),
@@ -136,7 +136,7 @@ class Bodies:
                 found["return_tokens_as_token_ids"] = True
         return found
 
-    def _chat(self, request: GenerateRequest, call: Call) -> dict[str, Any]:
+    def _chat(self, request: GenerateRequest, call: CompletionCall) -> dict[str, Any]:
         message, begun = self._text(request.prompt), self._text(call.path)
         thinking = self._binding.thinking
         if thinking is not None and message.endswith(thinking.begin):

@@ -27,13 +27,13 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused, at_once
 from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
-from tts_runtime.engines.openai.calls import Pending
+from tts_runtime.engines.openai.calls import PendingGeneration
 from tts_runtime.engines.openai.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
-from tts_runtime.engines.openai.payloads import Bodies
+from tts_runtime.engines.openai.payloads import PayloadWriter
 from tts_runtime.engines.openai.replies import Chunk, read
 from tts_runtime.engines.openai.sampled import Vocabulary
-from tts_runtime.engines.openai.setup import Opened, lacking, open_server
+from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import end_ids, fitted
 
@@ -68,7 +68,7 @@ class OpenAIPolicy(PolicyEngine):
         self._client = HttpClient(address, key, options, clock)
         self._fields = Fields(address.base, options.omit, options.extra)
 
-        async def opening() -> Opened:
+        async def opening() -> ServerSetup:
             client = self._client.to_open()
             try:
                 return await open_server(client, options, self._fields)
@@ -88,7 +88,7 @@ class OpenAIPolicy(PolicyEngine):
         thinking = self.binding.thinking
         marks = (thinking.begin, thinking.end) if thinking is not None else ()
         self._vocabulary = Vocabulary(self.tokenizer, ends, self.binding.stop, marks)
-        self._bodies = Bodies(
+        self._payloads = PayloadWriter(
             served,
             self.binding,
             self.tokenizer,
@@ -135,13 +135,13 @@ class OpenAIPolicy(PolicyEngine):
             name for name in request.statistics if Ability[name.upper()] not in self.lacks
         )
         request = replace(request, statistics=wanted)
-        pending = Pending(request, self._served, self.binding, self._vocabulary)
+        pending = PendingGeneration(request, self._served, self.binding, self._vocabulary)
         try:
-            while not pending.follower.done:
+            while not pending.tracker.done:
                 if not self._known_rank(pending):
                     await self._client.retried(partial(self._attempt, pending), request.priority)
         except asyncio.CancelledError:
-            self._cancelled += pending.follower.received
+            self._cancelled += pending.tracker.received
             raise
         except Refused as error:
             if error.words.code not in _FILTERED:
@@ -164,7 +164,7 @@ class OpenAIPolicy(PolicyEngine):
                 tokens,
             )
 
-    def _known_rank(self, pending: Pending) -> bool:
+    def _known_rank(self, pending: PendingGeneration) -> bool:
         """Takes the first token of a rank from a list that was asked for before."""
         request = pending.request
         known = self._ranks.get((request.prompt, request.prefix)) if pending.ranked else None
@@ -173,10 +173,10 @@ class OpenAIPolicy(PolicyEngine):
         pending.take(known)
         return True
 
-    async def _attempt(self, pending: Pending) -> None:
+    async def _attempt(self, pending: PendingGeneration) -> None:
         """One HTTP request, which brings a generation further; what came before a failure stays."""
         call = pending.call(anew=not self._served.continues)
-        body = self._bodies.write(pending.request, call)
+        body = self._payloads.write(pending.request, call)
         finish: str | None = None
         try:
             finish = await self._fields.adapted(
@@ -188,9 +188,9 @@ class OpenAIPolicy(PolicyEngine):
             raise Spoilt("the answer does not say why it ended")
         pending.ended(finish)
 
-    async def _sent(self, pending: Pending, body: dict[str, Any]) -> str | None:
+    async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
         """Sends a request and takes what comes; why it ended, or what makes the end no matter."""
-        url = f"{self._client.address.base}/{self._bodies.place}"
+        url = f"{self._client.address.base}/{self._payloads.place}"
         pending.sent(self._fields.limit_in(body), streamed=bool(body.get("stream")))
         finish: str | None = None
         if body.get("stream"):
@@ -202,7 +202,7 @@ class OpenAIPolicy(PolicyEngine):
                         if finish is not None or (chunk.finish and chunk.usage):
                             return finish or chunk.finish
                         finish = chunk.finish
-                        if pending.follower.done and finish is None:
+                        if pending.tracker.done and finish is None:
                             return "stop"
                 except Transient:
                     if finish is None:  # else only the counts are missing
@@ -215,7 +215,7 @@ class OpenAIPolicy(PolicyEngine):
                 pending.take(chunk)
         return finish
 
-    def _remember(self, pending: Pending, chunk: Chunk) -> None:
+    def _remember(self, pending: PendingGeneration, chunk: Chunk) -> None:
         """Keeps the likeliest first tokens for who asks for the next rank."""
         if pending.ranked and chunk.tokens:
             request = pending.request

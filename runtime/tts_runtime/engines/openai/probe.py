@@ -50,7 +50,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """A model on a server.
 
     Args:
@@ -82,7 +82,7 @@ class Served:
         return self.vllm or not self.chat
 
 
-async def find_model(client: HttpClient) -> Served:
+async def find_model(client: HttpClient) -> ServedModel:
     """The model that an address names, or the server's only one.
 
     Raises:
@@ -98,7 +98,7 @@ async def find_model(client: HttpClient) -> Served:
             raise
     models = {name: entry for entry in _entries(listed) if (name := _name(entry))}
     if not models and asked:
-        return await _with_window(client, Served(asked), {})
+        return await _with_window(client, ServedModel(asked), {})
     if not asked and len(models) == 1:
         asked = next(iter(models))
     found = next((each for each in (asked, f"{asked}:latest") if each in models), None)
@@ -106,7 +106,7 @@ async def find_model(client: HttpClient) -> Served:
         raise EngineError(_not_there(client, asked, list(models)))
     entry = models[found]
     root = entry.get("root")
-    served = Served(
+    served = ServedModel(
         asked,
         vllm=entry.get("owned_by") == "vllm",
         root=root if isinstance(root, str) else None,
@@ -133,7 +133,9 @@ def _name(entry: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-async def _with_window(client: HttpClient, served: Served, entry: Mapping[str, Any]) -> Served:
+async def _with_window(
+    client: HttpClient, served: ServedModel, entry: Mapping[str, Any]
+) -> ServedModel:
     """The model with its window: as its list says, or its server in words of its own.
 
     llama.cpp and Ollama run a model with a window of their own, so that it goes before the model's.
@@ -191,7 +193,7 @@ def _not_there(client: HttpClient, asked: str, models: Sequence[str]) -> str:
     )
 
 
-async def find_template(client: HttpClient, served: Served, system: str | None) -> Served:
+async def find_template(client: HttpClient, served: ServedModel, system: str | None) -> ServedModel:
     """vLLM tells how its chat template opens a conversation: as ids, which it turns into text."""
     messages = [{"role": "system", "content": system}] if system is not None else []
     messages.append({"role": "user", "content": MARK})
@@ -208,12 +210,18 @@ async def find_template(client: HttpClient, served: Served, system: str | None) 
 
 
 #: Writes a request for so many tokens after one of some texts, with so many log-probabilities.
-Write: TypeAlias = Callable[[Served, str, int, int | None], dict[str, Any]]
+Write: TypeAlias = Callable[[ServedModel, str, int, int | None], dict[str, Any]]
 
 
 async def find_interface(
-    client: HttpClient, fields: Fields, served: Served, api: str, write: Write, *, prompted: bool
-) -> Served:
+    client: HttpClient,
+    fields: Fields,
+    served: ServedModel,
+    api: str,
+    write: Write,
+    *,
+    prompted: bool,
+) -> ServedModel:
     """Which interface works, and how many log-probabilities come back.
 
     What is asked is what the run will ask, but for its length: fields that the server does not take
@@ -274,8 +282,8 @@ _PATHS = {"completions": "completions", "chat": "chat/completions"}
 
 
 def _tries(
-    served: Served, kind: str, write: Write
-) -> Iterator[tuple[dict[str, Any], Served, bool]]:
+    served: ServedModel, kind: str, write: Write
+) -> Iterator[tuple[dict[str, Any], ServedModel, bool]]:
     """Requests for one token, those that tell most first; a model may want more to think.
 
     With each, what is found if it works, and whether only its text is another one than before.

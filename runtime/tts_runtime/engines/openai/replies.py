@@ -40,7 +40,7 @@ _MOST: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ReplyToken:
     """A token as a server tells it.
 
     Args:
@@ -88,7 +88,7 @@ class Chunk:
     """
 
     text: str
-    tokens: tuple[Token, ...]
+    tokens: tuple[ReplyToken, ...]
     finish: str | None
     stop: str | None
     usage: Usage | None
@@ -234,7 +234,7 @@ def _inner(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[Token], bool]:
+def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
     """The tokens of a reply, and whether it has them."""
     content = logprobs.get("content")
     if isinstance(content, list):
@@ -255,13 +255,13 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[Token], bool]:
             raise _unknown(f"logprobs.tokens: {type(name).__name__}, not a text")
         token, top = _numbered(name), _sorted(several if isinstance(several, Mapping) else {})
         if isinstance(token, int):
-            found.append(Token(None, token, _logprob(value), top))
+            found.append(ReplyToken(None, token, _logprob(value), top))
         else:
-            found.append(Token(name.encode("utf-8", "replace"), None, _logprob(value), top))
+            found.append(ReplyToken(name.encode("utf-8", "replace"), None, _logprob(value), top))
     return found, bool(found)
 
 
-def _chat_token(found: object) -> Token:
+def _chat_token(found: object) -> ReplyToken:
     if not isinstance(found, Mapping) or not isinstance(found.get("token"), str):
         raise _unknown("logprobs.content: a token without its text")
     name, data = found["token"], found.get("bytes")
@@ -272,7 +272,7 @@ def _chat_token(found: object) -> Token:
         if isinstance(each, Mapping) and isinstance(each.get("token"), str)
     }
     encoded = name.encode("utf-8", "replace") if data is None else _bytes(data)
-    return Token(encoded, None, _logprob(found.get("logprob")), _sorted(top))
+    return ReplyToken(encoded, None, _logprob(found.get("logprob")), _sorted(top))
 
 
 def _bytes(data: object) -> bytes:
@@ -305,16 +305,16 @@ def _numbered(name: str) -> str | int:
     return name
 
 
-def _with_ids(tokens: Sequence[Token], ids: object) -> tuple[Token, ...]:
+def _with_ids(tokens: Sequence[ReplyToken], ids: object) -> tuple[ReplyToken, ...]:
     if not isinstance(ids, list):
         return tuple(tokens)
     if not all(number(each) is not None for each in ids):
         raise _unknown("token_ids: not ids")
     if not tokens:
-        return tuple(Token(None, token) for token in ids)
+        return tuple(ReplyToken(None, token) for token in ids)
     if len(tokens) != len(ids):
         raise Spoilt("the answer has not as many ids as tokens")
     return tuple(
-        Token(each.data, token, each.logprob, each.top)
+        ReplyToken(each.data, token, each.logprob, each.top)
         for each, token in zip(tokens, ids, strict=True)
     )

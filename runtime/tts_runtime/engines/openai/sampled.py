@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from tts_runtime.engines.openai.replies import Chunk, Token
+from tts_runtime.engines.openai.replies import Chunk, ReplyToken
 from tts_runtime.engines.openai.text_tokenizer import TEXT, cut, split
 from tts_runtime.tokens import Tokenizer, Trusted, encode, to_text
 
@@ -18,7 +18,7 @@ END = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SampledToken:
     """One drawn token.
 
     Args:
@@ -56,14 +56,14 @@ class Vocabulary:
 
     def drawn(
         self, chunk: Chunk, counted: int = 0, borders: Callable[[bytes], list[int]] | None = None
-    ) -> list[Drawn]:
+    ) -> list[SampledToken]:
         """The tokens of a chunk; the last is `END` if the policy ended in it.
 
         `counted`: so many tokens are in it, if that is known. `borders`: where, in a text whose
         tokens are not told, one must end.
         """
         ended = chunk.finish == "stop" and chunk.stop is None
-        found: list[Drawn] = []
+        found: list[SampledToken] = []
         tokens = chunk.tokens
         if tokens and all(token.token is not None for token in tokens) and self.numbered:
             found = [_drawn(token, token.token or 0) for token in tokens]
@@ -71,9 +71,11 @@ class Vocabulary:
                 last = found[-1]
                 # The token that ended it may be one that the binding does not name.
                 ending = last.token in self.ends or not self.tokenizer.pieces[last.token]
-                found[-1:] = [replace(last, token=END)] if ending else [last, Drawn(END, 0.0)]
+                found[-1:] = (
+                    [replace(last, token=END)] if ending else [last, SampledToken(END, 0.0)]
+                )
             return found
-        end = Drawn(END, 0.0)
+        end = SampledToken(END, 0.0)
         data = [token.data or b"" for token in tokens]
         text = chunk.text.encode("utf-8", "replace")
         if ended and tokens and b"".join(data[:-1]) == text:
@@ -88,7 +90,7 @@ class Vocabulary:
                 else:
                     found += self._pieces(piece, token)
         else:
-            found = [Drawn(each) for each in self._guessed(chunk, counted, borders)]
+            found = [SampledToken(each) for each in self._guessed(chunk, counted, borders)]
         return [*found, end] if ended else found
 
     @property
@@ -102,11 +104,11 @@ class Vocabulary:
             return END if name in self.ends else name
         if name in self._names or not name:
             return END
-        return self._pieces(name.encode("utf-8", "replace"), Token(None, None))[0].token
+        return self._pieces(name.encode("utf-8", "replace"), ReplyToken(None, None))[0].token
 
     def head(self, data: bytes) -> list[int]:
         """Ids of the first part of a token that is cut."""
-        return [each.token for each in self._pieces(data, Token(None, None))]
+        return [each.token for each in self._pieces(data, ReplyToken(None, None))]
 
     def _guessed(
         self, chunk: Chunk, counted: int, borders: Callable[[bytes], list[int]] | None
@@ -144,14 +146,14 @@ class Vocabulary:
         joined = b"".join(data)
         return joined == text or "�".encode() not in joined
 
-    def _pieces(self, data: bytes, token: Token) -> list[Drawn]:
+    def _pieces(self, data: bytes, token: ReplyToken) -> list[SampledToken]:
         """A token's id; where it has none of its own, several, of which the first stands for it."""
         if not self.numbered:
             return [_drawn(token, TEXT.id(data))]
         known = self._by_piece.get(data)
         ids = self._encoded(data) if known is None else (known,)
         first = [_drawn(token, each) for each in ids[:1]]
-        return first + [Drawn(each, 0.0 * token.logprob, first[0].top) for each in ids[1:]]
+        return first + [SampledToken(each, 0.0 * token.logprob, first[0].top) for each in ids[1:]]
 
     @cached_property
     def _by_piece(self) -> Mapping[bytes, int]:
@@ -162,5 +164,5 @@ class Vocabulary:
         return found
 
 
-def _drawn(token: Token, number: int) -> Drawn:
-    return Drawn(number, token.logprob, tuple(logprob for _, logprob in token.top))
+def _drawn(token: ReplyToken, number: int) -> SampledToken:
+    return SampledToken(number, token.logprob, tuple(logprob for _, logprob in token.top))

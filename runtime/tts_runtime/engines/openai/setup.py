@@ -14,10 +14,10 @@ from tts_runtime.engines.base import Ability, EngineError, GenerateRequest, Limi
 from tts_runtime.engines.http.client import HttpClient
 from tts_runtime.engines.openai.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
-from tts_runtime.engines.openai.payloads import Bodies, Call
+from tts_runtime.engines.openai.payloads import CompletionCall, PayloadWriter
 from tts_runtime.engines.openai.probe import (
     MARK,
-    Served,
+    ServedModel,
     Write,
     find_interface,
     find_model,
@@ -40,7 +40,7 @@ _THINKING: Final = Thinking(begin="<think>", end="</think>")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ServerSetup:
     """A server's model, ready to be asked.
 
     Args:
@@ -51,14 +51,14 @@ class Opened:
         chosen: All that as a sentence.
     """
 
-    served: Served
+    served: ServedModel
     binding: Binding
     tokenizer: Tokenizer
     begin: str
     chosen: str
 
 
-async def open_server(client: HttpClient, options: ServerOptions, fields: Fields) -> Opened:
+async def open_server(client: HttpClient, options: ServerOptions, fields: Fields) -> ServerSetup:
     """Asks a server what it has, and chooses how to use it.
 
     Raises:
@@ -93,12 +93,12 @@ async def open_server(client: HttpClient, options: ServerOptions, fields: Fields
     told = f"{why}, {_told(served)}, texts instead of ids"
     if served.top < 0:
         told += ", tokens as the server counts them, of streams that are cut here estimates"
-    return Opened(served, binding, TEXT, "", told)
+    return ServerSetup(served, binding, TEXT, "", told)
 
 
 async def _with_tokenizer(
-    client: HttpClient, served: Served, options: ServerOptions, fields: Fields, name: str
-) -> Opened:
+    client: HttpClient, served: ServedModel, options: ServerOptions, fields: Fields, name: str
+) -> ServerSetup:
     """With the model's own tokenizer, and the binding that its files call for."""
     files, tokenizer, binding, why = own_tokenizer(
         name, options.revision, options.binding, served.window
@@ -115,7 +115,7 @@ async def _with_tokenizer(
     )
     if served.chat:
         binding = _for_chat(binding, served)
-    return Opened(served, binding, tokenizer, begin, f"{why}, {_told(served)}")
+    return ServerSetup(served, binding, tokenizer, begin, f"{why}, {_told(served)}")
 
 
 def _writer(binding: Binding, tokenizer: Tokenizer, begin: str) -> Write:
@@ -125,13 +125,13 @@ def _writer(binding: Binding, tokenizer: Tokenizer, begin: str) -> Write:
     defaults = binding.defaults
     sampling = Sampling(defaults.temperature, defaults.top_p, defaults.top_k, defaults.min_p)
 
-    def write(served: Served, text: str, tokens: int, top: int | None) -> dict[str, Any]:
+    def write(served: ServedModel, text: str, tokens: int, top: int | None) -> dict[str, Any]:
         used = _for_chat(binding, served) if served.chat else binding
         adds = not known and served.opening is None
-        bodies = Bodies(served, used, tokenizer, ends, begin=begin, adds=adds)
+        bodies = PayloadWriter(served, used, tokenizer, ends, begin=begin, adds=adds)
         prompt = tokenizer.encode(text)
         request = GenerateRequest(prompt, (), PROBE, sampling, Limits(tokens), NOTHING)
-        return bodies.write(request, Call((), tokens, top, stream=False))
+        return bodies.write(request, CompletionCall((), tokens, top, stream=False))
 
     return write
 
@@ -177,7 +177,7 @@ def _named_binding(name: str | None, window: int) -> Binding | None:
     return binding.model_copy(update={"context": min(window, binding.context)})
 
 
-def _bound(served: Served, binding: Binding | None, *, written: bool) -> tuple[Binding, str]:
+def _bound(served: ServedModel, binding: Binding | None, *, written: bool) -> tuple[Binding, str]:
     """The binding to use, and why."""
     why = "asked for"
     if binding is None:
@@ -200,10 +200,10 @@ def _bound(served: Served, binding: Binding | None, *, written: bool) -> tuple[B
     return binding, f"binding `{binding.name}` ({why})"
 
 
-def _for_chat(binding: Binding, served: Served) -> Binding:
+def _for_chat(binding: Binding, served: ServedModel) -> Binding:
     """The server's chat template opens conversations.
 
-    Thoughts need a server that tells them apart, or vLLM, which lets one be begun for it.
+    ThoughtTracker need a server that tells them apart, or vLLM, which lets one be begun for it.
     """
     kept = binding.thinking if served.vllm else None
     return binding.model_copy(
@@ -215,7 +215,7 @@ def _for_chat(binding: Binding, served: Served) -> Binding:
     )
 
 
-def _told(served: Served) -> str:
+def _told(served: ServedModel) -> str:
     kind = "chat completions" if served.chat else "completions"
     server = "vLLM" if served.vllm else "a server"
     apart = ", thoughts apart" if served.thinks else ""
@@ -229,7 +229,7 @@ def _logprobs(top: int) -> str:
     return f"the {top} largest log-probabilities" if top else "log-probabilities of what is drawn"
 
 
-def lacking(served: Served, *, own_ids: bool) -> dict[Ability, str]:
+def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
     """What strategies cannot have of it (`PolicyEngine.lacks`)."""
     in_process = "bind an engine in this process (`transformers:MODEL`)"
     gets = (

@@ -1,6 +1,6 @@
 """Follows one generation while its pieces come in: where it stops, and what is held back.
 
-Steps, limits and conditions are the tracker's, as in every engine. The end of a thought is found
+Steps, limits and conditions are the criteria's, as in every engine. The end of a thought is found
 by its bytes: a server need not cut it into the ids that the binding's text has.
 """
 
@@ -11,13 +11,13 @@ from itertools import chain
 from math import exp, nan
 
 from tts_runtime.engines.base import Finish, GenerateRequest
-from tts_runtime.engines.openai.sampled import END, Drawn, Vocabulary
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 
 
-class Follower:
+class StopTracker:
     """The state of one request.
 
     Args:
@@ -27,14 +27,14 @@ class Follower:
     """
 
     def __init__(self, request: GenerateRequest, vocabulary: Vocabulary, delimiter: bytes) -> None:
-        self.tracker = Tracker(request, vocabulary.tokenizer, vocabulary.ends, delimiter)
+        self.criteria = StopCriteria(request, vocabulary.tokenizer, vocabulary.ends, delimiter)
         #: Tokens that came in, whatever became of them.
         self.received = 0
         self._request = request
         self._delimiter = delimiter
         self._vocabulary = vocabulary
         self._pieces = vocabulary.tokenizer.pieces
-        self._held: list[Drawn] = []
+        self._held: list[SampledToken] = []
         self._thought = to_bytes(vocabulary.tokenizer, request.limits.thought)
         self._window = self.tail(len(self._thought) - 1) if self._thought else b""
         limits = request.limits
@@ -44,12 +44,12 @@ class Follower:
     @property
     def done(self) -> bool:
         """Whether it has stopped."""
-        return self.tracker.finish is not None
+        return self.criteria.finish is not None
 
     @property
     def ids(self) -> list[int]:
         """What has been drawn, held back tokens included."""
-        return [*self.tracker.partial.ids, *(each.token for each in self._held)]
+        return [*self.criteria.partial.ids, *(each.token for each in self._held)]
 
     @property
     def data(self) -> bytes:
@@ -61,8 +61,8 @@ class Follower:
         limits = self._request.limits
         ids = self.ids
         if not self._held or len(ids) >= limits.at_least:
-            return self.tracker.forbidden()
-        # The tracker does not know of what is held back, which may be most of a delimiter.
+            return self.criteria.forbidden()
+        # The criteria does not know of what is held back, which may be most of a delimiter.
         *begun, last = limits.thought
         ending = begun and ids[len(ids) - len(begun) :] == begun
         return self._vocabulary.ends | ({last} if ending or not begun else frozenset())
@@ -73,14 +73,14 @@ class Follower:
         data = b""
         if many > 0:
             for token in chain(
-                held, reversed(self.tracker.partial.ids), reversed(self._request.prefix)
+                held, reversed(self.criteria.partial.ids), reversed(self._request.prefix)
             ):
                 data = self._pieces[token] + data
                 if len(data) >= many:
                     return data[len(data) - many :]
         return data
 
-    def feed(self, drawn: Iterable[Drawn]) -> None:
+    def feed(self, drawn: Iterable[SampledToken]) -> None:
         """Takes tokens in order; those behind a stop are dropped."""
         for each in drawn:
             self.received += 1
@@ -89,7 +89,7 @@ class Follower:
             if each.token in self._vocabulary.ends:
                 self.flush()
                 if not self.done:
-                    self.tracker.push(END, each.logprob, self._statistics(each))
+                    self.criteria.push(END, each.logprob, self._statistics(each))
             elif self._thought:
                 self._held.append(each)
                 self._sift()
@@ -119,17 +119,17 @@ class Follower:
         """The server stopped for a reason of its own."""
         self.flush()
         if not self.done:
-            self.tracker.finish = finish
+            self.criteria.finish = finish
 
     def append(self, ids: Iterable[int]) -> None:
         """Puts a text behind what was drawn, whatever the limits."""
-        tracker = self.tracker
+        criteria = self.criteria
         for token in ids:
-            tracker.partial.ids.append(token)
-            tracker.partial.logprobs.append(nan)
-            for values in tracker.partial.statistics.values():
+            criteria.partial.ids.append(token)
+            criteria.partial.logprobs.append(nan)
+            for values in criteria.partial.statistics.values():
                 values.append(nan)
-            tracker.segments = tracker.segments.add(self._pieces[token], self._delimiter)
+            criteria.segments = criteria.segments.add(self._pieces[token], self._delimiter)
 
     def _sift(self) -> None:
         """Lets go what cannot be part of the end of the thought."""
@@ -161,24 +161,24 @@ class Follower:
             if size > start:
                 # The delimiter begins within a token: its first part is a token of its own.
                 first, *rest = self._vocabulary.head(self._pieces[each.token][:start])
-                self._push(Drawn(first, each.logprob, each.top))
+                self._push(SampledToken(first, each.logprob, each.top))
                 for token in rest:
                     if not self.done:
-                        self._push(Drawn(token, 0.0 * each.logprob, each.top))
+                        self._push(SampledToken(token, 0.0 * each.logprob, each.top))
             else:
                 self._push(each)
             start -= size
         if not self.done:
-            self.tracker.finish = Finish.STOP
+            self.criteria.finish = Finish.STOP
 
-    def _push(self, each: Drawn) -> None:
+    def _push(self, each: SampledToken) -> None:
         if self._thought:
             width = len(self._thought) - 1
             window = self._window + self._pieces[each.token]
             self._window = window[len(window) - width :] if width < len(window) else window
-        self.tracker.push(each.token, each.logprob, self._statistics(each))
+        self.criteria.push(each.token, each.logprob, self._statistics(each))
 
-    def _statistics(self, each: Drawn) -> list[float]:
+    def _statistics(self, each: SampledToken) -> list[float]:
         if not each.top and each.token != END:  # the server left them out
             return [nan for _ in self._request.statistics]
         return [_STATISTICS[name](each.top) for name in self._request.statistics]

@@ -1,4 +1,4 @@
-"""Thoughts that a server tells apart from its answer, put back where the model wrote them.
+"""ThoughtTracker that a server tells apart from its answer, put back where the model wrote them.
 
 The path is what a model without such a server would have written: the delimiters that the server
 took out stand around the thought. So `thoughts` are units, tokens of thoughts count, and an answer
@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import GenerateRequest
-from tts_runtime.engines.openai.probe import Served
+from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.engines.openai.replies import Chunk, Usage
-from tts_runtime.engines.openai.stop_tracking import Follower
+from tts_runtime.engines.openai.stop_tracking import StopTracker
 from tts_runtime.tokens import Tokenizer, to_bytes
 
 
-class Thoughts:
+class ThoughtTracker:
     """Where one request stands: before its thought, in it, or behind it.
 
     Args:
@@ -29,7 +29,7 @@ class Thoughts:
     """
 
     def __init__(
-        self, request: GenerateRequest, served: Served, binding: Binding, tokenizer: Tokenizer
+        self, request: GenerateRequest, served: ServedModel, binding: Binding, tokenizer: Tokenizer
     ) -> None:
         self._marks = binding.thinking
         self._apart = served.thinks
@@ -47,12 +47,12 @@ class Thoughts:
         """What ends a thought."""
         return "" if self._marks is None else self._marks.end
 
-    def begin(self, follower: Follower) -> None:
-        """An HTTP request begins, behind what the follower has."""
+    def begin(self, tracker: StopTracker) -> None:
+        """An HTTP request begins, behind what the tracker has."""
         if self._marks is None or not self._apart:
             return
         opened, path = self._before
-        data = path + follower.data
+        data = path + tracker.data
         self._opened = opened or self._marks.begin.encode() in data
         self._closed = self._marks.end.encode() in data
 
@@ -62,11 +62,11 @@ class Thoughts:
         return self._opened and not self._closed
 
     def parts(
-        self, chunk: Chunk, usage: Usage | None, follower: Follower
+        self, chunk: Chunk, usage: Usage | None, tracker: StopTracker
     ) -> Iterator[tuple[Chunk, int]]:
         """A piece in the order of the path, and how many tokens each part has (0: not known).
 
-        The next part is made once the one before has been fed to the follower.
+        The next part is made once the one before has been fed to the tracker.
         """
         drawn = usage.drawn if usage is not None else 0
         thought = (usage.thought if usage is not None else None) or 0
@@ -91,7 +91,7 @@ class Thoughts:
         if self._opened:
             self._closed = True
             yield _piece(self._marks.end), 0
-            if follower.done:
+            if tracker.done:
                 return
         yield _answer(chunk), max(0, drawn - thought) if chunk.thought else drawn
 

@@ -34,7 +34,7 @@ class HeadKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class FamilyFiles:
     """A model's files with what its family may need of them."""
 
     family: str
@@ -48,7 +48,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PrmSpec:
     """A family's way of reading one model; `low` and `high` are `None` where nothing bounds it.
 
     Args:
@@ -67,7 +67,7 @@ class Reading:
     steps: bool = True
 
 
-def _math_shepherd(opened: Opened, opening: str, between: str) -> Reading:
+def _math_shepherd(opened: FamilyFiles, opening: str, between: str) -> PrmSpec:
     lay_out = layouts.TaggedLayout(
         opened.tokenizer,
         opened.family,
@@ -80,15 +80,15 @@ def _math_shepherd(opened: Opened, opening: str, between: str) -> Reading:
     signs = opened.tokenizer.encode("+ -")  # 648 and 387
     if len(signs) != 2:
         raise EngineError(f"{opened.family}: its tokenizer must write `+ -` as two tokens")
-    return Reading(lay_out, HeadKind.VERDICT, (signs[0], signs[1]))
+    return PrmSpec(lay_out, HeadKind.VERDICT, (signs[0], signs[1]))
 
 
-def _math_shepherd_card(opened: Opened) -> Reading:
+def _math_shepherd_card(opened: FamilyFiles) -> PrmSpec:
     """Wang et al. 2024; model card of peiyi9979/math-shepherd-mistral-7b-prm."""
     return _math_shepherd(opened, "{question} ", "\n")
 
 
-def _math_shepherd_sal(opened: Opened) -> Reading:
+def _math_shepherd_sal(opened: FamilyFiles) -> PrmSpec:
     """huggingface/search-and-learn, models/reward_models.py, `MathShepherd`.
 
     Its system prompt, which stands before the question, is that of its Llama policies.
@@ -97,37 +97,37 @@ def _math_shepherd_sal(opened: Opened) -> Reading:
     return _math_shepherd(opened, f"{binding.system}\n{{question}}\n ", "\n\n")
 
 
-def _rlhflow(opened: Opened) -> Reading:
+def _rlhflow(opened: FamilyFiles) -> PrmSpec:
     """Dong et al. 2024; RLHFlow/RLHF-Reward-Modeling, math-rm/prm_evaluate.py."""
     lay_out = layouts.TurnsLayout(opened.tokenizer, opened.family, opened.template)
     good, bad = (opened.tokenizer.encode(sign)[-1] for sign in "+-")
-    return Reading(lay_out, HeadKind.VERDICT, (good, bad))
+    return PrmSpec(lay_out, HeadKind.VERDICT, (good, bad))
 
 
-def _skywork(opened: Opened, *, joined: bool) -> Reading:
+def _skywork(opened: FamilyFiles, *, joined: bool) -> PrmSpec:
     token = opened.files.tokenizer.get("bos_token")
     begin = token.get("content", "") if isinstance(token, dict) else token or ""
     lay_out = layouts.LineLayout(opened.tokenizer, opened.family, begin, joined=joined)
-    return Reading(lay_out, HeadKind.VALUE_SIGMOID)
+    return PrmSpec(lay_out, HeadKind.VALUE_SIGMOID)
 
 
-def _skywork_authors(opened: Opened) -> Reading:
+def _skywork_authors(opened: FamilyFiles) -> PrmSpec:
     """Skywork-o1 Open PRM; SkyworkAI/skywork-o1-prm-inference, `prepare_input`."""
     return _skywork(opened, joined=False)
 
 
-def _skywork_cot(opened: Opened) -> Reading:
+def _skywork_cot(opened: FamilyFiles) -> PrmSpec:
     """RyanLiu112/compute-optimal-tts, reason/inference/rm_call.py."""
     return _skywork(opened, joined=True)
 
 
-def _qwen_math(opened: Opened) -> Reading:
+def _qwen_math(opened: FamilyFiles) -> PrmSpec:
     """Zhang et al. 2025; model card of Qwen/Qwen2.5-Math-PRM-7B."""
     lay_out = layouts.SeparatedChatLayout(opened.tokenizer, opened.family, opened.template)
-    return Reading(lay_out, HeadKind.TOKEN_CLASSES)
+    return PrmSpec(lay_out, HeadKind.TOKEN_CLASSES)
 
 
-def _er_prm(opened: Opened) -> Reading:
+def _er_prm(opened: FamilyFiles) -> PrmSpec:
     """Zhang et al. 2024; hanningzhang/ER-PRM, evaluation/evaluate_math_reward_model.py."""
     tokenizer, family = opened.tokenizer, opened.family
     lay_out = layouts.TaggedLayout(
@@ -140,10 +140,10 @@ def _er_prm(opened: Opened) -> Reading:
         special=True,
     )
     good, bad = (layouts.last(tokenizer, sign, family) for sign in (" +", " -"))
-    return Reading(lay_out, HeadKind.VERDICT, (good, bad))
+    return PrmSpec(lay_out, HeadKind.VERDICT, (good, bad))
 
 
-def _pqm(opened: Opened, opening: str, *, numbered: bool, special: bool) -> Reading:
+def _pqm(opened: FamilyFiles, opening: str, *, numbered: bool, special: bool) -> PrmSpec:
     lay_out = layouts.TaggedLayout(
         opened.tokenizer,
         opened.family,
@@ -154,10 +154,10 @@ def _pqm(opened: Opened, opening: str, *, numbered: bool, special: bool) -> Read
         special=special,
         numbered=numbered,
     )
-    return Reading(lay_out, HeadKind.VALUE, low=None, high=None)
+    return PrmSpec(lay_out, HeadKind.VALUE, low=None, high=None)
 
 
-def _pqm_evaluation(opened: Opened) -> Reading:
+def _pqm_evaluation(opened: FamilyFiles) -> PrmSpec:
     """Li and Li 2025; WindyLee0822/Process_Q_Model, bon_eval_hf.py."""
     opening = (
         "Below is an instruction that describes a task.\nWrite a response that appropriately "
@@ -167,17 +167,17 @@ def _pqm_evaluation(opened: Opened) -> Reading:
     return _pqm(opened, opening, numbered=True, special=False)
 
 
-def _pqm_training(opened: Opened) -> Reading:
+def _pqm_training(opened: FamilyFiles) -> PrmSpec:
     """The same, train_main.py."""
     return _pqm(opened, "[INST] {question} [/INST]\n", numbered=True, special=False)
 
 
-def _pqm_cot(opened: Opened) -> Reading:
+def _pqm_cot(opened: FamilyFiles) -> PrmSpec:
     """RyanLiu112/compute-optimal-tts, reason/inference/rm_call.py and infer_fns.py."""
     return _pqm(opened, "{question}\n", numbered=False, special=True)
 
 
-def _orm(opened: Opened) -> Reading:
+def _orm(opened: FamilyFiles) -> PrmSpec:
     """A sequence classifier over problem and solution."""
     template = opened.template if has_chat_template(opened.files) else None
     lay_out = layouts.OutcomeLayout(opened.tokenizer, opened.family, template)
@@ -190,11 +190,11 @@ def _orm(opened: Opened) -> Reading:
     if labels not in (1, 2):
         raise EngineError(f"`{opened.files.name}`: a reward has 1 or 2 labels, this model {labels}")
     low, high = (None, None) if labels == 1 else (0.0, 1.0)
-    return Reading(lay_out, HeadKind.SEQUENCE, low=low, high=high, steps=False)
+    return PrmSpec(lay_out, HeadKind.SEQUENCE, low=low, high=high, steps=False)
 
 
 #: Families, and the layouts of each by where they were published; the first is the default.
-TABLE: Final[dict[str, dict[str, Callable[[Opened], Reading]]]] = {
+TABLE: Final[dict[str, dict[str, Callable[[FamilyFiles], PrmSpec]]]] = {
     "math-shepherd": {"card": _math_shepherd_card, "search-and-learn": _math_shepherd_sal},
     "rlhflow": {"evaluation": _rlhflow},
     "skywork": {"authors": _skywork_authors, "compute-optimal-tts": _skywork_cot},
@@ -209,7 +209,7 @@ TABLE: Final[dict[str, dict[str, Callable[[Opened], Reading]]]] = {
 }
 
 
-def reading(opened: Opened, layout: str | None = None) -> tuple[Reading, str]:
+def reading(opened: FamilyFiles, layout: str | None = None) -> tuple[PrmSpec, str]:
     """How a model is read, and the name of its layout.
 
     Args:

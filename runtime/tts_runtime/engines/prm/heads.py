@@ -10,13 +10,13 @@ from torch.nn.functional import linear, relu
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import ModelFiles, tensors
-from tts_runtime.engines.prm.families import HeadKind, Reading
+from tts_runtime.engines.prm.families import HeadKind, PrmSpec
 from tts_runtime.engines.torch.model import TransformersModel
 
 Head = Callable[[Tensor], list[float]]
 
 
-def head(reading: Reading, files: ModelFiles, model: TransformersModel) -> Head:
+def head(reading: PrmSpec, files: ModelFiles, model: TransformersModel) -> Head:
     """The head that a reading names.
 
     Raises:

@@ -46,7 +46,7 @@ def last(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
     return token
 
 
-class Layout:
+class PathLayout:
     """What the layouts share: the tokenizer, and refusing texts that would be misread."""
 
     def __init__(self, tokenizer: HuggingFaceTokenizer, family: str) -> None:
@@ -90,7 +90,7 @@ class Layout:
         return Path(tuple(ids[: places[-1] + 1]), tuple(places))
 
 
-class TaggedLayout(Layout):
+class TaggedLayout(PathLayout):
     """`{opening}{step 1}{tag}{between}{step 2}{tag}...`: one tag after every step.
 
     Args:
@@ -154,7 +154,7 @@ class TaggedLayout(Layout):
         return self._ambiguous(number, self._tag.strip())
 
 
-class LineLayout(Layout):
+class LineLayout(PathLayout):
     """Skywork: `{bos}{question}\\n`, then every line followed by the token of a line break.
 
     A step is read at the line break that ends its last line.
@@ -186,7 +186,7 @@ class LineLayout(Layout):
         return Path(tuple(ids), tuple(places))
 
 
-class SeparatedChatLayout(Layout):
+class SeparatedChatLayout(PathLayout):
     """Qwen2.5-Math-PRM: all steps in one reply, `<extra_0>` after each."""
 
     _SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
@@ -220,7 +220,7 @@ class SeparatedChatLayout(Layout):
         return self._read(text, list(ends)[1:], self._mark, special=False)
 
 
-class TurnsLayout(Layout):
+class TurnsLayout(PathLayout):
     """RLHFlow: a turn per step, answered `+`; read where that answer is predicted."""
 
     def __init__(
@@ -256,7 +256,7 @@ class TurnsLayout(Layout):
         return Path(path.ids[:-1], tuple(place - 1 for place in path.places))
 
 
-class OutcomeLayout(Layout):
+class OutcomeLayout(PathLayout):
     """An outcome reward model: the problem and the whole solution, read at the last token."""
 
     def __init__(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import ModelFiles, checked_window, model_files, tensors
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.prm.families import Opened, Reading, reading
+from tts_runtime.engines.prm.families import FamilyFiles, PrmSpec, reading
 from tts_runtime.engines.prm.paths import Outline
 
 #: Parts of published names of generative PRMs, which are plain language models to their files.
@@ -58,7 +58,7 @@ class OpenedFamily:
     """
 
     files: ModelFiles
-    reading: Reading
+    reading: PrmSpec
     outline: Outline
     chosen: str
 
@@ -94,6 +94,6 @@ def open_family(
     if family == "auto":
         family, why = recognise(files, tokenizer)
     window = checked_window(name, positions or files.positions, context)
-    read, chosen = reading(Opened(family, files, tokenizer), layout)
+    read, chosen = reading(FamilyFiles(family, files, tokenizer), layout)
     outline = Outline(family, read.lay_out, window, read.steps)
     return OpenedFamily(files, read, outline, f"family {family} ({why}), layout {chosen}")

@@ -23,7 +23,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.options import NoOptions
 from tts_runtime.engines.sandbox import kernel
 from tts_runtime.engines.sandbox.inside import PROGRAM, WORK
-from tts_runtime.engines.sandbox.started import BROKE, Outcome, ended
+from tts_runtime.engines.sandbox.started import BROKE, ProgramResult, ended
 
 Level = Literal["bubblewrap", "namespaces", "landlock"]
 
@@ -125,7 +125,7 @@ class Sandbox:
         weaker = "; it can see names and sizes of files" if self.level == "landlock" else ""
         return f"sandbox {self.level}: no network, {limits.timeout} s, {limits.memory} MiB{weaker}"
 
-    async def run(self, program: str, given: str = "") -> Outcome:
+    async def run(self, program: str, given: str = "") -> ProgramResult:
         """Runs a program to its end or limits; `given` is its standard input.
 
         Cancelling ends the program, and everything that it has started.
@@ -186,7 +186,7 @@ class Sandbox:
             return f"it lets programs {outcome.output.decode('utf-8', 'replace').strip()}"
         return outcome.errors.decode("utf-8", "replace").strip()[-300:] or "it does not start"
 
-    def _run(self, level: Level, program: str, given: str, stop: Event) -> Outcome:
+    def _run(self, level: Level, program: str, given: str, stop: Event) -> ProgramResult:
         folder = _private_folder(program) if level == "landlock" else None
         try:
             request = self._request(level, program, given, folder)

@@ -26,7 +26,7 @@ from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import fitted
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.tokens import to_bytes, to_text
 
 _LOGGER = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ class ExecPolicy(PolicyEngine):
             raise EngineError("`exec:python` cannot go on with a reply: a program begins anew")
         outcome = await self._sandbox.run(program_in(to_text(to_bytes(TEXT, request.prompt))))
         delimiter = self.binding.step_delimiter.encode()
-        tracker = Tracker(request, TEXT, frozenset({_END}), delimiter)
+        criteria = StopCriteria(request, TEXT, frozenset({_END}), delimiter)
         unknown = [nan] * len(request.statistics)
         for token in TEXT.encode(reply_of(outcome)):
-            if tracker.push(token, nan, unknown) is not None:
+            if criteria.push(token, nan, unknown) is not None:
                 break
         else:
             if outcome.finished:
-                tracker.push(_END, nan, unknown)
+                criteria.push(_END, nan, unknown)
             else:
-                tracker.finish = Finish.LENGTH
-        return replace(tracker.result(prefilled=0), drawn=0)
+                criteria.finish = Finish.LENGTH
+        return replace(criteria.result(prefilled=0), drawn=0)

@@ -6,7 +6,7 @@ import re
 from textwrap import dedent
 from typing import Final
 
-from tts_runtime.engines.sandbox.started import Outcome
+from tts_runtime.engines.sandbox.started import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")
@@ -46,7 +46,7 @@ def program_in(text: str) -> str:
     return dedent("\n".join(marked[-1]))
 
 
-def reply_of(outcome: Outcome) -> str:
+def reply_of(outcome: ProgramResult) -> str:
     """What a program printed; if it failed, then what went wrong, too."""
     parts = [_shown(outcome.output)]
     if not outcome.finished:

@@ -65,7 +65,7 @@ class TestOptions(SandboxOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class UnitTests:
     """A problem's tests: `scripts` run behind the program; or it reads and prints `pairs`."""
 
     scripts: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ class ExecScorer(ScorerEngine):
         return passed
 
 
-def suite_of(fields: Mapping[str, object], name: str) -> Suite:
+def suite_of(fields: Mapping[str, object], name: str) -> UnitTests:
     """The tests in a field of a problem.
 
     Raises:
@@ -168,29 +168,29 @@ def suite_of(fields: Mapping[str, object], name: str) -> Suite:
     return suite
 
 
-def _suite(value: object, fields: Mapping[str, object]) -> Suite | None:
+def _suite(value: object, fields: Mapping[str, object]) -> UnitTests | None:
     if isinstance(value, str) and value.strip():
         entry = fields.get("entry_point")
         if isinstance(entry, str) and re.search(r"^def check\(", value, re.M):
             value += f"\n\ncheck({entry})\n"  # HumanEval
-        return Suite((_setup(fields) + value,))
+        return UnitTests((_setup(fields) + value,))
     if isinstance(value, Mapping):  # APPS: two lists
         inputs, outputs = value.get("inputs"), value.get("outputs")
         if isinstance(inputs, list) and isinstance(outputs, list) and len(inputs) == len(outputs):
             return _paired(zip(inputs, outputs, strict=True))
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         setup = _setup(fields)
-        return Suite(tuple(setup + each for each in value))  # MBPP
+        return UnitTests(tuple(setup + each for each in value))  # MBPP
     if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
         return _paired((each.get("input"), each.get("output")) for each in value)
     return None
 
 
-def _paired(pairs: Iterable[tuple[object, object]]) -> Suite | None:
+def _paired(pairs: Iterable[tuple[object, object]]) -> UnitTests | None:
     found = [(given, wanted) for given, wanted in pairs]
     if not all(isinstance(given, str) and isinstance(wanted, str) for given, wanted in found):
         return None
-    return Suite(pairs=tuple((str(given), str(wanted)) for given, wanted in found))
+    return UnitTests(pairs=tuple((str(given), str(wanted)) for given, wanted in found))
 
 
 def _setup(fields: Mapping[str, object]) -> str:

@@ -32,7 +32,7 @@ _LOOK: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProgramResult:
     """What became of a program.
 
     Args:
@@ -52,7 +52,7 @@ class Outcome:
         return self.code == 0
 
 
-def ended(request: dict[str, Any], most: int, stop: Event) -> Outcome:
+def ended(request: dict[str, Any], most: int, stop: Event) -> ProgramResult:
     """Runs a request of `jail` and waits for its end, which `stop` brings about.
 
     Args:
@@ -93,14 +93,14 @@ def ended(request: dict[str, Any], most: int, stop: Event) -> Outcome:
     errors = errors.replace(request["command"][-1].encode(), b"main.py")
     found = json.loads(told) if told else {}
     if stopped:
-        return Outcome(output, errors, None, stopped)
+        return ProgramResult(output, errors, None, stopped)
     if "stopped" in found:
-        return Outcome(output, errors, None, found["stopped"])
+        return ProgramResult(output, errors, None, found["stopped"])
     if "code" not in found:
         reason = found.get("error") or "the process that makes it ended"
         words = errors.decode("utf-8", "replace").strip()[-200:]
         raise EngineError(f"{BROKE}{reason}" + (f" ({words})" if words else ""))
-    return Outcome(output, errors, found["code"])
+    return ProgramResult(output, errors, found["code"])
 
 
 def _read(

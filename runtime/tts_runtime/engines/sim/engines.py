@@ -22,8 +22,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.sim.model import Reader, SimModel
-from tts_runtime.engines.sim.sim_server import Latency, Script, Served, Station
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.sim.sim_server import FaultPlan, Latency, SimReply, SimServer
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
 
 
@@ -34,7 +34,7 @@ class SimPolicy(PolicyEngine):
         model: The model; `None`: the one of seed 0.
         binding: `None`: the model's own.
         latency: Service times; they decide when replies arrive, never what they are.
-        script: Failures and stalls.
+        faults: Failures and stalls.
         remember: Keep every generation, so that asking again costs no computing (to measure what
             surrounds the engine).
     """
@@ -44,7 +44,7 @@ class SimPolicy(PolicyEngine):
         model: SimModel | None = None,
         binding: Binding | None = None,
         latency: Latency | None = None,
-        script: Script | None = None,
+        faults: FaultPlan | None = None,
         remember: bool = False,
     ) -> None:
         self.model = model if model is not None else SimModel()
@@ -53,9 +53,9 @@ class SimPolicy(PolicyEngine):
         self._ends = end_ids(self.tokenizer, self.binding)
         self._delimiter = self.binding.step_delimiter.encode()
         self._memory: dict[GenerateRequest, Generation] | None = {} if remember else None
-        self._station = Station(latency or Latency(), script or Script())
+        self._server = SimServer(latency or Latency(), faults or FaultPlan())
         #: What was asked, finished, cancelled; tokens are those drawn for finished requests.
-        self.counts = self._station.counts
+        self.counts = self._server.counts
 
     @property
     def cancelled_tokens(self) -> int:
@@ -65,11 +65,11 @@ class SimPolicy(PolicyEngine):
     @property
     def load(self) -> Load:
         """Requests that have a slot, and those that wait."""
-        return Load(self.counts.running, self._station.slots, self.counts.waiting)
+        return Load(self.counts.running, self._server.slots, self.counts.waiting)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """As `generate_now`, after a simulated time."""
-        return self._station.submit(lambda: self._serve(request), request.priority)
+        return self._server.submit(lambda: self._serve(request), request.priority)
 
     def generate_now(self, request: GenerateRequest) -> Generation:
         """The answer to a request, at once; a pure function of the model and the request.
@@ -85,33 +85,33 @@ class SimPolicy(PolicyEngine):
 
     async def close(self) -> None:
         """Cancels the requests in flight."""
-        self._station.close()
+        self._server.close()
 
-    def _serve(self, request: GenerateRequest) -> Served[Generation]:
+    def _serve(self, request: GenerateRequest) -> SimReply[Generation]:
         generation = self.generate_now(request)
-        return Served(generation, generation.drawn, generation.prefilled)
+        return SimReply(generation, generation.drawn, generation.prefilled)
 
     def _generate(self, request: GenerateRequest) -> Generation:
         request = fitted(request, self.binding)
-        tracker = Tracker(request, self.tokenizer, self._ends, self._delimiter)
+        criteria = StopCriteria(request, self.tokenizer, self._ends, self._delimiter)
         reader = Reader(self.model, request.prompt, request.prefix)
         position = len(request.prefix)
         first_rank = request.first_rank
-        while tracker.finish is None:
+        while criteria.finish is None:
             logits = reader.logits()
-            forbidden = tracker.forbidden()
+            forbidden = criteria.forbidden()
             if first_rank is not None:
                 token = ranked(logits, first_rank, forbidden)
                 first_rank = None
             else:
                 token = draw(logits, request.sampling, request.key, position, forbidden)
             log_probs = log_probabilities(logits)
-            tracker.push(
+            criteria.push(
                 token, float(log_probs[token]), token_statistics(log_probs, request.statistics)
             )
             reader.add(token)
             position += 1
-        return tracker.result(prefilled=len(request.prompt) + len(request.prefix))
+        return criteria.result(prefilled=len(request.prompt) + len(request.prefix))
 
 
 class SimScorer(ScorerEngine):
@@ -123,7 +123,7 @@ class SimScorer(ScorerEngine):
         levels: Only this many different scores, so that ties occur; 0: any number.
         missing: How often a score is missing.
         latency: Service times; a scorer's tokens are the bytes that it reads.
-        script: Failures and stalls.
+        faults: Failures and stalls.
     """
 
     def __init__(
@@ -133,33 +133,33 @@ class SimScorer(ScorerEngine):
         levels: int = 0,
         missing: float = 0.0,
         latency: Latency | None = None,
-        script: Script | None = None,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.seed = seed
         self.steps = steps
         self._levels = levels
         self._missing = missing
-        self._station = Station(latency or Latency(token=0.001), script or Script())
+        self._server = SimServer(latency or Latency(token=0.001), faults or FaultPlan())
         #: What was asked, finished, cancelled.
-        self.counts = self._station.counts
+        self.counts = self._server.counts
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """As `score_now`, after a simulated time."""
 
-        def serve() -> Served[ScoreReply]:
+        def serve() -> SimReply[ScoreReply]:
             reply = self.score_now(request)
-            return Served(reply, reply.tokens)
+            return SimReply(reply, reply.tokens)
 
-        return self._station.submit(serve)
+        return self._server.submit(serve)
 
     def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
         """As `score_together_now`, after a simulated time."""
 
-        def serve() -> Served[Sequence[ScoreReply]]:
+        def serve() -> SimReply[Sequence[ScoreReply]]:
             replies = self.score_together_now(requests)
-            return Served(replies, sum(reply.tokens for reply in replies))
+            return SimReply(replies, sum(reply.tokens for reply in replies))
 
-        return self._station.submit(serve)
+        return self._server.submit(serve)
 
     def score_now(self, request: ScoreRequest, pool: bytes = b"") -> ScoreReply:
         """The scores of one path, at once; `pool` stands for the candidates it is read beside."""
@@ -189,7 +189,7 @@ class SimScorer(ScorerEngine):
 
     async def close(self) -> None:
         """Cancels the requests in flight."""
-        self._station.close()
+        self._server.close()
 
     def _number(self, digest: bytes) -> float | None:
         if int.from_bytes(digest[:8], "little") < self._missing * 2**64:

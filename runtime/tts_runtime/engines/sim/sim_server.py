@@ -40,7 +40,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class FaultPlan:
     """What goes wrong, by the number of the request (from 0, in order of arrival).
 
     Args:
@@ -53,7 +53,7 @@ class Script:
 
 
 @dataclass(slots=True)
-class Counts:
+class SimCounts:
     """What an engine was asked and did; `submitted` is the sum of all the others but tokens.
 
     `cancelled_tokens`: what had been written for requests when they were cancelled, in proportion
@@ -71,7 +71,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Served(Generic[Reply]):
+class SimReply(Generic[Reply]):
     """A reply, and the tokens written and read for it."""
 
     reply: Reply
@@ -83,20 +83,20 @@ class Served(Generic[Reply]):
 class _Job(Generic[Reply]):
     number: int
     future: Future[Reply]
-    serve: Callable[[], Served[Reply]]
+    serve: Callable[[], SimReply[Reply]]
     timer: asyncio.TimerHandle | None = None
     written: int = 0
     started: float = 0.0
     seconds: float = 0.0
 
 
-class Station:
+class SimServer:
     """A queue before a number of slots, on the clock of the running event loop."""
 
-    def __init__(self, latency: Latency, script: Script) -> None:
-        self.counts = Counts()
+    def __init__(self, latency: Latency, faults: FaultPlan) -> None:
+        self.counts = SimCounts()
         self._latency = latency
-        self._script = script
+        self._faults = faults
         self._key = derive(b"station", latency.seed)
         self._queue: list[tuple[int, int, _Job[Any]]] = []
         self._running: dict[int, _Job[Any]] = {}
@@ -106,7 +106,7 @@ class Station:
         """Requests served at once; 0: all."""
         return self._latency.slots
 
-    def submit(self, serve: Callable[[], Served[Reply]], priority: int = 0) -> Future[Reply]:
+    def submit(self, serve: Callable[[], SimReply[Reply]], priority: int = 0) -> Future[Reply]:
         """Queues one request; `serve` makes its reply, once it has a slot."""
         future: Future[Reply] = asyncio.get_running_loop().create_future()
         job = _Job(self.counts.submitted, future, serve)
@@ -134,8 +134,8 @@ class Station:
         self.counts.running += 1
         self._running[job.number] = job
         latency = self._latency
-        seconds = latency.overhead + self._script.stalls.get(job.number, 0.0)
-        message = self._script.failures.get(job.number)
+        seconds = latency.overhead + self._faults.stalls.get(job.number, 0.0)
+        message = self._faults.failures.get(job.number)
         try:
             if message is not None:
                 raise EngineError(message)
@@ -152,7 +152,7 @@ class Station:
         job.started, job.seconds = loop.time(), seconds
         job.timer = loop.call_later(seconds, finish)
 
-    def _finish(self, job: _Job[Any], served: Served[Any]) -> None:
+    def _finish(self, job: _Job[Any], served: SimReply[Any]) -> None:
         if job.future.done():  # cancelled in this very turn of the loop
             return
         self._release(job)

@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.torch.forward import Forward
 from tts_runtime.engines.torch.memory import release_memory
-from tts_runtime.engines.torch.sampling import Settings, draw, token_statistics
+from tts_runtime.engines.torch.sampling import SamplingTensors, draw, token_statistics
 from tts_runtime.engines.worker import Job
 from tts_runtime.sampling import ranked
 from tts_runtime.streams import position_seeds
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class BatchRow:
     """One request being answered.
 
     Args:
         job: The request.
-        tracker: Follows it.
+        criteria: Follows it.
         ids: Prompt, prefix and new tokens; the last one has not been read by the model yet.
         prefilled: Tokens read for it, those that it drew itself left out unless they had to be read
             again.
@@ -32,7 +32,7 @@ class Row:
     """
 
     job: Job[GenerateRequest, Generation]
-    tracker: Tracker
+    criteria: StopCriteria
     ids: list[int]
     prefilled: int = 0
     slot: int = -1
@@ -54,22 +54,22 @@ class Batch:
         self.cache = model.cache(-(-slots // 8) * 8)
         self._model = model
         self._vocabulary = vocabulary
-        self._slots: list[Row | None] = [None] * slots
-        self._order: list[Row] = []
-        self._settings: Settings | None = None
+        self._slots: list[BatchRow | None] = [None] * slots
+        self._order: list[BatchRow] = []
+        self._settings: SamplingTensors | None = None
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[BatchRow]:
         """The rows in flight."""
         return [row for row in self._slots if row is not None]
 
-    def add(self, row: Row) -> None:
+    def add(self, row: BatchRow) -> None:
         """Gives a row the first free slot; its cache row is to be written next."""
         row.slot = self._slots.index(None)
         self._slots[row.slot] = row
         self._settings = None
 
-    def remove(self, row: Row) -> None:
+    def remove(self, row: BatchRow) -> None:
         """Frees a row's slot."""
         self._slots[row.slot] = None
         self._settings = None
@@ -83,15 +83,15 @@ class Batch:
         self._slots = [None] * (slots or len(self._slots))
         self._settings = None
 
-    def step(self) -> list[Row]:
+    def step(self) -> list[BatchRow]:
         """Draws one token for every row; gives the rows that finished or failed.
 
         When memory runs out, nothing has been drawn for any row.
         """
         if self._settings is None:
             self._close_ranks()
-            self._settings = Settings.of(
-                [row.tracker.request.sampling for row in self._order], self._model.device
+            self._settings = SamplingTensors.of(
+                [row.criteria.request.sampling for row in self._order], self._model.device
             )
         rows = self._order
         padded = -(-len(rows) // 8) * 8
@@ -102,20 +102,20 @@ class Batch:
         hidden = self._model.extend(last, starts, self.cache)
         logits = self._model.logits(hidden[: len(rows), 0])[:, : self._vocabulary].double()
         self._draw(rows, logits, self._settings)
-        return [row for row in rows if row.error is not None or row.tracker.finish is not None]
+        return [row for row in rows if row.error is not None or row.criteria.finish is not None]
 
-    def _draw(self, rows: list[Row], logits: Tensor, settings: Settings) -> None:
-        banned = {number: row.tracker.forbidden() for number, row in enumerate(rows)}
+    def _draw(self, rows: list[BatchRow], logits: Tensor, settings: SamplingTensors) -> None:
+        banned = {number: row.criteria.forbidden() for number, row in enumerate(rows)}
         forbidden = {number: tokens for number, tokens in banned.items() if tokens}
         places = [
-            (row.tracker.request.key, len(row.ids) - len(row.tracker.request.prompt))
+            (row.criteria.request.key, len(row.ids) - len(row.criteria.request.prompt))
             for row in rows
         ]
         seeds = torch.from_numpy(position_seeds(places)).to(self._model.device)
         tokens = draw(logits, settings, seeds, forbidden)
         for number, row in enumerate(rows):
-            request = row.tracker.request
-            if request.first_rank is None or row.tracker.drawn:
+            request = row.criteria.request
+            if request.first_rank is None or row.criteria.drawn:
                 continue
             try:
                 tokens[number] = ranked(
@@ -125,11 +125,11 @@ class Batch:
                 row.error = error
         log_probs = torch.log_softmax(logits, dim=-1)
         chosen = log_probs.gather(1, tokens[:, None])[:, 0].tolist()
-        names = {name for row in rows for name in row.tracker.request.statistics}
+        names = {name for row in rows for name in row.criteria.request.statistics}
         statistics = token_statistics(log_probs, names)
         for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             if row.error is None:
-                wanted = row.tracker.request.statistics
+                wanted = row.criteria.request.statistics
                 values = [statistics[name][number] for name in wanted] if wanted else ()
                 _push(row, token, chosen[number], values)
 
@@ -145,9 +145,9 @@ class Batch:
         self._order = [row for row in self._slots if row is not None]
 
 
-def _push(row: Row, token: int, logprob: float, statistics: list[float] | tuple[()]) -> None:
+def _push(row: BatchRow, token: int, logprob: float, statistics: list[float] | tuple[()]) -> None:
     try:
-        finish = row.tracker.push(token, logprob, statistics)
+        finish = row.criteria.push(token, logprob, statistics)
     except Exception as error:  # noqa: BLE001  (of the caller's conditions: its request fails)
         row.error = error
         return

@@ -23,8 +23,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.requests import end_ids, fitted
-from tts_runtime.engines.stopping import Tracker
-from tts_runtime.engines.torch.batch import Batch, Row
+from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.torch.batch import Batch, BatchRow
 from tts_runtime.engines.torch.forward import Forward
 from tts_runtime.engines.torch.memory import out_of_memory
 from tts_runtime.engines.torch.prefix_reader import PrefixReader
@@ -66,7 +66,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         self._delimiter = binding.step_delimiter.encode()
         self._vocabulary = min(len(tokenizer.pieces), model.vocabulary)
         self._threads = threads
-        self._waiting: list[tuple[int, int, Row]] = []
+        self._waiting: list[tuple[int, int, BatchRow]] = []
         self._queued = 0
         self._cancelled_tokens = 0
         self._reader = PrefixReader(model, known_tokens, block=False)
@@ -75,7 +75,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
     @property
     def cancelled_tokens(self) -> int:
         """Drawn for requests that were cancelled, those included that still hold a slot."""
-        held = sum(row.tracker.drawn for row in self._batch.rows if row.job.future.cancelled())
+        held = sum(row.criteria.drawn for row in self._batch.rows if row.job.future.cancelled())
         return self._cancelled_tokens + held
 
     @property
@@ -91,7 +91,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         with torch.inference_mode():
             self._enqueue(arrived)
             given_up = [row for row in self._batch.rows if row.job.future.cancelled()]
-            self._cancelled_tokens += sum(row.tracker.drawn for row in given_up)
+            self._cancelled_tokens += sum(row.criteria.drawn for row in given_up)
             self._release(given_up)
             admitting = self._next_rows()
             short = False
@@ -124,24 +124,24 @@ class Decoder(Worker[GenerateRequest, Generation]):
             except EngineError as error:
                 self.fail([job], error)
                 continue
-            tracker = Tracker(request, self._tokenizer, self._ends, self._delimiter)
+            criteria = StopCriteria(request, self._tokenizer, self._ends, self._delimiter)
             self._queued += 1
-            row = Row(job, tracker, [*request.prompt, *request.prefix])
+            row = BatchRow(job, criteria, [*request.prompt, *request.prefix])
             heappush(self._waiting, (request.priority, self._queued, row))
 
-    def _next_rows(self) -> list[Row]:
-        rows: list[Row] = []
+    def _next_rows(self) -> list[BatchRow]:
+        rows: list[BatchRow] = []
         free = self.slots - len(self._batch.rows)
         while self._waiting and len(rows) < free:
             _, _, row = heappop(self._waiting)
             if row.job.future.cancelled():
-                self._cancelled_tokens += row.tracker.drawn  # of a row that had to begin again
+                self._cancelled_tokens += row.criteria.drawn  # of a row that had to begin again
                 self.drop(row.job)
             else:
                 rows.append(row)
         return rows
 
-    def _admit(self, rows: list[Row]) -> None:
+    def _admit(self, rows: list[BatchRow]) -> None:
         texts = [tuple(row.read) for row in rows]
         readings = self._reader.read([(text, len(text)) for text in texts])
         for row, text, reading in zip(rows, texts, readings, strict=True):
@@ -149,7 +149,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
             self._batch.add(row)
             self._reader.load(text, self._batch.cache, row.slot)
 
-    def _shrink(self, admitting: list[Row]) -> None:
+    def _shrink(self, admitting: list[BatchRow]) -> None:
         """Half as many rows from now on; all begin again where they are, drawing the same tokens.
 
         Rows keep what they drew: only their keys and values have to be read once more.
@@ -157,7 +157,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         rows = [
             row
             for row in dict.fromkeys([*self._batch.rows, *admitting])
-            if row.tracker.finish is None and row.error is None  # others have been answered
+            if row.criteria.finish is None and row.error is None  # others have been answered
         ]
         self._reader.forget()
         self._batch.clear(max(1, self.slots // 2))
@@ -181,7 +181,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         for place, row in enumerate(rows):
             # Before all others of their priority, in their order.
             number = len(rows) - place + self._queued
-            heappush(self._waiting, (row.tracker.request.priority, -number, row))
+            heappush(self._waiting, (row.criteria.request.priority, -number, row))
 
     def _check(self, request: GenerateRequest) -> None:
         ids = (*request.prompt, *request.prefix)
@@ -194,19 +194,19 @@ class Decoder(Worker[GenerateRequest, Generation]):
                 f"(0 to {self._vocabulary - 1}); was the text written by another policy?"
             )
 
-    def _answer(self, rows: list[Row]) -> None:
+    def _answer(self, rows: list[BatchRow]) -> None:
         self.finish(
-            [(row.job, row.tracker.result(row.prefilled)) for row in rows if row.error is None]
+            [(row.job, row.criteria.result(row.prefilled)) for row in rows if row.error is None]
         )
         for row in rows:
             if row.error is not None:
                 self.fail([row.job], row.error)
 
-    def _release(self, rows: list[Row]) -> None:
+    def _release(self, rows: list[BatchRow]) -> None:
         """Frees slots; what was read stays known."""
         for row in rows:
             # After its last draw a row's ids are all read: the drawn token was not appended.
-            ids = row.ids if row.tracker.finish is not None else row.read
+            ids = row.ids if row.criteria.finish is not None else row.read
             self._reader.remember(ids, self._batch.cache, row.slot)
             self._batch.remove(row)
             self.drop(row.job)

@@ -13,7 +13,7 @@ from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreReq
 from tts_runtime.engines.prm.paths import Outline, Path
 from tts_runtime.engines.torch.forward import Forward
 from tts_runtime.engines.torch.memory import out_of_memory, release_memory
-from tts_runtime.engines.torch.prefix_reader import PrefixReader, Reading
+from tts_runtime.engines.torch.prefix_reader import PrefixRead, PrefixReader
 from tts_runtime.engines.worker import Job, Worker
 
 ScoreJob = Job[ScoreRequest, ScoreReply]
@@ -102,7 +102,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         )
         self._reader.trim()
 
-    def _reply(self, path: Path, reading: Reading) -> ScoreReply:
+    def _reply(self, path: Path, reading: PrefixRead) -> ScoreReply:
         begin = len(path.ids) - reading.hidden.shape[0]
         hidden = reading.hidden[[place - begin for place in path.places]]
         return path.reply(self._recipe.judge(hidden), len(path.ids) - reading.start)

@@ -27,7 +27,7 @@ _PADDING = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PrefixRead:
     """What reading a text gave.
 
     Args:
@@ -55,12 +55,12 @@ class PrefixReader:
         self._known = PrefixCache(capacity)
         self._scratch = model.cache(8)
 
-    def read(self, texts: Sequence[Text]) -> list[Reading]:
+    def read(self, texts: Sequence[Text]) -> list[PrefixRead]:
         """Reads texts, each given with how many of its leading tokens may be skipped if known.
 
         Of equal texts, the first is read and the others are known; so is a long common beginning.
         """
-        readings: list[Reading | None] = [None] * len(texts)
+        readings: list[PrefixRead | None] = [None] * len(texts)
         pending: dict[Text, list[int]] = {}
         for number, text in enumerate(texts):
             pending.setdefault(text, []).append(number)
@@ -74,9 +74,9 @@ class PrefixReader:
                 paid.update((text, starts[text]) for text in group[1:])
         for text, hidden in self._rows(list(starts.items())):
             first, *others = pending[text]
-            readings[first] = Reading(paid[text], hidden)
+            readings[first] = PrefixRead(paid[text], hidden)
             for other in others:
-                readings[other] = Reading(len(text[0]), hidden)
+                readings[other] = PrefixRead(len(text[0]), hidden)
         return [reading for reading in readings if reading is not None]
 
     def load(self, ids: Sequence[int], cache: Cache, row: int) -> None:

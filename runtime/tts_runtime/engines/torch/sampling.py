@@ -25,7 +25,7 @@ def gumbel(seeds: Tensor, vocabulary: int) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SamplingTensors:
     """The sampling settings of a batch as columns [rows, 1]; `None` where no row needs them.
 
     Where all rows are sampled alike, one row [1, 1] stands for all.
@@ -38,7 +38,7 @@ class Settings:
     min_p: Tensor | None
 
     @classmethod
-    def of(cls, rows: Sequence[Sampling], device: str = "cpu") -> Settings:
+    def of(cls, rows: Sequence[Sampling], device: str = "cpu") -> SamplingTensors:
         """The columns of these rows."""
         if len(set(rows)) == 1:
             rows = rows[:1]
@@ -60,7 +60,9 @@ class Settings:
 
 
 def adjust(
-    logits: Tensor, settings: Settings, forbidden: Mapping[int, Collection[int]] | None = None
+    logits: Tensor,
+    settings: SamplingTensors,
+    forbidden: Mapping[int, Collection[int]] | None = None,
 ) -> Tensor:
     """As `sampling.adjust`, for float64 logits [rows, vocabulary]; `forbidden` by row."""
     if forbidden:
@@ -89,7 +91,7 @@ def adjust(
 
 def draw(
     logits: Tensor,
-    settings: Settings,
+    settings: SamplingTensors,
     seeds: Tensor,
     forbidden: Mapping[int, Collection[int]] | None = None,
 ) -> Tensor:
@@ -106,7 +108,7 @@ def draw(
 
 def choices(
     logits: Tensor,
-    settings: Settings,
+    settings: SamplingTensors,
     seeds: Tensor,
     forbidden: Mapping[int, Collection[int]] | None = None,
 ) -> tuple[Tensor, Tensor]:

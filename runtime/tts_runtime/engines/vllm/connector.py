@@ -22,7 +22,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.vllm.partial_blocks import Moves, Tails
+from tts_runtime.engines.vllm.partial_blocks import BlockCopies, PartialBlockCache
 from tts_runtime.engines.vllm.protocol import KEY, values_in
 
 #: vLLM's setting of the connector that says how much room there is for tails, in GiB.
@@ -31,7 +31,7 @@ ROOM: Final = "tails"
 
 @dataclass
 class _Metadata(KVConnectorMetadata):  # type: ignore[misc]  # vLLM is not there to check
-    moves: Moves
+    moves: BlockCopies
 
 
 class Connector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
@@ -50,7 +50,7 @@ class Connector(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         room = vllm_config.kv_transfer_config.get_from_extra_config(ROOM, 0.0) * 2**30
         self._slots = int(room / (group.kv_cache_spec.page_size_bytes * len(group.layer_names)))
         # In the scheduler:
-        self._tails = Tails(self._slots if self._single else 0, self._block)
+        self._tails = PartialBlockCache(self._slots if self._single else 0, self._block)
         self._found: dict[str, tuple[int, int]] = {}
         self._begun: list[tuple[Any, int, int]] = []
         # In a worker: layer by layer, vLLM's blocks and ours.

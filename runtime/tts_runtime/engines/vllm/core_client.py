@@ -24,7 +24,7 @@ from tts_runtime.engines.worker import Job, Settled, settle
 Reply = TypeVar("Reply")
 
 
-class Call(ABC, Generic[Reply]):
+class CoreRequest(ABC, Generic[Reply]):
     """One request of ours: one request of vLLM's, or several one after the other.
 
     All methods are called in the service's thread.
@@ -52,7 +52,7 @@ class Call(ABC, Generic[Reply]):
         """Nobody waits any more."""
 
 
-class Desk(Generic[Reply]):
+class CoreClient(Generic[Reply]):
     """Takes calls to one engine of vLLM's.
 
     Args:
@@ -65,11 +65,11 @@ class Desk(Generic[Reply]):
         self._who = who
         self._numbers = count()
         self._lock = threading.Lock()
-        self._inbox: list[tuple[Job[Call[Reply], Reply], bool]] = []
+        self._inbox: list[tuple[Job[CoreRequest[Reply], Reply], bool]] = []
         self._waiting: set[Future[Reply]] = set()
         # In the service's thread:
-        self._open: dict[str, Job[Call[Reply], Reply]] = {}
-        self._names: dict[Job[Call[Reply], Reply], str] = {}
+        self._open: dict[str, Job[CoreRequest[Reply], Reply]] = {}
+        self._names: dict[Job[CoreRequest[Reply], Reply], str] = {}
         self._sending: set[asyncio.Task[None]] = set()
         front = service.client.output_processor
         self._others: Callable[..., Any] = front.process_outputs
@@ -81,7 +81,7 @@ class Desk(Generic[Reply]):
         """Calls on their way."""
         return len(self._open) + len(self._inbox)
 
-    def ask(self, call: Call[Reply]) -> Future[Reply]:
+    def ask(self, call: CoreRequest[Reply]) -> Future[Reply]:
         """Starts a call; cancelling the future aborts it in vLLM.
 
         Raises:
@@ -102,12 +102,12 @@ class Desk(Generic[Reply]):
         for future in list(self._waiting):
             future.cancel()
 
-    def _done(self, job: Job[Call[Reply], Reply], future: Future[Reply]) -> None:
+    def _done(self, job: Job[CoreRequest[Reply], Reply], future: Future[Reply]) -> None:
         self._waiting.discard(future)
         if future.cancelled() and not self._service.closed:
             self._hand_over(job, asked=False)
 
-    def _hand_over(self, job: Job[Call[Reply], Reply], *, asked: bool) -> None:
+    def _hand_over(self, job: Job[CoreRequest[Reply], Reply], *, asked: bool) -> None:
         with self._lock:
             self._inbox.append((job, asked))
             first = len(self._inbox) == 1
@@ -131,7 +131,9 @@ class Desk(Generic[Reply]):
                 begun.append(job)
         self._go_on(begun, aborted)
 
-    def _go_on(self, jobs: Sequence[Job[Call[Reply], Reply]], aborted: Sequence[str] = ()) -> None:
+    def _go_on(
+        self, jobs: Sequence[Job[CoreRequest[Reply], Reply]], aborted: Sequence[str] = ()
+    ) -> None:
         """Sends the next request of each call."""
         requests: list[Any] = []
         for job in jobs:
@@ -162,7 +164,7 @@ class Desk(Generic[Reply]):
         """In place of vLLM's own: outputs of one of its steps."""
         others: list[Any] = []
         settled: list[Settled] = []
-        again: list[Job[Call[Reply], Reply]] = []
+        again: list[Job[CoreRequest[Reply], Reply]] = []
         aborted: list[str] = []
         for output in outputs:
             job = self._open.get(output.request_id)

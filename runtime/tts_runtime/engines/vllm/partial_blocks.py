@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 
-class Moves(NamedTuple):
+class BlockCopies(NamedTuple):
     """Copies to make before a step of the engine, the saves first."""
 
     saves: tuple[tuple[int, int], ...]
@@ -21,7 +21,7 @@ class Moves(NamedTuple):
     """Pairs (slot, block)."""
 
 
-class Tails:
+class PartialBlockCache:
     """The tails that are kept; the one that was not used for longest goes when there is no room.
 
     Args:
@@ -72,9 +72,9 @@ class Tails:
         """Has a slot copied to a block before the engine's next step."""
         self._loads.append((slot, block))
 
-    def take(self) -> Moves:
+    def take(self) -> BlockCopies:
         """What is to be moved now. No `keep` may come between a `find` and this."""
-        moves = Moves(
+        moves = BlockCopies(
             tuple((block, slot) for slot, block in self._saves.items()), tuple(self._loads)
         )
         self._saves, self._loads = {}, []

@@ -20,10 +20,10 @@ from tts_runtime.engines.hf.files import card, model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.vllm import launch
-from tts_runtime.engines.vllm.core_client import Desk
-from tts_runtime.engines.vllm.generate_call import Generating, Ground
+from tts_runtime.engines.vllm.core_client import CoreClient
+from tts_runtime.engines.vllm.generate_call import EngineContext, GenerateCall
 from tts_runtime.engines.vllm.options import POLICY_SHARE, VllmPolicyOptions
-from tts_runtime.engines.vllm.protocol import World
+from tts_runtime.engines.vllm.protocol import ProcessorConfig
 
 _LOGGER = logging.getLogger(__name__)
 _PROCESSOR = "tts_runtime.engines.vllm.processor:StreamProcessor"
@@ -51,7 +51,7 @@ class VllmPolicy(PolicyEngine):
         visible = (thinking.begin, thinking.end) if thinking else ()
         self.tokenizer = HuggingFaceTokenizer(files.folder, visible)
         vocabulary = files.config.get("text_config", files.config).get("vocab_size")
-        world = World(
+        config = ProcessorConfig(
             str(files.folder.resolve()),
             visible,
             tuple(end_ids(self.tokenizer, self.binding)),
@@ -64,7 +64,7 @@ class VllmPolicy(PolicyEngine):
         given |= {
             "logits_processors": [_PROCESSOR],
             "logprobs_mode": "processed_logits",
-            "additional_config": world.packed(),
+            "additional_config": config.packed(),
         }
         adapter, rank = _lora(options.lora)
         if adapter is not None:
@@ -72,8 +72,8 @@ class VllmPolicy(PolicyEngine):
         self._slots = options.slots
         self.card = card(files)
         delimiter = self.binding.step_delimiter.encode()
-        self._ground = Ground(
-            world,
+        self._context = EngineContext(
+            config,
             self.tokenizer,
             frozenset(n for n, piece in enumerate(self.tokenizer.pieces) if delimiter in piece),
             launch.in_one_process(given),
@@ -83,19 +83,21 @@ class VllmPolicy(PolicyEngine):
         # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
         self.exact = given["dtype"] == "float32"
         self.service = launch.start(name, given, options)
-        self._desk: Desk[Generation] = Desk(self.service, f"policy `{self.binding.name}`")
+        self._core: CoreClient[Generation] = CoreClient(
+            self.service, f"policy `{self.binding.name}`"
+        )
         self.chosen = f"{chosen}, vLLM, {given['dtype']}, window {self.binding.context}"
         _LOGGER.info("policy `%s`: %s", name, self.chosen)
 
     @property
     def cancelled_tokens(self) -> int:
         """Drawn for requests that were cancelled."""
-        return self._ground.waste.cancelled
+        return self._context.wasted.cancelled
 
     @property
     def discarded_tokens(self) -> int:
         """Drawn behind what stopped a request."""
-        return self._ground.waste.discarded
+        return self._context.wasted.discarded
 
     @property
     def load(self) -> Load:
@@ -106,7 +108,7 @@ class VllmPolicy(PolicyEngine):
     @property
     def unfinished(self) -> int:
         """Requests that vLLM is working on or has waiting."""
-        return self._desk.unfinished
+        return self._core.unfinished
 
     async def forget(self) -> None:
         """Empties the prefix cache; nothing may be in flight."""
@@ -114,11 +116,11 @@ class VllmPolicy(PolicyEngine):
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Starts one request; conditions are called in the engine's thread."""
-        return self._desk.ask(Generating(request, self._ground))
+        return self._core.ask(GenerateCall(request, self._context))
 
     async def close(self) -> None:
         """Ends vLLM's processes."""
-        self._desk.close()
+        self._core.close()
         await self.service.close()
 
     def _checked(self, request: GenerateRequest) -> GenerateRequest:
@@ -126,8 +128,8 @@ class VllmPolicy(PolicyEngine):
         ids = (*request.prompt, *request.prefix)
         if not ids:
             raise EngineError("an empty prompt: the policy needs a token to go on from")
-        if min(ids) < 0 or max(ids) >= self._ground.world.vocabulary:
-            vocabulary = self._ground.world.vocabulary
+        if min(ids) < 0 or max(ids) >= self._context.config.vocabulary:
+            vocabulary = self._context.config.vocabulary
             wrong = next(token for token in ids if not 0 <= token < vocabulary)
             raise EngineError(
                 f"token {wrong} is not in the vocabulary of `{self.binding.name}` "

@@ -24,12 +24,12 @@ from vllm.v1.sample.logits_processor import (
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.stopping import Tracker
-from tts_runtime.engines.torch.sampling import Settings, choices, statistic
+from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.torch.sampling import SamplingTensors, choices, statistic
 from tts_runtime.engines.vllm.protocol import (
     NOTHING_ALLOWED,
     RANK_TOO_HIGH,
-    World,
+    ProcessorConfig,
     followed,
     statistic_value,
     unpacked,
@@ -43,13 +43,13 @@ from tts_runtime.streams import Key, position_seeds
 class _Row:
     """One request; `drawn` is vLLM's own list of its tokens, which grows.
 
-    `values`, if any, is the request's own list of what is written for them. The tracker is told of
+    `values`, if any, is the request's own list of what is written for them. The criteria is told of
     tokens only when one of `telling` comes, without which it cannot stop.
     """
 
     request: GenerateRequest
     drawn: list[int]
-    tracker: Tracker | None
+    criteria: StopCriteria | None
     values: list[float] | None
     telling: Container[int]
     pushed: int = 0
@@ -66,21 +66,21 @@ class _Row:
 
     def stops(self) -> bool:
         """Takes the tokens that are new since the last call; true if the request is to stop."""
-        tracker = self.tracker
-        if tracker is None or self.failed:
+        criteria = self.criteria
+        if criteria is None or self.failed:
             return self.failed
         drawn = self.drawn
         count = len(drawn)
         if self.pushed < count and (drawn[-1] in self.telling or count < self.least):
             for token in drawn[self.pushed :]:
-                if tracker.finish is None:
-                    tracker.push(token, 0.0)
+                if criteria.finish is None:
+                    criteria.push(token, 0.0)
             self.pushed = count
-        return tracker.finish is not None
+        return criteria.finish is not None
 
     @property
     def choosy(self) -> bool:
-        """Whether the next token may be a forbidden one: the tracker has to know all before it."""
+        """Whether the next token may be a forbidden one: the criteria has to know all before it."""
         return len(self.drawn) < self.least
 
     def note(self, value: float) -> None:
@@ -95,7 +95,7 @@ class _Columns:
 
     rows: tuple[_Row, ...]
     places: Tensor | None  # their rows in the logits; nothing if they are all rows
-    settings: Settings
+    settings: SamplingTensors
     followed: tuple[tuple[int, _Row], ...]  # those that may have to stop
     ranked: tuple[int, ...]
     watched: tuple[tuple[int, tuple[str, ...]], ...]
@@ -105,7 +105,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
     """Draws each row's token from its stream; leaves requests that are not ours alone."""
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:  # noqa: ARG002
-        self._world = World.unpacked(vllm_config.additional_config)
+        self._config = ProcessorConfig.unpacked(vllm_config.additional_config)
         self._device = str(device)
         self._rows: dict[int, _Row] = {}
         self._columns: _Columns | None = None
@@ -128,7 +128,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         columns = self._columns
         if columns is None:
             columns = self._columns = self._ordered(logits.shape[0])
-        known = logits[:, : self._world.vocabulary]
+        known = logits[:, : self._config.vocabulary]
         raw = (known if columns.places is None else known[columns.places]).double()
         tokens, values = self._drawn(columns, raw)
         written = torch.full(
@@ -147,7 +147,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         for number, row in columns.followed:
             if row.stops():
                 stopped.append(number)
-            elif row.choosy and row.tracker and (banned := row.tracker.forbidden()):
+            elif row.choosy and row.criteria and (banned := row.criteria.forbidden()):
                 forbidden[number] = banned
         places = [(row.key, row.first + len(row.drawn)) for row in rows]
         seeds = torch.from_numpy(position_seeds(places)).to(raw.device)
@@ -170,7 +170,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         for number, error in errors.items():
             values[number], rows[number].failed = error, True
         if stopped:
-            tokens[stopped], values[stopped] = self._world.stop, 0.0
+            tokens[stopped], values[stopped] = self._config.stop, 0.0
         for row, value in zip(rows, values[:, 0].tolist(), strict=True):
             row.note(value)
         if not columns.watched:
@@ -189,7 +189,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             for place, name in enumerate(wanted):
                 extra[number, place] = all_values[name][number]
         offsets = torch.arange(1, width + 1, device=tokens.device)
-        ids = torch.cat([tokens, (tokens + offsets) % self._world.vocabulary], dim=1)
+        ids = torch.cat([tokens, (tokens + offsets) % self._config.vocabulary], dim=1)
         return ids, torch.cat([values, extra], dim=1).float()
 
     def _ordered(self, size: int) -> _Columns:
@@ -201,11 +201,11 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         return _Columns(
             rows,
             places,
-            Settings.of([row.request.sampling for row in rows], self._device),
+            SamplingTensors.of([row.request.sampling for row in rows], self._device),
             tuple(
                 (n, row)
                 for n, row in enumerate(rows)
-                if row.tracker is not None or row.request.first_rank is not None
+                if row.criteria is not None or row.request.first_rank is not None
             ),
             tuple(n for n, row in enumerate(rows) if row.request.first_rank is not None),
             tuple(
@@ -222,18 +222,20 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         request = unpacked(params.extra_args, prompt or ())
         if request is None:
             return None
-        tracker, telling = None, frozenset[int]()
+        criteria, telling = None, frozenset[int]()
         if followed(request.limits):
-            ends, delimiter = frozenset(self._world.ends), self._world.delimiter.encode()
-            tracker = Tracker(replace(request, statistics=()), self._tokenizer, ends, delimiter)
+            ends, delimiter = frozenset(self._config.ends), self._config.delimiter.encode()
+            criteria = StopCriteria(
+                replace(request, statistics=()), self._tokenizer, ends, delimiter
+            )
             telling = self._telling(request.limits)
-        return _Row(request, drawn, tracker, values_in(params.extra_args), telling)
+        return _Row(request, drawn, criteria, values_in(params.extra_args), telling)
 
     def _telling(self, limits: Limits) -> frozenset[int]:
         """Tokens that may complete what stops a request."""
         telling = frozenset(limits.thought[-1:])
         if limits.steps:
-            telling |= self._with_byte(self._world.delimiter.encode()[-1])
+            telling |= self._with_byte(self._config.delimiter.encode()[-1])
         if limits.stop_at:
             telling |= self._with_byte(limits.stop_at[-1])
         return telling
@@ -247,4 +249,4 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
 
     @cached_property
     def _tokenizer(self) -> HuggingFaceTokenizer:
-        return HuggingFaceTokenizer(Path(self._world.folder), self._world.visible)
+        return HuggingFaceTokenizer(Path(self._config.folder), self._config.visible)

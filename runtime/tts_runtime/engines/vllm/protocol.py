@@ -29,7 +29,7 @@ _SCALE: Final = 2.0**60
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ProcessorConfig:
     """What holds for all requests of an engine.
 
     Args:
@@ -56,7 +56,7 @@ class World:
         return {KEY: asdict(self)}
 
     @classmethod
-    def unpacked(cls, config: Mapping[str, Any]) -> World:
+    def unpacked(cls, config: Mapping[str, Any]) -> ProcessorConfig:
         """From `additional_config`."""
         given = config[KEY]
         return cls(

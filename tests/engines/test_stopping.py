@@ -8,7 +8,7 @@ import pytest
 
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Partial, Sampling
 from tts_runtime.engines.sim.model import SimTokenizer
-from tts_runtime.engines.stopping import Tracker
+from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.steps import NOTHING, StepSplit
 
 TOKENIZER = SimTokenizer()
@@ -16,7 +16,7 @@ END, OTHER_END = TOKENIZER.id("<end>"), TOKENIZER.id("<eot>")
 THOUGHT = TOKENIZER.encode("</think>")
 
 
-def tracker(limits: Limits, prefix: str = "", statistics: tuple[str, ...] = ()) -> Tracker:
+def tracker(limits: Limits, prefix: str = "", statistics: tuple[str, ...] = ()) -> StopCriteria:
     """A tracker on a path that begins with `prefix`."""
     segments: StepSplit = NOTHING
     for token in TOKENIZER.encode(prefix):
@@ -30,10 +30,10 @@ def tracker(limits: Limits, prefix: str = "", statistics: tuple[str, ...] = ()) 
         segments,
         statistics=statistics,
     )
-    return Tracker(request, TOKENIZER, frozenset({END, OTHER_END}), b"\n\n")
+    return StopCriteria(request, TOKENIZER, frozenset({END, OTHER_END}), b"\n\n")
 
 
-def feed(follower: Tracker, text: str) -> tuple[int, Finish | None]:
+def feed(follower: StopCriteria, text: str) -> tuple[int, Finish | None]:
     """Pushes a text's tokens until the tracker stops; how many it took, and why it stopped."""
     for count, token in enumerate(TOKENIZER.encode(text), 1):
         if follower.push(token, -1.0):
@@ -41,7 +41,7 @@ def feed(follower: Tracker, text: str) -> tuple[int, Finish | None]:
     return len(TOKENIZER.encode(text)), None
 
 
-def written(follower: Tracker) -> bytes:
+def written(follower: StopCriteria) -> bytes:
     """The bytes of what was kept."""
     return b"".join(TOKENIZER.pieces[token] for token in follower.result(0).ids)
 
@@ -202,5 +202,5 @@ def test_statistics_come_in_the_asked_order() -> None:
 
 def test_a_request_without_stops_runs_to_its_limit() -> None:
     request = replace(tracker(Limits(3)).request, segments=NOTHING)
-    follower = Tracker(request, TOKENIZER, frozenset(), b"\n\n")
+    follower = StopCriteria(request, TOKENIZER, frozenset(), b"\n\n")
     assert feed(follower, "a\n\nb<end>") == (3, Finish.LENGTH)

@@ -1,4 +1,4 @@
-"""The desk against a scripted engine core: what goes wrong reaches who asked, and nobody else."""
+"""The core client against a scripted engine core: an error reaches its request only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
-from tts_runtime.engines.vllm.core_client import Call, Desk
-from tts_runtime.engines.vllm.generate_call import Generating, Ground
-from tts_runtime.engines.vllm.protocol import World
+from tts_runtime.engines.vllm.core_client import CoreClient, CoreRequest
+from tts_runtime.engines.vllm.generate_call import EngineContext, GenerateCall
+from tts_runtime.engines.vllm.protocol import ProcessorConfig
 from tts_runtime.steps import NOTHING
 
 
-class Counting(Call[int]):
+class Counting(CoreRequest[int]):
     """Adds up what it is given; over at 3, whatever vLLM says."""
 
     def __init__(self, *, odd: bool = False) -> None:
@@ -77,11 +77,11 @@ class Scripted:
         self.client.output_processor.process_outputs([output])
 
 
-def with_desk(
-    main: Callable[[Desk[int], Scripted], Coroutine[Any, Any, None]],
+def with_client(
+    main: Callable[[CoreClient[int], Scripted], Coroutine[Any, Any, None]],
 ) -> None:
     service = Scripted()
-    asyncio.run(main(Desk(service, "policy `p`"), service))  # type: ignore[arg-type]
+    asyncio.run(main(CoreClient(service, "policy `p`"), service))  # type: ignore[arg-type]
 
 
 async def passes() -> None:
@@ -92,27 +92,27 @@ async def passes() -> None:
 def test_a_call_goes_on_until_its_reply_is_known() -> None:
     """vLLM ends early: asked again. The reply comes early: vLLM is told to stop."""
 
-    async def main(desk: Desk[int], service: Scripted) -> None:
+    async def main(core_client: CoreClient[int], service: Scripted) -> None:
         call = Counting()
-        future = desk.ask(call)
+        future = core_client.ask(call)
         await passes()
         service.gives(service.core.names[0], 1, "stop")
         await passes()
-        assert (call.requests, desk.unfinished) == (2, 1)
+        assert (call.requests, core_client.unfinished) == (2, 1)
         service.gives("another", 9)
         service.gives(service.core.names[1], 2)
         assert await future == 3
         await passes()
         assert service.core.aborted == [service.core.names[1]]
         assert [other.request_id for other in service.others] == ["another"]
-        assert desk.unfinished == 0
+        assert core_client.unfinished == 0
 
-    with_desk(main)
+    with_client(main)
 
 
 def test_what_cannot_be_sent_fails_alone() -> None:
-    async def main(desk: Desk[int], service: Scripted) -> None:
-        futures = [desk.ask(Counting(odd=odd)) for odd in (False, True, False)]
+    async def main(core_client: CoreClient[int], service: Scripted) -> None:
+        futures = [core_client.ask(Counting(odd=odd)) for odd in (False, True, False)]
         await passes()
         assert len(service.core.names) == 2
         for name in service.core.names:
@@ -120,46 +120,47 @@ def test_what_cannot_be_sent_fails_alone() -> None:
         found = await asyncio.gather(*futures, return_exceptions=True)
         assert (found[0], found[2]) == (3, 3)
         assert isinstance(found[1], TypeError)
-        assert desk.unfinished == 0
+        assert core_client.unfinished == 0
 
-    with_desk(main)
+    with_client(main)
 
 
 def test_a_cancelled_call_is_aborted_once() -> None:
-    async def main(desk: Desk[int], service: Scripted) -> None:
+    async def main(core_client: CoreClient[int], service: Scripted) -> None:
         early, late = Counting(), Counting()
-        desk.ask(early).cancel()  # before anything is sent
-        future = desk.ask(late)
+        core_client.ask(early).cancel()  # before anything is sent
+        future = core_client.ask(late)
         await passes()
         future.cancel()
         await passes()
         assert service.core.aborted == service.core.names
         assert (len(service.core.names), early.gone, late.gone) == (1, False, True)
         service.gives(service.core.names[0], 3)  # was on its way: nobody's any more
-        assert desk.unfinished == 0
+        assert core_client.unfinished == 0
 
-    with_desk(main)
+    with_client(main)
 
 
 def test_a_dead_engine_fails_every_call() -> None:
-    async def main(desk: Desk[int], service: Scripted) -> None:
+    async def main(core_client: CoreClient[int], service: Scripted) -> None:
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        futures = [desk.ask(Counting()) for _ in range(2)]
+        futures = [core_client.ask(Counting()) for _ in range(2)]
         await passes()
         service.client.output_processor.propagate_error(EngineDeadError())
         found = await asyncio.gather(*futures, return_exceptions=True)
         assert all(isinstance(each, EngineError) and "vLLM broke" in str(each) for each in found)
         assert len(service.others) == 1
 
-    with_desk(main)
+    with_client(main)
 
 
 def test_a_request_that_vllm_gives_up_is_an_error() -> None:
-    world = World("nowhere", (), (0,), "\n\n", 4)
-    ground = Ground(world, SimpleNamespace(pieces=[b""] * 4), frozenset(), True, None, lambda r: r)  # type: ignore[arg-type]
+    config = ProcessorConfig("nowhere", (), (0,), "\n\n", 4)
+    tokenizer: Any = SimpleNamespace(pieces=[b""] * 4)
+    context = EngineContext(config, tokenizer, frozenset(), True, None, lambda r: r)
     request = GenerateRequest((1,), (), b"k" * 16, Sampling(), Limits(5), NOTHING)
-    call = Generating(request, ground)
+    call = GenerateCall(request, context)
     assert call.following("one").prompt_token_ids == [1]
     output = SimpleNamespace(prefill_stats=None, finish_reason="abort", new_token_ids=[2])
     with pytest.raises(EngineError, match=r"vLLM ended a request by itself \(abort\)"):

@@ -1,4 +1,4 @@
-"""Tails: which begun blocks are kept, and that what is loaded is what was read before."""
+"""Which partial blocks are cached, and that what is loaded is what was read before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tts_runtime.engines.vllm.partial_blocks import Moves, Tails
+from tts_runtime.engines.vllm.partial_blocks import BlockCopies, PartialBlockCache
 
 BLOCK = 4
 PREFIX = st.sampled_from("ab")
@@ -16,18 +16,18 @@ TOKENS = st.lists(st.integers(0, 1), max_size=BLOCK + 2)
 
 
 def test_a_tail_is_found_by_the_tokens_that_go_on_from_it() -> None:
-    tails = Tails(3, BLOCK)
+    tails = PartialBlockCache(3, BLOCK)
     tails.keep("a", [1, 2], 7)
     slot, length = tails.find("a", [1, 2, 3, 4]) or (-1, 0)
     assert length == 2
-    assert tails.take() == Moves(((7, slot),), ())
+    assert tails.take() == BlockCopies(((7, slot),), ())
     assert tails.find("a", [1, 3]) is None
     assert tails.find("b", [1, 2]) is None
-    assert tails.take() == Moves((), ())
+    assert tails.take() == BlockCopies((), ())
 
 
 def test_the_longest_tail_is_found() -> None:
-    tails = Tails(3, BLOCK)
+    tails = PartialBlockCache(3, BLOCK)
     for length in (1, 3, 2):
         tails.keep("a", [5] * length, length)
     found = tails.find("a", [5, 5, 5, 6])
@@ -37,7 +37,7 @@ def test_the_longest_tail_is_found() -> None:
 
 
 def test_what_was_not_used_for_longest_goes() -> None:
-    tails = Tails(2, BLOCK)
+    tails = PartialBlockCache(2, BLOCK)
     tails.keep("a", [1], 1)
     tails.keep("a", [2], 2)
     assert tails.find("a", [1]) is not None
@@ -49,11 +49,11 @@ def test_what_was_not_used_for_longest_goes() -> None:
 
 @given(st.lists(st.tuples(PREFIX, TOKENS)))
 def test_without_room_nothing_is_kept(kept: Sequence[tuple[str, list[int]]]) -> None:
-    tails = Tails(0, BLOCK)
+    tails = PartialBlockCache(0, BLOCK)
     for prefix, tokens in kept:
         tails.keep(prefix, tokens[:BLOCK], 0)
         assert tails.find(prefix, tokens) is None
-    assert tails.take() == Moves((), ())
+    assert tails.take() == BlockCopies((), ())
 
 
 class Copies(RuleBasedStateMachine):
@@ -65,7 +65,7 @@ class Copies(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 3))
     def empty(self, slots: int) -> None:
-        self.tails = Tails(slots, BLOCK)
+        self.tails = PartialBlockCache(slots, BLOCK)
         self.slots: list[tuple[str, list[int]]] = [("", [])] * slots
         self.blocks: dict[int, tuple[str, list[int]]] = {}
         self.last: tuple[str, list[int]] | None = None
@@ -101,14 +101,14 @@ class Copies(RuleBasedStateMachine):
     def forget(self) -> None:
         self.tails.forget()
         self.last = None
-        assert self.tails.take() == Moves((), ())
+        assert self.tails.take() == BlockCopies((), ())
 
     @invariant()
     def nothing_is_loaded_that_was_forgotten(self) -> None:
         if self.last is None:
             assert all(self.tails.find(prefix, [0, 1, 0, 1]) is None for prefix in "ab")
 
-    def copied(self, moves: Moves) -> None:
+    def copied(self, moves: BlockCopies) -> None:
         """Saves first, then loads."""
         assert len({slot for _, slot in moves.saves}) == len(moves.saves)
         for block, slot in moves.saves:

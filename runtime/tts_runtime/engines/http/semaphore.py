@@ -9,7 +9,7 @@ from itertools import count
 from types import TracebackType
 
 
-class Gate:
+class PrioritySemaphore:
     """A limit on what is in flight.
 
     Args:
@@ -21,9 +21,9 @@ class Gate:
         self._order = count()
         self._waiting: list[tuple[int, int, Future[None]]] = []
 
-    def turn(self, priority: int) -> Turn:
-        """A turn for one request: `async with gate.turn(priority): ...`"""
-        return Turn(self, priority)
+    def permit(self, priority: int) -> Permit:
+        """A place for one request: `async with semaphore.permit(priority): ...`"""
+        return Permit(self, priority)
 
     async def enter(self, priority: int) -> None:
         """Waits for a free place and takes it."""
@@ -49,15 +49,15 @@ class Gate:
         self._free += 1
 
 
-class Turn:
-    """One request's time in a gate."""
+class Permit:
+    """One request's time in a semaphore."""
 
-    def __init__(self, gate: Gate, priority: int) -> None:
-        self._gate = gate
+    def __init__(self, semaphore: PrioritySemaphore, priority: int) -> None:
+        self._semaphore = semaphore
         self._priority = priority
 
     async def __aenter__(self) -> None:
-        await self._gate.enter(self._priority)
+        await self._semaphore.enter(self._priority)
 
     async def __aexit__(
         self,
@@ -65,4 +65,4 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._gate.leave()
+        self._semaphore.leave()
