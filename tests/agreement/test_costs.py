@@ -26,7 +26,7 @@ from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
-from tts_runtime.executor.bill import Bill
+from tts_runtime.executor.costs import CostCounter
 from tts_runtime.problems import Problem
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.runner import Settings
@@ -185,7 +185,7 @@ def test_c66_scored_paths_count_in_any_order(
     """A path without scores (too long, ambiguous) costs its call, and hides no step of another."""
     counted = []
     for shuffled in (paths, order.sample(paths, len(paths))):
-        bill = Bill()
+        bill = CostCounter()
         for steps, fails in shuffled:
             request = ScoreRequest("p", {}, "".join(steps), tuple(steps))
             whole = ScoreReply((0.5,) * len(steps), 0, 7, tuple(map(ord, steps)))

@@ -11,7 +11,7 @@ from tests.support.runs import PROBLEM, plan_of, run_plan
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.explain.budget import OverBudget, check_sane
 from tts_runtime.executor import bind, execute
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.problem_run import ProblemRun
 
 #: Rounds that make no candidate: nothing of them has to be kept.
 ROUNDS = (
@@ -46,17 +46,17 @@ def test_past_rounds_are_freed(body: tuple[str, ...], monkeypatch: pytest.Monkey
     def alive(rounds: int) -> int:
         found: list[int] = []
 
-        async def close(self: Run) -> None:
+        async def close(self: ProblemRun) -> None:
             found.append(len(gc.get_objects()))
             await closed(self)
 
         plan = plan_of(*looping(rounds, *body))
-        closed = Run.close
+        closed = ProblemRun.close
         gc.collect()
         gc.disable()
         try:
             with monkeypatch.context() as patched:
-                patched.setattr(Run, "close", close)
+                patched.setattr(ProblemRun, "close", close)
                 scorers = {
                     scorer.name: TableScorer({}, steps=scorer.steps) for scorer in plan.scorers
                 }

@@ -34,8 +34,8 @@ from tests.support.judge_replies import (
 )
 from tts_lang.plan.graph import Judge
 from tts_lang.plan.template import Template
+from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.binding import Binding, Thinking
-from tts_runtime.executor.reading import Reading, final_text, read
 
 
 def one(reading: Reading | None) -> float | None:

@@ -6,7 +6,7 @@ from tts_lang import values
 from tts_lang.plan import expr, graph
 from tts_lang.plan.shapes import BUILT_IN
 from tts_runtime import randomness
-from tts_runtime.executor import evaluate, pool_values, statistics
+from tts_runtime.executor import expressions, pool_values, statistics
 from tts_runtime.executor.handlers import HANDLERS
 from tts_runtime.sampling import STATISTICS
 
@@ -38,8 +38,8 @@ def test_every_distribution_is_implemented() -> None:
 
 
 def test_every_kind_of_expression_is_compiled() -> None:
-    assert set(evaluate.COMPILERS) == set(expr.Expr.__args__)
+    assert set(expressions.COMPILERS) == set(expr.Expr.__args__)
 
 
 def test_every_built_in_column_is_there() -> None:
-    assert set(evaluate.COLUMNS) == set(BUILT_IN)
+    assert set(expressions.COLUMNS) == set(BUILT_IN)

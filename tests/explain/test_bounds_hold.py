@@ -29,7 +29,7 @@ from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.problems import Problem
 
 PROGRAMS = 120
@@ -139,7 +139,7 @@ def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[O
     watched(policies, served)
     bound = bind(plan, policies, place.scorers(plan, ROUNDS))
 
-    class Counted(Run):
+    class Counted(ProblemRun):
         async def close(self) -> None:
             served.operations = next(self.turns) - 1
             await super().close()
@@ -149,7 +149,7 @@ def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[O
         served.seconds = asyncio.get_running_loop().time()
         return outcome
 
-    with patch.dict(execute.__globals__, Run=Counted):
+    with patch.dict(execute.__globals__, ProblemRun=Counted):
         return run_virtual(one()), served
 
 

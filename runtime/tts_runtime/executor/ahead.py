@@ -31,7 +31,7 @@ from tts_lang.plan.graph import (
     operations,
 )
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.settings import expressions
 
 #: What reads a pool without saying how its rows go on.
@@ -39,14 +39,14 @@ _BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class NextExpansion:
     """A pool's rows go on with `expand`; only those that `select` keeps, if there is one."""
 
     select: Operation | None
     expand: Operation
 
 
-def next_of(plan: Plan) -> Mapping[int, Next]:
+def next_of(plan: Plan) -> Mapping[int, NextExpansion]:
     """Of each pool for which it is plain, by its value, what comes next."""
     readers: dict[int, list[Operation]] = defaultdict(list)
     names: dict[int, list[int]] = defaultdict(list)
@@ -55,7 +55,7 @@ def next_of(plan: Plan) -> Mapping[int, Next]:
             readers[operation.inputs[0]].append(operation)
         for value, name in _names(operation):
             names[value].append(name)
-    found: dict[int, Next] = {}
+    found: dict[int, NextExpansion] = {}
     for operation in operations(plan.body):
         if isinstance(operation.spec, Expand | Score | Where | Let):
             following = _search(operation.outputs[0], readers, names)
@@ -83,7 +83,7 @@ def _names(operation: Operation) -> Iterator[tuple[int, int]]:
 
 def _search(
     start: int, readers: Mapping[int, list[Operation]], names: Mapping[int, list[int]]
-) -> Next | None:
+) -> NextExpansion | None:
     """The first expansion that is reached, the nearest round of a loop first."""
     stack: list[tuple[int, Operation | None]] = [(start, None)]
     seen: set[tuple[int, int]] = set()
@@ -96,7 +96,7 @@ def _search(
         for operation in readers.get(value, ()):
             spec = operation.spec
             if isinstance(spec, Expand):
-                return Next(select, operation) if _plain(operation, spec) else None
+                return NextExpansion(select, operation) if _plain(operation, spec) else None
             if isinstance(spec, Select):
                 if select is not None or not _guessable(operation, spec):
                     return None

@@ -8,14 +8,14 @@ from typing import Any
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Ask
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.expanding import SHORTEN, overlong
-from tts_runtime.executor.generating import Parentage, children
+from tts_runtime.executor.children import ChildSpec, children
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Conversation, Row, opening
-from tts_runtime.executor.ordering import Ordering
-from tts_runtime.executor.pools import Content, Item, Pool, Slot, append
+from tts_runtime.executor.ops.sample import SHORTEN, overlong
+from tts_runtime.executor.ordering import OrderedNumbering
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, append
 from tts_runtime.executor.program import Builder, Work
-from tts_runtime.executor.rendering import argument_parts, fill, needs_others
+from tts_runtime.executor.prompts import argument_parts, fill, needs_others
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses
 from tts_runtime.executor.views import View, groups
@@ -62,11 +62,11 @@ def ask(builder: Builder, spec: Ask) -> Work:
         many = count(scope.problem, view)
         given = argument_values(arguments, view)
         parts = argument_parts(given)
-        ordering = Ordering(scope)
+        ordering = OrderedNumbering(scope)
         sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
         run = scope.run
 
-        def asked(about: Sequence[Row], pool: Sequence[Row], slot: Slot | None) -> Content:
+        def asked(about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None) -> Content:
             """Children of the conversation about some rows."""
             row = about[0]
             if not many:
@@ -88,10 +88,10 @@ def ask(builder: Builder, spec: Ask) -> Work:
             if spec.together:
                 roots = {each.candidate.root for each in about}
                 root = roots.pop() if len(roots) == 1 else None
-                parentage = Parentage(*here, None, root, None, EMPTY, EMPTY, sequence, site)
+                parentage = ChildSpec(*here, None, root, None, EMPTY, EMPTY, sequence, site)
             else:
                 root = row.candidate.root
-                parentage = Parentage(*here, row, root, row, row.lets, EMPTY, sequence, site)
+                parentage = ChildSpec(*here, row, root, row, row.lets, EMPTY, sequence, site)
             if error is not None:
                 return [parentage.row(node.failed(error)) for _ in range(many)]
             if room <= 0:

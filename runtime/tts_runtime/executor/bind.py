@@ -14,8 +14,8 @@ from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.engines.scorers import POOL_SCORERS
 from tts_runtime.executor.ahead import next_of
+from tts_runtime.executor.early_exit import needless
 from tts_runtime.executor.errors import BindError, place
-from tts_runtime.executor.needless import needless
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.tokenizers import unfit_paths
@@ -45,7 +45,7 @@ def bind(
 ) -> Bound:
     """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
 
-    Engines that the plan does not name are ignored. `passes` are names of `needless.PASSES`: with
+    Engines that the plan does not name are ignored. `passes` are names of `early_exit.PASSES`: with
     them a run generates less, to the same answer; without them everything that was asked for.
     `speculate`: find out what may run ahead (`execute_all`). `strict`: see `Bound`.
 

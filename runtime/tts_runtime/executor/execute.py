@@ -11,7 +11,6 @@ from tts_lang.plan.graph import Force, Split
 from tts_lang.values import number
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
-from tts_runtime.executor.again import Again
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.model import Candidate, Row
@@ -23,7 +22,8 @@ from tts_runtime.executor.outcome import (
     Work,
 )
 from tts_runtime.executor.pools import Pool
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.replay import Replay
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.shared import Shared
 from tts_runtime.executor.speculation import Speculator
@@ -56,12 +56,12 @@ async def execute(
     in flight.
     """
     watching = Observer() if observer is None else observer
-    run = Run(bound, problem, seed, watching, shared, speculator, work)
+    run = ProblemRun(bound, problem, seed, watching, shared, speculator, work)
     try:
         outcome = await _answered(run)
         if run.early:
             await run.stop()
-            again = Again(run, seed)
+            again = Replay(run, seed)
             try:
                 outcome = await again.played(_answered(again))
             finally:
@@ -76,7 +76,7 @@ async def execute(
     return outcome
 
 
-async def _answered(run: Run) -> Outcome:
+async def _answered(run: ProblemRun) -> Outcome:
     program = run.bound.program
     node = run.opening(program.plan.thinks)
     candidate = Candidate(node, None, None, None, None, 0, None)
@@ -112,7 +112,7 @@ async def _answered(run: Run) -> Outcome:
     )
 
 
-def _reliability(run: Run, made: Sequence[Candidate]) -> Reliability:
+def _reliability(run: ProblemRun, made: Sequence[Candidate]) -> Reliability:
     """What went wrong with the candidates of a problem that has its answer.
 
     Raises:

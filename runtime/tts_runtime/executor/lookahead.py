@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from tts_lang.plan.graph import Score, Unit
 from tts_runtime.engines.base import GenerateRequest, Generation
-from tts_runtime.executor.generating import grown
+from tts_runtime.executor.children import child_node
 from tts_runtime.executor.model import Candidate, Node, Row
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.pools import Content, PendingRow, Pool
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Builder
-from tts_runtime.executor.run import Run
 from tts_runtime.executor.settings import Settings
 from tts_runtime.executor.views import View
 
@@ -32,7 +32,9 @@ class LookAhead:
         return Settings(self._policy, self._greedy, Unit.STEPS, steps)
 
 
-def roll_out(run: Run, node: Node, settings: Settings, arrived: Callable[[Node], None]) -> bool:
+def roll_out(
+    run: ProblemRun, node: Node, settings: Settings, arrived: Callable[[Node], None]
+) -> bool:
     """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
     room = settings.room(node)
     if node.done or room <= 0:
@@ -49,23 +51,23 @@ def roll_out(run: Run, node: Node, settings: Settings, arrived: Callable[[Node],
     )
 
     def generated(generation: Generation) -> None:
-        arrived(grown(node, node.key, settings, room, generation))
+        arrived(child_node(node, node.key, settings, room, generation))
 
     run.generate(settings, node, request, generated)
     return True
 
 
 def rolled_out(
-    run: Run, pool: Pool, settings: Settings | None, originals: dict[Candidate, Row]
+    run: ProblemRun, pool: Pool, settings: Settings | None, originals: dict[Candidate, Row]
 ) -> Pool:
     """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
     if settings is None:
         return pool
     chosen = settings
 
-    def work(row: Row, slot: Slot | None) -> Content:
+    def work(row: Row, slot: PendingRow | None) -> Content:
         originals[row.candidate] = row
-        target = Slot() if slot is None else slot
+        target = PendingRow() if slot is None else slot
 
         def arrived(node: Node) -> None:
             run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))

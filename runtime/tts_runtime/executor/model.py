@@ -439,7 +439,7 @@ class Row:
         candidate: Candidate,
         lets: Mapping[str, Any] = EMPTY,
         scores: Mapping[str, Any] = EMPTY,
-        known: Mapping[str, Known] = EMPTY,
+        known: Mapping[str, ScoreCache] = EMPTY,
         visits: int = 0,
         total: float = 0.0,
     ) -> None:
@@ -451,7 +451,7 @@ class Row:
         self.visits = visits
         self.total = total
 
-    def with_score(self, name: str, column: float | Vector | None, known: Known | None) -> Row:
+    def with_score(self, name: str, column: float | Vector | None, known: ScoreCache | None) -> Row:
         """The same row with a score column."""
         return Row(
             self.node,
@@ -484,7 +484,7 @@ class Row:
         return Row(self.node, self.candidate, self.lets, EMPTY, self.known)
 
 
-class Known:
+class ScoreCache:
     """Scores of one scorer on one path: of the pieces that a delimiter closed, and of all of it."""
 
     __slots__ = ("closed", "column", "node")

@@ -11,7 +11,7 @@ from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.views import View, groups
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.evaluate import Compiler, Evaluate
+    from tts_runtime.executor.expressions import Compiler, Evaluate
     from tts_runtime.executor.sites import Site
 
 #: The aggregate of some rows (seen in a view of their pool), for a row (seen in its own view).

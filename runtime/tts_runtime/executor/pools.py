@@ -2,7 +2,7 @@
 
 A slot is a place in a pool that resolves to a row, to nothing, or to several rows and slots.
 Row-wise operations map slot to slot, so that a candidate goes on while others are still decoding;
-everything else waits for `Run.rows`.
+everything else waits for `ProblemRun.rows`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tts_runtime.executor.speculation import Guess
 
 #: What a place in a pool turns out to be.
-Content: TypeAlias = "Row | Slot | list[Row | Slot] | None"
-Item: TypeAlias = "Row | Slot"
+Content: TypeAlias = "Row | PendingRow | list[Row | PendingRow] | None"
+Item: TypeAlias = "Row | PendingRow"
 
 
-class Slot:
+class PendingRow:
     """A place whose content is not known yet.
 
     Of a child on its way, `key` is known, and the `request` that it waits for. `most`: it turns out
@@ -90,30 +90,32 @@ def rows_in(items: Sequence[Item]) -> Iterator[Row]:
         if type(item) is Row:
             yield item
         else:
-            assert isinstance(item, Slot)
+            assert isinstance(item, PendingRow)
             content = item.content
             if type(content) is Row:
                 yield content
-            elif isinstance(content, Slot):
+            elif isinstance(content, PendingRow):
                 yield from rows_in((content,))
             elif content is not None:
                 assert isinstance(content, list)
                 yield from rows_in(content)
 
 
-def open_slots(items: Sequence[Item]) -> Iterator[Slot]:
+def open_slots(items: Sequence[Item]) -> Iterator[PendingRow]:
     """The places that are not known yet, in order."""
     for item in items:
-        if type(item) is Slot:
+        if type(item) is PendingRow:
             if not item.resolved:
                 yield item
             elif isinstance(item.content, list):
                 yield from open_slots(item.content)
-            elif isinstance(item.content, Slot):
+            elif isinstance(item.content, PendingRow):
                 yield from open_slots((item.content,))
 
 
-def settled_rows(items: Sequence[Item], many: int | None = None) -> tuple[list[Row], Slot | None]:
+def settled_rows(
+    items: Sequence[Item], many: int | None = None
+) -> tuple[list[Row], PendingRow | None]:
     """The rows before the first place that is not known yet (at least `many`), and that place."""
     rows: list[Row] = []
     waiting = list(reversed(items))
@@ -122,7 +124,7 @@ def settled_rows(items: Sequence[Item], many: int | None = None) -> tuple[list[R
         if type(item) is Row:
             rows.append(item)
             continue
-        assert isinstance(item, Slot)
+        assert isinstance(item, PendingRow)
         if not item.resolved:
             return rows, item
         content = item.content

@@ -10,14 +10,14 @@ from tts_lang.explain.budget import CEILINGS
 from tts_lang.plan.expr import Const, Expr, Statistic, walk
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Scorer, operations
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.executor.evaluate import Compiler, draws
-from tts_runtime.executor.needless import EVERYTHING, Needless
+from tts_runtime.executor.early_exit import EVERYTHING, EarlyExits
+from tts_runtime.executor.expressions import Compiler, draws
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.sites import Site
 
 if TYPE_CHECKING:
     from tts_runtime.engines.base import ScorerEngine
-    from tts_runtime.executor.ahead import Next
+    from tts_runtime.executor.ahead import NextExpansion
     from tts_runtime.executor.model import Row
     from tts_runtime.executor.pools import Pool
     from tts_runtime.executor.scope import Scope
@@ -145,8 +145,8 @@ class Program:
         plan: Plan,
         policies: Mapping[str, Policy],
         scorers: Mapping[str, ScorerEngine],
-        needless: Needless = EVERYTHING,
-        following: Mapping[int, Next] | None = None,
+        needless: EarlyExits = EVERYTHING,
+        following: Mapping[int, NextExpansion] | None = None,
     ) -> None:
         from tts_runtime.executor.handlers import HANDLERS
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tts_runtime.engines.base import CandidateError, Finish, GenerateRequest, Generation
 from tts_runtime.executor.model import Node
 from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.pools import Slot
+from tts_runtime.executor.pools import PendingRow
 from tts_runtime.executor.settings import Settings
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.run import Run
+    from tts_runtime.executor.problem_run import ProblemRun
 
 #: Called with the reply to a request.
 Arrived: TypeAlias = Callable[[Generation], None]
@@ -50,7 +50,7 @@ class Request:
 
     __slots__ = ("_waiting", "future", "name", "node", "policy", "reply", "run")
 
-    def __init__(self, run: Run, node: Node, policy: Policy) -> None:
+    def __init__(self, run: ProblemRun, node: Node, policy: Policy) -> None:
         self.name: Any = None
         self.node = node
         self.policy = policy
@@ -77,7 +77,7 @@ class Request:
         """Nobody waits any more, whatever comes."""
         self._waiting = []
 
-    def leave(self, slot: Slot) -> None:
+    def leave(self, slot: PendingRow) -> None:
         """The child in this place is not waited for; nobody else: the request is cancelled."""
         self._waiting = [each for each in self._waiting if getattr(each, "slot", None) is not slot]
         if not self._waiting and self.reply is None:

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 from tts_lang.plan.graph import Fork, Resample
-from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.ops.select import compiled_key, grouped, whole_pool
 from tts_runtime.executor.pool_values import weights_of
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.selecting import compiled_key, grouped, whole_pool
 from tts_runtime.executor.sites import Site
 from tts_runtime.streams import resample_key, uniform
 
@@ -49,7 +49,7 @@ def fork(builder: Builder, spec: Fork) -> Work:
         view = await scope.view(inputs, whole)
         many = count(scope.problem, view)
 
-        def copies(row: Row, _: Slot | None) -> Content:
+        def copies(row: Row, _: PendingRow | None) -> Content:
             return [copied(row, scope, site, tree=True) for _ in range(many)]
 
         made = scope.run.map(pool, copies, grows=True)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tts_runtime import randomness
+from tts_runtime.executor.child_numbering import NumberingBarrier
 from tts_runtime.executor.model import Candidate, Node, Row
-from tts_runtime.executor.numbering import Turnstile
 from tts_runtime.executor.pools import Pool, rows_in
 from tts_runtime.executor.views import View
 from tts_runtime.streams import Key
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.run import Run
+    from tts_runtime.executor.problem_run import ProblemRun
 
 
 class Scope:
@@ -29,20 +29,20 @@ class Scope:
         "_draws",
         "_fresh",
         "_resamplings",
+        "barrier",
         "made",
         "problem",
         "run",
         "thinks",
-        "turnstile",
         "values",
     )
 
-    def __init__(self, run: Run, problem: Row, thinks: bool, values: list[Any]) -> None:
+    def __init__(self, run: ProblemRun, problem: Row, thinks: bool, values: list[Any]) -> None:
         self.run = run
         self.problem = problem
         self.thinks = thinks
         self.values = values
-        self.turnstile = Turnstile()
+        self.barrier = NumberingBarrier()
         self.made: list[Pool | Calls] = []
         self._children: dict[tuple[Key, Key, bytes, int, int], int] = {}
         self._copies: dict[Key, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Unit
 from tts_runtime.engines.base import Limits, Sampling
-from tts_runtime.executor.evaluate import Compiler, Evaluate
+from tts_runtime.executor.expressions import Compiler, Evaluate
 from tts_runtime.executor.model import Node, Row
 from tts_runtime.executor.policies import Policy
 from tts_runtime.executor.views import View

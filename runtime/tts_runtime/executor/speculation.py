@@ -26,19 +26,19 @@ from tts_runtime.engines.base import (
     Limits,
     PolicyEngine,
 )
-from tts_runtime.executor.evaluate import Evaluate
-from tts_runtime.executor.generating import request_for
+from tts_runtime.executor.children import request_for
+from tts_runtime.executor.expressions import Evaluate
 from tts_runtime.executor.model import Node, Row
+from tts_runtime.executor.ops.select import descending, grouped
 from tts_runtime.executor.pools import Pool, open_slots, rows_in
 from tts_runtime.executor.requests import Arrived, Request
-from tts_runtime.executor.selecting import descending, grouped
 from tts_runtime.executor.settings import Clauses, Settings
 from tts_runtime.executor.views import View
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.ahead import Next
+    from tts_runtime.executor.ahead import NextExpansion
+    from tts_runtime.executor.problem_run import ProblemRun
     from tts_runtime.executor.program import Program
-    from tts_runtime.executor.run import Run
     from tts_runtime.executor.scope import Scope
 
 #: Of requests that wait for a slot, early ones are the last.
@@ -52,9 +52,9 @@ _LEAST_STEP: Final = 4
 
 
 class Guess:
-    """Which rows of a pool will go on, and how: a plan's `Next`, compiled."""
+    """Which rows of a pool will go on, and how: a plan's `NextExpansion`, compiled."""
 
-    def __init__(self, program: Program, following: Next) -> None:
+    def __init__(self, program: Program, following: NextExpansion) -> None:
         expand = following.expand.spec
         assert isinstance(expand, Expand)
         builder = program.builder(following.expand)
@@ -150,7 +150,7 @@ class Early(Request):
 
     def __init__(
         self,
-        run: Run,
+        run: ProblemRun,
         node: Node,
         settings: Settings,
         request: GenerateRequest,
@@ -297,7 +297,13 @@ class Speculator:
                 self._start(run, node, number, settings, limits, most)
 
     def _start(
-        self, run: Run, node: Node, number: int, settings: Settings, limits: Limits, most: int
+        self,
+        run: ProblemRun,
+        node: Node,
+        number: int,
+        settings: Settings,
+        limits: Limits,
+        most: int,
     ) -> None:
         request = request_for(node, number, settings, limits, run.bound.program.statistics)
         early = Early(run, node, settings, request, self, most)
@@ -319,7 +325,7 @@ class Speculator:
                     self._give_up(early)
                     break
 
-    def leave(self, run: Run) -> None:
+    def leave(self, run: ProblemRun) -> None:
         """A program has ended."""
         for early in [early for early in self._flying if early.run is run]:
             self._give_up(early)
@@ -341,7 +347,7 @@ class Speculator:
         if early.reply is not None:
             self.wasted(early.run, -early.reply.drawn)
 
-    def wasted(self, run: Run, tokens: int) -> None:
+    def wasted(self, run: ProblemRun, tokens: int) -> None:
         """Tokens that no program has asked for, as far as is known."""
         self._wasted += tokens
         run.work.wasted_tokens += tokens

@@ -7,12 +7,12 @@ from typing import Any
 
 from tts_lang.plan.graph import Vote
 from tts_lang.values import votes
-from tts_runtime.executor.election import Ballot, Election, heaviest
+from tts_runtime.executor.early_vote import VoteCounter, VoteKey, max_weight
 from tts_runtime.executor.model import Row
+from tts_runtime.executor.ops.select import compiled_key, grouped, whole_pool
 from tts_runtime.executor.pool_values import weight_of, weights_of
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.selecting import compiled_key, grouped, whole_pool
 from tts_runtime.executor.views import View, groups
 
 
@@ -28,9 +28,9 @@ def vote(builder: Builder, spec: Vote) -> Work:
 
     async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         if early:
-            most = heaviest(spec.weight, inputs, scorers, context)
+            most = max_weight(spec.weight, inputs, scorers, context)
             if most is not None:
-                row = await Election(scope.run, inputs[0], _ballot(scope, inputs), most).winner()
+                row = await VoteCounter(scope.run, inputs[0], _ballot(scope, inputs), most).winner()
                 return (whole_pool([] if row is None else [row]),)
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
@@ -39,7 +39,7 @@ def vote(builder: Builder, spec: Vote) -> Work:
         winners = [winner(places, keys, weights) for places in grouped(rows, per, view)]
         return (whole_pool([rows[place] for place in winners if place is not None]),)
 
-    def _ballot(scope: Scope, inputs: Sequence[Any]) -> Ballot:
+    def _ballot(scope: Scope, inputs: Sequence[Any]) -> VoteKey:
         view = View(scope, inputs)
 
         def ballot(row: Row) -> tuple[Any, float]:

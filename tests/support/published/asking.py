@@ -11,8 +11,8 @@ from tests.support.published.lab import Lab
 from tests.support.published.path import How, Path
 from tts_lang.plan.graph import Decoding, Judge
 from tts_lang.plan.template import Template
+from tts_runtime.answers.judge_replies import final_text, read
 from tts_runtime.engines.base import GenerateRequest, Limits
-from tts_runtime.executor.reading import final_text, read
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import (
     UNCLAIMED,

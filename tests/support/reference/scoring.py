@@ -24,6 +24,7 @@ from tests.support.reference.model import (
 from tests.support.reference.values import number
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const
+from tts_runtime.answers.judge_replies import final_text, read
 from tts_runtime.engines.base import (
     GenerateRequest,
     Limits,
@@ -31,7 +32,6 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.fields import FieldScorer
-from tts_runtime.executor.reading import final_text, read
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import asked_key
 

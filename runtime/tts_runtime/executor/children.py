@@ -13,10 +13,10 @@ from tts_runtime.engines.base import (
     Limits,
     Partial,
 )
-from tts_runtime.executor.evaluate import Evaluate
-from tts_runtime.executor.model import EMPTY, Candidate, Known, Node, Row
-from tts_runtime.executor.pools import Item, Slot
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.expressions import Evaluate
+from tts_runtime.executor.model import EMPTY, Candidate, Node, Row, ScoreCache
+from tts_runtime.executor.pools import Item, PendingRow
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Settings
 from tts_runtime.executor.sites import Site
@@ -24,7 +24,7 @@ from tts_runtime.executor.views import View
 from tts_runtime.streams import UNCLAIMED, Key, child_key
 
 
-class Parentage:
+class ChildSpec:
     """What all children of one row in one operation share.
 
     `node`, `settings`, `room`: where they go on, how, and how far. `parent`, `root`, `asked` as in
@@ -47,7 +47,7 @@ class Parentage:
 
     def __init__(
         self,
-        run: Run,
+        run: ProblemRun,
         node: Node,
         settings: Settings,
         room: int,
@@ -55,7 +55,7 @@ class Parentage:
         root: Candidate | None,
         asked: Row | None,
         lets: Mapping[str, Any],
-        known: Mapping[str, Known],
+        known: Mapping[str, ScoreCache],
         created: int,
         site: Site,
     ) -> None:
@@ -80,12 +80,12 @@ class Parentage:
         return Row(node, candidate, self.lets, EMPTY, self.known)
 
 
-class Birth:
+class OnReply:
     """One child on its way: called with the engine's reply."""
 
     __slots__ = ("parentage", "rank", "slot")
 
-    def __init__(self, slot: Slot, parentage: Parentage, rank: int) -> None:
+    def __init__(self, slot: PendingRow, parentage: ChildSpec, rank: int) -> None:
         self.slot = slot
         self.parentage = parentage
         self.rank = rank
@@ -93,12 +93,12 @@ class Birth:
     def __call__(self, generation: Generation) -> None:
         parentage = self.parentage
         slot = self.slot
-        node = grown(parentage.node, slot.key, parentage.settings, parentage.room, generation)
+        node = child_node(parentage.node, slot.key, parentage.settings, parentage.room, generation)
         node.rank = self.rank
         parentage.run.deliver(slot, parentage.row(node))
 
 
-def grown(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
+def child_node(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
     """The child node that a generation gives (C10, C17)."""
     ids = generation.ids
     finish = generation.finish
@@ -140,8 +140,8 @@ def request_for(
 
 
 def children(
-    scope: Scope, parentage: Parentage, many: int, view: View, place: Slot | None = None
-) -> Slot | list[Item]:
+    scope: Scope, parentage: ChildSpec, many: int, view: View, place: PendingRow | None = None
+) -> PendingRow | list[Item]:
     """`many` further children of a row, requested now; its room is above 0.
 
     `place`: where they go. An only child takes it for itself.
@@ -161,14 +161,14 @@ def children(
             slot = place
             slot.key = request.key
         else:
-            slot = Slot(request.key, 1)
+            slot = PendingRow(request.key, 1)
             found.append(slot)
-        birth = Birth(slot, parentage, request.priority)
+        birth = OnReply(slot, parentage, request.priority)
         slot.request = run.generate(settings, node, request, birth)
     return found or place or []
 
 
-def _watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
+def _watched(limits: Limits, parentage: ChildSpec, view: View) -> Limits:
     """The limits with `stop when` and `end when`."""
     stop, end = parentage.settings.stop_when, parentage.settings.end_when
     return replace(
@@ -178,7 +178,7 @@ def _watched(limits: Limits, parentage: Parentage, view: View) -> Limits:
     )
 
 
-def _watcher(condition: Evaluate, parentage: Parentage, view: View) -> Callable[[Partial], bool]:
+def _watcher(condition: Evaluate, parentage: ChildSpec, view: View) -> Callable[[Partial], bool]:
     """Evaluates a condition on the whole path after every token (C27)."""
     node = parentage.node
     policy = parentage.settings.policy

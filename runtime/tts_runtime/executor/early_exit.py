@@ -1,7 +1,7 @@
 """Where the rest of a pool can no longer change the answer, and need not be made (C45, C58).
 
-Found in the plan when it is bound; the votes (`election.py`) and firsts (`selecting.py`) that are
-found here stop waiting as soon as they know enough.
+Found in the plan when it is bound; the votes (`early_vote.py`) and firsts (`ops/select.py`) that
+are found here stop waiting as soon as they know enough.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tts_lang.plan.graph import (
     operations,
 )
 from tts_lang.plan.shapes import fields_in
-from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.expressions import needs_pool
 
 SHORT_CIRCUIT: Final = "short_circuit"
 LAZY_FIRST: Final = "lazy_first"
@@ -39,7 +39,7 @@ PASSES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Needless:
+class EarlyExits:
     """Operations that may stop early, by the value that they give.
 
     Args:
@@ -55,10 +55,10 @@ class Needless:
 
 
 #: Nothing stops early: everything that the program asks for is generated.
-EVERYTHING: Final = Needless()
+EVERYTHING: Final = EarlyExits()
 
 
-def needless(plan: Plan, passes: Collection[str]) -> Needless:
+def needless(plan: Plan, passes: Collection[str]) -> EarlyExits:
     """What these passes find in a plan.
 
     Raises:
@@ -86,7 +86,7 @@ def needless(plan: Plan, passes: Collection[str]) -> Needless:
                     firsts[operation.outputs[0]] = source
     if not votes and not firsts:
         return EVERYTHING
-    return Needless(final, frozenset(votes), firsts)
+    return EarlyExits(final, frozenset(votes), firsts)
 
 
 def _simple(vote: Vote) -> bool:

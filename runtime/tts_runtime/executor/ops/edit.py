@@ -8,9 +8,9 @@ from typing import Any
 from tts_lang.plan.graph import Cut, Force, Split, Unit
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Finish
-from tts_runtime.executor.evaluate import needs_pool
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.sites import Site
@@ -37,7 +37,7 @@ def force(builder: Builder, spec: Force) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
-        def forced(row: Row, _: Slot | None) -> Content:
+        def forced(row: Row, _: PendingRow | None) -> Content:
             given = text(row, view)
             if given is None:
                 raise site.error("the text to force is missing", "test it with `has(...)` first")
@@ -74,7 +74,7 @@ def cut(builder: Builder, spec: Cut) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
-        def shortened(row: Row, _: Slot | None) -> Content:
+        def shortened(row: Row, _: PendingRow | None) -> Content:
             kept = max(0, view.whole(length(row, view)))
             return derived(row, cut_node(row.node, kept, spec.unit), site)
 
@@ -134,7 +134,7 @@ def split(builder: Builder, spec: Split) -> Work:
         view = await scope.view(inputs, whole)
         limit = None if most is None else max(0, view.whole(most(scope.problem, view)))
 
-        def pieces(row: Row, _: Slot | None) -> Content:
+        def pieces(row: Row, _: PendingRow | None) -> Content:
             separator = at(row, view)
             if not separator:
                 raise site.error("the text to split at is empty", "name the text between pieces")

@@ -24,15 +24,15 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.bill import Bill
+from tts_runtime.executor.costs import CostCounter
+from tts_runtime.executor.early_exit import EVERYTHING
 from tts_runtime.executor.errors import unforeseen
-from tts_runtime.executor.flow import Flow
 from tts_runtime.executor.model import Conversation, Node, Row, opening
-from tts_runtime.executor.needless import EVERYTHING
 from tts_runtime.executor.outcome import Counts, Observer, ProblemLike, Work
 from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.pools import Pool, Slot, open_slots
+from tts_runtime.executor.pools import PendingRow, Pool, open_slots
 from tts_runtime.executor.requests import Arrived, Request, name_of, whole_name
+from tts_runtime.executor.scheduler import Scheduler
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 Reply = TypeVar("Reply")
 
 
-class Run(Flow):
+class ProblemRun(Scheduler):
     """The state of one problem."""
 
     __slots__ = (
@@ -96,7 +96,7 @@ class Run(Flow):
         self.root_key: Key = root_key(seed, problem.id)
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
-        self._bill = Bill()
+        self._bill = CostCounter()
         self.recorder = Recorder()
         self.closed = False
         #: The answer is known: what is in flight is not waited for.
@@ -285,7 +285,7 @@ class Run(Flow):
             return policy.engine.generate(request)
         return self.shared.generate(policy.engine, request)
 
-    def deliver(self, slot: Slot, row: Row) -> None:
+    def deliver(self, slot: PendingRow, row: Row) -> None:
         """Makes a child's row known, once its answer can be compared without computing here."""
         later = row.node.answer_later() if row.node.done else None
         if later is None:
@@ -293,7 +293,9 @@ class Run(Flow):
         else:
             self.spawn(self._deliver(slot, row, later))
 
-    async def _deliver(self, slot: Slot, row: Row, later: concurrent.futures.Future[Any]) -> None:
+    async def _deliver(
+        self, slot: PendingRow, row: Row, later: concurrent.futures.Future[Any]
+    ) -> None:
         await settled(later)
         if not slot.resolved:  # nobody has given it up
             self.resolve(slot, row)

@@ -15,18 +15,18 @@ from typing import Any, TypeAlias
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Score, Scorer
 from tts_lang.plan.shapes import fields_in
+from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.asking import argument_values, compiled_arguments
-from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.expanding import SHORTEN, overlong
-from tts_runtime.executor.generating import grown
+from tts_runtime.executor.children import child_node
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.lookahead import LookAhead, rolled_out
 from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
-from tts_runtime.executor.pools import Content, Item, Pool, Slot
+from tts_runtime.executor.ops.sample import SHORTEN, overlong
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Builder, Work
-from tts_runtime.executor.reading import Reading, final_text, read
-from tts_runtime.executor.rendering import argument_parts, fill, needs_others
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.prompts import argument_parts, fill, needs_others
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
 from tts_runtime.executor.views import groups
@@ -72,11 +72,11 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
             """A row that the judge does not see."""
             return column(row, [Verdict(None, row.node.error)] * readings)
 
-        def alone(everyone: Sequence[Row]) -> Callable[[Row, Slot | None], Content]:
-            def judged(row: Row, slot: Slot | None) -> Content:
+        def alone(everyone: Sequence[Row]) -> Callable[[Row, PendingRow | None], Content]:
+            def judged(row: Row, slot: PendingRow | None) -> Content:
                 if row.node.error is not None:
                     return silent(row)
-                target = Slot() if slot is None else slot
+                target = PendingRow() if slot is None else slot
 
                 def done(found: Sequence[Verdicts]) -> None:
                     run.resolve(target, column(row, [verdicts[0] for verdicts in found]))
@@ -90,7 +90,7 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
             everyone = _with_text(await run.rows(seen)) if whole else []
             return (run.map(seen, alone(everyone)),)
         rows = await run.rows(seen)
-        slots: list[Item] = [Slot() for _ in rows]
+        slots: list[Item] = [PendingRow() for _ in rows]
         keys = [0] * len(rows) if per is None else [per(row, view) for row in view.inputs[0]]
         grouped = [
             [place for place in group if rows[place].node.error is None] for group in groups(keys)
@@ -131,8 +131,8 @@ def _with_text(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.node.error is None]
 
 
-def _resolve(run: Run, slot: Item, row: Row) -> None:
-    assert isinstance(slot, Slot)
+def _resolve(run: ProblemRun, slot: Item, row: Row) -> None:
+    assert isinstance(slot, PendingRow)
     run.resolve(slot, row)
 
 
@@ -145,7 +145,7 @@ class _Bench:
         name: str,
         declared: Judge,
         settings: Settings,
-        run: Run,
+        run: ProblemRun,
         arguments: Mapping[str, Any],
     ) -> None:
         self._site = builder.site
@@ -307,7 +307,7 @@ class _Bench:
         )
 
         def generated(generation: Generation) -> None:
-            replied(grown(node, key, settings, room, generation))
+            replied(child_node(node, key, settings, room, generation))
 
         self._run.generate(settings, node, request, generated)
 

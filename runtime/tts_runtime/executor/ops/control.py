@@ -7,10 +7,10 @@ from typing import Any
 
 from tts_lang.plan.graph import Branch, Call, Repeat
 from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.ops.select import whole_pool
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Builder, Returned, Work
 from tts_runtime.executor.scope import Calls, Scope
-from tts_runtime.executor.selecting import whole_pool
 
 
 def branch(builder: Builder, _spec: Branch) -> Work:
@@ -64,8 +64,8 @@ def call(builder: Builder, spec: Call) -> Work:
         fresh = (spec.strategy, scope.next_fresh(spec.strategy)) if spec.fresh else None
         values = scope.values
 
-        def called(row: Row, slot: Slot | None) -> Content:
-            target = Slot() if slot is None else slot
+        def called(row: Row, slot: PendingRow | None) -> Content:
+            target = PendingRow() if slot is None else slot
             place = row.node.place
             copy = copies[place] = copies.get(place, -1) + 1
             inner = Scope(run, _problem(row, copy), spec.thinks, list(values))
@@ -90,7 +90,7 @@ def call(builder: Builder, spec: Call) -> Work:
             candidate.problem = candidate.rootless = True
             return Row(node, candidate, known=row.known)
 
-        async def _call(row: Row, inner: Scope, target: Slot) -> None:
+        async def _call(row: Row, inner: Scope, target: PendingRow) -> None:
             returned = await body.walk(inner)
             assert returned is not None  # the verifier sees that strategies return
             rows = await run.rows(returned.pool)
@@ -106,7 +106,7 @@ def call(builder: Builder, spec: Call) -> Work:
             return Row(first.node, candidate, row.lets, known=first.known)
 
         # From here on rows of this scope may lie on nodes that a call has made.
-        scope.turnstile.strict = True
+        scope.barrier.strict = True
         if not pool.apart:
             pool = whole_pool(await run.rows(pool))
         made = run.map(pool, called)

@@ -11,7 +11,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable
 
 
-class Turnstile:
+class NumberingBarrier:
     """One scope's operations that have not numbered all their rows."""
 
     __slots__ = ("_open", "_sequence", "_waiting", "_watchers", "strict")

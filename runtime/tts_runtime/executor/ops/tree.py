@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Backup, Descend, Leaves
-from tts_runtime.executor.evaluate import Evaluate
+from tts_runtime.executor.expressions import Evaluate
 from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.ops.select import whole_pool
 from tts_runtime.executor.pool_values import ancestors
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.selecting import whole_pool
 from tts_runtime.executor.views import View
 
 

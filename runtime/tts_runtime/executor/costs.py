@@ -34,7 +34,7 @@ class _Scorer:
         self.steps: _Steps = {}
 
 
-class Bill:
+class CostCounter:
     """The costs of one problem."""
 
     __slots__ = ("_digests", "_policies", "_scorers")

@@ -18,11 +18,11 @@ from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import Scorer
 from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, Item, Pool, Slot
-from tts_runtime.executor.run import Run
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool
+from tts_runtime.executor.problem_run import ProblemRun
 
 #: A row's class (missing: it abstains) and weight.
-Ballot: TypeAlias = Callable[[Row], tuple[Any, float]]
+VoteKey: TypeAlias = Callable[[Row], tuple[Any, float]]
 
 #: Reductions that give one of the scores, so that they stay in the scorer's range bit for bit.
 _CHOOSING: Final = ("last", "first", "min", "max")
@@ -31,7 +31,7 @@ _CHOOSING: Final = ("last", "first", "min", "max")
 _ROUNDING: Final = Fraction(1, 2**32)
 
 
-def heaviest(
+def max_weight(
     weight: Expr | None, inputs: Sequence[Any], scorers: Mapping[str, Scorer], context: int
 ) -> Fraction | None:
     """The largest weight that a row can have, by interval arithmetic; `None` if nothing bounds it.
@@ -39,7 +39,7 @@ def heaviest(
     Nothing does, for this purpose, if a weight may be negative.
 
     Args:
-        weight: Needs one row only (`evaluate.needs_pool`); absent: every row weighs 1.
+        weight: Needs one row only (`expressions.needs_pool`); absent: every row weighs 1.
         inputs: The operation's inputs, for the numbers among them.
         scorers: With their declared ranges, which the executor enforces.
         context: Longest path, in tokens.
@@ -68,14 +68,14 @@ def _rounded(votes: Fraction) -> float:
     return float(votes) if votes < LARGEST else float(LARGEST)
 
 
-class Election:
+class VoteCounter:
     """Counts rows in pool order, until the winner is known or all rows are.
 
     Rows that come early wait for those before them: which of them count, and so what the vote
     costs, is then a matter of the rows alone (C66).
     """
 
-    def __init__(self, run: Run, pool: Pool, ballot: Ballot, most: Fraction) -> None:
+    def __init__(self, run: ProblemRun, pool: Pool, ballot: VoteKey, most: Fraction) -> None:
         self._run = run
         self._ballot = ballot
         self._most = most
@@ -111,7 +111,7 @@ class Election:
         """Counts the rows that are known, up to the first place that is not."""
         while self._left and not self._decided():
             item = self._left[-1]
-            if type(item) is Slot and not item.resolved:
+            if type(item) is PendingRow and not item.resolved:
                 item.then(self._go_on)
                 return
             self._left.pop()
@@ -119,7 +119,7 @@ class Election:
             if type(item) is Row:
                 self._count(item)
                 continue
-            assert isinstance(item, Slot)
+            assert isinstance(item, PendingRow)
             content = item.content
             for each in reversed(content) if isinstance(content, list) else (content,):
                 if each is not None:

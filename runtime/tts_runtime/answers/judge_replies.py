@@ -15,8 +15,8 @@ from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
 from tts_lang.plan.template import Template
+from tts_runtime.answers.judge_numbers import ANSWERS, Scale, plain, verdict_at, verdicts_in
 from tts_runtime.binding import Binding
-from tts_runtime.executor.verdicts import ANSWERS, Scale, plain, verdict_at, verdicts_in
 
 #: One number a row that the judge saw.
 Reading: TypeAlias = "list[float | None]"
@@ -308,7 +308,7 @@ def _order(text: str, marked: bool) -> list[int]:
     return order[::-1] if signs & {"<", "\u227a"} else order
 
 
-#: Ways to read a reply; `probability` reads the distribution, not a reply (judging.py).
+#: Ways to read a reply; `probability` reads the distribution, not a reply (executor/ops/judge.py).
 READERS: Final[Mapping[str, Callable[[Judge, str, bool, int], Reading | None]]] = {
     "number": _number,
     "choice": _choice,

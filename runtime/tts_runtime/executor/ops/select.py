@@ -8,9 +8,9 @@ from math import ceil
 from typing import Any
 
 from tts_lang.plan import graph
-from tts_runtime.executor.evaluate import Evaluate, needs_pool
+from tts_runtime.executor.expressions import Evaluate, needs_pool
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, groups
@@ -62,7 +62,7 @@ def where(builder: Builder, spec: graph.Where) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
-        def kept(row: Row, _: Slot | None) -> Content:
+        def kept(row: Row, _: PendingRow | None) -> Content:
             return row if condition(row, view) is True else None
 
         return (scope.run.map(pool, kept),)
@@ -80,7 +80,7 @@ def let(builder: Builder, spec: graph.Let) -> Work:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
-        def computed(row: Row, _: Slot | None) -> Content:
+        def computed(row: Row, _: PendingRow | None) -> Content:
             return row.with_let(name, value(row, view))
 
         return (scope.run.map(pool, computed),)

@@ -17,13 +17,13 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.judging import judge
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.lookahead import LookAhead, roll_out
-from tts_runtime.executor.model import Known, Node, Row, Vector
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.model import Node, Row, ScoreCache, Vector
+from tts_runtime.executor.ops.judge import judge
+from tts_runtime.executor.pools import Content, PendingRow, Pool
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Builder, Work
-from tts_runtime.executor.run import Run
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.sites import Site
 from tts_runtime.executor.views import groups
@@ -55,8 +55,8 @@ def _alone(builder: Builder, spec: Score, reader: _Reader) -> Work:
             return (run.map(pool, partial(reader.read, run)),)
         chosen = settings
 
-        def looked_ahead(row: Row, slot: Slot | None) -> Content:
-            target = Slot() if slot is None else slot
+        def looked_ahead(row: Row, slot: PendingRow | None) -> Content:
+            target = PendingRow() if slot is None else slot
 
             def arrived(node: Node) -> None:
                 made = reader.read(run, row, target, node)
@@ -80,7 +80,7 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         run = scope.run
-        slots = [Slot() for _ in rows]
+        slots = [PendingRow() for _ in rows]
         keys = [0] * len(rows) if per is None else [per(row, view) for row in rows]
         grouped = groups(keys)
         members = {place for group in grouped for place in group}
@@ -108,12 +108,12 @@ class _Reading:
     def __init__(
         self,
         reader: _Reader,
-        run: Run,
+        run: ProblemRun,
         name: Any,
         known: Vector,
         wanted: int,
         request: ScoreRequest,
-        first: tuple[Row, Node, Node | None, Slot],
+        first: tuple[Row, Node, Node | None, PendingRow],
     ) -> None:
         self._reader = reader
         self._run = run
@@ -147,7 +147,9 @@ class _Reader:
         #: The column of a candidate that has no score: every reduction of it is missing.
         self.missing: Vector | None = () if scorer.steps else None
 
-    def read(self, run: Run, row: Row, slot: Slot | None, rollout: Node | None = None) -> Content:
+    def read(
+        self, run: ProblemRun, row: Row, slot: PendingRow | None, rollout: Node | None = None
+    ) -> Content:
         """The scored row, or the slot that it will be in; of a rollout where one is given.
 
         A scorer sees the problem file's text and the conversation's text (C32).
@@ -175,7 +177,7 @@ class _Reader:
         memo = run.replies.get(name)
         if type(memo) is tuple or isinstance(memo, CandidateError):
             return self.column(row, node, rollout, memo, len(known))
-        target = Slot() if slot is None else slot
+        target = PendingRow() if slot is None else slot
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
@@ -187,7 +189,7 @@ class _Reader:
         return target
 
     def found(
-        self, run: Run, name: Any, reply: ScoreReply | CandidateError, wanted: int
+        self, run: ProblemRun, name: Any, reply: ScoreReply | CandidateError, wanted: int
     ) -> Vector | CandidateError:
         """The `wanted` scores of a reply, or why there are none; counted under `name`."""
         found: Vector | CandidateError
@@ -244,10 +246,10 @@ class _Reader:
         remembered = None
         closed = len(row.node.segments.closed)
         if rollout is None:
-            remembered = Known(node, scores[:closed], scores)
+            remembered = ScoreCache(node, scores[:closed], scores)
         elif closed:
             # Steps of the rollout are nobody's: only the path's own closed steps are kept (C11).
-            remembered = Known(rollout, scores[:closed], ())
+            remembered = ScoreCache(rollout, scores[:closed], ())
         return self.scored(row, scores, remembered)
 
     def lacking(self, row: Row, error: CandidateError) -> Row:
@@ -255,7 +257,9 @@ class _Reader:
         row.candidate.errors = {**row.candidate.errors, self.name: str(error)}
         return self.scored(row, self.missing)
 
-    def scored(self, row: Row, column: float | Vector | None, known: Known | None = None) -> Row:
+    def scored(
+        self, row: Row, column: float | Vector | None, known: ScoreCache | None = None
+    ) -> Row:
         """The row with the score column."""
         made = row.with_score(self.name, column, known)
         candidate = row.candidate
@@ -265,7 +269,9 @@ class _Reader:
             candidate.scores = {**candidate.scores, self.name: column}
         return made
 
-    def read_together(self, run: Run, rows: Sequence[Row], slots: Sequence[Slot]) -> None:
+    def read_together(
+        self, run: ProblemRun, rows: Sequence[Row], slots: Sequence[PendingRow]
+    ) -> None:
         """Scores of rows that depend on each other; resolves the slots."""
         nodes = [row.node for row in rows]
         answers = [None if self.steps else node.written for node in nodes]
@@ -311,7 +317,7 @@ class _Reader:
             arrived(memo)
 
     def _for_each(
-        self, run: Run, replies: Sequence[ScoreReply], rows: int
+        self, run: ProblemRun, replies: Sequence[ScoreReply], rows: int
     ) -> Sequence[ScoreReply | CandidateError]:
         """One reply for each row; none for any where their number does not fit."""
         if len(replies) == rows:

@@ -24,8 +24,8 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.requests import end_ids
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.executor.outcome import Observer, Outcome
+from tts_runtime.executor.problem_run import ProblemRun, pool_name, score_name
 from tts_runtime.executor.requests import Request
-from tts_runtime.executor.run import Run, pool_name, score_name
 
 Reply = TypeVar("Reply")
 
@@ -100,12 +100,12 @@ def result_of(future: Future[Reply] | None) -> Reply | BaseException | None:
     return future.exception() or future.result()
 
 
-class Again(Run):
+class Replay(ProblemRun):
     """Runs a program again on the replies of a first run; asks engines for what is not there."""
 
     __slots__ = ("_asked", "_first", "_turns")
 
-    def __init__(self, first: Run, seed: int) -> None:
+    def __init__(self, first: ProblemRun, seed: int) -> None:
         super().__init__(first.bound, first.problem, seed, Observer())
         self._first = first
         #: Turns asked for since the last reply, in program order; those asked before, the next one

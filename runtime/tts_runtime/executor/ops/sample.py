@@ -11,12 +11,12 @@ from typing import Any, Final
 from tts_lang.plan.graph import Expand
 from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import CandidateError, Fault
-from tts_runtime.executor.evaluate import needs_pool
-from tts_runtime.executor.generating import Parentage, children
+from tts_runtime.executor.children import ChildSpec, children
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Conversation, Row
-from tts_runtime.executor.ordering import Ordering
+from tts_runtime.executor.ordering import OrderedNumbering
 from tts_runtime.executor.pool_values import weights_of
-from tts_runtime.executor.pools import Content, Pool, Slot
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Builder, Work
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.settings import Clauses, Settings
@@ -52,10 +52,10 @@ def expand(builder: Builder, spec: Expand) -> Work:
         settings = clauses.settings(scope.problem, view)
         many = count(scope.problem, view)
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
-        ordering = Ordering(scope)
+        ordering = OrderedNumbering(scope)
         sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
 
-        def numbered(row: Row, slot: Slot | None) -> Content:
+        def numbered(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
             share = next(shares)
             if node.done:
@@ -68,7 +68,7 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 if error is not None and node.conversation.own:
                     raise site.error(str(error), SHORTEN)
                 return Row(node.closed_by_limit(), row.candidate, row.lets, known=row.known)
-            parentage = Parentage(
+            parentage = ChildSpec(
                 scope.run,
                 node,
                 settings,

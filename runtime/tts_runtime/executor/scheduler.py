@@ -15,16 +15,24 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, Item, Pool, Slot, append, rows_in, settled_rows
+from tts_runtime.executor.pools import (
+    Content,
+    Item,
+    PendingRow,
+    Pool,
+    append,
+    rows_in,
+    settled_rows,
+)
 
 #: Work on one row: its content, or the given slot, which the work then resolves.
-Work: TypeAlias = Callable[[Row, "Slot | None"], Content]
+Work: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
 
 #: What waits for a slot's content; or, with nothing to be told, for its turn in the queue.
 _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 
 
-class Flow:
+class Scheduler:
     """The slots of one problem and the tasks that wait for them."""
 
     __slots__ = ("_draining", "_queue", "_waits", "dropped", "error", "turns")
@@ -40,13 +48,13 @@ class Flow:
         self._draining = False
         self._waits: set[Future[None]] = set()
 
-    def resolve(self, slot: Slot, content: Content) -> None:
+    def resolve(self, slot: PendingRow, content: Content) -> None:
         """Makes a slot's content known and calls back what waits for it."""
         if type(content) is list and len(content) == 1:
             # One child on its way: waiting for it costs less than a place inside a place, which
             # everything behind would have to look into.
             content = content[0]
-        if type(content) is Slot:
+        if type(content) is PendingRow:
             if not content.resolved:
                 content.then(partial(self.resolve, slot))
                 return
@@ -95,23 +103,25 @@ class Flow:
                 items.extend(content)
                 pending = True
             elif content is not None:
-                assert isinstance(content, Slot)
+                assert isinstance(content, PendingRow)
                 items.append(content)
                 pending = True
             else:
                 self.dropped = True
         return Pool(items, pending, pool.apart)
 
-    def _applied(self, content: Content, work: Work, slot: Slot | None, grows: bool) -> Content:
+    def _applied(
+        self, content: Content, work: Work, slot: PendingRow | None, grows: bool
+    ) -> Content:
         """The content after `work`; `slot`, if given, is where it will go."""
         if type(content) is Row:
             return work(content, slot)
         if content is None:
             return None
-        if type(content) is Slot:
+        if type(content) is PendingRow:
             if content.resolved:
                 return self._applied(content.content, work, slot, grows)
-            target = Slot(b"", 0 if grows else content.most) if slot is None else slot
+            target = PendingRow(b"", 0 if grows else content.most) if slot is None else slot
             content.then(partial(self._mapped, target, work, grows))
             return target
         assert isinstance(content, list)
@@ -122,7 +132,7 @@ class Flow:
             append(found, made)
         return found
 
-    def _mapped(self, slot: Slot, work: Work, grows: bool, content: Content) -> None:
+    def _mapped(self, slot: PendingRow, work: Work, grows: bool, content: Content) -> None:
         made = self._applied(content, work, slot, grows)
         if made is not slot:
             self.resolve(slot, made)
@@ -189,13 +199,13 @@ class _Settling:
 
     def _add(self, items: Sequence[Item]) -> None:
         for item in items:
-            if type(item) is Slot:
+            if type(item) is PendingRow:
                 if not item.resolved:
                     self.remaining += 1
                     item.then(self._arrived)
                 elif isinstance(item.content, list):
                     self._add(item.content)
-                elif isinstance(item.content, Slot):
+                elif isinstance(item.content, PendingRow):
                     self._add((item.content,))
 
     def _arrived(self, content: Content) -> None:
