@@ -12,7 +12,7 @@ from tests.support.random_plans import plans
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input, Reduce
 from tts_lang.plan.graph import Decoding, Exit, Kind, Operation, Plan, Region
-from tts_lang.plan.shapes import SHAPES
+from tts_lang.plan.operator import OPERATORS
 from tts_lang.plan.verify import PlanError, verify
 
 
@@ -28,8 +28,8 @@ def test_legal_plans_pass(plan: Plan) -> None:
     verify(plan)
 
 
-def test_every_operator_has_a_shape() -> None:
-    assert set(SHAPES) == set(graph.SPECS)
+def test_every_operator_has_an_entry() -> None:
+    assert set(OPERATORS) == set(graph.SPECS)
 
 
 def test_failure_names_operation_path_and_place_in_the_file() -> None:

@@ -11,8 +11,8 @@ from tts_lang.check.resolve import reduction
 from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.values import bounded, expect, number, pool, scalar
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.clauses import QUANTILE
 from tts_lang.plan.expr import Aggregate, Expr
-from tts_lang.plan.shapes import QUANTILE
 from tts_lang.syntax import nodes
 
 _NAMES = (*builtins.POOL_AGGREGATES, *builtins.VALUE_AGGREGATES)

@@ -13,6 +13,7 @@ from tts_lang.check.scope import Role
 from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, scalar
 from tts_lang.diagnostics import did_you_mean, suggest
+from tts_lang.plan.clauses import HEAT, SHARE
 from tts_lang.plan.expr import (
     DISTRIBUTIONS,
     STATISTICS,
@@ -23,7 +24,6 @@ from tts_lang.plan.expr import (
     Reduce,
     Statistic,
 )
-from tts_lang.plan.shapes import HEAT, SHARE
 from tts_lang.syntax import nodes
 from tts_lang.syntax.words import VERBS
 

@@ -12,9 +12,9 @@ from tts_lang.check.resolve import top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.values import bounded, condition, count, known_number, number, text
 from tts_lang.check.verbs import bound_of, grouping, over
+from tts_lang.plan.clauses import MIN_P, TEMPERATURE, TOP_P, Range
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Expand, Unit
-from tts_lang.plan.shapes import MIN_P, TEMPERATURE, TOP_P, Range
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 

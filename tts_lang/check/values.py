@@ -7,8 +7,8 @@ from tts_lang.check.context import NO_VALUE, Inputs, Pool, StrategyContext
 from tts_lang.check.dispatch import POOLS, SCALARS, Site
 from tts_lang.check.pools import UNKNOWN_POOL
 from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
+from tts_lang.plan.clauses import Range
 from tts_lang.plan.expr import Column, Const, Expr
-from tts_lang.plan.shapes import Range
 from tts_lang.syntax import nodes
 
 #: How messages call the count of `select`, which may be a percentage instead.

@@ -28,8 +28,8 @@ from tts_lang.check.values import (
 )
 from tts_lang.plan import expr as plan
 from tts_lang.plan import graph
+from tts_lang.plan.clauses import SHARE
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.shapes import SHARE
 from tts_lang.syntax import nodes
 
 _ANSWERED = plan.Apply("has", (plan.Column("answer"),))

@@ -24,7 +24,8 @@ from tts_lang.plan.expr import (
     walk,
 )
 from tts_lang.plan.graph import Operation, Plan
-from tts_lang.plan.shapes import SHAPES, fields_in
+from tts_lang.plan.operator import entry
+from tts_lang.plan.shapes import fields_in
 from tts_lang.values import is_number
 
 Part = TypeVar("Part")
@@ -118,7 +119,7 @@ def unread_inputs(facts: Facts) -> Plan | None:
             spec = operation.spec
             if isinstance(spec, graph.Repeat | graph.Branch | graph.Call):
                 continue
-            fixed = len(SHAPES[type(spec)].inputs)
+            fixed = len(entry(spec).inputs)
             kept = list(operation.inputs[:fixed])
             moved: dict[int, int] = {}
             for index in [*range(fixed), *_read(spec)]:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from math import inf
+from typing import Annotated, TypeAlias
+
+from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, Clause
 
 Scalar: TypeAlias = "int | float | str | bool | None"
 
@@ -150,7 +153,7 @@ class Aggregate:
     below: bool = False
     on: str = "answer"
     weight: Expr | None = None
-    quantile: Expr | None = None
+    quantile: Annotated[Expr | None, Clause(range=QUANTILE)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ class PoolWide:
 
     how: str
     of: Expr
-    temperature: Expr | None = None
+    temperature: Annotated[Expr | None, Clause(range=HEAT)] = None
     per: str | None = None
 
 
@@ -177,8 +180,11 @@ class Statistic:
 
     how: str
     span: str
-    window: Expr | None = None
-    share: Expr | None = None
+    window: Annotated[
+        Expr | None,
+        Clause(range=(0, inf, False), counts="tokens", text="a window of {} tokens"),
+    ] = None
+    share: Annotated[Expr | None, Clause(range=SHARE)] = None
 
 
 @dataclass(frozen=True, slots=True)

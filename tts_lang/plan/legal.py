@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, TypeAlias
 
 from tts_lang.plan import expr, graph
+from tts_lang.plan.clauses import ANY, clauses
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
+from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.shapes import (
     BUILT_IN,
     KEY,
-    RANGES,
-    SORTS,
     STEPS,
     UNKNOWN,
     fields_in,
@@ -39,12 +39,6 @@ _LONGEST, _RETRIES = 200, 100
 #: What `--sweep` adds to a strategy's name: values of parameters, in brackets.
 _SWEPT: Final = re.compile(r"\[[^\x00-\x1f\x7f]{1,400}\]")
 _SCALARS: Final = ("number", "text", "flag")
-#: Verbs whose rows have the columns of their first pool; verbs whose rows have its `let` columns.
-_KEEPING: Final = (
-    *(graph.Fork, graph.Where, graph.Select, graph.First, graph.Sort, graph.Vote, graph.Resample),
-    *(graph.Descend, graph.Backup, graph.Leaves, graph.Dedupe, graph.Difference),
-)
-_MAKING: Final = (graph.Expand, graph.Ask, graph.Force, graph.Cut, graph.Split, graph.Call)
 
 
 def check(plan: Plan, fail: Callable[[str, Operation | None], Exception]) -> None:
@@ -151,22 +145,24 @@ def _after(
     plan: Plan,
 ) -> Columns:
     """The columns of what a verb gives."""
-    if isinstance(spec, graph.Empty):
+    makes = entry(spec).makes
+    if makes is Makes.NOTHING:
         return None
     given = pools[0]
-    if isinstance(spec, graph.Union):
+    if makes is Makes.BOTH:
         return common(given, pools[1])
-    if given is None or isinstance(spec, _KEEPING):
-        return given
+    if given is None:
+        return None
     if isinstance(spec, graph.Score):
         scorer = scorers[spec.scorer]
         steps = scorer.steps or spec.times is not None
         return {**given, spec.scorer: STEPS if steps else "number"}
     if isinstance(spec, graph.Let):
         return {**given, spec.name: _Sorts(plan, operation, found).of(spec.value, given)}
+    if makes.keeps_scores:
+        return given
     if isinstance(spec, graph.Ask) and spec.together:
         return {}
-    assert isinstance(spec, _MAKING), spec
     return {name: sort for name, sort in given.items() if name not in scorers}
 
 
@@ -378,9 +374,9 @@ class _Rules:
         """One operation's names, sorts and ranges."""
         spec = operation.spec
         sorts = _Sorts(plan, operation, columns, self.fail)
-        pools = [value for value in operation.inputs if value in columns]
-        has_row = bool(pools) and not isinstance(spec, graph.Compute | graph.Repeat | graph.Branch)
-        row = columns[pools[isinstance(spec, graph.Backup)]] if has_row else {}
+        place = entry(spec).row_input
+        has_row = place is not None
+        row = {} if place is None else columns[operation.inputs[place]]
         for outer in fields_in(spec):
             for node in expr.walk(outer):
                 if isinstance(node, expr.PoolWide) and not has_row:
@@ -443,7 +439,8 @@ class _Rules:
         for holder, name, expression in _places(part):
             streaming = name in ("stop_when", "end_when")
             found = sorts.of(expression, row, streaming)
-            wanted = SORTS.get((type(holder), name))
+            clause = clauses(type(holder)).get(name)
+            wanted = None if clause is None else clause.type
             if wanted is not None and found not in (wanted, UNKNOWN):
                 raise self.fail(f"`{name}` is a {wanted}, and this is a {found}")
             if wanted is None and found not in (*_SCALARS, UNKNOWN, KEY):
@@ -456,8 +453,9 @@ class _Rules:
 
     def ranges(self, holder: object) -> None:
         """Literals of clauses are in the ranges that the language gives them."""
-        for (kind, name), (low, high, open_low) in RANGES.items():
-            value = getattr(holder, name, None) if isinstance(holder, kind) else None
+        for name, clause in clauses(type(holder)).items():
+            low, high, open_low = clause.range
+            value = getattr(holder, name) if clause.range != ANY else None
             if isinstance(value, Const) and value.value is None:
                 raise self.fail(f"`{name}` is missing")
             number = value.value if isinstance(value, Const) else None

@@ -7,11 +7,18 @@ that the caller chooses: `%3` in the text form, the strategy's own variables els
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from dataclasses import fields
+from typing import Any, TypeAlias, TypeVar
 
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Expr
+from tts_lang.plan.operator import entry
+
+#: What is filled in and what can be left out in the form of an operator (`plan.operator`).
+_PLACE = re.compile(r"\{(\w+)\}")
+_OPTIONAL = re.compile(r"\[(?:(\w+)\?)?([^\]]*)\]")
 
 Result = TypeVar("Result")
 #: A text and how tightly it binds, loosest first (the language's precedence).
@@ -142,44 +149,36 @@ def _statistic(node: expr.Statistic, parts: list[str]) -> str:
     return f"{node.how}({inside})"
 
 
-def amount(value: graph.Amount, names: Sequence[str]) -> str:
-    """`4 steps`, `1 x 3 steps`, `8 x 256 tokens`."""
-    count = expression(value.count, names)
-    if value.length is not None:
-        count += f" x {expression(value.length, names)}"
-    return f"{count} {value.unit.value}"
-
-
-def children(value: graph.Amount, names: Sequence[str]) -> str:
-    """The same with its number: `1 step`."""
+def amount(value: graph.Amount, names: Sequence[str], *, brief: bool = False) -> str:
+    """`4 steps`, `1 x 3 steps`, `8 x 256 tokens`; `brief`: `1 step`."""
     count, unit = expression(value.count, names), value.unit.value
-    if value.length is not None:
-        count += f" x {expression(value.length, names)}"
-    return f"{count} {unit.removesuffix('s') if count == '1' else unit}"
+    unit = unit.removesuffix("s") if brief and count == "1" else unit
+    length = "" if value.length is None else f" x {expression(value.length, names)}"
+    return f"{count}{length} {unit}"
 
 
-def clauses(decoding: graph.Decoding, names: Sequence[str], *, brief: bool = False) -> str:
-    """The decoding clauses, each with a space before it; `brief` leaves out `from policy`."""
+def decoding(value: graph.Decoding, names: Sequence[str], *, brief: bool = False) -> str:
+    """Decoding clauses, each with a space before it; `brief` leaves out `from policy`."""
     said: list[str] = []
-    for word, value, unit in (
-        ("at temperature", decoding.temperature, ""),
-        ("top_p", decoding.top_p, ""),
-        ("top_k", decoding.top_k, ""),
-        ("min_p", decoding.min_p, ""),
-        ("at least", decoding.at_least, " tokens"),
-        ("max", decoding.max_tokens, " tokens"),
-        ("within", decoding.within, " tokens"),
-        ("stop at", decoding.stop_at, ""),
-        ("stop when", decoding.stop_when, ""),
-        ("end when", decoding.end_when, ""),
+    for word, setting, unit in (
+        ("at temperature", value.temperature, ""),
+        ("top_p", value.top_p, ""),
+        ("top_k", value.top_k, ""),
+        ("min_p", value.min_p, ""),
+        ("at least", value.at_least, " tokens"),
+        ("max", value.max_tokens, " tokens"),
+        ("within", value.within, " tokens"),
+        ("stop at", value.stop_at, ""),
+        ("stop when", value.stop_when, ""),
+        ("end when", value.end_when, ""),
     ):
-        if value is not None:
-            text = expression(value, names)
+        if setting is not None:
+            text = expression(setting, names)
             said.append(f" {word} {text}{unit if text != '1' else unit.removesuffix('s')}")
-    if decoding.likeliest:
+    if value.likeliest:
         said.append(" likeliest")
-    if not brief or decoding.policy != "policy":
-        said.append(f" from {decoding.policy}")
+    if not brief or value.policy != "policy":
+        said.append(f" from {value.policy}")
     return "".join(said)
 
 
@@ -192,96 +191,41 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
         brief: For people: `1 step`, and the default policy is not mentioned.
     """
     spec = done.spec
+    values: dict[str, Any] = {field.name: getattr(spec, field.name) for field in fields(spec)}
 
-    def say(value: Expr) -> str:
-        return expression(value, names)
+    def shown(place: str) -> str:
+        if place.isdecimal():
+            return names[int(place)]
+        match values[place]:
+            case graph.Amount() as value:
+                return amount(value, names, brief=brief)
+            case graph.Decoding() as value:
+                return decoding(value, names, brief=brief)
+            case graph.Unit(value=text):
+                return str(text)
+            case tuple() as given:
+                return _arguments(given, names)
+            case str() | int() as plain:
+                return str(plain)
+            case value:
+                return expression(value, names)
 
-    def per(key: str | None) -> str:
-        return f" per {key}" if key is not None else ""
+    def optional(found: re.Match[str]) -> str:
+        name = found[1] or _PLACE.findall(found[2])[0]
+        return "" if values[name] == _default(type(spec), name) else found[2]
 
-    first = names[0] if names else ""
-    say_amount = children if brief else amount
-    match spec:
-        case graph.Empty():
-            return "none"
-        case graph.Compute(value):
-            return say(value)
-        case graph.Expand():
-            weight = f" weighted by {say(spec.weight)}" if spec.weight is not None else ""
-            weight += " rounding up" if spec.rounding_up else ""
-            how = f"{'to' if spec.deal else 'by'} {say_amount(spec.amount, names)}{weight}"
-            how += per(spec.per)
-            return f"expand {first} {how}{clauses(spec.decoding, names, brief=brief)}"
-        case graph.Fork(count):
-            return f"fork {first} into {say(count)}"
-        case graph.Score():
-            given = ", ".join(f"{name} = {say(value)}" for name, value in spec.arguments)
-            text = f"score {first} by {spec.scorer}" + (f"({given})" if given else "")
-            text += f" times {say(spec.times)}" if spec.times is not None else ""
-            text += f" looking ahead {say(spec.ahead)} steps" if spec.ahead is not None else ""
-            return text + per(spec.per)
-        case graph.Let(name, value):
-            return f"let {name} of {first} = {say(value)}"
-        case graph.Force(text):
-            return f"force {say(text)} into {first}"
-        case graph.Ask():
-            given = ", ".join(
-                f"{name} = {names[value] if isinstance(value, int) else say(value)}"
-                for name, value in spec.arguments
-            )
-            text = f"ask {spec.prompt}" + (f"({given})" if given else "") + f" about {first}"
-            text += " together" if spec.together else ""
-            text += f"{per(spec.per)} by {say_amount(spec.amount, names)}"
-            return text + clauses(spec.decoding, names, brief=brief)
-        case graph.Where(condition):
-            return f"{first} where {say(condition)}"
-        case graph.Select():
-            return (
-                f"select top {_how_many(spec, names)} of {first} by {say(spec.by)}{per(spec.per)}"
-            )
-        case graph.First(count, key):
-            return f"first {say(count)} of {first}{per(key)}"
-        case graph.Sort(by, key):
-            return f"sort {first} by {say(by)}{per(key)}"
-        case graph.Vote():
-            on = f" on {spec.on}" if spec.on != "answer" else ""
-            weight = f" weighted by {say(spec.weight)}" if spec.weight is not None else ""
-            return f"vote {first}{on}{weight}{per(spec.per)}"
-        case graph.Resample():
-            return f"resample {first} to {say(spec.count)} by {say(spec.by)}{per(spec.per)}"
-        case graph.Descend():
-            text = f"descend {first} by {say(spec.by)}"
-            text += f" times {say(spec.times)}" if spec.times is not None else ""
-            return text + (f" staying by {say(spec.staying)}" if spec.staying is not None else "")
-        case graph.Backup(by):
-            return f"backup {first} from {names[1]} by {say(by)}"
-        case graph.Leaves():
-            return f"leaves({first})"
-        case graph.Dedupe(key, group):
-            return f"dedupe {first}" + (f" by {key}" if key != "text" else "") + per(group)
-        case graph.Union():
-            return f"{first} + {names[1]}"
-        case graph.Difference():
-            return f"{first} - {names[1]}"
-        case graph.Cut(length, unit):
-            return f"cut {first} to {say(length)} {unit.value}"
-        case graph.Split(at, most):
-            return f"split {first} at {say(at)}" + (
-                f" at most {say(most)}" if most is not None else ""
-            )
-        case graph.Call():
-            text = f"fresh {spec.strategy}(...)" if spec.fresh else f"{spec.strategy}(...)"
-            return f"{text} on {first}" if spec.on_rows else text
-        case graph.Repeat(trips):
-            rounds = "1 round" if trips == 1 else f"{trips} rounds"
-            return f"repeat at most {rounds}" if brief else f"repeat {trips}"
-        case graph.Branch():
-            return f"if {first}"
+    form = _OPTIONAL.sub(optional, entry(spec).text(spec, brief=brief))
+    return _PLACE.sub(lambda found: shown(found[1]), form)
 
 
-def _how_many(spec: graph.Select, names: Sequence[str]) -> str:
-    if spec.share is None:
-        return expression(spec.count, names) if spec.count is not None else "1"
-    if isinstance(spec.share, expr.Const) and isinstance(spec.share.value, int | float):
-        return f"{100 * spec.share.value:g}%"
-    return f"share {expression(spec.share, names)}"
+def _arguments(given: Sequence[tuple[str, Expr | int]], names: Sequence[str]) -> str:
+    """`(name = value)`, where a whole number stands for an input; nothing without arguments."""
+    said = ", ".join(
+        f"{name} = {names[value] if isinstance(value, int) else expression(value, names)}"
+        for name, value in given
+    )
+    return f"({said})" if said else ""
+
+
+def _default(spec: type[Any], name: str) -> Any:
+    return next(field.default for field in fields(spec) if field.name == name)

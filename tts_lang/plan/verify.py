@@ -7,14 +7,14 @@ further checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Expr
-from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region, Spec
+from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.legal import check
-from tts_lang.plan.shapes import BUILT_IN, SHAPES, fields_in, keys_of
+from tts_lang.plan.operator import entry
+from tts_lang.plan.shapes import BUILT_IN, fields_in, keys_of
 
 
 class PlanError(Exception):
@@ -138,17 +138,16 @@ class _Verifier:
             raise scope.fail("the region says that its end is not reached, but nothing returns")
 
     def operation(self, operation: Operation, scope: _Scope) -> None:
-        shape = SHAPES[type(operation.spec)]
+        known = entry(operation.spec)
         kinds = [self.kind(value, scope) for value in operation.inputs]
-        if kinds[: len(shape.inputs)] != list(shape.inputs):
-            wanted = ", ".join(kind.value for kind in shape.inputs) or "nothing"
+        if kinds[: len(known.inputs)] != list(known.inputs):
+            wanted = ", ".join(kind.value for kind in known.inputs) or "nothing"
             found = ", ".join(kind.value for kind in kinds) or "nothing"
             raise scope.fail(f"expected inputs that start with {wanted}; found {found}")
-        if len(operation.regions) != shape.regions:
-            raise scope.fail(f"expected {shape.regions} regions, found {len(operation.regions)}")
-        pool = operation.inputs[0] if shape.inputs[:1] == (Kind.POOL,) else None
-        if isinstance(operation.spec, graph.Backup):  # its `by` is taken of the rows backed up
-            pool = operation.inputs[1]
+        if len(operation.regions) != len(known.regions):
+            wanted = f"expected {len(known.regions)} regions"
+            raise scope.fail(f"{wanted}, found {len(operation.regions)}")
+        pool = None if known.row_input is None else operation.inputs[known.row_input]
         self.spec(operation, pool, kinds, scope)
         match operation.spec:
             case graph.Repeat():
@@ -159,11 +158,11 @@ class _Verifier:
                 self.call(operation, scope)
         for value in operation.outputs:
             self.define(value, scope)
-        if shape.output is not None:
+        if known.output is not None:
             outputs = [self.plan.values[value].kind for value in operation.outputs]
-            fine = len(outputs) == 1 and outputs[0] in shape.output
+            fine = len(outputs) == 1 and outputs[0] in known.output
             if not fine:
-                wanted = " or ".join(kind.value for kind in shape.output)
+                wanted = " or ".join(kind.value for kind in known.output)
                 raise scope.fail(f"expected one output, a {wanted}")
 
     def repeat(self, operation: Operation, kinds: list[Kind], scope: _Scope) -> None:
@@ -210,8 +209,8 @@ class _Verifier:
         spec = operation.spec
         for expression in fields_in(spec):
             self.expression(expression, operation, pool, kinds, scope)
-        for policy in _policies(spec):
-            self.policy(policy, scope)
+        if isinstance(spec, graph.Expand | graph.Ask):
+            self.policy(spec.decoding.policy, scope)
         for key in keys_of(spec):
             self.column(key, pool, scope)
         if isinstance(spec, graph.Score) and spec.scorer not in self.scorers:
@@ -307,8 +306,3 @@ class _Verifier:
         for kind, field, names in known:
             if isinstance(node, kind) and getattr(node, field) not in names:
                 raise scope.fail(f"`{getattr(node, field)}` is none of {', '.join(names)}")
-
-
-def _policies(spec: Spec) -> Iterator[str]:
-    if isinstance(spec, graph.Expand | graph.Ask):
-        yield spec.decoding.policy

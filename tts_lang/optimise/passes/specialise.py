@@ -14,7 +14,7 @@ from tts_lang.optimise.workspace import Block, Edit, Site, Workspace
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Const, Expr, Input
 from tts_lang.plan.graph import Exit
-from tts_lang.plan.shapes import SHAPES
+from tts_lang.plan.operator import entry
 
 
 def known(value: int, work: Workspace) -> Const | None:
@@ -44,7 +44,7 @@ def _known_input(match: Match) -> Edit | None:
     spec = mapped(site.spec, lambda expression: rebuilt(expression, change))
     if spec is site.spec:
         return None
-    spec, inputs = without_unread(spec, site.inputs, len(SHAPES[type(spec)].inputs))
+    spec, inputs = without_unread(spec, site.inputs, len(entry(spec).inputs))
     return Edit({site: (Site(spec, inputs, site.outputs, site.blocks, site.origins),)})
 
 
@@ -56,7 +56,7 @@ def _folded(match: Match) -> Edit | None:
     spec = mapped(site.spec, lambda expression: rebuilt(expression, _value))
     if spec is site.spec:
         return None
-    spec, inputs = without_unread(spec, site.inputs, len(SHAPES[type(spec)].inputs))
+    spec, inputs = without_unread(spec, site.inputs, len(entry(spec).inputs))
     return Edit({site: (Site(spec, inputs, site.outputs, site.blocks, site.origins),)})
 
 

@@ -1,0 +1,75 @@
+"""What may stand in a clause: its type, its range, and whether it says how large a strategy is.
+
+The fields of operators and of their parts carry this as `Annotated[Expr, COUNT]`; `clauses` reads
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Annotated, TypeAlias, get_args, get_origin, get_type_hints
+
+#: Least, largest, and whether the least itself is left out.
+Range: TypeAlias = tuple[float, float, bool]
+ANY: Range = (-inf, inf, False)
+TEMPERATURE: Range = (0, inf, False)
+TOP_P: Range = (0, 1, True)
+MIN_P: Range = (0, 1, False)
+SHARE: Range = (0, 1, True)
+QUANTILE: Range = (0, 1, False)
+HEAT: Range = (0, inf, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """What may stand in a field of an operator.
+
+    Args:
+        type: "number", "text" or "flag"; `None` for any single value.
+        range: Of a literal. Counts may be 0 where a pass has computed them.
+        counts: What the number counts, where it says how large a strategy is: "rows", "rounds",
+            "tokens" or "steps".
+        text: With `counts`: the clause as messages show it, as in "max {} tokens".
+        column: The field is the name of a column by which rows are grouped or told apart.
+    """
+
+    type: str | None = None
+    range: Range = ANY
+    counts: str = ""
+    text: str = ""
+    column: bool = False
+
+
+NUMBER = Clause("number")
+TEXT = Clause("text")
+FLAG = Clause("flag")
+KEY = Clause(column=True)
+
+
+def number(range_: Range) -> Clause:
+    """A number whose literals lie in a range."""
+    return Clause("number", range_)
+
+
+def size(counts: str, text: str, least: float = 0) -> Clause:
+    """A count or limit, which says how large a strategy is."""
+    return Clause("number", (least, inf, False), counts, text)
+
+
+_FOUND: dict[type, Mapping[str, Clause]] = {}
+
+
+def clauses(part: type) -> Mapping[str, Clause]:
+    """The clauses of an operator, or of a part of one, by field; parts within are not entered."""
+    found = _FOUND.get(part)
+    if found is None:
+        found = _FOUND[part] = {
+            name: each
+            for name, hint in get_type_hints(part, include_extras=True).items()
+            if get_origin(hint) is Annotated
+            for each in get_args(hint)[1:]
+            if isinstance(each, Clause)
+        }
+    return found

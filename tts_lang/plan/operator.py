@@ -1,0 +1,265 @@
+"""What the project knows of an operator, as one entry: `ops` has the operators and their entries.
+
+An operator is a frozen dataclass, whose fields are its clauses. `@operator(...)` states what every
+analysis needs to know of it; `entry(spec)` looks it up. A clause's type, range and size stand at
+its field, as `Annotated[Expr, COUNT]`.
+
+How many rows an operator gives is one rule over an abstract count (`Rows`): bounds count in
+intervals, expectations in means, the optimiser in upper limits. Each brings its arithmetic, the
+rule is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import (
+    Any,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+)
+
+from tts_lang.plan.expr import Expr
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+
+class Kind(Enum):
+    """What a value is."""
+
+    POOL = "pool"
+    NUMBER = "number"
+    TEXT = "text"
+    FLAG = "flag"
+
+
+class Makes(Enum):
+    """How the rows of an operator's output relate to those of its input 0.
+
+    This decides which columns they have (C28 to C31) and on which nodes they lie (C2, C3).
+    """
+
+    SAME = "same"  # the rows of input 0, with a column or a visit added
+    SUBSET = "subset"  # rows of input 0, some of them or in another order
+    COPIES = "copies"  # further rows on the nodes of input 0
+    BOTH = "both"  # the rows of inputs 0 and 1; columns that both have
+    EDITED = "edited"  # one row of another text for each; scores go
+    CHILDREN = "children"  # rows that continue those of input 0; scores go
+    CONVERSATIONS = "conversations"  # rows of new conversations about them; scores go
+    NOTHING = "nothing"  # no rows, and every column
+    REGIONS = "regions"  # what its regions give
+    VALUE = "value"  # a number, text or flag
+
+    @property
+    def subset(self) -> bool:
+        """Every row of the output is a row of input 0."""
+        return self in (Makes.SAME, Makes.SUBSET)
+
+    @property
+    def same_nodes(self) -> bool:
+        """Every row of the output lies on the node of a row of input 0."""
+        return self.subset or self is Makes.COPIES
+
+    @property
+    def keeps_scores(self) -> bool:
+        """The rows keep all their columns, those of scorers included (C28)."""
+        return self.same_nodes
+
+
+class Numbers(Enum):
+    """What an operator counts, so that later ones depend on its having run."""
+
+    CHILDREN = "children"  # per node (C2), or per prompt (C7)
+    COPIES = "copies"  # per lane (C3)
+    DRAWS = "draws"  # per set of rows (C12)
+
+
+class Rows(Protocol[N]):
+    """How an analysis counts rows. `N` is an abstract number of rows, at least 0.
+
+    The first methods know the operation that is looked at, the others are arithmetic.
+    """
+
+    def rows(self, place: int = 0) -> N:
+        """Rows of the operation's input `place`."""
+
+    def count(self, clause: Expr | None) -> N:
+        """A count: floored, at least 0; one where the clause is left out."""
+
+    def pieces(self, most: Expr | None) -> N:
+        """Pieces that a text is split into, at most as many as the clause says."""
+
+    def groups(self, key: str | None) -> N:
+        """Groups of input 0 with an equal `key`; one where it is not grouped.
+
+        Rows with a missing key belong to no group, so with a key there may be none.
+        """
+
+    def fraction(self, condition: Expr) -> N:
+        """Between 0 and 1: the part of the rows of input 0 for which a condition holds."""
+
+    def share(self, share: Expr, key: str | None) -> N:
+        """The ceiling of a share of input 0, or of each of its groups, in all (C39)."""
+
+    def live(self, within: Expr | None) -> bool:
+        """Whether every row of input 0 certainly is live and has room to continue (C18, C21).
+
+        `within` is the limit on the path, if there is one.
+        """
+
+    def union(self) -> N:
+        """The rows of inputs 0 and 1, each once (C51)."""
+
+    def difference(self) -> N:
+        """The rows of input 0 that are not in input 1 (C51)."""
+
+    def exactly(self, number: int) -> N:
+        """A number of rows."""
+
+    def product(self, left: N, right: N) -> N:
+        """`left` times `right`; 0 times anything is 0."""
+
+    def sum(self, left: N, right: N) -> N:
+        """`left` plus `right`."""
+
+    def less_one(self, rows: N) -> N:
+        """One row less, at least 0."""
+
+    def least(self, left: N, right: N) -> N:
+        """The smaller of two numbers."""
+
+    def either(self, left: N, right: N) -> N:
+        """One or the other, as long as it is not known which: an estimate takes the first."""
+
+    def up_to(self, low: N, high: N) -> N:
+        """At least `low`, at most `high`: an estimate takes `high`."""
+
+
+class RowRule(Protocol):
+    """How many rows an operator gives."""
+
+    def __call__(self, spec: Any, of: Rows[N], /) -> N:
+        """Rows of the output, of an operator with these clauses."""
+
+
+#: A text form: `{0}` is the name of an input, `{field}` a clause. What stands in brackets is left
+#: out where the field named in it has its default; `[field? text]` shows the text alone.
+Form: TypeAlias = "str | Callable[[Any], str]"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What is known of an operator.
+
+    Args:
+        spec: Its class; `spec.op` is its name.
+        form: Its text, in plans, EXPLAIN and drawings.
+        makes: How its rows relate to those of input 0.
+        rows: How many rows it gives; `None` where it gives no pool, or its regions decide.
+        brief: Its text for people, where that differs.
+        inputs: Kinds of the first inputs; expressions may read more.
+        output: Kinds that its output may have; `None` where the regions decide.
+        regions: What each of its regions is called in the text of a plan.
+        row_input: Its expressions are evaluated for each row of this input; `None`: once.
+        numbers: What it counts.
+        lineage: It looks at which rows are descendants of which.
+        selects: It chooses some of the rows by what they are.
+        foreign: It adds text that no policy has sampled.
+        statement: In the language it is a statement, which changes the pool that it names (C29).
+    """
+
+    spec: type[Any]
+    form: Form
+    makes: Makes
+    rows: RowRule | None = None
+    brief: Form | None = None
+    inputs: tuple[Kind, ...] = (Kind.POOL,)
+    output: tuple[Kind, ...] | None = (Kind.POOL,)
+    regions: tuple[str, ...] = ()
+    row_input: int | None = 0
+    numbers: Numbers | None = None
+    lineage: bool = False
+    selects: bool = False
+    foreign: bool = False
+    statement: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the operator, as in messages and in plans as JSON."""
+        name: str = self.spec.op
+        return name
+
+    @property
+    def samples(self) -> bool:
+        """Whether it asks a policy for children."""
+        return any(field.name == "decoding" for field in fields(self.spec))
+
+    @property
+    def pure(self) -> bool:
+        """Whether nothing but its output depends on its having run; operators with regions are as
+        pure as what is in them."""
+        return self.numbers is None and not self.regions
+
+    @property
+    def row_inputs(self) -> int:
+        """How many of its first inputs give rows, or what its rows are made of."""
+        if self.makes in (Makes.NOTHING, Makes.VALUE):
+            return 0
+        return 2 if self.makes is Makes.BOTH else 1
+
+    def text(self, spec: object, *, brief: bool = False) -> str:
+        """The text form for certain clauses."""
+        form = self.brief if brief and self.brief is not None else self.form
+        return form if isinstance(form, str) else form(spec)
+
+
+#: Every operator by its class, in the order of `ops`.
+OPERATORS: dict[type, Operator] = {}
+
+
+def operator(form: Form, makes: Makes, **facts: Any) -> Callable[[type[T]], type[T]]:
+    """Registers a class as an operator; the arguments are those of `Operator`."""
+    known = Operator(object, form, makes, **facts)
+
+    def register(spec: type[T]) -> type[T]:
+        OPERATORS[spec] = replace(known, spec=spec)
+        return spec
+
+    return register
+
+
+def entry(spec: object) -> Operator:
+    """The entry of an operator, or of its class."""
+    return OPERATORS[spec if isinstance(spec, type) else type(spec)]
+
+
+# ------------------------------------------------------------------------------ frequent rules
+
+
+def same_rows(spec: Any, of: Rows[N]) -> N:
+    """As many rows as input 0 has."""
+    del spec
+    return of.rows()
+
+
+def best_rows(spec: Any, of: Rows[N]) -> N:
+    """At most `count` rows, of each group."""
+    return of.least(of.rows(), of.product(of.groups(spec.per), of.count(spec.count)))
+
+
+def keyed_rows(spec: Any, of: Rows[N]) -> N:
+    """All rows; of a grouped pool those that have a key."""
+    return of.rows() if spec.per is None else of.up_to(of.exactly(0), of.rows())
+
+
+def distinct_rows(spec: Any, of: Rows[N]) -> N:
+    """At least one row of those there are; of a grouped pool perhaps none."""
+    return some(of, of.rows()) if spec.per is None else of.up_to(of.exactly(0), of.rows())
+
+
+def some(of: Rows[N], rows: N) -> N:
+    """At least one of some rows."""
+    return of.up_to(of.least(rows, of.exactly(1)), rows)
