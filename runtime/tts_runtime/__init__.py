@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tts_runtime.problems import Problem, load_problems, problems_named
-    from tts_runtime.runs.results import Answer, Summary
-    from tts_runtime.runs.runner import Progress, Result, Settings, run
+    from tts_runtime.runs.progress import Progress
+    from tts_runtime.runs.results import Answer, Result, Summary
+    from tts_runtime.runs.runner import Settings, run
 
 __all__ = [
     "Answer",
@@ -28,8 +29,8 @@ __all__ = [
 _HOMES = {
     "Answer": "tts_runtime.runs.results",
     "Problem": "tts_runtime.problems",
-    "Progress": "tts_runtime.runs.runner",
-    "Result": "tts_runtime.runs.runner",
+    "Progress": "tts_runtime.runs.progress",
+    "Result": "tts_runtime.runs.results",
     "Settings": "tts_runtime.runs.runner",
     "Summary": "tts_runtime.runs.results",
     "load_problems": "tts_runtime.problems",

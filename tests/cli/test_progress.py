@@ -69,7 +69,7 @@ def test_time_left_counts_what_this_process_has_done() -> None:
     status = Status(clock)
     status.run_starts(PLANS, 10, {})
     for number in range(4):
-        status.problem_kept(1, answer(number))
+        status.problem_resumed(1, answer(number))
     assert (status.done, status.total) == (4, 20)
     for number in range(4, 6):
         status.problem_done(1, answer(number))
@@ -80,7 +80,7 @@ def test_time_left_counts_what_this_process_has_done() -> None:
     # One strategy has not finished anything yet; the run as a whole has.
     assert (status.left(0), status.all_left()) == ("", "2:10 left")
     status.problem_done(1, answer(7, correct=None, error="broke"))
-    assert status.tallies[1].state == "86% right  1 failed"
+    assert status.strategies[1].summary == "86% right  1 failed"
     for number in range(8, 10):
         status.problem_done(1, answer(number))
     assert status.left(1) == ""
@@ -119,7 +119,7 @@ def test_a_terminal_has_a_bar_for_each_strategy() -> None:
     with screen:
         screen.engine_opens("policy", "sim")
         screen.run_starts(PLANS, 2, {"policy": SimPolicy(SimModel(0))})
-        screen.problem_kept(0, answer(0))
+        screen.problem_resumed(0, answer(0))
         for number in range(2):
             screen.problem_done(1, answer(number, correct=not number))
     last = Text.from_ansi(written.getvalue()).plain.split("greedy")[-1]

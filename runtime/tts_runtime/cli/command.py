@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from tts_lang.plan.graph import Plan
     from tts_runtime.cli.display import Status
-    from tts_runtime.runs.runner import Result
+    from tts_runtime.runs.results import Result
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
@@ -293,10 +293,10 @@ def tts_run(
         ):
             printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
     for plan, result in zip(plans, results, strict=True):
-        if result.made is not None:
-            from tts_runtime.runs.op_stats import analysed
+        if result.op_stats is not None:
+            from tts_runtime.cli.analyze import analyzed
 
-            text = printable(analysed(plan, result, limits.assumed))
+            text = printable(analyzed(plan, result, limits.assumed))
             typer.echo("\n" + text, nl=False, err=as_json)
     if out is not None and not progress.total:
         typer.echo(f"everything was finished before: read from {printable(out)}", err=True)
@@ -338,7 +338,7 @@ def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
         for warning in warnings_of(result.summary.reliability):
             typer.echo(printable(f"warning: {result.summary.strategy}: {warning}"), err=True)
     if len(results) > 1:
-        fresh = [a for result in results for a in result.answers if a.id not in result.kept]
+        fresh = [a for result in results for a in result.answers if a.id not in result.resumed]
         alone = sum(answer.policy_tokens for answer in fresh)
         drawn = results[0].work.policy_tokens
         if drawn < alone:

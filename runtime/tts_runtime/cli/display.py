@@ -16,8 +16,8 @@ from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Load, PolicyEngine
 from tts_runtime.reliability import footer
+from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.results import Answer, Summary
-from tts_runtime.runs.runner import Progress
 
 #: Seconds over which a speed is measured, and at least between two lines where no terminal is.
 _WINDOW, _PAUSE = 15.0, 30.0
@@ -35,7 +35,7 @@ class Status(Progress):
         self._policies: Mapping[str, PolicyEngine] = {}
         self._drawn: deque[tuple[float, int]] = deque()
         self.problems = 0
-        self.tallies: list[Tally] = []
+        self.strategies: list[StrategyProgress] = []
 
     def __enter__(self) -> Self:
         return self
@@ -49,12 +49,12 @@ class Status(Progress):
     @property
     def total(self) -> int:
         """Problems of all strategies together; 0 before they begin."""
-        return self.problems * len(self.tallies)
+        return self.problems * len(self.strategies)
 
     @property
     def done(self) -> int:
         """How many of them have finished."""
-        return sum(tally.done for tally in self.tallies)
+        return sum(strategy.done for strategy in self.strategies)
 
     # ------------------------------------------------------------------ what happens
 
@@ -68,16 +68,16 @@ class Status(Progress):
         self._start = self._clock()
         self._policies = policies
         self.problems = problems
-        self.tallies = [Tally() for _ in plans]
+        self.strategies = [StrategyProgress() for _ in plans]
 
     def tokens_drawn(self, count: int) -> None:
         self._drawn.append((self._clock(), count))
 
-    def problem_kept(self, strategy: int, answer: Answer) -> None:
-        self.tallies[strategy].add(answer, fresh=False)
+    def problem_resumed(self, strategy: int, answer: Answer) -> None:
+        self.strategies[strategy].add(answer, fresh=False)
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
-        self.tallies[strategy].add(answer, fresh=True)
+        self.strategies[strategy].add(answer, fresh=True)
 
     def run_ends(self) -> None:
         self._policies = {}
@@ -86,12 +86,14 @@ class Status(Progress):
 
     def left(self, strategy: int) -> str:
         """How long a strategy will take, judged by what has finished."""
-        tally = self.tallies[strategy]
-        return self._left(tally.fresh, self.problems - tally.done)
+        state = self.strategies[strategy]
+        return self._left(state.fresh, self.problems - state.done)
 
     def all_left(self) -> str:
         """How long the run will take: strategies share work, so the slowest says little of it."""
-        return self._left(sum(tally.fresh for tally in self.tallies), self.total - self.done)
+        return self._left(
+            sum(strategy.fresh for strategy in self.strategies), self.total - self.done
+        )
 
     def _left(self, fresh: int, missing: int) -> str:
         if fresh < _TELLING or missing == 0:
@@ -116,7 +118,7 @@ class Status(Progress):
         return "  ".join(parts)
 
 
-class Tally:
+class StrategyProgress:
     """How far a strategy is."""
 
     def __init__(self) -> None:
@@ -131,7 +133,7 @@ class Tally:
         self._correct += bool(answer.correct)
 
     @property
-    def state(self) -> str:
+    def summary(self) -> str:
         """How it does: of those with a gold answer, and of all."""
         right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
         return f"{right}  {self.failed} failed" if self.failed else right
@@ -160,8 +162,8 @@ class _State(ProgressColumn):
         self._status = status
 
     def render(self, task: Task) -> Text:
-        tally = self._status.tallies[task.id]
-        return Text(f"{tally.state:>10}  {self._status.left(task.id)}")
+        strategy = self._status.strategies[task.id]
+        return Text(f"{strategy.summary:>10}  {self._status.left(task.id)}")
 
 
 class _LiveBars(Bars):
@@ -201,8 +203,8 @@ class Screen(Status):
         for plan in plans:
             self._bars.add_task(printable(plan.strategy, line=True), total=problems)
 
-    def problem_kept(self, strategy: int, answer: Answer) -> None:
-        super().problem_kept(strategy, answer)
+    def problem_resumed(self, strategy: int, answer: Answer) -> None:
+        super().problem_resumed(strategy, answer)
         self._bars.advance(self._bars.task_ids[strategy])
 
     def problem_done(self, strategy: int, answer: Answer) -> None:

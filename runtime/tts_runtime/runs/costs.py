@@ -1,4 +1,4 @@
-"""FLOPs of what strategies cost, and what a run took as a whole."""
+"""FLOPs per answer; wall time and engine work per run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tts_runtime.runs.results import Answer, Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class ModelSizes:
     """Parameters of the models behind policies and scorers, by their names in strategies."""
 
     policies: Mapping[str, float]
@@ -25,7 +25,7 @@ class Sizes:
     @staticmethod
     def of(
         policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine], assumed: Models
-    ) -> Sizes:
+    ) -> ModelSizes:
         """What engines state, and what is assumed where they state nothing."""
         found: tuple[dict[str, float], dict[str, float]] = ({}, {})
         for sizes, engines, of in (
@@ -36,10 +36,10 @@ class Sizes:
                 model = engine.card or of(name)
                 if model is not None:
                     sizes[name] = model.parameters
-        return Sizes(*found)
+        return ModelSizes(*found)
 
     @staticmethod
-    def read(directory: Path, plan: Plan, assumed: Models) -> Sizes:
+    def read(directory: Path, plan: Plan, assumed: Models) -> ModelSizes:
         """What engines stated when a run began, and what is assumed where they stated nothing.
 
         Raises:
@@ -52,7 +52,7 @@ class Sizes:
             {name: stated.get(name) or assumed.of_scorer(name) for name in scorers},
         )
         known = ({name: each.parameters for name, each in one.items() if each} for one in found)
-        return Sizes(*known)
+        return ModelSizes(*known)
 
     def priced(self, answer: Answer) -> Answer:
         """The answer with its FLOPs."""
@@ -72,12 +72,12 @@ class Sizes:
         return total
 
 
-class Figures:
-    """What a run took: all its strategies together, over all its sessions.
+class RunMeter:
+    """Wall time and engine work of a run: all its strategies together, over all its sessions.
 
     Args:
         earlier: Summaries that an earlier session wrote.
-        policies: Engines, which know what they drew for nothing.
+        policies: Engines, which count the tokens of cancelled requests.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Figures:
         self._wall_s = 0.0 if last is None else last.wall_s
         self._before = Work() if last is None else last.engines
         self._policies = list({id(engine): engine for engine in policies.values()}.values())
-        self._given_up = self._cancelled()
+        self._cancelled_before = self._cancelled()
         self._start = self._end = perf_counter()
         #: What engines do in this session.
         self.work = Work()
@@ -96,12 +96,12 @@ class Figures:
     def _cancelled(self) -> int:
         return sum(engine.cancelled_tokens for engine in self._policies)
 
-    def starts(self) -> None:
-        """The clock runs."""
+    def start(self) -> None:
+        """Starts the clock."""
         self._start = self._end = perf_counter()
 
-    def goes_on(self) -> None:
-        """Something has finished."""
+    def advance(self) -> None:
+        """Moves the end of the run to now: a problem finished."""
         self._end = perf_counter()
 
     @property
@@ -112,7 +112,7 @@ class Figures:
     @property
     def engines(self) -> Work:
         """What engines did."""
-        self.work.cancelled_tokens = self._cancelled() - self._given_up
+        self.work.cancelled_tokens = self._cancelled() - self._cancelled_before
         return Work(
             **{
                 each.name: getattr(self._before, each.name) + getattr(self.work, each.name)

@@ -1,14 +1,16 @@
-"""What a run found, as typed values: one answer a problem, one summary a strategy."""
+"""Results as typed values: one answer per problem, one summary and one result per strategy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_runtime.executor.outcome import Work
 from tts_runtime.reliability import Reliability
+from tts_runtime.runs.op_stats import OpStats
 
 #: What is added up over problems.
 COSTS = (
@@ -24,7 +26,7 @@ _Z95 = 1.959963984540054
 
 
 class Answer(BaseModel):
-    """What a strategy answered to one problem, and what that cost."""
+    """The answer of a strategy to one problem, and its cost."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,6 +98,23 @@ class Summary(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The summary of one strategy, and its answers in the order of the problems.
+
+    Args:
+        work: What the engines did in this session, for all strategies of the run.
+        op_stats: Counts per operation, with `Settings.analyze`.
+        resumed: Ids of the problems that an earlier session of the run finished (`Settings.out`).
+    """
+
+    summary: Summary
+    answers: tuple[Answer, ...]
+    work: Work = field(default_factory=Work)
+    op_stats: OpStats | None = None
+    resumed: frozenset[str] = frozenset()
+
+
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) without trials."""
     if trials == 0:
@@ -112,7 +131,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
-    """Those of the answers added up; `None` if those of one that did not fail are not known."""
+    """The sum over all answers; `None` if it is unknown for one that did not fail."""
     for answer in answers:
         if answer.error is None:
             if answer.flops is None:
@@ -121,8 +140,19 @@ def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
     return start
 
 
-class Tally:
-    """Adds up answers as they come, so that a run need not keep them."""
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The part of a summary that is known before the run: seed, engines, problem set."""
+
+    exact: bool
+    seed: int
+    policies: Mapping[str, str]
+    scorers: Mapping[str, str]
+    problem_set: str | None
+
+
+class Totals:
+    """Adds up answers as they arrive, so that a run need not hold them."""
 
     def __init__(self) -> None:
         self.problems = 0
@@ -153,13 +183,9 @@ class Tally:
         params: Mapping[str, int | float | str | bool | None],
         wall_s: float,
         engines: Work,
-        exact: bool,
-        seed: int,
-        policies: Mapping[str, str],
-        scorers: Mapping[str, str],
-        problem_set: str | None,
+        info: RunInfo,
     ) -> Summary:
-        """The summary so far."""
+        """The summary of the answers so far."""
         low, high = wilson(self.correct, self.graded)
         return Summary(
             strategy=strategy,
@@ -174,11 +200,11 @@ class Tally:
             flops=self.flops,
             wall_s=wall_s,
             engines=engines,
-            exact=exact,
-            seed=seed,
-            policies=policies,
-            scorers=scorers,
-            problem_set=problem_set,
+            exact=info.exact,
+            seed=info.seed,
+            policies=info.policies,
+            scorers=info.scorers,
+            problem_set=info.problem_set,
             reliability=self.reliability,
             **self.costs,
         )

@@ -1,6 +1,6 @@
-"""What earlier sessions of a run left in its directory, read back so that it need not run again.
+"""Reads the problems that earlier sessions of a run finished, so that they do not run again.
 
-Failed problems and what an interrupt or a crash tore are not kept: they run again.
+Failed problems and torn lines (an interrupt, a crash) are dropped: they run again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FinishedProblems:
     """One strategy's finished problems, and the summary that was written last."""
 
     answers: Mapping[str, Answer]
@@ -35,8 +35,8 @@ class Kept:
         return summarized and all(problem in self.answers for problem in problems)
 
 
-def read(folder: Path) -> Kept:
-    """What is kept of the strategy in this folder; nothing if there is no such folder.
+def read(folder: Path) -> FinishedProblems:
+    """The finished problems of the strategy in this folder; empty without such a folder.
 
     Raises:
         RunDirectoryError: A file that cannot be read.
@@ -52,12 +52,12 @@ def read(folder: Path) -> Kept:
     try:
         summary = Summary.model_validate_json("\n".join(_lines(folder / "summary.json")))
     except ValidationError:
-        return Kept(answers, None)
-    return Kept(answers, summary)
+        return FinishedProblems(answers, None)
+    return FinishedProblems(answers, summary)
 
 
-def clear(folder: Path, kept: Kept) -> None:
-    """Takes everything that is not kept out of the files, so that more can be appended.
+def clear(folder: Path, finished: FinishedProblems) -> None:
+    """Removes the lines of all other problems from the files, so that more can be appended.
 
     Raises:
         RunDirectoryError: A file that cannot be read or written.
@@ -66,14 +66,17 @@ def clear(folder: Path, kept: Kept) -> None:
     if not answers.exists():
         return
     _rewrite(
-        answers, (f"{printable(answer.model_dump_json())}\n" for answer in kept.answers.values())
+        answers,
+        (f"{printable(answer.model_dump_json())}\n" for answer in finished.answers.values()),
     )
     candidates = folder / "candidates.jsonl"
-    _rewrite(candidates, (line for line in _lines(candidates) if _problem(line) in kept.answers))
+    _rewrite(
+        candidates, (line for line in _lines(candidates) if _problem(line) in finished.answers)
+    )
 
 
 def candidates(folder: Path) -> Iterator[list[CandidateRecord]]:
-    """The candidates of each kept problem (after `clear`)."""
+    """The candidates of each finished problem (after `clear`)."""
     names = [each.name for each in fields(CandidateRecord)]
     for _, lines in groupby(_lines(folder / "candidates.jsonl"), _problem):
         found = map(json.loads, lines)
@@ -81,7 +84,7 @@ def candidates(folder: Path) -> Iterator[list[CandidateRecord]]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines that end, with their ends: an interrupted writer leaves half a line at most."""
+    """Complete lines, with their ends: an interrupted writer leaves at most half a line."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
             for line in lines:

@@ -31,7 +31,6 @@ from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
     PASSES,
     Bound,
-    Observer,
     Outcome,
     bind,
     check_names,
@@ -39,12 +38,13 @@ from tts_runtime.executor import (
 )
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.runs import resume
-from tts_runtime.runs.costs import Figures, Sizes
+from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.defaults import PROBLEMS, completed
-from tts_runtime.runs.op_stats import Made
-from tts_runtime.runs.result_collector import Ledger, Result, Signature
-from tts_runtime.runs.results import Answer, total_flops
-from tts_runtime.runs.resume import Kept
+from tts_runtime.runs.op_stats import OpStats
+from tts_runtime.runs.progress import Progress
+from tts_runtime.runs.result_collector import ResultCollector
+from tts_runtime.runs.results import Result, RunInfo, total_flops
+from tts_runtime.runs.resume import FinishedProblems
 from tts_runtime.runs.rundir import (
     RunDirectoryError,
     StrategyWriter,
@@ -72,7 +72,7 @@ class Settings:
             back there, and not run again. Nothing is written when absent.
         concurrency: At most this many problems in flight; all of them when absent.
         disabled: Names of passes (`executor.PASSES`) that are left out.
-        analyze: Keep what each operation made (`Result.made`).
+        analyze: Count rows and tokens per operation (`Result.op_stats`).
         problem_set: Name of the problems, for the summary; a file's or set's own if absent.
         speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
@@ -91,27 +91,6 @@ class Settings:
     problem_set: str | None = None
     strict: bool = False
     models: Models = UNKNOWN
-
-
-class Progress(Observer):
-    """What a caller may follow; every method does nothing here."""
-
-    def engine_opens(self, name: str, engine: str) -> None:
-        """A policy's or scorer's engine is about to be opened, which may take a while."""
-
-    def run_starts(
-        self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
-    ) -> None:
-        """Strategies begin, all of them over so many problems, on these engines."""
-
-    def problem_kept(self, strategy: int, answer: Answer) -> None:
-        """An earlier session of the run has finished a problem."""
-
-    def problem_done(self, strategy: int, answer: Answer) -> None:
-        """A problem finished or failed; `strategy` is the place of its plan."""
-
-    def run_ends(self) -> None:
-        """The last problem finished."""
 
 
 def run(
@@ -183,7 +162,7 @@ async def run_plans(
     # What needs no engine is checked before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
-    earlier = [Kept({}, None) for _ in plans]
+    earlier = [FinishedProblems({}, None) for _ in plans]
     configuration: dict[str, Any] = {}
     if settings.out is not None:
         configuration = _configuration(plans, problems, settings)
@@ -238,14 +217,14 @@ async def _run_bound(
     settings: Settings,
     progress: Progress,
     writers: Sequence[StrategyWriter | None],
-    earlier: Sequence[Kept],
+    earlier: Sequence[FinishedProblems],
 ) -> list[Result]:
-    figures = Figures([each.summary for each in earlier], policies)
-    sizes = Sizes.of(policies, scorers, settings.models)
-    ledgers = [
-        Ledger(
+    meter = RunMeter([each.summary for each in earlier], policies)
+    sizes = ModelSizes.of(policies, scorers, settings.models)
+    collectors = [
+        ResultCollector(
             bound.plan,
-            Signature(
+            RunInfo(
                 bound.exact,
                 settings.seed,
                 _names(settings.policies, bound.plan.policies),
@@ -253,9 +232,9 @@ async def _run_bound(
                 settings.problem_set,
             ),
             each,
-            figures,
+            meter,
             sizes,
-            made=_made(bound.plan, settings),
+            op_stats=_op_stats(bound.plan, settings),
             writer=writer,
         )
         for bound, writer, each in zip(bounds, writers, earlier, strict=True)
@@ -264,67 +243,71 @@ async def _run_bound(
     progress.run_starts([bound.plan for bound in bounds], len(problems), policies)
     for place, each in enumerate(earlier):
         for answer in each.answers.values():
-            progress.problem_kept(place, answer)
+            progress.problem_resumed(place, answer)
 
     async def finished(place: int, outcome: Outcome) -> None:
         right = gold[outcome.problem_id]
         later = None if right is None else grade_later(outcome.answer, right)
         if isinstance(later, Future):
             await settled(later)
-        answer = ledgers[place].outcome(outcome, right)
+        answer = collectors[place].add(outcome, right)
         progress.problem_done(place, answer)
 
     def done(place: int, problem: str) -> bool:
-        return ledgers[place].has(problem)
+        return collectors[place].has(problem)
 
     warm_up(gold.values())  # before the clock starts
-    figures.starts()
+    meter.start()
     try:
         await execute_together(
             bounds,
-            [each for each in problems if not all(ledger.has(each.id) for ledger in ledgers)],
+            [
+                each
+                for each in problems
+                if not all(collector.has(each.id) for collector in collectors)
+            ],
             settings.seed,
             finished,
             concurrency=settings.concurrency,
             observer=progress,
             done=done,
             speculate=settings.speculate,
-            work=figures.work,
+            work=meter.work,
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.
-        for ledger in ledgers:
-            ledger.write_summary()
+        for collector in collectors:
+            collector.write_summary()
     progress.run_ends()
     ids = [problem.id for problem in problems]
-    return [ledger.result(ids) for ledger in ledgers]
+    return [collector.result(ids) for collector in collectors]
 
 
 def _read_back(
-    plan: Plan, earlier: Kept, problems: Sequence[Problem], settings: Settings
+    plan: Plan, earlier: FinishedProblems, problems: Sequence[Problem], settings: Settings
 ) -> Result:
     """The result of a run whose directory has all of it."""
     assert earlier.summary is not None  # it is complete
     assert settings.out is not None
     try:
-        sizes = Sizes.read(settings.out, plan, settings.models)
+        sizes = ModelSizes.read(settings.out, plan, settings.models)
     except LengthError as error:
         raise RunDirectoryError(f"{error}; remove it to go without sizes") from error
     answers = tuple(sizes.priced(earlier.answers[problem.id]) for problem in problems)
     summary = earlier.summary.model_copy(update={"flops": total_flops(answers)})
-    made = _made(plan, settings)
-    return Result(summary, answers, made=made, kept=frozenset(earlier.answers))
+    stats = _op_stats(plan, settings)
+    return Result(summary, answers, op_stats=stats, resumed=frozenset(earlier.answers))
 
 
-def _made(plan: Plan, settings: Settings) -> Made | None:
-    """With `Settings.analyze`: what each operation made, in earlier sessions at first."""
+def _op_stats(plan: Plan, settings: Settings) -> OpStats | None:
+    """With `Settings.analyze`: counts per operation, starting with those of earlier sessions."""
     if not settings.analyze:
         return None
-    made = Made()
+    stats = OpStats()
     if settings.out is not None:
         for candidates in resume.candidates(folder(settings.out, plan)):
-            made.add(candidates)
-    return made
+            stats.add(candidates)
+    return stats
 
 
 def _openers(

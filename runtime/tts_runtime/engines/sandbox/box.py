@@ -18,7 +18,6 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 import tts_lang
-import tts_runtime
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.options import NoOptions
 from tts_runtime.engines.sandbox import kernel
@@ -250,7 +249,7 @@ def _readable() -> list[str]:
 
 def _hidden(readable: Sequence[str]) -> list[str]:
     """Folders among those that are none of a program's business: problems and their answers."""
-    packages = [str(Path(tts_lang.__file__).parent), str(Path(tts_runtime.__file__).parent)]
+    packages = [str(Path(tts_lang.__file__).parent), str(Path(__file__).parents[2])]
     return [
         folder
         for folder in map(os.path.realpath, packages)

@@ -15,14 +15,13 @@ from tempfile import TemporaryFile
 from threading import Event
 from typing import Any, Final
 
-import tts_runtime
 from tts_runtime.engines.base import EngineError
 
 _LAUNCH: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from tts_runtime.engines.sandbox.jail import main; main()"
 )
-_HERE: Final = str(Path(tts_runtime.__file__).resolve().parents[1])
+_HERE: Final = str(Path(__file__).resolve().parents[3])
 #: How the message begins when a sandbox could not be made.
 BROKE: Final = "exec: the sandbox broke: "
 #: Seconds beyond the program's own that starting and ending it may take.
