@@ -37,11 +37,11 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.engines.batching.prefix_cache import common_length
 from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.torch.prefix_cache import common_length
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.executor import Outcome, bind, execute_all

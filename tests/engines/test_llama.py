@@ -14,9 +14,9 @@ from transformers import LlamaForCausalLM
 
 from tests.support.tiny_models import tiny_model
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.batching.prefix_reader import PrefixReader
 from tts_runtime.engines.bundled.llama import Llama
 from tts_runtime.engines.torch.kv_cache import Cache
-from tts_runtime.engines.torch.prefix_reader import PrefixReader
 
 
 @pytest.mark.parametrize("key_heads", [4, 2])

@@ -28,11 +28,11 @@ from tts_runtime.engines.base import (
     PolicyEngine,
     Sampling,
 )
+from tts_runtime.engines.batching.decoder import Decoder
+from tts_runtime.engines.batching.forward import Forward
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.registry import policy_engine
-from tts_runtime.engines.torch.decoder import Decoder
-from tts_runtime.engines.torch.forward import Forward
 from tts_runtime.engines.torch.kv_cache import Cache
 from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.paths import bundled

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tts_runtime.engines.base import EngineError, Sampling
-from tts_runtime.engines.torch import sampling as torch_sampling
+from tts_runtime.engines.batching import sampling as batch_sampling
 from tts_runtime.sampling import (
     STATISTICS,
     adjust,
@@ -134,9 +134,9 @@ def test_torch_rows_draw_what_the_reference_draws(
     key, banned = derive(b"key", seed), {0: {1}}
     seeds = [position_seed(key, t) for t in range(len(rows))]
     tensor = torch.tensor([logits] * len(rows), dtype=torch.float64)
-    columns = torch_sampling.SamplingTensors.of(rows)
-    adjusted = torch_sampling.adjust(tensor, columns, banned)
-    tokens = torch_sampling.draw(tensor, columns, torch.tensor(seeds), banned).tolist()
+    columns = batch_sampling.SamplingTensors.of(rows)
+    adjusted = batch_sampling.adjust(tensor, columns, banned)
+    tokens = batch_sampling.draw(tensor, columns, torch.tensor(seeds), banned).tolist()
     for number, sampling in enumerate(rows):
         forbidden = banned.get(number, set())
         reference = adjust(np.array(logits), sampling, forbidden)
@@ -155,7 +155,7 @@ def test_statistics_follow_their_definitions(logits: list[float]) -> None:
     assert certainty == pytest.approx(-sum(log(x * len(p)) for x in p) / len(p))
     assert entropy == pytest.approx(-sum(x * log(x) for x in p))
     assert margin == pytest.approx(p[0] - p[1])
-    batched = torch_sampling.token_statistics(torch.from_numpy(log_probs)[None], STATISTICS)
+    batched = batch_sampling.token_statistics(torch.from_numpy(log_probs)[None], STATISTICS)
     for name, value in zip(STATISTICS, (confidence, certainty, entropy, margin), strict=True):
         assert batched[name] == [pytest.approx(value)]
 

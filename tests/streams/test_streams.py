@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts_runtime import streams
-from tts_runtime.engines.torch import sampling as torch_sampling
+from tts_runtime.engines.batching import sampling as batch_sampling
 
 ROOT = streams.root_key(0, "p1")
 PINNED_ROOT = "7892c78959be986f1b30827d7edd3de2"
@@ -38,7 +38,7 @@ def test_numpy_and_torch_draw_the_same_bits(seeds: list[int], vocabulary: int) -
 @given(st.lists(int64, min_size=1, max_size=5))
 def test_gumbel_noise_agrees_and_is_finite(seeds: list[int]) -> None:
     expected = streams.gumbel(np.array(seeds, np.int64), 120)
-    noise = torch_sampling.gumbel(torch.tensor(seeds), 120).numpy()
+    noise = batch_sampling.gumbel(torch.tensor(seeds), 120).numpy()
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(noise, expected, rtol=1e-13)
 

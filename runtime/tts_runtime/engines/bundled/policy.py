@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tts_runtime.binding import BindingError, load_binding
 from tts_runtime.engines.base import GenerateRequest, Generation, Load, PolicyEngine
+from tts_runtime.engines.batching.decoder import Decoder
 from tts_runtime.engines.bundled.llama import Llama
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.torch.decoder import Decoder
 
 
 class BundledPolicy(PolicyEngine):

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.batching.path_scorer import PathScorer, Recipe
 from tts_runtime.engines.bundled.llama import Llama
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.prm.paths import Outline
 from tts_runtime.engines.prm.paths import Path as ScoredPath
-from tts_runtime.engines.torch.path_scorer import PathScorer, Recipe
 from tts_runtime.tokens import Trusted, encode
 
 

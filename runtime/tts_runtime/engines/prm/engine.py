@@ -6,12 +6,12 @@ import logging
 from asyncio import Future
 
 from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
+from tts_runtime.engines.batching.path_scorer import PathScorer, Recipe
 from tts_runtime.engines.options import ScorerOptions
 from tts_runtime.engines.prm.families import HeadKind
 from tts_runtime.engines.prm.heads import head
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.torch.model import Placement, TransformersModel
-from tts_runtime.engines.torch.path_scorer import PathScorer, Recipe
 
 _LOGGER = logging.getLogger(__name__)
 

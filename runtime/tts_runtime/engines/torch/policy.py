@@ -6,11 +6,11 @@ import logging
 from asyncio import Future
 
 from tts_runtime.engines.base import GenerateRequest, Generation, Load, PolicyEngine
+from tts_runtime.engines.batching.decoder import Decoder
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.options import PolicyOptions
-from tts_runtime.engines.torch.decoder import Decoder
 from tts_runtime.engines.torch.model import Placement, TransformersModel
 
 _LOGGER = logging.getLogger(__name__)

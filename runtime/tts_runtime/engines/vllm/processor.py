@@ -23,9 +23,9 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
+from tts_runtime.engines.batching.sampling import SamplingTensors, choices, statistic
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
-from tts_runtime.engines.torch.sampling import SamplingTensors, choices, statistic
 from tts_runtime.engines.vllm.protocol import (
     NOTHING_ALLOWED,
     RANK_TOO_HIGH,

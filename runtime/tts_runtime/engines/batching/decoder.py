@@ -21,13 +21,13 @@ from tts_runtime.engines.base import (
     Generation,
     Load,
 )
+from tts_runtime.engines.batching.batch import Batch, BatchRow
+from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.memory import out_of_memory
+from tts_runtime.engines.batching.prefix_reader import PrefixReader
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.stopping import StopCriteria
-from tts_runtime.engines.torch.batch import Batch, BatchRow
-from tts_runtime.engines.torch.forward import Forward
-from tts_runtime.engines.torch.memory import out_of_memory
-from tts_runtime.engines.torch.prefix_reader import PrefixReader
 from tts_runtime.engines.worker import Job, Worker
 
 GenerateJob = Job[GenerateRequest, Generation]

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from tts_runtime.engines.torch.forward import Forward
+from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.prefix_cache import PrefixCache, common_length
 from tts_runtime.engines.torch.kv_cache import Cache
-from tts_runtime.engines.torch.prefix_cache import PrefixCache, common_length
 
 #: Ids, and how many of them may be skipped if they are known.
 Text: TypeAlias = "tuple[tuple[int, ...], int]"

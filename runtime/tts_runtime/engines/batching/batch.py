@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.memory import release_memory
+from tts_runtime.engines.batching.sampling import SamplingTensors, draw, token_statistics
 from tts_runtime.engines.stopping import StopCriteria
-from tts_runtime.engines.torch.forward import Forward
-from tts_runtime.engines.torch.memory import release_memory
-from tts_runtime.engines.torch.sampling import SamplingTensors, draw, token_statistics
 from tts_runtime.engines.worker import Job
 from tts_runtime.sampling import ranked
 from tts_runtime.streams import position_seeds

@@ -1,0 +1,1 @@
+"""Continuous batching with prefix reuse, for every model that runs in this process."""
