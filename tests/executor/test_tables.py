@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tts_lang import values
 from tts_lang.plan import expr, graph
-from tts_lang.plan.shapes import BUILT_IN
+from tts_lang.plan.columns import COLUMNS
 from tts_runtime import randomness
 from tts_runtime.executor import expressions, pool_values, statistics
 from tts_runtime.executor.handlers import HANDLERS
@@ -42,4 +42,4 @@ def test_every_kind_of_expression_is_compiled() -> None:
 
 
 def test_every_built_in_column_is_there() -> None:
-    assert set(expressions.COLUMNS) == set(BUILT_IN)
+    assert set(expressions.COLUMNS) == set(COLUMNS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tts_lang.check.types import ScalarType
-from tts_lang.plan.shapes import BUILT_IN
+from tts_lang.plan import columns
 
-COLUMNS: dict[str, ScalarType] = {name: ScalarType(type_) for name, type_ in BUILT_IN.items()}
+COLUMNS: dict[str, ScalarType] = {
+    name: ScalarType(column.type) for name, column in columns.COLUMNS.items()
+}
 
 #: What `finish` can be (C17).
-FINISHES = ("stop", "end", "length", "cut", "failed")
+FINISHES = columns.COLUMNS["finish"].values
 
 #: Functions of numbers: the plan's function and how many arguments it takes.
 MATHEMATICS: dict[str, int] = {

@@ -14,9 +14,8 @@ from typing import Final
 
 from tts_lang.explain.walk import Site, Walk
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Aggregate, Const, Expr, PoolWide, walk
+from tts_lang.plan.expr import Aggregate, Const, Expr, PoolWide, fields_in, walk
 from tts_lang.plan.graph import Exit, Operation, Region
-from tts_lang.plan.shapes import fields_in
 
 #: Rounds of a loop that are followed one by one.
 _ROUNDS: Final = 3

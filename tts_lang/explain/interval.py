@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.expr import (
     Aggregate,
     Apply,
@@ -129,14 +130,10 @@ def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
 
 
 def _column(name: str, reading: Reading) -> Interval:
-    if name == "done":
-        return FLAG
-    if name in ("tokens", "steps"):
-        return Interval(0, reading.context)
-    if name in ("index", "visits", "parent_visits"):
-        return Interval(0, INFINITY, name == "parent_visits")
-    if name == "logprob":
-        return Interval(-INFINITY, 0, True)
+    column = COLUMNS.get(name)
+    if column is not None and column.type in ("number", "flag"):
+        high = reading.context if column.per_token else column.high
+        return Interval(column.low, high, column.optional)
     scorer = reading.scorers.get(name)
     return _range(scorer) if scorer is not None else ANYTHING
 

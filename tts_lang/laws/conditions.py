@@ -13,9 +13,8 @@ from math import inf
 from tts_lang.explain.interval import ANYTHING, Interval, Reading, evaluate
 from tts_lang.laws.facts import Facts
 from tts_lang.plan import expr, graph
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.expr import Expr, fields_in
 from tts_lang.plan.graph import Operation, Plan
-from tts_lang.plan.shapes import fields_in
 
 
 @dataclass(frozen=True, slots=True)

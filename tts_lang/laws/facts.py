@@ -8,9 +8,8 @@ from functools import cached_property
 
 from tts_lang.laws.rows import RowFacts, row_facts
 from tts_lang.plan import expr, graph
-from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.expr import Const, Expr, fields_in
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
-from tts_lang.plan.shapes import fields_in
 from tts_lang.plan.template import Slot, Template
 
 #: Operators that number children: their order and number matter (C2).

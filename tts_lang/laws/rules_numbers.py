@@ -21,11 +21,11 @@ from tts_lang.plan.expr import (
     PoolWide,
     Reduce,
     Statistic,
+    fields_in,
     walk,
 )
 from tts_lang.plan.graph import Operation, Plan
 from tts_lang.plan.operator import entry
-from tts_lang.plan.shapes import fields_in
 from tts_lang.values import is_number
 
 Part = TypeVar("Part")

@@ -9,9 +9,8 @@ from tts_lang.laws.edits import Edit, edited, instead
 from tts_lang.laws.facts import NUMBERING, Facts, Place, pure, random, scope_operations
 from tts_lang.laws.rows import count_of
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const
+from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import Amount, Decoding, Exit, Operation, Plan, Unit
-from tts_lang.plan.shapes import fields_in
 
 
 def _expansions(facts: Facts) -> Iterator[tuple[Place, int, Operation, graph.Expand]]:

@@ -6,7 +6,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Annotated, TypeAlias, get_args, get_origin, get_type_hints
@@ -73,3 +73,10 @@ def clauses(part: type) -> Mapping[str, Clause]:
             if isinstance(each, Clause)
         }
     return found
+
+
+def keys_of(spec: object) -> Iterator[str]:
+    """Columns that an operator itself groups, votes or tells rows apart by."""
+    for name, clause in clauses(type(spec)).items():
+        if clause.column and (key := getattr(spec, name)) is not None:
+            yield key

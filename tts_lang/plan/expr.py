@@ -9,10 +9,10 @@ A value is a number, a text, a flag, or missing (`None`); semantics.md C37 says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from math import inf
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, get_args
 
 from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, Clause
 
@@ -221,15 +221,55 @@ def walk(expression: Expr) -> Iterator[Expr]:
         waiting.extend(reversed(children(current)))
 
 
-_EXPRESSIONS = (
-    Const,
-    Input,
-    Delimiter,
-    Column,
-    Reduce,
-    Apply,
-    Aggregate,
-    PoolWide,
-    Statistic,
-    Random,
-)
+def fields_in(part: object) -> Iterator[Expr]:
+    """The outermost expressions in an operator or a part of one, in field order."""
+    if isinstance(part, _EXPRESSIONS):
+        yield part
+    elif isinstance(part, tuple):
+        for inner in part:
+            yield from fields_in(inner)
+    elif is_dataclass(part) and not isinstance(part, type):
+        for field in fields(part):
+            yield from fields_in(getattr(part, field.name))
+
+
+_EXPRESSIONS = get_args(Expr)
+
+# ------------------------------------------------------------------------------ types
+
+#: Types of expressions beside "number", "text" and "flag": a reference to a row, for comparing and
+#: grouping; a number per step; missing, or a column of a pool without rows, which fits everywhere.
+KEY, STEPS, UNKNOWN = "key", "steps", "unknown"
+
+
+def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
+    """The types that a node's parts must have, in field order, and its own.
+
+    `parts` are the types found: a sum of texts is a text, and both sides of `==` are alike.
+    """
+    number = ["number"] * len(parts)
+    if not isinstance(node, Apply):
+        return number, "flag" if node_is_flag(node) else "number"
+    function = node.function
+    if function == "+" and "text" in parts:
+        return ["text", "text"], "text"
+    if function in ("==", "!="):
+        known = next((each for each in parts if each != UNKNOWN), UNKNOWN)
+        return [known, known] if known != STEPS else number, "flag"
+    if function in ("<", "<=", ">", ">="):
+        return number, "flag"
+    if function in ("and", "or", "not"):
+        return ["flag"] * len(parts), "flag"
+    if function in ("ends with", "contains"):
+        return ["text", "text"], "flag"
+    if function == "has":
+        return [parts[0] if parts[0] != STEPS else "number"], "flag"
+    if function == "if":
+        known = next((each for each in parts[1:] if each != UNKNOWN), UNKNOWN)
+        return ["flag", known, known], known
+    return number, "number"
+
+
+def node_is_flag(node: Expr) -> bool:
+    """Whether an aggregate gives a flag."""
+    return isinstance(node, Aggregate) and node.how in ("all done", "any done")

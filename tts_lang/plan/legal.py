@@ -12,19 +12,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, TypeAlias
 
 from tts_lang.plan import expr, graph
-from tts_lang.plan.clauses import ANY, clauses
-from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.clauses import ANY, clauses, keys_of
+from tts_lang.plan.columns import COLUMNS, NEEDS_POOL
+from tts_lang.plan.expr import KEY, STEPS, UNKNOWN, Const, Expr, fields_in, signature
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.operator import Makes, entry
-from tts_lang.plan.shapes import (
-    BUILT_IN,
-    KEY,
-    STEPS,
-    UNKNOWN,
-    fields_in,
-    keys_of,
-    signature,
-)
 from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
 from tts_lang.syntax.words import is_name
 from tts_lang.values import is_number
@@ -221,11 +213,11 @@ class _Sorts:
             case expr.Column(name):
                 made = (rows or {}).get(name)
                 scored = any(each.name == name for each in self.plan.scorers)
-                if streaming and (scored or name in ("index", "parent_visits")):
+                if streaming and (scored or name in NEEDS_POOL):
                     self._wrong(f"column `{name}` is not known while a row is generated")
-                if made is None and rows is not None and name not in BUILT_IN:
+                if made is None and rows is not None and name not in COLUMNS:
                     self._wrong(f"there is no column `{name}`")
-                return made or BUILT_IN.get(name, UNKNOWN)
+                return made or (COLUMNS[name].type if name in COLUMNS else UNKNOWN)
             case expr.Reduce(_, column):
                 if rows is not None and rows.get(column) != STEPS:
                     self._wrong(f"column `{column}` has no number per step")
@@ -388,7 +380,7 @@ class _Rules:
                     ):
                         raise self.fail(f"`{node.how}` over `{node.span}` has the wrong arguments")
         for key in keys_of(spec):
-            if row is not None and key not in BUILT_IN and row.get(key, STEPS) == STEPS:
+            if row is not None and key not in COLUMNS and row.get(key, STEPS) == STEPS:
                 raise self.fail(f"there is no column `{key}` to group by")
         self.parts(spec, sorts, row)
         match spec:
@@ -399,7 +391,7 @@ class _Rules:
                     raise self.fail(f"the value is a {made}, and the output a {wanted}")
             case graph.Let(name=name):
                 self.name(name, "a column")
-                if name in BUILT_IN or any(each.name == name for each in plan.scorers):
+                if name in COLUMNS or any(each.name == name for each in plan.scorers):
                     raise self.fail(f"`{name}` is a column already")
             case graph.Ask(prompt=prompt, together=together, arguments=given):
                 self.arguments(plan.prompt(prompt), together, given, sorts, row)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Random, walk
+from tts_lang.plan.expr import Random, fields_in, walk
 from tts_lang.plan.graph import Exit, Operation, Region
-from tts_lang.plan.shapes import fields_in
 
 #: What numbers children or draws gives other rows each time. (A `fork` gives other rows on the same
 #: nodes, so that a call on them gives the same.)

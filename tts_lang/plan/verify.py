@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_lang.plan import expr, graph
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.clauses import keys_of
+from tts_lang.plan.columns import COLUMNS
+from tts_lang.plan.expr import Expr, fields_in
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.legal import check
 from tts_lang.plan.operator import entry
-from tts_lang.plan.shapes import BUILT_IN, fields_in, keys_of
 
 
 class PlanError(Exception):
@@ -236,7 +237,7 @@ class _Verifier:
         if pool is None:
             raise scope.fail(f"column `{name}` is read outside a pool")
         columns = self.plan.values[pool].columns
-        if columns is None or (name in BUILT_IN and not steps and name not in columns):
+        if columns is None or (name in COLUMNS and not steps and name not in columns):
             return
         if name not in columns:
             raise scope.fail(f"value {pool} has no column `{name}`")

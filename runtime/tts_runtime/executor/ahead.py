@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.plan.expr import Const
+from tts_lang.plan.columns import NEEDS_POOL
+from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import (
     Branch,
     Compute,
@@ -30,7 +31,6 @@ from tts_lang.plan.graph import (
     Where,
     operations,
 )
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.settings import expressions
 
@@ -118,7 +118,7 @@ def _guessable(operation: Operation, select: Select) -> bool:
     return (
         len(operation.inputs) == 1
         and not any(map(needs_pool, fields_in(select)))
-        and select.per not in ("index", "parent_visits")
+        and select.per not in NEEDS_POOL
     )
 
 

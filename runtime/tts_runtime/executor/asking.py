@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.expr import Expr, fields_in
 from tts_lang.plan.graph import Ask
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.children import ChildSpec, children
 from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Conversation, Row, opening

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, walk
+from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
 from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, Unit, operations
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.engines.scorers import POOL_SCORERS

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import (
     Call,
     Exit,
@@ -25,7 +26,6 @@ from tts_lang.plan.graph import (
     Where,
     operations,
 )
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.expressions import needs_pool
 
 SHORT_CIRCUIT: Final = "short_circuit"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tts_lang.plan import expr
+from tts_lang.plan.columns import NEEDS_POOL
 from tts_lang.values import FUNCTIONS, REDUCTIONS, mean, number
 from tts_runtime import randomness
 from tts_runtime.answers.boundary import form
@@ -21,7 +22,6 @@ Evaluate: TypeAlias = Callable[[Row, View], Any]
 
 #: Expressions that need the whole pool, or whose order of evaluation counts (draws).
 _WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
-_WHOLE_COLUMNS: Final = ("index", "parent_visits")
 
 
 def _value(row: Row, _view: View) -> float | None:
@@ -60,8 +60,8 @@ def needs_pool(expression: expr.Expr) -> bool:
     """Whether it can be evaluated only once the rows of all pools are known (C56)."""
     return any(
         isinstance(part, _WHOLE)
-        or (isinstance(part, expr.Column) and part.name in _WHOLE_COLUMNS)
-        or (isinstance(part, expr.Aggregate) and part.per in _WHOLE_COLUMNS)
+        or (isinstance(part, expr.Column) and part.name in NEEDS_POOL)
+        or (isinstance(part, expr.Aggregate) and part.per in NEEDS_POOL)
         for part in expr.walk(expression)
     )
 

@@ -7,9 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tts_lang.explain.budget import CEILINGS
-from tts_lang.plan.expr import Const, Expr, Statistic, walk
+from tts_lang.plan.expr import Const, Expr, Statistic, fields_in, walk
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Scorer, operations
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.executor.early_exit import EVERYTHING, EarlyExits
 from tts_runtime.executor.expressions import Compiler, draws
 from tts_runtime.executor.policies import Policy

@@ -14,8 +14,8 @@ from typing import TypeAlias
 from tts_lang.optimise.facts.effects import Effects
 from tts_lang.optimise.workspace import Block, Site, Workspace
 from tts_lang.plan import expr, graph
+from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.graph import Exit, Kind
-from tts_lang.plan.shapes import BUILT_IN
 
 _Column: TypeAlias = "tuple[int, str]"
 
@@ -166,4 +166,4 @@ def mentioned(site: Site) -> set[str]:
                 found.update(key for key in (per, on) if key is not None)
             case expr.PoolWide(per=str() as key):
                 found.add(key)
-    return found - BUILT_IN.keys()
+    return found - COLUMNS.keys()

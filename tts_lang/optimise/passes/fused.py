@@ -15,9 +15,8 @@ from tts_lang.optimise.facts.rows import constant
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule, origins
 from tts_lang.optimise.workspace import Edit, Site
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const
+from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import Amount, Decoding, Unit
-from tts_lang.plan.shapes import fields_in
 
 
 def limited(decoding: Decoding) -> str | None:

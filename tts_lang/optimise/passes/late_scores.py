@@ -9,8 +9,7 @@ from tts_lang.optimise.facts.live import mentioned
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule, origins
 from tts_lang.optimise.workspace import Edit, Site
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const
-from tts_lang.plan.shapes import fields_in
+from tts_lang.plan.expr import Const, fields_in
 
 _SELECTING = (
     graph.Where,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Cut, Force, Split, Unit
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row

@@ -12,9 +12,8 @@ from itertools import permutations
 from math import exp, isnan
 from typing import Any, TypeAlias
 
-from tts_lang.plan.expr import Const
+from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Score, Scorer
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.asking import argument_values, compiled_arguments

@@ -8,8 +8,8 @@ from itertools import repeat
 from math import ceil, floor
 from typing import Any, Final
 
+from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Expand
-from tts_lang.plan.shapes import fields_in
 from tts_runtime.engines.base import CandidateError, Fault
 from tts_runtime.executor.children import ChildSpec, children
 from tts_runtime.executor.expressions import needs_pool

@@ -7,8 +7,8 @@ from functools import partial
 from numbers import Real
 from typing import Any
 
+from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Score, Scorer
-from tts_lang.plan.shapes import fields_in
 from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
