@@ -80,7 +80,7 @@ def measure(runs: int) -> list[Measured]:
     from tts_lang.explain.bounds import bounds
     from tts_lang.explain.render import to_text
     from tts_lang.explain.tree import explain
-    from tts_lang.plan.codec import from_json, to_json
+    from tts_lang.plan.serialize import from_json, to_json
     from tts_lang.source import Source
 
     source = Source.of(long_file(200), "long.tts")

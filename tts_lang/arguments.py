@@ -113,7 +113,7 @@ def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
 
 
 def _read_plan(name: str) -> Plan:
-    from tts_lang.plan.codec import from_json
+    from tts_lang.plan.serialize import from_json
     from tts_lang.plan.verify import PlanError
     from tts_lang.readers import MOST_PLAN, read_written
 
@@ -132,7 +132,7 @@ def _read_plan(name: str) -> Plan:
 
 def called(strategy: str, parameters: Mapping[str, Scalar]) -> str:
     """`beam_search (n = 16, width = 4, depth = 40)`; a parameter without a value is bare."""
-    from tts_lang.plan.phrases import constant
+    from tts_lang.plan.pretty import constant
 
     given = (
         name if value is None else f"{name} = {constant(value)}"

@@ -224,7 +224,7 @@ def tts_compile(parser: _Parser, arguments: Sequence[str] | None) -> int:
     if any(one.is_error or options.strict for one in found):
         return 2
     if options.output:
-        from tts_lang.plan.codec import to_json
+        from tts_lang.plan.serialize import to_json
 
         _write(options.output, to_json(plans[0]) + "\n")
     if explaining:

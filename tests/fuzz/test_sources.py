@@ -22,8 +22,8 @@ from tts_lang.explain.budget import OverBudget, check
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
 from tts_lang.optimise import optimise
-from tts_lang.plan.codec import PlanError, from_json, to_json
 from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import PlanError, from_json, to_json
 from tts_lang.source import Source
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import parse

@@ -20,8 +20,8 @@ from tests.support.plans import beam_search
 from tests.support.programs import random_program
 from tts_lang.compiler import compile_strategy
 from tts_lang.optimise import optimise
-from tts_lang.plan.codec import from_json, to_json
 from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
 from tts_lang.readers import MOST_PLAN

@@ -20,9 +20,9 @@ from tts_lang.explain.bounds import bounds
 from tts_lang.explain.budget import OverBudget, check_sane
 from tts_lang.explain.forms import explained
 from tts_lang.laws.sizes import runnable
-from tts_lang.plan.codec import from_json, to_json
 from tts_lang.plan.draw import to_dot
 from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.text import to_text
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts_lang.plan.codec import PlanError, from_json
 from tts_lang.plan.graph import Ask, Force, Plan, Split, operations
+from tts_lang.plan.serialize import PlanError, from_json
 from tts_lang.readers import MOST_PLAN, read_written
 
 #: Tokens of a problem where nobody says.

@@ -11,7 +11,7 @@ from tts_lang.explain.expected import expected
 from tts_lang.explain.means import Expected, total_of
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region, operations
-from tts_lang.plan.phrases import constant, operation
+from tts_lang.plan.pretty import constant, operation
 from tts_lang.plan.repeats import repeats, whole_meaning
 from tts_lang.plan.text import numbering
 

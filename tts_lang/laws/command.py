@@ -14,7 +14,7 @@ from tts_lang.laws.judging import DEFAULT_TRIALS, Judge, judge_laws
 from tts_lang.laws.render import json_of, text_of
 from tts_lang.laws.verdicts import Judgement, Verdict
 from tts_lang.plan.graph import Plan
-from tts_lang.plan.phrases import constant
+from tts_lang.plan.pretty import constant
 from tts_lang.printable import printable
 
 #: Exit code of `--strict` where a law is open.

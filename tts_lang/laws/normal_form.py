@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from tts_lang.laws.facts import Facts, pure, stripped
 from tts_lang.laws.rules import RULES, Rule
 from tts_lang.plan import graph
-from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Kind, Operation, Plan, Region, Value
+from tts_lang.plan.serialize import to_json
 from tts_lang.plan.text import to_text
 
 #: No strategy needs so many rewrites; more would mean that two rules undo each other.

@@ -10,7 +10,7 @@ from tts_lang.check.file import CheckedLaw, LawSide
 from tts_lang.compiler import compile_law_side
 from tts_lang.diagnostics import DiagnosticError
 from tts_lang.plan.graph import Plan
-from tts_lang.plan.phrases import constant
+from tts_lang.plan.pretty import constant
 
 #: What a free name stands for: every small number, and some that have many divisors.
 SMALL = (1, 2, 3, 4, 5, 6, 8, 12, 16)

@@ -14,7 +14,7 @@ from enum import Enum
 
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
-from tts_lang.plan.phrases import operation
+from tts_lang.plan.pretty import operation
 from tts_lang.plan.text import numbering
 
 _WIDTH = 40

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Repeat, Scorer
-from tts_lang.plan.phrases import constant, expression, operation
+from tts_lang.plan.pretty import constant, expression, operation
 
 __all__ = ["expression", "numbering", "operation", "to_text"]
 

@@ -21,7 +21,7 @@ from tts_lang.arguments import parse_settings, plan_from
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from tts_lang.optimise import optimise
 from tts_lang.option_hints import option_hint
-from tts_lang.plan.codec import PlanError
+from tts_lang.plan.serialize import PlanError
 from tts_lang.printable import printable
 from tts_lang.printing import report
 from tts_lang.process import INTERRUPTED, MISTAKE

@@ -25,8 +25,8 @@ from types import TracebackType
 from typing import Any, Final, Self, TextIO, cast
 from urllib.parse import quote
 
-from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import to_json
 from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.runs.results import Answer, Summary

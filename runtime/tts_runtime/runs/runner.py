@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 from tts_lang.arguments import plan_from
 from tts_lang.explain.lengths import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
-from tts_lang.plan.codec import to_json
 from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import to_json
 from tts_runtime.answers.boundary import grade_later, settled, warm_up
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer

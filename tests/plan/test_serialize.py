@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from tests.support.plans import beam_search, rebase
 from tests.support.random_plans import plans
-from tts_lang.plan.codec import from_json, to_json
 from tts_lang.plan.graph import Plan, operations
+from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.verify import PlanError
 
 
