@@ -15,19 +15,8 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from tts_lang.plan.clauses import FLAG, KEY, NUMBER, SHARE, TEXT, Clause, number, size
 from tts_lang.plan.decoding import Amount, Decoding, Unit
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.operator import (
-    Kind,
-    Makes,
-    N,
-    Numbers,
-    Rows,
-    best_rows,
-    distinct_rows,
-    keyed_rows,
-    operator,
-    same_rows,
-    some,
-)
+from tts_lang.plan.operator import Kind, Makes, Numbers, operator
+from tts_lang.plan.rows import N, Rows, best_rows, distinct_rows, keyed_rows, same_rows, some
 
 # ------------------------------------------------------------------------------ values
 
