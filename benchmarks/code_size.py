@@ -1,0 +1,112 @@
+"""`make size`: how large the code is, and where it says things twice.
+
+Prints files, lines and classes by folder, class names that are defined in more than one place,
+circles of imports, and the files that name one small verb (`Sort`), which is what a new verb costs.
+`--check` fails if a number is above the limits below, which only ever go down.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import networkx as nx
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"tts_lang": ROOT / "tts_lang", "tts_runtime": ROOT / "runtime" / "tts_runtime"}
+#: Class names defined twice, and modules in circles of imports, at most.
+LIMITS = {"class names used twice": 57, "modules in circles": 70}
+
+
+@dataclass(slots=True)
+class Module:
+    """What one file defines and imports; imports under TYPE_CHECKING and in functions count."""
+
+    path: Path
+    tree: ast.Module
+    imports: set[str] = field(default_factory=set)
+
+
+def modules() -> dict[str, Module]:
+    """By dotted name."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found[name] = Module(path, ast.parse(path.read_text(encoding="utf-8")))
+    for name, module in found.items():
+        module.imports = {target for target in _targets(module.tree, found) if target != name}
+    return found
+
+
+def _targets(tree: ast.Module, known: dict[str, Module]) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                target = inner if inner in known else node.module
+                if target in known:
+                    yield target
+
+
+def circles(found: dict[str, Module]) -> list[list[str]]:
+    """Groups of modules that import each other, the largest first."""
+    graph = nx.DiGraph((name, target) for name, it in found.items() for target in it.imports)
+    groups = [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1]
+    return sorted(groups, key=len, reverse=True)
+
+
+def repeated_classes(found: dict[str, Module]) -> dict[str, list[str]]:
+    """Public names of classes at the top of more than one module, and the modules."""
+    homes = defaultdict(list)
+    for name, module in found.items():
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(name)
+    return {name: places for name, places in sorted(homes.items()) if len(places) > 1}
+
+
+def naming(found: dict[str, Module], verb: str) -> list[str]:
+    """Modules that name the operator of a verb."""
+    return [
+        name
+        for name, module in found.items()
+        if any(
+            (isinstance(node, ast.Name) and node.id == verb)
+            or (isinstance(node, ast.Attribute) and node.attr == verb)
+            or (isinstance(node, ast.ClassDef) and node.name == verb)
+            for node in ast.walk(module.tree)
+        )
+    ]
+
+
+def main() -> None:
+    """Prints the figures; with `--check` exits with 1 if one is above its limit."""
+    found = modules()
+    for package in PACKAGES:
+        own = [module for name, module in found.items() if name.split(".")[0] == package]
+        lines = sum(len(module.path.read_text(encoding="utf-8").splitlines()) for module in own)
+        classes = sum(isinstance(node, ast.ClassDef) for m in own for node in ast.walk(m.tree))
+        print(f"{package}: {len(own)} files, {lines:,} lines, {classes} classes")
+    twice, rings = repeated_classes(found), circles(found)
+    print(f"class names used twice: {len(twice)}")
+    for name, places in twice.items():
+        print(f"  {name}: {', '.join(places)}")
+    print(f"circles of imports: {len(rings)}" + "".join(f"\n  {len(r)}: {r[0]} ..." for r in rings))
+    print(f"files that name the verb `sort`: {len(naming(found, 'Sort'))}")
+    figures = {"class names used twice": len(twice), "modules in circles": sum(map(len, rings))}
+    over = [name for name, figure in figures.items() if figure > LIMITS[name]]
+    for name in over if "--check" in sys.argv else ():
+        print(f"{name}: {figures[name]}, more than {LIMITS[name]}", file=sys.stderr)
+    sys.exit(bool(over) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    main()
