@@ -8,6 +8,8 @@ from pathlib import Path
 Curve = Sequence[tuple[float, float]]
 #: Value, lower and upper end of its interval, in percentage points.
 Estimate = tuple[float, float, float]
+#: Where on the horizontal axis, then the estimate there.
+Band = tuple[float, float, float, float]
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: small files, and searchable
@@ -47,6 +49,41 @@ def curves(path: Path, title: str, lines: Mapping[str, Curve]) -> None:
         axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.25)
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        _write(path)
+
+
+def bands(path: Path, title: str, lines: Mapping[str, Sequence[Band]]) -> None:
+    """Accuracy in per cent with its interval against tokens per problem."""
+    import matplotlib as mpl
+    from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator
+
+    with mpl.rc_context(_STYLE):
+        _, axes = pyplot.subplots(figsize=(6.4, 3.6))
+        for index, (label, points) in enumerate(lines.items()):
+            xs, ys, lows, highs = zip(*sorted(points), strict=True)
+            below = [y - low for y, low in zip(ys, lows, strict=True)]
+            above = [high - y for y, high in zip(ys, highs, strict=True)]
+            axes.errorbar(
+                xs,
+                ys,
+                yerr=[below, above],
+                label=label,
+                marker=_MARKERS[index],
+                markersize=4,
+                linewidth=1.6,
+                elinewidth=0.8,
+                capsize=2,
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter("")
+        axes.set_xlabel("tokens drawn per problem")
+        axes.set_ylabel("accuracy, %")
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         _write(path)
 
 
