@@ -64,9 +64,9 @@ class Settings:
     """How to run: engines by their names in the strategies, problems, seed, where to write.
 
     Args:
-        policies, scorers: Engine names (`bundled`, `field:pass_rate`...) or open engines by the
-            name that strategies give them. Without any other policy, `policy` and `prm` are the
-            bundled ones.
+        policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that
+            strategies give them. Without any other policy, `policy` and `prm` are the bundled ones.
+        scorers: The same for scorers (`bundled`, `field:pass_rate`...).
         seed: Of all random streams.
         out: A run directory, new or of the same run: what an earlier session has finished is read
             back there, and not run again. Nothing is written when absent.
@@ -113,9 +113,14 @@ def run(
         progress: Told what happens.
 
     Raises:
-        DiagnosticError, PlanError, UnnamedError, BindError, EngineError, ProblemFileError,
-        RunDirectoryError: Before anything is spent, with a message for the user.
-            (RunDirectoryError also later, if the disk is full.)
+        DiagnosticError: A strategy has a mistake; this and what follows comes before anything is
+            spent, with a message for the user.
+        PlanError: A plan file cannot be used.
+        UnnamedError: A scorer or the problems must be named.
+        BindError: An engine cannot do what a strategy needs.
+        EngineError: An engine cannot be opened.
+        ProblemFileError: The problems cannot be read.
+        RunDirectoryError: The directory holds another run; also later, if the disk is full.
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
     given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
