@@ -16,7 +16,7 @@ LOCK := $(TOOLS_VENV)/bin/uv pip compile --quiet --generate-hashes --universal -
 # What `make test-fast` runs: no process, no engine with a model.
 FAST := tests/syntax tests/check tests/plan tests/values tests/streams
 
-.PHONY: help demo test test-fast test-vllm check format bench setup clean lock audit
+.PHONY: help demo test test-fast test-vllm check format bench size docs docs-serve setup clean lock audit
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -86,6 +86,18 @@ format: $(INSTALLED)  ## format Python and strategies
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/tts-compile --fmt strategies/*.tts strategies/*/*.tts
+
+size: $(INSTALLED)  ## how large the code is, what it says twice
+	$(BIN)/python -m benchmarks.code_size
+
+# mkdocstrings reads both packages from the checkout.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
+docs: $(INSTALLED)  ## the documentation as a site, in site/; warnings are errors
+	$(MKDOCS) build --strict
+
+docs-serve: $(INSTALLED)  ## the same, shown while you write
+	$(MKDOCS) serve
 
 $(TOOLS_VENV)/.installed:
 	$(PYTHON) -m venv $(TOOLS_VENV)
