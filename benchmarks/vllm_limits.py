@@ -151,7 +151,7 @@ async def search(
 
 @dataclass(frozen=True)
 class Beam:
-    """A path of the usual loop: prompt and path in tokens, its steps, whether it goes on."""
+    """A path of the usual loop: prompt and path in tokens, its steps, whether it continues."""
 
     ids: tuple[int, ...]
     steps: tuple[str, ...]
