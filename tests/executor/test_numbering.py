@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 from tests.support.runs import PROBLEM, added, made, plan_of, run_plan, says
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime.engines.base import GenerateRequest, Sampling
@@ -196,6 +198,14 @@ def test_c15_greedy_children_are_one_request() -> None:
     asked = requests("return first of (sample 4 at temperature 0)")
     assert len(asked) == 1
     assert asked[0].sampling == Sampling(temperature=0.0)
+
+
+@pytest.mark.parametrize("temperature", ["1e-310", "1e-6", "0.000009"])
+def test_c15_a_temperature_near_zero_is_zero(temperature: str) -> None:
+    """Dividing by it would overflow, and no token or any token would come of it."""
+    near = requests(f"return first of (sample 4 at temperature {temperature})")
+    assert near == requests("return first of (sample 4 at temperature 0)")
+    assert requests("return first of (sample 1 at temperature 0.00001)")[0].sampling.temperature
 
 
 def test_c62_the_same_request_costs_once() -> None:

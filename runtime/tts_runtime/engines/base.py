@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from threading import Event
 from types import MappingProxyType
+from typing import Final
 
 from tts_lang.explain.models import Model
 from tts_lang.printable import concealed
@@ -89,18 +90,27 @@ class Finish(Enum):
     FAILED = "failed"  # there is no reply: see `Generation.error`
 
 
+#: Temperatures below this one count as 0.
+LEAST_TEMPERATURE: Final = 1e-5
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How logits become a draw: temperature, then top-k, then top-p, then min-p, then Gumbel-max.
 
     Ties (equal logits at a top-k or top-p border, equal maxima) go to the lower token id (C15).
-    Temperature 0 takes the likeliest token and ignores the key.
+    Temperature 0 takes the likeliest token and ignores the key. One below `LEAST_TEMPERATURE` is 0:
+    it would draw the same tokens, and dividing by it leaves the range of 32-bit floats.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0  # 0: off
     min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        if 0 < self.temperature < LEAST_TEMPERATURE:
+            object.__setattr__(self, "temperature", 0.0)
 
 
 @fast_dataclass(frozen=True, slots=True)
