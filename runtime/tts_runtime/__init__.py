@@ -9,33 +9,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts_runtime.problems import Problem, load_problems, problems_named
+    from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
+    from tts_runtime.executor.errors import BindError
+    from tts_runtime.graders import Grade, Grader, Submission
+    from tts_runtime.plugins import grader, scorer
+    from tts_runtime.problems import Problem, ProblemFileError, load_problems, problems_named
+    from tts_runtime.runs.defaults import UnnamedError
     from tts_runtime.runs.progress import Progress
     from tts_runtime.runs.results import Answer, Result, Summary
-    from tts_runtime.runs.runner import Settings, run
+    from tts_runtime.runs.rundir import RunDirectoryError
+    from tts_runtime.runs.runner import Settings, arun, run
 
 __all__ = [
     "Answer",
+    "BindError",
+    "EngineError",
+    "Grade",
+    "Grader",
+    "PolicyEngine",
     "Problem",
+    "ProblemFileError",
     "Progress",
     "Result",
+    "RunDirectoryError",
+    "ScorerEngine",
     "Settings",
+    "Submission",
     "Summary",
+    "UnnamedError",
+    "arun",
+    "grader",
     "load_problems",
     "problems_named",
     "run",
+    "scorer",
 ]
 
 _HOMES = {
-    "Answer": "tts_runtime.runs.results",
-    "Problem": "tts_runtime.problems",
-    "Progress": "tts_runtime.runs.progress",
-    "Result": "tts_runtime.runs.results",
-    "Settings": "tts_runtime.runs.runner",
-    "Summary": "tts_runtime.runs.results",
-    "load_problems": "tts_runtime.problems",
-    "problems_named": "tts_runtime.problems",
-    "run": "tts_runtime.runs.runner",
+    name: f"tts_runtime.{module}"
+    for module, names in {
+        "engines.base": ("EngineError", "PolicyEngine", "ScorerEngine"),
+        "executor.errors": ("BindError",),
+        "graders": ("Grade", "Grader", "Submission"),
+        "plugins": ("grader", "scorer"),
+        "problems": ("Problem", "ProblemFileError", "load_problems", "problems_named"),
+        "runs.defaults": ("UnnamedError",),
+        "runs.progress": ("Progress",),
+        "runs.results": ("Answer", "Result", "Summary"),
+        "runs.rundir": ("RunDirectoryError",),
+        "runs.runner": ("Settings", "arun", "run"),
+    }.items()
+    for name in names
 }
 
 
@@ -47,3 +71,8 @@ def __getattr__(name: str) -> object:
 
     value: object = getattr(import_module(_HOMES[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The interface, for completion."""
+    return sorted(__all__)

@@ -16,12 +16,24 @@ from tts_runtime.answers.workers import WorkerLostError
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute, execute_all
 from tts_runtime.executor.policies import Policy
+from tts_runtime.graders import Grade, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.reliability import footer, warnings_of
-from tts_runtime.runs.result_collector import graded
+from tts_runtime.runs.result_collector import answer_of
+from tts_runtime.runs.results import Answer
 
 VOTE = ("pool = sample 4", "return vote pool")
 SIGNS = rf"\boxed{{{chr(92)}pm{(chr(92) + 'pm') * 999}1}}"
+
+
+def graded(outcome: Outcome, gold: str) -> Answer:
+    problem = Problem("p", "1 + 1", gold)
+
+    async def verdict() -> Grade:
+        async with Graders(None, [problem]) as graders:
+            return await graders.verdict(problem, outcome.answer, outcome.text)
+
+    return answer_of(outcome, gold, asyncio.run(verdict()))
 
 
 def lost(clock: bool) -> Future[Any]:

@@ -13,7 +13,24 @@ from dataclasses import dataclass
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Operation, Origin, Plan, Region
-from tts_lang.plan.operator import entry
+
+#: Operations that give rows on the nodes of their first input.
+_SAME_NODES = (
+    graph.Where,
+    graph.Let,
+    graph.Score,
+    graph.Select,
+    graph.First,
+    graph.Sort,
+    graph.Vote,
+    graph.Resample,
+    graph.Fork,
+    graph.Dedupe,
+    graph.Backup,
+    graph.Leaves,
+    graph.Descend,
+    graph.Difference,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,6 @@ def _look(operation: Operation, nodes: dict[int, int], by_nodes: dict[int, list[
         origin = operation.origins[0] if operation.origins else None
         asked = _Asked(origin, spec.amount.count)
         by_nodes.setdefault(nodes.get(source, source), []).append(asked)
-    elif entry(spec).makes.same_nodes:
+    elif isinstance(spec, _SAME_NODES):
         source = operation.inputs[0]
         nodes[operation.outputs[0]] = nodes.get(source, source)

@@ -4,9 +4,7 @@ An operator is a frozen dataclass, whose fields are its clauses. `@operator(...)
 analysis needs to know of it; `entry(spec)` looks it up. A clause's type, range and size stand at
 its field, as `Annotated[Expr, COUNT]`.
 
-How many rows an operator gives is one rule over an abstract count (`Rows`): bounds count in
-intervals, expectations in means, the optimiser in upper limits. Each brings its arithmetic, the
-rule is the same.
+How many rows an operator gives is one rule over an abstract count (`plan.rows`).
 """
 
 from __future__ import annotations
@@ -14,16 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from enum import Enum
-from typing import (
-    Any,
-    Protocol,
-    TypeAlias,
-    TypeVar,
-)
+from typing import Any, TypeAlias, TypeVar
 
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.rows import RowRule
 
-N = TypeVar("N")
 T = TypeVar("T")
 
 
@@ -75,77 +67,6 @@ class Numbers(Enum):
     CHILDREN = "children"  # per node (C2), or per prompt (C7)
     COPIES = "copies"  # per lane (C3)
     DRAWS = "draws"  # per set of rows (C12)
-
-
-class Rows(Protocol[N]):
-    """How an analysis counts rows. `N` is an abstract number of rows, at least 0.
-
-    The first methods know the operation that is looked at, the others are arithmetic.
-    """
-
-    def rows(self, place: int = 0) -> N:
-        """Rows of the operation's input `place`."""
-
-    def count(self, clause: Expr | None) -> N:
-        """A count: floored, at least 0; one where the clause is left out."""
-
-    def pieces(self, most: Expr | None) -> N:
-        """Pieces that a text is split into, at most as many as the clause says."""
-
-    def groups(self, key: str | None) -> N:
-        """Groups of input 0 with an equal `key`; one where it is not grouped.
-
-        Rows with a missing key belong to no group, so with a key there may be none.
-        """
-
-    def fraction(self, condition: Expr) -> N:
-        """Between 0 and 1: the part of the rows of input 0 for which a condition holds."""
-
-    def share(self, share: Expr, key: str | None) -> N:
-        """The ceiling of a share of input 0, or of each of its groups, in all (C39)."""
-
-    def live(self, within: Expr | None) -> bool:
-        """Whether every row of input 0 certainly is live and has room to continue (C18, C21).
-
-        `within` is the limit on the path, if there is one.
-        """
-
-    def extra(self, within: Expr | None) -> bool:
-        """Whether a row of input 0 may be one that children are not dealt to: a done one (C18)."""
-
-    def union(self) -> N:
-        """The rows of inputs 0 and 1, each once (C51)."""
-
-    def difference(self) -> N:
-        """The rows of input 0 that are not in input 1 (C51)."""
-
-    def exactly(self, number: int) -> N:
-        """A number of rows."""
-
-    def product(self, left: N, right: N) -> N:
-        """`left` times `right`; 0 times anything is 0."""
-
-    def sum(self, left: N, right: N) -> N:
-        """`left` plus `right`."""
-
-    def less_one(self, rows: N) -> N:
-        """One row less, at least 0."""
-
-    def least(self, left: N, right: N) -> N:
-        """The smaller of two numbers."""
-
-    def either(self, left: N, right: N) -> N:
-        """One or the other, as long as it is not known which: an estimate takes the first."""
-
-    def up_to(self, low: N, high: N) -> N:
-        """At least `low`, at most `high`: an estimate takes `high`."""
-
-
-class RowRule(Protocol):
-    """How many rows an operator gives."""
-
-    def __call__(self, spec: Any, of: Rows[N], /) -> N:
-        """Rows of the output, of an operator with these clauses."""
 
 
 #: A text form: `{0}` is the name of an input, `{field}` a clause. What stands in brackets is left
@@ -237,32 +158,3 @@ def operator(form: Form, makes: Makes, **facts: Any) -> Callable[[type[T]], type
 def entry(spec: object) -> Operator:
     """The entry of an operator, or of its class."""
     return OPERATORS[spec if isinstance(spec, type) else type(spec)]
-
-
-# ------------------------------------------------------------------------------ frequent rules
-
-
-def same_rows(spec: Any, of: Rows[N]) -> N:
-    """As many rows as input 0 has."""
-    del spec
-    return of.rows()
-
-
-def best_rows(spec: Any, of: Rows[N]) -> N:
-    """At most `count` rows, of each group."""
-    return of.least(of.rows(), of.product(of.groups(spec.per), of.count(spec.count)))
-
-
-def keyed_rows(spec: Any, of: Rows[N]) -> N:
-    """All rows; of a grouped pool those that have a key."""
-    return of.rows() if spec.per is None else of.up_to(of.exactly(0), of.rows())
-
-
-def distinct_rows(spec: Any, of: Rows[N]) -> N:
-    """At least one row of those there are; of a grouped pool perhaps none."""
-    return some(of, of.rows()) if spec.per is None else of.up_to(of.exactly(0), of.rows())
-
-
-def some(of: Rows[N], rows: N) -> N:
-    """At least one of some rows."""
-    return of.up_to(of.least(rows, of.exactly(1)), rows)

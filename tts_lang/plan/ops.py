@@ -15,19 +15,8 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from tts_lang.plan.clauses import FLAG, KEY, NUMBER, SHARE, TEXT, Clause, number, size
 from tts_lang.plan.decoding import Amount, Decoding, Unit
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.operator import (
-    Kind,
-    Makes,
-    N,
-    Numbers,
-    Rows,
-    best_rows,
-    distinct_rows,
-    keyed_rows,
-    operator,
-    same_rows,
-    some,
-)
+from tts_lang.plan.operator import Kind, Makes, Numbers, operator
+from tts_lang.plan.rows import N, Rows, best_rows, distinct_rows, keyed_rows, same_rows, some
 
 # ------------------------------------------------------------------------------ values
 
@@ -67,10 +56,6 @@ def _expand_rows(spec: Any, of: Rows[N]) -> N:
         return of.product(of.rows(), count if live else of.either(count, of.exactly(1)))
     dealt = of.product(of.least(of.groups(spec.per), of.rows()), count)
     if live:
-        return dealt
-    # The one row that all children are dealt to may have no room left, and pass.
-    dealt = of.either(dealt, of.least(dealt, of.least(of.rows(), of.exactly(1))))
-    if not of.extra(spec.decoding.within):
         return dealt
     return of.either(of.either(dealt, of.rows()), of.sum(dealt, of.less_one(of.rows())))
 

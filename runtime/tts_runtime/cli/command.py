@@ -150,6 +150,15 @@ def tts_run(
             "more); repeat",
         ),
     ] = None,
+    grader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GRADER",
+            help="What says whether an answer is right: math, text, number, choice, none, "
+            "exec:python?field=TESTS, python:MODULE:NAME, judge:ENGINE; default: the problem "
+            "set's own, else math",
+        ),
+    ] = None,
     seed: Annotated[
         str, typer.Option(metavar="N", help="Seed of all random streams, a whole number")
     ] = "0",
@@ -228,7 +237,7 @@ def tts_run(
         plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
     policies.check_used({name for plan in plans for name in plan.policies})
     scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
-    _check_engines(policies.given, scorers.given)
+    _check_engines(policies.given, scorers.given, grader)
     named = completed(plans, policies.given, scorers.given, problems is not None)
     problem_set = PROBLEMS if problems is None else problems
     selection = Selection(
@@ -269,6 +278,7 @@ def tts_run(
                     problem_set,
                     strict,
                     limits.assumed.models,
+                    grader,
                 ),
                 progress=progress,
             )
@@ -314,12 +324,18 @@ def tts_run(
         raise typer.Exit(FAILED)
 
 
-def _check_engines(policies: Mapping[str, str], scorers: Mapping[str, str]) -> None:
+def _check_engines(
+    policies: Mapping[str, str], scorers: Mapping[str, str], grader: str | None
+) -> None:
     """Refuses an engine's name that is none, before anything else about it.
 
     Raises:
         EngineError: With what was probably meant.
     """
+    if grader is not None:
+        from tts_runtime.graders import find_grader
+
+        find_grader(grader)
     if not policies and not scorers:
         return
     from tts_runtime.engines.registry import find_policy, find_scorer

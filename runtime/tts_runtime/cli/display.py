@@ -251,6 +251,8 @@ def named_in(summaries: Sequence[Summary]) -> str:
     parts = [f"{name} {engine}" for name, engine in engines.items()]
     first = summaries[0]
     parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
+    if first.graders != ("math",):
+        parts.append(f"graded by {', '.join(first.graders)}")
     return "; ".join([*parts, f"seed {first.seed}"])
 
 

@@ -26,6 +26,7 @@ from tts_runtime.engines.options import (
 )
 from tts_runtime.engines.scorers import POOL_SCORERS, pool_scorer
 from tts_runtime.paths import bundled
+from tts_runtime.plugins import described, function_named, names_registered, registered, spec_of
 
 #: Families of `--scorer NAME=FAMILY:MODEL`; `tts_runtime.engines.prm` has their recipes.
 FAMILIES = ("math-shepherd", "rlhflow", "skywork", "qwen-math-prm", "er-prm", "pqm", "orm", "auto")
@@ -47,6 +48,7 @@ _SCORERS = (
     "field:NAME",
     *POOL_SCORERS,
     "exec:python?field=NAME",
+    "python:MODULE:NAME",
     *(f"{family}:MODEL" for family in FAMILIES),
     "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
@@ -116,7 +118,10 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
     if Path(parsed.plain).is_dir():
         options_of(parsed, NoOptions)
         return lambda: load_policy(Path(parsed.plain))
-    raise _unknown("policy", name, _POLICIES)
+    plugin = registered("policy", parsed.kind)
+    if plugin is not None:
+        return _plugged(plugin, parsed, PolicyEngine)
+    raise _unknown("policy", name, (*_POLICIES, *names_registered("policy")))
 
 
 def find_scorer(name: str) -> Callable[[], ScorerEngine]:
@@ -175,6 +180,12 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
         options_of(name, NoOptions)
         seed = _seed(name.written, name.argument)
         return lambda: SimScorer(seed)
+    if name.kind == "python":
+        from tts_runtime.engines.python import PythonScorer
+
+        options_of(name, NoOptions)
+        function = function_named(name.argument)
+        return lambda: PythonScorer(function, name.written)
     if name.plain in POOL_SCORERS:
         return pool_scorer(name)
     if name.plain == "bundled":
@@ -183,7 +194,38 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
     if Path(name.plain).is_dir():
         options_of(name, NoOptions)
         return lambda: load_scorer(Path(name.plain))
-    raise _unknown("scorer", name.written, _SCORERS)
+    plugin = registered("scorer", name.kind)
+    if plugin is not None:
+        return _plugged(plugin, name, ScorerEngine)
+    raise _unknown("scorer", name.written, (*_SCORERS, *names_registered("scorer")))
+
+
+def _plugged(plugin: Callable[..., Any], name: EngineName, kind: type[Any]) -> Callable[[], Any]:
+    """What opens an engine of an installed package: its factory gets argument and options.
+
+    A scorer may also be a plain function, as `python:MODULE:NAME` takes it.
+    """
+    if spec_of(plugin) is not None:
+        from tts_runtime.engines.python import PythonScorer
+
+        options_of(name, NoOptions)
+        return lambda: PythonScorer(plugin, name.written)
+
+    def opened() -> Any:
+        try:
+            engine = plugin(name.argument, **dict(name.options))
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"engine `{name.written}`: {described(error)}") from error
+        if not isinstance(engine, kind):
+            raise EngineError(
+                f"engine `{name.written}`: the package gave a {type(engine).__name__}, "
+                f"no {kind.__name__}"
+            )
+        return engine
+
+    return opened
 
 
 def _with_model(name: EngineName) -> EngineName:

@@ -104,6 +104,7 @@ async def _answered(run: ProblemRun) -> Outcome:
         run.problem.id,
         written,
         key,
+        rows[0].node.text if rows else "",
         rows[0].candidate.uid if rows else None,
         None,
         run.counts,

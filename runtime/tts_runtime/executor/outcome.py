@@ -166,6 +166,7 @@ class Outcome:
         problem_id: Which problem.
         answer: The answer as written in the returned candidate; missing if it has none (C40).
         answer_key: Its canonical form.
+        text: The returned candidate's whole text; empty if none was returned.
         row: Uid of the returned candidate, if any was returned.
         error: Why the problem failed; the answer is missing then.
         counts: What it cost; nothing for a problem that failed, whatever engines did for it.
@@ -175,6 +176,7 @@ class Outcome:
     problem_id: str
     answer: str | None = None
     answer_key: str | None = None
+    text: str = ""
     row: int | None = None
     error: str | None = None
     counts: Counts = field(default_factory=Counts)

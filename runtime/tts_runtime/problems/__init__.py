@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tts_runtime.problems.fields import FieldNames, field_names, problem_of
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import Rows, rows_of
 from tts_runtime.problems.selection import Selection, SelectionError
-from tts_runtime.problems.sets import bundled_problems, hub_rows, set_named
+from tts_runtime.problems.sets import (
+    bundled_problems,
+    hub_rows,
+    rows_given,
+    rows_of_function,
+    set_function,
+    set_named,
+)
 
 __all__ = [
     "BadLine",
@@ -20,6 +28,7 @@ __all__ = [
     "bundled_problems",
     "field_names",
     "load_problems",
+    "problems_given",
     "problems_named",
 ]
 
@@ -46,15 +55,28 @@ def load_problems(
 def problems_named(
     name: str, limit: int | None = None, names: FieldNames | None = None
 ) -> list[Problem]:
-    """The problems of a set: bundled (`arith`), published (`math500`), of the hub, or of a file.
+    """The problems of a set: bundled (`arith`), published (`math500`), of the hub, of a file, of a
+    function (`python:MODULE:NAME`) or of an installed package.
 
     Raises:
         ProblemFileError: There is no such set or file, or it has bad lines.
     """
+    function = set_function(name)
+    if function is not None:
+        return _problems(name, rows_of_function(name, function), names or FieldNames())[:limit]
     found = set_named(name)
     if isinstance(found, Path):
         return load_problems(found, limit, names)
     return _problems(found.written, hub_rows(found), names or FieldNames())[:limit]
+
+
+def problems_given(given: Iterable[object]) -> list[Problem]:
+    """Problems as Python has them: `Problem`s, texts, dicts as rows of a file, chats' messages.
+
+    Raises:
+        ProblemFileError: One is none of these, or two have one id.
+    """
+    return _problems("the list", rows_given(given), FieldNames())
 
 
 def _problems(name: str | Path, rows: Rows, names: FieldNames) -> list[Problem]:
@@ -65,7 +87,11 @@ def _problems(name: str | Path, rows: Rows, names: FieldNames) -> list[Problem]:
         try:
             if isinstance(row.fields, BadRowError):
                 raise row.fields
-            problem = problem_of(row.fields, f"{rows.unit}-{row.number}", names)
+            problem = (
+                row.fields
+                if isinstance(row.fields, Problem)
+                else problem_of(row.fields, f"{rows.unit}-{row.number}", names)
+            )
             if problem.id in first_row:
                 place = f"{rows.unit} {first_row[problem.id]}"
                 raise BadRowError(

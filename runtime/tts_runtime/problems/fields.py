@@ -103,9 +103,10 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     Raises:
         BadRowError: Which field is missing or wrong, and what to do.
     """
+    grader = None
     for layout in LAYOUTS:
         if names == FieldNames() and layout.fits(row):
-            row = layout.as_usual(row)
+            row, grader = layout.as_usual(row), layout.grader
             break
     text_name = _found(row, names.text)
     if text_name is None:
@@ -126,7 +127,8 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     fields = {key: row[key] for key in row if key not in used}
     if choices:
         fields["choices"] = choices
-    return Problem(problem_id, text, answer, MappingProxyType(fields))
+        grader = "choice"
+    return Problem(problem_id, text, answer, MappingProxyType(fields), grader)
 
 
 def _plain(name: str) -> str:

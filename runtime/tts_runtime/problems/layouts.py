@@ -15,6 +15,9 @@ from typing import Any, Final
 class Layout(ABC):
     """The columns of a published set."""
 
+    #: How its answers are graded, if not as other problems are.
+    grader: str | None = None
+
     @abstractmethod
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row has them."""
@@ -54,6 +57,8 @@ class _Gpqa(Layout):
 class _HumanEval(Layout):
     """HumanEval (Chen et al. 2021): the head of a function, and a text of tests."""
 
+    grader = "exec:python?field=test"
+
     def fits(self, row: Mapping[str, Any]) -> bool:
         return all(isinstance(row.get(name), str) for name in ("prompt", "test", "entry_point"))
 
@@ -67,6 +72,8 @@ class _HumanEval(Layout):
 
 class _Mbpp(Layout):
     """MBPP (Austin et al. 2021): a task in words, and asserts; the paper's prompt shows them."""
+
+    grader = "exec:python?field=test_list"
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         tests = row.get("test_list")

@@ -13,12 +13,21 @@ MAXIMUM_REPORTED = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem. `answer`: the gold answer, None if unknown; `fields`: what else the row had."""
+    """One problem.
+
+    Args:
+        id: Unique in a run.
+        text: What is asked.
+        answer: The gold answer; None if unknown.
+        fields: What else the row had.
+        grader: How answers are graded where the run does not say: a name as `--grader` takes it.
+    """
 
     id: str
     text: str
     answer: str | None = None
     fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    grader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

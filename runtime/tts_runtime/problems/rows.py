@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from tts_lang.readers import MOST_LINE, MOST_PROBLEMS, TooDeep, parse_json
-from tts_runtime.problems.model import BadLine, BadRowError, ProblemFileError
+from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 
 #: What a file is that has no problems in it, by how it begins.
 _FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
@@ -45,10 +45,10 @@ _HOLDERS: Final = ("data", "problems", "examples", "rows", "questions", "instanc
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's fields, or why it has none. `number`: from 1."""
+    """A row's fields, the problem that it is, or why it is none. `number`: from 1."""
 
     number: int
-    fields: Mapping[str, Any] | BadRowError
+    fields: Mapping[str, Any] | Problem | BadRowError
 
 
 @dataclass(frozen=True, slots=True)

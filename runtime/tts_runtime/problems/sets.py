@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tts_lang.diagnostics import suggest
+from tts_runtime.engines.base import EngineError
 from tts_runtime.paths import bundled
-from tts_runtime.problems.model import BadLine, ProblemFileError
+from tts_runtime.plugins import described, function_named, registered
+from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import Row, Rows
 
 
@@ -91,6 +93,50 @@ def bundled_problems(split: str = "test") -> Path:
         hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(splits) or 'none'}"
         raise _error(f"arith:{split}", f"there is no bundled split {split!r}; {hint}")
     return path
+
+
+def set_function(name: str) -> Callable[..., Any] | None:
+    """The function behind `python:MODULE:NAME`, or of a set that an installed package registers.
+
+    Raises:
+        ProblemFileError: It cannot be loaded.
+    """
+    kind, _, argument = name.partition(":")
+    try:
+        if kind == "python":
+            return function_named(argument)
+        return registered("problem set", name)
+    except EngineError as error:
+        raise _error(name, str(error)) from error
+
+
+def rows_given(given: Iterable[object]) -> Rows:
+    """Problems of Python as rows: a `Problem`, a text, a row as a dict, or a chat's messages."""
+
+    def fields(each: object) -> Mapping[str, Any] | Problem | BadRowError:
+        if isinstance(each, Problem):
+            return each
+        if isinstance(each, str):
+            return {"problem": each}
+        if isinstance(each, Mapping):
+            return dict(each)
+        if isinstance(each, list | tuple) and all(isinstance(turn, Mapping) for turn in each):
+            return {"messages": [dict(turn) for turn in each]}
+        return BadRowError(f"expected a Problem, a text, a dict or messages, found {each!r:.60}")
+
+    return Rows("row", (Row(number, fields(each)) for number, each in enumerate(given, start=1)))
+
+
+def rows_of_function(name: str, function: Callable[..., Any]) -> Rows:
+    """What a function without arguments gives, as `rows_given` reads it.
+
+    Raises:
+        ProblemFileError: It fails.
+    """
+    try:
+        return rows_given(list(function()))
+    except Exception as error:
+        raise _error(name, described(error)) from error
 
 
 def hub_rows(hub: HubSet) -> Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tts_lang.plan.graph import Plan
-from tts_runtime.answers.boundary import Grade, grade_answer
+from tts_runtime.answers.boundary import Grade
 from tts_runtime.executor import CandidateRecord, Outcome
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.costs import ModelSizes, RunMeter
@@ -49,9 +49,9 @@ class ResultCollector:
         """Whether this problem is finished."""
         return problem in self._answers
 
-    def add(self, outcome: Outcome, gold: str | None) -> Answer:
-        """Grades, counts and writes the outcome of a problem."""
-        answer = self._sizes.priced(graded(outcome, gold))
+    def add(self, outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
+        """Counts and writes the outcome of a problem, with its grade."""
+        answer = self._sizes.priced(answer_of(outcome, gold, grade))
         self._meter.advance()
         candidates: Sequence[CandidateRecord] = ()
         if self._op_stats is not None or self._writer is not None:
@@ -85,20 +85,19 @@ class ResultCollector:
         return Result(self.summary(), answers, self._meter.work, self._op_stats, resumed)
 
 
-def graded(outcome: Outcome, gold: str | None) -> Answer:
-    """The graded answer of an outcome; never raises, whatever the answer is."""
+def answer_of(outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
+    """The outcome of a problem, with its grade."""
     counts = outcome.counts
-    graded = Grade(None) if gold is None else grade_answer(outcome.answer, gold)
     reliability = outcome.reliability
-    if graded.fault is not None:
-        reliability += Reliability(ungraded={graded.kind: 1}, unread=graded.fault)
+    if grade.fault is not None:
+        reliability += Reliability(ungraded={grade.kind: 1}, unread=grade.fault)
     return Answer(
         id=outcome.problem_id,
         answer=outcome.answer,
         key=outcome.answer_key,
         gold=gold,
-        correct=graded.correct,
-        ungraded=graded.fault,
+        correct=grade.correct,
+        ungraded=grade.fault,
         error=outcome.error,
         policy_calls=counts.policy_calls,
         policy_tokens=counts.policy_tokens,

@@ -34,9 +34,9 @@ class Answer(BaseModel):
     answer: str | None = Field(description="As written in the solution; null when there is none")
     key: str | None = Field(description="Canonical form that votes compare")
     gold: str | None = Field(description="The problem file's answer, if it has one")
-    correct: bool | None = Field(description="Null when there is no gold answer, or no grade")
+    correct: bool | None = Field(description="Null when there is no grade")
     ungraded: str | None = Field(
-        default=None, description="Why there is no grade, although there is a gold answer"
+        default=None, description="Why there is no grade, where one could be expected"
     )
     error: str | None = Field(default=None, description="Why this problem failed, if it did")
     policy_calls: int = 0
@@ -71,7 +71,7 @@ class Summary(BaseModel):
     answered: int = Field(description="Problems that got an answer, right or wrong")
     failed: int = Field(description="Problems that ended with an error")
     correct: int
-    accuracy: float | None = Field(description="Share correct of those with a gold answer")
+    accuracy: float | None = Field(description="Share correct of those with a grade")
     accuracy_low: float | None = Field(description="Lower end of the 95 % Wilson interval")
     accuracy_high: float | None = Field(description="Upper end of the 95 % Wilson interval")
     policy_calls: int
@@ -93,6 +93,7 @@ class Summary(BaseModel):
     problem_set: str | None = Field(
         default=None, description="Name or file of the problems; null if a caller gave them"
     )
+    graders: tuple[str, ...] = Field(default=("math",), description="What graded the answers")
     reliability: Reliability = Field(
         default=Reliability(), description="What went wrong with candidates, over all problems"
     )
@@ -149,6 +150,7 @@ class RunInfo:
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
     problem_set: str | None
+    graders: tuple[str, ...] = ("math",)
 
 
 class Totals:
@@ -205,6 +207,7 @@ class Totals:
             policies=info.policies,
             scorers=info.scorers,
             problem_set=info.problem_set,
+            graders=info.graders,
             reliability=self.reliability,
             **self.costs,
         )

@@ -45,6 +45,7 @@ _OTHER = {
     "seed": "another seed",
     "policies": "another policy engine",
     "scorers": "another scorer engine",
+    "graders": "another grader",
     "without": "other --no-pass",
     "strict": "with --strict or without",
     "version": "another version of tts-lang",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
     ExitStack,
     contextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -25,7 +26,7 @@ from tts_lang.explain.lengths import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
-from tts_runtime.answers.boundary import grade_later, settled, warm_up
+from tts_runtime.answers.boundary import warm_up
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
@@ -36,7 +37,8 @@ from tts_runtime.executor import (
     check_names,
     execute_together,
 )
-from tts_runtime.problems import Problem, problems_named
+from tts_runtime.graders import DEFAULT, Grader, Graders
+from tts_runtime.problems import Problem, problems_given, problems_named
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.defaults import PROBLEMS, completed
@@ -54,7 +56,7 @@ from tts_runtime.runs.rundir import (
     write_models,
 )
 
-__all__ = ["Progress", "Result", "Settings", "run", "run_plans"]
+__all__ = ["Progress", "Result", "Settings", "arun", "run", "run_plans"]
 
 Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
 
@@ -78,6 +80,8 @@ class Settings:
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
         strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
         models: Sizes of models, for FLOPs, where engines do not state them.
+        grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
+            stays open); absent: each problem's own, else `math`.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
@@ -91,11 +95,12 @@ class Settings:
     problem_set: str | None = None
     strict: bool = False
     models: Models = UNKNOWN
+    grader: str | Grader | None = None
 
 
 def run(
     strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem] | None = None,
+    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
     *,
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
@@ -105,8 +110,9 @@ def run(
 
     Args:
         strategies: One or several.
-        problems: A problem set's name or file, or the problems themselves. The bundled ones if
-            absent, for the bundled policy only.
+        problems: A problem set's name or file, or the problems themselves: `Problem`s, texts, dicts
+            with the fields of a file, or chats' messages. The bundled ones if absent, for the
+            bundled policy only.
         settings: Engines, seed, run directory.
         parameters: Values for the parameters of strategies given by name; each goes to every
             strategy that has it, and at least one must.
@@ -118,29 +124,79 @@ def run(
         PlanError: A plan file cannot be used.
         UnnamedError: A scorer or the problems must be named.
         BindError: An engine cannot do what a strategy needs.
-        EngineError: An engine cannot be opened.
+        EngineError: An engine or grader cannot be opened.
         ProblemFileError: The problems cannot be read.
         RunDirectoryError: The directory holds another run; also later, if the disk is full.
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
-    given = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
-    named = [item for item in given if isinstance(item, str)]
-    compiled = iter(plan_from(named, parameters or {}))
-    plans = [item if isinstance(item, Plan) else next(compiled) for item in given]
-    settings = settings or Settings()
-    policies, scorers = completed(plans, settings.policies, settings.scorers, problems is not None)
-    name = PROBLEMS if problems is None else problems
-    chosen = problems_named(name) if isinstance(name, str) else list(name)
-    if isinstance(name, str) and settings.problem_set is None:
-        settings = replace(settings, problem_set=name)
-    settings = replace(settings, policies=policies, scorers=scorers)
+    prepared = _prepared(strategies, problems, settings, parameters)
     loading = (
         _stopped_at_once()
         if threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         else nullcontext()
     )
-    return asyncio.run(run_plans(plans, chosen, settings, progress or Progress(), loading))
+    work = run_plans(*prepared, progress or Progress(), loading)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    return _in_a_thread(work)  # a notebook's cell, or a callback: its loop is taken
+
+
+async def arun(
+    strategies: str | Plan | Sequence[str | Plan],
+    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
+    *,
+    settings: Settings | None = None,
+    parameters: Mapping[str, int | float | str] | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """`run` for code that is asynchronous itself: in the running event loop."""
+    prepared = _prepared(strategies, problems, settings, parameters)
+    return await run_plans(*prepared, progress or Progress())
+
+
+def _prepared(
+    strategies: str | Plan | Sequence[str | Plan],
+    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None,
+    settings: Settings | None,
+    parameters: Mapping[str, int | float | str] | None,
+) -> tuple[list[Plan], list[Problem], Settings]:
+    """Plans, problems, and settings that name every engine."""
+    listed = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
+    named = [item for item in listed if isinstance(item, str)]
+    compiled = iter(plan_from(named, parameters or {}))
+    plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
+    settings = settings or Settings()
+    policies, scorers = completed(plans, settings.policies, settings.scorers, problems is not None)
+    name = PROBLEMS if problems is None else problems
+    chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
+    if isinstance(name, str) and settings.problem_set is None:
+        settings = replace(settings, problem_set=name)
+    return plans, chosen, replace(settings, policies=policies, scorers=scorers)
+
+
+def _in_a_thread(work: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+    """The results of `work`, from an event loop in another thread; Ctrl-C cancels it there."""
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def main() -> list[Result]:
+        task = asyncio.current_task()
+        assert task is not None
+        started.set_result((asyncio.get_running_loop(), task))
+        return await work
+
+    with ThreadPoolExecutor(1, "tts-run") as threads:
+        result = threads.submit(asyncio.run, main())
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            loop, task = started.result()
+            loop.call_soon_threadsafe(task.cancel)
+            with suppress(BaseException):
+                result.result()
+            raise
 
 
 @contextmanager
@@ -167,10 +223,11 @@ async def run_plans(
     # What needs no engine is checked before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
+    graders = Graders(settings.grader, problems)
     earlier = [FinishedProblems({}, None) for _ in plans]
     configuration: dict[str, Any] = {}
     if settings.out is not None:
-        configuration = _configuration(plans, problems, settings)
+        configuration = _configuration(plans, problems, settings, graders.names)
         if check(settings.out, configuration):
             earlier = [resume.read(folder(settings.out, plan)) for plan in plans]
             if all(each.complete([problem.id for problem in problems]) for each in earlier):
@@ -192,6 +249,7 @@ async def run_plans(
             for name, open_scorer in scorer_openers.items():
                 progress.engine_opens(name, _name(settings.scorers[name]))
                 scorers[name] = _opened(stack, settings.scorers[name], open_scorer)
+            await stack.enter_async_context(graders)
         passes = [name for name in PASSES if name not in settings.disabled]
         bounds = [
             bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
@@ -200,7 +258,7 @@ async def run_plans(
         if settings.out is None:
             writers: list[StrategyWriter | None] = [None] * len(plans)
             return await _run_bound(
-                bounds, policies, scorers, problems, settings, progress, writers, earlier
+                bounds, policies, scorers, graders, problems, settings, progress, writers, earlier
             )
         with opened(settings.out, configuration) as directory, ExitStack() as files:
             write_models(directory, {**policies, **scorers})
@@ -210,7 +268,7 @@ async def run_plans(
                 resume.clear(folder(directory, plan), each)
             writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
             return await _run_bound(
-                bounds, policies, scorers, problems, settings, progress, writers, earlier
+                bounds, policies, scorers, graders, problems, settings, progress, writers, earlier
             )
 
 
@@ -218,6 +276,7 @@ async def _run_bound(
     bounds: Sequence[Bound],
     policies: Mapping[str, PolicyEngine],
     scorers: Mapping[str, ScorerEngine],
+    graders: Graders,
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
@@ -235,6 +294,7 @@ async def _run_bound(
                 _names(settings.policies, bound.plan.policies),
                 _names(settings.scorers, _scorer_names(bound.plan)),
                 settings.problem_set,
+                graders.names,
             ),
             each,
             meter,
@@ -244,24 +304,23 @@ async def _run_bound(
         )
         for bound, writer, each in zip(bounds, writers, earlier, strict=True)
     ]
-    gold = {problem.id: problem.answer for problem in problems}
+    by_id = {problem.id: problem for problem in problems}
     progress.run_starts([bound.plan for bound in bounds], len(problems), policies)
     for place, each in enumerate(earlier):
         for answer in each.answers.values():
             progress.problem_resumed(place, answer)
 
     async def finished(place: int, outcome: Outcome) -> None:
-        right = gold[outcome.problem_id]
-        later = None if right is None else grade_later(outcome.answer, right)
-        if isinstance(later, Future):
-            await settled(later)
-        answer = collectors[place].add(outcome, right)
+        problem = by_id[outcome.problem_id]
+        grade = await graders.verdict(problem, outcome.answer, outcome.text)
+        answer = collectors[place].add(outcome, problem.answer, grade)
         progress.problem_done(place, answer)
 
     def done(place: int, problem: str) -> bool:
         return collectors[place].has(problem)
 
-    warm_up(gold.values())  # before the clock starts
+    if DEFAULT in graders.names:
+        warm_up(problem.answer for problem in problems)  # before the clock starts
     meter.start()
     try:
         await execute_together(
@@ -354,7 +413,10 @@ def _names(
 
 
 def _configuration(
-    plans: Sequence[Plan], problems: Sequence[Problem], settings: Settings
+    plans: Sequence[Plan],
+    problems: Sequence[Problem],
+    settings: Settings,
+    graders: Sequence[str],
 ) -> dict[str, Any]:
     """What makes a run: two of the same configuration give the same answers.
 
@@ -378,6 +440,7 @@ def _configuration(
         "seed": settings.seed,
         "without": sorted(settings.disabled),
         "strict": settings.strict,
+        "graders": graders,
         "policies": _names(settings.policies, used),
         "scorers": _names(settings.scorers, used),
     }

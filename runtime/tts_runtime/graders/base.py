@@ -1,0 +1,57 @@
+"""What a grader is: it says whether a strategy's answer to a problem is right.
+
+Graders are chosen by `--grader`, else by the problem (`Problem.grader`), else by `math`. They see
+the run's problems and answers, never its candidates: nothing that a strategy does depends on them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from tts_runtime.answers.boundary import EXCEPTION, Grade
+from tts_runtime.problems.model import Problem
+
+__all__ = ["EXCEPTION", "NO_VERDICT", "Grade", "Grader", "Submission"]
+
+#: Kind of fault of a judge that gives no verdict.
+NO_VERDICT = "no verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is graded: the answer of a strategy to a problem, and the text that it stands in.
+
+    Args:
+        problem: With its gold answer and other fields.
+        answer: As written in the returned candidate; missing if it has none.
+        text: The returned candidate's whole text; empty if none was returned.
+    """
+
+    problem: Problem
+    answer: str | None
+    text: str
+
+
+class Grader(ABC):
+    """Grades submissions, several at once."""
+
+    #: Problems without a gold answer are not graded.
+    needs_gold: bool = True
+
+    async def verdict(self, submission: Submission) -> Grade:
+        """The grade; a missing one, with its reason, where grading goes wrong. Never raises."""
+        if self.needs_gold and submission.problem.answer is None:
+            return Grade(None)
+        try:
+            return await self.grade(submission)
+        except Exception as error:  # noqa: BLE001  (a grader may be anybody's code)
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return Grade(None, reason, EXCEPTION)
+
+    @abstractmethod
+    async def grade(self, submission: Submission) -> Grade:
+        """Whether the answer is right. Any exception leaves this one submission ungraded."""
+
+    async def close(self) -> None:  # noqa: B027  (most graders hold nothing)
+        """Frees what the grader holds."""

@@ -1,0 +1,65 @@
+"""A grader that is a Python function: `--grader python:MODULE:NAME`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from tts_runtime.answers.boundary import Grade
+from tts_runtime.engines.base import EngineError
+from tts_runtime.graders.base import EXCEPTION, NO_VERDICT, Grader, Submission
+from tts_runtime.plugins import GraderSpec, ScorerSpec, called, described, spec_of
+
+
+class FunctionGrader(Grader):
+    """Calls `(problem, answer)` or `(problem, answer, text)`; see `tts_runtime.plugins.grader`.
+
+    A missing answer is wrong, without a call, unless the function looks at the text too.
+
+    Raises:
+        EngineError: The function is a scorer, or takes other arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        spec = spec_of(function) or GraderSpec()
+        if isinstance(spec, ScorerSpec):
+            raise EngineError(f"`{name}` is a scorer: use it with --scorer NAME={name}")
+        self.needs_gold = spec.needs_gold
+        self._function = function
+        self._name = name
+        self._with_text = _takes(function, 3)
+        if not self._with_text and not _takes(function, 2):
+            raise EngineError(f"`{name}` must take (problem, answer) or (problem, answer, text)")
+
+    async def grade(self, submission: Submission) -> Grade:
+        """What the function says: right, wrong, or (None) not graded."""
+        if submission.answer is None and not self._with_text:
+            return Grade(False)
+        arguments = (submission.problem, submission.answer, submission.text)
+        try:
+            found = await called(self._function, *arguments[: 3 if self._with_text else 2])
+        except Exception as error:  # noqa: BLE001  (somebody's code)
+            return Grade(None, f"grader `{self._name}`: {described(error)}", EXCEPTION)
+        if found is None:
+            return Grade(None, f"grader `{self._name}` gave no verdict", NO_VERDICT)
+        if not isinstance(found, int) and type(found).__name__ != "bool_":  # NumPy's
+            return Grade(
+                None,
+                f"grader `{self._name}`: expected True, False or None, found {found!r}"[:300],
+                EXCEPTION,
+            )
+        return Grade(bool(found))
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with this many arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return count == 2  # built in: the usual form
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

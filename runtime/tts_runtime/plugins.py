@@ -1,0 +1,213 @@
+"""Functions of the user's own: `python:MODULE:NAME`, the decorators, entry points.
+
+    @tts_runtime.scorer(per="solution", range=(0, 1))
+    def brevity(problem, solutions):
+        return [1 / (1 + len(text)) for text in solutions]
+
+    @tts_runtime.grader
+    def same_letter(problem, answer):
+        return answer.strip("()") == problem.fields["letter"]
+
+A function may be asynchronous. One that is not runs in a thread, so that it may compute or wait.
+MODULE is a name that Python can import, the current folder included, or a file (`./my.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from asyncio import to_thread
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from tts_lang.diagnostics import did_you_mean
+from tts_runtime.engines.base import EngineError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Groups of entry points, by what they hold.
+GROUPS: Final = {
+    "policy": "tts_lang.engines",
+    "scorer": "tts_lang.scorers",
+    "grader": "tts_lang.graders",
+    "problem set": "tts_lang.problems",
+}
+_MARK: Final = "__tts_plugin__"
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSpec:
+    """What `scorer` was told about a function.
+
+    Args:
+        per: What gets a number: each step, each solution, or the solutions of a pool together.
+        low, high: Declared range of the numbers; `None` for unbounded.
+        exact: The same numbers for the same texts, always.
+    """
+
+    per: Literal["solution", "step", "pool"] = "solution"
+    low: float | None = 0.0
+    high: float | None = 1.0
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GraderSpec:
+    """What `grader` was told: whether problems without a gold answer are left out."""
+
+    needs_gold: bool = False
+
+
+def scorer(
+    per: Literal["solution", "step", "pool"] = "solution",
+    range: tuple[float | None, float | None] = (0.0, 1.0),
+    exact: bool = True,
+) -> Callable[[Function], Function]:
+    """Makes a scorer of a function `(problem, solutions) -> numbers`.
+
+    Args:
+        per: `solution`: a number (or None) for each text of `solutions`. `step`: `solutions` are
+            lists of step texts, and each gets a list of numbers, one per step. `pool`: as
+            `solution`, but the solutions are one pool, for scorers declared `together`.
+        range: Lowest and highest number; None for no bound.
+        exact: The same numbers for the same texts, always; else runs are marked not exact.
+
+    Raises:
+        ValueError: Another `per`, or an empty range.
+    """
+    if per not in ("solution", "step", "pool"):
+        raise ValueError(f"per={per!r}: a scorer scores per 'solution', 'step' or 'pool'")
+    low, high = range
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"range={range!r}: the lowest number must be below the highest")
+    return _marked(ScorerSpec(per, low, high, exact))
+
+
+def grader(
+    function: Function | None = None, *, needs_gold: bool = False
+) -> Any:  # a decorator, with or without arguments
+    """Makes a grader of a function `(problem, answer) -> bool | None`.
+
+    It may take a third argument, the candidate's whole text. None: this answer cannot be graded.
+
+    Args:
+        function: Used as `@grader` or `@grader(needs_gold=True)`.
+        needs_gold: Problems without a gold answer are not graded.
+    """
+    mark = _marked(GraderSpec(needs_gold))
+    return mark if function is None else mark(function)
+
+
+def _marked(spec: ScorerSpec | GraderSpec) -> Callable[[Function], Function]:
+    def mark(function: Function) -> Function:
+        setattr(function, _MARK, spec)
+        return function
+
+    return mark
+
+
+def spec_of(function: object) -> ScorerSpec | GraderSpec | None:
+    """What a decorator said of a function."""
+    spec = getattr(function, _MARK, None)
+    return spec if isinstance(spec, ScorerSpec | GraderSpec) else None
+
+
+def function_named(place: str) -> Callable[..., Any]:
+    """The function of `MODULE:NAME` or `FILE.py:NAME`.
+
+    Raises:
+        EngineError: There is no such module or function, or the module fails; the line is named.
+    """
+    module_name, colon, name = place.rpartition(":")
+    if not colon or not module_name or not name:
+        raise EngineError(f"`python:{place}`: expected python:MODULE:NAME or python:FILE.py:NAME")
+    module = _module(module_name, place)
+    found = getattr(module, name, None)
+    if found is None:
+        functions = [key for key, value in vars(module).items() if callable(value)]
+        hint = did_you_mean(name, functions) or "it is not defined there"
+        raise EngineError(f"`python:{place}`: {module_name} has no `{name}`; {hint}")
+    if not callable(found):
+        raise EngineError(
+            f"`python:{place}`: `{name}` is not a function, but of type {type(found).__name__}"
+        )
+    function: Callable[..., Any] = found
+    return function
+
+
+def _module(name: str, place: str) -> Any:
+    try:
+        if name.endswith(".py") or "/" in name:
+            path = Path(name)
+            if not path.is_file():
+                raise EngineError(f"`python:{place}`: there is no file {name}")
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(path.stem, module)
+            spec.loader.exec_module(module)
+            return module
+        if "" not in sys.path and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(name)
+    except EngineError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name == name.partition(".")[0] or error.name == name:
+            raise EngineError(
+                f"`python:{place}`: no module `{name}` here or among the installed packages"
+            ) from error
+        raise EngineError(f"`python:{place}`: {described(error)}") from error
+    except Exception as error:
+        raise EngineError(f"`python:{place}`: {described(error)}") from error
+
+
+def described(error: BaseException) -> str:
+    """An error of somebody's code with its place: `my_rewards.py:12: ValueError: ...`."""
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    own = Path(__file__)
+    theirs = [frame for frame in frames if Path(frame.filename) != own]
+    if not theirs or theirs[-1].filename.startswith("<"):
+        return message
+    return f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}: {message}"
+
+
+async def called(function: Callable[..., Any], *arguments: object) -> Any:
+    """What a function gives, asynchronous or not."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  (an object may be a function)
+    ):
+        return await function(*arguments)
+    found = await to_thread(function, *arguments)
+    return await found if inspect.isawaitable(found) else found
+
+
+def registered(kind: str, name: str) -> Callable[..., Any] | None:
+    """What an installed package registers under this name; `None` if none does.
+
+    Raises:
+        EngineError: It cannot be loaded.
+    """
+    for entry in entry_points(group=GROUPS[kind], name=name):
+        try:
+            loaded: Callable[..., Any] = entry.load()
+        except Exception as error:
+            raise EngineError(
+                f"{kind} `{name}` of the package "
+                f"{entry.dist.name if entry.dist else entry.value}: {described(error)}"
+            ) from error
+        return loaded
+    return None
+
+
+def names_registered(kind: str) -> Iterable[str]:
+    """Names that installed packages register."""
+    return sorted(entry.name for entry in entry_points(group=GROUPS[kind]))

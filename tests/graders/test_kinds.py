@@ -1,0 +1,162 @@
+"""Graders by kind: what is right, what is wrong, and what nobody can say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tts_runtime
+from tests.support.scripted import ScriptedPolicy
+from tts_runtime.engines.base import EngineError
+from tts_runtime.graders import Grade, Grader, Graders, find_grader
+from tts_runtime.graders.judged import JudgeGrader
+from tts_runtime.problems import Problem, load_problems
+
+
+def graded(
+    grader: str | Grader | None,
+    answer: str | None,
+    gold: str | None,
+    fields: Mapping[str, object] | None = None,
+    text: str = "",
+) -> Grade:
+    problem = Problem("p", "1 + 1", gold, fields or {})
+
+    async def verdict() -> Grade:
+        async with Graders(grader, [problem]) as graders:
+            return await graders.verdict(problem, answer, text)
+
+    return asyncio.run(verdict())
+
+
+CHOICES = {"choices": ["12 cm", "a mole", "Mercury", "none of these"]}
+
+
+@pytest.mark.parametrize(
+    ("grader", "answer", "gold", "right"),
+    [
+        ("math", r"\frac12", "0.5", True),
+        ("math", "0.5", "1/3", False),
+        ("text", "New  York", "New York", True),
+        ("text", "new york", "New York", False),
+        ("text?case=false", "NEW YORK", "New York", True),
+        ("text", "1/2", "0.5", False),
+        ("text", "cafe\u0301", "caf\u00e9", True),
+        ("number", "3.1415926", "3.1415927", True),
+        ("number", "3.14", "3.1415927", False),
+        ("number?tolerance=0.01", "3.14", "3.1415927", True),
+        ("number?tolerance=0.1", "0.9", "1", True),
+        ("number?tolerance=0.1", "0.89", "1", False),
+        ("number?relative=0.05", "-105", "-100", True),
+        ("number?relative=0.05", "-106", "-100", False),
+        ("number", "1,000", "1000", True),
+        ("number", r"\frac{3}{4}", "0.75", True),
+        ("number", "about four", "4", False),
+        ("number", "nan", "4", False),
+        ("number?tolerance=5", "inf", "4", False),
+        ("number", "1e-3", "0.001", True),
+        ("number", "12 cm", "12", True),
+        ("choice", "B", "B", True),
+        ("choice", "(b)", "B", True),
+        ("choice", "B) a mole", "B", True),
+        ("choice", "Mercury", "C", True),
+        ("choice", "12 cm", "A", True),
+        ("choice", "D", "Mercury", False),
+        ("choice", "venus", "C", False),
+    ],
+)
+def test_right_and_wrong(grader: str, answer: str, gold: str, right: bool) -> None:
+    assert graded(grader, answer, gold, CHOICES) == Grade(right)
+
+
+@pytest.mark.parametrize("grader", ["math", "text", "number", "choice"])
+def test_a_missing_answer_is_wrong_and_a_missing_gold_answer_is_not_graded(grader: str) -> None:
+    assert graded(grader, None, "4", CHOICES).correct is False or grader == "choice"
+    assert graded(grader, "4", None, CHOICES) == Grade(None)
+
+
+def test_a_gold_answer_of_another_kind_is_said() -> None:
+    assert graded("number", "4", "blue").fault == "the gold answer 'blue' is no number"
+    assert graded("choice", "A", "blue").fault == "the gold answer 'blue' is no choice"
+
+
+def test_none_grades_nothing() -> None:
+    assert graded("none", "4", "4") == Grade(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("maths", "unknown grader `maths`; did you mean 'math'?"),
+        ("number?tolerance=-1", "option `tolerance`"),
+        ("number?tol=1", "unknown option `tol`; options: tolerance"),
+        ("judge", "expected judge:POLICY_ENGINE"),
+        ("judge:bundeld", "did you mean 'bundled'?"),
+        ("math?x=1", "unknown option `x`"),
+        ("python:nowhere:f", "no module `nowhere`"),
+        ("python:nowhere", "expected python:MODULE:NAME"),
+    ],
+)
+def test_a_grader_that_is_none_is_refused_by_name(name: str, message: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        find_grader(name)
+    assert message in str(caught.value)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_texts_have_a_grade_or_a_reason(answer: str, gold: str) -> None:
+    for grader in ("text", "number", "choice"):
+        found = graded(grader, answer, gold, CHOICES)
+        assert (found.correct is None) == (found.fault is not None)
+        if answer == gold and found.correct is not None and grader == "text":
+            assert found.correct
+
+
+def test_a_judge_is_asked_until_it_gives_a_verdict() -> None:
+    replies = ["Hm.", "They agree, I think.", "**Verdict:** Incorrect"]
+    judge = JudgeGrader(ScriptedPolicy(replies))
+    assert graded(judge, "4", "5") == Grade(False)
+    silent = JudgeGrader(ScriptedPolicy(["Hm."] * 3))
+    found = graded(silent, "4", "5")
+    assert (found.correct, found.kind) == (None, "no verdict")
+    assert graded(JudgeGrader(ScriptedPolicy(["Verdict: correct"])), "4", "4") == Grade(True)
+
+
+def test_the_prompt_of_a_judge_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"unknown slot \{reply\}"):
+        JudgeGrader(ScriptedPolicy([]), "{reply} Verdict:")
+    with pytest.raises(EngineError, match="must show"):
+        JudgeGrader(ScriptedPolicy([]), "{problem} Verdict:")
+    with pytest.raises(EngineError, match="cannot be read"):
+        find_grader(f"judge:sim?prompt={tmp_path / 'none.txt'}")
+    (tmp_path / "prompt.txt").write_text("{gold} or {answer}? Verdict: correct or incorrect")
+    find_grader(f"judge:sim?prompt={tmp_path / 'prompt.txt'}")()
+
+
+def test_a_problem_set_says_how_it_is_graded(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"task_id": "t/1", "prompt": "def f():\\n", "test": "def check(f): pass", '
+        '"entry_point": "f"}\n'
+        '{"id": "2", "question": "Which?", "choices": ["x", "y"], "answer": 1}\n'
+        '{"id": "3", "problem": "1 + 1", "answer": "2"}\n'
+        '{"task_id": 4, "prompt": "Write f.", "test_list": ["assert f()"]}\n'
+    )
+    graders = [problem.grader for problem in load_problems(rows)]
+    assert graders == ["exec:python?field=test", "choice", None, "exec:python?field=test_list"]
+
+
+def test_a_run_says_what_graded_it_and_a_choice_overrides_it() -> None:
+    problems = [Problem("a", "Which?", "B", {"choices": ["x", "y"]}, "choice")]
+    chosen = tts_runtime.Settings(policies={"policy": "sim"})
+    [own] = tts_runtime.run("greedy", problems, settings=chosen)
+    assert own.summary.graders == ("choice",)
+    chosen = tts_runtime.Settings(policies={"policy": "sim"}, grader="none")
+    [other] = tts_runtime.run("greedy", problems, settings=chosen)
+    assert (other.summary.graders, other.answers[0].correct) == (("none",), None)
