@@ -16,18 +16,20 @@ from tts_lang.compiler import compile_strategy
 from tts_lang.explain.assume import Assumed, AssumeError, assumed
 from tts_lang.explain.bounds import bounds
 from tts_lang.explain.budget import OverBudget, budget, check, check_sane
-from tts_lang.explain.expected import expected
+from tts_lang.explain.domain import Cost
+from tts_lang.explain.expected import COSTS, expected, total_of
 from tts_lang.explain.lengths import LengthError, Lengths, measured
-from tts_lang.explain.means import COSTS, Expected, total_of
+from tts_lang.explain.mean_domain import MeanDomain
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
 from tts_lang.explain.report import Actual, Run, analysis
 from tts_lang.explain.tree import explain
+from tts_lang.explain.walk import Walk
 
 LENGTHS = Lengths(step=60, steps=9)
 
 
-def total(strategy: str, **settings: int) -> Expected:
+def total(strategy: str, **settings: int) -> Cost:
     return total_of(expected(compile_strategy(strategy, settings=settings), LENGTHS))
 
 
@@ -102,6 +104,37 @@ def test_expectations_stay_within_bounds(number: int) -> None:
             mean, limit = getattr(cost, name), getattr(bound.spent, name)
             assert mean >= -1e-6, name
             assert limit is None or mean <= limit * (1 + 1e-9) + 1e-6, name
+
+
+@pytest.mark.parametrize("number", range(0, 60, 3))
+def test_operations_add_up_to_what_paths_through_the_plan_cost(number: int) -> None:
+    plan = compiled(random_program(number))
+    walk = Walk(plan, MeanDomain(plan, Lengths(5, 3, 20), Models(policy=Model(1e6))))
+    total, _ = walk.run()
+    for name, expected_cost in total_of(walk.costs)._asdict().items():
+        assert getattr(total, name) == pytest.approx(expected_cost), name
+    assert all(weight <= 1 + 1e-9 for weight in walk.all_prompts().values())
+
+
+def test_a_policy_that_two_sides_call_reads_the_problem_once() -> None:
+    body = "    pool = sample 4\n    score pool by prm\n    if mean(last(prm) of pool) > 0.5:\n"
+    body += "        p = sample 2 from small\n        p = expand p by 1\n"
+    body += "    else:\n        p = sample 3 from small\n    return vote p\n"
+    costs = expected(compiled(f"policy small\n\nstrategy main():\n{body}"), LENGTHS)
+    assert total_of(costs).prefilled_tokens == 2 * 100
+
+
+def test_a_prompt_per_group_quotes_the_rows_of_the_group() -> None:
+    source = 'prompt p = """{problem} {candidates}"""\n\nstrategy main():\n'
+    source += "    pool = expand (fork problem into 3) by 4\n"
+    source += "    return vote (ask p about pool together per root)\n"
+    found = total_of(expected(compiled(source), LENGTHS))
+    assert found.prefilled_tokens == 100 + 3 * (100 + 4 * 540)
+
+
+def test_resampling_within_groups_keeps_as_many_in_each() -> None:
+    found = total("dvts_of_particles", n=16, trees=4, depth=3)
+    assert found.policy_calls == 4 * 16  # 16 particles, every round
 
 
 def test_every_shipped_strategy_has_an_expectation() -> None:

@@ -1,16 +1,5 @@
 """Upper (and lower) bounds of rows and costs, for every run of a plan (semantics.md C59).
 
-The plan is run abstractly: pools as ranges of row counts, numbers as intervals, both sides of every
-condition that is not certain. `transfer` has the rule of each operator; here is what regions add:
-
-* Sequence: costs add up. Branch: what is known is joined, costs are the maximum of the sides; a
-  side that returns does not pay for what follows.
-* Loop: round by round, as many as the loop has at most. Inside `until count(x) >= n`, x has at most
-  n - 1 rows when a round begins. Once a round changes nothing that is known, the remaining rounds
-  cost the same. A program too long to be followed round by round gets looser bounds instead
-  (`loops.widened`), so that the analysis stays fast.
-* Call on rows: the region once, costs times the rows; rounds once, because rows run side by side.
-
 A bound that does not exist is `None`. Policy tokens are bounded by the call's limits, or by the
 context window where nothing else does; `open_calls` says how many calls that concerns.
 """
@@ -18,13 +7,13 @@ context window where nothing else does; `open_calls` says how many calls that co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import ceil
 
-from tts_lang.explain.calls import Ledger, Prompt
-from tts_lang.explain.cost import Cost, Pool
+from tts_lang.explain.bound_domain import BoundDomain
 from tts_lang.explain.critical import critical_path
-from tts_lang.explain.interval import INFINITY, product
+from tts_lang.explain.domain import AbstractPool, Cost
+from tts_lang.explain.interval import INFINITY
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.explain.walk import Walk
 from tts_lang.plan.graph import Operation, Plan, operations
@@ -147,45 +136,32 @@ def bounds(
         models: Sizes of models, for FLOPs.
     """
     window = INFINITY if context is None else context
-    ledger = Ledger.of(plan, window, INFINITY if prompt is None else prompt, models)
-    walk = Walk(plan, ledger)
+    domain = BoundDomain(plan, window, INFINITY if prompt is None else prompt, models)
+    walk = Walk(plan, domain)
     total, result = walk.run()
     rows = {value: _rows(pool) for value, pool in walk.rows.items()}
     listed = tuple(
         OperationBounds(
             operation,
             rows.get(operation.outputs[0]) if operation.outputs else None,
-            _spent(walk.costs[index], walk.prompts.get(index, set()), ledger),
+            _spent(domain.read_prompts(walk.costs[index], walk.prompts.get(index, {}))),
         )
         for index, operation in enumerate(operations(plan.body))
     )
-    prompts = set[Prompt]().union(*walk.prompts.values())
     path = critical_path(walk)
     if path is not None:
         total = total._replace(rounds=min(total.rounds, path))
-    return Bounds(rows, listed, _rows(result), _spent(total, prompts, ledger), context)
+    spent = _spent(domain.read_prompts(total, walk.all_prompts()))
+    return Bounds(rows, listed, _rows(result), spent, context)
 
 
 def _whole(value: float) -> int | None:
     return None if value == INFINITY else ceil(value)
 
 
-def _rows(pool: Pool) -> Rows:
-    return Rows(int(pool.low) if pool.low < INFINITY else 0, _whole(pool.high))
+def _rows(pool: AbstractPool) -> Rows:
+    return Rows(int(pool.least) if pool.least < INFINITY else 0, _whole(pool.rows))
 
 
-def _spent(cost: Cost, prompts: set[Prompt], ledger: Ledger) -> Spent:
-    """The bounds, with the problem's own prompts read once each."""
-    return Spent(
-        _whole(cost.calls),
-        _whole(cost.open_calls),
-        _whole(cost.tokens),
-        _whole(cost.prefilled + product(len(prompts), ledger.prompt)),
-        _whole(cost.cached),
-        _whole(cost.reads),
-        _whole(cost.read_tokens),
-        _whole(cost.whole_tokens),
-        _whole(cost.rounds),
-        _whole(cost.flops + sum(ledger.prompt_flops(name) for name, _ in sorted(prompts))),
-        _whole(cost.operations),
-    )
+def _spent(cost: Cost) -> Spent:
+    return Spent(**{field.name: _whole(getattr(cost, field.name)) for field in fields(Spent)})

@@ -10,12 +10,13 @@ at most c to every depth, each further round does, too.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from tts_lang.explain.walk import Site, Walk
+from tts_lang.explain.walk import NumberedOperation, Walk
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Const, Expr, PoolWide, fields_in, walk
 from tts_lang.plan.graph import Exit, Operation, Region
+from tts_lang.plan.operator import entry
 
 #: Rounds of a loop that are followed one by one.
 _ROUNDS: Final = 3
@@ -23,15 +24,11 @@ _ROUNDS: Final = 3
 _MOST: Final = 20_000
 
 
-#: Operations that number what they make, in program order.
-_NUMBERING: Final = (graph.Expand, graph.Ask, graph.Fork, graph.Resample)
-
-
 class _TooLong(Exception):
     """Loops within loops within loops."""
 
 
-def critical_path(walked: Walk) -> float | None:
+def critical_path(walked: Walk[Any]) -> float | None:
     """Engine calls in a row at most; `None` if the plan is too long to say so.
 
     Args:
@@ -40,7 +37,7 @@ def critical_path(walked: Walk) -> float | None:
     depths = _Depths(walked)
     depths.values[walked.plan.body.parameters[0]] = 0.0
     try:
-        depths.region(walked.plan.body, walked.sites, 0.0)
+        depths.region(walked.plan.body, walked.operations, 0.0)
     except _TooLong:
         return None
     return depths.latest
@@ -49,9 +46,9 @@ def critical_path(walked: Walk) -> float | None:
 class _Depths:
     """Engine calls in a row before each value is known."""
 
-    def __init__(self, walked: Walk) -> None:
+    def __init__(self, walked: Walk[Any]) -> None:
         self.walked = walked
-        self.scorers = walked.state.scorers
+        self.scorers = walked.domain.scorers
         self.values: dict[int, float] = {}
         self.latest = 0.0
         # Of the strategy that is looked at: when it has returned, and when the strategies that it
@@ -60,7 +57,7 @@ class _Depths:
         self.turn = 0.0
         self.work = 0
 
-    def region(self, region: Region, inside: tuple[Site, ...], floor: float) -> float:
+    def region(self, region: Region, inside: tuple[NumberedOperation, ...], floor: float) -> float:
         """When the last of its statements has begun, if none begins before `floor`."""
         for site in inside:
             floor = self.operation(site, floor)
@@ -68,7 +65,7 @@ class _Depths:
             self.returned = max(self.returned, floor, self.values.get(region.results[0], 0.0))
         return floor
 
-    def operation(self, site: Site, floor: float) -> float:
+    def operation(self, site: NumberedOperation, floor: float) -> float:
         """When what follows may begin."""
         self.work += 1
         if self.work > _MOST:
@@ -83,7 +80,7 @@ class _Depths:
                 return self.branch(site, start)
             case graph.Call():
                 return self.call(site, start)
-        if isinstance(operation.spec, _NUMBERING):
+        if entry(operation.spec).numbers is not None:
             start = max(start, self.turn)
         done = start + self.rounds(site)
         self.latest = max(self.latest, done)
@@ -91,7 +88,7 @@ class _Depths:
             self.values[value] = done
         return floor if self.streams(operation) else start
 
-    def branch(self, site: Site, start: float) -> float:
+    def branch(self, site: NumberedOperation, start: float) -> float:
         """Either side; what follows waits for the later of them."""
         operation = site.operation
         end = start
@@ -104,7 +101,7 @@ class _Depths:
         self.values.update(zip(operation.outputs, outputs, strict=True))
         return end
 
-    def call(self, site: Site, start: float) -> float:
+    def call(self, site: NumberedOperation, start: float) -> float:
         """A strategy of its own, beside what follows."""
         operation = site.operation
         region = operation.regions[0]
@@ -116,7 +113,7 @@ class _Depths:
         self.turn = max(turn, inside)
         return start
 
-    def repeat(self, site: Site, start: float) -> float:
+    def repeat(self, site: NumberedOperation, start: float) -> float:
         """Round after round, each behind the condition that lets it begin."""
         operation = site.operation
         until, body = operation.regions
@@ -142,7 +139,7 @@ class _Depths:
         self.values.update(zip(operation.outputs, (depth + later for depth in most), strict=True))
         return floor + later
 
-    def rounds(self, site: Site) -> float:
+    def rounds(self, site: NumberedOperation) -> float:
         """Engine calls in a row of one execution."""
         if not self.walked.costs[site.index].rounds:
             return 0.0

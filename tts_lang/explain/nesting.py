@@ -13,24 +13,7 @@ from dataclasses import dataclass
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Operation, Origin, Plan, Region
-
-#: Operations that give rows on the nodes of their first input.
-_SAME_NODES = (
-    graph.Where,
-    graph.Let,
-    graph.Score,
-    graph.Select,
-    graph.First,
-    graph.Sort,
-    graph.Vote,
-    graph.Resample,
-    graph.Fork,
-    graph.Dedupe,
-    graph.Backup,
-    graph.Leaves,
-    graph.Descend,
-    graph.Difference,
-)
+from tts_lang.plan.operator import entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +66,6 @@ def _look(operation: Operation, nodes: dict[int, int], by_nodes: dict[int, list[
         origin = operation.origins[0] if operation.origins else None
         asked = _Asked(origin, spec.amount.count)
         by_nodes.setdefault(nodes.get(source, source), []).append(asked)
-    elif isinstance(spec, _SAME_NODES):
+    elif entry(spec).makes.same_nodes:
         source = operation.inputs[0]
         nodes[operation.outputs[0]] = nodes.get(source, source)

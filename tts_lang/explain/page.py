@@ -97,11 +97,11 @@ def _cells(line: Line, depth: int, figures: Sequence[Figure], expecting: bool) -
     rows = row_count(line.rows)
     if (
         mean is not None
-        and mean.times
+        and mean.operations
         and line.rows is not None
         and line.rows.low != line.rows.high
     ):
-        rows = f'<span class="mean">{short(mean.rows / mean.times)}</span> / {rows}'
+        rows = f'<span class="mean">{short(mean.rows / mean.operations)}</span> / {rows}'
     cells = [text, rows]
     for figure in figures:
         most = 0 if line.spent is None else getattr(line.spent, figure.field)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts_lang.explain.bounds import Spent
-from tts_lang.explain.means import Expected
+from tts_lang.explain.domain import Cost
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
 from tts_lang.explain.units import exact, row_count, short
@@ -25,7 +25,7 @@ _LEAST_WIDTH = 28
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One cost: its field in `Spent` and `Expected`, its column, its name, what it says."""
+    """One cost: its field in `Spent` and `Cost`, its column, its name, what it says."""
 
     field: str
     column: str
@@ -100,7 +100,7 @@ def _columns(explained: Explained) -> tuple[Figure, ...]:
     return tuple(figure for figure in shown(explained) if figure.column)
 
 
-def _cost(line: Line, explained: Explained) -> Spent | Expected | None:
+def _cost(line: Line, explained: Explained) -> Spent | Cost | None:
     return line.spent if explained.total is None else line.mean
 
 
@@ -151,7 +151,9 @@ def _rows(line: Line, explained: Explained) -> str:
     most, mean = line.rows, line.mean
     if explained.total is None or most is None or most.low == most.high or mean is None:
         return row_count(most)
-    return short(mean.rows / mean.times) + row_count(most) if mean.times else row_count(most)
+    if not mean.operations:
+        return row_count(most)
+    return short(mean.rows / mean.operations) + row_count(most)
 
 
 def _cells(line: Line, columns: tuple[Figure, ...], explained: Explained) -> tuple[str, ...]:

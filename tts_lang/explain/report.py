@@ -11,7 +11,7 @@ from tts_lang.explain.tree import Explained, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
 
-#: Of `Spent` and `Expected`: what a run counts.
+#: Of `Spent` and `Cost`: what a run counts.
 COUNTED = (
     ("policy calls", "policy_calls"),
     ("sampled tokens", "sampled_tokens"),

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from tts_lang.explain.assume import Assumed
 from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
-from tts_lang.explain.expected import expected
-from tts_lang.explain.means import Expected, total_of
+from tts_lang.explain.domain import Cost
+from tts_lang.explain.expected import expected, total_of
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region, operations
+from tts_lang.plan.operator import entry
 from tts_lang.plan.pretty import constant, operation
 from tts_lang.plan.repeats import repeats, whole_meaning
 from tts_lang.plan.text import numbering
-
-#: Operators that are statements in the language: they rebind the pool that they name (C29).
-_STATEMENTS = (graph.Score, graph.Let, graph.Force, graph.Backup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Line:
     op: str
     rows: Rows | None = None
     spent: Spent | None = None
-    mean: Expected | None = None
+    mean: Cost | None = None
     origin: Origin | None = None
     inside: tuple[Line, ...] = ()
 
@@ -55,7 +53,7 @@ class Explained:
     lines: tuple[Line, ...]
     bounds: Bounds
     assumed: Assumed
-    total: Expected | None
+    total: Cost | None
 
     def all_lines(self) -> Iterator[Line]:
         """Every line, from top to bottom."""
@@ -70,14 +68,14 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     """The tree of a verified plan with what it costs."""
     known = Assumed() if assumed is None else assumed
     most = bounds(plan, known.context, known.prompt, known.models)
-    means: Sequence[Expected | None] = [None] * len(most.operations)
+    means: Sequence[Cost | None] = [None] * len(most.operations)
     total = None
     if known.lengths is not None:
         found = expected(plan, known.lengths, known.models, most)
         means, total = found, total_of(found)
         # Operations run side by side where they can.
         rounds = most.total.rounds
-        total.rounds = total.rounds if rounds is None else min(total.rounds, rounds)
+        total = total if rounds is None else total._replace(rounds=min(total.rounds, rounds))
     given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
     builder = _Builder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
@@ -87,7 +85,7 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
 @dataclass(slots=True)
 class _Builder:
     plan: Plan
-    known: Iterator[tuple[OperationBounds, Expected | None]]
+    known: Iterator[tuple[OperationBounds, Cost | None]]
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
     shared: dict[int, list[str]] = field(default_factory=dict)
@@ -119,7 +117,7 @@ class _Builder:
         yield Line(f"return {returned}", "return")
 
     def operation(
-        self, step: Operation, bound: OperationBounds, mean: Expected | None
+        self, step: Operation, bound: OperationBounds, mean: Cost | None
     ) -> Iterator[Line]:
         """An operation's line, and that of its other side if it is a branch."""
         names = [self.name(value) for value in step.inputs]
@@ -152,13 +150,13 @@ class _Builder:
                 inside = tuple(self.region(step.regions[0]))
         if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat):
             target = self.name(step.outputs[0])
-            if not (isinstance(step.spec, _STATEMENTS) and target == names[0]):
+            if not (entry(step.spec).statement and target == names[0]):
                 text = f"{target} = {text}"
         rows = None if isinstance(step.spec, graph.Repeat) else bound.rows
         yield Line(text, step.spec.op, rows, bound.spent, mean, origin, inside)
 
     def branch(
-        self, step: Operation, text: str, bound: OperationBounds, mean: Expected | None
+        self, step: Operation, text: str, bound: OperationBounds, mean: Cost | None
     ) -> Iterator[Line]:
         """`if`, and behind it `else`, or `else if` where nothing else is on that side."""
         then, other = (tuple(self.region(region)) for region in step.regions)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from tts_lang.explain.bounds import Spent
-from tts_lang.explain.means import Expected
+from tts_lang.explain.domain import Cost
+from tts_lang.explain.expected import COSTS
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
 
@@ -28,7 +28,7 @@ def to_values(explained: Explained) -> dict[str, object]:
             },
         },
         "flops": FORMULA if models else None,
-        "total": _costs(bounds.total, bool(models)),
+        "total": _sized(asdict(bounds.total), bool(models)),
         "result_rows": asdict(bounds.result),
         "operations": [_line(line, bool(models)) for line in explained.lines],
     }
@@ -37,21 +37,17 @@ def to_values(explained: Explained) -> dict[str, object]:
     return values
 
 
-def _costs(cost: Spent | Expected, sized: bool) -> dict[str, float | None]:
+def _sized(costs: dict[str, float | None], sized: bool) -> dict[str, float | None]:
     """FLOPs are not known where no model's size is."""
-    costs: dict[str, float | None] = asdict(cost)
-    if not sized:
-        costs["flops"] = None
-    return costs
+    return costs if sized else {**costs, "flops": None}
 
 
-def _mean(mean: Expected, sized: bool) -> dict[str, float | None]:
-    """Costs; and the rows of one execution, where there is one."""
-    costs = _costs(mean, sized)
-    del costs["times"], costs["rows"]
-    if not mean.times:
+def _mean(mean: Cost, sized: bool, *, rows: bool = False) -> dict[str, float | None]:
+    """Costs; and the rows of one execution, where a pool is given."""
+    costs = _sized({name: getattr(mean, name) for name in COSTS}, sized)
+    if not rows or not mean.operations:
         return costs
-    return {"executions": mean.times, "rows": mean.rows / mean.times, **costs}
+    return {"executions": mean.operations, "rows": mean.rows / mean.operations, **costs}
 
 
 def _line(line: Line, sized: bool) -> dict[str, object]:
@@ -60,7 +56,9 @@ def _line(line: Line, sized: bool) -> dict[str, object]:
         "text": line.text,
         "origin": asdict(line.origin) if line.origin is not None else None,
         "rows": asdict(line.rows) if line.rows is not None else None,
-        "spent": _costs(line.spent, sized) if line.spent is not None else None,
-        "expected": _mean(line.mean, sized) if line.mean is not None else None,
+        "spent": _sized(asdict(line.spent), sized) if line.spent is not None else None,
+        "expected": _mean(line.mean, sized, rows=line.rows is not None)
+        if line.mean is not None
+        else None,
         "inside": [_line(inner, sized) for inner in line.inside],
     }

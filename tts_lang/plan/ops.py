@@ -57,6 +57,10 @@ def _expand_rows(spec: Any, of: Rows[N]) -> N:
     dealt = of.product(of.least(of.groups(spec.per), of.rows()), count)
     if live:
         return dealt
+    # The one row that all children are dealt to may have no room left, and pass.
+    dealt = of.either(dealt, of.least(dealt, of.least(of.rows(), of.exactly(1))))
+    if not of.extra(spec.decoding.within):
+        return dealt
     return of.either(of.either(dealt, of.rows()), of.sum(dealt, of.less_one(of.rows())))
 
 

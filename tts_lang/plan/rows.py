@@ -48,6 +48,9 @@ class Rows(Protocol[N]):
         `within` is the limit on the path, if there is one.
         """
 
+    def extra(self, within: Expr | None) -> bool:
+        """Whether a row of input 0 may be one that no children are dealt to: a done one (C18)."""
+
     def union(self) -> N:
         """The rows of inputs 0 and 1, each once (C51)."""
 
@@ -170,6 +173,11 @@ class RowLimit:
     def live(self, within: Expr | None) -> bool:
         """Whether it was said; one token of the path's limit is room."""
         return self._live and (within is None or (literal_count(within) or 0) >= 1)
+
+    def extra(self, within: Expr | None) -> bool:
+        """Any row may be done."""
+        del within
+        return True
 
     def union(self) -> float:
         """No row may be in both."""
