@@ -7,27 +7,13 @@ does not keep is given up.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import floor
+from math import floor, inf
 
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
-
-#: Operators that keep rows of input 0, and no others.
-_SUBSETS = (
-    graph.Score,
-    graph.Let,
-    graph.Where,
-    graph.Select,
-    graph.First,
-    graph.Sort,
-    graph.Vote,
-    graph.Descend,
-    graph.Backup,
-    graph.Leaves,
-    graph.Dedupe,
-    graph.Difference,
-)
+from tts_lang.plan.operator import Makes, entry
+from tts_lang.plan.rows import RowLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,78 +116,42 @@ def _operation(plan: Plan, operation: Operation, facts: RowFacts) -> None:
 
 
 def _plain(operation: Operation, given: Known, facts: RowFacts) -> Known:
-    spec = operation.spec
-    most = given.most
-    match spec:
-        case graph.Empty():
-            return Known(0, rooted=True, apart=True)
-        case graph.Expand():
-            return _expand(spec, given)
-        case graph.Ask():
-            count = count_of(spec.amount.count)
-            if count is None:
-                return Known()
-            children = max(count, 1)
-            alone = spec.together and spec.per is None
-            bound = children if alone else None if most is None else most * children
-            return Known(bound, given.rooted and not spec.together)
-        case graph.Fork():
-            count = count_of(spec.count)
-            bound = None if most is None or count is None else most * count
-            return Known(bound, rooted=True, apart=True)
-        case graph.Force() | graph.Cut():
+    """What an operator without regions gives."""
+    spec, known = operation.spec, entry(operation.spec)
+    pools = [facts.of(value) for value in operation.inputs if value in facts.pools]
+    of = RowLimit([_limit(each) for each in pools], live=given.fresh)
+    rows = inf if known.rows is None else known.rows(spec, of)
+    most = None if rows == inf else int(rows)
+    match known.makes:
+        case Makes.NOTHING:
+            return Known(most, rooted=True, apart=True)
+        case Makes.SAME:
+            return Known(most, given.rooted, given.apart, given.fresh)
+        case Makes.SUBSET | Makes.EDITED:
             return Known(most, given.rooted, given.apart)
-        case graph.Split():
-            pieces = count_of(spec.most) if spec.most is not None else None
-            bound = None if most is None or pieces is None else most * pieces
-            return Known(bound, given.rooted)
-        case graph.Resample():
-            count = count_of(spec.count)
-            bound = count if spec.per is None else None
-            return Known(0 if most == 0 else bound, given.rooted)
-        case graph.Union():
-            other = facts.of(operation.inputs[1])
-            bound = None if most is None or other.most is None else most + other.most
-            return Known(bound, given.rooted and other.rooted)
-    if isinstance(spec, _SUBSETS):
-        keeps = isinstance(spec, graph.Score | graph.Let | graph.Backup)
-        kept = _kept(spec)
-        if kept is not None:
-            most = kept if most is None else min(most, kept)
-        return Known(most, given.rooted, given.apart, given.fresh and keeps)
-    raise AssertionError(f"no rule for {spec.op}")
+        case Makes.CHILDREN if isinstance(spec, graph.Expand):
+            return _expand(spec, given, most)
+        case Makes.COPIES if isinstance(spec, graph.Fork):
+            return Known(most, rooted=True, apart=True)
+        case Makes.CONVERSATIONS if isinstance(spec, graph.Ask):
+            return Known(most, given.rooted and not spec.together)
+        case Makes.BOTH:
+            return Known(most, given.rooted and pools[1].rooted)
+    return Known(most, given.rooted)
 
 
-def _kept(spec: graph.Spec) -> int | None:
-    """How many rows an operator keeps at most, whatever it is given."""
-    match spec:
-        case graph.Select(count=count, per=None) if count is not None:
-            return count_of(count)
-        case graph.First(count=count, per=None):
-            return count_of(count)
-        case graph.Vote(per=None):
-            return 1
-        case graph.Descend(times=times):
-            return 1 if times is None else count_of(times)
-    return None
+def _limit(known: Known) -> float:
+    return inf if known.most is None else known.most
 
 
-def _expand(spec: graph.Expand, given: Known) -> Known:
+def _expand(spec: graph.Expand, given: Known, most: int | None) -> Known:
     """Children, and rows that pass because they are done or have no room left (C18, C21)."""
-    count = count_of(spec.amount.count)
-    most = given.most
-    bound: int | None
-    if count is None or most is None or (spec.deal and spec.per is not None):
-        bound = None
-    elif spec.deal:
-        bound = max(most, count + most - 1) if most else 0
-    else:
-        bound = most * max(count, 1)
     # A live row of the problem has room, unless the strategy itself leaves it none.
     if given.fresh and spec.decoding.within is None:
-        return Known(bound, rooted=True, apart=True)
+        return Known(most, rooted=True, apart=True)
+    count = count_of(spec.amount.count)
     alone = count == 1 and not spec.deal
-    return Known(bound, given.rooted, given.apart and (alone or count == 0))
+    return Known(most, given.rooted, given.apart and (alone or count == 0))
 
 
 def _repeat(plan: Plan, operation: Operation, facts: RowFacts) -> None:

@@ -13,9 +13,9 @@ from tts_lang.optimise.workspace import Block, Site, Workspace
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Exit
+from tts_lang.plan.operator import Makes, entry
+from tts_lang.plan.rows import RowLimit, literal_count
 
-#: Counts beyond this are as good as unbounded, and floats end not much later.
-_COUNTLESS = 1e100
 #: Loops nested deeper than this are taken to carry anything at once.
 _DEEPEST = 3
 
@@ -125,56 +125,23 @@ def _wider(old: Known, met: Known) -> float:
     return met.high if met.high == old.high else math.inf
 
 
-def _whole(expression: Expr | None) -> float:
-    """A count's value, at least 0; infinite if it is not a literal."""
-    number = constant(expression)
-    return math.inf if number is None or number > _COUNTLESS else max(0, math.floor(number))
-
-
 def _after(spec: graph.Spec, pools: list[Known]) -> Known:
-    pool = pools[0] if pools else Known()
-    match spec:
-        case graph.Empty():
-            return Known(0, True)
-        case graph.Expand() as spec:
-            return _expanded(spec, pool)
-        case graph.Ask() as spec:
-            about = 1 if spec.together and spec.per is None else pool.high
-            return Known(_times(about, _whole(spec.amount.count)))
-        case graph.Fork(count):
-            return Known(_times(pool.high, _whole(count)), True)
-        case graph.Score() | graph.Let() | graph.Backup():
-            return pool
-        case graph.Where() | graph.Sort() | graph.Dedupe() | graph.Difference() | graph.Leaves():
-            return pool._replace(problem=False)
-        case graph.First(count, per) | graph.Select(count=count, per=per) if per is None:
-            if isinstance(spec, graph.Select) and spec.share is not None:
-                return pool._replace(problem=False)
-            return Known(min(pool.high, _whole(count)), pool.apart)
-        case graph.First() | graph.Select():
-            return pool._replace(problem=False)
-        case graph.Vote(per=per):
-            return Known(pool.high if per is not None else min(1, pool.high), pool.apart)
-        case graph.Resample(count=count, per=None):
-            return Known(_whole(count))
-        case graph.Union():
-            return Known(pool.high + pools[1].high)
-        case graph.Force() | graph.Cut():
-            return pool._replace(problem=False)
-    return Known(pool.high) if isinstance(spec, graph.Descend) else Known()
-
-
-def _times(left: float, right: float) -> float:
-    return 0 if left == 0 or right == 0 else float(left) * float(right)
-
-
-def _expanded(spec: graph.Expand, pool: Known) -> Known:
-    count = _whole(spec.amount.count)
-    # The problem's row has room for a token (its prompt must leave some), so it never passes.
-    within = spec.decoding.within
-    roomy = within is None or (constant(within) or 0) >= 1
-    if pool.problem and roomy:
-        return Known(count, True)
-    if spec.deal:
-        return Known(pool.high + count if spec.per is None else math.inf)
-    return Known(_times(pool.high, max(1, count)), pool.apart and count <= 1)
+    """What an operator without regions gives."""
+    known, pool = entry(spec), pools[0] if pools else Known()
+    of = RowLimit([each.high for each in pools], live=pool.problem)
+    high = float("inf") if known.rows is None else known.rows(spec, of)
+    match known.makes:
+        case Makes.NOTHING:
+            return Known(high, True)
+        case Makes.SAME:
+            return Known(high, pool.apart, pool.problem)
+        case Makes.SUBSET | Makes.EDITED:
+            # A walk may reach a row twice (C55).
+            return Known(high, pool.apart and not isinstance(spec, graph.Descend))
+        case Makes.CHILDREN if isinstance(spec, graph.Expand):
+            count = literal_count(spec.amount.count)
+            alone = not spec.deal and count is not None and count <= 1
+            return Known(high, (pool.apart and alone) or of.live(spec.decoding.within))
+        case Makes.COPIES:
+            return Known(high, isinstance(spec, graph.Fork))
+    return Known(high)
