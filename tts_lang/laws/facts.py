@@ -8,35 +8,12 @@ from functools import cached_property
 
 from tts_lang.laws.rows import RowFacts, row_facts
 from tts_lang.plan import expr, graph
+from tts_lang.plan.clauses import keys_of
+from tts_lang.plan.columns import LINEAGE
 from tts_lang.plan.expr import Const, Expr, fields_in
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
+from tts_lang.plan.operator import entry
 from tts_lang.plan.template import Slot, Template
-
-#: Operators that number children: their order and number matter (C2).
-NUMBERING = (graph.Expand, graph.Ask)
-#: Operators that only compute from their inputs.
-PURE = (
-    graph.Empty,
-    graph.Compute,
-    graph.Score,
-    graph.Let,
-    graph.Force,
-    graph.Where,
-    graph.Select,
-    graph.First,
-    graph.Sort,
-    graph.Vote,
-    graph.Descend,
-    graph.Backup,
-    graph.Leaves,
-    graph.Dedupe,
-    graph.Union,
-    graph.Difference,
-    graph.Cut,
-    graph.Split,
-)
-_TREES = (graph.Descend, graph.Backup, graph.Leaves)
-_LINEAGE_COLUMNS = frozenset(("parent", "parent_visits", "visits", "value"))
 
 
 @dataclass(frozen=True)
@@ -126,8 +103,8 @@ class Facts:
     def parent_blind(self) -> bool:
         """Nothing in the plan depends on which row a row was expanded from."""
         return (
-            not self.columns & _LINEAGE_COLUMNS
-            and not self.has(*_TREES)
+            not self.columns & LINEAGE
+            and not any(entry(each.spec).lineage for each in graph.operations(self.plan.body))
             and not self.below
             and not self.slots & {"parent.text", "attempts"}
         )
@@ -200,9 +177,7 @@ def scope_operations(region: Region) -> Iterator[Operation]:
 def columns_read(operation: Operation) -> set[str]:
     """Every column that an operation reads of any of its pools."""
     spec = operation.spec
-    found = {
-        key for name in ("per", "on", "key") if isinstance(key := getattr(spec, name, None), str)
-    }
+    found = set(keys_of(spec))
     for outer in fields_in(spec):
         for node in expr.walk(outer):
             match node:
@@ -242,7 +217,7 @@ def pure(operation: Operation) -> bool:
             region.exit is Exit.YIELD and all(map(pure, region.operations))
             for region in operation.regions
         )
-    return isinstance(spec, PURE)
+    return entry(spec).pure
 
 
 def read_columns(plan: Plan) -> dict[int, set[str]]:
@@ -279,7 +254,7 @@ def read_columns(plan: Plan) -> dict[int, set[str]]:
                         if inner.exit is Exit.YIELD:
                             for value, output in zip(inner.results, outputs, strict=True):
                                 add(value, found[output])
-                case graph.Compute() | graph.Empty():
+                case _ if not entry(spec).row_inputs:
                     pass
                 case _:
                     own |= found[outputs[0]]  # also past `expand`: `let` columns live on
@@ -288,7 +263,7 @@ def read_columns(plan: Plan) -> dict[int, set[str]]:
             for value in operation.inputs:
                 if plan.values[value].kind is Kind.POOL and not operation.regions:
                     kept = own
-                    if isinstance(spec, graph.Expand | graph.Ask | graph.Force | graph.Cut):
+                    if not entry(spec).makes.keeps_scores:
                         kept = own - _only_scores(plan, columns_read(operation))
                     add(value, kept)
                 elif isinstance(spec, graph.Call):

@@ -11,6 +11,7 @@ from tts_lang.laws.edits import edited, instead
 from tts_lang.laws.facts import Facts
 from tts_lang.optimise.rebuild import mapped, rebuilt
 from tts_lang.plan import graph
+from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.expr import (
     Aggregate,
     Apply,
@@ -66,7 +67,7 @@ def _folded(part: Part, known: dict[int, Const]) -> Part:
 #: Functions whose arguments can change places, and comparisons by the one that says the same.
 _SYMMETRIC = frozenset(("*", "==", "!=", "and", "or", "least", "greatest"))
 _TURNED = {">": "<", ">=": "<="}
-_NUMERIC = frozenset(("tokens", "steps", "logprob", "index", "visits", "value", "parent_visits"))
+_NUMERIC = frozenset(name for name, column in COLUMNS.items() if column.type == "number")
 
 
 def in_one_order(facts: Facts) -> Plan | None:

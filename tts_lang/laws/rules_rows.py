@@ -11,6 +11,7 @@ from tts_lang.laws.edits import Edit, alias, edited
 from tts_lang.laws.facts import Facts, Place, pure, random, read_columns
 from tts_lang.laws.rows import count_of
 from tts_lang.plan import graph
+from tts_lang.plan.columns import NEEDS_POOL
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Reduce, walk
 from tts_lang.plan.graph import Exit, Operation, Plan
 
@@ -148,7 +149,7 @@ def _row_alone(condition: Expr) -> bool:
     """It reads columns that a row has in whatever pool it is, and nothing else."""
     return all(
         isinstance(node, Const | Apply | Reduce)
-        or (isinstance(node, Column) and node.name not in ("index", "parent_visits"))
+        or (isinstance(node, Column) and node.name not in NEEDS_POOL)
         for node in walk(condition)
     )
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tts_lang.laws.edits import Edit, edited, instead
-from tts_lang.laws.facts import NUMBERING, Facts, Place, pure, random, scope_operations
+from tts_lang.laws.facts import Facts, Place, pure, random, scope_operations
 from tts_lang.laws.rows import count_of
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import Amount, Decoding, Exit, Operation, Plan, Unit
+from tts_lang.plan.operator import Numbers, entry
 
 
 def _expansions(facts: Facts) -> Iterator[tuple[Place, int, Operation, graph.Expand]]:
@@ -220,7 +221,7 @@ def unused_last(facts: Facts) -> Plan | None:
             continue  # inside a loop, another round follows
         operations = place.region.operations
         for number, operation in enumerate(operations):
-            if not isinstance(operation.spec, NUMBERING) or random(operation):
+            if not _numbers(operation) or random(operation):
                 continue
             later = [
                 inner
@@ -228,6 +229,11 @@ def unused_last(facts: Facts) -> Plan | None:
                 for inner in scope_operations(graph.Region((), (each,), ()))
             ]
             unused = not any(facts.uses.get(value) for value in operation.outputs)
-            if unused and not any(isinstance(each.spec, NUMBERING) for each in later):
+            if unused and not any(_numbers(each) for each in later):
                 return edited(facts.plan, Edit({id(operation): ()}))
     return None
+
+
+def _numbers(operation: Operation) -> bool:
+    """It numbers children, whose order and number matter (C2)."""
+    return entry(operation.spec).numbers is Numbers.CHILDREN

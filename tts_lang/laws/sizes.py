@@ -6,14 +6,15 @@ strategies together, and the clauses whose limits no trial reached are named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from math import ceil, gcd
 from typing import Any, Final
 
 from tts_lang.explain.bounds import bounds
-from tts_lang.plan import expr, graph
+from tts_lang.plan import graph
+from tts_lang.plan.clauses import clauses
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Operation, Plan, Region, Unit
 from tts_lang.values import is_number
@@ -43,31 +44,17 @@ class Size:
     text: str
 
 
-#: Kind and text of a size, by the class and field that hold it.
-_CLAUSES: Final[Mapping[tuple[type, str], tuple[str, str]]] = {
-    (graph.Amount, "count"): ("rows", "{} children"),
-    (graph.Decoding, "max_tokens"): ("tokens", "max {} tokens"),
-    (graph.Decoding, "within"): ("tokens", "within {} tokens"),
-    (graph.Decoding, "at_least"): ("tokens", "at least {} tokens"),
-    (graph.Fork, "count"): ("rows", "into {}"),
-    (graph.Score, "times"): ("rows", "times {}"),
-    (graph.Score, "ahead"): ("steps", "looking ahead {} steps"),
-    (graph.Select, "count"): ("rows", "top {}"),
-    (graph.First, "count"): ("rows", "first {}"),
-    (graph.Resample, "count"): ("rows", "to {}"),
-    (graph.Descend, "times"): ("rows", "times {}"),
-    (graph.Split, "most"): ("rows", "at most {}"),
-    (graph.Repeat, "trips"): ("rounds", "repeat {}"),
-    (expr.Statistic, "window"): ("tokens", "a window of {} tokens"),
-}
-
-
 def _clause(part: Any, name: str) -> tuple[str, str] | None:
-    if isinstance(part, graph.Amount) and name == "length" and part.unit is not Unit.SOLUTIONS:
-        return part.unit.value if part.unit is Unit.TOKENS else "steps", f"x {{}} {part.unit.value}"
-    if isinstance(part, graph.Cut) and name == "length":
-        return part.unit.value, f"to {{}} {part.unit.value}"
-    return _CLAUSES.get((type(part), name))
+    """What a number of a clause counts, and the clause's text; `None` if it is no size."""
+    clause = clauses(type(part)).get(name)
+    if clause is None or not clause.counts:
+        return None
+    if clause.counts != "unit":
+        return clause.counts, clause.text
+    if part.unit is Unit.SOLUTIONS:
+        return None
+    counts = "tokens" if part.unit is Unit.TOKENS else "steps"
+    return counts, clause.text.replace("{unit}", part.unit.value)
 
 
 def _changed(part: Any, change: Callable[[Size], float]) -> Any:

@@ -14,6 +14,7 @@ from enum import Enum
 
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
+from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.pretty import operation
 from tts_lang.plan.text import numbering
 
@@ -98,14 +99,14 @@ class _Drawing:
         inner = Cluster(text)
         cluster.inside.append(inner)
         titles = {"branch": ("then", "else"), "repeat": ("until", "each round"), "call": ("",)}
-        entry = self.node(inner, _ENTRY[step.spec.op], Look.EDGE)
+        start = self.node(inner, _ENTRY[step.spec.op], Look.EDGE)
         for value in dict.fromkeys(step.inputs):
-            self.edge(value, entry)
+            self.edge(value, start)
         ends: list[str] = []
         for title, region in zip(titles[step.spec.op], step.regions, strict=True):
             part = Cluster(title) if title else inner
             for value in region.parameters:
-                self.maker[value] = entry
+                self.maker[value] = start
             end = self.region(region, part)
             if title:
                 inner.inside.append(part)
@@ -124,14 +125,12 @@ _ENTRY = {"branch": "condition", "repeat": "carried", "call": "problem"}
 
 
 def _look(step: Operation) -> Look:
-    match step.spec:
-        case graph.Expand() | graph.Ask():
-            return Look.POLICY
-        case graph.Score():
-            return Look.SCORER
-        case graph.Compute():
-            return Look.NUMBER
-    return Look.POOL
+    known = entry(step.spec)
+    if known.samples:
+        return Look.POLICY
+    if isinstance(step.spec, graph.Score):
+        return Look.SCORER
+    return Look.NUMBER if known.makes is Makes.VALUE else Look.POOL
 
 
 def drawing(plan: Plan, notes: Mapping[int, str]) -> tuple[Cluster, list[tuple[str, str, str]]]:

@@ -58,7 +58,7 @@ class Makes(Enum):
     @property
     def keeps_scores(self) -> bool:
         """The rows keep all their columns, those of scorers included (C28)."""
-        return self.same_nodes
+        return self.same_nodes or self is Makes.BOTH
 
 
 class Numbers(Enum):

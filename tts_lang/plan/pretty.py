@@ -195,7 +195,7 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
 
     def shown(place: str) -> str:
         if place.isdecimal():
-            return names[int(place)]
+            return names[int(place)] if int(place) < len(names) else ""
         match values[place]:
             case graph.Amount() as value:
                 return amount(value, names, brief=brief)

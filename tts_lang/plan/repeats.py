@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Random, fields_in, walk
 from tts_lang.plan.graph import Exit, Operation, Region
+from tts_lang.plan.operator import Makes, Numbers, entry
 
-#: What numbers children or draws gives other rows each time. (A `fork` gives other rows on the same
+#: An operator that numbers these gives other rows each time. (A `fork` gives other rows on the same
 #: nodes, so that a call on them gives the same.)
-_NUMBERED = (graph.Expand, graph.Ask, graph.Resample)
-#: What gives no rows of its first pool.
-_WITHOUT_ROWS = (graph.Expand, graph.Ask, graph.Empty, graph.Compute)
+_OTHER_ROWS = (Numbers.CHILDREN, Numbers.DRAWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +139,18 @@ class _Scope:
 
     def _plain(self, operation: Operation, around: tuple[int, ...]) -> None:
         spec, output = operation.spec, operation.outputs[0]
-        drawn = isinstance(spec, _NUMBERED) or any(
+        known = entry(spec)
+        drawn = known.numbers in _OTHER_ROWS or any(
             isinstance(node, Random) for field in fields_in(spec) for node in walk(field)
         )
         self._of[output] = (
             self._own(output, around) if drawn else self._made(spec, operation.inputs)
         )
-        if isinstance(spec, graph.Union):
-            self._meet(*operation.inputs[:2])
-            self._hold(output, operation.inputs[:2])
-        elif not isinstance(spec, _WITHOUT_ROWS):
-            self._hold(output, operation.inputs[:1])
+        sources = operation.inputs[: known.row_inputs]
+        if known.makes is Makes.BOTH:
+            self._meet(*sources)
+        if known.numbers is not Numbers.CHILDREN:  # which gives new rows
+            self._hold(output, sources)
 
     def _hold(self, value: int, sources: Iterable[int]) -> None:
         held: dict[int, int] = {}

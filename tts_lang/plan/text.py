@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, Repeat, Scorer
+from tts_lang.plan.operator import entry
 from tts_lang.plan.pretty import constant, expression, operation
 
 __all__ = ["expression", "numbering", "operation", "to_text"]
-
-_REGION_LABELS = {"repeat": ("until", "do"), "branch": ("then", "else"), "call": ("do",)}
 
 
 def to_text(plan: Plan) -> str:
@@ -83,9 +82,9 @@ def _region(
         note = f"  # {', '.join(said)}" if any(said) else ""
         left = f"{listed(step.outputs)} = " if step.outputs else ""
         yield f"{deeper}{left}{text}{note}"
-        labels = _REGION_LABELS.get(step.spec.op, ())
-        for number, inner in enumerate(step.regions):
-            heading = labels[number] if number < len(labels) else "region"
+        headings = dict(enumerate(entry(step.spec).regions))
+        for place, inner in enumerate(step.regions):
+            heading = headings.get(place, "region")
             yield from _region(inner, plan, numbers, deeper + "  ", heading)
     if region.exit is not Exit.NEVER:
         yield f"{deeper}{region.exit.value} {listed(region.results)}".rstrip()

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tts_lang.optimise.facts.effects import draws
 from tts_lang.optimise.workspace import Site, Workspace
-from tts_lang.plan import expr, graph
-
-#: Columns that say how a row came about, not what it is.
-_HISTORY = ("parent", "finish", "parent_visits", "visits", "value")
+from tts_lang.plan import expr
+from tts_lang.plan.clauses import keys_of
+from tts_lang.plan.columns import HISTORY
+from tts_lang.plan.operator import entry
 
 
 def reads_history(work: Workspace) -> str | None:
@@ -20,12 +20,12 @@ def reads_history(work: Workspace) -> str | None:
     """
     for site in work.sites():
         spec = site.spec
-        if isinstance(spec, graph.Leaves | graph.Descend | graph.Backup):
+        if entry(spec).lineage:
             return f"`{spec.op}` walks from rows to their parents"
         if draws(site):
             return "random numbers are drawn for rows"
         for name in _named(site):
-            if name in _HISTORY:
+            if name in HISTORY:
                 return f"`{name}` is read"
         if any(isinstance(node, expr.Aggregate) and node.below for node in site.nodes):
             return "rows below others are read"
@@ -37,10 +37,7 @@ def reads_history(work: Workspace) -> str | None:
 
 
 def _named(site: Site) -> Iterator[str]:
-    for key in ("per", "on", "key"):
-        name = getattr(site.spec, key, None)
-        if isinstance(name, str):
-            yield name
+    yield from keys_of(site.spec)
     for node in site.nodes:
         match node:
             case expr.Column(name):

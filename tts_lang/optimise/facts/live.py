@@ -14,8 +14,10 @@ from typing import TypeAlias
 from tts_lang.optimise.facts.effects import Effects
 from tts_lang.optimise.workspace import Block, Site, Workspace
 from tts_lang.plan import expr, graph
+from tts_lang.plan.clauses import keys_of
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.graph import Exit, Kind
+from tts_lang.plan.operator import entry
 
 _Column: TypeAlias = "tuple[int, str]"
 
@@ -121,8 +123,7 @@ class Live:
                 self._need_column(definer.inputs[0], name)
                 return
             if not definer.blocks:
-                rows = 2 if isinstance(spec, graph.Union) else 1
-                for source in definer.inputs[:rows]:
+                for source in definer.inputs[: entry(spec).row_inputs]:
                     self._need_column(source, name)
         for source in self._sources(value):
             self._need_column(source, name)
@@ -151,11 +152,7 @@ class Live:
 def mentioned(site: Site) -> set[str]:
     """Columns beyond the built-in ones that an operation names anywhere."""
     spec = site.spec
-    found = {
-        name
-        for name in (getattr(spec, field, None) for field in ("per", "on", "key"))
-        if isinstance(name, str)
-    }
+    found = set(keys_of(spec))
     for node in site.nodes:
         match node:
             case expr.Column(name):

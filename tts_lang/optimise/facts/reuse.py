@@ -15,6 +15,7 @@ from tts_lang.optimise.facts.rows import constant
 from tts_lang.optimise.workspace import Block, Site, User, Workspace
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit
+from tts_lang.plan.operator import entry
 
 
 class Reuse:
@@ -109,11 +110,10 @@ class Reuse:
                 case graph.Call():
                     for result in definer.blocks[0].results:
                         yield result, definer.spec.on_rows, definer.blocks[0]
-                case graph.Ask() | graph.Compute() | graph.Empty():
-                    return  # a new conversation goes on from nothing
+                case graph.Ask():
+                    return  # a new conversation continues nothing
                 case spec:
-                    rows = 2 if isinstance(spec, graph.Union) else 1
-                    for source in definer.inputs[:rows]:
+                    for source in definer.inputs[: entry(spec).row_inputs]:
                         yield source, _multiplies(spec), definer
 
 

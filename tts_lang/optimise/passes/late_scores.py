@@ -10,16 +10,9 @@ from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule, origin
 from tts_lang.optimise.workspace import Edit, Site
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, fields_in
+from tts_lang.plan.operator import OPERATORS
 
-_SELECTING = (
-    graph.Where,
-    graph.Select,
-    graph.First,
-    graph.Vote,
-    graph.Dedupe,
-    graph.Leaves,
-    graph.Difference,
-)
+_SELECTING = tuple(known.spec for known in OPERATORS.values() if known.selects)
 
 
 def _later(match: Match) -> Edit | Declined:
