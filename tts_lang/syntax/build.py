@@ -1,31 +1,127 @@
-"""Builders: what each rule of the grammar makes of its children.
+"""From Lark's parse tree to the syntax tree, with a builder for each rule (`builders` has them).
 
-A builder is found by the name of its rule (grammar.lark), gets the flat list of children (nodes,
-tokens, parts) and gives a node or an intermediate value. What the grammar cannot refuse is refused
-here: the builder reports and gives `Broken`, which spreads to the statement.
+A builder gets the values of the rule's symbols (words, signs and layout have none) and its span,
+and gives a node or an intermediate value. What is wrong with a phrase that the grammar accepts,
+such as a clause that is given twice, is reported here: `Broken` then spreads to the statement.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from lark import Token, Tree
 
 from tts_lang.diagnostics import error
+from tts_lang.source import Span
 from tts_lang.syntax import nodes
+from tts_lang.syntax.nodes import (
+    ClauseKind,
+    Operator,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from tts_lang.diagnostics import Diagnostic
-    from tts_lang.source import Source, Span
+    from tts_lang.source import Source
+
+#: Rules of one token, which is what their builders look at.
+LEAVES = frozenset(
+    {"name", "count_name", "fresh_name", "integer", "float", "percent", "string", "text", "unit"}
+    | {"broken"}
+)
+#: Rules that are lists: `statements: statement | statements statement`.
+LISTS = frozenset({"items", "statements", "else_ifs", "arms"})
+# A statement or item that did not parse does not break what is around it.
+_HOLDS_BROKEN = frozenset({"start", "items", "body", "suite", "statements", "statement"})
+#: Later stages walk the syntax tree by recursion. Counted in rules, about two for each node.
+MAX_DEPTH = 200
 
 
-@dataclass(slots=True)
-class Context:
-    """Where builders report to. A dictionary, since a statement may be read twice."""
+class Part(NamedTuple):
+    """Something that a phrase may have once, such as `per KEY`: fields of the phrase's node."""
 
-    source: Source
-    reports: dict[Diagnostic, None] = field(default_factory=dict)
+    written: str
+    fields: dict[str, Any]
+    span: Span
+
+
+class _Built(NamedTuple):
+    """What a symbol gave: how deeply it is nested, where it starts and ends."""
+
+    value: Any
+    depth: int
+    start: int
+    end: int
+
+
+class TreeBuilder:
+    """Builds the syntax tree of one file.
+
+    Args:
+        table: The builder of each rule.
+        source: The file.
+        broken: By offset, the statements that did not parse.
+
+    Attributes:
+        reports: The errors found so far.
+    """
+
+    def __init__(
+        self, table: Mapping[str, Builder], source: Source, broken: Mapping[int, nodes.Broken]
+    ) -> None:
+        self.table = table
+        self.source = source
+        self.broken = broken
+        self.reports: list[Diagnostic] = []
+        self._too_deep = False
+
+    def build(self, tree: Tree[Token]) -> nodes.File:
+        """The syntax tree of a parsed file; no recursion, since parse trees may be very deep."""
+        waiting: list[Tree[Token] | Token] = [tree]
+        order = []
+        while waiting:
+            order.append(each := waiting.pop())
+            if isinstance(each, Tree):
+                waiting += each.children
+        stack: list[_Built] = []
+        for each in reversed(order):
+            if isinstance(each, Token):
+                stack.append(_Built(each, 0, each.start_pos or 0, each.end_pos or 0))
+            else:
+                first = len(stack) - len(each.children)
+                children = stack[first:]
+                del stack[first:]
+                stack.append(self._build(each.data, children))
+        file: nodes.File = stack[0].value
+        return file
+
+    def _build(self, rule: str, children: list[_Built]) -> _Built:
+        """What one rule gives, with what its symbols gave."""
+        start, end = (children[0].start, children[-1].end) if children else (0, 0)
+        value, depth = self._value(rule, children, Span(start, end))
+        return _Built(value, depth, start, end)
+
+    def _value(self, rule: str, children: list[_Built], span: Span) -> tuple[Any, int]:
+        if rule in LEAVES:
+            return self.table[rule](self, [child.value for child in children], span), 1
+        inside = [child for child in children if type(child.value) is not Token]
+        values = [child.value for child in inside]
+        depth = max((child.depth for child in inside), default=0)
+        if rule not in _HOLDS_BROKEN:
+            if nodes.Broken in map(type, values):
+                return self.broken_phrase(values, span), 0
+            if depth > MAX_DEPTH:
+                return self._nested_too_deeply(span), 0
+        if rule in LISTS:
+            # The list of all but the last value, and that one.
+            if len(values) == 1:
+                return values, depth
+            values[0].append(values[1])
+            return values[0], depth
+        value = self.table[rule](self, values, span)
+        return value, depth + (len(values) if rule == "if_" else 1)
 
     def refuse(
         self,
@@ -35,121 +131,106 @@ class Context:
         suggestion: str | None = None,
         expected: tuple[str, ...] = (),
     ) -> nodes.Broken:
-        """Report an error and give the node that stands for what is wrong."""
-        finding = error(code, message, span, self.source, suggestion=suggestion, expected=expected)
-        self.reports[finding] = None
+        """Report an error, and give the node that stands for what is wrong."""
+        self.reports.append(
+            error(code, message, span, self.source, suggestion=suggestion, expected=expected)
+        )
         return nodes.Broken(span=span)
 
+    def _nested_too_deeply(self, span: Span) -> nodes.Broken:
+        """Refuse a deep expression; one message a file is enough."""
+        if self._too_deep:
+            return nodes.Broken(span=span)
+        self._too_deep = True
+        message = "this expression is nested too deeply"
+        return self.refuse("TTS109", message, span, "name its parts with `=`")
 
-class Part(NamedTuple):
-    """A clause-like part of a phrase: parts come in any order, each at most once."""
+    def broken_phrase(self, values: list[Any], span: Span) -> nodes.Broken:
+        """What stands for a phrase with something wrong in it; the name that it defines is kept."""
+        named = values[0] if type(values[0]) is nodes.Name else None
+        return nodes.Broken(named, span=span)
 
-    kind: str
-    value: Any
-    span: Span
+    def fields(self, values: Iterable[Any], names: str) -> dict[str, Any] | nodes.Broken:
+        """The fields of a node: values in the order of `names`, parts by name, and all clauses.
 
-
-# The children of a rule are whatever its symbols made: their types are the grammar's business.
-BUILDERS: dict[str, Callable[[Context, list[Any], Span], Any]] = {}
-
-
-def builder(*rules: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as the builder of these rules."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        for rule in rules:
-            BUILDERS[rule] = function
-        return function
-
-    return register
-
-
-def part(rule: str) -> None:
-    """Register a rule as a part: its only child, or none, becomes the value."""
-
-    def build(context: Context, children: list[Any], span: Span) -> Part:
-        del context
-        return Part(rule, children[0] if children else None, span)
-
-    BUILDERS[rule] = build
-
-
-_CLAUSES = {
-    "temperature": nodes.ClauseKind.TEMPERATURE,
-    "top_p": nodes.ClauseKind.TOP_P,
-    "top_k": nodes.ClauseKind.TOP_K,
-    "min_p": nodes.ClauseKind.MIN_P,
-    "max": nodes.ClauseKind.MAX,
-    "within": nodes.ClauseKind.WITHIN,
-    "at_least": nodes.ClauseKind.AT_LEAST,
-    "likeliest": nodes.ClauseKind.LIKELIEST,
-    "from_": nodes.ClauseKind.FROM,
-    "stop_at": nodes.ClauseKind.STOP_AT,
-    "stop_when": nodes.ClauseKind.STOP_WHEN,
-    "end_when": nodes.ClauseKind.END_WHEN,
-}
-
-
-def _clause_builder(kind: nodes.ClauseKind) -> None:
-    def build(context: Context, children: list[Any], span: Span) -> nodes.Clause:
-        del context
-        return nodes.Clause(kind, children[0] if children else None, span=span)
-
-    BUILDERS[next(rule for rule, known in _CLAUSES.items() if known is kind)] = build
-
-
-for _kind in _CLAUSES.values():
-    _clause_builder(_kind)
-
-_PART_SPELLINGS = {"weighted_up": "weighted by", "by_amount": "by", "look_ahead": "looking ahead"}
-
-
-class Parts:
-    """The parts and clauses that follow a phrase, with second ones refused."""
-
-    def __init__(self, context: Context, children: Iterable[Any]) -> None:
-        self.values: dict[str, Any] = {}
-        self.broken: nodes.Broken | None = None
+        A part or clause that is given twice is refused, and so are two that exclude each other.
+        """
+        positions = iter(names.split())
+        fields: dict[str, Any] = {}
         clauses: list[nodes.Clause] = []
-        seen: set[str] = set()
-        for child in children:
-            if isinstance(child, nodes.Clause):
-                key = child.kind.value
-                clauses.append(child)
+        written_for: dict[str, str] = {}
+        broken = None
+        for value in values:
+            if type(value) is nodes.Clause:
+                written = value.kind.value
+                keys: Iterable[str] = (written,)
+                clauses.append(value)
+            elif type(value) is Part:
+                written, keys = value.written, value.fields
+                fields |= value.fields
             else:
-                key = _PART_SPELLINGS.get(child.kind, child.kind.replace("_", " "))
-                key = "weighted by" if key == "weighted" else key
-                self.values[child.kind] = child.value
-            if key in seen:
-                self.broken = context.refuse(
-                    "TTS139", f"`{key}` is given twice", child.span, "keep one of them"
-                )
-            seen.add(key)
-        self.clauses = tuple(clauses)
-
-    def get(self, kind: str) -> Any:
-        """The value of a part, or `None`."""
-        return self.values.get(kind)
-
-    def __contains__(self, kind: str) -> bool:
-        return kind in self.values
+                fields[next(positions)] = value
+                continue
+            taken = next((written_for[key] for key in keys if key in written_for), None)
+            if taken is not None:
+                message = f"`{written}` is given twice"
+                if taken != written:
+                    message = f"either `{taken}` or `{written}`, not both"
+                broken = self.refuse("TTS139", message, value.span, "keep one of them")
+            written_for |= dict.fromkeys(keys, written)
+        if clauses:
+            fields["clauses"] = tuple(clauses)
+        return broken or fields
 
 
-class Arguments(NamedTuple):
-    """What stands in the parentheses of a call."""
+Builder: TypeAlias = Callable[[TreeBuilder, list[Any], Span], Any]
 
-    items: tuple[Any, ...]
-
-
-class Suite(NamedTuple):
-    """A block of statements, with the docstring that a strategy's body may begin with."""
-
-    statements: tuple[nodes.Statement, ...]
-    docstring: nodes.Text | None = None
+# ------------------------------------------------------------------------------ kinds of builders
 
 
-def split_arguments(children: Sequence[Any]) -> tuple[tuple[Any, ...], Sequence[Any]]:
-    """Arguments that may stand first, and the other children."""
-    if children and isinstance(children[0], Arguments):
-        return children[0].items, children[1:]
-    return (), children
+def node(
+    make: type[nodes.Node],
+    names: str = "",
+    check: Callable[[TreeBuilder, dict[str, Any], Span], nodes.Broken | None] | None = None,
+    **fixed: Any,
+) -> Builder:
+    """A node whose fields are the rule's values in order, its parts and clauses, and fixed ones."""
+
+    def build(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.Node:
+        fields = builder.fields(values, names)
+        if isinstance(fields, nodes.Broken):
+            return builder.broken_phrase(values, span)
+        if check is not None and (broken := check(builder, fields, span)) is not None:
+            return broken
+        return make(**fixed | fields, span=span)
+
+    return build
+
+
+def part(field: str, written: str | None = None, value: Any = True, **more: Any) -> Builder:
+    """A part of a phrase: its field holds the rule's only value, or else `value`."""
+
+    def build(_: TreeBuilder, values: list[Any], span: Span) -> Part:
+        fields = {field: values[0] if values else value, **more}
+        return Part(field if written is None else written, fields, span)
+
+    return build
+
+
+def sequence(field: str) -> Builder:
+    """A part whose field holds all values of the rule."""
+
+    def build(_: TreeBuilder, values: list[Any], span: Span) -> Part:
+        return Part(field, {field: tuple(values)}, span)
+
+    return build
+
+
+def binary(operator: Operator) -> Builder:
+    """An operator with two operands."""
+    return node(nodes.Binary, "left right", operator=operator)
+
+
+def clause(kind: ClauseKind) -> Builder:
+    """A decoding clause."""
+    return node(nodes.Clause, "value", kind=kind)

@@ -1,40 +1,40 @@
 """The parser: tokens to a syntax tree, with every syntax error of a file in one go.
 
-It walks the LALR tables that Lark computed. At the start of each statement it marks its stacks. On
-an error it reports, goes back to the mark, feeds a `BROKEN` token in place of the statement with
-its block, and goes on behind it.
+The tokens are fed to Lark's `InteractiveParser`, which is copied at the start of each statement. On
+an error the parser goes back to that copy, reads a `BROKEN` token in place of the statement with
+its block, and continues after it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
+
+import lark
+from lark.exceptions import UnexpectedToken
 
 from tts_lang.diagnostics import Diagnostic, error, file_error, in_order, suggest
 from tts_lang.readers import read_written
 from tts_lang.source import Source, Span
-from tts_lang.syntax import build_expressions, build_items, build_phrases, nodes
-from tts_lang.syntax.build import BUILDERS, Context
-from tts_lang.syntax.mistake import Mistake
-from tts_lang.syntax.mistakes import explain
-from tts_lang.syntax.tables import Tables, load_tables
+from tts_lang.syntax import nodes
+from tts_lang.syntax.build import TreeBuilder
+from tts_lang.syntax.builders import BUILDERS
+from tts_lang.syntax.grammar import lark_parser
+from tts_lang.syntax.syntax_errors import explain
 from tts_lang.syntax.tokens import Token, tokenize
+from tts_lang.syntax.unexpected import ErrorContext
 from tts_lang.syntax.words import VERBS
 
-# Importing these modules registers their builders.
-_BUILDER_MODULES = (build_expressions, build_items, build_phrases)
+if TYPE_CHECKING:
+    from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 MAX_ERRORS = 50
-# Of trees: later stages walk them by recursion. Counted in builders, about two for each node.
-MAX_DEPTH = 200
 _LAYOUT = frozenset({"NL", "INDENT", "DEDENT", "$END"})
 # A name follows these words.
 _NAMING = frozenset({"strategy", "prompt", "judge", "scorer", "policy", "let", "score"})
 # A header without a block, a statement without a strategy.
 _OUTSIDE = frozenset({"TTS143", "TTS145"})
-# Rules over statements: a broken statement stays one statement and does not break these.
-_HOLDS_BROKEN = frozenset({"broken", "suite", "body", "start"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class ParseResult:
 def parse(source: Source) -> ParseResult:
     """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`."""
     tokens = tokenize(source)
-    run = _Parser(source, tokens.tokens)
-    file = run.run()
-    found = in_order([*tokens.diagnostics, *run.context.reports])
-    diagnostics = _without_echoes(found, run.broken)
-    if run.stopped_at is not None or len(diagnostics) > MAX_ERRORS:
+    run = _Run(source, tokens.tokens)
+    file = run.file()
+    found = in_order([*tokens.diagnostics, *run.diagnostics])
+    diagnostics = _without_echoes(found, run.ranges)
+    if run.too_many or len(diagnostics) > MAX_ERRORS:
         last = diagnostics[: MAX_ERRORS + 1][-1]
         message = f"more than {MAX_ERRORS} errors: the rest is not shown"
         stop = error("TTS150", message, last.span, source)
@@ -142,166 +142,94 @@ def _without_echoes(
     return tuple(d for i, d in enumerate(diagnostics) if i not in dropped)
 
 
-class _Inline(NamedTuple):
-    """Children of a helper rule, spliced into the rule that uses it.
-
-    A repetition nests to the left, and each round keeps the earlier ones as they are: so a mark
-    stays valid, and long files take linear time.
-    """
-
-    parts: tuple[Any, ...]
-
-
-# A value on the parser's stack, where it starts and ends, and the depth of its tree.
-_Value: TypeAlias = tuple[Any, int, int, int]
-
-
 class _Mark(NamedTuple):
-    """The parser's stacks before a statement."""
+    """The parser before a statement: the level of its block, its first token."""
 
     level: int
     first: int
-    states: list[int]
-    values: list[_Value]
+    parser: InteractiveParser
 
 
-class _Parser:
+class _Run:
+    """Feeds the tokens of a file to Lark's parser, and recovers from errors."""
+
     def __init__(self, source: Source, tokens: list[Token]) -> None:
         self.source = source
         self.tokens = tokens
-        self.tables: Tables = load_tables()
-        self.context = Context(source)
-        self.states = [0]
-        self.values: list[_Value] = []
-        self.marks: list[_Mark] = []
-        self.level = 0
-        self.errors = 0
-        self.reported = -1
-        self.broken: list[_BrokenRange] = []
-        self.stopped_at: int | None = None
-        self.too_deep = False
-        #: Where the statement begins that goes on with statements outside of a strategy.
-        self.outside: int | None = None
+        self.parser = lark_parser().parse_interactive()
+        self.diagnostics: list[Diagnostic] = []
+        self.ranges: list[_BrokenRange] = []
+        self.too_many = False
+        self._broken: dict[int, nodes.Broken] = {}
+        self._marks: list[_Mark] = []
+        self._level = 0
+        self._reported = -1
+        #: The first token of statements that stand outside of a strategy like those before.
+        self._outside: int | None = None
 
-    def run(self) -> nodes.File:
+    def file(self) -> nodes.File:
+        """The syntax tree; what is wrong is in `diagnostics`."""
+        tree = None
         index = 0
-        tokens = self.tokens
-        while self.stopped_at is None:
-            token = tokens[index]
-            kind = token.type
-            if kind not in _LAYOUT and (index == 0 or tokens[index - 1].type in _LAYOUT):
-                self._mark(index)
-            elif kind == "INDENT":
-                self.level += 1
-            elif kind == "DEDENT":
-                self.level -= 1
-            if self._feed(kind, token):
-                if kind == "$END":
-                    break
+        while tree is None:
+            token = self.tokens[index]
+            if token.type == "INDENT":
+                self._level += 1
+            elif token.type == "DEDENT":
+                self._level -= 1
+            elif token.type not in _LAYOUT and self.tokens[index - 1].type in _LAYOUT:
+                self._mark(index)  # for the first token, the one before is `$END`
+            try:
+                tree = self.parser.feed_token(_for_lark(token))
                 index += 1
-            else:
+            except UnexpectedToken:
                 index = self._recover(index)
-        if self.stopped_at is not None:
-            return nodes.File((nodes.Broken(span=Span(0, len(self.source.text))),))
-        file: nodes.File = self.values[0][0]
+                if self.too_many:
+                    return nodes.File((nodes.Broken(span=Span(0, len(self.source.text))),))
+        builder = TreeBuilder(BUILDERS, self.source, self._broken)
+        file = builder.build(tree)
+        self.diagnostics += builder.reports
         return file
 
     def _mark(self, index: int) -> None:
-        while self.marks and self.marks[-1].level > self.level:
-            self.marks.pop()
-        if self.tables.shifts(self.states, "BROKEN"):
-            if self.marks and self.marks[-1].level == self.level:
-                self.marks.pop()
-            self.marks.append(_Mark(self.level, index, self.states.copy(), self.values.copy()))
-
-    # -------------------------------------------------------------------------- moves
-
-    def _feed(self, kind: str, token: Any) -> bool:
-        """Shift one terminal, after the reductions it asks for; false if it does not fit."""
-        states, rows = self.states, self.tables.rows
-        while True:
-            action = rows[states[-1]].get(kind)
-            if action is None:
-                return False
-            if action & 1:
-                self._reduce(action >> 1)
-            else:
-                if kind != "$END":
-                    states.append(action >> 1)
-                    self.values.append((token, token.start, token.end, 0))
-                return True
-
-    def _reduce(self, number: int) -> None:
-        origin, name, size, kept = self.tables.rules[number]
-        states, values = self.states, self.values
-        if size == 1 and not name:
-            # A rule that only passes its child on, such as `term: factor`: the commonest case.
-            states[-1] = self.tables.rows[states[-2]][origin] >> 1
-            return
-        symbols = values[len(values) - size :]
-        if size:
-            del values[-size:]
-            del states[-size:]
-            start, end = symbols[0][1], symbols[-1][2]
-        else:
-            start = end = values[-1][2] if values else 0
-        children = []
-        depth = 0
-        for place in kept:
-            value, _, _, child_depth = symbols[place]
-            children.append(value)
-            if child_depth > depth:
-                depth = child_depth
-        if name:
-            value = self._build(name, children, Span(start, end), depth)
-            depth += len(children) if name == "if_" else 1
-        else:
-            value = children[0] if len(children) == 1 else _Inline(tuple(children))
-        values.append((value, start, end, depth))
-        states.append(self.tables.rows[states[-1]][origin] >> 1)
-
-    def _build(self, name: str, children: list[Any], span: Span, depth: int) -> Any:
-        types = {type(child) for child in children}
-        if _Inline in types:
-            children = _spliced(children)
-            types = {type(child) for child in children}
-        if name not in _HOLDS_BROKEN:
-            if nodes.Broken in types:
-                named = children[0] if type(children[0]) is nodes.Name else None
-                return nodes.Broken(named, span=span)
-            if depth > MAX_DEPTH:
-                if not self.too_deep:
-                    self.too_deep = True
-                    message = "this expression is nested too deeply"
-                    self.context.refuse("TTS109", message, span, "name its parts with `=`")
-                return nodes.Broken(span=span)
-        return BUILDERS[name](self.context, children, span)
+        while self._marks and self._marks[-1].level > self._level:
+            self._marks.pop()
+        if "BROKEN" in self.parser.choices():  # type: ignore[no-untyped-call]
+            if self._marks and self._marks[-1].level == self._level:
+                self._marks.pop()
+            self._marks.append(_Mark(self._level, index, _copy(self.parser)))
 
     # -------------------------------------------------------------------------- errors
 
     def _recover(self, index: int) -> int:
-        """Report the token that does not fit, skip its statement; returns where to go on."""
-        token = self.tokens[index]
-        if not self.marks:
-            self.stopped_at = index
+        """Report the token that does not fit and skip its statement, block included.
+
+        Returns:
+            The index of the next token.
+        """
+        while self._marks:
+            mark = self._marks.pop()
+            after = self._skip(mark.first)
+            start, end = self.tokens[mark.first].start, self.tokens[after - 1].end
+            parser = _copy(mark.parser)
+            try:
+                parser.feed_token(_for_lark(Token("BROKEN", "", start, end)))
+            except UnexpectedToken:
+                continue  # a place that looks like a statement, such as an arm of `choose`
+            break
+        else:
+            self.too_many = True
             return index
-        mark = self.marks.pop()
         # ERROR tokens have been reported by the tokenizer.
-        if token.type != "ERROR" and index != self.reported:
+        if self.tokens[index].type != "ERROR" and index != self._reported:
             self._report(mark, index)
-            self.reported = index
-        elif self.outside == mark.first:
-            self.outside = self._skip(mark.first)
-        self.errors += 1
-        if self.errors > MAX_ERRORS:
-            self.stopped_at = index
-        self.states, self.values, self.level = mark.states, mark.values, mark.level
-        after = self._skip(mark.first)
-        start, end = self.tokens[mark.first].start, self.tokens[after - 1].end
-        self.broken.append(_BrokenRange(start, self._line_end(index), end))
-        broken = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
-        self._feed("BROKEN", Token("BROKEN", "", start, end))
-        self.values[-1] = (broken, start, end, 0)
+            self._reported = index
+        elif self._outside == mark.first:
+            self._outside = after
+        self.parser, self._level = parser, mark.level
+        self._broken[start] = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
+        self.ranges.append(_BrokenRange(start, self._line_end(index), end))
+        self.too_many = len(self.ranges) > MAX_ERRORS
         return after
 
     def _line_end(self, index: int) -> int:
@@ -346,36 +274,35 @@ class _Parser:
         return None
 
     def _report(self, mark: _Mark, index: int) -> None:
-        states = mark.states.copy()
+        # The failed attempt has changed the parser: go there again.
+        parser = _copy(mark.parser)
         for token in self.tokens[mark.first : index]:
-            if not self.tables.advance(states, token.type):
-                break
-        mistake = Mistake(
-            self.source,
-            self.tokens,
-            mark.first,
-            index,
-            self.tables.accepts(states),
-            top_level=mark.level == 0,
+            parser.feed_token(_for_lark(token))
+        accepts = frozenset(parser.accepts())  # type: ignore[no-untyped-call]
+        found = explain(
+            ErrorContext(
+                self.source,
+                self.tokens,
+                mark.first,
+                index,
+                accepts,
+                top_level=mark.level == 0,
+            )
         )
-        found = explain(mistake)
         if mark.level == 0:
             # Statements below a header without a block, or without a header: one mistake.
-            goes_on = self.outside == mark.first
-            self.outside = self._skip(mark.first) if found.code in _OUTSIDE else None
-            if goes_on and found.code == "TTS145":
+            continues = self._outside == mark.first
+            self._outside = self._skip(mark.first) if found.code in _OUTSIDE else None
+            if continues and found.code == "TTS145":
                 return
-        self.context.reports[found] = None
+        self.diagnostics.append(found)
 
 
-def _spliced(children: list[Any]) -> list[Any]:
-    """Children with the contents of inline values in place; repetitions nest without limit."""
-    flat: list[Any] = []
-    stack = children[::-1]
-    while stack:
-        child = stack.pop()
-        if type(child) is _Inline:
-            stack.extend(child.parts[::-1])
-        else:
-            flat.append(child)
-    return flat
+def _copy(parser: InteractiveParser) -> InteractiveParser:
+    """A parser in the same state; both may go on, since parse trees are not changed."""
+    copied: InteractiveParser = parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
+    return copied
+
+
+def _for_lark(token: Token) -> lark.Token:
+    return lark.Token(token.type, token.text, start_pos=token.start, end_pos=token.end)

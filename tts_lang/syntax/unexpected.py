@@ -1,10 +1,12 @@
-"""What to say about a token that does not fit and is no typical mistake: what would fit."""
+"""A token that does not fit, what is around it, and the message of last resort: what would fit."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts_lang.diagnostics import Diagnostic, did_you_mean
+from tts_lang.diagnostics import Diagnostic, did_you_mean, error
+from tts_lang.source import Source, Span
 from tts_lang.syntax.words import (
     ITEM_WORDS,
     SOFT_WORDS,
@@ -18,7 +20,82 @@ from tts_lang.syntax.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tts_lang.syntax.mistake import Mistake
+    from tts_lang.syntax.tokens import Token
+
+
+@dataclass(slots=True)
+class ErrorContext:
+    """A token, `tokens[at]`, that does not fit into the statement begun at `tokens[first]`."""
+
+    source: Source
+    tokens: list[Token]
+    first: int
+    at: int
+    accepts: frozenset[str]
+    top_level: bool
+
+    @property
+    def token(self) -> Token:
+        """The token that does not fit."""
+        return self.tokens[self.at]
+
+    @property
+    def head(self) -> Token:
+        """The first token of the statement."""
+        return self.tokens[self.first]
+
+    @property
+    def before(self) -> Token:
+        """The token before the one that does not fit, or that one itself at the very start."""
+        return self.tokens[max(self.at - 1, 0)]
+
+    def __getitem__(self, offset: int) -> Token:
+        """The token `offset` places from the one that does not fit."""
+        return self.tokens[min(max(self.at + offset, 0), len(self.tokens) - 1)]
+
+    @property
+    def line(self) -> list[Token]:
+        """The tokens of the statement before the one that does not fit."""
+        return self.tokens[self.first : self.at]
+
+    def text(self, start: Token, end: Token) -> str:
+        """The source from one token to another, both included."""
+        return self.source.text[start.start : end.end]
+
+    def rest(self) -> str:
+        """The source from the token that does not fit to the end of its line."""
+        end = self.source.text.find("\n", self.token.start)
+        rest = self.source.text[self.token.start : end if end >= 0 else None]
+        return rest.partition("#")[0].strip()
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        suggestion: str | None = None,
+        *,
+        span: Span | None = None,
+        expected: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> Diagnostic:
+        """A diagnostic at the token, or elsewhere."""
+        return error(
+            code,
+            message,
+            span or self._visible(),
+            self.source,
+            expected=expected,
+            suggestion=suggestion,
+            notes=notes,
+        )
+
+    def _visible(self) -> Span:
+        """Layout tokens are empty: point behind the last word instead."""
+        token = self.token
+        if token.end > token.start:
+            return token.span
+        return Span(token.end, token.end + 1)
+
 
 _COMPARISONS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE"})
 _SOFT = frozenset(TERMINALS[word] for word in SOFT_WORDS)
@@ -38,29 +115,29 @@ _CONTINUES = _COMPARISONS | frozenset(
 _MOST_SHOWN = 8
 
 
-def unexpected(m: Mistake) -> Diagnostic:
+def unexpected(e: ErrorContext) -> Diagnostic:
     """A message for any token that does not fit, with what would."""
-    token = m.token
+    token = e.token
     hint = None
     if token.type == "NAME":
-        words = [word for word, kind in TERMINALS.items() if kind in m.accepts]
+        words = [word for word, kind in TERMINALS.items() if kind in e.accepts]
         hint = did_you_mean(token.text, words)
-    if hint is None and (misspelled := _misspelled(m)) is not None:
+    if hint is None and (misspelled := _misspelled(e)) is not None:
         return misspelled
     shown = f"`{_short(token.text)}`"
     if token.end == token.start:
         shown = SPELLINGS[token.type].removeprefix("the ")
     notes: tuple[str, ...] = ()
-    line = m.source.position(token.start).line
-    if m.at > m.first and token.end > token.start:
-        previous = m.source.position(m.before.start).line
-        if line > previous and "NL" in m.accepts:
+    line = e.source.position(token.start).line
+    if e.at > e.first and token.end > token.start:
+        previous = e.source.position(e.before.start).line
+        if line > previous and "NL" in e.accepts:
             notes = ("this line is indented deeper than the one above, so it continues it",)
-    return m.report(
+    return e.report(
         "TTS120",
         f"unexpected {shown}",
         hint,
-        expected=tuple(_expected(m.accepts)),
+        expected=tuple(_expected(e.accepts)),
         notes=notes,
     )
 
@@ -70,21 +147,21 @@ def _short(text: str) -> str:
     return first if len(first) <= 30 and first == text else first[:27] + "..."
 
 
-def _misspelled(m: Mistake) -> Diagnostic | None:
+def _misspelled(e: ErrorContext) -> Diagnostic | None:
     """A word before this one that was probably meant to be a word of the language."""
-    before = m.before
-    if before.type != "NAME" or m.at == m.first:
+    before = e.before
+    if before.type != "NAME" or e.at == e.first:
         return None
-    if m.at - 1 == m.first:
-        words = sorted(ITEM_WORDS if m.top_level else STATEMENT_WORDS | VERBS)
-    elif m[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
+    if e.at - 1 == e.first:
+        words = sorted(ITEM_WORDS if e.top_level else STATEMENT_WORDS | VERBS)
+    elif e[-2].type in {"ASSIGN", "RETURN", "LPAR"}:
         words = sorted(VERBS)
     else:
         words = sorted(TERMINALS)
     hint = did_you_mean(before.text, words)
     if hint is None:
         return None
-    return m.report("TTS120", f"unexpected `{before.text}`", hint, span=before.span)
+    return e.report("TTS120", f"unexpected `{before.text}`", hint, span=before.span)
 
 
 def _expected(accepts: frozenset[str]) -> Iterator[str]:
