@@ -16,44 +16,44 @@ TOKENS = st.lists(st.integers(0, 1), max_size=BLOCK + 2)
 
 
 def test_a_tail_is_found_by_the_tokens_that_go_on_from_it() -> None:
-    tails = PartialBlockCache(3, BLOCK)
-    tails.keep("a", [1, 2], 7)
-    slot, length = tails.find("a", [1, 2, 3, 4]) or (-1, 0)
+    cache = PartialBlockCache(3, BLOCK)
+    cache.keep("a", [1, 2], 7)
+    slot, length = cache.find("a", [1, 2, 3, 4]) or (-1, 0)
     assert length == 2
-    assert tails.take() == BlockCopies(((7, slot),), ())
-    assert tails.find("a", [1, 3]) is None
-    assert tails.find("b", [1, 2]) is None
-    assert tails.take() == BlockCopies((), ())
+    assert cache.take() == BlockCopies(((7, slot),), ())
+    assert cache.find("a", [1, 3]) is None
+    assert cache.find("b", [1, 2]) is None
+    assert cache.take() == BlockCopies((), ())
 
 
 def test_the_longest_tail_is_found() -> None:
-    tails = PartialBlockCache(3, BLOCK)
+    cache = PartialBlockCache(3, BLOCK)
     for length in (1, 3, 2):
-        tails.keep("a", [5] * length, length)
-    found = tails.find("a", [5, 5, 5, 6])
+        cache.keep("a", [5] * length, length)
+    found = cache.find("a", [5, 5, 5, 6])
     assert found is not None
     assert found[1] == 3
-    assert dict(tails.take().saves)[3] == found[0]
+    assert dict(cache.take().saves)[3] == found[0]
 
 
 def test_what_was_not_used_for_longest_goes() -> None:
-    tails = PartialBlockCache(2, BLOCK)
-    tails.keep("a", [1], 1)
-    tails.keep("a", [2], 2)
-    assert tails.find("a", [1]) is not None
-    tails.keep("a", [3], 3)
-    assert tails.find("a", [2]) is None
-    assert tails.find("a", [1]) is not None
-    assert tails.find("a", [3]) is not None
+    cache = PartialBlockCache(2, BLOCK)
+    cache.keep("a", [1], 1)
+    cache.keep("a", [2], 2)
+    assert cache.find("a", [1]) is not None
+    cache.keep("a", [3], 3)
+    assert cache.find("a", [2]) is None
+    assert cache.find("a", [1]) is not None
+    assert cache.find("a", [3]) is not None
 
 
 @given(st.lists(st.tuples(PREFIX, TOKENS)))
 def test_without_room_nothing_is_kept(kept: Sequence[tuple[str, list[int]]]) -> None:
-    tails = PartialBlockCache(0, BLOCK)
+    cache = PartialBlockCache(0, BLOCK)
     for prefix, tokens in kept:
-        tails.keep(prefix, tokens[:BLOCK], 0)
-        assert tails.find(prefix, tokens) is None
-    assert tails.take() == BlockCopies((), ())
+        cache.keep(prefix, tokens[:BLOCK], 0)
+        assert cache.find(prefix, tokens) is None
+    assert cache.take() == BlockCopies((), ())
 
 
 class Copies(RuleBasedStateMachine):
@@ -65,7 +65,7 @@ class Copies(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 3))
     def empty(self, slots: int) -> None:
-        self.tails = PartialBlockCache(slots, BLOCK)
+        self.cache = PartialBlockCache(slots, BLOCK)
         self.slots: list[tuple[str, list[int]]] = [("", [])] * slots
         self.blocks: dict[int, tuple[str, list[int]]] = {}
         self.last: tuple[str, list[int]] | None = None
@@ -81,32 +81,32 @@ class Copies(RuleBasedStateMachine):
         for block, (prefix, tokens) in enumerate(starting):
             if self.last == (prefix, tokens[:BLOCK]):
                 # What was kept last is there whatever the room.
-                assert not tokens or self.tails.find(prefix, tokens) is not None
-            found = self.tails.find(prefix, tokens)
+                assert not tokens or self.cache.find(prefix, tokens) is not None
+            found = self.cache.find(prefix, tokens)
             if found is not None:
                 slot, length = found
                 assert 0 < length <= min(BLOCK, len(tokens))
-                self.tails.load(slot, 100 + block)
+                self.cache.load(slot, 100 + block)
                 expected[100 + block] = (prefix, tokens[:length])
-        self.copied(self.tails.take())
+        self.copied(self.cache.take())
         for place, (prefix, read) in expected.items():
             name, kept = self.blocks[place]
             assert (name, kept[: len(read)]) == (prefix, read)
         for block, (prefix, tokens) in enumerate(ending):
             self.blocks[block] = (prefix, tokens)
-            self.tails.keep(prefix, tokens, block)
+            self.cache.keep(prefix, tokens, block)
             self.last = (prefix, tokens) if tokens else self.last
 
     @rule()
     def forget(self) -> None:
-        self.tails.forget()
+        self.cache.forget()
         self.last = None
-        assert self.tails.take() == BlockCopies((), ())
+        assert self.cache.take() == BlockCopies((), ())
 
     @invariant()
     def nothing_is_loaded_that_was_forgotten(self) -> None:
         if self.last is None:
-            assert all(self.tails.find(prefix, [0, 1, 0, 1]) is None for prefix in "ab")
+            assert all(self.cache.find(prefix, [0, 1, 0, 1]) is None for prefix in "ab")
 
     def copied(self, moves: BlockCopies) -> None:
         """Saves first, then loads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tts_runtime.engines.base import GenerateRequest, Limits, PolicyEngine, Sampling
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
@@ -33,13 +34,15 @@ class Engines:
     """Engines by what they were asked for, kept until the end: each takes seconds to start."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, int], VllmPolicy] = {}
+        self._made: dict[tuple[str, int, str], VllmPolicy] = {}
 
-    def policy(self, folder: Path, slots: int = 64) -> VllmPolicy:
+    def policy(
+        self, folder: Path, slots: int = 64, internals: Literal["auto", "off"] = "auto"
+    ) -> VllmPolicy:
         """An engine in float32 with little memory."""
-        key = (str(folder), slots)
+        key = (str(folder), slots, internals)
         if key not in self._made:
-            options = VllmPolicyOptions(slots=slots, kv_cache=0.25)
+            options = VllmPolicyOptions(slots=slots, kv_cache=0.25, internals=internals)
             self._made[key] = VllmPolicy(str(folder), options)
         return self._made[key]
 

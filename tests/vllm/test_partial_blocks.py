@@ -1,4 +1,4 @@
-"""Begun blocks that are kept (`tails`): less is read, nothing is drawn otherwise."""
+"""The cache of partial blocks: less is read, the same is drawn."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_where_a_request_ended_nothing_is_read_again(engines: Engines, policy_fo
             assert len(done.ids) == length
             both = await asked(engine, children(first, done, length))
             assert [reply.prefilled for reply in both] == [1, 1]
-        # A prompt that was read is a tail as well, from the next step of the engine on.
+        # A prompt's last block is cached too, from the next step of the engine on.
         await asked(engine, [replace(first, key=root_key(8, "another"), limits=Limits(2))])
         (same,) = await asked(engine, [replace(first, key=root_key(8, "a third"))])
         assert same.prefilled == 1
@@ -57,7 +57,7 @@ def test_where_a_request_ended_nothing_is_read_again(engines: Engines, policy_fo
 
 
 def test_nothing_is_drawn_otherwise(policy_folder: Path) -> None:
-    """Without tails, with room for few, and preempted for want of blocks: as the bundled engine."""
+    """Without the cache, with room for few, and preempted for want of blocks."""
 
     async def tree(engine: PolicyEngine) -> tuple[list[Generation], int]:
         roots = [opening(engine, number, Limits(90, at_least=90), LONG) for number in range(24)]
@@ -78,10 +78,10 @@ def test_nothing_is_drawn_otherwise(policy_folder: Path) -> None:
     expected, _ = asyncio.run(closed(BundledPolicy(policy_folder)))
     read = {}
     for name, options in {
-        "none": VllmPolicyOptions(slots=64, kv_cache=0.25, tails=0),
-        "few": VllmPolicyOptions(slots=64, kv_cache=0.25, tails=0.004),
+        "none": VllmPolicyOptions(slots=64, kv_cache=0.25, partial_blocks=0),
+        "few": VllmPolicyOptions(slots=64, kv_cache=0.25, partial_blocks=0.004),
         # 24 paths of 200 tokens need 24 MiB: some wait, some give their blocks back on the way.
-        "many, few blocks": VllmPolicyOptions(slots=64, kv_cache=0.016, tails=0.125),
+        "many, few blocks": VllmPolicyOptions(slots=64, kv_cache=0.016, partial_blocks=0.125),
     }.items():
         found, read[name] = asyncio.run(closed(VllmPolicy(str(policy_folder), options)))
         for one, other in zip(found, expected, strict=True):

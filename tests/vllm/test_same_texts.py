@@ -36,9 +36,13 @@ PROBLEMS = (
 
 @pytest.fixture(scope="module")
 def policies(engines: Engines) -> dict[str, PolicyEngine]:
-    """The bundled policy in both engines."""
+    """The bundled policy through transformers, and both ways through vLLM."""
     folder = bundled("policy")
-    return {"vllm": engines.policy(folder), "transformers": TransformersPolicy(str(folder))}
+    return {
+        "transformers": TransformersPolicy(str(folder)),
+        "vllm": engines.policy(folder),
+        "public": engines.policy(folder, internals="off"),
+    }
 
 
 def written(strategy: str, policy: PolicyEngine) -> list[tuple[object, ...]]:
@@ -74,7 +78,7 @@ def written(strategy: str, policy: PolicyEngine) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_strategies_write_the_same(policies: dict[str, PolicyEngine], strategy: str) -> None:
-    found = written(strategy, policies["vllm"])
-    assert found == written(strategy, policies["transformers"])
-    assert all(error is None for _, error, *_ in found)
-    assert sum(len(candidates) for *_, candidates in found) > 2  # type: ignore[misc, arg-type]
+    expected, *others = (written(strategy, policy) for policy in policies.values())
+    assert others == [expected, expected]
+    assert all(error is None for _, error, *_ in expected)
+    assert sum(len(candidates) for *_, candidates in expected) > 2  # type: ignore[misc, arg-type]

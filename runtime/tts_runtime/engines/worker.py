@@ -6,7 +6,7 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -141,3 +141,26 @@ def _deliver(items: Sequence[Settled]) -> None:
             job.future.set_exception(error)
         else:
             job.future.set_result(reply)
+
+
+def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
+    """Runs asynchronous work to its end, inside or outside an event loop.
+
+    Engines are opened by plain calls, also from within a loop, and opening one asks its server a
+    few things first.
+    """
+    results: list[Reply] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001  (raised below, in the caller's thread)
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="tts-at-once", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

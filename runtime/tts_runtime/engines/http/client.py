@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
@@ -384,29 +383,6 @@ class HttpClient:
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()
-
-
-def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
-    """Runs asynchronous work to its end, inside or outside an event loop.
-
-    Engines are opened by plain calls, also from within a loop, and opening one asks its server a
-    few things first.
-    """
-    results: list[Reply] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001  (raised below, in the caller's thread)
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="tts-open-server", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def _quoted(text: str) -> str:

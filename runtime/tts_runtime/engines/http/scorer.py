@@ -26,7 +26,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.http.address import find_key, parse_address
-from tts_runtime.engines.http.client import HttpClient, Refused, at_once
+from tts_runtime.engines.http.client import HttpClient, Refused
 from tts_runtime.engines.http.options import PoolingOptions
 from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.fields import ABOUT_WINDOW
@@ -35,6 +35,7 @@ from tts_runtime.engines.openai.replies import number, read
 from tts_runtime.engines.prm.families import TABLE, HeadKind
 from tts_runtime.engines.prm.paths import Path
 from tts_runtime.engines.prm.recognise import open_family
+from tts_runtime.engines.worker import at_once
 
 _LOGGER = logging.getLogger(__name__)
 

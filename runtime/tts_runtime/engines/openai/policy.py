@@ -25,7 +25,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
 )
 from tts_runtime.engines.http.address import find_key, parse_address
-from tts_runtime.engines.http.client import HttpClient, Refused, at_once
+from tts_runtime.engines.http.client import HttpClient, Refused
 from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
 from tts_runtime.engines.openai.calls import PendingGeneration
 from tts_runtime.engines.openai.fields import Fields
@@ -36,6 +36,7 @@ from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.openai.text_tokenizer import TEXT
 from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.worker import at_once
 
 _LOGGER = logging.getLogger(__name__)
 

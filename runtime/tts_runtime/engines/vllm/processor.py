@@ -19,7 +19,7 @@ from vllm.config import VllmConfig
 from vllm.v1.sample.logits_processor import (
     BatchUpdate,
     LogitsProcessor,
-    process_dict_updates,
+    MoveDirectionality,
 )
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
@@ -117,9 +117,23 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
         """Follows requests that come, go and move."""
-        if batch_update is not None:
-            process_dict_updates(self._rows, batch_update, self._opened)
-            self._columns = None
+        if batch_update is None:
+            return
+        rows = self._rows
+        for place in batch_update.removed:
+            rows.pop(place, None)
+        for place, params, prompt, drawn in batch_update.added:
+            rows.pop(place, None)
+            row = self._opened(params, prompt, drawn)
+            if row is not None:
+                rows[place] = row
+        for source, target, direction in batch_update.moved:
+            one, other = rows.pop(source, None), rows.pop(target, None)
+            if one is not None:
+                rows[target] = one
+            if other is not None and direction == MoveDirectionality.SWAP:
+                rows[source] = other
+        self._columns = None
 
     def apply(self, logits: Tensor) -> Tensor:
         """Logits [rows, vocabulary] with one finite token in each of our rows."""

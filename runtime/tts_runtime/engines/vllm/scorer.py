@@ -21,7 +21,7 @@ from tts_runtime.engines.hf.files import card
 from tts_runtime.engines.prm.families import HeadKind
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.vllm import launch
-from tts_runtime.engines.vllm.errors import explained
+from tts_runtime.engines.vllm.core_client import explained
 from tts_runtime.engines.vllm.options import SCORER_SHARE, VllmScorerOptions
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ class VllmScorer(ScorerEngine):
     """
 
     def __init__(self, family: str, name: str, options: VllmScorerOptions | None = None) -> None:
-        launch.require_vllm()
         options = options or VllmScorerOptions()
         opened = open_family(family, name, options.context, options.revision, layout=options.layout)
         self._reading = opened.reading
@@ -51,29 +50,25 @@ class VllmScorer(ScorerEngine):
                 f"`{name}`: vLLM does not run the value head of family {opened.outline.name}; "
                 "leave `engine=vllm` out"
             )
-        given = launch.arguments(
-            launch.model_folder(opened.files.folder), options, SCORER_SHARE, opened.outline.context
-        )
+        further: dict[str, Any] = {}
         self._outline = opened.outline
         if self._head is HeadKind.VERDICT:
             # The verdict itself takes a place in vLLM's window.
             self._outline = replace(opened.outline, context=opened.outline.context - 1)
         else:
-            given |= {"runner": "pooling", "pooler_config": _pooler(self._head)}
+            further |= {"runner": "pooling", "pooler_config": _pooler(self._head)}
         self.family = opened.outline.name
         self.steps = self._outline.steps
         self.low, self.high = self._reading.low, self._reading.high
-        self.exact = given["dtype"] == "float32"
         self.card = card(opened.files)
         self._numbers = count()
-        self.service = launch.start(name, given, options)
-        self.chosen = f"{opened.chosen}, vLLM, {given['dtype']}, window {self._outline.context}"
+        started = launch.start(
+            name, opened.files.folder, options, SCORER_SHARE, opened.outline.context, further
+        )
+        self.exact = started.dtype == "float32"
+        self.service = started.service
+        self.chosen = f"{opened.chosen}, {started.described}, window {self._outline.context}"
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
-
-    @property
-    def unfinished(self) -> int:
-        """Requests that vLLM is working on or has waiting."""
-        return int(self.service.client.get_num_unfinished_requests())
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Starts one path."""
@@ -126,11 +121,13 @@ class VllmScorer(ScorerEngine):
 
     async def _last(self, ask: Any, ids: Sequence[int], parameters: Any) -> Any:
         """The last of vLLM's replies."""
-        from vllm.inputs import tokens_input
+        from vllm import TokensPrompt
 
-        asked = ask(tokens_input(list(ids)), parameters, str(next(self._numbers)))
-        with explained(f"scorer `{self._outline.name}`"):
-            replies = [reply async for reply in asked]
+        prompt = TokensPrompt(prompt_token_ids=list(ids))
+        try:
+            replies = [reply async for reply in ask(prompt, parameters, str(next(self._numbers)))]
+        except Exception as error:
+            raise explained(f"scorer `{self._outline.name}`", error) from error
         return replies[-1]
 
 

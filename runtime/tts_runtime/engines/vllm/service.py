@@ -1,25 +1,36 @@
 """A vLLM engine with an event loop and a thread of its own.
 
-Engines outlive event loops (a run, a test) and must not wait for them, so vLLM's client runs in its
-own. A request is a coroutine there and a future here; cancelling the future cancels the coroutine,
+Engines outlive event loops (a run, a test) and must not wait for them, so vLLM's client has its own
+loop. A request is a coroutine there and a future here; cancelling the future cancels the coroutine,
 which aborts the request in vLLM.
 """
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.vllm.watchdog import Watchdog
 
 Reply = TypeVar("Reply")
 
 #: Seconds that vLLM's processes get to end by themselves.
 _PATIENCE = 20.0
+#: Waits for the end of its input: then nobody holds the other end any more.
+_WAITS = """
+import os, signal, sys
+sys.stdin.read()
+for number in sys.argv[1:]:
+    try:
+        os.kill(int(number), signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+"""
 
 
 class Service:
@@ -27,7 +38,7 @@ class Service:
 
     Args:
         name: For messages.
-        start: Makes vLLM's client; called in the service's thread, inside its loop.
+        start: Creates vLLM's client; called in the service's thread, inside its loop.
 
     Raises:
         EngineError: What `start` raised.
@@ -108,7 +119,7 @@ class Service:
         children = _children()
         try:
             self.client = start()
-            watchdog = Watchdog(_children() - children)
+            watchdog = _Watchdog(_children() - children)
         except BaseException as error:  # noqa: BLE001  (raised where the service was asked for)
             self._failure = error
             return
@@ -118,10 +129,10 @@ class Service:
         await _cancelled(self._tasks)  # while vLLM can still abort them
         # vLLM's own tasks go before its processes: they would report their end as a failure.
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
-        self.client.shutdown(timeout=_PATIENCE)
+        from tts_runtime.engines.vllm.internals import shut_down
+
+        shut_down(self.client, _PATIENCE)
         watchdog.dismiss()
-        # Its `__del__` would end it again, maybe when half of Python is gone, and complain.
-        self.client.shutdown = lambda *_, **__: None
 
     def _stop(self) -> None:
         self._ended.set()
@@ -139,3 +150,27 @@ def _children() -> set[int]:
     import psutil  # comes with vLLM
 
     return {process.pid for process in psutil.Process().children()}
+
+
+class _Watchdog:
+    """Ends vLLM's processes when this one dies unexpectedly: they would keep the device.
+
+    A small process that outlives this one just long enough.
+
+    Args:
+        processes: Numbers of those to end.
+    """
+
+    def __init__(self, processes: Iterable[int]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _WAITS, *map(str, processes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process to handle
+        )
+
+    def dismiss(self) -> None:
+        """Ends it: what it watched has ended."""
+        self._process.kill()
+        self._process.communicate()
