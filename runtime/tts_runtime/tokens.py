@@ -10,8 +10,11 @@ of control tokens, such as `<|im_end|>`. Only what a binding says may become suc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Final, Protocol, overload, runtime_checkable
 
 
 class Tokenizer(Protocol):
@@ -87,3 +90,87 @@ def to_bytes(tokenizer: Tokenizer, ids: Iterable[int]) -> bytes:
 def to_text(data: bytes) -> str:
     """Bytes as text; what is not valid UTF-8 yet (a character cut by a limit) becomes U+FFFD."""
     return data.decode("utf-8", errors="replace")
+
+
+#: Line breaks by the run, words in parts of up to 6 Latin letters with the space before, all else
+#: one by one: rarely fewer pieces than a tokenizer makes, so that windows are kept.
+_PIECES: Final = re.compile(r"\n+| ?[A-Za-z]{1,6}| ?[\s\S]")
+_BITS: Final = 52
+
+
+class TextTokenizer:
+    """A tokenizer for models whose tokenizer is unknown: each piece of text has an id of its own.
+
+    A piece is a token as the server cut it, or a word where the server does not tell. Its id is a
+    hash of its bytes, the same in every run, so keys of forced texts are too. Texts round-trip;
+    counts of what a server cut are its own, and counts of prompts are estimates.
+    """
+
+    fingerprint = "text"
+
+    def __init__(self) -> None:
+        self._pieces = TextPieces()
+
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """The bytes of every id assigned so far."""
+        return self._pieces
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text, split into words and signs."""
+        return tuple(self.id(piece.encode("utf-8", "replace")) for piece in split_text(text))
+
+    def id(self, data: bytes) -> int:
+        """The id of a piece."""
+        return self._pieces.add(data)
+
+
+class TextPieces(Sequence[bytes]):
+    """Pieces by their ids: sparse, for lookups, not for iteration."""
+
+    def __init__(self) -> None:
+        self._data: dict[int, bytes] = {}
+
+    def add(self, data: bytes) -> int:
+        """The id of a piece; always the same one."""
+        token = int.from_bytes(blake2b(data, digest_size=8).digest(), "little") >> (64 - _BITS)
+        while self._data.setdefault(token, data) != data:
+            token = (token + 1) % (1 << _BITS)
+        return token
+
+    @overload
+    def __getitem__(self, token: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, token: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, token: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(token, slice):
+            raise TypeError("ids of texts are sparse: there are no slices of them")
+        try:
+            return self._data[token]
+        except KeyError as error:
+            raise IndexError(f"no piece has the id {token}") from error
+
+    def __len__(self) -> int:
+        return 1 << _BITS
+
+
+def split_text(text: str) -> list[str]:
+    """A text in pieces of about the size of tokens."""
+    return _PIECES.findall(text)
+
+
+def split_evenly(text: str, many: int) -> list[str]:
+    """A text in exactly `many` pieces; empty ones come last where it is too short."""
+    units = split_text(text)
+    if len(units) < many:
+        units = list(text)
+    if len(units) <= many:
+        return units + [""] * (many - len(units))
+    borders = [len(units) * place // many for place in range(many + 1)]
+    return ["".join(units[start:end]) for start, end in pairwise(borders)]
+
+
+#: One for all servers of a process, so that they can continue each other's texts.
+TEXT: Final = TextTokenizer()

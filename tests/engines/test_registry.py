@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreRequest
-from tts_runtime.engines.fields import FieldScorer
 from tts_runtime.engines.registry import policy_engine, scorer_engine
+from tts_runtime.engines.scorers import FieldScorer
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 
 

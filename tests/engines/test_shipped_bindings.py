@@ -16,7 +16,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.requests import end_ids
+from tts_runtime.engines.stopping import end_ids
 
 
 @pytest.mark.parametrize("name", shipped_bindings())

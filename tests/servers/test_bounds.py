@@ -15,7 +15,7 @@ from tests.support.scripted_server import Reply, chat
 from tests.support.server import Fault, Server, first, sim_server
 from tts_runtime.engines.base import CandidateError, EngineError, Limits
 from tts_runtime.engines.base import Fault as Reason
-from tts_runtime.engines.http.options import HttpOptions
+from tts_runtime.engines.http.client import HttpOptions
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 

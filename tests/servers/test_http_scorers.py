@@ -33,8 +33,8 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.http.options import PoolingOptions
-from tts_runtime.engines.http.scorer import HttpScorer
+from tts_runtime.engines.openai.options import PoolingOptions
+from tts_runtime.engines.openai.scorer import HttpScorer
 from tts_runtime.engines.registry import scorer_engine
 
 

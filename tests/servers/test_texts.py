@@ -12,11 +12,14 @@ from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
 from tts_runtime.engines.openai.replies import Chunk, ReplyToken, read
-from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
+from tts_runtime.engines.openai.sampled import (
+    END,
+    SampledToken,
+    Vocabulary,
+)
 from tts_runtime.engines.openai.stop_tracking import StopTracker
-from tts_runtime.engines.openai.text_tokenizer import TEXT, TextTokenizer, cut
 from tts_runtime.steps import NOTHING, StepSplit
-from tts_runtime.tokens import to_bytes
+from tts_runtime.tokens import TEXT, TextTokenizer, split_evenly, to_bytes
 
 VOCABULARY = Vocabulary(TEXT, frozenset(), ("<stop>",))
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -34,7 +37,7 @@ def test_texts_round_trip_and_ids_are_the_same_everywhere(text: str) -> None:
 @settings(deadline=None)
 @given(anything, st.integers(1, 30))
 def test_a_text_is_cut_into_as_many_pieces_as_were_counted(text: str, many: int) -> None:
-    pieces = cut(text, many)
+    pieces = split_evenly(text, many)
     assert "".join(pieces) == text
     assert len(pieces) == many
 

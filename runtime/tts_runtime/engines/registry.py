@@ -139,7 +139,7 @@ def find_scorer(name: str) -> Callable[[], ScorerEngine]:
     if reduction not in REDUCTIONS:
         hint = did_you_mean(reduction, REDUCTIONS) or f"one of {', '.join(REDUCTIONS)}"
         raise EngineError(f"engine `{name}`: no reduction `{reduction}`; {hint}")
-    from tts_runtime.engines.reduced import ReducedScorer
+    from tts_runtime.engines.scorers import ReducedScorer
 
     opener = find_scorer(inner)
     return lambda: ReducedScorer(opener(), reduction)
@@ -159,12 +159,14 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
             "tts_runtime.engines.prm.engine:load_family", name.kind, name.argument, options
         )
     if name.kind == "http":
-        from tts_runtime.engines.http.options import PoolingOptions
+        from tts_runtime.engines.openai.options import PoolingOptions
 
         pooling_options = options_of(name, PoolingOptions)
-        return _opener("tts_runtime.engines.http.scorer:HttpScorer", name.argument, pooling_options)
+        return _opener(
+            "tts_runtime.engines.openai.scorer:HttpScorer", name.argument, pooling_options
+        )
     if name.kind == "field" and name.argument:
-        from tts_runtime.engines.fields import FieldScorer
+        from tts_runtime.engines.scorers import FieldScorer
 
         options_of(name, NoOptions)
         return lambda: FieldScorer(name.argument)

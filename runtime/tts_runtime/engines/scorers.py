@@ -6,17 +6,128 @@ scored `together`. Definitions, sources and limits are in docs/engines.md.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
+from asyncio import Future
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import fsum
 from typing import Final, Literal
 
 from pydantic import Field
 
-from tts_runtime.engines.base import CandidateError, Fault, PoolScorer, ScoreRequest
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.values import REDUCTIONS
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    PoolScorer,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.options import EngineName, NoOptions, options_of
+
+
+class ReducedScorer(ScorerEngine):
+    """Scores solutions by a reduction of another engine's scores of their steps.
+
+    Args:
+        inner: The process scorer; closed with this one.
+        reduction: A name of `REDUCTIONS`, as in `last(prm)` (C33); a solution without steps has a
+            missing score.
+
+    Raises:
+        EngineError: `inner` scores whole solutions already.
+    """
+
+    steps = False
+
+    def __init__(self, inner: ScorerEngine, reduction: str) -> None:
+        if not inner.steps:
+            raise EngineError(
+                "this engine scores per solution, so there is nothing to reduce: "
+                f"leave `:{reduction}` out"
+            )
+        self.inner = inner
+        self.exact = inner.exact
+        self.card = inner.card
+        if reduction != "sum":  # a sum of several scores is outside their range
+            self.low, self.high = inner.low, inner.high
+        else:
+            self.low, self.high = None, None
+        self._reduce = REDUCTIONS[reduction]
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """One score; every step is read, since a reduction may need all of them."""
+        return asyncio.ensure_future(self._score(replace(request, known=0)))
+
+    async def _score(self, request: ScoreRequest) -> ScoreReply:
+        reply = await self.inner.score(request)
+        whole = reply.opening + sum(reply.sizes)
+        return ScoreReply((self._reduce(reply.scores),), reply.tokens, sizes=(whole,))
+
+    async def close(self) -> None:
+        """Closes the process scorer."""
+        await self.inner.close()
+
+
+GOLD = "answer"
+
+
+class FieldScorer(ScorerEngine):
+    """Scores by one field of the problem."""
+
+    steps = False
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        gold = field == GOLD
+        self.low = 0.0 if gold else None
+        self.high = 1.0 if gold else None
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Scores at once: there is nothing to wait for."""
+        future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
+        try:
+            future.set_result(self.score_now(request))
+        except EngineError as error:
+            future.set_exception(error)
+        return future
+
+    def score_now(self, request: ScoreRequest) -> ScoreReply:
+        """The score of one candidate.
+
+        Raises:
+            EngineError: The problem has no such field, or it holds no number.
+        """
+        if self.field not in request.fields:
+            hint = did_you_mean(self.field, request.fields)
+            raise EngineError(
+                f"scorer `field:{self.field}`: this problem has no field `{self.field}`"
+                + (f"; {hint}" if hint else f"; its fields: {', '.join(request.fields) or 'none'}")
+            )
+        value = request.fields[self.field]
+        if self.field == GOLD:
+            return ScoreReply((_matches(request.answer, value),))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise EngineError(
+                f"scorer `field:{self.field}`: expected a number in the problem file, "
+                f"found {value!r}"
+            )
+        return ScoreReply((float(value),))
+
+
+def _matches(answer: str | None, gold: object) -> float:
+    if answer is None:
+        return 0.0
+    from tts_runtime.answers.boundary import form
+
+    return float(form(answer).key == form(str(gold)).key)
+
 
 #: Work that one pool may take to compare: about 10 seconds of one core.
 MOST_WORK: Final = 10**11

@@ -10,8 +10,7 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
 from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, Unit, operations
 from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
-from tts_runtime.engines.fields import FieldScorer
-from tts_runtime.engines.scorers import POOL_SCORERS
+from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
 from tts_runtime.executor.ahead import next_of
 from tts_runtime.executor.early_exit import needless
 from tts_runtime.executor.errors import BindError, place

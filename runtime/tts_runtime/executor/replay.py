@@ -21,8 +21,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.stopping import StopCriteria, end_ids
 from tts_runtime.executor.outcome import Observer, Outcome
 from tts_runtime.executor.problem_run import ProblemRun, pool_name, score_name
 from tts_runtime.executor.requests import Request

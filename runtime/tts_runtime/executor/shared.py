@@ -23,8 +23,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.requests import end_ids
-from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.stopping import StopCriteria, end_ids
 from tts_runtime.executor.outcome import Work
 
 Reply = TypeVar("Reply")

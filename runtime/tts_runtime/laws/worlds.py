@@ -12,7 +12,7 @@ from zlib import crc32
 from tts_lang.plan.graph import Plan, Scorer
 from tts_runtime.binding import Defaults
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.engines.fields import GOLD
+from tts_runtime.engines.scorers import GOLD
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import Latency

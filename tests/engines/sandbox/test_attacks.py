@@ -16,8 +16,7 @@ from typing import Final, TypeVar
 
 import pytest
 
-from tts_runtime.engines.sandbox.box import Sandbox
-from tts_runtime.engines.sandbox.started import ProgramResult
+from tts_runtime.engines.sandbox.box import ProgramResult, Sandbox
 from tts_runtime.engines.sandbox.usage import descendants
 
 Found = TypeVar("Found")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tts_runtime.engines.sandbox.box import ProgramResult
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
-from tts_runtime.engines.sandbox.started import ProgramResult
 
 
 @pytest.mark.parametrize(

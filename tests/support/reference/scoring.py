@@ -31,7 +31,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.fields import FieldScorer
+from tts_runtime.engines.scorers import FieldScorer
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import asked_key
 

@@ -26,8 +26,7 @@ from tts_runtime.engines.batching.forward import Forward
 from tts_runtime.engines.batching.memory import out_of_memory
 from tts_runtime.engines.batching.prefix_reader import PrefixReader
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.requests import end_ids, fitted
-from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.stopping import StopCriteria, end_ids, fitted
 from tts_runtime.engines.worker import Job, Worker
 
 GenerateJob = Job[GenerateRequest, Generation]

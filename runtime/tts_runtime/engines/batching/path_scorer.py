@@ -13,7 +13,7 @@ from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreReq
 from tts_runtime.engines.batching.forward import Forward
 from tts_runtime.engines.batching.memory import out_of_memory, release_memory
 from tts_runtime.engines.batching.prefix_reader import PrefixRead, PrefixReader
-from tts_runtime.engines.prm.paths import Outline, Path
+from tts_runtime.engines.paths import Outline, Path
 from tts_runtime.engines.worker import Job, Worker
 
 ScoreJob = Job[ScoreRequest, ScoreReply]

@@ -21,8 +21,8 @@ from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.batching.path_scorer import PathScorer, Recipe
 from tts_runtime.engines.bundled.llama import Llama
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.prm.paths import Outline
-from tts_runtime.engines.prm.paths import Path as ScoredPath
+from tts_runtime.engines.paths import Outline
+from tts_runtime.engines.paths import Path as ScoredPath
 from tts_runtime.tokens import Trusted, encode
 
 

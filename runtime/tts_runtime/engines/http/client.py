@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import httpx
+from pydantic import Field
 
 from tts_lang.printable import concealed
 from tts_lang.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
 from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
-from tts_runtime.engines.http.options import HttpOptions
 from tts_runtime.engines.http.retry import (
     Away,
     Clock,
@@ -28,6 +28,7 @@ from tts_runtime.engines.http.retry import (
 )
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
 from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
+from tts_runtime.engines.options import NoOptions
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,6 +44,26 @@ _OPENING: Final = 300.0
 _REDIRECTS: Final = 5
 #: Letters of a text that is quoted in part.
 _LOOKED_AT: Final = 100_000
+
+
+class HttpOptions(NoOptions):
+    """How a server is talked to."""
+
+    key_env: str | None = Field(default=None, description="Environment variable with the API key")
+    key_header: str = Field(
+        default="authorization",
+        pattern="^[A-Za-z0-9-]+$",
+        description="Header that the key goes into; Azure: api-key",
+    )
+    concurrency: int = Field(default=64, gt=0, description="Requests in flight, at most")
+    timeout: float = Field(default=600.0, gt=0, description="Longest silence, in seconds")
+    attempts: int = Field(default=7, gt=0, description="How often a request is sent, at most")
+    patience: float = Field(
+        default=300.0, ge=0, description="Seconds that a server is waited for that is away"
+    )
+    deadline: float = Field(
+        default=3600.0, ge=0, description="Seconds for a request and its repetitions; 0: no limit"
+    )
 
 
 class Refused(EngineError):

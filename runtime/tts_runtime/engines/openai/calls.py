@@ -24,8 +24,7 @@ from tts_runtime.engines.openai.payloads import CompletionCall
 from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.engines.openai.replies import Chunk, Usage
 from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
-from tts_runtime.engines.openai.stop_tracking import StopTracker
-from tts_runtime.engines.openai.thoughts import ThoughtTracker
+from tts_runtime.engines.openai.stop_tracking import StopTracker, ThoughtTracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 

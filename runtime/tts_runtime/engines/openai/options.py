@@ -1,4 +1,4 @@
-"""Options of `openai:URL#MODEL`."""
+"""Options of `openai:URL#MODEL` and `http:URL#MODEL`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tts_runtime.engines.http.options import HttpOptions
+from tts_runtime.engines.http.client import HttpOptions
 
 
 class ServerOptions(HttpOptions):
@@ -26,3 +26,13 @@ class ServerOptions(HttpOptions):
     extra: str = Field(
         default="", description="Fields to add to every request: name=value,... or a JSON object"
     )
+
+
+class PoolingOptions(HttpOptions):
+    """Of `http:URL#MODEL`, a reward model."""
+
+    family: str = Field(default="auto", description="How the model reads a path")
+    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
+    tokenizer: str | None = Field(default=None, description="Folder or hub id; else the model's")
+    context: int | None = Field(default=None, gt=0, description="Tokens of the window")
+    revision: str | None = Field(default=None, description="Of a tokenizer of the hub")

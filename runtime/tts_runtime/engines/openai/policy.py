@@ -26,17 +26,17 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused
+from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
 from tts_runtime.engines.openai.calls import PendingGeneration
-from tts_runtime.engines.openai.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.payloads import PayloadWriter
 from tts_runtime.engines.openai.replies import Chunk, read
 from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
-from tts_runtime.engines.openai.text_tokenizer import TEXT
-from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.stopping import end_ids, fitted
 from tts_runtime.engines.worker import at_once
+from tts_runtime.tokens import TEXT
 
 _LOGGER = logging.getLogger(__name__)
 

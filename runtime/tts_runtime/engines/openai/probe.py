@@ -15,9 +15,9 @@ from typing import Any, Final, TypeAlias
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.client import HttpClient, Refused
+from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.openai import replies
-from tts_runtime.engines.openai.fields import Fields
 
 #: Stands for a message in a chat template: words that no template changes.
 MARK = "MESSAGE-STANDS-HERE"

@@ -10,8 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from tts_runtime.engines.openai.replies import Chunk, ReplyToken
-from tts_runtime.engines.openai.text_tokenizer import TEXT, cut, split
-from tts_runtime.tokens import Tokenizer, Trusted, encode, to_text
+from tts_runtime.tokens import TEXT, Tokenizer, Trusted, encode, split_evenly, split_text, to_text
 
 #: An id that no tokenizer has: the policy ended, by whatever token.
 END = -1
@@ -83,7 +82,10 @@ class Vocabulary:
             tokens, data = tokens[:-1], data[:-1]
         if tokens:
             if not self._whole(data, text):
-                data = [piece.encode("utf-8", "replace") for piece in cut(chunk.text, len(data))]
+                data = [
+                    piece.encode("utf-8", "replace")
+                    for piece in split_evenly(chunk.text, len(data))
+                ]
             for token, piece in zip(tokens, data, strict=True):
                 if token.data is not None and to_text(token.data) in self._names:
                     found.append(_drawn(token, END))
@@ -120,7 +122,7 @@ class Vocabulary:
         if self.numbered or not text:
             parts = [data[start:end] for start, end in pairwise([0, *places, len(data)])]
             return [token for part in parts for token in self._encoded(part)]
-        pieces = cut(text, counted) if counted else split(text)
+        pieces = split_evenly(text, counted) if counted else split_text(text)
         ids = []
         at = 0
         for piece in pieces:

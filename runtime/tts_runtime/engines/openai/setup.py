@@ -12,7 +12,7 @@ from tts_lang.plan.graph import PROBABILITY_RANKS
 from tts_runtime.binding import Binding, Thinking, load_binding, shipped_bindings
 from tts_runtime.engines.base import Ability, EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.client import HttpClient
-from tts_runtime.engines.openai.fields import Fields
+from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.payloads import CompletionCall, PayloadWriter
 from tts_runtime.engines.openai.probe import (
@@ -23,12 +23,11 @@ from tts_runtime.engines.openai.probe import (
     find_model,
     find_template,
 )
-from tts_runtime.engines.openai.text_tokenizer import TEXT
-from tts_runtime.engines.requests import end_ids
+from tts_runtime.engines.stopping import end_ids
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
-from tts_runtime.tokens import Tokenizer
+from tts_runtime.tokens import TEXT, Tokenizer
 
 if TYPE_CHECKING:
     from tts_runtime.engines.hf.files import ModelFiles

@@ -19,8 +19,8 @@ from tts_runtime.engines.base import EngineError, ScoreRequest
 from tts_runtime.engines.hf.chat import ChatTemplate, has_chat_template
 from tts_runtime.engines.hf.files import ModelFiles, tensors
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.paths import Path
 from tts_runtime.engines.prm import layouts
-from tts_runtime.engines.prm.paths import Path
 
 
 class HeadKind(Enum):

@@ -13,7 +13,7 @@ from itertools import accumulate
 from tts_runtime.engines.base import CandidateError, EngineError, Fault, ScoreRequest
 from tts_runtime.engines.hf.chat import ChatTemplate
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.prm.paths import Path
+from tts_runtime.engines.paths import Path
 
 
 def single(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import ModelFiles, checked_window, model_files, tensors
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.paths import Outline
 from tts_runtime.engines.prm.families import FamilyFiles, PrmSpec, reading
-from tts_runtime.engines.prm.paths import Outline
 
 #: Parts of published names of generative PRMs, which are plain language models to their files.
 _NAMES = (

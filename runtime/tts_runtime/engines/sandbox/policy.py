@@ -22,12 +22,10 @@ from tts_runtime.engines.base import (
     Load,
     PolicyEngine,
 )
-from tts_runtime.engines.openai.text_tokenizer import TEXT
-from tts_runtime.engines.requests import fitted
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
-from tts_runtime.engines.stopping import StopCriteria
-from tts_runtime.tokens import to_bytes, to_text
+from tts_runtime.engines.stopping import StopCriteria, fitted
+from tts_runtime.tokens import TEXT, to_bytes, to_text
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import re
 from textwrap import dedent
 from typing import Final
 
-from tts_runtime.engines.sandbox.started import ProgramResult
+from tts_runtime.engines.sandbox.box import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")

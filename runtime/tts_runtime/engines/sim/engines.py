@@ -20,10 +20,9 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.requests import end_ids, fitted
 from tts_runtime.engines.sim.model import Reader, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency, SimReply, SimServer
-from tts_runtime.engines.stopping import StopCriteria
+from tts_runtime.engines.stopping import StopCriteria, end_ids, fitted
 from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
 
 

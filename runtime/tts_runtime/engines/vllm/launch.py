@@ -179,7 +179,7 @@ def _dtype(options: VllmOptions, *, gpu: bool) -> str:
 
 
 def _started(name: str, arguments: Mapping[str, Any], options: VllmOptions) -> Service:
-    from tts_runtime.engines.vllm.internals import ENVIRONMENT
+    from tts_runtime.engines.vllm.internals import ENVIRONMENT, shut_down
 
     variables = ENVIRONMENT | {
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
@@ -198,7 +198,7 @@ def _started(name: str, arguments: Mapping[str, Any], options: VllmOptions) -> S
             return found
 
         try:
-            return Service(name, client)
+            return Service(name, client, shut_down)
         except (RuntimeError, ValueError, OSError, ImportError, NotImplementedError) as error:
             log.seek(0)
             text = log.read()

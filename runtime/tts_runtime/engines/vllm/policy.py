@@ -22,7 +22,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import card, model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.requests import end_ids, fitted
+from tts_runtime.engines.stopping import end_ids, fitted
 from tts_runtime.engines.vllm import launch
 from tts_runtime.engines.vllm.core_client import CoreClient, PublicTransport
 from tts_runtime.engines.vllm.generate_call import EngineContext, GenerateCall

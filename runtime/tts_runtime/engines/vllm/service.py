@@ -39,13 +39,17 @@ class Service:
     Args:
         name: For messages.
         start: Creates vLLM's client; called in the service's thread, inside its loop.
+        end: Ends the client's processes, which have so many seconds to end by themselves.
 
     Raises:
         EngineError: What `start` raised.
     """
 
-    def __init__(self, name: str, start: Callable[[], Any]) -> None:
+    def __init__(
+        self, name: str, start: Callable[[], Any], end: Callable[[Any, float], None]
+    ) -> None:
         self._name = name
+        self._end = end
         self._open: set[Future[Any]] = set()
         self._tasks: set[Any] = set()
         self._closed = False
@@ -129,9 +133,7 @@ class Service:
         await _cancelled(self._tasks)  # while vLLM can still abort them
         # vLLM's own tasks go before its processes: they would report their end as a failure.
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
-        from tts_runtime.engines.vllm.internals import shut_down
-
-        shut_down(self.client, _PATIENCE)
+        self._end(self.client, _PATIENCE)
         watchdog.dismiss()
 
     def _stop(self) -> None:

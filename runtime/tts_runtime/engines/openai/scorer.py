@@ -27,13 +27,13 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused
-from tts_runtime.engines.http.options import PoolingOptions
+from tts_runtime.engines.http.fields import ABOUT_WINDOW
 from tts_runtime.engines.http.retry import Clock, Spoilt
-from tts_runtime.engines.openai.fields import ABOUT_WINDOW
+from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.probe import ServedModel, find_model
 from tts_runtime.engines.openai.replies import number, read
+from tts_runtime.engines.paths import Path
 from tts_runtime.engines.prm.families import TABLE, HeadKind
-from tts_runtime.engines.prm.paths import Path
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.worker import at_once
 
