@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,71 @@ def test_names_and_families_are_checked_when_opened(tmp_path: Path) -> None:
         made = make_qwen_math(tmp_path / "qwen")
         reduced = scorer_engine(f"http:{server.url}?tokenizer={made}&reduce=last")
         assert not reduced.steps
+
+
+def refusing(name: str, status: int, message: str) -> Callable[[int, Mapping[str, Any]], Any]:
+    """Refuses requests with a field, in a server's words."""
+    body = json.dumps({"error": {"message": message.format(name)}})
+    return lambda _number, request: Fault(status, body=body) if name in request else None
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        ("use_activation", 400, "Extra inputs are not permitted: '{}'"),
+        ("use_activation", 422, "Unknown field `{}`"),
+    ],
+)
+def test_a_refused_switch_is_sent_under_its_other_name(
+    name: str, status: int, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without it scores would be others, so it is renamed and never left out."""
+    folder = make_qwen_math(tmp_path / "model")
+    served = ServedModel(folder)
+    asked_for = [asked(QUESTIONS[0], steps) for steps in paths()[:2]]
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/pooling"] = lambda body: pooled(
+            served.classes({"use_activation": body.get("activation"), **body})
+        )
+        server.faults = refusing(name, status, message)
+        compare(engine_of(server, folder), f"auto:{folder}", asked_for)
+        assert [body.get("activation") for _, body in server.requests[-2:]] == [True, True]
+        assert caplog.text.count("refuses `use_activation`: it is sent as `activation`") == 1
+        server.faults = lambda number, body: (
+            refusing("activation", 400, message)(number, body)
+            or refusing(name, status, message)(number, body)
+        )
+        with pytest.raises(EngineError, match=r"HTTP 400: .*activation"):
+            scored(engine_of(server, folder), asked_for[:1])
+
+
+@pytest.mark.parametrize("name", ["temperature", "logprob_token_ids"])
+def test_what_verdicts_can_spare_is_left_out_once_refused(name: str, tmp_path: Path) -> None:
+    folder = make_math_shepherd(tmp_path / "model")
+    served = ServedModel(folder)
+    good, bad = 0, 0
+
+    def completions(body: Mapping[str, Any]) -> Any:
+        nonlocal good, bad
+        good, bad = body.get("logprob_token_ids", (good, bad))
+        return served.completions({"logprob_token_ids": [good, bad], **body})
+
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/v1/completions"] = completions
+        engine = engine_of(server, folder, "math-shepherd", context=4096)
+        good, bad = engine._reading.signs
+        server.faults = refusing(name, 400, "Unsupported parameter: '{}'")
+        compare(engine, f"math-shepherd:{folder}", [asked(QUESTIONS[0], paths()[0])])
+        assert name not in server.requests[-1][1]
+
+
+def test_fields_of_scorers_are_set_by_hand(tmp_path: Path) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    served = ServedModel(folder)
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/pooling"] = lambda body: pooled(served.classes(body))
+        engine = engine_of(server, folder, extra="priority=3")
+        scored(engine, [asked(QUESTIONS[0], paths()[0])])
+        assert server.requests[-1][1]["priority"] == 3
+        with pytest.raises(EngineError, match="`input` is no field to leave out or to add"):
+            engine_of(server, folder, omit="input")

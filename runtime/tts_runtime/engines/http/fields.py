@@ -1,8 +1,8 @@
-"""Which fields of a request a server takes: what it refuses is left out or renamed from then on.
+"""Which fields a server accepts: refused ones are omitted or renamed from then on.
 
-Servers refuse fields in many words (OpenAI's reasoning models, Mistral's "extra inputs", Gemini's
-"unknown name"), but they name the field. It is learned from the first refusal, for all requests of
-the engine, and said once. Fields without which an answer would be another one stay.
+Servers word refusals differently (OpenAI's reasoning models, Mistral's "extra inputs", Gemini's
+"unknown name"), but they name the field. The first refusal applies to all requests of the engine
+and is reported once. Fields that change the reply are never omitted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -21,10 +21,13 @@ _LOGGER = logging.getLogger(__name__)
 
 Reply = TypeVar("Reply")
 
-#: The limit of tokens to draw has two names; reasoning models want the second.
 LIMIT: Final = "max_tokens"
-_OTHER_LIMIT: Final = "max_completion_tokens"
-#: What can be done without, and what that means.
+#: Fields with a second name: reasoning models have another limit, older vLLM another switch.
+_RENAMED: Final[Mapping[str, str]] = {
+    LIMIT: "max_completion_tokens",
+    "use_activation": "activation",
+}
+#: Fields that can be omitted, and what that means.
 _DISPENSABLE: Final[Mapping[str, str]] = {
     "temperature": "the server's own temperature applies",
     "top_p": "the server's own top_p applies",
@@ -37,12 +40,13 @@ _DISPENSABLE: Final[Mapping[str, str]] = {
     "top_logprobs": "log-probabilities are missing",
     "stream": "answers come whole, and are cut here",
     "stream_options": "tokens of streams are estimates",
+    "logprob_token_ids": "verdicts are looked for among the likeliest tokens",
 }
 #: Fields that make no sense without another.
 _TOGETHER: Final = (("logprobs", "top_logprobs"), ("stream", "stream_options"))
 #: Values that change nothing: of two fields that exclude each other, such a one goes.
 _NEUTRAL: Final = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-_FIXED: Final = ("model", "messages", "prompt", "n")
+_FIXED: Final = ("model", "messages", "prompt", "input", "n")
 #: Names that are words as well, so that only quoted ones count.
 _ENGLISH: Final = ("stop", "stream")
 _STATUSES: Final = (400, 403, 405, 415, 422, 500, 501)
@@ -103,18 +107,21 @@ class Fields:
                     f"server {server}: what `extra` adds is written to run directories: a key goes "
                     "into an environment variable (?key_env=NAME)"
                 )
-        self._limit = LIMIT
+        self._names: dict[str, str] = {}
         self._most: int | None = None
         self._margin = 0
 
     def fitted(self, body: Mapping[str, Any], *, fills: bool = False) -> dict[str, Any]:
         """A request as this server takes it; `fills`: its limit is the rest of the window."""
         found = {**body, **self._extra}
-        limit = found.pop(LIMIT, None)
+        limit = found.get(LIMIT)
         if isinstance(limit, int):
             if fills:
                 limit = max(1, limit - self._margin)
-            found[self._limit] = limit if self._most is None else min(limit, self._most)
+            found[LIMIT] = limit if self._most is None else min(limit, self._most)
+        for name, other in self._names.items():
+            if name in found:
+                found[other] = found.pop(name)
         for name in (*found,):
             if name in self._omitted or (name, repr(found[name])) in self._values:
                 del found[name]
@@ -122,6 +129,10 @@ class Fields:
             if name not in found:
                 found.pop(other, None)
         return found
+
+    @property
+    def _limit(self) -> str:
+        return self._names.get(LIMIT, LIMIT)
 
     def limit_in(self, body: Mapping[str, Any]) -> int | None:
         """The limit of tokens that a fitted request has."""
@@ -165,13 +176,15 @@ class Fields:
         said = f"{error.words.reason} {error.words.code or ''} {error.words.kind}"
         if error.status not in _STATUSES or not _REFUSES.search(said):
             return False
-        named = list(_named(error, sent, self._limit))
+        named = list(_named(error, sent, {self._limit, *_RENAMED}))
         if self._limit in sent and (
             self._limit in named or (whole and not named and ABOUT_WINDOW.search(said))
         ):
             return self._learn_limit(said, sent[self._limit], whole)
         if not named or named[0] in keep:
             return False
+        if named[0] in _RENAMED:
+            return self._rename(named[0])
         neutral = (name for name in named if _NEUTRAL.get(name) == sent[name])
         name = next(neutral, named[0])
         if _VALUE.search(said) and name in _NEUTRAL | {"temperature": None}:
@@ -196,11 +209,13 @@ class Fields:
             return True
         if _TOO_MUCH.search(said):
             return self._shrunk(whole, limit, limit // 2)
-        if self._limit == LIMIT:
-            self._limit = _OTHER_LIMIT
-            self._say(f"refuses `{LIMIT}`: it is sent as `{_OTHER_LIMIT}`")
-            return True
-        return False
+        return self._rename(LIMIT) if LIMIT not in self._names else False
+
+    def _rename(self, name: str) -> bool:
+        """Sends a field under its second name from now on."""
+        self._names[name] = _RENAMED[name]
+        self._say(f"refuses `{name}`: it is sent as `{_RENAMED[name]}`")
+        return True
 
     def _shrunk(self, whole: int, limit: int, rest: int) -> bool:
         """Whether a limit can be less; lengths of prompts are estimates, so it may have to be."""
@@ -213,9 +228,9 @@ class Fields:
         _LOGGER.warning("server %s %s", self._server, what)
 
 
-def _named(error: Refused, sent: Mapping[str, Any], limit: str) -> Iterator[str]:
-    """The fields of a request that can be spared and that a refusal means, the surest first."""
-    spared = [name for name in sent if name in _DISPENSABLE or name == limit]
+def _named(error: Refused, sent: Mapping[str, Any], changeable: Collection[str]) -> Iterator[str]:
+    """The fields that a refusal means, of those that can be omitted or changed; surest first."""
+    spared = [name for name in sent if name in _DISPENSABLE or name in changeable]
     field = error.words.field.rpartition(".")[2]
     if field in spared:
         yield field

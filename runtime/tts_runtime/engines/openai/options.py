@@ -9,7 +9,16 @@ from pydantic import Field
 from tts_runtime.engines.http.client import HttpOptions
 
 
-class ServerOptions(HttpOptions):
+class _FieldOptions(HttpOptions):
+    """Which fields requests have."""
+
+    omit: str = Field(default="", description="Fields that are never sent: seed,top_p")
+    extra: str = Field(
+        default="", description="Fields to add to every request: name=value,... or a JSON object"
+    )
+
+
+class ServerOptions(_FieldOptions):
     """How a model behind a server is prompted and read."""
 
     api: Literal["auto", "completions", "chat"] = "auto"
@@ -22,13 +31,9 @@ class ServerOptions(HttpOptions):
     api_version: str | None = Field(
         default=None, description="Azure's: goes behind every address as ?api-version="
     )
-    omit: str = Field(default="", description="Fields that are never sent: seed,top_p")
-    extra: str = Field(
-        default="", description="Fields to add to every request: name=value,... or a JSON object"
-    )
 
 
-class PoolingOptions(HttpOptions):
+class PoolingOptions(_FieldOptions):
     """Of `http:URL#MODEL`, a reward model."""
 
     family: str = Field(default="auto", description="How the model reads a path")

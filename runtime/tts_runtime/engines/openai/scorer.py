@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import exp
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import (
@@ -27,7 +27,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused
-from tts_runtime.engines.http.fields import ABOUT_WINDOW
+from tts_runtime.engines.http.fields import ABOUT_WINDOW, Fields
 from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.probe import ServedModel, find_model
@@ -38,6 +38,8 @@ from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.worker import at_once
 
 _LOGGER = logging.getLogger(__name__)
+
+Reply = TypeVar("Reply")
 
 #: What is asked of vLLM for each head that it can run.
 _PLACES: Final[Mapping[HeadKind, Literal["completions", "pooling", "classify"]]] = {
@@ -74,6 +76,7 @@ class HttpScorer(ScorerEngine):
         self._client = HttpClient(
             address, find_key(options.key_env, options.key_header), options, clock
         )
+        self._fields = Fields(address.base, options.omit, options.extra)
 
         async def opening() -> ServedModel:
             client = self._client.to_open()
@@ -141,14 +144,23 @@ class HttpScorer(ScorerEngine):
             )
             return path.reply([score for score, _ in replies], sum(read for _, read in replies))
         if self._head is HeadKind.SEQUENCE:
-            row, tokens = await self._retried(partial(self._classified, path.ids))
+            row, tokens = await self._classified(path.ids)
             return path.reply([self._number(row)], tokens)
-        rows, tokens = await self._retried(partial(self._pooled, path.ids))
+        rows, tokens = await self._pooled(path.ids)
         return path.reply(self._places(rows, path, len(request.steps)), tokens)
 
-    async def _retried(self, work: Any) -> Any:
+    async def _asked(
+        self, url: str, body: Mapping[str, Any], understood: Callable[[Any], Reply]
+    ) -> Reply:
+        """What the reply to a request says, asked for again while it makes no sense."""
+
+        async def attempt(fitted: dict[str, Any]) -> Reply:
+            return understood(await self._client.post(url, fitted))
+
         try:
-            return await self._client.retried(work)
+            return await self._client.retried(
+                partial(self._fields.adapted, body, attempt, keep=("logprobs",))
+            )
         except Refused as error:
             if error.status == 413 or (
                 error.status in (400, 422) and ABOUT_WINDOW.search(error.words.reason)
@@ -177,13 +189,11 @@ class HttpScorer(ScorerEngine):
             "return_tokens_as_token_ids": True,
         }
         url = f"{self._client.address.base}/completions"
-        score, tokens = await self._retried(partial(self._compared, url, body, good, bad))
+        score, tokens = await self._asked(url, body, partial(self._compared, good, bad))
         return score, tokens or len(ids)
 
-    async def _compared(
-        self, url: str, body: Mapping[str, Any], good: int, bad: int
-    ) -> tuple[float, int]:
-        chunk = read(await self._client.post(url, body))
+    def _compared(self, good: int, bad: int, reply: Any) -> tuple[float, int]:
+        chunk = read(reply)
         found = dict(chunk.tokens[0].top) if chunk.tokens else {}
         if good not in found or bad not in found:
             raise EngineError(
@@ -199,17 +209,24 @@ class HttpScorer(ScorerEngine):
     async def _pooled(self, ids: Sequence[int]) -> tuple[list[list[float]], int]:
         """Probabilities of the classes, for every token or for every step."""
         body = {"model": self._model, "input": list(ids), "use_activation": True}
-        reply = await self._client.post(f"{self._client.address.root}/pooling", body)
-        rows = _entry(reply).get("data")
-        if not isinstance(rows, list) or not rows:
-            raise Spoilt("the answer has no scores")
-        return [_row(row if isinstance(row, list) else [row]) for row in rows], _read(reply, ids)
+
+        def understood(reply: Any) -> tuple[list[list[float]], int]:
+            rows = _entry(reply).get("data")
+            if not isinstance(rows, list) or not rows:
+                raise Spoilt("the answer has no scores")
+            found = [_row(row if isinstance(row, list) else [row]) for row in rows]
+            return found, _read(reply, ids)
+
+        return await self._asked(f"{self._client.address.root}/pooling", body, understood)
 
     async def _classified(self, ids: Sequence[int]) -> tuple[list[float], int]:
         """The raw numbers of the labels."""
         body = {"model": self._model, "input": list(ids), "use_activation": False}
-        reply = await self._client.post(f"{self._client.address.root}/classify", body)
-        return _row(_entry(reply).get("probs")), _read(reply, ids)
+        return await self._asked(
+            f"{self._client.address.root}/classify",
+            body,
+            lambda reply: (_row(_entry(reply).get("probs")), _read(reply, ids)),
+        )
 
     def _places(self, rows: Sequence[Sequence[float]], path: Path, steps: int) -> tuple[float, ...]:
         """The scores at the places: servers give every token's, or pick the steps' themselves."""
