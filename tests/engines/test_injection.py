@@ -45,10 +45,10 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.sim.model import SimTokenizer
 from tts_runtime.engines.stopping import StopCriteria, end_ids
-from tts_runtime.executor.policies import Policy
 from tts_runtime.problems import Problem
 from tts_runtime.tokens import Trusted, encode, to_bytes
 

@@ -13,9 +13,9 @@ from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime.answers import boundary
 from tts_runtime.answers.workers import WorkerLostError
+from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute, execute_all
-from tts_runtime.executor.policies import Policy
 from tts_runtime.graders import Grade, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.reliability import footer, warnings_of

@@ -18,7 +18,7 @@ from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, Work, bind, execute_all
-from tts_runtime.executor.ahead import next_of
+from tts_runtime.executor.next_expansion import next_expansions
 from tts_runtime.problems import Problem
 
 BEAM = compile_strategy("beam_search", settings={"n": 16, "depth": 12})
@@ -226,12 +226,12 @@ def test_a_step_that_outgrows_its_allowance_is_asked_for_again(
 def test_what_is_asked_of_a_pool_is_read_off_the_plan() -> None:
     specs = {
         (type(following.select.spec) if following.select else None, following.expand.spec.op)
-        for following in next_of(BEAM).values()
+        for following in next_expansions(BEAM).values()
     }
     assert (Select, Expand.op) in specs
     first = next(operation for operation in operations(BEAM.body) if operation.outputs)
     assert isinstance(first.spec, Expand)
     # Particles are resampled, by chance: nobody knows which of them go on.
-    assert not next_of(compile_strategy("majority", settings={"n": 4}))
+    assert not next_expansions(compile_strategy("majority", settings={"n": 4}))
     filtering = compile_strategy("particle_filter", settings={"n": 4, "depth": 4})
-    assert not next_of(filtering)
+    assert not next_expansions(filtering)

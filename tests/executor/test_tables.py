@@ -5,14 +5,15 @@ from __future__ import annotations
 from tts_lang import values
 from tts_lang.plan import expr, graph
 from tts_lang.plan.columns import COLUMNS
+from tts_lang.plan.graph import Judge
 from tts_runtime import randomness
-from tts_runtime.executor import expressions, pool_values, statistics
-from tts_runtime.executor.handlers import HANDLERS
+from tts_runtime.executor import expressions, statistics, views
+from tts_runtime.executor.program import HANDLERS
 from tts_runtime.sampling import STATISTICS
 
 
 def test_every_operator_has_a_handler() -> None:
-    assert set(HANDLERS) == set(graph.SPECS)
+    assert set(HANDLERS) == {*graph.SPECS, Judge}
 
 
 def test_every_function_is_implemented() -> None:
@@ -24,7 +25,7 @@ def test_every_reduction_is_implemented() -> None:
 
 
 def test_every_aggregate_is_implemented() -> None:
-    known = {*values.AGGREGATES, *values.CLASSES, *pool_values.OF_ROWS}
+    known = {*values.AGGREGATES, *values.CLASSES, *views.OF_ROWS}
     assert known == set(expr.AGGREGATES)
 
 

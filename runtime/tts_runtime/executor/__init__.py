@@ -2,23 +2,22 @@
 
 `bind` fits a plan to engines; `execute` runs it on one problem, `execute_all` on many at once. The
 life of a problem: one task walks the plan's operations in program order (`program.Block.walk`);
-each gives a pool whose places (`pools.PendingRow`) fill in later; row-wise operations map place to
-place (`Scheduler.map`), the others wait for their pool (`Scheduler.rows`).
+each gives a pool whose rows may be pending (`scheduler.PendingRow`); row-wise operations map row to
+row (`Scheduler.map`), the others wait for their pool (`Scheduler.rows`).
+
+The floors, each of which imports only lower ones (`tests/test_layers.py`): model; pools and
+scheduler; expressions; one problem; programs; operations; the features that subscribe to a run's
+events (`early_exit`, `speculation`); all problems.
 """
 
-from tts_runtime.executor.bind import Bound, bind, check_names
+from tts_runtime.executor.costs import Counts
 from tts_runtime.executor.early_exit import PASSES
 from tts_runtime.executor.errors import BindError, RunError
-from tts_runtime.executor.execute import execute, execute_all, execute_together
-from tts_runtime.executor.outcome import (
-    CandidateRecord,
-    Counts,
-    Observer,
-    Outcome,
-    ProblemLike,
-    ScoreColumn,
-    Work,
-)
+from tts_runtime.executor.execute import Bound, bind, execute, execute_all, execute_together
+from tts_runtime.executor.fit import check_names
+from tts_runtime.executor.model import ProblemLike
+from tts_runtime.executor.outcome import CandidateRecord, Observer, Outcome, ScoreColumn
+from tts_runtime.executor.work import Work
 
 __all__ = [
     "PASSES",

@@ -1,11 +1,13 @@
-"""Children of a node: numbered, requested, and made into rows when the engine replies."""
+"""Children of a node: requested by number, and made into rows when the engine replies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from tts_lang.plan.expr import Expr
+from tts_lang.plan.graph import Operation, Unit
 from tts_runtime.engines.base import (
     Finish,
     GenerateRequest,
@@ -13,89 +15,108 @@ from tts_runtime.engines.base import (
     Limits,
     Partial,
 )
-from tts_runtime.executor.expressions import Evaluate
+from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row, ScoreCache
-from tts_runtime.executor.pools import Item, PendingRow
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.settings import Settings
-from tts_runtime.executor.sites import Site
-from tts_runtime.executor.views import View
+from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import UNCLAIMED, Key, child_key
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateMade:
+    """A policy's reply, or what stands for it where there is none, has become a candidate."""
+
+    run: ProblemRun
+    row: Row
+
+
+class GenerationCall:
+    """One execution of an operation that generates.
+
+    Args:
+        run: The problem.
+        operation: The operation, for errors and records.
+        settings: Its clauses.
+        sequence: Its number among the operations of the scope that number children.
+    """
+
+    __slots__ = ("on_candidate", "operation", "run", "sequence", "settings")
+
+    def __init__(
+        self, run: ProblemRun, operation: Operation, settings: Settings, sequence: int
+    ) -> None:
+        self.run = run
+        self.operation = operation
+        self.settings = settings
+        self.sequence = sequence
+        self.on_candidate = run.events.listeners(CandidateMade)
 
 
 class ChildSpec:
     """What all children of one row in one operation share.
 
-    `node`, `settings`, `room`: where they go on, how, and how far. `parent`, `root`, `asked` as in
-    `Candidate`; `created`: the operation's sequence number.
+    Args:
+        call: The operation's execution.
+        node: What they continue.
+        room: Tokens that their path has room for.
+        parent, root, asked: As in `Candidate`.
+        lets, known: As in `Row`.
     """
 
-    __slots__ = (
-        "asked",
-        "created",
-        "known",
-        "lets",
-        "node",
-        "parent",
-        "room",
-        "root",
-        "run",
-        "settings",
-        "site",
-    )
+    __slots__ = ("asked", "call", "known", "lets", "node", "parent", "room", "root")
 
     def __init__(
         self,
-        run: ProblemRun,
+        call: GenerationCall,
         node: Node,
-        settings: Settings,
         room: int,
         parent: Row | None,
         root: Candidate | None,
         asked: Row | None,
-        lets: Mapping[str, Any],
-        known: Mapping[str, ScoreCache],
-        created: int,
-        site: Site,
+        lets: Mapping[str, Any] = EMPTY,
+        known: Mapping[str, ScoreCache] = EMPTY,
     ) -> None:
-        self.run = run
+        self.call = call
         self.node = node
-        self.settings = settings
         self.room = room
         self.parent = parent
         self.root = root
         self.asked = asked
         self.lets = lets
         self.known = known
-        self.created = created
-        self.site = site
 
     def row(self, node: Node) -> Row:
         """A new row on a node; without a root it is the first of a tree of its own (C49)."""
+        call = self.call
         candidate = Candidate(
-            node, self.parent, self.root, None, self.asked, self.created, self.site
+            node, self.parent, self.root, None, self.asked, call.sequence, call.operation
         )
-        self.run.observer.candidate_done(self.run.problem.id)
-        return Row(node, candidate, self.lets, EMPTY, self.known)
+        row = Row(node, candidate, self.lets, EMPTY, self.known)
+        for listener in call.on_candidate:
+            listener(CandidateMade(call.run, row))
+        return row
 
 
 class OnReply:
-    """One child on its way: called with the engine's reply."""
+    """The callback of one pending child."""
 
-    __slots__ = ("parentage", "rank", "slot")
+    __slots__ = ("rank", "slot", "spec")
 
-    def __init__(self, slot: PendingRow, parentage: ChildSpec, rank: int) -> None:
+    def __init__(self, slot: PendingRow, spec: ChildSpec, rank: int) -> None:
         self.slot = slot
-        self.parentage = parentage
+        self.spec = spec
         self.rank = rank
 
     def __call__(self, generation: Generation) -> None:
-        parentage = self.parentage
+        spec = self.spec
         slot = self.slot
-        node = child_node(parentage.node, slot.key, parentage.settings, parentage.room, generation)
+        call = spec.call
+        node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
         node.rank = self.rank
-        parentage.run.deliver(slot, parentage.row(node))
+        call.run.deliver(slot, spec.row(node))
 
 
 def child_node(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
@@ -140,51 +161,50 @@ def request_for(
 
 
 def children(
-    scope: Scope, parentage: ChildSpec, many: int, view: View, place: PendingRow | None = None
+    spec: ChildSpec, first: int, many: int, view: View, place: PendingRow | None = None
 ) -> PendingRow | list[Item]:
-    """`many` further children of a row, requested now; its room is above 0.
+    """`many` children of a row from number `first`, requested now; its room is above 0.
 
-    `place`: where they go. An only child takes it for itself.
+    `place`: receives them. An only child takes it for itself.
     """
-    node, settings = parentage.node, parentage.settings
-    first = scope.next_children(node, many)
-    limits = settings.limits(parentage.room)
-    run = scope.run
-    statistics = run.bound.program.statistics
+    call, node = spec.call, spec.node
+    run, settings = call.run, call.settings
+    limits = settings.limits(spec.room)
+    statistics = run.engines.statistics
     found: list[Item] = []
     for number in range(first, first + many):
         request = request_for(node, number, settings, limits, statistics)
         if settings.stop_when is not None or settings.end_when is not None:
             # Every request has watchers of its own: they follow what it draws.
-            request = replace(request, limits=_watched(limits, parentage, view))
+            request = replace(request, limits=_watched(limits, spec, view))
         if place is not None and many == 1:
             slot = place
             slot.key = request.key
         else:
             slot = PendingRow(request.key, 1)
             found.append(slot)
-        birth = OnReply(slot, parentage, request.priority)
-        slot.request = run.generate(settings, node, request, birth)
+        on_reply = OnReply(slot, spec, request.priority)
+        slot.source = run.generate(settings.policy, settings.signature, node, request, on_reply)
     return found or place or []
 
 
-def _watched(limits: Limits, parentage: ChildSpec, view: View) -> Limits:
+def _watched(limits: Limits, spec: ChildSpec, view: View) -> Limits:
     """The limits with `stop when` and `end when`."""
-    stop, end = parentage.settings.stop_when, parentage.settings.end_when
+    stop, end = spec.call.settings.stop_when, spec.call.settings.end_when
     return replace(
         limits,
-        stop_when=None if stop is None else _watcher(stop, parentage, view),
-        end_when=None if end is None else _watcher(end, parentage, view),
+        stop_when=None if stop is None else _watcher(stop, spec, view),
+        end_when=None if end is None else _watcher(end, spec, view),
     )
 
 
-def _watcher(condition: Evaluate, parentage: ChildSpec, view: View) -> Callable[[Partial], bool]:
+def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Partial], bool]:
     """Evaluates a condition on the whole path after every token (C27)."""
-    node = parentage.node
-    policy = parentage.settings.policy
-    streaming = View(view.scope, view.inputs, None, streaming=True)
+    node = spec.node
+    policy = spec.call.settings.policy
+    streaming = View(view.draw_key, view.inputs, None, streaming=True)
     segments = node.segments
-    parent = parentage.parent
+    parent = spec.parent
     seen = 0
 
     def fires(partial: Partial) -> bool:
@@ -209,8 +229,72 @@ def _watcher(condition: Evaluate, parentage: ChildSpec, view: View) -> Callable[
             0.0,
             cast("Mapping[str, tuple[float, ...]]", partial.statistics),
         )
-        candidate = Candidate(path, parent, parentage.root, None, parentage.asked, 0, None)
+        candidate = Candidate(path, parent, spec.root, None, spec.asked, 0, None)
         scores = EMPTY if parent is None else parent.scores
-        return condition(Row(path, candidate, parentage.lets, scores), streaming) is True
+        return condition(Row(path, candidate, spec.lets, scores), streaming) is True
 
     return fires
+
+
+class LookAhead:
+    """The `looking ahead k steps` of one score operation, if it has any.
+
+    Look-ahead is a greedy rollout that is scored instead of the row and then discarded (C11).
+    """
+
+    def __init__(self, compiler: Compiler, policy: Policy, steps: Expr | None) -> None:
+        self._steps = compiler.optional(steps)
+        self._policy = policy
+        self._greedy = replace(self._policy.defaults, temperature=0.0)
+
+    def settings(self, problem: Row, view: View) -> Settings | None:
+        """How rollouts are generated; `None` for no look-ahead, or of no steps."""
+        steps = 0 if self._steps is None else view.whole(self._steps(problem, view))
+        if steps <= 0:
+            return None
+        return Settings(self._policy, self._greedy, Unit.STEPS, steps)
+
+
+def roll_out(
+    run: ProblemRun, node: Node, settings: Settings, arrived: Callable[[Node], None]
+) -> bool:
+    """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
+    room = settings.room(node)
+    if node.done or room <= 0:
+        return False
+    request = GenerateRequest(
+        node.conversation.prompt(settings.policy),
+        node.path(),
+        node.key,
+        settings.sampling,
+        settings.limits(room),
+        node.segments,
+        None,
+        run.engines.statistics,
+    )
+
+    def generated(generation: Generation) -> None:
+        arrived(child_node(node, node.key, settings, room, generation))
+
+    run.generate(settings.policy, settings.signature, node, request, generated)
+    return True
+
+
+def rolled_out(
+    run: ProblemRun, pool: Pool, settings: Settings | None, originals: dict[Candidate, Row]
+) -> Pool:
+    """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
+    if settings is None:
+        return pool
+    chosen = settings
+
+    def work(row: Row, slot: PendingRow | None) -> Content:
+        originals[row.candidate] = row
+        target = PendingRow() if slot is None else slot
+
+        def arrived(node: Node) -> None:
+            run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))
+
+        return target if roll_out(run, row.node, chosen, arrived) else row
+
+    return run.map(pool, work)

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.model import Node
-from tts_runtime.executor.outcome import Counts
-from tts_runtime.executor.policies import Policy
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a problem cost: a function of what the strategy asked for, each thing once (C66).
+
+    Args:
+        policy_calls: Different generations that it needed, those of judges and look-ahead included.
+        policy_tokens: Tokens drawn in them, withheld ones and ends included.
+        prompt_tokens: Per policy, every different prompt, and every token of a path that it reads
+            and has not drawn, each once.
+        scorer_calls: Different paths given to scorers.
+        scorer_tokens: Per process scorer, the problem once and each step of each path once; per
+            outcome scorer, each different path whole.
+        by_policy: Of the tokens drawn and read, by the name of the policy.
+        by_scorer: Of the scorer tokens, by the name of the scorer.
+    """
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    prompt_tokens: int = 0
+    scorer_calls: int = 0
+    scorer_tokens: int = 0
+    by_policy: dict[str, int] = field(default_factory=dict)
+    by_scorer: dict[str, int] = field(default_factory=dict)
+
 
 #: Steps that a scorer has read, as a tree: what follows each step.
 _Steps = dict[str, Any]

@@ -1,15 +1,16 @@
-"""Where the rest of a pool can no longer change the answer, and need not be made (C45, C58).
+"""Early exit: votes and `first`s whose result is fixed before their pool is complete (C45, C58).
 
-Found in the plan when it is bound; the votes (`early_vote.py`) and firsts (`ops/select.py`) that
-are found here stop waiting as soon as they know enough.
+`early_exits` finds them in a plan; nothing else decides what may end early. They are run by
+handlers of their own (`handlers`), which stop waiting as soon as they know enough; the program of
+the other operations is the same with and without them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import (
@@ -26,7 +27,13 @@ from tts_lang.plan.graph import (
     Where,
     operations,
 )
+from tts_runtime.executor.early_vote import VoteCounter, max_weight
 from tts_runtime.executor.expressions import needs_pool
+from tts_runtime.executor.model import Row
+from tts_runtime.executor.program import HANDLERS, Action, Builder, Handler
+from tts_runtime.executor.scheduler import Pool
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.views import View, weight_of
 
 SHORT_CIRCUIT: Final = "short_circuit"
 LAZY_FIRST: Final = "lazy_first"
@@ -34,16 +41,16 @@ LAZY_FIRST: Final = "lazy_first"
 #: Rewrites that happen while a plan runs, and why each keeps the answer.
 PASSES: Final[Mapping[str, str]] = {
     SHORT_CIRCUIT: "a vote whose winner the remaining candidates cannot change is over (C45)",
-    LAZY_FIRST: "candidates behind the first ones asked for are not generated (C58)",
+    LAZY_FIRST: "candidates after the first ones asked for are not generated (C58)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class EarlyExits:
-    """Operations that may stop early, by the value that they give.
+    """Operations that may end early, by the value that they give.
 
     Args:
-        final: The answer is taken from this value and nothing else reads it.
+        final: Values that the answer is taken from and that nothing else reads.
         votes: Votes that may be over before all rows are there.
         firsts: `first` operations, each with the value of the expansion whose later children
             nothing but this `first` reads.
@@ -54,12 +61,12 @@ class EarlyExits:
     firsts: Mapping[int, int] = field(default_factory=dict)
 
 
-#: Nothing stops early: everything that the program asks for is generated.
+#: Nothing ends early: everything that the program asks for is generated.
 EVERYTHING: Final = EarlyExits()
 
 
-def needless(plan: Plan, passes: Collection[str]) -> EarlyExits:
-    """What these passes find in a plan.
+def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
+    """The operations of a plan that may end early, by these passes.
 
     Raises:
         ValueError: A name that is not in `PASSES`.
@@ -74,14 +81,16 @@ def needless(plan: Plan, passes: Collection[str]) -> EarlyExits:
     votes: set[int] = set()
     firsts: dict[int, int] = {}
     for region in _regions(plan.body):
-        made = {value: operation for operation in region.operations for value in operation.outputs}
+        makers = {
+            value: operation for operation in region.operations for value in operation.outputs
+        }
         for operation in region.operations:
             spec = operation.spec
             if isinstance(spec, Vote):
                 if SHORT_CIRCUIT in passes and operation.outputs[0] in final and _simple(spec):
                     votes.add(operation.outputs[0])
             elif isinstance(spec, First) and LAZY_FIRST in passes:
-                source = _lazy(operation, spec, made, readers)
+                source = _lazy(operation, spec, makers, readers)
                 if source is not None:
                     firsts[operation.outputs[0]] = source
     if not votes and not firsts:
@@ -99,7 +108,7 @@ def _simple(vote: Vote) -> bool:
 
 
 def _lazy(
-    operation: Operation, first: First, made: Mapping[int, Operation], readers: Counter[int]
+    operation: Operation, first: First, makers: Mapping[int, Operation], readers: Counter[int]
 ) -> int | None:
     """The expansion that a `first` cuts short; none if anything else sees its rows.
 
@@ -108,8 +117,8 @@ def _lazy(
     if first.per is not None or needs_pool(first.count):
         return None
     value = operation.inputs[0]
-    while readers[value] == 1 and value in made:
-        before = made[value]
+    while readers[value] == 1 and value in makers:
+        before = makers[value]
         if isinstance(before.spec, Expand):
             return value
         row_wise = isinstance(before.spec, Where | Let | Score)
@@ -144,3 +153,64 @@ def _answers(region: Region, readers: Counter[int]) -> Iterator[int]:
                 yield from _answers(inner, readers)
         elif not operation.spec.on_rows and operation.outputs[0] == final and readers[final] == 1:
             yield from _answers(operation.regions[0], readers)
+
+
+# ------------------------------------------------------------------ handlers
+
+
+def handlers(exits: EarlyExits) -> dict[int, Handler]:
+    """Handlers of the operations that may end early, by the value that they give."""
+    return {
+        **dict.fromkeys(exits.votes, _vote),
+        **{
+            value: _first(source, final=value in exits.final)
+            for value, source in exits.firsts.items()
+        },
+    }
+
+
+def _vote(builder: Builder, spec: Vote) -> Action:
+    """A vote that is counted as rows arrive, until its winner is known."""
+    compiler, operation, program = builder.compiler, builder.operation, builder.program
+    on, weight = compiler.column(spec.on), compiler.optional(spec.weight)
+    context = max(policy.context for policy in builder.policies.values())
+    scorers = {scorer.name: scorer for scorer in program.plan.scorers}
+    full_vote = HANDLERS[Vote](builder, spec)
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Any:
+        most = max_weight(spec.weight, inputs, scorers, context)
+        if most is None:
+            return await full_vote(scope, inputs)
+        view = View(scope.draw_key, inputs)
+
+        def vote_key(row: Row) -> tuple[Any, float]:
+            key = on(row, view)
+            return key, 1.0 if weight is None else weight_of(weight(row, view), row, 0, operation)
+
+        winner = await VoteCounter(scope.run, inputs[0], vote_key, most).winner()
+        return (Pool([] if winner is None else [winner]),)
+
+    return action
+
+
+def _first(source: int, *, final: bool) -> Handler:
+    """`first` without waiting for the rows after: children of value `source` are abandoned."""
+
+    def handler(builder: Builder, spec: First) -> Action:
+        count = builder.compiler.compile(spec.count)
+
+        async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+            run = scope.run
+            view = View(scope.draw_key, inputs)
+            many = max(0, view.whole(count(scope.problem, view)))
+            run.ended_early = True
+            rows = await run.leading(inputs[0], many)
+            if final:
+                run.settle()
+            else:
+                run.abandon(scope.values[source])
+            return (Pool(rows),)
+
+        return action
+
+    return handler

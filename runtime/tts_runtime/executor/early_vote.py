@@ -1,4 +1,4 @@
-"""A vote that is over as soon as nothing can change its winner (C45).
+"""Counts a vote until nothing can change its winner (C45).
 
 The elected answer is that of the full vote. The row that stands for it is the earliest of its
 class.
@@ -18,8 +18,8 @@ from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import Scorer
 from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, Item, PendingRow, Pool
 from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 
 #: A row's class (missing: it abstains) and weight.
 VoteKey: TypeAlias = Callable[[Row], tuple[Any, float]]
@@ -75,9 +75,9 @@ class VoteCounter:
     costs, is then a matter of the rows alone (C66).
     """
 
-    def __init__(self, run: ProblemRun, pool: Pool, ballot: VoteKey, most: Fraction) -> None:
+    def __init__(self, run: ProblemRun, pool: Pool, vote_key: VoteKey, most: Fraction) -> None:
         self._run = run
-        self._ballot = ballot
+        self._vote_key = vote_key
         self._most = most
         #: Exact sums by class, and the first row of each; classes in order of their first rows.
         self._sums: dict[Any, Fraction] = {}
@@ -93,10 +93,10 @@ class VoteCounter:
     async def winner(self) -> Row | None:
         """The earliest row of the elected class; `None` if all abstain."""
         run = self._run
-        self._go_on(None)
+        self._continue(None)
         await run.wait(self._over)
         # Where all rows were needed, and no place is missing, there was nothing to stop.
-        run.early |= bool(self._left) or run.dropped
+        run.ended_early |= bool(self._left) or run.has_gaps
         if self._left:
             run.settle()
         leader = self._leader()
@@ -107,12 +107,12 @@ class VoteCounter:
         self._rows += sign * most
         self._unknown += sign * (not most)
 
-    def _go_on(self, _: Content) -> None:
+    def _continue(self, _: Content) -> None:
         """Counts the rows that are known, up to the first place that is not."""
         while self._left and not self._decided():
             item = self._left[-1]
             if type(item) is PendingRow and not item.resolved:
-                item.then(self._go_on)
+                item.then(self._continue)
                 return
             self._left.pop()
             self._expect(item, -1)
@@ -129,7 +129,7 @@ class VoteCounter:
             self._over.set_result(None)
 
     def _count(self, row: Row) -> None:
-        key, weight = self._ballot(row)
+        key, weight = self._vote_key(row)
         if key is not None:
             self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(weight)
             self._first.setdefault(key, row)

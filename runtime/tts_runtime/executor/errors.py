@@ -6,7 +6,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Final
 
-from tts_lang.plan.graph import Origin
+from tts_lang.plan.graph import Operation, Origin
 
 MAXIMUM_MESSAGE: Final = 1000
 
@@ -30,6 +30,11 @@ class RunError(Exception):
         self.origins = origins
         where = f"{place(origins)}: " if origins else ""
         super().__init__(where + message + (f"; {hint}" if hint else ""))
+
+
+def error_at(operation: Operation, message: str, hint: str = "") -> RunError:
+    """An error of one operation of a plan, with its place in the strategy."""
+    return RunError(message, hint, operation.origins)
 
 
 def unforeseen(error: BaseException) -> str:

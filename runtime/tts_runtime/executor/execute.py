@@ -1,39 +1,121 @@
-"""Runs a bound plan on one problem, or on all of them at once."""
+"""Binds a plan to engines, and runs it on one problem, or on all of them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-
-from tts_lang.plan.graph import Force, Split
-from tts_lang.values import number
-from tts_runtime.answers.boundary import settled
-from tts_runtime.engines.base import CandidateError, EngineError, Finish
-from tts_runtime.executor.bind import Bound
-from tts_runtime.executor.errors import RunError, unforeseen
-from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.outcome import (
-    CandidateRecord,
-    Observer,
-    Outcome,
-    ProblemLike,
-    Work,
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
 )
-from tts_runtime.executor.pools import Pool
-from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.replay import Replay
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tts_lang.plan.graph import Plan
+from tts_runtime.answers.boundary import settled
+from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
+from tts_runtime.engines.policy import Policy
+from tts_runtime.engines.scorers import FieldScorer
+from tts_runtime.executor.children import CandidateMade
+from tts_runtime.executor.early_exit import early_exits, handlers
+from tts_runtime.executor.errors import BindError, RunError, unforeseen
+from tts_runtime.executor.events import Events
+from tts_runtime.executor.fit import check_names, misfits, policies_of
+from tts_runtime.executor.model import Candidate, ProblemLike, Row
+from tts_runtime.executor.next_expansion import next_expansions
+from tts_runtime.executor.ops import (  # noqa: F401  (they register the handlers of operators)
+    control,
+    edit,
+    judge,
+    sample,
+    score,
+    select,
+    tree,
+)
+from tts_runtime.executor.outcome import Observer, Outcome, record_of, reliability_of
+from tts_runtime.executor.problem_run import ProblemRun, ReplyArrived
+from tts_runtime.executor.program import Program
+from tts_runtime.executor.replay import Recording, Replay
+from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.shared import Shared
-from tts_runtime.executor.speculation import Speculator
+from tts_runtime.executor.speculation import Guess, Speculator
+from tts_runtime.executor.work import SharedRequests, Work
 from tts_runtime.reliability import Reliability
 
-#: Operations whose text the policy did not choose.
-_FORCING = (Force.op, Split.op)
-
-#: New objects between two looks of the garbage collector.
+#: New objects between two runs of the garbage collector.
 _COLLECTOR_THRESHOLD = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A plan with engines that fit it; made by `bind`, run by `execute`.
+
+    Args:
+        plan: The plan.
+        program: The plan, ready to run.
+        exact: Every engine follows the streams, so a rerun gives the same texts.
+        early: Operations may end early: runs that do are replayed (C66).
+        guesses: What may run ahead of which value, if the plan is bound with `speculate`.
+    """
+
+    plan: Plan
+    program: Program
+    exact: bool
+    early: bool
+    guesses: Mapping[int, Guess]
+
+
+def bind(
+    plan: Plan,
+    policies: Mapping[str, PolicyEngine],
+    scorers: Mapping[str, ScorerEngine],
+    passes: Collection[str] = (),
+    speculate: bool = False,
+    strict: bool = False,
+) -> Bound:
+    """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
+
+    Engines that the plan does not name are ignored.
+
+    Args:
+        plan: The plan.
+        policies, scorers: Engines by name.
+        passes: Names of `PASSES`: with them a run generates less, to the same answer; without them
+            everything that the program asks for.
+        speculate: Find out what may run ahead (see `execute_together`).
+        strict: A fault of one candidate fails its problem.
+
+    Raises:
+        BindError: Something is missing or does not fit; the message has one line per problem.
+    """
+    check_names(plan, policies, scorers)
+    engines = {
+        scorer.name: FieldScorer(scorer.field) if scorer.field is not None else scorers[scorer.name]
+        for scorer in plan.scorers
+        if scorer.judge is None
+    }
+    bound = {name: Policy(name, policies[name]) for name in policies_of(plan)}
+    problems = misfits(plan, bound, engines)
+    if problems:
+        raise BindError("\n".join(problems))
+    exact = all(policy.engine.exact for policy in bound.values()) and all(
+        engine.exact for engine in engines.values()
+    )
+    special = handlers(early_exits(plan, passes))
+    program = Program(plan, bound, engines, strict, special)
+    following = next_expansions(plan) if speculate else {}
+    return Bound(
+        plan,
+        program,
+        exact,
+        bool(special),
+        {value: Guess(program, expansion) for value, expansion in following.items()},
+    )
 
 
 async def execute(
@@ -41,50 +123,63 @@ async def execute(
     problem: ProblemLike,
     seed: int,
     observer: Observer | None = None,
-    shared: Shared | None = None,
+    shared: SharedRequests | None = None,
     speculator: Speculator | None = None,
     work: Work | None = None,
 ) -> Outcome:
-    """The strategy's answer to one problem; `shared` is what other strategies asked for it.
+    """The strategy's answer to one problem.
 
-    What engines do for it is added to `work`.
+    A problem that fails (an engine's error, a weight below 0, a score out of range, any exception)
+    gives an `Outcome` with `error`. Cancelling this cancels everything that it has in flight.
 
-    With a `speculator` (and a plan bound with `speculate`) likely requests run ahead.
-
-    A problem that fails (an engine's error, a weight below 0, a score out of range, anything that
-    nobody has foreseen) gives an `Outcome` with `error`. Cancelling this cancels all that it has
-    in flight.
+    Args:
+        bound: The strategy.
+        problem: The problem.
+        seed: The run's seed.
+        observer: Told how the problem proceeds.
+        shared: What other strategies ask for the same problem.
+        speculator: Likely requests run ahead, if the plan is bound with `speculate`.
+        work: What engines do for the problem is added here.
     """
-    watching = Observer() if observer is None else observer
-    run = ProblemRun(bound, problem, seed, watching, shared, speculator, work)
+    events = Events()
+    recording = Recording()
+    if bound.early:
+        recording.subscribe(events)
+    if observer is not None:
+        events.subscribe(ReplyArrived, lambda event: observer.tokens_drawn(event.tokens))
+        events.subscribe(CandidateMade, lambda _: observer.candidate_done(problem.id))
+    if speculator is not None:
+        speculator.subscribe(events, bound.guesses)
+    run = ProblemRun(bound.program.engines, problem, seed, events, shared, work)
     try:
-        outcome = await _answered(run)
-        if run.early:
+        outcome = await _answer(bound.program, run)
+        if run.ended_early:
             await run.stop()
-            again = Replay(run, seed)
+            replay = Replay(run, recording, seed, Events())
             try:
-                outcome = await again.played(_answered(again))
+                outcome = await replay.play(_answer(bound.program, replay))
             finally:
-                await again.close()
-    except Exception as error:  # noqa: BLE001  (whatever it is, the other problems go on)
-        found = Reliability(scorers=run.recorder.scorers())
-        told = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
-        outcome = Outcome(problem.id, error=told, reliability=found)
+                await replay.close()
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other problems continue)
+        message = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
+        reliability = Reliability(scorers=run.recorder.scorers())
+        outcome = Outcome(problem.id, error=message, reliability=reliability)
     finally:
         await run.close()
-    watching.outcome_ready(outcome)
+        recording.clear()
+    if observer is not None:
+        observer.outcome_ready(outcome)
     return outcome
 
 
-async def _answered(run: ProblemRun) -> Outcome:
-    program = run.bound.program
-    node = run.opening(program.plan.thinks)
-    candidate = Candidate(node, None, None, None, None, 0, None)
+async def _answer(program: Program, run: ProblemRun) -> Outcome:
+    plan = program.plan
+    candidate = Candidate(run.opening(plan.thinks), None, None, None, None, 0, None)
     candidate.problem = candidate.rootless = True
     candidate.uid = 0
-    problem = Row(node, candidate)
-    scope = Scope(run, problem, program.plan.thinks, [None] * len(program.plan.values))
-    scope.values[program.plan.body.parameters[0]] = Pool([problem], False)
+    problem = Row(candidate.node, candidate)
+    scope = Scope(run, problem, plan.thinks, [None] * len(plan.values))
+    scope.values[plan.body.parameters[0]] = Pool([problem])
     returned = await program.body.walk(scope)
     assert returned is not None  # the verifier sees that strategies return
     rows = await run.rows(returned.pool)
@@ -92,14 +187,13 @@ async def _answered(run: ProblemRun) -> Outcome:
         # What the program asked for is waited for even where the answer does not need it: costs
         # and errors must not depend on what arrives first.
         await run.finished()
-    made = scope.candidates()
-    for uid, each in enumerate(made, 1):
+    candidates = scope.candidates()
+    for uid, each in enumerate(candidates, 1):
         each.uid = uid
     later = rows[0].node.answer_later() if rows else None
     if later is not None:
         await settled(later)
     written, key = rows[0].node.answers if rows else (None, None)
-    reliability = _reliability(run, made)
     return Outcome(
         run.problem.id,
         written,
@@ -108,99 +202,18 @@ async def _answered(run: ProblemRun) -> Outcome:
         rows[0].candidate.uid if rows else None,
         None,
         run.counts,
-        reliability,
-        lambda: tuple(map(_record, made)),
-    )
-
-
-def _reliability(run: ProblemRun, made: Sequence[Candidate]) -> Reliability:
-    """What went wrong with the candidates of a problem that has its answer.
-
-    Raises:
-        RunError: No candidate has a text of its own, so there is nothing that could decide.
-    """
-    failed: dict[str, int] = {}
-    examples: list[str] = []
-    first: CandidateError | None = None
-    drawn = 0
-    continued = {
-        row.candidate for each in made for row in (each.parent, each.before) if row is not None
-    }
-    cut = 0
-    as_text: dict[str, int] = {}
-    unread: list[str] = []
-    for each in made:
-        node = each.node
-        if node.unread is not None:
-            kind, why = node.unread
-            as_text[kind] = as_text.get(kind, 0) + 1
-            unread.append(why)
-        if node.error is not None:
-            first = first or node.error
-            failed[node.error.fault.value] = failed.get(node.error.fault.value, 0) + 1
-            examples.append(str(node.error))
-        elif node.sampled:
-            drawn += 1
-            cut += node.finish is Finish.LENGTH and each not in continued
-    # What was given up as needless may have had one: passes raise no other errors (C57).
-    if first is not None and not drawn and run.whole:
-        raise RunError(f"no candidate has a text; the first: {first}")
-    return Reliability(
-        candidates=len(made),
-        cut=cut,
-        failed=failed,
-        example=min(examples, default=None),
-        as_text=as_text,
-        unread=min(unread, default=None),
-        scorers=run.recorder.scorers(),
-    )
-
-
-def _record(candidate: Candidate) -> CandidateRecord:
-    node = candidate.node
-    site = candidate.site
-    assert site is not None
-    conversation = node.conversation
-    before = candidate.parent if candidate.before is None else candidate.before
-    written, key = node.answers
-    text = node.text
-    errors = dict(candidate.errors)
-    if node.error is not None:
-        errors[node.policy.name] = str(node.error)
-    added = text
-    if before is not None and before.node.conversation is conversation:
-        source = before.node.text
-        added = text[len(source) :] if text.startswith(source) else text
-    return CandidateRecord(
-        candidate.uid,
-        None if candidate.parent is None else candidate.parent.candidate.uid,
-        None if candidate.root is None else candidate.root.uid,
-        site.op,
-        site.place,
-        None if conversation.own else conversation.message,
-        added,
-        site.op in _FORCING,
-        node.position,
-        node.tokens,
-        node.segments.steps,
-        None if node.finish is None else node.finish.value,
-        node.done,
-        number(node.logprob),
-        written,
-        key,
-        dict(candidate.scores),
-        errors,
-        node.unread and node.unread[1],
+        reliability_of(candidates, run.recorder, complete=not run.abandoned),
+        lambda: tuple(map(record_of, candidates)),
     )
 
 
 @contextmanager
 def _patient_collector() -> Iterator[None]:
-    """Lets the garbage collector look less often.
+    """Runs the garbage collector less often.
 
-    Everything that a problem makes lives until the problem ends, and is then freed by counting
-    references: the executor makes no cycles. Looking through it every 700 objects took half of its
-    time, every half million still a fifth.
+    Everything that a problem creates lives until the problem ends, and is then freed by counting
+    references: the executor creates no cycles. Scanning it every 700 objects took half of the
+    executor's time, every half million still a fifth.
     """
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], _COLLECTOR_THRESHOLD), *before[1:])
@@ -253,16 +266,27 @@ async def execute_together(
 ) -> Work:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
-    Every outcome, its counts included, is that of the strategy alone. As `execute_all`, which see;
-    `on_outcome` is told which strategy, and is awaited if it is a coroutine. A problem is in flight
-    until its last strategy ends.
-    `done` says which strategy need not run on which problem: an earlier run has done it.
-    `speculate`: where engines have free slots, requests run ahead of plans that are bound for it
-    (`bind`); tokens drawn for nothing are never more than this part of the others.
+    Every outcome, its counts included, is that of the strategy alone. A problem is in flight until
+    its last strategy ends.
+
+    Args:
+        bounds: The strategies.
+        problems: The problems.
+        seed: The run's seed.
+        on_outcome: Called with the index of the strategy; awaited if it returns an awaitable. See
+            also `execute_all`.
+        concurrency: Problems in flight at once; all of them when absent.
+        observer: Told how problems proceed.
+        done: Whether a strategy (by index) has an outcome for a problem (by id) already.
+        speculate: Where engines have free slots, requests run ahead of plans that are bound with
+            `speculate`; wasted tokens never exceed this fraction of the others.
+        work: What engines do is added here as it happens.
 
     Returns:
-        What the engines did, for all strategies and problems together: `work`, if it is given, to
-        which it is added as it happens.
+        What the engines did, for all strategies and problems together; `work`, if given.
+
+    Raises:
+        ValueError: `concurrency` is below 1.
     """
     total = Work() if work is None else work
     if concurrency is not None and concurrency < 1:
@@ -281,14 +305,14 @@ async def execute_together(
                 if done is None or not done(0, problem.id):
                     await one(0, problem, None)
                 continue
-            shared = Shared(total)
+            shared = SharedRequests(total)
             async with asyncio.TaskGroup() as side_by_side:
                 for place in range(len(bounds)):
                     if done is not None and done(place, problem.id):
                         continue
                     side_by_side.create_task(one(place, problem, shared))
 
-    async def one(place: int, problem: ProblemLike, shared: Shared | None) -> None:
+    async def one(place: int, problem: ProblemLike, shared: SharedRequests | None) -> None:
         bound = bounds[place]
         outcome = await execute(bound, problem, seed, observer, shared, ahead, total)
         taken = on_outcome(place, outcome)

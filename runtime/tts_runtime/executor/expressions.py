@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from tts_lang.plan import expr
 from tts_lang.plan.columns import NEEDS_POOL
-from tts_lang.values import FUNCTIONS, REDUCTIONS, mean, number
+from tts_lang.plan.graph import Operation
+from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, mean, number
 from tts_runtime import randomness
 from tts_runtime.answers.boundary import form
-from tts_runtime.executor import pool_values, statistics
+from tts_runtime.engines.policy import Policy
+from tts_runtime.executor import statistics, views
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.sites import Site
-from tts_runtime.executor.views import View
+from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.tokens import Trusted
-
-#: The value of an expression for a row of a view.
-Evaluate: TypeAlias = Callable[[Row, View], Any]
 
 #: Expressions that need the whole pool, or whose order of evaluation counts (draws).
 _WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
@@ -36,7 +33,7 @@ def _logprob(row: Row, _view: View) -> float | None:
     return None if row.node.error is not None else number(row.node.logprob)
 
 
-#: Columns that every candidate has.
+#: The built-in columns.
 COLUMNS: Final[Mapping[str, Evaluate]] = {
     "text": lambda row, _view: row.node.text,
     "answer": lambda row, _view: row.node.answers[1],
@@ -71,40 +68,34 @@ def draws(expression: expr.Expr) -> bool:
     return any(isinstance(part, expr.Random) for part in expr.walk(expression))
 
 
-def reads_row(expression: expr.Expr) -> bool:
-    """Whether its value differs from row to row."""
-    for part in expr.walk(expression):
-        if isinstance(part, expr.Column | expr.Reduce | expr.Statistic | expr.Random):
-            return True
-        if isinstance(part, expr.PoolWide):
-            return True
-        if isinstance(part, expr.Aggregate) and (part.per is not None or part.below):
-            return True
-    return False
-
-
 class Compiler:
     """Compiles the expressions of one operation.
 
     Args:
-        site: The operation.
+        operation: Named by errors.
         policies: By name, for delimiters.
         scorers: Names of score columns.
     """
 
-    def __init__(self, site: Site, policies: Mapping[str, Policy], scorers: frozenset[str]) -> None:
-        self.site = site
+    def __init__(
+        self, operation: Operation, policies: Mapping[str, Policy], scorers: frozenset[str]
+    ) -> None:
+        self.operation = operation
         self._policies = policies
         self._scorers = scorers
 
     def column(self, name: str) -> Evaluate:
-        """A column, built in or made by the program."""
+        """A column, built in or computed by the strategy."""
         built_in = COLUMNS.get(name)
         if built_in is not None:
             return built_in
         if name in self._scorers:
             return lambda row, _view: row.scores[name]
         return lambda row, _view: row.lets[name]
+
+    def column_or_none(self, name: str | None) -> Evaluate | None:
+        """The column, if one is named."""
+        return None if name is None else self.column(name)
 
     def optional(self, expression: expr.Expr | None) -> Evaluate | None:
         """The expression, if there is one."""
@@ -199,16 +190,37 @@ class Compiler:
         arguments = [self.compile(argument) for argument in expression.arguments]
 
         def drawn(row: Row, view: View) -> float | None:
-            given = [argument(row, view) for argument in arguments]
-            return randomness.draw(distribution, view.scope.draw_key(row), given)
+            numbers = [argument(row, view) for argument in arguments]
+            return randomness.draw(distribution, view.draw_key(row), numbers)
 
         return drawn
 
     def _aggregate(self, expression: expr.Aggregate) -> Evaluate:
-        return pool_values.aggregate(self, expression)
+        number = self._aggregate_of(expression)
+        if expression.below:
+            return views.below(expression.pool, number)
+        if expression.per is not None:
+            return views.per_group(expression.pool, self.column(expression.per), number)
+        return views.over_all(expression.pool, number)
+
+    def _aggregate_of(self, expression: expr.Aggregate) -> views.Aggregate:
+        how, of = expression.how, self.optional(expression.of)
+        if how in views.OF_ROWS:
+            return views.of_rows(how, of, self.optional(expression.quantile))
+        if how in CLASSES:
+            key, weight = self.column(expression.on), self.optional(expression.weight)
+            return views.of_classes(how, key, weight, self.operation)
+        assert of is not None
+        return views.of_numbers(how, of)
 
     def _pool_wide(self, expression: expr.PoolWide) -> Evaluate:
-        return pool_values.pool_wide(self, expression)
+        return views.pool_wide(
+            expression.how,
+            self.compile(expression.of),
+            self.optional(expression.temperature),
+            self.column_or_none(expression.per),
+            self.operation,
+        )
 
 
 def _and(arguments: Sequence[Evaluate]) -> Evaluate:

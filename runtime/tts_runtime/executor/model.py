@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from itertools import chain
 from math import nan
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
+from tts_lang.plan.graph import Operation
 from tts_lang.values import total
 from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
 from tts_runtime.engines.base import CandidateError, Finish
-from tts_runtime.executor.policies import Policy
+from tts_runtime.engines.policy import Policy
 from tts_runtime.randomness import row_lane
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
 from tts_runtime.tokens import encode, to_text
-
-if TYPE_CHECKING:
-    from tts_runtime.executor.sites import Site
 
 #: Scores of a process scorer's steps, or of a judge's readings.
 Vector: TypeAlias = "tuple[float | None, ...]"
@@ -32,6 +30,26 @@ EMPTY: Final[Mapping[str, Any]] = {}
 #: Where a call runs beside the plain one on a node: the how-manieth row on it (>= 1, C13), or a
 #: strategy and the how-manieth fresh call of it (C65).
 Lane: TypeAlias = "int | tuple[str, int]"
+
+
+class ProblemLike(Protocol):
+    """What the executor reads of a problem (see tts_runtime.problems.Problem)."""
+
+    @property
+    def id(self) -> str:
+        """Unique in a run (C15)."""
+
+    @property
+    def text(self) -> str:
+        """What is asked."""
+
+    @property
+    def answer(self) -> str | None:
+        """The gold answer, which only field scorers see."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What else the problem file says."""
 
 
 class Conversation:
@@ -277,6 +295,13 @@ class Node:
 
     def closed_by_limit(self) -> Node:
         """This node with nothing left to draw: done, finish length (C21)."""
+        return self._ended(Finish.LENGTH, None)
+
+    def failed(self, error: CandidateError) -> Node:
+        """This node where nothing can be drawn from it."""
+        return self._ended(Finish.FAILED, error)
+
+    def _ended(self, finish: Finish, error: CandidateError | None) -> Node:
         node = Node(
             self.conversation,
             self.parent,
@@ -286,32 +311,16 @@ class Node:
             self.claimed,
             self.level,
             self.segments,
-            Finish.LENGTH,
+            finish,
             True,
             self.sampled,
             self.logprobs,
             0.0,
             self.statistics,
+            error,
         )
         node.start = self.start
         return node
-
-    def failed(self, error: CandidateError) -> Node:
-        """This node where nothing can be drawn from it."""
-        return Node(
-            self.conversation,
-            self.parent,
-            self.policy,
-            self.ids,
-            self.key,
-            self.claimed,
-            self.level,
-            self.segments,
-            Finish.FAILED,
-            True,
-            self.sampled,
-            error=error,
-        )
 
     def on_lane(self, lane: Lane) -> Node:
         """This node on the stream of another call on it, which nobody has claimed."""
@@ -363,7 +372,7 @@ class Candidate:
         asked: The row that its conversation asks about.
         lane: Where its random numbers come from; `None`: from its node.
         created: Sequence number, in its scope, of the operation that made its node.
-        site: The operation that made it; `None` for a problem's row.
+        operation: The operation that made it; `None` for a problem's row.
     """
 
     __slots__ = (
@@ -374,11 +383,11 @@ class Candidate:
         "created",
         "errors",
         "node",
+        "operation",
         "parent",
         "problem",
         "rootless",
         "scores",
-        "site",
         "uid",
     )
 
@@ -390,7 +399,7 @@ class Candidate:
         before: Row | None,
         asked: Row | None,
         created: int,
-        site: Site | None,
+        operation: Operation | None,
         lane: Key | None = None,
     ) -> None:
         self.node = node
@@ -399,7 +408,7 @@ class Candidate:
         self.before = before
         self.asked = asked
         self.created = created
-        self.site = site
+        self.operation = operation
         self._lane = lane
         self.problem = False
         #: It belongs to no tree: `problem`, and what is forced or cut of it.
@@ -453,26 +462,15 @@ class Row:
 
     def with_score(self, name: str, column: float | Vector | None, known: ScoreCache | None) -> Row:
         """The same row with a score column."""
-        return Row(
-            self.node,
-            self.candidate,
-            self.lets,
-            {**self.scores, name: column} if self.scores else {name: column},
-            self.known if known is None else {**self.known, name: known},
-            self.visits,
-            self.total,
-        )
+        scores = {**self.scores, name: column} if self.scores else {name: column}
+        caches = self.known if known is None else {**self.known, name: known}
+        return Row(self.node, self.candidate, self.lets, scores, caches, self.visits, self.total)
 
     def with_let(self, name: str, value: object) -> Row:
         """The same row with a computed column."""
+        lets = {**self.lets, name: value}
         return Row(
-            self.node,
-            self.candidate,
-            {**self.lets, name: value},
-            self.scores,
-            self.known,
-            self.visits,
-            self.total,
+            self.node, self.candidate, lets, self.scores, self.known, self.visits, self.total
         )
 
     def with_visits(self, visits: int, total: float) -> Row:

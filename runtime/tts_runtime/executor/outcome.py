@@ -1,37 +1,24 @@
-"""What the executor gives back for a problem, and how it can be watched."""
+"""What the executor returns for a problem, and how its progress can be watched."""
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final
 
-from tts_runtime.engines.base import Generation, ScoreReply
-from tts_runtime.reliability import Reliability
+from tts_lang.plan.graph import Force, Split
+from tts_lang.values import number
+from tts_runtime.engines.base import CandidateError, Finish
+from tts_runtime.executor.costs import Counts
+from tts_runtime.executor.errors import RunError, place
+from tts_runtime.executor.model import Candidate
+from tts_runtime.reliability import Recorder, Reliability
 
 #: A score column: a number per step, one number, or missing.
 ScoreColumn = float | tuple[float | None, ...] | None
 
-
-class ProblemLike(Protocol):
-    """What the executor reads of a problem (see tts_runtime.problems.Problem)."""
-
-    @property
-    def id(self) -> str:
-        """Unique in a run (C15)."""
-
-    @property
-    def text(self) -> str:
-        """What is asked."""
-
-    @property
-    def answer(self) -> str | None:
-        """The gold answer, which only field scorers see."""
-
-    @property
-    def fields(self) -> Mapping[str, object]:
-        """What else the problem file says."""
+#: Operations whose text no policy chose.
+_FORCING: Final = (Force.op, Split.op)
 
 
 class Observer:
@@ -45,78 +32,6 @@ class Observer:
 
     def outcome_ready(self, outcome: Outcome) -> None:
         """A problem finished or failed."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a problem cost: a function of what the strategy asked for, each thing once (C66).
-
-    Args:
-        policy_calls: Different generations that it needed, those of judges and look-ahead included.
-        policy_tokens: Tokens drawn in them, withheld ones and ends included.
-        prompt_tokens: Per policy, every different prompt, and every token of a path that it reads
-            and has not drawn, each once.
-        scorer_calls: Different paths given to scorers.
-        scorer_tokens: Per process scorer, the problem once and each step of each path once; per
-            outcome scorer, each different path whole.
-        by_policy: Of the tokens drawn and read, by the name of the policy.
-        by_scorer: Of the scorer tokens, by the name of the scorer.
-    """
-
-    policy_calls: int = 0
-    policy_tokens: int = 0
-    prompt_tokens: int = 0
-    scorer_calls: int = 0
-    scorer_tokens: int = 0
-    by_policy: dict[str, int] = field(default_factory=dict)
-    by_scorer: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Work:
-    """What engines did, for whoever asked; it depends on timing, caches and who else asks.
-
-    Args:
-        policy_calls, scorer_calls: Requests that engines were given.
-        policy_tokens: Tokens drawn for those that were answered.
-        prompt_tokens: Prompt and path tokens that policies processed: what no cache had.
-        scorer_tokens: Tokens that scorers processed: what no cache had.
-        cancelled_calls: Requests to policies that were given up.
-        cancelled_tokens: Tokens drawn for those, where engines can tell.
-        speculated_tokens: Tokens drawn ahead of programs; a request that was given up half-way
-            counts with its limit of tokens.
-        wasted_tokens: Of these, those that no program came to.
-    """
-
-    policy_calls: int = 0
-    policy_tokens: int = 0
-    prompt_tokens: int = 0
-    scorer_calls: int = 0
-    scorer_tokens: int = 0
-    cancelled_calls: int = 0
-    cancelled_tokens: int = 0
-    speculated_tokens: int = 0
-    wasted_tokens: int = 0
-
-    def generated(self, future: Future[Generation]) -> None:
-        """A policy's engine is done with a request."""
-        self.policy_calls += 1
-        if future.cancelled():
-            self.cancelled_calls += 1
-        elif future.exception() is None:
-            generation = future.result()
-            self.policy_tokens += generation.drawn
-            self.prompt_tokens += generation.prefilled
-
-    def scored(self, future: Future[ScoreReply] | Future[Sequence[ScoreReply]]) -> None:
-        """A scorer's engine is done with a path, or with a pool."""
-        if future.cancelled() or future.exception() is not None:
-            self.scorer_calls += 1
-            return
-        found = future.result()
-        replies = (found,) if isinstance(found, ScoreReply) else found
-        self.scorer_calls += len(replies)
-        self.scorer_tokens += sum([reply.tokens for reply in replies])
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,5 +102,93 @@ class Outcome:
 
     @property
     def candidates(self) -> tuple[CandidateRecord, ...]:
-        """Every candidate made, in program order; worked out anew each time it is read."""
+        """Every candidate, in program order; computed anew each time it is read."""
         return self._records()
+
+
+def reliability_of(
+    candidates: Sequence[Candidate], recorder: Recorder, *, complete: bool
+) -> Reliability:
+    """What went wrong with the candidates of a problem that has its answer.
+
+    `complete`: no candidate was given up before it was complete.
+
+    Raises:
+        RunError: No candidate has a text of its own, so there is nothing that could decide.
+    """
+    failed: dict[str, int] = {}
+    examples: list[str] = []
+    first: CandidateError | None = None
+    drawn = 0
+    continued = {
+        row.candidate
+        for each in candidates
+        for row in (each.parent, each.before)
+        if row is not None
+    }
+    cut = 0
+    as_text: dict[str, int] = {}
+    unread: list[str] = []
+    for each in candidates:
+        node = each.node
+        if node.unread is not None:
+            kind, why = node.unread
+            as_text[kind] = as_text.get(kind, 0) + 1
+            unread.append(why)
+        if node.error is not None:
+            first = first or node.error
+            failed[node.error.fault.value] = failed.get(node.error.fault.value, 0) + 1
+            examples.append(str(node.error))
+        elif node.sampled:
+            drawn += 1
+            cut += node.finish is Finish.LENGTH and each not in continued
+    # A candidate that was given up may have had one: passes raise no other errors (C57).
+    if first is not None and not drawn and complete:
+        raise RunError(f"no candidate has a text; the first: {first}")
+    return Reliability(
+        candidates=len(candidates),
+        cut=cut,
+        failed=failed,
+        example=min(examples, default=None),
+        as_text=as_text,
+        unread=min(unread, default=None),
+        scorers=recorder.scorers(),
+    )
+
+
+def record_of(candidate: Candidate) -> CandidateRecord:
+    node = candidate.node
+    operation = candidate.operation
+    assert operation is not None
+    conversation = node.conversation
+    before = candidate.parent if candidate.before is None else candidate.before
+    written, key = node.answers
+    text = node.text
+    errors = dict(candidate.errors)
+    if node.error is not None:
+        errors[node.policy.name] = str(node.error)
+    added = text
+    if before is not None and before.node.conversation is conversation:
+        source = before.node.text
+        added = text[len(source) :] if text.startswith(source) else text
+    return CandidateRecord(
+        candidate.uid,
+        None if candidate.parent is None else candidate.parent.candidate.uid,
+        None if candidate.root is None else candidate.root.uid,
+        operation.spec.op,
+        place(operation.origins),
+        None if conversation.own else conversation.message,
+        added,
+        operation.spec.op in _FORCING,
+        node.position,
+        node.tokens,
+        node.segments.steps,
+        None if node.finish is None else node.finish.value,
+        node.done,
+        number(node.logprob),
+        written,
+        key,
+        dict(candidate.scores),
+        errors,
+        node.unread and node.unread[1],
+    )

@@ -1,4 +1,4 @@
-"""One problem in flight: what it has asked of the engines, the memo of requests, the costs.
+"""One problem in flight: its requests to engines, the memo of them, its costs, its events.
 
 Everything here runs on one event loop.
 """
@@ -9,113 +9,250 @@ import asyncio
 import concurrent.futures
 from asyncio import CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
+from tts_lang.plan.graph import Scorer
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
-    Fault,
+    Finish,
     GenerateRequest,
     Generation,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.costs import CostCounter
-from tts_runtime.executor.early_exit import EVERYTHING
-from tts_runtime.executor.errors import unforeseen
-from tts_runtime.executor.model import Conversation, Node, Row, opening
-from tts_runtime.executor.outcome import Counts, Observer, ProblemLike, Work
-from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.pools import PendingRow, Pool, open_slots
-from tts_runtime.executor.requests import Arrived, Request, name_of, whole_name
-from tts_runtime.executor.scheduler import Scheduler
+from tts_runtime.engines.policy import BoundEngines, Policy
+from tts_runtime.executor.costs import CostCounter, Counts
+from tts_runtime.executor.events import Events
+from tts_runtime.executor.model import Conversation, Node, ProblemLike, Row, opening
+from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_rows
+from tts_runtime.executor.work import (
+    SharedRequests,
+    Work,
+    request_name,
+    scorer_error,
+    scorer_future,
+    whole_name,
+)
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
-if TYPE_CHECKING:
-    from tts_lang.plan.graph import Scorer
-    from tts_runtime.executor.bind import Bound
-    from tts_runtime.executor.settings import Settings
-    from tts_runtime.executor.shared import Shared
-    from tts_runtime.executor.speculation import Early, Speculator
-
 Reply = TypeVar("Reply")
+
+#: Called with the reply to a request.
+OnGeneration: TypeAlias = Callable[[Generation], None]
+
+
+# ------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMade:
+    """A policy's engine is about to be asked."""
+
+    asked: Request
+    request: GenerateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyArrived:
+    """A generation that the program asked for is there; each request has one such event."""
+
+    asked: Request
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequested:
+    """A scorer's engine has been asked for one path (`together`: for a pool)."""
+
+    engine: ScorerEngine
+    requests: Sequence[ScoreRequest]
+    together: bool
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Rows have become known without a new reply: by scores, or answers worked out elsewhere."""
+
+    run: ProblemRun
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopped:
+    """Nothing of the run is in flight any more."""
+
+    run: ProblemRun
+
+
+# ------------------------------------------------------------------ requests
+
+
+class Request:
+    """A request for a generation, pending or answered; the callback of its future."""
+
+    __slots__ = ("_waiting", "future", "name", "node", "policy", "reply", "run")
+
+    def __init__(self, run: ProblemRun, node: Node, policy: Policy) -> None:
+        self.name: Any = None
+        self.node = node
+        self.policy = policy
+        self.future: Future[Generation] | None = None
+        self.reply: Generation | None = None
+        self.run = run
+        self._waiting: list[OnGeneration] = []
+
+    @property
+    def pending(self) -> bool:
+        """Whether the engine has yet to answer."""
+        return self.future is not None and not self.future.done()
+
+    def same_path(self, node: Node) -> bool:
+        """Whether a request of the same name, from this node, continues the same path."""
+        mine = self.node
+        return mine is node or (
+            mine.path() == node.path()
+            and mine.conversation.message == node.conversation.message
+            and mine.conversation.thinking == node.conversation.thinking
+        )
+
+    def abandon(self) -> None:
+        """Nobody waits any more; the engine may finish."""
+        self._waiting = []
+
+    def leave(self, row: PendingRow) -> None:
+        """This child is not waited for; when nobody else waits, the request is cancelled."""
+        self._waiting = [each for each in self._waiting if getattr(each, "slot", None) is not row]
+        if not self._waiting and self.reply is None:
+            self.run.cancel(self)
+
+    def join(self, callback: OnGeneration) -> None:
+        """Calls back with the reply, now or when it arrives."""
+        if self.reply is None:
+            self._waiting.append(callback)
+        else:
+            callback(self.reply)
+
+    def __call__(self, future: Future[Generation]) -> None:
+        self.run.engine_done(future)
+        self.handle(future)
+
+    def handle(self, future: Future[Generation]) -> None:
+        """Hands the engine's reply to all who wait for it."""
+        run = self.run
+        if not run.take(future):
+            return
+        try:
+            generation = future.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001  (the run's, whatever it is)
+            if not run.loses_candidate(error):
+                run.engine_failed(error)
+                return
+            # Nothing is added, and nothing may be (C64).
+            segments = self.node.segments
+            generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
+        if run.error is not None:
+            return
+        run.count_reply(self, generation.drawn)
+        self.reply = generation
+        self.future = None
+        waiting, self._waiting = self._waiting, []
+        try:
+            for callback in waiting:
+                callback(generation)
+        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
+            run.fail(problem)
+        run.check_idle()
+
+
+# ------------------------------------------------------------------ the run
 
 
 class ProblemRun(Scheduler):
-    """The state of one problem."""
+    """The state of one problem.
+
+    Args:
+        engines: What the plan is bound to.
+        problem: The problem.
+        seed: The run's seed.
+        events: Who listens; subscriptions made later are not heard.
+        shared: Requests that other strategies make for the same problem.
+        work: What engines do is added here; what they do for several strategies, by `shared`.
+    """
 
     __slots__ = (
-        "_bill",
-        "_generations",
+        "_costs",
         "_idle",
-        "_in_flight",
-        "_records",
+        "_on_progress",
+        "_on_reply",
+        "_on_request",
+        "_on_score_request",
+        "_on_stop",
+        "_openings",
         "_tasks",
-        "_watched",
-        "bound",
+        "abandoned",
         "closed",
-        "early",
+        "ended_early",
+        "engines",
+        "events",
         "fields",
-        "observer",
-        "openings",
+        "in_flight",
         "problem",
-        "recorded",
         "recorder",
-        "replies",
+        "requests",
         "root_key",
+        "scores",
         "settled",
         "shared",
-        "speculator",
-        "whole",
         "work",
     )
 
     def __init__(
         self,
-        bound: Bound,
+        engines: BoundEngines,
         problem: ProblemLike,
         seed: int,
-        observer: Observer,
-        shared: Shared | None = None,
-        speculator: Speculator | None = None,
+        events: Events,
+        shared: SharedRequests | None = None,
         work: Work | None = None,
     ) -> None:
         super().__init__()
-        self.bound = bound
-        #: What engines do; what they do for several strategies is counted by `shared`.
-        self.work = Work() if work is None else work
-        self.shared = shared
-        self.speculator = speculator
+        self.engines = engines
         self.problem = problem
-        self.observer = observer
         self.root_key: Key = root_key(seed, problem.id)
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
-        self._bill = CostCounter()
+        self.shared = shared
+        self.work = Work() if work is None else work
         self.recorder = Recorder()
         self.closed = False
         #: The answer is known: what is in flight is not waited for.
         self.settled = False
-        #: No candidate was given up as needless.
-        self.whole = True
-        #: Something has stopped waiting, or may have: what was asked for depends on timing.
-        self.early = False
-        self.openings: dict[bool, Node] = {}
+        #: Some candidate was given up before it was complete.
+        self.abandoned = False
+        #: Something stopped waiting early, or may have: what was asked for depends on timing.
+        self.ended_early = False
+        #: Generations by name: the same request twice is one (C62).
+        self.requests: dict[Any, Request] = {}
         #: Scores by request, or what waits for them: scoring's memo (C62).
-        self.replies: dict[Any, Any] = {}
-        #: Where something may stop early: scorers' replies by request.
-        self.recorded: dict[Any, Future[Any]] = {}
-        self._records = bound.program.needless is not EVERYTHING
-        self._watched: dict[Any, list[Request]] = {}
-        self._generations: dict[Any, Request] = {}
-        self._in_flight: set[Future[Any]] = set()
+        self.scores: dict[Any, Any] = {}
+        #: Futures of engines that the program waits for.
+        self.in_flight: set[Future[Any]] = set()
+        self._openings: dict[bool, Node] = {}
+        self._costs = CostCounter()
         self._tasks: set[Task[None]] = set()
         self._idle: Future[None] | None = None
+        self.events = events
+        self._on_request = events.listeners(RequestMade)
+        self._on_reply = events.listeners(ReplyArrived)
+        self._on_score_request = events.listeners(ScoreRequested)
+        self._on_progress = events.listeners(Progressed)
+        self._on_stop = events.listeners(RunStopped)
 
     # ------------------------------------------------------------------ life
 
@@ -123,33 +260,31 @@ class ProblemRun(Scheduler):
         """Waits until nothing is in flight any more."""
         if self.error is not None:
             raise self.error
-        if self._in_flight or self._tasks:
+        if self.in_flight or self._tasks:
             self._idle = asyncio.get_running_loop().create_future()
             await self.wait(self._idle)
 
     async def stop(self) -> None:
         """Cancels what is in flight and waits for its end."""
-        for future in self._in_flight:
+        for future in self.in_flight:
             future.cancel()
-        self._in_flight.clear()
+        self.in_flight.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
-        if self.speculator is not None:
-            self.speculator.leave(self)
+        for listener in self._on_stop:
+            listener(RunStopped(self))
 
     async def close(self) -> None:
-        """Stops, and forgets everything."""
+        """Stops, and frees what the run holds."""
         self.closed = True
         await self.stop()
         # Without these cycles a finished problem is freed at once. Left to the garbage collector,
         # they took a third of the executor's time.
-        self._generations.clear()
-        self._watched.clear()
-        self.replies.clear()
-        self.recorded.clear()
+        self.requests.clear()
+        self.scores.clear()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the others; its failure is the run's."""
@@ -168,122 +303,48 @@ class ProblemRun(Scheduler):
     def check_idle(self) -> None:
         """Wakes `finished` if nothing is in flight."""
         idle = self._idle
-        if idle is not None and not self._in_flight and not self._tasks and not idle.done():
+        if idle is not None and not self.in_flight and not self._tasks and not idle.done():
             idle.set_result(None)
 
     @property
     def counts(self) -> Counts:
         """What the replies that the program has been given cost."""
-        return self._bill.counts
+        return self._costs.counts
 
     # ------------------------------------------------------------------ replies
 
-    def did(self, future: Future[Generation]) -> None:
-        """An engine is done with a generation, whether or not anybody waits for it."""
+    def engine_done(self, future: Future[Generation]) -> None:
+        """Counts a generation that an engine is done with, whether or not it is still wanted."""
         if self.shared is None:
             self.work.generated(future)
 
-    def watch(
-        self, future: Future[Reply], arrived: Callable[[Reply | CandidateError], None]
-    ) -> None:
-        """Calls `arrived` with a scorer's reply, or why there is none for these candidates.
-
-        The failure of the engine as a whole is the run's.
-        """
-        self._in_flight.add(future)
-        future.add_done_callback(partial(self._arrived, arrived))
-
-    def _arrived(
-        self, arrived: Callable[[Reply | CandidateError], None], future: Future[Reply]
-    ) -> None:
-        if self.shared is None:
-            self.work.scored(future)  # type: ignore[arg-type]
-        if not self.landed(future):
-            return
-        reply: Reply | CandidateError
-        try:
-            reply = future.result()
-        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
-            told = _told(error)
-            if not self.loses_one(told):
-                self.broken(told)
-                return
-            reply = told
-        if self.error is not None:
-            return
-        try:
-            arrived(reply)
-        except Exception as problem:  # noqa: BLE001  (kept: `execute` raises it or reports it)
-            self.fail(problem)
-        if self.speculator is not None:
-            self.speculator.poke()
-        self.check_idle()
-
-    def landed(self, future: Future[Any]) -> bool:
-        """Whether a future that is done is still waited for."""
-        in_flight = self._in_flight
+    def take(self, future: Future[Any]) -> bool:
+        """Removes a future that is done from those in flight; whether it was waited for."""
+        in_flight = self.in_flight
         if future in in_flight:
             in_flight.remove(future)
             return True
         if not future.cancelled():
-            future.exception()  # looked at: nobody has to hear of it
+            future.exception()  # retrieved: nobody has to hear of it
         return False
 
-    def loses_one(self, error: BaseException) -> TypeGuard[CandidateError]:
-        """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""
-        return isinstance(error, CandidateError) and not self.bound.strict
+    def count_reply(self, asked: Request, tokens: int) -> None:
+        """Counts a generation that the program asked for."""
+        self._costs.generated(asked.policy, asked.node, tokens)
+        for listener in self._on_reply:
+            listener(ReplyArrived(asked, tokens))
 
-    def broken(self, error: BaseException) -> None:
-        """An engine failed a request that is waited for."""
+    def loses_candidate(self, error: BaseException) -> TypeGuard[CandidateError]:
+        """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""
+        return isinstance(error, CandidateError) and not self.engines.strict
+
+    def engine_failed(self, error: BaseException) -> None:
+        """An engine failed a request that is waited for: the problem fails."""
         if isinstance(error, CancelledError):
             error = EngineError("the engine gave up a request (was it closed?)")
         elif not isinstance(error, EngineError):  # an engine's library, out of memory perhaps
             error = EngineError(f"the engine broke: {type(error).__name__}: {error}")
         self.fail(error)
-
-    # ------------------------------------------------------------------ policies
-
-    def opening(self, thinks: bool) -> Node:
-        """The first node of the problem's own conversation, or of the thinking one."""
-        policy = self.bound.program.default
-        thinks = thinks and policy.binding.thinking is not None
-        node = self.openings.get(thinks)
-        if node is None:
-            key = thinking_key(self.root_key) if thinks else self.root_key
-            conversation = Conversation(key, self.problem.text, thinking=thinks, own=True)
-            node = self.openings[thinks] = opening(conversation, policy)
-        return node
-
-    def generate(
-        self, settings: Settings, node: Node, request: GenerateRequest, arrived: Arrived
-    ) -> Request:
-        """Asks a policy to go on from a node; the same request twice is one (C62)."""
-        asked = Request(self, node, settings.policy)
-        name = name_of(settings, node, request)
-        before = self._generations.setdefault(name, asked)
-        if before is not asked and not before.same_path(node):
-            name = whole_name(name, request)
-            before = self._generations.setdefault(name, asked)
-        before.join(arrived)
-        if before is asked:
-            asked.name = name
-            self._submit(asked, request)
-        return before
-
-    def _submit(self, asked: Request, request: GenerateRequest) -> None:
-        if self.speculator is not None:
-            self.speculator.make_room(asked.policy.engine)
-        if self._records and request.limits.stop_when is not None:
-            self._watched.setdefault(_stream(asked.policy, request), []).append(asked)
-        future = asked.future = self.ask(asked.policy, request)
-        self._in_flight.add(future)
-        future.add_done_callback(asked)
-
-    def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
-        """A policy's reply to a request, which other strategies may have asked for."""
-        if self.shared is None:
-            return policy.engine.generate(request)
-        return self.shared.generate(policy.engine, request)
 
     def deliver(self, slot: PendingRow, row: Row) -> None:
         """Makes a child's row known, once its answer can be compared without computing here."""
@@ -297,136 +358,142 @@ class ProblemRun(Scheduler):
         self, slot: PendingRow, row: Row, later: concurrent.futures.Future[Any]
     ) -> None:
         await settled(later)
-        if not slot.resolved:  # nobody has given it up
+        if not slot.resolved:  # nobody has abandoned it
             self.resolve(slot, row)
-        if self.speculator is not None:
-            self.speculator.poke()
+        for listener in self._on_progress:
+            listener(Progressed(self))
 
-    def reply_to(self, asked: Request) -> Generation | None:
-        """The reply to a request of the same name on the same path, if there is one."""
-        before = self._generations.get(asked.name)
-        return None if before is None or not before.same_path(asked.node) else before.reply
+    # ------------------------------------------------------------------ policies
 
-    def watched(self, policy: Policy, request: GenerateRequest) -> list[Generation]:
-        """Replies to requests that differ from this one at most in their `stop when`."""
-        requests = self._watched.get(_stream(policy, request), ())
-        return [asked.reply for asked in requests if asked.reply is not None]
+    def opening(self, thinks: bool) -> Node:
+        """The first node of the problem's own conversation, or of the thinking one."""
+        policy = self.engines.default
+        thinks = thinks and policy.binding.thinking is not None
+        node = self._openings.get(thinks)
+        if node is None:
+            key = thinking_key(self.root_key) if thinks else self.root_key
+            conversation = Conversation(key, self.problem.text, thinking=thinks, own=True)
+            node = self._openings[thinks] = opening(conversation, policy)
+        return node
 
-    def drew(self, asked: Request, tokens: int) -> None:
-        """Counts a generation that the program asked for."""
-        self._bill.generated(asked.policy, asked.node, tokens)
-        self.observer.tokens_drawn(tokens)
-        if self.speculator is not None:
-            self.speculator.drawn(tokens)
+    def generate(
+        self,
+        policy: Policy,
+        signature: str,
+        node: Node,
+        request: GenerateRequest,
+        callback: OnGeneration,
+    ) -> Request:
+        """Asks a policy to continue a node; the same request twice is one (C62)."""
+        asked = Request(self, node, policy)
+        name = request_name(signature, node.position, request)
+        before = self.requests.setdefault(name, asked)
+        if before is not asked and not before.same_path(node):
+            name = whole_name(name, request)
+            before = self.requests.setdefault(name, asked)
+        before.join(callback)
+        if before is asked:
+            asked.name = name
+            self.submit(asked, request)
+        return before
 
-    # ------------------------------------------------------------------ what runs ahead
+    def submit(self, asked: Request, request: GenerateRequest) -> None:
+        """Asks the engine, and waits for its reply."""
+        for listener in self._on_request:
+            listener(RequestMade(asked, request))
+        future = asked.future = self.ask(asked.policy, request)
+        self.in_flight.add(future)
+        future.add_done_callback(asked)
 
-    def precede(self, settings: Settings, request: GenerateRequest, early: Early) -> bool:
-        """Makes a place for a request that runs ahead; false if the program has made it."""
-        name = early.name = name_of(settings, early.node, request)
-        return self._generations.setdefault(name, early) is early
-
-    def adopt(self, early: Early) -> None:
-        """The program has come to a request that ran ahead: from here on it is like any other."""
-        if early.reply is not None:
-            self.drew(early, early.reply.drawn)
-        elif early.future is not None:
-            self._in_flight.add(early.future)
-
-    def ask_again(self, early: Early, request: GenerateRequest) -> None:
-        """What ran ahead was not allowed to go as far as the program asks."""
-        if early.future is not None and self.landed(early.future) and self.error is None:
-            self._submit(early, request)
-
-    def renounce(self, early: Early) -> None:
-        """A request that ran ahead counts as never made."""
-        if self._generations.get(early.name) is early:
-            del self._generations[early.name]
+    def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
+        """A policy's reply to a request, which other strategies may have made."""
+        if self.shared is None:
+            return policy.engine.generate(request)
+        return self.shared.generate(policy.engine, request)
 
     # ------------------------------------------------------------------ scorers
 
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """Asks a scorer."""
         ask = engine.score if self.shared is None else partial(self.shared.score, engine)
-        future = _future(ask, request)
-        if self._records:
-            self.recorded[score_name(engine, request)] = future
+        future = scorer_future(ask, request)
+        for listener in self._on_score_request:
+            listener(ScoreRequested(engine, (request,), False, future))
         return future
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Future[Sequence[ScoreReply]]:
         """Asks a scorer that sees a whole pool."""
-        future = _future(engine.score_together, requests)
+        future = scorer_future(engine.score_together, requests)
         if self.shared is not None:
             self.shared.scored_together(future)
-        if self._records:
-            self.recorded[pool_name(engine, requests)] = future
+        for listener in self._on_score_request:
+            listener(ScoreRequested(engine, requests, True, future))
         return future
 
-    def scored(
+    def watch(
+        self, future: Future[Reply], callback: Callable[[Reply | CandidateError], None]
+    ) -> None:
+        """Calls back with a scorer's reply, or with the error that loses these candidates."""
+        self.in_flight.add(future)
+        future.add_done_callback(partial(self._scores_arrived, callback))
+
+    def _scores_arrived(
+        self, callback: Callable[[Reply | CandidateError], None], future: Future[Reply]
+    ) -> None:
+        if self.shared is None:
+            self.work.scored(future)  # type: ignore[arg-type]
+        if not self.take(future):
+            return
+        reply: Reply | CandidateError
+        try:
+            reply = future.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
+            reported = scorer_error(error)
+            if not self.loses_candidate(reported):
+                self.engine_failed(reported)
+                return
+            reply = reported
+        if self.error is not None:
+            return
+        try:
+            callback(reply)
+        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
+            self.fail(problem)
+        for listener in self._on_progress:
+            listener(Progressed(self))
+        self.check_idle()
+
+    def count_score(
         self, scorer: Scorer, request: ScoreRequest, reply: ScoreReply | CandidateError
     ) -> None:
         """Counts a path that the program had scored."""
         read = ScoreReply(()) if isinstance(reply, CandidateError) else reply
-        self._bill.scored(scorer.name, scorer.steps, request, read)
+        self._costs.scored(scorer.name, scorer.steps, request, read)
 
-    # ------------------------------------------------------------------ what is needless
+    # ------------------------------------------------------------------ stopping early
 
-    def drop(self, pool: Pool) -> None:
-        """Gives up the children of a pool that are still on their way: they are no rows of it."""
-        for slot in open_slots(pool.items):
-            if slot.request is not None:
-                self.whole = False
-                slot.request.leave(slot)
-                self.resolve(slot, None)
+    def abandon(self, pool: Pool) -> None:
+        """Gives up the children of a pool that are still pending: they are no rows of it."""
+        for row in pending_rows(pool.items):
+            if row.source is not None:
+                self.abandoned = True
+                row.source.leave(row)
+                self.resolve(row, None)
         self.check_idle()
 
     def settle(self) -> None:
         """What is still in flight cannot change the answer: nobody will wait for it (C45)."""
-        self.settled, self.whole = True, False
-        for request in self._generations.values():
+        self.settled = self.abandoned = True
+        for request in self.requests.values():
             if request.pending:
                 request.abandon()
 
-    def unasked(self, request: Request) -> None:
-        """A generation that is cancelled; asked for again, it is generated."""
-        self._generations.pop(request.name, None)
+    def cancel(self, request: Request) -> None:
+        """Cancels a generation; requested again, it is generated anew."""
+        self.requests.pop(request.name, None)
         future = request.future
         if future is not None:
-            self._in_flight.discard(future)
+            self.in_flight.discard(future)
             future.cancel()
-
-
-def _future(ask: Callable[..., Future[Reply]], asked: Any) -> Future[Reply]:
-    """A scorer's future; one that refuses at once gives a future that has failed."""
-    try:
-        return ask(asked)
-    except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
-        future: Future[Reply] = asyncio.get_running_loop().create_future()
-        future.set_exception(_told(error))
-        return future
-
-
-def _told(error: BaseException) -> BaseException:
-    """A scorer's error; an exception of its code, with the line, is that of the candidate."""
-    if isinstance(error, EngineError | CancelledError):
-        return error
-    told = CandidateError(Fault.EXCEPTION, unforeseen(error))
-    told.__cause__ = error
-    return told
-
-
-def score_name(engine: ScorerEngine, request: ScoreRequest) -> Any:
-    """What equal requests for a score have in common, within a problem."""
-    return id(engine), request.text, request.steps, request.known, request.answer
-
-
-def pool_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
-    """What equal requests for the scores of a pool have in common, within a problem."""
-    return tuple([score_name(engine, request) for request in requests])
-
-
-def _stream(policy: Policy, request: GenerateRequest) -> Any:
-    """A request but for its `stop when`."""
-    return policy.name, replace(request, limits=replace(request.limits, stop_when=None))

@@ -1,34 +1,33 @@
-"""A plan made ready to run: one piece of work per operation, compiled once for all problems."""
+"""A plan made ready to run: one action per operation, compiled once for all problems.
+
+Each operator has a handler, registered by the module of `ops` that defines it: it is given the
+operation (`Builder`) and its spec, and makes the action that the operation is in every run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from tts_lang.explain.budget import CEILINGS
 from tts_lang.plan.expr import Const, Expr, Statistic, fields_in, walk
-from tts_lang.plan.graph import Exit, Operation, Plan, Region, Scorer, operations
-from tts_runtime.executor.early_exit import EVERYTHING, EarlyExits
+from tts_lang.plan.graph import Exit, Judge, Operation, Plan, Region, Score, Scorer, operations
+from tts_runtime.engines.base import ScorerEngine
+from tts_runtime.engines.policy import DEFAULT_POLICY, BoundEngines, Policy
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import Compiler, draws
-from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.sites import Site
+from tts_runtime.executor.model import Row
+from tts_runtime.executor.scheduler import Pool
+from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.views import View
 
-if TYPE_CHECKING:
-    from tts_runtime.engines.base import ScorerEngine
-    from tts_runtime.executor.ahead import NextExpansion
-    from tts_runtime.executor.model import Row
-    from tts_runtime.executor.pools import Pool
-    from tts_runtime.executor.scope import Scope
-    from tts_runtime.executor.speculation import Guess
-    from tts_runtime.executor.views import View
-
-#: What a strategy's policy is called where it names none.
-DEFAULT_POLICY: Final = "policy"
+#: Other tasks get a turn after this many operations: what samples nothing never waits.
+_TURN: Final = 64
 
 
 class Returned:
-    """A region ended by RETURN: what the strategy (or call) gives."""
+    """A region ended by RETURN: what the strategy (or call) returns."""
 
     __slots__ = ("pool",)
 
@@ -36,28 +35,38 @@ class Returned:
         self.pool = pool
 
 
-#: Operations after which others get their turn: what samples nothing would never wait for anything.
-_TURN: Final = 64
-
 #: Runs one operation: the values of its outputs, or what the strategy returns.
-Work: TypeAlias = Callable[
-    ["Scope", "Sequence[Any]"], "Coroutine[Any, Any, Sequence[Any] | Returned]"
+Action: TypeAlias = Callable[
+    [Scope, Sequence[Any]], Coroutine[Any, Any, "Sequence[Any] | Returned"]
 ]
-#: Makes the work of one kind of operation.
-Handler: TypeAlias = Callable[["Builder", Any], Work]
+#: Makes the action of an operation from its spec.
+Handler: TypeAlias = Callable[["Builder", Any], Action]
+_Handler = TypeVar("_Handler", bound=Callable[..., Action])
+
+#: Handlers by the class of the spec; under `Judge`, that of scores whose scorer is a judge.
+HANDLERS: Final[dict[type, Handler]] = {}
+
+
+def handles(spec: type) -> Callable[[_Handler], _Handler]:
+    """Registers the handler of an operator."""
+
+    def register(handler: _Handler) -> _Handler:
+        assert spec not in HANDLERS, spec
+        HANDLERS[spec] = handler
+        return handler
+
+    return register
 
 
 class Step:
     """One operation of a region, ready to run."""
 
-    __slots__ = ("guess", "inputs", "outputs", "work")
+    __slots__ = ("action", "inputs", "outputs")
 
-    def __init__(self, operation: Operation, work: Work, guess: Guess | None) -> None:
+    def __init__(self, operation: Operation, action: Action) -> None:
         self.inputs = operation.inputs
         self.outputs = operation.outputs
-        self.work = work
-        #: What the pool that it makes will probably be asked for.
-        self.guess = guess
+        self.action = action
 
 
 class Block:
@@ -77,14 +86,12 @@ class Block:
         turns = scope.run.turns
         for step in self.steps:
             if not next(turns) % _TURN:
-                await scope.run.breathe()
-            made = await step.work(scope, [values[number] for number in step.inputs])
-            if isinstance(made, Returned):
-                return made
-            for number, value in zip(step.outputs, made, strict=True):
+                await scope.run.yield_to_others()
+            results = await step.action(scope, [values[number] for number in step.inputs])
+            if isinstance(results, Returned):
+                return results
+            for number, value in zip(step.outputs, results, strict=True):
                 values[number] = value
-            if step.guess is not None:
-                made[0].guess = step.guess
         if self.returns:
             return Returned(values[self.results[0]])
         return None
@@ -96,27 +103,27 @@ class Builder:
     def __init__(self, program: Program, operation: Operation) -> None:
         self.program = program
         self.operation = operation
-        self.site = Site(operation)
-        self.policies = program.policies
-        self.compiler = Compiler(self.site, program.policies, program.score_columns)
+        self.policies = program.engines.policies
+        self.compiler = Compiler(operation, self.policies, program.score_columns)
 
     def block(self, index: int) -> Block:
         """A region of the operation."""
         return self.program.block(self.operation.regions[index])
 
     def count(self, expression: Expr) -> Callable[[Row, View], int]:
-        """How many an operation makes of each row; fractions are floored, missing makes none (C39).
+        """How many rows an operation makes; fractions are floored, missing makes none (C39).
 
-        A literal is held against the limits of a run before it starts (`explain.budget`), a count
-        that is computed when it is known.
+        A literal is checked against the limits of a run before it starts (`explain.budget`), a
+        count that is computed when it is known.
         """
-        compute, site = self.compiler.compile(expression), self.site
+        compute, operation = self.compiler.compile(expression), self.operation
         most = inf if isinstance(expression, Const) else CEILINGS["rows"]
 
         def count(row: Row, view: View) -> int:
             many = max(0, view.whole(compute(row, view)))
             if many > most:
-                raise site.error(
+                raise error_at(
+                    operation,
                     f"the count is {float(many):g}",
                     f"a count that is computed may be at most {most:,.0f}: limit it by `min(E, N)`",
                 )
@@ -126,17 +133,21 @@ class Builder:
 
     def scorer(self, name: str) -> tuple[Scorer, ScorerEngine | None]:
         """A scorer's declaration and engine; a judge has none."""
-        return self.program.plan.scorer(name), self.program.scorers.get(name)
+        return self.program.plan.scorer(name), self.program.engines.scorers.get(name)
 
 
 class Program:
     """A plan with its engines.
 
-    `default`: the policy that opens the problem's conversation and rolls out look-ahead.
-    `statistics`: token statistics that any expression reads, asked of every generation.
+    Args:
+        plan: The plan.
+        policies: Of the plan and its judges, by name.
+        scorers: By name; judges have none.
+        strict: See `BoundEngines`.
+        special: Handlers of single operations, by the value that they give, instead of the
+            operator's.
+
     `draws`: some expression draws random numbers, so copies need lanes of their own.
-    `needless`: where a run may stop generating (C45, C58).
-    `following`: what pools are asked for once they are complete, where that may be guessed.
     """
 
     def __init__(
@@ -144,35 +155,26 @@ class Program:
         plan: Plan,
         policies: Mapping[str, Policy],
         scorers: Mapping[str, ScorerEngine],
-        needless: EarlyExits = EVERYTHING,
-        following: Mapping[int, NextExpansion] | None = None,
+        strict: bool = False,
+        special: Mapping[int, Handler] | None = None,
     ) -> None:
-        from tts_runtime.executor.handlers import HANDLERS
-
         self.plan = plan
-        self.needless = needless
-        self._next = following or {}
-        self.policies = policies
-        self.default = policies[DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]]
-        self.scorers = scorers
-        self.score_columns = frozenset(scorer.name for scorer in plan.scorers)
-        found: list[Expr] = [
+        expressions: list[Expr] = [
             expression
             for operation in operations(plan.body)
             for expression in fields_in(operation.spec)
         ]
-        self.statistics = tuple(
-            sorted(
-                {
-                    part.how
-                    for expression in found
-                    for part in walk(expression)
-                    if isinstance(part, Statistic)
-                }
-            )
-        )
-        self.draws = any(map(draws, found))
-        self._handlers: Mapping[type, Handler] = HANDLERS
+        statistics = {
+            part.how
+            for expression in expressions
+            for part in walk(expression)
+            if isinstance(part, Statistic)
+        }
+        default = policies[DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]]
+        self.engines = BoundEngines(policies, scorers, default, tuple(sorted(statistics)), strict)
+        self.score_columns = frozenset(scorer.name for scorer in plan.scorers)
+        self.draws = any(map(draws, expressions))
+        self._special = special or {}
         self.body = self.block(plan.body)
 
     def block(self, region: Region) -> Block:
@@ -180,15 +182,9 @@ class Program:
         return Block(region, [self._step(operation) for operation in region.operations])
 
     def _step(self, operation: Operation) -> Step:
-        handler = self._handlers[type(operation.spec)]
-        following = self._next.get(operation.outputs[0]) if operation.outputs else None
-        guess = None
-        if following is not None:
-            from tts_runtime.executor.speculation import Guess
-
-            guess = Guess(self, following)
-        return Step(operation, handler(self.builder(operation), operation.spec), guess)
-
-    def builder(self, operation: Operation) -> Builder:
-        """What is known of an operation."""
-        return Builder(self, operation)
+        spec = operation.spec
+        handler = self._special.get(operation.outputs[0]) if operation.outputs else None
+        if handler is None:
+            judged = isinstance(spec, Score) and self.plan.scorer(spec.scorer).judge is not None
+            handler = HANDLERS[Judge if judged else type(spec)]
+        return Step(operation, handler(Builder(self, operation), spec))

@@ -1,12 +1,15 @@
-"""Prompts filled from rows (runtime half of tts_lang.plan.template)."""
+"""Prompts and their arguments, filled from rows (the runtime half of tts_lang.plan.template)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tts_lang.plan.expr import Expr
 from tts_lang.plan.template import Slot, Template
+from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import Row
+from tts_runtime.executor.views import View
 from tts_runtime.streams import Part
 
 
@@ -106,3 +109,21 @@ def needs_others(template: Template) -> bool:
     return any(
         isinstance(part, Slot) and part.name in ("candidates", "others") for part in template.parts
     )
+
+
+def compiled_arguments(
+    compiler: Compiler, arguments: Sequence[tuple[str, Expr | int]]
+) -> dict[str, Any]:
+    """A prompt's arguments: expressions compiled, pools as the index of their input."""
+    return {
+        name: argument if isinstance(argument, int) else compiler.compile(argument)
+        for name, argument in arguments
+    }
+
+
+def argument_values(arguments: Mapping[str, Any], problem: Row, view: View) -> dict[str, Any]:
+    """The arguments' values for a call's problem row; `view` holds the rows of the pools."""
+    return {
+        name: view.inputs[argument] if isinstance(argument, int) else argument(problem, view)
+        for name, argument in arguments.items()
+    }

@@ -1,9 +1,9 @@
-"""A run over again in stream order: what a strategy needed, whatever came first (C66).
+"""A run replayed in stream order: what a strategy needed, whatever arrived first (C66).
 
-Votes and firsts stop what the answer does not need (C45, C58). What is on its way just then depends
-on timing, and so would costs and candidates. So a run that may stop early is played again from its
-replies: one at a time, the children of a row before its neighbour, as if rows came in pool order.
-What the program asks for until its answer is known is what the strategy needed.
+Votes and firsts stop what the answer does not need (C45, C58). What is in flight just then depends
+on timing, and so would costs and candidates. So a run that ended early is replayed from its
+replies: one at a time, the children of a row before its neighbour, as if rows arrived in pool
+order. What the program asks for until its answer is known is what the strategy needed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -21,26 +22,77 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.stopping import StopCriteria, end_ids
-from tts_runtime.executor.outcome import Observer, Outcome
-from tts_runtime.executor.problem_run import ProblemRun, pool_name, score_name
-from tts_runtime.executor.requests import Request
+from tts_runtime.executor.events import Events
+from tts_runtime.executor.problem_run import ProblemRun, Request, RequestMade, ScoreRequested
 
 Reply = TypeVar("Reply")
+Result = TypeVar("Result")
 
-#: So many replies are given before other problems get their turn.
+#: Other problems get a turn after this many replies.
 _AT_ONCE: Final = 64
 
-#: Turns of the event loop in which something usually happens; and how long to wait if not.
+#: Turns of the event loop in which something usually happens; seconds to sleep if nothing does.
 _PATIENCE: Final = 100
 _PAUSE: Final = 0.001
 
 
+class Recording:
+    """What a first run asked for, beyond its memo of requests."""
+
+    def __init__(self) -> None:
+        #: Scorers' replies by request.
+        self.scores: dict[Any, Future[Any]] = {}
+        #: Requests with a `stop when` by stream: they differ in nothing else.
+        self._watched: dict[Any, list[Request]] = {}
+
+    def subscribe(self, events: Events) -> None:
+        """Records the run with these events."""
+        events.subscribe(ScoreRequested, self._score_requested)
+        events.subscribe(RequestMade, self._request_made)
+
+    def _score_requested(self, event: ScoreRequested) -> None:
+        name = _pool_name if event.together else _score_name
+        self.scores[name(event.engine, event.requests)] = event.future
+
+    def _request_made(self, event: RequestMade) -> None:
+        if event.request.limits.stop_when is not None:
+            stream = _stream(event.asked.policy, event.request)
+            self._watched.setdefault(stream, []).append(event.asked)
+
+    def watched(self, policy: Policy, request: GenerateRequest) -> list[Generation]:
+        """Replies to requests that differ from this one at most in their `stop when`."""
+        requests = self._watched.get(_stream(policy, request), ())
+        return [asked.reply for asked in requests if asked.reply is not None]
+
+    def clear(self) -> None:
+        """Frees what was recorded: requests refer to their run, which refers to its listeners."""
+        self.scores.clear()
+        self._watched.clear()
+
+
+def _score_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
+    """What equal requests for a score have in common, within a problem."""
+    (request,) = requests
+    return id(engine), request.text, request.steps, request.known, request.answer
+
+
+def _pool_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
+    """What equal requests for the scores of a pool have in common, within a problem."""
+    return tuple([_score_name(engine, (request,)) for request in requests])
+
+
+def _stream(policy: Policy, request: GenerateRequest) -> Any:
+    """A request but for its `stop when`."""
+    return policy.name, replace(request, limits=replace(request.limits, stop_when=None))
+
+
 class Turn(Generic[Reply]):
-    """A reply that waits for its turn: as much of a future as a run looks at.
+    """A reply that waits for its turn: the part of a future's interface that a run uses.
 
     Args:
-        found: The first run's reply, its error, or nothing if it has none.
+        found: The first run's reply or error; `None` if it has neither.
         ask: Asks the engine for it.
     """
 
@@ -82,7 +134,7 @@ class Turn(Generic[Reply]):
         return self._found
 
     async def come(self) -> None:
-        """Gives the reply to who waits for it."""
+        """Hands the reply to what waits for it."""
         if self._found is None:
             future = self._ask()
             await asyncio.wait((future,))
@@ -100,22 +152,22 @@ def result_of(future: Future[Reply] | None) -> Reply | BaseException | None:
 
 
 class Replay(ProblemRun):
-    """Runs a program again on the replies of a first run; asks engines for what is not there."""
+    """Runs a program on the replies of a first run; asks engines for what is not there."""
 
-    __slots__ = ("_asked", "_first", "_turns")
+    __slots__ = ("_asked", "_first", "_recording", "_turns")
 
-    def __init__(self, first: ProblemRun, seed: int) -> None:
-        super().__init__(first.bound, first.problem, seed, Observer())
+    def __init__(self, first: ProblemRun, recording: Recording, seed: int, events: Events) -> None:
+        super().__init__(first.engines, first.problem, seed, events)
         self._first = first
-        #: Turns asked for since the last reply, in program order; those asked before, the next one
-        #: last.
+        self._recording = recording
+        #: Turns requested since the last reply, in program order; those before, the next one last.
         self._asked: list[Turn[Any]] = []
         self._turns: list[Turn[Any]] = []
 
-    async def played(self, program: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """What `program`, which runs in this run, gives."""
+    async def play(self, program: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `program`, which runs in this run."""
         task = asyncio.get_running_loop().create_task(program)
-        given = turns = 0
+        replies = turns = 0
         try:
             while not task.done():
                 if self._busy():
@@ -129,8 +181,8 @@ class Replay(ProblemRun):
                     await asyncio.wait((task,), timeout=_PAUSE)
                     continue
                 await turn.come()
-                given += 1
-                if not given % _AT_ONCE:
+                replies += 1
+                if not replies % _AT_ONCE:
                     await asyncio.sleep(0)
             return task.result()
         finally:
@@ -138,12 +190,12 @@ class Replay(ProblemRun):
             await asyncio.gather(task, return_exceptions=True)
 
     def _busy(self) -> bool:
-        """Whether some task of this run can go on: they all wait for one thing at a time."""
+        """Whether some task of this run can continue: each waits for one thing at a time."""
         waiting = sum([not future.done() for future in self._waits])
         return waiting <= len(self._tasks)
 
     def _next(self) -> Turn[Any] | None:
-        """What was asked last comes first, in program order: depth first."""
+        """The turns requested last come first, in program order: depth first."""
         turns = self._turns
         turns.extend(reversed(self._asked))
         self._asked.clear()
@@ -160,36 +212,39 @@ class Replay(ProblemRun):
         self._asked.append(turn)
         return cast("Future[Reply]", turn)
 
-    def _submit(self, asked: Request, request: GenerateRequest) -> None:
+    def submit(self, asked: Request, request: GenerateRequest) -> None:
+        """Waits for the first run's reply."""
         first = self._first
         if request.limits.stop_when is None:
-            found = first.reply_to(asked)
+            before = first.requests.get(asked.name)
+            found = None if before is None or not before.same_path(asked.node) else before.reply
         else:
-            found = _watched(asked, request, first.watched(asked.policy, request))
+            watched = self._recording.watched(asked.policy, request)
+            found = _stopped_alike(asked, request, watched)
 
         def ask() -> Future[Generation]:
             future = first.ask(asked.policy, request)
-            future.add_done_callback(first.did)
+            future.add_done_callback(first.engine_done)
             return future
 
         future = asked.future = self._later(found, ask)
-        self._in_flight.add(future)
+        self.in_flight.add(future)
         future.add_done_callback(asked)
 
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """The first run's score."""
-        found = result_of(self._first.recorded.get(score_name(engine, request)))
+        found = result_of(self._recording.scores.get(_score_name(engine, (request,))))
         return self._later(found, partial(self._first.score, engine, request))
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Future[Sequence[ScoreReply]]:
         """The first run's scores of a pool."""
-        found = result_of(self._first.recorded.get(pool_name(engine, requests)))
+        found = result_of(self._recording.scores.get(_pool_name(engine, requests)))
         return self._later(found, partial(self._first.score_together, engine, requests))
 
 
-def _watched(
+def _stopped_alike(
     asked: Request, request: GenerateRequest, before: Sequence[Generation]
 ) -> Generation | None:
     """Of generations on one stream, each watched by a `stop when`, the one that this one stops."""

@@ -1,7 +1,10 @@
-"""What waits for what: slots, the queue of callbacks, pools whose rows are still on their way.
+"""Pools in flight and what waits for them: pending rows, the queue of callbacks, scheduling.
 
-A slot that resolves calls back what waits for it through one queue, so that long chains of row-wise
-operations need no recursion and no tasks.
+A pool is an ordered list of rows, some of which are still being made: pending rows, each of which
+resolves to a row, to nothing, or to several rows. Row-wise operations map them one by one, so that
+a candidate continues while others are still decoding; everything else waits for
+`Scheduler.rows`. A pending row that resolves calls back its waiters through one queue, so that
+long chains of row-wise operations need no recursion and no tasks.
 """
 
 from __future__ import annotations
@@ -9,50 +12,170 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import (
-    Content,
-    Item,
-    PendingRow,
-    Pool,
-    append,
-    rows_in,
-    settled_rows,
-)
+from tts_runtime.streams import Key
 
-#: Work on one row: its content, or the given slot, which the work then resolves.
-Work: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
+#: What a pending row resolves to.
+Content: TypeAlias = "Row | PendingRow | list[Row | PendingRow] | None"
+Item: TypeAlias = "Row | PendingRow"
 
-#: What waits for a slot's content; or, with nothing to be told, for its turn in the queue.
+
+class Source(Protocol):
+    """What a pending row waits for: a request to an engine."""
+
+    def leave(self, row: PendingRow, /) -> None:
+        """The row is not waited for any more."""
+
+
+class PendingRow:
+    """A place in a pool whose content is not known yet.
+
+    Args:
+        key: Stream key of a child that is being generated, which is known beforehand.
+        most: It resolves to at most this many rows; 0: unknown.
+
+    `source`: the request that it waits for, if any.
+    """
+
+    __slots__ = ("content", "key", "most", "resolved", "source", "waiters")
+
+    def __init__(self, key: Key = b"", most: int = 0) -> None:
+        self.key = key
+        self.most = most
+        self.source: Source | None = None
+        self.resolved = False
+        self.content: Content = None
+        self.waiters: list[Callable[[Content], None]] | None = None
+
+    def then(self, callback: Callable[[Content], None]) -> None:
+        """Calls back once, when the content is known; not for resolved rows."""
+        if self.waiters is None:
+            self.waiters = [callback]
+        else:
+            self.waiters.append(callback)
+
+
+class Pool:
+    """An ordered table of rows.
+
+    `pending`: some items may be pending rows. `apart`: no two rows, now or later, share a stream
+    key, so that the children of different items can be numbered in any order.
+    """
+
+    __slots__ = ("_apart", "items", "pending")
+
+    def __init__(
+        self, items: Sequence[Item], pending: bool = False, apart: bool | None = None
+    ) -> None:
+        self.items: list[Item] = list(items)
+        self.pending = pending
+        self._apart = apart
+
+    @property
+    def apart(self) -> bool:
+        """See the class; computed from the rows where they are all known."""
+        if self._apart is None:
+            self._apart = not self.pending and distinct(self.items)
+        return self._apart
+
+
+def distinct(items: Sequence[Item]) -> bool:
+    """Whether all rows, pending ones included, have different keys."""
+    return len({item.node.key if type(item) is Row else item.key for item in items}) == len(items)  # type: ignore[union-attr]
+
+
+def append(items: list[Item], content: Content) -> None:
+    """Appends what a pending row has resolved to."""
+    if isinstance(content, list):
+        items.extend(content)
+    elif content is not None:
+        items.append(content)
+
+
+def rows_in(items: Sequence[Item]) -> Iterator[Row]:
+    """The rows that are known, in order."""
+    for item in items:
+        if type(item) is Row:
+            yield item
+        else:
+            assert isinstance(item, PendingRow)
+            content = item.content
+            if type(content) is Row:
+                yield content
+            elif isinstance(content, PendingRow):
+                yield from rows_in((content,))
+            elif content is not None:
+                assert isinstance(content, list)
+                yield from rows_in(content)
+
+
+def pending_rows(items: Sequence[Item]) -> Iterator[PendingRow]:
+    """The rows that are not known yet, in order."""
+    for item in items:
+        if type(item) is PendingRow:
+            if not item.resolved:
+                yield item
+            elif isinstance(item.content, list):
+                yield from pending_rows(item.content)
+            elif isinstance(item.content, PendingRow):
+                yield from pending_rows((item.content,))
+
+
+def settled_rows(
+    items: Sequence[Item], many: int | None = None
+) -> tuple[list[Row], PendingRow | None]:
+    """The rows before the first one that is not known yet (at least `many`), and that one."""
+    rows: list[Row] = []
+    waiting = list(reversed(items))
+    while waiting and (many is None or len(rows) < many):
+        item = waiting.pop()
+        if type(item) is Row:
+            rows.append(item)
+            continue
+        assert isinstance(item, PendingRow)
+        if not item.resolved:
+            return rows, item
+        content = item.content
+        if isinstance(content, list):
+            waiting.extend(reversed(content))
+        elif content is not None:
+            waiting.append(content)
+    return rows, None
+
+
+#: Work on one row: its content, or the given pending row, which the work then resolves.
+RowWork: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
+
+#: What waits for a pending row's content, or, called with `None`, for its turn in the queue.
 _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 
 
 class Scheduler:
-    """The slots of one problem and the tasks that wait for them."""
+    """The pending rows of one problem and the tasks that wait for them."""
 
-    __slots__ = ("_draining", "_queue", "_waits", "dropped", "error", "turns")
+    __slots__ = ("_draining", "_queue", "_waits", "error", "has_gaps", "turns")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
-        #: A place that was known to hold nothing was left out of a pool: when that is known may
-        #: depend on timing.
-        self.dropped = False
-        #: Counts the operations that have been executed.
+        #: Some row was known to be none before its pool was made, and was left out: when that is
+        #: known may depend on timing.
+        self.has_gaps = False
+        #: Numbers the operations that are executed.
         self.turns = count(1)
         self._queue: deque[tuple[_Callbacks, Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
 
     def resolve(self, slot: PendingRow, content: Content) -> None:
-        """Makes a slot's content known and calls back what waits for it."""
+        """Makes a pending row's content known and calls back what waits for it."""
         if type(content) is list and len(content) == 1:
-            # One child on its way: waiting for it costs less than a place inside a place, which
-            # everything behind would have to look into.
+            # One pending child: waiting for it costs less than a pending row inside a pending row,
+            # which everything after would have to look into.
             content = content[0]
         if type(content) is PendingRow:
             if not content.resolved:
@@ -68,8 +191,8 @@ class Scheduler:
             if not self._draining:
                 self._drain()
 
-    def later(self, callbacks: list[Callable[[None], None]]) -> None:
-        """Calls back in the same queue, after what is waiting there."""
+    def call_back(self, callbacks: list[Callable[[None], None]]) -> None:
+        """Calls back through the same queue, after what is queued there."""
         if callbacks:
             self._queue.append((callbacks, None))
             if not self._draining:
@@ -83,13 +206,13 @@ class Scheduler:
                 waiters, content = queue.popleft()
                 for waiter in waiters:
                     waiter(content)
-        except Exception as error:  # noqa: BLE001  (kept: `execute` raises it or reports it)
+        except Exception as error:  # noqa: BLE001  (stored: `execute` raises or reports it)
             self.fail(error)
         finally:
             self._draining = False
 
-    def map(self, pool: Pool, work: Work, *, grows: bool = False) -> Pool:
-        """Every row's content in its place; rows that are not known yet get theirs later.
+    def map(self, pool: Pool, work: RowWork, *, grows: bool = False) -> Pool:
+        """Applies `work` to every row, to pending ones as soon as they are known.
 
         `grows`: the work may make several rows of one.
         """
@@ -107,13 +230,13 @@ class Scheduler:
                 items.append(content)
                 pending = True
             else:
-                self.dropped = True
+                self.has_gaps = True
         return Pool(items, pending, pool.apart)
 
     def _applied(
-        self, content: Content, work: Work, slot: PendingRow | None, grows: bool
+        self, content: Content, work: RowWork, slot: PendingRow | None, grows: bool
     ) -> Content:
-        """The content after `work`; `slot`, if given, is where it will go."""
+        """The content after `work`; `slot`, if given, receives it."""
         if type(content) is Row:
             return work(content, slot)
         if content is None:
@@ -128,11 +251,11 @@ class Scheduler:
         found: list[Item] = []
         for item in content:
             made = self._applied(item, work, None, grows)
-            self.dropped |= made is None
+            self.has_gaps |= made is None
             append(found, made)
         return found
 
-    def _mapped(self, slot: PendingRow, work: Work, grows: bool, content: Content) -> None:
+    def _mapped(self, slot: PendingRow, work: RowWork, grows: bool, content: Content) -> None:
         made = self._applied(content, work, slot, grows)
         if made is not slot:
             self.resolve(slot, made)
@@ -148,7 +271,7 @@ class Scheduler:
         return pool.items  # type: ignore[return-value]
 
     async def leading(self, pool: Pool, many: int) -> list[Row]:
-        """The first rows of a pool, once they are known, whatever becomes of those behind (C58)."""
+        """The first rows of a pool, as soon as they are known, without the rest (C58)."""
         while True:
             rows, pending = settled_rows(pool.items, many)
             if pending is None or len(rows) >= many:
@@ -158,7 +281,7 @@ class Scheduler:
             await self.wait(known)
 
     async def wait(self, future: Future[None]) -> None:
-        """Waits for a future of this run; raises what made the run fail meanwhile."""
+        """Waits for a future of this run; raises if the run fails meanwhile."""
         if self.error is not None:
             raise self.error
         self._waits.add(future)
@@ -167,8 +290,8 @@ class Scheduler:
         finally:
             self._waits.discard(future)
 
-    async def breathe(self) -> None:
-        """Lets everything else on the event loop have its turn, signals and cancelling included."""
+    async def yield_to_others(self) -> None:
+        """Lets the event loop run everything else, signals and cancellation included."""
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
@@ -188,7 +311,7 @@ def _done(future: Future[None], _content: Content) -> None:
 
 
 class _Settling:
-    """Counts the slots of a pool that are not known yet."""
+    """Counts the rows of a pool that are not known yet."""
 
     __slots__ = ("future", "remaining")
 

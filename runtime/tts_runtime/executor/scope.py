@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from tts_runtime import randomness
 from tts_runtime.executor.child_numbering import NumberingBarrier
 from tts_runtime.executor.model import Candidate, Node, Row
-from tts_runtime.executor.pools import Pool, rows_in
+from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.scheduler import Pool, rows_in
 from tts_runtime.executor.views import View
 from tts_runtime.streams import Key
 
-if TYPE_CHECKING:
-    from tts_runtime.executor.problem_run import ProblemRun
+
+@dataclass(frozen=True, slots=True)
+class PoolWaits:
+    """An operation waits for a pool of which some rows are still pending."""
+
+    scope: Scope
+    pool: Pool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKnown:
+    """The wait for a pool has ended, with all of its rows or with an error."""
+
+    scope: Scope
+    pool: Pool
 
 
 class Scope:
-    """The state of one call.
+    """The state of one strategy call.
 
     `made` lists, in program order, what made candidates: pools, and calls (their input pool and the
     scope of each row's run).
@@ -58,7 +73,7 @@ class Scope:
         return first
 
     def coming_child(self, node: Node) -> int:
-        """The number that the node's next child will have, if nothing comes between."""
+        """The number that the node's next child will have, as things stand."""
         return self._children.get(node.place, 0)
 
     def next_copy(self, candidate: Candidate) -> Key:
@@ -88,27 +103,32 @@ class Scope:
         return draw
 
     async def settled(self, inputs: Sequence[Any]) -> list[Any]:
-        """The inputs, pools as lists of rows; waits for all of them."""
+        """The inputs, pools as lists of rows, once all rows are known."""
         return [await self._rows(value) if isinstance(value, Pool) else value for value in inputs]
 
     async def _rows(self, pool: Pool) -> list[Row]:
         run = self.run
-        speculator = run.speculator
-        if speculator is None or pool.guess is None or not pool.pending:
+        waits = run.events.listeners(PoolWaits) if pool.pending else ()
+        if not waits:
             return await run.rows(pool)
-        with speculator.holding(self, pool, pool.guess):
+        for listener in waits:
+            listener(PoolWaits(self, pool))
+        try:
             return await run.rows(pool)
+        finally:
+            for ended in run.events.listeners(PoolKnown):
+                ended(PoolKnown(self, pool))
 
     async def view(self, inputs: Sequence[Any], whole: bool) -> View:
-        """A view of the inputs for row-wise work; `whole`: of pools whose rows are all known."""
+        """A view of the inputs for row-wise work; `whole`: waits for all rows of the pools."""
         if not whole:
-            return View(self, inputs)
+            return View(self.draw_key, inputs)
         settled = await self.settled(inputs)
         rows = settled[0] if settled and isinstance(settled[0], list) else None
-        return View(self, settled, rows)
+        return View(self.draw_key, settled, rows)
 
     def candidates(self) -> list[Candidate]:
-        """Everything made in this scope and in its calls, in program order, once each."""
+        """All candidates of this scope and of its calls, in program order, once each."""
         found: dict[Candidate, None] = {}
         for made in self.made:
             if isinstance(made, Calls):
@@ -121,7 +141,7 @@ class Scope:
                         found[result.candidate] = None
             else:
                 found.update((row.candidate, None) for row in rows_in(made.items))
-        return [candidate for candidate in found if candidate.site is not None]
+        return [candidate for candidate in found if candidate.operation is not None]
 
 
 class Calls:

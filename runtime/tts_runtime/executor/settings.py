@@ -1,19 +1,23 @@
-"""One generation call's clauses: compiled once per operation, evaluated once per execution."""
+"""The clauses of a generation call: compiled once per operation, evaluated once per execution."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Unit
-from tts_runtime.engines.base import Limits, Sampling
-from tts_runtime.executor.expressions import Compiler, Evaluate
-from tts_runtime.executor.model import Node, Row
-from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.views import View
+from tts_runtime.engines.base import CandidateError, Fault, Limits, Sampling
+from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.errors import error_at
+from tts_runtime.executor.expressions import Compiler
+from tts_runtime.executor.model import Conversation, Node, Row
+from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import sampling_tag
+
+#: What to do about a question that fills the context window.
+SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
 
 
 class Settings:
@@ -114,10 +118,10 @@ class Clauses:
         amount: Amount,
         decoding: Decoding,
     ) -> None:
-        self._site = compiler.site
+        self._operation = compiler.operation
         self._policy = policies[decoding.policy]
         self._unit = amount.unit
-        self._given = {
+        self._expressions = {
             name: compiler.compile(expression)
             for name, expression in expressions(amount, decoding).items()
         }
@@ -135,7 +139,7 @@ class Clauses:
         if self._settings is not None:
             return self._settings
         settings = self._evaluated(
-            {name: evaluate(row, view) for name, evaluate in self._given.items()}
+            {name: evaluate(row, view) for name, evaluate in self._expressions.items()}
         )
         if self._literal:
             self._settings = settings
@@ -164,13 +168,15 @@ class Clauses:
             for name in ("temperature", "top_p", "top_k", "min_p")
         )
         if temperature < 0:
-            raise self._site.error(f"the temperature is {temperature}", "it must be 0 or more")
+            raise error_at(
+                self._operation, f"the temperature is {temperature}", "it must be 0 or more"
+            )
         if not 0 < top_p <= 1:
-            raise self._site.error(f"top_p is {top_p}", "it must be above 0 and at most 1")
+            raise error_at(self._operation, f"top_p is {top_p}", "it must be above 0 and at most 1")
         if not 0 <= min_p <= 1:
-            raise self._site.error(f"min_p is {min_p}", "it must lie between 0 and 1")
+            raise error_at(self._operation, f"min_p is {min_p}", "it must lie between 0 and 1")
         if top_k < 0:
-            raise self._site.error(f"top_k is {top_k}", "it must be 0 (off) or more")
+            raise error_at(self._operation, f"top_k is {top_k}", "it must be 0 (off) or more")
         return Sampling(float(temperature), float(top_p), View.whole(top_k), float(min_p))
 
     def _least(
@@ -183,7 +189,7 @@ class Clauses:
         number = View.whole(value)
         if least is not None and number < least:
             words = {"length": "the length", "max_tokens": "max"}[name]
-            raise self._site.error(f"{words} is {value}", f"it must be at least {least}")
+            raise error_at(self._operation, f"{words} is {value}", f"it must be at least {least}")
         return number
 
 
@@ -201,3 +207,16 @@ def expressions(amount: Amount, decoding: Decoding) -> dict[str, Expr]:
         "stop_at": decoding.stop_at,
     }
     return {name: expression for name, expression in named.items() if expression is not None}
+
+
+def overlong(conversation: Conversation, settings: Settings) -> CandidateError | None:
+    """The error of a question that fills the window; a path that has filled it is done."""
+    policy = settings.policy
+    length = len(conversation.prompt(policy))
+    if length < policy.context:
+        return None
+    return CandidateError(
+        Fault.TOO_LONG,
+        f"the prompt has {length} tokens, but policy `{policy.name}` "
+        f"(`{policy.binding.name}`) has a context window of {policy.context}",
+    )

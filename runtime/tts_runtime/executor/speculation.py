@@ -1,23 +1,28 @@
-"""Likely survivors of a selection run ahead while stragglers hold it up.
+"""Speculation: likely survivors of a selection run ahead while stragglers hold it up.
 
-When an engine has free slots, the next children of those candidates that a selection will probably
-keep are requested early. What is drawn ahead is what would be drawn later: a request is the same
-request, and the program finds it in the memo (C62). So answers, texts and costs are those without;
-what nobody asks for in the end is wasted, which is counted and capped.
+A selection waits for the last candidate of its pool. Which of the others it will keep can be
+guessed, and how those continue is written in the plan (`next_expansions`). When an engine has free
+slots, their next children are requested early. What is drawn ahead is what would be drawn later: a
+request is the same request, and the program finds it in the memo (C62). So answers, texts and costs
+are those without speculation; a wrong guess only wastes tokens, which are counted and capped.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from math import floor
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tts_lang.plan.expr import Const
-from tts_lang.plan.graph import Expand, Select, Unit
+from tts_lang.plan.graph import (
+    Expand,
+    Select,
+    Unit,
+)
 from tts_runtime.engines.base import (
     EngineError,
     Finish,
@@ -27,24 +32,29 @@ from tts_runtime.engines.base import (
     PolicyEngine,
 )
 from tts_runtime.executor.children import request_for
-from tts_runtime.executor.expressions import Evaluate
+from tts_runtime.executor.events import Events
 from tts_runtime.executor.model import Node, Row
-from tts_runtime.executor.ops.select import descending, grouped
-from tts_runtime.executor.pools import Pool, open_slots, rows_in
-from tts_runtime.executor.requests import Arrived, Request
+from tts_runtime.executor.next_expansion import NextExpansion
+from tts_runtime.executor.problem_run import (
+    OnGeneration,
+    ProblemRun,
+    Progressed,
+    ReplyArrived,
+    Request,
+    RequestMade,
+    RunStopped,
+)
+from tts_runtime.executor.program import Builder, Program
+from tts_runtime.executor.scheduler import Pool, pending_rows, rows_in
+from tts_runtime.executor.scope import PoolKnown, PoolWaits, Scope
 from tts_runtime.executor.settings import Clauses, Settings
-from tts_runtime.executor.views import View
+from tts_runtime.executor.views import Evaluate, View, descending, grouped
+from tts_runtime.executor.work import request_name
 
-if TYPE_CHECKING:
-    from tts_runtime.executor.ahead import NextExpansion
-    from tts_runtime.executor.problem_run import ProblemRun
-    from tts_runtime.executor.program import Program
-    from tts_runtime.executor.scope import Scope
-
-#: Of requests that wait for a slot, early ones are the last.
+#: Priority of early requests: after all others.
 _LAST: Final = 1 << 30
 
-#: What a request may have of the tokens that are left to waste, if that is more than it needs.
+#: Share of the remaining budget that a request may have, if that is more than it needs.
 _SHARE: Final = 1 / 8
 
 #: Steps are expected to have up to this many tokens, however short those are that are known.
@@ -52,13 +62,13 @@ _LEAST_STEP: Final = 4
 
 
 class Guess:
-    """Which rows of a pool will go on, and how: a plan's `NextExpansion`, compiled."""
+    """Which rows of a pool will be expanded, and how: a plan's `NextExpansion`, compiled."""
 
     def __init__(self, program: Program, following: NextExpansion) -> None:
         expand = following.expand.spec
         assert isinstance(expand, Expand)
-        builder = program.builder(following.expand)
-        self._clauses = Clauses(builder.compiler, program.policies, expand.amount, expand.decoding)
+        builder = Builder(program, following.expand)
+        self._clauses = Clauses(builder.compiler, builder.policies, expand.amount, expand.decoding)
         count = expand.amount.count.value if isinstance(expand.amount.count, Const) else None
         #: Children of each row; of dealt ones only the first is likely.
         self.many = 1 if expand.deal or not isinstance(count, int) else count
@@ -67,15 +77,15 @@ class Guess:
         if following.select is not None:
             select = following.select.spec
             assert isinstance(select, Select)
-            compiler = program.builder(following.select).compiler
+            compiler = Builder(program, following.select).compiler
             self._by = compiler.compile(select.by)
             self._count = compiler.optional(select.count)
             self._share = compiler.optional(select.share)
-            self._per = None if select.per is None else compiler.column(select.per)
+            self._per = compiler.column_or_none(select.per)
 
     def settings(self, scope: Scope) -> Settings:
-        """How rows go on; the same for all of them."""
-        return self._clauses.settings(scope.problem, View(scope, ()))
+        """How rows are expanded; the same for all of them."""
+        return self._clauses.settings(scope.problem, View(scope.draw_key, ()))
 
     def survivors(self, scope: Scope, rows: list[Row], total: int) -> list[Row]:
         """Rows that will probably be kept of `total`, the likeliest first.
@@ -86,7 +96,7 @@ class Guess:
         if self._by is None:
             return rows
         by = self._by
-        view = View(scope, (rows,), rows)
+        view = View(scope.draw_key, (rows,), rows)
         values = [by(row, view) for row in rows]
         known = len(rows) / total
         ranked: list[tuple[int, int]] = []
@@ -102,7 +112,7 @@ class Guess:
 
 
 class Held:
-    """A pool that is waited for."""
+    """A pool that an operation waits for."""
 
     __slots__ = ("_guess", "_idle", "_pool", "scope")
 
@@ -118,7 +128,7 @@ class Held:
         Each as parent, number, how it is drawn, and the tokens that it should be granted.
         """
         rows = list(rows_in(self._pool.items))
-        coming = sum(max(1, slot.most) for slot in open_slots(self._pool.items))
+        coming = sum(max(1, row.most) for row in pending_rows(self._pool.items))
         if not rows or len(rows) == self._idle:
             return
         guess, scope = self._guess, self.scope
@@ -177,6 +187,16 @@ class Early(Request):
         """Only what the program has asked for counts as asked for."""
         return self.adopted and super().pending
 
+    def precede(self, signature: str) -> bool:
+        """Enters the memo ahead of the program; false if the program has made this request."""
+        self.name = request_name(signature, self.node.position, self._request)
+        return self.run.requests.setdefault(self.name, self) is self
+
+    def forget(self) -> None:
+        """Leaves the memo: the request counts as never made."""
+        if self.run.requests.get(self.name) is self:
+            del self.run.requests[self.name]
+
     def start(self) -> None:
         """Asks the engine."""
         request = self._request
@@ -185,32 +205,36 @@ class Early(Request):
         self.future = self.run.ask(self.policy, early)
         self.future.add_done_callback(self)
 
-    def join(self, arrived: Arrived) -> None:
+    def join(self, callback: OnGeneration) -> None:
         """The program has come to it."""
         if not self.adopted:
             self.adopted = True
-            self.run.adopt(self)
+            # From here on it is a request like any other.
+            if self.reply is not None:
+                self.run.count_reply(self, self.reply.drawn)
+            elif self.future is not None:
+                self.run.in_flight.add(self.future)
             self._speculator.adopted(self)
-        super().join(arrived)
+        super().join(callback)
 
     def give_up(self) -> None:
-        """Frees its slot, for those that the program asks for."""
+        """Frees its slot for a request of the program."""
         if not self.over:
             self.over = True
             # How many it has drawn is the engine's to know: at most these.
             self.run.work.speculated_tokens += self.reserved
             self._speculator.wasted(self.run, self.reserved)
-            self.run.renounce(self)
+            self.forget()
             if self.future is not None:
                 self.future.cancel()
 
-    def landed(self, future: Future[Generation]) -> None:
+    def handle(self, future: Future[Generation]) -> None:
         if self.over:
             if self.adopted:  # asked again, as the program would have
-                super().landed(future)
+                super().handle(future)
             return
         self.over = True
-        self._speculator.landed(self)
+        self._speculator.ended(self)
         generation = None
         if not future.cancelled() and future.exception() is None:
             generation = future.result()
@@ -218,18 +242,24 @@ class Early(Request):
             if not self._whole(generation):
                 self._speculator.wasted(self.run, generation.drawn)
                 if self.adopted:
-                    self.run.ask_again(self, self._request)
+                    self._ask_again()
                 else:
-                    self.run.renounce(self)
+                    self.forget()
                 return
         if self.adopted:
-            super().landed(future)
+            super().handle(future)
         elif generation is None:
-            self.run.renounce(self)  # if the program comes to it, it fails then
+            self.forget()  # if the program comes to it, it fails then
         else:
             self.reply = generation
             self.future = None
             self._speculator.wasted(self.run, generation.drawn)
+
+    def _ask_again(self) -> None:
+        """Makes the program's request: this one was not allowed to go that far."""
+        run = self.run
+        if self.future is not None and run.take(self.future) and run.error is None:
+            run.submit(self, self._request)
 
     def _whole(self, generation: Generation) -> bool:
         """Whether this is the reply to the program's own request, too."""
@@ -252,37 +282,60 @@ class Speculator:
         self._asked = 0
         self._wasted = 0
         self._reserved = 0
-        self._held: dict[Held, None] = {}
+        self._held: dict[tuple[Scope, Pool], Held] = {}
         self._flying: dict[Early, None] = {}
         self._scheduled = False
 
+    def subscribe(self, events: Events, guesses: Mapping[int, Guess]) -> None:
+        """Follows a run; `guesses`: of its program, by the value of the pool."""
+        events.subscribe(PoolWaits, partial(self._pool_waits, guesses))
+        events.subscribe(PoolKnown, self._pool_known)
+        events.subscribe(RequestMade, self._request_made)
+        events.subscribe(ReplyArrived, self._reply_arrived)
+        events.subscribe(Progressed, self._progressed)
+        events.subscribe(RunStopped, self._run_stopped)
+
     # ------------------------------------------------------------------ when
 
-    @contextmanager
-    def holding(self, scope: Scope, pool: Pool, guess: Guess) -> Iterator[None]:
-        """While a pool is waited for."""
-        held = Held(scope, pool, guess)
-        self._held[held] = None
-        self.poke()
-        try:
-            yield
-        finally:
-            del self._held[held]
+    def _pool_waits(self, guesses: Mapping[int, Guess], event: PoolWaits) -> None:
+        scope, pool = event.scope, event.pool
+        for value, guess in guesses.items():
+            if scope.values[value] is pool:
+                self._held[scope, pool] = Held(scope, pool, guess)
+                self._schedule()
 
-    def drawn(self, tokens: int) -> None:
-        """A program's request has its reply."""
-        self._asked += tokens
-        self.poke()
+    def _pool_known(self, event: PoolKnown) -> None:
+        self._held.pop((event.scope, event.pool), None)
 
-    def poke(self) -> None:
-        """Something has changed: looks, once programs have asked for what they now can."""
+    def _reply_arrived(self, event: ReplyArrived) -> None:
+        self._asked += event.tokens
+        self._schedule()
+
+    def _progressed(self, _event: Progressed) -> None:
+        self._schedule()
+
+    def _request_made(self, event: RequestMade) -> None:
+        """Where an engine is full, what runs ahead gives way to the program."""
+        engine = event.asked.policy.engine
+        if self._flying and not _room(engine, unknown=True):
+            for early in reversed(self._flying):
+                if early.engine is engine:
+                    self._give_up(early)
+                    break
+
+    def _run_stopped(self, event: RunStopped) -> None:
+        for early in [early for early in self._flying if early.run is event.run]:
+            self._give_up(early)
+
+    def _schedule(self) -> None:
+        """Looks soon: once programs have asked for what they now can."""
         if self._held and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._look)
 
     def _look(self) -> None:
         self._scheduled = False
-        for held in list(self._held):
+        for held in list(self._held.values()):
             run = held.scope.run
             if run.closed or run.settled or run.error is not None:
                 continue
@@ -305,39 +358,26 @@ class Speculator:
         limits: Limits,
         most: int,
     ) -> None:
-        request = request_for(node, number, settings, limits, run.bound.program.statistics)
+        request = request_for(node, number, settings, limits, run.engines.statistics)
         early = Early(run, node, settings, request, self, most)
-        if run.precede(settings, request, early):
+        if early.precede(settings.signature):
             self._reserved += most
             self._flying[early] = None
             try:
                 early.start()
             except EngineError:  # refused at once: if the program comes to it, it hears of that
                 early.over = True
-                self.landed(early)
-                run.renounce(early)
-
-    def make_room(self, engine: PolicyEngine) -> None:
-        """A program asks: where an engine is full, what runs ahead gives way."""
-        if self._flying and not _room(engine, unknown=True):
-            for early in reversed(self._flying):
-                if early.engine is engine:
-                    self._give_up(early)
-                    break
-
-    def leave(self, run: ProblemRun) -> None:
-        """A program has ended."""
-        for early in [early for early in self._flying if early.run is run]:
-            self._give_up(early)
+                self.ended(early)
+                early.forget()
 
     def _give_up(self, early: Early) -> None:
-        self.landed(early)
+        self.ended(early)
         early.give_up()
 
     # ------------------------------------------------------------------ tokens
 
-    def landed(self, early: Early) -> None:
-        """A request is not on its way any more."""
+    def ended(self, early: Early) -> None:
+        """A request is not in flight any more."""
         self._flying.pop(early, None)
         self._reserved -= early.reserved
 

@@ -1,22 +1,27 @@
-"""What an expression is evaluated against: an operation's inputs, and the rows of one pool."""
+"""What expressions are evaluated against: a view of an operation's inputs, and its aggregates.
+
+The functions at the end make evaluators out of compiled ones: a number over the rows of a pool, and
+values that need the whole pool but differ from row to row. `expressions.py` compiles into them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import floor
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, TypeAlias
 
+from tts_lang import values
+from tts_lang.plan.graph import Operation
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.model import Candidate, Row
-
-if TYPE_CHECKING:
-    from tts_runtime.executor.scope import Scope
+from tts_runtime.streams import Key
 
 
 class View:
     """One evaluation of an operation's expressions.
 
     Args:
-        scope: The strategy call.
+        draw_key: Gives the key of a row's next random number.
         inputs: The operation's inputs; its pools as lists of rows where the expressions need them.
         rows: The rows of the pool at hand, if they are all known.
         streaming: A generation is being watched: windows must be complete (C27).
@@ -24,16 +29,16 @@ class View:
     `above` holds, while a tree is walked, the visits of each candidate's parent (C54).
     """
 
-    __slots__ = ("_places", "above", "cache", "inputs", "rows", "scope", "streaming")
+    __slots__ = ("_places", "above", "cache", "draw_key", "inputs", "rows", "streaming")
 
     def __init__(
         self,
-        scope: Scope,
+        draw_key: Callable[[Row], Key],
         inputs: Sequence[Any],
         rows: Sequence[Row] | None = None,
         streaming: bool = False,
     ) -> None:
-        self.scope = scope
+        self.draw_key = draw_key
         self.inputs = inputs
         self.rows = rows
         self.streaming = streaming
@@ -50,14 +55,26 @@ class View:
 
     def of(self, rows: Sequence[Row]) -> View:
         """A view of another pool."""
-        other = View(self.scope, self.inputs, rows, self.streaming)
+        other = View(self.draw_key, self.inputs, rows, self.streaming)
         other.above = self.above
         return other
 
     @staticmethod
     def whole(value: Any) -> int:
-        """A value where a count is wanted: fractions are floored, missing counts nothing (C39)."""
+        """A value where a count is wanted: fractions are floored, missing counts as 0 (C39)."""
         return 0 if value is None else floor(value)
+
+
+#: The value of an expression for a row of a view.
+Evaluate: TypeAlias = Callable[[Row, View], Any]
+
+#: The aggregate of some rows (seen in a view of their pool), for a row (seen in its own view).
+Aggregate: TypeAlias = Callable[[Sequence[Row], View, Row, View], Any]
+
+#: Aggregates of the rows themselves, not of numbers computed from them.
+OF_ROWS: Final = ("count", "first", "quantile", "all done", "any done")
+
+# ------------------------------------------------------------------ groups and orders
 
 
 def groups(keys: Sequence[Any]) -> list[list[int]]:
@@ -67,3 +84,197 @@ def groups(keys: Sequence[Any]) -> list[list[int]]:
         if key is not None:
             found.setdefault(key, []).append(place)
     return list(found.values())
+
+
+def grouped(rows: Sequence[Row], per: Evaluate | None, view: View) -> list[list[int]]:
+    """Places of each group's rows; one group of all rows without `per`."""
+    if per is None:
+        return [list(range(len(rows)))] if rows else []
+    return groups([per(row, view) for row in rows])
+
+
+def descending(places: Sequence[int], numbers: Sequence[Any]) -> list[int]:
+    """Places by falling value, ties in their order, missing last (C39)."""
+    there = [place for place in places if numbers[place] is not None]
+    missing = [place for place in places if numbers[place] is None]
+    # A stable sort with `reverse` keeps ties in their order.
+    return sorted(there, key=lambda place: numbers[place], reverse=True) + missing
+
+
+def ancestors(row: Row) -> list[Candidate]:
+    """What a row was made from, nearest first, without itself."""
+    found: list[Candidate] = []
+    candidate = row.candidate
+    while True:
+        source = candidate.before if candidate.before is not None else candidate.parent
+        if source is None:
+            return found
+        candidate = source.candidate
+        found.append(candidate)
+
+
+# ------------------------------------------------------------------ weights
+
+
+def weight_of(value: Any, row: Row, place: int, operation: Operation) -> float:
+    """A weight: missing weighs nothing, below 0 is an error (C20, C43)."""
+    if value is None:
+        return 0.0
+    if value < 0:
+        raise error_at(
+            operation,
+            f"the weight of candidate {place + 1} ({_excerpt(row)}) is {value}",
+            "weights must be 0 or more: transform the score, as in `exp(E)` or `clip(E, 0, 1)`",
+        )
+    return float(value)
+
+
+def _excerpt(row: Row) -> str:
+    text = " ".join(row.node.text.split())
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def weights_of(
+    weight: Evaluate | None, rows: Sequence[Row], view: View, operation: Operation
+) -> list[float]:
+    """The weight of every row; 1 without an expression."""
+    if weight is None:
+        return [1.0] * len(rows)
+    return [weight_of(weight(row, view), row, place, operation) for place, row in enumerate(rows)]
+
+
+# ------------------------------------------------------------------ aggregates
+
+
+def over_all(pool: int, number: Aggregate) -> Evaluate:
+    """The aggregate of all rows of an input."""
+    slot = object()
+
+    def evaluate(row: Row, view: View) -> Any:
+        if slot not in view.cache:
+            rows: Sequence[Row] = view.inputs[pool]
+            view.cache[slot] = number(rows, view.of(rows), row, view)
+        return view.cache[slot]
+
+    return evaluate
+
+
+def below(pool: int, number: Aggregate) -> Evaluate:
+    """The aggregate of the rows of an input that descend from the row at hand."""
+
+    def evaluate(row: Row, view: View) -> Any:
+        rows: Sequence[Row] = view.inputs[pool]
+        key = ("below", pool)
+        if key not in view.cache:
+            view.cache[key] = [set(ancestors(each)) for each in rows]
+        lines: list[set[Candidate]] = view.cache[key]
+        chosen = [each for each, line in zip(rows, lines, strict=True) if row.candidate in line]
+        return number(chosen, view.of(rows), row, view)
+
+    return evaluate
+
+
+def per_group(pool: int, column: Evaluate, number: Aggregate) -> Evaluate:
+    """The aggregate of the rows of an input that share the key of the row at hand."""
+    slot = object()
+
+    def evaluate(row: Row, view: View) -> Any:
+        if slot not in view.cache:
+            rows: Sequence[Row] = view.inputs[pool]
+            inner = view.of(rows)
+            keys = [column(each, inner) for each in rows]
+            by_key = {
+                keys[places[0]]: number([rows[place] for place in places], inner, row, view)
+                for places in groups(keys)
+            }
+            view.cache[slot] = by_key, number([], inner, row, view)
+        by_key, none = view.cache[slot]
+        return by_key.get(column(row, view), none)
+
+    return evaluate
+
+
+def of_rows(how: str, of: Evaluate | None, quantile: Evaluate | None) -> Aggregate:
+    """An aggregate named in `OF_ROWS`."""
+    if how == "count":
+        return lambda rows, _inner, _row, _view: len(rows)
+    if how == "all done":
+        return lambda rows, _inner, _row, _view: all(each.node.done for each in rows)
+    if how == "any done":
+        return lambda rows, _inner, _row, _view: any(each.node.done for each in rows)
+    assert of is not None
+    if how == "first":
+        return lambda rows, inner, _row, _view: of(rows[0], inner) if rows else None
+    assert how == "quantile"
+    assert quantile is not None
+
+    def at_quantile(rows: Sequence[Row], inner: View, row: Row, view: View) -> Any:
+        q = quantile(row, view)
+        numbers = values.present([of(each, inner) for each in rows])
+        return None if q is None else values.quantile(numbers, q)
+
+    return at_quantile
+
+
+def of_numbers(how: str, of: Evaluate) -> Aggregate:
+    """An aggregate of one number per row, missing ones left out."""
+    function = values.AGGREGATES[how]
+    return lambda rows, inner, _row, _view: function(
+        values.present([of(each, inner) for each in rows])
+    )
+
+
+def of_classes(how: str, key: Evaluate, weight: Evaluate | None, operation: Operation) -> Aggregate:
+    """An aggregate of the weights of classes of equal keys; 0 without a class."""
+    function = values.CLASSES[how]
+
+    def aggregate(rows: Sequence[Row], inner: View, _row: Row, _view: View) -> float:
+        weights = weights_of(weight, rows, inner, operation)
+        keys = [key(each, inner) for each in rows]
+        sums = [values.votes([weights[p] for p in places]) for places in groups(keys)]
+        return function(sums) if sums else 0
+
+    return aggregate
+
+
+def pool_wide(
+    how: str,
+    of: Evaluate,
+    temperature: Evaluate | None,
+    per: Evaluate | None,
+    operation: Operation,
+) -> Evaluate:
+    """softmax or rank of the row at hand among the rows of its pool, or of its group."""
+
+    def heat(row: Row, view: View) -> float:
+        value = 1.0 if temperature is None else temperature(row, view)
+        if value is None or value <= 0:
+            raise error_at(
+                operation, f"the temperature of softmax is {value}", "it must be above 0"
+            )
+        return float(value)
+
+    def compute(row: Row, view: View) -> list[Any]:
+        rows = view.rows
+        assert rows is not None
+        numbers = [of(each, view) for each in rows]
+        found: list[Any] = [None] * len(rows)
+        keys = [0] * len(rows) if per is None else [per(each, view) for each in rows]
+        for places in groups(keys):
+            members = [numbers[place] for place in places]
+            if how == "softmax":
+                results: Sequence[Any] = values.softmax(members, heat(row, view))
+            else:
+                results = values.ranks(members)
+            for place, value in zip(places, results, strict=True):
+                found[place] = value
+        return found
+
+    slot = object()
+
+    def evaluate(row: Row, view: View) -> Any:
+        if slot not in view.cache:
+            view.cache[slot] = compute(row, view)
+        return view.cache[slot][view.index(row)]
+
+    return evaluate

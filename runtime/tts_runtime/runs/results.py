@@ -8,7 +8,7 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts_runtime.executor.outcome import Work
+from tts_runtime.executor import Work
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.op_stats import OpStats
 

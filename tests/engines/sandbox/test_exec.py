@@ -19,11 +19,11 @@ from tts_runtime.engines.base import (
     Sampling,
     ScoreRequest,
 )
+from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.engines.sandbox.box import Sandbox
 from tts_runtime.engines.sandbox.policy import ExecPolicy
 from tts_runtime.engines.sandbox.scorer import ExecScorer, suite_of
-from tts_runtime.executor.policies import Policy
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import root_key
 from tts_runtime.tokens import to_bytes

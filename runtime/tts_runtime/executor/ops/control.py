@@ -7,32 +7,33 @@ from typing import Any
 
 from tts_lang.plan.graph import Branch, Call, Repeat
 from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.ops.select import whole_pool
-from tts_runtime.executor.pools import Content, PendingRow, Pool
-from tts_runtime.executor.program import Builder, Returned, Work
+from tts_runtime.executor.program import Action, Builder, Returned, handles
+from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Calls, Scope
 
 
-def branch(builder: Builder, _spec: Branch) -> Work:
+@handles(Branch)
+def branch(builder: Builder, _spec: Branch) -> Action:
     """Region 0 if the flag is true, region 1 otherwise, also when it is missing."""
     blocks = (builder.block(0), builder.block(1))
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
         block = blocks[0 if inputs[0] is True else 1]
         returned = await block.walk(scope)
         if returned is not None:
             return returned
         return [scope.values[number] for number in block.results]
 
-    return work
+    return action
 
 
-def repeat(builder: Builder, spec: Repeat) -> Work:
+@handles(Repeat)
+def repeat(builder: Builder, spec: Repeat) -> Action:
     """Rounds until the condition holds; it is read before each, the first included."""
     condition, body = builder.block(0), builder.block(1)
     trips = spec.trips
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
         values = scope.values
         carried = list(inputs)
         for _ in range(trips):
@@ -49,14 +50,15 @@ def repeat(builder: Builder, spec: Repeat) -> Work:
             carried = [values[number] for number in body.results]
         return carried
 
-    return work
+    return action
 
 
-def call(builder: Builder, spec: Call) -> Work:
+@handles(Call)
+def call(builder: Builder, spec: Call) -> Action:
     """A strategy run once for each row, in a scope of its own; the runs go on side by side."""
-    body, site = builder.block(0), builder.site
+    body, operation = builder.block(0), builder.operation
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         run = scope.run
         calls = Calls(pool)
@@ -69,7 +71,7 @@ def call(builder: Builder, spec: Call) -> Work:
             place = row.node.place
             copy = copies[place] = copies.get(place, -1) + 1
             inner = Scope(run, _problem(row, copy), spec.thinks, list(values))
-            inner.values[body.parameters[0]] = whole_pool([inner.problem])
+            inner.values[body.parameters[0]] = Pool([inner.problem])
             calls.scopes[row.candidate] = inner
             run.spawn(_call(row, inner, target))
             return target
@@ -101,16 +103,16 @@ def call(builder: Builder, spec: Call) -> Work:
         def _result(row: Row, first: Row) -> Row:
             source = row.candidate
             candidate = Candidate(
-                first.node, row, source.root, None, first.candidate.asked, 0, site
+                first.node, row, source.root, None, first.candidate.asked, 0, operation
             )
             return Row(first.node, candidate, row.lets, known=first.known)
 
         # From here on rows of this scope may lie on nodes that a call has made.
         scope.barrier.strict = True
         if not pool.apart:
-            pool = whole_pool(await run.rows(pool))
-        made = run.map(pool, called)
+            pool = Pool(await run.rows(pool))
+        result = run.map(pool, called)
         scope.made.append(calls)
-        return (made,)
+        return (result,)
 
-    return work
+    return action

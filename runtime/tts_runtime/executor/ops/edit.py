@@ -6,50 +6,52 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.expr import fields_in
-from tts_lang.plan.graph import Cut, Force, Split, Unit
+from tts_lang.plan.graph import Cut, Force, Operation, Split, Unit
 from tts_runtime.engines.base import Finish
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row
-from tts_runtime.executor.pools import Content, PendingRow, Pool
-from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.sites import Site
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, split_key
 
 
-def derived(row: Row, node: Node, site: Site, *, keeps_scores: bool = True) -> Row:
+def derived(row: Row, node: Node, operation: Operation, *, keeps_scores: bool = True) -> Row:
     """A row made from another: parent, root and `let` columns stay (C28, C31, C48)."""
     source = row.candidate
     candidate = Candidate(
-        node, source.parent, source.root, row, source.asked, source.created, site, source.lane
+        node, source.parent, source.root, row, source.asked, source.created, operation, source.lane
     )
     candidate.rootless = source.rootless
     return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else EMPTY)
 
 
-def force(builder: Builder, spec: Force) -> Work:
+@handles(Force)
+def force(builder: Builder, spec: Force) -> Action:
     """The row with a text appended; its end is undone."""
-    text, site = builder.compiler.compile(spec.text), builder.site
+    text, operation = builder.compiler.compile(spec.text), builder.operation
     whole = needs_pool(spec.text)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
         def forced(row: Row, _: PendingRow | None) -> Content:
-            given = text(row, view)
-            if given is None:
-                raise site.error("the text to force is missing", "test it with `has(...)` first")
-            return derived(
-                row, forced_node(row.node, given if isinstance(given, str) else str(given)), site
-            )
+            value = text(row, view)
+            if value is None:
+                raise error_at(
+                    operation, "the text to force is missing", "test it with `has(...)` first"
+                )
+            node = forced_node(row.node, value if isinstance(value, str) else str(value))
+            return derived(row, node, operation)
 
-        made = scope.run.map(pool, forced)
-        scope.made.append(made)
-        return (made,)
+        result = scope.run.map(pool, forced)
+        scope.made.append(result)
+        return (result,)
 
-    return work
+    return action
 
 
 def forced_node(node: Node, text: str) -> Node:
@@ -65,24 +67,25 @@ def forced_node(node: Node, text: str) -> Node:
     )
 
 
-def cut(builder: Builder, spec: Cut) -> Work:
+@handles(Cut)
+def cut(builder: Builder, spec: Cut) -> Action:
     """The row back at its first steps or tokens, open again (C17)."""
-    length, site = builder.compiler.compile(spec.length), builder.site
+    length, operation = builder.compiler.compile(spec.length), builder.operation
     whole = any(map(needs_pool, fields_in(spec)))
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
         def shortened(row: Row, _: PendingRow | None) -> Content:
             kept = max(0, view.whole(length(row, view)))
-            return derived(row, cut_node(row.node, kept, spec.unit), site)
+            return derived(row, cut_node(row.node, kept, spec.unit), operation)
 
-        made = scope.run.map(pool, shortened)
-        scope.made.append(made)
-        return (made,)
+        result = scope.run.map(pool, shortened)
+        scope.made.append(result)
+        return (result,)
 
-    return work
+    return action
 
 
 def cut_node(node: Node, length: int, unit: Unit) -> Node:
@@ -123,13 +126,14 @@ def _enough(segments: StepSplit, kept: int, length: int, unit: Unit) -> bool:
     return (len(segments.closed) if unit is Unit.STEPS else kept) >= length
 
 
-def split(builder: Builder, spec: Split) -> Work:
+@handles(Split)
+def split(builder: Builder, spec: Split) -> Action:
     """Each row as the pieces of its text, blank ones left out; each on a stream of its own."""
-    compiler, site = builder.compiler, builder.site
+    compiler, operation = builder.compiler, builder.operation
     at, most = compiler.compile(spec.at), compiler.optional(spec.most)
     whole = any(map(needs_pool, fields_in(spec)))
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
         limit = None if most is None else max(0, view.whole(most(scope.problem, view)))
@@ -137,18 +141,20 @@ def split(builder: Builder, spec: Split) -> Work:
         def pieces(row: Row, _: PendingRow | None) -> Content:
             separator = at(row, view)
             if not separator:
-                raise site.error("the text to split at is empty", "name the text between pieces")
+                raise error_at(
+                    operation, "the text to split at is empty", "name the text between pieces"
+                )
             texts = [text.strip() for text in row.node.text.split(str(separator))]
             return [
-                derived(row, _piece(row.node, text, number), site, keeps_scores=False)
+                derived(row, _piece(row.node, text, number), operation, keeps_scores=False)
                 for number, text in enumerate([text for text in texts if text][:limit])
             ]
 
-        made = scope.run.map(pool, pieces, grows=True)
-        scope.made.append(made)
-        return (made,)
+        result = scope.run.map(pool, pieces, grows=True)
+        scope.made.append(result)
+        return (result,)
 
-    return work
+    return action
 
 
 def _piece(node: Node, text: str, number: int) -> Node:

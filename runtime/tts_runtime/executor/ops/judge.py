@@ -13,45 +13,53 @@ from math import exp, isnan
 from typing import Any, TypeAlias
 
 from tts_lang.plan.expr import Const, fields_in
-from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Score, Scorer
+from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Operation, Score
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
-from tts_runtime.executor.asking import argument_values, compiled_arguments
-from tts_runtime.executor.children import child_node
+from tts_runtime.executor.children import LookAhead, child_node, rolled_out
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import needs_pool
-from tts_runtime.executor.lookahead import LookAhead, rolled_out
 from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
-from tts_runtime.executor.ops.sample import SHORTEN, overlong
-from tts_runtime.executor.pools import Content, Item, PendingRow, Pool
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.program import Builder, Work
-from tts_runtime.executor.prompts import argument_parts, fill, needs_others
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.prompts import (
+    argument_parts,
+    argument_values,
+    compiled_arguments,
+    fill,
+    needs_others,
+)
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.settings import Clauses, Settings
-from tts_runtime.executor.views import groups
+from tts_runtime.executor.settings import SHORTEN, Clauses, Settings, overlong
+from tts_runtime.executor.views import grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
 
 
-def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Work:
+@handles(Judge)
+def judge(builder: Builder, spec: Score) -> Action:
     """The same rows with the judge's column: a number, or a vector of `times` readings."""
+    scorer, _ = builder.scorer(spec.scorer)
+    declared = scorer.judge
+    assert declared is not None
     compiler = builder.compiler
     clauses = Clauses(compiler, builder.policies, Amount(Const(1)), declared.decoding)
     times = None if spec.times is None else builder.count(spec.times)
-    look = LookAhead(builder, spec)
-    arguments = compiled_arguments(builder, spec.arguments)
-    per = None if spec.per is None else compiler.column(spec.per)
+    look = LookAhead(compiler, builder.program.engines.default, spec.ahead)
+    arguments = compiled_arguments(compiler, spec.arguments)
+    per = compiler.column_or_none(spec.per)
     whole = (
         scorer.together or needs_others(declared.template) or any(map(needs_pool, fields_in(spec)))
     )
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         run = scope.run
         view = await scope.view(inputs, whole)
         settings = clauses.settings(scope.problem, view)
         readings = 1 if times is None else times(scope.problem, view)
-        given = argument_values(arguments, view)
-        bench = _Bench(builder, scorer.name, declared, settings, run, given)
+        values = argument_values(arguments, scope.problem, view)
+        call = _JudgeCall(builder.operation, scorer.name, declared, settings, run, values)
         originals: dict[Candidate, Row] = {}
         seen = rolled_out(run, pool, look.settings(scope.problem, view), originals)
 
@@ -80,7 +88,7 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
                 def done(found: Sequence[Verdicts]) -> None:
                     run.resolve(target, column(row, [verdicts[0] for verdicts in found]))
 
-                bench.readings([row], row, everyone, readings, done)
+                call.readings([row], row, everyone, readings, done)
                 return target
 
             return judged
@@ -90,13 +98,13 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
             return (run.map(seen, alone(everyone)),)
         rows = await run.rows(seen)
         slots: list[Item] = [PendingRow() for _ in rows]
-        keys = [0] * len(rows) if per is None else [per(row, view) for row in view.inputs[0]]
-        grouped = [
-            [place for place in group if rows[place].node.error is None] for group in groups(keys)
+        visible = [
+            [place for place in group if rows[place].node.error is None]
+            for group in grouped(view.inputs[0], per, view)
         ]
-        for place in set(range(len(rows))).difference(*grouped):
+        for place in set(range(len(rows))).difference(*visible):
             _resolve(run, slots[place], silent(rows[place]))
-        for group in filter(None, grouped):
+        for group in filter(None, visible):
             members = [rows[place] for place in group]
 
             def done(found: Sequence[Verdicts], group: list[int] = group) -> None:
@@ -105,12 +113,12 @@ def judge(builder: Builder, spec: Score, scorer: Scorer, declared: Judge) -> Wor
                     _resolve(run, slots[place], column(rows[place], verdicts))
 
             if declared.pairwise:
-                bench.pairs(members, readings, done)
+                call.pairs(members, readings, done)
             else:
-                bench.readings(members, members[0], members, readings, done)
+                call.readings(members, members[0], members, readings, done)
         return (Pool(slots, True, pool.apart),)
 
-    return work
+    return action
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +143,19 @@ def _resolve(run: ProblemRun, slot: Item, row: Row) -> None:
     run.resolve(slot, row)
 
 
-class _Bench:
+class _JudgeCall:
     """One execution of a judge."""
 
     def __init__(
         self,
-        builder: Builder,
+        operation: Operation,
         name: str,
         declared: Judge,
         settings: Settings,
         run: ProblemRun,
         arguments: Mapping[str, Any],
     ) -> None:
-        self._site = builder.site
+        self._operation = operation
         self._scorer = name
         self._name = f"judge:{name}"
         self._judge = declared
@@ -257,8 +265,8 @@ class _Bench:
 
         error = overlong(conversation, settings)
         if error is not None:
-            if not self._run.loses_one(error):
-                raise self._site.error(str(error), SHORTEN)
+            if not self._run.loses_candidate(error):
+                raise error_at(self._operation, str(error), SHORTEN)
             missing(error)
             return
         node = opening(conversation, settings.policy)
@@ -302,13 +310,13 @@ class _Bench:
             settings.limits(room),
             node.segments,
             None,
-            self._run.bound.program.statistics,
+            self._run.engines.statistics,
         )
 
         def generated(generation: Generation) -> None:
             replied(child_node(node, key, settings, room, generation))
 
-        self._run.generate(settings, node, request, generated)
+        self._run.generate(settings.policy, settings.signature, node, request, generated)
 
     def _probability(self, node: Node, rank: int, arrived: Callable[[Verdict], None]) -> None:
         """The raw probability of the first option's first token; 0 if it is none of the likeliest.
@@ -337,7 +345,7 @@ class _Bench:
             else:
                 arrived(Verdict(0.0))
 
-        self._run.generate(self._settings, node, request, generated)
+        self._run.generate(policy, self._settings.signature, node, request, generated)
 
     def _likely(self, logprob: float) -> Verdict:
         if isnan(logprob):  # a server may leave single ones out

@@ -1,4 +1,4 @@
-"""expand: children of every row, dealt or so many each (C2, C8, C17 to C21)."""
+"""expand, ask, fork, resample: operations that make candidates (C2 to C8, C12, C17 to C22)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,48 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import repeat
 from math import ceil, floor
-from typing import Any, Final
+from typing import Any
 
 from tts_lang.plan.expr import fields_in
-from tts_lang.plan.graph import Expand
-from tts_runtime.engines.base import CandidateError, Fault
-from tts_runtime.executor.children import ChildSpec, children
+from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
+from tts_runtime.executor.child_numbering import OrderedNumbering
+from tts_runtime.executor.children import ChildSpec, GenerationCall, children
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import needs_pool
-from tts_runtime.executor.model import Conversation, Row
-from tts_runtime.executor.ordering import OrderedNumbering
-from tts_runtime.executor.pool_values import weights_of
-from tts_runtime.executor.pools import Content, PendingRow, Pool
-from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.model import Candidate, Conversation, Row, opening
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.prompts import (
+    argument_parts,
+    argument_values,
+    compiled_arguments,
+    fill,
+    needs_others,
+)
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, append
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.settings import Clauses, Settings
-from tts_runtime.executor.views import View, groups
+from tts_runtime.executor.settings import SHORTEN, Clauses, overlong
+from tts_runtime.executor.views import View, grouped, weights_of
+from tts_runtime.streams import asked_key, resample_key, uniform
+
+# ------------------------------------------------------------------ expand
 
 
-def expand(builder: Builder, spec: Expand) -> Work:
+@handles(Expand)
+def expand(builder: Builder, spec: Expand) -> Action:
     """Children replace their parent's row; done rows pass through (C18, C19)."""
-    compiler, site = builder.compiler, builder.site
+    compiler, operation = builder.compiler, builder.operation
     clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
     count = builder.count(spec.amount.count)
     weight = compiler.optional(spec.weight)
-    per = None if spec.per is None else compiler.column(spec.per)
+    per = compiler.column_or_none(spec.per)
     whole = spec.deal or any(map(needs_pool, fields_in(spec)))
     deal = _rounded_up if spec.rounding_up and weight is not None else largest_remainders
 
     def dealt(rows: Sequence[Row], total: int, view: View) -> list[int]:
         """How many children each row gets; done rows get none."""
-        weights = [Fraction(number) for number in weights_of(weight, rows, view, site)]
+        weights = [Fraction(number) for number in weights_of(weight, rows, view, operation)]
         shares = [0] * len(rows)
-        for places in groups([0] * len(rows) if per is None else [per(row, view) for row in rows]):
+        for places in grouped(rows, per, view):
             live = [place for place in places if not rows[place].node.done]
             part = [weights[place] for place in live]
             if not any(part):
@@ -46,16 +56,18 @@ def expand(builder: Builder, spec: Expand) -> Work:
                 shares[place] = many
         return shares
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
+        run = scope.run
         view = await scope.view(inputs, whole)
         settings = clauses.settings(scope.problem, view)
         many = count(scope.problem, view)
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
-        ordering = OrderedNumbering(scope)
-        sequence = ordering.sequence  # not by way of `ordering`, which holds what is defined here
+        numbering = OrderedNumbering(run, scope.barrier)
+        # `expanded` must not refer to `numbering`, which refers to it: that would be a cycle.
+        call = GenerationCall(run, operation, settings, numbering.sequence)
 
-        def numbered(row: Row, slot: PendingRow | None) -> Content:
+        def expanded(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
             share = next(shares)
             if node.done:
@@ -63,50 +75,24 @@ def expand(builder: Builder, spec: Expand) -> Work:
             if share <= 0:
                 return None
             room = settings.room(node)
+            candidate = row.candidate
             if room <= 0:
                 error = overlong(node.conversation, settings)
                 if error is not None and node.conversation.own:
-                    raise site.error(str(error), SHORTEN)
-                return Row(node.closed_by_limit(), row.candidate, row.lets, known=row.known)
-            parentage = ChildSpec(
-                scope.run,
-                node,
-                settings,
-                room,
-                row,
-                row.candidate.root,
-                row.candidate.asked,
-                row.lets,
-                row.known,
-                sequence,
-                site,
+                    raise error_at(operation, str(error), SHORTEN)
+                return Row(node.closed_by_limit(), candidate, row.lets, known=row.known)
+            child = ChildSpec(
+                call, node, room, row, candidate.root, candidate.asked, row.lets, row.known
             )
-            return children(scope, parentage, share, view, slot)
+            return children(child, scope.next_children(node, share), share, view, slot)
 
         # A done row passes through, however many children it was to have.
         most = 0 if spec.deal else max(1, many)
-        made = await ordering.apply(pool, numbered, in_order=spec.deal, most=most)
-        scope.made.append(made)
-        return (made,)
+        result = await numbering.apply(pool, expanded, in_order=spec.deal, most=most)
+        scope.made.append(result)
+        return (result,)
 
-    return work
-
-
-#: What to do about a question that fills the window.
-SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
-
-
-def overlong(conversation: Conversation, settings: Settings) -> CandidateError | None:
-    """What is wrong with a question that fills the window; a path that has filled it is done."""
-    policy = settings.policy
-    length = len(conversation.prompt(policy))
-    if length < policy.context:
-        return None
-    return CandidateError(
-        Fault.TOO_LONG,
-        f"the prompt has {length} tokens, but policy `{policy.name}` "
-        f"(`{policy.binding.name}`) has a context window of {policy.context}",
-    )
+    return action
 
 
 def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:
@@ -131,3 +117,183 @@ def _rounded_up(weights: Sequence[Fraction], total: int) -> list[int]:
         left -= shares[place]
         weight_left -= weights[place]
     return shares
+
+
+# ------------------------------------------------------------------ ask
+
+
+@handles(Ask)
+def ask(builder: Builder, spec: Ask) -> Action:
+    """One conversation about each row, or about the whole pool (or group) with `together`."""
+    compiler, operation = builder.compiler, builder.operation
+    template = builder.program.plan.prompt(spec.prompt)
+    clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
+    count = builder.count(spec.amount.count)
+    arguments = compiled_arguments(compiler, spec.arguments)
+    per = compiler.column_or_none(spec.per)
+    whole = (
+        spec.together
+        or needs_others(template)
+        or any(isinstance(argument, int) for _, argument in spec.arguments)
+        or any(map(needs_pool, fields_in(spec)))
+    )
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        run = scope.run
+        view = await scope.view(inputs, whole)
+        settings = clauses.settings(scope.problem, view)
+        many = count(scope.problem, view)
+        values = argument_values(arguments, scope.problem, view)
+        parts = argument_parts(values)
+        numbering = OrderedNumbering(run, scope.barrier)
+        # As in `expand`, nothing defined here may refer to `numbering`.
+        call = GenerationCall(run, operation, settings, numbering.sequence)
+
+        def asked(about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None) -> Content:
+            """Children of the conversation about some rows."""
+            row = about[0]
+            if not many:
+                return None
+            message = fill(template, run.problem.text, values, row, pool)
+            places = [(each.node.key, each.node.position) for each in about]
+            conversation = Conversation(
+                asked_key(spec.prompt, [message, int(scope.thinks), *parts], places),
+                message,
+                thinking=scope.thinks,
+                own=False,
+            )
+            error = overlong(conversation, settings)
+            if error is not None and not run.loses_candidate(error):
+                raise error_at(operation, str(error), SHORTEN)
+            node = opening(conversation, settings.policy)
+            room = settings.room(node)
+            if spec.together:
+                roots = {each.candidate.root for each in about}
+                root = roots.pop() if len(roots) == 1 else None
+                child = ChildSpec(call, node, room, None, root, None)
+            else:
+                child = ChildSpec(call, node, room, row, row.candidate.root, row, row.lets)
+            if error is not None:
+                return [child.row(node.failed(error)) for _ in range(many)]
+            if room <= 0:
+                return child.row(node.closed_by_limit())
+            return children(child, scope.next_children(node, many), many, view, slot)
+
+        if spec.together:
+            await numbering.turn()
+            rows: list[Row] = view.inputs[0]
+            items: list[Item] = []
+            for group in grouped(rows, per, view):
+                members = [rows[place] for place in group]
+                append(items, asked(members, members, None))
+            result = Pool(items, True, True)
+        else:
+            everyone = view.rows if view.rows is not None else ()
+            result = await numbering.apply(
+                pool, lambda row, slot: asked((row,), everyone, slot), most=many
+            )
+        scope.made.append(result)
+        return (result,)
+
+    return action
+
+
+# ------------------------------------------------------------------ copies
+
+
+def copied(row: Row, scope: Scope, operation: Operation, *, draws: bool, tree: bool) -> Row:
+    """A copy on the same node.
+
+    `draws`: random numbers are drawn, so it needs a lane of its own (C3). `tree`: it starts a tree
+    of its own (C49).
+    """
+    source = row.candidate
+    copy = Candidate(
+        row.node,
+        source.parent,
+        None if tree else source.root,
+        source.before,
+        source.asked,
+        source.created,
+        operation,
+        scope.next_copy(source) if draws else source.lane,
+    )
+    copy.problem = source.problem
+    copy.scores = row.scores
+    copy.rootless = source.rootless and not tree
+    return Row(row.node, copy, row.lets, row.scores, row.known, row.visits, row.total)
+
+
+@handles(Fork)
+def fork(builder: Builder, spec: Fork) -> Action:
+    """A number of copies of each row, side by side."""
+    count, operation, draws = builder.count(spec.count), builder.operation, builder.program.draws
+    # Lanes are counted in program order, so where numbers are drawn all rows must be known.
+    whole = needs_pool(spec.count) or draws
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        view = await scope.view(inputs, whole)
+        many = count(scope.problem, view)
+
+        def copies(row: Row, _: PendingRow | None) -> Content:
+            return [copied(row, scope, operation, draws=draws, tree=True) for _ in range(many)]
+
+        forked = scope.run.map(pool, copies, grows=True)
+        result = Pool(forked.items, forked.pending, pool.apart and many <= 1)
+        scope.made.append(result)
+        return (result,)
+
+    return action
+
+
+@handles(Resample)
+def resample(builder: Builder, spec: Resample) -> Action:
+    """Systematic resampling in proportion to weights, ordered by source row (C12, C19)."""
+    compiler, operation, draws = builder.compiler, builder.operation, builder.program.draws
+    count, by = builder.count(spec.count), compiler.compile(spec.by)
+    per = compiler.column_or_none(spec.per)
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        view = await scope.view(inputs, whole=True)
+        rows: list[Row] = view.inputs[0]
+        many = count(scope.problem, view)
+        weights = [Fraction(weight) for weight in weights_of(by, rows, view, operation)]
+        times = [0] * len(rows)
+        for places in grouped(rows, per, view):
+            names = tuple((rows[place].node.key, rows[place].node.position) for place in places)
+            key = resample_key(scope.run.root_key, names, scope.next_resampling(names))
+            drawn = systematic([weights[place] for place in places], many, uniform(key))
+            for place, number in zip(places, drawn, strict=True):
+                times[place] = number
+        result = Pool(
+            [
+                copied(row, scope, operation, draws=draws, tree=False)
+                for row, number in zip(rows, times, strict=True)
+                for _ in range(number)
+            ]
+        )
+        scope.made.append(result)
+        return (result,)
+
+    return action
+
+
+def systematic(weights: Sequence[Fraction], many: int, start: float) -> list[int]:
+    """How often each row is drawn by `many` evenly spaced points, the first at `start` in (0, 1).
+
+    All weights 0: evenly (C20). Exact rationals: a point never slips past the last row.
+    """
+    if not any(weights):
+        weights = [Fraction(1)] * len(weights)
+    total = sum(weights, Fraction(0))
+    drawn = [0] * len(weights)
+    place, reached = 0, weights[0]
+    for point in range(many):
+        target = (Fraction(start) + point) / many * total
+        while reached <= target:
+            place += 1
+            reached += weights[place]
+        drawn[place] += 1
+    return drawn

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from tts_lang.plan.expr import fields_in
-from tts_lang.plan.graph import Score, Scorer
+from tts_lang.plan.graph import Operation, Score, Scorer
 from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
@@ -17,35 +17,32 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.executor.children import LookAhead, roll_out
+from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import needs_pool
-from tts_runtime.executor.lookahead import LookAhead, roll_out
 from tts_runtime.executor.model import Node, Row, ScoreCache, Vector
-from tts_runtime.executor.ops.judge import judge
-from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.sites import Site
-from tts_runtime.executor.views import groups
+from tts_runtime.executor.views import grouped
 
 
-def score(builder: Builder, spec: Score) -> Work:
+@handles(Score)
+def score(builder: Builder, spec: Score) -> Action:
     """The same rows with the scorer's column."""
     scorer, engine = builder.scorer(spec.scorer)
-    if scorer.judge is not None:
-        return judge(builder, spec, scorer, scorer.judge)
-    assert engine is not None  # checked by bind
-    if scorer.together:
-        return _together(builder, spec, _Reader(scorer, engine, builder.site))
-    return _alone(builder, spec, _Reader(scorer, engine, builder.site))
+    assert engine is not None  # checked when the plan is bound
+    kind = _together if scorer.together else _alone
+    return kind(builder, spec, _Reader(scorer, engine, builder.operation))
 
 
-def _alone(builder: Builder, spec: Score, reader: _Reader) -> Work:
+def _alone(builder: Builder, spec: Score, reader: _Reader) -> Action:
     """Each row as soon as it is known."""
-    look = LookAhead(builder, spec)
+    look = LookAhead(builder.compiler, builder.program.engines.default, spec.ahead)
     whole = any(map(needs_pool, fields_in(spec)))
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         run = scope.run
         settings = None
@@ -69,25 +66,24 @@ def _alone(builder: Builder, spec: Score, reader: _Reader) -> Work:
 
         return (run.map(pool, looked_ahead),)
 
-    return work
+    return action
 
 
-def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
+def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
     """A pool's rows (or each group's) side by side."""
-    per = None if spec.per is None else builder.compiler.column(spec.per)
+    per = builder.compiler.column_or_none(spec.per)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         run = scope.run
         slots = [PendingRow() for _ in rows]
-        keys = [0] * len(rows) if per is None else [per(row, view) for row in rows]
-        grouped = groups(keys)
-        members = {place for group in grouped for place in group}
+        found = grouped(rows, per, view)
+        members = {place for group in found for place in group}
         for place in range(len(rows)):
             if place not in members:
                 run.resolve(slots[place], reader.scored(rows[place], reader.missing))
-        for group in grouped:
+        for group in found:
             there = [place for place in group if rows[place].node.error is None]
             for place in set(group).difference(there):
                 run.resolve(slots[place], reader.scored(rows[place], reader.missing))
@@ -97,11 +93,11 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Work:
                 )
         return (Pool(slots, True, inputs[0].apart),)
 
-    return work
+    return action
 
 
 class _Reading:
-    """A path that is being scored, and who waits for it: row, path, its rollout, place."""
+    """A path that is being scored, and who waits for it: row, path, rollout, pending row."""
 
     __slots__ = ("_known", "_name", "_reader", "_request", "_run", "_wanted", "waiting")
 
@@ -125,32 +121,32 @@ class _Reading:
 
     def __call__(self, reply: ScoreReply | CandidateError) -> None:
         run, known = self._run, self._known
-        run.scored(self._reader.scorer, self._request, reply)
+        run.count_score(self._reader.scorer, self._request, reply)
         found = self._reader.found(run, self._name, reply, self._wanted)
         scores = found if isinstance(found, CandidateError) else known + found
-        run.replies[self._name] = scores
+        run.scores[self._name] = scores
         for row, node, rollout, slot in self.waiting:
             run.resolve(slot, self._reader.column(row, node, rollout, scores, len(known)))
 
 
 class _Reader:
-    """Asks one scorer and makes its replies into columns."""
+    """Asks one scorer and turns its replies into columns."""
 
-    def __init__(self, scorer: Scorer, engine: ScorerEngine, site: Site) -> None:
+    def __init__(self, scorer: Scorer, engine: ScorerEngine, operation: Operation) -> None:
         self.scorer = scorer
         self.name = scorer.name
         self.steps = scorer.steps
         self.low = scorer.low
         self.high = scorer.high
         self.engine = engine
-        self.site = site
+        self.operation = operation
         #: The column of a candidate that has no score: every reduction of it is missing.
         self.missing: Vector | None = () if scorer.steps else None
 
     def read(
         self, run: ProblemRun, row: Row, slot: PendingRow | None, rollout: Node | None = None
     ) -> Content:
-        """The scored row, or the slot that it will be in; of a rollout where one is given.
+        """The scored row, or the pending row that resolves to it; scores a rollout if one is given.
 
         A scorer sees the problem file's text and the conversation's text (C32).
         """
@@ -174,7 +170,7 @@ class _Reader:
         answer = None if self.steps else node.written
         # The text and how many steps it has say what they are, given the delimiter.
         name = self.name, node.text, len(steps), node.policy.delimiter, answer
-        memo = run.replies.get(name)
+        memo = run.scores.get(name)
         if type(memo) is tuple or isinstance(memo, CandidateError):
             return self.column(row, node, rollout, memo, len(known))
         target = PendingRow() if slot is None else slot
@@ -184,7 +180,7 @@ class _Reader:
         request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
         wanted = len(steps) - len(known) if self.steps else 1
         first = row, node, rollout, target
-        reading = run.replies[name] = _Reading(self, run, name, known, wanted, request, first)
+        reading = run.scores[name] = _Reading(self, run, name, known, wanted, request, first)
         run.watch(run.score(self.engine, request), reading)
         return target
 
@@ -197,7 +193,7 @@ class _Reader:
             found = reply
         else:
             found = self._usable(reply.scores, wanted)
-            if isinstance(found, CandidateError) and not run.loses_one(found):
+            if isinstance(found, CandidateError) and not run.loses_candidate(found):
                 raise found
         fault, why = None, ""
         if isinstance(found, CandidateError):
@@ -295,21 +291,21 @@ class _Reader:
             else:
                 each_reply = self._for_each(run, replies, len(rows))
             for request, reply in zip(requests, each_reply, strict=True):
-                run.scored(self.scorer, request, reply)
+                run.count_score(self.scorer, request, reply)
             found = tuple(
                 self.found(
                     run, (name, place), reply, len(requests[place].steps) if self.steps else 1
                 )
                 for place, reply in enumerate(each_reply)
             )
-            waiting = run.replies[name]
-            run.replies[name] = found
+            waiting = run.scores[name]
+            run.scores[name] = found
             for each in waiting:
                 each(found)
 
-        memo = run.replies.get(name)
+        memo = run.scores.get(name)
         if memo is None:
-            run.replies[name] = [arrived]
+            run.scores[name] = [arrived]
             run.watch(run.score_together(self.engine, requests), paid)
         elif type(memo) is list:
             memo.append(arrived)
@@ -326,7 +322,7 @@ class _Reader:
             Fault.UNUSABLE,
             f"scorer `{self.name}` gave {len(replies)} replies for {rows} candidates",
         )
-        if not run.loses_one(error):
+        if not run.loses_candidate(error):
             raise error
         return [error] * rows
 
@@ -337,7 +333,8 @@ class _Reader:
             return
         declared = f"{'anything' if low is None else low} to {'anything' if high is None else high}"
         text = " ".join(row.node.text.split())
-        raise self.site.error(
+        raise error_at(
+            self.operation,
             f"scorer `{self.name}` gave {number}, outside its range {declared}, to the candidate "
             f"{text[-60:]!r}",
             f"declare the range: `scorer {self.name} ... from LOW to HIGH`, or bind another scorer",

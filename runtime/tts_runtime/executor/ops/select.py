@@ -1,4 +1,4 @@
-"""Verbs that choose, order and combine rows without any engine."""
+"""where, let, select, first, sort, vote, dedupe and sets of rows: nothing here needs an engine."""
 
 from __future__ import annotations
 
@@ -8,75 +8,63 @@ from math import ceil
 from typing import Any
 
 from tts_lang.plan import graph
-from tts_runtime.executor.expressions import Evaluate, needs_pool
+from tts_lang.values import votes
+from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Row
-from tts_runtime.executor.pools import Content, PendingRow, Pool
-from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.views import View, groups
+from tts_runtime.executor.views import descending, grouped, groups, weights_of
 
 
-def whole_pool(rows: Sequence[Row]) -> Pool:
-    """A pool of rows that are all known."""
-    return Pool(rows, False)
-
-
-def grouped(rows: Sequence[Row], per: Evaluate | None, view: View) -> list[list[int]]:
-    """Places of each group's rows; all of them without `per`."""
-    if per is None:
-        return [list(range(len(rows)))] if rows else []
-    return groups([per(row, view) for row in rows])
-
-
-def compiled_key(builder: Builder, name: str | None) -> Evaluate | None:
-    """The column of a `per`."""
-    return None if name is None else builder.compiler.column(name)
-
-
-def empty(_builder: Builder, _spec: graph.Empty) -> Work:
+@handles(graph.Empty)
+def empty(_builder: Builder, _spec: graph.Empty) -> Action:
     """`none`."""
 
-    async def work(_scope: Scope, _inputs: Sequence[Any]) -> Sequence[Any]:
-        return (whole_pool(()),)
+    async def action(_scope: Scope, _inputs: Sequence[Any]) -> Sequence[Any]:
+        return (Pool([]),)
 
-    return work
+    return action
 
 
-def compute(builder: Builder, spec: graph.Compute) -> Work:
+@handles(graph.Compute)
+def compute(builder: Builder, spec: graph.Compute) -> Action:
     """A number, text or flag."""
     value = builder.compiler.compile(spec.value)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         return (value(scope.problem, view),)
 
-    return work
+    return action
 
 
-def where(builder: Builder, spec: graph.Where) -> Work:
+@handles(graph.Where)
+def where(builder: Builder, spec: graph.Where) -> Action:
     """The rows for which the condition is true, not missing (C37)."""
     condition = builder.compiler.compile(spec.condition)
     whole = needs_pool(spec.condition)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
-        def kept(row: Row, _: PendingRow | None) -> Content:
+        def keep(row: Row, _: PendingRow | None) -> Content:
             return row if condition(row, view) is True else None
 
-        return (scope.run.map(pool, kept),)
+        return (scope.run.map(pool, keep),)
 
-    return work
+    return action
 
 
-def let(builder: Builder, spec: graph.Let) -> Work:
+@handles(graph.Let)
+def let(builder: Builder, spec: graph.Let) -> Action:
     """A computed column; children inherit it (C31)."""
     value = builder.compiler.compile(spec.value)
     whole = needs_pool(spec.value)
     name = spec.name
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
 
@@ -85,77 +73,59 @@ def let(builder: Builder, spec: graph.Let) -> Work:
 
         return (scope.run.map(pool, computed),)
 
-    return work
+    return action
 
 
-def descending(places: Sequence[int], values: Sequence[Any]) -> list[int]:
-    """Places by falling value, ties in their order, missing last (C39)."""
-    there = [place for place in places if values[place] is not None]
-    missing = [place for place in places if values[place] is None]
-    # A stable sort that is reversed keeps ties in their order.
-    return sorted(there, key=lambda place: values[place], reverse=True) + missing
-
-
-def select(builder: Builder, spec: graph.Select) -> Work:
+@handles(graph.Select)
+def select(builder: Builder, spec: graph.Select) -> Action:
     """The best rows, of each group, in pool order (C39)."""
     compiler = builder.compiler
     by, count = compiler.compile(spec.by), compiler.optional(spec.count)
-    share, per = compiler.optional(spec.share), compiled_key(builder, spec.per)
+    share, per = compiler.optional(spec.share), builder.compiler.column_or_none(spec.per)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         values = [by(row, view) for row in rows]
         part = 0 if share is None else share(scope.problem, view) or 0
         many = 0 if count is None else max(0, view.whole(count(scope.problem, view)))
-        kept: set[int] = set()
+        chosen: set[int] = set()
         for places in grouped(rows, per, view):
             if share is not None:
                 # As written in decimal: 7 % of 100 is 7, though 0.07 * 100 > 7 in binary.
                 many = max(1, ceil(Fraction(str(part)) * len(places)))
-            kept.update(descending(places, values)[:many])
-        return (whole_pool([row for place, row in enumerate(rows) if place in kept]),)
+            chosen.update(descending(places, values)[:many])
+        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
 
-    return work
+    return action
 
 
-def first(builder: Builder, spec: graph.First) -> Work:
+@handles(graph.First)
+def first(builder: Builder, spec: graph.First) -> Action:
     """The first rows, of each group."""
-    count, per = builder.compiler.compile(spec.count), compiled_key(builder, spec.per)
-    needless = builder.program.needless
-    value = builder.operation.outputs[0]
-    source = needless.firsts.get(value)
+    count, per = builder.compiler.compile(spec.count), builder.compiler.column_or_none(spec.per)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
-        if source is not None:
-            view = View(scope, inputs)
-            many = max(0, view.whole(count(scope.problem, view)))
-            scope.run.early = True
-            rows = await scope.run.leading(inputs[0], many)
-            if value in needless.final:
-                scope.run.settle()
-            else:
-                scope.run.drop(scope.values[source])
-            return (whole_pool(rows),)
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
-        rows = view.inputs[0]
+        rows: list[Row] = view.inputs[0]
         many = max(0, view.whole(count(scope.problem, view)))
-        kept = {place for places in grouped(rows, per, view) for place in places[:many]}
-        return (whole_pool([row for place, row in enumerate(rows) if place in kept]),)
+        chosen = {place for places in grouped(rows, per, view) for place in places[:many]}
+        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
 
-    return work
+    return action
 
 
-def sort(builder: Builder, spec: graph.Sort) -> Work:
+@handles(graph.Sort)
+def sort(builder: Builder, spec: graph.Sort) -> Action:
     """Largest first, stable, missing last; group after group with `per`."""
-    by, per = builder.compiler.compile(spec.by), compiled_key(builder, spec.per)
+    by, per = builder.compiler.compile(spec.by), builder.compiler.column_or_none(spec.per)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         values = [by(row, view) for row in rows]
         return (
-            whole_pool(
+            Pool(
                 [
                     rows[place]
                     for places in grouped(rows, per, view)
@@ -164,49 +134,80 @@ def sort(builder: Builder, spec: graph.Sort) -> Work:
             ),
         )
 
-    return work
+    return action
 
 
-def dedupe(builder: Builder, spec: graph.Dedupe) -> Work:
+@handles(graph.Dedupe)
+def dedupe(builder: Builder, spec: graph.Dedupe) -> Action:
     """The first row of each key; a missing key equals nothing (C52)."""
-    key, per = builder.compiler.column(spec.key), compiled_key(builder, spec.per)
+    key, per = builder.compiler.column(spec.key), builder.compiler.column_or_none(spec.per)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
-        kept: set[int] = set()
+        chosen: set[int] = set()
         for places in grouped(rows, per, view):
             seen: set[Any] = set()
             for place in places:
                 value = key(rows[place], view)
                 if value is None or value not in seen:
-                    kept.add(place)
+                    chosen.add(place)
                     seen.add(value)
-        return (whole_pool([row for place, row in enumerate(rows) if place in kept]),)
+        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
 
-    return work
+    return action
 
 
-def union(_builder: Builder, _spec: graph.Union) -> Work:
+@handles(graph.Union)
+def union(_builder: Builder, _spec: graph.Union) -> Action:
     """Input 0, then the rows of input 1 that are not in it (C30, C51)."""
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         left, right = await scope.settled(inputs[:2])
-        return (whole_pool([*left, *_without(right, left)]),)
+        return (Pool([*left, *_without(right, left)]),)
 
-    return work
+    return action
 
 
-def difference(_builder: Builder, _spec: graph.Difference) -> Work:
+@handles(graph.Difference)
+def difference(_builder: Builder, _spec: graph.Difference) -> Action:
     """The rows of input 0 that are not in input 1 (C51)."""
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         left, right = await scope.settled(inputs[:2])
-        return (whole_pool(_without(left, right)),)
+        return (Pool(_without(left, right)),)
 
-    return work
+    return action
 
 
 def _without(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
     there = {row.candidate for row in others}
     return [row for row in rows if row.candidate not in there]
+
+
+@handles(graph.Vote)
+def vote(builder: Builder, spec: graph.Vote) -> Action:
+    """The heaviest class's heaviest row, ties to the earliest; one per group (C42, C43)."""
+    compiler, operation = builder.compiler, builder.operation
+    on, weight = compiler.column(spec.on), compiler.optional(spec.weight)
+    per = builder.compiler.column_or_none(spec.per)
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        view = await scope.view(inputs, whole=True)
+        rows: list[Row] = view.inputs[0]
+        weights = weights_of(weight, rows, view, operation)
+        keys = [on(row, view) for row in rows]
+        winners = [winner(places, keys, weights) for places in grouped(rows, per, view)]
+        return (Pool([rows[place] for place in winners if place is not None]),)
+
+    return action
+
+
+def winner(places: Sequence[int], keys: Sequence[Any], weights: Sequence[float]) -> int | None:
+    """The place that represents the elected class among some places; none if all abstain."""
+    classes = [[places[at] for at in group] for group in groups([keys[place] for place in places])]
+    if not classes:
+        return None
+    # `max` keeps the first of equals, and classes and their rows are in order of first row.
+    elected = max(classes, key=lambda group: votes([weights[place] for place in group]))
+    return max(elected, key=lambda place: weights[place])

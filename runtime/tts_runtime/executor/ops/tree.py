@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Backup, Descend, Leaves
-from tts_runtime.executor.expressions import Evaluate
 from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.ops.select import whole_pool
-from tts_runtime.executor.pool_values import ancestors
-from tts_runtime.executor.program import Builder, Work
+from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.views import View
+from tts_runtime.executor.views import Evaluate, View, ancestors
 
 
 def _parent(row: Row) -> Candidate | None:
@@ -81,14 +79,15 @@ def _largest(choices: Sequence[Candidate], values: Sequence[Any]) -> tuple[Candi
     return choices[values.index(largest)], largest
 
 
-def descend(builder: Builder, spec: Descend) -> Work:
+@handles(Descend)
+def descend(builder: Builder, spec: Descend) -> Action:
     """`times` walks, each leaving a visit of value 0 for the next; a leaf found twice is one."""
     compiler = builder.compiler
     by = compiler.compile(spec.by)
     times = None if spec.times is None else builder.count(spec.times)
     staying = compiler.optional(spec.staying)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         many = 1 if times is None else times(scope.problem, view)
@@ -99,16 +98,17 @@ def descend(builder: Builder, spec: Descend) -> Work:
             tree.visit(path)
             found[path[-1]] = None
         original = {row.candidate: row for row in rows}
-        return (whole_pool([original[candidate] for candidate in found]),)
+        return (Pool([original[candidate] for candidate in found]),)
 
-    return work
+    return action
 
 
-def backup(builder: Builder, spec: Backup) -> Work:
+@handles(Backup)
+def backup(builder: Builder, spec: Backup) -> Action:
     """One visit and the value of each row of input 1, for itself and all ancestors in input 0."""
     by = builder.compiler.compile(spec.by)
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         below: list[Row] = view.inputs[1]
@@ -123,20 +123,19 @@ def backup(builder: Builder, spec: Backup) -> Work:
                     if value is not None:
                         totals[candidate] += float(value)  # perhaps infinite: no value then
         return (
-            whole_pool(
-                [row.with_visits(visits[row.candidate], totals[row.candidate]) for row in rows]
-            ),
+            Pool([row.with_visits(visits[row.candidate], totals[row.candidate]) for row in rows]),
         )
 
-    return work
+    return action
 
 
-def leaves(_builder: Builder, _spec: Leaves) -> Work:
+@handles(Leaves)
+def leaves(_builder: Builder, _spec: Leaves) -> Action:
     """The rows that are no other row's parent in the pool."""
 
-    async def work(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         rows: list[Row] = (await scope.settled(inputs[:1]))[0]
         parents = {_parent(row) for row in rows}
-        return (whole_pool([row for row in rows if row.candidate not in parents]),)
+        return (Pool([row for row in rows if row.candidate not in parents]),)
 
-    return work
+    return action

@@ -1,4 +1,4 @@
-"""What several strategies ask of the engines for one problem, generated once (C62).
+"""Requests to engines: counted, named, and shared between strategies (C62).
 
 A generation is a part of an infinite stream that units and limits only cut. So the same request is
 one generation whoever asks, and what a finished one has drawn answers every shorter request on the
@@ -8,13 +8,16 @@ same stream: a beam's step out of a solution of best-of-n.
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
     Finish,
     GenerateRequest,
     Generation,
@@ -24,12 +27,103 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.stopping import StopCriteria, end_ids
-from tts_runtime.executor.outcome import Work
+from tts_runtime.executor.errors import unforeseen
 
 Reply = TypeVar("Reply")
 
 
-class Shared:
+@dataclass(slots=True)
+class Work:
+    """What engines did, for whoever asked; it depends on timing, caches and who else asks.
+
+    Args:
+        policy_calls, scorer_calls: Requests that engines were given.
+        policy_tokens: Tokens drawn for those that were answered.
+        prompt_tokens: Prompt and path tokens that policies processed: what no cache had.
+        scorer_tokens: Tokens that scorers processed: what no cache had.
+        cancelled_calls: Requests to policies that were given up.
+        cancelled_tokens: Tokens drawn for those, where engines can tell.
+        speculated_tokens: Tokens drawn ahead of programs; a request that was given up half-way
+            counts with its limit of tokens.
+        wasted_tokens: Of these, those that no program came to.
+    """
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    prompt_tokens: int = 0
+    scorer_calls: int = 0
+    scorer_tokens: int = 0
+    cancelled_calls: int = 0
+    cancelled_tokens: int = 0
+    speculated_tokens: int = 0
+    wasted_tokens: int = 0
+
+    def generated(self, future: Future[Generation]) -> None:
+        """A policy's engine is done with a request."""
+        self.policy_calls += 1
+        if future.cancelled():
+            self.cancelled_calls += 1
+        elif future.exception() is None:
+            generation = future.result()
+            self.policy_tokens += generation.drawn
+            self.prompt_tokens += generation.prefilled
+
+    def scored(self, future: Future[ScoreReply] | Future[Sequence[ScoreReply]]) -> None:
+        """A scorer's engine is done with a path, or with a pool."""
+        if future.cancelled() or future.exception() is not None:
+            self.scorer_calls += 1
+            return
+        found = future.result()
+        replies = (found,) if isinstance(found, ScoreReply) else found
+        self.scorer_calls += len(replies)
+        self.scorer_tokens += sum([reply.tokens for reply in replies])
+
+
+def request_name(signature: str, position: int, request: GenerateRequest) -> Any:
+    """What equal requests of one problem have in common (C62).
+
+    Stream key and position stand for the path (invariant U): paths are long to look up, and a
+    request is looked up for every child. `Request.same_path` makes sure.
+
+    Args:
+        signature: Of the call's clauses (`Settings.signature`).
+        position: Tokens on the path that the request continues.
+        request: The request itself.
+    """
+    limits = request.limits
+    if limits.watched:
+        return object()  # what looks at every token is nobody else's
+    if request.sampling.temperature:
+        return signature, limits.max_tokens, request.key, position, request.first_rank
+    # Temperature 0 ignores the key, so greedy children are one request (C15).
+    return whole_name((signature, limits.max_tokens, request.first_rank), request)
+
+
+def whole_name(name: Any, request: GenerateRequest) -> Any:
+    """A name with prompt and path in it."""
+    return name, request.prompt, request.prefix
+
+
+def scorer_future(ask: Callable[..., Future[Reply]], argument: Any) -> Future[Reply]:
+    """A scorer's future; one that raises at once gives a future that has failed."""
+    try:
+        return ask(argument)
+    except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
+        future: Future[Reply] = asyncio.get_running_loop().create_future()
+        future.set_exception(scorer_error(error))
+        return future
+
+
+def scorer_error(error: BaseException) -> BaseException:
+    """A scorer's error; an exception of its code, with the line, is that of the candidate."""
+    if isinstance(error, EngineError | CancelledError):
+        return error
+    reported = CandidateError(Fault.EXCEPTION, unforeseen(error))
+    reported.__cause__ = error
+    return reported
+
+
+class SharedRequests:
     """The requests of one problem.
 
     Args:

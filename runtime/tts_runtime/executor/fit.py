@@ -1,71 +1,38 @@
-"""Fits a plan to engines, and says what does not fit before anything is spent."""
+"""Whether a plan fits its engines: everything that does not is reported before anything is spent.
+
+Pools hold ids, which are never encoded again: policies that extend each other's candidates must
+have one tokenizer (C9), and must be able to continue what is there (`unfit_paths`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
-from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, Scorer, Unit, operations
-from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
+from tts_lang.plan.graph import (
+    Ask,
+    Branch,
+    Call,
+    Cut,
+    Decoding,
+    Expand,
+    Force,
+    Operation,
+    Plan,
+    Region,
+    Repeat,
+    Score,
+    Scorer,
+    Split,
+    Unit,
+    operations,
+)
+from tts_runtime.engines.base import Ability, ScorerEngine
+from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
-from tts_runtime.executor.ahead import next_of
-from tts_runtime.executor.early_exit import needless
 from tts_runtime.executor.errors import BindError, place
-from tts_runtime.executor.policies import Policy
-from tts_runtime.executor.program import Program
-from tts_runtime.executor.tokenizers import unfit_paths
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A plan with engines that fit it; made by `bind`, run by `execute`.
-
-    `exact`: every engine follows the streams, so a rerun gives the same texts. `strict`: what is
-    wrong with one candidate fails its problem.
-    """
-
-    plan: Plan
-    program: Program
-    exact: bool
-    strict: bool = False
-
-
-def bind(
-    plan: Plan,
-    policies: Mapping[str, PolicyEngine],
-    scorers: Mapping[str, ScorerEngine],
-    passes: Collection[str] = (),
-    speculate: bool = False,
-    strict: bool = False,
-) -> Bound:
-    """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
-
-    Engines that the plan does not name are ignored. `passes` are names of `early_exit.PASSES`: with
-    them a run generates less, to the same answer; without them everything that was asked for.
-    `speculate`: find out what may run ahead (`execute_all`). `strict`: see `Bound`.
-
-    Raises:
-        BindError: Something is missing or does not fit; the message has one line a problem.
-    """
-    check_names(plan, policies, scorers)
-    engines = {
-        scorer.name: FieldScorer(scorer.field) if scorer.field is not None else scorers[scorer.name]
-        for scorer in plan.scorers
-        if scorer.judge is None
-    }
-    bound = {name: Policy(name, policies[name]) for name in _policies(plan)}
-    problems = [line for check in CHECKS for line in check(plan, bound, engines)]
-    if problems:
-        raise BindError("\n".join(problems))
-    exact = all(policy.engine.exact for policy in bound.values()) and all(
-        engine.exact for engine in engines.values()
-    )
-    following = next_of(plan) if speculate else {}
-    program = Program(plan, bound, engines, needless(plan, passes), following)
-    return Bound(plan, program, exact, strict)
 
 
 def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> None:
@@ -79,14 +46,14 @@ def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str])
         raise BindError("\n".join(missing))
 
 
-def _policies(plan: Plan) -> list[str]:
+def policies_of(plan: Plan) -> list[str]:
     """Every policy that the plan or one of its judges asks."""
     judges = [scorer.judge.policy for scorer in plan.scorers if scorer.judge is not None]
     return list(dict.fromkeys([*plan.policies, *judges]))
 
 
 def _missing(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> Iterator[str]:
-    for name in _policies(plan):
+    for name in policies_of(plan):
         if name not in policies:
             line = _unbound("policy", name, plan, policies)
             if name == "python":
@@ -111,8 +78,8 @@ def _comparing(scorer: Scorer) -> str:
     return f"these compare a pool's candidates: {', '.join(fit)}"
 
 
-def _unbound(kind: str, name: str, plan: Plan, given: Collection[str]) -> str:
-    hint = did_you_mean(name, given)
+def _unbound(kind: str, name: str, plan: Plan, names: Collection[str]) -> str:
+    hint = did_you_mean(name, names)
     return (
         f"strategy `{plan.strategy}` needs a {kind} `{name}`: bind one with `--{kind} {name}=...`"
         + (f" ({hint})" if hint else "")
@@ -276,5 +243,137 @@ def _end(number: float | None) -> str:
     return "no limit" if number is None else f"{number:g}"
 
 
-#: What is checked once everything is there.
+# ------------------------------------------------------------------ tokenizers
+
+_Owners = dict[int, frozenset[str]]
+_NOBODY: frozenset[str] = frozenset()
+
+
+def unfit_paths(
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """One line for every operation whose policy cannot go on with the paths that it gets."""
+    found = _Analysis(plan, policies)
+    yield from dict.fromkeys(found.problems)
+
+
+class _Analysis:
+    """Follows, through the regions, which policies' ids the rows of each value may hold."""
+
+    def __init__(self, plan: Plan, policies: Mapping[str, Policy]) -> None:
+        self._policies = policies
+        self._default = DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]
+        self.problems: list[str] = []
+        owners: _Owners = {plan.body.parameters[0]: _NOBODY}
+        self._region(plan.body, owners)
+
+    def _region(self, region: Region, owners: _Owners) -> None:
+        for operation in region.operations:
+            self._operation(operation, owners)
+
+    def _operation(self, operation: Operation, owners: _Owners) -> None:
+        spec = operation.spec
+        inputs = [owners.get(number, _NOBODY) for number in operation.inputs]
+        first = inputs[0] if inputs else _NOBODY
+        out = first
+        if isinstance(spec, Expand):
+            self._extends(operation, first, spec.decoding.policy)
+            out = first | {spec.decoding.policy}
+        elif isinstance(spec, Ask):
+            out = frozenset({spec.decoding.policy})
+        elif isinstance(spec, Force | Cut | Split):
+            out = first or frozenset({self._default})
+        elif isinstance(spec, Score) and spec.ahead is not None:
+            self._extends(operation, first, self._default)
+        elif isinstance(spec, Call):
+            self._called(operation, first, owners)
+            return
+        elif isinstance(spec, Repeat):
+            self._repeated(operation, inputs, owners)
+            return
+        elif isinstance(spec, Branch):
+            self._branched(operation, owners)
+            return
+        elif operation.spec.op == "union":
+            out = first | inputs[1]
+        for number in operation.outputs:
+            owners[number] = out
+
+    def _called(self, operation: Operation, first: frozenset[str], owners: _Owners) -> None:
+        region = operation.regions[0]
+        owners[region.parameters[0]] = first
+        self._region(region, owners)
+        # A call may return from any branch, so whatever its region makes may come back.
+        made = frozenset().union(*_made(region, owners))
+        for number in operation.outputs:
+            owners[number] = first | made
+
+    def _repeated(
+        self, operation: Operation, inputs: list[frozenset[str]], owners: _Owners
+    ) -> None:
+        carried = list(inputs)
+        for _ in range(len(self._policies) * len(carried) + 1):
+            for region in operation.regions:
+                owners.update(zip(region.parameters, carried, strict=True))
+                self._region(region, owners)
+            results = [owners.get(number, _NOBODY) for number in operation.regions[1].results]
+            wider = [
+                before | after for before, after in zip(carried, results or carried, strict=True)
+            ]
+            if wider == carried:
+                break
+            carried = wider
+        owners.update(zip(operation.outputs, carried, strict=True))
+
+    def _branched(self, operation: Operation, owners: _Owners) -> None:
+        for region in operation.regions:
+            self._region(region, owners)
+        for place_, number in enumerate(operation.outputs):
+            owners[number] = frozenset().union(
+                *(
+                    owners.get(region.results[place_], _NOBODY)
+                    for region in operation.regions
+                    if len(region.results) == len(operation.outputs)
+                )
+            )
+
+    def _extends(self, operation: Operation, owners: frozenset[str], name: str) -> None:
+        policy = self._policies[name]
+        lacking = policy.engine.lacks.get(Ability.CONTINUE)
+        if owners and lacking is not None:
+            where = place(operation.origins)
+            self.problems.append(
+                (f"{where}: " if where else "")
+                + f"this continues candidates, but policy `{name}` (`{policy.binding.name}`) "
+                + lacking
+            )
+            return
+        for owner in sorted(owners):
+            other = self._policies[owner]
+            if other.tokenizer.fingerprint != policy.tokenizer.fingerprint:
+                where = place(operation.origins)
+                self.problems.append(
+                    (f"{where}: " if where else "")
+                    + f"policy `{name}` (`{policy.binding.name}`) cannot continue candidates of "
+                    f"`{owner}` (`{other.binding.name}`): their tokenizers differ, and ids are "
+                    f"never encoded again; `ask` policy `{name}` about them instead"
+                )
+
+
+def _made(region: Region, owners: _Owners) -> Iterator[frozenset[str]]:
+    for operation in region.operations:
+        for number in operation.outputs:
+            yield owners.get(number, _NOBODY)
+        for inner in operation.regions:
+            yield from _made(inner, owners)
+
+
+#: What is checked once every name is bound.
 CHECKS: Final[tuple[_Check, ...]] = (_thoughts, _streaming, _abilities, _scorers, unfit_paths)
+
+
+def misfits(
+    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+) -> list[str]:
+    """One line for everything that does not fit."""
+    return [line for check in CHECKS for line in check(plan, policies, scorers)]

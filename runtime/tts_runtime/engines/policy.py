@@ -1,12 +1,17 @@
-"""A policy as the executor sees it: its engine, and what its binding says in bytes and ids."""
+"""Engines as a plan names them: policies with what their bindings say in bytes and ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from tts_runtime.answers.boundary import find
-from tts_runtime.engines.base import Finish, PolicyEngine, Sampling
+from tts_runtime.engines.base import Finish, PolicyEngine, Sampling, ScorerEngine
 from tts_runtime.tokens import Trusted, encode
+
+#: What a strategy's policy is called where it names none.
+DEFAULT_POLICY: Final = "policy"
 
 
 class Policy:
@@ -72,3 +77,22 @@ class Policy:
         if last_line and written is None and finish is Finish.END:
             written = text.strip().rpartition("\n")[2].strip() or None
         return written, why
+
+
+@dataclass(frozen=True, slots=True)
+class BoundEngines:
+    """The engines of a plan.
+
+    Args:
+        policies, scorers: By the names that the plan gives them.
+        default: The policy that opens the problem's conversation and rolls out look-ahead.
+        statistics: Token statistics that the plan's expressions read, requested of every
+            generation.
+        strict: A fault of one candidate fails its problem (C64).
+    """
+
+    policies: Mapping[str, Policy]
+    scorers: Mapping[str, ScorerEngine]
+    default: Policy
+    statistics: tuple[str, ...]
+    strict: bool

@@ -1,8 +1,6 @@
-"""What will be asked of a pool's rows once it is complete: read off the plan when it is bound.
+"""What a pool's rows will be asked for once it is complete, read off the plan when it is bound.
 
-A selection waits for the last candidate of its pool. Which of the others it will keep can be
-guessed, and how those go on is written in the plan, so their next requests can run ahead
-(`speculation.py`). Nothing here decides anything: a wrong guess costs tokens, never an answer.
+Nothing here decides anything: speculation guesses by it which requests come next.
 """
 
 from __future__ import annotations
@@ -40,14 +38,14 @@ _BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
 
 @dataclass(frozen=True, slots=True)
 class NextExpansion:
-    """A pool's rows go on with `expand`; only those that `select` keeps, if there is one."""
+    """A pool's rows are expanded by `expand`; only those that `select` keeps, if there is one."""
 
     select: Operation | None
     expand: Operation
 
 
-def next_of(plan: Plan) -> Mapping[int, NextExpansion]:
-    """Of each pool for which it is plain, by its value, what comes next."""
+def next_expansions(plan: Plan) -> Mapping[int, NextExpansion]:
+    """What comes next for each pool for which the plan tells, by its value."""
     readers: dict[int, list[Operation]] = defaultdict(list)
     names: dict[int, list[int]] = defaultdict(list)
     for operation in operations(plan.body):
