@@ -1,4 +1,4 @@
-"""Layering, read from the imports: the compiler knows no engine, engines load only when chosen."""
+"""Layering, read from the imports: no circles, the floors of the executor, engines load late."""
 
 from __future__ import annotations
 
@@ -9,10 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import code_size
+
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"torch", "transformers", "vllm", "ray"}
 #: Modules that may import an engine's libraries at their top: only the engines themselves.
 ENGINE_FOLDER = ROOT / "runtime" / "tts_runtime" / "engines"
+
+#: The floors of the executor, lowest first: a module imports only modules of lower floors.
+FLOORS = (
+    ("model", "errors", "events"),
+    ("scheduler", "views", "statistics", "costs", "work", "fit"),
+    ("expressions", "problem_run", "child_numbering", "outcome"),
+    ("scope", "settings", "prompts", "early_vote", "replay"),
+    ("program", "children", "next_expansion"),
+    (
+        *("ops.control", "ops.edit", "ops.judge", "ops.sample", "ops.score", "ops.select"),
+        *("ops.tree", "early_exit", "speculation"),
+    ),
+    ("execute",),
+    ("",),
+)
 
 
 def imported(path: Path, *, top_level_only: bool = False) -> set[str]:
@@ -65,3 +82,57 @@ def test_no_file_is_too_long_to_read_in_one_sitting(folder: str) -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
     assert not long
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Imports for type checking and inside functions count."""
+    assert code_size.circles(code_size.modules()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import tts_lang.b",
+        "from tts_lang.b import x",
+        "from tts_lang import b",
+        "if TYPE_CHECKING:\n    from tts_lang.b import x",
+        "def f():\n    from tts_lang import b",
+    ],
+)
+def test_every_kind_of_import_closes_a_circle(source: str) -> None:
+    modules = {
+        name: code_size.Module(Path(name), ast.parse(text))
+        for name, text in {"tts_lang.a": source, "tts_lang.b": "import tts_lang.a"}.items()
+    }
+    assert code_size.circles(code_size.linked(modules)) == [["tts_lang.a", "tts_lang.b"]]
+
+
+def test_no_import_is_relative() -> None:
+    """The graph of imports is read from names."""
+    for folder in ("tts_lang", "runtime"):
+        for path in modules(folder):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+def test_the_executor_has_floors() -> None:
+    """A module of the executor imports only modules of lower floors."""
+    package = "tts_runtime.executor"
+    floors = {
+        f"{package}.{name}".rstrip("."): floor
+        for floor, names in enumerate(FLOORS)
+        for name in names
+    }
+    found = {
+        name: module
+        for name, module in code_size.modules().items()
+        if name == package or name.startswith(f"{package}.")
+    }
+    assert found.keys() == {*floors, f"{package}.ops"}
+    upwards = [
+        f"{name} imports {target}"
+        for name, module in found.items()
+        for target in module.imports
+        if target in floors and floors[target] >= floors[name]
+    ]
+    assert not upwards
