@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from tts_lang.diagnostics import did_you_mean
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.errors import EngineError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -13,57 +13,20 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from threading import Event
 from types import MappingProxyType
 from typing import Final
 
 from tts_lang.explain.models import Model
-from tts_lang.printable import concealed
 from tts_runtime.binding import Binding
+from tts_runtime.engines.errors import CandidateError as CandidateError
+from tts_runtime.engines.errors import EngineError as EngineError
+from tts_runtime.engines.errors import Fault as Fault
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
 from tts_runtime.tokens import Tokenizer
-
-
-class EngineError(Exception):
-    """An engine cannot be used, or broke; the message says what is wrong and what to do.
-
-    It ends the problem that asked. What is wrong with one request only is a `CandidateError`.
-    Secrets (API keys) are taken out of the message.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(concealed(message))
-
-
-class Fault(StrEnum):
-    """Why one candidate has no text or no score, where others can have theirs."""
-
-    TOO_LONG = "too_long"  # beyond the window, or beyond the memory
-    MARKED = "marked"  # its text holds a mark of the scorer's own
-    BLANK = "blank"  # it has a step without text
-    FILTERED = "filtered"  # a server kept its reply back
-    UNUSABLE = "unusable"  # a reply that says nothing: no number, another form
-    EXCEPTION = "exception"  # the scorer's code failed
-    NO_SCORE = "no_score"  # the scorer itself gave none
-    UNREADABLE = "unreadable"  # no verdict in a judge's replies
-
-
-class CandidateError(EngineError):
-    """A request that cannot be answered for what it holds: its candidate's fault, not the engine's.
-
-    The candidate goes without (a missing score, no answer), is counted, and the others decide.
-
-    Args:
-        fault: Of which kind.
-        message: As of an `EngineError`.
-    """
-
-    def __init__(self, fault: Fault, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
 
 
 class Ability(Enum):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tts_lang.diagnostics import suggest
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.errors import EngineError
 from tts_runtime.paths import bundled
 from tts_runtime.plugins import described, function_named, registered
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
