@@ -14,23 +14,45 @@ if TYPE_CHECKING:
     from tts_lang.plan.graph import Plan
 
 
+#: Ends of arguments that are files, whatever is in their names.
+_FILES = (".tts", ".json")
+
+
+def split_settings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits positional arguments into strategies and plain `NAME=VALUE` settings.
+
+    A file whose name contains `=` is a strategy if it exists, or if its name ends in `.tts` or
+    `.json` (before a `:STRATEGY`).
+    """
+    strategies: list[str] = []
+    settings: list[str] = []
+    for argument in arguments:
+        file, colon, strategy = argument.rpartition(":")
+        name = file if colon and strategy.isidentifier() else argument
+        plain = "=" in name and not name.endswith(_FILES) and not Path(name).exists()
+        (settings if plain else strategies).append(argument)
+    return strategies, settings
+
+
 def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
-    """`--set K=V` options by name; the compiler reads the values.
+    """`NAME=VALUE` settings by name; the compiler reads the values.
 
     Raises:
-        DiagnosticError: Not of the form K=V, or a parameter set twice.
+        DiagnosticError: Not of the form NAME=VALUE, or a parameter set twice.
     """
     values: dict[str, str] = {}
     for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not name.isidentifier() or not text:
-            message = f"`{setting}`: expected NAME=VALUE"
-            raise DiagnosticError(
-                [file_error("TTS556", message, "--set", suggestion="for example --set n=64")]
-            )
+            message, help_ = f"`{setting}`: expected NAME=VALUE", "for example n=64"
+            if equals and not text and name.isidentifier():
+                message, help_ = f"`{setting}`: `{name}` has no value", f"for example {name}=64"
+            if setting == "=":
+                help_ = "write n=64 without spaces"
+            raise DiagnosticError([file_error("TTS556", message, "command line", suggestion=help_)])
         if name in values:
             message = f"`{name}` is set twice"
-            raise DiagnosticError([file_error("TTS556", message, "--set")])
+            raise DiagnosticError([file_error("TTS556", message, "command line")])
         values[name] = text
     return values
 
@@ -81,7 +103,7 @@ def plan_from(
 
 
 def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> Diagnostic:
-    who = strategies[0] if len(strategies) == 1 else "--set"
+    who = strategies[0] if len(strategies) == 1 else "parameters"
     message = f"there is no parameter `{name}`"
     if len(strategies) > 1:
         message = f"none of the strategies has a parameter `{name}`"

@@ -135,7 +135,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority.tts"], "the shipped strategy is called without `.tts`: majority"),
         (["majorty.tts"], "the shipped strategy is called without `.tts`: majority"),
         (["mien.tts"], "did you mean 'mine.tts'?"),
-        ([""], "no strategy: give files"),
+        ([""], "no strategy: name a file"),
         (["."], "is a directory"),
         (["majority", "--explian"], "no such option: --explian; did you mean '--explain'?"),
         (["majority", "--format", "dott"], "did you mean 'dot'?"),
@@ -151,13 +151,13 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority", "--check"], "--check belongs to --fmt"),
         (["majority", "--fmt", "--explain"], "--fmt goes with --check only"),
         (["majority", "--json", "--explain"], "does not go with --explain"),
-        (["majority", "greedy", "-o", "x.json"], "-o writes one plan"),
+        (["majority", "greedy", "-o", "x.json"], "--out writes one plan"),
         (["majority", "-o", "no/such/folder.json"], "cannot be written"),
         (["missing.json"], "missing.json cannot be read"),
         (["broken.json"], "broken.json: not JSON"),
         (["bytes.json"], "not UTF-8"),
         (["bytes.tts"], "not valid UTF-8"),
-        ([], "no strategy: give files, or names of those that --list shows"),
+        ([], "no strategy: name a file, or a shipped strategy (--list shows them)"),
     ],
 )
 def test_mistakes_get_a_message_and_code_2(
@@ -218,7 +218,7 @@ def test_interrupt_ends_with_130(capsys: Capture, monkeypatch: pytest.MonkeyPatc
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tts_lang.cli.tts_compile", interrupted)
+    monkeypatch.setattr("tts_lang.cli.compile.tts_compile", interrupted)
     usual = signal.getsignal(signal.SIGINT)
     done = tts_compile(capsys, "majority")
     signal.signal(signal.SIGINT, usual)  # which the end of a process gives up
@@ -244,7 +244,7 @@ def test_option_errors_are_two_lines(capsys: Capture) -> None:
     """The message and where the options are listed, instead of the whole usage."""
     done = tts_compile(capsys, "majority", "--trials", "x")
     assert done.err.splitlines() == [
-        "error: argument --trials: expected a whole number, found `x`",
+        "error: --trials: expected a whole number, found `x`",
         "  help: tts-compile --help lists the options",
     ]
 

@@ -15,7 +15,6 @@ HEAVY = {
     "networkx",
     "numpy",
     "pydantic",
-    "typer",
     "rich",
     "lark",
     "sympy",

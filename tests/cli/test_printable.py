@@ -88,7 +88,7 @@ def test_what_engines_log(capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("tts_runtime")
     before = logger.handlers[:]
     try:
-        _show_notices(Console(stderr=True, width=200))
+        _show_notices(Console(stderr=True, width=200), logging.INFO)
         logger.getChild("engines.openai").warning("server says %s", HOSTILE)
     finally:
         logger.handlers = before

@@ -99,7 +99,7 @@ def test_nobody_reads_standard_error(tmp_path: Path) -> None:
 
 def test_a_full_pipe_on_standard_error_does_not_hold_the_command() -> None:
     full = """
-import os, tts_lang.process
+import os, tts_lang.cli.process
 read, write = os.pipe()
 os.set_blocking(write, False)
 try:
@@ -108,7 +108,7 @@ try:
 except BlockingIOError:
     os.set_blocking(write, True)
 os.dup2(write, 2)
-tts_lang.process._PATIENCE = 0.01
+tts_lang.cli.process._PATIENCE = 0.01
 """
     assert python(full + COMPILE, "nosuch").returncode == 2
 
@@ -146,7 +146,7 @@ def test_the_tests_run_where_interrupts_are_ignored() -> None:
     """As in `make test &`: a shell's background jobs inherit that Ctrl-C does nothing."""
     ignored = (
         "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.SIG_IGN);"
-        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'typer', sys.argv[1]]))"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'argparse', sys.argv[1]]))"
     )
     done = python(ignored, str(ROOT / "tests" / "cli" / "test_run_process.py"))
     assert done.returncode == 0, done.stdout

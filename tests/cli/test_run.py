@@ -51,19 +51,19 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["none.tts"], ["none.tts", "no such file"]),
         (["majority", "--set", "m=4"], ["there is no parameter `m`", "known: n"]),
         (["majority", "--set", "n=abc"], ["`n` is a number, and not `abc`"]),
-        (["majority", "--set", "n"], ["expected NAME=VALUE", "--set n=64"]),
+        (["majority", "--set", "n"], ["expected NAME=VALUE", "for example n=64"]),
         (["majority", "--problems", "airth"], ["airth", "did you mean 'arith'?"]),
         (["majority", "--problems", "mine"], ["neither a file nor a problem set"]),
         (["majority", "--problems", "none.jsonl"], ["none.jsonl", "the file does not exist"]),
         (["majority", "--problems", "arith:tset"], ["arith:tset", "did you mean 'test'?"]),
         (["majority", "--limit", "0"], ["--limit: must be 1 or more, not 0"]),
         (["majority", "--limits", "3"], ["no such option: --limits; did you mean '--limit'?"]),
-        (["majority", "--limit"], ["'--limit' requires an argument", "tts-run --help"]),
+        (["majority", "--limit"], ["--limit: expected a value: --limit N", "tts-run --help"]),
         (["majority", "--limit", "many"], ["--limit: expected a whole number, found `many`"]),
         (["majority", "--concurrency", "0"], ["--concurrency: must be 1 or more, not 0"]),
         (["majority", "--seed", "0.5"], ["--seed: expected a whole number, found `0.5`"]),
         (["majority", "--budget", "token=3"], ["--budget: `token=3`", "tokens=2e6"]),
-        ([], ["no strategy: give files, or names"]),
+        ([], ["no strategy: name a file, or a shipped strategy"]),
         (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),
         (["majority", "--policy", "polcy=sim"], ["uses a policy `polcy`", "'policy'?"]),
         (["best_of_n", "--scorer", "sim"], ["expected NAME=ENGINE; write prm=sim"]),
@@ -249,7 +249,7 @@ def test_an_engine_without_a_name_is_refused(tts_run: Command, flag: str) -> Non
     name = "policy" if flag == "--policy" else "prm"
     code, _, err = tts_run("best_of_n", flag, f"{name}=")
     assert code == 2
-    assert f"`{name}=`: which engine?" in err
+    assert f"`{name}=`: expected an engine after `{name}=`" in err
 
 
 def test_a_missing_scorer_is_said_before_engines_are_opened(tts_run: Command) -> None:

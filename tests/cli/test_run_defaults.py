@@ -85,11 +85,11 @@ def test_tables_and_summaries_say_what_they_are_of(tts_run: Command) -> None:
 @pytest.mark.parametrize(
     ("typed", "help_"),
     [
-        ("--n 16", "`n` is a parameter of majority: write `--set n=16`"),
-        ("--n=16", "write `--set n=16`"),
-        ("-n 16", "write `--set n=16`"),
-        ("--num-samples 8", "write `--set n=8`"),
-        ("--width 4 beam_search", "`width` is a parameter of beam_search: write `--set width=4`"),
+        ("--n 16", "`n` is a parameter of majority: write `n=16`"),
+        ("--n=16", "write `n=16`"),
+        ("-n 16", "write `n=16`"),
+        ("--num-samples 8", "write `n=8`"),
+        ("--width 4 beam_search", "`width` is a parameter of beam_search: write `width=4`"),
         ("--model gpt-4", "write `--policy ENGINE`"),
         ("--prm x", "write `--scorer prm=ENGINE`"),
         ("--dataset math500", "write `--problems FILE`"),

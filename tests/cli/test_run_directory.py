@@ -72,7 +72,7 @@ def test_an_interrupt_without_a_directory_keeps_nothing_and_says_so(tts_run: Com
     with watched(stop_after=1) as made:
         code, printed, err = tts_run(*BOTH)
     assert (code, printed) == (130, "")
-    assert f"interrupted after {len(made)} of 4 problems: nothing is kept (--out DIR keeps" in err
+    assert f"interrupted after {len(made)} of 4 problems: no results are kept (--out DIR" in err
 
 
 @pytest.mark.parametrize("finished", [1, 2, 3])
@@ -84,7 +84,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_in_one_go(
         code, printed, err = tts_run(*BOTH, "--out", "parts")
     assert (code, printed) == (130, "")
     assert f"interrupted: {len(first)} of 4 problems are kept in parts" in err
-    assert "the same command goes on from there" in err
+    assert "the same command continues from there" in err
     kept = [json.loads(path.read_text()) for path in Path("parts").glob("*/summary.json")]
     assert sum(summary["problems"] for summary in kept) == len(first) >= finished
     with watched() as second:

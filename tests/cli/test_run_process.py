@@ -31,7 +31,14 @@ LISTED = "import atexit, sys; atexit.register(lambda: print('modules:', *sys.mod
 
 @pytest.mark.parametrize(
     "module",
-    ["typer", "tts_runtime.cli.command", "pydantic", "numpy", "tts_runtime.runs.runner", "torch"],
+    [
+        "argparse",
+        "tts_runtime.cli.command",
+        "pydantic",
+        "numpy",
+        "tts_runtime.runs.runner",
+        "torch",
+    ],
 )
 def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Path) -> None:
     done = python(INTERRUPTED + RUN, module, "greedy", "--limit", "1", folder=tmp_path)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.docs.blocks import ROOT
-from tts_lang.process import INTERRUPTED, MISTAKE, UNREAD
+from tts_lang.cli.process import INTERRUPTED, MISTAKE, UNREAD
 from tts_runtime.cli.command import FAILED
 from tts_runtime.runs.results import Summary
 

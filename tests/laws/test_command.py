@@ -127,7 +127,7 @@ MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
     (("true.tts:plain", "--equiv", "majority", "--set", "m=2"), "none of the strategies has"),
     (("true.tts", "true.tts", "--equiv", "majority"), "--equiv compares two strategies"),
     (("true.tts", "--laws", "--equiv", "majority"), "choose one"),
-    (("true.tts", "--laws", "--set", "n=2"), "a law gives its own arguments"),
+    (("true.tts", "--laws", "--set", "n=2"), "a law states its own arguments"),
     (("true.tts", "--laws", "--explain"), "go with --show"),
     (("true.tts", "--show"), "--show belongs to --laws or --equiv"),
     (("true.tts", "--laws", "--trials", "many"), "expected a whole number"),

@@ -1,9 +1,9 @@
-"""The optimiser's part of `tts-compile`: its options, and EXPLAIN of optimised plans."""
+"""The optimiser's part of `tts-compile`: EXPLAIN of optimised plans."""
 
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tts_lang.explain.forms import explained
@@ -16,29 +16,6 @@ if TYPE_CHECKING:
 
 #: Options that say how to optimise; they go with EXPLAIN.
 FLAGS = ("no_pass", "only_pass", "verify", "trace")
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """--no-pass, --only-pass, --verify and --trace."""
-    add = parser.add_argument
-    for flag, what in (("--no-pass", "leave out"), ("--only-pass", "run only")):
-        add(
-            flag,
-            action="append",
-            default=[],
-            metavar="NAME",
-            help=f"with --explain: {what} this pass of the optimiser (`all`: every one); repeat",
-        )
-    add(
-        "--verify",
-        action="store_true",
-        help="with --explain: check the plan behind every pass of the optimiser",
-    )
-    add(
-        "--trace",
-        action="store_true",
-        help="with --explain: list every rule of the optimiser, and why it did not fire",
-    )
 
 
 def explain(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from tts_lang.process import run_as_process
+from tts_lang.cli.process import run_as_process
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

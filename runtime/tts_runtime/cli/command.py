@@ -9,32 +9,41 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
-
-import typer
+from typing import TYPE_CHECKING, TextIO
 
 from tts_lang.arguments import parse_settings, plan_from
-from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
+from tts_lang.cli.completion import complete
+from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.printing import report
+from tts_lang.cli.process import INTERRUPTED, MISTAKE
+from tts_lang.cli.shared import settled, shared
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, render_text
 from tts_lang.optimise import optimise
-from tts_lang.option_hints import option_hint
-from tts_lang.plan.serialize import PlanError
+from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
-from tts_lang.printing import report
-from tts_lang.process import INTERRUPTED, MISTAKE
 from tts_runtime.cli.options import (
-    OptionError,
+    CostLimits,
     engine_names,
     left_out,
     limit_of,
     limits_of,
     names_of,
     share_of,
+    with_engine_args,
 )
-from tts_runtime.problems import ProblemFileError, Selection, SelectionError, problems_named
+from tts_runtime.cli.parser import parser as run_parser
+from tts_runtime.cli.sources import Origin, configured, unread_variables
+from tts_runtime.problems import (
+    Problem,
+    ProblemFileError,
+    Selection,
+    SelectionError,
+    problems_named,
+)
 from tts_runtime.runs.defaults import PROBLEMS, UnnamedError, completed
 from tts_runtime.runs.sweeps import Shift, SweepError, swept
 
@@ -42,292 +51,221 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tts_lang.plan.graph import Plan
-    from tts_runtime.cli.display import Status
     from tts_runtime.runs.results import Result
+    from tts_runtime.runs.runner import Settings
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
 
-_MISTAKES = (OptionError, PlanError, ProblemFileError, SelectionError, SweepError, UnnamedError)
-
-#: Options by the names that other tools have for them.
-_OTHERS = {
-    "--policy ENGINE": ("model", "model_name", "model_path", "llm", "engine", "generator"),
-    "--scorer prm=ENGINE": ("prm", "prm_path", "reward_model", "rm", "verifier"),
-    "--scorer orm=ENGINE": ("orm",),
-    "--problems FILE": ("dataset", "dataset_name", "data", "input", "questions", "benchmark"),
-    "--out DIR": ("output", "output_dir", "save", "save_dir", "run_dir"),
-    "--limit N": ("num_problems", "max_problems", "head"),
-    "--concurrency N": ("batch_size", "workers", "num_workers", "parallel", "jobs"),
-}
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-#: Typer brings a copy of Click or uses the package, depending on its version: in both, this class.
-_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+_MISTAKES = (PlanError, ProblemFileError, SelectionError, SweepError, UnnamedError)
+#: Options that choose problems, which `--ask` replaces.
+_CHOOSING = ("problems", "fields", "where", "ids", "shuffle", "offset", "limit")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"tts-run {version('tts-lang')}")
-        raise typer.Exit
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs `tts-run` with these arguments; every mistake of the user's ends with a message.
+
+    Returns:
+        The exit code.
+    """
+    command = run_parser()
+    complete(command)
+    origins: list[Origin] = []
+    try:
+        options = command.parse(arguments)
+        if shared(command, options):
+            return 0
+        return _run(command, options, origins)
+    except UsageError as error:
+        return usage_error(command.prog, error, _sources(origins, str(error)))
+    except DiagnosticError as error:
+        report(error.diagnostics)
+        _note(_sources(origins, render_text(error.diagnostics)))
+    except _MISTAKES as error:
+        _say(error, origins)
+    except Exception as error:
+        if not isinstance(error, _late_errors()):
+            raise
+        _say(error, origins)
+    return MISTAKE
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
-def tts_run(
-    strategies: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE_OR_NAME[:STRATEGY]",
-            help="Strategy files, shipped names, or plan.json files",
-            show_default=False,
-        ),
-    ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="K=V", help="A parameter, for each strategy that has it; repeat"
-        ),
-    ] = None,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="K=V,V,...",
-            help="Strategies at several values of a parameter (also 1..16, 1,2,4,...,256); what "
-            "they share is drawn once; repeat",
-        ),
-    ] = None,
-    problems: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="A file (JSONL, JSON, CSV, Parquet; - for standard input), a published set "
-            "(math500, aime24, gsm8k...), hf:ID[:SPLIT], or arith, the bundled problems: the "
-            "default of the bundled policy",
-        ),
-    ] = None,
-    fields: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PART=FIELD,...",
-            help="Which fields of the file hold what: problem=Question,answer=Key,id=No; repeat",
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=VALUE",
-            help="Only problems whose field has this value (also != < <= > >=); repeat",
-        ),
-    ] = None,
-    ids: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID,...", help="Only these problems, in this order; repeat"),
-    ] = None,
-    shuffle: Annotated[
-        str | None, typer.Option(metavar="SEED", help="Problems in a random order")
-    ] = None,
-    offset: Annotated[
-        str | None, typer.Option(metavar="N", help="Leave out the first N problems")
-    ] = None,
-    limit: Annotated[
-        str | None, typer.Option(metavar="N", help="At most N problems, after --offset")
-    ] = None,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[NAME=]ENGINE",
-            help="Engine of a policy (NAME is `policy` if left out): bundled, the default, sim, "
-            "transformers:MODEL, vllm:MODEL, openai:URL#MODEL or a model's folder; repeat",
-        ),
-    ] = None,
-    scorer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=ENGINE",
-            help="Engine of a scorer: bundled (the default of `prm` beside the bundled policy), "
-            "sim, field:NAME, auto:MODEL, http:URL#MODEL or a model's folder (docs/engines.md has "
-            "more); repeat",
-        ),
-    ] = None,
-    grader: Annotated[
-        str | None,
-        typer.Option(
-            metavar="GRADER",
-            help="What says whether an answer is right: math, text, number, choice, none, "
-            "exec:python?field=TESTS, python:MODULE:NAME, judge:ENGINE; default: the problem "
-            "set's own, else math",
-        ),
-    ] = None,
-    seed: Annotated[
-        str, typer.Option(metavar="N", help="Seed of all random streams, a whole number")
-    ] = "0",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write a run directory; an interrupted run in it is continued"
-        ),
-    ] = None,
-    concurrency: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="At most so many problems in flight; default all"),
-    ] = None,
-    no_pass: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Leave out a pass of the optimiser, short_circuit or lazy_first (`all`: all of "
-            "them); repeat",
-        ),
-    ] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="tokens=N",
-            help="Refuse strategies that may cost more per problem (also calls, flops, rows...); "
-            "without it: 10 million rows in a pool, or calls",
-        ),
-    ] = None,
-    assume: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=N,...",
-            help="What budgets and --analyze take for granted, as for tts-compile: context=N, "
-            "prompt=N, params=N, SCORER_params=N",
-        ),
-    ] = None,
-    analyze: Annotated[
-        bool, typer.Option("--analyze", help="Show what each operation did beside the expected")
-    ] = False,
-    speculate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FRACTION",
-            help="Let likely survivors of a selection run ahead in free slots; waste at most this "
-            "part of the tokens. Same answers; default 0",
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="A candidate without a text or a score fails its problem, instead of being left "
-            "out and counted",
-        ),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per strategy instead of the table")
-    ] = False,
-    _version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version"),
-    ] = False,
-) -> None:
-    """Run strategies over problems and compare what they reach and cost."""
-    most, flying = limit_of("--limit", limit), limit_of("--concurrency", concurrency)
-    start = limit_of("--seed", seed, least=None) or 0
-    ahead = share_of("--speculate", speculate)
-    policies = engine_names("--policy", policy or [], default="policy")
-    scorers = engine_names("--scorer", scorer or [])
-    limits = limits_of(budget or (), assume or ())
-    shifting: list[Shift] = []
-    if not sweep:
-        plans = _plans(strategies, settings or [])
-    else:
-        plans, shifting = swept(strategies, parse_settings(settings or []), sweep)
-    policies.check_used({name for plan in plans for name in plan.policies})
-    scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
-    _check_engines(policies.given, scorers.given, grader)
-    named = completed(plans, policies.given, scorers.given, problems is not None)
-    problem_set = PROBLEMS if problems is None else problems
-    selection = Selection(
-        where or (),
-        [each for text in ids or () for each in text.split(",") if each],
-        limit_of("--shuffle", shuffle, least=None),
-        limit_of("--offset", offset, least=0) or 0,
-        most,
-    )
-    chosen = selection.of(problems_named(problem_set, names=names_of(fields or ())))
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A run as the options say it, checked as far as this needs no engine."""
+
+    plans: Sequence[Plan]
+    shifts: Sequence[Shift]
+    problems: Sequence[Problem]
+    settings: Settings
+    limits: CostLimits
+
+
+def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> int:
+    """Runs the strategies and prints their results; `origins` takes values of other sources."""
+    origins += configured(command, options, os.environ)
+    if options.quiet and options.verbose:
+        raise UsageError("--quiet and --verbose contradict each other")
+    strategies, settings = settled(command, options)
+    if not options.quiet:
+        for line in unread_variables(command, os.environ):
+            print(f"warning: {printable(line)}", file=sys.stderr)
+    if options.verbose:
+        for origin in origins:
+            print(printable(f"note: {origin}"), file=sys.stderr)
+    job = _job(options, strategies, settings)
 
     from rich.console import Console
 
-    from tts_runtime.cli.display import named_in, remarks, shown_on
-    from tts_runtime.cli.tables import CAPTION, run_line, table
-    from tts_runtime.runs.runner import Settings, run
+    from tts_runtime.cli import ask
+    from tts_runtime.cli.display import Status, shown_on
+    from tts_runtime.cli.report import (
+        interrupted,
+        print_failures,
+        print_remarks,
+        print_table,
+        say,
+    )
+    from tts_runtime.runs.runner import run
 
-    without, disabled = left_out(no_pass or [])
-    plans = [optimise(plan, without=without).plan for plan in plans]
-    for plan in plans:
-        limits.check(plan)
+    plans = job.plans
     console = Console(stderr=True)
-    _show_notices(console)
-    showing: AbstractContextManager[Status] = shown_on(console)
-    with showing as progress:
+    level = logging.ERROR if options.quiet else logging.DEBUG if options.verbose else logging.INFO
+    _show_notices(console, level)
+    progress = Status() if options.quiet else shown_on(console)
+    with progress:
         try:
-            results = run(
-                plans,
-                chosen,
-                settings=Settings(
-                    *named,
-                    start,
-                    out,
-                    flying,
-                    disabled,
-                    analyze,
-                    ahead,
-                    problem_set,
-                    strict,
-                    limits.assumed.models,
-                    grader,
-                ),
-                progress=progress,
-            )
+            results = run(plans, job.problems, settings=job.settings, progress=progress)
         except KeyboardInterrupt:
             progress.stop()
             # After a second Ctrl-C asyncio would print the traceback of what that stopped.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-            typer.echo(printable(_interrupted(out, progress)), err=True)
-            raise typer.Exit(INTERRUPTED) from None
-    summaries = [result.summary for result in results]
-    if as_json:
-        for summary in summaries:
-            typer.echo(printable(summary.model_dump_json()))
+            say(printable(interrupted(job.settings.out, progress.done, progress.total)))
+            return INTERRUPTED
+    if options.ask is not None:
+        replies = [
+            ask.reply(plan.strategy, progress.outcomes[place]) for place, plan in enumerate(plans)
+        ]
+        if options.json:
+            for reply, result in zip(replies, results, strict=True):
+                print(ask.as_json(reply, result))
+        else:
+            print(ask.shown(replies, results))
+    elif options.json:
+        for result in results:
+            print(printable(result.summary.model_dump_json()))
     else:
-        printed = Console()
-        # Nobody has to read a pipe's lines at once, unless a width is asked for.
-        fixed = printed.is_terminal or "COLUMNS" in os.environ
-        typer.echo(table(summaries, printed.width if fixed else None))
-        for line in (
-            *(CAPTION, run_line(summaries[0]), printable(named_in(summaries))),
-            *remarks(summaries),
-        ):
-            printed.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
-    for plan, result in zip(plans, results, strict=True):
-        if result.op_stats is not None:
-            from tts_runtime.cli.analyze import analyzed
+        print_table([result.summary for result in results])
+    _print_analysis(job, results, sys.stderr if options.json else sys.stdout)
+    if not options.quiet:
+        if job.settings.out is not None and not progress.total:
+            say(f"everything was finished before: read from {printable(job.settings.out)}")
+        print_remarks(results, job.shifts)
+    return FAILED if print_failures(results, job.settings.out) else 0
 
-            text = printable(analyzed(plan, result, limits.assumed))
-            typer.echo("\n" + text, nl=False, err=as_json)
-    if out is not None and not progress.total:
-        typer.echo(f"everything was finished before: read from {printable(out)}", err=True)
-    _remarks(results, shifting)
-    failed = [answer for result in results for answer in result.answers if answer.error]
-    if failed:
-        answers = sum(len(result.answers) for result in results)
-        typer.echo(
-            f"{len(failed)} of {answers} problems failed; the first, "
-            f"{printable(failed[0].id, line=True)}:\n{printable(failed[0].error)}",
-            err=True,
-        )
-        if out is not None:
-            typer.echo("the same command tries them again", err=True)
-        raise typer.Exit(FAILED)
+
+def _job(options: Namespace, strategies: list[str], settings: list[str]) -> _Job:
+    """Reads the options; compiles strategies and loads problems.
+
+    Raises:
+        UsageError, DiagnosticError, PlanError, ProblemFileError, SelectionError, SweepError,
+        UnnamedError, EngineError: What is wrong, with a message for the user.
+    """
+    concurrency = limit_of("--concurrency", options.concurrency)
+    seed = limit_of("--seed", options.seed, least=None) or 0
+    ahead = share_of("--speculate", options.speculate)
+    policies = engine_names("--policy", options.policy, default="policy")
+    scorers = engine_names("--scorer", options.scorer)
+    limits = limits_of(options.budget, options.assume)
+    shifts: list[Shift] = []
+    if options.sweep:
+        plans, shifts = swept(strategies, parse_settings(settings), options.sweep)
+    else:
+        plans = _plans(strategies, settings, quiet=options.quiet)
+    policies.check_used({name for plan in plans for name in plan.policies})
+    scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
+    policy_engines, scorer_engines = with_engine_args(policies, scorers, options.engine_arg)
+    _check_engines(policy_engines, scorer_engines, options.grader)
+    named = options.problems is not None or options.ask is not None
+    engines = completed(plans, policy_engines, scorer_engines, named)
+    problems = _problems(options)
+    without, disabled = left_out(options.no_pass)
+    plans = [optimise(plan, without=without).plan for plan in plans]
+    for plan in plans:
+        limits.check(plan)
+    if options.out is not None and not options.out:
+        raise UsageError("--out: expected a directory")
+
+    from tts_runtime.runs.runner import Settings
+
+    return _Job(
+        plans,
+        shifts,
+        problems,
+        Settings(
+            *engines,
+            seed=seed,
+            out=None if options.out is None else Path(options.out),
+            concurrency=concurrency,
+            disabled=disabled,
+            analyze=options.analyze,
+            speculate=ahead,
+            problem_set=None if options.ask is not None else options.problems or PROBLEMS,
+            strict=options.strict,
+            models=limits.assumed.models,
+            grader=options.grader,
+        ),
+        limits,
+    )
+
+
+def _problems(options: Namespace) -> Sequence[Problem]:
+    """The question of `--ask`, or the chosen problems of a set.
+
+    Raises:
+        UsageError, ProblemFileError, SelectionError: They cannot be used.
+    """
+    selection = Selection(
+        options.where,
+        [each for text in options.ids for each in text.split(",") if each],
+        limit_of("--shuffle", options.shuffle, least=None),
+        limit_of("--offset", options.offset, least=0) or 0,
+        limit_of("--limit", options.limit),
+    )
+    if options.ask is None:
+        names = names_of(options.fields)
+        return selection.of(problems_named(options.problems or PROBLEMS, names=names))
+    for name in _CHOOSING:
+        if getattr(options, name):
+            raise UsageError(f"--ask asks one question: it does not go with --{name}")
+    text = sys.stdin.read() if options.ask == "-" else options.ask
+    if not text.strip():
+        raise UsageError("--ask: the question is empty")
+
+    from tts_runtime.cli.ask import question
+
+    return question(text)
+
+
+def _plans(strategies: list[str], settings: list[str], *, quiet: bool) -> list[Plan]:
+    """Compiles every strategy; warnings about these settings go to standard error.
+
+    Raises:
+        DiagnosticError, PlanError: What cannot be compiled, or a setting that fits no strategy.
+    """
+    found: list[Diagnostic] = []
+    plans = plan_from(strategies, parse_settings(settings), found)
+    if any(diagnostic.is_error for diagnostic in found):
+        raise DiagnosticError(found)
+    if not quiet:
+        report(found)
+    return plans
 
 
 def _check_engines(
     policies: Mapping[str, str], scorers: Mapping[str, str], grader: str | None
 ) -> None:
-    """Refuses an engine's name that is none, before anything else about it.
+    """Refuses an unknown engine, engine option or grader, before anything else about it.
 
     Raises:
         EngineError: With what was probably meant.
@@ -346,126 +284,47 @@ def _check_engines(
         find_scorer(name)
 
 
-def _remarks(results: Sequence[Result], shifting: Sequence[Shift]) -> None:
-    """What a reader of the numbers should know."""
-    from tts_runtime.reliability import warnings_of
+def _print_analysis(job: _Job, results: Sequence[Result], stream: TextIO) -> None:
+    """With `--analyze`: EXPLAIN ANALYZE of every strategy."""
+    for plan, result in zip(job.plans, results, strict=True):
+        if result.op_stats is not None:
+            from tts_runtime.cli.analyze import analyzed
 
-    for result in results:
-        for warning in warnings_of(result.summary.reliability):
-            typer.echo(printable(f"warning: {result.summary.strategy}: {warning}"), err=True)
-    if len(results) > 1:
-        fresh = [a for result in results for a in result.answers if a.id not in result.resumed]
-        alone = sum(answer.policy_tokens for answer in fresh)
-        drawn = results[0].work.policy_tokens
-        if drawn < alone:
-            typer.echo(f"shared: {drawn:,} tokens drawn instead of {alone:,}", err=True)
-    for shift in shifting:
-        cost = "nothing is shared there"
-        if shift.calls is not None:
-            cost += f", {shift.calls:,} calls a problem at most where {shift.nested:,} would do"
-        typer.echo(
-            f"note: {printable(shift.site)}: other children at each value, since an earlier "
-            f"expansion of the same rows changes (C14): {cost}",
-            err=True,
-        )
-    if not all(result.summary.exact for result in results):
-        typer.echo("note: not exact: an engine cannot follow the random streams", err=True)
+            text = printable(analyzed(plan, result, job.limits.assumed))
+            print("\n" + text, end="", file=stream)
 
 
-def _interrupted(out: Path | None, progress: Status) -> str:
-    """What is left of a run that the user stopped."""
-    done = f"{progress.done:,} of {progress.total:,} problems"
-    if not progress.total:
-        return "interrupted before the first problem"
-    if out is None:
-        return (
-            f"interrupted after {done}: nothing is kept (--out DIR keeps what has finished, and "
-            "goes on from there)"
-        )
-    return (
-        f"interrupted: {done} are kept in {out} (answers.jsonl, candidates.jsonl)\n"
-        "  help: the same command goes on from there"
-    )
-
-
-def _show_notices(console: Console) -> None:
-    """What engines say of themselves (what they chose, that memory ran out), above the progress."""
+def _show_notices(console: Console, level: int) -> None:
+    """Shows what engines report (choices they made, a lack of memory) above the progress."""
     from rich.logging import RichHandler
 
     handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
     handler.addFilter(_escaped)
     logger = logging.getLogger("tts_runtime")
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
 
 
 def _escaped(record: logging.LogRecord) -> bool:
-    """A log record's text, safe to print; every record passes."""
+    """Makes a log record's text safe to print; every record passes."""
     record.msg, record.args = printable(record.getMessage()), ()
     return True
 
 
-def _plans(strategies: list[str], settings: list[str]) -> list[Plan]:
-    """Compiles every strategy; warnings about these settings go to standard error.
-
-    Raises:
-        DiagnosticError, PlanError: What cannot be compiled, or a setting that fits no strategy.
-    """
-    found: list[Diagnostic] = []
-    plans = plan_from(strategies, parse_settings(settings), found)
-    if any(diagnostic.is_error for diagnostic in found):
-        raise DiagnosticError(found)
-    report(found)
-    return plans
+def _sources(origins: Sequence[Origin], message: str) -> list[str]:
+    """Where the values come from that an error is about."""
+    return [str(origin) for origin in origins if origin.concerns(message)]
 
 
-def run_command(arguments: Sequence[str]) -> int:
-    """Runs `tts-run` with these arguments; every mistake of the user's ends with a message.
-
-    Returns:
-        The exit code.
-    """
-    command = typer.main.get_command(app)
-    try:
-        # Not Typer's own main: it would end the process with codes of its own for closed pipes.
-        with command.make_context("tts-run", list(arguments)) as context:
-            command.invoke(context)
-        return 0
-    except typer.Exit as ended:
-        return ended.exit_code
-    except DiagnosticError as error:
-        report(error.diagnostics)
-    except _MISTAKES as error:
-        _say(error)
-    except _UsageError as error:
-        _say(_usage(error, arguments), "  help: tts-run --help lists the options")
-    except Exception as error:
-        if not isinstance(error, _late_errors()):
-            raise
-        _say(error)
-    return MISTAKE
+def _note(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(printable(f"  note: {line}"), file=sys.stderr)
 
 
-def _usage(error: Exception, arguments: Sequence[str]) -> str:
-    """What Click found wrong with the command line, in one line."""
-    message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
-    if message.startswith("Missing argument"):
-        return "no strategy: give files, or names of those that tts-compile --list shows"
-    message, _, options = message.partition(" (Possible options: ")
-    option = getattr(error, "option_name", None)
-    if message.startswith("No such option") and option:
-        hint = option_hint(option, arguments, _OTHERS)
-        message, options = (f"{message}; {hint}", "") if hint else (message, options)
-    if options:
-        close = options.rstrip(")").split(", ")
-        message += f"; {did_you_mean(option or '', close) or f'did you mean {close[0]!r}?'}"
-    return message[:1].lower() + message[1:]
-
-
-def _say(*lines: object) -> None:
+def _say(error: Exception, origins: Sequence[Origin]) -> None:
     sys.stdout.flush()
-    first, *others = lines
-    print(f"error: {printable(first)}", *others, sep="\n", file=sys.stderr)
+    print(f"error: {printable(error)}", file=sys.stderr)
+    _note(_sources(origins, str(error)))
 
 
 def _late_errors() -> tuple[type[Exception], ...]:

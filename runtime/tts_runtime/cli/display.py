@@ -15,6 +15,7 @@ from rich.text import Text
 from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Load, PolicyEngine
+from tts_runtime.executor import Outcome
 from tts_runtime.reliability import footer
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.results import Answer, Summary
@@ -35,6 +36,8 @@ class Status(Progress):
         self._policies: Mapping[str, PolicyEngine] = {}
         self._drawn: deque[tuple[float, int]] = deque()
         self.problems = 0
+        #: The latest outcome of each strategy.
+        self.outcomes: dict[int, Outcome] = {}
         self.strategies: list[StrategyProgress] = []
 
     def __enter__(self) -> Self:
@@ -72,6 +75,9 @@ class Status(Progress):
 
     def tokens_drawn(self, count: int) -> None:
         self._drawn.append((self._clock(), count))
+
+    def outcome(self, strategy: int, outcome: Outcome) -> None:
+        self.outcomes[strategy] = outcome
 
     def problem_resumed(self, strategy: int, answer: Answer) -> None:
         self.strategies[strategy].add(answer, fresh=False)

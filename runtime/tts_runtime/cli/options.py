@@ -1,10 +1,11 @@
-"""Values of `tts-run`'s options: read, checked, and refused with the option's name."""
+"""Reads and checks the values of `tts-run`'s options; errors name the option."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.assume import Assumed, AssumeError, assumed
 from tts_lang.explain.budget import budget as read_budget
@@ -13,26 +14,23 @@ from tts_lang.explain.budget import check_sane
 from tts_lang.optimise import ALL, NAMES, UnknownPass
 from tts_lang.plan.graph import Plan
 from tts_runtime.problems import FieldNames, field_names
-
-
-class OptionError(Exception):
-    """An option's value that cannot be used; the message names the option."""
+from tts_runtime.runs.defaults import BUNDLED
 
 
 def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
     """A whole number, at least `least`; `None` if the option is not given.
 
     Raises:
-        OptionError: Anything else.
+        UsageError: Anything else.
     """
     if text is None:
         return None
     digits = text.strip().replace("_", "")
     whole = digits.removeprefix("-")
     if not (whole.isascii() and whole.isdigit() and len(whole) < 19):
-        raise OptionError(f"{flag}: expected a whole number, found `{text}`")
+        raise UsageError(f"{flag}: expected a whole number, found `{text}`")
     if least is not None and int(digits) < least:
-        raise OptionError(f"{flag}: must be {least} or more, not {text}")
+        raise UsageError(f"{flag}: must be {least} or more, not {text}")
     return int(digits)
 
 
@@ -40,16 +38,16 @@ def share_of(flag: str, text: str | None) -> float:
     """A number from 0 to 1; 0 if the option is not given.
 
     Raises:
-        OptionError: Anything else.
+        UsageError: Anything else.
     """
     if text is None:
         return 0.0
     try:
         share = float(text)
     except ValueError:
-        raise OptionError(f"{flag}: expected a number from 0 to 1, found `{text}`") from None
+        raise UsageError(f"{flag}: expected a number from 0 to 1, found `{text}`") from None
     if not 0 <= share <= 1:
-        raise OptionError(f"{flag}: must be from 0 to 1, not {text}")
+        raise UsageError(f"{flag}: must be from 0 to 1, not {text}")
     return share
 
 
@@ -57,37 +55,37 @@ def names_of(texts: Sequence[str]) -> FieldNames:
     """The fields of `--fields problem=Question,answer=Key`.
 
     Raises:
-        OptionError: Not of this form.
+        UsageError: Not of this form.
     """
     try:
         return field_names(texts)
     except ValueError as error:
-        raise OptionError(f"--fields: {error}") from error
+        raise UsageError(f"--fields: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class EngineNames:
-    """Engines by the names that strategies give them, as an option says."""
+    """The engines of `--policy` or `--scorer`, by the names that strategies use."""
 
     flag: str
-    given: dict[str, str]
+    engines: dict[str, str]
 
     def check_used(self, used: Collection[str]) -> None:
         """Refuses names that no strategy uses.
 
         Raises:
-            OptionError: With what was probably meant.
+            UsageError: With what was probably meant.
         """
-        for name in self.given:
+        for name in self.engines:
             if name not in used:
                 kind = self.flag.lstrip("-")
                 known = f"they use: {', '.join(sorted(used))}" if used else "they use none"
                 hint = did_you_mean(name, used) or known
-                raise OptionError(f"{self.flag}: no strategy here uses a {kind} `{name}`; {hint}")
+                raise UsageError(f"{self.flag}: no strategy here uses a {kind} `{name}`; {hint}")
 
 
 def engine_names(flag: str, options: Sequence[str], default: str | None = None) -> EngineNames:
-    """`NAME=ENGINE` options; an `=` inside the engine's own options does not count.
+    """Reads `NAME=ENGINE` options; an `=` in the engine's own options does not count.
 
     Args:
         flag: The option.
@@ -95,26 +93,69 @@ def engine_names(flag: str, options: Sequence[str], default: str | None = None) 
         default: The name of an engine that is given without one.
 
     Raises:
-        OptionError: Not of this form, or a name given twice.
+        UsageError: Not of this form, or a name given twice.
     """
     engines: dict[str, str] = {}
     for option in options:
         name, equals, engine = option.partition("=")
         if not equals or not name.isidentifier():
             if default is None:
-                raise OptionError(f"{flag}: `{option}`: expected NAME=ENGINE; write prm={option}")
+                raise UsageError(f"{flag}: `{option}`: expected NAME=ENGINE; write prm={option}")
             name, engine = default, option
         if name in engines:
-            raise OptionError(f"{flag}: `{name}` is given twice")
+            raise UsageError(f"{flag}: `{name}` is given twice")
         if not engine:
-            raise OptionError(f"{flag}: `{option}`: which engine?")
+            raise UsageError(f"{flag}: `{option}`: expected an engine after `{name}=`")
         engines[name] = engine
     return EngineNames(flag, engines)
 
 
+def with_engine_args(
+    policies: EngineNames, scorers: EngineNames, arguments: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The engines with their `--engine-arg [NAME.]KEY=VALUE` options.
+
+    Raises:
+        UsageError: Not of this form, or no engine has this name.
+    """
+    groups = (dict(policies.engines), dict(scorers.engines))
+    if not arguments:
+        return groups
+    from tts_runtime.engines.options import with_option
+
+    named = [*policies.engines, *scorers.engines]
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        engine, dot, key = name.partition(".")
+        if not equals or not value or not (key if dot else engine):
+            raise UsageError(
+                f"--engine-arg: `{argument}`: expected NAME.KEY=VALUE, such as policy.slots=32"
+            )
+        if not dot:
+            if len(named) != 1:
+                which = ", ".join(f"{each}.{argument}" for each in named)
+                raise UsageError(
+                    f"--engine-arg: `{argument}`: of which engine? "
+                    + (f"write one of {which}" if named else "name one with --policy or --scorer")
+                )
+            engine, key = named[0], engine
+        homes = [group for group in groups if engine in group]
+        if not homes and engine == "policy":
+            groups[0][engine] = BUNDLED
+            homes = [groups[0]]
+        if len(homes) != 1:
+            hint = did_you_mean(engine, named) or (
+                f"engines are {', '.join(named)}" if named else "no engine is named"
+            )
+            problem = "is a policy and a scorer" if homes else "is not an engine here"
+            raise UsageError(f"--engine-arg: `{argument}`: `{engine}` {problem}; {hint}")
+        homes[0][engine] = with_option(homes[0][engine], key, value)
+    return groups
+
+
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What plans may cost at most, and what their bounds take for granted."""
+class CostLimits:
+    """Budgets of plans, and the sizes that their bounds assume."""
 
     budgets: tuple[tuple[str, float], ...]
     assumed: Assumed
@@ -125,24 +166,24 @@ class Limits:
         check_sane(plan, self.budgets, self.assumed)
 
 
-def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> Limits:
+def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> CostLimits:
     """The limits of options such as `--budget tokens=2e6 --assume context=4096`.
 
     Raises:
-        OptionError: Not of this form.
+        UsageError: Not of this form.
     """
     try:
         known = assumed(assumptions)
     except AssumeError as error:
-        raise OptionError(f"--assume: {error}") from error
+        raise UsageError(f"--assume: {error}") from error
     try:
-        return Limits(tuple(read_budget(text) for text in budgets), known)
+        return CostLimits(tuple(read_budget(text) for text in budgets), known)
     except ValueError as error:
-        raise OptionError(f"--budget: {error}") from error
+        raise UsageError(f"--budget: {error}") from error
 
 
 def left_out(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
-    """`--no-pass` names: those of the optimiser, and those of passes that happen while it runs.
+    """Splits the names of `--no-pass` into passes of the optimiser and of the executor.
 
     Raises:
         UnknownPass: A name of neither.

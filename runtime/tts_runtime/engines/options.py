@@ -97,14 +97,24 @@ def parse_name(written: str) -> EngineName:
             )
         if key in dict(pairs):
             raise EngineError(f"engine `{written}`: option `{key}` is given twice")
-        pairs.append((key, value))
+        pairs.append((key, value.replace("%26", "&").replace("%25", "%")))
     return EngineName(written, kind, argument, tuple(pairs))
 
 
 def with_options(plain: str, options: Mapping[str, str]) -> str:
     """An engine name written out again."""
-    tail = "&".join(f"{key}={value}" for key, value in options.items())
+    escaped = {key: _escaped(value) for key, value in options.items()}
+    tail = "&".join(f"{key}={value}" for key, value in escaped.items())
     return f"{plain}?{tail}" if tail else plain
+
+
+def with_option(written: str, key: str, value: str) -> str:
+    """An engine name with one more option."""
+    return f"{written}{'&' if '?' in written else '?'}{key}={_escaped(value)}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("%", "%25").replace("&", "%26")
 
 
 def options_of(name: EngineName, model: type[Options]) -> Options:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine
-from tts_runtime.executor import Observer
+from tts_runtime.executor import Observer, Outcome
 from tts_runtime.runs.results import Answer
 
 
@@ -23,6 +23,9 @@ class Progress(Observer):
 
     def problem_resumed(self, strategy: int, answer: Answer) -> None:
         """An earlier session of the run has finished a problem."""
+
+    def outcome(self, strategy: int, outcome: Outcome) -> None:
+        """A problem's outcome, before it is graded; its candidates can be read here."""
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
         """A problem finished or failed; `strategy` is the index of its plan."""

@@ -311,6 +311,7 @@ async def _run_bound(
             progress.problem_resumed(place, answer)
 
     async def finished(place: int, outcome: Outcome) -> None:
+        progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
         answer = collectors[place].add(outcome, problem.answer, grade)

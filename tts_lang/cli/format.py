@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tts_lang.cli.printing import report
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
 from tts_lang.printable import printable
-from tts_lang.printing import report
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import ParseResult, load, parse_bytes
 

@@ -1,4 +1,4 @@
-"""Help for options that a command does not have: names of other tools, and parameters."""
+"""Hints for unknown options: parameters of strategies, and names that other tools use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLAUSES = {
 def option_hint(
     unknown: str, arguments: Sequence[str], options: Mapping[str, Sequence[str]]
 ) -> str | None:
-    """What was probably meant by an option, if it is more than a typo.
+    """What an unknown option probably means, if it is more than a typo.
 
     Args:
         unknown: As it was typed: `--n`, `--n=16`.
@@ -35,7 +35,7 @@ def option_hint(
         if parameter in known:
             return (
                 f"`{parameter}` is a parameter of {known[parameter]}: "
-                f"write `--set {parameter}={value or '...'}`"
+                f"write `{parameter}={value or '...'}`"
             )
     for ours, names in options.items():
         if name in names:

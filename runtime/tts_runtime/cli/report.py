@@ -1,0 +1,90 @@
+"""What `tts-run` prints when a run has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tts_lang.printable import printable
+from tts_runtime.cli.display import named_in, remarks
+from tts_runtime.cli.tables import CAPTION, run_line, table
+from tts_runtime.reliability import warnings_of
+from tts_runtime.runs.results import Result, Summary
+from tts_runtime.runs.sweeps import Shift
+
+
+def print_table(summaries: Sequence[Summary]) -> None:
+    """The table, and the lines below it."""
+    console = Console()
+    # Nobody has to read the lines of a pipe at once, unless a width is asked for.
+    fixed = console.is_terminal or "COLUMNS" in os.environ
+    print(table(summaries, console.width if fixed else None))
+    for line in (
+        *(CAPTION, run_line(summaries[0]), printable(named_in(summaries))),
+        *remarks(summaries),
+    ):
+        console.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
+
+
+def print_remarks(results: Sequence[Result], shifts: Sequence[Shift]) -> None:
+    """Warnings and notes about the numbers, to standard error."""
+    for result in results:
+        for warning in warnings_of(result.summary.reliability):
+            say(printable(f"warning: {result.summary.strategy}: {warning}"))
+    if len(results) > 1:
+        fresh = [a for result in results for a in result.answers if a.id not in result.resumed]
+        alone = sum(answer.policy_tokens for answer in fresh)
+        drawn = results[0].work.policy_tokens
+        if drawn < alone:
+            say(f"shared: {drawn:,} tokens drawn instead of {alone:,}")
+    for shift in shifts:
+        cost = "nothing is shared there"
+        if shift.calls is not None:
+            cost += f", {shift.calls:,} calls a problem at most where {shift.nested:,} would do"
+        say(
+            f"note: {printable(shift.site)}: other children at each value, since an earlier "
+            f"expansion of the same rows changes (C14): {cost}"
+        )
+    if not all(result.summary.exact for result in results):
+        say("note: not exact: an engine cannot follow the random streams")
+
+
+def print_failures(results: Sequence[Result], out: Path | None) -> bool:
+    """The first error of the problems that failed, to standard error; whether there is one."""
+    failed = [answer for result in results for answer in result.answers if answer.error]
+    if not failed:
+        return False
+    answers = sum(len(result.answers) for result in results)
+    say(
+        f"{len(failed)} of {answers} problems failed; the first, "
+        f"{printable(failed[0].id, line=True)}:\n{printable(failed[0].error)}"
+    )
+    if out is not None:
+        say("the same command tries them again")
+    return True
+
+
+def interrupted(out: Path | None, done: int, total: int) -> str:
+    """What is left of a run that the user stopped."""
+    if not total:
+        return "interrupted before the first problem"
+    progress = f"{done:,} of {total:,} problems"
+    if out is None:
+        return (
+            f"interrupted after {progress}: no results are kept (--out DIR keeps finished problems "
+            "and continues from there)"
+        )
+    return (
+        f"interrupted: {progress} are kept in {out} (answers.jsonl, candidates.jsonl)\n"
+        "  help: the same command continues from there"
+    )
+
+
+def say(line: str) -> None:
+    """A line to standard error, after what is in standard output."""
+    sys.stdout.flush()
+    print(line, file=sys.stderr)

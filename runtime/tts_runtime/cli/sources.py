@@ -1,0 +1,236 @@
+"""Options from the command line, `TTS_*` variables and a YAML file, in this order of precedence.
+
+The options are those of the parser: each is declared once, and its value is read by the same
+function wherever it comes from. An error names the source of the value that it is about.
+"""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tts_lang.cli.parser import CommandParser, Declared, UsageError
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.readers import read_written
+
+_PREFIX = "TTS_"
+#: Options that cannot be configured: they replace the run.
+_COMMANDS = frozenset({"help", "version", "completion", "list", "source"})
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A value that is in effect and does not come from the command line."""
+
+    option: str
+    value: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"--{self.option} {self.value} comes from {self.source}".replace("  ", " ")
+
+    def concerns(self, message: str) -> bool:
+        """Whether an error message is about this value."""
+        name, equals, value = self.value.partition("=")
+        parts = [f"--{self.option}:", f"--{self.option} ", f"`{self.value}`"]
+        if equals:
+            parts += [f"`{name}`", f"`{value}`"]
+        return any(part in f"{message} " for part in parts)
+
+
+def configured(
+    parser: CommandParser, options: Namespace, environment: Mapping[str, str]
+) -> list[Origin]:
+    """Fills the options that the command line leaves out.
+
+    Args:
+        parser: Declares the options.
+        options: Those of the command line; completed in place.
+        environment: Variables of the process.
+
+    Returns:
+        The values that were filled in.
+
+    Raises:
+        UsageError: A variable or file that cannot be used.
+    """
+    declared = {each.name: each for each in parser.declared() if each.name not in _COMMANDS}
+    origins = list(_fill(declared, options, _of_environment(declared, environment)))
+    if options.config is not None:
+        file = options.config
+        del declared["config"]
+        values = _of_file(Path(file), declared)
+        strategies = values.pop("strategies", None)
+        if strategies is not None and not options.strategies:
+            options.strategies = strategies
+        found = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
+        origins += _fill(declared, options, found)
+    return origins
+
+
+def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> list[str]:
+    """Warnings about variables that are almost, but not quite, one of an option."""
+    known = [variable(each) for each in parser.declared() if each.name not in _COMMANDS]
+    return [
+        f"the variable {name} is not read; {hint}"
+        for name in environment
+        if name.startswith(_PREFIX)
+        and name not in known
+        and (hint := did_you_mean(name, known)) is not None
+    ]
+
+
+def variable(option: Declared) -> str:
+    """The environment variable of an option: `TTS_NO_PASS` of `--no-pass`."""
+    return _PREFIX + option.name.upper().replace("-", "_")
+
+
+def _fill(
+    declared: Mapping[str, Declared],
+    options: Namespace,
+    found: Mapping[str, tuple[list[str], str]],
+) -> Iterator[Origin]:
+    """Fills options from one source; those that have a value keep it."""
+    for name, (texts, source) in found.items():
+        option = declared[name]
+        current = getattr(options, option.dest)
+        if option.kind == "flag":
+            used = texts[:1] if not current else []
+            if used:
+                setattr(options, option.dest, used[0] in _TRUE)
+            used = [""] if used and used[0] in _TRUE else []
+        elif option.kind == "value":
+            used = texts if current is None else []
+            if used:
+                setattr(options, option.dest, used[0])
+        else:
+            used = _merged(option, options, current, texts)
+            setattr(options, option.dest, [*current, *used])
+        for text in used:
+            yield Origin(name, text, source)
+
+
+def _merged(
+    option: Declared, options: Namespace, current: Sequence[str], texts: Sequence[str]
+) -> list[str]:
+    """Values that a source with less precedence adds to those of a repeatable option."""
+    if "=" not in option.metavar or option.name == "where":
+        return [] if current else list(texts)
+    others = {"set": "sweep", "sweep": "settings"}.get(option.name)
+    taken = {_key(option, each) for each in [*current, *(getattr(options, others or "", []))]}
+    return [text for text in texts if _key(option, text) not in taken]
+
+
+def _key(option: Declared, text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if option.name == "policy" and not (equals and name.isidentifier()):
+        return "policy"
+    return name.strip()
+
+
+def _of_environment(
+    declared: Mapping[str, Declared], environment: Mapping[str, str]
+) -> dict[str, tuple[list[str], str]]:
+    found: dict[str, tuple[list[str], str]] = {}
+    for name, option in declared.items():
+        text = environment.get(variable(option), "")
+        if not text:
+            continue
+        if option.kind == "flag":
+            text = _switch(text, variable(option))
+        texts = [text]
+        if option.kind == "values":
+            try:
+                texts = _split(option, shlex.split(text))
+            except ValueError as error:
+                raise UsageError(f"{variable(option)}: {error}: `{text}`") from error
+        found[name] = (texts, variable(option))
+    return found
+
+
+def _of_file(path: Path, declared: Mapping[str, Declared]) -> dict[str, list[str]]:
+    try:
+        data = yaml.load(read_written(path).decode("utf-8"), _UniqueLoader)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UsageError(f"--config: {path} cannot be read: {reason}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"--config: {path} is not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise UsageError(f"--config: {path}: expected options and values, such as `limit: 10`")
+    found: dict[str, list[str]] = {}
+    for key, value in data.items():
+        name = str(key).replace("_", "-")
+        if name == "strategies":
+            found[name] = [str(each) for each in (value if isinstance(value, list) else [value])]
+            continue
+        if name not in declared:
+            hint = did_you_mean(name, [*declared, "strategies"])
+            raise UsageError(
+                f"--config: {path}: there is no option `{key}`"
+                + (f"; {hint}" if hint else "; tts-run --help lists the options")
+            )
+        if value is not None:
+            found[name] = _texts(declared[name], value, f"{path} ({key})")
+    return found
+
+
+def _texts(option: Declared, value: Any, place: str) -> list[str]:
+    """A value of a file as the command line would write it."""
+    if option.kind == "flag":
+        return [_switch(_text(value), place)]
+    if option.kind == "value":
+        if isinstance(value, dict | list):
+            raise UsageError(f"{place}: expected one value")
+        return [_text(value)]
+    if isinstance(value, dict):
+        return _split(option, list(_pairs(value)))
+    return _split(option, [_text(each) for each in (value if isinstance(value, list) else [value])])
+
+
+def _pairs(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """`NAME=VALUE` of a mapping, `NAME.KEY=VALUE` of mappings inside it."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _pairs(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _split(option: Declared, texts: list[str]) -> list[str]:
+    """Single pairs where an option takes several, so that they can be merged by name."""
+    if option.name not in ("assume", "fields"):
+        return texts
+    return [pair for text in texts for pair in text.split(",") if pair]
+
+
+def _switch(text: str, place: str) -> str:
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise UsageError(f"{place}: expected true or false, found `{text}`")
+    return "true" if text.lower() in _TRUE else "false"
+
+
+class _UniqueLoader(yaml.SafeLoader):
+    """Refuses a key that occurs twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            raise yaml.YAMLError(f"`{twice[0]}` is given twice")
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,126 @@
+"""Options that both commands have, and what they do."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from importlib.metadata import version
+from shutil import get_terminal_size
+from textwrap import shorten
+
+from tts_lang import library
+from tts_lang.arguments import split_settings
+from tts_lang.cli import completion
+from tts_lang.cli.parser import CommandParser, Group, UsageError
+from tts_lang.compiler import locate, parameters_of
+from tts_lang.diagnostics import DiagnosticError
+from tts_lang.explain.budget import KINDS
+from tts_lang.printable import printable
+from tts_lang.syntax.parser import load
+
+NO_STRATEGY = "no strategy: name a file, or a shipped strategy (--list shows them)"
+
+
+def settings_option(group: Group) -> None:
+    """`--set`, which both commands have."""
+    group.values(
+        "--set",
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="set a parameter in every strategy that has it, like a plain NAME=VALUE",
+        completer=completion.parameters,
+    )
+
+
+def library_options(group: Group) -> None:
+    """`--list` and `--source`, which both commands have."""
+    group.flag("--list", help="list the shipped strategies and exit")
+    group.value(
+        "--source",
+        metavar="NAME",
+        help="print the file of a shipped strategy and exit",
+        completer=completion.shipped,
+    )
+
+
+def budget_option(group: Group) -> None:
+    """`--budget`, which both commands have."""
+    group.values(
+        "--budget",
+        metavar="KIND=N",
+        help="refuse a strategy that may need more of KIND per problem, such as tokens=2e6; KIND "
+        f"is one of {', '.join(KINDS)}",
+        completer=completion.pairs(*KINDS),
+    )
+
+
+def shared(command: CommandParser, options: Namespace) -> bool:
+    """Runs `--completion`, `--list`, `--source` or `--version`; whether it was one of them."""
+    if options.completion is not None:
+        try:
+            sys.stdout.write(completion.script(options.completion))
+        except ValueError as error:
+            raise UsageError(f"--completion: {error}") from error
+    elif options.version:
+        print(f"{command.prog} {version('tts-lang')}")
+    elif options.list:
+        print_list()
+    elif options.source is not None:
+        print_source(options.source)
+    else:
+        return False
+    return True
+
+
+def settled(command: CommandParser, options: Namespace) -> tuple[list[str], list[str]]:
+    """Strategies, and settings of both forms (`--set n=16` and plain `n=16`).
+
+    Raises:
+        UsageError: No strategy, or `limit=10` where `--limit 10` is meant.
+    """
+    strategies, plain = split_settings(options.strategies)
+    if not strategies or not all(strategies):
+        raise UsageError(NO_STRATEGY)
+    for setting in plain:
+        name, _, value = setting.partition("=")
+        if command.has(f"--{name}") and name not in _parameters(strategies):
+            raise UsageError(
+                f"`{setting}`: no strategy here has a parameter `{name}`; did you mean "
+                f"`--{name} {value}`?"
+            )
+    return strategies, [*plain, *options.settings]
+
+
+def _parameters(strategies: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for strategy in strategies:
+        if not strategy.endswith(".json"):
+            try:
+                found.update(parameters_of(strategy))
+            except DiagnosticError:
+                continue  # reported when it is compiled
+    return found
+
+
+def print_list() -> None:
+    """Prints the shipped strategies and what each does, one per line."""
+    strategies = library.listed()
+    widest = max(map(len, strategies), default=0)
+    room = max(40, get_terminal_size((100, 24)).columns - widest - 2)
+    for name, summary in strategies.items():
+        print(f"{name:{widest}}  {shorten(summary, room, placeholder='...')}".rstrip())
+
+
+def print_source(strategy: str) -> None:
+    """Prints the file of a strategy.
+
+    Raises:
+        DiagnosticError: No such strategy, or its file cannot be read.
+    """
+    path, _ = locate(strategy)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise DiagnosticError(load(path).diagnostics) from None
+    sys.stdout.write(printable(text))
