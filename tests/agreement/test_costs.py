@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tts_runtime
 from tests.agreement.conftest import USUAL_PROGRAMS
-from tests.agreement.test_needless import votes
+from tests.agreement.test_early_exit import votes
 from tests.support.agreement import PROBLEMS, compiled, latency, world
 from tests.support.programs import programs, random_program
 from tests.support.runs import PROBLEM, box, plan_of

@@ -10,8 +10,8 @@ scheduler; expressions; one problem; programs; operations; the features that sub
 events (`early_exit`, `speculation`); all problems.
 """
 
+from tts_lang.optimise.early_exit import PASSES
 from tts_runtime.executor.costs import Counts
-from tts_runtime.executor.early_exit import PASSES
 from tts_runtime.executor.errors import BindError, RunError
 from tts_runtime.executor.execute import Bound, bind, execute, execute_all, execute_together
 from tts_runtime.executor.fit import check_names

@@ -39,7 +39,7 @@ def max_weight(
     Nothing does, for this purpose, if a weight may be negative.
 
     Args:
-        weight: Needs one row only (`expressions.needs_pool`); absent: every row weighs 1.
+        weight: Needs one row only (`reads.needs_pool`); absent: every row weighs 1.
         inputs: The operation's inputs, for the numbers among them.
         scorers: With their declared ranges, which the executor enforces.
         context: Longest path, in tokens.

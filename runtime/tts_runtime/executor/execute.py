@@ -16,13 +16,14 @@ from collections.abc import (
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tts_lang.optimise.early_exit import early_exits
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.scorers import FieldScorer
 from tts_runtime.executor.children import CandidateMade
-from tts_runtime.executor.early_exit import early_exits, handlers
+from tts_runtime.executor.early_exit import handlers
 from tts_runtime.executor.errors import BindError, RunError, unforeseen
 from tts_runtime.executor.events import Events
 from tts_runtime.executor.fit import check_names, misfits, policies_of

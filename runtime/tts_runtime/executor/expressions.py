@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tts_lang.plan import expr
-from tts_lang.plan.columns import NEEDS_POOL
 from tts_lang.plan.graph import Operation
 from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, mean, number
 from tts_runtime import randomness
@@ -16,9 +15,6 @@ from tts_runtime.executor import statistics, views
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.tokens import Trusted
-
-#: Expressions that need the whole pool, or whose order of evaluation counts (draws).
-_WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
 
 
 def _value(row: Row, _view: View) -> float | None:
@@ -51,21 +47,6 @@ COLUMNS: Final[Mapping[str, Evaluate]] = {
     "value": _value,
     "parent_visits": _parent_visits,
 }
-
-
-def needs_pool(expression: expr.Expr) -> bool:
-    """Whether it can be evaluated only once the rows of all pools are known (C56)."""
-    return any(
-        isinstance(part, _WHOLE)
-        or (isinstance(part, expr.Column) and part.name in NEEDS_POOL)
-        or (isinstance(part, expr.Aggregate) and part.per in NEEDS_POOL)
-        for part in expr.walk(expression)
-    )
-
-
-def draws(expression: expr.Expr) -> bool:
-    """Whether evaluating it uses up random numbers."""
-    return any(isinstance(part, expr.Random) for part in expr.walk(expression))
 
 
 class Compiler:

@@ -29,7 +29,7 @@ from tts_lang.plan.graph import (
     Where,
     operations,
 )
-from tts_runtime.executor.expressions import needs_pool
+from tts_lang.plan.reads import needs_pool
 from tts_runtime.executor.settings import expressions
 
 #: What reads a pool without saying how its rows go on.

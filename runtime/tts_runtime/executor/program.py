@@ -13,10 +13,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 from tts_lang.explain.budget import CEILINGS
 from tts_lang.plan.expr import Const, Expr, Statistic, fields_in, walk
 from tts_lang.plan.graph import Exit, Judge, Operation, Plan, Region, Score, Scorer, operations
+from tts_lang.plan.reads import draws
 from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, BoundEngines, Policy
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import Compiler, draws
+from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope

@@ -7,9 +7,9 @@ from typing import Any
 
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Cut, Force, Operation, Split, Unit
+from tts_lang.plan.reads import needs_pool
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 
 from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Operation, Score
+from tts_lang.plan.reads import needs_pool
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.children import LookAhead, child_node, rolled_out
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles

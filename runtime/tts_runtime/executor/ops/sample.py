@@ -10,10 +10,10 @@ from typing import Any
 
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
+from tts_lang.plan.reads import needs_pool
 from tts_runtime.executor.child_numbering import OrderedNumbering
 from tts_runtime.executor.children import ChildSpec, GenerationCall, children
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Candidate, Conversation, Row, opening
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.prompts import (

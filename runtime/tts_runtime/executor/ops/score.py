@@ -9,6 +9,7 @@ from typing import Any
 
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Operation, Score, Scorer
+from tts_lang.plan.reads import needs_pool
 from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
@@ -19,7 +20,6 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.executor.children import LookAhead, roll_out
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Node, Row, ScoreCache, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles

@@ -8,8 +8,8 @@ from math import ceil
 from typing import Any
 
 from tts_lang.plan import graph
+from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
-from tts_runtime.executor.expressions import needs_pool
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool

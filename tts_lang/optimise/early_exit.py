@@ -1,0 +1,138 @@
+"""Finds votes and `first`s whose result is fixed before their pool is complete (C45, C58).
+
+An analysis of the plan; the executor reads its result (`EarlyExits`) and stops generating there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tts_lang.plan import graph
+from tts_lang.plan.expr import fields_in
+from tts_lang.plan.graph import Exit, Operation, Plan, Region, operations
+from tts_lang.plan.reads import needs_pool
+
+SHORT_CIRCUIT: Final = "short_circuit"
+LAZY_FIRST: Final = "lazy_first"
+
+#: Passes that act while a plan runs, and why each keeps the answer.
+PASSES: Final[Mapping[str, str]] = {
+    SHORT_CIRCUIT: "a vote ends once the remaining candidates cannot change its winner (C45)",
+    LAZY_FIRST: "candidates after the first n are not generated (C58)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyExits:
+    """Operations that may stop early, by the value that they define.
+
+    Args:
+        final: Values that are returned as the answer and read nowhere else.
+        votes: Votes that may end before all rows are known.
+        firsts: `first` operations, each with the value of the expansion whose later children only
+            this `first` reads.
+    """
+
+    final: frozenset[int] = frozenset()
+    votes: frozenset[int] = frozenset()
+    firsts: Mapping[int, int] = field(default_factory=dict)
+
+
+#: Nothing stops early: all candidates of the program are generated.
+EVERYTHING: Final = EarlyExits()
+
+
+def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
+    """The early exits that these passes find in a plan.
+
+    Raises:
+        ValueError: A name that is not in `PASSES`.
+    """
+    for name in passes:
+        if name not in PASSES:
+            raise ValueError(f"pass {name!r} is not one of {', '.join(PASSES)}")
+    if not passes:
+        return EVERYTHING
+    readers = Counter(_reads(plan.body))
+    final = frozenset(_returned(plan.body, readers))
+    votes: set[int] = set()
+    firsts: dict[int, int] = {}
+    for region in _regions(plan.body):
+        definers = {
+            value: operation for operation in region.operations for value in operation.outputs
+        }
+        for operation in region.operations:
+            spec = operation.spec
+            if isinstance(spec, graph.Vote):
+                if SHORT_CIRCUIT in passes and operation.outputs[0] in final and _countable(spec):
+                    votes.add(operation.outputs[0])
+            elif isinstance(spec, graph.First) and LAZY_FIRST in passes:
+                source = _source(operation, spec, definers, readers)
+                if source is not None:
+                    firsts[operation.outputs[0]] = source
+    if not votes and not firsts:
+        return EVERYTHING
+    return EarlyExits(final, frozenset(votes), firsts)
+
+
+def _countable(vote: graph.Vote) -> bool:
+    """One winner by answer, whose weights depend on their own row only."""
+    return (
+        vote.on == "answer"
+        and vote.per is None
+        and (vote.weight is None or not needs_pool(vote.weight))
+    )
+
+
+def _source(
+    operation: Operation,
+    first: graph.First,
+    definers: Mapping[int, Operation],
+    readers: Counter[int],
+) -> int | None:
+    """The expansion that a `first` cuts short; `None` if anything else reads its rows.
+
+    Only operations that look at one row at a time may lie between the two (C58).
+    """
+    if first.per is not None or needs_pool(first.count):
+        return None
+    value = operation.inputs[0]
+    while readers[value] == 1 and value in definers:
+        before = definers[value]
+        if isinstance(before.spec, graph.Expand):
+            return value
+        row_wise = isinstance(before.spec, graph.Where | graph.Let | graph.Score)
+        if not row_wise or any(map(needs_pool, fields_in(before.spec))):
+            return None
+        value = before.inputs[0]
+    return None
+
+
+def _regions(region: Region) -> Iterator[Region]:
+    yield region
+    for operation in operations(region):
+        yield from operation.regions
+
+
+def _reads(region: Region) -> Iterator[int]:
+    """Every value that is read, once per read."""
+    for inner in _regions(region):
+        yield from inner.results
+        for operation in inner.operations:
+            yield from operation.inputs
+
+
+def _returned(region: Region, readers: Counter[int]) -> Iterator[int]:
+    """Values that a strategy, or a call whose result it returns, returns and reads nowhere else."""
+    final = region.results[0] if region.exit is Exit.RETURN else None
+    if final is not None and readers[final] == 1:
+        yield final
+    for operation in region.operations:
+        if not isinstance(operation.spec, graph.Call):
+            for inner in operation.regions:
+                yield from _returned(inner, readers)
+        elif not operation.spec.on_rows and operation.outputs[0] == final and readers[final] == 1:
+            yield from _returned(operation.regions[0], readers)

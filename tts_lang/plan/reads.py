@@ -1,0 +1,51 @@
+"""What expressions and operators read: columns, random numbers, the pool around a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tts_lang.plan import expr
+from tts_lang.plan.clauses import keys_of
+from tts_lang.plan.columns import NEEDS_POOL
+from tts_lang.plan.expr import Expr, fields_in, walk
+
+#: Expressions that need the whole pool, or whose order of evaluation counts (draws).
+_WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
+
+
+def nodes_of(spec: object) -> Iterator[Expr]:
+    """Every expression in an operator, or in a part of one, with all subexpressions."""
+    for outer in fields_in(spec):
+        yield from walk(outer)
+
+
+def needs_pool(expression: Expr) -> bool:
+    """Whether it can be evaluated only once the rows of all pools are known (C56)."""
+    return any(
+        isinstance(part, _WHOLE)
+        or (isinstance(part, expr.Column) and part.name in NEEDS_POOL)
+        or (isinstance(part, expr.Aggregate) and part.per in NEEDS_POOL)
+        for part in walk(expression)
+    )
+
+
+def draws(part: object) -> bool:
+    """Whether evaluating an expression, or running an operator, uses up random numbers."""
+    return any(isinstance(node, expr.Random) for node in nodes_of(part))
+
+
+def columns_read(spec: object) -> set[str]:
+    """Every column that an operator reads by name, of any of its pools."""
+    found = set(keys_of(spec))
+    for node in nodes_of(spec):
+        match node:
+            case expr.Column(name):
+                found.add(name)
+            case expr.Reduce(_, column):
+                found.add(column)
+            case expr.Aggregate(per=per, on=on):
+                found.update(key for key in (per, on) if key is not None)
+            case expr.PoolWide(per=str() as key):
+                found.add(key)
+    return found
