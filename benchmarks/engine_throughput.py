@@ -4,8 +4,8 @@
 
 Both sample at temperature 1 until the policy ends or a limit is reached: the engine from the
 candidates' streams, with 64 slots that are refilled, `generate` in batches of 64. Rounds alternate,
-so that other work on the machine hits both alike; the best round of each counts. `generate` runs
-with one thread and with all: on a busy machine one is faster.
+so that other work on the machine hits both alike; the best round of each counts. The
+engine has one thread, `generate` one and all: on a busy machine one is faster.
 """
 
 from __future__ import annotations
@@ -74,7 +74,6 @@ async def main() -> None:
     parser.add_argument("--requests", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-tokens", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=1, help="of the engine")
     parser.add_argument(
         "--generate-threads", type=int, nargs="+", default=sorted({1, torch.get_num_threads()})
     )
@@ -83,7 +82,7 @@ async def main() -> None:
     model = LlamaForCausalLM.from_pretrained(folder).eval()
     best = {"engine": 0.0, "generate": 0.0}
     for number in range(options.rounds):
-        policy = BundledPolicy(folder, slots=SLOTS, threads=options.threads)
+        policy = BundledPolicy(folder, slots=SLOTS)
         asked = requests(policy, options.requests, options.max_tokens)
         tokens, seconds = await engine_round(policy, asked)
         await policy.close()

@@ -74,6 +74,21 @@ def test_importing_starts_no_engine(module: str) -> None:
     assert not loaded & (HEAVY | {"sympy", "networkx", "matplotlib"})
 
 
+def test_the_bundled_models_run_without_torch() -> None:
+    """`pip install` of the core is enough for them."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'tokenizers', 'huggingface_hub'):\n"
+        "    sys.modules[name] = None\n"
+        "from tts_runtime.cli import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code, "beam_search", "--limit", "1", "--set", "n=4"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert shown.returncode == 0, shown.stderr
+    assert "beam_search" in shown.stdout
+
+
 @pytest.mark.parametrize("folder", ["tts_lang", "runtime", "tests", "benchmarks"])
 def test_no_file_is_too_long_to_read_in_one_sitting(folder: str) -> None:
     long = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+from tts_runtime.engines.hf.word_level import WordLevelTokenizer, is_word_level
+from tts_runtime.paths import bundled
 from tts_runtime.tokens import to_bytes
 
 TEXT = "Step 1: 17*3=51\n\nnaïve 日本語 <think>é</think> ok"
@@ -86,3 +92,48 @@ def test_unreadable_tokenizers_are_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("[1, 2")
     with pytest.raises(EngineError, match="is not a tokenizer"):
         HuggingFaceTokenizer(tmp_path)
+
+
+WORDS = st.lists(
+    st.text("ab\n\\{.é日", min_size=1, max_size=4), min_size=1, max_size=6, unique=True
+)
+MARKS = st.lists(st.text("<a>b", min_size=1, max_size=4), max_size=4, unique=True)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(WORDS, MARKS, st.text("ab\n\\{.é日<>c", max_size=30))
+def test_word_level_tokenizers_are_read_as_the_library_reads_them(
+    words: list[str], marks: list[str], text: str
+) -> None:
+    """The bundled models' kind, which needs no library; also through `guarded`, with offsets."""
+    names = dict.fromkeys(["<unk>", *words, *"ab\n\\{.é日"])
+    library = Tokenizer(
+        models.WordLevel({name: token for token, name in enumerate(names)}, unk_token="<unk>")
+    )
+    pattern = "|".join([*map(re.escape, words), r"[\s\S]"])
+    library.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+    library.add_special_tokens(marks)
+    made = json.loads(library.to_str())
+    assert is_word_level(made)
+    ours = WordLevelTokenizer(made)
+    expected, found = library.encode(text), ours.encode(text, add_special_tokens=False)
+    assert found.ids == expected.ids
+    assert found.offsets == expected.offsets
+    assert ours.get_vocab(with_added_tokens=True) == library.get_vocab(with_added_tokens=True)
+    for token in range(library.get_vocab_size()):
+        name = library.id_to_token(token)
+        assert ours.id_to_token(token) == name
+        assert ours.token_to_id(str(name)) == token
+
+
+def test_other_tokenizers_are_left_to_the_library() -> None:
+    assert not any(is_word_level(json.loads(make().to_str())) for make in (byte_level, words))
+    plain = json.loads((bundled("policy") / "tokenizer.json").read_text("utf-8"))
+    assert is_word_level(plain)
+    for key, value in (
+        ("normalizer", {"type": "Lowercase"}),
+        ("pre_tokenizer", plain["pre_tokenizer"] | {"pattern": {"Regex": r"\w+|[\s\S]"}}),
+        ("pre_tokenizer", plain["pre_tokenizer"] | {"behavior": "Removed"}),
+        ("added_tokens", [plain["added_tokens"][0] | {"lstrip": True}]),
+    ):
+        assert not is_word_level(plain | {key: value})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiny_hf import QWEN_TOKENS, byte_level, save_model
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreRequest
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.engines.scorers import FieldScorer
@@ -54,27 +55,28 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
         policy_engine(str(tmp_path))
 
 
-def test_torch_is_imported_only_when_chosen() -> None:
+@pytest.mark.parametrize("name", ["torch", "tokenizers"])
+def test_what_an_engine_needs_is_imported_only_then(tmp_path: Path, name: str) -> None:
+    """Torch for models of transformers, the library of tokenizers for all but word-level ones."""
+    save_model(tmp_path, byte_level(QWEN_TOKENS), begin="<|endoftext|>", end="<|im_end|>")
+    (tmp_path / "binding.yaml").write_text('name: x\nprompt: "{message}"\ncontext: 10\n')
     script = """if True:
         import sys
         from tts_runtime.engines.registry import policy_engine, scorer_engine
         policy_engine("sim"), scorer_engine("sim:2"), scorer_engine("field:answer")
-        heavy = {"torch", "transformers", "tokenizers", "safetensors"} & set(sys.modules)
-        assert not heavy, heavy
-        for name in ("torch", "tokenizers"):
-            sys.modules[name] = None  # as if it were not installed
+        heavy = {"torch", "transformers", "tokenizers", "safetensors", "threadpoolctl"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        sys.modules[sys.argv[1]] = None  # as if it were not installed
         try:
-            policy_engine(sys.argv[1])
+            policy_engine(sys.argv[2])
         except Exception as error:
             print(type(error).__name__, error)
     """
+    engine = f"transformers:{tmp_path}" if name == "torch" else str(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent)],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", script, name, engine], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("EngineError this engine needs `torch`")
+    assert done.stdout.startswith(f"EngineError this engine needs `{name}`")
     assert "pip install 'tts-lang[transformers]'" in done.stdout
 
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from tests.support.tiny_hf import (
@@ -29,11 +28,10 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.batching.decoder import Decoder
-from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.forward import Array, Forward, Integers
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.registry import policy_engine
-from tts_runtime.engines.torch.kv_cache import Cache
 from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.paths import bundled
 from tts_runtime.steps import NOTHING
@@ -133,16 +131,16 @@ class Cramped:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
+    def extend(self, ids: Integers, starts: Integers, cache: Any, *, block: bool = False) -> Array:
         if int((starts > 0).sum()) > self._rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self._inner.extend(ids, starts, cache, block=block)  # type: ignore[attr-defined, no-any-return]
+        return self._inner.extend(ids, starts, cache, block=block)  # type: ignore[attr-defined]
 
 
 def cramped(engine: TransformersPolicy, rows: int) -> Decoder:
     """The engine's decoder with 16 slots, on a machine that holds fewer rows."""
     model = cast(Forward, Cramped(engine.model, rows))
-    return Decoder(model, engine.tokenizer, engine.binding, 16, 1000, 1)
+    return Decoder(model, engine.tokenizer, engine.binding, 16, 1000)
 
 
 @pytest.mark.parametrize(("rows", "slots"), [(5, 4), (1, 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,21 +127,27 @@ def test_rank_beyond_the_vocabulary_is_an_error() -> None:
 
 
 @settings(deadline=None, max_examples=150, derandomize=True)
-@given(logits_lists, st.lists(samplings, min_size=1, max_size=4), st.integers(0, 1000))
-def test_torch_rows_draw_what_the_reference_draws(
-    logits: list[float], rows: list[Sampling], seed: int
+@given(
+    st.sampled_from([np, torch]),
+    logits_lists,
+    st.lists(samplings, min_size=1, max_size=4),
+    st.integers(0, 1000),
+)
+def test_rows_of_a_batch_draw_what_the_reference_draws(
+    library: Any, logits: list[float], rows: list[Sampling], seed: int
 ) -> None:
-    """Rows with different settings in one batch, each as if alone in NumPy."""
+    """Rows with different settings in one batch, each as if alone."""
     key, banned = derive(b"key", seed), {0: {1}}
-    seeds = [position_seed(key, t) for t in range(len(rows))]
-    tensor = torch.tensor([logits] * len(rows), dtype=torch.float64)
-    columns = batch_sampling.SamplingTensors.of(rows)
-    adjusted = batch_sampling.adjust(tensor, columns, banned)
-    tokens = batch_sampling.draw(tensor, columns, torch.tensor(seeds), banned).tolist()
+    seeds = library.asarray([position_seed(key, t) for t in range(len(rows))])
+    array = library.asarray([logits] * len(rows), dtype=library.float64)
+    columns = batch_sampling.SamplingColumns.of(rows, array)
+    adjusted = np.asarray(batch_sampling.adjust(array, columns, banned))
+    tokens = batch_sampling.draw(array, columns, seeds, banned).tolist()
+    assert array.tolist() == [logits] * len(rows)  # left as it was
     for number, sampling in enumerate(rows):
         forbidden = banned.get(number, set())
         reference = adjust(np.array(logits), sampling, forbidden)
-        np.testing.assert_allclose(adjusted[number].numpy(), reference, rtol=1e-12)
+        np.testing.assert_allclose(adjusted[number], reference, rtol=1e-12)
         assert tokens[number] == draw(np.array(logits), sampling, key, number, forbidden)
 
 
@@ -155,9 +162,12 @@ def test_statistics_follow_their_definitions(logits: list[float]) -> None:
     assert certainty == pytest.approx(-sum(log(x * len(p)) for x in p) / len(p))
     assert entropy == pytest.approx(-sum(x * log(x) for x in p))
     assert margin == pytest.approx(p[0] - p[1])
-    batched = batch_sampling.token_statistics(torch.from_numpy(log_probs)[None], STATISTICS)
-    for name, value in zip(STATISTICS, (confidence, certainty, entropy, margin), strict=True):
-        assert batched[name] == [pytest.approx(value)]
+    for rows in (log_probs[None], torch.from_numpy(log_probs)[None]):
+        batched = batch_sampling.token_statistics(rows, STATISTICS)
+        for name, value in zip(STATISTICS, (confidence, certainty, entropy, margin), strict=True):
+            assert batched[name] == [pytest.approx(value)]
+        exact = np.asarray(batch_sampling.log_probabilities(3.0 + rows))[0]
+        np.testing.assert_allclose(exact, log_probs, rtol=1e-12, atol=1e-12)
 
 
 def test_confidence_averages_the_twenty_likeliest() -> None:

@@ -248,10 +248,8 @@ def _of_python(name: EngineName) -> EngineName:
 
 def load_policy(folder: Path) -> PolicyEngine:
     """The policy in a Hugging Face folder."""
-    engine: Callable[[Path], PolicyEngine] = _neural(
-        "tts_runtime.engines.bundled.policy"
-    ).BundledPolicy
-    return engine(folder)
+    engine: PolicyEngine = _opener("tts_runtime.engines.bundled.policy:BundledPolicy", folder)()
+    return engine
 
 
 def load_scorer(folder: Path) -> ScorerEngine:
@@ -261,21 +259,25 @@ def load_scorer(folder: Path) -> ScorerEngine:
 
 
 def _opener(place: str, *arguments: object) -> Callable[[], Any]:
-    """Calls `MODULE:NAME`, which is imported only then."""
+    """Calls `MODULE:NAME`, which is imported only then.
+
+    Raises:
+        EngineError: When called, if a package is missing; the message says what to install.
+    """
     module, _, name = place.partition(":")
-    return lambda: getattr(_neural(module), name)(*arguments)
 
+    def open_engine() -> Any:
+        try:
+            return getattr(import_module(module), name)(*arguments)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("tts_"):
+                raise
+            raise EngineError(
+                f"this engine needs `{error.name}`, which is not installed: "
+                "pip install 'tts-lang[transformers]'"
+            ) from error
 
-def _neural(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("tts_"):
-            raise
-        raise EngineError(
-            f"this engine needs `{error.name}`, which is not installed: "
-            "pip install 'tts-lang[transformers]'"
-        ) from error
+    return open_engine
 
 
 def _bundled_folder(part: str) -> Path:

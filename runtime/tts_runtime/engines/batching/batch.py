@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.forward import Array, Forward, KvCache
 from tts_runtime.engines.batching.memory import release_memory
-from tts_runtime.engines.batching.sampling import SamplingTensors, draw, token_statistics
+from tts_runtime.engines.batching.sampling import (
+    SamplingColumns,
+    draw,
+    library,
+    log_probabilities,
+    token_statistics,
+)
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.worker import Job
 from tts_runtime.sampling import ranked
@@ -51,12 +56,12 @@ class Batch:
     """
 
     def __init__(self, model: Forward, vocabulary: int, slots: int) -> None:
-        self.cache = model.cache(-(-slots // 8) * 8)
+        self.cache: KvCache = model.cache(slots)
         self._model = model
         self._vocabulary = vocabulary
         self._slots: list[BatchRow | None] = [None] * slots
         self._order: list[BatchRow] = []
-        self._settings: SamplingTensors | None = None
+        self._sampling: SamplingColumns | None = None
 
     @property
     def rows(self) -> list[BatchRow]:
@@ -67,64 +72,63 @@ class Batch:
         """Gives a row the first free slot; its cache row is to be written next."""
         row.slot = self._slots.index(None)
         self._slots[row.slot] = row
-        self._settings = None
+        self._sampling = None
 
     def remove(self, row: BatchRow) -> None:
         """Frees a row's slot."""
         self._slots[row.slot] = None
-        self._settings = None
+        self._sampling = None
 
     def clear(self, slots: int = 0) -> None:
         """Frees all slots; from now on there are `slots` of them, as many as before for 0."""
         if slots:
             del self.cache  # the old one goes before the new one comes
             release_memory()
-            self.cache = self._model.cache(-(-slots // 8) * 8)
+            self.cache = self._model.cache(slots)
         self._slots = [None] * (slots or len(self._slots))
-        self._settings = None
+        self._sampling = None
 
     def step(self) -> list[BatchRow]:
         """Draws one token for every row; gives the rows that finished or failed.
 
         When memory runs out, nothing has been drawn for any row.
         """
-        if self._settings is None:
+        if self._sampling is None:
             self._close_ranks()
-            self._settings = SamplingTensors.of(
-                [row.criteria.request.sampling for row in self._order], self._model.device
-            )
         rows = self._order
-        padded = -(-len(rows) // 8) * 8
-        last = torch.zeros((padded, 1), dtype=torch.int64)
-        starts = torch.zeros(padded, dtype=torch.int64)
-        last[: len(rows), 0] = torch.tensor([row.ids[-1] for row in rows])
-        starts[: len(rows)] = torch.tensor([len(row.ids) - 1 for row in rows])
+        last = np.array([row.ids[-1:] for row in rows], np.int64)
+        starts = np.array([len(row.ids) - 1 for row in rows], np.int64)
         hidden = self._model.extend(last, starts, self.cache)
-        logits = self._model.logits(hidden[: len(rows), 0])[:, : self._vocabulary].double()
-        self._draw(rows, logits, self._settings)
+        self._draw(rows, self._model.logits(hidden[:, 0])[:, : self._vocabulary])
         return [row for row in rows if row.error is not None or row.criteria.finish is not None]
 
-    def _draw(self, rows: list[BatchRow], logits: Tensor, settings: SamplingTensors) -> None:
+    def _draw(self, rows: list[BatchRow], logits: Array) -> None:
+        if self._sampling is None:
+            samplings = [row.criteria.request.sampling for row in rows]
+            self._sampling = SamplingColumns.of(samplings, logits)
         banned = {number: row.criteria.forbidden() for number, row in enumerate(rows)}
         forbidden = {number: tokens for number, tokens in banned.items() if tokens}
         places = [
             (row.criteria.request.key, len(row.ids) - len(row.criteria.request.prompt))
             for row in rows
         ]
-        seeds = torch.from_numpy(position_seeds(places)).to(self._model.device)
-        tokens = draw(logits, settings, seeds, forbidden)
+        seeds = library(logits).asarray(position_seeds(places), device=logits.device)
+        tokens = draw(logits, self._sampling, seeds, forbidden)
         for number, row in enumerate(rows):
             request = row.criteria.request
             if request.first_rank is None or row.criteria.drawn:
                 continue
             try:
                 tokens[number] = ranked(
-                    logits[number].cpu().numpy(), request.first_rank, forbidden.get(number, ())
+                    np.array(logits[number].tolist()),
+                    request.first_rank,
+                    forbidden.get(number, ()),
                 )
             except EngineError as error:
                 row.error = error
-        log_probs = torch.log_softmax(logits, dim=-1)
-        chosen = log_probs.gather(1, tokens[:, None])[:, 0].tolist()
+        log_probs = log_probabilities(logits)
+        numbers = library(logits).arange(len(rows), device=logits.device)
+        chosen = log_probs[numbers, tokens].tolist()
         names = {name for row in rows for name in row.criteria.request.statistics}
         statistics = token_statistics(log_probs, names)
         for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):

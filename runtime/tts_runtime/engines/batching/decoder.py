@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from heapq import heappop, heappush
 
-import torch
-
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
     CandidateError,
@@ -42,7 +40,6 @@ class Decoder(Worker[GenerateRequest, Generation]):
         tokenizer, binding: Say when a request is done.
         slots: Rows that decode at once; more requests wait. Halved whenever memory runs out.
         known_tokens: Tokens of finished paths whose keys and values are kept.
-        threads: Threads of one matrix product on the CPU.
 
     Raises:
         BindingError: The binding does not fit the tokenizer.
@@ -55,16 +52,15 @@ class Decoder(Worker[GenerateRequest, Generation]):
         binding: Binding,
         slots: int,
         known_tokens: int,
-        threads: int,
     ) -> None:
         super().__init__(f"policy `{binding.name}`")
         self.slots = slots
+        self._model = model
         self._binding = binding
         self._tokenizer = tokenizer
         self._ends = end_ids(tokenizer, binding)
         self._delimiter = binding.step_delimiter.encode()
         self._vocabulary = min(len(tokenizer.pieces), model.vocabulary)
-        self._threads = threads
         self._waiting: list[tuple[int, int, BatchRow]] = []
         self._queued = 0
         self._cancelled_tokens = 0
@@ -85,9 +81,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
 
     def turn(self, arrived: list[GenerateJob]) -> bool:
         """Admits, draws one token per row, hands out what is finished."""
-        if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)
-        with torch.inference_mode():
+        with self._model.turn():
             self._enqueue(arrived)
             given_up = [row for row in self._batch.rows if row.job.future.cancelled()]
             self._cancelled_tokens += sum(row.criteria.drawn for row in given_up)

@@ -1,12 +1,36 @@
-"""What batches and readers need of a causal model: the lean Llama and transformers' models."""
+"""What batches and readers need of a causal model: NumPy's or torch's, they only pass arrays on."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from tts_runtime.engines.torch.kv_cache import Cache
+#: An array of the model's kind. It can be sliced.
+Array: TypeAlias = Any
+Integers: TypeAlias = "NDArray[np.int64]"
+
+
+class KvCache(Protocol):
+    """Keys and values of rows that are read together."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has; `Forward.cache` may give more than it was asked for."""
+
+    def read(self, row: int, start: int, stop: int) -> Array:
+        """A copy of a row's keys and values at positions start..stop: [tokens, ...]."""
+
+    def write(self, row: int, start: int, segment: Array) -> None:
+        """Stores a segment from `read` at positions start onwards, making room for it."""
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies one row's first `length` tokens to another row."""
+
+    def copy(self, segment: Array) -> Array:
+        """A copy of a part of a segment, in memory of its own."""
 
 
 class Forward(Protocol):
@@ -16,23 +40,23 @@ class Forward(Protocol):
     def vocabulary(self) -> int:
         """Rows of the embedding: ids are below it."""
 
-    @property
-    def device(self) -> str:
-        """Where hidden states and logits are."""
+    def turn(self) -> AbstractContextManager[object]:
+        """The context in which an engine's thread calls everything below, and uses caches."""
 
-    def cache(self, rows: int) -> Cache:
-        """An empty cache of so many rows."""
+    def cache(self, rows: int) -> Any:
+        """An empty `KvCache` of the model's kind with at least this many rows."""
 
-    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
+    def extend(self, ids: Integers, starts: Integers, cache: Any, *, block: bool = False) -> Array:
         """Reads tokens after those in the cache; gives hidden states [rows, tokens, hidden].
 
         Args:
             ids: [rows, tokens]; row i belongs to row i of the cache.
             starts: [rows], the position of each row's first token.
-            cache: Extended in place. Padding at a row's end is written too, and overwritten later.
-            block: Attend for all tokens at once: faster for many tokens, but with other roundings
-                than one token at a time. Models with one way of attending ignore it.
+            cache: From `cache`; extended in place. Padding at a row's end is written too, and
+                overwritten later.
+            block: Attend for several tokens at once: faster for many tokens, but with other
+                roundings than one token at a time. Models with one way of attending ignore it.
         """
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits [rows, vocabulary] of hidden states [rows, hidden]."""
+    def logits(self, hidden: Array) -> Array:
+        """Logits [rows, vocabulary] in float64 of hidden states [rows, hidden]."""

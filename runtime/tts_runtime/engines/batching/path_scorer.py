@@ -6,11 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
-from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.forward import Array, Forward
 from tts_runtime.engines.batching.memory import out_of_memory, release_memory
 from tts_runtime.engines.batching.prefix_reader import PrefixRead, PrefixReader
 from tts_runtime.engines.paths import Outline, Path
@@ -31,7 +28,7 @@ class Recipe:
     """
 
     outline: Outline
-    judge: Callable[[Tensor], list[float]]
+    judge: Callable[[Array], list[float]]
 
 
 class PathScorer(Worker[ScoreRequest, ScoreReply]):
@@ -42,29 +39,24 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         model: Reads.
         rows: Paths read at once, at most; halved whenever memory runs out.
         known_tokens: Tokens of scored paths whose keys and values are kept.
-        threads: Threads of one matrix product on the CPU.
     """
 
-    def __init__(
-        self, recipe: Recipe, model: Forward, rows: int, known_tokens: int, threads: int
-    ) -> None:
+    def __init__(self, recipe: Recipe, model: Forward, rows: int, known_tokens: int) -> None:
         super().__init__(f"scorer `{recipe.outline.name}`")
         self.rows = rows
         self._recipe = recipe
         self._reader = PrefixReader(model, known_tokens, block=True)
-        self._threads = threads
+        self._model = model
         self._waiting: list[ScoreJob] = []
 
     def turn(self, arrived: list[ScoreJob]) -> bool:
         """Scores as many waiting paths as fit one batch."""
-        if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)
         self._waiting += arrived
         taken, self._waiting = self._waiting[: self.rows], self._waiting[self.rows :]
         paths = [(job, path) for job in taken if (path := self._path(job)) is not None]
         short = False
         try:
-            with torch.inference_mode():
+            with self._model.turn():
                 self._score(paths)
         except Exception as error:
             if not out_of_memory(error):

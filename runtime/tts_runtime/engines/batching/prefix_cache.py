@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
-from tts_runtime.engines.torch.kv_cache import Cache
+from tts_runtime.engines.batching.forward import Array, KvCache
 
 
 @dataclass(slots=True, eq=False)
 class _Node:
     ids: tuple[int, ...]
-    segment: Tensor | None  # [layers, 2, key heads, len(ids), head size]
+    segment: Array | None  # [len(ids), ...]
     parent: _Node | None
     used: int = 0
     children: dict[int, _Node] = field(default_factory=dict)
@@ -35,9 +33,9 @@ class PrefixCache:
         self._root = _Node((), None, None)
         self._clock = 0
 
-    def find(self, ids: Sequence[int]) -> tuple[list[Tensor], int]:
+    def find(self, ids: Sequence[int]) -> tuple[list[Array], int]:
         """The segments of the longest known prefix of `ids`, and its length."""
-        segments: list[Tensor] = []
+        segments: list[Array] = []
         node, matched = self._root, 0
         self._clock += 1
         while matched < len(ids):
@@ -46,14 +44,14 @@ class PrefixCache:
                 break
             common = common_length(child.ids, ids[matched : matched + len(child.ids)])
             child.used = self._clock
-            segments.append(child.segment[:, :, :, :common])
+            segments.append(child.segment[:common])
             matched += common
             if common < len(child.ids):
                 break
             node = child
         return segments, matched
 
-    def add(self, ids: Sequence[int], source: Cache, row: int) -> None:
+    def add(self, ids: Sequence[int], source: KvCache, row: int) -> None:
         """Remembers a text that a row of a cache holds; copies what is not known yet."""
         node, matched = self._root, 0
         self._clock += 1
@@ -67,7 +65,7 @@ class PrefixCache:
                 return
             common = common_length(child.ids, ids[matched : matched + len(child.ids)])
             if common < len(child.ids):
-                child = _split(child, common)
+                child = _split(child, common, source)
             child.used = self._clock
             matched += common
             node = child
@@ -106,14 +104,15 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
     return min(len(first), len(second))
 
 
-def _split(node: _Node, length: int) -> _Node:
+def _split(node: _Node, length: int, cache: KvCache) -> _Node:
     """Cuts a node in two; gives the upper one."""
     assert node.parent is not None
     assert node.segment is not None
-    upper = _Node(node.ids[:length], node.segment[:, :, :, :length].clone(), node.parent, node.used)
-    node.parent.children[node.ids[0]] = upper
     # Copies, not views: a forgotten half must free its memory.
-    node.ids, node.segment = node.ids[length:], node.segment[:, :, :, length:].clone()
+    first, rest = (cache.copy(part) for part in (node.segment[:length], node.segment[length:]))
+    upper = _Node(node.ids[:length], first, node.parent, node.used)
+    node.parent.children[node.ids[0]] = upper
+    node.ids, node.segment = node.ids[length:], rest
     node.parent = upper
     upper.children[node.ids[0]] = node
     return upper

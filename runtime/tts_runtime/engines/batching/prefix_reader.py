@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from tts_runtime.engines.batching.forward import Forward
+from tts_runtime.engines.batching.forward import Array, Forward, KvCache
 from tts_runtime.engines.batching.prefix_cache import PrefixCache, common_length
-from tts_runtime.engines.torch.kv_cache import Cache
 
 #: Ids, and how many of them may be skipped if they are known.
 Text: TypeAlias = "tuple[tuple[int, ...], int]"
@@ -37,7 +35,7 @@ class PrefixRead:
     """
 
     start: int
-    hidden: Tensor
+    hidden: Array
 
 
 class PrefixReader:
@@ -53,7 +51,7 @@ class PrefixReader:
         self._model = model
         self._block = block
         self._known = PrefixCache(capacity)
-        self._scratch = model.cache(8)
+        self._scratch: KvCache = model.cache(8)
 
     def read(self, texts: Sequence[Text]) -> list[PrefixRead]:
         """Reads texts, each given with how many of its leading tokens may be skipped if known.
@@ -79,12 +77,12 @@ class PrefixReader:
                 readings[other] = PrefixRead(len(text[0]), hidden)
         return [reading for reading in readings if reading is not None]
 
-    def load(self, ids: Sequence[int], cache: Cache, row: int) -> None:
+    def load(self, ids: Sequence[int], cache: KvCache, row: int) -> None:
         """Writes the keys and values of a text that was just read to a row of a cache."""
         segments, _ = self._known.find(ids)
         _write(segments, cache, row)
 
-    def remember(self, ids: Sequence[int], source: Cache, row: int) -> None:
+    def remember(self, ids: Sequence[int], source: KvCache, row: int) -> None:
         """Keeps a text that was read elsewhere, into a row of a cache."""
         self._known.add(ids, source, row)
 
@@ -106,25 +104,25 @@ class PrefixReader:
         """Where reading a text begins."""
         return min(self._known.find(text[0])[1], text[1])
 
-    def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Tensor]]:
+    def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Array]]:
         """Reads texts from where they begin, and gives their hidden states from there on."""
         # Rows of similar length together waste little padding.
         for chunk in _chunks(sorted(texts, key=lambda text: len(text[0][0]) - text[1])):
             yield from zip((text for text, _ in chunk), self._read(chunk), strict=True)
 
-    def _read(self, chunk: Sequence[tuple[Text, int]]) -> Iterable[Tensor]:
+    def _read(self, chunk: Sequence[tuple[Text, int]]) -> Iterable[Array]:
         rows, longest = len(chunk), max(len(ids) - start for (ids, _), start in chunk)
         if longest == 0:
-            return [torch.empty(0)] * rows
+            return [np.empty(0)] * rows
         if rows > self._scratch.rows:
-            self._scratch = self._model.cache(-(-rows // 8) * 8)
+            self._scratch = self._model.cache(rows)
         scratch = self._scratch
-        tokens = torch.zeros((rows, longest), dtype=torch.int64)
+        tokens = np.zeros((rows, longest), np.int64)
         for row, ((ids, _), start) in enumerate(chunk):
             segments, _ = self._known.find(ids[:start])
             _write(segments, scratch, row)
-            tokens[row, : len(ids) - start] = torch.tensor(ids[start:])
-        starts = torch.tensor([start for _, start in chunk])
+            tokens[row, : len(ids) - start] = ids[start:]
+        starts = np.array([start for _, start in chunk], np.int64)
         hidden = self._model.extend(tokens, starts, scratch, block=self._block)
         for row, ((ids, _), _) in enumerate(chunk):
             self._known.add(ids, scratch, row)
@@ -173,8 +171,8 @@ def _sharing(starts: Mapping[Text, int]) -> dict[Text, list[Text]]:
     return groups if spared >= _PASS else {}
 
 
-def _write(segments: Sequence[Tensor], cache: Cache, row: int) -> None:
+def _write(segments: Sequence[Array], cache: KvCache, row: int) -> None:
     position = 0
     for segment in segments:
         cache.write(row, position, segment)
-        position += segment.shape[3]
+        position += len(segment)

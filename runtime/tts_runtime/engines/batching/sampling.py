@@ -1,155 +1,190 @@
-"""`tts_runtime.sampling` for many rows at once, on torch tensors; tested equal to it."""
+"""`tts_runtime.sampling` for many rows at once, on NumPy arrays or torch tensors; tested equal."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
+from typing import Any, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from tts_runtime.engines.base import EngineError, Sampling
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.streams import random_bits
 
+#: A NumPy array or a torch tensor. The two share their operators, and the functions used here.
+Array: TypeAlias = Any
 
-def gumbel(seeds: Tensor, vocabulary: int) -> Tensor:
+
+def library(array: Array) -> Any:
+    """`numpy` or `torch`, whichever an array belongs to."""
+    if isinstance(array, np.ndarray):
+        return np
+    import torch  # loaded already, since there is a tensor
+
+    return torch
+
+
+def gumbel(seeds: Array, vocabulary: int) -> Array:
     """As `streams.gumbel`: float64 noise of shape [rows, vocabulary] for seeds [rows]."""
-    tokens = torch.arange(1, vocabulary + 1, dtype=torch.int64, device=seeds.device)
-    # The arithmetic of streams.py uses only operators that arrays and tensors share.
-    bits: Tensor = random_bits(seeds[:, None], tokens)  # type: ignore[arg-type, assignment]
-    # In place: the same numbers, and nothing is copied on the way.
-    noise = bits.to(torch.float64).add_(0.5).mul_(2.0**-53)
-    return noise.log_().neg_().log_().neg_()
+    xp = library(seeds)
+    tokens = xp.arange(1, vocabulary + 1, dtype=xp.int64, device=seeds.device)
+    noise = xp.asarray(random_bits(seeds[:, None], tokens), dtype=xp.float64)
+    # In place: the same numbers, and no copies on the way.
+    noise += 0.5
+    noise *= 2.0**-53
+    for _ in range(2):
+        xp.log(noise, out=noise)
+        xp.negative(noise, out=noise)
+    return noise
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingTensors:
+class SamplingColumns:
     """The sampling settings of a batch as columns [rows, 1]; `None` where no row needs them.
 
     Where all rows are sampled alike, one row [1, 1] stands for all.
     """
 
-    temperature: Tensor
-    greedy: Tensor | None
-    top_k: Tensor | None
-    top_p: Tensor | None
-    min_p: Tensor | None
+    temperature: Array
+    greedy: Array | None
+    top_k: Array | None
+    top_p: Array | None
+    log_min_p: Array | None
 
     @classmethod
-    def of(cls, rows: Sequence[Sampling], device: str = "cpu") -> SamplingTensors:
-        """The columns of these rows."""
+    def of(cls, rows: Sequence[Sampling], like: Array) -> SamplingColumns:
+        """The columns of these rows, in the library and on the device of an array."""
+        xp = library(like)
         if len(set(rows)) == 1:
             rows = rows[:1]
 
-        def column(values: list[float]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64, device=device)[:, None]
+        def column(values: Sequence[float | bool], dtype: Any) -> Array:
+            return xp.asarray(values, dtype=dtype, device=like.device)[:, None]
 
-        def wanted(values: list[float], off: float) -> Tensor | None:
-            return column(values) if any(value != off for value in values) else None
+        def needed(values: list[float], off: float) -> Array | None:
+            on = any(value != off for value in values)
+            return column(values, xp.float64) if on else None
 
-        greedy = torch.tensor([row.temperature == 0 for row in rows], device=device)[:, None]
+        greedy = [row.temperature == 0 for row in rows]
         return cls(
-            column([row.temperature or 1.0 for row in rows]),
-            greedy if bool(greedy.any()) else None,
-            wanted([float(row.top_k) for row in rows], 0.0),
-            wanted([row.top_p for row in rows], 1.0),
-            wanted([row.min_p for row in rows], 0.0),
+            column([row.temperature or 1.0 for row in rows], xp.float64),
+            column(greedy, xp.bool) if any(greedy) else None,
+            needed([float(row.top_k) for row in rows], 0.0),
+            needed([row.top_p for row in rows], 1.0),
+            needed([log(row.min_p) if row.min_p else -inf for row in rows], -inf),
         )
 
 
 def adjust(
-    logits: Tensor,
-    settings: SamplingTensors,
-    forbidden: Mapping[int, Collection[int]] | None = None,
-) -> Tensor:
+    logits: Array, columns: SamplingColumns, forbidden: Mapping[int, Collection[int]] | None = None
+) -> Array:
     """As `sampling.adjust`, for float64 logits [rows, vocabulary]; `forbidden` by row."""
+    xp = library(logits)
     if forbidden:
-        logits = logits.clone()
+        logits = xp.asarray(logits, copy=True)
         for row, tokens in forbidden.items():
-            logits[row, list(tokens)] = -torch.inf
-    scaled = logits / settings.temperature
-    if settings.top_k is not None or settings.top_p is not None:
-        ordered, order = torch.sort(scaled, descending=True, stable=True)
-        if settings.top_k is not None:
-            rank = torch.arange(logits.shape[1], device=logits.device)
-            out = (rank >= settings.top_k) & (settings.top_k > 0)
-            ordered = ordered.masked_fill(out, -torch.inf)
-        if settings.top_p is not None:
-            probabilities = torch.softmax(ordered, dim=-1)
-            before = torch.cumsum(probabilities, dim=-1) - probabilities
-            out = (before >= settings.top_p) & (settings.top_p < 1)
+            logits[row, list(tokens)] = -xp.inf
+    scaled = logits / columns.temperature
+    if columns.top_k is not None or columns.top_p is not None:
+        rows = xp.arange(logits.shape[0], device=logits.device)[:, None]
+        order = xp.argsort(-scaled, axis=-1, stable=True)
+        ordered = scaled[rows, order]
+        if columns.top_k is not None:
+            rank = xp.arange(logits.shape[1], device=logits.device)
+            out = (rank >= columns.top_k) & (columns.top_k > 0)
+            ordered = xp.where(out, -xp.inf, ordered)
+        if columns.top_p is not None:
+            probabilities = xp.exp(log_probabilities(ordered))
+            before = xp.cumsum(probabilities, axis=-1) - probabilities
+            out = (before >= columns.top_p) & (columns.top_p < 1)
             out[:, 0] = False  # at least one token, whatever rounding says
-            ordered = ordered.masked_fill(out, -torch.inf)
-        scaled = torch.empty_like(scaled).scatter_(-1, order, ordered)
-    if settings.min_p is not None:
-        least = scaled.amax(dim=-1, keepdim=True) + torch.log(settings.min_p)
-        scaled = scaled.masked_fill(scaled < least, -torch.inf)
-    return scaled if settings.greedy is None else torch.where(settings.greedy, logits, scaled)
+            ordered = xp.where(out, -xp.inf, ordered)
+        scaled = xp.empty_like(scaled)
+        scaled[rows, order] = ordered
+    if columns.log_min_p is not None:
+        least = xp.amax(scaled, axis=-1, keepdims=True) + columns.log_min_p
+        scaled = xp.where(scaled < least, -xp.inf, scaled)
+    return scaled if columns.greedy is None else xp.where(columns.greedy, logits, scaled)
 
 
 def draw(
-    logits: Tensor,
-    settings: SamplingTensors,
-    seeds: Tensor,
+    logits: Array,
+    columns: SamplingColumns,
+    seeds: Array,
     forbidden: Mapping[int, Collection[int]] | None = None,
-) -> Tensor:
+) -> Array:
     """One token per row, shape [rows]; seeds are `streams.position_seeds` of the rows.
 
     Raises:
-        EngineError: Everything is forbidden in some row.
+        EngineError: Every token of some row is forbidden.
     """
-    scores, tokens = choices(logits, settings, seeds, forbidden)
-    if forbidden and bool((scores == -torch.inf).any()):
+    scores, tokens = choices(logits, columns, seeds, forbidden)
+    if forbidden and bool((scores == -library(scores).inf).any()):
         raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
     return tokens
 
 
 def choices(
-    logits: Tensor,
-    settings: SamplingTensors,
-    seeds: Tensor,
+    logits: Array,
+    columns: SamplingColumns,
+    seeds: Array,
     forbidden: Mapping[int, Collection[int]] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Per row, the best score and its token; the score is -inf where everything is forbidden."""
-    scores = adjust(logits, settings, forbidden)
+) -> tuple[Array, Array]:
+    """Per row, the best score and its token; the score is -inf where every token is forbidden."""
+    xp = library(logits)
     noise = gumbel(seeds, logits.shape[1])
-    if settings.greedy is not None:
-        noise = noise.masked_fill(settings.greedy, 0.0)
-    best = (scores + noise).max(dim=-1)
-    return best.values, best.indices
+    if columns.greedy is not None:
+        noise = xp.where(columns.greedy, 0.0, noise)
+    scores = adjust(logits, columns, forbidden) + noise
+    return xp.amax(scores, axis=-1), xp.argmax(scores, axis=-1)
 
 
-def token_statistics(log_probs: Tensor, names: Collection[str]) -> dict[str, list[float]]:
+def log_probabilities(logits: Array) -> Array:
+    """Natural log-probabilities of each row of [rows, vocabulary]."""
+    xp = library(logits)
+    shifted = logits - xp.amax(logits, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+def token_statistics(log_probs: Array, names: Collection[str]) -> dict[str, list[float]]:
     """As `sampling.token_statistics`: per name, one number for each row of [rows, vocabulary]."""
     return {name: statistic(log_probs, name).tolist() for name in names}
 
 
-def statistic(log_probs: Tensor, name: str) -> Tensor:
+def statistic(log_probs: Array, name: str) -> Array:
     """One named statistic of each row, shape [rows]."""
     return _STATISTICS[name](log_probs)
 
 
-def _confidence(log_probs: Tensor) -> Tensor:
-    width = min(CONFIDENCE_WIDTH, log_probs.shape[1])
-    return -log_probs.topk(width, dim=-1).values.mean(dim=-1)
+def _confidence(log_probs: Array) -> Array:
+    return -_largest(log_probs, min(CONFIDENCE_WIDTH, log_probs.shape[1])).mean(axis=-1)
 
 
-def _certainty(log_probs: Tensor) -> Tensor:
-    return -(log_probs.mean(dim=-1) + log(log_probs.shape[1]))
+def _certainty(log_probs: Array) -> Array:
+    return -(log_probs.mean(axis=-1) + log(log_probs.shape[1]))
 
 
-def _entropy(log_probs: Tensor) -> Tensor:
-    probabilities = log_probs.exp()
-    return -torch.where(probabilities > 0, probabilities * log_probs, 0.0).sum(dim=-1)
+def _entropy(log_probs: Array) -> Array:
+    xp = library(log_probs)
+    probabilities = xp.exp(log_probs)
+    return -xp.where(probabilities > 0, probabilities * log_probs, 0.0).sum(axis=-1)
 
 
-def _margin(log_probs: Tensor) -> Tensor:
+def _margin(log_probs: Array) -> Array:
+    xp = library(log_probs)
     if log_probs.shape[1] < 2:
-        return torch.ones(log_probs.shape[0])
-    best = log_probs.topk(2, dim=-1).values.exp()
-    return best[:, 0] - best[:, 1]
+        return xp.ones_like(log_probs[:, 0])
+    best = xp.exp(_largest(log_probs, 2))
+    return xp.amax(best, axis=-1) - xp.amin(best, axis=-1)
+
+
+def _largest(values: Array, count: int) -> Array:
+    """The largest numbers of each row, in any order."""
+    if library(values) is np:
+        return np.partition(values, -count, axis=-1)[:, -count:]
+    return values.topk(count, dim=-1).values
 
 
 _STATISTICS = {

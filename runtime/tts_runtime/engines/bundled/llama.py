@@ -1,31 +1,37 @@
-"""A lean Llama forward pass on CPU, for models so small that a framework's overhead dominates.
+"""A Llama's forward pass in NumPy, for models so small that a framework's overhead dominates.
 
-Weights come from a Hugging Face folder; the logits are tested equal to transformers'. Numbers of a
-row do not depend on its neighbours as far as the kernels allow (semantics.md C63): matrix products
-get at least eight rows (MKL sums in another order below), and a token attends in the same kernel
-whether it is read with others or alone.
+Weights come from a Hugging Face folder; the logits are tested equal to transformers'. A row's
+numbers do not depend on its neighbours, bit by bit (semantics.md C63): see `blocks`. Activations of
+one block lie as [features, rows], so that a block's rows are neighbours in memory.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-from torch.nn.functional import linear, pad, silu
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors import deserialize as read_safetensors
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.bundled.blas import hold_one_thread
+from tts_runtime.engines.bundled.blocks import (
+    attend,
+    block_width,
+    key_multiple,
+    padded_length,
+    query_block,
+)
+from tts_runtime.engines.bundled.kv_cache import ArrayCache
 from tts_runtime.engines.hf.files import checked_window
-from tts_runtime.engines.torch.kv_cache import Cache, CacheShape
 
-#: Matrix products with a multiple of so many rows give a row the same bits whatever their number.
-_ROWS = 8
-#: Attention reads keys up to the longest row, rounded up to a multiple of this.
-_LENGTHS = 32
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Shape:
 
 
 class Llama:
-    """The weights, arranged for speed: normalisation, scale and rotation folded into them.
+    """The weights, arranged for speed: normalisation and the scale of scores folded into them.
 
     Args:
         folder: `config.json` and `*.safetensors`.
@@ -57,141 +63,180 @@ class Llama:
     def __init__(self, folder: Path, context: int = 0) -> None:
         self.shape = shape = _shape(folder)
         checked_window(str(folder), shape.context, context or None)
-        weights = {name: tensor.float() for name, tensor in _weights(folder).items()}
+        weights = _weights(folder)
+        self.card = Model(sum(map(np.size, weights.values())), shape.layers, shape.hidden)
         self._embedding = weights["model.embed_tokens.weight"]
         head = weights.get("lm_head.weight", self._embedding)
-        self._head = (head * weights["model.norm.weight"]).contiguous()
+        self._head = head * weights["model.norm.weight"]
         self._layers = [_layer(weights, f"model.layers.{i}.", shape) for i in range(shape.layers)]
-        values = sum(tensor.numel() for tensor in weights.values())
-        self.card = Model(values, shape.layers, shape.hidden)
         # Padding of a batch may point past the context window, up to twice its length.
-        frequency = shape.theta ** -(torch.arange(0, shape.head, 2) / shape.head)
-        angle = torch.outer(torch.arange(2 * shape.context).float(), frequency)
-        self._rotation = torch.polar(torch.ones_like(angle), angle)
+        frequency = shape.theta ** -(np.arange(0, shape.head, 2) / shape.head)
+        angle = np.outer(np.arange(2 * shape.context), frequency)
+        self._cosine = np.cos(angle).astype(np.float32)
+        self._sine = np.sin(angle).astype(np.float32)
+        self._threads = hold_one_thread(self)
+        products = [self._head, *(weight for layer in self._layers for weight in layer.products)]
+        self._width = block_width(frozenset(weight.shape for weight in products))
+        self._key_multiple = key_multiple(shape.head)
+        self._query_block = query_block(shape.head)
 
     @property
     def vocabulary(self) -> int:
         """See `Forward`."""
         return self.shape.vocabulary
 
-    @property
-    def device(self) -> str:
-        """See `Forward`."""
-        return "cpu"
-
-    def cache(self, rows: int) -> Cache:
+    def cache(self, rows: int) -> ArrayCache:
         """See `Forward`."""
         shape = self.shape
-        return Cache(CacheShape(shape.layers, shape.key_heads, shape.head), rows)
+        return ArrayCache(shape.layers, rows, shape.key_heads, shape.head)
 
-    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:
+    def turn(self) -> AbstractContextManager[object]:
+        """See `Forward`."""
+        return np.errstate(over="ignore")  # of `exp` in SiLU, where the result is then 0
+
+    def close(self) -> None:
+        """Gives NumPy its threads back."""
+        self._threads()
+
+    def extend(
+        self, ids: Integers, starts: Integers, cache: ArrayCache, *, block: bool = False
+    ) -> Floats:
         """See `Forward`."""
         shape = self.shape
         rows, tokens = ids.shape
-        positions = starts[:, None] + torch.arange(tokens)
-        length = -(-(int(starts.max()) + tokens) // _LENGTHS) * _LENGTHS
+        positions = starts[:, None] + np.arange(tokens)
+        length = padded_length(int(starts.max()) + tokens, self._key_multiple)
         cache.ensure(length)
-        hidden = _at_least(self._embedding[ids].view(rows * tokens, shape.hidden))
-        rotation = self._rotation[positions][:, :, None]
-        future = torch.arange(length) > positions[:, :, None]
-        mask = torch.zeros(future.shape).masked_fill_(future, -torch.inf)
-        row_numbers = torch.arange(rows)[:, None]
-        for weights, stored in zip(self._layers, cache.data, strict=True):
-            mixed = linear(_normalised(hidden, shape.epsilon), weights.attention)[: rows * tokens]
-            mixed = mixed.view(rows, tokens, shape.heads + 2 * shape.key_heads, shape.head)
-            turning = shape.heads + shape.key_heads
-            pairs = mixed[:, :, :turning].reshape(rows, tokens, turning, -1, 2)
-            turned = torch.view_as_real(torch.view_as_complex(pairs) * rotation).flatten(-2)
-            queries, keys = turned[:, :, : shape.heads], turned[:, :, shape.heads :]
-            values = mixed[:, :, turning:]
-            stored[0][row_numbers, :, positions] = keys
-            stored[1][row_numbers, :, positions] = values
-            read = stored[:, :rows].flatten(1, 2)[:, :, :length]
-            attend = _attend_block if block else _attend_each
-            seen = _at_least(attend(queries, read[0], read[1], mask).reshape(rows * tokens, -1))
-            hidden = hidden + linear(seen, weights.output)
-            gate, up = linear(_normalised(hidden, shape.epsilon), weights.gate_up).chunk(2, dim=-1)
-            hidden = hidden + linear(silu(gate) * up, weights.down)
-        return _normalised(hidden[: rows * tokens], shape.epsilon).view(rows, tokens, shape.hidden)
+        together = self._query_block if block else 1
+        mask = _mask(positions, length, together)
+        hidden = self._blocks(self._embedding[ids.ravel()])
+        turns = positions.ravel()
+        rotation = self._blocks(self._cosine[turns]), self._blocks(self._sine[turns])
+        turned = shape.heads + shape.key_heads
+        for layer, weights in enumerate(self._layers):
+            mixed = weights.attention @ self._normalised(hidden)
+            _rotate(mixed[:, : turned * shape.head], turned, *rotation)
+            parts = self._rows(mixed, rows * tokens).reshape(rows, tokens, -1, shape.head)
+            cache.put(layer, positions, parts[:, :, shape.heads : turned], parts[:, :, turned:])
+            seen = attend(
+                _grouped(parts[:, :, : shape.heads], shape.key_heads, together),
+                cache.keys[layer, :rows, :, None, None, :, :length],
+                cache.values[layer, :rows, :, None, None, :length],
+                mask,
+            )
+            hidden += weights.output @ self._blocks(_ungrouped(seen, tokens))
+            gate_up = weights.gate_up @ self._normalised(hidden)
+            hidden += weights.down @ _gated(gate_up)
+        return self._rows(self._normalised(hidden), rows * tokens).reshape(rows, tokens, -1)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits [rows, vocabulary] of hidden states [rows, hidden]."""
-        return linear(_at_least(hidden), self._head)[: hidden.shape[0]]
+    def logits(self, hidden: Floats) -> NDArray[np.float64]:
+        """See `Forward`."""
+        logits: Floats = np.matmul(self._head, self._blocks(hidden))
+        return self._rows(logits, len(hidden)).astype(np.float64)
+
+    def _blocks(self, rows: Floats) -> Floats:
+        """Rows [n, features] as blocks [blocks, features, width], the last one filled up."""
+        count, features = rows.shape
+        missing = -count % self._width
+        if missing:
+            rows = np.concatenate([rows, np.zeros((missing, features), np.float32)])
+        return np.ascontiguousarray(rows.reshape(-1, self._width, features).swapaxes(1, 2))
+
+    def _rows(self, blocks: Floats, count: int) -> Floats:
+        """The reverse of `_blocks`."""
+        return blocks.swapaxes(1, 2).reshape(-1, blocks.shape[1])[:count]
+
+    def _normalised(self, hidden: Floats) -> Floats:
+        squares = np.einsum("bfr,bfr->br", hidden, hidden)
+        scale = 1 / np.sqrt(
+            squares / np.float32(self.shape.hidden) + np.float32(self.shape.epsilon)
+        )
+        normalised: Floats = hidden * scale[:, None]
+        return normalised
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    attention: Tensor  # queries, keys and values in one product
-    output: Tensor
-    gate_up: Tensor
-    down: Tensor
+    attention: Floats  # queries, keys and values in one product
+    output: Floats
+    gate_up: Floats
+    down: Floats
+
+    @property
+    def products(self) -> tuple[Floats, ...]:
+        return self.attention, self.output, self.gate_up, self.down
 
 
-def _attend_each(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """Attention one token at a time, with the kernel that decoding uses.
+def _mask(positions: Integers, length: int, together: int) -> Floats:
+    """0 where a token may look and -inf elsewhere: [rows, 1, 1, blocks, queries, length]."""
+    rows, tokens = positions.shape
+    blocks = -(-tokens // together)
+    mask = np.zeros((rows, blocks * together, length), np.float32)
+    mask[:, :tokens][np.arange(length) > positions[:, :, None]] = -np.inf
+    return mask.reshape(rows, 1, 1, blocks, together, length)
 
-    Queries [rows, tokens, heads, head]; keys and values [rows * key heads, length, head]; mask
-    [rows, tokens, length].
+
+def _grouped(queries: Floats, key_heads: int, together: int) -> Floats:
+    """Queries [rows, tokens, heads, head] by what they read and in blocks of tokens.
+
+    [rows, key heads, heads per key head, blocks, together, head]
     """
-    rows, tokens, heads, size = queries.shape
-    group = heads * rows // keys.shape[0]
-    turned = keys.transpose(1, 2)
-    seen = torch.empty_like(queries, memory_format=torch.contiguous_format)
-    for token in range(tokens):
-        query = queries[:, token].reshape(-1, group, size)
-        scores = torch.bmm(query, turned).view(rows, heads, -1) + mask[:, token, None]
-        weights = torch.softmax(scores, dim=-1).view(-1, group, scores.shape[-1])
-        seen[:, token] = torch.bmm(weights, values).view(rows, heads, size)
-    return seen
+    rows, tokens, heads, head = queries.shape
+    missing = -tokens % together
+    if missing:
+        filling = np.zeros((rows, missing, heads, head), np.float32)
+        queries = np.concatenate([queries, filling], axis=1)
+    grouped = queries.reshape(rows, -1, together, key_heads, heads // key_heads, head)
+    return np.ascontiguousarray(grouped.transpose(0, 3, 4, 1, 2, 5))
 
 
-def _attend_block(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """As `_attend_each`, all tokens in one product."""
-    rows, tokens, heads, size = queries.shape
-    key_heads = keys.shape[0] // rows
-    grouped = queries.transpose(1, 2).reshape(rows * key_heads, -1, size)
-    scores = torch.bmm(_at_least(grouped, 1), keys.transpose(1, 2))[:, : grouped.shape[1]]
-    scores = scores.reshape(rows, heads, tokens, -1) + mask[:, None]
-    weights = torch.softmax(scores, dim=-1).view(rows * key_heads, grouped.shape[1], -1)
-    seen = torch.bmm(_at_least(weights, 1), values)[:, : grouped.shape[1]]
-    return seen.reshape(rows, heads, tokens, size).transpose(1, 2)
+def _ungrouped(seen: Floats, tokens: int) -> Floats:
+    """The reverse of `_grouped`, rows and tokens together: [rows * tokens, heads * head]."""
+    rows, key_heads, group, _, _, head = seen.shape
+    by_token = seen.transpose(0, 3, 4, 1, 2, 5).reshape(rows, -1, key_heads * group * head)
+    return by_token[:, :tokens].reshape(rows * tokens, -1)
 
 
-def _at_least(rows: Tensor, dim: int = 0) -> Tensor:
-    missing = -rows.shape[dim] % _ROWS
-    return pad(rows, (0, 0, 0, missing)) if missing else rows
+def _rotate(features: Floats, heads: int, cosine: Floats, sine: Floats) -> None:
+    """Turns queries and keys by their positions, in place.
+
+    Features [blocks, heads * head, width]; cosine and sine [blocks, head / 2, width].
+    """
+    blocks, _, width = features.shape
+    first, second = features.reshape(blocks, heads, 2, -1, width).swapaxes(0, 2).swapaxes(1, 2)
+    cosine, sine = cosine[:, None], sine[:, None]
+    turned = first * cosine - second * sine
+    second *= cosine
+    second += first * sine
+    first[:] = turned
 
 
-def _normalised(hidden: Tensor, epsilon: float) -> Tensor:
-    return hidden * torch.rsqrt(hidden.square().mean(dim=-1, keepdim=True) + epsilon)
+def _gated(gate_up: Floats) -> Floats:
+    """SiLU of the first half of the features, times the second half."""
+    gate, up = np.split(gate_up, 2, axis=1)
+    gated: Floats = np.negative(gate)
+    np.exp(gated, out=gated)
+    gated += 1
+    np.divide(gate, gated, out=gated)
+    gated *= up
+    return gated
 
 
-def _layer(weights: dict[str, Tensor], prefix: str, shape: Shape) -> _Layer:
+def _layer(weights: dict[str, Floats], prefix: str, shape: Shape) -> _Layer:
     attention, before, after = (
         prefix + "self_attn.",
         weights[prefix + "input_layernorm.weight"],
         weights[prefix + "post_attention_layernorm.weight"],
     )
-    query = _interleaved(weights[attention + "q_proj.weight"], shape) * shape.head**-0.5
-    key = _interleaved(weights[attention + "k_proj.weight"], shape)
-    value = weights[attention + "v_proj.weight"]
+    query = weights[attention + "q_proj.weight"] * np.float32(shape.head**-0.5)
+    key, value = weights[attention + "k_proj.weight"], weights[attention + "v_proj.weight"]
     gate, up = weights[prefix + "mlp.gate_proj.weight"], weights[prefix + "mlp.up_proj.weight"]
     return _Layer(
-        attention=torch.cat([query, key, value]) * before,
+        attention=np.concatenate([query, key, value]) * before,
         output=weights[attention + "o_proj.weight"],
-        gate_up=torch.cat([gate, up]) * after,
+        gate_up=np.concatenate([gate, up]) * after,
         down=weights[prefix + "mlp.down_proj.weight"],
     )
-
-
-def _interleaved(weight: Tensor, shape: Shape) -> Tensor:
-    """Rows in the order that puts the two halves of each rotated pair side by side.
-
-    Dot products of queries and keys do not change when both are permuted alike, and adjacent pairs
-    rotate as complex numbers in one product.
-    """
-    halves = weight.view(-1, 2, shape.head // 2, weight.shape[1])
-    return halves.transpose(1, 2).reshape(weight.shape)
 
 
 def _shape(folder: Path) -> Shape:
@@ -231,11 +276,24 @@ def _shape(folder: Path) -> Shape:
     )
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
+def _weights(folder: Path) -> dict[str, Floats]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise EngineError(f"{folder}: no weights (`*.safetensors`) found")
-    weights: dict[str, Tensor] = {}
+    weights: dict[str, Floats] = {}
     for file in files:
-        weights |= load_file(file)
+        try:
+            tensors = read_safetensors(file.read_bytes())  # type: ignore[no-untyped-call]
+        except SafetensorError as error:
+            raise EngineError(f"{file}: cannot be read as safetensors: {error}") from error
+        for name, tensor in tensors:
+            if tensor["dtype"] not in ("BF16", "F16", "F32", "F64"):
+                raise EngineError(f"{file}: `{name}` of type {tensor['dtype']} is not supported")
+            weights[name] = _floats(tensor["data"], tensor["dtype"]).reshape(tensor["shape"])
     return weights
+
+
+def _floats(data: bytes, dtype: str) -> Floats:
+    if dtype == "BF16":  # the upper half of a float32
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(data, f"<f{int(dtype[1:]) // 8}").astype(np.float32)

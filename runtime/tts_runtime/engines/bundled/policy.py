@@ -20,16 +20,12 @@ class BundledPolicy(PolicyEngine):
         slots: Rows that decode at once; more requests wait.
         known_tokens: Tokens of finished paths whose keys and values are kept (4 KB each for the
             bundled policy).
-        threads: Threads of one matrix product. One leaves the other core to the scorer, and small
-            products gain little by more.
 
     Raises:
         EngineError, BindingError: The folder does not hold a policy that can be run.
     """
 
-    def __init__(
-        self, folder: Path, slots: int = 64, known_tokens: int = 32_768, threads: int = 1
-    ) -> None:
+    def __init__(self, folder: Path, slots: int = 64, known_tokens: int = 32_768) -> None:
         self.binding = load_binding(folder / "binding.yaml")
         if self.binding.chat_template:
             raise BindingError(
@@ -41,9 +37,7 @@ class BundledPolicy(PolicyEngine):
         self.tokenizer = HuggingFaceTokenizer(folder, visible)
         self.model = Llama(folder, self.binding.context)
         self.card = self.model.card
-        self._worker = Decoder(
-            self.model, self.tokenizer, self.binding, slots, known_tokens, threads
-        )
+        self._worker = Decoder(self.model, self.tokenizer, self.binding, slots, known_tokens)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Queues one request for the batch; conditions are called in the engine's thread."""
@@ -62,3 +56,4 @@ class BundledPolicy(PolicyEngine):
     async def close(self) -> None:
         """Ends the engine's thread."""
         await self._worker.close()
+        self.model.close()

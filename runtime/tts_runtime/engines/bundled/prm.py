@@ -11,15 +11,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-import torch
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
 
 from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.batching.path_scorer import PathScorer, Recipe
-from tts_runtime.engines.bundled.llama import Llama
+from tts_runtime.engines.bundled.llama import Floats, Llama
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.paths import Outline
 from tts_runtime.engines.paths import Path as ScoredPath
@@ -48,7 +47,6 @@ class BundledPrm(ScorerEngine):
         folder: `config.json`, weights, `tokenizer.json` and `binding.yaml`.
         rows: Paths read at once, at most.
         known_tokens: Tokens of scored paths whose keys and values are kept.
-        threads: Threads of one matrix product.
 
     Raises:
         EngineError, BindingError: The folder does not hold a PRM that can be run.
@@ -56,23 +54,21 @@ class BundledPrm(ScorerEngine):
 
     steps = True
 
-    def __init__(
-        self, folder: Path, rows: int = 64, known_tokens: int = 32_768, threads: int = 1
-    ) -> None:
+    def __init__(self, folder: Path, rows: int = 64, known_tokens: int = 32_768) -> None:
         self.binding = load_prm_binding(folder / "binding.yaml")
         self.low, self.high = self.binding.range
-        model = Llama(folder, self.binding.context)
+        self._model = model = Llama(folder, self.binding.context)
         self.card = model.card
         lay_out = _Layout(self.binding, HuggingFaceTokenizer(folder))
 
-        def judge(hidden: Tensor) -> list[float]:
-            logits = model.logits(hidden)[:, lay_out.signs].double()
-            scores: list[float] = torch.softmax(logits, dim=-1)[:, 0].tolist()
+        def judge(hidden: Floats) -> list[float]:
+            good, bad = model.logits(hidden)[:, lay_out.signs].T
+            scores: list[float] = (1 / (1 + np.exp(bad - good))).tolist()
             return scores
 
         self.outline = Outline(self.binding.name, lay_out, self.binding.context)
         recipe = Recipe(self.outline, judge)
-        self._worker = PathScorer(recipe, model, rows, known_tokens, threads)
+        self._worker = PathScorer(recipe, model, rows, known_tokens)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Queues one path; the delimiter follows its last step, closed or not."""
@@ -81,6 +77,7 @@ class BundledPrm(ScorerEngine):
     async def close(self) -> None:
         """Ends the engine's thread."""
         await self._worker.close()
+        self._model.close()
 
 
 class _Layout:

@@ -15,9 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from tokenizers import Tokenizer as Backend
-
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.hf.word_level import WordLevelTokenizer, is_word_level
 
 _BYTE_TOKEN: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE: Final = "▁"
@@ -43,7 +42,7 @@ class HuggingFaceTokenizer:
         try:
             data = path.read_bytes()
             self._settings: dict[str, Any] = json.loads(data)
-            self._backend = Backend.from_buffer(data)
+            self._backend = _backend(self._settings, data)
         except OSError as error:
             raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
@@ -189,6 +188,14 @@ class HuggingFaceTokenizer:
         if "ByteFallback" in kinds or "Metaspace" in kinds:
             return _sentencepiece_bytes
         return str.encode
+
+
+def _backend(settings: object, data: bytes) -> Any:
+    if isinstance(settings, dict) and is_word_level(settings):
+        return WordLevelTokenizer(settings)
+    from tokenizers import Tokenizer  # not needed for the bundled models
+
+    return Tokenizer.from_buffer(data)
 
 
 def _sentencepiece_bytes(text: str) -> bytes:

@@ -40,7 +40,7 @@ def verdict(model: TransformersModel, good: int, bad: int) -> Head:
     """P(good) against P(bad) under the language-model head."""
 
     def judge(hidden: Tensor) -> list[float]:
-        logits = model.logits(hidden)[:, [good, bad]].double()
+        logits = model.logits(hidden)[:, [good, bad]]
         return _list(torch.softmax(logits, dim=-1)[:, 0])
 
     return judge
@@ -127,7 +127,7 @@ class FamilyScorer(ScorerEngine):
         self.low, self.high = reading.low, reading.high
         self.exact = model.dtype == "float32"
         recipe = Recipe(outline, head(reading, opened.files, model))
-        self.worker = PathScorer(recipe, model, options.rows, options.known_tokens, model.threads)
+        self.worker = PathScorer(recipe, model, options.rows, options.known_tokens)
         self.chosen = f"{opened.chosen}, {model.device}, {model.dtype}, window {outline.context}"
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
 

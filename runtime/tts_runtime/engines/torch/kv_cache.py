@@ -20,7 +20,7 @@ class CacheShape:
     device: str = "cpu"
 
 
-class Cache:
+class TensorCache:
     """Keys and values of some rows: tensors [layers, 2, rows, key heads, capacity, head size]."""
 
     def __init__(self, shape: CacheShape, rows: int, capacity: int = 128) -> None:
@@ -36,14 +36,19 @@ class Cache:
             self.data = pad(self.data, (0, 0, 0, max(length, 2 * capacity) - capacity))
 
     def read(self, row: int, start: int, stop: int) -> Tensor:
-        """A copy of a row's keys and values at positions start..stop: [layers, 2, heads, n, d]."""
-        return self.data[:, :, row, :, start:stop].clone()
+        """See `KvCache`: [tokens, layers, 2, key heads, head size]."""
+        return self.copy(self.data[:, :, row, :, start:stop].movedim(3, 0))
 
     def write(self, row: int, start: int, segment: Tensor) -> None:
-        """Puts a segment that `read` gave."""
-        self.ensure(start + segment.shape[3])
-        self.data[:, :, row, :, start : start + segment.shape[3]] = segment
+        """See `KvCache`."""
+        stop = start + segment.shape[0]
+        self.ensure(stop)
+        self.data[:, :, row, :, start:stop] = segment.movedim(0, 3)
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Copies one row's first `length` tokens to another row."""
+        """See `KvCache`."""
         self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
+
+    def copy(self, segment: Tensor) -> Tensor:
+        """See `KvCache`."""
+        return segment.clone(memory_format=torch.contiguous_format)

@@ -8,9 +8,12 @@ padded on the left, and a finished row's keys and values can be kept.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM
@@ -20,11 +23,14 @@ from transformers.utils import logging as transformers_logging
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.batching.forward import Integers
 from tts_runtime.engines.hf.files import ModelFiles
-from tts_runtime.engines.torch.kv_cache import Cache, CacheShape
+from tts_runtime.engines.torch.kv_cache import CacheShape, TensorCache
 
 #: Attention reads places up to the longest row, rounded up to a multiple of this.
 _LENGTHS = 32
+#: Decoding steps have a multiple of so many rows: MKL adds in another order below eight.
+_ROWS = 8
 #: Parameters from which matrix products on a CPU gain by more threads than one.
 _LARGE = 100_000_000
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -103,12 +109,35 @@ class TransformersModel:
         """Name of the numbers' type."""
         return str(self._shape.dtype).removeprefix("torch.")
 
-    def cache(self, rows: int) -> Cache:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
         """See `Forward`."""
-        return Cache(self._shape, rows)
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            yield
 
-    def extend(self, ids: Tensor, starts: Tensor, cache: Cache, *, block: bool = False) -> Tensor:  # noqa: ARG002
+    def cache(self, rows: int) -> TensorCache:
         """See `Forward`."""
+        return TensorCache(self._shape, -(-rows // _ROWS) * _ROWS)
+
+    def extend(
+        self,
+        ids: Integers,
+        starts: Integers,
+        cache: TensorCache,
+        *,
+        block: bool = False,  # noqa: ARG002  (transformers has one way of attending)
+    ) -> Tensor:
+        """See `Forward`."""
+        rows, tokens = ids.shape
+        if tokens == 1:
+            filled = -rows % _ROWS
+            ids, starts = np.pad(ids, [(0, filled), (0, 0)]), np.pad(starts, (0, filled))
+        hidden = self._extend(torch.from_numpy(ids), torch.from_numpy(starts), cache)
+        return hidden[:rows]
+
+    def _extend(self, ids: Tensor, starts: Tensor, cache: TensorCache) -> Tensor:
         tokens = ids.shape[1]
         length = -(-(int(starts.max()) + tokens) // _LENGTHS) * _LENGTHS
         cache.ensure(length)
@@ -129,7 +158,7 @@ class TransformersModel:
         if self._head is None:
             raise EngineError("this model was loaded without its language-model head")
         logits: Tensor = self._head(inputs_embeds=hidden[:, None]).logits[:, 0]
-        return logits
+        return logits.double()
 
     def _masks(self, positions: Tensor, length: int) -> Tensor | dict[str, Tensor]:
         places = torch.arange(length, device=positions.device)
@@ -161,7 +190,7 @@ class TransformersModel:
             cache = self.cache(1)
             try:
                 parts = [
-                    self.extend(ids[:, start:stop], torch.tensor([start]), cache)
+                    self._extend(ids[:, start:stop], torch.tensor([start]), cache)
                     for start, stop in ((0, 5), (5, 8))
                 ]
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
@@ -176,7 +205,7 @@ class TransformersModel:
 class _Places(TransformersCache):  # type: ignore[misc]  # transformers has no types
     """Puts keys and values of new tokens to their rows' next places in our cache."""
 
-    def __init__(self, cache: Cache, positions: Tensor, length: int) -> None:
+    def __init__(self, cache: TensorCache, positions: Tensor, length: int) -> None:
         super().__init__(layers=[])
         self._cache = cache
         self._positions = positions

@@ -47,7 +47,6 @@ class TransformersPolicy(PolicyEngine):
             self.binding,
             options.slots,
             options.known_tokens,
-            self.model.threads,
         )
         self.chosen = (
             f"{chosen}, {self.model.device}, {self.model.dtype}, window {self.binding.context}"

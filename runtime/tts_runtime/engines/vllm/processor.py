@@ -23,7 +23,7 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
-from tts_runtime.engines.batching.sampling import SamplingTensors, choices, statistic
+from tts_runtime.engines.batching.sampling import SamplingColumns, choices, statistic
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.vllm.protocol import (
@@ -95,7 +95,7 @@ class _Columns:
 
     rows: tuple[_Row, ...]
     places: Tensor | None  # their rows in the logits; nothing if they are all rows
-    settings: SamplingTensors
+    settings: SamplingColumns
     followed: tuple[tuple[int, _Row], ...]  # those that may have to stop
     ranked: tuple[int, ...]
     watched: tuple[tuple[int, tuple[str, ...]], ...]
@@ -141,7 +141,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             return logits
         columns = self._columns
         if columns is None:
-            columns = self._columns = self._ordered(logits.shape[0])
+            columns = self._columns = self._ordered(logits)
         known = logits[:, : self._config.vocabulary]
         raw = (known if columns.places is None else known[columns.places]).double()
         tokens, values = self._drawn(columns, raw)
@@ -206,16 +206,16 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         ids = torch.cat([tokens, (tokens + offsets) % self._config.vocabulary], dim=1)
         return ids, torch.cat([values, extra], dim=1).float()
 
-    def _ordered(self, size: int) -> _Columns:
+    def _ordered(self, logits: Tensor) -> _Columns:
         numbers = sorted(self._rows)
         rows = tuple(self._rows[number] for number in numbers)
         places = None
-        if len(rows) != size:
+        if len(rows) != logits.shape[0]:
             places = torch.tensor(numbers, dtype=torch.int64, device=self._device)
         return _Columns(
             rows,
             places,
-            SamplingTensors.of([row.request.sampling for row in rows], self._device),
+            SamplingColumns.of([row.request.sampling for row in rows], logits),
             tuple(
                 (n, row)
                 for n, row in enumerate(rows)
