@@ -72,7 +72,7 @@ def test_aggregates_and_calls() -> None:
         Name("mean"), Name("e"), pool, per=Name("root")
     )
     assert value("share(p below on k weighted by w)") == nodes.Aggregate(
-        Name("share"), None, pool, below=True, key=Name("k"), weight=Name("w")
+        Name("share"), None, pool, below=True, on=Name("k"), weight=Name("w")
     )
     assert value("softmax(e per root, 0.2)") == nodes.Aggregate(
         Name("softmax"),

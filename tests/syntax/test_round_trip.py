@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from tests.support.golden import SYNTAX
 from tests.support.samples import sample_sources
 from tts_lang.diagnostics import DiagnosticError
+from tts_lang.plan.clauses import clauses
+from tts_lang.plan.ops import VERBS
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.format import format_source
@@ -150,6 +154,31 @@ def test_broken_files_are_not_formatted() -> None:
 NAMES = st.sampled_from(["pool", "n", "step", "best", "max", "first", "x", "ends", "top_p", "stop"])
 
 
+def _pool_verbs(
+    verb: str, leaves: st.SearchStrategy[nodes.Expression]
+) -> st.SearchStrategy[nodes.PoolVerb]:
+    """A verb with any of its optional clauses."""
+    known = VERBS[verb]
+    optional = {each.name for each in fields(known.spec) if each.default is not MISSING}
+    units = st.sampled_from([nodes.Unit.STEPS, nodes.Unit.TOKENS])
+
+    def value(field: str) -> st.SearchStrategy[nodes.Expression | nodes.Unit]:
+        clause = clauses(known.spec).get(field)
+        if clause is None:
+            return units
+        return NAMES.map(nodes.Name) if clause.column else leaves
+
+    def written(field: str) -> st.SearchStrategy[nodes.VerbClause | None]:
+        there = st.builds(nodes.VerbClause, st.just(field), value(field))
+        return st.none() | there if field in optional else there
+
+    return st.builds(
+        lambda pool, given: nodes.PoolVerb(verb, pool, tuple(filter(None, given))),
+        leaves,
+        st.tuples(*map(written, known.places)),
+    )
+
+
 def _expressions(
     leaves: st.SearchStrategy[nodes.Expression],
 ) -> st.SearchStrategy[nodes.Expression]:
@@ -184,7 +213,6 @@ def _expressions(
         st.builds(nodes.Sample, st.builds(nodes.Amount, leaves)),
         st.builds(nodes.First, st.none() | leaves, leaves, st.none() | names),
         st.builds(nodes.Select, leaves, leaves, leaves, st.none() | names),
-        st.builds(nodes.Vote, leaves, st.none() | names, st.none() | leaves),
         st.builds(
             nodes.Expand,
             leaves,
@@ -192,8 +220,7 @@ def _expressions(
             st.builds(nodes.Amount, leaves, leaves, st.sampled_from(list(nodes.Unit))),
             st.none() | leaves,
         ),
-        st.builds(nodes.Descend, leaves, leaves, st.none() | leaves, st.none() | leaves),
-        st.builds(nodes.Split, leaves, leaves, st.none() | leaves),
+        st.sampled_from(list(VERBS)).flatmap(lambda verb: _pool_verbs(verb, leaves)),
         st.builds(
             nodes.Sample,
             st.builds(nodes.Amount, leaves),

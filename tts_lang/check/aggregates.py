@@ -57,12 +57,12 @@ def _aggregate(context: StrategyContext, node: nodes.Aggregate, site: Site) -> T
     per = _per(context, node, over, site)
     quantile = _quantile(context, node, how, site)
     on = "answer"
-    if node.key is not None:
+    if node.on is not None:
         if how not in {"share", "lead", "entropy"}:
             context.error(
-                "TTS214", f"`on` belongs to share, lead and entropy, not `{name}`", node.key
+                "TTS214", f"`on` belongs to share, lead and entropy, not `{name}`", node.on
             )
-        on = key(context, node.key, over.type, inner.pool_name) or on
+        on = key(context, node.on, over.type, inner.pool_name) or on
     weight = None
     if node.weight is not None:
         if how not in {"share", "lead", "entropy"}:

@@ -6,17 +6,17 @@ from tts_lang.check.builtins import FUNCTIONS
 from tts_lang.check.context import StrategyContext
 from tts_lang.check.generate import clauses_of
 from tts_lang.check.uses import assigned, reads, walk
+from tts_lang.plan.ops import VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
 # What stops a whole-solution call early, so that a later round can go on.
 _EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
 
-# What makes new or open candidates out of done ones.
-_REOPENING = (nodes.Force, nodes.Cut, nodes.Split, nodes.Ask, nodes.Sample, nodes.CallOn)
-
-# What only chooses among the rows that are there: doing it again changes nothing.
-_CHOOSING = (nodes.Select, nodes.Best, nodes.First, nodes.Where, nodes.Vote, nodes.Sort)
+# Further phrases that make new or open candidates out of done ones, and that only choose among the
+# rows that are there: verbs on a pool have it in their entries.
+_REOPENING = (nodes.Force, nodes.Ask, nodes.Sample, nodes.CallOn)
+_CHOOSING = (nodes.Select, nodes.Best, nodes.First, nodes.Where)
 _STILL = frozenset(FUNCTIONS) - {"uniform", "normal", "gumbel", "beta"}
 
 
@@ -48,7 +48,7 @@ def check_progress(
             "expand the pool inside the loop, such as `beams = expand beams by 4 steps`",
         )
         return
-    if any(isinstance(each, _REOPENING) for each in inside):
+    if any(map(_reopens, inside)):
         return
     flows = _flows(inside)
     for each in inside:
@@ -60,15 +60,31 @@ def _only_chooses(until: nodes.Expression, inside: tuple[nodes.Node, ...]) -> bo
     """Whether a loop that waits for `done` does nothing but score and choose rows."""
     waits = any(isinstance(each, nodes.Quantified) for each in walk(until))
     statements = [each for each in inside if isinstance(each, nodes.Assign)]
-    chooses = all(isinstance(each.value, _CHOOSING) for each in statements)
+    chooses = all(_chooses(each.value) for each in statements)
     # What a name or a percentage selects may be a share: another number of rows each time.
     moves = any(
-        isinstance(each, (*_REOPENING, nodes.Expand, nodes.Let, nodes.Backup, nodes.Repeat))
+        _reopens(each)
+        or isinstance(each, nodes.Expand | nodes.Let | nodes.Backup | nodes.Repeat)
         or (isinstance(each, nodes.Select) and not isinstance(each.count, nodes.Binary))
         or (isinstance(each, nodes.Call) and each.function.text not in _STILL)
         for each in inside
     )
     return waits and chooses and not moves
+
+
+def _reopens(node: nodes.Node) -> bool:
+    """Whether a phrase makes new or open candidates out of done ones."""
+    if isinstance(node, nodes.PoolVerb):
+        return not VERBS[node.verb].makes.same_nodes
+    return isinstance(node, _REOPENING)
+
+
+def _chooses(node: nodes.Node) -> bool:
+    """Whether a phrase only chooses among the rows that are there: again, it changes nothing."""
+    if isinstance(node, nodes.PoolVerb):
+        known = VERBS[node.verb]
+        return known.makes.subset and not known.lineage
+    return isinstance(node, _CHOOSING)
 
 
 def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:

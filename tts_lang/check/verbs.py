@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 from tts_lang.check import builtins
 from tts_lang.check.aggregates import pool_name
@@ -10,7 +11,7 @@ from tts_lang.check.columns import key
 from tts_lang.check.constants import constant, is_constant
 from tts_lang.check.context import Fixed, Inputs, NameValue, Pool, Scalar, StrategyContext, Unset
 from tts_lang.check.dispatch import Site, pool_rule
-from tts_lang.check.pools import EVERYTHING, PROBLEM, at_most, plus, times, union
+from tts_lang.check.pools import EVERYTHING, PROBLEM, at_most, union
 from tts_lang.check.resolve import gives_pool, unknown, unset
 from tts_lang.check.types import WORDS, ScalarType
 from tts_lang.check.values import (
@@ -28,8 +29,11 @@ from tts_lang.check.values import (
 )
 from tts_lang.plan import expr as plan
 from tts_lang.plan import graph
-from tts_lang.plan.clauses import SHARE
+from tts_lang.plan.clauses import SHARE, Clause, clauses
 from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.operator import Makes
+from tts_lang.plan.ops import VERBS
+from tts_lang.plan.rows import RowLimit
 from tts_lang.syntax import nodes
 
 _ANSWERED = plan.Apply("has", (plan.Column("answer"),))
@@ -205,84 +209,50 @@ def _first(context: StrategyContext, node: nodes.First) -> Pool:
     return context.emit_pool(graph.First(how_many, per), inputs, given.type.kept(bound), node)
 
 
-@pool_rule(nodes.Sort)
-def _sort(context: StrategyContext, node: nodes.Sort) -> Pool:
+@pool_rule(nodes.PoolVerb)
+def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
+    """A verb that its entry in the table of operators describes."""
+    known = VERBS[node.verb]
     given, inputs, site = over(context, node.pool)
-    by = number(context, node.by, site)
-    per = grouping(context, node.per, given, site.pool_name)
-    return context.emit_pool(graph.Sort(by, per), inputs, given.type, node)
+    values = {}
+    for each in node.clauses:
+        value = _clause(context, each, clauses(known.spec).get(each.field), site)
+        if value is not None:
+            values[each.field] = value
+    spec: graph.Spec = known.spec(**values)
+    assert known.rows is not None
+    bound = limit(known.rows(spec, RowLimit([rows_of(given)])))
+    if known.makes.keeps_scores:
+        made = replace(given.type, bound=bound)
+        if known.makes is not Makes.SUBSET or known.lineage:
+            made = given.type.kept(bound)
+    else:
+        why = f"`{node.verb}` at line {context.line(node)} dropped it: the text has changed"
+        made = given.type.children(bound, why)
+    return context.emit_pool(spec, inputs, made, node)
 
 
-@pool_rule(nodes.Vote)
-def _vote(context: StrategyContext, node: nodes.Vote) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    on = "answer"
-    if node.key is not None:
-        on = key(context, node.key, given.type, site.pool_name) or on
-    weight = None if node.weight is None else number(context, node.weight, site)
-    per = grouping(context, node.per, given, site.pool_name)
-    bound = 1 if per is None else given.type.bound
-    made = replace(given.type, bound=at_most(bound, given.type.bound))
-    return context.emit_pool(graph.Vote(on, weight, per), inputs, made, node)
+def _clause(
+    context: StrategyContext, node: nodes.VerbClause, clause: Clause | None, site: Site
+) -> object:
+    """The value of an operator's field."""
+    value = node.value
+    if isinstance(value, nodes.Unit):
+        return graph.Unit(value.value)
+    assert clause is not None
+    if clause.column and isinstance(value, nodes.Name):
+        return key(context, value, site.row or PROBLEM, site.pool_name)
+    if clause.counts and clause.once:
+        return count(context, value, clause.called, site.inputs)
+    kind = {"number": number, "text": text, "flag": condition}[clause.type or "number"]
+    return kind(context, value, Site(site.inputs) if clause.once else site)
 
 
-@pool_rule(nodes.Resample)
-def _resample(context: StrategyContext, node: nodes.Resample) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    how_many = count(context, node.count, "the number of draws", inputs)
-    by = number(context, node.by, site)
-    per = grouping(context, node.per, given, site.pool_name)
-    drawn = bound_of(how_many)
-    bound = drawn if per is None else times(drawn, given.type.bound)
-    made = given.type.kept(bound)
-    return context.emit_pool(graph.Resample(how_many, by, per), inputs, made, node)
+def rows_of(given: Pool) -> float:
+    """The upper bound of a pool's rows."""
+    return inf if given.type.bound is None else given.type.bound
 
 
-@pool_rule(nodes.Fork)
-def _fork(context: StrategyContext, node: nodes.Fork) -> Pool:
-    given, inputs, _ = over(context, node.pool)
-    copies = count(context, node.count, "the number of copies", inputs)
-    made = given.type.kept(times(given.type.bound, bound_of(copies)))
-    return context.emit_pool(graph.Fork(copies), inputs, made, node)
-
-
-@pool_rule(nodes.Descend)
-def _descend(context: StrategyContext, node: nodes.Descend) -> Pool:
-    given, inputs, site = over(context, node.tree)
-    by = number(context, node.by, site)
-    often = None if node.times is None else count(context, node.times, "`times`", inputs)
-    staying = None if node.staying is None else number(context, node.staying, site)
-    bound = 1 if often is None else bound_of(often)
-    made = given.type.kept(at_most(bound, plus(given.type.bound, 0)))
-    return context.emit_pool(graph.Descend(by, often, staying), inputs, made, node)
-
-
-@pool_rule(nodes.Dedupe)
-def _dedupe(context: StrategyContext, node: nodes.Dedupe) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    by = "text"
-    if node.key is not None:
-        by = key(context, node.key, given.type, site.pool_name) or by
-    per = grouping(context, node.per, given, site.pool_name)
-    return context.emit_pool(graph.Dedupe(by, per), inputs, given.type, node)
-
-
-@pool_rule(nodes.Cut)
-def _cut(context: StrategyContext, node: nodes.Cut) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    length = number(context, node.length, site)
-    why = f"`cut` at line {context.line(node)} dropped it: the text has changed"
-    made = given.type.children(given.type.bound, why)
-    unit = graph.Unit(node.unit.value)
-    return context.emit_pool(graph.Cut(length, unit), inputs, made, node)
-
-
-@pool_rule(nodes.Split)
-def _split(context: StrategyContext, node: nodes.Split) -> Pool:
-    given, inputs, _ = over(context, node.pool)
-    at = text(context, node.separator, Site(inputs))
-    most = None if node.most is None else count(context, node.most, "`at most`", inputs)
-    bound = None if most is None else times(given.type.bound, bound_of(most))
-    why = f"`split` at line {context.line(node)} dropped it: the text has changed"
-    made = given.type.children(bound, why)
-    return context.emit_pool(graph.Split(at, most), inputs, made, node)
+def limit(rows: float) -> int | None:
+    """An upper bound as the checker keeps it."""
+    return None if rows == inf else int(rows)

@@ -33,6 +33,8 @@ class Clause:
             "tokens" or "steps".
         text: With `counts`: the clause as messages show it, as in "max {} tokens".
         column: The field is the name of a column by which rows are grouped or told apart.
+        once: It is evaluated once, not for each row.
+        called: How messages of the checker call it.
     """
 
     type: str | None = None
@@ -40,6 +42,8 @@ class Clause:
     counts: str = ""
     text: str = ""
     column: bool = False
+    once: bool = False
+    called: str = ""
 
 
 NUMBER = Clause("number")
@@ -53,9 +57,11 @@ def number(range_: Range) -> Clause:
     return Clause("number", range_)
 
 
-def size(counts: str, text: str, least: float = 0) -> Clause:
+def size(counts: str, text: str, least: float = 0, called: str = "") -> Clause:
     """A count or limit, which says how large a strategy is."""
-    return Clause("number", (least, inf, False), counts, text)
+    called = called or f"`{text.partition(' {')[0]}`"
+    once = counts != "unit"
+    return Clause("number", (least, inf, False), counts, text, once=once, called=called)
 
 
 _FOUND: dict[type, Mapping[str, Clause]] = {}

@@ -9,6 +9,7 @@ How many rows an operator gives is one rule over an abstract count (`plan.rows`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from enum import Enum
@@ -74,6 +75,20 @@ class Numbers(Enum):
 Form: TypeAlias = "str | Callable[[Any], str]"
 
 
+_PLACE = re.compile(r"\{(\w+)\}")
+_OPTIONAL = re.compile(r"\[(?:(\w+)\?)?([^\]]*)\]")
+
+
+def fill(form: str, present: Callable[[str], bool], shown: Callable[[str], str]) -> str:
+    """A text form with its places filled; `present` says which optional clauses are there."""
+
+    def optional(found: re.Match[str]) -> str:
+        return found[2] if present(found[1] or _PLACE.findall(found[2])[0]) else ""
+
+    # In one pass: what is filled in may hold braces and brackets of its own.
+    return _PLACE.sub(lambda found: shown(found[1]), _OPTIONAL.sub(optional, form))
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """What is known of an operator.
@@ -115,6 +130,20 @@ class Operator:
         """The name of the operator, as in messages and in plans as JSON."""
         name: str = self.spec.op
         return name
+
+    @property
+    def is_verb(self) -> bool:
+        """Whether it is a verb on one pool whose surface form is its text, as in `sort P by E`.
+
+        Parser, formatter and checker know such verbs by their entries alone.
+        """
+        verb = isinstance(self.form, str) and self.form.startswith(f"{self.name} {{0}}")
+        return verb and not self.statement
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The clauses of its form in the order in which they are written."""
+        return tuple(each for each in _PLACE.findall(str(self.form)) if not each.isdecimal())
 
     @property
     def samples(self) -> bool:

@@ -9,13 +9,14 @@ name the tables that lack it (tests/plan/test_completeness.py). docs/howto has t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from tts_lang.plan.clauses import FLAG, KEY, NUMBER, SHARE, TEXT, Clause, number, size
 from tts_lang.plan.decoding import Amount, Decoding, Unit
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.operator import Kind, Makes, Numbers, operator
+from tts_lang.plan.operator import OPERATORS, Kind, Makes, Numbers, Operator, operator
 from tts_lang.plan.rows import N, Rows, best_rows, distinct_rows, keyed_rows, same_rows, some
 
 # ------------------------------------------------------------------------------ values
@@ -122,7 +123,7 @@ class Fork:
     """`count` copies of each row of input 0, each a tree of its own (C3)."""
 
     op: ClassVar[str] = "fork"
-    count: Annotated[Expr, size("rows", "into {}")]
+    count: Annotated[Expr, size("rows", "into {}", called="the number of copies")]
 
 
 @operator(
@@ -138,7 +139,7 @@ class Resample:
     """`count` draws with replacement in proportion to `by`, systematic (C12)."""
 
     op: ClassVar[str] = "resample"
-    count: Annotated[Expr, size("rows", "to {}")]
+    count: Annotated[Expr, size("rows", "to {}", called="the number of draws")]
     by: Annotated[Expr, NUMBER]
     per: Annotated[str | None, KEY] = None
 
@@ -365,14 +366,14 @@ class Split:
     """Each row of input 0 as the pieces of its text between `at`, at most `most` of them."""
 
     op: ClassVar[str] = "split"
-    at: Annotated[Expr, TEXT]
+    at: Annotated[Expr, Clause("text", once=True)]
     most: Annotated[Expr | None, size("rows", "at most {}")] = None
 
 
 # ------------------------------------------------------------------------------ control
 
 
-@operator("[fresh? fresh ]{strategy}(...)[on_rows? on {0}]", Makes.REGIONS, regions=("do",))
+@operator("[fresh?fresh ]{strategy}(...)[on_rows? on {0}]", Makes.REGIONS, regions=("do",))
 @dataclass(frozen=True, slots=True)
 class Call:
     """A strategy inlined: its region runs once for each row of input 0, in a scope of its own
@@ -455,3 +456,6 @@ Spec: TypeAlias = (
 )
 
 SPECS: tuple[type[Spec], ...] = Spec.__args__
+
+#: The verbs on one pool whose surface form is their text, by name.
+VERBS: Mapping[str, Operator] = {known.name: known for known in OPERATORS.values() if known.is_verb}

@@ -7,18 +7,13 @@ that the caller chooses: `%3` in the text form, the strategy's own variables els
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias, TypeVar
 
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Expr
-from tts_lang.plan.operator import entry
-
-#: What is filled in and what can be left out in the form of an operator (`plan.operator`).
-_PLACE = re.compile(r"\{(\w+)\}")
-_OPTIONAL = re.compile(r"\[(?:(\w+)\?)?([^\]]*)\]")
+from tts_lang.plan.operator import entry, fill
 
 Result = TypeVar("Result")
 #: A text and how tightly it binds, loosest first (the language's precedence).
@@ -210,12 +205,10 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
             case value:
                 return expression(value, names)
 
-    def optional(found: re.Match[str]) -> str:
-        name = found[1] or _PLACE.findall(found[2])[0]
-        return "" if values[name] == _default(type(spec), name) else found[2]
+    def present(name: str) -> bool:
+        return bool(values[name] != _default(type(spec), name))
 
-    form = _OPTIONAL.sub(optional, entry(spec).text(spec, brief=brief))
-    return _PLACE.sub(lambda found: shown(found[1]), form)
+    return fill(entry(spec).text(spec, brief=brief), present, shown)
 
 
 def _arguments(given: Sequence[tuple[str, Expr | int]], names: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.operator import Operator as PlanOperator
+from tts_lang.plan.ops import VERBS
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.build import Builder, Part, TreeBuilder, binary, clause, node, part, sequence
@@ -144,12 +146,31 @@ def _check_tokens(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> n
     )
 
 
-def _check_cut(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> nodes.Broken | None:
-    if fields["unit"] in {Unit.STEPS, Unit.TOKENS}:
-        return None
-    return builder.refuse(
-        "TTS138", "`cut` counts steps or tokens", span, "write `cut P to 3 steps`"
-    )
+def _pool_verb(known: PlanOperator) -> Builder:
+    """A verb on one pool; its parts are fields of its operator."""
+    names = " ".join(("pool", *known.places))
+
+    def build(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.PoolVerb | nodes.Broken:
+        fields = builder.fields(values, names)
+        if isinstance(fields, nodes.Broken):
+            return builder.broken_phrase(values, span)
+        if fields.get("unit") in {Unit.SOLUTIONS, Unit.THOUGHTS}:
+            return builder.refuse(
+                "TTS138",
+                f"`{known.name}` counts steps or tokens",
+                span,
+                f"write `{known.name} P to 3 steps`",
+            )
+        clauses = tuple(
+            nodes.VerbClause(
+                name, value, span=value.span if isinstance(value, nodes.Node) else span
+            )
+            for name in known.places
+            if (value := fields.get(name)) is not None
+        )
+        return nodes.PoolVerb(known.name, fields["pool"], clauses, span=span)
+
+    return build
 
 
 def _check_arguments(builder: TreeBuilder, fields: dict[str, Any], _: Span) -> nodes.Broken | None:
@@ -380,23 +401,16 @@ BUILDERS: dict[str, Builder] = {
     "sample": node(nodes.Sample, "amount"),
     "expand_by": node(nodes.Expand, "pool amount", dealing=Dealing.BY),
     "expand_to": node(nodes.Expand, "pool amount", dealing=Dealing.TO),
-    "fork": node(nodes.Fork, "pool count"),
     "select": node(nodes.Select, "count pool by"),
     "best": node(nodes.Best, "pool by"),
     "first": node(nodes.First, "pool", count=None),
     "first_count": node(nodes.First, "count pool"),
     "call_of": _call_of,
-    "sort": node(nodes.Sort, "pool by"),
-    "vote": node(nodes.Vote, "pool"),
-    "resample": node(nodes.Resample, "pool count by"),
     "ask": node(nodes.Ask, "prompt pool", _check_ask, arguments=()),
-    "descend": node(nodes.Descend, "tree by"),
-    "dedupe": node(nodes.Dedupe, "pool"),
-    "cut": node(nodes.Cut, "pool length unit", _check_cut),
-    "split": node(nodes.Split, "pool separator most"),
+    **{name: _pool_verb(known) for name, known in VERBS.items()},
     "call_on": node(nodes.CallOn, "call pool", _check_on),
     "key": part("key", "by"),
-    "on": part("key", "on"),
+    "on": part("on"),
     "per": part("per"),
     "weighted": part("weight", "weighted by"),
     "weighted_up": part("weight", "weighted by", rounding_up=True),

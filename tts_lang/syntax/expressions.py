@@ -196,7 +196,7 @@ class Aggregate(Node):
     pool: Expression | None
     below: bool = False
     per: Name | None = None
-    key: Name | None = None
+    on: Name | None = None
     weight: Expression | None = None
     arguments: tuple[Argument, ...] = ()
 
@@ -275,14 +275,6 @@ class Expand(Node):
 
 
 @node
-class Fork(Node):
-    """`fork P into K`."""
-
-    pool: Expression
-    count: Expression
-
-
-@node
 class Select(Node):
     """`select top K of P by E [per KEY]`; a percentage as count is a share of the pool."""
 
@@ -311,35 +303,6 @@ class First(Node):
 
 
 @node
-class Sort(Node):
-    """`sort P by E [per KEY]`: stable, largest first."""
-
-    pool: Expression
-    by: Expression
-    per: Name | None = None
-
-
-@node
-class Vote(Node):
-    """`vote P [on KEY] [weighted by E] [per KEY]`."""
-
-    pool: Expression
-    key: Name | None = None
-    weight: Expression | None = None
-    per: Name | None = None
-
-
-@node
-class Resample(Node):
-    """`resample P to N by E [per KEY]`."""
-
-    pool: Expression
-    count: Expression
-    by: Expression
-    per: Name | None = None
-
-
-@node
 class Ask(Node):
     """`ask PROMPT[(arguments)] about P [together [per KEY]] [by AMOUNT] clauses`."""
 
@@ -353,40 +316,20 @@ class Ask(Node):
 
 
 @node
-class Descend(Node):
-    """`descend T by E [times K] [staying by F]`."""
+class VerbClause(Node):
+    """A clause of a `PoolVerb`: the field of the operator, and what is written in it."""
 
-    tree: Expression
-    by: Expression
-    times: Expression | None = None
-    staying: Expression | None = None
+    field: str
+    value: Expression | Unit
 
 
 @node
-class Dedupe(Node):
-    """`dedupe P [by KEY] [per KEY]`."""
+class PoolVerb(Node):
+    """A verb on one pool, as in `sort P by E [per KEY]`; `plan.ops` has its form and clauses."""
 
+    verb: str
     pool: Expression
-    key: Name | None = None
-    per: Name | None = None
-
-
-@node
-class Cut(Node):
-    """`cut P to E steps|tokens`."""
-
-    pool: Expression
-    length: Expression
-    unit: Unit
-
-
-@node
-class Split(Node):
-    """`split P at TEXT [at most K]`."""
-
-    pool: Expression
-    separator: Expression
-    most: Expression | None = None
+    clauses: tuple[VerbClause, ...] = ()
 
 
 @node
@@ -397,23 +340,7 @@ class CallOn(Node):
     pool: Expression
 
 
-VerbPhrase: TypeAlias = (
-    Sample
-    | Expand
-    | Fork
-    | Select
-    | Best
-    | First
-    | Sort
-    | Vote
-    | Resample
-    | Ask
-    | Descend
-    | Dedupe
-    | Cut
-    | Split
-    | CallOn
-)
+VerbPhrase: TypeAlias = Sample | Expand | Select | Best | First | Ask | PoolVerb | CallOn
 Expression: TypeAlias = (
     Name
     | Number

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from tts_lang.plan.operator import fill
+from tts_lang.plan.ops import VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.literals import string_literal
 from tts_lang.syntax.nodes import ClauseKind, Number, NumberKind, Operator, TokenRange, Unit
@@ -141,8 +143,8 @@ def _aggregate(node: nodes.Aggregate) -> str:
     head = " of ".join(parts)
     if node.below:
         head += " below"
-    if node.key is not None:
-        head += f" on {node.key.text}"
+    if node.on is not None:
+        head += f" on {node.on.text}"
     if node.weight is not None:
         head += f" weighted by {print_expression(node.weight)}"
     if node.per is not None:
@@ -199,40 +201,38 @@ def _phrase(node: nodes.Node) -> str:
             weighted = _optional("weighted by", weight) + (" rounding up" if rounding_up else "")
             tail = f"{weighted}{_per(per)}{print_clauses(clauses)}"
             return f"expand {show(pool)} {dealing.value} {_amount(amount)}{tail}"
-        case nodes.Fork(pool, count):
-            return f"fork {show(pool)} into {show(count)}"
         case nodes.Select(count, pool, by, per):
             return f"select top {show(count)} of {show(pool)} by {show(by)}{_per(per)}"
         case nodes.Best(pool, by, per):
             return f"best of {show(pool)} by {show(by)}{_per(per)}"
         case nodes.First(count, pool, per):
             return f"first{_first_count(count)} of {show(pool)}{_per(per)}"
-        case nodes.Sort(pool, by, per):
-            return f"sort {show(pool)} by {show(by)}{_per(per)}"
-        case nodes.Vote(pool, key, weight, per):
-            weighted = _optional("weighted by", weight)
-            return f"vote {show(pool)}{_per(key, 'on')}{weighted}{_per(per)}"
-        case nodes.Resample(pool, count, by, per):
-            return f"resample {show(pool)} to {show(count)} by {show(by)}{_per(per)}"
         case nodes.Ask(prompt, arguments, pool, together, per, amount, clauses):
             given = print_optional_arguments(arguments)
             shared = (" together" if together else "") + _per(per)
             number = "" if amount is None else f" by {_amount(amount)}"
             about = f"{prompt.text}{given} about {show(pool)}"
             return f"ask {about}{shared}{number}{print_clauses(clauses)}"
-        case nodes.Descend(tree, by, times, staying):
-            tail = _optional("times", times) + _optional("staying by", staying)
-            return f"descend {show(tree)} by {show(by)}{tail}"
-        case nodes.Dedupe(pool, key, per):
-            return f"dedupe {show(pool)}{_per(key, 'by')}{_per(per)}"
-        case nodes.Cut(pool, length, unit):
-            return f"cut {show(pool)} to {show(length)}{_count_of(unit, length)}"
-        case nodes.Split(pool, separator, most):
-            return f"split {show(pool)} at {show(separator)}{_optional('at most', most)}"
+        case nodes.PoolVerb():
+            return _pool_verb(node)
         case nodes.CallOn(call, pool):
             return f"{show(call)} on {show(pool)}"
         case _:
             raise ValueError(f"a {type(node).__name__} has no text")
+
+
+def _pool_verb(node: nodes.PoolVerb) -> str:
+    values = {clause.field: clause.value for clause in node.clauses}
+
+    def shown(place: str) -> str:
+        value = node.pool if place == "0" else values[place]
+        if not isinstance(value, Unit):
+            return print_expression(value)
+        length = values.get("length")
+        one = isinstance(length, Number) and length.value == 1
+        return value.value.removesuffix("s") if one else value.value
+
+    return fill(str(VERBS[node.verb].form), values.__contains__, shown)
 
 
 def _first_count(count: nodes.Expression | None) -> str:
