@@ -12,7 +12,7 @@ from tests.support.golden import SYNTAX
 from tests.support.samples import sample_sources
 from tts_lang.diagnostics import DiagnosticError
 from tts_lang.plan.clauses import clauses
-from tts_lang.plan.ops import VERBS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.format import format_source
@@ -158,7 +158,7 @@ def _pool_verbs(
     verb: str, leaves: st.SearchStrategy[nodes.Expression]
 ) -> st.SearchStrategy[nodes.PoolVerb]:
     """A verb with any of its optional clauses."""
-    known = VERBS[verb]
+    known = POOL_VERBS[verb]
     optional = {each.name for each in fields(known.spec) if each.default is not MISSING}
     units = st.sampled_from([nodes.Unit.STEPS, nodes.Unit.TOKENS])
 
@@ -220,7 +220,7 @@ def _expressions(
             st.builds(nodes.Amount, leaves, leaves, st.sampled_from(list(nodes.Unit))),
             st.none() | leaves,
         ),
-        st.sampled_from(list(VERBS)).flatmap(lambda verb: _pool_verbs(verb, leaves)),
+        st.sampled_from(list(POOL_VERBS)).flatmap(lambda verb: _pool_verbs(verb, leaves)),
         st.builds(
             nodes.Sample,
             st.builds(nodes.Amount, leaves),

@@ -6,7 +6,7 @@ from tts_lang.check.builtins import FUNCTIONS
 from tts_lang.check.context import StrategyContext
 from tts_lang.check.generate import clauses_of
 from tts_lang.check.uses import assigned, reads, walk
-from tts_lang.plan.ops import VERBS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
@@ -75,14 +75,14 @@ def _only_chooses(until: nodes.Expression, inside: tuple[nodes.Node, ...]) -> bo
 def _reopens(node: nodes.Node) -> bool:
     """Whether a phrase makes new or open candidates out of done ones."""
     if isinstance(node, nodes.PoolVerb):
-        return not VERBS[node.verb].makes.same_nodes
+        return not POOL_VERBS[node.verb].makes.same_nodes
     return isinstance(node, _REOPENING)
 
 
 def _chooses(node: nodes.Node) -> bool:
     """Whether a phrase only chooses among the rows that are there: again, it changes nothing."""
     if isinstance(node, nodes.PoolVerb):
-        known = VERBS[node.verb]
+        known = POOL_VERBS[node.verb]
         return known.makes.subset and not known.lineage
     return isinstance(node, _CHOOSING)
 

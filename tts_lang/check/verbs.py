@@ -32,7 +32,7 @@ from tts_lang.plan import graph
 from tts_lang.plan.clauses import SHARE, Clause, clauses
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.operator import Makes
-from tts_lang.plan.ops import VERBS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.plan.rows import RowLimit
 from tts_lang.syntax import nodes
 
@@ -212,7 +212,7 @@ def _first(context: StrategyContext, node: nodes.First) -> Pool:
 @pool_rule(nodes.PoolVerb)
 def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
     """A verb that its entry in the table of operators describes."""
-    known = VERBS[node.verb]
+    known = POOL_VERBS[node.verb]
     given, inputs, site = over(context, node.pool)
     values = {}
     for each in node.clauses:

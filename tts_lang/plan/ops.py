@@ -458,4 +458,6 @@ Spec: TypeAlias = (
 SPECS: tuple[type[Spec], ...] = Spec.__args__
 
 #: The verbs on one pool whose surface form is their text, by name.
-VERBS: Mapping[str, Operator] = {known.name: known for known in OPERATORS.values() if known.is_verb}
+POOL_VERBS: Mapping[str, Operator] = {
+    known.name: known for known in OPERATORS.values() if known.is_verb
+}

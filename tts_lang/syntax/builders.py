@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.operator import Operator as PlanOperator
-from tts_lang.plan.ops import VERBS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.build import Builder, Part, TreeBuilder, binary, clause, node, part, sequence
@@ -407,7 +407,7 @@ BUILDERS: dict[str, Builder] = {
     "first_count": node(nodes.First, "count pool"),
     "call_of": _call_of,
     "ask": node(nodes.Ask, "prompt pool", _check_ask, arguments=()),
-    **{name: _pool_verb(known) for name, known in VERBS.items()},
+    **{name: _pool_verb(known) for name, known in POOL_VERBS.items()},
     "call_on": node(nodes.CallOn, "call pool", _check_on),
     "key": part("key", "by"),
     "on": part("on"),

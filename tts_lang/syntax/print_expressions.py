@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from tts_lang.plan.operator import fill
-from tts_lang.plan.ops import VERBS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.literals import string_literal
 from tts_lang.syntax.nodes import ClauseKind, Number, NumberKind, Operator, TokenRange, Unit
@@ -232,7 +232,7 @@ def _pool_verb(node: nodes.PoolVerb) -> str:
         one = isinstance(length, Number) and length.value == 1
         return value.value.removesuffix("s") if one else value.value
 
-    return fill(str(VERBS[node.verb].form), values.__contains__, shown)
+    return fill(str(POOL_VERBS[node.verb].form), values.__contains__, shown)
 
 
 def _first_count(count: nodes.Expression | None) -> str:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import re
 
+from tts_lang.plan.ops import POOL_VERBS
+
 _HARD = (
-    "about all and any ask at backup by choose cut dedupe descend else expand force fork from if "
-    "import into law let lowest not of on or per repeat resample return sample score select sort "
-    "split strategy tail to until vote weighted where within"
+    "about all and any ask at backup by choose else expand force from if import into law let "
+    "lowest not of on or per repeat return sample score select strategy tail to until weighted "
+    "where within"
 )
 _SOFT = (
     "above after ahead below best contains done end ends field first fresh judge least likeliest "
     "looking max min_p most otherwise pairwise policy prompt read retry rounding scorer share "
     "staying stop temperature times together top top_k top_p up when with x"
 )
-_VERBS = "sample expand fork select best first sort vote resample ask descend dedupe cut split"
+_VERBS = "sample expand select best first ask"
 _STATEMENTS = "score force let backup repeat if choose return"
 _ITEMS = "import policy scorer prompt judge strategy law"
 
 # Words that can never be names, and words that are names wherever they cannot be anything else.
-HARD_WORDS = frozenset(_HARD.split())
+HARD_WORDS = frozenset(_HARD.split()) | POOL_VERBS.keys()
 SOFT_WORDS = frozenset(_SOFT.split())
 
 #: A name, as a regular expression.
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
-VERBS = frozenset(_VERBS.split())
+VERBS = frozenset(_VERBS.split()) | POOL_VERBS.keys()
 STATEMENT_WORDS = frozenset(_STATEMENTS.split())
 ITEM_WORDS = frozenset(_ITEMS.split())
 
