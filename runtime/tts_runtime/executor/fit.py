@@ -15,20 +15,18 @@ from tts_lang.plan.graph import (
     Ask,
     Branch,
     Call,
-    Cut,
     Decoding,
     Expand,
-    Force,
     Operation,
     Plan,
     Region,
     Repeat,
     Score,
     Scorer,
-    Split,
     Unit,
     operations,
 )
+from tts_lang.plan.operator import Makes, entry
 from tts_runtime.engines.base import Ability, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
@@ -272,7 +270,7 @@ class _Analysis:
             self._operation(operation, owners)
 
     def _operation(self, operation: Operation, owners: _Owners) -> None:
-        spec = operation.spec
+        spec, known = operation.spec, entry(operation.spec)
         inputs = [owners.get(number, _NOBODY) for number in operation.inputs]
         first = inputs[0] if inputs else _NOBODY
         out = first
@@ -281,7 +279,7 @@ class _Analysis:
             out = first | {spec.decoding.policy}
         elif isinstance(spec, Ask):
             out = frozenset({spec.decoding.policy})
-        elif isinstance(spec, Force | Cut | Split):
+        elif known.foreign or known.makes is Makes.EDITED:
             out = first or frozenset({self._default})
         elif isinstance(spec, Score) and spec.ahead is not None:
             self._extends(operation, first, self._default)
@@ -294,7 +292,7 @@ class _Analysis:
         elif isinstance(spec, Branch):
             self._branched(operation, owners)
             return
-        elif operation.spec.op == "union":
+        elif known.makes is Makes.BOTH:
             out = first | inputs[1]
         for number in operation.outputs:
             owners[number] = out

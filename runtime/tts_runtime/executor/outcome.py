@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from tts_lang.plan.graph import Force, Split
+from tts_lang.plan.operator import entry
 from tts_lang.values import number
 from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.executor.costs import Counts
@@ -18,7 +17,6 @@ from tts_runtime.reliability import Recorder, Reliability
 ScoreColumn = float | tuple[float | None, ...] | None
 
 #: Operations whose text no policy chose.
-_FORCING: Final = (Force.op, Split.op)
 
 
 class Observer:
@@ -179,7 +177,7 @@ def record_of(candidate: Candidate) -> CandidateRecord:
         place(operation.origins),
         None if conversation.own else conversation.message,
         added,
-        operation.spec.op in _FORCING,
+        entry(operation.spec).foreign,
         node.position,
         node.tokens,
         node.segments.steps,

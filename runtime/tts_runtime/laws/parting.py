@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from tts_lang.plan.operator import OPERATORS
 from tts_runtime.executor import CandidateRecord, Outcome
 from tts_runtime.laws.runs import Run
 
-_GENERATING = ("expand", "ask")
+_GENERATING = frozenset(known.name for known in OPERATORS.values() if known.samples)
 _WIDEST = 56
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from tests.support.reference import asks, generate, pools, scoring, trees
 from tests.support.reference.expressions import count_by, each, evaluate
@@ -148,12 +149,11 @@ def verb(
     """An operation that gives a pool."""
     spec = operation.spec
     context = machine.context(scope, inputs)
-    if isinstance(spec, graph.Empty):
-        return []
-    pool, *others = inputs
-    assert isinstance(pool, list)
+    pool = pool_of(inputs, 0) if inputs else []
     context = replace(context, pool=pool)
     match spec:
+        case graph.Empty():
+            return []
         case graph.Expand():
             return generate.expand(machine, spec, pool, context)
         case graph.Ask():
@@ -205,16 +205,24 @@ def verb(
             return trees.leaves(pool)
         case graph.Call():
             return call(machine, scope, operation, spec, pool)
-    other = others[0]
-    assert isinstance(other, list)
-    match spec:
         case graph.Union():
-            return pools.union(pool, other)
+            return pools.union(pool, pool_of(inputs, 1))
         case graph.Difference():
-            return pools.difference(pool, other)
+            return pools.difference(pool, pool_of(inputs, 1))
         case graph.Backup():
+            other = pool_of(inputs, 1)
             return trees.backup(spec, pool, other, replace(context, pool=other))
-    raise AssertionError(f"the reference interpreter has no {spec}")
+        case graph.Compute() | graph.Repeat() | graph.Branch():
+            raise AssertionError(f"{spec.op} gives no pool of its own")
+        case _:
+            assert_never(spec)
+
+
+def pool_of(inputs: list[Pool | Value], place: int) -> Pool:
+    """An input that is a pool."""
+    pool = inputs[place]
+    assert isinstance(pool, list)
+    return pool
 
 
 def forced(machine: Machine, row: Row, text: Value) -> Row:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 
 from tests.support.writing import expressions
 from tests.support.writing.world import LARGEST_POOL, PoolInfo, World
+from tts_lang.plan.clauses import clauses as clauses_of
+from tts_lang.plan.decoding import Unit
+from tts_lang.plan.expr import Const
+from tts_lang.plan.operator import fill
+from tts_lang.plan.ops import POOL_VERBS
+from tts_lang.plan.rows import RowLimit
 
 Phrase = tuple[str, PoolInfo]
 PROBLEM = PoolInfo(1)
@@ -202,9 +208,11 @@ def combined(world: World) -> Phrase | None:
     choices = world.choices
     left, right = world.some_pool(), world.some_pool()
     one, two = world.pools[left], world.pools[right]
-    match choices.integer(0, 6):
+    match choices.integer(0, 7):
         case 0:
             return f"{left} - {right}", one
+        case 7:
+            return f"{left} + none", one
         case 1:
             return f"leaves({left})", one
         case 3:
@@ -261,9 +269,43 @@ def descend(world: World) -> Phrase:
     return text, pool.kept(1)
 
 
+def pool_verb(world: World) -> Phrase | None:
+    """Any verb on one pool, with clauses that its entry among the operators allows."""
+    choices = world.choices
+    known = choices.one_of(list(POOL_VERBS.values()))
+    name = world.some_pool()
+    pool = world.pools[name]
+    defaults = {each.name: each.default for each in fields(known.spec)}
+    written: dict[str, str] = {}
+    values: dict[str, object] = {}
+    for place in known.places:
+        if defaults[place] is not MISSING and choices.chance(60):
+            continue
+        clause = clauses_of(known.spec).get(place)
+        if clause is None:
+            written[place], values[place] = "steps", Unit.STEPS
+        elif clause.column:
+            written[place] = expressions.key(world, pool)
+            values[place] = written[place]
+        elif clause.counts:
+            text, most = expressions.count(world, 3)
+            written[place], values[place] = text, Const(most)
+        elif clause.type == "text":
+            written[place], values[place] = '" "', Const(" ")
+        else:
+            written[place], values[place] = expressions.weight(world, pool), Const(0)
+    assert isinstance(known.form, str)
+    assert known.rows is not None
+    rows = known.rows(known.spec(**values), RowLimit([pool.size]))
+    if rows > LARGEST_POOL:
+        return None
+    text = fill(known.form, written.__contains__, {**written, "0": name}.__getitem__)
+    return text, pool.kept(int(rows)) if known.makes.keeps_scores else pool.children(int(rows))
+
+
 KINDS: tuple[Callable[[World], Phrase | None], ...] = (
     *(sample, expand, expand, expand, chosen, chosen, chosen, vote),
-    *(ask, ask, combined, fork, resample, call, call, descend),
+    *(ask, ask, combined, fork, resample, call, call, descend, pool_verb),
 )
 
 
