@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tts_runtime.graders import Grade, Grader, Submission
     from tts_runtime.plugins import grader, scorer
     from tts_runtime.problems import Problem, ProblemFileError, load_problems, problems_named
+    from tts_runtime.record.files import DirectoryError
+    from tts_runtime.record.reader import Run, Tree, open_run
     from tts_runtime.runs.defaults import UnnamedError
     from tts_runtime.runs.progress import Progress
     from tts_runtime.runs.results import Answer, Result, Summary
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "BindError",
+    "DirectoryError",
     "EngineError",
     "Grade",
     "Grader",
@@ -31,15 +34,18 @@ __all__ = [
     "ProblemFileError",
     "Progress",
     "Result",
+    "Run",
     "RunDirectoryError",
     "ScorerEngine",
     "Settings",
     "Submission",
     "Summary",
+    "Tree",
     "UnnamedError",
     "arun",
     "grader",
     "load_problems",
+    "open_run",
     "problems_named",
     "run",
     "scorer",
@@ -53,6 +59,8 @@ _HOMES = {
         "graders": ("Grade", "Grader", "Submission"),
         "plugins": ("grader", "scorer"),
         "problems": ("Problem", "ProblemFileError", "load_problems", "problems_named"),
+        "record.files": ("DirectoryError",),
+        "record.reader": ("Run", "Tree", "open_run"),
         "runs.defaults": ("UnnamedError",),
         "runs.progress": ("Progress",),
         "runs.results": ("Answer", "Result", "Summary"),

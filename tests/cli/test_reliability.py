@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.records import candidates
 from tests.support.tts_run import SIM, Command
 
 JUDGED = """judge grade:
@@ -50,8 +51,7 @@ def test_counts_are_in_the_summary_in_json_and_survive_a_resume(
     for found in (first, summary, again):
         grade = found["reliability"]["scorers"]["grade"]  # type: ignore[index]
         assert (grade["scores"], grade["missing"], grade["blind"]) == (6, {"too_long": 6}, 2)
-    candidates = (out / "judged" / "candidates.jsonl").read_text(encoding="utf-8").splitlines()
-    errors = [json.loads(line)["errors"] for line in candidates]
+    errors = [candidate.errors for candidate in candidates(out)]
     assert len(errors) == 6
     assert all("context window of 256" in each["grade"] for each in errors)
 

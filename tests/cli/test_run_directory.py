@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.records import candidates
 from tests.support.tts_run import SIM, Command
 from tts_runtime.cli.display import Status
+from tts_runtime.record.reader import open_run
 from tts_runtime.runs import runner
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.rundir import StrategyWriter, opened
@@ -48,8 +50,8 @@ def content(directory: str) -> dict[str, Any]:
             found[str(path.relative_to(directory))] = sorted(path.read_text().splitlines())
         elif path.suffix == ".json":
             found[str(path.relative_to(directory))] = json.loads(path.read_text())
-            for of_the_run in ("wall_s", "engines"):
-                found[str(path.relative_to(directory))].pop(of_the_run, None)
+            for of_a_session in ("wall_s", "engines", "sessions"):
+                found[str(path.relative_to(directory))].pop(of_a_session, None)
     return found
 
 
@@ -57,15 +59,15 @@ def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(tts_run: 
     everything = ("--no-pass", "all")
     assert tts_run("majority", "--set", "n=3", *SIM, "--out", "run", *everything)[0] == 0
     run = Path("run")
-    assert json.loads((run / "run.json").read_text())["strategies"] == {"majority": {"n": 3}}
-    candidates = (run / "majority" / "candidates.jsonl").read_text().splitlines()
-    assert len(candidates) == 6
+    configuration = json.loads((run / "run.json").read_text())["configuration"]
+    assert configuration["strategies"] == {"majority": {"n": 3}}
+    found = candidates(run)
+    assert len(found) == 6
     answers = (run / "majority" / "answers.jsonl").read_text().splitlines()
     assert {json.loads(line)["id"] for line in answers} == {"one", "line-2"}
     plan = str(run / "majority" / "plan.json")
     assert tts_run(plan, *SIM, "--out", "again", *everything)[0] == 0
-    repeated = (Path("again") / "majority" / "candidates.jsonl").read_text().splitlines()
-    assert sorted(repeated) == sorted(candidates)
+    assert sorted(map(repr, candidates("again"))) == sorted(map(repr, found))
 
 
 def test_an_interrupt_without_a_directory_keeps_nothing_and_says_so(tts_run: Command) -> None:
@@ -96,22 +98,71 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_in_one_go(
 IDS = ("one", "line-2")
 
 
-@pytest.mark.parametrize("file", ["candidates.jsonl", "answers.jsonl"])
+@pytest.mark.parametrize("file", ["nodes.jsonl", "answers.jsonl"])
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.999])
 def test_what_a_crash_tore_runs_again(tts_run: Command, file: str, share: float) -> None:
-    """Candidates are written before the answer that they belong to, so either file may be torn."""
     assert tts_run(*BOTH, "--out", "whole")[0] == 0
     assert tts_run(*BOTH, "--out", "torn")[0] == 0
     torn = Path("torn", "majority", file)
     whole = torn.read_bytes()
     torn.write_bytes(whole[: int(share * len(whole))])
-    if file == "candidates.jsonl":
-        answers = torn.with_name("answers.jsonl")
-        complete = len(torn.read_text().splitlines(keepends=True)[:-1]) // 3
-        answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:complete]))
     torn.with_name("summary.json").unlink()
     assert tts_run(*BOTH, "--out", "torn")[0] == 0
     assert content("torn") == content("whole")
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("file", ["nodes.jsonl", "answers.jsonl"])
+@pytest.mark.parametrize("place", [0, 40, 101, -3])
+def test_a_flipped_bit_is_named_and_its_problem_runs_again(
+    tts_run: Command, file: str, place: int
+) -> None:
+    assert tts_run(*BOTH, "--out", "whole")[0] == 0
+    assert tts_run(*BOTH, "--out", "flipped")[0] == 0
+    path = Path("flipped", "majority", file)
+    path.write_bytes(flipped(path.read_bytes(), place % len(path.read_bytes())))
+    assert open_run("flipped").verify()[0].file == f"majority/{file}"
+    with watched() as made:
+        code, _, err = tts_run(*BOTH, "--out", "flipped")
+    assert (code, len(made)) == (0, 1)
+    assert f"majority/{file}:" in " ".join(err.split())
+    assert content("flipped") == content("whole")
+    assert not open_run("flipped").verify()
+
+
+def test_lines_of_another_run_file_or_schema_are_not_believed(tts_run: Command) -> None:
+    assert tts_run(*BOTH, "--out", "run")[0] == 0
+    assert tts_run(*BOTH, "--seed", "1", "--out", "other")[0] == 0
+    for source in (Path("other", "majority"), Path("run", "greedy")):
+        before = Path("run", "majority", "answers.jsonl").read_bytes()
+        Path("run", "majority", "answers.jsonl").write_bytes(
+            (source / "answers.jsonl").read_bytes()
+        )
+        damaged = open_run("run").verify()
+        assert damaged
+        assert "damaged, or of another run" in str(damaged[0])
+        assert not open_run("run").answers("majority")
+        Path("run", "majority", "answers.jsonl").write_bytes(before)
+    manifest = json.loads(Path("run", "run.json").read_text())
+    Path("run", "run.json").write_text(json.dumps(manifest | {"schema": 2}))
+    code, _, err = tts_run(*BOTH, "--out", "run")
+    assert (code, "has schema 2, this tts-lang reads schema 1" in err) == (2, True)
+
+
+def test_more_problems_continue_a_run_and_fewer_read_it(tts_run: Command) -> None:
+    command = (*BOTH, "--out", "run")
+    assert tts_run(*command, "--limit", "1")[0] == 0
+    with watched() as made:
+        assert tts_run(*command)[0] == 0
+    assert sorted(made) == [(0, "line-2"), (1, "line-2")]
+    assert tts_run(*BOTH, "--out", "whole")[0] == 0
+    assert content("run") == content("whole")
+    [first, *_] = tts_run.json(*command, "--limit", "1")
+    assert first["problems"] == 1
+    assert content("run") == content("whole")
 
 
 def test_a_finished_run_is_read_back_without_engines(
@@ -133,7 +184,6 @@ def test_a_finished_run_is_read_back_without_engines(
     ("changed", "message"),
     [
         (["--seed", "1"], "another seed"),
-        (["--limit", "1"], "other problems"),
         (["--set", "n=4"], "other strategies or parameters"),
         (["--policy", "policy=sim:1"], "another policy engine"),
         (["--no-pass", "lazy_first"], "other --no-pass"),
@@ -160,7 +210,7 @@ def test_strategies_and_problems_that_changed_are_noticed(tts_run: Command) -> N
     mine.write_text("strategy mine():\n    return sample 1\n")
     problems = Path("two.jsonl")
     problems.write_text(problems.read_text().replace("1 + 2", "1 + 3"))
-    assert "run holds another run (a problem has changed since)" in tts_run(*command)[2]
+    assert "run holds another run (problem line-2 has changed since)" in tts_run(*command)[2]
 
 
 def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: Command) -> None:
@@ -172,12 +222,14 @@ def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: C
         "two.jsonl",
         "--out",
     )
-    for name in ("used", "damaged"):
+    for name in ("used", "damaged", "old"):
         Path(name).mkdir()
     Path("used", "notes.txt").write_text("mine")
     Path("damaged", "run.json").write_text("{")
+    Path("old", "run.json").write_text('{"version": "0.1.0", "strategies": {}}')
     for out, wrong in (
-        ("used", "used is not empty, and no run directory"),
+        ("used", "used is not a run directory: it has no run.json"),
+        ("old", "old was written by an older tts-lang (without a schema): run it again"),
         ("damaged", "run.json is damaged"),
         ("two.jsonl", "two.jsonl is a file"),
         ("two.jsonl/run", "two.jsonl is a file"),
@@ -210,8 +262,7 @@ def test_two_runs_do_not_write_one_directory(tts_run: Command) -> None:
     command = ("greedy", *SIM, "--out", "run")
     with watched(stop_after=1):
         assert tts_run(*command)[0] == 130
-    configuration = json.loads(Path("run", "run.json").read_text())
-    with opened(Path("run"), configuration):
+    with opened(Path("run"), open_run("run").manifest, ()):
         code, _, err = tts_run(*command)
     assert code == 2
     assert "run is being written by another tts-run" in err
@@ -234,7 +285,8 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
 
     def problem(self: StrategyWriter, answer: Answer, candidates: Any) -> None:
         if answer.id == "line-2":
-            self._answers = open("/dev/full", "w")  # noqa: PTH123, SIM115  (closed by the writer)
+            full = open("/dev/full", "w")  # noqa: PTH123, SIM115  (closed by the writer)
+            self._record._files["answers.jsonl"] = full
         original(self, answer, candidates)
 
     with monkeypatch.context() as patch:

@@ -60,13 +60,18 @@ def commands(block: Block) -> list[tuple[str, str]]:
 def run_command(command: str, folder: Path) -> str:
     """What a command prints (both streams) in `folder`; only this project's commands are known."""
     program, *arguments = shlex.split(command)
-    programs = {"tts-compile": "tts_lang.cli", "tts-run": "tts_runtime.cli"}
+    entries = {
+        "tts-compile": ("tts_lang.cli", "main"),
+        "tts-run": ("tts_runtime.cli", "main"),
+        "tts-show": ("tts_runtime.cli", "show"),
+    }
     if program == "cat":
         return "".join((folder / name).read_text(encoding="utf-8") for name in arguments)
     if program == "echo" and arguments[-2:-1] == [">"]:
         (folder / arguments[-1]).write_text(" ".join(arguments[:-2]) + "\n", encoding="utf-8")
         return ""
-    starter = f"import sys; sys.argv[0] = {program!r}; from {programs[program]} import main; main()"
+    module, entry = entries[program]
+    starter = f"import sys; sys.argv[0] = {program!r}; from {module} import {entry}; {entry}()"
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "runtime")])
     done = subprocess.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from tests.support.records import solution
 from tts_lang.explain.assume import assumed
 from tts_lang.explain.models import Model
 from tts_runtime.engines.bundled.policy import BundledPolicy
@@ -41,8 +42,7 @@ def test_sizes_of_the_bundled_models_reach_explain(tmp_path: Path) -> None:
     policy, prm = asyncio.run(cards())
     assert policy == stored(bundled("policy"))
     assert prm == stored(bundled("prm"))
-    row = {"op": "expand", "finish": "end", "tokens": 100, "steps": 4}
-    (tmp_path / "candidates.jsonl").write_text(json.dumps(row))
+    (tmp_path / "nodes.jsonl").write_text(json.dumps(solution(100, 4)))
     models = assumed([], tmp_path).models
     assert models.of_policy("policy") == policy
     assert models.of_scorer("prm") == prm

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.agreement import compiled
 from tests.support.programs import random_program
+from tests.support.records import solution
 from tests.support.shipped import NAMED
 from tts_lang.compiler import compile_strategy
 from tts_lang.explain.assume import Assumed, AssumeError, assumed
@@ -147,14 +148,14 @@ def test_lengths_are_measured_in_a_run_directory(tmp_path: Path) -> None:
     folder = tmp_path / "majority"
     folder.mkdir()
     rows = [
-        {"op": "expand", "finish": "end", "tokens": 100, "steps": 4},
-        {"op": "expand", "finish": "end", "tokens": 50, "steps": 1},
-        {"op": "expand", "finish": "length", "tokens": 900, "steps": 9},
+        solution(60, 3, "stop"),
+        solution([40, 50], [4, 1], first=2, parent=[1, 0]),
+        solution(900, 9, "length", first=4),
     ]
-    (folder / "candidates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "nodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert measured(tmp_path) == measured(folder) == Lengths(30, 2.5)
     for broken in ("[1]\n", "{}\n", "?"):
-        (folder / "candidates.jsonl").write_text(broken)
+        (folder / "nodes.jsonl").write_text(broken)
         with pytest.raises(LengthError, match="not a run directory"):
             measured(tmp_path)
     with pytest.raises(LengthError, match="no finished candidates"):
@@ -186,9 +187,8 @@ def test_assumptions_that_cannot_be_used(wrong: str) -> None:
 
 
 def test_sizes_of_models_are_those_of_the_run(tmp_path: Path) -> None:
-    row = {"op": "expand", "finish": "end", "tokens": 100, "steps": 4}
     (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "candidates.jsonl").write_text(json.dumps(row))
+    (tmp_path / "one" / "nodes.jsonl").write_text(json.dumps(solution(100, 4)))
     card = {"parameters": 800_000, "layers": 4, "width": 128}
     (tmp_path / "models.json").write_text(json.dumps({"prm": card}))
     assert assumed([], tmp_path).models.of_scorer("prm") == Model(800_000, 4, 128)
@@ -247,7 +247,7 @@ def test_budgets_that_cannot_be_read(text: str) -> None:
 def test_actual_stands_beside_expected() -> None:
     plan = compile_strategy("majority", settings={"n": 4})
     origin = plan.body.operations[0].origins[0]
-    made = {("expand", f"{origin.file}:{origin.line}"): Actual(rows=8, tokens=900)}
+    made = {("expand", f"{Path(origin.file).name}:{origin.line}"): Actual(rows=8, tokens=900)}
     counts = {"policy_calls": 8, "sampled_tokens": 900, "prefilled_tokens": 60, "scorer_calls": 0}
     text = analysis(plan, Assumed(1000, None, LENGTHS), Run(2, made, counts))
     lines = text.splitlines()

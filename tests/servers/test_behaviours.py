@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.records import candidates
 from tests.support.runs import plan_of
 from tests.support.scripted_server import (
     Asked,
@@ -161,13 +161,9 @@ def test_a_filtered_answer_is_that_candidates_alone(tmp_path: Path) -> None:
         settings = Settings(policies={"policy": name}, scorers={}, out=tmp_path / "run")
         [result] = run("majority", PROBLEMS, settings=settings, parameters={"n": 6})
     assert result.summary.accuracy == 1.0
-    lines = (tmp_path / "run" / "majority" / "candidates.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines]
-    filtered = [each for each in found if each["finish"] == "failed"]
+    filtered = [each for each in candidates(tmp_path / "run") if each.finish == "failed"]
     assert len(filtered) >= 4
-    assert {(each["added"], each["answer"], each["done"]) for each in filtered} == {
-        ("", None, True)
-    }
+    assert {(each.added, each.answer, each.done) for each in filtered} == {("", None, True)}
 
 
 # ---------------------------------------------------------------------- refused fields

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.test_behaviours import ARITH, RIGHT, chats_only, serving
+from tests.support.records import candidates
 from tests.support.runs import plan_of
 from tests.support.scripted_server import Asked, Reply, ScriptedServer, chat, completion, models
 from tests.support.tts_run import Command
@@ -110,8 +111,7 @@ def test_a_reply_that_repeats_the_key(tts_run: Command, tmp_path: Path) -> None:
     assert "$OPENAI_API_KEY" in written
     for text in (out, err, more, other, written):
         assert not shown(text)
-    for line in (tmp_path / "run" / "mine" / "candidates.jsonl").read_text().splitlines():
-        json.loads(line)
+    assert candidates(tmp_path / "run")
 
 
 def test_run_directories_are_their_owners(tmp_path: Path) -> None:

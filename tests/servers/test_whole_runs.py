@@ -17,6 +17,7 @@ from tests.support.server import Fault, Server, sim_server
 from tests.support.tts_run import Command
 from tts_runtime import Problem, Settings
 from tts_runtime.executor import BindError
+from tts_runtime.record.reader import open_run
 
 PROBLEMS = [Problem(str(number), f"What is {number}?", "2") for number in range(4)]
 
@@ -147,19 +148,15 @@ def test_finished_problems_stay_finished(
     assert "majority" in printed
     assert "2 of 4 problems failed" in said
     assert "HTTP 500: try again; given up after 1 attempts" in " ".join(said.split())
-    kept = {
-        answer["id"]: answer
-        for answer in map(json.loads, (out / "majority" / "answers.jsonl").read_text().splitlines())
-    }
-    assert {name: answer["error"] is None for name, answer in kept.items()} == {
+    record = open_run(out).strategy()
+    assert {name: answer.error is None for name, answer in record.answers.items()} == {
         "0": True,
         "1": False,
         "2": False,
         "3": True,
     }
-    candidates = (out / "majority" / "candidates.jsonl").read_text()
-    assert "NaN" not in candidates
-    assert {json.loads(line)["problem"] for line in candidates.splitlines()} >= {"0", "3"}
+    assert "NaN" not in (out / "majority" / "nodes.jsonl").read_text()
+    assert {problem for problem, _ in record.nodes()} >= {"0", "3"}
     everything = "".join(path.read_text() for path in out.rglob("*") if path.is_file())
     assert "sk-secret" not in everything + printed + said
 

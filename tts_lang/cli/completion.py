@@ -19,12 +19,12 @@ from tts_lang.plan.verify import PlanError
 #: Completes the value of an option: (text before the cursor, options read so far) -> candidates.
 Completer = Callable[[str, Namespace], Iterable[str]]
 
-COMMANDS = ("tts-compile", "tts-run")
+COMMANDS = ("tts-compile", "tts-run", "tts-show")
 SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
-    """The completion script of both commands.
+    """The completion script of all commands.
 
     Raises:
         ValueError: Another shell; the message says which there are.

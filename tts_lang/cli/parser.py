@@ -146,7 +146,7 @@ class CommandParser(argparse.ArgumentParser):
         group.value(
             "--completion",
             metavar="SHELL",
-            help="print the script that completes both commands in bash, zsh or fish",
+            help="print the script that completes the commands in bash, zsh or fish",
             completer=fixed(*SHELLS),
         )
 

@@ -1,4 +1,4 @@
-"""What both commands print to a terminal or a log."""
+"""What the commands print to a terminal or a log."""
 
 from __future__ import annotations
 

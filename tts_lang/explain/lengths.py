@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,15 @@ def measured(directory: Path) -> Lengths:
     steps: list[int] = []
     prompts: list[int] = []
     try:
-        for folder in sorted(path.parent for path in _candidates(directory)):
+        for folder in sorted(path.parent for path in _nodes(directory)):
             plain = _reads_problems_only(folder)
-            for record in _records(folder / "candidates.jsonl"):
-                if record["finish"] == "end" and record["op"] in ("expand", "ask"):
-                    tokens.append(record["tokens"])
-                    steps.append(max(1, record["steps"]))
+            for sampled, taken in _solutions(_records(folder / "nodes.jsonl")):
+                tokens.append(sampled)
+                steps.append(max(1, taken))
             if plain:
-                answers = _records(folder / "answers.jsonl")
-                prompts += [each["prompt_tokens"] for each in answers if each["policy_calls"]]
+                for each in _records(folder / "answers.jsonl"):
+                    if each.get("policy_calls"):
+                        prompts.append(each["prompt_tokens"])
         if tokens:
             prompt = sum(prompts) / len(prompts) if prompts else None
             return Lengths(sum(tokens) / sum(steps), sum(steps) / len(steps), prompt)
@@ -61,8 +62,31 @@ def measured(directory: Path) -> Lengths:
     raise LengthError(f"{directory}: no finished candidates there: run `tts-run --out` first")
 
 
-def _candidates(directory: Path) -> list[Path]:
-    return list(directory.glob("*/candidates.jsonl")) or list(directory.glob("candidates.jsonl"))
+def _nodes(directory: Path) -> list[Path]:
+    return list(directory.glob("*/nodes.jsonl")) or list(directory.glob("nodes.jsonl"))
+
+
+def _solutions(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, int]]:
+    """Tokens and steps of every path that the policy ended itself."""
+    paths: dict[tuple[str, int], dict[int, int]] = {}
+    for batch in batches:
+        count = max([len(each) for each in batch.values() if isinstance(each, list)], default=1)
+
+        def column(name: str, batch: Mapping[str, Any] = batch, count: int = count) -> list[Any]:
+            value = batch.get(name)
+            return value if isinstance(value, list) else [value] * count
+
+        if batch["first"] == 1:  # a problem begins, perhaps anew
+            paths[batch["problem"], batch.get("seed", 0)] = {}
+        known = paths.setdefault((batch["problem"], batch.get("seed", 0)), {})
+        starts = batch["op"] == "ask"
+        for at, (parent, tokens, steps, finish) in enumerate(
+            zip(*map(column, ("parent", "tokens", "steps", "finish")), strict=True)
+        ):
+            before = 0 if starts else known.get(parent or 0, 0)
+            known[batch["first"] + at] = before + tokens
+            if finish == "end" and batch["op"] in ("expand", "ask"):
+                yield before + tokens, steps
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

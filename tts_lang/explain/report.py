@@ -79,7 +79,7 @@ def analysis(plan: Plan, assumed: Assumed, run: Run) -> str:
         actual, drawn = found.rows / problems, found.tokens / problems
         cells = (f"{actual:,.1f}", f"{planned.calls:,.1f}", f"{drawn:,.0f}")
         more = (f"{planned.tokens:,.0f}", exact(planned.most))
-        rows.append((f"{PurePath(key[1]).name}: {planned.text}", *cells, *more))
+        rows.append((f"{key[1]}: {planned.text}", *cells, *more))
     lines += _aligned(rows)
     rows = [("total", "actual", "expected", "at most")]
     total = tree.total
@@ -98,7 +98,7 @@ def _generating(tree: Explained) -> Mapping[tuple[str, str], _Planned]:
     for line in tree.all_lines():
         if line.op not in ("expand", "ask") or line.origin is None:
             continue
-        place = f"{line.origin.file}:{line.origin.line}"
+        place = f"{PurePath(line.origin.file).name}:{line.origin.line}"
         row = merged.setdefault((line.op, place), _Planned(line.text))
         if line.mean is not None:
             row.calls += line.mean.policy_calls

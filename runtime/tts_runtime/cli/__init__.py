@@ -1,7 +1,7 @@
-"""The `tts-run` command as a process.
+"""The commands `tts-run` and `tts-show` as processes.
 
 Nothing but the handling of interrupts is imported before they are handled; the command itself is
-`tts_runtime.cli.command`.
+`tts_runtime.cli.command`, or `tts_runtime.cli.show`.
 """
 
 from __future__ import annotations
@@ -24,5 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from tts_runtime.cli.command import run_command
 
         return run_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
+def show(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-show`. Exit code: 0, or 2 for any mistake, also of damaged lines."""
+
+    def command() -> int:
+        from tts_runtime.cli.show import show_command
+
+        return show_command(sys.argv[1:] if arguments is None else arguments)
 
     run_as_process(command)

@@ -214,6 +214,7 @@ def _job(options: Namespace, strategies: list[str], settings: list[str]) -> _Job
             strict=options.strict,
             models=limits.assumed.models,
             grader=options.grader,
+            command=[printable(each) for each in sys.argv],
         ),
         limits,
     )

@@ -79,7 +79,7 @@ def interrupted(out: Path | None, done: int, total: int) -> str:
             "and continues from there)"
         )
     return (
-        f"interrupted: {progress} are kept in {out} (answers.jsonl, candidates.jsonl)\n"
+        f"interrupted: {progress} are kept in {out} (answers.jsonl, nodes.jsonl)\n"
         "  help: the same command continues from there"
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tts_lang.explain.lengths import Lengths
 from tts_lang.explain.report import Actual
 from tts_runtime.executor import CandidateRecord
+from tts_runtime.record.nodes import place_of
 
 
 class OpStats:
@@ -24,7 +25,7 @@ class OpStats:
         self.problems += 1
         sampled = {record.uid: record.tokens for record in candidates}
         for record in candidates:
-            row = self.operations.setdefault((record.op, record.place), Actual())
+            row = self.operations.setdefault((record.op, place_of(record.place)), Actual())
             row.rows += 1
             # A question about a candidate starts its count anew (C22).
             before = 0 if record.op == "ask" else sampled.get(record.parent or 0, 0)

@@ -51,7 +51,7 @@ class ResultCollector:
 
     def add(self, outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
         """Counts and writes the outcome of a problem, with its grade."""
-        answer = self._sizes.priced(answer_of(outcome, gold, grade))
+        answer = self._sizes.priced(answer_of(outcome, gold, grade, self._info.seed))
         self._meter.advance()
         candidates: Sequence[CandidateRecord] = ()
         if self._op_stats is not None or self._writer is not None:
@@ -59,6 +59,7 @@ class ResultCollector:
         if self._op_stats is not None:
             self._op_stats.add(candidates)
         if self._writer is not None:
+            answer = answer.model_copy(update={"nodes": len(candidates)})
             self._writer.problem(answer, candidates)
         self._count(answer)
         return answer
@@ -85,7 +86,7 @@ class ResultCollector:
         return Result(self.summary(), answers, self._meter.work, self._op_stats, resumed)
 
 
-def answer_of(outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
+def answer_of(outcome: Outcome, gold: str | None, grade: Grade, seed: int = 0) -> Answer:
     """The outcome of a problem, with its grade."""
     counts = outcome.counts
     reliability = outcome.reliability
@@ -93,6 +94,8 @@ def answer_of(outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
         reliability += Reliability(ungraded={grade.kind: 1}, unread=grade.fault)
     return Answer(
         id=outcome.problem_id,
+        seed=seed,
+        node=outcome.row,
         answer=outcome.answer,
         key=outcome.answer_key,
         gold=gold,

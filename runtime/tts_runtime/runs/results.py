@@ -31,10 +31,16 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    answer: str | None = Field(description="As written in the solution; null when there is none")
-    key: str | None = Field(description="Canonical form that votes compare")
-    gold: str | None = Field(description="The problem file's answer, if it has one")
-    correct: bool | None = Field(description="Null when there is no grade")
+    seed: int = Field(default=0, description="Of the random streams")
+    answer: str | None = Field(
+        default=None, description="As written in the solution; null when there is none"
+    )
+    key: str | None = Field(default=None, description="Canonical form that votes compare")
+    gold: str | None = Field(default=None, description="The problem's answer, if it has one")
+    correct: bool | None = Field(default=None, description="Null when there is no grade")
+    node: int | None = Field(default=None, description="Number of the candidate that was returned")
+    nodes: int = Field(default=0, description="Candidates of the problem in nodes.jsonl")
+    decisions: int = Field(default=0, description="Lines of the problem in decisions.jsonl")
     ungraded: str | None = Field(
         default=None, description="Why there is no grade, where one could be expected"
     )

@@ -1,110 +1,113 @@
-"""Reads the problems that earlier sessions of a run finished, so that they do not run again.
+"""What earlier sessions of a run left in its directory, read back so that it need not run again.
 
-Failed problems and torn lines (an interrupt, a crash) are dropped: they run again.
+Failed problems, and those of which a line is missing or cannot be believed, run again.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
-from itertools import groupby
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord
+from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, SUMMARY, DirectoryError
+from tts_runtime.record.lines import Damage
+from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.runs.results import Answer, Summary
 from tts_runtime.runs.rundir import RunDirectoryError, open_private, reason_of
 
-_PREFIX = '{"problem": '
-_DECODER = json.JSONDecoder()
+_LOGGER = logging.getLogger(__name__)
+#: Damaged lines that are named; of the others only the number is said.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedProblems:
-    """One strategy's finished problems, and the summary that was written last."""
+    """One strategy's finished problems, and the summary that was written last.
 
-    answers: Mapping[str, Answer]
-    summary: Summary | None
+    `damaged`: what cannot be believed; its problems are not among the answers.
+    """
 
-    def complete(self, problems: Collection[str]) -> bool:
-        """Whether nothing is left to do."""
-        summarized = self.summary is not None and self.summary.problems == len(problems)
-        return summarized and all(problem in self.answers for problem in problems)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    summary: Summary | None = None
+    damaged: tuple[Damage, ...] = ()
 
 
-def read(folder: Path) -> FinishedProblems:
-    """The finished problems of the strategy in this folder; empty without such a folder.
+def read(folder: Path, name: str, identity: str) -> FinishedProblems:
+    """What is kept of the strategy in this folder; nothing if there is no such folder.
 
     Raises:
         RunDirectoryError: A file that cannot be read.
     """
-    answers: dict[str, Answer] = {}
-    for line in _lines(folder / "answers.jsonl"):
-        try:
-            answer = Answer.model_validate_json(line)
-        except ValidationError:
-            continue
-        if answer.error is None:
-            answers.setdefault(answer.id, answer)
+    record = StrategyRecord(name, folder, identity, {})
     try:
-        summary = Summary.model_validate_json("\n".join(_lines(folder / "summary.json")))
-    except ValidationError:
-        return FinishedProblems(answers, None)
-    return FinishedProblems(answers, summary)
+        found = {id_: answer for id_, answer in record.answers.items() if answer.error is None}
+        counts = {problem: len(nodes) for problem, nodes in record.nodes()}
+        decided: dict[str, int] = {}
+        for _, line in record.lines(DECISIONS):
+            decided[str(line.get("problem"))] = decided.get(str(line.get("problem")), 0) + 1
+    except DirectoryError as error:
+        raise RunDirectoryError(str(error)) from error
+    whole = {
+        id_: answer
+        for id_, answer in found.items()
+        if counts.get(id_, 0) == answer.nodes and decided.get(id_, 0) == answer.decisions
+    }
+    missing = [
+        Damage(f"{folder.name}/{NODES}", 0, f"problem {id_}: its lines are not all there")
+        for id_ in found
+        if id_ not in whole
+    ]
+    summary = None
+    with suppress(OSError, UnicodeDecodeError, ValidationError):
+        summary = Summary.model_validate_json((folder / SUMMARY).read_text(encoding="utf-8"))
+    return FinishedProblems(whole, summary, (*record.damaged, *missing))
 
 
-def clear(folder: Path, finished: FinishedProblems) -> None:
-    """Removes the lines of all other problems from the files, so that more can be appended.
+def report(finished: FinishedProblems) -> None:
+    """Says what is damaged; its problems are drawn again."""
+    for damage in finished.damaged[:_NAMED]:
+        _LOGGER.warning("%s; its problem runs again", damage)
+    if len(finished.damaged) > _NAMED:
+        _LOGGER.warning("and %d more damaged lines", len(finished.damaged) - _NAMED)
+
+
+def clear(folder: Path, name: str, identity: str, finished: FinishedProblems) -> None:
+    """Takes everything that is not kept out of the files, so that more can be appended.
 
     Raises:
         RunDirectoryError: A file that cannot be read or written.
     """
-    answers = folder / "answers.jsonl"
-    if not answers.exists():
-        return
-    _rewrite(
-        answers,
-        (f"{printable(answer.model_dump_json())}\n" for answer in finished.answers.values()),
-    )
-    candidates = folder / "candidates.jsonl"
-    _rewrite(
-        candidates, (line for line in _lines(candidates) if _problem(line) in finished.answers)
-    )
+    record = StrategyRecord(name, folder, identity, {})
+    for file, key in ((NODES, "problem"), (DECISIONS, "problem"), (ANSWERS, "id")):
+        if (folder / file).exists():
+            _rewrite(folder / file, _kept(record, file, key, finished.answers))
 
 
-def candidates(folder: Path) -> Iterator[list[CandidateRecord]]:
-    """The candidates of each finished problem (after `clear`)."""
-    names = [each.name for each in fields(CandidateRecord)]
-    for _, lines in groupby(_lines(folder / "candidates.jsonl"), _problem):
-        found = map(json.loads, lines)
-        yield [CandidateRecord(**{name: each[name] for name in names}) for each in found]
+def _kept(
+    record: StrategyRecord, file: str, key: str, answers: Mapping[str, Answer]
+) -> Iterator[str]:
+    """Lines of finished problems; of an answer that was written twice, the first."""
+    seen: set[str] = set()
+    for line, value in record.lines(file):
+        problem = str(value.get(key))
+        if problem not in answers:
+            continue
+        if file == ANSWERS:
+            if problem in seen or value.get("error") is not None:
+                continue
+            seen.add(problem)
+        yield line
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Complete lines, with their ends: an interrupted writer leaves at most half a line."""
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    yield line
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
-
-
-def _problem(line: str) -> str | None:
-    """The problem that a line of `candidates.jsonl` belongs to."""
-    if not line.startswith(_PREFIX):
-        return None
-    try:
-        problem = _DECODER.raw_decode(line, len(_PREFIX))[0]
-    except ValueError:
-        return None
-    return problem if isinstance(problem, str) else None
+def candidates(folder: Path, name: str, identity: str) -> Iterator[list[CandidateRecord]]:
+    """The candidates of each kept problem (after `clear`)."""
+    for _, nodes in StrategyRecord(name, folder, identity, {}).nodes():
+        yield list(nodes.values())
 
 
 def _rewrite(path: Path, lines: Iterator[str]) -> None:
@@ -115,3 +118,5 @@ def _rewrite(path: Path, lines: Iterator[str]) -> None:
         new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
+    except DirectoryError as error:
+        raise RunDirectoryError(str(error)) from error

@@ -1,14 +1,17 @@
 """Run directories: everything a run made, appended as it happens.
 
-    DIR/run.json                      configuration: strategies, parameters, engines, problems, seed
+    DIR/run.json                      the run: configuration, engines, versions, sessions
+    DIR/problems.jsonl                the problems, whole
     DIR/models.json                   sizes of the models behind the engines that state them
     DIR/STRATEGY/plan.json            the plan that ran (`tts-run` accepts it again)
-    DIR/STRATEGY/candidates.jsonl     every candidate: lineage, text, token counts, finish, scores
+    DIR/STRATEGY/nodes.jsonl          every candidate: lineage, text, tokens, finish, scores
     DIR/STRATEGY/answers.jsonl        the answer to each problem and what it cost
     DIR/STRATEGY/summary.json         the line of the table, of what has finished
 
+Schema 1 of `tts_runtime.record`, which reads it; each line is sealed by a checksum.
+
 A problem's lines are written in one go when it finishes, so a run that is interrupted leaves whole
-problems behind. A run of the same configuration goes on from there: see `tts_runtime.runs.resume`.
+problems behind. A run of the same configuration continues them: see `tts_runtime.runs.resume`.
 """
 
 from __future__ import annotations
@@ -16,32 +19,42 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from enum import Enum
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO, cast
-from urllib.parse import quote
 
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
 from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.executor import CandidateRecord
+from tts_runtime.problems.model import Problem
+from tts_runtime.record.files import (
+    MANIFEST,
+    PLAN,
+    PROBLEMS,
+    SUMMARY,
+    DirectoryError,
+    folder_of,
+    problem_line,
+    read_manifest,
+    read_problems,
+    seal_of,
+)
+from tts_runtime.record.manifest import Manifest
+from tts_runtime.record.writer import RecordWriter
 from tts_runtime.runs.results import Answer, Summary
 
 #: Who may do what with folders and files: their owner only.
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
-#: Characters of a folder's name; file systems take 255 bytes.
-_LONGEST_NAME: Final = 200
 #: What a message says of each part of a configuration that is another one.
 _OTHER = {
     "strategies": "other strategies or parameters",
     "plans": "a strategy has changed since",
-    "problems": "other problems",
-    "contents": "a problem has changed since",
     "seed": "another seed",
     "policies": "another policy engine",
     "scorers": "another scorer engine",
@@ -56,8 +69,10 @@ class RunDirectoryError(Exception):
     """A run directory that cannot be used; the message says which and what to do."""
 
 
-def check(path: Path, configuration: Mapping[str, Any]) -> bool:
+def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Problem]) -> bool:
     """Whether `path` holds an earlier session of this very run; makes nothing.
+
+    The problems may be more or fewer than there: what is the same in both is the same run.
 
     Raises:
         RunDirectoryError: `path` holds something else, or cannot be read.
@@ -66,26 +81,31 @@ def check(path: Path, configuration: Mapping[str, Any]) -> bool:
         _check_place(path)
         if not path.exists() or not any(path.iterdir()):
             return False
-        text = (path / "run.json").read_text(encoding="utf-8")
-        there = json.loads(text)
-    except FileNotFoundError as error:
-        raise RunDirectoryError(
-            f"{path} is not empty, and no run directory: name another one with --out"
-        ) from error
+        there = read_manifest(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
-    except ValueError as error:
-        raise RunDirectoryError(
-            f"{path / 'run.json'} is damaged: name another directory with --out, or remove this one"
-        ) from error
+    except DirectoryError as error:
+        raise RunDirectoryError(f"{error}: name another directory with --out") from error
     here = json.loads(_text(configuration))
-    differs = _differences(there if isinstance(there, dict) else {}, here)
+    differs = _differences(there.configuration, here)
+    if not differs:
+        differs = _changed(path, there.identity, problems)
     if differs:
         raise RunDirectoryError(
             f"{path} holds another run ({differs}): name another directory with --out, or remove "
             "this one"
         )
     return True
+
+
+def _changed(path: Path, identity: str, problems: Sequence[Problem]) -> str:
+    """What is another problem there under the id of one here; empty if nothing is."""
+    known = read_problems(path, identity, [])
+    for problem in problems:
+        there = known.get(problem.id)
+        if there is not None and there != json.loads(json.dumps(problem_line(problem))):
+            return f"problem {problem.id} has changed since"
+    return ""
 
 
 def _check_place(path: Path) -> None:
@@ -100,9 +120,8 @@ def _check_place(path: Path) -> None:
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What is another configuration there, most telling first; empty if nothing is."""
     found = [key for key in _OTHER if there.get(key) != here.get(key)]
-    for part, whole in (("plans", "strategies"), ("contents", "problems")):
-        if whole in found and part in found:
-            found.remove(part)
+    if "strategies" in found and "plans" in found:
+        found.remove("plans")
     return ", ".join(_OTHER[key] for key in found[:3])
 
 
@@ -116,8 +135,8 @@ def _text(configuration: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def opened(path: Path, configuration: Mapping[str, Any]) -> Iterator[Path]:
-    """A run directory, made with its configuration if it is not there; nobody else may write it.
+def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Iterator[Path]:
+    """A run directory, made if it is not there; nobody else may write it meanwhile.
 
     Raises:
         RunDirectoryError: As `check`; also if another process writes there.
@@ -129,11 +148,24 @@ def opened(path: Path, configuration: Mapping[str, Any]) -> Iterator[Path]:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
     try:
         _lock(path, lock)
-        if not check(path, configuration):
-            write(path / "run.json", _text(configuration))
+        sessions = list(manifest.sessions)
+        if check(path, manifest.configuration, problems):
+            sessions = [*read_manifest(path).sessions, *sessions]
+        _write_problems(path, manifest.identity, problems)
+        whole = manifest.model_copy(update={"sessions": sessions})
+        write(path / MANIFEST, whole.model_dump_json(indent=2, by_alias=True) + "\n")
         yield path
     finally:
         os.close(lock)
+
+
+def _write_problems(path: Path, identity: str, problems: Sequence[Problem]) -> None:
+    """Writes the problems that are there and those that are not, each once."""
+    lines = dict(read_problems(path, identity, []))
+    for problem in problems:
+        lines.setdefault(problem.id, problem_line(problem))
+    seal = seal_of(identity, "", PROBLEMS)
+    write(path / PROBLEMS, "".join(map(seal.line, lines.values())))
 
 
 def _lock(path: Path, handle: int) -> None:
@@ -193,36 +225,25 @@ def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine])
 
 
 def folder(directory: Path, plan: Plan) -> Path:
-    """Where a strategy's files are: a folder right below the run's, whatever it is called.
-
-    A name of the language stands for itself. Values of a sweep are in the name, too, so what may
-    mean something to a file system is escaped as in addresses, and a long name ends in its digest.
-    """
-    name = quote(plan.strategy, safe="[]=,+ ", errors="surrogatepass")
-    if name.startswith("."):
-        name = f"%2E{name[1:]}"
-    if len(name) > _LONGEST_NAME:
-        digest = sha256(plan.strategy.encode(errors="surrogatepass")).hexdigest()[:16]
-        name = f"{name[: _LONGEST_NAME - 17]}-{digest}"
-    return directory / name
+    """Where a strategy's files are: a folder right below the run's, whatever it is called."""
+    return directory / folder_of(plan.strategy)
 
 
 class StrategyWriter:
-    """Writes one strategy's files, behind what is there; a context manager that closes them.
+    """Writes one strategy's files, after what is there; a context manager that closes them.
 
     Raises:
         RunDirectoryError: A file that cannot be written, now or later.
     """
 
-    def __init__(self, directory: Path, plan: Plan) -> None:
+    def __init__(self, directory: Path, plan: Plan, identity: str) -> None:
         self.path = folder(directory, plan)
         try:
             self.path.mkdir(_FOLDER, exist_ok=True)
-            self._candidates = open_private(self.path / "candidates.jsonl", "a")
-            self._answers = open_private(self.path / "answers.jsonl", "a")
+            self._record = RecordWriter(self.path, identity, lambda path: open_private(path, "a"))
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
-        write(self.path / "plan.json", to_json(plan) + "\n")
+        write(self.path / PLAN, to_json(plan) + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -233,38 +254,21 @@ class StrategyWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Whatever a full disk has kept from being written was said by `problem`.
-        with suppress(OSError):
-            self._candidates.close()
-        with suppress(OSError):
-            self._answers.close()
+        self._record.__exit__(kind, error, trace)
 
-    def problem(self, answer: Answer, candidates: Sequence[object]) -> None:
+    def problem(self, answer: Answer, candidates: Sequence[CandidateRecord]) -> None:
         """Writes a finished problem: its candidates first, so that an answer never lacks them."""
-        lines = [
-            json.dumps({"problem": answer.id, **_fields(candidate)}, default=_plain) + "\n"
-            for candidate in candidates
-        ]
         try:
-            self._candidates.write(printable("".join(lines)))
-            self._candidates.flush()
-            self._answers.write(printable(answer.model_dump_json()) + "\n")
-            self._answers.flush()
+            self._record.problem(answer.model_dump(mode="json", exclude_defaults=True), candidates)
         except OSError as error:
             raise RunDirectoryError(
                 f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "
-                "kept, and the same command goes on from there"
+                "kept, and the same command continues from there"
             ) from error
 
     def summary(self, summary: Summary) -> None:
         """Writes the strategy's summary."""
-        write(self.path / "summary.json", summary.model_dump_json(indent=2) + "\n")
-
-
-def _fields(candidate: object) -> dict[str, Any]:
-    assert is_dataclass(candidate)
-    assert not isinstance(candidate, type)
-    return asdict(candidate)
+        write(self.path / SUMMARY, summary.model_dump_json(indent=2) + "\n")
 
 
 def _plain(value: object) -> object:

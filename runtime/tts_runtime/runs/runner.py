@@ -33,19 +33,22 @@ from tts_runtime.executor import (
     PASSES,
     Bound,
     Outcome,
+    Work,
     bind,
     check_names,
     execute_together,
 )
 from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem, problems_given, problems_named
+from tts_runtime.record.files import read_manifest
+from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.defaults import PROBLEMS, completed
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.result_collector import ResultCollector
-from tts_runtime.runs.results import Result, RunInfo, total_flops
+from tts_runtime.runs.results import Result, RunInfo, Totals
 from tts_runtime.runs.resume import FinishedProblems
 from tts_runtime.runs.rundir import (
     RunDirectoryError,
@@ -82,6 +85,7 @@ class Settings:
         models: Sizes of models, for FLOPs, where engines do not state them.
         grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
             stays open); absent: each problem's own, else `math`.
+        command: The command line, for the record.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
@@ -96,6 +100,11 @@ class Settings:
     strict: bool = False
     models: Models = UNKNOWN
     grader: str | Grader | None = None
+    command: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.out, str):  # what a notebook passes
+            object.__setattr__(self, "out", Path(self.out))
 
 
 def run(
@@ -224,15 +233,19 @@ async def run_plans(
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
     graders = Graders(settings.grader, problems)
-    earlier = [FinishedProblems({}, None) for _ in plans]
+    earlier = [FinishedProblems() for _ in plans]
     configuration: dict[str, Any] = {}
+    identity = ""
     if settings.out is not None:
-        configuration = _configuration(plans, problems, settings, graders.names)
-        if check(settings.out, configuration):
-            earlier = [resume.read(folder(settings.out, plan)) for plan in plans]
-            if all(each.complete([problem.id for problem in problems]) for each in earlier):
+        configuration = _configuration(plans, settings, graders.names)
+        identity = identity_of(configuration)
+        if check(settings.out, configuration, problems):
+            earlier = [
+                resume.read(folder(settings.out, plan), plan.strategy, identity) for plan in plans
+            ]
+            if all(problem.id in each.answers for each in earlier for problem in problems):
                 return [
-                    _read_back(plan, each, problems, settings)
+                    _read_back(plan, each, problems, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
                 ]
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
@@ -258,17 +271,47 @@ async def run_plans(
         if settings.out is None:
             writers: list[StrategyWriter | None] = [None] * len(plans)
             return await _run_bound(
-                bounds, policies, scorers, graders, problems, settings, progress, writers, earlier
+                bounds,
+                policies,
+                scorers,
+                graders,
+                problems,
+                settings,
+                progress,
+                writers,
+                earlier,
+                identity,
             )
-        with opened(settings.out, configuration) as directory, ExitStack() as files:
+        manifest = Manifest(
+            schema=SCHEMA,
+            configuration=configuration,
+            problem_set=settings.problem_set,
+            engines=_engines(settings, {**policies, **scorers}),
+            sessions=[session_now(settings.command)],
+        )
+        with opened(settings.out, manifest, problems) as directory, ExitStack() as files:
             write_models(directory, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
-            earlier = [resume.read(folder(directory, plan)) for plan in plans]
+            earlier = [
+                resume.read(folder(directory, plan), plan.strategy, identity) for plan in plans
+            ]
             for plan, each in zip(plans, earlier, strict=True):
-                resume.clear(folder(directory, plan), each)
-            writers = [files.enter_context(StrategyWriter(directory, plan)) for plan in plans]
+                resume.report(each)
+                resume.clear(folder(directory, plan), plan.strategy, identity, each)
+            writers = [
+                files.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
+            ]
             return await _run_bound(
-                bounds, policies, scorers, graders, problems, settings, progress, writers, earlier
+                bounds,
+                policies,
+                scorers,
+                graders,
+                problems,
+                settings,
+                progress,
+                writers,
+                earlier,
+                identity,
             )
 
 
@@ -282,6 +325,7 @@ async def _run_bound(
     progress: Progress,
     writers: Sequence[StrategyWriter | None],
     earlier: Sequence[FinishedProblems],
+    identity: str,
 ) -> list[Result]:
     meter = RunMeter([each.summary for each in earlier], policies)
     sizes = ModelSizes.of(policies, scorers, settings.models)
@@ -299,7 +343,7 @@ async def _run_bound(
             each,
             meter,
             sizes,
-            op_stats=_op_stats(bound.plan, settings),
+            op_stats=_op_stats(bound.plan, settings, identity),
             writer=writer,
         )
         for bound, writer, each in zip(bounds, writers, earlier, strict=True)
@@ -349,28 +393,53 @@ async def _run_bound(
 
 
 def _read_back(
-    plan: Plan, earlier: FinishedProblems, problems: Sequence[Problem], settings: Settings
+    plan: Plan,
+    earlier: FinishedProblems,
+    problems: Sequence[Problem],
+    settings: Settings,
+    identity: str,
+    graders: tuple[str, ...],
 ) -> Result:
     """The result of a run whose directory has all of it."""
-    assert earlier.summary is not None  # it is complete
     assert settings.out is not None
     try:
         sizes = ModelSizes.read(settings.out, plan, settings.models)
     except LengthError as error:
         raise RunDirectoryError(f"{error}; remove it to go without sizes") from error
     answers = tuple(sizes.priced(earlier.answers[problem.id]) for problem in problems)
-    summary = earlier.summary.model_copy(update={"flops": total_flops(answers)})
-    stats = _op_stats(plan, settings)
+    totals = Totals()
+    for answer in answers:
+        totals.add(answer)
+    last = earlier.summary
+    engines = read_manifest(settings.out).engines
+    used = (*plan.policies, *_scorer_names(plan))
+    info = RunInfo(
+        all(engines.get(name, {}).get("exact", True) for name in used),
+        settings.seed,
+        _names(settings.policies, plan.policies),
+        _names(settings.scorers, _scorer_names(plan)),
+        settings.problem_set,
+        graders,
+    )
+    summary = totals.summary(
+        strategy=plan.strategy,
+        params=plan.parameters,
+        wall_s=0.0 if last is None else last.wall_s,
+        engines=Work() if last is None else last.engines,
+        info=info,
+    )
+    stats = _op_stats(plan, settings, identity)
     return Result(summary, answers, op_stats=stats, resumed=frozenset(earlier.answers))
 
 
-def _op_stats(plan: Plan, settings: Settings) -> OpStats | None:
+def _op_stats(plan: Plan, settings: Settings, identity: str) -> OpStats | None:
     """With `Settings.analyze`: counts per operation, starting with those of earlier sessions."""
     if not settings.analyze:
         return None
     stats = OpStats()
     if settings.out is not None:
-        for candidates in resume.candidates(folder(settings.out, plan)):
+        where = folder(settings.out, plan)
+        for candidates in resume.candidates(where, plan.strategy, identity):
             stats.add(candidates)
     return stats
 
@@ -414,10 +483,7 @@ def _names(
 
 
 def _configuration(
-    plans: Sequence[Plan],
-    problems: Sequence[Problem],
-    settings: Settings,
-    graders: Sequence[str],
+    plans: Sequence[Plan], settings: Settings, graders: Sequence[str]
 ) -> dict[str, Any]:
     """What makes a run: two of the same configuration give the same answers.
 
@@ -430,14 +496,11 @@ def _configuration(
         raise RunDirectoryError(
             f"two strategies are called {twice[0]}: run them into different directories"
         )
-    contents = [(each.id, each.text, each.answer, dict(each.fields)) for each in problems]
     used = [name for plan in plans for name in (*plan.policies, *_scorer_names(plan))]
     return {
         "version": version("tts-lang"),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
         "plans": {plan.strategy: _digest(to_json(plan)) for plan in plans},
-        "problems": [problem.id for problem in problems],
-        "contents": _digest(repr(contents)),
         "seed": settings.seed,
         "without": sorted(settings.disabled),
         "strict": settings.strict,
@@ -445,6 +508,22 @@ def _configuration(
         "policies": _names(settings.policies, used),
         "scorers": _names(settings.scorers, used),
     }
+
+
+def _engines(
+    settings: Settings, opened: Mapping[str, PolicyEngine | ScorerEngine]
+) -> dict[str, dict[str, Any]]:
+    """What `run.json` says of each engine."""
+    named = {**settings.policies, **settings.scorers}
+    found: dict[str, dict[str, Any]] = {}
+    for name, engine in opened.items():
+        about: dict[str, Any] = {"engine": _name(named[name]), "exact": engine.exact}
+        if engine.card is not None:
+            about["parameters"] = engine.card.parameters
+        if isinstance(engine, PolicyEngine):
+            about |= {"binding": engine.binding.name, "context": engine.binding.context}
+        found[name] = about
+    return found
 
 
 def _digest(text: str) -> str:

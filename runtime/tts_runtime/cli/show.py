@@ -1,0 +1,236 @@
+"""`tts-show DIR [PROBLEM]`: what a run did, and how one problem was solved."""
+
+from __future__ import annotations
+
+import sys
+from argparse import SUPPRESS, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
+
+from tts_lang.cli.completion import complete, script
+from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.process import MISTAKE
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.printable import printable
+from tts_runtime.record.files import DirectoryError
+from tts_runtime.record.reader import Run, Tree, open_run
+
+if TYPE_CHECKING:
+    from tts_runtime.executor.outcome import CandidateRecord
+
+#: Children of one node that are shown; of the others only the number is said.
+_SHOWN = 8
+_LEAST_WIDTH = 30
+
+_NOTES = """
+Examples:
+  tts-show runs/one                         strategies, answers
+  tts-show runs/one test-0001               how this problem was solved, by every strategy
+  tts-show runs/one --verify                whether every line is as it was written
+
+Exit codes: 0 success, 2 usage error, no run there, or damaged lines.
+"""
+
+
+def show_parser() -> CommandParser:
+    """The arguments and options of `tts-show`."""
+    command = CommandParser(
+        "tts-show",
+        "DIR [PROBLEM] [OPTION...]",
+        "Show a run (tts-run --out): its strategies and answers, or the search tree of one problem "
+        "with scores and the winner's whole text.",
+        _NOTES,
+        {"--strategy NAME": ("method", "name")},
+    )
+    command.add_argument("directory", metavar="DIR", help=SUPPRESS)
+    command.add_argument("problem", metavar="PROBLEM", nargs="?", help=SUPPRESS)
+    group = command.group("Options")
+    group.value("--strategy", metavar="NAME", help="only this strategy")
+    group.flag("--all", help="every node, not only the first of many children")
+    group.flag("--verify", help="read everything, and name every damaged line")
+    command.common()
+    return command
+
+
+def show_command(arguments: Sequence[str]) -> int:
+    """Runs `tts-show` with these arguments; every mistake of the user's ends with a message.
+
+    Returns:
+        The exit code.
+    """
+    command = show_parser()
+    complete(command)
+    try:
+        options = command.parse(arguments)
+        if options.version:
+            print(f"{command.prog} {version('tts-lang')}")
+            return 0
+        if options.completion is not None:
+            sys.stdout.write(script(options.completion))
+            return 0
+        return _show(options)
+    except (UsageError, ValueError) as error:
+        return usage_error(command.prog, UsageError(error))
+    except (DirectoryError, KeyError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        sys.stdout.flush()
+        print(f"error: {printable(message)}", file=sys.stderr)
+        return MISTAKE
+
+
+def _show(options: Namespace) -> int:
+    run = open_run(options.directory)
+    if options.strategy is not None:
+        run.strategy(options.strategy)
+    names = list(run.strategies) if options.strategy is None else [options.strategy]
+    if options.problem is None:
+        lines = _overview(run, names)
+    else:
+        lines = _problem(run, names, options.problem, None if options.all else _SHOWN)
+    for line in lines:
+        print(printable(line))
+    damaged = run.verify() if options.verify else list(dict.fromkeys(run.damaged))
+    for damage in damaged:
+        print(f"damaged: {printable(damage)}", file=sys.stderr)
+    if options.verify and not damaged:
+        print("every line agrees with its checksum, and none is missing")
+    return MISTAKE if damaged else 0
+
+
+def _overview(run: Run, names: Sequence[str]) -> Iterator[str]:
+    manifest = run.manifest
+    about = manifest.configuration
+    engines = "; ".join(f"{name} {each['engine']}" for name, each in manifest.engines.items())
+    yield f"{run.directory}: {len(run.problems):,} problems of {manifest.problem_set or 'a caller'}"
+    yield f"{engines}; seed {about.get('seed', 0)}; tts-lang {about.get('version')}"
+    for name in names:
+        answers = run.answers(name)
+        failed = sum(answer.error is not None for answer in answers)
+        graded = [answer.correct for answer in answers if answer.correct is not None]
+        share = f"{sum(graded)} of {len(graded)} right" if graded else "not graded"
+        parts = [f"{len(answers)} finished", share, *([f"{failed} failed"] if failed else [])]
+        yield ""
+        yield f"{name}: {', '.join(parts)}"
+        for answer in answers:
+            mark = {True: "+", False: "-", None: "?"}[answer.correct]
+            said = answer.error or (answer.answer if answer.answer is not None else "no answer")
+            gold = (
+                "" if answer.gold is None or answer.correct else f"  (gold: {_line(answer.gold)})"
+            )
+            yield f"  {mark} {answer.id}  {_line(said)}{gold}"
+    yield ""
+    yield f"one problem: tts-show {run.directory} PROBLEM"
+
+
+def _gold(answer: str | None) -> str:
+    return "" if answer is None else f"  (gold: {_line(answer)})"
+
+
+def _problem(run: Run, names: Sequence[str], problem: str, most: int | None) -> Iterator[str]:
+    if problem not in run.problems:
+        hint = did_you_mean(problem, run.problems)
+        what = f"no problem {problem!r} in {run.directory}"
+        raise KeyError(f"{what}; {hint}" if hint else what)
+    about = run.problems[problem]
+    yield f"problem {problem}" + (
+        "" if about.answer is None else f"  (gold: {_line(about.answer)})"
+    )
+    yield from (f"  {line}" for line in about.text.splitlines())
+    for name in names:
+        yield ""
+        try:
+            tree = run.tree(problem, name)
+        except KeyError as error:
+            yield str(error.args[0])
+            continue
+        yield from _tree(name, tree, most)
+
+
+def _tree(name: str, tree: Tree, most: int | None) -> Iterator[str]:
+    answer = tree.answer
+    if answer.error is not None:
+        yield f"{name}: failed: {answer.error}"
+        return
+    grade = {True: "right", False: "wrong", None: "not graded"}[answer.correct]
+    shown = "no answer" if answer.answer is None else _line(answer.answer)
+    yield f"{name}: {shown} ({grade}); {len(tree.nodes)} nodes, {answer.policy_tokens:,} tokens"
+    won = {node.uid for node in tree.path(answer.node or 0)}
+    children: dict[int, list[CandidateRecord]] = {}
+    for node in tree.nodes.values():
+        children.setdefault(node.parent or 0, []).append(node)
+    yield from _below(0, children, won, most, "")
+    for decision in tree.decisions:
+        yield f"  {_decided(decision)}"
+    if tree.winner is not None:
+        yield ""
+        yield f"winner: node {tree.winner.uid}, {tree.winner.op} at {tree.winner.place}"
+        yield from (f"  {line}" for line in tree.text(tree.winner.uid).splitlines())
+
+
+def _below(
+    parent: int,
+    children: Mapping[int, Sequence[CandidateRecord]],
+    won: set[int],
+    most: int | None,
+    indent: str,
+) -> Iterator[str]:
+    """The nodes below one, the path that won marked; a stack, since trees can be deep."""
+    stack: list[tuple[str, CandidateRecord | int]] = []
+
+    def push(of: int, indent: str) -> None:
+        below = children.get(of, ())
+        listed = [
+            node for at, node in enumerate(below) if most is None or at < most or node.uid in won
+        ]
+        entries: list[tuple[str, CandidateRecord | int]] = [(indent, node) for node in listed]
+        if len(listed) < len(below):
+            entries.append((indent, len(below) - len(listed)))
+        stack.extend(reversed(entries))
+
+    push(parent, indent)
+    while stack:
+        indent, node = stack.pop()
+        if isinstance(node, int):
+            yield f"  {indent}... {node} more (--all shows them)"
+            continue
+        yield _node(node, indent, node.uid in won)
+        push(node.uid, indent + "  ")
+
+
+def _node(node: CandidateRecord, indent: str, won: bool) -> str:
+    scores = " ".join(f"{name} {_number(_last(value))}" for name, value in node.scores.items())
+    what = _line(node.added) or ("(copied)" if node.op == "fork" else "(no text)")
+    end = f" [{node.finish}]" if node.done or node.finish == "length" else ""
+    head = f"{'*' if won else ' '} {indent}{node.uid}"
+    tail = f"{end}  {scores}" if scores else end
+    width = max(_LEAST_WIDTH, _columns() - len(head) - len(tail) - 4)
+    return f"{head}  {what[:width]}{'...' if len(what) > width else ''}{tail}"
+
+
+def _columns() -> int:
+    return get_terminal_size((100, 40)).columns
+
+
+def _last(value: Any) -> Any:
+    return (value[-1] if value else None) if isinstance(value, tuple) else value
+
+
+def _number(value: Any) -> str:
+    return "missing" if value is None else f"{value:.3g}"
+
+
+def _line(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+def _decided(decision: Mapping[str, Any]) -> str:
+    rest = {
+        key: value
+        for key, value in decision.items()
+        if key not in ("problem", "seed", "op", "place")
+    }
+    values = ", ".join(f"{key} {value}" for key, value in rest.items())
+    return f"{decision.get('op')} at {decision.get('place')}: {values}"

@@ -1,0 +1,122 @@
+"""Names and forms of a run directory's files that all strategies share: `run.json`, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from tts_lang.readers import parse_json
+from tts_runtime.problems.model import Problem
+from tts_runtime.record.lines import Damage, Seal, lines_of
+from tts_runtime.record.manifest import SCHEMA, Manifest
+
+MANIFEST: Final = "run.json"
+PROBLEMS: Final = "problems.jsonl"
+NODES: Final = "nodes.jsonl"
+DECISIONS: Final = "decisions.jsonl"
+ANSWERS: Final = "answers.jsonl"
+SUMMARY: Final = "summary.json"
+PLAN: Final = "plan.json"
+#: What schema 1 does not have, and its predecessor had.
+_OLD: Final = "candidates.jsonl"
+#: Characters of a folder's name; file systems take 255 bytes.
+_LONGEST_NAME: Final = 200
+
+
+class DirectoryError(Exception):
+    """A directory that cannot be read as a run; the message says why, and what to do."""
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The run that a directory holds.
+
+    Raises:
+        DirectoryError: It holds none, one of another schema, or a damaged `run.json`.
+        OSError: It cannot be read.
+    """
+    path = directory / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DirectoryError(f"{directory} is not a run directory: it has no {MANIFEST}") from error
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise DirectoryError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise DirectoryError(f"{path} is damaged: no JSON object")
+    schema = value.get("schema")
+    if schema is None and (value.get("version") or any(directory.glob(f"*/{_OLD}"))):
+        raise DirectoryError(
+            f"{directory} was written by an older tts-lang (without a schema): run it again"
+        )
+    if schema != SCHEMA:
+        raise DirectoryError(
+            f"{directory} has schema {schema!r}, this tts-lang reads schema {SCHEMA}: "
+            "read it with the version that wrote it"
+        )
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        raise DirectoryError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+
+
+def seal_of(identity: str, folder: str, file: str) -> Seal:
+    """What the lines of a file are sealed with; `folder` is empty for files of the whole run."""
+    return Seal(identity, folder, file)
+
+
+def problem_line(problem: Problem) -> dict[str, Any]:
+    """A problem as a line of `problems.jsonl`."""
+    line: dict[str, Any] = {"id": problem.id, "text": problem.text, "answer": problem.answer}
+    if problem.fields:
+        line["fields"] = plain(dict(problem.fields))
+    if problem.grader is not None:
+        line["grader"] = problem.grader
+    return line
+
+
+def read_problems(
+    directory: Path, identity: str, damaged: list[Damage]
+) -> dict[str, dict[str, Any]]:
+    """The problems of a run by id, as lines; what cannot be believed goes to `damaged`.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    seal = seal_of(identity, "", PROBLEMS)
+    lines = lines_of(directory / PROBLEMS, seal, damaged)
+    return {str(value.get("id")): value for _, value in lines}
+
+
+def plain(value: Any) -> Any:
+    """A value of a problem file as JSON has it; what JSON lacks is written as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else repr(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if hasattr(value, "item"):  # a number of NumPy
+        return plain(value.item())
+    return str(value)
+
+
+def folder_of(strategy: str) -> str:
+    """The name of a strategy's folder: values of a sweep as `majority@n=16`, nothing that a shell
+    or a file system expands, and a digest at the end of a long name."""
+    name = strategy.replace("[", "@", 1).removesuffix("]") if "[" in strategy else strategy
+    name = quote(name, safe="@=,+", errors="surrogatepass")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) > _LONGEST_NAME:
+        digest = sha256(strategy.encode(errors="surrogatepass")).hexdigest()[:16]
+        name = f"{name[: _LONGEST_NAME - 17]}-{digest}"
+    return name

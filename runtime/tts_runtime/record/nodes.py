@@ -1,0 +1,269 @@
+"""Candidates as lines of `nodes.jsonl`: consecutive ones of one operation share a line.
+
+Each thing is written once: texts without their parents', scores of new steps only. What all nodes
+of a line have in common (`finish`, `parent`...) stands as one value instead of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tts_runtime.executor.outcome import CandidateRecord, ScoreColumn
+
+#: Nodes of one line, at most.
+MOST_NODES: Final = 256
+#: What is left out of a line where all its nodes have it.
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "root": None,
+    "forced": 0,
+    "finish": None,
+    "done": False,
+    "logprob": None,
+    "answer": None,
+    "key": None,
+}
+_KINDS: Final = {
+    "force": "forced",
+    "split": "split",
+    "cut": "cut",
+    "fork": "copied",
+    "resample": "copied",
+    "ask": "asked",
+}
+
+Texts = str | None | list[str | None]
+Numbers = int | None | list[int | None]
+
+
+class NodeBatch(BaseModel):
+    """Consecutive nodes that one operation made for a problem. A value stands for all of them, a
+    list has one entry per node."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problem: str
+    seed: int = 0
+    first: int = Field(ge=1, description="Number of the first; 0 is the problem")
+    op: str = Field(description="The operation that made them: expand, fork, ask, ...")
+    place: str = Field(description="Where it stands: FILE:LINE, without folders")
+    kind: str = Field(description="sampled, asked, forced, cut, split or copied")
+    prompt: Texts = Field(default=None, description="The question, where it is not the problem")
+    parent: Numbers = Field(description="What they were expanded from, or ask about")
+    root: Numbers = Field(
+        default=None, description="First node of the tree; null: the parent's, or the node itself"
+    )
+    text: str | list[str] = Field(description="What they add to the parent's text")
+    tokens: int | list[int] = Field(description="Sampled tokens that they add")
+    forced: int | list[int] = Field(default=0, description="Other ids that they add")
+    steps: int | list[int] = Field(description="Steps on the whole path")
+    finish: Texts = Field(default=None, description="Why it stopped: stop, end, length, ...")
+    done: bool | list[bool] = Field(default=False, description="Nothing more can be added")
+    logprob: float | list[float | None] | None = Field(
+        default=None, description="Sum of log-probabilities on the whole path"
+    )
+    answer: Texts = Field(default=None, description="As written in the text")
+    key: Texts = Field(default=None, description="Canonical form, if it is another text")
+    scores: Mapping[str, list[bool | float | list[float | None] | None]] = Field(
+        default={},
+        description="By scorer, per node: a number, or how many of the parent's scores are its "
+        "own too and those of its new steps; null: missing; false: not scored",
+    )
+    errors: Mapping[str, Mapping[str, str]] = Field(
+        default={}, description="By place in the line: why there is no text or score, by its engine"
+    )
+    unread: Mapping[str, str] = Field(
+        default={}, description="By place in the line: why the answer could not be read"
+    )
+
+    @property
+    def count(self) -> int:
+        """How many nodes."""
+        return len(self.parent) if isinstance(self.parent, list) else self._listed()
+
+    def _listed(self) -> int:
+        lists = [value for _, value in self if isinstance(value, list)]
+        columns = [*lists, *self.scores.values()]
+        return len(columns[0]) if columns else 1
+
+
+def batches(
+    problem: str, seed: int, records: Sequence[CandidateRecord]
+) -> Iterator[dict[str, Any]]:
+    """The lines of a problem's candidates, in program order."""
+    by_uid = {record.uid: record for record in records}
+    for _, group in groupby(records, lambda record: (record.op, record.place, record.prompt)):
+        listed = list(group)
+        for begin in range(0, len(listed), MOST_NODES):
+            yield _batch(problem, seed, listed[begin : begin + MOST_NODES], by_uid)
+
+
+def _batch(
+    problem: str,
+    seed: int,
+    group: Sequence[CandidateRecord],
+    by_uid: Mapping[int, CandidateRecord],
+) -> dict[str, Any]:
+    first = group[0]
+    parents = [by_uid.get(record.parent or 0) for record in group]
+    pairs = [  # a question starts its own text
+        (record, None if record.op == "ask" else parent)
+        for record, parent in zip(group, parents, strict=True)
+    ]
+    tokens = [record.tokens - (parent.tokens if parent else 0) for record, parent in pairs]
+    ids = [record.ids - (parent.ids if parent else 0) for record, parent in pairs]
+    roots = [None if record.root == _root(record, by_uid) else record.root for record in group]
+    keys = [None if record.answer_key == record.answer else record.answer_key for record in group]
+    columns: dict[str, Sequence[Any]] = {
+        "parent": [record.parent for record in group],
+        "root": roots,
+        "text": [record.added for record in group],
+        "tokens": tokens,
+        "forced": [each - sampled for each, sampled in zip(ids, tokens, strict=True)],
+        "steps": [record.steps for record in group],
+        "finish": [record.finish for record in group],
+        "done": [record.done for record in group],
+        "logprob": [record.logprob for record in group],
+        "answer": [record.answer for record in group],
+        "key": keys,
+    }
+    line: dict[str, Any] = {"problem": problem}
+    if seed:
+        line["seed"] = seed
+    line |= {"first": first.uid, "op": first.op, "place": place_of(first.place)}
+    line["kind"] = _KINDS.get(first.op, "sampled")
+    if first.prompt is not None:
+        line["prompt"] = first.prompt
+    for name, values in columns.items():
+        shared = all(value == values[0] for value in values)
+        if shared and name in _DEFAULTS and values[0] is _DEFAULTS[name]:
+            continue
+        line[name] = values[0] if shared and name != "text" else list(values)
+    scorers = dict.fromkeys(name for record in group for name in record.scores)
+    if scorers:
+        line["scores"] = {
+            name: [
+                _new(record.scores[name], _scores(parent, name)) if name in record.scores else False
+                for record, parent in pairs
+            ]
+            for name in scorers
+        }
+    errors = {str(at): dict(record.errors) for at, record in enumerate(group) if record.errors}
+    if errors:
+        line["errors"] = errors
+    unread = {str(at): record.unread for at, record in enumerate(group) if record.unread}
+    if unread:
+        line["unread"] = unread
+    return line
+
+
+def place_of(place: str) -> str:
+    """`FILE:LINE` without the folders that a file happened to lie in."""
+    return place.replace("\\", "/").rpartition("/")[2]
+
+
+def _root(record: CandidateRecord, by_uid: Mapping[int, CandidateRecord]) -> int | None:
+    parent = by_uid.get(record.parent or 0)
+    return record.uid if parent is None else parent.root
+
+
+def _scores(parent: CandidateRecord | None, name: str) -> ScoreColumn:
+    return None if parent is None else parent.scores.get(name)
+
+
+def _new(score: ScoreColumn, before: ScoreColumn) -> Any:
+    """Scores without those that the parent has: a vector whose beginning is not the parent's is
+    written whole, marked by the number of the parent's scores that it keeps, 0."""
+    if not isinstance(score, tuple):
+        return score
+    known = before if isinstance(before, tuple) else ()
+    kept = len(known) if score[: len(known)] == known else 0
+    return [kept, *score[kept:]]
+
+
+def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[CandidateRecord]:
+    """The candidates of a line; they join `before`, the problem's earlier ones by number.
+
+    Raises:
+        ValueError: Lists of different lengths, or a parent that is not there.
+    """
+    count = batch.count
+    found: list[CandidateRecord] = []
+
+    def column(value: Any) -> Sequence[Any]:
+        if not isinstance(value, list):
+            return [value] * count
+        if len(value) != count:
+            raise ValueError(f"{len(value)} values for {count} nodes")
+        return value
+
+    columns = {name: column(getattr(batch, name)) for name in _COLUMNS}
+    scores = {name: column(values) for name, values in batch.scores.items()}
+    for at in range(count):
+        row = {name: values[at] for name, values in columns.items()}
+        uid = batch.first + at
+        parent_uid = row["parent"]
+        parent = before.get(parent_uid or 0)
+        if parent_uid and parent is None:
+            raise ValueError(f"node {uid} has the parent {parent_uid}, which is not there")
+        own = None if batch.op == "ask" else parent
+        root = row["root"] if row["root"] is not None else parent.root if parent else uid
+        tokens = row["tokens"] + (own.tokens if own else 0)
+        ids = row["tokens"] + row["forced"] + (own.ids if own else 0)
+        record = CandidateRecord(
+            uid,
+            parent_uid,
+            root,
+            batch.op,
+            batch.place,
+            row["prompt"],
+            row["text"],
+            batch.kind in ("forced", "split"),
+            ids,
+            tokens,
+            row["steps"],
+            row["finish"],
+            row["done"],
+            row["logprob"],
+            row["answer"],
+            row["answer"] if row["key"] is None else row["key"],
+            {
+                name: _whole(values[at], _scores(own, name))
+                for name, values in scores.items()
+                if values[at] is not False
+            },
+            dict(batch.errors.get(str(at), {})),
+            batch.unread.get(str(at)),
+        )
+        found.append(record)
+        before[uid] = record
+    return found
+
+
+_COLUMNS: Final = (
+    "prompt",
+    "parent",
+    "root",
+    "text",
+    "tokens",
+    "forced",
+    "steps",
+    "finish",
+    "done",
+    "logprob",
+    "answer",
+    "key",
+)
+
+
+def _whole(value: Any, before: ScoreColumn) -> ScoreColumn:
+    if not isinstance(value, list):
+        return value  # type: ignore[no-any-return]
+    kept = int(value[0]) if value else 0
+    known = before[:kept] if isinstance(before, tuple) else ()
+    if len(known) != kept:
+        raise ValueError("scores go on from scores that the parent does not have")
+    return (*known, *value[1:])

@@ -1,0 +1,305 @@
+"""Reads a run directory: `tts_runtime.open_run(DIR)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import PlanError, from_json
+from tts_lang.readers import MOST_PLAN, read_written
+from tts_runtime.executor.outcome import CandidateRecord
+from tts_runtime.problems.model import Problem
+from tts_runtime.record.files import (
+    ANSWERS,
+    DECISIONS,
+    NODES,
+    PLAN,
+    DirectoryError,
+    folder_of,
+    read_manifest,
+    read_problems,
+    seal_of,
+)
+from tts_runtime.record.lines import Damage, lines_of
+from tts_runtime.record.manifest import Manifest
+from tts_runtime.record.nodes import NodeBatch, records
+from tts_runtime.runs.results import Answer
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a strategy did for one problem: its nodes by number, its decisions, its answer."""
+
+    problem: Problem
+    answer: Answer
+    nodes: Mapping[int, CandidateRecord]
+    decisions: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def winner(self) -> CandidateRecord | None:
+        """The node that was returned; `None` if none was, or the problem failed."""
+        return self.nodes.get(self.answer.node or 0)
+
+    def path(self, node: int) -> list[CandidateRecord]:
+        """A node and what its text continues, oldest first."""
+        found: list[CandidateRecord] = []
+        at = self.nodes.get(node)
+        while at is not None:
+            found.append(at)
+            at = None if at.op == "ask" else self.nodes.get(at.parent or 0)
+        return found[::-1]
+
+    def text(self, node: int) -> str:
+        """The whole text of a node."""
+        return "".join(each.added for each in self.path(node))
+
+
+@dataclass
+class StrategyRecord:
+    """The record of one strategy of a run. Reading is lazy, a file at a time.
+
+    Args:
+        name: Of the strategy, with the values of a sweep (`majority[n=4]`).
+        folder: Where its files are.
+        identity: Of the run.
+        problems: Of the run, by id.
+        damaged: Lines that cannot be believed, found so far; problems with one are not there.
+    """
+
+    name: str
+    folder: Path
+    identity: str
+    problems: Mapping[str, Problem]
+    damaged: list[Damage] = field(default_factory=list)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan that ran.
+
+        Raises:
+            DirectoryError: It is damaged.
+        """
+        try:
+            return from_json(read_written(self.folder / PLAN, MOST_PLAN).decode())
+        except (OSError, UnicodeDecodeError, PlanError) as error:
+            raise DirectoryError(f"{self.folder / PLAN} is damaged: {error}") from error
+
+    @cached_property
+    def answers(self) -> Mapping[str, Answer]:
+        """Answers by problem, in the order in which they came; failed problems included."""
+        found: dict[str, Answer] = {}
+        for _, value in self.lines(ANSWERS):
+            try:
+                answer = Answer.model_validate(value)
+            except ValidationError as error:
+                reason = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+                self.damaged.append(Damage(f"{self.folder.name}/{ANSWERS}", 0, reason))
+                continue
+            # A problem that failed may have been tried again: the last word counts.
+            if found.get(answer.id) is None or found[answer.id].error is not None:
+                found[answer.id] = answer
+        return found
+
+    def lines(self, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Good lines of a file of this strategy; the others are `damaged`.
+
+        Raises:
+            DirectoryError: The file cannot be read.
+        """
+        seal = seal_of(self.identity, self.folder.name, file)
+        try:
+            yield from lines_of(self.folder / file, seal, self.damaged)
+        except OSError as error:
+            raise DirectoryError(f"{self.folder / file} cannot be read: {error}") from error
+
+    def trees(self) -> Iterator[Tree]:
+        """All problems that finished, in order, each when its nodes are read."""
+        decisions = self._decisions()
+        for problem, nodes in self.nodes():
+            answer = self.answers.get(problem)
+            if answer is None or len(nodes) != answer.nodes or problem not in self.problems:
+                continue
+            yield Tree(self.problems[problem], answer, nodes, decisions.get(problem, ()))
+
+    def tree(self, problem: str) -> Tree:
+        """One problem.
+
+        Raises:
+            KeyError: It is not there, not finished, or damaged.
+        """
+        for tree in self.trees():
+            if tree.problem.id == problem:
+                return tree
+        answer = self.answers.get(problem)
+        if answer is not None and not answer.nodes and problem in self.problems:
+            return Tree(self.problems[problem], answer, {})
+        hint = did_you_mean(problem, self.answers)
+        what = f"{self.name}: no finished problem {problem!r}"
+        raise KeyError(f"{what}; {hint}" if hint else what)
+
+    def nodes(self) -> Iterator[tuple[str, dict[int, CandidateRecord]]]:
+        """Nodes by problem. A problem that was torn and drawn again has its last ones."""
+        current: str | None = None
+        found: dict[int, CandidateRecord] = {}
+        for _, value in self.lines(NODES):
+            try:
+                batch = NodeBatch.model_validate(value)
+                if batch.problem != current or batch.first == 1:
+                    if current is not None and batch.problem != current:
+                        yield current, found
+                    current, found = batch.problem, {}
+                records(batch, found)
+            except (ValidationError, ValueError) as error:
+                self.damaged.append(Damage(f"{self.folder.name}/{NODES}", 0, str(error)[:200]))
+        if current is not None:
+            yield current, found
+
+    def _decisions(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for _, value in self.lines(DECISIONS):
+            found.setdefault(str(value.get("problem")), []).append(value)
+        return found
+
+
+class Run:
+    """A run directory. Nothing is read before it is asked for.
+
+    Raises:
+        DirectoryError: It is none, or of another schema.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        try:
+            self.manifest: Manifest = read_manifest(self.directory)
+            self.damaged: list[Damage] = []
+            lines = read_problems(self.directory, self.manifest.identity, self.damaged)
+        except OSError as error:
+            raise DirectoryError(f"{self.directory} cannot be read: {error}") from error
+        self.problems: Mapping[str, Problem] = {
+            id_: Problem(
+                id_,
+                str(line["text"]),
+                line.get("answer"),
+                line.get("fields", {}),
+                line.get("grader"),
+            )
+            for id_, line in lines.items()
+        }
+        names = self.manifest.configuration.get("strategies", {})
+        self.strategies: Mapping[str, StrategyRecord] = {
+            name: StrategyRecord(
+                name,
+                self.directory / folder_of(name),
+                self.manifest.identity,
+                self.problems,
+                self.damaged,
+            )
+            for name in names
+        }
+
+    def strategy(self, name: str | None = None) -> StrategyRecord:
+        """One strategy's record; the only one if no name is given.
+
+        Raises:
+            KeyError: There is none of this name, or several.
+        """
+        if name is None and len(self.strategies) == 1:
+            return next(iter(self.strategies.values()))
+        if name is None or name not in self.strategies:
+            hint = did_you_mean(name or "", self.strategies)
+            listed = ", ".join(self.strategies)
+            raise KeyError(f"name one of the run's strategies: {hint or listed}")
+        return self.strategies[name]
+
+    def answers(self, strategy: str | None = None) -> list[Answer]:
+        """Answers of a strategy, in the order of the problems."""
+        found = self.strategy(strategy).answers
+        return [found[problem] for problem in self.problems if problem in found]
+
+    def tree(self, problem: str, strategy: str | None = None) -> Tree:
+        """What a strategy did for one problem."""
+        return self.strategy(strategy).tree(problem)
+
+    def rows(self, what: str = "answers") -> Iterable[dict[str, Any]]:
+        """`answers` or `nodes` of all strategies, as flat rows.
+
+        Raises:
+            ValueError: Something else.
+        """
+        if what not in ("answers", "nodes"):
+            raise ValueError(f"a run has rows of answers and of nodes, not of {what!r}")
+        for record in self.strategies.values():
+            if what == "answers":
+                for answer in self.answers(record.name):
+                    row = answer.model_dump()
+                    yield {"strategy": record.name, **row, "problem": row.pop("id")}
+                continue
+            for tree in record.trees():
+                for node in tree.nodes.values():
+                    row = asdict(node)
+                    row["scores"] = dict(node.scores)
+                    row["winner"] = node.uid == tree.answer.node
+                    yield {"strategy": record.name, "problem": tree.problem.id, **row}
+
+    def to_pandas(self, what: str = "answers") -> pandas.DataFrame:
+        """`answers` or `nodes` as a data frame.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        import pandas
+
+        return pandas.DataFrame(list(self.rows(what)))
+
+    def to_arrow(self, what: str = "answers") -> pyarrow.Table:
+        """`answers` or `nodes` as an Arrow table; nested values as JSON texts.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        import json
+
+        import pyarrow
+
+        rows = [
+            {
+                name: json.dumps(value) if isinstance(value, dict | list | tuple) else value
+                for name, value in row.items()
+            }
+            for row in self.rows(what)
+        ]
+        return pyarrow.Table.from_pylist(rows)
+
+    def verify(self) -> list[Damage]:
+        """Reads everything, and says what cannot be believed."""
+        for record in self.strategies.values():
+            whole = {tree.problem.id for tree in record.trees()}
+            for problem, answer in record.answers.items():
+                if answer.nodes and problem not in whole:
+                    reason = f"problem {problem}: its nodes are not all there"
+                    self.damaged.append(Damage(f"{record.folder.name}/{NODES}", 0, reason))
+        return list(dict.fromkeys(self.damaged))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory)!r}: {', '.join(self.strategies)})"
+
+
+def open_run(directory: str | Path) -> Run:
+    """The record in a run directory (`tts-run --out`).
+
+    Raises:
+        DirectoryError: It holds no run, or one of another schema.
+    """
+    return Run(directory)

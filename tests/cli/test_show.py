@@ -1,0 +1,99 @@
+"""`tts-show`: a run and a problem in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import tts_runtime
+from tts_runtime.cli.show import show_command
+from tts_runtime.problems import Problem
+
+Show = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Show:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"}, scorers={"prm": "sim"}, out=Path("run")
+    )
+    problems = [Problem("one", "What is\n1 + 1?", "2"), Problem("two", "2 + 2")]
+    tts_runtime.run(
+        ["majority", "beam_search"], problems, settings=settings, parameters={"n": 16, "depth": 3}
+    )
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = show_command(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_a_run_lists_its_strategies_and_answers(show: Show) -> None:
+    code, out, err = show("run")
+    assert (code, err) == (0, "")
+    assert "2 problems" in out
+    assert "policy sim; prm sim; seed 0" in out
+    for name in ("majority", "beam_search"):
+        assert f"\n{name}: 2 finished, " in out
+    assert "  + one  2" in out
+    assert "  ? two" in out
+
+
+def test_a_problem_shows_its_tree_and_the_winners_text(show: Show) -> None:
+    code, out, err = show("run", "one", "--strategy", "beam_search")
+    assert (code, err) == (0, "")
+    tree = tts_runtime.open_run("run").tree("one", "beam_search")
+    assert tree.winner is not None
+    assert "  What is\n  1 + 1?" in out
+    assert f"winner: node {tree.winner.uid}, " in out
+    assert out.rstrip().endswith(tree.text(tree.winner.uid).splitlines()[-1].rstrip())
+    starred = [line.split()[1] for line in out.splitlines() if line.startswith("*")]
+    assert starred == [str(node.uid) for node in tree.path(tree.winner.uid)]
+    assert max(map(len, out.splitlines())) <= 80
+    assert "more (--all shows them)" in out
+    whole = show("run", "one", "--strategy", "beam_search", "--all")[1]
+    assert len([line for line in whole.splitlines() if "  prm " in line]) == len(tree.nodes)
+
+
+def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
+    out = show("run", "one")[1]
+    assert "majority: " in out
+    assert "beam_search: " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "on"], "no problem 'on' in run; did you mean 'one'?"),
+        (["run", "--strategy", "majorty"], "did you mean 'majority'"),
+        (["."], ". is not a run directory: it has no run.json"),
+        ([], "DIR"),
+        (["run", "--verfy"], "no such option: --verfy; did you mean '--verify'?"),
+    ],
+)
+def test_mistakes_have_a_message_and_exit_with_2(
+    show: Show, arguments: list[str], message: str
+) -> None:
+    code, out, err = show(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_damaged_lines_are_named(show: Show) -> None:
+    assert show("run", "--verify")[1].endswith(
+        "every line agrees with its checksum, and none is missing\n"
+    )
+    path = Path("run", "majority", "answers.jsonl")
+    path.write_text(path.read_text().replace('"node":', '"nude":', 1))
+    code, out, err = show("run")
+    assert code == 2
+    assert "majority: 1 finished" in out
+    assert "damaged: majority/answers.jsonl:1: the checksum does not agree" in err

@@ -1,0 +1,124 @@
+"""`open_run`: every reader of a run looks at it through this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tts_runtime
+from tests.support.runs import plan_of
+from tts_runtime.problems import Problem
+from tts_runtime.record.files import DirectoryError, folder_of
+from tts_runtime.record.reader import open_run
+
+PROBLEMS = [
+    Problem("one", "1 + 1", "2", {"level": 3, "tags": ["a"], "none": None}),
+    Problem("two/../x", "2 + 2", None, {}, "none"),
+]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    out = tmp_path / "run"
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"}, out=out)
+    tts_runtime.run(
+        ["majority", "beam_search"], PROBLEMS, settings=settings, parameters={"n": 4, "depth": 3}
+    )
+    return out
+
+
+def test_everything_of_a_run_is_there(directory: Path) -> None:
+    run = open_run(directory)
+    assert list(run.strategies) == ["majority", "beam_search"]
+    assert [run.problems[problem.id] for problem in PROBLEMS] == PROBLEMS
+    assert run.manifest.engines["prm"] == {"engine": "sim", "exact": True}
+    assert run.strategy("majority").plan.parameters == {"n": 4}
+    assert run.verify() == []
+    for name in run.strategies:
+        for tree in run.strategy(name).trees():
+            winner = tree.winner
+            assert winner is not None
+            assert winner.answer == tree.answer.answer
+            assert tree.text(winner.uid).endswith(winner.added)
+            assert len(tree.nodes) == tree.answer.nodes
+
+
+def test_texts_and_scores_are_those_of_the_run(tmp_path: Path) -> None:
+    plan = plan_of(
+        "pool = sample 2 steps", "score pool by prm", "pool = expand pool by 2",
+        "score pool by prm", "return best of pool by last(prm)",
+    )  # fmt: skip
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"}, scorers={"prm": "sim"}, out=tmp_path / "run"
+    )
+    [result] = tts_runtime.run(plan, PROBLEMS[:1], settings=settings)
+    tree = open_run(tmp_path / "run").tree("one")
+    assert tree.answer == result.answers[0]
+    for node in tree.nodes.values():
+        scores = node.scores["prm"]
+        assert isinstance(scores, tuple)
+        assert len(scores) == node.steps
+
+
+def test_flat_rows_for_pandas_and_arrow(directory: Path) -> None:
+    run = open_run(directory)
+    answers = run.to_pandas()
+    assert list(answers["problem"]) == [problem.id for problem in PROBLEMS] * 2
+    nodes = run.to_pandas("nodes")
+    assert set(nodes["strategy"]) == {"majority", "beam_search"}
+    assert nodes["winner"].sum() == 4
+    assert run.to_arrow("nodes").num_rows == len(nodes)
+    with pytest.raises(ValueError, match="not of 'trees'"):
+        list(run.rows("trees"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "problem", "message"),
+    [
+        (None, "one", "name one of the run's strategies: majority, beam_search"),
+        ("majorty", "one", "did you mean 'majority'"),
+        ("majority", "on", "majority: no finished problem 'on'; did you mean 'one'"),
+    ],
+)
+def test_names_that_are_none(
+    directory: Path, strategy: str | None, problem: str, message: str
+) -> None:
+    with pytest.raises(KeyError) as caught:
+        open_run(directory).tree(problem, strategy)
+    assert message in str(caught.value.args[0])
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match=r"is not a run directory: it has no run\.json"):
+        open_run(tmp_path)
+    with pytest.raises(DirectoryError, match="is not a run directory"):
+        open_run(tmp_path / "none")
+    (tmp_path / "run.json").write_text("[" * 200)
+    with pytest.raises(DirectoryError, match="damaged"):
+        open_run(tmp_path)
+
+
+def test_lost_lines_are_found(directory: Path) -> None:
+    path = directory / "beam_search" / "nodes.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    for lost in (0, len(lines) // 2, len(lines) - 1):
+        path.write_text("".join(lines[:lost] + lines[lost + 1 :]))
+        found = open_run(directory).verify()
+        assert found, lost
+        assert "beam_search/nodes.jsonl" in str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "folder"),
+    [
+        ("majority", "majority"),
+        ("majority[n=4,width=2]", "majority@n=4,width=2"),
+        ("a b", "a%20b"),
+        ("../x", "%2E.%2Fx"),
+        ("x$y*", "x%24y%2A"),
+    ],
+)
+def test_folders_have_names_that_no_shell_expands(strategy: str, folder: str) -> None:
+    assert folder_of(strategy) == folder
+    assert len(folder_of("n" * 500)) == 200
