@@ -29,7 +29,7 @@ from benchmarks.measured import (
 )
 from tts_lang import library
 from tts_lang.compiler import CheckedStrategy, check_path, compile_strategy
-from tts_lang.plan.draw import to_mermaid
+from tts_lang.explain.forms import explained
 from tts_runtime.runs.results import wilson
 
 PAGES = ROOT / "docs" / "gallery"
@@ -180,7 +180,7 @@ def _section(
     yield from ("```tts", path.read_text(encoding="utf-8").rstrip("\n"), "```", "")
     plan = compile_strategy(path, file)
     yield from (f"Dataflow of `{file}` at its defaults:", "")
-    yield from ("```mermaid", to_mermaid(plan).rstrip("\n"), "```", "")
+    yield from ("```mermaid", explained(plan, "mermaid").rstrip("\n"), "```", "")
     yield f"| at most | {' | '.join(HEADINGS)} |"
     yield "|---|" + "---|" * len(HEADINGS)
     for strategy in strategies:

@@ -21,7 +21,7 @@ from tts_lang.explain.forms import explained
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
 from tts_lang.explain.values import to_values
-from tts_lang.plan import draw, graph
+from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const
 from tts_lang.plan.graph import Decoding, Plan
 from tts_runtime.binding import load_binding
@@ -122,7 +122,7 @@ def test_every_plan_can_be_shown_in_every_form(plan: Plan) -> None:
         if isinstance(operation.spec, graph.Score):
             assert f"by {operation.spec.scorer}" in text
     json.dumps(to_values(explain(plan)), allow_nan=False)
-    dot, mermaid = draw.to_dot(plan), draw.to_mermaid(plan)
+    dot, mermaid = explained(plan, "dot"), explained(plan, "mermaid")
     # Edges lead from node to node, and every cluster is closed.
     for drawing, arrow in ((dot, "->"), (mermaid, "-->")):
         nodes = set(re.findall(r"^\s*(n\d+)[ (\[]", drawing, re.MULTILINE))
@@ -143,7 +143,7 @@ def hostile() -> Plan:
 
 
 def test_mermaid_labels_hold_no_markup() -> None:
-    for label in re.findall(r'"([^"]*)"', draw.to_mermaid(hostile())):
+    for label in re.findall(r'"([^"]*)"', explained(hostile(), "mermaid")):
         assert not re.search(r"[<>|{}\[\]`\\;%](?!br)", re.sub(r"#\d+;|<br/>", "", label)), label
 
 
@@ -153,7 +153,7 @@ def test_mermaid_labels_hold_no_markup() -> None:
 )
 def test_graphviz_reads_the_drawing(plan: Plan) -> None:
     done = subprocess.run(
-        ["dot", "-Tplain"], input=draw.to_dot(plan), capture_output=True, text=True
+        ["dot", "-Tplain"], input=explained(plan, "dot"), capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     operations = sum(1 for _ in graph.operations(plan.body))

@@ -20,7 +20,6 @@ from tts_lang.explain.bounds import bounds
 from tts_lang.explain.budget import OverBudget, check_sane
 from tts_lang.explain.forms import explained
 from tts_lang.laws.sizes import runnable
-from tts_lang.plan.draw import to_dot
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.text import to_text
@@ -133,7 +132,7 @@ def _tried(text: str, seed: int) -> str:
 
 def _shown(plan: Plan) -> None:
     """Text, drawing and EXPLAIN; all of it can be printed."""
-    for shown in (to_text(plan), to_dot(plan), explained(plan)):
+    for shown in (to_text(plan), explained(plan, "dot"), explained(plan)):
         assert shown
         str(shown).encode()
     assert from_json(to_json(plan)) == plan

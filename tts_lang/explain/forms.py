@@ -39,17 +39,13 @@ def explained(
     known = Assumed() if assumed is None else assumed
     if context is not None:
         known = replace(known, context=context)
-    if form in ("dot", "mermaid"):
-        from tts_lang.explain.bounds import bounds
-        from tts_lang.explain.units import row_count
-        from tts_lang.plan import draw
-
-        found = bounds(plan, known.context).rows
-        notes = {value: row_count(rows) for value, rows in found.items()}
-        return (draw.to_dot if form == "dot" else draw.to_mermaid)(plan, notes)
     from tts_lang.explain.tree import explain as tree_of
 
     tree = tree_of(plan, known)
+    if form in ("dot", "mermaid"):
+        from tts_lang.explain.drawing import to_dot, to_mermaid
+
+        return (to_dot if form == "dot" else to_mermaid)(tree)
     if form == "html":
         from tts_lang.explain.page import to_html
 

@@ -1,31 +1,79 @@
-"""EXPLAIN as one HTML file with the drawing and every figure; it loads nothing."""
+"""EXPLAIN as one HTML file with the drawing and every figure; it loads nothing.
+
+It follows the reader's light or dark theme. On a phone it shows another drawing, in which fewer
+boxes stand side by side.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
+from tts_lang.explain.drawing import Role
+from tts_lang.explain.layout import (
+    CHARACTER,
+    LINE,
+    NOTE_CHARACTER,
+    PAD_X,
+    PAD_Y,
+    Box,
+    Point,
+    columns,
+    layout,
+)
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.render import Figure, assumptions, shown
-from tts_lang.explain.svg import to_svg
 from tts_lang.explain.tree import Explained, Line
 from tts_lang.explain.units import exact, row_count, short
 
 if TYPE_CHECKING:
     from tts_lang.optimise.report import Table
 
+#: Pixels that a drawing may take on a screen and on a phone (390 pixels wide, less its margins).
+WIDE: Final = 1000
+NARROW: Final = 360
+
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff; }
-h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-.drawing { overflow: auto; border: 1px solid #ddd; padding: .5rem; max-height: 80vh; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #eee;
-         white-space: nowrap; }
-th { position: sticky; top: 0; background: #f6f6f6; font-weight: 600; }
-th:first-child, td:first-child, td.text { text-align: left; }
-td.op { white-space: pre-wrap; font-family: ui-monospace, monospace; font-size: 12px; }
-td .mean { color: #06c; } .note { color: #555; max-width: 60rem; }
+:root { color-scheme: light dark;
+  --page: #fff; --text: #1d2025; --soft: #5c636d; --rule: #e2e5e9; --edge: #6b727c;
+  --head: #f5f6f8; --mean: #0b5cc4; --group: rgba(20, 40, 80, .03); --border: #9aa1ab;
+  --policy: #d5e6ff; --scorer: #ffe4c2; --pool: #f0f1f3; --number: #e1f3e2; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #15171a; --text: #e6e8eb; --soft: #a4abb5; --rule: #2e3238; --edge: #8d95a0;
+  --head: #1e2125; --mean: #7fb4ff; --group: rgba(200, 220, 255, .04); --border: #626a75;
+  --policy: #1d3b63; --scorer: #59401c; --pool: #2a2d32; --number: #214529; } }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem 1.5rem 3rem;
+  max-width: 66rem; color: var(--text); background: var(--page); overflow-wrap: break-word; }
+h1 { font-size: 1.35rem; line-height: 1.3; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.scroll { overflow-x: auto; } .narrow { display: none; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--rule);
+  white-space: nowrap; vertical-align: top; }
+th { background: var(--head); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; padding-left: .3rem; }
+td.op { white-space: pre-wrap; font: 12px/1.6 ui-monospace, monospace; min-width: 15rem; }
+.mean { color: var(--mean); } .note { color: var(--soft); max-width: 60rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: 0; margin: .8rem 0;
+  list-style: none; font-size: 13px; color: var(--soft); }
+.legend i { display: inline-block; width: 1.5em; height: 1em; margin-right: .4em;
+  vertical-align: -.1em; border: 1px solid var(--border); border-radius: 3px; }
+svg { display: block; margin: 0 auto; max-width: none; }
+svg rect { stroke: var(--border); } svg path { fill: none; stroke: var(--edge); }
+svg marker path { fill: var(--edge); stroke: none; }
+svg text { fill: var(--text); font: 12px ui-monospace, Menlo, Consolas, monospace; }
+svg text.note { fill: var(--soft); font-size: 10px; } svg .answer { stroke-width: 2; }
+.policy { fill: var(--policy); background: var(--policy); }
+.scorer { fill: var(--scorer); background: var(--scorer); }
+.pool { fill: var(--pool); background: var(--pool); }
+.number { fill: var(--number); background: var(--number); }
+.group, .loop { fill: var(--group); background: var(--group); }
+svg .loop { stroke-dasharray: 6 4; } .legend .loop { border-style: dashed; }
+@media (max-width: 700px) {
+  body { padding: .5rem .75rem 2rem; } h1 { font-size: 1.15rem; }
+  .wide { display: none; } .narrow { display: block; } td.op { min-width: 12rem; } }
 """
 
 
@@ -39,23 +87,23 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
     figures = shown(explained)
     expecting = explained.total is not None
     costs = "expected / at most" if expecting else "at most"
-    notes = {value: row_count(rows) for value, rows in explained.bounds.rows.items()}
     title = escape(explained.title)
     document = (explained.plan.document or "").strip().split("\n")[0]
     parts = [
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{title}</h1>",
         f"<p>{escape(document)}</p>",
-        f'<div class="drawing">{to_svg(explained.plan, notes)}</div>',
+        *_drawings(explained.lines),
+        "<h2>Total, per problem</h2>",
+        *_totals(explained, figures),
         f"<h2>Operations, {costs}, per problem</h2>",
         *_table(
             ["operation", "rows", *(figure.column or figure.name for figure in figures)],
             [_cells(line, depth, figures, expecting) for line, depth in _walk(explained.lines, 0)],
         ),
-        "<h2>Total, per problem</h2>",
-        *_totals(explained, figures),
     ]
     if optimiser is not None:
         parts.append(f"<h2>{escape(optimiser.heading[0].capitalize())}</h2>")
@@ -70,6 +118,88 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
         f'<p class="note">{escape(note)}</p>' for note in (*meanings, *assumptions(explained))
     ]
     return "\n".join([*parts, "</body></html>"]) + "\n"
+
+
+# ------------------------------------------------------------------------------ the drawing
+
+
+def _drawings(lines: Sequence[Line]) -> Iterator[str]:
+    """The drawing for a screen, that for a phone if it is another one, and the legend."""
+    drawings = (layout(lines, width) for width in (WIDE, NARROW))
+    wide, narrow = (to_svg(drawing, f"arrow-{drawing.width:.0f}") for drawing in drawings)
+    if wide == narrow:
+        yield f'<div class="scroll">{wide}</div>'
+    else:
+        yield f'<div class="scroll wide">{wide}</div><div class="scroll narrow">{narrow}</div>'
+    roles = {box.role for box in layout(lines, WIDE).all_boxes() if box.line is not None}
+    yield '<ul class="legend">'
+    for role in Role:
+        if role in roles:
+            yield f'<li><i class="{role.name.lower()}"></i>{role.value}</li>'
+    yield "</ul>"
+
+
+def to_svg(whole: Box, arrow: str = "arrow") -> str:
+    """A drawing whose colors the page's style sheet gives.
+
+    Args:
+        whole: The drawing.
+        arrow: Identifies its arrowheads in the page.
+    """
+    size = f"{whole.width:.0f} {whole.height:.0f}"
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
+            f'width="{whole.width:.0f}" height="{whole.height:.0f}" role="img" '
+            'aria-label="What each line reads from the others">',
+            f'<defs><marker id="{arrow}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
+            'markerHeight="7" orient="auto"><path d="M0,0 L8,4 L0,8 z"/></marker></defs>',
+            *_shapes(whole, arrow),
+            "</svg>",
+        ]
+    )
+
+
+def _shapes(box: Box, arrow: str) -> Iterator[str]:
+    """A box, its text, the boxes inside and the edges between them."""
+    if box.line is None:
+        width = columns(box.lines[0]) * CHARACTER + 2 * PAD_X
+        place = f'x="{box.x + (box.width - width) / 2:.1f}" y="{box.y + 1:.1f}"'
+        height = box.head - 2
+        yield f'<rect class="pool" {place} width="{width:.1f}" height="{height:.1f}" rx="11"/>'
+    else:
+        classes = box.role.name.lower() + " answer" * box.line.text.startswith("return ")
+        place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}"'
+        yield f'<rect class="{classes}" {place} height="{box.height:.1f}" rx="5"/>'
+    middle = box.x + box.width / 2
+    texts = [*((line, "") for line in box.lines), *((line, ' class="note"') for line in box.notes)]
+    for number, (text, look) in enumerate(texts):
+        y = box.y + PAD_Y + LINE * (number + 0.75)
+        length = (NOTE_CHARACTER if look else CHARACTER) * columns(text)
+        left = box.x + PAD_X if box.inside and box.line is not None else middle - length / 2
+        place = f'x="{left:.1f}" y="{y:.1f}" textLength="{length:.1f}"'  # whatever the font
+        yield f"<text{look} {place}>{escape(text)}</text>"
+    for path in box.edges:
+        # What leaves by the lower edge goes on from there.
+        end = "" if path[-1][1] >= box.y + box.height else f' marker-end="url(#{arrow})"'
+        yield f'<path d="{_path(path)}"{end}/>'
+    for inner in box.inside:
+        yield from _shapes(inner, arrow)
+
+
+def _path(points: Sequence[Point]) -> str:
+    """Straight down, or a curve that leaves and arrives straight down."""
+    path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
+    for (x, y), (to_x, to_y) in pairwise(points):
+        if abs(x - to_x) < 0.05:
+            path += f" L{to_x:.1f},{to_y:.1f}"
+            continue
+        bend = (y + to_y) / 2
+        path += f" C{x:.1f},{bend:.1f} {to_x:.1f},{bend:.1f} {to_x:.1f},{to_y:.1f}"
+    return path
+
+
+# ------------------------------------------------------------------------------ tables
 
 
 def _totals(explained: Explained, figures: Sequence[Figure]) -> Iterator[str]:
@@ -117,8 +247,9 @@ def _cells(line: Line, depth: int, figures: Sequence[Figure], expecting: bool) -
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells that are HTML already, under a heading that is not."""
-    lines = ["<table>", "<tr>" + "".join(f"<th>{escape(each)}</th>" for each in heading) + "</tr>"]
+    cells = "".join(f"<th>{escape(each)}</th>" for each in heading)
+    lines = ['<div class="scroll"><table>', f"<tr>{cells}</tr>"]
     for first, *others in rows:
         cells = "".join(f"<td>{cell}</td>" for cell in others)
         lines.append(f'<tr><td class="op">{first}</td>{cells}</tr>')
-    return [*lines, "</table>"]
+    return [*lines, "</table></div>"]

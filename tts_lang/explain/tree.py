@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from tts_lang.explain.assume import Assumed
 from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
@@ -11,10 +13,21 @@ from tts_lang.explain.domain import Cost
 from tts_lang.explain.expected import expected, total_of
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region, operations
-from tts_lang.plan.operator import entry
+from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.pretty import constant, operation
 from tts_lang.plan.repeats import repeats, whole_meaning
-from tts_lang.plan.text import numbering
+
+#: What rows without a name are called, by how they come about.
+_NOUNS: Final[Mapping[Makes, str]] = {
+    Makes.SUBSET: "kept",
+    Makes.COPIES: "copies",
+    Makes.BOTH: "all",
+    Makes.EDITED: "edited",
+    Makes.CHILDREN: "children",
+    Makes.CONVERSATIONS: "replies",
+    Makes.NOTHING: "none",
+    Makes.REGIONS: "result",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,9 @@ class Line:
         mean: What is expected of all its executions, where lengths are assumed.
         origin: Where it stands in a strategy file.
         inside: The lines of its regions.
+        reads: Values that it reads, those that lines inside read from outside included.
+        gives: Values that it gives; both sides of a branch give the same ones.
+        yields: Values of lines inside that it gives, or that the next round starts from.
     """
 
     text: str
@@ -38,6 +54,9 @@ class Line:
     mean: Cost | None = None
     origin: Origin | None = None
     inside: tuple[Line, ...] = ()
+    reads: tuple[int, ...] = ()
+    gives: tuple[int, ...] = ()
+    yields: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,97 +96,154 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
         rounds = most.total.rounds
         total = total if rounds is None else total._replace(rounds=min(total.rounds, rounds))
     given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
-    builder = _Builder(plan, iter(zip(most.operations, means, strict=True)))
+    builder = _TreeBuilder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
     return Explained(plan, f"{plan.strategy}({given})", lines, most, known, total)
 
 
-@dataclass(slots=True)
-class _Builder:
-    plan: Plan
-    known: Iterator[tuple[OperationBounds, Cost | None]]
-    names: dict[int, str] = field(default_factory=dict)
-    numbers: dict[int, str] = field(default_factory=dict)
-    shared: dict[int, list[str]] = field(default_factory=dict)
+class _TreeBuilder:
+    """Builds the lines.
 
-    def __post_init__(self) -> None:
-        self.numbers = numbering(self.plan)
-        self.shared = dict(_shared(self.plan))
+    Attributes:
+        names: Shown instead of the names in the plan: unnamed values.
+        inlined: The values that the text of an unnamed number reads.
+    """
+
+    def __init__(self, plan: Plan, known: Iterator[tuple[OperationBounds, Cost | None]]) -> None:
+        self.plan = plan
+        self.known = known
+        self.names: dict[int, str] = {}
+        self.inlined: dict[int, tuple[int, ...]] = {}
+        self.shared = dict(_shared(plan))
+        self._unnamed: Counter[str] = Counter()
 
     def name(self, value: int) -> str:
-        """The variable's name, the expression of an unnamed number, `%k` for an unnamed pool."""
-        return self.names.get(value) or self.plan.values[value].name or self.numbers[value]
+        """The variable's name, the expression of an unnamed number, `(kept)` for unnamed rows."""
+        known = self.names.get(value) or self.plan.values[value].name
+        return known or self._named(value, "rows")
 
-    def region(self, region: Region) -> Iterator[Line]:
+    def _named(self, value: int, noun: str) -> str:
+        self._unnamed[noun] += 1
+        count = self._unnamed[noun]
+        self.names[value] = f"({noun})" if count == 1 else f"({noun} {count})"
+        return self.names[value]
+
+    def _define(self, step: Operation) -> None:
+        """Names what the strategy gives no name: after what its rows are, numbered if need be."""
+        for value in step.outputs:
+            if not (self.names.get(value) or self.plan.values[value].name):
+                self._named(value, _NOUNS.get(entry(step.spec).makes, "rows"))
+
+    def read_by(self, values: Sequence[int]) -> tuple[int, ...]:
+        """The values that other lines give, of those that an operation reads."""
+        found = (self.inlined.get(value, (value,)) for value in values)
+        return tuple(dict.fromkeys(value for each in found for value in each))
+
+    def region(self, region: Region) -> list[Line]:
         """The lines of a region, one operation after another."""
         lines: list[Line] = []
+        returned = False
         for step in region.operations:
-            yield from lines
-            lines = list(self.operation(step, *next(self.known)))
-        if region.exit is not Exit.RETURN:
-            yield from lines
-            return
-        # What is only returned needs no name of its own.
-        returned = self.name(region.results[0])
-        if lines and lines[0].text.startswith(f"{returned} = ") and returned.startswith("%"):
-            text = lines[0].text.removeprefix(f"{returned} = ")
-            yield replace(lines[0], text=f"return {text}")
-            return
-        yield from lines
-        yield Line(f"return {returned}", "return")
+            bound, mean = next(self.known)
+            # What is only returned needs no name of its own.
+            last = region.exit is Exit.RETURN and step.outputs == region.results
+            returned = last and not self.plan.values[region.results[0]].name
+            lines += self.operation(step, bound, mean, returned=returned)
+        if region.exit is not Exit.RETURN or (returned and not lines[-1].gives):
+            return lines
+        result = f"return {self.name(region.results[0])}"
+        return [*lines, Line(result, "return", reads=self.read_by(region.results))]
 
     def operation(
-        self, step: Operation, bound: OperationBounds, mean: Cost | None
-    ) -> Iterator[Line]:
+        self, step: Operation, bound: OperationBounds, mean: Cost | None, *, returned: bool
+    ) -> list[Line]:
         """An operation's line, and that of its other side if it is a branch."""
         names = [self.name(value) for value in step.inputs]
         text = operation(step, names, brief=True)
-        origin = step.origins[0] if step.origins else None
-        inside: tuple[Line, ...] = ()
+        reads = self.read_by(step.inputs)
+        line = Line(
+            text,
+            step.spec.op,
+            bound.rows,
+            bound.spent,
+            mean,
+            step.origins[0] if step.origins else None,
+            reads=reads,
+            gives=step.outputs,
+        )
         match step.spec:
             case graph.Compute():
-                output = step.outputs[0]
+                (output,) = step.outputs
                 if not self.plan.values[output].name:
                     is_flag = self.plan.values[output].kind is Kind.FLAG
-                    # A flag is only ever shown alone, behind `if` and `until`.
+                    # A flag is only ever shown alone, after `if` and `until`.
                     self.names[output] = text if is_flag or _is_whole(text) else f"({text})"
-                    return
+                    self.inlined[output] = reads
+                    return []
             case graph.Repeat(trips):
                 until, body = step.regions
-                asked = tuple(self.region(until))
+                asked = self.region(until)
                 condition = self.name(until.results[0])
                 text = f"repeat {trips} {'round' if trips == 1 else 'rounds'}"
                 if condition != "false":
                     text = f"repeat at most {trips} rounds until {condition}"
-                inside = asked + tuple(self.region(body))
+                inside = asked + self.region(body)
+                yields = body.results if body.exit is Exit.YIELD else ()
+                self._define(step)
+                line = replace(line, text=text, rows=None)
+                return [self._around(line, inside, (until, body), yields)]
             case graph.Branch():
-                yield from self.branch(step, text, bound, mean)
-                return
+                return self.branch(step, line)
             case graph.Call(on_rows=on_rows):
                 notes = ["once for each row"] if on_rows else []
                 notes += self.shared.get(step.outputs[0], [])
                 text += f": {', '.join(notes)}" if notes else ""
-                inside = tuple(self.region(step.regions[0]))
-        if len(step.outputs) == 1 and not isinstance(step.spec, graph.Repeat):
-            target = self.name(step.outputs[0])
-            if not (entry(step.spec).statement and target == names[0]):
-                text = f"{target} = {text}"
-        rows = None if isinstance(step.spec, graph.Repeat) else bound.rows
-        yield Line(text, step.spec.op, rows, bound.spent, mean, origin, inside)
+                outside, self._unnamed = self._unnamed, Counter()
+                inside = self.region(step.regions[0])
+                self._unnamed = outside
+                line = self._around(line, inside, step.regions, ())
+        if returned:
+            return [replace(line, text=f"return {text}", gives=())]
+        self._define(step)
+        target = self.name(step.outputs[0])
+        if not (entry(step.spec).statement and target == names[0]):
+            text = f"{target} = {text}"
+        return [replace(line, text=text)]
 
-    def branch(
-        self, step: Operation, text: str, bound: OperationBounds, mean: Cost | None
-    ) -> Iterator[Line]:
-        """`if`, and behind it `else`, or `else if` where nothing else is on that side."""
-        then, other = (tuple(self.region(region)) for region in step.regions)
-        origin = step.origins[0] if step.origins else None
-        yield Line(text, step.spec.op, None, bound.spent, mean, origin, then)
-        chained = all(line.text.startswith("else") for line in other[1:])
+    def _around(
+        self,
+        line: Line,
+        inside: Sequence[Line],
+        regions: Sequence[Region],
+        yields: Sequence[int],
+    ) -> Line:
+        """The line with the lines of its regions."""
+        own = {value for region in regions for value in region.parameters}
+        own.update(value for each in inside for value in each.gives)
+        outer = (value for each in inside for value in each.reads if value not in own)
+        reads = tuple(dict.fromkeys((*line.reads, *outer)))
+        return replace(line, inside=tuple(inside), reads=reads, yields=self.read_by(yields))
+
+    def branch(self, step: Operation, line: Line) -> list[Line]:
+        """`if`, then `else`, or `else if` where nothing else is on that side."""
+        sides = [
+            (self.region(region), region, region.results if region.exit is Exit.YIELD else ())
+            for region in step.regions
+        ]
+        self._define(step)
+        (then, *_), (other, region, results) = sides
+        line = replace(line, rows=None)
+        found = [self._around(line, then, step.regions[:1], sides[0][2])]
+        chained = all(each.text.startswith("else") for each in other[1:])
         if other and other[0].op == "branch" and chained:
-            yield replace(other[0], text=f"else {other[0].text}")
-            yield from other[1:]
+            first = replace(other[0], text=f"else {other[0].text}")
+            found += [
+                replace(each, gives=(*each.gives, *step.outputs)) for each in (first, *other[1:])
+            ]
         elif other:
-            yield Line("else", "else", inside=other)
+            line = Line("else", "else", reads=line.reads, gives=step.outputs)
+            found.append(self._around(line, other, (region,), results))
+        return found
 
 
 def _shared(plan: Plan) -> Iterator[tuple[int, list[str]]]:
