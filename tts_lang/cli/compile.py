@@ -13,7 +13,14 @@ from tts_lang.cli import completion
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.printing import in_color, report
 from tts_lang.cli.process import MISTAKE
-from tts_lang.cli.shared import budget_option, library_options, settings_option, settled, shared
+from tts_lang.cli.shared import (
+    budget_option,
+    check_strategies,
+    library_options,
+    place_settings,
+    settings_option,
+    shared,
+)
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from tts_lang.explain.forms import FORMATS
 from tts_lang.optimise import NAMES as PASSES
@@ -172,7 +179,8 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
     if shared(command, options):
         return 0
     if not (options.fmt and options.strategies):
-        options.strategies, options.settings = settled(command, options)
+        place_settings(options)
+        check_strategies(command, options)
     for name in ("trials", "seed", "trial"):
         setattr(options, name, _whole(f"--{name}", getattr(options, name)))
     explaining = options.explain or options.form is not None

@@ -161,12 +161,12 @@ class CommandParser(argparse.ArgumentParser):
         options, unknown = self.parse_known_intermixed_args(arguments)
         if unknown:
             name = unknown[0].partition("=")[0]
-            hint = option_hint(unknown[0], arguments, self._synonyms) or did_you_mean(
-                name, self._names()
-            )
-            if hint is None and len(name) > 3:
-                longer = [each for each in self._names() if each.startswith(name)]
-                hint = f"in full: {' or '.join(longer)}" if longer else None
+            longer = [each for each in self._names() if len(name) > 3 and each.startswith(name)]
+            if longer:
+                hint: str | None = f"did you mean {' or '.join(map(repr, longer))}?"
+            else:
+                hint = option_hint(unknown[0], arguments, self._synonyms)
+                hint = hint or did_you_mean(name, self._names())
             raise UsageError(f"no such option: {name}" + (f"; {hint}" if hint else ""))
         return options
 

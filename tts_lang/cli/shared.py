@@ -73,23 +73,27 @@ def shared(command: CommandParser, options: Namespace) -> bool:
     return True
 
 
-def settled(command: CommandParser, options: Namespace) -> tuple[list[str], list[str]]:
-    """Strategies, and settings of both forms (`--set n=16` and plain `n=16`).
+def place_settings(options: Namespace) -> None:
+    """Moves plain `n=16` from the strategies to the settings."""
+    options.strategies, plain = split_settings(options.strategies)
+    options.settings = [*plain, *options.settings]
+
+
+def check_strategies(command: CommandParser, options: Namespace) -> None:
+    """Refuses a command line without a strategy, and `limit=10` where `--limit 10` is meant.
 
     Raises:
-        UsageError: No strategy, or `limit=10` where `--limit 10` is meant.
+        UsageError: With what to write.
     """
-    strategies, plain = split_settings(options.strategies)
-    if not strategies or not all(strategies):
+    if not options.strategies or not all(options.strategies):
         raise UsageError(NO_STRATEGY)
-    for setting in plain:
+    for setting in options.settings:
         name, _, value = setting.partition("=")
-        if command.has(f"--{name}") and name not in _parameters(strategies):
+        if command.has(f"--{name}") and name not in _parameters(options.strategies):
             raise UsageError(
                 f"`{setting}`: no strategy here has a parameter `{name}`; did you mean "
                 f"`--{name} {value}`?"
             )
-    return strategies, [*plain, *options.settings]
 
 
 def _parameters(strategies: Sequence[str]) -> set[str]:

@@ -20,7 +20,7 @@ from tts_lang.cli.completion import complete
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.printing import report
 from tts_lang.cli.process import INTERRUPTED, MISTAKE
-from tts_lang.cli.shared import settled, shared
+from tts_lang.cli.shared import check_strategies, place_settings, shared
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, render_text
 from tts_lang.optimise import optimise
 from tts_lang.plan.verify import PlanError
@@ -103,17 +103,22 @@ class _Job:
 
 def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> int:
     """Runs the strategies and prints their results; `origins` takes values of other sources."""
-    origins += configured(command, options, os.environ)
+    place_settings(options)
+    replaced: Sequence[str] = ()
+    if options.ask is not None:
+        _check_question(options)
+        replaced = _CHOOSING
+    origins += configured(command, options, os.environ, replaced)
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
-    strategies, settings = settled(command, options)
+    check_strategies(command, options)
     if not options.quiet:
         for line in unread_variables(command, os.environ):
             print(f"warning: {printable(line)}", file=sys.stderr)
     if options.verbose:
         for origin in origins:
             print(printable(f"note: {origin}"), file=sys.stderr)
-    job = _job(options, strategies, settings)
+    job = _job(options)
 
     from rich.console import Console
 
@@ -164,13 +169,14 @@ def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> i
     return FAILED if print_failures(results, job.settings.out) else 0
 
 
-def _job(options: Namespace, strategies: list[str], settings: list[str]) -> _Job:
+def _job(options: Namespace) -> _Job:
     """Reads the options; compiles strategies and loads problems.
 
     Raises:
         UsageError, DiagnosticError, PlanError, ProblemFileError, SelectionError, SweepError,
         UnnamedError, EngineError: What is wrong, with a message for the user.
     """
+    strategies, settings = options.strategies, options.settings
     concurrency = limit_of("--concurrency", options.concurrency)
     seed = limit_of("--seed", options.seed, least=None) or 0
     ahead = share_of("--speculate", options.speculate)
@@ -236,9 +242,7 @@ def _problems(options: Namespace) -> Sequence[Problem]:
     if options.ask is None:
         names = names_of(options.fields)
         return selection.of(problems_named(options.problems or PROBLEMS, names=names))
-    for name in _CHOOSING:
-        if getattr(options, name):
-            raise UsageError(f"--ask asks one question: it does not go with --{name}")
+    _check_question(options)
     text = sys.stdin.read() if options.ask == "-" else options.ask
     if not text.strip():
         raise UsageError("--ask: the question is empty")
@@ -246,6 +250,12 @@ def _problems(options: Namespace) -> Sequence[Problem]:
     from tts_runtime.cli.ask import question
 
     return question(text)
+
+
+def _check_question(options: Namespace) -> None:
+    for name in _CHOOSING:
+        if getattr(options, name):
+            raise UsageError(f"--ask asks one question: it does not go with --{name}")
 
 
 def _plans(strategies: list[str], settings: list[str], *, quiet: bool) -> list[Plan]:

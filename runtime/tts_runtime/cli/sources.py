@@ -6,6 +6,7 @@ function wherever it comes from. An error names the source of the value that it 
 
 from __future__ import annotations
 
+import re
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 
 from tts_lang.cli.parser import CommandParser, Declared, UsageError
-from tts_lang.diagnostics import did_you_mean
+from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.readers import read_written
 
 _PREFIX = "TTS_"
@@ -39,14 +40,19 @@ class Origin:
     def concerns(self, message: str) -> bool:
         """Whether an error message is about this value."""
         name, equals, value = self.value.partition("=")
-        parts = [f"--{self.option}:", f"--{self.option} ", f"`{self.value}`"]
+        parts = [f"--{self.option}", self.value]
         if equals:
-            parts += [f"`{name}`", f"`{value}`"]
-        return any(part in f"{message} " for part in parts)
+            parts += [f"`{name.rpartition('.')[2]}`", value if len(value) > 3 else f"`{value}`"]
+        return any(
+            re.search(rf"(?<![\w-]){re.escape(part)}(?![\w-])", message) for part in parts if part
+        )
 
 
 def configured(
-    parser: CommandParser, options: Namespace, environment: Mapping[str, str]
+    parser: CommandParser,
+    options: Namespace,
+    environment: Mapping[str, str],
+    replaced: Sequence[str] = (),
 ) -> list[Origin]:
     """Fills the options that the command line leaves out.
 
@@ -54,6 +60,7 @@ def configured(
         parser: Declares the options.
         options: Those of the command line; completed in place.
         environment: Variables of the process.
+        replaced: Options that others of the command line replace, by their long names.
 
     Returns:
         The values that were filled in.
@@ -62,7 +69,8 @@ def configured(
         UsageError: A variable or file that cannot be used.
     """
     declared = {each.name: each for each in parser.declared() if each.name not in _COMMANDS}
-    origins = list(_fill(declared, options, _of_environment(declared, environment)))
+    found = _of_environment(declared, environment)
+    origins = list(_fill(declared, options, _without(found, replaced)))
     if options.config is not None:
         file = options.config
         del declared["config"]
@@ -71,25 +79,32 @@ def configured(
         if strategies is not None and not options.strategies:
             options.strategies = strategies
         found = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
-        origins += _fill(declared, options, found)
+        origins += _fill(declared, options, _without(found, replaced))
     return origins
 
 
 def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> list[str]:
     """Warnings about variables that are almost, but not quite, one of an option."""
-    known = [variable(each) for each in parser.declared() if each.name not in _COMMANDS]
+    options = [each for each in parser.declared() if each.name not in _COMMANDS]
+    known = {variable(each).removeprefix(_PREFIX) for each in options}
     return [
-        f"the variable {name} is not read; {hint}"
+        f"the variable {name} is not read; did you mean '{_PREFIX}{close}'?"
         for name in environment
         if name.startswith(_PREFIX)
-        and name not in known
-        and (hint := did_you_mean(name, known)) is not None
+        and (rest := name.removeprefix(_PREFIX)) not in known
+        and (close := suggest(rest, known)) is not None
     ]
 
 
 def variable(option: Declared) -> str:
     """The environment variable of an option: `TTS_NO_PASS` of `--no-pass`."""
     return _PREFIX + option.name.upper().replace("-", "_")
+
+
+def _without(
+    found: Mapping[str, tuple[list[str], str]], names: Sequence[str]
+) -> dict[str, tuple[list[str], str]]:
+    return {name: value for name, value in found.items() if name not in names}
 
 
 def _fill(
