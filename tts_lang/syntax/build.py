@@ -47,13 +47,8 @@ class Part(NamedTuple):
     span: Span
 
 
-class _Built(NamedTuple):
-    """What a symbol gave: how deeply it is nested, where it starts and ends."""
-
-    value: Any
-    depth: int
-    start: int
-    end: int
+#: What a rule gave, how deeply it is nested, where it starts and ends.
+_Built: TypeAlias = tuple[Any, int, int, int]
 
 
 class TreeBuilder:
@@ -79,49 +74,48 @@ class TreeBuilder:
 
     def build(self, tree: Tree[Token]) -> nodes.File:
         """The syntax tree of a parsed file; no recursion, since parse trees may be very deep."""
-        waiting: list[Tree[Token] | Token] = [tree]
-        order = []
+        waiting, order = [tree], []
         while waiting:
-            order.append(each := waiting.pop())
-            if isinstance(each, Tree):
-                waiting += each.children
+            each = waiting.pop()
+            rules = [child for child in each.children if isinstance(child, Tree)]
+            order.append((each, len(rules)))
+            waiting += rules
         stack: list[_Built] = []
-        for each in reversed(order):
-            if isinstance(each, Token):
-                stack.append(_Built(each, 0, each.start_pos or 0, each.end_pos or 0))
-            else:
-                first = len(stack) - len(each.children)
-                children = stack[first:]
-                del stack[first:]
-                stack.append(self._build(each.data, children))
-        file: nodes.File = stack[0].value
+        for each, size in reversed(order):
+            first = len(stack) - size
+            inside = stack[first:]
+            del stack[first:]
+            stack.append(self._build(each, inside))
+        file: nodes.File = stack[0][0]
         return file
 
-    def _build(self, rule: str, children: list[_Built]) -> _Built:
-        """What one rule gives, with what its symbols gave."""
-        start, end = (children[0].start, children[-1].end) if children else (0, 0)
-        value, depth = self._value(rule, children, Span(start, end))
-        return _Built(value, depth, start, end)
-
-    def _value(self, rule: str, children: list[_Built], span: Span) -> tuple[Any, int]:
+    def _build(self, tree: Tree[Token], inside: list[_Built]) -> _Built:
+        """What one rule gives, with what the rules inside it gave."""
+        rule = str(tree.data)  # a token of the grammar, which compares slowly
+        children: list[Any] = tree.children
+        start = end = 0
+        if children:
+            first, last = children[0], children[-1]
+            start = inside[0][2] if isinstance(first, Tree) else first.start_pos
+            end = inside[-1][3] if isinstance(last, Tree) else last.end_pos
+        span = Span(start, end)
         if rule in LEAVES:
-            return self.table[rule](self, [child.value for child in children], span), 1
-        inside = [child for child in children if type(child.value) is not Token]
-        values = [child.value for child in inside]
-        depth = max((child.depth for child in inside), default=0)
+            return self.table[rule](self, children, span), 1, start, end
+        values = [value for value, _, _, _ in inside]
+        depth = max([below for _, below, _, _ in inside], default=0)
         if rule not in _HOLDS_BROKEN:
             if nodes.Broken in map(type, values):
-                return self.broken_phrase(values, span), 0
+                return self.broken_phrase(values, span), 0, start, end
             if depth > MAX_DEPTH:
-                return self._nested_too_deeply(span), 0
+                return self._nested_too_deeply(span), 0, start, end
         if rule in LISTS:
             # The list of all but the last value, and that one.
-            if len(values) == 1:
-                return values, depth
-            values[0].append(values[1])
-            return values[0], depth
+            if len(values) > 1:
+                values[0].append(values[1])
+                values = values[0]
+            return values, depth, start, end
         value = self.table[rule](self, values, span)
-        return value, depth + (len(values) if rule == "if_" else 1)
+        return value, depth + (len(values) if rule == "if_" else 1), start, end
 
     def refuse(
         self,
