@@ -18,9 +18,13 @@ from tts_lang.compiler import compile_strategy
 from tts_lang.explain.assume import Assumed
 from tts_lang.explain.bounds import DEFAULT_CONTEXT
 from tts_lang.explain.forms import explained
+from tts_lang.explain.lengths import Lengths
+from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
 from tts_lang.explain.values import to_values
+from tts_lang.optimise.command import explain_optimised
+from tts_lang.optimise.pipeline import optimise
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const
 from tts_lang.plan.graph import Decoding, Plan
@@ -158,3 +162,17 @@ def test_graphviz_reads_the_drawing(plan: Plan) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     operations = sum(1 for _ in graph.operations(plan.body))
     assert done.stdout.count("\nnode ") >= operations
+
+
+@pytest.mark.parametrize("name", ["beam_search", "compute_optimal_quantiles", "greedy_thinking"])
+def test_no_line_is_wider_than_the_terminal(name: str) -> None:
+    plan = compile_strategy(library.find(name))
+    models = Models({"prm": Model(7e9)}, policy=Model(7e9))
+    optimised = optimise(plan)
+    for assumed in (Assumed(), Assumed(lengths=Lengths(60, 9, 100), models=models)):
+        for width in (60, 80, 200):
+            text = explain_optimised(optimised, "text", assumed, width=width)
+            assert max(map(len, text.splitlines())) <= width
+            # Calls and tokens are always there; the rest where there is room, and in the totals.
+            assert re.search(r"^ *rows .* calls +sampled", text, re.MULTILINE)
+            assert "cached tokens" in text

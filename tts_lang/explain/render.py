@@ -7,7 +7,7 @@ Rows stand on the left, so that a line without costs may run on where the costs 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,15 @@ from tts_lang.printable import printable
 
 _BOLD, _DIM, _RESET = "\033[1m", "\033[2m", "\033[0m"
 _LEAST_WIDTH = 28
+#: Columns that are left out where there is no room, in this order.
+_DISPENSABLE: Final = (
+    "whole_scorer_tokens",
+    "cached_tokens",
+    "prefilled_tokens",
+    "flops",
+    "scorer_tokens",
+    "rounds",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +83,14 @@ FIGURES: Final = (
 
 def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> str:
     """The tree with its costs, totals, what the columns mean and what is assumed."""
-    out = [f"{_BOLD}{explained.title}{_RESET}" if color else explained.title]
+    title = textwrap.wrap(explained.title, width, subsequent_indent="    ")
+    out = [f"{_BOLD}{line}{_RESET}" if color else line for line in title]
     if explained.plan.document:
         first = printable(explained.plan.document.strip().split("\n")[0])
         out.extend(textwrap.wrap(first, width))
-    columns = _columns(explained)
+    columns = _columns(explained, width)
     out += ["", *_table(explained, columns, width, color=color)]
-    out += ["", *_totals(explained)]
+    out += ["", *_totals(explained, width)]
     out += ["", *_legend(explained, columns, width)]
     return "\n".join(out) + "\n"
 
@@ -96,8 +106,24 @@ def shown(explained: Explained) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def _columns(explained: Explained) -> tuple[Figure, ...]:
-    return tuple(figure for figure in shown(explained) if figure.column)
+def _columns(explained: Explained, width: int) -> tuple[Figure, ...]:
+    """The costs with a column, as many as leave room for the tree; the totals have all of them."""
+    columns = [figure for figure in shown(explained) if figure.column]
+    lines = list(explained.all_lines())
+    left = max((len(_rows(line, explained)) for line in lines), default=0)
+    for name in _DISPENSABLE:
+        sizes = _sizes(tuple(columns), lines, explained)
+        if max(4, left) + 2 + _LEAST_WIDTH + sum(sizes) + len(sizes) <= width:
+            break
+        columns = [figure for figure in columns if figure.field != name]
+    return tuple(columns)
+
+
+def _sizes(columns: tuple[Figure, ...], lines: Sequence[Line], explained: Explained) -> list[int]:
+    """The widths of the columns."""
+    rows = [_cells(line, columns, explained) for line in lines]
+    rows.append(tuple(figure.column for figure in columns))
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def _cost(line: Line, explained: Explained) -> Spent | Cost | None:
@@ -116,10 +142,7 @@ def _table(
         for first, below, line in _walk(explained.lines, "")
     ]
     left = max(4, *(len(rows) for *_, rows, _ in walked)) if walked else 4
-    sizes = [
-        max(len(figure.column), *(len(cells[i]) for *_, cells in walked)) if walked else 0
-        for i, figure in enumerate(columns)
-    ]
+    sizes = _sizes(columns, list(explained.all_lines()), explained)
     margin = left + 2
     title = "at most, per problem" if explained.total is None else "expected, per problem"
     longest = max(
@@ -176,7 +199,7 @@ def _walk(lines: tuple[Line, ...], prefix: str) -> Iterator[tuple[str, str, Line
 # ------------------------------------------------------------------------------ totals
 
 
-def _totals(explained: Explained) -> Iterator[str]:
+def _totals(explained: Explained, width: int) -> Iterator[str]:
     bounds, total, mean = explained.bounds, explained.bounds.total, explained.total
     names = ("at most",) if mean is None else ("expected", "at most")
     rows: list[tuple[str, ...]] = [("total, per problem", *names)]
@@ -188,11 +211,17 @@ def _totals(explained: Explained) -> Iterator[str]:
         sampled = figure.field == "sampled_tokens"
         notes.append(_token_note(total, bounds.context) if sampled else "")
     sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    least = 13 if width >= 60 else 0
     for (name, *cells), note in zip(rows, notes, strict=True):
         numbers = "".join(
-            f"  {cell:>{max(13, size)}}" for cell, size in zip(cells, sizes[1:], strict=True)
+            f"  {cell:>{max(least, size)}}" for cell, size in zip(cells, sizes[1:], strict=True)
         )
-        yield f"{name:<{sizes[0]}}{numbers}  {note}".rstrip()
+        line = f"{name:<{sizes[0]}}{numbers}"
+        if note and len(line) + 2 + len(note) > width:
+            yield line
+            yield from textwrap.wrap(note, width, initial_indent="    ", subsequent_indent="    ")
+        else:
+            yield f"{line}  {note}".rstrip()
 
 
 def _token_note(total: Spent, context: int | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tts_lang.explain.assume import Assumed
 from tts_lang.explain.bounds import Spent, bounds
 from tts_lang.explain.render import FIGURES
-from tts_lang.explain.units import exact
+from tts_lang.explain.units import exact, short
 from tts_lang.optimise.engine import RuleTrace
 from tts_lang.optimise.pipeline import Optimised
 from tts_lang.plan.graph import Plan, operations
@@ -78,11 +78,12 @@ def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = F
     rows = tuple(
         (
             figure.name,
-            exact(figure.raw),
-            exact(figure.optimised),
-            ", ".join(f"{name} {exact(saved)}" for name, saved in figure.saved),
+            show(figure.raw),
+            show(figure.optimised),
+            ", ".join(f"{name} {show(saved)}" for name, saved in figure.saved),
         )
         for figure in (_said(made, assumed) if made.plan is not made.raw else ())
+        for show in (short if figure.name == "FLOPs" else exact,)
     )
     notes = tuple(
         _line(stage.trace.passed.name, rule)
@@ -102,11 +103,16 @@ def to_text(
     if table.rows:
         cells = (table.heading, *table.rows)
         left, raw, optimised = (max(len(row[i]) for row in cells) for i in range(3))
-        lines = [
-            f"{'' if row is table.heading else '  '}{row[0]:<{left + 2}}"[: left + 2]
-            + f"  {row[1]:>{raw}}  {row[2]:>{optimised}}  {row[3]}".rstrip()
-            for row in cells
-        ]
+        lines = []
+        for row in cells:
+            name = f"{'' if row is table.heading else '  '}{row[0]:<{left + 2}}"[: left + 2]
+            line = f"{name}  {row[1]:>{raw}}  {row[2]:>{optimised}}  {row[3]}".rstrip()
+            if len(line) <= width:
+                lines.append(line)
+                continue
+            lines.append(line.removesuffix(row[3]).rstrip())
+            if row is not table.heading:
+                lines += textwrap.wrap(f"saved by {row[3]}", width, initial_indent=" " * 4)
     else:
         lines = [table.heading[0]]
     for note in table.notes:
