@@ -157,6 +157,14 @@ class Plan:
         """The prompt called `name`; a KeyError if the plan asks none of that name."""
         return {prompt.name: prompt for prompt in self.prompts}[name]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: EXPLAIN."""
+        from html import escape
+
+        from tts_lang.explain.forms import explained
+
+        return f"<pre>{escape(explained(self, 'text', None))}</pre>"
+
 
 def operations(region: Region) -> Iterator[Operation]:
     """Every operation of a region and of the regions inside it, in program order."""

@@ -292,6 +292,18 @@ class Run:
                     self.damaged.append(Damage(f"{record.folder.name}/{NODES}", 0, reason))
         return list(dict.fromkeys(self.damaged))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how each strategy did."""
+        from tts_runtime.runs.html import table
+
+        rows = []
+        for name in self.strategies:
+            found = self.answers(name)
+            right = [answer.correct for answer in found if answer.correct is not None]
+            share = f"{sum(right)} of {len(right)}" if right else "-"
+            rows.append((name, str(len(found)), share))
+        return table(("strategy", "problems", "right"), rows)
+
     def __repr__(self) -> str:
         return f"Run({str(self.directory)!r}: {', '.join(self.strategies)})"
 

@@ -105,7 +105,7 @@ class Summary(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """The summary of one strategy, and its answers in the order of the problems.
 
@@ -120,6 +120,25 @@ class Result:
     work: Work = field(default_factory=Work)
     op_stats: OpStats | None = None
     resumed: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        found = self.summary
+        right = "not graded" if found.accuracy is None else f"{found.correct} right"
+        return f"<Result of {found.strategy}: {found.problems} problems, {right}>"
+
+    def _repr_html_(self) -> str:
+        from tts_runtime.runs import html
+
+        return html.summaries([self.summary]) + html.answers(self.answers)
+
+
+class Results(list[Result]):
+    """The results of a run, one per strategy; a notebook shows their table."""
+
+    def _repr_html_(self) -> str:
+        from tts_runtime.runs import html
+
+        return html.summaries([result.summary for result in self])
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -48,7 +48,7 @@ from tts_runtime.runs.defaults import PROBLEMS, completed
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.result_collector import ResultCollector
-from tts_runtime.runs.results import Result, RunInfo, Totals
+from tts_runtime.runs.results import Result, Results, RunInfo, Totals
 from tts_runtime.runs.resume import FinishedProblems
 from tts_runtime.runs.rundir import (
     RunDirectoryError,
@@ -114,7 +114,7 @@ def run(
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
     progress: Progress | None = None,
-) -> list[Result]:
+) -> Results:
     """Runs each strategy (a shipped name, a file, a plan or its file) over all problems.
 
     Args:
@@ -139,18 +139,18 @@ def run(
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
     prepared = _prepared(strategies, problems, settings, parameters)
-    loading = (
-        _stopped_at_once()
-        if threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        else nullcontext()
-    )
-    work = run_plans(*prepared, progress or Progress(), loading)
+    shown = progress or Progress()
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    return _in_a_thread(work)  # a notebook's cell, or a callback: its loop is taken
+        loading = (
+            _stopped_at_once()
+            if threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            else nullcontext()
+        )
+        return asyncio.run(run_plans(*prepared, shown, loading))
+    return _in_a_thread(run_plans(*prepared, shown))  # a notebook's cell: its loop is taken
 
 
 async def arun(
@@ -160,7 +160,7 @@ async def arun(
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
     progress: Progress | None = None,
-) -> list[Result]:
+) -> Results:
     """`run` for code that is asynchronous itself: in the running event loop."""
     prepared = _prepared(strategies, problems, settings, parameters)
     return await run_plans(*prepared, progress or Progress())
@@ -186,11 +186,11 @@ def _prepared(
     return plans, chosen, replace(settings, policies=policies, scorers=scorers)
 
 
-def _in_a_thread(work: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+def _in_a_thread(work: Coroutine[Any, Any, Results]) -> Results:
     """The results of `work`, from an event loop in another thread; Ctrl-C cancels it there."""
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
 
-    async def main() -> list[Result]:
+    async def main() -> Results:
         task = asyncio.current_task()
         assert task is not None
         started.set_result((asyncio.get_running_loop(), task))
@@ -224,7 +224,7 @@ async def run_plans(
     settings: Settings,
     progress: Progress,
     loading: AbstractContextManager[None] | None = None,
-) -> list[Result]:
+) -> Results:
     """`run` for compiled plans, inside an event loop; engines are opened within `loading`.
 
     `settings` name every engine.
@@ -244,10 +244,10 @@ async def run_plans(
                 resume.read(folder(settings.out, plan), plan.strategy, identity) for plan in plans
             ]
             if all(problem.id in each.answers for each in earlier for problem in problems):
-                return [
+                return Results(
                     _read_back(plan, each, problems, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
-                ]
+                )
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
     async with AsyncExitStack() as stack:
         policies: dict[str, PolicyEngine] = {}
@@ -326,7 +326,7 @@ async def _run_bound(
     writers: Sequence[StrategyWriter | None],
     earlier: Sequence[FinishedProblems],
     identity: str,
-) -> list[Result]:
+) -> Results:
     meter = RunMeter([each.summary for each in earlier], policies)
     sizes = ModelSizes.of(policies, scorers, settings.models)
     collectors = [
@@ -389,7 +389,7 @@ async def _run_bound(
             collector.write_summary()
     progress.run_ends()
     ids = [problem.id for problem in problems]
-    return [collector.result(ids) for collector in collectors]
+    return Results(collector.result(ids) for collector in collectors)
 
 
 def _read_back(
