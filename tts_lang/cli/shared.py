@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from shutil import get_terminal_size
 from textwrap import shorten
 
@@ -63,6 +62,9 @@ def shared(command: CommandParser, options: Namespace) -> bool:
         except ValueError as error:
             raise UsageError(f"--completion: {error}") from error
     elif options.version:
+        # Loads the parser of e-mail headers, which no other start should wait for.
+        from importlib.metadata import version
+
         print(f"{command.prog} {version('tts-lang')}")
     elif options.list:
         print_list()
