@@ -15,14 +15,11 @@ from tts_lang.check.context import (
     StrategyContext,
 )
 from tts_lang.check.dispatch import Site, pool_rule
-from tts_lang.check.names import collisions
-from tts_lang.check.new_contexts import new_context
-from tts_lang.check.pools import PROBLEM
 from tts_lang.check.prompts import match
-from tts_lang.check.resolve import is_strategy, top_level
-from tts_lang.check.scope import ROLE_WORDS, Declared, Role
+from tts_lang.check.resolve import is_strategy, new_context, top_level
+from tts_lang.check.scope import ROLE_WORDS, Declared, Role, collisions
 from tts_lang.check.statements import block
-from tts_lang.check.types import POISON, WORDS, ScalarType
+from tts_lang.check.types import POISON, PROBLEM, WORDS, ScalarType
 from tts_lang.check.uses import reads
 from tts_lang.check.values import NO_POOL, not_a_pool, scalar, static
 from tts_lang.check.verbs import over

@@ -5,10 +5,9 @@ from __future__ import annotations
 from tts_lang.check import builtins
 from tts_lang.check.context import NameValue, StrategyContext
 from tts_lang.check.dispatch import Site
-from tts_lang.check.pools import NOT_THERE, PoolType
 from tts_lang.check.resolve import unknown
 from tts_lang.check.scope import Declared, Role
-from tts_lang.check.types import POISON, ScalarType, Typed
+from tts_lang.check.types import NOT_THERE, POISON, PoolType, ScalarType, Typed
 from tts_lang.plan.expr import Column
 from tts_lang.syntax import nodes
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tts_lang.check.pools import PoolType
 from tts_lang.check.scope import Declared, FileScope, Role
-from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.types import PoolType, ScalarType, Typed
 from tts_lang.check.uses import Uses
 from tts_lang.diagnostics import Diagnostic, error, warning
 from tts_lang.plan.expr import Input

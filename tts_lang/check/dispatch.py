@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tts_lang.check.context import Inputs, Pool, StrategyContext
-from tts_lang.check.pools import PoolType
-from tts_lang.check.types import Typed
+from tts_lang.check.types import PoolType, Typed
 from tts_lang.syntax import nodes
 
 N = TypeVar("N", bound=nodes.Node)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from tts_lang.check import builtins
 from tts_lang.check.columns import column, is_column_name
-from tts_lang.check.constants import fold
 from tts_lang.check.context import Fixed, NameValue, Pool, Scalar, StrategyContext, Unset
 from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import unknown, unset
 from tts_lang.check.scope import ROLE_WORDS, Role
 from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
-from tts_lang.check.values import expect, not_a_scalar, scalar
+from tts_lang.check.values import expect, fold, not_a_scalar, scalar
 from tts_lang.diagnostics import suggest
 from tts_lang.plan.expr import Column, Const, Delimiter
 from tts_lang.syntax import nodes

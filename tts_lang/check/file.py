@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tts_lang.check import (
-    asks,
     control,
     expressions,
     generate,
-    loops,
-    names,
     statements,
     verbs,
 )
@@ -25,10 +22,9 @@ from tts_lang.check.context import (
     PlanTooLarge,
     StrategyContext,
 )
-from tts_lang.check.new_contexts import declaration_context, new_context
 from tts_lang.check.prompts import template
-from tts_lang.check.resolve import top_level
-from tts_lang.check.scope import Declared, FileScope, Role
+from tts_lang.check.resolve import declaration_context, new_context, top_level
+from tts_lang.check.scope import Declared, FileScope, Role, check_parameters, collisions
 from tts_lang.check.scorers import check_judge, describe
 from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.uses import assigned
@@ -41,7 +37,7 @@ from tts_lang.source import Span
 from tts_lang.syntax import nodes
 
 # Importing these modules registers their rules.
-_RULES = (asks, control, expressions, generate, loops, statements, verbs)
+_RULES = (control, expressions, generate, statements, verbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class CheckedLaw:
 def check_declarations(check: CheckContext, scope: FileScope) -> None:
     """Scorers, prompts and judges of a file."""
     for declared in scope.own.values():
-        for diagnostic in names.parameters(scope, declared):
+        for diagnostic in check_parameters(scope, declared):
             check.add(diagnostic)
         context = declaration_context(check, declared)
         if declared.role is Role.SCORER:
@@ -119,7 +115,7 @@ def check_strategy(
     check: CheckContext, declared: Declared, parameters: dict[str, Parameter]
 ) -> tuple[StrategyContext, Region]:
     """Walks a strategy and warns about what it makes and never uses."""
-    for diagnostic in names.collisions(declared.home, declared):
+    for diagnostic in collisions(declared.home, declared):
         check.add(diagnostic)
     before = len(check.diagnostics)
     check.prompts.clear()

@@ -1,20 +1,21 @@
-"""Loading a file with its imports, and collecting the names of each."""
+"""Loads a file with its imports, and warns about characters in it that cannot be seen."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tts_lang import library
 from tts_lang.check import builtins
-from tts_lang.check.hidden import hidden_characters
 from tts_lang.check.scope import BUILT_IN, ROLE_WORDS, Declaration, Declared, FileScope, role_of
-from tts_lang.diagnostics import Diagnostic, error, suggest
-from tts_lang.source import Source
+from tts_lang.diagnostics import Diagnostic, error, suggest, warning
+from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.parser import ParseResult, load, parse
 
@@ -224,3 +225,43 @@ def _one_meaning(first: Declared, second: Declared) -> bool:
         isinstance(first.node, nodes.PolicyDeclaration | nodes.ScorerDeclaration)
         and first.node == second.node
     )
+
+
+# ------------------------------------------------------------------------------ hidden characters
+
+
+#: Controls, bidirectional ones among them, and characters without a glyph. The two joiners belong
+#: to scripts and pictures, so they are hidden only where they join nothing.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b"
+    "\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
+)
+#: Lines about which something is said.
+_MOST = 20
+
+
+def hidden_characters(source: Source) -> Iterator[Diagnostic]:
+    """A warning for each line that holds some, at the first of them."""
+    seen: set[int] = set()
+    for found in _HIDDEN.finditer(source.text):
+        line = source.position(found.start()).line
+        if line in seen:
+            continue
+        if len(seen) == _MOST:
+            return
+        seen.add(line)
+        yield warning(
+            "TTS912",
+            f"{_called(found[0])} is not seen, so this line may not be what it looks like",
+            Span(found.start(), found.end()),
+            source,
+            suggestion="remove it",
+        )
+
+
+def _called(character: str) -> str:
+    import unicodedata
+
+    name = unicodedata.name(character, "control character").lower()
+    return f"U+{ord(character):04X} ({name})"

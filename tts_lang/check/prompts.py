@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tts_lang.check.context import Inputs, StrategyContext
 from tts_lang.check.dispatch import Site
-from tts_lang.check.new_contexts import declaration_context
-from tts_lang.check.resolve import gives_pool
+from tts_lang.check.resolve import declaration_context, gives_pool
 from tts_lang.check.scope import Declared
 from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.values import expect, pool, scalar, static

@@ -1,14 +1,25 @@
-"""Looking names up: by the role that is needed, and what a name might have meant."""
+"""Finds the declarations of names, and makes the contexts in which strategies are walked."""
 
 from __future__ import annotations
 
 from tts_lang.check import builtins
-from tts_lang.check.context import NameValue, Pool, StrategyContext, Unset
+from tts_lang.check.context import (
+    CheckContext,
+    Facts,
+    NameValue,
+    Parameter,
+    Pool,
+    RegionBuilder,
+    StrategyContext,
+    Unset,
+)
 from tts_lang.check.scope import ROLE_WORDS, Declared, Role
 from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.uses import Uses, walk
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
 from tts_lang.syntax import nodes
+from tts_lang.syntax.nodes import ClauseKind, find_clause
 
 _HOW_TO_DECLARE = {
     Role.POLICY: "declare it at the top of the file: `policy {}`",
@@ -169,3 +180,46 @@ def unset(context: StrategyContext, name: nodes.Name, binding: Unset) -> None:
         name,
         f"assign `{name.text}` before",
     )
+
+
+# ------------------------------------------------------------------------------ contexts
+
+
+_DECLARATIONS = nodes.StrategyDeclaration(nodes.Name("declarations"), (), (), None, ())
+
+
+def new_context(
+    check: CheckContext,
+    declared: Declared,
+    parameters: dict[str, Parameter],
+    chain: tuple[Declared, ...] = (),
+    warn: bool = False,
+    notes: tuple[str, ...] = (),
+) -> StrategyContext:
+    """A context for a strategy with given parameters; its problem is a value of its own."""
+    facts = check.facts.get(id(declared.node))
+    if facts is None:
+        strategy = declared.strategy
+        inside = list(walk(*strategy.body))
+        columns = {node.column.text for node in inside if isinstance(node, nodes.Let)}
+        broken = any(isinstance(node, nodes.Broken) for node in inside)
+        facts = Facts(Uses.of(strategy), frozenset(columns), broken)
+        check.facts[id(declared.node)] = facts
+    context = StrategyContext(
+        check, declared.home, declared, parameters, facts, (*chain, declared), warn, notes=notes
+    )
+    header = find_clause(declared.strategy.clauses, ClauseKind.FROM)
+    if header is not None and isinstance(header.value, nodes.Name):
+        policy = top_level(context, header.value, Role.POLICY)
+        if policy is not None:
+            context.default_policy = policy.name
+            check.policies.setdefault(policy.name)
+    return context
+
+
+def declaration_context(check: CheckContext, declared: Declared) -> StrategyContext:
+    """A context for what stands in a declaration: literals and names of the file, no variables."""
+    home = Declared(Role.STRATEGY, "declarations", _DECLARATIONS, declared.home)
+    context = new_context(check, home, {})
+    context.regions.append(RegionBuilder())
+    return context

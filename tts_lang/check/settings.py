@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tts_lang.check.calls import argument_value, sort_name
 from tts_lang.check.context import CheckContext, NameValue, Parameter, StrategyContext
 from tts_lang.check.file import defaults
-from tts_lang.check.new_contexts import new_context
+from tts_lang.check.resolve import new_context
 from tts_lang.check.scope import Declared
 from tts_lang.check.types import ScalarType, Typed
 from tts_lang.diagnostics import did_you_mean

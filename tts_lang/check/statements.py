@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from tts_lang.check import builtins
-from tts_lang.check.aggregates import pool_name
-from tts_lang.check.constants import constant, is_constant
 from tts_lang.check.context import (
     MOST_COLUMNS,
     NO_VALUE,
@@ -16,15 +14,24 @@ from tts_lang.check.context import (
     StrategyContext,
 )
 from tts_lang.check.dispatch import STATEMENTS, Site, statement_rule
-from tts_lang.check.new_contexts import declaration_context
-from tts_lang.check.pools import Column, PoolType
+from tts_lang.check.functions import pool_name
 from tts_lang.check.prompts import arguments
-from tts_lang.check.resolve import gives_pool, top_level
+from tts_lang.check.resolve import declaration_context, gives_pool, top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.scorers import enter_scorer
-from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, ScalarType, Typed
+from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, Column, PoolType, ScalarType, Typed
 from tts_lang.check.uses import reads
-from tts_lang.check.values import NO_POOL, count, expect, number, pool, scalar, text
+from tts_lang.check.values import (
+    NO_POOL,
+    constant,
+    count,
+    expect,
+    is_constant,
+    number,
+    pool,
+    scalar,
+    text,
+)
 from tts_lang.check.verbs import grouping
 from tts_lang.plan.expr import Const, Delimiter
 from tts_lang.plan.graph import Backup, Compute, Force, Let, Score

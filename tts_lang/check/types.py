@@ -1,12 +1,14 @@
-"""What a scalar expression is while it is being checked, and how messages call it."""
+"""Types of scalar expressions and of pools, and how messages name them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Kind
+from tts_lang.source import Span
 
 
 class ScalarType(Enum):
@@ -51,3 +53,153 @@ class Typed:
 
 #: Stands for what has been reported already; it suppresses further messages.
 POISON = Typed(ScalarType.UNKNOWN, Const(None))
+
+
+# ------------------------------------------------------------------------------ pools
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a strategy made.
+
+    `inherited`: made by `let`, so that children keep it (C31); scores go (C28). `made` are the
+    `score` statements that may have made it.
+    """
+
+    type: ScalarType
+    inherited: bool = False
+    made: frozenset[Span] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolType:
+    """Static facts about a pool.
+
+    Args:
+        columns: The made columns; `None` for the pool that has every column (`none`).
+        lost: Columns that were there once, or are there on another path: why they are not now.
+        bound: Upper bound of the rows; `None` if unknown.
+        identical: The candidates are copies of one (more than one sampled at temperature 0).
+        filtered: A `where` with a fixed condition made it, so that it may well be empty.
+        closed: Every candidate is done (C17).
+    """
+
+    columns: Mapping[str, Column] | None = field(default_factory=dict)
+    lost: Mapping[str, str] = field(default_factory=dict)
+    bound: int | None = None
+    identical: bool = False
+    filtered: Span | None = None
+    closed: bool = False
+
+    def kept(self, bound: int | None) -> PoolType:
+        """Rows of this pool: columns stay."""
+        return replace(self, bound=bound, filtered=None)
+
+    def children(self, bound: int | None, why: str) -> PoolType:
+        """What a verb made of this pool's rows: `let` columns stay, scores go (C28, C31)."""
+        if self.columns is None:
+            return PoolType(None, {}, bound)
+        stay = {name: column for name, column in self.columns.items() if column.inherited}
+        gone = {name: why for name in self.columns if name not in stay}
+        return PoolType(stay, {**self.lost, **gone}, bound)
+
+    def with_column(self, name: str, column: Column) -> PoolType:
+        """This pool with a column added or made again."""
+        if self.columns is None:
+            return self
+        lost = {other: why for other, why in self.lost.items() if other != name}
+        return replace(self, columns={**self.columns, name: column}, lost=lost)
+
+
+#: How the reason begins for a column that a path never had.
+NOT_THERE = "it is not there"
+
+#: The pool `problem`: one row, nothing made yet.
+PROBLEM = PoolType(bound=1)
+
+#: `none`, and what stands for a pool whose error has been reported: it has every column.
+EVERYTHING = PoolType(None, {}, 0, closed=True)
+UNKNOWN_POOL = PoolType(None, {}, 1)
+
+
+def times(bound: int | None, factor: int | None) -> int | None:
+    """A bound multiplied, unknown if either is."""
+    return None if bound is None or factor is None else bound * factor
+
+
+def plus(left: int | None, right: int | None) -> int | None:
+    """Two bounds added, unknown if either is."""
+    return None if left is None or right is None else left + right
+
+
+def at_most(left: int | None, right: int | None) -> int | None:
+    """The smaller of two bounds; an unknown one bounds nothing."""
+    if left is None or right is None:
+        return right if left is None else left
+    return min(left, right)
+
+
+def merge(left: PoolType, right: PoolType, left_path: str, right_path: str) -> PoolType:
+    """A pool that is one of two: columns of both (C30), the larger bound.
+
+    The paths tell where each comes from, as in "where the `if` at line 4 is false".
+    """
+    bound = None if left.bound is None or right.bound is None else max(left.bound, right.bound)
+    columns, lost = _common(left, right, left_path, right_path)
+    return PoolType(
+        columns,
+        lost,
+        bound,
+        left.identical and right.identical,
+        left.filtered or right.filtered,
+        left.closed and right.closed,
+    )
+
+
+def union(left: PoolType, right: PoolType, left_name: str, right_name: str) -> PoolType:
+    """`P + Q`: both sides' rows with the columns of both."""
+    columns, lost = _common(left, right, f"in {left_name}", f"in {right_name}")
+    filtered = left.filtered if left.filtered and right.filtered else None
+    closed = left.closed and right.closed
+    return PoolType(columns, lost, plus(left.bound, right.bound), False, filtered, closed)
+
+
+def _common(
+    left: PoolType, right: PoolType, left_path: str, right_path: str
+) -> tuple[Mapping[str, Column] | None, Mapping[str, str]]:
+    if left.columns is None:
+        return right.columns, right.lost
+    if right.columns is None:
+        return left.columns, left.lost
+    columns: dict[str, Column] = {}
+    lost = {**right.lost, **left.lost}
+    for name in {**left.columns, **right.columns}:
+        mine, other = left.columns.get(name), right.columns.get(name)
+        if mine is None or other is None:
+            lacking, path = (left, left_path) if mine is None else (right, right_path)
+            why = lacking.lost.get(name)
+            lost[name] = f"{why} ({path})" if why else f"{NOT_THERE} {path}"
+        elif mine.type is not other.type and ScalarType.UNKNOWN not in (mine.type, other.type):
+            lost[name] = f"it is {mine.type.value} {left_path} and {other.type.value} {right_path}"
+        else:
+            type_ = other.type if mine.type is ScalarType.UNKNOWN else mine.type
+            columns[name] = Column(type_, mine.inherited or other.inherited, mine.made | other.made)
+            lost.pop(name, None)
+    return columns, lost
+
+
+def same(left: PoolType, right: PoolType) -> bool:
+    """Equal for the purposes of a loop: reasons and the statements that scored do not count."""
+    return (
+        left.bound == right.bound
+        and left.identical == right.identical
+        and left.filtered == right.filtered
+        and left.closed == right.closed
+        and _shape(left) == _shape(right)
+    )
+
+
+def _shape(type_: PoolType) -> dict[str, tuple[ScalarType, bool]] | None:
+    if type_.columns is None:
+        return None
+    return {name: (column.type, column.inherited) for name, column in type_.columns.items()}

@@ -6,20 +6,20 @@ from dataclasses import replace
 from math import inf
 
 from tts_lang.check import builtins
-from tts_lang.check.aggregates import pool_name
 from tts_lang.check.columns import key
-from tts_lang.check.constants import constant, is_constant
 from tts_lang.check.context import Fixed, Inputs, NameValue, Pool, Scalar, StrategyContext, Unset
 from tts_lang.check.dispatch import Site, pool_rule
-from tts_lang.check.pools import EVERYTHING, PROBLEM, at_most, union
+from tts_lang.check.functions import pool_name
 from tts_lang.check.resolve import gives_pool, unknown, unset
-from tts_lang.check.types import WORDS, ScalarType
+from tts_lang.check.types import EVERYTHING, PROBLEM, WORDS, ScalarType, at_most, union
 from tts_lang.check.values import (
     NO_POOL,
     SELECTED,
     bounded,
     condition,
+    constant,
     count,
+    is_constant,
     known_number,
     not_a_pool,
     number,

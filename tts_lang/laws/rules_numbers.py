@@ -6,7 +6,7 @@ import math
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from tts_lang.check.constants import fold
+from tts_lang.check.values import fold
 from tts_lang.laws.edits import edited, instead
 from tts_lang.laws.facts import Facts
 from tts_lang.optimise.rebuild import mapped, rebuilt

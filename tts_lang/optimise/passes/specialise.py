@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tts_lang.check.constants import fold
+from tts_lang.check.values import fold
 from tts_lang.optimise.rebuild import mapped, rebuilt, without_unread
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule
 from tts_lang.optimise.workspace import Block, Edit, Site, Workspace
