@@ -31,7 +31,7 @@ NAMES = [spec.op for spec in graph.SPECS]
 #: How the language writes operators that have no verb of their own name.
 SURFACE = {
     "empty": "none",
-    "compute": "NAME =",
+    "compute": "E if C else F",
     "union": "P + Q",
     "difference": "P - Q",
     "call": "on P",
@@ -143,8 +143,7 @@ def test_random_plans_hold_operator(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_language_page_shows_operator(name: str) -> None:
     page = (ROOT / "docs/language.md").read_text("utf-8")
-    summary = page + GRAMMAR_PATH.read_text("utf-8")
-    assert re.search(rf"(?<![\w.]){re.escape(SURFACE.get(name, name))}(?!\w)", summary)
+    assert re.search(rf"(?<![\w.]){re.escape(SURFACE.get(name, name))}(?!\w)", page)
 
 
 def test_a_match_over_most_operators_is_exhaustive() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, Field, fields
+
 from hypothesis import strategies as st
 
 from tests.support.extremes import NUMBERS
 from tests.support.plans import Builder
 from tts_lang.plan import expr, graph
+from tts_lang.plan.clauses import clauses
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Exit, Plan, Region, Unit
+from tts_lang.plan.operator import Operator
+from tts_lang.plan.ops import POOL_VERBS
 
 _SMALL = st.integers(0, 5).map(Const)
 _LEAST_ONE = st.integers(1, 5).map(Const)
@@ -76,10 +81,29 @@ _DECODINGS = st.builds(
 _AMOUNTS = st.builds(Amount, _SMALL, st.sampled_from(Unit), st.none() | _LEAST_ONE)
 _PER = st.sampled_from([None, "parent", "root", "answer"])
 
+
+def _verb(known: Operator) -> st.SearchStrategy[graph.Spec]:
+    """A verb on one pool, with values that its clauses allow."""
+
+    def value(field: Field[object]) -> st.SearchStrategy[object]:
+        clause = clauses(known.spec).get(field.name)
+        if clause is None:
+            return st.sampled_from([Unit.STEPS, Unit.TOKENS])
+        given = _KEYS if clause.column else _SMALL if clause.counts else _TYPED[clause.type]
+        return st.just(field.default) | given if field.default is not MISSING else given
+
+    return st.builds(known.spec, **{each.name: value(each) for each in fields(known.spec)})
+
+
+_KEYS = st.sampled_from(["parent", "root", "answer", "text"])
+_TYPED: dict[str | None, st.SearchStrategy[Expr]] = {
+    "number": EXPRESSIONS,
+    "flag": CONDITIONS,
+    "text": st.just(Const("\n")),
+}
 _ONE_POOL: st.SearchStrategy[graph.Spec] = st.one_of(
     st.builds(graph.Expand, _AMOUNTS, _DECODINGS),
     st.builds(graph.Expand, _AMOUNTS, _DECODINGS, st.just(True), st.none() | EXPRESSIONS, per=_PER),
-    st.builds(graph.Fork, _SMALL),
     st.builds(graph.Score, st.sampled_from(["prm", "orm"]), st.none(), st.none() | _SMALL),
     st.builds(graph.Let, st.just("extra"), EXPRESSIONS | CONDITIONS | _TEXTS),
     st.builds(graph.Force, st.text(max_size=4).map(Const)),
@@ -88,14 +112,8 @@ _ONE_POOL: st.SearchStrategy[graph.Spec] = st.one_of(
     st.builds(graph.Select, EXPRESSIONS, _SMALL, per=_PER),
     st.builds(graph.Select, EXPRESSIONS, share=st.floats(0.1, 1).map(Const)),
     st.builds(graph.First, _SMALL, _PER),
-    st.builds(graph.Sort, EXPRESSIONS),
-    st.builds(graph.Vote, weight=st.none() | EXPRESSIONS, per=_PER),
-    st.builds(graph.Resample, _SMALL, EXPRESSIONS),
-    st.builds(graph.Descend, EXPRESSIONS, st.none() | _SMALL),
     st.just(graph.Leaves()),
-    st.builds(graph.Dedupe, st.sampled_from(["text", "answer"])),
-    st.builds(graph.Cut, _SMALL, st.sampled_from([Unit.STEPS, Unit.TOKENS])),
-    st.builds(graph.Split, st.just(Const("\n")), st.none() | _SMALL),
+    *map(_verb, POOL_VERBS.values()),
 )
 _TWO_POOLS: st.SearchStrategy[graph.Spec] = st.one_of(
     st.just(graph.Union()), st.just(graph.Difference()), st.builds(graph.Backup, EXPRESSIONS)
