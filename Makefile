@@ -1,17 +1,18 @@
-# Everything a newcomer needs: `make demo` and `make test`. Both set up `.venv` first.
+# Everything a newcomer needs: `make demo` and `make test`. Both set up `.venv` first: 250 MB for the
+# demo, torch and the rest for the tests, at the versions in constraints.txt.
 # `make test-vllm` tests the vLLM engine: it sets up `.venv-vllm` with vLLM's CPU build (3.4 GB).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
 VLLM_VENV := .venv-vllm
 VLLM_INSTALLED := $(VLLM_VENV)/.installed
 STRATEGIES := greedy majority best_of_n weighted_best_of_n beam_search dvts
 SOURCES := tts_lang runtime tests benchmarks
 TOOLS_VENV := .venv-tools
-LOCKS := requirements.lock requirements-transformers.lock
-LOCK := $(TOOLS_VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
-	--no-emit-index-url --no-header pyproject.toml
+CONSTRAINTS := constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable
 
 # What `make test-fast` runs: no process, no engine with a model.
 FAST := tests/syntax tests/check tests/plan tests/values tests/streams
@@ -23,11 +24,15 @@ help:  ## this list
 
 setup: $(INSTALLED)  ## the environment, .venv
 
-$(INSTALLED): pyproject.toml
+$(CORE): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP_INSTALL) .
+	@touch $@
+
+$(INSTALLED): $(CORE)
+	$(PIP_INSTALL) '.[dev]'
 	@touch $@
 
 define AFTER_DEMO
@@ -48,7 +53,7 @@ endef
 export AFTER_DEMO
 
 # The main job: six strategies at n = 16 on the bundled problems with the bundled policy and PRM.
-demo: $(INSTALLED)  ## six strategies at n = 16 on 200 bundled problems
+demo: $(CORE)  ## six strategies at n = 16 on 200 bundled problems
 	$(BIN)/tts-run $(STRATEGIES) --set n=16 --problems arith
 	@echo "$$AFTER_DEMO"
 
@@ -66,6 +71,7 @@ bench: $(INSTALLED)  ## compiler and executor: what a file, a pass, a candidate 
 	$(BIN)/python benchmarks/optimiser_speed.py
 	$(BIN)/python benchmarks/executor_overhead.py
 
+# vLLM pins what it needs, torch among it, so constraints.txt has no say here.
 # The CPU builds of torchvision and its like do not fit this torch, and break importing transformers.
 $(VLLM_INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VLLM_VENV)
@@ -104,14 +110,15 @@ $(TOOLS_VENV)/.installed:
 	$(TOOLS_VENV)/bin/python -m pip install --quiet uv pip-audit
 	@touch $@
 
-# Exact versions with hashes, for `pip install --require-hashes -r requirements.lock`.
-lock: $(TOOLS_VENV)/.installed  ## write the lock files anew
-	$(LOCK) --output-file requirements.lock
-	$(LOCK) --extra transformers --output-file requirements-transformers.lock
+# The versions that the tests ran with. Versions that are there stay: UPGRADE=--upgrade takes new ones.
+lock: $(TOOLS_VENV)/.installed  ## write constraints.txt anew, after a change of dependencies
+	$(TOOLS_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --prerelease disallow \
+		--no-emit-index-url --no-header --no-annotate --extra dev $(UPGRADE) pyproject.toml \
+		--output-file $(CONSTRAINTS)
 
-# Known vulnerabilities of what is locked; needs a vulnerability database, which it looks for.
-audit: $(TOOLS_VENV)/.installed  ## known vulnerabilities of what is locked
-	$(PYTHON) .ci/audit $(TOOLS_VENV)/bin/pip-audit $(LOCKS)
+# Known vulnerabilities of the versions in constraints.txt; needs a vulnerability database, which it looks for.
+audit: $(TOOLS_VENV)/.installed  ## known vulnerabilities of the versions in constraints.txt
+	$(PYTHON) .ci/audit $(TOOLS_VENV)/bin/pip-audit $(CONSTRAINTS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(VLLM_VENV) $(TOOLS_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -77,7 +77,8 @@ def test_what_an_engine_needs_is_imported_only_then(tmp_path: Path, name: str) -
         [sys.executable, "-c", script, name, engine], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith(f"EngineError this engine needs `{name}`")
-    assert "pip install 'tts-lang[transformers]'" in done.stdout
+    extra = "transformers" if name == "torch" else name
+    assert f"pip install 'tts-lang[{extra}]'" in done.stdout
 
 
 def scored(scorer: ScorerEngine, fields: dict[str, object], answer: str | None) -> object:

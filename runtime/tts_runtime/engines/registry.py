@@ -55,6 +55,9 @@ _SCORERS = (
     "a PRM's name and how its scores are reduced to one (bundled:last, bundled?reduce=last)",
 )
 
+#: Extras of the package by the module that they bring; others come with `transformers`.
+_EXTRAS = {"tokenizers": "tokenizers", "huggingface_hub": "tokenizers", "vllm": "vllm"}
+
 #: Beginnings of the names of models that only a host has.
 _HOSTED = r"gpt|chatgpt|o\d|claude|gemini|deepseek|grok"
 
@@ -272,9 +275,10 @@ def _opener(place: str, *arguments: object) -> Callable[[], Any]:
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("tts_"):
                 raise
+            extra = _EXTRAS.get(error.name.partition(".")[0], "transformers")
             raise EngineError(
                 f"this engine needs `{error.name}`, which is not installed: "
-                "pip install 'tts-lang[transformers]'"
+                f"pip install 'tts-lang[{extra}]'"
             ) from error
 
     return open_engine
