@@ -165,14 +165,14 @@ def bind(
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:
         name = parameter.name.text
-        given = matched.get(name)
+        argument = matched.get(name)
         home.parameters = values
         default = None
         if parameter.default is not None:
             default = argument_value(home, parameter.default)
-        if given is not None:
-            values[name] = argument_value(context, given, free)
-            _fits(context, declared, name, values[name], default, given)
+        if argument is not None:
+            values[name] = argument_value(context, argument, free)
+            _fits(context, declared, name, values[name], default, argument)
         elif default is not None:
             values[name] = default
         elif not misnamed:  # one that is given under another name is not missing too
@@ -197,11 +197,11 @@ def _fits(
     default: Parameter | None,
     node: nodes.Expression,
 ) -> None:
-    wanted = None if default is None else sort_name(default)
+    expected = None if default is None else sort_name(default)
     actual = sort_name(value)
-    if wanted is None or actual is None or wanted == actual:
+    if expected is None or actual is None or expected == actual:
         return
-    message = f"`{name}` of `{declared.name}` is {wanted}, and this is {actual}"
+    message = f"`{name}` of `{declared.name}` is {expected}, and this is {actual}"
     context.error("TTS403", message, node, f"its default is {shown(default) if default else '?'}")
 
 
@@ -234,9 +234,9 @@ def _loose(context: StrategyContext, node: nodes.Expression) -> str | None:
 
 
 def _named(context: StrategyContext, name: str) -> NameValue | None:
-    given = context.parameters.get(name)
-    if given is not None:
-        return given if isinstance(given, NameValue) else None
+    parameter = context.parameters.get(name)
+    if parameter is not None:
+        return parameter if isinstance(parameter, NameValue) else None
     if name in context.env:
         return None
     declared = context.scope.names.get(name)

@@ -14,9 +14,9 @@ from tts_lang.syntax import nodes
 
 def scorer_named(context: StrategyContext, name: str) -> Declared | None:
     """The scorer that a column name stands for, if it is one."""
-    given = context.parameters.get(name)
-    if isinstance(given, NameValue):
-        return given.declared if given.role is Role.SCORER else None
+    parameter = context.parameters.get(name)
+    if isinstance(parameter, NameValue):
+        return parameter.declared if parameter.role is Role.SCORER else None
     declared = context.scope.names.get(name)
     return declared if declared is not None and declared.role is Role.SCORER else None
 
@@ -74,7 +74,7 @@ def _of_row(context: StrategyContext, node: nodes.Name, row: PoolType, pool_name
         return Typed(ScalarType.STEPS if gives_steps(scorer) else ScalarType.NUMBER, Column(name))
     found = row.columns.get(name)
     if found is not None:
-        context.used |= found.made
+        context.used |= found.scored_at
         if found.type is ScalarType.UNKNOWN:
             return POISON
         return Typed(found.type, Column(name))

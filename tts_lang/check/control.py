@@ -33,7 +33,7 @@ class _Arm:
 
     builder: RegionBuilder
     env: dict[str, Binding]
-    left: bool  # control does not go on behind the branch
+    left: bool  # control never passes to what follows the branch
     path: str
 
 
@@ -185,7 +185,7 @@ def _branch(
     )
     for name in changed:
         if not context.needed(name, node):
-            after[name] = Unset(f"it is not kept behind line {context.line(node)}")
+            after[name] = Unset(f"it is not kept after line {context.line(node)}")
             continue
         after[name] = _meet(context, name, live, outputs, node)
     for arm in arms:
@@ -200,7 +200,7 @@ def _branch(
 def _meet(
     context: StrategyContext, name: str, live: list[_Arm], outputs: list[int], node: nodes.Node
 ) -> Binding:
-    """What a variable is behind a branch; adds to the arms' results what they must pass on."""
+    """What a variable is after a branch; adds to the arms' results what they must pass on."""
     bindings = [arm.env.get(name) for arm in live]
     for arm, binding in zip(live, bindings, strict=True):
         if binding is None:
@@ -218,11 +218,11 @@ def _meet(
     passed: list[Pool | Scalar] = []
     for arm, each in zip(live, held, strict=True):
         context.regions.append(arm.builder)
-        made = materialise(context, each, node, name)
+        value = materialise(context, each, node, name)
         context.regions.pop()
-        if isinstance(made, Pool | Scalar):
-            passed.append(made)
-            arm.builder.results = (*arm.builder.results, made.number)
+        if isinstance(value, Pool | Scalar):
+            passed.append(value)
+            arm.builder.results = (*arm.builder.results, value.number)
     result = _joined(context, name, live, passed)
     outputs.append(result.number)
     return result
@@ -278,12 +278,12 @@ def _repeat(context: StrategyContext, node: nodes.Repeat) -> bool:
             why = f"it is assigned only inside the `repeat` at line {line}, which may run no round"
             context.env[name] = Unset(why)
         elif name not in carried and not isinstance(outer[name], Fixed):
-            context.env[name] = Unset(f"it is not kept behind the `repeat` at line {line}")
+            context.env[name] = Unset(f"it is not kept after the `repeat` at line {line}")
     outputs: list[int] = []
     for name, start in carried.items():
-        made = _fresh(context, name, start, types)
-        outputs.append(made.number)
-        context.env[name] = made
+        value = _fresh(context, name, start, types)
+        outputs.append(value.number)
+        context.env[name] = value
     inputs = Inputs()
     inputs.numbers = [start.number for start in carried.values()]
     context.emit(Repeat(trips), inputs, tuple(outputs), node, regions)
@@ -301,8 +301,8 @@ def _goes_round(
         for column_name, column in (type_.columns or {}).items():
             last = end.type.columns.get(column_name)
             if last is not None:
-                for made in column.made:
-                    context.flows.setdefault(made, set()).update(last.made)
+                for score in column.scored_at:
+                    context.flows.setdefault(score, set()).update(last.scored_at)
 
 
 def _trips(context: StrategyContext, node: nodes.Repeat) -> int:
@@ -322,21 +322,21 @@ def _trips(context: StrategyContext, node: nodes.Repeat) -> int:
 def _carried(
     context: StrategyContext, node: nodes.Repeat, inside: dict[str, nodes.Name]
 ) -> _Carried:
-    """The variables that go round, as values computed before the loop."""
+    """The variables carried from round to round, as values computed before the loop."""
     carried: _Carried = {}
     for name in inside:
         binding = context.env.get(name)
         if binding is None or isinstance(binding, Unset) or not context.needed(name, node):
             continue
-        made = materialise(context, binding, node, name)
-        if isinstance(made, Pool | Scalar):
-            carried[name] = made
-            context.env[name] = made
+        value = materialise(context, binding, node, name)
+        if isinstance(value, Pool | Scalar):
+            carried[name] = value
+            context.env[name] = value
     return carried
 
 
 def _start(context: StrategyContext, node: nodes.Repeat, carried: _Carried) -> dict[str, PoolType]:
-    """What to assume of the pools that go round: what holds before, less what was lost already."""
+    """What to assume of carried pools: what holds before, less what was lost already."""
     before = {name: each.type for name, each in carried.items() if isinstance(each, Pool)}
     known = context.assumed.get(node.span, {})
     if known.keys() != before.keys():
@@ -388,9 +388,9 @@ def _enter(
     context.env = dict(outer)
     numbers = []
     for name, start in carried.items():
-        made = _fresh(context, name, start, types)
-        context.env[name] = made
-        numbers.append(made.number)
+        value = _fresh(context, name, start, types)
+        context.env[name] = value
+        numbers.append(value.number)
     builder = RegionBuilder(tuple(numbers))
     context.enter(builder, node)
     return builder
@@ -411,7 +411,7 @@ def _until(context: StrategyContext, node: nodes.Repeat, builder: RegionBuilder)
 
 
 def _end(context: StrategyContext, node: nodes.Repeat, name: str, start: Pool | Scalar) -> Binding:
-    """A variable at the end of a round, as a value; what cannot go round keeps its start."""
+    """A variable at the end of a round, as a value; what cannot be carried keeps its start."""
     binding = context.env[name]
     if isinstance(binding, Unset):
         message = f"`{name}` may have no value when the next round begins: {binding.why}"

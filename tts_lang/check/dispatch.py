@@ -36,7 +36,7 @@ class Site:
 
 PoolHandler = Callable[[StrategyContext, Any], Pool]
 ScalarHandler = Callable[[StrategyContext, Any, Site], Typed]
-#: Gives true if control does not go on behind the statement.
+#: True if the statement never passes control to the next one.
 StatementHandler = Callable[[StrategyContext, Any], bool]
 
 POOLS: dict[type[nodes.Node], PoolHandler] = {}

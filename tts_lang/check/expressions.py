@@ -31,9 +31,9 @@ def _text(context: StrategyContext, node: nodes.Text, site: Site) -> Typed:
 @scalar_rule(nodes.Name)
 def _name(context: StrategyContext, node: nodes.Name, site: Site) -> Typed:
     name = node.text
-    given = context.parameters.get(name)
-    if isinstance(given, Typed):
-        return given
+    parameter = context.parameters.get(name)
+    if isinstance(parameter, Typed):
+        return parameter
     binding = context.env.get(name)
     if isinstance(binding, Fixed):
         return binding.typed
@@ -52,7 +52,9 @@ def _name(context: StrategyContext, node: nodes.Name, site: Site) -> Typed:
     if is_column_name(context, name):
         return column(context, node, site)
     declared = context.scope.names.get(name)
-    role = given.role if isinstance(given, NameValue) else declared.role if declared else None
+    role = declared.role if declared else None
+    if isinstance(parameter, NameValue):
+        role = parameter.role
     if role is not None:
         _not_a_value(context, node, ROLE_WORDS[role], role)
     elif name in builtins.FUNCTIONS:
@@ -79,11 +81,11 @@ def _not_a_value(
 @scalar_rule(nodes.Unary)
 def _unary(context: StrategyContext, node: nodes.Unary, site: Site) -> Typed:
     negate = node.operator is nodes.UnaryOperator.NEGATE
-    wanted = ScalarType.NUMBER if negate else ScalarType.FLAG
-    operand = expect(context, scalar(context, node.operand, site), wanted, node.operand)
+    expected = ScalarType.NUMBER if negate else ScalarType.FLAG
+    operand = expect(context, scalar(context, node.operand, site), expected, node.operand)
     if operand.type is ScalarType.UNKNOWN:
         return POISON
-    return Typed(wanted, fold("neg" if negate else "not", operand.expr))
+    return Typed(expected, fold("neg" if negate else "not", operand.expr))
 
 
 _LOGIC = {Operator.AND, Operator.OR}
@@ -99,18 +101,18 @@ def _binary(context: StrategyContext, node: nodes.Binary, site: Site) -> Typed:
     if operator in _EQUALITY:
         return _equality(context, node, left, right)
     if operator is Operator.ADD and ScalarType.TEXT in (left.type, right.type):
-        wanted, result = ScalarType.TEXT, ScalarType.TEXT
+        expected, result = ScalarType.TEXT, ScalarType.TEXT
     elif operator in _LOGIC:
-        wanted, result = ScalarType.FLAG, ScalarType.FLAG
+        expected, result = ScalarType.FLAG, ScalarType.FLAG
     elif operator in _TESTS:
-        wanted, result = ScalarType.TEXT, ScalarType.FLAG
+        expected, result = ScalarType.TEXT, ScalarType.FLAG
     else:
-        wanted, result = (
+        expected, result = (
             ScalarType.NUMBER,
             ScalarType.FLAG if operator in _ORDER else ScalarType.NUMBER,
         )
-    left = expect(context, left, wanted, node.left)
-    right = expect(context, right, wanted, node.right)
+    left = expect(context, left, expected, node.left)
+    right = expect(context, right, expected, node.right)
     if ScalarType.UNKNOWN in (left.type, right.type):
         return POISON
     return Typed(result, fold(operator.value, left.expr, right.expr))

@@ -47,7 +47,7 @@ class LawSide:
     Args:
         strategy: What is called; `declared` is its declaration.
         arguments: Values of the parameters that are not free, defaults included.
-        free: The free name behind each parameter that has one.
+        free: The free name that each parameter stands for, if it does.
         given: The arguments that are written in the law and known.
     """
 

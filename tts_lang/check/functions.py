@@ -58,10 +58,12 @@ def _call(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
 
 def _not_a_function(context: StrategyContext, node: nodes.Call) -> None:
     name = node.function.text
-    given = context.parameters.get(name)
-    if (isinstance(given, Typed) and given.type is ScalarType.UNKNOWN) or hidden(context, name):
+    parameter = context.parameters.get(name)
+    if (isinstance(parameter, Typed) and parameter.type is ScalarType.UNKNOWN) or hidden(
+        context, name
+    ):
         return
-    if name in context.env or given is not None or name in context.scope.names:
+    if name in context.env or parameter is not None or name in context.scope.names:
         context.error("TTS216", f"`{name}` is neither a function nor a strategy", node.function)
         return
     options = [*builtins.FUNCTIONS, *context.scope.of_role([Role.STRATEGY])]
@@ -100,23 +102,23 @@ def positional(
             message = f"`{name}` takes its arguments by place, without names"
             context.error("TTS214", message, argument.name, f"remove `{argument.name.text} =`")
             return None
-    given = len(node.arguments)
-    if not least <= given <= most:
-        wanted = f"{least}" if least == most else f"{least} to {most}"
+    count = len(node.arguments)
+    if not least <= count <= most:
+        expected = f"{least}" if least == most else f"{least} to {most}"
         plural = "" if most == 1 else "s"
-        context.error("TTS214", f"`{name}` takes {wanted} argument{plural}, not {given}", node)
+        context.error("TTS214", f"`{name}` takes {expected} argument{plural}, not {count}", node)
         return None
     return tuple(argument.value for argument in node.arguments)
 
 
 def _reduce(context: StrategyContext, node: nodes.Call, how: str, site: Site) -> Typed:
     extreme = builtins.EXTREMES.get(how)
-    given = positional(context, node, 1, 16 if extreme else 1)
-    if given is None:
+    arguments = positional(context, node, 1, 16 if extreme else 1)
+    if arguments is None:
         return POISON
-    if extreme and len(given) > 1:
-        return _extreme(context, given, extreme, site)
-    (operand,) = given
+    if extreme and len(arguments) > 1:
+        return _extreme(context, arguments, extreme, site)
+    (operand,) = arguments
     if gives_pool(context, operand):
         _needs_pool(context, node, how)
         return POISON
@@ -149,10 +151,10 @@ def _needs_pool(context: StrategyContext, node: nodes.Call, how: str) -> None:
 
 
 def _extreme(
-    context: StrategyContext, given: tuple[nodes.Expression, ...], function: str, site: Site
+    context: StrategyContext, arguments: tuple[nodes.Expression, ...], function: str, site: Site
 ) -> Typed:
     operands = [
-        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in given
+        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in arguments
     ]
     if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON
@@ -165,11 +167,11 @@ def _extreme(
 def _mathematics(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
     arity = builtins.MATHEMATICS[name]
-    given = positional(context, node, arity, arity)
-    if given is None:
+    arguments = positional(context, node, arity, arity)
+    if arguments is None:
         return POISON
     operands = [
-        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in given
+        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in arguments
     ]
     if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON
@@ -177,12 +179,12 @@ def _mathematics(context: StrategyContext, node: nodes.Call, site: Site) -> Type
 
 
 def _has(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
-    given = positional(context, node, 1, 1)
-    if given is None:
+    arguments = positional(context, node, 1, 1)
+    if arguments is None:
         return POISON
-    typed = scalar(context, given[0], site)
+    typed = scalar(context, arguments[0], site)
     if typed.type is ScalarType.STEPS:
-        typed = expect(context, typed, ScalarType.NUMBER, given[0])
+        typed = expect(context, typed, ScalarType.NUMBER, arguments[0])
     if typed.type is ScalarType.UNKNOWN:
         return POISON
     return Typed(ScalarType.FLAG, Apply("has", (typed.expr,)))
@@ -240,8 +242,8 @@ def _softmax(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     by_place, temperature = split
     most = 2 if node.function.text == "softmax" and temperature is None else 1
     if not 1 <= len(by_place) <= most:
-        wanted = "a value and a temperature" if most == 2 else "one value"
-        context.error("TTS214", f"`{node.function.text}` takes {wanted}", node)
+        expected = "a value and a temperature" if most == 2 else "one value"
+        context.error("TTS214", f"`{node.function.text}` takes {expected}", node)
         return POISON
     if len(by_place) == 2:
         temperature = by_place[1]
@@ -250,8 +252,8 @@ def _softmax(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
 
 def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
-    given = positional(context, node, 1, 1)
-    if given is None:
+    arguments = positional(context, node, 1, 1)
+    if arguments is None:
         return POISON
     if site.row is None:
         context.error(
@@ -261,7 +263,7 @@ def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
             f"aggregate it over a pool: `mean({name}(all) of POOL)`",
         )
         return POISON
-    span = given[0]
+    span = arguments[0]
     if not isinstance(span, nodes.TokenSpan):
         # `confidence(w)` is the lowest mean over windows of w tokens (language.md).
         window = count(context, span, "the window", site.inputs)
@@ -278,15 +280,15 @@ def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
 def _random(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     name = node.function.text
     arity = DISTRIBUTIONS[name]
-    given = positional(context, node, arity, arity)
-    if given is None:
+    arguments = positional(context, node, arity, arity)
+    if arguments is None:
         return POISON
     if site.streaming:
         message = f"`{name}` draws once for a row, and this is read after every token"
         context.error("TTS219", message, node, "draw it before: `let u of P = uniform()`")
         return POISON
     return Typed(
-        ScalarType.NUMBER, Random(name, tuple(number(context, each, site) for each in given))
+        ScalarType.NUMBER, Random(name, tuple(number(context, each, site) for each in arguments))
     )
 
 
@@ -425,16 +427,16 @@ def _per(context: StrategyContext, node: nodes.Aggregate, over: Pool, site: Site
 
 
 def _quantile(context: StrategyContext, node: nodes.Aggregate, how: str, site: Site) -> Expr | None:
-    wanted = 1 if how == "quantile" else 0
-    if not wanted and not node.arguments:
+    arity = 1 if how == "quantile" else 0
+    if not arity and not node.arguments:
         return None
-    given = positional(context, node, wanted, wanted) if node.arguments else ()
-    if not given:
-        if wanted and given is not None:
+    arguments = positional(context, node, arity, arity) if node.arguments else ()
+    if not arguments:
+        if arity and arguments is not None:
             message = "`quantile` needs to know which: a number between 0 and 1"
             context.error("TTS214", message, node, "`quantile(E of P, 0.5)` is the median")
         return None
-    return bounded(context, given[0], "a quantile", site.inputs, QUANTILE)
+    return bounded(context, arguments[0], "a quantile", site.inputs, QUANTILE)
 
 
 def _grouped(context: StrategyContext, node: nodes.Aggregate, site: Site) -> Typed:

@@ -74,7 +74,7 @@ def decoding(
     row: PoolType | None,
 ) -> Decoding:
     """How the calls of one verb sample and when they stop."""
-    made: dict[str, Expr] = {}
+    fields: dict[str, Expr] = {}
     for clause in clauses:
         if clause.value is None or clause.kind is ClauseKind.FROM:
             continue
@@ -88,9 +88,9 @@ def decoding(
         else:
             streamed = Site(inputs, row or PROBLEM, "the candidate", streaming=True)
             value = condition(context, clause.value, streamed)
-        made[_FIELDS[clause.kind]] = value
+        fields[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
-    return Decoding(policy=policy(context, clauses), likeliest=likeliest, **made)
+    return Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
 
 
 _FIELDS = {
@@ -122,13 +122,13 @@ def policy(context: StrategyContext, clauses: tuple[nodes.Clause, ...]) -> str:
 def equal_samples(
     context: StrategyContext,
     node: nodes.Expression,
-    wanted: Amount,
+    quantity: Amount,
     how: Decoding,
     each: bool = True,
 ) -> bool:
     """Whether the children of a row are all equal (C15); warns about it."""
     greedy = how.temperature is not None and known_number(how.temperature) == 0
-    several = is_constant(wanted.count) and (known_number(wanted.count) or 0) > 1
+    several = is_constant(quantity.count) and (known_number(quantity.count) or 0) > 1
     if not (greedy and several and each) or how.likeliest:
         return False
     context.warning(
@@ -140,49 +140,49 @@ def equal_samples(
     return True
 
 
-def closes(wanted: Amount, how: Decoding) -> bool:
+def closes(quantity: Amount, how: Decoding) -> bool:
     """Whether what is drawn is done, however its calls end (C17)."""
     limits = (how.max_tokens, how.stop_at, how.stop_when)
-    return wanted.unit is Unit.SOLUTIONS and all(limit is None for limit in limits)
+    return quantity.unit is Unit.SOLUTIONS and all(limit is None for limit in limits)
 
 
 @pool_rule(nodes.Sample)
 def _sample(context: StrategyContext, node: nodes.Sample) -> Pool:
     inputs = Inputs([context.problem])
-    wanted = amount(context, node.amount, inputs)
+    quantity = amount(context, node.amount, inputs)
     how = decoding(context, clauses_of(context, node.clauses), inputs, PROBLEM)
-    equal = equal_samples(context, node.amount.count, wanted, how)
-    made = PoolType(bound=bound_of(wanted.count), identical=equal, closed=closes(wanted, how))
-    return context.emit_pool(Expand(wanted, how), inputs, made, node)
+    equal = equal_samples(context, node.amount.count, quantity, how)
+    type_ = PoolType(bound=bound_of(quantity.count), identical=equal, closed=closes(quantity, how))
+    return context.emit_pool(Expand(quantity, how), inputs, type_, node)
 
 
 @pool_rule(nodes.Expand)
 def _expand(context: StrategyContext, node: nodes.Expand) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    wanted = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), inputs, given.type)
-    _nothing_open(context, node, given.type)
+    operand, inputs, site = over(context, node.pool)
+    quantity = amount(context, node.amount, inputs)
+    how = decoding(context, clauses_of(context, node.clauses), inputs, operand.type)
+    _nothing_open(context, node, operand.type)
     why = f"`expand` at line {context.line(node)} dropped it: the text has changed"
-    closed = given.type.closed or closes(wanted, how)
+    closed = operand.type.closed or closes(quantity, how)
     if node.dealing is nodes.Dealing.BY:
-        if wanted.count != Const(1):
-            equal_samples(context, node.amount.count, wanted, how)
-        bound = times(given.type.bound, bound_of(wanted.count))
-        made = given.type.children(bound, why)
-        made = replace(made, identical=given.type.identical, closed=closed)
-        return context.emit_pool(Expand(wanted, how), inputs, made, node)
+        if quantity.count != Const(1):
+            equal_samples(context, node.amount.count, quantity, how)
+        bound = times(operand.type.bound, bound_of(quantity.count))
+        type_ = operand.type.children(bound, why)
+        type_ = replace(type_, identical=operand.type.identical, closed=closed)
+        return context.emit_pool(Expand(quantity, how), inputs, type_, node)
     weight = None if node.weight is None else number(context, node.weight, site)
-    per = grouping(context, node.per, given, site.pool_name)
+    per = grouping(context, node.per, operand, site.pool_name)
     if weight is None and per is None:
-        _uneven(context, node, wanted, given.type)
-    spec = Expand(wanted, how, True, weight, node.rounding_up, per)
-    made = replace(given.type.children(_dealt(given, wanted, per), why), closed=closed)
-    return context.emit_pool(spec, inputs, made, node)
+        _uneven(context, node, quantity, operand.type)
+    spec = Expand(quantity, how, True, weight, node.rounding_up, per)
+    type_ = replace(operand.type.children(_dealt(operand, quantity, per), why), closed=closed)
+    return context.emit_pool(spec, inputs, type_, node)
 
 
-def _nothing_open(context: StrategyContext, node: nodes.Expand, given: PoolType) -> None:
+def _nothing_open(context: StrategyContext, node: nodes.Expand, operand: PoolType) -> None:
     """Warns where only done candidates can be expanded: they pass through (C18)."""
-    if not given.closed or given.bound == 0 or not context.numbers_matter:
+    if not operand.closed or operand.bound == 0 or not context.numbers_matter:
         return
     if node.span not in context.still:
         name = f"`{node.pool.text}`" if isinstance(node.pool, nodes.Name) else "the pool"
@@ -195,9 +195,9 @@ def _nothing_open(context: StrategyContext, node: nodes.Expand, given: PoolType)
         )
 
 
-def _dealt(given: Pool, wanted: Amount, per: str | None) -> int | None:
+def _dealt(operand: Pool, quantity: Amount, per: str | None) -> int | None:
     """Rows after `expand to n`: n for the live rows, and the done rows besides (C18)."""
-    rows, dealt = given.type.bound, bound_of(wanted.count)
+    rows, dealt = operand.type.bound, bound_of(quantity.count)
     if rows is None or dealt is None:
         return None
     if per is not None:
@@ -205,9 +205,11 @@ def _dealt(given: Pool, wanted: Amount, per: str | None) -> int | None:
     return max(rows, rows - 1 + dealt)
 
 
-def _uneven(context: StrategyContext, node: nodes.Expand, wanted: Amount, given: PoolType) -> None:
-    dealt, rows = bound_of(wanted.count), given.bound
-    if dealt is None or rows is None or rows == 0 or given.columns is None:
+def _uneven(
+    context: StrategyContext, node: nodes.Expand, quantity: Amount, operand: PoolType
+) -> None:
+    dealt, rows = bound_of(quantity.count), operand.bound
+    if dealt is None or rows is None or rows == 0 or operand.columns is None:
         return
     if dealt % rows:
         context.warning(
@@ -223,29 +225,29 @@ def _uneven(context: StrategyContext, node: nodes.Expand, wanted: Amount, given:
 
 @pool_rule(nodes.Ask)
 def _ask(context: StrategyContext, node: nodes.Ask) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    wanted = Amount(Const(1))
+    operand, inputs, site = over(context, node.pool)
+    quantity = Amount(Const(1))
     if node.amount is not None:
-        wanted = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), inputs, given.type)
+        quantity = amount(context, node.amount, inputs)
+    how = decoding(context, clauses_of(context, node.clauses), inputs, operand.type)
     if node.amount is not None:
-        equal_samples(context, node.amount.count, wanted, how)
-    per = grouping(context, node.per, given, site.pool_name)
+        equal_samples(context, node.amount.count, quantity, how)
+    per = grouping(context, node.per, operand, site.pool_name)
     declared = top_level(context, node.prompt, Role.PROMPT)
     if declared is None:
         return NO_POOL
-    made = enter_prompt(context, declared, node.prompt)
-    fits_view(context, made, node.together, node.prompt, "ask")
+    prompt = enter_prompt(context, declared, node.prompt)
+    fits_view(context, prompt, node.together, node.prompt, "ask")
     passed = arguments(
         context, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
     )
-    spec = Ask(declared.name, wanted, how, passed, node.together, per)
-    rows = given.type.bound if not node.together or node.per is not None else 1
-    bound = times(rows, bound_of(wanted.count))
+    spec = Ask(declared.name, quantity, how, passed, node.together, per)
+    rows = operand.type.bound if not node.together or node.per is not None else 1
+    bound = times(rows, bound_of(quantity.count))
     why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"
-    type_ = given.type.children(bound, why)
+    type_ = operand.type.children(bound, why)
     if node.together:
         gone = dict.fromkeys(type_.columns or (), why)
         type_ = PoolType({}, {**type_.lost, **gone}, bound)
-    type_ = replace(type_, closed=closes(wanted, how))
+    type_ = replace(type_, closed=closes(quantity, how))
     return context.emit_pool(spec, inputs, type_, node)

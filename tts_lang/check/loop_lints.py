@@ -10,7 +10,7 @@ from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
-# What stops a whole-solution call early, so that a later round can go on.
+# What stops a whole-solution call early, so that a later round can continue it.
 _EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
 
 # Further phrases that make new or open candidates out of done ones, and that only choose among the
@@ -103,7 +103,7 @@ def _whole_solutions(
     carried: tuple[str, ...],
     flows: dict[str, set[str]],
 ) -> None:
-    """A pool that goes round and is expanded by whole solutions: done after the first round."""
+    """Reports a carried pool that is expanded by whole solutions: done after the first round."""
     for each in walk(statement.value):
         if not isinstance(each, nodes.Expand) or not isinstance(each.pool, nodes.Name):
             continue
@@ -118,7 +118,7 @@ def _whole_solutions(
                 "TTS903",
                 f"whole solutions are done after one round: later rounds pass `{pool}` through",
                 each.amount,
-                "write `steps`, `thoughts` or `x K tokens` to go on bit by bit",
+                "write `steps`, `thoughts` or `x K tokens` to continue bit by bit",
             )
 
 

@@ -52,18 +52,18 @@ def _slot_error(slot: WrittenSlot, known: tuple[str, ...]) -> str | None:
 
 
 def fits_view(
-    context: StrategyContext, made: Template, together: bool, node: nodes.Name, verb: str
+    context: StrategyContext, prompt: Template, together: bool, node: nodes.Name, verb: str
 ) -> None:
     """Reports slots that the way of looking (one candidate or the pool) cannot fill."""
     wrong = ONE_ROW if together else WHOLE_POOL
-    for part in made.parts:
+    for part in prompt.parts:
         if isinstance(part, Slot) and part.name in wrong:
             if together:
                 shows, looks, help_ = "one candidate", "all of them", "use `{candidates}`"
             else:
                 shows, looks, help_ = "a whole pool", "one candidate", "add `together`"
             message = f"`{{{part.name}}}` shows {shows}, and `{verb}` looks at {looks}"
-            context.error("TTS217", f"in `{made.name}`: {message}", node, help_)
+            context.error("TTS217", f"in `{prompt.name}`: {message}", node, help_)
             return
 
 
@@ -71,7 +71,7 @@ def arguments(
     context: StrategyContext,
     declared: Declared,
     parameters: tuple[nodes.Parameter, ...],
-    given: tuple[nodes.Argument, ...],
+    written: tuple[nodes.Argument, ...],
     place: nodes.Name,
     inputs: Inputs,
 ) -> tuple[tuple[str, Expr | int], ...]:
@@ -80,16 +80,16 @@ def arguments(
     An expression, or the place of a pool among the operation's inputs.
     """
     before = len(context.check.diagnostics)
-    matched = match(context, declared.name, [each.name.text for each in parameters], given)
+    matched = match(context, declared.name, [each.name.text for each in parameters], written)
     fits = len(context.check.diagnostics) == before
-    made: list[tuple[str, Expr | int]] = []
+    values: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
         value = matched.get(name)
         if value is None and parameter.default is not None:
             home = declaration_context(context.check, declared)
             usual = static(home, parameter.default, "a default")
-            made.append((name, POISON.expr if usual is None else usual.expr))
+            values.append((name, POISON.expr if usual is None else usual.expr))
         elif value is None:
             if not fits:  # the value is most likely the one that fits nowhere
                 continue
@@ -100,25 +100,25 @@ def arguments(
                 f"write `{place.text}({name} = ...)`",
             )
         elif gives_pool(context, value):
-            made.append((name, inputs.index(pool(context, value).number)))
+            values.append((name, inputs.index(pool(context, value).number)))
         else:
             typed = scalar(context, value, Site(inputs))
             if typed.type is ScalarType.STEPS:
                 typed = expect(context, typed, ScalarType.NUMBER, value)
-            made.append((name, typed.expr))
-    return tuple(made)
+            values.append((name, typed.expr))
+    return tuple(values)
 
 
 def match(
     context: StrategyContext,
     called: str,
     names: list[str],
-    given: tuple[nodes.Argument, ...],
+    written: tuple[nodes.Argument, ...],
     code: str = "TTS218",
 ) -> dict[str, nodes.Expression]:
     """Arguments by the names of their parameters: by place first, then by name, each once."""
     matched: dict[str, nodes.Expression] = {}
-    for position, argument in enumerate(given):
+    for position, argument in enumerate(written):
         if argument.name is not None:
             name = argument.name.text
             if name not in names:
@@ -132,7 +132,7 @@ def match(
                 continue
         elif position >= len(names):
             takes = ", ".join(f"`{each}`" for each in names) or "nothing"
-            message = f"`{called}` takes {len(names)} arguments, not {len(given)}"
+            message = f"`{called}` takes {len(names)} arguments, not {len(written)}"
             if len(names) == 1:
                 message = message.replace("arguments", "argument")
             context.error(code, message, argument, f"it takes {takes}")
@@ -149,13 +149,13 @@ def match(
 def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name) -> Template:
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
-    made, found = template(declared.name, node.text, node.parameters, declared.home.source)
+    prompt, found = template(declared.name, node.text, node.parameters, declared.home.source)
     # Its own file may not have been checked: it may be imported.
     context.check.diagnostics.extend(found)
-    known = context.check.prompts.setdefault(declared.name, (declared, made))
-    if known[0] is not declared and known[1] != made:
+    known = context.check.prompts.setdefault(declared.name, (declared, prompt))
+    if known[0] is not declared and known[1] != prompt:
         two_meanings(context, "prompts", declared, known[0], place)
-    return made
+    return prompt
 
 
 def two_meanings(

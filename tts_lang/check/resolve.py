@@ -34,14 +34,14 @@ def top_level(context: StrategyContext, name: nodes.Name, role: Role) -> Declare
 
     Reports and gives `None` if there is none.
     """
-    given = context.parameters.get(name.text)
-    if isinstance(given, NameValue):
-        if given.role is role:
-            return given.declared
-        _wrong_role(context, name, role, f"{ROLE_WORDS[given.role]} here, `{given.name}`")
+    parameter = context.parameters.get(name.text)
+    if isinstance(parameter, NameValue):
+        if parameter.role is role:
+            return parameter.declared
+        _wrong_role(context, name, role, f"{ROLE_WORDS[parameter.role]} here, `{parameter.name}`")
         return None
-    if given is not None:
-        if given.type is not ScalarType.UNKNOWN:
+    if parameter is not None:
+        if parameter.type is not ScalarType.UNKNOWN:
             _wrong_role(context, name, role, "a parameter with a number or text")
         return None
     declared = context.scope.names.get(name.text)
@@ -125,17 +125,17 @@ def unknown(
 
 def reduction(context: StrategyContext, name: str) -> str | None:
     """The reduction that a function name (or a parameter holding one) stands for."""
-    given = context.parameters.get(name)
-    if isinstance(given, NameValue):
-        return given.name if given.role is Role.REDUCTION else None
+    parameter = context.parameters.get(name)
+    if isinstance(parameter, NameValue):
+        return parameter.name if parameter.role is Role.REDUCTION else None
     return name if name in REDUCTIONS else None
 
 
 def is_strategy(context: StrategyContext, name: str) -> bool:
     """Whether a call of this name is a call of a strategy."""
-    given = context.parameters.get(name)
-    if isinstance(given, NameValue):
-        return given.role is Role.STRATEGY
+    parameter = context.parameters.get(name)
+    if isinstance(parameter, NameValue):
+        return parameter.role is Role.STRATEGY
     declared = context.scope.names.get(name)
     return declared is not None and declared.role is Role.STRATEGY
 
@@ -168,8 +168,8 @@ def _names_pool(context: StrategyContext, name: str) -> bool:
 
 def parameter_scalar(context: StrategyContext, name: str) -> Typed | None:
     """The value of a parameter that is a number or text."""
-    given = context.parameters.get(name)
-    return given if isinstance(given, Typed) else None
+    parameter = context.parameters.get(name)
+    return parameter if isinstance(parameter, Typed) else None
 
 
 def unset(context: StrategyContext, name: nodes.Name, binding: Unset) -> None:

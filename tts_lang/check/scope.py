@@ -111,8 +111,8 @@ class FileScope:
 
     def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The usable names with one of these roles."""
-        wanted = set(roles)
-        return tuple(name for name, each in self.names.items() if each.role in wanted)
+        allowed = set(roles)
+        return tuple(name for name, each in self.names.items() if each.role in allowed)
 
 
 _BUILT_IN = FileScope(Source("<built in>", ""), nodes.File(()))
@@ -146,8 +146,10 @@ def collisions(scope: FileScope, declared: Declared) -> list[Diagnostic]:
             found.append(_report(scope, "TTS203", name, message))
         else:
             _check_name(scope, found, taken, name, "a parameter")
-    made = [node for node in walk(*strategy.body) if isinstance(node, nodes.Let | nodes.Assign)]
-    for node in sorted(made, key=lambda each: each.span):
+    definitions = [
+        node for node in walk(*strategy.body) if isinstance(node, nodes.Let | nodes.Assign)
+    ]
+    for node in sorted(definitions, key=lambda each: each.span):
         if isinstance(node, nodes.Let):
             _check_name(scope, found, taken, node.column, "a column made by `let`")
         else:

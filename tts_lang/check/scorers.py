@@ -55,7 +55,7 @@ def value_range(context: StrategyContext, node: nodes.ValueRange | None) -> Boun
 
 
 def _judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> Scorer:
-    made, _ = template(node.name.text, node.text, node.parameters, declared.home.source)
+    prompt, _ = template(node.name.text, node.text, node.parameters, declared.home.source)
     inputs = Inputs()
     how = decoding(context, node.clauses, inputs, None)
     if inputs.numbers:
@@ -74,7 +74,7 @@ def _judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclar
         retries = _retries(context, node.retry)
     judge = Judge(
         how.policy,
-        made,
+        prompt,
         reading.kind.value,
         None if reading.after is None else reading.after.value,
         low,
@@ -98,7 +98,7 @@ def _retries(context: StrategyContext, node: nodes.Expression) -> int:
 
 
 def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[str, float], ...]:
-    made: list[tuple[str, float]] = []
+    options: list[tuple[str, float]] = []
     for option in reading.options:
         value: float | None = 1.0
         if option.value is not None:
@@ -110,16 +110,16 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
                 option,
                 f'`read choice of "{option.text.value}" = 1, ...`',
             )
-        made.append((option.text.value, 0.0 if value is None else float(value)))
-    return tuple(made)
+        options.append((option.text.value, 0.0 if value is None else float(value)))
+    return tuple(options)
 
 
 def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> None:
     """What is wrong with a judge's declaration, slots included."""
-    made, found = template(node.name.text, node.text, node.parameters, declared.home.source)
+    prompt, found = template(node.name.text, node.text, node.parameters, declared.home.source)
     for diagnostic in found:
         context.check.add(diagnostic)
-    fits_view(context, made, node.view is not JudgeView.SINGLE, node.name, "judge")
+    fits_view(context, prompt, node.view is not JudgeView.SINGLE, node.name, "judge")
     reading = node.reading
     kind = reading.kind
     single = node.view is JudgeView.SINGLE
@@ -167,11 +167,11 @@ def enter_scorer(
         return known[1]
     if isinstance(declared.node, nodes.JudgeDeclaration):
         check_judge(home, declared, declared.node)
-    made = describe(home, declared)
+    scorer = describe(home, declared)
     if known is None:
-        context.check.scorers[declared.name] = (declared, made)
-        if made.judge is not None:
-            context.check.policies.setdefault(made.judge.policy)
-    elif known[1] != made:
+        context.check.scorers[declared.name] = (declared, scorer)
+        if scorer.judge is not None:
+            context.check.policies.setdefault(scorer.judge.policy)
+    elif known[1] != scorer:
         two_meanings(context, "scorers", declared, known[0], place)
-    return made
+    return scorer

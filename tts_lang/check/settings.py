@@ -29,7 +29,7 @@ def parameters(
     context = new_context(check, declared, {})
     written = {parameter.name.text: parameter for parameter in declared.strategy.parameters}
     usual = defaults(check, declared)
-    given: dict[str, Parameter] = {}
+    values: dict[str, Parameter] = {}
     for name, value in settings.items():
         if name not in written:
             takes = ", ".join(f"`{each}`" for each in written) or "no parameters"
@@ -40,9 +40,9 @@ def parameters(
                 did_you_mean(name, written) or f"it has {takes}",
             )
             continue
-        made = _value(context, written[name], usual[name], value)
-        if made is not None:
-            given[name] = made
+        setting = _value(context, written[name], usual[name], value)
+        if setting is not None:
+            values[name] = setting
     for name, parameter in written.items():
         if parameter.default is None and name not in settings:
             context.error(
@@ -53,7 +53,7 @@ def parameters(
             )
     if any(each.is_error for each in check.diagnostics[before:]):
         return None
-    return defaults(check, declared, given)
+    return defaults(check, declared, values)
 
 
 def _value(
@@ -110,17 +110,17 @@ def _known_name(context: StrategyContext, name: str) -> NameValue | None:
     if not name.isidentifier() or name in context.parameters:
         return None
     before = len(context.check.diagnostics)
-    made = argument_value(context, nodes.Name(name))
+    setting = argument_value(context, nodes.Name(name))
     del context.check.diagnostics[before:]
-    return made if isinstance(made, NameValue) else None
+    return setting if isinstance(setting, NameValue) else None
 
 
 def _name(
     context: StrategyContext, parameter: nodes.Parameter, usual: NameValue, value: str
 ) -> NameValue | None:
-    made = _known_name(context, value)
-    if made is not None and made.role is usual.role:
-        return made
+    setting = _known_name(context, value)
+    if setting is not None and setting.role is usual.role:
+        return setting
     _wrong(context, parameter, value, usual)
     return None
 

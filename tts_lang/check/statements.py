@@ -81,15 +81,15 @@ def _broken(context: StrategyContext, node: nodes.Broken) -> bool:
 @statement_rule(nodes.Assign)
 def _assign(context: StrategyContext, node: nodes.Assign) -> bool:
     name = node.target.text
-    made: Binding
+    binding: Binding
     if gives_pool(context, node.value):
-        given = pool(context, node.value)
-        context.rename(given.number, name)
-        made = Fixed(POISON) if given is NO_POOL else given
+        operand = pool(context, node.value)
+        context.rename(operand.number, name)
+        binding = Fixed(POISON) if operand is NO_POOL else operand
     else:
-        made = _scalar(context, node)
-    made = _same_kind(context, node, made)
-    context.env[name] = made
+        binding = _scalar(context, node)
+    binding = _same_kind(context, node, binding)
+    context.env[name] = binding
     return False
 
 
@@ -111,10 +111,10 @@ def _scalar(context: StrategyContext, node: nodes.Assign) -> Binding:
     return compute(context, typed, inputs, node, node.target.text)
 
 
-def _same_kind(context: StrategyContext, node: nodes.Assign, made: Binding) -> Binding:
-    before, after = sort_of(context.env.get(node.target.text)), sort_of(made)
+def _same_kind(context: StrategyContext, node: nodes.Assign, binding: Binding) -> Binding:
+    before, after = sort_of(context.env.get(node.target.text)), sort_of(binding)
     if before is None or after is None or before == after:
-        return made
+        return binding
     context.error(
         "TTS215",
         f"`{node.target.text}` holds {before}, and gets {after} here",
@@ -138,8 +138,8 @@ def sort_of(binding: Binding | None) -> str | None:
 def _variable(context: StrategyContext, node: nodes.Expression, verb: str) -> Pool | None:
     """The pool of a variable that a statement changes; `None` after a message."""
     if isinstance(node, nodes.Name) and node.text not in builtins.POOLS:
-        given = pool(context, node)
-        return None if given is NO_POOL else given
+        operand = pool(context, node)
+        return None if operand is NO_POOL else operand
     if gives_pool(context, node):
         written = context.scope.source.slice(node.span)
         shown = written if len(written) <= 30 and "\n" not in written else "..."
@@ -156,26 +156,26 @@ def _variable(context: StrategyContext, node: nodes.Expression, verb: str) -> Po
 
 
 def _with_column(
-    context: StrategyContext, given: PoolType, name: str, column: Column, node: nodes.Node
+    context: StrategyContext, operand: PoolType, name: str, column: Column, node: nodes.Node
 ) -> PoolType:
-    made = given.with_column(name, column)
-    if len(made.columns or ()) > MOST_COLUMNS:
+    type_ = operand.with_column(name, column)
+    if len(type_.columns or ()) > MOST_COLUMNS:
         message = f"a pool with more than {MOST_COLUMNS} columns"
         raise context.too_large("TTS405", message, node, "compute what is needed in one expression")
-    return made
+    return type_
 
 
-def _rebind(context: StrategyContext, node: nodes.Expression, made: Pool) -> None:
+def _rebind(context: StrategyContext, node: nodes.Expression, result: Pool) -> None:
     if isinstance(node, nodes.Name):
-        context.rename(made.number, node.text)
-        context.env[node.text] = made
+        context.rename(result.number, node.text)
+        context.env[node.text] = result
 
 
 @statement_rule(nodes.Score)
 def _score(context: StrategyContext, node: nodes.Score) -> bool:
     declared = top_level(context, node.scorer, Role.SCORER)
-    given = _variable(context, node.pool, "score")
-    if given is None:
+    operand = _variable(context, node.pool, "score")
+    if operand is None:
         return False
     if declared is None:
         # Every later use of any column would be reported for want of this one.
@@ -185,7 +185,7 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
     described = enter_scorer(
         context, declaration_context(context.check, declared), declared, node.scorer
     )
-    inputs = Inputs([given.number])
+    inputs = Inputs([operand.number])
     times = ahead = None
     if node.times is not None:
         times = count(context, node.times, "the number of readings", inputs)
@@ -198,7 +198,7 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
             )
     if node.look_ahead is not None:
         ahead = count(context, node.look_ahead, "the number of steps looked ahead", inputs)
-    per = grouping(context, node.per, given, pool_name(node.pool))
+    per = grouping(context, node.per, operand, pool_name(node.pool))
     if node.per is not None and not described.together:
         context.error(
             "TTS406",
@@ -215,9 +215,11 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
     if len(expressions) != len(passed):
         context.error("TTS218", "a judge takes numbers and texts, not pools", node.scorer)
     steps = described.steps or node.times is not None
-    column = Column(ScalarType.STEPS if steps else ScalarType.NUMBER, made=frozenset({node.span}))
+    column = Column(
+        ScalarType.STEPS if steps else ScalarType.NUMBER, scored_at=frozenset({node.span})
+    )
     context.scored.setdefault(node.span, (declared.name, node.span))
-    type_ = _with_column(context, given.type, declared.name, column, node)
+    type_ = _with_column(context, operand.type, declared.name, column, node)
     spec = Score(declared.name, times, ahead, per, expressions)
     _rebind(context, node.pool, context.emit_pool(spec, inputs, type_, node))
     return False
@@ -225,28 +227,28 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
 
 @statement_rule(nodes.Force)
 def _force(context: StrategyContext, node: nodes.Force) -> bool:
-    given = _variable(context, node.pool, "force")
-    inputs = Inputs([NO_VALUE if given is None else given.number])
+    operand = _variable(context, node.pool, "force")
+    inputs = Inputs([NO_VALUE if operand is None else operand.number])
     forced = text(context, node.text, Site(inputs))
-    if given is None:
+    if operand is None:
         return False
     why = f"`force` at line {context.line(node)} dropped it: the text has changed"
-    type_ = given.type.children(given.type.bound, why)
+    type_ = operand.type.children(operand.type.bound, why)
     _rebind(context, node.pool, context.emit_pool(Force(forced), inputs, type_, node))
     return False
 
 
 @statement_rule(nodes.Let)
 def _let(context: StrategyContext, node: nodes.Let) -> bool:
-    given = _variable(context, node.pool, "let")
-    if given is None:
+    operand = _variable(context, node.pool, "let")
+    if operand is None:
         return False
-    inputs = Inputs([given.number])
-    typed = scalar(context, node.value, Site(inputs, given.type, pool_name(node.pool)))
+    inputs = Inputs([operand.number])
+    typed = scalar(context, node.value, Site(inputs, operand.type, pool_name(node.pool)))
     if typed.type in {ScalarType.STEPS, ScalarType.KEY}:
         typed = expect(context, typed, ScalarType.NUMBER, node.value)
     column = Column(typed.type, inherited=True)
-    type_ = _with_column(context, given.type, node.column.text, column, node)
+    type_ = _with_column(context, operand.type, node.column.text, column, node)
     _rebind(
         context,
         node.pool,
@@ -269,10 +271,10 @@ def _backup(context: StrategyContext, node: nodes.Backup) -> bool:
 
 @statement_rule(nodes.Return)
 def _return(context: StrategyContext, node: nodes.Return) -> bool:
-    given = pool(context, node.value)
-    if given is not NO_POOL:
-        _one_row(context, node, given)
-        if given.type.filtered and not _guarded(context, node):
+    operand = pool(context, node.value)
+    if operand is not NO_POOL:
+        _one_row(context, node, operand)
+        if operand.type.filtered and not _guarded(context, node):
             context.warning(
                 "TTS904",
                 "this pool is empty where the condition holds for no candidate: then there is no "
@@ -280,7 +282,7 @@ def _return(context: StrategyContext, node: nodes.Return) -> bool:
                 node.value,
                 "look at `count(...)` first, or add candidates to fall back on",
             )
-    context.returned(given)
+    context.returned(operand)
     return True
 
 
@@ -288,8 +290,8 @@ def _guarded(context: StrategyContext, node: nodes.Return) -> bool:
     return any(name.text in context.guarded for name in reads(node))
 
 
-def _one_row(context: StrategyContext, node: nodes.Return, given: Pool) -> None:
-    if not context.numbers_matter or (given.type.bound is not None and given.type.bound <= 1):
+def _one_row(context: StrategyContext, node: nodes.Return, operand: Pool) -> None:
+    if not context.numbers_matter or (operand.type.bound is not None and operand.type.bound <= 1):
         return
     written = context.scope.source.slice(node.value.span)
     name = written if written.isidentifier() else f"({written})"
@@ -297,12 +299,12 @@ def _one_row(context: StrategyContext, node: nodes.Return, given: Pool) -> None:
     by = next(
         (
             f"last({key})" if column.type is ScalarType.STEPS else key
-            for key, column in (given.type.columns or {}).items()
+            for key, column in (operand.type.columns or {}).items()
             if not column.inherited
         ),
         "E",
     )
-    most = "" if given.type.bound is None else f" (up to {given.type.bound})"
+    most = "" if operand.type.bound is None else f" (up to {operand.type.bound})"
     context.error(
         "TTS305",
         f"`return` takes one candidate's answer, and this pool can have several{most}",

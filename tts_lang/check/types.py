@@ -62,13 +62,13 @@ POISON = Typed(ScalarType.UNKNOWN, Const(None))
 class Column:
     """A column that a strategy made.
 
-    `inherited`: made by `let`, so that children keep it (C31); scores go (C28). `made` are the
+    `inherited`: made by `let`, so that children keep it (C31); scores go (C28). `scored_at` are the
     `score` statements that may have made it.
     """
 
     type: ScalarType
     inherited: bool = False
-    made: frozenset[Span] = frozenset()
+    scored_at: frozenset[Span] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,9 @@ def _common(
             lost[name] = f"it is {mine.type.value} {left_path} and {other.type.value} {right_path}"
         else:
             type_ = other.type if mine.type is ScalarType.UNKNOWN else mine.type
-            columns[name] = Column(type_, mine.inherited or other.inherited, mine.made | other.made)
+            columns[name] = Column(
+                type_, mine.inherited or other.inherited, mine.scored_at | other.scored_at
+            )
             lost.pop(name, None)
     return columns, lost
 

@@ -59,29 +59,29 @@ def not_a_scalar(context: StrategyContext, node: nodes.Expression) -> None:
 
 
 def expect(
-    context: StrategyContext, typed: Typed, wanted: ScalarType, node: nodes.Expression
+    context: StrategyContext, typed: Typed, expected: ScalarType, node: nodes.Expression
 ) -> Typed:
     """The expression itself if it has the wanted type; else poison, after a message."""
-    if typed.type is wanted or typed.type is ScalarType.UNKNOWN:
+    if typed.type is expected or typed.type is ScalarType.UNKNOWN:
         return typed
     if typed.type is ScalarType.STEPS:
         column = typed.expr.name if isinstance(typed.expr, Column) else "it"
         context.error(
             "TTS209",
-            f"`{column}` has one number per step, and {WORDS[wanted]} is needed here",
+            f"`{column}` has one number per step, and {WORDS[expected]} is needed here",
             node,
             f"choose a reduction: `last({column})`, `min({column})`, `mean({column})`, "
             f"`prod({column})`",
         )
     else:
         help_ = None
-        if wanted is ScalarType.FLAG and typed.type is ScalarType.NUMBER:
+        if expected is ScalarType.FLAG and typed.type is ScalarType.NUMBER:
             help_ = "compare it with something, as in `... > 0`"
-        if wanted is ScalarType.FLAG and typed.type is ScalarType.TEXT:
+        if expected is ScalarType.FLAG and typed.type is ScalarType.TEXT:
             help_ = "compare it: `==`, `contains`, `ends with`"
         context.error(
             "TTS206",
-            f"{WORDS[wanted]} is needed here, and this is {WORDS[typed.type]}",
+            f"{WORDS[expected]} is needed here, and this is {WORDS[typed.type]}",
             node,
             help_,
         )
@@ -184,11 +184,11 @@ def _shown(context: StrategyContext, node: nodes.Expression, value: int | float)
     return f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
 
 
-def _other_value(node: nodes.Expression, wanted: str) -> str:
+def _other_value(node: nodes.Expression, expected: str) -> str:
     """What to write in place of a number that is wrong."""
     if isinstance(node, nodes.Name):
-        return f"give `{node.text}` another value: {wanted}"
-    return f"write {wanted}"
+        return f"give `{node.text}` another value: {expected}"
+    return f"write {expected}"
 
 
 def _no_value(context: StrategyContext, what: str, node: nodes.Expression) -> None:
@@ -216,12 +216,12 @@ def bounded(
         return expression
     if value < low or value > high or (open_low and value == low):
         if high == float("inf"):
-            wanted = f"above {low:g}" if open_low else f"at least {low:g}"
+            expected = f"above {low:g}" if open_low else f"at least {low:g}"
         else:
-            wanted = f"{'above' if open_low else 'between'} {low:g} and " + (
+            expected = f"{'above' if open_low else 'between'} {low:g} and " + (
                 f"at most {high:g}" if open_low else f"{high:g}"
             )
-        context.error("TTS302", f"{what} must be {wanted}, and this is {value:g}", node)
+        context.error("TTS302", f"{what} must be {expected}, and this is {value:g}", node)
     return expression
 
 
@@ -245,8 +245,8 @@ def constant(expression: Expr) -> Scalar:
     if isinstance(expression, Const):
         return expression.value
     if isinstance(expression, Apply):
-        given = [constant(each) for each in expression.arguments]
-        result: Scalar = values.apply(expression.function, given)
+        arguments = [constant(each) for each in expression.arguments]
+        result: Scalar = values.apply(expression.function, arguments)
         return result
     raise NotConstant
 

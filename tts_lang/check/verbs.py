@@ -47,16 +47,16 @@ def bound_of(expression: Expr) -> int | None:
 
 def over(context: StrategyContext, node: nodes.Expression) -> tuple[Pool, Inputs, Site]:
     """The pool a verb works on, as its first input, and the place of expressions on its rows."""
-    given = pool(context, node)
-    inputs = Inputs([given.number])
-    return given, inputs, Site(inputs, given.type, pool_name(node))
+    operand = pool(context, node)
+    inputs = Inputs([operand.number])
+    return operand, inputs, Site(inputs, operand.type, pool_name(node))
 
 
 def grouping(
-    context: StrategyContext, node: nodes.Name | None, given: Pool, name: str
+    context: StrategyContext, node: nodes.Name | None, operand: Pool, name: str
 ) -> str | None:
     """The column of `per KEY`, if it is written."""
-    return None if node is None else key(context, node, given.type, name)
+    return None if node is None else key(context, node, operand.type, name)
 
 
 @pool_rule(nodes.Name)
@@ -80,13 +80,13 @@ def _name(context: StrategyContext, node: nodes.Name) -> Pool:
 
 
 def _no_pool(context: StrategyContext, node: nodes.Name) -> None:
-    given = context.parameters.get(node.text)
+    parameter = context.parameters.get(node.text)
     declared = context.scope.names.get(node.text)
-    if isinstance(given, NameValue):
-        not_a_pool(context, node, f"a {given.role.value}")
-    elif given is not None:
-        if given.type is not ScalarType.UNKNOWN:
-            not_a_pool(context, node, f"a parameter: {WORDS[given.type]}")
+    if isinstance(parameter, NameValue):
+        not_a_pool(context, node, f"a {parameter.role.value}")
+    elif parameter is not None:
+        if parameter.type is not ScalarType.UNKNOWN:
+            not_a_pool(context, node, f"a parameter: {WORDS[parameter.type]}")
     elif declared is not None:
         not_a_pool(context, node, f"a {declared.role.value}")
     elif (known := builtins.meaning(node.text)) is not None:
@@ -112,19 +112,19 @@ def _binary(context: StrategyContext, node: nodes.Binary) -> Pool:
         return context.emit_pool(graph.Difference(), inputs, left.type.kept(left.type.bound), node)
     names = [f"`{context.scope.source.slice(side.span)}`" for side in (node.left, node.right)]
     names = [name if len(name) < 40 else "the other side" for name in names]
-    made = union(left.type, right.type, names[0], names[1])
-    return context.emit_pool(graph.Union(), inputs, made, node)
+    type_ = union(left.type, right.type, names[0], names[1])
+    return context.emit_pool(graph.Union(), inputs, type_, node)
 
 
 @pool_rule(nodes.Where)
 def _where(context: StrategyContext, node: nodes.Where) -> Pool:
-    given, inputs, site = over(context, node.pool)
+    operand, inputs, site = over(context, node.pool)
     fits = condition(context, node.condition, site)
     fixed = not any(isinstance(each, plan.Input | plan.Aggregate) for each in plan.walk(fits))
     if fits == _ANSWERED:  # without answers there is no answer, filtered or not
         fixed = False
-    made = replace(given.type, filtered=node.span if fixed else None)
-    return context.emit_pool(graph.Where(fits), inputs, made, node)
+    type_ = replace(operand.type, filtered=node.span if fixed else None)
+    return context.emit_pool(graph.Where(fits), inputs, type_, node)
 
 
 @pool_rule(nodes.Conditional)
@@ -140,32 +140,31 @@ def _conditional(context: StrategyContext, node: nodes.Conditional) -> Pool:
 
 @pool_rule(nodes.Select)
 def _select(context: StrategyContext, node: nodes.Select) -> Pool:
-    given, inputs, site = over(context, node.pool)
-    wanted = scalar(context, node.count, Site(Inputs()))
-    if wanted.share:
+    operand, inputs, site = over(context, node.pool)
+    if scalar(context, node.count, Site(Inputs())).share:
         part = bounded(context, node.count, "a share of a pool", inputs, SHARE)
         by = number(context, node.by, site)
-        per = grouping(context, node.per, given, site.pool_name)
+        per = grouping(context, node.per, operand, site.pool_name)
         if is_constant(part) and constant(part) == 1:
             _keeps_everything(context, node, site.pool_name, "100%")
-        made = graph.Select(by, share=part, per=per)
-        return context.emit_pool(made, inputs, given.type.kept(given.type.bound), node)
+        spec = graph.Select(by, share=part, per=per)
+        return context.emit_pool(spec, inputs, operand.type.kept(operand.type.bound), node)
     how_many = count(context, node.count, SELECTED, inputs)
     by = number(context, node.by, site)
-    per = grouping(context, node.per, given, site.pool_name)
-    bound = given.type.bound
+    per = grouping(context, node.per, operand, site.pool_name)
+    bound = operand.type.bound
     if per is None:
         kept = bound_of(how_many)
         if (
             kept is not None
             and bound is not None
             and bound <= kept
-            and given.type.columns is not None
+            and operand.type.columns is not None
         ):
             _keeps_everything(context, node, site.pool_name, str(kept), bound)
         bound = at_most(bound, kept)
     return context.emit_pool(
-        graph.Select(by, how_many, per=per), inputs, given.type.kept(bound), node
+        graph.Select(by, how_many, per=per), inputs, operand.type.kept(bound), node
     )
 
 
@@ -183,37 +182,37 @@ def _keeps_everything(
 
 @pool_rule(nodes.Best)
 def _best(context: StrategyContext, node: nodes.Best) -> Pool:
-    given, inputs, site = over(context, node.pool)
+    operand, inputs, site = over(context, node.pool)
     by = number(context, node.by, site)
-    per = grouping(context, node.per, given, site.pool_name)
-    bound = at_most(given.type.bound, 1) if per is None else given.type.bound
-    made = replace(given.type, bound=bound)
-    return context.emit_pool(graph.Select(by, Const(1), per=per), inputs, made, node)
+    per = grouping(context, node.per, operand, site.pool_name)
+    bound = at_most(operand.type.bound, 1) if per is None else operand.type.bound
+    type_ = replace(operand.type, bound=bound)
+    return context.emit_pool(graph.Select(by, Const(1), per=per), inputs, type_, node)
 
 
 @pool_rule(nodes.First)
 def _first(context: StrategyContext, node: nodes.First) -> Pool:
-    given, inputs, site = over(context, node.pool)
+    operand, inputs, site = over(context, node.pool)
     how_many: Expr = Const(1)
     if node.count is not None:
         how_many = count(context, node.count, "the number of first candidates", inputs)
-    if given.type.identical and given.type.filtered:
+    if operand.type.identical and operand.type.filtered:
         context.error(
             "TTS307",
             "all these samples are equal at temperature 0, so the first one fits or none does",
             node,
             "sample at a temperature above 0",
         )
-    per = grouping(context, node.per, given, site.pool_name)
-    bound = at_most(given.type.bound, bound_of(how_many)) if per is None else given.type.bound
-    return context.emit_pool(graph.First(how_many, per), inputs, given.type.kept(bound), node)
+    per = grouping(context, node.per, operand, site.pool_name)
+    bound = at_most(operand.type.bound, bound_of(how_many)) if per is None else operand.type.bound
+    return context.emit_pool(graph.First(how_many, per), inputs, operand.type.kept(bound), node)
 
 
 @pool_rule(nodes.PoolVerb)
 def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
     """A verb that its entry in the table of operators describes."""
     known = POOL_VERBS[node.verb]
-    given, inputs, site = over(context, node.pool)
+    operand, inputs, site = over(context, node.pool)
     values = {}
     for each in node.clauses:
         value = _clause(context, each, clauses(known.spec).get(each.field), site)
@@ -221,15 +220,15 @@ def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
             values[each.field] = value
     spec: graph.Spec = known.spec(**values)
     assert known.rows is not None
-    bound = limit(known.rows(spec, RowLimit([rows_of(given)])))
+    bound = limit(known.rows(spec, RowLimit([rows_of(operand)])))
     if known.makes.keeps_scores:
-        made = replace(given.type, bound=bound)
+        type_ = replace(operand.type, bound=bound)
         if known.makes is not Makes.SUBSET or known.lineage:
-            made = given.type.kept(bound)
+            type_ = operand.type.kept(bound)
     else:
         why = f"`{node.verb}` at line {context.line(node)} dropped it: the text has changed"
-        made = given.type.children(bound, why)
-    return context.emit_pool(spec, inputs, made, node)
+        type_ = operand.type.children(bound, why)
+    return context.emit_pool(spec, inputs, type_, node)
 
 
 def _clause(
@@ -248,9 +247,9 @@ def _clause(
     return kind(context, value, Site(site.inputs) if clause.once else site)
 
 
-def rows_of(given: Pool) -> float:
+def rows_of(operand: Pool) -> float:
     """The upper bound of a pool's rows."""
-    return inf if given.type.bound is None else given.type.bound
+    return inf if operand.type.bound is None else operand.type.bound
 
 
 def limit(rows: float) -> int | None:

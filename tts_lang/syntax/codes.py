@@ -39,7 +39,7 @@ CODES: tuple[Code, ...] = (
         "TTS105",
         "unclosed parenthesis",
         "A `(` has no matching `)` before the next statement begins. Inside parentheses a "
-        "statement may go on over several lines, as long as they are indented deeper.",
+        "statement may continue over several lines, as long as they are indented deeper.",
     ),
     Code("TTS106", "unmatched parenthesis", "A `)` closes nothing: remove it, or add the `(`."),
     Code(
@@ -65,7 +65,7 @@ CODES: tuple[Code, ...] = (
         "TTS110",
         "malformed number",
         "Numbers are written `16`, `16_000`, `0.5`, `1e-3` and `10%`, with a digit on each side of "
-        "a point and no letters behind them.",
+        "a point and no letters after them.",
     ),
     Code(
         "TTS111",
@@ -170,7 +170,7 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         "TTS136",
-        "value that nobody keeps",
+        "value that is not used",
         "Verb phrases and calls give a pool and change nothing by themselves. Assign the pool to "
         "a name or return it. (`score`, `force`, `let` and `backup` are statements.)",
     ),

@@ -183,7 +183,7 @@ class _Formatter:
         return 0
 
     def _trailing(self, comments: list[Comment], offset: int) -> None:
-        """Put a comment that follows on the same line behind it."""
+        """Put a comment that follows on the same line after it."""
         if comments and not comments[-1].alone:
             comment = comments[-1]
             if self.source.position(comment.start).line == self.source.position(offset).line:

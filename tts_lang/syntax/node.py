@@ -17,9 +17,9 @@ def node(cls: _Class) -> _Class:
     `dataclass` would compile six methods for each of sixty classes, which takes longer than to
     parse a strategy. Type checkers, `fields`, `replace` and `match` see an ordinary dataclass.
     """
-    made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
-    made._defaults = {f.name: f.default for f in fields(made)}
-    return made  # type: ignore[no-any-return]
+    node_class: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    node_class._defaults = {f.name: f.default for f in fields(node_class)}
+    return node_class  # type: ignore[no-any-return]
 
 
 @node

@@ -299,7 +299,7 @@ class _Run:
 
 
 def _copy(parser: InteractiveParser) -> InteractiveParser:
-    """A parser in the same state; both may go on, since parse trees are not changed."""
+    """A parser in the same state; both can continue, since parse trees are not changed."""
     copied: InteractiveParser = parser.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
     return copied
 

@@ -285,7 +285,7 @@ def _value_alone(e: ErrorContext) -> Diagnostic | None:
     if (at_head or call or soft) and not e.top_level:
         return e.report(
             "TTS136",
-            f"`{e.head.text}` gives a value that nobody keeps",
+            f"`{e.head.text}` gives a value that is not used",
             f"write `NAME = {e.head.text} ...` or `return {e.head.text} ...`",
             span=e.head.span,
         )

@@ -81,7 +81,7 @@ _HINTS = {
     "$": "names stand alone",
     "@": "names stand alone",
     "?": "write `A if CONDITION else B`",
-    "\\": "a line goes on where the next one is indented deeper",
+    "\\": "a line continues on the next one if that is indented deeper",
     "^": "write a power as `a ** b`",
     "&": "write `and`",
     "|": "write `or`",
@@ -186,7 +186,7 @@ class _Tokenizer:
         top = self.indents[-1]
         if width > top:
             if self.tokens[-1].type != "COLON":
-                return  # a deeper line goes on with the statement above it
+                return  # a deeper line continues the statement above it
             self._layout_token("NL")
             self.indents.append(width)
             if len(self.indents) - 1 > MAX_NESTING:

@@ -90,7 +90,7 @@ class ErrorContext:
         )
 
     def _visible(self) -> Span:
-        """Layout tokens are empty: point behind the last word instead."""
+        """Layout tokens are empty: point after the last word instead."""
         token = self.token
         if token.end > token.start:
             return token.span
@@ -167,7 +167,7 @@ def _misspelled(e: ErrorContext) -> Diagnostic | None:
 def _expected(accepts: frozenset[str]) -> Iterator[str]:
     """What could stand here, most telling first; groups of terminals under one word."""
     rest = set(accepts) - {"BROKEN"}
-    # Where a name fits, so do all soft words; where an expression goes on, all its operators do.
+    # Where a name fits, so do all soft words; where an expression continues, all its operators do.
     if "NAME" in rest:
         rest -= _SOFT | _UNITS
     if {"NAME", "INTEGER", "STRING", "LPAR"} <= rest:
