@@ -226,13 +226,10 @@ def _place(
     left, right = MARGIN, box.width - MARGIN
 
     def wanted(item: Box | _Lane) -> float:
-        """Where its middle would best be; lanes from the entry keep to the right."""
+        """Where its middle would best be."""
         hanging = above.get(item, ())
         if not hanging:
-            return (left + right) / 2 if isinstance(item, Box) else right
-        if isinstance(item, _Lane) and isinstance(hanging[0], Box):
-            # Beside the boxes, on the side where there is room.
-            return hanging[0].x + hanging[0].width / 2 + 1e-6 * hanging[0].width
+            return (left + right) / 2
         boxes = [each for each in hanging if isinstance(each, Box)] or hanging
         return sum(each.x + each.width / 2 for each in boxes) / len(boxes)
 
@@ -303,8 +300,9 @@ def _path(
     leaves = target == len(box.inside)
     end_y = box.height if leaves else tops[rank_of[target]][0]
     if source == ENTRY:
+        # A group is entered along all of its head, the whole drawing at the problem.
         x = columns_[0][0] if columns_ else entry_x[edge]
-        points = [(x, box.head)]
+        points = [(box.width / 2 if box.line is None else x, box.head)]
     else:
         start = box.inside[source]
         x = start.x + start.width / 2
