@@ -77,7 +77,7 @@ def measure(runs: int) -> list[Measured]:
     """Everything, shortest first."""
     sys.path.insert(0, str(ROOT))
     from tts_lang.compiler import check_source, compile_strategy
-    from tts_lang.explain.bounds import bounds
+    from tts_lang.explain.costs import bounds
     from tts_lang.explain.render import to_text
     from tts_lang.explain.tree import explain
     from tts_lang.plan.serialize import from_json, to_json

@@ -43,7 +43,7 @@ class Costs(NamedTuple):
 def costs_at(name: str, values: Values) -> Costs:
     """What EXPLAIN bounds for a shipped strategy, `context` being among the values."""
     from tts_lang.compiler import compile_strategy
-    from tts_lang.explain.bounds import bounds
+    from tts_lang.explain.costs import bounds
 
     given = {key: value for key, value in values.items() if key != CONTEXT}
     total = bounds(compile_strategy(name, settings=given), values[CONTEXT]).total

@@ -29,7 +29,7 @@ from benchmarks.measured import (
 )
 from tts_lang import library
 from tts_lang.compiler import CheckedStrategy, check_path, compile_strategy
-from tts_lang.explain.forms import explained
+from tts_lang.explain.formats import explained
 from tts_runtime.runs.results import wilson
 
 PAGES = ROOT / "docs" / "gallery"

@@ -78,7 +78,7 @@ def explain_plan(plan: Plan, form: str = "text", context: int | None = None) -> 
     Raises:
         ValueError: Another form.
     """
-    from tts_lang.explain.forms import explained
+    from tts_lang.explain.formats import explained
 
     return explained(plan, form, context)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from tests.support.records import solution
-from tts_lang.explain.assume import assumed
+from tts_lang.explain.assumptions import assumed
 from tts_lang.explain.models import Model
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.bundled.prm import BundledPrm

@@ -17,7 +17,8 @@ from tests.support.plans import (
     steps,
 )
 from tests.support.random_plans import plans
-from tts_lang.explain.bounds import DEFAULT_CONTEXT, Bounds, Rows, bounds
+from tts_lang.explain.assumptions import DEFAULT_CONTEXT
+from tts_lang.explain.costs import PlanBounds, RowRange, bounds
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Random
 from tts_lang.plan.graph import Amount, Decoding, Exit, Judge, Plan, Scorer, Unit
@@ -32,7 +33,7 @@ def sampled(n: int, decoding: Decoding = UNLIMITED) -> tuple[Builder, int]:
     return build, build.pool(graph.Expand(solutions(n), decoding), build.problem)
 
 
-def after(build: Builder, pool: int) -> Bounds:
+def after(build: Builder, pool: int) -> PlanBounds:
     return bounds(build.plan(pool))
 
 
@@ -41,8 +42,8 @@ def test_best_of_n() -> None:
     scored = build.pool(graph.Score("prm"), pool, columns=PRM)
     best = build.pool(graph.Select(LAST, Const(1)), scored)
     found = after(build, best)
-    assert found.rows[pool] == found.rows[scored] == Rows(16, 16)
-    assert found.result == Rows(1, 1)
+    assert found.rows[pool] == found.rows[scored] == RowRange(16, 16)
+    assert found.result == RowRange(1, 1)
     assert (found.policy_calls, found.scorer_calls, found.rounds) == (16, 16, 2)
     assert found.total.open_calls == 16
     assert found.sampled_tokens == found.scorer_tokens == 16 * DEFAULT_CONTEXT
@@ -103,7 +104,7 @@ def test_branch_is_the_maximum_and_the_side_not_taken_costs_nothing() -> None:
     build.add(graph.Branch(), flag, outputs=(out,), regions=(side(2), side(32)))
     found = after(build, out)
     assert found.policy_calls == 8 + 32
-    assert found.rows[out] == Rows(2, 32)
+    assert found.rows[out] == RowRange(2, 32)
 
 
 def test_side_that_returns_does_not_pay_for_what_follows() -> None:
@@ -117,7 +118,7 @@ def test_side_that_returns_does_not_pay_for_what_follows() -> None:
     rest = build.pool(graph.Expand(solutions(64), Decoding()), build.problem)
     found = after(build, rest)
     assert found.policy_calls == 8 + 100
-    assert found.result == Rows(64, 100)
+    assert found.result == RowRange(64, 100)
 
 
 def test_condition_that_is_certain_leaves_one_side() -> None:
@@ -148,7 +149,7 @@ def test_call_on_rows_costs_its_region_for_each_row() -> None:
     assert found.rows[out].high == 4
     assert found.rounds == 2  # the rows run side by side
     inner = next(o for o in found.operations if o.operation.spec.op == "first")
-    assert inner.rows == Rows(1, 1)  # of one run
+    assert inner.rows == RowRange(1, 1)  # of one run
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_without_a_context_window_open_calls_are_unbounded() -> None:
     assert bounds(build.plan(pool), context=None).sampled_tokens == 200
 
 
-def scored_steps(scorer: str) -> Bounds:
+def scored_steps(scorer: str) -> PlanBounds:
     """Three steps of at most 10 tokens, scored after each."""
     build = Builder()
     amount = Amount(Const(1), Unit.STEPS)
@@ -261,7 +262,7 @@ def test_per_parent_keeps_one_row_a_tree() -> None:
 
     (kept,) = build.repeat(40, (trees,), lambda: Aggregate("all done", 0), round_)
     found = after(build, kept)
-    assert found.rows[trees] == Rows(4, 4)
+    assert found.rows[trees] == RowRange(4, 4)
     assert found.rows[kept].high == 4
     assert found.policy_calls == 40 * 16
 
@@ -273,7 +274,7 @@ def test_dealing_leaves_done_rows_extra() -> None:
     deal = graph.Expand(steps(10), Decoding(), deal=True)
     out = build.pool(deal, first)
     found = after(build, out)
-    assert found.rows[out] == Rows(1, 3 + 10)
+    assert found.rows[out] == RowRange(1, 3 + 10)
     assert found.policy_calls == 4 + 10
     live = build.pool(graph.Where(Apply("not", (Column("done"),))), first)
     dealt = build.pool(deal, live)
@@ -287,8 +288,8 @@ def test_share_and_counts_of_selections() -> None:
     more = build.pool(graph.Select(Column("tokens"), Const(99)), pool)
     found = after(build, pool)
     assert found.rows[tenth].high == 3
-    assert found.rows[none] == Rows(0, 0)
-    assert found.rows[more] == Rows(10, 10)
+    assert found.rows[none] == RowRange(0, 0)
+    assert found.rows[more] == RowRange(10, 10)
 
 
 def test_split_without_a_limit_is_unbounded() -> None:
@@ -402,4 +403,4 @@ def test_rows_without_a_key_form_no_group() -> None:
     build, pool = sampled(4)
     for spec in (graph.Dedupe(per="answer"), graph.Sort(Column("tokens"), per="answer")):
         out = build.pool(spec, pool)
-        assert after(build, out).rows[out] == Rows(0, 4)
+        assert after(build, out).rows[out] == RowRange(0, 4)

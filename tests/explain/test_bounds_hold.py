@@ -19,7 +19,7 @@ from tests.support.programs import random_program
 from tests.support.reference import StrategyFailure, interpreter
 from tests.support.shipped import NAMED
 from tts_lang.compiler import CompileError, compile_strategy, parameters_of
-from tts_lang.explain.bounds import Bounds, bounds
+from tts_lang.explain.costs import PlanBounds, bounds
 from tts_lang.explain.models import Model, Models, attended
 from tts_lang.plan.graph import Operation, Plan, Score
 from tts_lang.plan.verify import verify
@@ -46,7 +46,7 @@ class Watch:
     """Compares every pool that the reference makes with its bounds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bounds: Bounds | None = None
+        self.bounds: PlanBounds | None = None
         self.wrong: list[str] = []
         self.pools = 0
         self.tight = 0
@@ -67,7 +67,7 @@ class Watch:
 
         monkeypatch.setattr(interpreter, "execute", execute)
 
-    def begin(self, plan: Plan, found: Bounds) -> None:
+    def begin(self, plan: Plan, found: PlanBounds) -> None:
         """The next program."""
         self.bounds = found
         self.whole = 0
@@ -154,7 +154,7 @@ def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[O
 
 
 def costs(
-    outcome: Outcome, served: Served, found: Bounds, problem: Problem
+    outcome: Outcome, served: Served, found: PlanBounds, problem: Problem
 ) -> Iterator[tuple[str, float, int | None]]:
     """What a run cost, beside its bounds."""
     counts, total = outcome.counts, found.total

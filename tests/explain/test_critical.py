@@ -7,7 +7,7 @@ import pytest
 from tests.support.agreement import compiled
 from tts_lang import library
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.costs import bounds
 
 DECLARED = 'policy small\n\nprompt again = """{problem}"""\n\n'
 HELPER = "strategy two():\n    p = sample 2 steps\n    return vote (expand p by 1)\n\n"

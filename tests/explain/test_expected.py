@@ -14,16 +14,21 @@ from tests.support.programs import random_program
 from tests.support.records import solution
 from tests.support.shipped import NAMED
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.assume import Assumed, AssumeError, assumed
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.assumptions import (
+    Assumed,
+    AssumeError,
+    LengthError,
+    Lengths,
+    assumed,
+    measured,
+)
 from tts_lang.explain.budget import OverBudget, budget, check, check_sane
+from tts_lang.explain.costs import COSTS, bounds, expected, total_of
 from tts_lang.explain.domain import Cost
-from tts_lang.explain.expected import COSTS, expected, total_of
-from tts_lang.explain.lengths import LengthError, Lengths, measured
 from tts_lang.explain.mean_domain import MeanDomain
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
-from tts_lang.explain.report import Actual, Run, analysis
+from tts_lang.explain.report import Actual, RunCounts, analysis
 from tts_lang.explain.tree import explain
 from tts_lang.explain.walk import Walk
 
@@ -249,7 +254,7 @@ def test_actual_stands_beside_expected() -> None:
     origin = plan.body.operations[0].origins[0]
     made = {("expand", f"{Path(origin.file).name}:{origin.line}"): Actual(rows=8, tokens=900)}
     counts = {"policy_calls": 8, "sampled_tokens": 900, "prefilled_tokens": 60, "scorer_calls": 0}
-    text = analysis(plan, Assumed(1000, None, LENGTHS), Run(2, made, counts))
+    text = analysis(plan, Assumed(1000, None, LENGTHS), RunCounts(2, made, counts))
     lines = text.splitlines()
     assert lines[3].split()[-5:] == ["4.0", "4.0", "450", "2,160", "4,000"]
     assert lines[-2].split() == ["sampled", "tokens", "450.0", "2,160.0", "4,000"]

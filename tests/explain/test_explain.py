@@ -15,14 +15,12 @@ from tests.support.plans import Builder, beam_search, rebase, solutions
 from tests.support.random_plans import plans
 from tts_lang import library
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.bounds import DEFAULT_CONTEXT
-from tts_lang.explain.forms import explained
-from tts_lang.explain.lengths import Lengths
+from tts_lang.explain.assumptions import DEFAULT_CONTEXT, Assumed, Lengths
+from tts_lang.explain.formats import explained
+from tts_lang.explain.json_form import to_values
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
-from tts_lang.explain.values import to_values
 from tts_lang.optimise.command import explain_optimised
 from tts_lang.optimise.pipeline import optimise
 from tts_lang.plan import graph

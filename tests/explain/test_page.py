@@ -19,10 +19,9 @@ from tests.support.random_plans import plans
 from tests.support.shipped import NAMED
 from tts_lang import library
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.forms import explained
+from tts_lang.explain.assumptions import Assumed, Lengths
+from tts_lang.explain.formats import explained
 from tts_lang.explain.layout import layout
-from tts_lang.explain.lengths import Lengths
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.page import NARROW, WIDE, to_svg
 from tts_lang.explain.tree import explain

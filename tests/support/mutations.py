@@ -16,9 +16,9 @@ from typing import Any, Final
 from tests.support.agreement import compiled
 from tests.support.programs import random_program
 from tts_lang.compiler import compile_strategy
-from tts_lang.explain.bounds import bounds
 from tts_lang.explain.budget import OverBudget, check_sane
-from tts_lang.explain.forms import explained
+from tts_lang.explain.costs import bounds
+from tts_lang.explain.formats import explained
 from tts_lang.laws.sizes import runnable
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import from_json, to_json

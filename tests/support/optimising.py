@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import combinations
 
 from tests.support.agreement import PROBLEMS, World, compiled, latency, world
-from tts_lang.explain.bounds import Bounds, bounds
-from tts_lang.explain.forms import explained
+from tts_lang.explain.costs import PlanBounds, bounds
+from tts_lang.explain.formats import explained
 from tts_lang.optimise import NAMES, Optimised, optimise
 from tts_lang.plan.graph import Plan, Score, operations
 from tts_runtime.engines.sim.sim_server import Latency
@@ -55,7 +55,7 @@ def check(source: str, number: int) -> bool:
     return True
 
 
-def within(limits: Bounds, found: Outcome) -> bool:
+def within(limits: PlanBounds, found: Outcome) -> bool:
     """Whether a run stayed inside what EXPLAIN promises of its plan."""
     counts, total = found.counts, limits.total
     return all(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.extremes import NUMBERS
 from tts_lang import values
-from tts_lang.explain.interval import Interval, Reading, evaluate
+from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.plan.expr import FUNCTIONS, Aggregate, Apply, Const, Input
 
 Value: TypeAlias = "float | bool | None"
@@ -24,9 +24,9 @@ def holds(interval: Interval, value: Value) -> bool:
     return interval.missing if value is None else interval.low <= value <= interval.high
 
 
-def reading(*intervals: Interval) -> Reading:
+def reading(*intervals: Interval) -> IntervalReading:
     """Inputs that are these intervals."""
-    return Reading(lambda _: (0, 9), lambda index: intervals[index], {}, 100)
+    return IntervalReading(lambda _: (0, 9), lambda index: intervals[index], {}, 100)
 
 
 def ranges(seed: int) -> list[Choice]:

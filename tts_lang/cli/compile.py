@@ -22,14 +22,14 @@ from tts_lang.cli.shared import (
     shared,
 )
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean
-from tts_lang.explain.forms import FORMATS
+from tts_lang.explain.formats import FORMATS
 from tts_lang.optimise import NAMES as PASSES
 from tts_lang.optimise.command import FLAGS as OPTIMISER_FLAGS
 from tts_lang.optimise.command import explain
 from tts_lang.printable import printable
 
 if TYPE_CHECKING:
-    from tts_lang.explain.assume import Assumed
+    from tts_lang.explain.assumptions import Assumed
     from tts_lang.plan.graph import Plan
 
 #: Options that only a run has, and other names of ours.
@@ -288,8 +288,7 @@ def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
 
 def _assumed(assumptions: Sequence[str], stats: str | None) -> Assumed:
     """What `--assume` and `--stats` say of problems and models."""
-    from tts_lang.explain.assume import AssumeError, assumed
-    from tts_lang.explain.lengths import LengthError
+    from tts_lang.explain.assumptions import AssumeError, LengthError, assumed
 
     try:
         return assumed(assumptions, None if stats is None else Path(stats))

@@ -11,7 +11,7 @@ from tts_lang.explain.interval import (
     ANYTHING,
     INFINITY,
     Interval,
-    Reading,
+    IntervalReading,
     evaluate,
     whole,
 )
@@ -51,14 +51,16 @@ class BoundDomain(Domain[Interval]):
     ) -> Interval:
         return evaluate(expression, self.reading(inputs))
 
-    def reading(self, inputs: tuple[int, ...]) -> Reading:
+    def reading(self, inputs: tuple[int, ...]) -> IntervalReading:
         """How an operation with these inputs reads its expressions."""
 
         def rows(index: int) -> tuple[float, float]:
             pool = self.pool(inputs[index])
             return pool.least, pool.rows
 
-        return Reading(rows, lambda index: self.number(inputs[index]), self.scorers, self.context)
+        return IntervalReading(
+            rows, lambda index: self.number(inputs[index]), self.scorers, self.context
+        )
 
     def count(self, number: Interval, otherwise: float) -> tuple[float, float]:
         return whole(number)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Final
 
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.bounds import Bounds, bounds
+from tts_lang.explain.assumptions import Assumed
+from tts_lang.explain.costs import PlanBounds, bounds
 from tts_lang.explain.tree import Explained, Line, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
@@ -106,7 +106,7 @@ def _above(value: float) -> float:
     return ceil(value / digit) * digit
 
 
-def _most(found: Bounds, kind: str) -> float:
+def _most(found: PlanBounds, kind: str) -> float:
     """The bound of the whole plan; of rows, that of the largest pool."""
     if kind == "rows":
         values = [rows.high for rows in found.rows.values()]

@@ -115,7 +115,7 @@ STRAIGHT, NO_PATHS = Paths(1), Paths()
 # ------------------------------------------------------------------------------ pools
 
 
-class Part(NamedTuple):
+class PoolPart(NamedTuple):
     """A pool's rows come one by one from those rows of `source` for which `condition` is `truth`.
 
     Rows for which it is true and rows for which it is not share no row of the source (C37), so two
@@ -163,7 +163,7 @@ class AbstractPool(NamedTuple):
     prompt: float = 0
     unread: tuple[tuple[str, float], ...] = ()
     closed: bool = True
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PoolPart, ...] = ()
     own: int = 0
     asked: float = 0
     seen: tuple[tuple[str, float], ...] = ()
@@ -202,7 +202,7 @@ class AbstractPool(NamedTuple):
         return self._replace(parts=()) if self.parts else self
 
 
-def shared_part(left: AbstractPool, right: AbstractPool) -> tuple[float, tuple[Part, ...]]:
+def shared_part(left: AbstractPool, right: AbstractPool) -> tuple[float, tuple[PoolPart, ...]]:
     """Rows of both pools, and what they are part of: two halves of a pool make it up."""
     for index, (a, b) in enumerate(zip(left.parts, right.parts, strict=False)):
         if (a.source, a.condition) != (b.source, b.condition):

@@ -24,7 +24,7 @@ Edge: TypeAlias = tuple[int, int]
 ENTRY: Final = -1
 
 
-class Role(Enum):
+class BoxRole(Enum):
     """What a box does, so that it can be told apart at a glance; with words for a legend."""
 
     POLICY = "samples from a policy"
@@ -38,27 +38,27 @@ class Role(Enum):
 _OPERATORS: Final = {known.name: known for known in OPERATORS.values()}
 #: Colors in Graphviz and Mermaid.
 _COLORS: Final = {
-    Role.POLICY: "#cfe3ff",
-    Role.SCORER: "#ffe3bf",
-    Role.POOL: "#f2f2f2",
-    Role.NUMBER: "#e6f5e6",
-    Role.GROUP: "#ffffff",
-    Role.LOOP: "#ffffff",
+    BoxRole.POLICY: "#cfe3ff",
+    BoxRole.SCORER: "#ffe3bf",
+    BoxRole.POOL: "#f2f2f2",
+    BoxRole.NUMBER: "#e6f5e6",
+    BoxRole.GROUP: "#ffffff",
+    BoxRole.LOOP: "#ffffff",
 }
 
 
-def role_of(line: Line) -> Role:
+def role_of(line: Line) -> BoxRole:
     """What the box of a line does."""
     known = _OPERATORS.get(line.op)
     if line.op == "repeat":
-        return Role.LOOP
+        return BoxRole.LOOP
     if line.op == "score":
-        return Role.SCORER
+        return BoxRole.SCORER
     if known is not None and known.samples:
-        return Role.POLICY
+        return BoxRole.POLICY
     if known is not None and known.makes is Makes.VALUE:
-        return Role.NUMBER
-    return Role.GROUP if line.inside else Role.POOL
+        return BoxRole.NUMBER
+    return BoxRole.GROUP if line.inside else BoxRole.POOL
 
 
 def edges(lines: Sequence[Line], yields: Sequence[int] = ()) -> list[Edge]:
@@ -109,7 +109,7 @@ class _Cluster:
     """
 
     title: str
-    boxes: list[tuple[str, str, Role | None]]
+    boxes: list[tuple[str, str, BoxRole | None]]
     inside: list[_Cluster]
 
 
@@ -122,7 +122,7 @@ class _Graph:
         self.whole = _Cluster(explained.title, [], [])
         self._fill(self.whole, explained.lines, (), self._box(self.whole, "problem", None), "")
 
-    def _box(self, cluster: _Cluster, text: str, role: Role | None) -> str:
+    def _box(self, cluster: _Cluster, text: str, role: BoxRole | None) -> str:
         name = f"n{self._count}"
         self._count += 1
         cluster.boxes.append((name, text, role))
@@ -203,7 +203,7 @@ def to_mermaid(explained: Explained) -> str:
     graph = _Graph(explained)
     lines = ["flowchart TB", *_mermaid_cluster(graph.whole, "  ", iter(range(1_000_000)))]
     lines += [f"  {source} --> {target}" for source, target in graph.edges]
-    for role in Role:
+    for role in BoxRole:
         lines.append(f"  classDef {role.name.lower()} fill:{_COLORS[role]},stroke:#888,color:#000")
     return "\n".join(lines) + "\n"
 

@@ -79,7 +79,7 @@ def _ceil(number: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IntervalReading:
     """What expressions read: the rows of an input that is a pool, the interval of any other one.
 
     `scorers` give the ranges of score columns, `context` the longest path in tokens.
@@ -95,7 +95,7 @@ class Reading:
 _DEEPEST = 200
 
 
-def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
+def evaluate(expression: Expr, reading: IntervalReading, depth: int = 0) -> Interval:
     """An interval that holds the expression's value in every run."""
     match expression:
         case Const(bool() | int() | float() as value) if value == value:
@@ -129,7 +129,7 @@ def evaluate(expression: Expr, reading: Reading, depth: int = 0) -> Interval:
     return ANYTHING
 
 
-def _column(name: str, reading: Reading) -> Interval:
+def _column(name: str, reading: IntervalReading) -> Interval:
     column = COLUMNS.get(name)
     if column is not None and column.type in ("number", "flag"):
         high = reading.context if column.per_token else column.high
@@ -155,7 +155,7 @@ def _reduce(how: str, scorer: Scorer | None) -> Interval:
     return _rounded(span.low, span.high, True) if how == "mean" else span
 
 
-def _aggregate(node: Aggregate, of: Interval, reading: Reading) -> Interval:
+def _aggregate(node: Aggregate, of: Interval, reading: IntervalReading) -> Interval:
     low, high = reading.rows(node.pool)
     if node.how == "count":
         return Interval(0 if node.per is not None or node.below else low, high)

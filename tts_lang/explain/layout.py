@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import networkx
 
-from tts_lang.explain.drawing import ENTRY, Edge, Role, edges, note, role_of
+from tts_lang.explain.drawing import ENTRY, BoxRole, Edge, edges, note, role_of
 from tts_lang.explain.tree import Line
 
 Point: TypeAlias = tuple[float, float]
@@ -53,7 +53,7 @@ class Box:
     """
 
     line: Line | None
-    role: Role
+    role: BoxRole
     lines: list[str]
     notes: list[str]
     head: float
@@ -94,7 +94,9 @@ def layout(lines: Sequence[Line], width: float) -> Box:
     problem = ["problem"]
     room = width
     for _ in range(_TRIES):
-        start = Box(None, Role.GROUP, problem, [], LINE + 2 * PAD_Y, _text_width(problem, ()), 0.0)
+        start = Box(
+            None, BoxRole.GROUP, problem, [], LINE + 2 * PAD_Y, _text_width(problem, ()), 0.0
+        )
         whole = _group(start, lines, (), room)
         if whole.width <= width:
             break

@@ -1,9 +1,9 @@
-"""Means in a world where all steps and all solutions are equally long (`Lengths`): the domain in
-which numbers are points.
+"""Means, if all steps and all solutions are equally long (`Lengths`): the domain in which numbers
+are points.
 
 What depends on scores or texts is not known in such a world: a condition on them keeps half of the
 rows, a branch on them goes half each way, and a loop until they say so runs all its rounds. A rule
-that gives a range takes its upper end. These are estimates; `bounds` has what always holds.
+that gives a range takes its upper end. These are estimates; bounds are what always holds.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from tts_lang import values
+from tts_lang.explain.assumptions import DEFAULT_PROMPT, Lengths
 from tts_lang.explain.domain import AbstractPool, Domain, Paths, Prompt
 from tts_lang.explain.interval import INFINITY
-from tts_lang.explain.lengths import DEFAULT_PROMPT, Lengths
 from tts_lang.explain.models import Models
 from tts_lang.plan.expr import Aggregate, Apply, Column, Const, Expr, Input
 from tts_lang.plan.graph import Plan, Unit

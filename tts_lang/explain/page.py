@@ -11,7 +11,7 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from tts_lang.explain.drawing import Role
+from tts_lang.explain.drawing import BoxRole
 from tts_lang.explain.layout import (
     CHARACTER,
     LINE,
@@ -24,7 +24,7 @@ from tts_lang.explain.layout import (
     layout,
 )
 from tts_lang.explain.models import FORMULA
-from tts_lang.explain.render import Figure, assumptions, shown
+from tts_lang.explain.render import CostFigure, assumptions, shown
 from tts_lang.explain.tree import Explained, Line
 from tts_lang.explain.units import exact, row_count, short
 
@@ -133,7 +133,7 @@ def _drawings(lines: Sequence[Line]) -> Iterator[str]:
         yield f'<div class="scroll wide">{wide}</div><div class="scroll narrow">{narrow}</div>'
     roles = {box.role for box in layout(lines, WIDE).all_boxes() if box.line is not None}
     yield '<ul class="legend">'
-    for role in Role:
+    for role in BoxRole:
         if role in roles:
             yield f'<li><i class="{role.name.lower()}"></i>{role.value}</li>'
     yield "</ul>"
@@ -202,7 +202,7 @@ def _path(points: Sequence[Point]) -> str:
 # ------------------------------------------------------------------------------ tables
 
 
-def _totals(explained: Explained, figures: Sequence[Figure]) -> Iterator[str]:
+def _totals(explained: Explained, figures: Sequence[CostFigure]) -> Iterator[str]:
     mean = explained.total
     rows = []
     for figure in figures:
@@ -219,7 +219,7 @@ def _walk(lines: Sequence[Line], depth: int) -> Iterator[tuple[Line, int]]:
         yield from _walk(line.inside, depth + 1)
 
 
-def _cells(line: Line, depth: int, figures: Sequence[Figure], expecting: bool) -> list[str]:
+def _cells(line: Line, depth: int, figures: Sequence[CostFigure], expecting: bool) -> list[str]:
     """One operation's cells, as HTML; the place in the file is a tooltip."""
     where = f"{line.origin.file}:{line.origin.line}" if line.origin is not None else ""
     text = f'<span title="{escape(where)}">{"    " * depth}{escape(line.text)}</span>'

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.explain.bounds import Spent
+from tts_lang.explain.costs import CostBounds
 from tts_lang.explain.domain import Cost
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
@@ -33,7 +33,7 @@ _DISPENSABLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class CostFigure:
     """One cost: its field in `Spent` and `Cost`, its column, its name, what it says."""
 
     field: str
@@ -43,41 +43,41 @@ class Figure:
 
 
 FIGURES: Final = (
-    Figure("policy_calls", "calls", "policy calls"),
-    Figure("sampled_tokens", "sampled", "sampled tokens"),
-    Figure(
+    CostFigure("policy_calls", "calls", "policy calls"),
+    CostFigure("sampled_tokens", "sampled", "sampled tokens"),
+    CostFigure(
         "prefilled_tokens",
         "prefill",
         "prefilled tokens",
         "policy tokens read for the first time (prompts, forced text)",
     ),
-    Figure(
+    CostFigure(
         "cached_tokens",
         "cached",
         "cached tokens",
         "policy tokens before a call that a prefix cache holds",
     ),
-    Figure("scorer_calls", "", "scorer calls"),
-    Figure(
+    CostFigure("scorer_calls", "", "scorer calls"),
+    CostFigure(
         "scorer_tokens",
         "scored",
         "scorer tokens",
         "tokens of solutions that scorers read, process scorers each once",
     ),
-    Figure(
+    CostFigure(
         "whole_scorer_tokens",
         "whole",
         "  of whole paths",
         "the same without incremental scoring",
     ),
-    Figure("flops", "FLOPs", "FLOPs"),
-    Figure(
+    CostFigure("flops", "FLOPs", "FLOPs"),
+    CostFigure(
         "rounds",
         "rounds",
         "engine rounds",
         "engine calls one behind another, in total on the critical path",
     ),
-    Figure("operations", "", "operations"),
+    CostFigure("operations", "", "operations"),
 )
 
 
@@ -95,7 +95,7 @@ def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> s
     return "\n".join(out) + "\n"
 
 
-def shown(explained: Explained) -> tuple[Figure, ...]:
+def shown(explained: Explained) -> tuple[CostFigure, ...]:
     """The costs that say something of this plan: without a scorer nothing is scored, and nothing
     that is read only once is reread."""
     total, mean = explained.bounds.total, explained.total
@@ -106,7 +106,7 @@ def shown(explained: Explained) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def _columns(explained: Explained, width: int) -> tuple[Figure, ...]:
+def _columns(explained: Explained, width: int) -> tuple[CostFigure, ...]:
     """The costs with a column, as many as leave room for the tree; the totals have all of them."""
     columns = [figure for figure in shown(explained) if figure.column]
     lines = list(explained.all_lines())
@@ -119,14 +119,16 @@ def _columns(explained: Explained, width: int) -> tuple[Figure, ...]:
     return tuple(columns)
 
 
-def _sizes(columns: tuple[Figure, ...], lines: Sequence[Line], explained: Explained) -> list[int]:
+def _sizes(
+    columns: tuple[CostFigure, ...], lines: Sequence[Line], explained: Explained
+) -> list[int]:
     """The widths of the columns."""
     rows = [_cells(line, columns, explained) for line in lines]
     rows.append(tuple(figure.column for figure in columns))
     return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
-def _cost(line: Line, explained: Explained) -> Spent | Cost | None:
+def _cost(line: Line, explained: Explained) -> CostBounds | Cost | None:
     return line.spent if explained.total is None else line.mean
 
 
@@ -134,7 +136,7 @@ def _cost(line: Line, explained: Explained) -> Spent | Cost | None:
 
 
 def _table(
-    explained: Explained, columns: tuple[Figure, ...], width: int, *, color: bool
+    explained: Explained, columns: tuple[CostFigure, ...], width: int, *, color: bool
 ) -> Iterator[str]:
     """The tree's lines between their rows and their costs."""
     walked = [
@@ -179,7 +181,7 @@ def _rows(line: Line, explained: Explained) -> str:
     return short(mean.rows / mean.operations) + row_count(most)
 
 
-def _cells(line: Line, columns: tuple[Figure, ...], explained: Explained) -> tuple[str, ...]:
+def _cells(line: Line, columns: tuple[CostFigure, ...], explained: Explained) -> tuple[str, ...]:
     cost = _cost(line, explained)
     if cost is None:
         return ("",) * len(columns)
@@ -224,7 +226,7 @@ def _totals(explained: Explained, width: int) -> Iterator[str]:
             yield f"{line}  {note}".rstrip()
 
 
-def _token_note(total: Spent, context: int | None) -> str:
+def _token_note(total: CostBounds, context: int | None) -> str:
     """Where the token bound comes from, in symbols: calls that only the window ends x its size."""
     if not total.open_calls:
         return ""
@@ -238,7 +240,7 @@ def _token_note(total: Spent, context: int | None) -> str:
 # ------------------------------------------------------------------------------ what it means
 
 
-def _legend(explained: Explained, columns: tuple[Figure, ...], width: int) -> Iterator[str]:
+def _legend(explained: Explained, columns: tuple[CostFigure, ...], width: int) -> Iterator[str]:
     """What the columns are and what was assumed."""
     meanings = [f"{f.column}: {f.meaning}" for f in columns if f.meaning]
     if meanings:

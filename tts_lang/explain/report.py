@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from tts_lang.explain.assume import Assumed
+from tts_lang.explain.assumptions import Assumed
 from tts_lang.explain.tree import Explained, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
@@ -30,7 +30,7 @@ class Actual:
 
 
 @dataclass(slots=True)
-class Run:
+class RunCounts:
     """What a strategy did, over all problems.
 
     Attributes:
@@ -54,7 +54,7 @@ class _Planned:
     most: int | None = 0
 
 
-def analysis(plan: Plan, assumed: Assumed, run: Run) -> str:
+def analysis(plan: Plan, assumed: Assumed, run: RunCounts) -> str:
     """Generating operations and totals: actual, expected, and largest possible, a problem.
 
     Args:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeAlias
 
-from tts_lang.explain.domain import NOTHING, AbstractPool, Cost, Domain, Number, Part
+from tts_lang.explain.domain import NOTHING, AbstractPool, Cost, Domain, Number, PoolPart
 from tts_lang.explain.interval import INFINITY, product
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Random, walk
@@ -381,14 +381,14 @@ def _only_live(condition: Expr) -> bool:
     return False
 
 
-def _part(condition: Expr, rows: float, run: Run) -> tuple[Part, ...]:
+def _part(condition: Expr, rows: float, run: Run) -> tuple[PoolPart, ...]:
     """The half of the pool that a condition keeps; a random condition has no other half."""
     if any(isinstance(node, Random) for node in walk(condition)):
         return ()
     truth = True
     while isinstance(condition, Apply) and condition.function == "not":
         condition, truth = condition.arguments[0], not truth
-    return (Part(run.inputs[0], (condition, run.inputs[1:]), truth, rows),)
+    return (PoolPart(run.inputs[0], (condition, run.inputs[1:]), truth, rows),)
 
 
 def _union(_: graph.Union, run: Run, __: AbstractPool) -> Result:

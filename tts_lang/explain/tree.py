@@ -7,10 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.bounds import Bounds, OperationBounds, Rows, Spent, bounds
+from tts_lang.explain.assumptions import Assumed
+from tts_lang.explain.costs import (
+    CostBounds,
+    OperationBounds,
+    PlanBounds,
+    RowRange,
+    bounds,
+    expected,
+    total_of,
+)
 from tts_lang.explain.domain import Cost
-from tts_lang.explain.expected import expected, total_of
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit, Kind, Operation, Origin, Plan, Region, operations
 from tts_lang.plan.operator import Makes, entry
@@ -49,8 +56,8 @@ class Line:
 
     text: str
     op: str
-    rows: Rows | None = None
-    spent: Spent | None = None
+    rows: RowRange | None = None
+    spent: CostBounds | None = None
     mean: Cost | None = None
     origin: Origin | None = None
     inside: tuple[Line, ...] = ()
@@ -70,7 +77,7 @@ class Explained:
     plan: Plan
     title: str
     lines: tuple[Line, ...]
-    bounds: Bounds
+    bounds: PlanBounds
     assumed: Assumed
     total: Cost | None
 

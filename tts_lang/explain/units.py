@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_lang.explain.bounds import Rows
+from tts_lang.explain.costs import RowRange
 from tts_lang.values import LARGEST
 
 #: Numbers are written out below this.
@@ -42,7 +42,7 @@ def short(value: float | None) -> str:
     return f"{value:.{places}f}{_SUFFIXES[size]}"
 
 
-def row_count(rows: Rows | None) -> str:
+def row_count(rows: RowRange | None) -> str:
     """`16` if it is always so, else `≤16`."""
     if rows is None:
         return ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from tts_lang.explain.interval import ANYTHING, Interval, Reading, evaluate
+from tts_lang.explain.interval import ANYTHING, Interval, IntervalReading, evaluate
 from tts_lang.laws.facts import Facts
 from tts_lang.plan import expr, graph
 from tts_lang.plan.expr import Expr, fields_in
@@ -34,7 +34,7 @@ def conditions(plan: Plan) -> tuple[Condition, ...]:
     """Every condition that does not always hold, each once."""
     facts = Facts.of(plan)
     scorers = {scorer.name: scorer for scorer in plan.scorers}
-    nothing = Reading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
+    nothing = IntervalReading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
     found: dict[str, Condition] = {}
     for place in facts.regions:
         for operation in place.region.operations:
@@ -43,7 +43,7 @@ def conditions(plan: Plan) -> tuple[Condition, ...]:
                 known = facts.constant(operation.inputs[index])
                 return ANYTHING if known is None else evaluate(known, nothing)
 
-            reading = Reading(lambda _: (0, inf), number, scorers, inf)
+            reading = IntervalReading(lambda _: (0, inf), number, scorers, inf)
             for what, needed, expression in _needs(operation):
                 value = evaluate(expression, reading)
                 positive = needed == "above 0"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from tts_lang.explain.interval import ANYTHING, Reading, evaluate
+from tts_lang.explain.interval import ANYTHING, IntervalReading, evaluate
 from tts_lang.laws.edits import Edit, alias, edited
 from tts_lang.laws.facts import Facts, Place, pure, random, read_columns
 from tts_lang.laws.rows import count_of
@@ -115,7 +115,7 @@ def where(facts: Facts) -> Plan | None:
     A condition is known if it is a constant, or by the ranges of what it reads (`tokens >= 0`).
     """
     scorers = {scorer.name: scorer for scorer in facts.plan.scorers}
-    reading = Reading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
+    reading = IntervalReading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
     for _, operation in _steps(facts):
         spec = operation.spec
         if isinstance(spec, graph.Where) and not random(operation):

@@ -12,7 +12,7 @@ from functools import reduce
 from math import ceil, gcd
 from typing import Any, Final
 
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.costs import bounds
 from tts_lang.plan import graph
 from tts_lang.plan.clauses import clauses
 from tts_lang.plan.expr import Const

@@ -6,11 +6,11 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from tts_lang.explain.forms import explained
+from tts_lang.explain.formats import explained
 from tts_lang.printable import printable
 
 if TYPE_CHECKING:
-    from tts_lang.explain.assume import Assumed
+    from tts_lang.explain.assumptions import Assumed
     from tts_lang.optimise.pipeline import Optimised
     from tts_lang.plan.graph import Plan
 

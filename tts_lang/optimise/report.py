@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.bounds import Spent, bounds
+from tts_lang.explain.assumptions import Assumed
+from tts_lang.explain.costs import CostBounds, bounds
 from tts_lang.explain.render import FIGURES
 from tts_lang.explain.units import exact, short
 from tts_lang.optimise.engine import RuleTrace
@@ -43,7 +43,7 @@ def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ..
 
 
 def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
-    total: Spent = bounds(plan, assumed.context, assumed.prompt, assumed.models).total
+    total: CostBounds = bounds(plan, assumed.context, assumed.prompt, assumed.models).total
     costs: dict[str, int | None] = {
         figure.name.strip(): getattr(total, figure.field) for figure in FIGURES
     }

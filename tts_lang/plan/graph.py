@@ -161,7 +161,7 @@ class Plan:
         """What a notebook shows: EXPLAIN."""
         from html import escape
 
-        from tts_lang.explain.forms import explained
+        from tts_lang.explain.formats import explained
 
         return f"<pre>{escape(explained(self, 'text', None))}</pre>"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tts_lang.explain.assume import Assumed
-from tts_lang.explain.lengths import reads_problems_only
-from tts_lang.explain.report import Run, analysis
+from tts_lang.explain.assumptions import Assumed, reads_problems_only
+from tts_lang.explain.report import RunCounts, analysis
 from tts_lang.plan.graph import Plan
 from tts_runtime.runs.results import Result
 
@@ -33,5 +32,5 @@ def analyzed(plan: Plan, result: Result, assumed: Assumed) -> str:
     }
     if reads_problems_only(plan) and answers:
         lengths = replace(lengths, prompt=counts["prefilled_tokens"] / len(answers))
-    run = Run(stats.problems, stats.operations, counts)
+    run = RunCounts(stats.problems, stats.operations, counts)
     return analysis(plan, replace(assumed, lengths=lengths), run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.assume import Assumed, AssumeError, assumed
+from tts_lang.explain.assumptions import Assumed, AssumeError, assumed
 from tts_lang.explain.budget import budget as read_budget
 from tts_lang.explain.budget import check as check_budgets
 from tts_lang.explain.budget import check_sane

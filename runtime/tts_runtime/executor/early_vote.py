@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import inf, isfinite
 from typing import Any, Final, TypeAlias
 
-from tts_lang.explain.interval import Interval, Reading, evaluate
+from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import Scorer
 from tts_lang.values import LARGEST
@@ -53,7 +53,7 @@ def max_weight(
             return Interval(value, value)
         return Interval(-inf, inf, True)
 
-    found = evaluate(weight, Reading(lambda _: (0, inf), number, scorers, context))
+    found = evaluate(weight, IntervalReading(lambda _: (0, inf), number, scorers, context))
     if found.low < 0 or not isfinite(found.high):
         return None
     plain = isinstance(weight, Const | Column) or (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from time import perf_counter
 
-from tts_lang.explain.assume import stated as stated_in
+from tts_lang.explain.assumptions import stated as stated_in
 from tts_lang.explain.models import Models
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tts_lang.explain.lengths import Lengths
+from tts_lang.explain.assumptions import Lengths
 from tts_lang.explain.report import Actual
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.record.nodes import place_of

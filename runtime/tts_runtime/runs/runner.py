@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tts_lang.arguments import plan_from
-from tts_lang.explain.lengths import LengthError
+from tts_lang.explain.assumptions import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json

@@ -8,7 +8,7 @@ from itertools import product
 
 from tts_lang.arguments import plan_from
 from tts_lang.compiler import parameters_of
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.costs import bounds
 from tts_lang.explain.nesting import shifting
 from tts_lang.plan.graph import Origin, Plan
 

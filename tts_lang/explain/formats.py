@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tts_lang.explain.assume import Assumed
+    from tts_lang.explain.assumptions import Assumed
     from tts_lang.plan.graph import Plan
 
 FORMATS = ("text", "json", "dot", "mermaid", "html")
@@ -32,7 +32,7 @@ def explained(
     Raises:
         ValueError: Another form.
     """
-    from tts_lang.explain.assume import Assumed
+    from tts_lang.explain.assumptions import Assumed
 
     if form not in FORMATS:
         raise ValueError(f"form {form!r} is not one of {', '.join(FORMATS)}")
@@ -53,7 +53,7 @@ def explained(
     if form == "json":
         import json
 
-        from tts_lang.explain.values import to_values
+        from tts_lang.explain.json_form import to_values
 
         return json.dumps(to_values(tree), indent=2) + "\n"
     from tts_lang.explain.render import to_text

@@ -1,4 +1,4 @@
-"""Upper (and lower) bounds of rows and costs, for every run of a plan (semantics.md C59).
+"""What a plan costs: bounds that every run keeps (semantics.md C59), and expected costs.
 
 A bound that does not exist is `None`. Policy tokens are bounded by the call's limits, or by the
 context window where nothing else does; `open_calls` says how many calls that concerns.
@@ -6,24 +6,29 @@ context window where nothing else does; `open_calls` says how many calls that co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import ceil
+from typing import Final
 
+from tts_lang.explain.assumptions import DEFAULT_CONTEXT, Lengths
 from tts_lang.explain.bound_domain import BoundDomain
 from tts_lang.explain.critical import critical_path
 from tts_lang.explain.domain import AbstractPool, Cost
 from tts_lang.explain.interval import INFINITY
+from tts_lang.explain.mean_domain import MeanDomain
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.explain.walk import Walk
 from tts_lang.plan.graph import Operation, Plan, operations
 
-#: Context window assumed where a strategy sets no limit: that of the bundled policy.
-DEFAULT_CONTEXT = 1024
+#: The fields of `Cost` that are expected.
+COSTS: Final = tuple(
+    name for name in Cost._fields if name not in ("open_calls", "rows", "new_rows")
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowRange:
     """Rows of a pool: at least `low`, at most `high` (`None`: no bound)."""
 
     low: int
@@ -31,8 +36,8 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """Upper bounds of a cost; `None` where there is none. Units as in `cost.Cost`.
+class CostBounds:
+    """Upper bounds of a cost; `None` where there is none. Units as in `domain.Cost`.
 
     Args:
         policy_calls: Generations asked of policies, look-ahead and judges included.
@@ -72,12 +77,12 @@ class OperationBounds:
     """One operation: rows of its first output in any execution, and what all executions spend."""
 
     operation: Operation
-    rows: Rows | None
-    spent: Spent
+    rows: RowRange | None
+    spent: CostBounds
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class PlanBounds:
     """Bounds of a plan, per problem.
 
     Args:
@@ -88,10 +93,10 @@ class Bounds:
         context: The assumed context window in tokens; `None` if none was assumed.
     """
 
-    rows: Mapping[int, Rows]
+    rows: Mapping[int, RowRange]
     operations: tuple[OperationBounds, ...]
-    result: Rows
-    total: Spent
+    result: RowRange
+    total: CostBounds
     context: int | None
 
     @property
@@ -125,7 +130,7 @@ def bounds(
     context: int | None = DEFAULT_CONTEXT,
     prompt: int | None = None,
     models: Models = UNKNOWN,
-) -> Bounds:
+) -> PlanBounds:
     """Bounds that hold in every run of a verified plan, whatever models and problem are bound.
 
     Args:
@@ -152,16 +157,58 @@ def bounds(
     if path is not None:
         total = total._replace(rounds=min(total.rounds, path))
     spent = _spent(domain.read_prompts(total, walk.all_prompts()))
-    return Bounds(rows, listed, _rows(result), spent, context)
+    return PlanBounds(rows, listed, _rows(result), spent, context)
 
 
 def _whole(value: float) -> int | None:
     return None if value == INFINITY else ceil(value)
 
 
-def _rows(pool: AbstractPool) -> Rows:
-    return Rows(int(pool.least) if pool.least < INFINITY else 0, _whole(pool.rows))
+def _rows(pool: AbstractPool) -> RowRange:
+    return RowRange(int(pool.least) if pool.least < INFINITY else 0, _whole(pool.rows))
 
 
-def _spent(cost: Cost) -> Spent:
-    return Spent(**{field.name: _whole(getattr(cost, field.name)) for field in fields(Spent)})
+def _spent(cost: Cost) -> CostBounds:
+    return CostBounds(
+        **{field.name: _whole(getattr(cost, field.name)) for field in fields(CostBounds)}
+    )
+
+
+# ------------------------------------------------------------------------------ expectations
+
+
+def expected(
+    plan: Plan, lengths: Lengths, models: Models = UNKNOWN, most: PlanBounds | None = None
+) -> list[Cost]:
+    """Means per problem, in the order of `graph.operations(plan.body)`.
+
+    Args:
+        plan: A verified plan.
+        lengths: Of steps, solutions and problems.
+        models: Sizes of models, for FLOPs.
+        most: Bounds of the plan, if they are known already.
+    """
+    domain = MeanDomain(plan, lengths, models)
+    walk = Walk(plan, domain)
+    walk.run()
+    # Intervals know some conditions (`share(P) > 1`) that mean numbers do not.
+    limits = bounds(plan, None, None, models) if most is None else most
+    costs = []
+    for index, (cost, bound) in enumerate(zip(walk.costs, limits.operations, strict=True)):
+        whole = domain.read_prompts(cost, walk.prompts.get(index, {}))
+        known = {name: getattr(bound.spent, name) for name in COSTS}
+        costs.append(
+            whole._replace(
+                **{
+                    name: min(getattr(whole, name), float(limit))
+                    for name, limit in known.items()
+                    if limit is not None
+                }
+            )
+        )
+    return costs
+
+
+def total_of(costs: Sequence[Cost]) -> Cost:
+    """The sum of all operations."""
+    return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from tts_lang.explain.costs import COSTS
 from tts_lang.explain.domain import Cost
-from tts_lang.explain.expected import COSTS
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.tree import Explained, Line
 
