@@ -18,7 +18,7 @@ TRIAL = '''
 from tests.support.agreement import PROBLEMS, by_executor, compiled, disagreement, world
 from tests.support.programs import random_program
 from tts_lang.compiler import check_source
-from tts_lang.explain.bounds import bounds
+from tts_lang.explain.costs import bounds
 from tts_lang.source import Source
 from tts_lang.syntax.format import format_source
 
