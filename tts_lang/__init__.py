@@ -39,7 +39,7 @@ def compile(strategy: str | Path | Source, /, **parameters: int | float | str) -
 
     Args:
         strategy: A shipped name, a file, `FILE:STRATEGY`, or a text (`Source.of("...")`).
-        parameters: Values in place of the defaults: numbers, or texts as behind `--set`.
+        parameters: Values in place of the defaults: numbers, or texts as after `--set`.
 
     Raises:
         DiagnosticError: The strategy cannot be compiled; `diagnostics` says why, and the message

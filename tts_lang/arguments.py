@@ -156,8 +156,8 @@ def called(strategy: str, parameters: Mapping[str, Scalar]) -> str:
     """`beam_search (n = 16, width = 4, depth = 40)`; a parameter without a value is bare."""
     from tts_lang.plan.pretty import constant
 
-    given = (
+    shown = (
         name if value is None else f"{name} = {constant(value)}"
         for name, value in parameters.items()
     )
-    return f"{strategy} ({', '.join(given)})"
+    return f"{strategy} ({', '.join(shown)})"

@@ -68,7 +68,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A plan, and the warnings about the file that it was made from."""
+    """A plan, and the warnings about its file."""
 
     plan: Plan
     warnings: tuple[Diagnostic, ...]
@@ -130,12 +130,12 @@ def compile_with_warnings(
         plan = _plan(check, chosen, values)
         # Warnings about these values count, not those about this strategy at its defaults.
         body = chosen.strategy.span
-        kept = [
+        general = [
             each
             for each in result.diagnostics
             if not (each.source == scope.source and body.start <= each.span.start < body.end)
         ]
-        found = unique([*kept, *check.diagnostics])
+        found = unique([*general, *check.diagnostics])
         if any(diagnostic.is_error for diagnostic in found):
             raise CompileError(found)
     return Compiled(plan, found)

@@ -32,8 +32,8 @@ def concealed(text: str) -> str:
 def printable(text: object, *, line: bool = False) -> str:
     r"""A text with escapes (`\u001b`) in place of control and bidirectional characters.
 
-    Secrets are not in it. A JSON document keeps its meaning. Texts of one's own that hold control
-    sequences, such as colors, are made after this, not before.
+    Secrets are removed. A JSON document keeps its meaning. Add control sequences of your own, such
+    as colors, after this.
 
     Args:
         text: Anything; its `str` is shown.

@@ -11,7 +11,7 @@ from typing import Any, Final
 MOST_LEVELS: Final = 64
 #: Bytes of a strategy file, a binding or a law file: what people write.
 MOST_WRITTEN: Final = 1 << 20
-#: Bytes of a plan; the largest that the compiler has made has some 100,000.
+#: Bytes of a plan; the largest compiled so far has some 100,000.
 MOST_PLAN: Final = 16 << 20
 #: Bytes of a problem file, also once it is decompressed; of one of its lines.
 MOST_PROBLEMS: Final = 1 << 30

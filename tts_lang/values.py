@@ -241,11 +241,11 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {
 
 def softmax(numbers: Sequence[float | None], temperature: float) -> list[float]:
     """Shifted by the maximum; missing weighs 0."""
-    given = [None if x is None else float(x) for x in numbers]
-    top = max((x for x in given if x is not None), default=None)
+    floats = [None if x is None else float(x) for x in numbers]
+    top = max((x for x in floats if x is not None), default=None)
     if top is None:
         return [0.0 for _ in numbers]
-    powers = [0.0 if x is None else math.exp((x - top) / temperature) for x in given]
+    powers = [0.0 if x is None else math.exp((x - top) / temperature) for x in floats]
     whole = math.fsum(powers)
     return [power / whole for power in powers]
 

@@ -85,7 +85,7 @@ PROBABILITY_RANKS = 20
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How a judge's number is asked for and read.
+    """How a judge is prompted, and how its number is read.
 
     Args:
         policy: The policy that answers.
@@ -93,7 +93,7 @@ class Judge:
         read: "number", "choice", "ranking" or "probability" (of `options[0]` as the first token).
         after: Text after which the number stands in the reply; anywhere (the last) when absent.
         low, high: Accepted range of a "number".
-        retries: How often an unreadable reply is asked again before the score is missing.
+        retries: How often an unreadable reply is requested again before the score is missing.
         decoding: How the reply is sampled.
         options: Words that stand for numbers, with `read choice of "sure" = 20, "likely" = 1`.
         pairwise: It sees two rows at a time, every ordered pair, and a row's score is its wins.

@@ -1,4 +1,4 @@
-"""What the language demands of a plan besides its form: names, texts, numbers, sorts and columns.
+"""The rules of the language for plans: names, texts, numbers, types and columns.
 
 A compiled plan has all of it. A plan that comes from a file is held against the same rules before
 anything else looks at it, so that what passes can be explained and run without further checks.
@@ -21,7 +21,7 @@ from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Templat
 from tts_lang.syntax.words import is_name
 from tts_lang.values import is_number
 
-#: Columns of a pool by name, with their sorts; `None`: every column, of a pool without rows.
+#: Columns of a pool by name, with their types; `None`: every column, of a pool without rows.
 Columns: TypeAlias = "Mapping[str, str] | None"
 #: Gives the error of a broken rule.
 Fail: TypeAlias = Callable[[str], Exception]
@@ -78,10 +78,10 @@ def derived(plan: Plan) -> dict[int, Columns]:
                 ways.append(side)
         for place, output in enumerate(each.outputs):
             if plan.values[output].kind is Kind.POOL and ways:
-                made = found[ways[0].results[place]]
+                joined = found[ways[0].results[place]]
                 for way in ways[1:]:
-                    made = common(made, found[way.results[place]])
-                found[output] = made
+                    joined = common(joined, found[way.results[place]])
+                found[output] = joined
 
     def repeat(each: Operation) -> None:
         """What holds before the first round and after every one; each try leaves columns out."""
@@ -136,41 +136,41 @@ def _after(
     found: Mapping[int, Columns],
     plan: Plan,
 ) -> Columns:
-    """The columns of what a verb gives."""
+    """The columns of an operation's output."""
     makes = entry(spec).makes
     if makes is Makes.NOTHING:
         return None
-    given = pools[0]
+    columns = pools[0]
     if makes is Makes.BOTH:
-        return common(given, pools[1])
-    if given is None:
+        return common(columns, pools[1])
+    if columns is None:
         return None
     if isinstance(spec, graph.Score):
         scorer = scorers[spec.scorer]
         steps = scorer.steps or spec.times is not None
-        return {**given, spec.scorer: STEPS if steps else "number"}
+        return {**columns, spec.scorer: STEPS if steps else "number"}
     if isinstance(spec, graph.Let):
-        return {**given, spec.name: _Sorts(plan, operation, found).of(spec.value, given)}
+        return {**columns, spec.name: _Types(plan, operation, found).of(spec.value, columns)}
     if makes.keeps_scores:
-        return given
+        return columns
     if isinstance(spec, graph.Ask) and spec.together:
         return {}
-    return {name: sort for name, sort in given.items() if name not in scorers}
+    return {name: type_ for name, type_ in columns.items() if name not in scorers}
 
 
 def common(left: Columns, right: Columns) -> Columns:
-    """The columns that both pools have, of one sort."""
+    """The columns that both pools have, of one type."""
     if left is None or right is None:
         return right if left is None else left
-    return {name: sort for name, sort in left.items() if right.get(name) == sort}
+    return {name: type_ for name, type_ in left.items() if right.get(name) == type_}
 
 
-# ------------------------------------------------------------------------------ sorts
+# ------------------------------------------------------------------------------ types
 
 
 @dataclass(frozen=True, slots=True)
-class _Sorts:
-    """Sorts of an operation's expressions."""
+class _Types:
+    """Types of an operation's expressions."""
 
     plan: Plan
     operation: Operation
@@ -178,9 +178,9 @@ class _Sorts:
     fail: Fail | None = None
 
     def of(self, expression: Expr, row: Columns, streaming: bool = False) -> str:
-        """The sort of an expression over rows with these columns, bottom-up without recursion.
+        """The type of an expression over rows with these columns, bottom-up without recursion.
 
-        With `fail`, arguments of the wrong sort are errors.
+        With `fail`, arguments of the wrong type are errors.
         """
         # A node is seen twice: its parts first, then itself. Rows differ inside an aggregate.
         results: list[str] = []
@@ -193,7 +193,7 @@ class _Sorts:
                 waiting.extend((part, of, False) for part, of in reversed(inner))
                 continue
             parts = [results.pop() for _ in expr.children(node)][::-1]
-            results.append(self._sort(node, rows, parts, streaming))
+            results.append(self._type(node, rows, parts, streaming))
         return results[0]
 
     def _inner(self, node: Expr, rows: Columns) -> list[tuple[Expr, Columns]]:
@@ -202,22 +202,22 @@ class _Sorts:
         pool = self.columns.get(self.operation.inputs[node.pool])
         return [(part, rows if part is node.quantile else pool) for part in expr.children(node)]
 
-    def _sort(self, node: Expr, rows: Columns, parts: list[str], streaming: bool) -> str:
+    def _type(self, node: Expr, rows: Columns, parts: list[str], streaming: bool) -> str:
         if streaming and isinstance(node, expr.PoolWide | expr.Random):
             self._wrong("what is read while a row is generated looks at that row alone")
         match node:
             case Const(value):
-                return sort_of(value)
+                return literal_type(value)
             case expr.Input(index):
                 return self.plan.values[self.operation.inputs[index]].kind.value
             case expr.Column(name):
-                made = (rows or {}).get(name)
+                made_type = (rows or {}).get(name)
                 scored = any(each.name == name for each in self.plan.scorers)
                 if streaming and (scored or name in NEEDS_POOL):
                     self._wrong(f"column `{name}` is not known while a row is generated")
-                if made is None and rows is not None and name not in COLUMNS:
+                if made_type is None and rows is not None and name not in COLUMNS:
                     self._wrong(f"there is no column `{name}`")
-                return made or (COLUMNS[name].type if name in COLUMNS else UNKNOWN)
+                return made_type or (COLUMNS[name].type if name in COLUMNS else UNKNOWN)
             case expr.Reduce(_, column):
                 if rows is not None and rows.get(column) != STEPS:
                     self._wrong(f"column `{column}` has no number per step")
@@ -227,10 +227,10 @@ class _Sorts:
             case expr.Aggregate("first"):
                 return parts[0]
         wanted, result = signature(node, parts)
-        for part, sort in zip(parts, wanted, strict=True):
-            if UNKNOWN not in (part, sort) and part != sort:
+        for part, expected in zip(parts, wanted, strict=True):
+            if UNKNOWN not in (part, expected) and part != expected:
                 name = getattr(node, "function", getattr(node, "how", "a random number"))
-                self._wrong(f"`{name}` takes a {sort} and is given a {part}")
+                self._wrong(f"`{name}` takes a {expected}, not a {part}")
         return result
 
     def _wrong(self, message: str) -> None:
@@ -238,8 +238,8 @@ class _Sorts:
             raise self.fail(message)
 
 
-def sort_of(value: object) -> str:
-    """The sort of a literal."""
+def literal_type(value: object) -> str:
+    """The type of a literal."""
     if isinstance(value, bool):
         return "flag"
     return "text" if isinstance(value, str) else UNKNOWN if value is None else "number"
@@ -284,7 +284,7 @@ class _Rules:
         strategy, bracket, rest = plan.strategy.partition("[")
         self.name(strategy, "the strategy")
         if bracket and not _SWEPT.fullmatch(bracket + rest):
-            raise self.fail("the strategy's name goes on with what is no value of a sweep")
+            raise self.fail("the strategy's name continues with what is no value of a sweep")
         for parameter in plan.parameters:
             self.name(parameter, "a parameter")
         if not plan.policies:
@@ -343,11 +343,11 @@ class _Rules:
         if judge.decoding.policy != judge.policy:
             raise self.fail(f"judge `{scorer.name}` names two policies")
         outside = Operation(graph.Compute(Const(None)), (), ())
-        sorts = _Sorts(plan, outside, {}, self.fail)
-        self.parts(judge.decoding, sorts, {})
+        types = _Types(plan, outside, {}, self.fail)
+        self.parts(judge.decoding, types, {})
 
     def slots(self, template: Template, together: bool, arguments: set[str] | None) -> None:
-        """Slots fit what is looked at, and arguments are given for all others."""
+        """Slots fit what the prompt is about, and all others have an argument."""
         for part in template.parts:
             if isinstance(part, Slot):
                 if part.name in (ONE_ROW if together else WHOLE_POOL):
@@ -356,16 +356,16 @@ class _Rules:
                 if not known:
                     raise self.fail(f"`{template.name}` needs a value for `{part.name}`")
 
-    def declared(self, number: int, columns: Mapping[str, str], made: Columns) -> None:
+    def declared(self, number: int, columns: Mapping[str, str], computed: Columns) -> None:
         """Columns that a value is said to have are there."""
-        for name, sort in columns.items():
-            if made is not None and made.get(name) not in (sort, UNKNOWN):
-                raise self.fail(f"values[{number}] has no column `{name}` ({sort})")
+        for name, type_ in columns.items():
+            if computed is not None and computed.get(name) not in (type_, UNKNOWN):
+                raise self.fail(f"values[{number}] has no column `{name}` ({type_})")
 
     def operation(self, plan: Plan, operation: Operation, columns: Mapping[int, Columns]) -> None:
-        """One operation's names, sorts and ranges."""
+        """One operation's names, types and ranges."""
         spec = operation.spec
-        sorts = _Sorts(plan, operation, columns, self.fail)
+        types = _Types(plan, operation, columns, self.fail)
         place = entry(spec).row_input
         has_row = place is not None
         row = {} if place is None else columns[operation.inputs[place]]
@@ -382,23 +382,23 @@ class _Rules:
         for key in keys_of(spec):
             if row is not None and key not in COLUMNS and row.get(key, STEPS) == STEPS:
                 raise self.fail(f"there is no column `{key}` to group by")
-        self.parts(spec, sorts, row)
+        self.parts(spec, types, row)
         match spec:
             case graph.Compute(value):
-                made = sorts.of(value, {})
+                computed = types.of(value, {})
                 wanted = plan.values[operation.outputs[0]].kind.value
-                if made not in (wanted, UNKNOWN):
-                    raise self.fail(f"the value is a {made}, and the output a {wanted}")
+                if computed not in (wanted, UNKNOWN):
+                    raise self.fail(f"the value is a {computed}, and the output a {wanted}")
             case graph.Let(name=name):
                 self.name(name, "a column")
                 if name in COLUMNS or any(each.name == name for each in plan.scorers):
                     raise self.fail(f"`{name}` is a column already")
-            case graph.Ask(prompt=prompt, together=together, arguments=given):
-                self.arguments(plan.prompt(prompt), together, given, sorts, row)
-            case graph.Score(scorer=scorer, arguments=given):
+            case graph.Ask(prompt=prompt, together=together, arguments=arguments):
+                self.arguments(plan.prompt(prompt), together, arguments, types, row)
+            case graph.Score(scorer=scorer, arguments=arguments):
                 judge = plan.scorer(scorer).judge
                 template = None if judge is None else judge.template
-                self.arguments(template, plan.scorer(scorer).together, given, sorts, row)
+                self.arguments(template, plan.scorer(scorer).together, arguments, types, row)
                 if spec.times is not None and judge is None:
                     raise self.fail("`times` belongs to a judge")
             case graph.Call(strategy=strategy):
@@ -410,27 +410,27 @@ class _Rules:
         self,
         template: Template | None,
         together: bool,
-        given: tuple[tuple[str, Expr | int], ...],
-        sorts: _Sorts,
+        arguments: tuple[tuple[str, Expr | int], ...],
+        types: _Types,
         row: Columns,
     ) -> None:
         """Arguments of a prompt or judge."""
-        names = [name for name, _ in given]
+        names = [name for name, _ in arguments]
         for name in names:
             self.name(name, "an argument")
         if len(set(names)) < len(names) or set(names) & set(ROW_SLOTS):
-            raise self.fail("an argument is given twice, or is called like a slot")
-        for name, value in given:
-            if not isinstance(value, int) and sorts.of(value, row) == STEPS:
+            raise self.fail("an argument appears twice, or is called like a slot")
+        for name, value in arguments:
+            if not isinstance(value, int) and types.of(value, row) == STEPS:
                 raise self.fail(f"argument `{name}` has a number per step")
         if template is not None:
             self.slots(template, together, set(names))
 
-    def parts(self, part: object, sorts: _Sorts, row: Columns) -> None:
-        """Every expression of a spec has the sort of its place, and literals are in range."""
+    def parts(self, part: object, types: _Types, row: Columns) -> None:
+        """Every expression of a spec has the type of its place, and literals are in range."""
         for holder, name, expression in _places(part):
             streaming = name in ("stop_when", "end_when")
-            found = sorts.of(expression, row, streaming)
+            found = types.of(expression, row, streaming)
             clause = clauses(type(holder)).get(name)
             wanted = None if clause is None else clause.type
             if wanted is not None and found not in (wanted, UNKNOWN):

@@ -198,8 +198,8 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
                 return decoding(value, names, brief=brief)
             case graph.Unit(value=text):
                 return str(text)
-            case tuple() as given:
-                return _arguments(given, names)
+            case tuple() as pairs:
+                return _arguments(pairs, names)
             case str() | int() as plain:
                 return str(plain)
             case value:
@@ -211,11 +211,11 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
     return fill(entry(spec).text(spec, brief=brief), present, shown)
 
 
-def _arguments(given: Sequence[tuple[str, Expr | int]], names: Sequence[str]) -> str:
+def _arguments(pairs: Sequence[tuple[str, Expr | int]], names: Sequence[str]) -> str:
     """`(name = value)`, where a whole number stands for an input; nothing without arguments."""
     said = ", ".join(
         f"{name} = {names[value] if isinstance(value, int) else expression(value, names)}"
-        for name, value in given
+        for name, value in pairs
     )
     return f"({said})" if said else ""
 

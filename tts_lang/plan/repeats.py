@@ -123,11 +123,11 @@ class _Scope:
         """The number of a value that equals no other, in no other round."""
         return self._number(("own", value), frozenset(around))
 
-    def _made(self, what: Hashable, values: Iterable[int]) -> int:
-        """The number of what is made of values and nothing else."""
-        given = tuple(self._of[value] for value in values)
-        varies = frozenset[int]().union(*(self._varies[number] for number in given))
-        return self._number((what, given), varies)
+    def _derived(self, what: Hashable, values: Iterable[int]) -> int:
+        """The number of what depends on these values alone."""
+        numbers = tuple(self._of[value] for value in values)
+        varies = frozenset[int]().union(*(self._varies[number] for number in numbers))
+        return self._number((what, numbers), varies)
 
     def _number(self, key: Hashable, varies: frozenset[int]) -> int:
         number = self._numbers.setdefault(key, len(self._varies))
@@ -144,7 +144,7 @@ class _Scope:
             isinstance(node, Random) for field in fields_in(spec) for node in walk(field)
         )
         self._of[output] = (
-            self._own(output, around) if drawn else self._made(spec, operation.inputs)
+            self._own(output, around) if drawn else self._derived(spec, operation.inputs)
         )
         sources = operation.inputs[: known.row_inputs]
         if known.makes is Makes.BOTH:
@@ -179,7 +179,7 @@ class _Scope:
         if spec.fresh:
             self._of[output] = self._own(output, around)
             return
-        number = self._made((self.meaning(operation), spec.on_rows), operation.inputs)
+        number = self._derived((self.meaning(operation), spec.on_rows), operation.inputs)
         self._of[output] = number
         self._holds[output] = {number: output}
         first = self._first.setdefault(number, output)
@@ -199,7 +199,7 @@ class _Scope:
             if len({self._of[value] for value in sides}) == 1:
                 self._of[output] = self._of[sides[0]]
             else:
-                self._of[output] = self._made("branch", [operation.inputs[0], *sides])
+                self._of[output] = self._derived("branch", [operation.inputs[0], *sides])
             self._hold(output, sides)
 
     def _repeat(
@@ -212,9 +212,9 @@ class _Scope:
             self._loops += 1
             inside, inner = (*around, self._loops), (*again, self._loops)
         for place, value in enumerate(operation.inputs):
-            kept = not rounds or body.results[place] == body.parameters[place]
+            unchanged = not rounds or body.results[place] == body.parameters[place]
             for parameter in (until.parameters[place], body.parameters[place]):
-                self._of[parameter] = self._of[value] if kept else self._own(parameter, inside)
+                self._of[parameter] = self._of[value] if unchanged else self._own(parameter, inside)
                 self._hold(parameter, [value])
         self.region(until, inside, inner)
         self.region(body, inside, inner)

@@ -208,14 +208,14 @@ def _decode_class(data: Any, kind: type, path: str, depth: int) -> Any:
     tag = _TAGS.get(kind)
     names = [field.name for field in _fields(kind)]
     _known(data, [*names, tag[0]] if tag else names, path)
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in _fields(kind):
         if field.name in data:
             inner = _hints(kind)[field.name]
-            given[field.name] = _decode(data[field.name], inner, f"{path}.{field.name}", depth + 1)
+            values[field.name] = _decode(data[field.name], inner, f"{path}.{field.name}", depth + 1)
         elif _default(field) is MISSING:
             raise PlanError(f'{path}: "{field.name}" is not given')
-    return kind(**given)
+    return kind(**values)
 
 
 def _known(data: Mapping[str, Any], names: list[str] | tuple[str, ...], path: str) -> None:

@@ -1,4 +1,4 @@
-"""The text form of a plan: stable, readable, made to be compared (golden tests, diffs).
+"""The text form of a plan: stable and readable, for golden tests and diffs.
 
 Values are numbered `%0`, `%1` ... in the order in which the text defines them, so that two plans
 that differ only in their value numbers read the same. Regions are indented below their operation.
@@ -18,8 +18,8 @@ __all__ = ["expression", "numbering", "operation", "to_text"]
 def to_text(plan: Plan) -> str:
     """The whole plan, one operation a line; ends with a line end."""
     numbers = numbering(plan)
-    given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
-    lines = [f"plan {plan.strategy}({given}){' thinking' if plan.thinks else ''}"]
+    parameters = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
+    lines = [f"plan {plan.strategy}({parameters}){' thinking' if plan.thinks else ''}"]
     if plan.policies:
         lines.append(f"policies: {', '.join(plan.policies)}")
     lines.extend(f"scorer {_scorer(scorer)}" for scorer in plan.scorers)
@@ -67,11 +67,11 @@ def _region(
     def listed(values: tuple[int, ...]) -> str:
         return ", ".join(numbers.get(value, f"%?{value}") for value in values)
 
-    given = ", ".join(
+    parameters = ", ".join(
         f"{numbers[value]}{_called(plan, value)}" if value in numbers else f"%?{value}"
         for value in region.parameters
     )
-    yield f"{indent}{label} ({given}):"
+    yield f"{indent}{label} ({parameters}):"
     deeper = indent + "  "
     for step in region.operations:
         names = [numbers.get(value, f"%?{value}") for value in step.inputs]

@@ -64,7 +64,7 @@ def verify(plan: Plan) -> None:
 
 
 def verify_foreign(plan: Plan) -> None:
-    """Checks a plan that no compiler of this process made: `verify`, and the language's own rules.
+    """Checks a plan that this process has not compiled: `verify`, and the rules of the language.
 
     A plan that passes can be explained, drawn and run without further checks.
 
@@ -128,7 +128,7 @@ class _Verifier:
         self.visible = before
 
     def never(self, region: Region, scope: _Scope) -> None:
-        """Its end is not reached: its last operation holds regions of which none goes on."""
+        """Its end is not reached: its last operation holds regions of which none yields."""
         if region.results:
             raise scope.fail("a region whose end is not reached has no results")
         last = region.operations[-1] if region.operations else None
