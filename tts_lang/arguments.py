@@ -137,10 +137,10 @@ def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
 def _read_plan(name: str) -> Plan:
     from tts_lang.plan.serialize import from_json
     from tts_lang.plan.verify import PlanError
-    from tts_lang.readers import MOST_PLAN, read_written
+    from tts_lang.readers import MAX_PLAN_BYTES, read_written
 
     try:
-        text = read_written(Path(name), MOST_PLAN).decode()
+        text = read_written(Path(name), MAX_PLAN_BYTES).decode()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise PlanError(f"{name} cannot be read: {reason}") from error

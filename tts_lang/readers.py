@@ -1,4 +1,4 @@
-"""Limits of what is read from outside: every reader of foreign bytes takes them from here."""
+"""Size limits for everything that is read from files and servers, and JSON parsing within them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-#: Levels of lists and objects in JSON from outside.
-MOST_LEVELS: Final = 64
-#: Bytes of a strategy file, a binding or a law file: what people write.
-MOST_WRITTEN: Final = 1 << 20
+#: Nesting of lists and objects in JSON.
+MAX_JSON_DEPTH: Final = 64
+#: Bytes of a file that people write: a strategy, a binding, laws.
+MAX_TEXT_BYTES: Final = 1 << 20
 #: Bytes of a plan; the largest compiled so far has some 100,000.
-MOST_PLAN: Final = 16 << 20
-#: Bytes of a problem file, also once it is decompressed; of one of its lines.
-MOST_PROBLEMS: Final = 1 << 30
-MOST_LINE: Final = 16 << 20
-#: Bytes of one reply of a server, unpacked; of one line of a stream; of all of a stream.
-MOST_REPLY: Final = 64 << 20
-MOST_EVENT: Final = 8 << 20
-MOST_STREAM: Final = 1 << 30
+MAX_PLAN_BYTES: Final = 16 << 20
+#: Bytes of a problem file, decompressed; of one of its lines.
+MAX_PROBLEMS_BYTES: Final = 1 << 30
+MAX_LINE_BYTES: Final = 16 << 20
+#: Bytes of a reply of a server, decompressed; of one event of a stream; of a whole stream.
+MAX_REPLY_BYTES: Final = 64 << 20
+MAX_EVENT_BYTES: Final = 8 << 20
+MAX_STREAM_BYTES: Final = 1 << 30
 
 
 class TooDeep(ValueError):
-    """JSON with more levels than anything that is read here has."""
+    """JSON that is nested too deeply."""
 
     def __init__(self) -> None:
-        super().__init__(f"nested more than {MOST_LEVELS} levels deep")
+        super().__init__(f"nested more than {MAX_JSON_DEPTH} levels deep")
 
 
 class TooLarge(OSError):
-    """A file with more bytes than any of its kind has."""
+    """A file that is too large for its kind."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"more than {most >> 20} MiB")
         self.strerror = str(self)
 
 
-def read_written(path: Path, most: int = MOST_WRITTEN) -> bytes:
-    """The bytes of a file that people write, or of a plan (`MOST_PLAN`).
+def read_written(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
+    """The bytes of a file that people write, or of a plan (`MAX_PLAN_BYTES`).
 
     Raises:
         OSError: It cannot be read; `TooLarge`: it has more than `most` bytes.
@@ -58,7 +58,7 @@ def parse_json(text: str | bytes, constant: Callable[[str], Any] | None = None) 
         constant: Called with `NaN`, `Infinity` or `-Infinity`, as of `json.loads`.
 
     Raises:
-        TooDeep: More than `MOST_LEVELS` levels.
+        TooDeep: More than `MAX_JSON_DEPTH` levels.
         ValueError: No JSON.
     """
     try:
@@ -66,7 +66,7 @@ def parse_json(text: str | bytes, constant: Callable[[str], Any] | None = None) 
     except RecursionError as error:
         raise TooDeep from error
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_JSON_DEPTH):
         level = [
             inner
             for each in level

@@ -24,7 +24,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
-from tts_lang.readers import MOST_PLAN
+from tts_lang.readers import MAX_PLAN_BYTES
 from tts_runtime.runs.rundir import folder
 
 #: Tests that share the mutations, so that they can run side by side.
@@ -116,7 +116,7 @@ def test_the_rules_of_the_language_hold_for_files(
 
 def test_a_plan_file_has_a_limit() -> None:
     with pytest.raises(PlanError, match="more than 16 MiB"):
-        from_json(" " * (MOST_PLAN + 1))
+        from_json(" " * (MAX_PLAN_BYTES + 1))
 
 
 @pytest.mark.parametrize(

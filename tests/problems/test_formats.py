@@ -99,8 +99,8 @@ def test_standard_input(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tts_runtime.problems.rows.MOST_PROBLEMS", 1 << 20)
-    monkeypatch.setattr("tts_runtime.problems.rows.MOST_LINE", 1 << 10)
+    monkeypatch.setattr("tts_runtime.problems.rows.MAX_PROBLEMS_BYTES", 1 << 20)
+    monkeypatch.setattr("tts_runtime.problems.rows.MAX_LINE_BYTES", 1 << 10)
     path = tmp_path / "bomb.jsonl"
     path.write_bytes(gzip.compress(b" " * (1 << 24)))
     with pytest.raises(ProblemFileError, match="more than 1 MiB"):

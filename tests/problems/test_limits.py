@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tts_lang.readers import MOST_LEVELS, MOST_WRITTEN, TooDeep, parse_json
+from tts_lang.readers import MAX_JSON_DEPTH, MAX_TEXT_BYTES, TooDeep, parse_json
 from tts_lang.syntax.parser import load
 from tts_runtime.binding import BindingError, load_binding
 from tts_runtime.problems import ProblemFileError, load_problems
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":', ' [ "x", '])
-@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 2_000, 200_000])
+@pytest.mark.parametrize("levels", [MAX_JSON_DEPTH + 1, 2_000, 200_000])
 def test_deep_json_is_named_whatever_it_is_made_of(opening: str, levels: int) -> None:
     closing = {"[": "]", "{": "}"}
     ends = "".join(closing[sign] for sign in reversed(opening) if sign in closing)
@@ -26,7 +26,7 @@ def test_deep_json_is_named_whatever_it_is_made_of(opening: str, levels: int) ->
 
 
 def test_json_of_usual_depth_is_read() -> None:
-    deep = "[" * MOST_LEVELS + "]" * MOST_LEVELS
+    deep = "[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH
     assert parse_json(deep) == json.loads(deep)
     assert parse_json('{"a": [{"b": 1}], "c": "[[[["}') == {"a": [{"b": 1}], "c": "[[[["}
 
@@ -41,7 +41,7 @@ def test_a_deep_problem_is_a_bad_line(tmp_path: Path) -> None:
 
 def test_strategies_and_bindings_are_not_read_without_end(tmp_path: Path) -> None:
     path = tmp_path / "large.tts"
-    path.write_bytes(b"#" * (MOST_WRITTEN + 1))
+    path.write_bytes(b"#" * (MAX_TEXT_BYTES + 1))
     for endless in (path, Path("/dev/zero")):
         if endless.exists():
             [found] = load(endless).diagnostics

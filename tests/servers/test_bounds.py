@@ -87,7 +87,7 @@ def test_bodies_have_a_limit_once_they_are_unpacked(
     packed: bool, monkeypatch: pytest.MonkeyPatch, vllm: Subject
 ) -> None:
     vllm.answers(1, Limits(8))
-    monkeypatch.setattr("tts_runtime.engines.http.client.MOST_REPLY", 1 << 20)
+    monkeypatch.setattr("tts_runtime.engines.http.client.MAX_REPLY_BYTES", 1 << 20)
     data = b" " * (2 << 20)
     body = gzip.compress(data) if packed else data
     headers = {"content-encoding": "gzip"} if packed else {}
@@ -99,7 +99,7 @@ def test_bodies_have_a_limit_once_they_are_unpacked(
 
 
 def test_lines_of_streams_have_a_limit(vllm: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts_runtime.engines.http.client.MOST_EVENT", 1 << 10)
+    monkeypatch.setattr("tts_runtime.engines.http.client.MAX_EVENT_BYTES", 1 << 10)
     limits = Limits(8, stop_when=lambda _partial: False)
     for body in ("data: " + "x" * 5000, f"{EVENT}data: {'y' * 5000}\n\n"):
         vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))
@@ -109,7 +109,7 @@ def test_lines_of_streams_have_a_limit(vllm: Subject, monkeypatch: pytest.Monkey
 
 def test_an_endless_stream_has_a_limit(vllm: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments, which bring nothing, count as well."""
-    monkeypatch.setattr("tts_runtime.engines.http.client.MOST_STREAM", 1 << 10)
+    monkeypatch.setattr("tts_runtime.engines.http.client.MAX_STREAM_BYTES", 1 << 10)
     limits = Limits(8, stop_when=lambda _partial: False)
     body = ": ping\n\n" * 500
     vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tts_lang.explain.models import UNKNOWN, Model, Models
 from tts_lang.plan.graph import Ask, Force, Plan, Split, operations
 from tts_lang.plan.serialize import PlanError, from_json
-from tts_lang.readers import MOST_PLAN, read_written
+from tts_lang.readers import MAX_PLAN_BYTES, read_written
 
 #: Context window assumed where a strategy sets no limit: that of the bundled policy.
 DEFAULT_CONTEXT: Final = 1024
@@ -99,7 +99,9 @@ def _records(path: Path) -> list[dict[str, Any]]:
 def _reads_problems_only(folder: Path) -> bool:
     if not (folder / "plan.json").is_file() or not (folder / "answers.jsonl").is_file():
         return False
-    return reads_problems_only(from_json(read_written(folder / "plan.json", MOST_PLAN).decode()))
+    return reads_problems_only(
+        from_json(read_written(folder / "plan.json", MAX_PLAN_BYTES).decode())
+    )
 
 
 def reads_problems_only(plan: Plan) -> bool:

@@ -20,7 +20,7 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan import expr, graph
 from tts_lang.plan.verify import PlanError, verify_foreign
 from tts_lang.printable import printable
-from tts_lang.readers import MOST_PLAN, TooLarge
+from tts_lang.readers import MAX_PLAN_BYTES, TooLarge
 
 __all__ = ["PlanError", "from_json", "to_json"]
 
@@ -46,8 +46,8 @@ def from_json(text: str) -> graph.Plan:
     Raises:
         PlanError: The text is no plan that this version can run; the message names the place.
     """
-    if len(text) > MOST_PLAN:
-        raise PlanError(f"not a plan: {TooLarge(MOST_PLAN)}")
+    if len(text) > MAX_PLAN_BYTES:
+        raise PlanError(f"not a plan: {TooLarge(MAX_PLAN_BYTES)}")
     try:
         data = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:

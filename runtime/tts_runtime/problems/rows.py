@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from tts_lang.readers import MOST_LINE, MOST_PROBLEMS, TooDeep, parse_json
+from tts_lang.readers import MAX_LINE_BYTES, MAX_PROBLEMS_BYTES, TooDeep, parse_json
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 
 #: What a file is that has no problems in it, by how it begins.
@@ -96,10 +96,10 @@ def _error(path: Path, reason: str, number: int = 0) -> ProblemFileError:
 def _content(path: Path) -> bytes:
     try:
         if str(path) == "-":
-            content = sys.stdin.buffer.read(MOST_PROBLEMS + 1)
+            content = sys.stdin.buffer.read(MAX_PROBLEMS_BYTES + 1)
         else:
             with path.open("rb") as file:
-                content = file.read(MOST_PROBLEMS + 1)
+                content = file.read(MAX_PROBLEMS_BYTES + 1)
     except FileNotFoundError:
         raise _error(path, "the file does not exist; check the path") from None
     except IsADirectoryError:
@@ -113,8 +113,8 @@ def _content(path: Path) -> bytes:
 
 
 def _bounded(path: Path, content: bytes) -> bytes:
-    if len(content) > MOST_PROBLEMS:
-        raise _error(path, f"more than {MOST_PROBLEMS >> 20} MiB; split the file")
+    if len(content) > MAX_PROBLEMS_BYTES:
+        raise _error(path, f"more than {MAX_PROBLEMS_BYTES >> 20} MiB; split the file")
     return content
 
 
@@ -124,7 +124,7 @@ def _decompressed(path: Path, content: bytes) -> bytes:
             stream = cast(IO[bytes], opened(io.BytesIO(content), "rb"))
             try:
                 with stream:
-                    return _bounded(path, stream.read(MOST_PROBLEMS + 1))
+                    return _bounded(path, stream.read(MAX_PROBLEMS_BYTES + 1))
             except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
                 raise _error(path, f"the compressed file is damaged: {error}") from error
     return content
@@ -146,8 +146,8 @@ def _json_lines(content: bytes) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            if len(line) > MOST_LINE:
-                raise BadRowError(f"longer than {MOST_LINE >> 20} MiB; split the line")
+            if len(line) > MAX_LINE_BYTES:
+                raise BadRowError(f"longer than {MAX_LINE_BYTES >> 20} MiB; split the line")
             yield Row(number, _object(line))
         except BadRowError as error:
             yield Row(number, error)
@@ -261,7 +261,7 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[Row]:
     if delimiter is None:
         heading = text.partition("\n")[0]
         delimiter = max(",;\t", key=heading.count)
-    csv.field_size_limit(MOST_LINE)
+    csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for number, fields in enumerate(reader, start=1):

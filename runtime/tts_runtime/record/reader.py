@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import PlanError, from_json
-from tts_lang.readers import MOST_PLAN, read_written
+from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.executor.outcome import CandidateRecord
 from tts_runtime.problems.model import Problem
 from tts_runtime.record.files import (
@@ -91,7 +91,7 @@ class StrategyRecord:
             DirectoryError: It is damaged.
         """
         try:
-            return from_json(read_written(self.folder / PLAN, MOST_PLAN).decode())
+            return from_json(read_written(self.folder / PLAN, MAX_PLAN_BYTES).decode())
         except (OSError, UnicodeDecodeError, PlanError) as error:
             raise DirectoryError(f"{self.folder / PLAN} is damaged: {error}") from error
 

@@ -13,7 +13,7 @@ import httpx
 from pydantic import Field
 
 from tts_lang.printable import concealed
-from tts_lang.readers import MOST_EVENT, MOST_REPLY, MOST_STREAM, parse_json
+from tts_lang.readers import MAX_EVENT_BYTES, MAX_REPLY_BYTES, MAX_STREAM_BYTES, parse_json
 from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
 from tts_runtime.engines.http.retry import (
@@ -321,10 +321,10 @@ class HttpClient:
         found = bytearray()
         async for part in response.aiter_bytes():
             found += part
-            if len(found) > MOST_REPLY:
+            if len(found) > MAX_REPLY_BYTES:
                 raise CandidateError(
                     Fault.UNUSABLE,
-                    f"{self._where}: an answer of more than {MOST_REPLY >> 20} MiB is not read",
+                    f"{self._where}: a reply of more than {MAX_REPLY_BYTES >> 20} MiB is not read",
                 )
         return bytes(found)
 
@@ -421,7 +421,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
     async for part in response.aiter_bytes():
         *lines, rest = (rest + part).split(b"\n")
         total += len(part)
-        if total > MOST_STREAM or max(len(rest), *map(len, lines), 0) > MOST_EVENT:
+        if total > MAX_STREAM_BYTES or max(len(rest), *map(len, lines), 0) > MAX_EVENT_BYTES:
             raise CandidateError(Fault.UNUSABLE, "a stream is longer than any answer")
         for line in lines:
             yield line.decode("utf-8", errors="replace").rstrip("\r")
