@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.support.extremes import NUMBERS, VALUES
 from tests.support.reference import values as reference
 from tts_lang import values
-from tts_lang.check.values import constant, fold
 from tts_lang.explain import mean_domain
+from tts_lang.plan.constants import constant, fold
 from tts_lang.plan.expr import FUNCTIONS, Apply, Const
 
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "ends with", "contains"}

@@ -21,7 +21,8 @@ from tts_lang.check.loop_lints import check_progress
 from tts_lang.check.statements import block, compute, materialise, sort_of
 from tts_lang.check.types import POISON, VALUE_KINDS, PoolType, ScalarType, Typed, merge, same
 from tts_lang.check.uses import assigned
-from tts_lang.check.values import expect, fold, known_number, number, scalar, static_number
+from tts_lang.check.values import expect, known_number, number, scalar, static_number
+from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import Aggregate, Column, Const, Expr, Input, Reduce
 from tts_lang.plan.graph import Branch, Exit, Region, Repeat
 from tts_lang.syntax import nodes

@@ -9,8 +9,9 @@ from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import unknown, unset
 from tts_lang.check.scope import ROLE_WORDS, Role
 from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
-from tts_lang.check.values import expect, fold, not_a_scalar, scalar
+from tts_lang.check.values import expect, not_a_scalar, scalar
 from tts_lang.diagnostics import suggest
+from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import Column, Const, Delimiter
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import Operator

@@ -11,9 +11,10 @@ from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
 from tts_lang.check.types import POISON, ScalarType, Typed
-from tts_lang.check.values import bounded, count, expect, fold, not_a_scalar, number, pool, scalar
+from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, pool, scalar
 from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE
+from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import (
     DISTRIBUTIONS,
     STATISTICS,

@@ -10,18 +10,10 @@ from tts_lang.check.prompts import arguments, enter_prompt, fits_view
 from tts_lang.check.resolve import top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.types import PROBLEM, PoolType, plus, times
-from tts_lang.check.values import (
-    NO_POOL,
-    bounded,
-    condition,
-    count,
-    is_constant,
-    known_number,
-    number,
-    text,
-)
+from tts_lang.check.values import NO_POOL, bounded, condition, count, known_number, number, text
 from tts_lang.check.verbs import bound_of, grouping, over
 from tts_lang.plan.clauses import MIN_P, TEMPERATURE, TOP_P, Range
+from tts_lang.plan.constants import is_constant
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Ask, Decoding, Expand, Unit
 from tts_lang.syntax import nodes

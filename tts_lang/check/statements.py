@@ -21,18 +21,9 @@ from tts_lang.check.scope import Role
 from tts_lang.check.scorers import enter_scorer
 from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, Column, PoolType, ScalarType, Typed
 from tts_lang.check.uses import reads
-from tts_lang.check.values import (
-    NO_POOL,
-    constant,
-    count,
-    expect,
-    is_constant,
-    number,
-    pool,
-    scalar,
-    text,
-)
+from tts_lang.check.values import NO_POOL, count, expect, number, pool, scalar, text
 from tts_lang.check.verbs import grouping
+from tts_lang.plan.constants import constant, is_constant
 from tts_lang.plan.expr import Const, Delimiter
 from tts_lang.plan.graph import Backup, Compute, Force, Let, Score
 from tts_lang.syntax import nodes

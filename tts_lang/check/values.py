@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tts_lang import values
 from tts_lang.check.context import NO_VALUE, Inputs, Pool, StrategyContext
 from tts_lang.check.dispatch import POOLS, SCALARS, Site
 from tts_lang.check.types import POISON, UNKNOWN_POOL, WORDS, ScalarType, Typed
 from tts_lang.plan.clauses import Range
-from tts_lang.plan.expr import Apply, Column, Const, Expr, Scalar
+from tts_lang.plan.constants import NotConstant, constant, fold, is_constant, whole
+from tts_lang.plan.expr import Column, Const, Expr
 from tts_lang.syntax import nodes
 
 #: How messages call the count of `select`, which may be a percentage instead.
@@ -223,50 +223,3 @@ def bounded(
             )
         context.error("TTS302", f"{what} must be {expected}, and this is {value:g}", node)
     return expression
-
-
-# ---------------------------------------------------------------------- constant expressions
-
-
-class NotConstant(Exception):
-    """The expression depends on something that is known only when the strategy runs."""
-
-
-def fold(function: str, *arguments: Expr) -> Expr:
-    """`Apply`, or its value if every argument is a constant and the value the same everywhere."""
-    known = [argument.value for argument in arguments if isinstance(argument, Const)]
-    if len(known) < len(arguments) or not values.foldable(function, known):
-        return Apply(function, arguments)
-    return Const(values.apply(function, known))
-
-
-def constant(expression: Expr) -> Scalar:
-    """The value of an expression of constants; `NotConstant` for any other."""
-    if isinstance(expression, Const):
-        return expression.value
-    if isinstance(expression, Apply):
-        arguments = [constant(each) for each in expression.arguments]
-        result: Scalar = values.apply(expression.function, arguments)
-        return result
-    raise NotConstant
-
-
-def is_constant(expression: Expr) -> bool:
-    """Whether `constant` gives a value."""
-    try:
-        constant(expression)
-    except NotConstant:
-        return False
-    return True
-
-
-def whole(expression: Expr) -> bool:
-    """Whether a number is certainly whole, so that a count needs no rounding."""
-    if isinstance(expression, Const):
-        return isinstance(expression.value, int)
-    if isinstance(expression, Apply):
-        if expression.function in {"floor", "ceil"}:
-            return True
-        if expression.function in {"+", "-", "*", "neg", "abs", "least", "greatest"}:
-            return all(whole(each) for each in expression.arguments)
-    return getattr(expression, "how", None) == "count"

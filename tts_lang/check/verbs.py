@@ -17,9 +17,7 @@ from tts_lang.check.values import (
     SELECTED,
     bounded,
     condition,
-    constant,
     count,
-    is_constant,
     known_number,
     not_a_pool,
     number,
@@ -30,6 +28,7 @@ from tts_lang.check.values import (
 from tts_lang.plan import expr as plan
 from tts_lang.plan import graph
 from tts_lang.plan.clauses import SHARE, Clause, clauses
+from tts_lang.plan.constants import constant, is_constant
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.operator import Makes
 from tts_lang.plan.ops import POOL_VERBS

@@ -6,12 +6,12 @@ import math
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from tts_lang.check.values import fold
 from tts_lang.laws.edits import edited, instead
 from tts_lang.laws.facts import Facts
 from tts_lang.optimise.rebuild import mapped, rebuilt
 from tts_lang.plan import graph
 from tts_lang.plan.columns import COLUMNS
+from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import (
     Aggregate,
     Apply,

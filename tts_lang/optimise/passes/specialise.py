@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tts_lang.check.values import fold
 from tts_lang.optimise.rebuild import mapped, rebuilt, without_unread
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule
 from tts_lang.optimise.workspace import Block, Edit, Site, Workspace
 from tts_lang.plan import graph
+from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import Apply, Const, Expr, Input
 from tts_lang.plan.graph import Exit
 from tts_lang.plan.operator import entry

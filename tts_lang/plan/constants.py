@@ -1,0 +1,50 @@
+"""Expressions of constants, computed as the executor would (`tts_lang.values`)."""
+
+from __future__ import annotations
+
+from tts_lang import values
+from tts_lang.plan.expr import Apply, Const, Expr, Scalar
+
+
+class NotConstant(Exception):
+    """The expression depends on something that is known only when the strategy runs."""
+
+
+def fold(function: str, *arguments: Expr) -> Expr:
+    """`Apply`, or its value if every argument is a constant and the value the same everywhere."""
+    known = [argument.value for argument in arguments if isinstance(argument, Const)]
+    if len(known) < len(arguments) or not values.foldable(function, known):
+        return Apply(function, arguments)
+    return Const(values.apply(function, known))
+
+
+def constant(expression: Expr) -> Scalar:
+    """The value of an expression of constants; `NotConstant` for any other."""
+    if isinstance(expression, Const):
+        return expression.value
+    if isinstance(expression, Apply):
+        arguments = [constant(each) for each in expression.arguments]
+        result: Scalar = values.apply(expression.function, arguments)
+        return result
+    raise NotConstant
+
+
+def is_constant(expression: Expr) -> bool:
+    """Whether `constant` gives a value."""
+    try:
+        constant(expression)
+    except NotConstant:
+        return False
+    return True
+
+
+def whole(expression: Expr) -> bool:
+    """Whether a number is certainly whole, so that a count needs no rounding."""
+    if isinstance(expression, Const):
+        return isinstance(expression.value, int)
+    if isinstance(expression, Apply):
+        if expression.function in {"floor", "ceil"}:
+            return True
+        if expression.function in {"+", "-", "*", "neg", "abs", "least", "greatest"}:
+            return all(whole(each) for each in expression.arguments)
+    return getattr(expression, "how", None) == "count"
