@@ -15,7 +15,6 @@ from tts_lang.plan.graph import First, Vote
 from tts_runtime.executor.early_vote import VoteCounter, max_weight
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.program import HANDLERS, Action, Builder, Handler
-from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, weight_of
 
@@ -44,13 +43,20 @@ def _vote(builder: Builder, spec: Vote) -> Action:
         if most is None:
             return await full_vote(scope, inputs)
         view = View(scope.draw_key, inputs)
+        rows: list[Row] = []
+        keys: list[Any] = []
+        weights: list[float] = []
 
         def vote_key(row: Row) -> tuple[Any, float]:
-            key = on(row, view)
-            return key, 1.0 if weight is None else weight_of(weight(row, view), row, 0, operation)
+            rows.append(row)
+            keys.append(on(row, view))
+            value = 1.0 if weight is None else weight_of(weight(row, view), row, 0, operation)
+            weights.append(value)
+            return keys[-1], value
 
         winner = await VoteCounter(scope.run, inputs[0], vote_key, most).winner()
-        return (Pool([] if winner is None else [winner]),)
+        kept = () if winner is None else (rows.index(winner),)
+        return (scope.decided(operation, rows, kept, (range(len(rows)),), keys, weights),)
 
     return action
 
@@ -59,7 +65,7 @@ def _first(source: int, *, final: bool) -> Handler:
     """`first` without waiting for the rows after: children of value `source` are abandoned."""
 
     def handler(builder: Builder, spec: First) -> Action:
-        count = builder.compiler.compile(spec.count)
+        count, operation = builder.compiler.compile(spec.count), builder.operation
 
         async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
             run = scope.run
@@ -71,7 +77,8 @@ def _first(source: int, *, final: bool) -> Handler:
                 run.settle()
             else:
                 run.abandon(scope.values[source])
-            return (Pool(rows),)
+            places = range(len(rows))
+            return (scope.decided(operation, rows, places, (places,)),)
 
         return action
 

@@ -1,8 +1,15 @@
 """Events of a run: the core says what happens, features and records subscribe.
 
-An event is a small class beside the code that emits it (`ReplyArrived`, `PoolWaits`, `Decided`...).
-The core looks up the listeners of an event once, when a problem starts, and creates an event only
-if there are any: events cost nothing while nobody listens.
+An event is a small class beside the code that emits it:
+
+* `problem_run`: `RequestMade`, `ReplyArrived`, `ScoreRequested`, `Progressed`, `RunStopped`;
+* `scope`: `PoolWaits`, `PoolKnown`, `Decided`, `Scored`, `JudgeReplied`, `StrategyReturned`;
+* `children`: `CandidateMade`.
+
+An event is created only if there are listeners: events cost nothing while nobody listens. They are
+in the order of what happens, which depends on timing where rows are pending; what they say of each
+row does not. Listeners are called synchronously and change nothing. Events refer to the run: who
+keeps them keeps its memory. A candidate has its `uid` once the problem has its outcome.
 """
 
 from __future__ import annotations

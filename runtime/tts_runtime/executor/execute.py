@@ -15,6 +15,8 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from tts_lang.optimise.early_exit import early_exits
 from tts_lang.plan.graph import Plan
@@ -43,10 +45,13 @@ from tts_runtime.executor.problem_run import ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.scheduler import Pool
-from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Guess, Speculator
 from tts_runtime.executor.work import SharedRequests, Work
 from tts_runtime.reliability import Reliability
+
+#: Subscribes to the events of a problem's run (`execute`).
+Subscriber: TypeAlias = Callable[[ProblemLike, Events], None]
 
 #: New objects between two runs of the garbage collector.
 _COLLECTOR_THRESHOLD = 5_000_000
@@ -127,6 +132,7 @@ async def execute(
     shared: SharedRequests | None = None,
     speculator: Speculator | None = None,
     work: Work | None = None,
+    subscribe: Subscriber | None = None,
 ) -> Outcome:
     """The strategy's answer to one problem.
 
@@ -141,8 +147,12 @@ async def execute(
         shared: What other strategies ask for the same problem.
         speculator: Likely requests run ahead, if the plan is bound with `speculate`.
         work: What engines do for the problem is added here.
+        subscribe: Called with the problem and the events of its run, to subscribe to them; called
+            again if the run ended early, for the replay that its outcome comes from.
     """
     events = Events()
+    if subscribe is not None:
+        subscribe(problem, events)
     recording = Recording()
     if bound.early:
         recording.subscribe(events)
@@ -156,7 +166,10 @@ async def execute(
         outcome = await _answer(bound.program, run)
         if run.ended_early:
             await run.stop()
-            replay = Replay(run, recording, seed, Events())
+            again = Events()
+            if subscribe is not None:
+                subscribe(problem, again)
+            replay = Replay(run, recording, seed, again)
             try:
                 outcome = await replay.play(_answer(bound.program, replay))
             finally:
@@ -184,6 +197,8 @@ async def _answer(program: Program, run: ProblemRun) -> Outcome:
     returned = await program.body.walk(scope)
     assert returned is not None  # the verifier sees that strategies return
     rows = await run.rows(returned.pool)
+    for listener in run.events.listeners(StrategyReturned):
+        listener(StrategyReturned(scope, rows))
     if not run.settled:
         # What the program asked for is waited for even where the answer does not need it: costs
         # and errors must not depend on what arrives first.
@@ -264,6 +279,7 @@ async def execute_together(
     done: Callable[[int, str], bool] | None = None,
     speculate: float = 0.0,
     work: Work | None = None,
+    subscribe: Callable[[int, ProblemLike, Events], None] | None = None,
 ) -> Work:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
@@ -282,6 +298,7 @@ async def execute_together(
         speculate: Where engines have free slots, requests run ahead of plans that are bound with
             `speculate`; wasted tokens never exceed this fraction of the others.
         work: What engines do is added here as it happens.
+        subscribe: As in `execute`, with the index of the strategy first.
 
     Returns:
         What the engines did, for all strategies and problems together; `work`, if given.
@@ -315,7 +332,8 @@ async def execute_together(
 
     async def one(place: int, problem: ProblemLike, shared: SharedRequests | None) -> None:
         bound = bounds[place]
-        outcome = await execute(bound, problem, seed, observer, shared, ahead, total)
+        listen = None if subscribe is None else partial(subscribe, place)
+        outcome = await execute(bound, problem, seed, observer, shared, ahead, total, listen)
         taken = on_outcome(place, outcome)
         if taken is not None:
             await taken

@@ -85,7 +85,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class RunStopped:
-    """Nothing of the run is in flight any more."""
+    """Nothing of the run is in flight any more; listeners must not raise."""
 
     run: ProblemRun
 
@@ -158,11 +158,11 @@ class Request:
             generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
         if run.error is not None:
             return
-        run.count_reply(self, generation.drawn)
         self.reply = generation
         self.future = None
         waiting, self._waiting = self._waiting, []
         try:
+            run.count_reply(self, generation.drawn)
             for callback in waiting:
                 callback(generation)
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
@@ -459,10 +459,10 @@ class ProblemRun(Scheduler):
             return
         try:
             callback(reply)
+            for listener in self._on_progress:
+                listener(Progressed(self))
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             self.fail(problem)
-        for listener in self._on_progress:
-            listener(Progressed(self))
         self.check_idle()
 
     def count_score(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tts_lang.plan.graph import Operation
 from tts_runtime import randomness
 from tts_runtime.executor.child_numbering import NumberingBarrier
-from tts_runtime.executor.model import Candidate, Node, Row
+from tts_runtime.executor.model import Candidate, Node, Row, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.scheduler import Pool, rows_in
 from tts_runtime.executor.views import View
@@ -31,8 +32,79 @@ class PoolKnown:
     pool: Pool
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An operation has decided which rows continue.
+
+    One event per execution; `where` decides row by row, as rows become known, in an event each.
+
+    Args:
+        scope: The strategy call.
+        operation: `select`, `where`, `vote`, `resample`, `dedupe`, `first`, `sort` or `descend`.
+        round: Numbers of the rounds of the loops around it in this call, the outermost first.
+        rows: What it decided about, in pool order. A vote or `first` that ended early has seen
+            only these.
+        kept: Places in `rows` of the rows that it gives, in their order; one that it gives twice
+            is there twice.
+        groups: Places of each group's rows; all rows are one group without `per`.
+        values: What it went by, one per row: the value of `by` (of `resample`, its weights), the
+            condition, the class or key (`None`: the row abstains, or equals no other).
+        weights: Of the votes, one per row.
+    """
+
+    scope: Scope
+    operation: Operation
+    round: tuple[int, ...]
+    rows: Sequence[Row]
+    kept: Sequence[int]
+    groups: Sequence[Sequence[int]]
+    values: Sequence[Any] | None = None
+    weights: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A row has a score column; its candidate's `errors` say why where it has no number.
+
+    `column`: as in `Row.scores`, of which the first `known` numbers were known before.
+    """
+
+    run: ProblemRun
+    operation: Operation
+    row: Row
+    scorer: str
+    column: float | Vector | None
+    known: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReplied:
+    """A judge's words about some rows, and the numbers read from them; `None`: unreadable."""
+
+    run: ProblemRun
+    scorer: str
+    rows: Sequence[Row]
+    reply: str
+    numbers: Sequence[float | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyReturned:
+    """A strategy call has returned: its answer is the first row's."""
+
+    scope: Scope
+    rows: Sequence[Row]
+
+
 class Scope:
     """The state of one strategy call.
+
+    Args:
+        run: The problem.
+        problem: What the strategy has for its problem.
+        thinks: It asks a policy's thinking conversation.
+        values: The plan's values, by number.
+        caller: The row that it is called on, in the scope of its caller.
 
     `made` lists, in program order, what made candidates: pools, and calls (their input pool and the
     scope of each row's run).
@@ -45,18 +117,30 @@ class Scope:
         "_fresh",
         "_resamplings",
         "barrier",
+        "caller",
         "made",
         "problem",
+        "round",
         "run",
         "thinks",
         "values",
     )
 
-    def __init__(self, run: ProblemRun, problem: Row, thinks: bool, values: list[Any]) -> None:
+    def __init__(
+        self,
+        run: ProblemRun,
+        problem: Row,
+        thinks: bool,
+        values: list[Any],
+        caller: Row | None = None,
+    ) -> None:
         self.run = run
         self.problem = problem
         self.thinks = thinks
         self.values = values
+        self.caller = caller
+        #: Numbers of the rounds of the loops that are running, the outermost first.
+        self.round: tuple[int, ...] = ()
         self.barrier = NumberingBarrier()
         self.made: list[Pool | Calls] = []
         self._children: dict[tuple[Key, Key, bytes, int, int], int] = {}
@@ -108,16 +192,29 @@ class Scope:
 
     async def _rows(self, pool: Pool) -> list[Row]:
         run = self.run
-        waits = run.events.listeners(PoolWaits) if pool.pending else ()
-        if not waits:
+        if not pool.pending:
             return await run.rows(pool)
-        for listener in waits:
-            listener(PoolWaits(self, pool))
+        for waits in run.events.listeners(PoolWaits):
+            waits(PoolWaits(self, pool))
         try:
             return await run.rows(pool)
         finally:
-            for ended in run.events.listeners(PoolKnown):
-                ended(PoolKnown(self, pool))
+            for known in run.events.listeners(PoolKnown):
+                known(PoolKnown(self, pool))
+
+    def decided(
+        self,
+        operation: Operation,
+        rows: Sequence[Row],
+        kept: Sequence[int],
+        groups: Sequence[Sequence[int]],
+        values: Sequence[Any] | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> Pool:
+        """The rows that an operation has decided to keep; emits `Decided`."""
+        for listener in self.run.events.listeners(Decided):
+            listener(Decided(self, operation, self.round, rows, kept, groups, values, weights))
+        return Pool([rows[place] for place in kept])
 
     async def view(self, inputs: Sequence[Any], whole: bool) -> View:
         """A view of the inputs for row-wise work; `whole`: waits for all rows of the pools."""

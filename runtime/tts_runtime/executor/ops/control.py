@@ -9,7 +9,7 @@ from tts_lang.plan.graph import Branch, Call, Repeat
 from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.program import Action, Builder, Returned, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
-from tts_runtime.executor.scope import Calls, Scope
+from tts_runtime.executor.scope import Calls, Scope, StrategyReturned
 
 
 @handles(Branch)
@@ -36,7 +36,9 @@ def repeat(builder: Builder, spec: Repeat) -> Action:
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any] | Returned:
         values = scope.values
         carried = list(inputs)
-        for _ in range(trips):
+        outer = scope.round
+        for number_of_round in range(trips):
+            scope.round = (*outer, number_of_round)
             for number, value in zip(condition.parameters, carried, strict=True):
                 values[number] = value
             await condition.walk(scope)
@@ -48,6 +50,7 @@ def repeat(builder: Builder, spec: Repeat) -> Action:
             if returned is not None:
                 return returned
             carried = [values[number] for number in body.results]
+        scope.round = outer
         return carried
 
     return action
@@ -70,7 +73,7 @@ def call(builder: Builder, spec: Call) -> Action:
             target = PendingRow() if slot is None else slot
             place = row.node.place
             copy = copies[place] = copies.get(place, -1) + 1
-            inner = Scope(run, _problem(row, copy), spec.thinks, list(values))
+            inner = Scope(run, _problem(row, copy), spec.thinks, list(values), row)
             inner.values[body.parameters[0]] = Pool([inner.problem])
             calls.scopes[row.candidate] = inner
             run.spawn(_call(row, inner, target))
@@ -96,6 +99,8 @@ def call(builder: Builder, spec: Call) -> Action:
             returned = await body.walk(inner)
             assert returned is not None  # the verifier sees that strategies return
             rows = await run.rows(returned.pool)
+            for listener in run.events.listeners(StrategyReturned):
+                listener(StrategyReturned(inner, rows))
             if rows:
                 calls.results[row.candidate] = _result(row, rows[0])
             run.resolve(target, calls.results.get(row.candidate))

@@ -30,7 +30,7 @@ from tts_runtime.executor.prompts import (
     needs_others,
 )
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
-from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
 from tts_runtime.executor.settings import SHORTEN, Clauses, Settings, overlong
 from tts_runtime.executor.views import grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
@@ -42,7 +42,7 @@ def judge(builder: Builder, spec: Score) -> Action:
     scorer, _ = builder.scorer(spec.scorer)
     declared = scorer.judge
     assert declared is not None
-    compiler = builder.compiler
+    compiler, operation = builder.compiler, builder.operation
     clauses = Clauses(compiler, builder.policies, Amount(Const(1)), declared.decoding)
     times = None if spec.times is None else builder.count(spec.times)
     look = LookAhead(compiler, builder.program.engines.default, spec.ahead)
@@ -59,7 +59,7 @@ def judge(builder: Builder, spec: Score) -> Action:
         settings = clauses.settings(scope.problem, view)
         readings = 1 if times is None else times(scope.problem, view)
         values = argument_values(arguments, scope.problem, view)
-        call = _JudgeCall(builder.operation, scorer.name, declared, settings, run, values)
+        call = _JudgeCall(operation, scorer.name, declared, settings, run, values)
         originals: dict[Candidate, Row] = {}
         seen = rolled_out(run, pool, look.settings(scope.problem, view), originals)
 
@@ -73,7 +73,10 @@ def judge(builder: Builder, spec: Score) -> Action:
             for verdict in verdicts:
                 if verdict.error is not None:
                     candidate.errors = {**candidate.errors, scorer.name: str(verdict.error)}
-            return row.with_score(scorer.name, value, None)
+            result = row.with_score(scorer.name, value, None)
+            for listener in run.events.listeners(Scored):
+                listener(Scored(run, operation, result, scorer.name, value))
+            return result
 
         def silent(row: Row) -> Row:
             """A row that the judge does not see."""
@@ -280,6 +283,8 @@ class _JudgeCall:
             if error is None:
                 reply = final_text(node.text, settings.policy.binding, message)
                 numbers = read(declared, reply, len(about))
+                for listener in self._run.events.listeners(JudgeReplied):
+                    listener(JudgeReplied(self._run, self._scorer, about, node.text, numbers))
                 self._run.recorder.replied(self._scorer, key, readable=numbers is not None)
             if numbers is not None:
                 arrived(reading, [Verdict(number) for number in numbers])

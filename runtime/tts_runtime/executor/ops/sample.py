@@ -259,20 +259,20 @@ def resample(builder: Builder, spec: Resample) -> Action:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         many = count(scope.problem, view)
-        weights = [Fraction(weight) for weight in weights_of(by, rows, view, operation)]
+        weights = weights_of(by, rows, view, operation)
+        fractions = [Fraction(weight) for weight in weights]
+        found = grouped(rows, per, view)
         times = [0] * len(rows)
-        for places in grouped(rows, per, view):
+        for places in found:
             names = tuple((rows[place].node.key, rows[place].node.position) for place in places)
             key = resample_key(scope.run.root_key, names, scope.next_resampling(names))
-            drawn = systematic([weights[place] for place in places], many, uniform(key))
+            drawn = systematic([fractions[place] for place in places], many, uniform(key))
             for place, number in zip(places, drawn, strict=True):
                 times[place] = number
+        kept = [place for place, number in enumerate(times) for _ in range(number)]
+        scope.decided(operation, rows, kept, found, weights)
         result = Pool(
-            [
-                copied(row, scope, operation, draws=draws, tree=False)
-                for row, number in zip(rows, times, strict=True)
-                for _ in range(number)
-            ]
+            [copied(rows[place], scope, operation, draws=draws, tree=False) for place in kept]
         )
         scope.made.append(result)
         return (result,)

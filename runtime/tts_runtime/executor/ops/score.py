@@ -24,7 +24,7 @@ from tts_runtime.executor.model import Node, Row, ScoreCache, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
-from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.scope import Scope, Scored
 from tts_runtime.executor.views import grouped
 
 
@@ -82,11 +82,11 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
         members = {place for group in found for place in group}
         for place in range(len(rows)):
             if place not in members:
-                run.resolve(slots[place], reader.scored(rows[place], reader.missing))
+                run.resolve(slots[place], reader.scored(run, rows[place], reader.missing))
         for group in found:
             there = [place for place in group if rows[place].node.error is None]
             for place in set(group).difference(there):
-                run.resolve(slots[place], reader.scored(rows[place], reader.missing))
+                run.resolve(slots[place], reader.scored(run, rows[place], reader.missing))
             if there:
                 reader.read_together(
                     run, [rows[place] for place in there], [slots[place] for place in there]
@@ -126,7 +126,7 @@ class _Reading:
         scores = found if isinstance(found, CandidateError) else known + found
         run.scores[self._name] = scores
         for row, node, rollout, slot in self.waiting:
-            run.resolve(slot, self._reader.column(row, node, rollout, scores, len(known)))
+            run.resolve(slot, self._reader.column(run, row, node, rollout, scores, len(known)))
 
 
 class _Reader:
@@ -154,25 +154,25 @@ class _Reader:
         if node.error is not None:
             if rollout is not None:
                 run.recorder.scored(self.name, rollout.key, node.error.fault, str(node.error))
-            return self.lacking(row, node.error)
+            return self.lacking(run, row, node.error)
         known: Vector = ()
         if self.steps:
             before = row.known.get(self.name)
             if before is not None:
                 if before.node is node:
-                    return self.scored(row, before.column)
+                    return self.scored(run, row, before.column, len(before.column))
                 if before.node.conversation is row.node.conversation:
                     known = before.closed[: len(row.node.segments.closed)]
         steps = node.step_texts
         if self.steps and len(steps) == len(known):
-            return self.column(row, node, rollout, known, len(known))
+            return self.column(run, row, node, rollout, known, len(known))
         # Only outcome scorers are told the answer: finding it costs, and a step has none.
         answer = None if self.steps else node.written
         # The text and how many steps it has say what they are, given the delimiter.
         name = self.name, node.text, len(steps), node.policy.delimiter, answer
         memo = run.scores.get(name)
         if type(memo) is tuple or isinstance(memo, CandidateError):
-            return self.column(row, node, rollout, memo, len(known))
+            return self.column(run, row, node, rollout, memo, len(known))
         target = PendingRow() if slot is None else slot
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
@@ -225,6 +225,7 @@ class _Reader:
 
     def column(
         self,
+        run: ProblemRun,
         row: Row,
         node: Node,
         rollout: Node | None,
@@ -233,12 +234,12 @@ class _Reader:
     ) -> Row:
         """The row with its column, of which the first `known` numbers have been looked at."""
         if isinstance(scores, CandidateError):
-            return self.lacking(row, scores)
+            return self.lacking(run, row, scores)
         for number in scores[known:]:
             if number is not None:
                 self.check(number, row)
         if not self.steps:
-            return self.scored(row, scores[0])
+            return self.scored(run, row, scores[0])
         remembered = None
         closed = len(row.node.segments.closed)
         if rollout is None:
@@ -246,23 +247,30 @@ class _Reader:
         elif closed:
             # Steps of the rollout are nobody's: only the path's own closed steps are kept (C11).
             remembered = ScoreCache(rollout, scores[:closed], ())
-        return self.scored(row, scores, remembered)
+        return self.scored(run, row, scores, known, remembered)
 
-    def lacking(self, row: Row, error: CandidateError) -> Row:
+    def lacking(self, run: ProblemRun, row: Row, error: CandidateError) -> Row:
         """The row without a score (C64)."""
         row.candidate.errors = {**row.candidate.errors, self.name: str(error)}
-        return self.scored(row, self.missing)
+        return self.scored(run, row, self.missing)
 
     def scored(
-        self, row: Row, column: float | Vector | None, known: ScoreCache | None = None
+        self,
+        run: ProblemRun,
+        row: Row,
+        column: float | Vector | None,
+        known: int = 0,
+        cache: ScoreCache | None = None,
     ) -> Row:
         """The row with the score column."""
-        made = row.with_score(self.name, column, known)
+        made = row.with_score(self.name, column, cache)
         candidate = row.candidate
         if not candidate.scores or candidate.scores.keys() <= made.scores.keys():
             candidate.scores = made.scores
         else:
             candidate.scores = {**candidate.scores, self.name: column}
+        for listener in run.events.listeners(Scored):
+            listener(Scored(run, self.operation, made, self.name, column, known))
         return made
 
     def read_together(
@@ -282,7 +290,7 @@ class _Reader:
 
         def arrived(found: Sequence[Vector | CandidateError]) -> None:
             for row, slot, scores in zip(rows, slots, found, strict=True):
-                run.resolve(slot, self.column(row, row.node, None, scores, 0))
+                run.resolve(slot, self.column(run, row, row.node, None, scores, 0))
 
         def paid(replies: Sequence[ScoreReply] | CandidateError) -> None:
             each_reply: Sequence[ScoreReply | CandidateError]

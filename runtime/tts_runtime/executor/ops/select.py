@@ -13,7 +13,7 @@ from tts_lang.values import votes
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
-from tts_runtime.executor.scope import Scope
+from tts_runtime.executor.scope import Decided, Scope
 from tts_runtime.executor.views import descending, grouped, groups, weights_of
 
 
@@ -42,15 +42,20 @@ def compute(builder: Builder, spec: graph.Compute) -> Action:
 @handles(graph.Where)
 def where(builder: Builder, spec: graph.Where) -> Action:
     """The rows for which the condition is true, not missing (C37)."""
-    condition = builder.compiler.compile(spec.condition)
+    condition, operation = builder.compiler.compile(spec.condition), builder.operation
     whole = needs_pool(spec.condition)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         view = await scope.view(inputs, whole)
+        listeners, number = scope.run.events.listeners(Decided), scope.round
 
         def keep(row: Row, _: PendingRow | None) -> Content:
-            return row if condition(row, view) is True else None
+            value = condition(row, view)
+            for listener in listeners:
+                kept = (0,) if value is True else ()
+                listener(Decided(scope, operation, number, (row,), kept, ((0,),), (value,)))
+            return row if value is True else None
 
         return (scope.run.map(pool, keep),)
 
@@ -79,9 +84,9 @@ def let(builder: Builder, spec: graph.Let) -> Action:
 @handles(graph.Select)
 def select(builder: Builder, spec: graph.Select) -> Action:
     """The best rows, of each group, in pool order (C39)."""
-    compiler = builder.compiler
+    compiler, operation = builder.compiler, builder.operation
     by, count = compiler.compile(spec.by), compiler.optional(spec.count)
-    share, per = compiler.optional(spec.share), builder.compiler.column_or_none(spec.per)
+    share, per = compiler.optional(spec.share), compiler.column_or_none(spec.per)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
@@ -89,13 +94,15 @@ def select(builder: Builder, spec: graph.Select) -> Action:
         values = [by(row, view) for row in rows]
         part = 0 if share is None else share(scope.problem, view) or 0
         many = 0 if count is None else max(0, view.whole(count(scope.problem, view)))
-        chosen: set[int] = set()
-        for places in grouped(rows, per, view):
+        found = grouped(rows, per, view)
+        kept: list[int] = []
+        for places in found:
             if share is not None:
                 # As written in decimal: 7 % of 100 is 7, though 0.07 * 100 > 7 in binary.
                 many = max(1, ceil(Fraction(str(part)) * len(places)))
-            chosen.update(descending(places, values)[:many])
-        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
+            kept += descending(places, values)[:many]
+        kept.sort()
+        return (scope.decided(operation, rows, kept, found, values),)
 
     return action
 
@@ -103,14 +110,16 @@ def select(builder: Builder, spec: graph.Select) -> Action:
 @handles(graph.First)
 def first(builder: Builder, spec: graph.First) -> Action:
     """The first rows, of each group."""
-    count, per = builder.compiler.compile(spec.count), builder.compiler.column_or_none(spec.per)
+    compiler, operation = builder.compiler, builder.operation
+    count, per = compiler.compile(spec.count), compiler.column_or_none(spec.per)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         many = max(0, view.whole(count(scope.problem, view)))
-        chosen = {place for places in grouped(rows, per, view) for place in places[:many]}
-        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
+        found = grouped(rows, per, view)
+        kept = sorted([place for places in found for place in places[:many]])
+        return (scope.decided(operation, rows, kept, found),)
 
     return action
 
@@ -118,21 +127,16 @@ def first(builder: Builder, spec: graph.First) -> Action:
 @handles(graph.Sort)
 def sort(builder: Builder, spec: graph.Sort) -> Action:
     """Largest first, stable, missing last; group after group with `per`."""
-    by, per = builder.compiler.compile(spec.by), builder.compiler.column_or_none(spec.per)
+    compiler, operation = builder.compiler, builder.operation
+    by, per = compiler.compile(spec.by), compiler.column_or_none(spec.per)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         values = [by(row, view) for row in rows]
-        return (
-            Pool(
-                [
-                    rows[place]
-                    for places in grouped(rows, per, view)
-                    for place in descending(places, values)
-                ]
-            ),
-        )
+        found = grouped(rows, per, view)
+        kept = [place for places in found for place in descending(places, values)]
+        return (scope.decided(operation, rows, kept, found, values),)
 
     return action
 
@@ -140,20 +144,23 @@ def sort(builder: Builder, spec: graph.Sort) -> Action:
 @handles(graph.Dedupe)
 def dedupe(builder: Builder, spec: graph.Dedupe) -> Action:
     """The first row of each key; a missing key equals nothing (C52)."""
-    key, per = builder.compiler.column(spec.key), builder.compiler.column_or_none(spec.per)
+    compiler, operation = builder.compiler, builder.operation
+    key, per = compiler.column(spec.key), compiler.column_or_none(spec.per)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
-        chosen: set[int] = set()
-        for places in grouped(rows, per, view):
+        keys = [key(row, view) for row in rows]
+        found = grouped(rows, per, view)
+        kept: list[int] = []
+        for places in found:
             seen: set[Any] = set()
             for place in places:
-                value = key(rows[place], view)
-                if value is None or value not in seen:
-                    chosen.add(place)
-                    seen.add(value)
-        return (Pool([row for place, row in enumerate(rows) if place in chosen]),)
+                if keys[place] is None or keys[place] not in seen:
+                    kept.append(place)
+                    seen.add(keys[place])
+        kept.sort()
+        return (scope.decided(operation, rows, kept, found, keys),)
 
     return action
 
@@ -190,15 +197,17 @@ def vote(builder: Builder, spec: graph.Vote) -> Action:
     """The heaviest class's heaviest row, ties to the earliest; one per group (C42, C43)."""
     compiler, operation = builder.compiler, builder.operation
     on, weight = compiler.column(spec.on), compiler.optional(spec.weight)
-    per = builder.compiler.column_or_none(spec.per)
+    per = compiler.column_or_none(spec.per)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         weights = weights_of(weight, rows, view, operation)
         keys = [on(row, view) for row in rows]
-        winners = [winner(places, keys, weights) for places in grouped(rows, per, view)]
-        return (Pool([rows[place] for place in winners if place is not None]),)
+        found = grouped(rows, per, view)
+        winners = [winner(places, keys, weights) for places in found]
+        kept = [place for place in winners if place is not None]
+        return (scope.decided(operation, rows, kept, found, keys, weights),)
 
     return action
 

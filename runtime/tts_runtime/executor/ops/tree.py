@@ -82,7 +82,7 @@ def _largest(choices: Sequence[Candidate], values: Sequence[Any]) -> tuple[Candi
 @handles(Descend)
 def descend(builder: Builder, spec: Descend) -> Action:
     """`times` walks, each leaving a visit of value 0 for the next; a leaf found twice is one."""
-    compiler = builder.compiler
+    compiler, operation = builder.compiler, builder.operation
     by = compiler.compile(spec.by)
     times = None if spec.times is None else builder.count(spec.times)
     staying = compiler.optional(spec.staying)
@@ -97,8 +97,9 @@ def descend(builder: Builder, spec: Descend) -> Action:
             path = tree.walk(by, staying)
             tree.visit(path)
             found[path[-1]] = None
-        original = {row.candidate: row for row in rows}
-        return (Pool([original[candidate] for candidate in found]),)
+        places = {row.candidate: place for place, row in enumerate(rows)}
+        kept = [places[candidate] for candidate in found]
+        return (scope.decided(operation, rows, kept, (range(len(rows)),)),)
 
     return action
 
