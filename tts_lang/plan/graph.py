@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tts_lang import notebook
 from tts_lang.plan.decoding import Amount as Amount
 from tts_lang.plan.decoding import Decoding as Decoding
 from tts_lang.plan.decoding import Unit as Unit
@@ -159,11 +160,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: EXPLAIN."""
-        from html import escape
-
-        from tts_lang.explain.formats import explained
-
-        return f"<pre>{escape(explained(self, 'text', None))}</pre>"
+        return notebook.plan_html(self)
 
 
 def operations(region: Region) -> Iterator[Operation]:

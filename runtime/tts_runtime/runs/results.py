@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_lang.explain.units import short
 from tts_runtime.executor import Work
 from tts_runtime.reliability import Reliability
+from tts_runtime.runs.html import table
 from tts_runtime.runs.op_stats import OpStats
 
 #: What is added up over problems.
@@ -127,18 +130,14 @@ class Result:
         return f"<Result of {found.strategy}: {found.problems} problems, {right}>"
 
     def _repr_html_(self) -> str:
-        from tts_runtime.runs import html
-
-        return html.summaries([self.summary]) + html.answers(self.answers)
+        return _summaries([self.summary]) + _answers(self.answers)
 
 
 class Results(list[Result]):
     """The results of a run, one per strategy; a notebook shows their table."""
 
     def _repr_html_(self) -> str:
-        from tts_runtime.runs import html
-
-        return html.summaries([result.summary for result in self])
+        return _summaries([result.summary for result in self])
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -236,3 +235,36 @@ class Totals:
             reliability=self.reliability,
             **self.costs,
         )
+
+
+# ------------------------------------------------------------------ notebooks
+
+#: Answers of one result that are listed.
+_LISTED: Final = 20
+
+
+def _summaries(found: Sequence[Summary]) -> str:
+    """The table at the end of `tts-run`."""
+    head = ("strategy", "accuracy", "95 % interval", "policy tokens", "scorer tokens", "FLOPs")
+    rows = []
+    for each in found:
+        count = max(1, each.problems - each.failed)
+        accuracy, interval = "-", "-"
+        if each.accuracy is not None and each.accuracy_low is not None:
+            accuracy = f"{each.accuracy:.1%}"
+            interval = f"{each.accuracy_low:.0%} - {each.accuracy_high or 0:.0%}"
+        cells = (f"{each.policy_tokens / count:,.0f}", f"{each.scorer_tokens / count:,.0f}")
+        flops = "-" if each.flops is None else short(each.flops / count)
+        rows.append((each.strategy, accuracy, interval, *cells, flops))
+    return table(head, rows) + "<p>tokens and FLOPs: means per problem</p>"
+
+
+def _answers(found: Sequence[Answer]) -> str:
+    """The first answers of a result."""
+    grades = {True: "right", False: "wrong", None: ""}
+    rows = [
+        (each.id, each.error or each.answer or "", each.gold or "", grades[each.correct])
+        for each in found[:_LISTED]
+    ]
+    more = f"<p>and {len(found) - _LISTED:,} more</p>" if len(found) > _LISTED else ""
+    return table(("problem", "answer", "gold", ""), rows) + more
