@@ -277,7 +277,7 @@ def test_a_control_token_of_one_letter_is_named(tmp_path: Path) -> None:
     made = byte_level(("§",))
     made.save(str(tmp_path / "tokenizer.json"))
     tokenizer = HuggingFaceTokenizer(tmp_path)
-    with pytest.raises(EngineError, match="a text holds '§', which this tokenizer reads as a"):
+    with pytest.raises(EngineError, match="a text contains '§', which this tokenizer reads as a"):
         encode(tokenizer, "a § b")
     assert len(encode(tokenizer, Trusted("§"))) == 1
 

@@ -283,7 +283,7 @@ def test_a_value_is_refused_and_others_are_not(caplog: pytest.LogCaptureFixture)
     with serving(chats_only(answer)) as server:
         result_of(server, plan)
     assert {body.get("temperature") for body in server.sent()} == {0, 0.5, 1.0, None}
-    assert "refuses `temperature` 0.0, which is left out" in caplog.text
+    assert "refuses `temperature` 0.0, which is omitted" in caplog.text
 
 
 def test_of_two_fields_that_exclude_each_other_the_idle_one_goes() -> None:

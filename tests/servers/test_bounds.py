@@ -48,7 +48,9 @@ def test_a_byte_now_and_then_ends_with_the_deadline() -> None:
     with (
         sim_server(vllm=True).running() as server,
         behind(server, {4: "drip"}).running() as proxy,
-        pytest.raises(CandidateError, match=r"the deadline of 0\.5 seconds .* is over") as caught,
+        pytest.raises(
+            CandidateError, match=r"the deadline of 0\.5 seconds .* has passed"
+        ) as caught,
     ):
         texts(proxy.port, deadline=0.5)
     assert caught.value.fault is Reason.UNUSABLE
@@ -103,7 +105,7 @@ def test_lines_of_streams_have_a_limit(vllm: Subject, monkeypatch: pytest.Monkey
     limits = Limits(8, stop_when=lambda _partial: False)
     for body in ("data: " + "x" * 5000, f"{EVENT}data: {'y' * 5000}\n\n"):
         vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))
-        with pytest.raises(CandidateError, match="longer than any answer"):
+        with pytest.raises(CandidateError, match="longer than any reply"):
             vllm.answers(1, limits)
 
 
@@ -113,7 +115,7 @@ def test_an_endless_stream_has_a_limit(vllm: Subject, monkeypatch: pytest.Monkey
     limits = Limits(8, stop_when=lambda _partial: False)
     body = ": ping\n\n" * 500
     vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))
-    with pytest.raises(CandidateError, match="longer than any answer"):
+    with pytest.raises(CandidateError, match="longer than any reply"):
         vllm.answers(1, limits)
 
 

@@ -174,7 +174,7 @@ def test_what_will_not_pass_is_not_repeated(vllm: Subject) -> None:
 def test_an_answer_kept_back_is_its_candidates_fault(vllm: Subject) -> None:
     body = '{"choices": [{"text": "so far", "finish_reason": "content_filter"}]}'
     vllm.server.faults = first(Fault(200, body=body))
-    with pytest.raises(CandidateError, match="kept its answer back") as caught:
+    with pytest.raises(CandidateError, match="withheld its answer") as caught:
         vllm.answers(1, Limits(8))
     assert caught.value.fault is Reason.FILTERED
 
@@ -186,7 +186,7 @@ def test_a_server_that_writes_nothing_ends_the_request(
     vllm.server.faults = lambda _number, _body: Fault(200, body=body)
     answers = vllm.answers(3, Limits(8))
     assert {answer.finish for answer in answers} == {Finish.LENGTH}
-    assert caplog.text.count("by a limit of its own") == 1
+    assert caplog.text.count("at a limit of its own") == 1
 
 
 # ---------------------------------------------------------------------- opening
@@ -221,7 +221,7 @@ def test_keys_come_from_variables_and_are_never_shown(monkeypatch: pytest.Monkey
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with sim_server(vllm=True, key="sk-right").running() as server:
         message = refusal(server)
-        assert "it wants a key: set the environment variable OPENAI_API_KEY" in message
+        assert "it requires a key: set the environment variable OPENAI_API_KEY" in message
         monkeypatch.setenv("OPENAI_API_KEY", "sk-expired")
         message = refusal(server)
         assert "the key in OPENAI_API_KEY is refused (expired" in message

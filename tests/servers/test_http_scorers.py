@@ -236,10 +236,10 @@ def test_servers_of_another_kind_are_named(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match=r"read through /pooling: .*`--runner pooling`"):
             scored(engine_of(server, folder), [request])
         server.routes["/pooling"] = lambda _body: pooled([[0.5, 0.5]] * 3)
-        with pytest.raises(EngineError, match=r"gives 3 scores for a path of \d+ tokens and 5"):
+        with pytest.raises(EngineError, match=r"returns 3 scores for a path of \d+ tokens and 5"):
             scored(engine_of(server, folder), [request])
         server.routes["/pooling"] = lambda body: pooled([[0.1, 0.2, 0.7]] * len(body["input"]))
-        with pytest.raises(EngineError, match="gives 3 numbers a place"):
+        with pytest.raises(EngineError, match="returns 3 numbers per place"):
             scored(engine_of(server, folder), [request])
     shepherd = make_math_shepherd(tmp_path / "other")
     with sim_server(vllm=True, window=4096).running() as server:
@@ -332,5 +332,5 @@ def test_fields_of_scorers_are_set_by_hand(tmp_path: Path) -> None:
         engine = engine_of(server, folder, extra="priority=3")
         scored(engine, [asked(QUESTIONS[0], paths()[0])])
         assert server.requests[-1][1]["priority"] == 3
-        with pytest.raises(EngineError, match="`input` is no field to leave out or to add"):
+        with pytest.raises(EngineError, match="`input` cannot be omitted or added"):
             engine_of(server, folder, omit="input")

@@ -137,7 +137,7 @@ def test_an_answer_that_the_server_cuts_is_asked_on() -> None:
 def test_a_cut_that_cannot_be_asked_on_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with serving(chats_only(lambda _asked: chat("It is", "length", 2))) as server:
         assert result_of(server, "majority", n=3).summary.accuracy == 0.0
-    assert caplog.text.count("cut an answer after 2 tokens, by a limit of its own") == 1
+    assert caplog.text.count("cut an answer after 2 tokens, at a limit of its own") == 1
 
 
 LIMITS = [
@@ -409,7 +409,7 @@ def test_a_redirect_that_loses_the_request_is_named(status: int, tts_run: Comman
     with ScriptedServer(answer).running() as server:
         code, _, said = tts_run("greedy", *ARITH, "--policy", f"openai:{server.root}/v1#m")
     assert code == 2
-    assert f"HTTP {status}: it sends requests on to" in " ".join(said.split())
+    assert f"HTTP {status}: it redirects to" in " ".join(said.split())
 
 
 def test_redirects_end(tts_run: Command) -> None:

@@ -103,7 +103,7 @@ def test_outcome_models_score_as_through_transformers(tmp_path: Path, labels: in
 
 def test_what_vllm_cannot_read_is_refused(tmp_path: Path) -> None:
     folder = make_pqm(tmp_path / "pqm")
-    with pytest.raises(EngineError, match=r"value head .* leave `engine=vllm` out"):
+    with pytest.raises(EngineError, match=r"value head .* omit `engine=vllm`"):
         scorer_engine(f"pqm:{folder}?engine=vllm")
     with pytest.raises(EngineError, match=r"unknown option `rows`; options: dtype, "):
         scorer_engine(f"pqm:{folder}?engine=vllm&rows=2")

@@ -32,10 +32,10 @@ from tts_runtime.tokens import Tokenizer
 class Ability(Enum):
     """What a strategy may need of a policy engine, beyond sampling from a fresh prompt."""
 
-    CONTINUE = "going on with a partial answer"
+    CONTINUE = "continuing a partial answer"
     LOGPROBS = "log-probabilities"
     FIRST_TOKENS = "the likeliest first tokens"
-    LIKELIEST = "going on from the likeliest first tokens"
+    LIKELIEST = "continuing from the likeliest first tokens"
     AT_LEAST = "tokens that may not be drawn"
     CONFIDENCE = "the 20 largest log-probabilities of each token"
     CERTAINTY = "the log-probabilities of the whole vocabulary"
@@ -46,10 +46,10 @@ class Ability(Enum):
 class Finish(Enum):
     """Why a generation stopped."""
 
-    STOP = "stop"  # the asked unit was reached, or a stop text completed
+    STOP = "stop"  # the requested unit or a stop text is complete
     END = "end"  # the policy ended
     LENGTH = "length"  # a limit
-    CUT = "cut"  # not by generating: `cut` shortened the path
+    CUT = "cut"  # `cut` shortened the path
     FAILED = "failed"  # there is no reply: see `Generation.error`
 
 
@@ -78,22 +78,22 @@ class Sampling:
 
 @fast_dataclass(frozen=True, slots=True)
 class Limits:
-    """When one generation stops, beside the policy's own end.
+    """When a generation stops, apart from the policy's own end.
 
     Args:
         steps: Stop with the token that closes this many more steps than the prefix had; 0: never.
-        thought: Ids of the end-of-thinking delimiter: stop when it is drawn, and withhold it. What
-            of it stood in the prefix stays there.
+        thought: Ids of the end-of-thinking delimiter: stop when it is drawn, and withhold it. Any
+            part of it in the prefix stays there.
         unit_tokens: Stop (finish "stop") after this many tokens: the unit `x k tokens`.
-        max_tokens: Stop with finish "length" after this many tokens (>= 1); always set, by the
-            context window if by nothing else. An engine lowers it to what its window leaves.
+        max_tokens: Stop with finish "length" after this many tokens (>= 1); always set, at
+            least by the context window. Engines lower it to what their window leaves.
         stop_at: Bytes that stop the call (finish "stop") with the token that completes them; they
             may begin in the prefix.
         stop_when: Called after every token with the ids, log-probabilities and statistics so far of
             this call; true stops it with finish "stop". May be called in an engine's thread; an
             error in it fails the request.
         end_when: The same; true also marks the generation `halted`.
-        at_least: For the first so many tokens no end, thought delimiter or step end can be drawn.
+        at_least: No end, thought delimiter or step end can be drawn in the first `at_least` tokens.
     """
 
     max_tokens: int
@@ -107,7 +107,7 @@ class Limits:
 
     @property
     def watched(self) -> bool:
-        """Whether something looks at every token: such a request is equal to no other."""
+        """Whether a condition sees every token: such a request equals no other."""
         return self.stop_when is not None or self.end_when is not None
 
 
@@ -121,12 +121,11 @@ class GenerateRequest:
         key: The stream that its tokens are drawn from.
         sampling: How they are drawn.
         limits: When to stop.
-        segments: How the prefix is cut into steps.
+        segments: How the prefix is split into steps.
         first_rank: Take the token of this rank (0: likeliest) first, instead of drawing it.
         statistics: Names (`confidence`, `certainty`, `entropy`, `margin`) wanted per token.
-        priority: Of requests that wait for a free slot, those of the lowest number go first, then
-            those that came first. It says nothing about the answer, so it is no part of the
-            request's identity.
+        priority: Waiting requests with the lowest number get a free slot first, then those that
+            came first. It does not affect the answer, so it is no part of the request's identity.
     """
 
     prompt: tuple[int, ...]
@@ -142,7 +141,7 @@ class GenerateRequest:
 
 @dataclass(slots=True)
 class Partial:
-    """What a generation has drawn so far (and, in the end, all that it drew)."""
+    """What a generation has drawn so far."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -156,14 +155,14 @@ class Generation:
     Args:
         ids: New ids, without an end of sequence and without a withheld delimiter.
         logprobs: Natural log-probability of each id under the raw distribution (temperature 1, no
-            truncation, C36), as many as `ids`; NaN from an engine that lacks them.
+            truncation, C36), one per id; NaN from an engine that lacks them.
         finish: Why it stopped.
         end_logprob: Log-probability of the end-of-sequence token when finish is END, else 0.
         halted: `end_when` fired: nothing more may be added (C17).
-        segments: How prefix and new ids are cut into steps.
-        drawn: Tokens drawn, withheld ones and the end included: what the policy's work was.
+        segments: How prefix and new ids are split into steps.
+        drawn: Tokens drawn, including withheld ones and the end: the policy's work.
         prefilled: Prompt and prefix tokens that the engine had to process for this request.
-        statistics: One list per asked statistic, as long as `ids`.
+        statistics: One list per requested statistic, as long as `ids`.
         error: Why there is no reply (finish FAILED); set by the executor, never by an engine.
     """
 
@@ -188,7 +187,7 @@ class ScoreRequest:
         fields: The problem's other fields (gold answers, oracle difficulty).
         text: The conversation's text so far.
         steps: Its steps (`StepSplit.texts`).
-        known: How many leading steps have been scored before; their scores need not be computed.
+        known: Number of leading steps that have been scored before.
         answer: The answer extracted from the text, if any.
     """
 
@@ -206,11 +205,11 @@ class ScoreReply:
 
     Args:
         scores: `None` is a missing score.
-        tokens: Scorer tokens processed for this request: fewer where an engine remembers.
-        opening: Tokens that stand before the first step (problem and template), if no step is
+        tokens: Scorer tokens processed for this request: fewer where an engine has them cached.
+        opening: Tokens before the first step (problem and template), if no step is
             known; a function of the problem. 0 for an outcome, which counts as one whole.
         sizes: Tokens of each new step as the scorer reads it, or of the whole path for an outcome;
-            a function of the problem and the steps so far, whatever the engine remembers.
+            a function of the problem and the steps so far, whatever the engine has cached.
     """
 
     scores: tuple[float | None, ...]
@@ -221,7 +220,7 @@ class ScoreReply:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy an engine is, in requests: worked on, worked on at most (0: no limit), waiting."""
+    """How busy an engine is, in requests: running, slots (0: no limit), waiting."""
 
     running: int
     slots: int
@@ -237,9 +236,9 @@ class PolicyEngine(ABC):
     card: Model | None = None
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
-    #: The last line of a finished reply is its answer, where nothing marks one: what it prints.
+    #: Without a marked answer, the last line of a finished reply is the answer (printed output).
     last_line: bool = False
-    #: What it cannot do, and why: the end of a sentence that begins with "policy `x`", with what
+    #: What it cannot do, and why: completes a sentence that begins with "policy `x`" and says what
     #: the user can do about it. `bind` refuses plans that need it.
     lacks: Mapping[Ability, str] = MappingProxyType({})
 
@@ -248,14 +247,14 @@ class PolicyEngine(ABC):
 
     @property
     def cancelled_tokens(self) -> int:
-        """Tokens drawn so far for requests that were cancelled before they had an answer."""
+        """Tokens drawn so far for requests that were then cancelled."""
         return 0
 
     @property
     def load(self) -> Load | None:
-        """How busy it is just now; `None` if it does not know.
+        """How busy it is; `None` if it does not know.
 
-        For displays, and to see whether there is room for what runs ahead of a program.
+        For displays, and for deciding whether there is room for speculation.
         """
         return None
 
@@ -268,7 +267,7 @@ class PolicyEngine(ABC):
         that broke.
         """
 
-    async def close(self) -> None:  # noqa: B027  (most engines hold nothing)
+    async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
         """Frees what the engine holds; requests in flight are cancelled."""
 
 
@@ -281,7 +280,7 @@ class ScorerEngine(ABC):
 
     #: A number per step (a PRM) or one per solution (an ORM, a field of the problem).
     steps: bool = True
-    #: False: it compares the candidates of a pool, so it scores them `together` only.
+    #: False: it compares the candidates of a pool, so it can only score them `together`.
     alone: bool = True
     #: Declared range of the scores; `None` for unbounded.
     low: float | None = 0.0
@@ -291,7 +290,7 @@ class ScorerEngine(ABC):
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Scores one path; fails as `PolicyEngine.generate` does.
 
-        Any other exception is the candidate's, too (`Fault.EXCEPTION`): a scorer may be anybody's
+        Any other exception counts as the candidate's fault (`Fault.EXCEPTION`): scorers may be user
         code.
         """
 
@@ -302,14 +301,14 @@ class ScorerEngine(ABC):
             f"{len(requests)} candidates together"
         )
 
-    async def close(self) -> None:  # noqa: B027  (most engines hold nothing)
+    async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
         """Frees what the engine holds; requests in flight are cancelled."""
 
 
 class PoolScorer(ScorerEngine):
     """Scores the candidates of a pool by comparing them, in a thread of its own.
 
-    One pool at a time: comparing is the CPU's work. An error in `scores` fails the pool's request.
+    One pool at a time, since comparing is CPU-bound. An error in `scores` fails the pool's request.
     """
 
     steps = False
@@ -324,8 +323,7 @@ class PoolScorer(ScorerEngine):
     ) -> Sequence[float | None]:
         """A number, or a missing score, for each candidate of a pool, in order.
 
-        A pure function of the requests. `stopped`: the numbers are not wanted any more, whatever
-        is returned.
+        A pure function of the requests. `stopped`: the result is no longer needed.
         """
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:

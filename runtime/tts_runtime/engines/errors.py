@@ -10,8 +10,8 @@ from tts_lang.printable import concealed
 class EngineError(Exception):
     """An engine cannot be used, or broke; the message says what is wrong and what to do.
 
-    It ends the problem that asked. What is wrong with one request only is a `CandidateError`.
-    Secrets (API keys) are taken out of the message.
+    It ends the problem that sent the request; an error of a single request is a `CandidateError`.
+    Secrets (API keys) are removed from the message.
     """
 
     def __init__(self, message: str) -> None:
@@ -19,26 +19,26 @@ class EngineError(Exception):
 
 
 class Fault(StrEnum):
-    """Why one candidate has no text or no score, where others can have theirs."""
+    """Why a single candidate has no text or no score."""
 
-    TOO_LONG = "too_long"  # beyond the window, or beyond the memory
-    MARKED = "marked"  # its text holds a mark of the scorer's own
-    BLANK = "blank"  # it has a step without text
-    FILTERED = "filtered"  # a server kept its reply back
-    UNUSABLE = "unusable"  # a reply that says nothing: no number, another form
-    EXCEPTION = "exception"  # the scorer's code failed
-    NO_SCORE = "no_score"  # the scorer itself gave none
+    TOO_LONG = "too_long"  # for the window, or for memory
+    MARKED = "marked"  # its text contains one of the scorer's own marks
+    BLANK = "blank"  # one of its steps is blank
+    FILTERED = "filtered"  # a server withheld its reply
+    UNUSABLE = "unusable"  # a malformed reply
+    EXCEPTION = "exception"  # the scorer's code raised an error
+    NO_SCORE = "no_score"  # the scorer returned none
     UNREADABLE = "unreadable"  # no verdict in a judge's replies
 
 
 class CandidateError(EngineError):
-    """A request that cannot be answered for what it holds: its candidate's fault, not the engine's.
+    """A request that cannot be answered because of its content: a fault of its candidate.
 
-    The candidate goes without (a missing score, no answer), is counted, and the others decide.
+    The candidate has no score or no answer, is counted, and the others decide.
 
     Args:
-        fault: Of which kind.
-        message: As of an `EngineError`.
+        fault: Its kind.
+        message: As for an `EngineError`.
     """
 
     def __init__(self, fault: Fault, message: str) -> None:

@@ -16,7 +16,7 @@ from tts_runtime.engines.base import EngineError
 
 @dataclass(frozen=True, slots=True)
 class EngineName:
-    """What `--policy` and `--scorer` were given: `kind:argument?key=value&key=value`."""
+    """An engine's name in `--policy` and `--scorer`: `kind:argument?key=value&key=value`."""
 
     written: str
     kind: str
@@ -30,38 +30,40 @@ class EngineName:
 
 
 class NoOptions(BaseModel):
-    """Of an engine without options."""
+    """Options of an engine that has none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelOptions(NoOptions):
-    """Of every engine that runs a model through transformers."""
+    """Options of every engine that runs a model through transformers."""
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    threads: int = Field(default=0, ge=0, description="Of one matrix product; 0: by model size")
-    known_tokens: int = Field(default=32_768, ge=0, description="Kept keys and values, in tokens")
-    context: int | None = Field(default=None, gt=0, description="Tokens of the window")
-    revision: str | None = Field(default=None, description="Of a model of the hub")
+    threads: int = Field(
+        default=0, ge=0, description="CPU threads per matrix product; 0: by model size"
+    )
+    known_tokens: int = Field(default=32_768, ge=0, description="Cached keys and values, in tokens")
+    context: int | None = Field(default=None, gt=0, description="Context window, in tokens")
+    revision: str | None = Field(default=None, description="Revision of a hub model")
 
 
 class PolicyOptions(ModelOptions):
-    """Of `transformers:MODEL`."""
+    """Options of `transformers:MODEL`."""
 
-    binding: str | None = Field(default=None, description="A shipped binding's name, or a file")
-    slots: int = Field(default=64, gt=0, description="Paths that decode at once, at most")
+    binding: str | None = Field(default=None, description="Name of a shipped binding, or a file")
+    slots: int = Field(default=64, gt=0, description="Maximum batch size, in paths")
 
 
 class ScorerOptions(ModelOptions):
-    """Of `FAMILY:MODEL`, `orm:MODEL` and `auto:MODEL`."""
+    """Options of `FAMILY:MODEL`, `orm:MODEL` and `auto:MODEL`."""
 
-    rows: int = Field(default=64, gt=0, description="Paths read at once, at most")
-    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
+    rows: int = Field(default=64, gt=0, description="Maximum batch size, in paths")
+    layout: str | None = Field(default=None, description="Layout of paths: one of the family's")
     engine: Literal["transformers", "vllm"] = "transformers"
 
 
-#: Options that somebody may think of to give a key with.
+#: Options that users may try for passing an API key.
 _SECRET = re.compile(
     r"(api_?)?key|(access|auth|api)_?token|secret|password|authorization|bearer", re.IGNORECASE
 )
@@ -73,14 +75,14 @@ def parse_name(written: str) -> EngineName:
     """Splits an engine name.
 
     Raises:
-        EngineError: An option without `=`, or one given twice.
+        EngineError: An option without `=`, or a repeated one.
     """
     name, _, tail = written.partition("?")
     kind, _, argument = name.partition(":")
     if kind in ("openai", "http") and "#" in tail:
         url, _, model = tail.rpartition("#")
         raise EngineError(
-            f"engine `{written}`: options go behind the model: {kind}:{argument}#{model}?{url}"
+            f"engine `{written}`: options go after the model: {kind}:{argument}#{model}?{url}"
         )
     pairs: list[tuple[str, str]] = []
     for part in filter(None, tail.split("&")):
@@ -96,13 +98,13 @@ def parse_name(written: str) -> EngineName:
                 "?key_env=NAME"
             )
         if key in dict(pairs):
-            raise EngineError(f"engine `{written}`: option `{key}` is given twice")
+            raise EngineError(f"engine `{written}`: option `{key}` is repeated")
         pairs.append((key, value.replace("%26", "&").replace("%25", "%")))
     return EngineName(written, kind, argument, tuple(pairs))
 
 
 def with_options(plain: str, options: Mapping[str, str]) -> str:
-    """An engine name written out again."""
+    """An engine name with these options."""
     escaped = {key: _escaped(value) for key, value in options.items()}
     tail = "&".join(f"{key}={value}" for key, value in escaped.items())
     return f"{plain}?{tail}" if tail else plain
@@ -118,10 +120,10 @@ def _escaped(value: str) -> str:
 
 
 def options_of(name: EngineName, model: type[Options]) -> Options:
-    """The options of a name, checked.
+    """The validated options of a name.
 
     Raises:
-        EngineError: An option that the engine does not have, or a value that does not fit.
+        EngineError: An unknown option, or an invalid value.
     """
     try:
         return model.model_validate(dict(name.options))

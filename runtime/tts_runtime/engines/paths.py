@@ -1,4 +1,4 @@
-"""Paths as scorers read them: ids, and the places that scores are read at."""
+"""Paths as scorers read them: ids, and the positions where scores are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 
-#: Problems whose opening is remembered.
+#: Problems whose opening is cached.
 _OPENINGS = 4096
 
 
@@ -18,7 +18,7 @@ class Path:
 
     Args:
         ids: Everything up to the last place.
-        places: The position that each score is read at: one per step, or one for an outcome.
+        places: Position of each score: one per step, or one for an outcome.
         opening: Tokens before the first step, if the first place is that of the first step.
         start: Tokens up to the last step that was known; `opening` if none was.
     """
@@ -29,7 +29,7 @@ class Path:
     start: int = 0
 
     def reply(self, scores: Sequence[float | None], tokens: int) -> ScoreReply:
-        """The reply with these scores, for which so many tokens were processed."""
+        """The reply with these scores; `tokens` were processed for it."""
         ends = [self.start, *(place + 1 for place in self.places)]
         sizes = tuple(end - begin for begin, end in pairwise(ends))
         return ScoreReply(tuple(scores), tokens, self.opening, sizes)
@@ -37,12 +37,12 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """How one scorer lays paths out, whatever reads them.
+    """How a scorer lays out paths, independent of the model that reads them.
 
     Args:
         name: For messages.
-        lay_out: A request as ids and places; raises CandidateError for one that it cannot read.
-        context: Most tokens of a path.
+        lay_out: Converts a request to ids and places, or raises CandidateError.
+        context: Maximum number of tokens of a path.
         steps: One score per step, or one per path.
     """
 
@@ -53,7 +53,7 @@ class Outline:
     _openings: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, request: ScoreRequest) -> Path | None:
-        """The path with the places of the scores that are wanted; nothing if none is.
+        """The path with the places of the new scores; `None` if there are none.
 
         Raises:
             CandidateError: The path cannot be read; the message says why.
@@ -85,7 +85,7 @@ class Outline:
         return Path(path.ids, path.places, opening, opening)
 
     def _opening(self, request: ScoreRequest) -> int:
-        """Tokens before the first step, whatever the step says: what two layouts have in common."""
+        """Tokens before the first step: the common prefix of two layouts with different steps."""
         found = self._openings.get(request.problem)
         if found is None:
             if len(self._openings) >= _OPENINGS:

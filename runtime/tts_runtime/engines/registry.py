@@ -52,13 +52,13 @@ _SCORERS = (
     *(f"{family}:MODEL" for family in FAMILIES),
     "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
-    "a PRM's name and how its scores are reduced to one (bundled:last, bundled?reduce=last)",
+    "a PRM's name and a reduction of its scores (bundled:last, bundled?reduce=last)",
 )
 
 #: Extras of the package by the module that they bring; others come with `transformers`.
 _EXTRAS = {"tokenizers": "tokenizers", "huggingface_hub": "tokenizers", "vllm": "vllm"}
 
-#: Beginnings of the names of models that only a host has.
+#: Prefixes of names of hosted models.
 _HOSTED = r"gpt|chatgpt|o\d|claude|gemini|deepseek|grok"
 
 
@@ -80,8 +80,7 @@ def scorer_engine(name: str) -> ScorerEngine:
 
 
 def find_policy(name: str) -> Callable[[], PolicyEngine]:
-    """What opens the policy engine of a name: the name and its options are right, nothing is
-    loaded yet.
+    """Checks a policy engine's name and options; returns a function that opens the engine.
 
     Raises:
         EngineError: No such engine or option.
@@ -128,7 +127,7 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
 
 
 def find_scorer(name: str) -> Callable[[], ScorerEngine]:
-    """What opens the scorer engine of a name; as `find_policy`."""
+    """As `find_policy`, for a scorer engine."""
     parsed = parse_name(name)
     inner, _, reduction = parsed.plain.rpartition(":")
     asked = dict(parsed.options)
@@ -206,7 +205,7 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
 
 
 def _plugged(plugin: Callable[..., Any], name: EngineName, kind: type[Any]) -> Callable[[], Any]:
-    """What opens an engine of an installed package: its factory gets argument and options.
+    """Opens an engine of an installed package: its factory gets argument and options.
 
     A scorer may also be a plain function, as `python:MODULE:NAME` takes it.
     """
@@ -225,7 +224,7 @@ def _plugged(plugin: Callable[..., Any], name: EngineName, kind: type[Any]) -> C
             raise EngineError(f"engine `{name.written}`: {described(error)}") from error
         if not isinstance(engine, kind):
             raise EngineError(
-                f"engine `{name.written}`: the package gave a {type(engine).__name__}, "
+                f"engine `{name.written}`: the package returned a {type(engine).__name__}, "
                 f"no {kind.__name__}"
             )
         return engine
@@ -243,9 +242,9 @@ def _with_model(name: EngineName) -> EngineName:
 
 def _of_python(name: EngineName) -> EngineName:
     if name.argument != "python":
-        raise EngineError(f"engine `{name.written}`: programs are in Python only: `exec:python`")
+        raise EngineError(f"engine `{name.written}`: the only language is Python: `exec:python`")
     if sys.platform != "linux":
-        raise EngineError(f"engine `{name.written}`: programs are run on Linux only")
+        raise EngineError(f"engine `{name.written}`: programs run on Linux only")
     return name
 
 
@@ -262,7 +261,7 @@ def load_scorer(folder: Path) -> ScorerEngine:
 
 
 def _opener(place: str, *arguments: object) -> Callable[[], Any]:
-    """Calls `MODULE:NAME`, which is imported only then.
+    """Calls `MODULE:NAME`, importing it first.
 
     Raises:
         EngineError: When called, if a package is missing; the message says what to install.
@@ -310,7 +309,7 @@ def _unknown(kind: str, name: str, supported: Iterable[str]) -> EngineError:
 
 
 def _meant(kind: str, name: str) -> str | None:
-    """The engine of a bare address, hub id or folder."""
+    """A hint for a bare address, hub id or model name."""
     server = "openai" if kind == "policy" else "http"
     if name.startswith(("http://", "https://", "localhost:", "127.0.0.1:")):
         address = name if name.startswith("http") else f"http://{name}"

@@ -1,4 +1,8 @@
-"""Scorers that compare the candidates of a pool, by name: no model, exact, the same in every run.
+"""Scorers without a model: reductions, fields of the problem, comparisons of a pool.
+
+`--scorer NAME=ENGINE:REDUCTION`, for example `orm=bundled:last`, reduces a process scorer to an
+outcome scorer. `field:answer` scores a candidate 1 if its answer equals the gold answer, else 0;
+any other `field:FIELD` is a number of the problem, every candidate's score.
 
 `similarity`, `clusters`, `answer-clusters` and `diversity` score whole solutions of a pool that is
 scored `together`. Definitions, sources and limits are in docs/engines.md.
@@ -50,7 +54,7 @@ class ReducedScorer(ScorerEngine):
         if not inner.steps:
             raise EngineError(
                 "this engine scores per solution, so there is nothing to reduce: "
-                f"leave `:{reduction}` out"
+                f"omit `:{reduction}`"
             )
         self.inner = inner
         self.exact = inner.exact
@@ -62,7 +66,7 @@ class ReducedScorer(ScorerEngine):
         self._reduce = REDUCTIONS[reduction]
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
-        """One score; every step is read, since a reduction may need all of them."""
+        """One score; every step is read, since a reduction may need them all."""
         return asyncio.ensure_future(self._score(replace(request, known=0)))
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
@@ -90,7 +94,7 @@ class FieldScorer(ScorerEngine):
         self.high = 1.0 if gold else None
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
-        """Scores at once: there is nothing to wait for."""
+        """Scores immediately."""
         future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(self.score_now(request))
@@ -129,34 +133,34 @@ def _matches(answer: str | None, gold: object) -> float:
     return float(form(answer).key == form(str(gold)).key)
 
 
-#: Work that one pool may take to compare: about 10 seconds of one core.
+#: Limit on the work of comparing a pool: about 10 seconds of one core.
 MOST_WORK: Final = 10**11
-#: What each item of the shorter text costs, beside the length of the longer one.
+#: Cost of each item of the shorter text, besides the length of the longer one.
 _STEP: Final = 3000
 
 
 class PoolOptions(NoOptions):
-    """Of scorers that compare texts."""
+    """Options of scorers that compare texts."""
 
     last: int = Field(
-        default=0, ge=0, description="Compare only the last so many steps; 0: the whole text"
+        default=0, ge=0, description="Compare only the last N steps; 0: the whole text"
     )
 
 
 class RatioOptions(PoolOptions):
-    """Of scorers that compare texts two by two."""
+    """Options of scorers that compare texts pairwise."""
 
     by: Literal["characters", "words"] = "characters"
 
 
 class ClusterOptions(RatioOptions):
-    """Of `clusters`."""
+    """Options of `clusters`."""
 
     threshold: float = Field(default=0.8, ge=0, le=1)
 
 
 class DiversityOptions(PoolOptions):
-    """Of `diversity`."""
+    """Options of `diversity`."""
 
     n: int = Field(default=4, ge=1, le=16, description="Longest n-grams, in words")
 
@@ -176,7 +180,7 @@ def common(first: Sequence[str], second: Sequence[str]) -> int:
     """The length of the longest common subsequence.
 
     Hyyrö (2004), Bit-parallel LCS-length computation revisited: a column of the table is one
-    whole number, so a step costs `len(first) / 64` machine words, whatever the texts hold.
+    whole number, so a step costs `len(first) / 64` machine words, whatever the texts contain.
     """
     if len(first) < len(second):
         first, second = second, first
@@ -213,7 +217,7 @@ class _TextScorer(PoolScorer):
 
 
 class _RatioScorer(_TextScorer):
-    """Compares texts two by two; a pair of equal texts is compared once."""
+    """Compares texts pairwise; pairs of equal texts are compared once."""
 
     def __init__(self, name: str, options: RatioOptions) -> None:
         super().__init__(options)
@@ -221,12 +225,12 @@ class _RatioScorer(_TextScorer):
         self._words = options.by == "words"
 
     def items(self, text: str) -> Sequence[str]:
-        """What is compared of a text."""
+        """The part of a text to compare."""
         return text.split() if self._words else text
 
     @staticmethod
     def work(first: Sequence[str], second: Sequence[str]) -> int:
-        """What it costs to compare two texts."""
+        """Cost of comparing two texts."""
         shorter, longer = sorted((len(first), len(second)))
         return shorter * (longer + _STEP)
 
@@ -234,14 +238,14 @@ class _RatioScorer(_TextScorer):
         """Refuses a pool that would take minutes.
 
         Raises:
-            CandidateError: With what to do.
+            CandidateError: The message says what to do.
         """
         if work > MOST_WORK:
             cheaper = "" if self._words else "`?by=words`, or "
             raise CandidateError(
                 Fault.TOO_LONG,
                 f"scorer `{self._name}`: {len(pool)} candidates of up to "
-                f"{max(map(len, pool)):,} characters are too many to compare two by two; compare "
+                f"{max(map(len, pool)):,} characters are too many to compare pairwise; compare "
                 f"less: {cheaper}only the last steps with `?last=1`",
             )
 
@@ -250,7 +254,7 @@ class SimilarityScorer(_RatioScorer):
     """A candidate's mean string ratio to the others of its pool; missing if it is alone.
 
     The mean over a pool is the mean over its pairs. Source: optillm, `uncertainty_cot.py`
-    (reasoning consistency), where letters are compared in lower case, too.
+    (reasoning consistency), which compares in lower case too.
     """
 
     def __init__(self, options: RatioOptions | None = None) -> None:
@@ -278,7 +282,7 @@ class ClusterScorer(_RatioScorer):
     """The number of a candidate's cluster of similar texts, from 0 in order of appearance.
 
     A candidate joins the first cluster whose first member has a string ratio to it of at least
-    the threshold, else it begins one. Source: optillm, `self_consistency.py`.
+    the threshold, else it starts a new one. Source: optillm, `self_consistency.py`.
     """
 
     low = None
@@ -337,7 +341,7 @@ class AnswerClusterScorer(PoolScorer):
 
 
 class DiversityScorer(_TextScorer):
-    """How much of a candidate no other of its pool has said: 1, nothing is shared; 0, all is.
+    """The share of a candidate that no other of its pool contains, from 0 to 1.
 
     For each length up to n, the share of its different n-grams of words that no other candidate
     has; the mean over the lengths that it has n-grams of. Missing for a text without words. The
@@ -369,7 +373,7 @@ def _grams(words: Sequence[str], length: int) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
 
 
-#: Every one by its name.
+#: By name.
 POOL_SCORERS: Final[Mapping[str, type[PoolScorer]]] = {
     "clusters": ClusterScorer,
     "answer-clusters": AnswerClusterScorer,
@@ -379,10 +383,10 @@ POOL_SCORERS: Final[Mapping[str, type[PoolScorer]]] = {
 
 
 def pool_scorer(name: EngineName) -> Callable[[], PoolScorer]:
-    """What opens the pool scorer of a name (one of `POOL_SCORERS`).
+    """A function that opens a pool scorer (one of `POOL_SCORERS`).
 
     Raises:
-        EngineError: An option that it does not have.
+        EngineError: An invalid option.
     """
     match name.plain:
         case "similarity":

@@ -1,7 +1,7 @@
-"""Decides, token by token, when a generation stops: the same code in every engine that streams.
+"""Checks of requests, and stop criteria, token by token: the same code in every engine.
 
-Everything is judged on the path, so that a delimiter or stop text begun in the prefix is seen when
-a later call completes it: step by step equals one shot (C23, C25, C26).
+Criteria apply to the whole path, so a delimiter or stop text that begins in the prefix is found
+when a later call completes it: generating step by step equals generating at once (C23, C25, C26).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tts_runtime.tokens import Tokenizer
 
 
 class StopCriteria:
-    """Follows one request.
+    """Decides when one request stops.
 
-    The engine asks `forbidden()` before it draws, calls `push` with what it drew, and stops once
-    `push` gives a finish; `result()` is then the answer.
+    The engine calls `forbidden` before it draws and `push` with each token drawn, and stops once
+    `push` returns a finish; `result` is then the answer.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StopCriteria:
         return self.finish
 
     def result(self, prefilled: int) -> Generation:
-        """The generation, once `push` has given a finish."""
+        """The generation, once `push` has returned a finish."""
         assert self.finish is not None
         partial = self.partial
         return Generation(
@@ -99,7 +99,7 @@ class StopCriteria:
     def _reached(self, piece: bytes) -> Finish | None:
         limits = self.request.limits
         count = len(self.partial.ids)
-        # First, so that no other stop at the same token hides that the path has ended.
+        # First: another stop at the same token must not hide that the path has ended.
         if limits.end_when is not None and limits.end_when(self.partial):
             self._halted = True
             return Finish.STOP
@@ -129,7 +129,7 @@ class StopCriteria:
         )
 
     def _last_bytes(self, count: int) -> bytes:
-        """The last bytes of the prefix: one fewer than a stop text, so none is found in it."""
+        """The last bytes of the prefix: fewer than a stop text has, so none is found in it."""
         data = b""
         for token in reversed(self.request.prefix):
             if len(data) >= count:
@@ -150,9 +150,9 @@ class StopCriteria:
         return len(after.closed) > len(self.segments.closed)
 
     def _withhold(self, count: int) -> None:
-        """Takes back a delimiter: it is no part of the thought, and is drawn again later (C25).
+        """Removes a delimiter: it is no part of the thought, and is drawn again later (C25).
 
-        What of it stood in the prefix stays: it was another call's.
+        Any part of it in the prefix stays.
         """
         count = min(count, len(self.partial.ids))
         partial = self.partial
@@ -185,11 +185,11 @@ def end_ids(tokenizer: Tokenizer, binding: Binding) -> frozenset[int]:
 
 
 def fitted(request: GenerateRequest, binding: Binding) -> GenerateRequest:
-    """The request, its token limit lowered to what the context window leaves.
+    """The request with its token limit lowered to what the context window leaves.
 
     Raises:
-        CandidateError: Nothing is left.
-        EngineError: Nothing is asked for.
+        CandidateError: No room is left.
+        EngineError: The limit is not positive.
     """
     room = binding.context - len(request.prompt) - len(request.prefix)
     if room <= 0:

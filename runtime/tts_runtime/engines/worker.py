@@ -1,4 +1,4 @@
-"""A thread that computes for an event loop, many requests in one turn."""
+"""A thread that computes for an event loop, many requests per turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Reply = TypeVar("Reply")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job(Generic[Request, Reply]):
-    """A request and where its reply goes."""
+    """A request and the future of its reply."""
 
     request: Request
     future: Future[Reply]
@@ -30,9 +30,9 @@ Settled = tuple[Job[Any, Any], Any, BaseException | None]
 
 
 class Worker(ABC, Generic[Request, Reply]):
-    """Collects requests and works on them in a thread of its own.
+    """Collects requests and processes them in a thread of its own.
 
-    The thread starts with the first request. A subclass says what one turn does.
+    The thread starts with the first request. A subclass defines a turn.
     """
 
     def __init__(self, name: str) -> None:
@@ -45,7 +45,7 @@ class Worker(ABC, Generic[Request, Reply]):
 
     @abstractmethod
     def turn(self, arrived: list[Job[Request, Reply]]) -> bool:
-        """One turn of work, given the requests that arrived; false if nothing is left to do.
+        """Does one turn of work; `arrived` are new requests. False if nothing is left to do.
 
         Settles jobs by `finish` and `fail`, and drops those whose future is cancelled.
         """
@@ -59,7 +59,7 @@ class Worker(ABC, Generic[Request, Reply]):
             if self._closing:
                 raise EngineError(f"{self._name} is closed")
             self._inbox.append(job)
-        # Not at once: what the loop has to do now may ask for more, which is then in one turn.
+        # Not at once: callbacks that are due may submit more, for the same turn.
         loop.call_soon(self._wake)
         return future
 
@@ -79,7 +79,7 @@ class Worker(ABC, Generic[Request, Reply]):
         self._settle([(job, None, error) for job in jobs])
 
     async def close(self) -> None:
-        """Ends the thread and cancels what it had to do."""
+        """Ends the thread and cancels its requests."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -102,7 +102,7 @@ class Worker(ABC, Generic[Request, Reply]):
             self._open.update(arrived)
             try:
                 busy = self.turn(arrived)
-            except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
+            except Exception as error:  # noqa: BLE001  (raised where the replies are awaited)
                 failure = EngineError(f"{self._name} broke: {error}")
                 failure.__cause__ = error
                 self.fail(list(self._open), failure)
@@ -111,10 +111,10 @@ class Worker(ABC, Generic[Request, Reply]):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forgets the work in progress, after a turn that broke."""
+        """Drops the work in progress after a failed turn."""
 
     def drop(self, job: Job[Request, Reply]) -> None:
-        """Forgets a job whose future is cancelled."""
+        """Drops a job whose future is cancelled."""
         self._open.discard(job)
 
     def _settle(self, settled: Sequence[Settled]) -> None:
@@ -124,7 +124,7 @@ class Worker(ABC, Generic[Request, Reply]):
 
 
 def settle(settled: Sequence[Settled]) -> None:
-    """Hands replies or errors to the event loops that wait for them, from another thread."""
+    """Hands replies or errors to the waiting event loops, from another thread."""
     by_loop: dict[AbstractEventLoop, list[Settled]] = {}
     for item in settled:
         by_loop.setdefault(item[0].loop, []).append(item)
@@ -144,10 +144,9 @@ def _deliver(items: Sequence[Settled]) -> None:
 
 
 def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
-    """Runs asynchronous work to its end, inside or outside an event loop.
+    """Runs asynchronous work to completion, inside or outside an event loop.
 
-    Engines are opened by plain calls, also from within a loop, and opening one asks its server a
-    few things first.
+    Engines are opened by plain calls, also inside a loop, and opening one may send requests.
     """
     results: list[Reply] = []
     errors: list[BaseException] = []

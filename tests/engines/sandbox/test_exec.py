@@ -170,8 +170,8 @@ def test_problems_without_tests_are_explained(fields: dict[str, object], message
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("exec:bash", "programs are in Python only: `exec:python`"),
-        ("exec", "programs are in Python only: `exec:python`"),
+        ("exec:bash", "the only language is Python: `exec:python`"),
+        ("exec", "the only language is Python: `exec:python`"),
         ("exec:python?timeout=0", "option `timeout`: Input should be greater than or equal to 1"),
         ("exec:python?sandbox=none", "option `sandbox`"),
         ("exec:python?memry=9", "did you mean 'memory'?"),
@@ -188,7 +188,7 @@ def test_wrong_names_are_explained(name: str, message: str) -> None:
 def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     for engine in (policy_engine, scorer_engine):
-        with pytest.raises(EngineError, match="programs are run on Linux only"):
+        with pytest.raises(EngineError, match="programs run on Linux only"):
             engine("exec:python?field=tests")
 
 

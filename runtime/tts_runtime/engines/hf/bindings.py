@@ -1,5 +1,5 @@
-"""Which binding a model gets: the one asked for, its folder's, one whose prompt is the model's own
-chat template's, or one made from that template."""
+"""Chooses a model's binding: the requested one, its folder's, a shipped one with the prompt of its
+chat template, or one generated from that template."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 
 
 class _Model:
-    """What a model's files say of how it is talked to."""
+    """A model's files as far as they concern prompts."""
 
     def __init__(self, files: ModelFiles) -> None:
         self.files = files
@@ -49,7 +49,7 @@ class _Candidate:
         name: Of the binding.
         kind: What the model's type begins with.
         tokens: In its vocabulary.
-        also: What else must hold where models of several bindings share a chat template.
+        also: A further condition where models of several bindings share a chat template.
     """
 
     name: str
@@ -64,7 +64,7 @@ class _Candidate:
 
 
 def _opening(model: _Model) -> str:
-    """How the model's template opens a conversation of itself, without a system message."""
+    """How the model's template opens a conversation without a system message."""
     if model.template is None:
         return ""
     return model.template.opening(Binding(name="own", chat_template=True, context=1))
@@ -84,7 +84,7 @@ def _mentions(text: str) -> Callable[[_Model], bool]:
 
 
 def _is_qwen(model: _Model) -> bool:
-    """A system message of its own would be lost to that of the binding: only Qwen's may be."""
+    """The binding's system message replaces the template's default: only Qwen's may be replaced."""
     begin, _, rest = _opening(model).partition("<|im_start|>user\n")
     says = begin.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")
     return rest.startswith(MARK) and says in _QWEN_SYSTEM
@@ -99,16 +99,16 @@ def _is_llama(model: _Model) -> bool:
     turn = "<|start_header_id|>user<|end_header_id|>\n\n"
     end = f"{turn}{MARK}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
     own = re.sub(r"Cutting Knowledge Date: .*\nToday Date: .*\n\n", "", _opening(model))
-    given = re.sub(
+    opening = re.sub(
         r"Cutting Knowledge Date: .*\nToday Date: .*\n\n", "", model.template.opening(binding)
     )
-    return given == f"{begin}{binding.system}<|eot_id|>{end}" and own in (
+    return opening == f"{begin}{binding.system}<|eot_id|>{end}" and own in (
         f"<|begin_of_text|>{end}",
         f"{begin}<|eot_id|>{end}",
     )
 
 
-#: What Qwen2, Qwen2.5 and Qwen2.5-Math say where nobody gives a system message.
+#: Default system messages of Qwen2, Qwen2.5 and Qwen2.5-Math.
 _QWEN_SYSTEM: Final = (
     "",
     "You are a helpful assistant.",
@@ -156,8 +156,8 @@ def choose_binding(
         files: The model.
         asked: A shipped binding's name, or a file; the folder's `binding.yaml` or a recognised one
             if absent.
-        context: Tokens of the window, instead of the binding's or the model's own.
-        positions: Of the model, where somebody who runs it knows better than its files.
+        context: Window in tokens, instead of the binding's or the model's own.
+        positions: Of the model, from a server that runs it, instead of its files.
 
     Raises:
         EngineError, BindingError: No such binding, one that does not fit, a window above the
@@ -203,7 +203,7 @@ def _named(files: ModelFiles, asked: str | None) -> tuple[Path | None, str]:
 
 
 def _recognised(model: _Model, context: int) -> tuple[Binding, str]:
-    """The first shipped binding whose prompt is the model's own, else one made for it."""
+    """The first shipped binding with the model's prompt, else a generated one."""
     alike = [each for each in _CANDIDATES if each.may_be(model)]
     for each in alike:
         binding = _shipped(each.name, context)
@@ -218,7 +218,7 @@ def _recognised(model: _Model, context: int) -> tuple[Binding, str]:
 
 
 def _made(model: _Model, context: int) -> tuple[Binding, str]:
-    """A binding for a model that nobody described."""
+    """A binding for an unknown model."""
     files, tokenizer = model.files, model.tokenizer
     stop = _ends(files, tokenizer)
     defaults = _sampling(files)
@@ -250,11 +250,13 @@ def _made(model: _Model, context: int) -> tuple[Binding, str]:
 
 
 def _sampling(files: ModelFiles) -> Defaults:
-    """What the model's generation configuration says of sampling."""
-    given = files.generation
-    if given.get("do_sample") is False:
+    """Sampling defaults of the model's generation configuration."""
+    settings = files.generation
+    if settings.get("do_sample") is False:
         return Defaults()
-    names = {name: given[name] for name in Defaults.model_fields if given.get(name) is not None}
+    names = {
+        name: settings[name] for name in Defaults.model_fields if settings.get(name) is not None
+    }
     try:
         return Defaults.model_validate(names)
     except ValueError:
@@ -262,7 +264,7 @@ def _sampling(files: ModelFiles) -> Defaults:
 
 
 def _begins(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> bool:
-    """Whether the tokenizer puts its beginning of sequence before a text."""
+    """Whether the tokenizer adds a beginning of sequence to texts."""
     begin = tokenizer.token(_text(files.tokenizer.get("bos_token")))
     ids, _ = tokenizer.spans("a", special=True)
     return begin is not None and ids[0] == begin
@@ -271,8 +273,8 @@ def _begins(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> bool:
 def _all_ends(binding: Binding, model: _Model, path: Path | None) -> tuple[str, ...]:
     """The binding's stop tokens, and those of the model's generation configuration.
 
-    Shipped bindings name tokens that not every model of theirs has. A token of the end of a thought
-    ends no solution, whatever a configuration says.
+    Shipped bindings name tokens that some of their models lack. A token of the end of a thought
+    never ends a solution, whatever the configuration says.
     """
     own: tuple[str, ...] = binding.stop
     if path is None or path.parent == SHIPPED:

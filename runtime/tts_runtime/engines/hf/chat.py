@@ -1,4 +1,4 @@
-"""Chat templates of models, taken apart once so that texts can be put in as they come."""
+"""Chat templates of models, split once around the message so that texts are inserted verbatim."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import ModelFiles
 
-#: Templates of Llama, Mistral and gpt-oss ask for today's date; no run may depend on the day.
+#: Templates of Llama, Mistral and gpt-oss contain today's date; no run may depend on the day.
 _DAY: Final = date(2024, 7, 26)
-#: Stands for a text; private-use characters that no template changes.
+#: Stands for a text: private-use characters that no template changes.
 MARK: Final = "\ue000text\ue001"
 
 
@@ -65,7 +65,7 @@ class ChatTemplate:
                 strftime_now=_DAY.strftime,
                 **(options or {}),
             )
-        except Exception as error:  # it runs what somebody wrote in the model's folder
+        except Exception as error:  # it runs code from the model's folder
             roles = ", ".join(message["role"] for message in messages)
             raise EngineError(
                 f"the chat template of `{self._files.name}` refuses messages of {roles}: {error}"
@@ -80,7 +80,7 @@ class ChatTemplate:
         return self.render(messages, binding.template_options, reply=True)
 
     def trims(self, binding: Binding) -> bool:
-        """Whether it leaves out white space around the user's turn."""
+        """Whether it strips white space around the user's turn."""
         return f" {MARK} " not in self.opening(binding, f" {MARK} ")
 
     def is_prompt_of(self, binding: Binding) -> bool:
@@ -102,7 +102,7 @@ class ChatTemplate:
         """The binding with this template's opening as its `prompt`.
 
         Raises:
-            EngineError: The template does not hold the user's turn once.
+            EngineError: The template does not contain the user's turn exactly once.
         """
         text = self.opening(binding)
         if text.count(MARK) != 1 or "{message}" in text:
@@ -127,7 +127,7 @@ class ChatTemplate:
 
 
 def has_chat_template(files: ModelFiles) -> bool:
-    """Whether the folder holds one, in any of its places."""
+    """Whether the folder has one, in any of its places."""
     return bool(chat_template_source(files))
 
 
@@ -136,5 +136,5 @@ def chat_template_source(files: ModelFiles) -> str:
     file = files.folder / "chat_template.jinja"
     if file.exists():
         return file.read_text(encoding="utf-8", errors="replace")
-    given = files.tokenizer.get("chat_template")
-    return given if isinstance(given, str) else json.dumps(given) if given else ""
+    found = files.tokenizer.get("chat_template")
+    return found if isinstance(found, str) else json.dumps(found) if found else ""

@@ -1,4 +1,4 @@
-"""Models by hub id or folder, and what their files say before any weight is loaded."""
+"""Models by hub id or folder: their files and configuration, before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class ModelFiles:
 
     @property
     def positions(self) -> int | None:
-        """Positions that the model was made for, if its configuration says so.
+        """Positions that the model supports, if its configuration says so.
 
-        Rotary embeddings that are stretched reach further than `max_position_embeddings` says,
-        except where that is the stretched length already (llama3, longrope, Gemma 3).
+        Scaled rotary embeddings support more than `max_position_embeddings`, except where that is
+        the scaled length already (llama3, longrope, Gemma 3).
         """
         config = self.config.get("text_config", self.config)
         for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
@@ -57,7 +57,7 @@ class ModelFiles:
 
 
 def _stretched(config: Mapping[str, Any], positions: int) -> int:
-    """Positions times the factor of rotary embeddings that are scaled."""
+    """Positions times the factor of scaled rotary embeddings."""
     rope = config.get("rope_parameters") or config.get("rope_scaling")
     if not isinstance(rope, dict):
         return positions
@@ -73,11 +73,11 @@ def _stretched(config: Mapping[str, Any], positions: int) -> int:
 
 
 def checked_window(name: str, positions: int | None, asked: int | None) -> int:
-    """Tokens of a window: what is asked for, or all positions.
+    """Tokens of a window: the requested number, or all positions.
 
     Args:
         name: Of the model, for messages.
-        positions: That it was made for, if known.
+        positions: That it supports, if known.
         asked: Tokens, instead of all positions.
 
     Raises:
@@ -96,7 +96,7 @@ def checked_window(name: str, positions: int | None, asked: int | None) -> int:
 def model_files(name: str, revision: str | None = None, *, weights: bool = True) -> ModelFiles:
     """The files of a folder, or of a model of the hub, downloaded unless they are here already.
 
-    Without `weights`, only what says how the model is talked to.
+    Without `weights`, only what prompts need.
 
     Raises:
         EngineError: Neither, or no `config.json` in it.
@@ -114,7 +114,7 @@ def model_files(name: str, revision: str | None = None, *, weights: bool = True)
 
 
 def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
-    """Some weights by name, in float32; names that the model does not have are left out."""
+    """Some weights by name, in float32; names that the model does not have are omitted."""
     wanted = set(names)
     found: dict[str, Tensor] = {}
     for path in sorted(files.folder.glob("*.safetensors")):
@@ -124,7 +124,7 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
             for name in wanted & set(weights.keys()):
                 found[name] = weights.get_tensor(name).float()
     for path in sorted(files.folder.glob("pytorch_model*.bin")):
-        import torch  # slow to import, and who reads only tokenizers has no use for it
+        import torch  # slow to import, and not needed for tokenizers
 
         if wanted - set(found):
             import torch
@@ -162,7 +162,7 @@ def _downloaded(name: str, revision: str | None, weights: bool) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error))
         raise EngineError(
-            f"`{name}` is neither a folder here nor a model that the hub gives: {reason}"
+            f"`{name}` is neither a folder here nor a model on the hub: {reason}"
         ) from error
     return folder
 

@@ -1,7 +1,7 @@
 """Tokenizers of Hugging Face folders (`tokenizer.json`), as the runtime needs them.
 
-Texts are bytes here: every id has its bytes, so that a path can be decoded id by id, whatever way
-the vocabulary writes bytes (plain text, GPT-2's byte alphabet, SentencePiece's `▁` and `<0x0A>`).
+Texts are bytes here: every id has its bytes, so a path can be decoded id by id, however the
+vocabulary writes bytes (plain text, GPT-2's byte alphabet, SentencePiece's `▁` and `<0x0A>`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tts_runtime.engines.hf.word_level import WordLevelTokenizer, is_word_level
 
 _BYTE_TOKEN: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE: Final = "▁"
-#: Added tokens that control a conversation although their tokenizer does not call them special.
+#: Added tokens that control a conversation although their tokenizer does not mark them special.
 _TURN: Final = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)
 _CONTROL: Final = re.compile(r"<[|｜].*[|｜]>|</?think>|</?tool_\w+>|\[/?[A-Z_]+\]", re.DOTALL)
 
@@ -30,8 +30,7 @@ class HuggingFaceTokenizer:
 
     Args:
         folder: Where `tokenizer.json` is.
-        visible: Texts whose special tokens are part of a text all the same (delimiters of
-            thinking).
+        visible: Special tokens that are nevertheless part of texts (delimiters of thinking).
 
     Raises:
         EngineError: No tokenizer there, or one that cannot be read.
@@ -56,17 +55,17 @@ class HuggingFaceTokenizer:
         return self._fingerprint
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text; special tokens written out in it are found, none is added."""
+        """Ids of a text; special tokens in it are recognised, none is added."""
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)
 
     def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
         """Ids of a text, control tokens only where they lie in one of these spans of it.
 
-        Without control tokens elsewhere these are the ids of the text as it stands. A name of one
-        elsewhere is cut in two, so that its parts are encoded as any text is.
+        Names of control tokens elsewhere are split in two, so that their parts are encoded as plain
+        text.
 
         Raises:
-            EngineError: A name of one letter, which cannot be cut.
+            EngineError: A name of one character, which cannot be split.
         """
         ids: list[int] = []
         waiting = [(0, len(text))]
@@ -87,9 +86,9 @@ class HuggingFaceTokenizer:
         return tuple(ids)
 
     def _piece(self, text: str, *, continued: bool) -> tuple[list[int], Sequence[tuple[int, int]]]:
-        """Ids of a piece of a text and where they stand; `continued`: it is not the first."""
+        """Ids of a piece of a text and their positions; `continued`: it is not the first."""
         if continued and self._prepends:
-            # A line break keeps what follows it from getting the space of a first word.
+            # After a line break, no space is added before the first word.
             line = self._backend.encode("\n", add_special_tokens=False).ids
             encoded = self._backend.encode("\n" + text, add_special_tokens=False)
             if encoded.ids[: len(line)] == line:
@@ -99,12 +98,12 @@ class HuggingFaceTokenizer:
         return encoded.ids, encoded.offsets
 
     def _inside(self, written: str) -> int:
-        """Where to cut what became a control token: a place inside its name."""
+        """Where to split what became a control token: a position inside its name."""
         name = next((name for name in self._control_names if name in written), written)
         if len(name) < 2:
             raise EngineError(
-                f"a text holds {written!r}, which this tokenizer reads as a control token whatever "
-                "stands around it"
+                f"a text contains {written!r}, which this tokenizer reads as a control token "
+                "whatever surrounds it"
             )
         return written.index(name) + 1
 
@@ -116,7 +115,7 @@ class HuggingFaceTokenizer:
 
     @cached_property
     def _control_names(self) -> Sequence[str]:
-        """Names of tokens that texts of others may not become, long ones first."""
+        """Names of tokens that untrusted texts must not become, long ones first."""
         names = {
             token["content"]
             for token in self._settings.get("added_tokens", ())
@@ -138,8 +137,8 @@ class HuggingFaceTokenizer:
     def spans(self, text: str, *, special: bool) -> tuple[list[int], list[int]]:
         """Ids of a text, and where in it (in characters) each of them ends.
 
-        With `special`, the tokens that the tokenizer puts around every text (a beginning of
-        sequence) are added.
+        `special` adds the tokens that the tokenizer puts around every text (a beginning of
+        sequence).
         """
         encoded = self._backend.encode(text, add_special_tokens=special)
         return list(encoded.ids), [end for _, end in encoded.offsets]
@@ -156,7 +155,7 @@ class HuggingFaceTokenizer:
 
     @cached_property
     def controls(self) -> frozenset[str]:
-        """Texts that the tokenizer takes for special tokens, or for marks as `<｜User｜>`."""
+        """Texts that the tokenizer reads as special tokens, or as marks like `<｜User｜>`."""
         added = self._settings.get("added_tokens", ())
         return frozenset(
             token["content"]

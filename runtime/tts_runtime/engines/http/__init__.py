@@ -1,1 +1,1 @@
-"""Talking to model servers: addresses and keys, retries, and scorers behind an endpoint."""
+"""A client for model servers: addresses, keys, retries, refused fields."""

@@ -1,6 +1,6 @@
-"""Where a server is, and the key that it wants: `http://host:8000/v1#model`, keys from variables.
+"""Addresses of servers (`http://host:8000/v1#model`), and API keys from environment variables.
 
-A key never stands in a command line, a run directory or a message.
+A key never appears in a command line, a run directory or a message.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from urllib.parse import quote, urlsplit
 from tts_lang.printable import conceal
 from tts_runtime.engines.base import EngineError
 
-#: Where a key is looked up when `key_env` names no other variable.
+#: The variable of the key unless `key_env` names another.
 DEFAULT_KEY = "OPENAI_API_KEY"
-#: Shorter texts are no secrets (`EMPTY`, as vLLM's documentation has it), but words.
+#: Shorter texts are words (`EMPTY`, as in vLLM's documentation), not secrets.
 _SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server and, of those that it serves, a model.
+    """A server and one of its models.
 
     Args:
         root: Without the version: `http://host:8000`.
-        base: Where the OpenAI interface is: `http://host:8000/v1`.
+        base: Of the OpenAI interface: `http://host:8000/v1`.
         model: As the server calls it; empty: its only one.
-        query: What goes behind `?` of every request: `api-version=2024-10-21`.
+        query: Query string of every request: `api-version=2024-10-21`.
     """
 
     root: str
@@ -36,7 +36,7 @@ class Address:
     query: str = ""
 
     def with_query(self, url: str) -> str:
-        """An address under this one, as it is asked."""
+        """A URL with the query string."""
         return f"{url}?{self.query}" if self.query else url
 
     @property
@@ -46,7 +46,7 @@ class Address:
 
     @property
     def local(self) -> bool:
-        """Whether the server runs on this machine, so that no proxy stands between."""
+        """Whether the server runs on this machine, so that no proxy is used."""
         try:
             return self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:
@@ -104,12 +104,12 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
-    """An API key; its text is shown to nobody but the server.
+    """An API key; only the server sees its text.
 
     Args:
         variable: The environment variable that it comes from.
-        text: Empty: there is none, and none is sent.
-        header: Where it goes: `authorization` (behind `Bearer`), or Azure's `api-key`.
+        text: Empty: none is sent.
+        header: `authorization` (as `Bearer`), or Azure's `api-key`.
     """
 
     variable: str
@@ -117,7 +117,7 @@ class Key:
     header: str = "authorization"
 
     def headers(self) -> dict[str, str]:
-        """What a request carries."""
+        """Headers of a request."""
         if not self.text:
             return {}
         bearer = "Bearer " if self.header == "authorization" else ""
@@ -128,7 +128,7 @@ def find_key(variable: str | None, header: str = "authorization") -> Key:
     """The key in an environment variable, which is concealed from now on.
 
     Raises:
-        EngineError: The variable was asked for and is not set, or holds what no header can.
+        EngineError: The requested variable is not set, or contains characters that headers cannot.
     """
     name = variable or DEFAULT_KEY
     text = os.environ.get(name, "").strip()

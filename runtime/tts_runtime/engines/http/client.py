@@ -1,4 +1,4 @@
-"""One client for every server: connections, keys, retries, and what a failure means to the user."""
+"""The client of every server: connections, keys, retries, and messages for failures."""
 
 from __future__ import annotations
 
@@ -34,45 +34,47 @@ _LOGGER = logging.getLogger(__name__)
 
 Reply = TypeVar("Reply")
 
-#: Seconds to reach a server that is there.
+#: Timeout of a connection, in seconds.
 _CONNECT: Final = 20.0
-#: How often a question is sent when a server is opened.
+#: Attempts per request when a server is opened.
 _TO_OPEN: Final = 3
-#: Seconds for each of them, at most: the first may have to load the model.
+#: Timeout of each of them, in seconds: the first may have to load the model.
 _OPENING: Final = 300.0
-#: Other places that a request is sent on to, at most.
+#: Maximum number of redirects.
 _REDIRECTS: Final = 5
-#: Letters of a text that is quoted in part.
+#: Characters of a text of which a part is quoted.
 _LOOKED_AT: Final = 100_000
 
 
 class HttpOptions(NoOptions):
-    """How a server is talked to."""
+    """Options of every engine on a server."""
 
     key_env: str | None = Field(default=None, description="Environment variable with the API key")
     key_header: str = Field(
         default="authorization",
         pattern="^[A-Za-z0-9-]+$",
-        description="Header that the key goes into; Azure: api-key",
+        description="Header of the key; Azure: api-key",
     )
-    concurrency: int = Field(default=64, gt=0, description="Requests in flight, at most")
-    timeout: float = Field(default=600.0, gt=0, description="Longest silence, in seconds")
-    attempts: int = Field(default=7, gt=0, description="How often a request is sent, at most")
+    concurrency: int = Field(default=64, gt=0, description="Maximum number of concurrent requests")
+    timeout: float = Field(
+        default=600.0, gt=0, description="Seconds without data until a request fails"
+    )
+    attempts: int = Field(default=7, gt=0, description="Maximum number of attempts per request")
     patience: float = Field(
-        default=300.0, ge=0, description="Seconds that a server is waited for that is away"
+        default=300.0, ge=0, description="Seconds to wait for an unreachable server"
     )
     deadline: float = Field(
-        default=3600.0, ge=0, description="Seconds for a request and its repetitions; 0: no limit"
+        default=3600.0, ge=0, description="Seconds for a request and its retries; 0: no limit"
     )
 
 
 class Refused(EngineError):
-    """A server's answer that sending again would not change.
+    """An error reply that a retry would not change.
 
     Args:
         status: HTTP status.
-        words: The server's own.
-        raw: All that it said, to be looked through.
+        words: The server's description of the error.
+        raw: The whole reply.
     """
 
     def __init__(self, message: str, status: int, words: Words, raw: str = "") -> None:
@@ -87,7 +89,7 @@ class HttpClient:
 
     Args:
         address: Where it is.
-        key: What it wants to see.
+        key: Its API key.
         options: Limits.
         clock: Passes the time between attempts.
     """
@@ -107,9 +109,9 @@ class HttpClient:
         self._http: httpx.AsyncClient | None = None
 
     def to_open(self) -> HttpClient:
-        """A client for the first questions to a server, in an event loop of their own.
+        """A client for opening a server, in an event loop of its own.
 
-        It gives up soon: who waits has just started a run, with a wrong address perhaps.
+        It gives up soon: the user has just started a run, perhaps with a wrong address.
         """
         deadline = min(self._options.deadline or _OPENING, _OPENING)
         fewer = {
@@ -121,10 +123,10 @@ class HttpClient:
         return HttpClient(self.address, self._key, options, self._clock)
 
     async def retried(self, work: Callable[[], Awaitable[Reply]], priority: int = 0) -> Reply:
-        """The result of `work`, done again while it raises `Transient`.
+        """The result of `work`, retried while it raises `Transient`.
 
         Raises:
-            EngineError: It never succeeded, or never would.
+            EngineError: It does not succeed.
         """
         async with self._semaphore.permit(priority):
             return await self._retried(work)
@@ -148,7 +150,7 @@ class HttpClient:
             reason = shown(concealed(problem.reason))
             failures += 1
             if isinstance(problem, Away):
-                # A server that was there may be on its way back.
+                # A server that was there may be restarting.
                 away = self._clock.now() if away is None else away
                 lost = self._clock.now() - away >= self._schedule.patience
             else:
@@ -172,8 +174,10 @@ class HttpClient:
             await self._clock.sleep(wait)
 
     def _may_pause(self, wait: float, pauses: int) -> bool:
-        """Whether all requests pause since the server asks for a long wait: once, until one of them
-        succeeds. `pauses`: how many there had been when the request was sent."""
+        """Whether all requests pause because the server asks for a long wait.
+
+        They pause once, until one of them succeeds. `pauses`: their number at the request's start.
+        """
         patience = self._schedule.patience
         if pauses < self._pauses:
             return True
@@ -191,7 +195,7 @@ class HttpClient:
         return True
 
     async def _pause(self) -> float:
-        """Waits while all requests pause; seconds that this took."""
+        """Waits while all requests pause; returns the seconds waited."""
         rest = self._paused_until - self._clock.now()
         if rest <= 0:
             return 0.0
@@ -199,7 +203,7 @@ class HttpClient:
         return rest
 
     def _left(self, started: float) -> float | None:
-        """Seconds until the deadline of a request and its repetitions; `None` without one."""
+        """Seconds until the deadline of a request and its retries; `None` without one."""
         if not self._options.deadline:
             return None
         return max(0.0, self._options.deadline - (self._clock.now() - started))
@@ -208,11 +212,11 @@ class HttpClient:
         return CandidateError(
             Fault.UNUSABLE,
             f"{self._where}: {reason}; the deadline of {self._options.deadline:g} seconds "
-            "(?deadline) is over",
+            "(?deadline) has passed",
         )
 
     def _given_up(self, problem: Transient, reason: str) -> EngineError:
-        """A server that fails ends a problem; one that answers with nonsense ends a candidate."""
+        """A failing server ends a problem; a malformed reply ends a candidate."""
         message = f"{self._where}: {reason}"
         if isinstance(problem, Spoilt):
             return CandidateError(Fault.UNUSABLE, message)
@@ -221,7 +225,7 @@ class HttpClient:
     # ------------------------------------------------------------------ one attempt
 
     async def get(self, url: str) -> Any:
-        """The JSON behind an address, in one attempt.
+        """The JSON at a URL, in one attempt.
 
         Raises:
             Transient, EngineError: There is none.
@@ -229,7 +233,7 @@ class HttpClient:
         return await self._json("GET", url, None)
 
     async def post(self, url: str, body: Mapping[str, Any]) -> Any:
-        """The JSON that a server answers with, in one attempt; errors as `get`."""
+        """The JSON reply to a POST request, in one attempt; errors as for `get`."""
         return await self._json("POST", url, body)
 
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
@@ -244,13 +248,13 @@ class HttpClient:
         return found
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """The JSON of server-sent events, as they come, in one attempt; errors as `get`.
+        """The JSON of server-sent events as they arrive, in one attempt; errors as for `get`.
 
-        Leaving the loop early closes the connection, which ends the request at the server. A server
-        that does not stream answers with one object, which is the only event then.
+        Leaving the loop early closes the connection, which ends the request at the server. The
+        reply of a server that does not stream is the only event.
 
         Raises:
-            Transient: Among others, when the stream ends without `[DONE]`.
+            Transient: In particular, when the stream ends without `[DONE]`.
         """
         async with self._answer("POST", url, body) as response:
             if "json" in response.headers.get("content-type", ""):
@@ -271,10 +275,10 @@ class HttpClient:
     async def _answer(
         self, method: str, url: str, body: Mapping[str, Any] | None
     ) -> AsyncIterator[httpx.Response]:
-        """A good answer whose body is still to be read.
+        """A successful response whose body is still to be read.
 
         Raises:
-            Transient, EngineError: It is none.
+            Transient, EngineError: It is not successful.
         """
         try:
             response = await self._sent(method, url, body)
@@ -289,10 +293,10 @@ class HttpClient:
             raise self._broken(error) from None
 
     async def _sent(self, method: str, url: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        """The answer to a request, which is sent on where the server says so.
+        """The response to a request, following redirects.
 
-        The key goes to the server's own address only, and a request that would lose its body on
-        the way is not sent on.
+        The key goes to the server's own address only, and a redirect that would drop the body is
+        not followed.
         """
         http = self._open()
         request = http.build_request(method, self.address.with_query(url), json=body)
@@ -305,19 +309,17 @@ class HttpClient:
             here, there = request.url, following.url
             if following.method != method or here.scheme != there.scheme:
                 raise EngineError(
-                    f"{self._where}: HTTP {response.status_code}: it sends requests on to "
-                    f"{unquote(str(there))}: write that address"
+                    f"{self._where}: HTTP {response.status_code}: it redirects to "
+                    f"{unquote(str(there))}: use that address"
                 )
             if (here.host, here.port) != (there.host, there.port):
                 for name in self._key.headers():
                     following.headers.pop(name, None)
             request = following
-        raise EngineError(
-            f"{self._where}: it sends requests on and on, last to {unquote(str(request.url))}"
-        )
+        raise EngineError(f"{self._where}: too many redirects, last to {unquote(str(request.url))}")
 
     async def _content(self, response: httpx.Response) -> bytes:
-        """The whole body, unpacked."""
+        """The whole decompressed body."""
         found = bytearray()
         async for part in response.aiter_bytes():
             found += part
@@ -337,13 +339,13 @@ class HttpClient:
         return event
 
     def _check_reply(self, found: Any, headers: Mapping[str, str], text: str) -> None:
-        """Raises what an error means that came under a good status: its code says what it is."""
+        """Raises an error that came with a successful status, by its code."""
         words = problem_in(found)
         if words is not None:
             self._raise(words.status, words, headers, text)
 
     def _check(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """Raises what a bad status means."""
+        """Raises the error of an unsuccessful status."""
         self._raise(status, words_in(content), headers, content.decode("utf-8", errors="replace"))
 
     def _raise(self, status: int, words: Words, headers: Mapping[str, str], raw: str) -> None:
@@ -355,19 +357,19 @@ class HttpClient:
         raise Refused(message, status, words, concealed(raw))
 
     def _meaning(self, status: int) -> str:
-        """What a status asks the user to do."""
+        """What the user can do about a status."""
         variable = self._key.variable
         if status in (401, 403):
             if self._key.text:
-                return f"the key in {variable} is refused (expired, or of another account?): "
+                return f"the key in {variable} is refused (expired, or for another account?): "
             return (
-                f"it wants a key: set the environment variable {variable}, or name another with "
+                f"it requires a key: set the environment variable {variable}, or name another with "
                 "?key_env=NAME: "
             )
         return ""
 
     def _broken(self, error: Exception) -> Transient:
-        """The failure of a connection, in words."""
+        """A failed connection as an error."""
         said = concealed(str(error))
         if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
             return Away(f"cannot be reached ({said or 'no connection in time'})")
@@ -394,7 +396,7 @@ class HttpClient:
                 ),
                 limits=httpx.Limits(max_connections=width, max_keepalive_connections=width),
                 trust_env=not self.address.local,
-                # Reading the machine's certificates takes longer than many a request.
+                # Reading the machine's certificates takes longer than many requests.
                 verify=self.address.root.startswith("https"),
             )
         return self._http
@@ -415,14 +417,14 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
     """The lines of a body, as they come.
 
     Raises:
-        Transient: A line, or all of them, are longer than any answer is.
+        CandidateError: A line, or the body, is longer than any reply.
     """
     rest, total = b"", 0
     async for part in response.aiter_bytes():
         *lines, rest = (rest + part).split(b"\n")
         total += len(part)
         if total > MAX_STREAM_BYTES or max(len(rest), *map(len, lines), 0) > MAX_EVENT_BYTES:
-            raise CandidateError(Fault.UNUSABLE, "a stream is longer than any answer")
+            raise CandidateError(Fault.UNUSABLE, "a stream is longer than any reply")
         for line in lines:
             yield line.decode("utf-8", errors="replace").rstrip("\r")
     if rest:

@@ -35,10 +35,10 @@ _DISPENSABLE: Final[Mapping[str, str]] = {
     "min_p": "the server's own min_p applies",
     "repetition_penalty": "the server's own applies",
     "seed": "requests are not seeded",
-    "stop": "texts may hold what stands for their end",
+    "stop": "texts may contain end markers",
     "logprobs": "log-probabilities are missing",
     "top_logprobs": "log-probabilities are missing",
-    "stream": "answers come whole, and are cut here",
+    "stream": "answers arrive whole, and are cut here",
     "stream_options": "tokens of streams are estimates",
     "logprob_token_ids": "verdicts are looked for among the likeliest tokens",
 }
@@ -47,17 +47,17 @@ _TOGETHER: Final = (("logprobs", "top_logprobs"), ("stream", "stream_options"))
 #: Values that change nothing: of two fields that exclude each other, such a one goes.
 _NEUTRAL: Final = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 _FIXED: Final = ("model", "messages", "prompt", "input", "n")
-#: Names that are words as well, so that only quoted ones count.
+#: Names that are English words too: they count only in quotes.
 _ENGLISH: Final = ("stop", "stream")
 _STATUSES: Final = (400, 403, 405, 415, 422, 500, 501)
-#: The words of refusals; without one of them a message that holds a field's name is another error.
+#: Words of refusals; a message with a field's name but none of these is another error.
 _REFUSES: Final = re.compile(
     r"support|unrecogni[sz]ed|unknown|unexpected|extra|permitted|forbidden|allowed|invalid|cannot"
     r"|can't|only|enabled|remove|deprecated|unavailable|must|too (?:large|big|high)|exceed|greater"
     r"|less|maximum|at most|verified",
     re.IGNORECASE,
 )
-#: It is the value that is refused, not the field.
+#: The value is refused, not the field.
 _VALUE: Final = re.compile(
     r"must be|between|range|greater|less than|at most|at least|strictly|positive", re.IGNORECASE
 )
@@ -83,7 +83,7 @@ ABOUT_WINDOW: Final = re.compile(
 
 
 class Fields:
-    """What one server takes.
+    """The fields that a server accepts.
 
     Args:
         server: Its address, for messages.
@@ -101,7 +101,7 @@ class Fields:
         self._extra = _read_extra(extra)
         for name in (*self._omitted, *self._extra):
             if name in _FIXED or (name == "stream" and name in self._extra):
-                raise EngineError(f"server {server}: `{name}` is no field to leave out or to add")
+                raise EngineError(f"server {server}: `{name}` cannot be omitted or added")
             if re.search("key|secret|password|authorization", name, re.IGNORECASE):
                 raise EngineError(
                     f"server {server}: what `extra` adds is written to run directories: a key goes "
@@ -112,7 +112,7 @@ class Fields:
         self._margin = 0
 
     def fitted(self, body: Mapping[str, Any], *, fills: bool = False) -> dict[str, Any]:
-        """A request as this server takes it; `fills`: its limit is the rest of the window."""
+        """A request as this server accepts it; `fills`: its limit is the rest of the window."""
         found = {**body, **self._extra}
         limit = found.get(LIMIT)
         if isinstance(limit, int):
@@ -147,7 +147,7 @@ class Fields:
         fills: bool = False,
         keep: Sequence[str] = (),
     ) -> Reply:
-        """What `work` gives for a request, with fewer fields as long as the server refuses one.
+        """The result of `work` for a request, with fields changed while the server refuses one.
 
         `keep`: fields that stay.
 
@@ -169,9 +169,9 @@ class Fields:
     def _learn(
         self, error: Refused, sent: Mapping[str, Any], whole: int, keep: Sequence[str]
     ) -> bool:
-        """Whether the refusal of a request is a reason to send less of it; remembers what.
+        """Learns from a refusal; false if it teaches nothing.
 
-        `whole`: the limit that was wanted, where it is the rest of the window; else 0.
+        `whole`: the limit that was requested, if it is the rest of the window; else 0.
         """
         said = f"{error.words.reason} {error.words.code or ''} {error.words.kind}"
         if error.status not in _STATUSES or not _REFUSES.search(said):
@@ -193,11 +193,11 @@ class Fields:
         else:
             self._omitted.add(name)
             what = f"`{name}`"
-        self._say(f"refuses {what}, which is left out: {_DISPENSABLE[name]}")
+        self._say(f"refuses {what}, which is omitted: {_DISPENSABLE[name]}")
         return True
 
     def _learn_limit(self, said: str, limit: int, whole: int) -> bool:
-        """What the refusal of a limit says: a smaller one, or another name."""
+        """Learns from the refusal of a limit: a smaller one, or another name."""
         numbers = re.sub(r"`|(?<=\d),(?=\d\d\d)", "", said)
         prompt, window = _first(_PROMPT, numbers), _first(_WINDOW, numbers)
         if prompt is not None and window is not None:
@@ -205,7 +205,7 @@ class Fields:
         most = [int(each) for each in _MOST.findall(numbers) if 0 < int(each) < limit]
         if most:
             self._most = max(most)
-            self._say(f"allows at most {self._most} tokens an answer")
+            self._say(f"allows at most {self._most} tokens per answer")
             return True
         if _TOO_MUCH.search(said):
             return self._shrunk(whole, limit, limit // 2)
@@ -218,7 +218,7 @@ class Fields:
         return True
 
     def _shrunk(self, whole: int, limit: int, rest: int) -> bool:
-        """Whether a limit can be less; lengths of prompts are estimates, so it may have to be."""
+        """Lowers a limit if possible; lengths of prompts are estimates, so it may be too large."""
         if not whole or not 0 < rest < limit:
             return False
         self._margin = max(self._margin, whole - rest)
@@ -260,7 +260,7 @@ def _first(pattern: re.Pattern[str], text: str) -> int | None:
 
 
 def _read_extra(text: str) -> dict[str, Any]:
-    """Fields to add."""
+    """The fields of the option `extra`."""
     text = unquote(text).strip()
     if not text:
         return {}

@@ -1,4 +1,4 @@
-"""When a request that failed is sent again: a fixed schedule, unless the server names a time."""
+"""When failed requests are retried: on a fixed schedule, unless the server names a time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Protocol
 
 
 def passes(status: int) -> bool:
-    """Whether the same request may succeed after this status.
+    """Whether a retry may succeed after this status.
 
-    Of the 5xx only "not implemented" and "version not supported" say that it never will; 520 to 529
-    are those of proxies (Cloudflare) and of overloaded hosts.
+    Of the 5xx, only "not implemented" and "version not supported" are permanent; 520 to 529 come
+    from proxies (Cloudflare) and overloaded hosts.
     """
     if status in (408, 409, 425, 429):
         return True
@@ -23,11 +23,11 @@ def passes(status: int) -> bool:
 
 
 class Transient(Exception):
-    """A failure that may pass.
+    """A failure that a retry may resolve.
 
     Args:
-        reason: What happened, for the message if it never passes.
-        wait: Seconds that the server asks to wait; `None`: it says nothing.
+        reason: What happened, for the message if retries fail.
+        wait: Seconds that the server asks to wait, if any.
     """
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -37,21 +37,21 @@ class Transient(Exception):
 
 
 class Spoilt(Transient):
-    """An answer that is none; asked for often enough, it is its request's fault."""
+    """A malformed reply; if retries do not help, it is the request's fault."""
 
 
 class Away(Transient):
-    """Nobody answers at the server's address."""
+    """Nothing answers at the server's address."""
 
 
 class Clock(Protocol):
-    """Time, which tests make pass at once."""
+    """Time; tests let it pass at once."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
 
     async def sleep(self, seconds: float) -> None:
-        """Lets so many seconds pass."""
+        """Waits for some seconds."""
 
 
 class WallClock:
@@ -62,7 +62,7 @@ class WallClock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Lets so many seconds pass."""
+        """Waits for some seconds."""
         await asyncio.sleep(seconds)
 
 
@@ -70,13 +70,13 @@ class WallClock:
 class Schedule:
     """Waits between attempts: `first` seconds, then `factor` times the last, at most `longest`.
 
-    Without jitter: the same failures give the same run. The engine's concurrency limit holds while
-    a request waits, so that a server in trouble is not asked by everybody at once.
+    Without jitter, so that the same failures give the same run. A waiting request occupies its
+    slot, so that an overloaded server is not flooded.
 
     Args:
-        attempts: How often a request is sent, at most.
+        attempts: Maximum number of attempts per request.
         first, factor, longest: As above, in seconds.
-        patience: So long a server that is away is waited for, and one that asks for a longer
+        patience: Seconds to wait for an unreachable server, and for one that asks for a longer
             wait.
     """
 
@@ -87,7 +87,7 @@ class Schedule:
     patience: float = 300.0
 
     def wait(self, failures: int) -> float:
-        """Seconds to wait after so many failures (>= 1)."""
+        """Seconds to wait after `failures` (>= 1) failures."""
         return min(self.longest, self.first * self.factor ** (failures - 1))
 
 
@@ -107,7 +107,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
             return None
         sent = _seconds(headers.get("date", ""))
         return max(0.0, wanted - (now if sent is None else sent))
-    # A NaN is no number of seconds: it compares false.
+    # NaN compares false.
     return seconds if seconds >= 0 else None
 
 

@@ -1,4 +1,4 @@
-"""At most so many requests at once; of those that wait, the lowest priority number goes first."""
+"""A semaphore whose waiters are ordered by priority: the lowest number goes first."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import TracebackType
 
 
 class PrioritySemaphore:
-    """A limit on what is in flight.
+    """Limits concurrent requests.
 
     Args:
-        width: Requests at once, at most.
+        width: Maximum number of concurrent requests.
     """
 
     def __init__(self, width: int) -> None:
@@ -36,11 +36,11 @@ class PrioritySemaphore:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self.leave()  # the place was given just before: it goes to the next
+                self.leave()  # it was granted just before: the next waiter gets it
             raise
 
     def leave(self) -> None:
-        """Gives a place to who waits first."""
+        """Passes the place to the first waiter."""
         while self._waiting:
             _, _, place = heapq.heappop(self._waiting)
             if not place.done():
@@ -50,7 +50,7 @@ class PrioritySemaphore:
 
 
 class Permit:
-    """One request's time in a semaphore."""
+    """A request's place in a semaphore."""
 
     def __init__(self, semaphore: PrioritySemaphore, priority: int) -> None:
         self._semaphore = semaphore

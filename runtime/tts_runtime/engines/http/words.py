@@ -1,4 +1,4 @@
-"""A server's own words for an error: in which forms they come, and what kind of error it is."""
+"""Error descriptions of servers: their forms, and what kind of error each is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tts_lang.printable import concealed
 from tts_lang.readers import parse_json
 
 _LONGEST: Final = 400
-#: Codes and types of errors that the same request may not meet again.
+#: Codes and types of temporary errors.
 _PASSING: Final = ("rate", "overload", "server", "internal", "unavailable", "timeout", "capacity")
-#: Those of requests that will never do.
+#: Codes and types of permanent errors.
 _LASTING: Final = {
     "invalid": 400,
     "bad_request": 400,
@@ -31,13 +31,13 @@ _LASTING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a server says of an error.
+    """A server's description of an error.
 
     Args:
-        reason: For people; cut to a length by `shown`.
-        code: A number or name, if it says one.
-        kind: The error's type, if it says one.
-        field: The field of the request that is meant, if it says one.
+        reason: The message; shortened by `shown`.
+        code: A number or name, if any.
+        kind: The error's type, if any.
+        field: The field of the request that it is about, if any.
     """
 
     reason: str
@@ -47,7 +47,7 @@ class Words:
 
     @property
     def status(self) -> int:
-        """The HTTP status of an error that came under another one; 500 if nothing tells."""
+        """The HTTP status that fits an error which came with another status; 500 if unknown."""
         code = self.code
         if isinstance(code, str) and code.isdecimal() and len(code) == 3:
             code = int(code)
@@ -64,12 +64,12 @@ class Words:
 
 
 def shown(reason: str) -> str:
-    """A reason, short enough to be read."""
+    """A reason, shortened."""
     return reason[:_LONGEST] + "..." if len(reason) > _LONGEST else reason
 
 
 def problem_in(reply: Any) -> Words | None:
-    """The error in a reply that came with a good status; `None` if it has none."""
+    """The error in a reply with a successful status, if any."""
     if isinstance(reply, list) and len(reply) == 1:
         reply = reply[0]  # Gemini's way
     if not isinstance(reply, Mapping) or reply.get("choices"):
@@ -79,7 +79,7 @@ def problem_in(reply: Any) -> Words | None:
 
 
 def words_in(content: bytes) -> Words:
-    """What a body says of an error: JSON of the usual forms, or a text."""
+    """The error description in a body: JSON of the usual forms, or a text."""
     text = content.decode("utf-8", errors="replace").strip()
     try:
         found = parse_json(text)
@@ -90,7 +90,7 @@ def words_in(content: bytes) -> Words:
 
 
 def words_of(found: Any) -> Words:
-    """What JSON says of an error; see `words_in`."""
+    """The error description in JSON; see `words_in`."""
     if isinstance(found, list) and len(found) == 1:
         found = found[0]
     inner = found.get("error", found) if isinstance(found, Mapping) else found

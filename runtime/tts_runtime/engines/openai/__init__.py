@@ -1,1 +1,1 @@
-"""Any OpenAI-compatible server as a policy engine."""
+"""Models behind OpenAI-compatible servers, as policies and as scorers."""

@@ -1,8 +1,8 @@
-"""A generation on its way: which HTTP requests it takes, and what they brought so far.
+"""A generation in progress: the HTTP requests that it needs, and their results so far.
 
-One is enough where the server can stop by itself. Where it cannot tell a step's end from the
-policy's own, the answer is streamed and cut here. Blank steps, first tokens of a rank, and tokens
-that may not be drawn take further requests.
+One request is enough where the server can stop by itself. Where it cannot tell a step's end from
+the policy's own, the reply is streamed and cut here. Blank steps, first tokens of a rank, and
+forbidden tokens need further requests.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from tts_runtime.engines.openai.stop_tracking import StopTracker, ThoughtTracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.tokens import to_bytes
 
-#: A text that may well be a single token: a word, or signs, and white space around it.
+#: A text that is probably a single token: a word or punctuation, with white space around it.
 _TOKEN: Final = re.compile(r"\s*\S{0,16}\s*")
-#: How many of the largest log-probabilities a statistic is made of.
+#: Number of the largest log-probabilities that a statistic uses.
 _WIDTHS: Final = {"confidence": CONFIDENCE_WIDTH, "margin": 2}
 
 
 class PendingGeneration:
-    """One request and what is known of its answer.
+    """A request and what is known of its answer.
 
     Args:
-        request: What is asked; its statistics are those that the server can give.
+        request: Its statistics are those that the server supports.
         served: The server.
         binding: Its delimiters.
         vocabulary: Reads ids.
@@ -64,18 +64,18 @@ class PendingGeneration:
         self._told = self._guessed = False
         self._letters = 0
         self._thoughts = ThoughtTracker(request, served, binding, vocabulary.tokenizer)
-        #: After so many tokens a limit of the server's own cut the answer short.
+        #: Tokens after which a limit of the server's own cut the answer, if one did.
         self.cut: int | None = None
         self._drawn = 0
         self._prefilled = 0
 
     @property
     def ranked(self) -> bool:
-        """Whether the first token of a rank is still to be found."""
+        """Whether the first token of a rank is still missing."""
         return self.request.first_rank is not None and not self.tracker.ids
 
     def call(self, *, anew: bool) -> CompletionCall:
-        """The next HTTP request; `anew` forgets what earlier ones brought."""
+        """The next HTTP request; `anew` discards the results of earlier ones."""
         if anew:
             delimiter = self._binding.step_delimiter.encode()
             self.tracker = StopTracker(self.request, self._vocabulary, delimiter)
@@ -94,7 +94,7 @@ class PendingGeneration:
         if self.ranked:
             tokens = 1
         elif forbidden:
-            # What is forbidden depends on the token before, but for delimiters of one token.
+            # Forbidden tokens depend on the token before, except for delimiters of one token.
             constant = not limits.steps and len(limits.thought) <= 1
             tokens = min(left, limits.at_least - written) if constant else 1
         stream, stops = self._stops()
@@ -116,22 +116,20 @@ class PendingGeneration:
         return self.tracker.forbidden() - {END}
 
     def sent(self, tokens: int | None, *, streamed: bool) -> None:
-        """How it went out: its limit (`None`: the server's own), and whether it is streamed."""
+        """Notes how it was sent: its limit (`None`: the server's own), streamed or not."""
         self._limited = tokens
         self._streamed = streamed
 
     def take(self, chunk: Chunk) -> None:
-        """A reply, or a piece of one.
+        """Takes a reply, or a piece of one.
 
         Raises:
-            CandidateError: The server keeps its answer back.
+            CandidateError: The server withholds its answer.
         """
         usage = self._believed(chunk.usage)
         self._usage = usage or self._usage
         if chunk.finish == "filter":
-            raise CandidateError(
-                Fault.FILTERED, f"the server kept its answer back (`{chunk.stop}`)"
-            )
+            raise CandidateError(Fault.FILTERED, f"the server withheld its answer (`{chunk.stop}`)")
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return
@@ -144,23 +142,23 @@ class PendingGeneration:
             self.tracker.feed(drawn)
 
     def _believed(self, usage: Usage | None) -> Usage | None:
-        """A server's counts, unless they are more than its window holds."""
+        """A server's counts, unless they exceed its window."""
         most = 2 * self._binding.context  # lengths of prompts are estimates
         if usage is None or usage.drawn > most or usage.prefilled > most:
             return None
         return usage
 
     def _counted(self, part: Chunk, counted: int) -> int:
-        """How many tokens a text has whose tokens are not told; 0: it must be cut to know."""
+        """Number of tokens of a text without token information; 0: unknown until it is split."""
         if self._streamed:
-            # Some servers send tokens one by one, some what they have drawn since the last event.
+            # Some servers send tokens one by one, others all that were drawn since the last event.
             return 1 if _TOKEN.fullmatch(part.text) else 0
         if not counted and part.finish == "length" and self._limited is not None:
             counted = self._limited if len(part.text) >= self._limited else 0
         return min(counted, len(part.text))
 
     def likeliest(self, chunk: Chunk) -> list[SampledToken]:
-        """The likeliest first tokens that a server told, likeliest first."""
+        """The likeliest first tokens in a reply, likeliest first."""
         top = chunk.tokens[0].top
         numbers = tuple(number for _, number in top)
         return [
@@ -169,55 +167,55 @@ class PendingGeneration:
         ]
 
     def _chosen(self, likeliest: list[SampledToken]) -> SampledToken:
-        """The one of the asked rank.
+        """The one of the requested rank.
 
         Raises:
-            EngineError: The server does not tell so many.
+            EngineError: The server does not list so many.
         """
         rank, forbidden = self.request.first_rank or 0, self.tracker.forbidden()
         allowed = [each for each in likeliest if each.token not in forbidden]
         if rank >= len(allowed):
             raise EngineError(
-                f"the token of rank {rank + 1} is asked for, but the server tells the "
-                f"{len(allowed)} likeliest only: ask for fewer children"
+                f"the token of rank {rank + 1} is requested, but the server lists only the "
+                f"{len(allowed)} likeliest: ask for fewer children"
             )
         return allowed[rank]
 
     def ended(self, finish: str) -> None:
-        """The server is done with the HTTP request; `finish` as it says."""
+        """The server has ended the HTTP request, for the reason `finish`."""
         tracker = self.tracker
         if tracker.done:
             return
         nothing = tracker.received == self._before
         short = finish == "length" and self._short()
         if nothing or (short and not self._served.continues):
-            # Asking on would not end, or not help.
+            # Another request would not end, or not help.
             self.cut = self._drawn_now()
             tracker.stop(Finish.LENGTH)
         elif finish == "length" and not short and self._asked == self._left():
             tracker.stop(Finish.LENGTH)
 
     def _drawn_now(self) -> int:
-        """How many tokens the last HTTP request drew, as far as is known."""
+        """Number of tokens that the last HTTP request drew, as far as known."""
         received = self.tracker.received - self._before
         return received if self._usage is None else self._usage.drawn
 
     def _short(self) -> bool:
-        """Whether the server stopped for a limit of its own, before the one that it was given."""
+        """Whether the server stopped at a limit of its own, below the requested one."""
         if self._limited is None:
             return self._drawn_now() < self._asked
         if self._usage is not None or self._told:
             return self._drawn_now() < self._limited - 1
-        return self._letters < self._limited  # a token has a letter at least
+        return self._letters < self._limited  # a token has at least one letter
 
     def _left(self) -> int:
-        """What was left to draw when the last HTTP request was made."""
+        """Tokens that were left to draw at the last HTTP request."""
         limits = self.request.limits
         most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens)
         return most - (len(self.tracker.ids) - (self.tracker.received - self._before))
 
     def settle(self, path: int) -> None:
-        """Counts what the last HTTP request cost; `path`: ids that it sent after the prompt."""
+        """Counts the cost of the last HTTP request; `path`: ids that it sent after the prompt."""
         received = self.tracker.received - self._before
         if self._usage is not None and (self._usage.drawn or not received):
             self._drawn += self._usage.drawn
@@ -231,22 +229,22 @@ class PendingGeneration:
         tracker, limits = self.tracker, self.request.limits
         whole = not (limits.steps or limits.unit_tokens or limits.thought or limits.stop_at)
         if self._thoughts.open and whole and not self._served.continues:
-            # It was cut before it answered: what it thought so far is no answer.
+            # It was cut before it answered: its thought so far is no answer.
             tracker.append(self._vocabulary.tokenizer.encode(self._thoughts.end))
         found = tracker.criteria.result(self._prefilled)
-        # Pieces of a text whose tokens are not told are no tokens.
+        # Pieces of a text without token information are no tokens.
         guessed = self._guessed and self._drawn
         return replace(found, drawn=self._drawn if guessed else max(self._drawn, found.drawn))
 
     def _top(self) -> int | None:
-        """How many of the likeliest tokens are needed with each token."""
+        """Number of likeliest tokens that are needed with each token."""
         if self._served.top < 0:
             return None
         wanted = max((_WIDTHS[name] for name in self.request.statistics), default=0)
         if self.ranked:
-            # All that there are: whoever asks for one rank asks for the next.
+            # As many as there are: requests for the other ranks follow.
             return self._served.top
-        least = 0 if self._served.vllm else 1  # llama.cpp takes 0 for none at all
+        least = 0 if self._served.vllm else 1  # llama.cpp understands 0 as none at all
         return min(max(wanted, least), self._served.top)
 
     def _stops(self) -> tuple[bool, list[str]]:
@@ -261,7 +259,7 @@ class PendingGeneration:
             return True, []
         if not texts or self.ranked:
             return False, []
-        # Only vLLM says which text stopped it, and none looks for one that the prefix begins.
+        # Only vLLM says which text stopped it, and no server finds one that begins in the prefix.
         if not self._served.vllm or any(map(self._begun, texts)):
             return True, []
         return False, [text.decode("utf-8", "replace") for text in texts]

@@ -1,4 +1,4 @@
-"""Requests in the words of the two interfaces."""
+"""JSON bodies of requests to both interfaces, completions and chat completions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.streams import position_seed
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
-#: Seeds are sent in 31 bits: servers differ in how many more they take.
+#: Seeds have 31 bits: not all servers accept more.
 SEEDS: Final = 2**31 - 1
 _FORBIDDEN: Final = -100
 
@@ -31,13 +31,13 @@ class CompletionCall:
 
     Args:
         path: Ids after the prompt so far.
-        tokens: Tokens to draw, at most.
-        top: So many of the likeliest tokens are to be told with each token; `None`: nothing is.
-        stream: Token by token.
-        stops: Texts that end it at the server.
-        forbidden: Ids that may not be drawn.
-        special: Show tokens that are usually left out of texts.
-        fills: The limit is the rest of the window, whose length the server knows best.
+        tokens: Maximum number of tokens to draw.
+        top: Number of likeliest tokens to list with each token; `None`: no log-probabilities.
+        stream: Stream the reply.
+        stops: Stop texts of the server.
+        forbidden: Ids that must not be drawn.
+        special: Include special tokens in texts.
+        fills: The limit is the rest of the window, which the server knows best.
     """
 
     path: tuple[int, ...]
@@ -56,11 +56,11 @@ class PayloadWriter:
     Args:
         served: The model and its server.
         binding: How it is prompted.
-        tokenizer: Whose ids requests have.
+        tokenizer: Of the ids in requests.
         ends: Ids that end a solution.
-        begin: Text of the beginning of sequence, which servers put before texts themselves; empty:
-            it is not known.
-        adds: vLLM is to put it there: the prompt comes without.
+        begin: Text of the beginning of sequence, which servers add to texts themselves; empty if
+            unknown.
+        adds: vLLM adds it to prompts.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PayloadWriter:
 
     @property
     def place(self) -> str:
-        """Where they go, under the interface's address."""
+        """Their path under the interface's address."""
         return "chat/completions" if self._served.chat else "completions"
 
     def write(self, request: GenerateRequest, call: CompletionCall) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class PayloadWriter:
         body |= self._chat(request, call) if served.chat else self._completion(request, call)
         stops = [*call.stops]
         if not served.ids and not (served.vllm and call.stream):
-            # vLLM would hold back what may become a stop text: its texts lag behind its tokens.
+            # vLLM would withhold text that may become a stop text, so texts would lag their tokens.
             stops += self._binding.stop
         if stops:
             body["stop"] = stops
@@ -149,7 +149,7 @@ class PayloadWriter:
         if self._served.vllm and self._binding.template_options:
             found["chat_template_kwargs"] = self._binding.template_options
         if begun and not self._served.vllm:
-            begun = ""  # a thought that the server opens itself
+            begun = ""  # the server opens the thought itself
         if begun:
             messages.append({"role": "assistant", "content": begun})
             found |= {"add_generation_prompt": False, "continue_final_message": True}
@@ -158,7 +158,7 @@ class PayloadWriter:
         return found
 
     def _text(self, ids: Sequence[int]) -> str:
-        """Ids as the server would read them: special tokens are written out."""
+        """Ids as text for the server, special tokens written out."""
         tokenizer, pieces = self._tokenizer, self._tokenizer.pieces
         if not isinstance(tokenizer, Named):
             return to_text(to_bytes(tokenizer, ids))

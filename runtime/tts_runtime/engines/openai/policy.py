@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server as a policy: vLLM, SGLang, llama.cpp, Ollama, hosted models.
 
-Requests of all problems are in flight together, up to a limit. Texts depend on the server's own
-random numbers, so runs are marked as not exact; the seed that is sent is the stream's.
+Requests of all problems run concurrently, up to a limit. Texts depend on the server's random
+numbers, so runs are marked as not exact; seeds are taken from the streams.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from tts_runtime.tokens import TEXT
 
 _LOGGER = logging.getLogger(__name__)
 
-#: Codes of errors that are about what an answer says, or a problem, not about the request's form.
+#: Codes of errors about the content of a request or an answer.
 _FILTERED: Final = ("content_filter", "content_policy_violation", "data_inspection_failed")
-#: Lists of likeliest tokens that are kept, for those who ask for one rank after another.
+#: Cached lists of likeliest tokens, for requests of one rank after another.
 _KEPT_RANKS: Final = 1024
 
 
@@ -106,17 +106,17 @@ class OpenAIPolicy(PolicyEngine):
 
     @property
     def cancelled_tokens(self) -> int:
-        """Of requests that were streamed; nobody tells of the others."""
+        """Tokens of cancelled streams; those of other requests are unknown."""
         return self._cancelled
 
     @property
     def load(self) -> Load:
-        """Requests that the server has, and those that wait for a connection."""
+        """Requests at the server, and those waiting for a connection."""
         running = min(len(self._tasks), self._slots)
         return Load(running, self._slots, len(self._tasks) - running)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
-        """Sends a request once one of the connections is free; cancelling it closes that."""
+        """Sends a request as soon as a connection is free; cancelling it closes the connection."""
         task = asyncio.get_running_loop().create_task(self._generate(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -147,26 +147,26 @@ class OpenAIPolicy(PolicyEngine):
         except Refused as error:
             if error.words.code not in _FILTERED:
                 raise
-            # Azure refuses the request where others cut the answer.
+            # Azure refuses the request where other servers cut the answer.
             raise CandidateError(Fault.FILTERED, str(error)) from error
         if pending.cut is not None:
             self._say_cut(pending.cut)
         return pending.result()
 
     def _say_cut(self, tokens: int) -> None:
-        """Says once that the server cuts answers that had room left."""
+        """Warns once that the server cuts answers before their limit."""
         if not self._cut_said:
             self._cut_said = True
             _LOGGER.warning(
-                "server %s cut an answer after %d tokens, by a limit of its own, although there "
-                "was room for more: such answers stay as they are; raise the limit there, or say "
-                "how long its window is with ?context=TOKENS",
+                "server %s cut an answer after %d tokens, at a limit of its own, although there "
+                "was room for more: such answers stay as they are; raise the limit there, or set "
+                "the window with ?context=TOKENS",
                 self._client.address.base,
                 tokens,
             )
 
     def _known_rank(self, pending: PendingGeneration) -> bool:
-        """Takes the first token of a rank from a list that was asked for before."""
+        """Takes the first token of a rank from a cached list."""
         request = pending.request
         known = self._ranks.get((request.prompt, request.prefix)) if pending.ranked else None
         if known is None:
@@ -175,7 +175,7 @@ class OpenAIPolicy(PolicyEngine):
         return True
 
     async def _attempt(self, pending: PendingGeneration) -> None:
-        """One HTTP request, which brings a generation further; what came before a failure stays."""
+        """Continues a generation by one HTTP request; tokens received before a failure stay."""
         call = pending.call(anew=not self._served.continues)
         body = self._payloads.write(pending.request, call)
         finish: str | None = None
@@ -190,7 +190,7 @@ class OpenAIPolicy(PolicyEngine):
         pending.ended(finish)
 
     async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
-        """Sends a request and takes what comes; why it ended, or what makes the end no matter."""
+        """Sends a request and takes its reply; returns why it ended."""
         url = f"{self._client.address.base}/{self._payloads.place}"
         pending.sent(self._fields.limit_in(body), streamed=bool(body.get("stream")))
         finish: str | None = None
@@ -206,7 +206,7 @@ class OpenAIPolicy(PolicyEngine):
                         if pending.tracker.done and finish is None:
                             return "stop"
                 except Transient:
-                    if finish is None:  # else only the counts are missing
+                    if finish is None:  # otherwise only the counts are missing
                         raise
         else:
             chunk = read(await self._client.post(url, body))
@@ -217,7 +217,7 @@ class OpenAIPolicy(PolicyEngine):
         return finish
 
     def _remember(self, pending: PendingGeneration, chunk: Chunk) -> None:
-        """Keeps the likeliest first tokens for who asks for the next rank."""
+        """Caches the likeliest first tokens for requests of other ranks."""
         if pending.ranked and chunk.tokens:
             request = pending.request
             self._ranks[request.prompt, request.prefix] = chunk

@@ -1,7 +1,7 @@
-"""What a server says of itself, asked once when the engine is opened.
+"""Detects what a server supports, once, when the engine is opened.
 
-Lists of models cost nothing; whether log-probabilities come back, and which interface works, is
-found out by drawing one token. A strategy that needs more is then refused before it starts.
+Lists of models cost nothing; drawing one token shows which interface works and whether
+log-probabilities come back. A strategy that needs more is then refused before it starts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.openai import replies
 
-#: Stands for a message in a chat template: words that no template changes.
+#: Stands for a message in a chat template; no template changes it.
 MARK = "MESSAGE-STANDS-HERE"
-#: What models are asked to go on with; several, since an answer may be over before it begins.
+#: Texts for models to continue; several, since a reply may be empty.
 PROMPTS: Final = ("1", "Count: 1, 2,", "Hello")
-#: How many log-probabilities are tried: vLLM and OpenAI's chat, OpenAI's completions, Together.
+#: Numbers of log-probabilities to try: vLLM and OpenAI's chat, OpenAI's completions, Together.
 _TOPS: Final = (20, 5, 1, None)
-#: What servers call the window of a model, the surest first: what runs before what was trained.
+#: Servers' names for the window of a model, surest first: of the running model before its training.
 _WINDOWS: Final = (
     "n_ctx",
     "num_ctx",
@@ -38,7 +38,7 @@ _WINDOWS: Final = (
     "max_input_tokens",
     "n_ctx_train",
 )
-#: Where servers say the window that they run a model with, by the owner that they give models:
+#: Paths under which servers tell the window of a running model, by the owner of their models:
 #: llama.cpp, Ollama, LM Studio.
 _OWN_WORDS: Final = {
     "llamacpp": "/props",
@@ -56,13 +56,13 @@ class ServedModel:
     Args:
         model: Its name there.
         window: Tokens of its window, if the server says.
-        vllm: The server is vLLM, whose further options are used.
-        root: Where the server has the model from: a hub id or folder.
-        chat: It is asked through chat completions.
+        vllm: The server is vLLM, so its own options are used.
+        root: Source of the model: a hub id or folder.
+        chat: It is used through chat completions.
         ids: Prompts are sent as token ids.
-        thinks: What it thinks comes apart from its answer.
-        top: So many of the likeliest tokens' log-probabilities come back for each token; -1: none
-            at all, not even the drawn token's.
+        thinks: Its thoughts are separate from its answers.
+        top: Number of the likeliest tokens whose log-probabilities come with each token; -1: no
+            log-probabilities, not even the drawn token's.
         opening: The prompt's text around `MARK`, if the server told its chat template.
     """
 
@@ -78,7 +78,7 @@ class ServedModel:
 
     @property
     def continues(self) -> bool:
-        """Whether a partial answer can be gone on with."""
+        """Whether a partial answer can be continued."""
         return self.vllm or not self.chat
 
 
@@ -93,7 +93,7 @@ async def find_model(client: HttpClient) -> ServedModel:
     try:
         listed = await client.retried(partial(client.get, f"{client.address.base}/models"))
     except Refused as error:
-        # A server without a list, or one that shows it to nobody: the first request will tell.
+        # No list, or a protected one: the first request will show.
         if error.status not in (*_ABSENT, 400) or not asked:
             raise
     models = {name: entry for entry in _entries(listed) if (name := _name(entry))}
@@ -115,7 +115,7 @@ async def find_model(client: HttpClient) -> ServedModel:
 
 
 def _entries(listed: Any) -> list[Mapping[str, Any]]:
-    """The entries of a list of models: bare, or under the name that the server has for it."""
+    """The entries of a list of models, whatever the server calls it."""
     if isinstance(listed, Mapping):
         listed = next((listed[name] for name in ("data", "models") if listed.get(name)), None)
     if isinstance(listed, Mapping):
@@ -136,9 +136,9 @@ def _name(entry: Mapping[str, Any]) -> str:
 async def _with_window(
     client: HttpClient, served: ServedModel, entry: Mapping[str, Any]
 ) -> ServedModel:
-    """The model with its window: as its list says, or its server in words of its own.
+    """The model with its window: from the server's own description, else from its list of models.
 
-    llama.cpp and Ollama run a model with a window of their own, so that it goes before the model's.
+    llama.cpp and Ollama run a model with a window of their own, which takes precedence.
     """
     own = _OWN_WORDS.get(str(entry.get("owned_by")))
     window = None if own is None else await _own_window(client, served.model, own)
@@ -146,7 +146,7 @@ async def _with_window(
 
 
 async def _own_window(client: HttpClient, model: str, path: str) -> int | None:
-    """What a server says of a model under a path that only its kind has."""
+    """The window of a model from a path that only one kind of server has."""
     url = client.address.root + path.format(model=model)
     try:
         found = await (client.post(url, {"model": model}) if "show" in path else client.get(url))
@@ -161,7 +161,7 @@ async def _own_window(client: HttpClient, model: str, path: str) -> int | None:
 
 
 def window_in(entry: Any, depth: int = 4) -> int | None:
-    """The window that a description of a model says, under any of its names."""
+    """The window in a description of a model, under any of its names."""
     if not isinstance(entry, Mapping) or not depth:
         return None
     for key in _WINDOWS:
@@ -194,7 +194,7 @@ def _not_there(client: HttpClient, asked: str, models: Sequence[str]) -> str:
 
 
 async def find_template(client: HttpClient, served: ServedModel, system: str | None) -> ServedModel:
-    """vLLM tells how its chat template opens a conversation: as ids, which it turns into text."""
+    """The opening of vLLM's chat template: vLLM renders it as ids, then as text."""
     messages = [{"role": "system", "content": system}] if system is not None else []
     messages.append({"role": "user", "content": MARK})
     root = client.address.root
@@ -209,7 +209,7 @@ async def find_template(client: HttpClient, served: ServedModel, system: str | N
     return replace(served, opening=text) if text.count(MARK) == 1 else served
 
 
-#: Writes a request for so many tokens after one of some texts, with so many log-probabilities.
+#: Writes a request: model, text, number of tokens, number of log-probabilities.
 Write: TypeAlias = Callable[[ServedModel, str, int, int | None], dict[str, Any]]
 
 
@@ -222,19 +222,18 @@ async def find_interface(
     *,
     prompted: bool,
 ) -> ServedModel:
-    """Which interface works, and how many log-probabilities come back.
+    """Detects which interface works, and how many log-probabilities come back.
 
-    What is asked is what the run will ask, but for its length: fields that the server does not take
-    are found out here.
+    The requests are those of the run, except for their length, so refused fields show here.
 
     Args:
         client: The server.
-        fields: What it takes.
+        fields: The fields that it accepts.
         served: What is known of it; with `ids` where prompts can be ids.
-        api: `completions`, `chat` or `auto`: completions where it is known how the model is
-            prompted, else chat, else the other one.
+        api: `completions`, `chat` or `auto`: completions if `prompted`, else chat, else the other
+            one.
         write: Writes a request.
-        prompted: It is known how the model is prompted.
+        prompted: The prompt format of the model is known.
 
     Raises:
         EngineError: None works.
@@ -250,7 +249,7 @@ async def find_interface(
         answered = True
         for body, found, again in _tries(served, kind, write):
             if again and not answered:
-                continue  # another text helps where an answer ended at once
+                continue  # another text helps only against empty replies
             work = partial(asked, kind)
             try:
                 chunk = await client.retried(
@@ -259,7 +258,7 @@ async def find_interface(
             except Refused as error:
                 failure = failure or error
                 if error.status in _ABSENT:
-                    break  # the whole interface is not there
+                    break  # the interface is missing
                 if error.status == 401:
                     raise
                 answered = False
@@ -268,12 +267,12 @@ async def find_interface(
             nothing = not (chunk.text or chunk.thought or chunk.tokens)
             if nothing and chunk.finish == "stop":
                 silent = True
-                continue  # over at once; where it was cut, what it thinks cannot be seen
+                continue  # an empty reply; if it was cut, its thoughts are hidden
             top = len(chunk.tokens[0].top) if chunk.told else -1
             return replace(found, top=top, thinks=bool(chunk.thought))
     if failure is None or silent:
         raise EngineError(
-            f"server {client.address.base}: `{served.model}` ends every answer at once"
+            f"server {client.address.base}: `{served.model}` returns only empty replies"
         )
     raise failure
 
@@ -284,9 +283,9 @@ _PATHS = {"completions": "completions", "chat": "chat/completions"}
 def _tries(
     served: ServedModel, kind: str, write: Write
 ) -> Iterator[tuple[dict[str, Any], ServedModel, bool]]:
-    """Requests for one token, those that tell most first; a model may want more to think.
+    """Requests for one token, the most informative first; the last leaves room for thinking.
 
-    With each, what is found if it works, and whether only its text is another one than before.
+    With each, the result if it works, and whether it differs from the one before only in its text.
     """
     places = (False,) if kind == "chat" or not served.ids else (True, False)
     for ids in places:

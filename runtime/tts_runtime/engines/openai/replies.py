@@ -1,7 +1,7 @@
-"""What servers answer, read leniently: completions and chat, whole and streamed.
+"""A lenient parser of replies: completions and chat, whole and streamed.
 
-What is missing is missing (a log-probability of null, a count that cannot be right); what cannot be
-an answer at all is asked for again.
+Missing or impossible values count as missing (a log-probability of null, an absurd count); a
+malformed reply is requested again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from tts_runtime.engines.http.retry import Spoilt, Transient
 
-#: How vLLM writes a token that it was asked to name by its id.
+#: vLLM's name of a token by its id.
 _NUMBERED: Final = "token_id:"
-#: Why an answer ended, in the words of servers.
+#: Servers' names for the reason of a reply's end.
 _CUT: Final = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
 _WITHHELD: Final = frozenset(
     (
@@ -33,22 +33,22 @@ _WITHHELD: Final = frozenset(
 _GIVEN_UP: Final = frozenset(
     ("abort", "aborted", "error", "cancelled", "insufficient_system_resource")
 )
-#: Where servers put what a model thought before it answered.
+#: Fields of servers for a model's thoughts.
 _THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
-#: More tokens than any window has.
+#: More tokens than any window holds.
 _MOST: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyToken:
-    """A token as a server tells it.
+    """A token in a reply.
 
     Args:
-        data: Its bytes; `None` where the server gives only its id.
-        token: Its id, where the server gives it.
-        logprob: NaN where the server gives none.
-        top: The likeliest tokens in its place and their log-probabilities, likeliest first; a name
-            is a text, or an id.
+        data: Its bytes; `None` if the server sends only its id.
+        token: Its id, if the server sends it.
+        logprob: NaN if the server sends none.
+        top: The likeliest tokens in its place and their log-probabilities, likeliest first; by
+            text or id.
     """
 
     data: bytes | None
@@ -59,12 +59,12 @@ class ReplyToken:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a server counted.
+    """Token counts of a server.
 
     Args:
-        prefilled: Tokens of the prompt that it had to read.
+        prefilled: Prompt tokens that it had to read.
         drawn: Tokens drawn, thoughts included.
-        thought: Those that it thought, if it says.
+        thought: Tokens of thoughts, if the server tells.
     """
 
     prefilled: int
@@ -77,14 +77,14 @@ class Chunk:
     """A reply, or a piece of one.
 
     Args:
-        text: What was written.
-        tokens: Its tokens, an end of sequence perhaps included; empty where the server tells none.
-        finish: `stop`, `length`, or `filter` (the server keeps its answer back); `None` in the
+        text: The text.
+        tokens: Its tokens, possibly with an end of sequence; empty if the server sends none.
+        finish: `stop`, `length`, or `filter` (the server withholds its answer); `None` in the
             middle.
-        stop: The stop text that ended it, where the server tells; of `filter`, its own word.
-        usage: What it cost, where the server tells.
-        thought: What was thought before, where the server tells it apart.
-        told: The server tells log-probabilities, if only that there is none.
+        stop: The stop text that ended it, if the server tells; for `filter`, the server's reason.
+        usage: Token counts, if the server tells.
+        thought: The thought before it, if the server separates thoughts.
+        told: The reply has a field for log-probabilities, even if it is empty.
     """
 
     text: str
@@ -100,7 +100,7 @@ def read(reply: Any, *, piece: bool = False) -> Chunk:
     """A reply of either interface, or a piece of a streamed one.
 
     Raises:
-        Transient: It has not the form of one, or the server gave it up.
+        Transient: It is malformed, or the server gave up.
     """
     if not isinstance(reply, Mapping):
         raise _unknown(f"{type(reply).__name__}, not an object")
@@ -142,7 +142,7 @@ def read(reply: Any, *, piece: bool = False) -> Chunk:
 
 
 def number(value: object) -> int | None:
-    """A count, if it can be one: whole, not negative, and no more than any window has."""
+    """A plausible count: whole, not negative, below the size of any window."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         return None
     return value
@@ -153,10 +153,10 @@ def _unknown(what: str) -> Transient:
 
 
 def _finish(choice: Mapping[str, Any]) -> str | None:
-    """Why it ended, in our words; `None` if it has not.
+    """Why it ended; `None` if it has not.
 
     Raises:
-        Transient: The server gave it up.
+        Transient: The server gave up.
     """
     finish = choice.get("finish_reason")
     problem = choice.get("error")
@@ -183,7 +183,7 @@ def _stop(choice: Mapping[str, Any], finish: str | None) -> str | None:
 
 
 def _text(part: Mapping[str, Any], name: str) -> str:
-    """A text, given as one or as a list of parts; empty if there is none."""
+    """A text, from a string or a list of parts; empty if there is none."""
     value = part.get(name)
     if value is None:
         return ""
@@ -206,7 +206,7 @@ def _part(part: object, names: Sequence[str]) -> str:
 
 
 def _thought_part(content: object) -> str:
-    """What was thought, where it is one of the parts of the content."""
+    """The thought, if it is one of the parts of the content."""
     parts = content if isinstance(content, list) else ()
     return "".join(
         _part(each, ("thinking", "reasoning")) for each in parts if not isinstance(each, str)
@@ -214,7 +214,7 @@ def _thought_part(content: object) -> str:
 
 
 def _usage(usage: object) -> Usage | None:
-    """The counts, unless they cannot be right."""
+    """The counts, if plausible."""
     if not isinstance(usage, Mapping):
         return None
     prompt, drawn = number(usage.get("prompt_tokens", 0)), number(usage.get("completion_tokens", 0))
@@ -225,7 +225,7 @@ def _usage(usage: object) -> Usage | None:
     if thought is None:
         thought = number(usage.get("reasoning_tokens"))
     if thought is not None and thought > drawn:
-        drawn += thought  # counted beside the others, not among them
+        drawn += thought  # counted separately from the others
     return Usage(max(0, prompt - cached), drawn, thought)
 
 
@@ -235,7 +235,7 @@ def _inner(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
-    """The tokens of a reply, and whether it has them."""
+    """The tokens of a reply, and whether it has any token information."""
     content = logprobs.get("content")
     if isinstance(content, list):
         return [_chat_token(each) for each in content], bool(content)

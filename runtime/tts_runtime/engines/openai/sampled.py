@@ -1,4 +1,4 @@
-"""From what a server tells to ids of the runtime: by its ids, its tokens' texts, or the text."""
+"""Converts replies to ids of the runtime: from a server's ids, its tokens' texts, or the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 from tts_runtime.engines.openai.replies import Chunk, ReplyToken
 from tts_runtime.tokens import TEXT, Tokenizer, Trusted, encode, split_evenly, split_text, to_text
 
-#: An id that no tokenizer has: the policy ended, by whatever token.
+#: An id that no tokenizer has: the policy ended, by any end token.
 END = -1
 
 
@@ -22,7 +22,7 @@ class SampledToken:
 
     Args:
         token: Its id.
-        logprob: NaN where the server tells none.
+        logprob: NaN if the server sends none.
         top: The largest log-probabilities in its place, largest first.
     """
 
@@ -32,10 +32,10 @@ class SampledToken:
 
 
 class Vocabulary:
-    """A tokenizer read backwards.
+    """Maps replies to ids.
 
     Args:
-        tokenizer: The policy's, or the one of texts.
+        tokenizer: The policy's, or `TEXT`.
         ends: Ids that end a solution.
         names: Texts of tokens that end a solution.
         marks: Texts that may be control tokens where the policy writes them (ends of thoughts).
@@ -58,8 +58,8 @@ class Vocabulary:
     ) -> list[SampledToken]:
         """The tokens of a chunk; the last is `END` if the policy ended in it.
 
-        `counted`: so many tokens are in it, if that is known. `borders`: where, in a text whose
-        tokens are not told, one must end.
+        `counted`: its number of tokens, if known. `borders`: places where a token must end in a
+        text without token information.
         """
         ended = chunk.finish == "stop" and chunk.stop is None
         found: list[SampledToken] = []
@@ -68,7 +68,7 @@ class Vocabulary:
             found = [_drawn(token, token.token or 0) for token in tokens]
             if ended:
                 last = found[-1]
-                # The token that ended it may be one that the binding does not name.
+                # The token that ended it may be missing in the binding.
                 ending = last.token in self.ends or not self.tokenizer.pieces[last.token]
                 found[-1:] = (
                     [replace(last, token=END)] if ending else [last, SampledToken(END, 0.0)]
@@ -115,7 +115,7 @@ class Vocabulary:
     def _guessed(
         self, chunk: Chunk, counted: int, borders: Callable[[bytes], list[int]] | None
     ) -> Sequence[int]:
-        """Ids of a text whose tokens are not told."""
+        """Ids of a text without token information."""
         text = chunk.text + (chunk.stop or "")
         data = text.encode("utf-8", "replace")
         places = borders(data) if borders is not None else []
@@ -134,22 +134,22 @@ class Vocabulary:
         return ids
 
     def _encoded(self, data: bytes) -> tuple[int, ...]:
-        """Ids of what the policy wrote: a control token that it names is not that token."""
+        """Ids of text written by the policy: the name of a control token is plain text."""
         text = to_text(data)
         spans = tuple(found.span() for found in self._marks.finditer(text))
         return encode(self.tokenizer, Trusted(text, spans))
 
     def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
-        """Whether the tokens' own texts can be trusted.
+        """Whether the tokens' texts are reliable.
 
-        A stop text is left out of the text but not of the tokens; a character that is spread over
-        several tokens is spoilt in each of them.
+        A stop text is missing in the text but not in the tokens; a character that spans several
+        tokens is garbled in each of them.
         """
         joined = b"".join(data)
         return joined == text or "�".encode() not in joined
 
     def _pieces(self, data: bytes, token: ReplyToken) -> list[SampledToken]:
-        """A token's id; where it has none of its own, several, of which the first stands for it."""
+        """A token's id, or several ids if no single one has its text."""
         if not self.numbered:
             return [_drawn(token, TEXT.id(data))]
         known = self._by_piece.get(data)

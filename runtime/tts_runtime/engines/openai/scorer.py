@@ -2,7 +2,7 @@
 
 Generative families are read by requests for one token, with the log-probabilities of the two
 verdicts; token classifiers by `/pooling`, token by token, or already reduced to their steps;
-sequence classifiers by `/classify`. What was read before comes from the server's prefix cache.
+sequence classifiers by `/classify`. The server's prefix cache serves what was read before.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _LOGGER = logging.getLogger(__name__)
 
 Reply = TypeVar("Reply")
 
-#: What is asked of vLLM for each head that it can run.
+#: vLLM's endpoint for each head that it can run.
 _PLACES: Final[Mapping[HeadKind, Literal["completions", "pooling", "classify"]]] = {
     HeadKind.VERDICT: "completions",
     HeadKind.TOKEN_CLASSES: "pooling",
     HeadKind.SEQUENCE: "classify",
 }
 _FAMILIES: Final = (*TABLE, "auto")
-#: Likeliest tokens that are looked through for the verdicts.
+#: Number of likeliest tokens to search for the verdicts.
 _TOP: Final = 20
-#: More than any score, and less than what floats cannot hold.
+#: More than any score, but representable.
 _LARGEST: Final = 1e300
 
 
@@ -150,12 +150,12 @@ class HttpScorer(ScorerEngine):
         return path.reply(self._places(rows, path, len(request.steps)), tokens)
 
     async def _asked(
-        self, url: str, body: Mapping[str, Any], understood: Callable[[Any], Reply]
+        self, url: str, body: Mapping[str, Any], parsed: Callable[[Any], Reply]
     ) -> Reply:
-        """What the reply to a request says, asked for again while it makes no sense."""
+        """Sends a request and parses its reply; retries malformed ones."""
 
         async def attempt(fitted: dict[str, Any]) -> Reply:
-            return understood(await self._client.post(url, fitted))
+            return parsed(await self._client.post(url, fitted))
 
         try:
             return await self._client.retried(
@@ -177,7 +177,7 @@ class HttpScorer(ScorerEngine):
     # ------------------------------------------------------------------ verdicts
 
     async def _verdict(self, ids: Sequence[int]) -> tuple[float, int]:
-        """P(good) against P(bad) for the token after these, and how many had to be read."""
+        """P(good) against P(bad) for the token after these, and the number of tokens read."""
         good, bad = self._reading.signs
         body = {
             "model": self._model,
@@ -197,7 +197,7 @@ class HttpScorer(ScorerEngine):
         found = dict(chunk.tokens[0].top) if chunk.tokens else {}
         if good not in found or bad not in found:
             raise EngineError(
-                f"server {self._client.address.base} does not tell the log-probabilities of the "
+                f"server {self._client.address.base} does not return the log-probabilities of the "
                 f"verdicts (ids {good} and {bad}): family {self.family} needs vLLM with "
                 "`logprob_token_ids`"
             )
@@ -210,14 +210,14 @@ class HttpScorer(ScorerEngine):
         """Probabilities of the classes, for every token or for every step."""
         body = {"model": self._model, "input": list(ids), "use_activation": True}
 
-        def understood(reply: Any) -> tuple[list[list[float]], int]:
+        def parsed(reply: Any) -> tuple[list[list[float]], int]:
             rows = _entry(reply).get("data")
             if not isinstance(rows, list) or not rows:
-                raise Spoilt("the answer has no scores")
+                raise Spoilt("the reply has no scores")
             found = [_row(row if isinstance(row, list) else [row]) for row in rows]
             return found, _read(reply, ids)
 
-        return await self._asked(f"{self._client.address.root}/pooling", body, understood)
+        return await self._asked(f"{self._client.address.root}/pooling", body, parsed)
 
     async def _classified(self, ids: Sequence[int]) -> tuple[list[float], int]:
         """The raw numbers of the labels."""
@@ -229,13 +229,13 @@ class HttpScorer(ScorerEngine):
         )
 
     def _places(self, rows: Sequence[Sequence[float]], path: Path, steps: int) -> tuple[float, ...]:
-        """The scores at the places: servers give every token's, or pick the steps' themselves."""
+        """The scores at the places: servers return every token's, or only those of the steps."""
         if len(rows) == len(path.ids):
             return tuple(self._number(rows[place]) for place in path.places)
         if len(rows) == steps:
             return tuple(self._number(row) for row in rows[steps - len(path.places) :])
         raise EngineError(
-            f"server {self._client.address.root} gives {len(rows)} scores for a path of "
+            f"server {self._client.address.root} returns {len(rows)} scores for a path of "
             f"{len(path.ids)} tokens and {steps} steps: is it a model of family {self.family}?"
         )
 
@@ -245,8 +245,8 @@ class HttpScorer(ScorerEngine):
             return row[0]
         if len(row) != 2:
             raise EngineError(
-                f"server {self._client.address.root} gives {len(row)} numbers a place, and family "
-                f"{self.family} has 1 or 2"
+                f"server {self._client.address.root} returns {len(row)} numbers per place, but "
+                f"family {self.family} has 1 or 2"
             )
         return _logistic(row[1] - row[0]) if self._head is HeadKind.SEQUENCE else row[1]
 
@@ -259,20 +259,20 @@ def _entry(reply: Any) -> Mapping[str, Any]:
     """The one entry of a reply."""
     data = reply.get("data") if isinstance(reply, dict) else None
     if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], dict):
-        raise Spoilt("the answer has an unknown form (no `data` with one entry)")
+        raise Spoilt("the reply has an unknown form (no `data` with one entry)")
     return data[0]
 
 
 def _row(numbers: object) -> list[float]:
-    """Numbers of a place.
+    """Numbers at a place.
 
     Raises:
-        Spoilt: They are none.
+        Spoilt: They are malformed.
     """
     if not isinstance(numbers, list) or not all(
         isinstance(each, int | float) and abs(each) < _LARGEST for each in numbers
     ):
-        raise Spoilt("the answer has scores that are no numbers")
+        raise Spoilt("the reply has scores that are not numbers")
     return [float(each) for each in numbers]
 
 

@@ -32,22 +32,22 @@ from tts_runtime.tokens import TEXT, Tokenizer
 if TYPE_CHECKING:
     from tts_runtime.engines.hf.files import ModelFiles
 
-#: The stream of what is drawn to see how a server answers.
+#: The stream of the tokens drawn for probing.
 PROBE: Final = root_key(0, "probe")
-#: How a thought is marked that a server tells apart from the answer.
+#: Delimiters of thoughts that a server separates from the answer.
 _THINKING: Final = Thinking(begin="<think>", end="</think>")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSetup:
-    """A server's model, ready to be asked.
+    """A server's model, ready for requests.
 
     Args:
-        served: What the server says of it.
+        served: The server's description.
         binding: How it is prompted.
-        tokenizer: The model's own, or the one of texts.
+        tokenizer: The model's, or `TEXT`.
         begin: Text of its beginning of sequence, if known.
-        chosen: All that as a sentence.
+        chosen: A sentence that describes all this.
     """
 
     served: ServedModel
@@ -58,7 +58,7 @@ class ServerSetup:
 
 
 async def open_server(client: HttpClient, options: ServerOptions, fields: Fields) -> ServerSetup:
-    """Asks a server what it has, and chooses how to use it.
+    """Probes a server and chooses how to use it.
 
     Raises:
         EngineError, BindingError: It cannot be used; the message says why.
@@ -78,7 +78,7 @@ async def open_server(client: HttpClient, options: ServerOptions, fields: Fields
     if served.vllm and options.api != "chat":
         system = binding.system if binding is not None else None
         served = await find_template(client, served, system)
-    # A binding that leaves prompts to the chat template can only be used where that is known.
+    # A binding that relies on the chat template needs a known one.
     written = binding is not None and not binding.chat_template
     served = await find_interface(
         client,
@@ -98,7 +98,7 @@ async def open_server(client: HttpClient, options: ServerOptions, fields: Fields
 async def _with_tokenizer(
     client: HttpClient, served: ServedModel, options: ServerOptions, fields: Fields, name: str
 ) -> ServerSetup:
-    """With the model's own tokenizer, and the binding that its files call for."""
+    """Uses the model's tokenizer, and the binding that fits its files."""
     files, tokenizer, binding, why = own_tokenizer(
         name, options.revision, options.binding, served.window
     )
@@ -118,7 +118,7 @@ async def _with_tokenizer(
 
 
 def _writer(binding: Binding, tokenizer: Tokenizer, begin: str) -> Write:
-    """Writes the requests that find out what a server can, in the words of the run."""
+    """Writes the requests of probing, as the run will write its own."""
     known = tokenizer is not TEXT
     ends = end_ids(tokenizer, binding) if known else frozenset[int]()
     defaults = binding.defaults
@@ -138,12 +138,12 @@ def _writer(binding: Binding, tokenizer: Tokenizer, begin: str) -> Write:
 def own_tokenizer(
     name: str, revision: str | None, binding: str | None, window: int | None
 ) -> tuple[ModelFiles, Tokenizer, Binding, str]:
-    """A model's files without its weights, its tokenizer, its binding, and why that one.
+    """A model's tokenizer, its binding and the reason for it, from its files without weights.
 
     Raises:
-        EngineError, BindingError: There are none, or they cannot be read.
+        EngineError, BindingError: They are missing or cannot be read.
     """
-    # The packages that read tokenizers are needed only here.
+    # The packages for tokenizers are needed only here.
     try:
         from tts_runtime.engines.hf.bindings import choose_binding
         from tts_runtime.engines.hf.files import model_files
@@ -161,7 +161,7 @@ def own_tokenizer(
 
 
 def _named_binding(name: str | None, window: int) -> Binding | None:
-    """The binding that was asked for."""
+    """The requested binding."""
     if name is None:
         return None
     shipped = shipped_bindings()
@@ -200,9 +200,9 @@ def _bound(served: ServedModel, binding: Binding | None, *, written: bool) -> tu
 
 
 def _for_chat(binding: Binding, served: ServedModel) -> Binding:
-    """The server's chat template opens conversations.
+    """A binding for chat completions, where the server's template opens conversations.
 
-    ThoughtTracker need a server that tells them apart, or vLLM, which lets one be begun for it.
+    Thoughts need a server that separates them, or vLLM, where the prompt can open one.
     """
     kept = binding.thinking if served.vllm else None
     return binding.model_copy(
@@ -229,12 +229,12 @@ def _logprobs(top: int) -> str:
 
 
 def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
-    """What strategies cannot have of it (`PolicyEngine.lacks`)."""
+    """What it cannot do for strategies (`PolicyEngine.lacks`)."""
     in_process = "bind an engine in this process (`transformers:MODEL`)"
     gets = (
         "gets none from its server"
         if served.top < 0
-        else f"gets those of the {served.top} likeliest at most from its server"
+        else f"gets at most those of the {served.top} likeliest from its server"
     )
     told = f"{gets}; {in_process}"
     wanted = {
@@ -249,7 +249,7 @@ def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
     lacks = {ability: told for ability, many in wanted.items() if served.top < many}
     if not served.continues:
         anew = (
-            "is asked through chat completions, which begin every answer anew: add "
+            "uses chat completions, which start every answer from scratch: add "
             "`?tokenizer=PATH_OR_HUB` or `?binding=NAME` where the server has /v1/completions, or "
             "run a strategy of whole solutions"
         )

@@ -1,7 +1,7 @@
-"""Follows one generation while its pieces come in: where it stops, and what is held back.
+"""Finds where a generation stops while its pieces arrive, and separates thoughts from answers.
 
-Steps, limits and conditions are the criteria's, as in every engine. The end of a thought is found
-by its bytes: a server need not cut it into the ids that the binding's text has.
+`StopCriteria` decides on steps, limits and conditions, as in every engine. The end of a thought is
+found by its bytes, since a server may split it into other ids than the binding's text.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class StopTracker:
     """The state of one request.
 
     Args:
-        request: What is asked; its statistics are those that the server can give.
-        vocabulary: Reads ids.
+        request: Its statistics are those that the server supports.
+        vocabulary: Maps replies to ids.
         delimiter: Ends a step.
     """
 
     def __init__(self, request: GenerateRequest, vocabulary: Vocabulary, delimiter: bytes) -> None:
         self.criteria = StopCriteria(request, vocabulary.tokenizer, vocabulary.ends, delimiter)
-        #: Tokens that came in, whatever became of them.
+        #: Number of tokens received, used or not.
         self.received = 0
         self._request = request
         self._delimiter = delimiter
@@ -52,12 +52,12 @@ class StopTracker:
 
     @property
     def ids(self) -> list[int]:
-        """What has been drawn, held back tokens included."""
+        """All ids drawn, withheld ones included."""
         return [*self.criteria.partial.ids, *(each.token for each in self._held)]
 
     @property
     def data(self) -> bytes:
-        """The bytes of that."""
+        """The bytes of `ids`."""
         return b"".join(self._pieces[token] for token in self.ids)
 
     def forbidden(self) -> frozenset[int]:
@@ -66,7 +66,7 @@ class StopTracker:
         ids = self.ids
         if not self._held or len(ids) >= limits.at_least:
             return self.criteria.forbidden()
-        # The criteria does not know of what is held back, which may be most of a delimiter.
+        # The criteria do not know withheld tokens, which may be most of a delimiter.
         *begun, last = limits.thought
         ending = begun and ids[len(ids) - len(begun) :] == begun
         return self._vocabulary.ends | ({last} if ending or not begun else frozenset())
@@ -85,7 +85,7 @@ class StopTracker:
         return data
 
     def feed(self, drawn: Iterable[SampledToken]) -> None:
-        """Takes tokens in order; those behind a stop are dropped."""
+        """Takes tokens in order; those after a stop are dropped."""
         for each in drawn:
             self.received += 1
             if self.done:
@@ -101,7 +101,7 @@ class StopTracker:
                 self._push(each)
 
     def borders(self, data: bytes) -> list[int]:
-        """Where in bytes that come next a text completes that the request may stop at."""
+        """Places in the next bytes where a stop text or delimiter is complete."""
         found = set()
         for mark in self._marks:
             before = self.tail(len(mark) - 1)
@@ -113,7 +113,7 @@ class StopTracker:
         return sorted(each for each in found if each > 0)
 
     def flush(self) -> None:
-        """Nothing comes that could complete a delimiter: what was held back counts."""
+        """Releases withheld tokens: no delimiter can be completed any more."""
         held, self._held = self._held, []
         for each in held:
             if not self.done:
@@ -126,7 +126,7 @@ class StopTracker:
             self.criteria.finish = finish
 
     def append(self, ids: Iterable[int]) -> None:
-        """Puts a text behind what was drawn, whatever the limits."""
+        """Appends a text to what was drawn, regardless of limits."""
         criteria = self.criteria
         for token in ids:
             criteria.partial.ids.append(token)
@@ -136,7 +136,7 @@ class StopTracker:
             criteria.segments = criteria.segments.add(self._pieces[token], self._delimiter)
 
     def _sift(self) -> None:
-        """Lets go what cannot be part of the end of the thought."""
+        """Releases tokens that cannot be part of the end of the thought."""
         data = self._window + b"".join(self._pieces[each.token] for each in self._held)
         place = data.find(self._thought)
         if place >= 0:
@@ -156,14 +156,14 @@ class StopTracker:
             self._push(self._held.pop(0))
 
     def _close(self, start: int) -> None:
-        """The thought ends `start` bytes into what was held back; what follows is withheld."""
+        """The thought ends `start` bytes into the withheld tokens; the rest is dropped."""
         held, self._held = self._held, []
         for each in held:
             size = len(self._pieces[each.token])
             if self.done or start <= 0:
                 break
             if size > start:
-                # The delimiter begins within a token: its first part is a token of its own.
+                # The delimiter begins inside a token, whose first part becomes a token of its own.
                 first, *rest = self._vocabulary.head(self._pieces[each.token][:start])
                 self._push(SampledToken(first, each.logprob, each.top))
                 for token in rest:
@@ -183,7 +183,7 @@ class StopTracker:
         self.criteria.push(each.token, each.logprob, self._statistics(each))
 
     def _statistics(self, each: SampledToken) -> list[float]:
-        if not each.top and each.token != END:  # the server left them out
+        if not each.top and each.token != END:  # the server omitted them
             return [nan for _ in self._request.statistics]
         return [_STATISTICS[name](each.top) for name in self._request.statistics]
 
@@ -197,16 +197,19 @@ def _margin(top: tuple[float, ...]) -> float:
     return exp(top[0]) - exp(top[1]) if len(top) > 1 else 1.0
 
 
-#: What can be worked out from the largest log-probabilities, as in `tts_runtime.sampling`.
+#: Statistics of the largest log-probabilities, as in `tts_runtime.sampling`.
 _STATISTICS = {"confidence": _confidence, "margin": _margin}
 
 
 class ThoughtTracker:
-    """Where one request stands: before its thought, in it, or behind it.
+    """Puts a thought that a server separates from its answer back where the model wrote it.
+
+    The path becomes what the model wrote, delimiters included: so `thoughts` are units, their
+    tokens count, and answers are looked for after them.
 
     Args:
-        request: What is asked; its prompt may open the thought.
-        served: Whether the server tells thoughts apart.
+        request: Its prompt may open the thought.
+        served: Whether the server separates thoughts.
         binding: The delimiters.
         tokenizer: Reads the request's ids.
     """
@@ -227,11 +230,11 @@ class ThoughtTracker:
 
     @property
     def end(self) -> str:
-        """What ends a thought."""
+        """The delimiter that ends a thought."""
         return "" if self._marks is None else self._marks.end
 
     def begin(self, tracker: StopTracker) -> None:
-        """An HTTP request begins, behind what the tracker has."""
+        """An HTTP request begins, after what the tracker has."""
         if self._marks is None or not self._apart:
             return
         opened, path = self._before
@@ -241,24 +244,24 @@ class ThoughtTracker:
 
     @property
     def open(self) -> bool:
-        """Whether all that came belongs to a thought that has not ended."""
+        """Whether everything received belongs to an unfinished thought."""
         return self._opened and not self._closed
 
     def parts(
         self, chunk: Chunk, usage: Usage | None, tracker: StopTracker
     ) -> Iterator[tuple[Chunk, int]]:
-        """A piece in the order of the path, and how many tokens each part has (0: not known).
+        """The parts of a piece in the order of the path, with their numbers of tokens (0: unknown).
 
-        The next part is made once the one before has been fed to the tracker.
+        Each part must be fed to the tracker before the next is taken.
         """
         drawn = usage.drawn if usage is not None else 0
         thought = (usage.thought if usage is not None else None) or 0
         if self._marks is None or not self._apart:
-            # What it thought, if anything, is not shown: it costs tokens, and is no text.
+            # A hidden thought costs tokens, but has no text.
             yield _answer(chunk) if chunk.thought else chunk, max(0, drawn - thought)
             return
         if self._closed:
-            # A server that looks for the end of a thought which stood in the prompt.
+            # The server looks for the end of a thought that is in the prompt.
             yield replace(chunk, text=chunk.thought + chunk.text, thought=""), drawn
             return
         if chunk.thought:
@@ -284,7 +287,7 @@ def _piece(text: str) -> Chunk:
 
 
 def _answer(chunk: Chunk) -> Chunk:
-    """The answer without the thought: of the tokens, those that are the answer's."""
+    """The answer without the thought, and the tokens of the answer."""
     data = b"".join(token.data or b"" for token in chunk.tokens)
     text = chunk.text.encode("utf-8", "replace")
     tokens = chunk.tokens
@@ -292,5 +295,5 @@ def _answer(chunk: Chunk) -> Chunk:
     while tokens and extra > 0:
         extra -= len(tokens[0].data or b"")
         tokens = tokens[1:]
-    # Those that cannot be told apart are not used.
+    # Tokens that cannot be assigned are not used.
     return replace(chunk, tokens=() if extra else tokens, thought="")

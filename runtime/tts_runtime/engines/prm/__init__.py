@@ -1,1 +1,1 @@
-"""Process reward models of the literature, each read by its published recipe."""
+"""Process reward models of the literature, each with its published layout and head."""

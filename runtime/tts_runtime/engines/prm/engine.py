@@ -22,7 +22,7 @@ Head = Callable[[Tensor], list[float]]
 
 
 def head(reading: PrmSpec, files: ModelFiles, model: TransformersModel) -> Head:
-    """The head that a reading names.
+    """The head of a family.
 
     Raises:
         EngineError: Its weights are missing.

@@ -1,9 +1,8 @@
-"""The table of families: layout, head and range of each, in the words of their authors.
+"""The table of families: layout, head and range of each, as published.
 
-Each is read as its model card or its authors' code reads it; where published code disagrees, the
-family has a layout for each (docs/engines.md says who differs). A score never depends on later
-steps. No engine is needed to lay a path out,
-and the head that reads it is the engine's: a layout says only which one its family has.
+Each follows its model card or its authors' code; where published code disagrees, the family has a
+layout for each (docs/engines.md names the differences). A score never depends on later steps.
+Layouts need no engine; engines implement the heads.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class HeadKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyFiles:
-    """A model's files with what its family may need of them."""
+    """A model's files and tokenizer."""
 
     family: str
     files: ModelFiles
@@ -49,11 +48,11 @@ class FamilyFiles:
 
 @dataclass(frozen=True, slots=True)
 class PrmSpec:
-    """A family's way of reading one model; `low` and `high` are `None` where nothing bounds it.
+    """How a family reads one model; `low` and `high` are `None` for unbounded scores.
 
     Args:
-        lay_out: A request as ids and places.
-        head: What is read at the places.
+        lay_out: Converts a request to ids and places.
+        head: Computes scores at the places.
         signs: The tokens that a verdict compares, the good one first.
         low, high: Range of the scores.
         steps: One score per step, or one per solution.
@@ -91,7 +90,7 @@ def _math_shepherd_card(opened: FamilyFiles) -> PrmSpec:
 def _math_shepherd_sal(opened: FamilyFiles) -> PrmSpec:
     """huggingface/search-and-learn, models/reward_models.py, `MathShepherd`.
 
-    Its system prompt, which stands before the question, is that of its Llama policies.
+    Its system prompt, before the question, is that of its Llama policies.
     """
     binding = load_binding(shipped_bindings()["llama-3-instruct"], context=1)
     return _math_shepherd(opened, f"{binding.system}\n{{question}}\n ", "\n\n")
@@ -193,7 +192,7 @@ def _orm(opened: FamilyFiles) -> PrmSpec:
     return PrmSpec(lay_out, HeadKind.SEQUENCE, low=low, high=high, steps=False)
 
 
-#: Families, and the layouts of each by where they were published; the first is the default.
+#: Families, and their layouts by publication; the first is the default.
 TABLE: Final[dict[str, dict[str, Callable[[FamilyFiles], PrmSpec]]]] = {
     "math-shepherd": {"card": _math_shepherd_card, "search-and-learn": _math_shepherd_sal},
     "rlhflow": {"evaluation": _rlhflow},

@@ -1,7 +1,7 @@
-"""How each family writes a problem and its steps, and which token each score is read at.
+"""How each family writes a problem and its steps, and at which tokens scores are read.
 
-A step's text is never allowed to look like the family's own marks: ids would then be ambiguous, so
-such a path is refused with a message (`CandidateError`).
+A path whose text contains one of the family's marks is refused (`CandidateError`), since its ids
+would be ambiguous.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def single(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
 
 
 def last(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
-    """The last id of a text, which must hold all of it but white space (`▁`, then `▁ки`).
+    """The last id of a text, which must contain all of it but white space (`▁`, then `▁ки`).
 
     Raises:
         EngineError: It does not, so the model is not of this family.
@@ -47,7 +47,7 @@ def last(tokenizer: HuggingFaceTokenizer, text: str, family: str) -> int:
 
 
 class PathLayout:
-    """What the layouts share: the tokenizer, and refusing texts that would be misread."""
+    """Common to all layouts: the tokenizer, and refusing texts that would be misread."""
 
     def __init__(self, tokenizer: HuggingFaceTokenizer, family: str) -> None:
         self._tokenizer = tokenizer
@@ -68,8 +68,8 @@ class PathLayout:
         place = f"step {number}" if number else "the problem"
         return CandidateError(
             Fault.MARKED,
-            f"scorer `{self._family}`: {place} contains {mark!r}, which this scorer reads as a mark"
-            " of its own; a score could not be told from another",
+            f"scorer `{self._family}`: {place} contains {mark!r}, which this scorer reads as one"
+            " of its own marks, so its scores would be ambiguous",
         )
 
     def _changed(self) -> CandidateError:

@@ -35,7 +35,7 @@ _LAUNCH: Final = (
     "from tts_runtime.engines.sandbox.jail import main; main()"
 )
 _HERE: Final = str(Path(__file__).resolve().parents[3])
-#: How the message begins when a sandbox could not be made.
+#: How messages of failed sandboxes begin.
 BROKE: Final = "exec: the sandbox broke: "
 #: Seconds beyond the program's own that starting and ending it may take.
 _GRACE: Final = 20
@@ -73,7 +73,7 @@ def ended(request: dict[str, Any], most: int, stop: Event) -> ProgramResult:
         stop: Nobody waits any more.
 
     Raises:
-        EngineError: The sandbox could not be made.
+        EngineError: The sandbox cannot be created.
     """
     with TemporaryFile() as asked:
         asked.write(json.dumps(request).encode())
@@ -236,7 +236,7 @@ class SandboxOptions(NoOptions):
 
 
 class Sandbox:
-    """Runs Python programs, so many at a time, each in a sandbox of its own.
+    """Runs Python programs, a limited number at a time, each in a sandbox of its own.
 
     Raises:
         EngineError: No level that may be used works here; the message says why.
@@ -257,8 +257,8 @@ class Sandbox:
         weaker = "; it can see names and sizes of files" if self.level == "landlock" else ""
         return f"sandbox {self.level}: no network, {limits.timeout} s, {limits.memory} MiB{weaker}"
 
-    async def run(self, program: str, given: str = "") -> ProgramResult:
-        """Runs a program to its end or limits; `given` is its standard input.
+    async def run(self, program: str, stdin: str = "") -> ProgramResult:
+        """Runs a program to its end or a limit; `stdin` is its standard input.
 
         Cancelling ends the program, and everything that it has started.
 
@@ -269,17 +269,17 @@ class Sandbox:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(
-                self._threads, self._run, self.level, program, given, stop
+                self._threads, self._run, self.level, program, stdin, stop
             )
         finally:
             stop.set()
 
     async def close(self) -> None:
-        """Ends the threads; programs end when nobody waits for them."""
+        """Ends the threads; cancelled programs end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _working(self) -> Level:
-        """The best level that does what it should."""
+        """The best level that works."""
         asked = self.options.sandbox
         reasons = []
         for level in _AUTOMATIC if asked == "auto" else (asked,):
@@ -287,7 +287,7 @@ class Sandbox:
             if reason is None:
                 return level
             reasons.append(f"{level}: {reason}")
-        message = f"exec: programs cannot be kept in here ({'; '.join(reasons)})"
+        message = f"exec: programs cannot be confined here ({'; '.join(reasons)})"
         if asked == "auto":
             message += ": install bubblewrap, or allow user namespaces"
             if self._fault("landlock") is None:
@@ -298,7 +298,7 @@ class Sandbox:
         raise EngineError(message)
 
     def _fault(self, level: Level) -> str | None:
-        """What keeps a level from being used: each is tried before it is trusted."""
+        """Why a level cannot be used; empty if it can. Each is tried before it is trusted."""
         if level == "bubblewrap" and shutil.which("bwrap") is None:
             return "it is not installed"
         if level == "landlock" and not kernel.landlock_version():
@@ -318,19 +318,19 @@ class Sandbox:
             return f"it lets programs {outcome.output.decode('utf-8', 'replace').strip()}"
         return outcome.errors.decode("utf-8", "replace").strip()[-300:] or "it does not start"
 
-    def _run(self, level: Level, program: str, given: str, stop: Event) -> ProgramResult:
+    def _run(self, level: Level, program: str, stdin: str, stop: Event) -> ProgramResult:
         folder = _private_folder(program) if level == "landlock" else None
         try:
-            request = self._request(level, program, given, folder)
+            request = self._request(level, program, stdin, folder)
             return ended(request, self.options.output << 10, stop)
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _request(
-        self, level: Level, program: str, given: str, folder: str | None
+        self, level: Level, program: str, stdin: str, folder: str | None
     ) -> dict[str, Any]:
-        """What the process that makes the sandbox is told."""
+        """The request to the process that creates the sandbox."""
         limits = self.options
         file, work = PROGRAM, WORK
         if folder is not None:
@@ -338,7 +338,7 @@ class Sandbox:
         return {
             "level": level,
             "program": program,
-            "input": given,
+            "input": stdin,
             "folder": folder,
             "command": [_interpreter(), "-s", "-B", file],
             "environment": {
@@ -372,7 +372,7 @@ def _libraries() -> list[str]:
 
 
 def _readable() -> list[str]:
-    """What a Python program must be able to read; a folder stands before what it holds."""
+    """What a Python program must be able to read; folders before their contents."""
     python = [os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
     shared = sysconfig.get_config_var("LIBDIR")
     python += [os.path.realpath(shared)] if shared else []
@@ -381,7 +381,7 @@ def _readable() -> list[str]:
 
 
 def _hidden(readable: Sequence[str]) -> list[str]:
-    """Folders among those that are none of a program's business: problems and their answers."""
+    """Folders among those that programs must not see: problems and their answers."""
     packages = [str(Path(tts_lang.__file__).parent), str(Path(__file__).parents[2])]
     return [
         folder

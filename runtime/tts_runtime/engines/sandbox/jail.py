@@ -1,4 +1,4 @@
-"""What runs a program in a sandbox: started in a bare interpreter, which gives up its rights.
+"""Runs a program in a sandbox, in a bare interpreter that drops its rights.
 
 The request comes as JSON on standard input, the report goes to a descriptor as JSON; the program's
 output goes to this process's own. This process watches time, memory and processes from outside.
@@ -20,7 +20,7 @@ from typing import Any, Final
 from tts_runtime.engines.sandbox import inside, kernel
 from tts_runtime.engines.sandbox.usage import descendants, files_of, resident, share, size
 
-#: Seconds between looks at what the program uses; its files are looked at less often.
+#: Seconds between checks of memory and processes; files are checked less often.
 _LOOK: Final = 0.02
 _LOOKS_PER_FILE_LOOK: Final = 10
 #: Processes that hold the program: the first one inside, bubblewrap's own.
@@ -28,7 +28,7 @@ _HOLDING: Final = 3
 
 
 class _Stopped(Exception):
-    """Nobody waits for the program any more."""
+    """The program is cancelled."""
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     else:
         kernel.adopt_orphans()
     told, tell = os.pipe2(os.O_CLOEXEC)
-    # The first process goes on once it is known to be told of this one's end.
+    # The first process continues once it is sure to learn of this one's end.
     ready, go = os.pipe2(os.O_CLOEXEC)
     first = os.fork()
     if not first:
@@ -76,7 +76,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
             kernel.die_with_parent(signal.SIGKILL)
             if os.read(ready, 1):
                 inside.LEVELS[level](request, given, tell)
-        except BaseException as error:  # noqa: BLE001  (told, whatever it is)
+        except BaseException as error:  # noqa: BLE001  (reported)
             os.write(tell, json.dumps({"error": str(error)}).encode())
         os._exit(1)
     try:
@@ -92,7 +92,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(level: str, told: bytes, status: int) -> dict[str, Any]:
-    """What became of the program, from what the processes inside have told."""
+    """The result of the program, from the reports of the processes inside."""
     last = told.splitlines()[-1] if told else b""
     found: dict[str, Any] = json.loads(last) if last else {"status": status}
     if level == "bubblewrap" and not last:

@@ -1,6 +1,6 @@
 """A policy that runs programs: it replies with what the program in its conversation prints.
 
-`exec:python` is bound where a strategy has a policy for a tool, as chain_of_code does.
+`exec:python` is bound where a strategy uses a tool as a policy, as chain_of_code does.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _WINDOW: Final = 1 << 20
 class ExecPolicy(PolicyEngine):
     """Runs the Python program of each request in a sandbox; draws nothing.
 
-    A program that ends without an error ends its reply, whose last line is then its answer. Of one
-    that fails, the reply goes on with what went wrong, and counts as cut.
+    A program that ends without an error ends its reply, whose last line is then its answer. The
+    reply of a failing program continues with the error, and counts as cut.
 
     Raises:
-        EngineError: Programs cannot be kept in a sandbox here.
+        EngineError: No sandbox works here.
     """
 
     exact = False  # programs may look at clocks, and limits depend on the machine
@@ -58,7 +58,7 @@ class ExecPolicy(PolicyEngine):
 
     @property
     def load(self) -> Load:
-        """Programs that run, and those that wait."""
+        """Running and waiting programs."""
         slots = self._sandbox.slots
         running = min(len(self._tasks), slots)
         return Load(running, slots, len(self._tasks) - running)
@@ -71,7 +71,7 @@ class ExecPolicy(PolicyEngine):
         return task
 
     async def close(self) -> None:
-        """Ends the programs that run."""
+        """Ends running programs."""
         for task in self._tasks:
             task.cancel()
         await self._sandbox.close()
@@ -79,7 +79,9 @@ class ExecPolicy(PolicyEngine):
     async def _generate(self, request: GenerateRequest) -> Generation:
         request = fitted(request, self.binding)
         if request.prefix:
-            raise EngineError("`exec:python` cannot go on with a reply: a program begins anew")
+            raise EngineError(
+                "`exec:python` cannot continue a reply: a program starts from its beginning"
+            )
         outcome = await self._sandbox.run(program_in(to_text(to_bytes(TEXT, request.prompt))))
         delimiter = self.binding.step_delimiter.encode()
         criteria = StopCriteria(request, TEXT, frozenset({_END}), delimiter)

@@ -1,4 +1,4 @@
-"""The program in a text, and what a program printed as a text."""
+"""Finds the program in a text; shows a program's output as a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tts_runtime.engines.sandbox.box import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")
-#: Characters of what went wrong that are shown: the end of a traceback says it.
+#: Characters of error output to show, from its end.
 _ERRORS_SHOWN: Final = 2000
 #: Control characters, but for tabs and line breaks.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -26,7 +26,7 @@ _STOPPED: Final = {
 def program_in(text: str) -> str:
     """The last block of code that is marked as Python, else the last block, else all of it.
 
-    As LiveCodeBench takes a model's last block. A block that is not closed goes to the end.
+    LiveCodeBench takes a model's last block, too. An unclosed block extends to the end.
     """
     blocks: list[tuple[str, list[str]]] = []
     fence = ""
@@ -47,7 +47,7 @@ def program_in(text: str) -> str:
 
 
 def reply_of(outcome: ProgramResult) -> str:
-    """What a program printed; if it failed, then what went wrong, too."""
+    """What a program printed, and the error if it failed."""
     parts = [_shown(outcome.output)]
     if not outcome.finished:
         parts.append(_shown(outcome.errors)[-_ERRORS_SHOWN:])

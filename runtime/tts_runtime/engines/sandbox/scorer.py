@@ -1,6 +1,6 @@
 """A scorer that runs unit tests: the share of a problem's tests that a candidate's program passes.
 
-Bound as `--scorer NAME=exec:python?field=FIELD`. What the field may hold is in docs/engines.md.
+Bound as `--scorer NAME=exec:python?field=FIELD`. docs/engines.md lists the formats of the field.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Tests that may take the whole process down; those after one more count as failed.
 _MOST_ENDS: Final = 3
-#: Runs the tests behind the program, and says after each that it is passed. What the program
-#: prints goes nowhere, and that it ends the process is no success; but a program that is out to
-#: forge the word finds it in this process.
+#: Runs the tests after the program, and reports each that passes. The program's output is
+#: discarded, and ending the process is no success; but a malicious program can find the secret word
+#: in this process.
 _HARNESS: Final = """
 def main():
     import json, os, sys, types
@@ -56,24 +56,24 @@ main()
 
 
 class TestOptions(SandboxOptions):
-    """Of `exec:python` as a scorer."""
+    """Options of `exec:python` as a scorer."""
 
     __test__ = False
 
-    field: str = Field(min_length=1, description="The problem's field with its tests")
+    field: str = Field(min_length=1, description="Field of the problem with its tests")
     score: Literal["share", "all"] = "share"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTests:
-    """A problem's tests: `scripts` run behind the program; or it reads and prints `pairs`."""
+    """A problem's tests: `scripts` to run after the program, or `pairs` of input and output."""
 
     scripts: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> int:
-        """How many tests there are."""
+        """Number of tests."""
         return len(self.scripts) + len(self.pairs)
 
 
@@ -81,7 +81,7 @@ class ExecScorer(ScorerEngine):
     """Runs a problem's tests on each candidate's program, in a sandbox.
 
     Raises:
-        EngineError: Programs cannot be kept in a sandbox here.
+        EngineError: No sandbox works here.
     """
 
     exact = False
@@ -97,12 +97,12 @@ class ExecScorer(ScorerEngine):
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Runs the tests as soon as there is a slot; cancelling ends them.
 
-        Fails with `EngineError` if the problem has no tests that can be read.
+        Fails with `EngineError` if the problem has no readable tests.
         """
         return get_running_loop().create_task(self._score(request))
 
     async def close(self) -> None:
-        """Ends the programs that run."""
+        """Ends running programs."""
         await self._sandbox.close()
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
@@ -114,7 +114,7 @@ class ExecScorer(ScorerEngine):
         return ScoreReply((float(passed == suite.size) if self._all else passed / suite.size,))
 
     async def _scripts(self, program: str, scripts: Sequence[str]) -> int:
-        """How many are passed; those behind one that ends the process run in another."""
+        """Number of tests passed; those after one that ends the process run in another process."""
         passed: set[int] = set()
         left = list(enumerate(scripts))
         for _ in range(_MOST_ENDS + 1):
@@ -133,10 +133,10 @@ class ExecScorer(ScorerEngine):
 
     async def _pairs(self, program: str, pairs: Sequence[tuple[str, str]]) -> int:
         passed = ends = 0
-        for given, wanted in pairs:
+        for stdin, wanted in pairs:
             if ends > _MOST_ENDS:
                 break
-            outcome = await self._sandbox.run(program, given)
+            outcome = await self._sandbox.run(program, stdin)
             ends += bool(outcome.stopped)
             if outcome.finished:
                 passed += _lines(outcome.output.decode("utf-8", "replace")) == _lines(wanted)
@@ -162,7 +162,7 @@ def suite_of(fields: Mapping[str, object], name: str) -> UnitTests:
     suite = _suite(value, fields)
     if suite is None or not suite.size:
         raise EngineError(
-            f"scorer `exec:python?field={name}`: expected tests (a text of Python, a list of "
+            f"scorer `exec:python?field={name}`: expected tests (Python code, a list of "
             f"them, or inputs and outputs), found {str(fields[name])[:60]!r}"
         )
     return suite
@@ -187,14 +187,14 @@ def _suite(value: object, fields: Mapping[str, object]) -> UnitTests | None:
 
 
 def _paired(pairs: Iterable[tuple[object, object]]) -> UnitTests | None:
-    found = [(given, wanted) for given, wanted in pairs]
-    if not all(isinstance(given, str) and isinstance(wanted, str) for given, wanted in found):
+    found = list(pairs)
+    if not all(isinstance(text, str) for pair in found for text in pair):
         return None
-    return UnitTests(pairs=tuple((str(given), str(wanted)) for given, wanted in found))
+    return UnitTests(pairs=tuple((str(stdin), str(wanted)) for stdin, wanted in found))
 
 
 def _setup(fields: Mapping[str, object]) -> str:
-    """What MBPP's rows have before each test."""
+    """Code before each test in MBPP's rows."""
     code = fields.get("test_setup_code")
     imports = fields.get("test_imports")
     lines = [code] if isinstance(code, str) else []
@@ -204,7 +204,7 @@ def _setup(fields: Mapping[str, object]) -> str:
 
 
 def _whole(program: str, request: ScoreRequest) -> str:
-    """The program; behind the problem's beginning, if it is the rest of the asked function."""
+    """The program; after the prompt's code, if it is the rest of the requested function."""
     entry = request.fields.get("entry_point")
     if not isinstance(entry, str) or re.search(rf"^\s*def {re.escape(entry)}\b", program, re.M):
         return program
@@ -213,5 +213,5 @@ def _whole(program: str, request: ScoreRequest) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines without blanks at their ends, and without empty ones at the end."""
+    """Lines without trailing blanks, and without empty lines at the end."""
     return [line.rstrip() for line in text.rstrip().splitlines()]

@@ -1,4 +1,4 @@
-"""What the processes of a sandbox use, read from /proc; processes that have ended use nothing."""
+"""Resources of a sandbox's processes, read from /proc; ended processes use none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resident(process: int) -> int:
 
 
 def share(process: int) -> int:
-    """Bytes of memory, those shared with others by part; as `resident` where nobody may see."""
+    """Bytes of memory, those shared with others by part; as `resident` where that is hidden."""
     with suppress(OSError), open(f"/proc/{process}/smaps_rollup", encoding="ascii") as file:
         for line in file:
             if line.startswith("Pss:"):

@@ -1,7 +1,7 @@
 """Simulated engines: random finite models served on a virtual clock.
 
 For tests (schedules, stragglers, failures, cancellation without waiting) and for planning (how long
-a run would take on an engine of given speed). No torch.
+a run takes on an engine of some speed). No torch.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class SimPolicy(PolicyEngine):
         binding: `None`: the model's own.
         latency: Service times; they decide when replies arrive, never what they are.
         faults: Failures and stalls.
-        remember: Keep every generation, so that asking again costs no computing (to measure what
-            surrounds the engine).
+        remember: Cache every generation, so that repeating a request costs nothing (for measuring
+            the overhead around the engine).
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SimPolicy(PolicyEngine):
         self._delimiter = self.binding.step_delimiter.encode()
         self._memory: dict[GenerateRequest, Generation] | None = {} if remember else None
         self._server = SimServer(latency or Latency(), faults or FaultPlan())
-        #: What was asked, finished, cancelled; tokens are those drawn for finished requests.
+        #: Requests submitted, finished, cancelled; tokens of finished requests.
         self.counts = self._server.counts
 
     @property
@@ -139,7 +139,7 @@ class SimScorer(ScorerEngine):
         self._levels = levels
         self._missing = missing
         self._server = SimServer(latency or Latency(token=0.001), faults or FaultPlan())
-        #: What was asked, finished, cancelled.
+        #: Requests submitted, finished, cancelled.
         self.counts = self._server.counts
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
@@ -161,7 +161,7 @@ class SimScorer(ScorerEngine):
         return self._server.submit(serve)
 
     def score_now(self, request: ScoreRequest, pool: bytes = b"") -> ScoreReply:
-        """The scores of one path, at once; `pool` stands for the candidates it is read beside."""
+        """The scores of one path, at once; `pool` identifies the candidates of the same pool."""
         state = blake2b(b"%d|" % self.seed + pool, digest_size=16)
         state.update(request.problem.encode())
         read = 0 if request.known else len(request.problem.encode())

@@ -1,6 +1,6 @@
 """Random finite language models: pure functions from ids to logits, with no weights.
 
-The vocabulary holds what makes a text interesting to a strategy: delimiters alone, inside longer
+The vocabulary covers what matters to a strategy: delimiters alone, inside longer
 tokens and built from two tokens, several ends, an end-of-thinking delimiter of two tokens, answers,
 a character split over two tokens.
 """
@@ -30,13 +30,13 @@ _PIECES: Final = (
     *_LETTERS,
 )
 
-#: Logistic noise of unit variance for every byte: a 64-byte hash is a row of logits. So few values
-#: make equal logits happen, which ties need.
+#: Logistic noise of unit variance for every byte: a 64-byte hash is a row of logits. With so
+#: few values, equal logits occur, as ties need.
 _NOISE: Final = np.log((np.arange(256) + 0.5) / (255.5 - np.arange(256))) * 3**0.5 / np.pi
 
 
 class SimTokenizer:
-    """Greedy longest match over a fixed vocabulary; what it does not know becomes `?`."""
+    """Greedy longest match over a fixed vocabulary; anything else becomes `?`."""
 
     def __init__(self) -> None:
         self._ids = {name: token for token, name in enumerate((*_SPECIAL, *_PIECES))}
@@ -114,7 +114,7 @@ class SimModel:
 
     def __init__(self, seed: int = 0, rates: Rates | None = None, order: int | None = None) -> None:
         if order is not None and order < 1:
-            raise ValueError(f"order {order}: a simulated model looks at one id at least")
+            raise ValueError(f"order {order}: a simulated model needs at least one id of context")
         self.seed = seed
         self.rates = rates if rates is not None else Rates()
         self.order = order

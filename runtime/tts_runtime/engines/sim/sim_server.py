@@ -45,7 +45,7 @@ class FaultPlan:
 
     Args:
         failures: Requests that fail with an `EngineError` of this message.
-        stalls: Requests that take so many seconds longer.
+        stalls: Extra seconds of requests.
     """
 
     failures: Mapping[int, str] = field(default_factory=dict)
@@ -54,10 +54,10 @@ class FaultPlan:
 
 @dataclass(slots=True)
 class SimCounts:
-    """What an engine was asked and did; `submitted` is the sum of all the others but tokens.
+    """Requests by state; `submitted` is the sum of the others.
 
-    `cancelled_tokens`: what had been written for requests when they were cancelled, in proportion
-    to the time they had been served.
+    `cancelled_tokens`: tokens of cancelled requests, in proportion to the time that they had been
+    served.
     """
 
     submitted: int = 0
@@ -91,7 +91,7 @@ class _Job(Generic[Reply]):
 
 
 class SimServer:
-    """A queue before a number of slots, on the clock of the running event loop."""
+    """A queue in front of a number of slots, on the clock of the running event loop."""
 
     def __init__(self, latency: Latency, faults: FaultPlan) -> None:
         self.counts = SimCounts()
@@ -107,7 +107,7 @@ class SimServer:
         return self._latency.slots
 
     def submit(self, serve: Callable[[], SimReply[Reply]], priority: int = 0) -> Future[Reply]:
-        """Queues one request; `serve` makes its reply, once it has a slot."""
+        """Queues one request; `serve` computes its reply, once it has a slot."""
         future: Future[Reply] = asyncio.get_running_loop().create_future()
         job = _Job(self.counts.submitted, future, serve)
         self.counts.submitted += 1
@@ -118,7 +118,7 @@ class SimServer:
         return future
 
     def close(self) -> None:
-        """Cancels all that waits or runs."""
+        """Cancels all waiting and running requests."""
         for job in (*(job for _, _, job in self._queue), *self._running.values()):
             job.future.cancel()
 
@@ -153,7 +153,7 @@ class SimServer:
         job.timer = loop.call_later(seconds, finish)
 
     def _finish(self, job: _Job[Any], served: SimReply[Any]) -> None:
-        if job.future.done():  # cancelled in this very turn of the loop
+        if job.future.done():  # cancelled in the same turn of the loop
             return
         self._release(job)
         self.counts.finished += 1
@@ -174,7 +174,7 @@ class SimServer:
             return
         self.counts.cancelled += 1
         if job.timer is None:
-            self.counts.waiting -= 1  # its place in the queue is passed over later
+            self.counts.waiting -= 1  # its entry in the queue is skipped later
         else:
             job.timer.cancel()
             served = asyncio.get_running_loop().time() - job.started

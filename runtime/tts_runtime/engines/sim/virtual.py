@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class Deadlock(RuntimeError):
-    """Every task waits for something that nobody will do."""
+    """Every task waits, and no timer is set."""
 
 
 class VirtualClock(selectors.BaseSelector):
@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._virtual)
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
+        """Virtual seconds since the loop was created."""
         return self._virtual.now
 
 
@@ -72,7 +72,7 @@ def run_virtual(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """As `asyncio.run`, in virtual time.
 
     Raises:
-        Deadlock: Nothing can happen any more and the coroutine has not finished.
+        Deadlock: Every task waits, no timer is set, and the coroutine has not finished.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(coroutine)

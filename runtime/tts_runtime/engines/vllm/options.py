@@ -8,43 +8,53 @@ from pydantic import Field
 
 from tts_runtime.engines.options import NoOptions
 
-#: Shares of a GPU's memory when nobody says otherwise: policy and PRM fit on one GPU together.
+#: Default shares of a GPU's memory: a policy and a PRM together fit on one GPU.
 POLICY_SHARE = 0.55
 SCORER_SHARE = 0.35
-#: GiB for partial blocks on a CPU, whose blocks are long; on a GPU none unless the user says.
+#: Default GiB for partial blocks on a CPU, whose blocks are long; none on a GPU.
 PARTIAL_BLOCKS = 0.25
 
 
 class VllmOptions(NoOptions):
-    """Of everything that vLLM runs."""
+    """Options of everything that vLLM runs."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    tensor_parallel: int = Field(default=1, gt=0, description="GPUs that share each layer")
-    gpu_memory: float | None = Field(default=None, gt=0, le=1, description="Share of the device")
-    kv_cache: float | None = Field(default=None, gt=0, description="Keys and values, in GiB")
+    tensor_parallel: int = Field(
+        default=1, gt=0, description="Number of GPUs that share each layer"
+    )
+    gpu_memory: float | None = Field(
+        default=None, gt=0, le=1, description="Share of the device's memory"
+    )
+    kv_cache: float | None = Field(
+        default=None, gt=0, description="Memory for keys and values, in GiB"
+    )
     context: int | None = Field(default=None, gt=0, description="vLLM's max_model_len")
     slots: int = Field(default=256, gt=0, description="vLLM's max_num_seqs")
-    enforce_eager: bool | None = Field(default=None, description="No graphs; on a CPU by default")
-    block: int | None = Field(default=None, gt=0, description="Tokens of a cached block")
+    enforce_eager: bool | None = Field(
+        default=None, description="No compiled graphs; default on a CPU"
+    )
+    block: int | None = Field(
+        default=None, gt=0, description="Tokens per block of the prefix cache"
+    )
     partial_blocks: float | None = Field(
         default=None, ge=0, description="Cache of partial blocks, in GiB"
     )
     internals: Literal["auto", "off"] = Field(
-        default="auto", description="Undocumented parts of vLLM: where they fit, or none"
+        default="auto", description="off: vLLM's documented interface only"
     )
-    revision: str | None = Field(default=None, description="Of a model of the hub")
+    revision: str | None = Field(default=None, description="Revision of a hub model")
     log: bool = Field(default=False, description="Show vLLM's own messages")
 
 
 class VllmPolicyOptions(VllmOptions):
-    """Of `vllm:MODEL`."""
+    """Options of `vllm:MODEL`."""
 
-    binding: str | None = Field(default=None, description="A shipped binding's name, or a file")
+    binding: str | None = Field(default=None, description="Name of a shipped binding, or a file")
     lora: str | None = Field(default=None, description="Folder of a LoRA adapter")
 
 
 class VllmScorerOptions(VllmOptions):
-    """Of `FAMILY:MODEL?engine=vllm`."""
+    """Options of `FAMILY:MODEL?engine=vllm`."""
 
-    layout: str | None = Field(default=None, description="Whose way of writing paths, by family")
+    layout: str | None = Field(default=None, description="Layout of paths: one of the family's")
     engine: Literal["vllm"] = "vllm"

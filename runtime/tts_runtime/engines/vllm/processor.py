@@ -1,8 +1,8 @@
 """The logits processor that makes vLLM draw from streams: it runs in vLLM's worker processes.
 
 vLLM samples greedily; this processor leaves it one token per row, the one that the row's stream
-gives (semantics.md C15). All rows are drawn at once. How numbers come back: `wire`. A request whose
-call is over is given a token that stops it, which the policy engine takes away again.
+draws (semantics.md C15). All rows are drawn at once. `protocol` says how numbers come back. A
+request whose call is over gets a token that stops it, which the policy engine discards.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from tts_runtime.streams import Key, position_seeds
 class _Row:
     """One request; `drawn` is vLLM's own list of its tokens, which grows.
 
-    `values`, if any, is the request's own list of what is written for them. The criteria is told of
-    tokens only when one of `telling` comes, without which it cannot stop.
+    `values`, if any, is the request's list of values for them. The criteria learn of tokens only
+    when one of `telling` is drawn, without which they cannot stop.
     """
 
     request: GenerateRequest
@@ -54,7 +54,7 @@ class _Row:
     telling: Container[int]
     pushed: int = 0
     failed: bool = False
-    #: What is looked at for every token.
+    #: Copies for use at every token.
     key: Key = field(init=False)
     first: int = field(init=False)
     least: int = field(init=False)
@@ -65,7 +65,7 @@ class _Row:
         self.least = self.request.limits.at_least
 
     def stops(self) -> bool:
-        """Takes the tokens that are new since the last call; true if the request is to stop."""
+        """Takes the tokens drawn since the last call; true if the request must stop."""
         criteria = self.criteria
         if criteria is None or self.failed:
             return self.failed
@@ -80,11 +80,11 @@ class _Row:
 
     @property
     def choosy(self) -> bool:
-        """Whether the next token may be a forbidden one: the criteria has to know all before it."""
+        """Whether the next token may be a forbidden one: the criteria need all tokens before it."""
         return len(self.drawn) < self.least
 
     def note(self, value: float) -> None:
-        """Lists what was written for the next token; vLLM drops it if the prompt is not read."""
+        """Lists the value of the next token; vLLM discards it if the prompt is not yet read."""
         if self.values is not None:
             self.values[len(self.drawn) :] = (value,)
 
@@ -94,15 +94,15 @@ class _Columns:
     """The rows of a batch in order, until it changes."""
 
     rows: tuple[_Row, ...]
-    places: Tensor | None  # their rows in the logits; nothing if they are all rows
+    places: Tensor | None  # their rows in the logits; `None` if they are all rows
     settings: SamplingColumns
-    followed: tuple[tuple[int, _Row], ...]  # those that may have to stop
+    followed: tuple[tuple[int, _Row], ...]  # rows that may have to stop
     ranked: tuple[int, ...]
     watched: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there to check
-    """Draws each row's token from its stream; leaves requests that are not ours alone."""
+    """Draws each row's token from its stream; ignores requests that are not ours."""
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:  # noqa: ARG002
         self._config = ProcessorConfig.unpacked(vllm_config.additional_config)
@@ -112,11 +112,11 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         self._by_byte: dict[int, frozenset[int]] = {}
 
     def is_argmax_invariant(self) -> bool:
-        """It decides what the greedy sampler takes."""
+        """No: it decides what the greedy sampler takes."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Follows requests that come, go and move."""
+        """Follows requests that are added, removed and moved."""
         if batch_update is None:
             return
         rows = self._rows
@@ -155,7 +155,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         return logits
 
     def _drawn(self, columns: _Columns, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids [rows, written] and what is written there: the drawn token first."""
+        """Ids [rows, written] and the values to write there: the drawn token first."""
         rows = columns.rows
         stopped, forbidden = [], {}
         for number, row in columns.followed:
@@ -194,7 +194,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
     def _with_statistics(
         self, columns: _Columns, log_probs: Tensor, tokens: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Statistics go to the ids after the token; rows that want none write -inf there."""
+        """Statistics go to the ids after the token; rows without any write -inf there."""
         names = {name: None for _, wanted in columns.watched for name in wanted}
         width = max(len(wanted) for _, wanted in columns.watched)
         all_values = {name: statistic_value(statistic(log_probs, name)) for name in names}

@@ -1,11 +1,11 @@
-"""What the policy engine and the logits processor tell each other, in vLLM's public fields.
+"""Data between the policy engine and the logits processor, in vLLM's public fields.
 
 To the processor: `SamplingParams.extra_args` per request, `additional_config` once. From it: a
 value per drawn token, its raw log-probability, or a positive number for an error. Where vLLM's
 scheduler and its model are in one process, the values are written to a list in `extra_args`, which
-the request takes home when it ends (`connector`). Otherwise, and with statistics or conditions,
-vLLM gives them back as log-probabilities (`logprobs_mode="processed_logits"`), token by token: that
-takes longer. Statistics then stand at the ids that follow the token; all other ids are -inf.
+the request brings back when it ends (the connector in `internals`). Otherwise, and with statistics
+or conditions, vLLM returns them as log-probabilities (`logprobs_mode="processed_logits"`), token by
+token, which is slower. Statistics are then at the ids after the token; all other ids are -inf.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tts_runtime.steps import NOTHING, StepSplit
 
 #: Our key in `extra_args` and `additional_config`.
 KEY: Final = "tts"
-#: Values of a drawn token that are no log-probability.
+#: Values of a drawn token that are not log-probabilities.
 NOTHING_ALLOWED: Final = 1.0
-RANK_TOO_HIGH: Final = 2.0  # plus how many tokens there are
+RANK_TOO_HIGH: Final = 2.0  # plus the number of tokens
 #: Limits of a request that vLLM ends itself.
 _ENDLESS: Final = Limits(1 << 60)
-#: Statistics are written as -(1 + s) times this: below every log-probability, nothing lost.
+#: Statistics are written as -(1 + s) times this: lossless, and below every log-probability.
 _SCALE: Final = 2.0**60
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorConfig:
-    """What holds for all requests of an engine.
+    """Settings of the logits processor, common to all requests.
 
     Args:
-        folder: Where the tokenizer is.
+        folder: Of the tokenizer.
         visible: See `HuggingFaceTokenizer`.
         ends: Tokens that end a solution.
         delimiter: Ends a step.
@@ -48,7 +48,7 @@ class ProcessorConfig:
 
     @property
     def stop(self) -> int:
-        """The id that the processor gives for a request that is to stop: vLLM then ends it."""
+        """The id that the processor draws to stop a request: vLLM then ends it."""
         return self.ends[0] if self.ends else self.vocabulary - 1
 
     def packed(self) -> dict[str, Any]:
@@ -58,37 +58,37 @@ class ProcessorConfig:
     @classmethod
     def unpacked(cls, config: Mapping[str, Any]) -> ProcessorConfig:
         """From `additional_config`."""
-        given = config[KEY]
+        found = config[KEY]
         return cls(
-            given["folder"],
-            tuple(given["visible"]),
-            tuple(given["ends"]),
-            given["delimiter"],
-            given["vocabulary"],
+            found["folder"],
+            tuple(found["visible"]),
+            tuple(found["ends"]),
+            found["delimiter"],
+            found["vocabulary"],
         )
 
 
 def packed(request: GenerateRequest, *, listed: bool = False) -> dict[str, Any]:
     """How a request's tokens are drawn, as `extra_args`; `listed`: values go to a list there.
 
-    What `followed` does not need is left out: the limits that vLLM keeps, the texts of steps.
+    Omits what the processor does not need: limits that vLLM checks, texts of steps.
     """
     sampling, limits, segments = request.sampling, request.limits, request.segments
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "key": request.key,
         "start": len(request.prompt),
         "sampling": [sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p],
     }
     if request.first_rank is not None:
-        given["rank"] = request.first_rank
+        fields["rank"] = request.first_rank
     if request.statistics:
-        given["statistics"] = list(request.statistics)
+        fields["statistics"] = list(request.statistics)
     if followed(limits):
-        given["limits"] = [limits.steps, list(limits.thought), limits.stop_at, limits.at_least]
-        given["segments"] = [len(segments.closed), segments.tail, segments.grown]
+        fields["limits"] = [limits.steps, list(limits.thought), limits.stop_at, limits.at_least]
+        fields["segments"] = [len(segments.closed), segments.tail, segments.grown]
     if listed:
-        given["values"] = []
-    return {KEY: given}
+        fields["values"] = []
+    return {KEY: fields}
 
 
 def values_in(extra: Mapping[str, Any] | None) -> list[float] | None:
@@ -98,44 +98,44 @@ def values_in(extra: Mapping[str, Any] | None) -> list[float] | None:
 
 
 def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateRequest | None:
-    """The request of `extra_args` and of what vLLM calls its prompt: our prompt and prefix.
+    """The request in `extra_args`; `ids` are vLLM's prompt, our prompt and prefix.
 
-    Nothing for a request that is not ours.
+    `None` for a request that is not ours.
     """
-    given = (extra or {}).get(KEY)
-    if given is None:
+    fields = (extra or {}).get(KEY)
+    if fields is None:
         return None
     limits, segments = _ENDLESS, NOTHING
-    if "limits" in given:
-        steps, thought, stop_at, at_least = given["limits"]
+    if "limits" in fields:
+        steps, thought, stop_at, at_least = fields["limits"]
         limits = replace(
             limits, steps=steps, thought=tuple(thought), stop_at=stop_at, at_least=at_least
         )
-        closed, tail, grown = given["segments"]
+        closed, tail, grown = fields["segments"]
         segments = StepSplit((b"",) * closed, tail, grown)
-    start = given["start"]
+    start = fields["start"]
     return GenerateRequest(
         tuple(ids[:start]),
         tuple(ids[start:]),
-        given["key"],
-        Sampling(*given["sampling"]),
+        fields["key"],
+        Sampling(*fields["sampling"]),
         limits,
         segments,
-        given.get("rank"),
-        tuple(given.get("statistics", ())),
+        fields.get("rank"),
+        tuple(fields.get("statistics", ())),
     )
 
 
 def followed(limits: Limits) -> bool:
-    """Whether the processor has to look at the tokens of a request, to stop it or to forbid some.
+    """Whether the processor has to follow a request's tokens, to stop it or to forbid some.
 
-    What several tokens make together is invisible to vLLM, which stops at ids and at a length.
+    vLLM itself stops only at single ids and at a length.
     """
     return bool(limits.steps or limits.stop_at or limits.at_least or len(limits.thought) > 1)
 
 
 def statistic_value(statistic: Any) -> Any:
-    """What the processor writes for a statistic: a number, or a tensor of them."""
+    """The processor's encoding of a statistic: of a number, or of a tensor."""
     return -(1.0 + statistic) * _SCALE
 
 
@@ -159,10 +159,10 @@ def read_value(logprob: float) -> float:
         EngineError: Nothing could be drawn.
     """
     if logprob == NOTHING_ALLOWED:
-        raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
+        raise EngineError("no token may be drawn: `at least` forbids the policy's whole vocabulary")
     if logprob >= RANK_TOO_HIGH:
         raise EngineError(
-            "`likeliest` asks for more tokens than the policy can start with "
+            "`likeliest` asks for more first tokens than the policy has "
             f"({int(logprob - RANK_TOO_HIGH)}); ask for fewer children"
         )
     return logprob

@@ -1,8 +1,8 @@
 """`FAMILY:MODEL?engine=vllm`: reward models through vLLM.
 
 Generative families are read by requests of one token, with the log-probabilities of the two
-verdicts; classifiers by pooling. Each place is the end of a text, so what was read before comes
-from the prefix cache.
+verdicts; classifiers by pooling. Each place ends a text, so the prefix cache
+serves what was read before.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VllmScorer(ScorerEngine):
         if self._head not in (HeadKind.VERDICT, *_POOLED):
             raise EngineError(
                 f"`{name}`: vLLM does not run the value head of family {opened.outline.name}; "
-                "leave `engine=vllm` out"
+                "omit `engine=vllm`"
             )
         further: dict[str, Any] = {}
         self._outline = opened.outline
@@ -87,7 +87,7 @@ class VllmScorer(ScorerEngine):
         return path.reply([score for score, _ in replies], sum(read for _, read in replies))
 
     async def _verdict(self, ids: Sequence[int]) -> tuple[float, int]:
-        """P(good) against P(bad) for the token after these, and how many had to be read."""
+        """P(good) against P(bad) for the token after these, and the number of tokens read."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -105,9 +105,9 @@ class VllmScorer(ScorerEngine):
         return 1 / (1 + exp(min(difference, 700.0))), _read(ids, reply)
 
     async def _classified(self, ids: Sequence[int]) -> tuple[float, int]:
-        """A classifier's score at the last of these tokens, and how many had to be read.
+        """A classifier's score at the last of these tokens, and the number of tokens read.
 
-        Of a token classifier there are rows for the tokens that were read: the last one always is.
+        A token classifier returns rows for the tokens read, which always include the last.
         """
         from vllm import PoolingParams
 
@@ -132,7 +132,7 @@ class VllmScorer(ScorerEngine):
 
 
 def _pooler(head: HeadKind) -> Any:
-    """Of a token classifier, the rows of all tokens: vLLM picks marks as if none were cached."""
+    """All rows of a token classifier: vLLM would pick marks as if no token were cached."""
     from vllm.config import PoolerConfig
 
     return PoolerConfig(tok_pooling_type="ALL") if head is HeadKind.TOKEN_CLASSES else None
