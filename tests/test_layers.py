@@ -151,3 +151,40 @@ def test_the_executor_has_floors() -> None:
         if target in floors and floors[target] >= floors[name]
     ]
     assert not upwards
+
+
+#: What vLLM documents, and the one file that may use it, if any.
+DOCUMENTED = {
+    "vllm": "",
+    "vllm.config": "",
+    "vllm.lora.request": "",
+    "vllm.sampling_params": "",
+    "vllm.v1.sample.logits_processor": "processor.py",
+}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ENGINE_FOLDER / "vllm").glob("*.py")), ids=lambda p: p.stem
+)
+def test_undocumented_parts_of_vllm_are_in_one_module(path: Path) -> None:
+    """Imports count, and names of modules in texts."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.update([node.value] if " " not in node.value else [])
+    undocumented = {
+        name
+        for name in names
+        if name.startswith("vllm.") and DOCUMENTED.get(name, "none") not in ("", path.name)
+    }
+    assert not undocumented or path.name == "internals.py"
+
+
+def test_only_the_engine_of_vllm_imports_vllm() -> None:
+    for path in modules("runtime"):
+        if path.parent != ENGINE_FOLDER / "vllm":
+            assert "vllm" not in imported(path), path

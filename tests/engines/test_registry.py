@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server import sim_server
 from tests.support.tiny_hf import QWEN_TOKENS, byte_level, save_model
+from tts_runtime.engines import options
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreRequest
+from tts_runtime.engines.options import parse_name, with_option
 from tts_runtime.engines.registry import policy_engine, scorer_engine
 from tts_runtime.engines.scorers import FieldScorer
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
@@ -117,3 +120,64 @@ def test_unusable_fields_are_explained(fields: dict[str, object], message: str) 
     with pytest.raises(EngineError) as caught:
         scored(FieldScorer("pass_rate"), fields, None)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "key"),
+    [
+        ("openai/gpt-4o-mini", "https://api.openai.com/v1#gpt-4o-mini", "OPENAI_API_KEY"),
+        ("anthropic/claude-x?key_env=MINE", "https://api.anthropic.com/v1#claude-x", "MINE"),
+        (
+            "openrouter/meta-llama/llama-3-8b:free?context=8192",
+            "https://openrouter.ai/api/v1#meta-llama/llama-3-8b:free",
+            "OPENROUTER_API_KEY",
+        ),
+        ("ollama/qwen2.5:7b", "http://localhost:11434/v1#qwen2.5:7b", None),
+        ("sglang/default", "http://localhost:30000/v1#default", None),
+    ],
+)
+def test_servers_have_short_names(name: str, address: str, key: str | None) -> None:
+    parsed = parse_name(name)
+    assert (parsed.written, parsed.kind, parsed.argument) == (name, "openai", address)
+    assert dict(parsed.options).get("key_env") == key
+
+
+def test_a_short_name_is_opened_as_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+    with pytest.raises(EngineError, match=r"OPENROUTER_API_KEY .* is not set"):
+        policy_engine("openrouter/some/model")
+    with sim_server(vllm=True, window=64).running() as server:
+        monkeypatch.setitem(options.SERVERS, "ollama", (server.url.partition("#")[0], None))
+        engine = policy_engine("ollama/sim?concurrency=3")
+        assert (engine.exact, engine.load and engine.load.slots) == (False, 3)
+
+
+def test_a_folder_goes_before_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ollama" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert parse_name("ollama/mine").kind == "ollama/mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("olama/qwen", "did you mean 'ollama/qwen'?"),
+        ("openia/gpt-4o", "did you mean 'openai/gpt-4o'?"),
+        ("Qwen/Qwen2.5-1.5B", "for this model write `transformers:Qwen/Qwen2.5-1.5B`"),
+        ("openai-community/gpt2", "for this model write `transformers:openai-community/gpt2`"),
+        ("ollama/", "supported: bundled, "),
+    ],
+)
+def test_other_names_with_a_slash_get_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        policy_engine(name)
+    assert hint in str(caught.value)
+
+
+def test_options_may_hold_what_separates_them() -> None:
+    written = "openai:http://x/v1#m?context=9"
+    for key, value in {"extra": "a=1&b=?#%26", "api-version": "2"}.items():
+        written = with_option(written, key, value)
+    parsed = parse_name(written)
+    assert parsed.argument == "http://x/v1#m"
+    assert dict(parsed.options) == {"context": "9", "extra": "a=1&b=?#%26", "api_version": "2"}

@@ -85,7 +85,7 @@ def test_given_up_after_so_many_attempts(vllm: Subject) -> None:
 
 def test_the_deadline_ends_a_request_and_its_repetitions(vllm: Subject) -> None:
     vllm.server.faults = lambda _number, _body: Fault(500)
-    with pytest.raises(EngineError, match=r"the deadline of 5 seconds \(\?deadline\) is over"):
+    with pytest.raises(EngineError, match=r"the deadline of 5 seconds \(\?deadline\) has passed"):
         vllm.answers(1, Limits(8), deadline=5)
     assert sum(vllm.clock.slept) <= 5
 

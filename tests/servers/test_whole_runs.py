@@ -91,12 +91,12 @@ def test_judges_are_answered_by_servers(subject: Subject, judge: str) -> None:
         (
             "plain",
             ["p = sample 2", "return best of p by confidence(all)"],
-            "gets those of the 5 likeliest",
+            "gets at most those of the 5 likeliest",
         ),
         (
             "vllm",
             ["p = sample 2", "return best of p by entropy(all)"],
-            "gets those of the 20 likeliest",
+            "gets at most those of the 20 likeliest",
         ),
         ("vllm", ["return sample 1 at least 3 tokens"], "add `?tokenizer=PATH_OR_HUB`"),
         ("silent", ["return vote (sample 2 likeliest)"], "gets none from its server"),

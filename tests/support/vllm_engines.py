@@ -33,16 +33,15 @@ def opening(
 class Engines:
     """Engines by what they were asked for, kept until the end: each takes seconds to start."""
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, int, str], VllmPolicy] = {}
+    def __init__(self, internals: Literal["auto", "off"] = "auto") -> None:
+        self._internals = internals
+        self._made: dict[tuple[str, int], VllmPolicy] = {}
 
-    def policy(
-        self, folder: Path, slots: int = 64, internals: Literal["auto", "off"] = "auto"
-    ) -> VllmPolicy:
+    def policy(self, folder: Path, slots: int = 64) -> VllmPolicy:
         """An engine in float32 with little memory."""
-        key = (str(folder), slots, internals)
+        key = (str(folder), slots)
         if key not in self._made:
-            options = VllmPolicyOptions(slots=slots, kv_cache=0.25, internals=internals)
+            options = VllmPolicyOptions(slots=slots, kv_cache=0.25, internals=self._internals)
             self._made[key] = VllmPolicy(str(folder), options)
         return self._made[key]
 

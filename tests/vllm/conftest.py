@@ -32,6 +32,14 @@ def engines() -> Iterator[Engines]:
     kept.close()
 
 
+@pytest.fixture(scope="module")
+def public_engines() -> Iterator[Engines]:
+    """Engines without vLLM's undocumented parts, closed after a module: they take memory."""
+    kept = Engines("off")
+    yield kept
+    kept.close()
+
+
 @pytest.fixture(scope="session")
 def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random policy of the bundled policy's shape."""

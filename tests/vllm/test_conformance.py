@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -11,11 +10,9 @@ from tests.support.policy_conformance import PolicyConformance, Subject
 from tests.support.vllm_engines import Engines
 
 
-def subject_of(engines: Engines, folder: Path, internals: Literal["auto", "off"]) -> Subject:
+def subject_of(engines: Engines, folder: Path) -> Subject:
     """Two engines for all cases: one slot, or many."""
-    return Subject(
-        lambda slots: engines.policy(folder, 1 if slots == 1 else 64, internals), shared=True
-    )
+    return Subject(lambda slots: engines.policy(folder, 1 if slots == 1 else 64), shared=True)
 
 
 class TestVllm(PolicyConformance):
@@ -26,7 +23,7 @@ class TestVllm(PolicyConformance):
     @pytest.fixture
     def subject(self, engines: Engines, policy_folder: Path) -> Subject:
         """With vLLM's undocumented parts."""
-        return subject_of(engines, policy_folder, "auto")
+        return subject_of(engines, policy_folder)
 
 
 class TestVllmInPublic(PolicyConformance):
@@ -35,8 +32,8 @@ class TestVllmInPublic(PolicyConformance):
     test_close_cancels_what_is_in_flight = None  # type: ignore[assignment]
 
     @pytest.fixture
-    def subject(self, engines: Engines, policy_folder: Path) -> Subject:
+    def subject(self, public_engines: Engines, policy_folder: Path) -> Subject:
         """Without vLLM's undocumented parts."""
-        found = subject_of(engines, policy_folder, "off")
-        assert "by its public interface (internals=off)" in found.make(64).chosen  # type: ignore[attr-defined]
-        return found
+        chosen = public_engines.policy(policy_folder).chosen
+        assert "by its public interface (internals=off)" in chosen
+        return subject_of(public_engines, policy_folder)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,38 +15,6 @@ from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.vllm import internals, launch, policy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
-
-ROOT = Path(__file__).resolve().parents[2]
-#: What vLLM documents, with who may use it where it is for one purpose only.
-DOCUMENTED = {
-    "vllm": "",
-    "vllm.config": "",
-    "vllm.lora.request": "",
-    "vllm.sampling_params": "",
-    "vllm.v1.sample.logits_processor": "processor.py",
-}
-
-
-def names_of_vllm(path: Path) -> Iterator[str]:
-    """Modules of vLLM that a file imports, or names in a text."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-
-
-def test_nothing_else_imports_what_vllm_does_not_document() -> None:
-    found = set()
-    for path in (ROOT / "runtime").rglob("*.py"):
-        for name in names_of_vllm(path):
-            if name.startswith("vllm.") and " " not in name:
-                only = DOCUMENTED.get(name)
-                if path.name != "internals.py" and (only is None or only not in ("", path.name)):
-                    found.add((path.name, name))
-    assert not found
 
 
 def test_every_part_fits_the_vllm_that_is_tested_with() -> None:

@@ -207,8 +207,9 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_does_not_fit_says_what_to_change(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "2")  # the option goes before vLLM's variable
     folder = tiny_model(tmp_path / "policy")
     with pytest.raises(EngineError, match=r"does not fit: .*`kv_cache`.*vLLM says: "):
         VllmPolicy(str(folder), VllmPolicyOptions(kv_cache=0.0005))

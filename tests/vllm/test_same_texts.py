@@ -35,13 +35,13 @@ PROBLEMS = (
 
 
 @pytest.fixture(scope="module")
-def policies(engines: Engines) -> dict[str, PolicyEngine]:
+def policies(engines: Engines, public_engines: Engines) -> dict[str, PolicyEngine]:
     """The bundled policy through transformers, and both ways through vLLM."""
     folder = bundled("policy")
     return {
         "transformers": TransformersPolicy(str(folder)),
         "vllm": engines.policy(folder),
-        "public": engines.policy(folder, internals="off"),
+        "public": public_engines.policy(folder),
     }
 
 

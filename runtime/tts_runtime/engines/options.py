@@ -1,11 +1,12 @@
-"""Engine names with options: `transformers:MODEL?dtype=bfloat16&slots=32`."""
+"""Engine names with options: `transformers:MODEL?dtype=bfloat16&slots=32`, `ollama/MODEL`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -68,17 +69,40 @@ _SECRET = re.compile(
     r"(api_?)?key|(access|auth|api)_?token|secret|password|authorization|bearer", re.IGNORECASE
 )
 
+#: What separates parts of a name, as it is written in values.
+_ESCAPES: Final = {"%": "%25", "&": "%26", "#": "%23"}
+#: Servers with a short name, `ollama/MODEL`: the address of their OpenAI interface, and the
+#: variable of the API key where they require one.
+SERVERS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "ollama": ("http://localhost:11434/v1", None),
+    "lmstudio": ("http://localhost:1234/v1", None),
+    "sglang": ("http://localhost:30000/v1", None),
+    "litellm": ("http://localhost:4000/v1", None),  # LiteLLM's proxy
+}
+
 Options = TypeVar("Options", bound=NoOptions)
 
 
 def parse_name(written: str) -> EngineName:
     """Splits an engine name.
 
+    Args:
+        written: `KIND:ARGUMENT?key=value&key=value`, or `SERVER/MODEL?...` with a name of
+            `SERVERS`.
+
     Raises:
         EngineError: An option without `=`, or a repeated one.
     """
     name, _, tail = written.partition("?")
     kind, _, argument = name.partition(":")
+    server, _, model = name.partition("/")
+    variable = None
+    if model and server in SERVERS and not Path(name).is_dir():
+        address, variable = SERVERS[server]
+        kind, argument = "openai", f"{address}#{model}"
     if kind in ("openai", "http") and "#" in tail:
         url, _, model = tail.rpartition("#")
         raise EngineError(
@@ -99,7 +123,11 @@ def parse_name(written: str) -> EngineName:
             )
         if key in dict(pairs):
             raise EngineError(f"engine `{written}`: option `{key}` is repeated")
-        pairs.append((key, value.replace("%26", "&").replace("%25", "%")))
+        for letter, code in reversed(_ESCAPES.items()):
+            value = value.replace(code, letter)
+        pairs.append((key, value))
+    if variable is not None and "key_env" not in dict(pairs):
+        pairs.append(("key_env", variable))
     return EngineName(written, kind, argument, tuple(pairs))
 
 
@@ -116,7 +144,9 @@ def with_option(written: str, key: str, value: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("%", "%25").replace("&", "%26")
+    for letter, code in _ESCAPES.items():
+        value = value.replace(letter, code)
+    return value
 
 
 def options_of(name: EngineName, model: type[Options]) -> Options:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from re import fullmatch
@@ -16,6 +17,7 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
 from tts_runtime.engines.options import (
+    SERVERS,
     EngineName,
     NoOptions,
     PolicyOptions,
@@ -38,6 +40,7 @@ _POLICIES = (
     "transformers:MODEL",
     "vllm:MODEL",
     "openai:URL#MODEL",
+    *(f"{server}/MODEL" for server in SERVERS),
     "exec:python",
     "a model's folder with a `binding.yaml`",
 )
@@ -72,7 +75,7 @@ def policy_engine(name: str) -> PolicyEngine:
 
 
 def scorer_engine(name: str) -> ScorerEngine:
-    """The scorer engine of a name or folder; errors as `policy_engine`.
+    """The scorer engine of a name or folder; errors as for `policy_engine`.
 
     With the option `reduce`, or ending in `:REDUCTION`, its scores of steps are reduced to one.
     """
@@ -130,20 +133,17 @@ def find_scorer(name: str) -> Callable[[], ScorerEngine]:
     """As `find_policy`, for a scorer engine."""
     parsed = parse_name(name)
     inner, _, reduction = parsed.plain.rpartition(":")
-    asked = dict(parsed.options)
-    if inner and reduction in REDUCTIONS and parsed.kind != "field":
-        inner = with_options(inner, asked)
-    elif "reduce" in asked:
-        reduction = asked.pop("reduce")
-        inner = with_options(parsed.plain, asked)
-    else:
-        return _scorer(parsed)
+    options = dict(parsed.options)
+    if not (inner and reduction in REDUCTIONS and parsed.kind != "field"):
+        if "reduce" not in options:
+            return _scorer(parsed)
+        inner, reduction = parsed.plain, options.pop("reduce")
     if reduction not in REDUCTIONS:
         hint = did_you_mean(reduction, REDUCTIONS) or f"one of {', '.join(REDUCTIONS)}"
         raise EngineError(f"engine `{name}`: no reduction `{reduction}`; {hint}")
     from tts_runtime.engines.scorers import ReducedScorer
 
-    opener = find_scorer(inner)
+    opener = find_scorer(with_options(inner, options))
     return lambda: ReducedScorer(opener(), reduction)
 
 
@@ -314,10 +314,17 @@ def _meant(kind: str, name: str) -> str | None:
     if name.startswith(("http://", "https://", "localhost:", "127.0.0.1:")):
         address = name if name.startswith("http") else f"http://{name}"
         return f"for a server write `{server}:{address}" + ("`" if "#" in name else "#MODEL`")
-    if fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if fullmatch(r"[\w.-]+/[\w.:-]+", name):
+        server, _, model = name.partition("/")
+        near = get_close_matches(server, SERVERS, 1, 0.8)
+        if kind == "policy" and near and near[0] != server:
+            return f"did you mean '{near[0]}/{model}'?"
         if kind == "policy":
             return f"for this model write `transformers:{name}`, or `vllm:{name}`"
         return f"for this model write `auto:{name}`, or its family: `qwen-math-prm:{name}`..."
     if kind == "policy" and fullmatch(rf"({_HOSTED})(-[\w.-]+)?", name):
-        return f"for a hosted model write `openai:https://HOST/v1#{name}`"
+        return (
+            f"for a hosted model write `openai:https://HOST/v1#{name}`, or by a short name "
+            f"`openai/{name}`, `openrouter/...`"
+        )
     return None

@@ -9,7 +9,7 @@ serves:
 * `executor`: on a CPU, scheduler and model share a process (else vLLM's own two processes, which
   wait for each other by spinning).
 
-Elsewhere only vLLM's documented names may be imported (tests/vllm/test_internals.py). Among those,
+Elsewhere only vLLM's documented names may be imported (tests/test_layers.py). Among those,
 the interface of `processor` is documented too, for vLLM's first model runner: without it streams
 cannot be followed, and the engine is refused.
 """

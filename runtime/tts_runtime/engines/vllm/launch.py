@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -186,10 +186,12 @@ def _started(name: str, arguments: Mapping[str, Any], options: VllmOptions) -> S
     }
     if arguments["enforce_eager"]:
         variables["TORCHDYNAMO_DISABLE"] = "1"
+    # On a CPU vLLM would let this variable override the option.
+    hidden = ("VLLM_CPU_KVCACHE_SPACE",) if options.kv_cache is not None else ()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
 
         def client() -> Any:
-            with _environment(variables), _quiet(None if options.log else log):
+            with _environment(variables, hidden), _quiet(None if options.log else log):
                 from vllm import AsyncEngineArgs, AsyncLLMEngine
 
                 found = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments))
@@ -259,15 +261,20 @@ def _shortened(line: str) -> str:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables that vLLM and its processes read, unless the user has set them."""
-    new = {key: value for key, value in variables.items() if key not in os.environ}
-    os.environ.update(new)
+def _environment(variables: Mapping[str, str], hidden: Iterable[str] = ()) -> Iterator[None]:
+    """Variables of vLLM and its processes: sets some, unless the user has, and hides others."""
+    before = {name: os.environ.get(name) for name in (*variables, *hidden)}
+    os.environ.update({name: value for name, value in variables.items() if before[name] is None})
+    for name in hidden:
+        os.environ.pop(name, None)
     try:
         yield
     finally:
-        for key in new:
-            os.environ.pop(key, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
