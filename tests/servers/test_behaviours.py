@@ -309,7 +309,11 @@ def test_fields_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [("extra={1", "not JSON"), ("extra=a", "name=value"), ("omit=model", "`model` is no field")],
+    [
+        ("extra={1", "not JSON"),
+        ("extra=a", "name=value"),
+        ("omit=model", "`model` cannot be omitted"),
+    ],
 )
 def test_fields_that_cannot_be_set(options: str, message: str, tts_run: Command) -> None:
     code, _, said = tts_run(

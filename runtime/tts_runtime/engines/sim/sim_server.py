@@ -80,7 +80,7 @@ class SimReply(Generic[Reply]):
 
 
 @dataclass(slots=True, eq=False)
-class _Job(Generic[Reply]):
+class _SimRequest(Generic[Reply]):
     number: int
     future: Future[Reply]
     serve: Callable[[], SimReply[Reply]]
@@ -98,8 +98,8 @@ class SimServer:
         self._latency = latency
         self._faults = faults
         self._key = derive(b"station", latency.seed)
-        self._queue: list[tuple[int, int, _Job[Any]]] = []
-        self._running: dict[int, _Job[Any]] = {}
+        self._queue: list[tuple[int, int, _SimRequest[Any]]] = []
+        self._running: dict[int, _SimRequest[Any]] = {}
 
     @property
     def slots(self) -> int:
@@ -109,7 +109,7 @@ class SimServer:
     def submit(self, serve: Callable[[], SimReply[Reply]], priority: int = 0) -> Future[Reply]:
         """Queues one request; `serve` computes its reply, once it has a slot."""
         future: Future[Reply] = asyncio.get_running_loop().create_future()
-        job = _Job(self.counts.submitted, future, serve)
+        job = _SimRequest(self.counts.submitted, future, serve)
         self.counts.submitted += 1
         self.counts.waiting += 1
         heappush(self._queue, (priority, job.number, job))
@@ -129,7 +129,7 @@ class SimServer:
             if not job.future.done():
                 self._start(job)
 
-    def _start(self, job: _Job[Any]) -> None:
+    def _start(self, job: _SimRequest[Any]) -> None:
         self.counts.waiting -= 1
         self.counts.running += 1
         self._running[job.number] = job
@@ -152,7 +152,7 @@ class SimServer:
         job.started, job.seconds = loop.time(), seconds
         job.timer = loop.call_later(seconds, finish)
 
-    def _finish(self, job: _Job[Any], served: SimReply[Any]) -> None:
+    def _finish(self, job: _SimRequest[Any], served: SimReply[Any]) -> None:
         if job.future.done():  # cancelled in the same turn of the loop
             return
         self._release(job)
@@ -161,7 +161,7 @@ class SimServer:
         job.future.set_result(served.reply)
         self._admit()
 
-    def _fail(self, job: _Job[Any], error: Exception) -> None:
+    def _fail(self, job: _SimRequest[Any], error: Exception) -> None:
         if job.future.done():
             return
         self._release(job)
@@ -169,7 +169,7 @@ class SimServer:
         job.future.set_exception(error)
         self._admit()
 
-    def _cancelled(self, job: _Job[Any], future: Future[Any]) -> None:
+    def _cancelled(self, job: _SimRequest[Any], future: Future[Any]) -> None:
         if not future.cancelled():
             return
         self.counts.cancelled += 1
@@ -183,6 +183,6 @@ class SimServer:
             self._release(job)
             self._admit()
 
-    def _release(self, job: _Job[Any]) -> None:
+    def _release(self, job: _SimRequest[Any]) -> None:
         self.counts.running -= 1
         del self._running[job.number]
