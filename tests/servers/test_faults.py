@@ -257,7 +257,7 @@ def test_addresses_that_are_none(url: str, message: str) -> None:
 
 
 def test_options_before_the_model_are_put_right() -> None:
-    with pytest.raises(EngineError, match=r"behind the model: openai:http://x/v1#m\?context=9$"):
+    with pytest.raises(EngineError, match=r"after the model: openai:http://x/v1#m\?context=9$"):
         parse_name("openai:http://x/v1?context=9#m")
 
 

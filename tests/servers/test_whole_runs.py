@@ -85,7 +85,7 @@ def test_judges_are_answered_by_servers(subject: Subject, judge: str) -> None:
 @pytest.mark.parametrize(
     ("style", "lines", "message"),
     [
-        ("chat", ["p = sample 1 step", "return expand p by 1"], "begin every answer anew"),
+        ("chat", ["p = sample 1 step", "return expand p by 1"], "start every answer from scratch"),
         ("chat", ["return sample 1 stop when tokens > 3"], "an engine that streams"),
         ("silent", ["p = sample 2", "return best of p by logprob"], "gets none from its server"),
         (
