@@ -56,7 +56,7 @@ def test_the_line_says_time_speed_and_load() -> None:
     clock.now += 5
     status.tokens_drawn(15_000)
     # The speed is that of the last quarter of a minute.
-    assert status.line() == "1:08  1,200 tokens/s  64 of 64 rows busy, 1,200 wait"
+    assert status.line() == "1:08  1,200 tokens/s  64/64 slots, 1,200 queued"
     clock.now += 12
     assert "1,000 tokens/s" in status.line()
     clock.now += 3600
@@ -80,7 +80,7 @@ def test_time_left_counts_what_this_process_has_done() -> None:
     # One strategy has not finished anything yet; the run as a whole has.
     assert (status.left(0), status.all_left()) == ("", "2:10 left")
     status.problem_done(1, answer(7, correct=None, error="broke"))
-    assert status.strategies[1].summary == "86% right  1 failed"
+    assert status.strategies[1].summary == "86% correct  1 failed"
     for number in range(8, 10):
         status.problem_done(1, answer(number))
     assert status.left(1) == ""
@@ -98,7 +98,7 @@ def test_lines_come_now_and_then() -> None:
     shown = written.getvalue().splitlines()
     assert len(shown) == 2
     assert shown[0].startswith("58 of 200 problems  0:30  ")
-    assert "tokens/s  64 of 64 rows busy, 1,200 wait  1:1" in shown[0]
+    assert "tokens/s  64/64 slots, 1,200 queued  1:1" in shown[0]
     assert shown[0].endswith("1:13 left")  # 58 in 30 s, 142 to go
     assert "\x1b" not in written.getvalue()
 
@@ -123,13 +123,13 @@ def test_a_terminal_has_a_bar_for_each_strategy() -> None:
         for number in range(2):
             screen.problem_done(1, answer(number, correct=not number))
     last = Text.from_ansi(written.getvalue()).plain.split("greedy")[-1]
-    assert "1/2 100% right" in last
-    assert "2/2  50% right" in last
+    assert "1/2 100% correct" in last
+    assert "2/2  50% correct" in last
     assert "majority[n=16] " in last
     assert isinstance(shown_on(Console(file=io.StringIO())), Lines)
 
 
-@pytest.mark.parametrize(("slots", "shown"), [(0, "0 rows busy"), (8, "0 of 8 rows busy")])
+@pytest.mark.parametrize(("slots", "shown"), [(0, "0 running"), (8, "0/8 slots")])
 def test_simulated_engines_say_how_busy_they_are(slots: int, shown: str) -> None:
     clock = Clock()
     status = Status(clock)

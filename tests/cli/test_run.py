@@ -41,7 +41,7 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         "greedy",
         "majority",
     ]
-    assert "means per problem" in out
+    assert "mean per problem" in out
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_analyze_shows_actual_beside_expected(tts_run: Command) -> None:
     assert actual == expected < most == 1024
 
 
-def test_a_slip_of_the_pen_does_not_run_for_days(tts_run: Command) -> None:
+def test_a_typo_does_not_run_for_days(tts_run: Command) -> None:
     code, out, err = tts_run("majority", "--set", "n=10000000000", *SIM)
     assert (code, out) == (2, "")
     assert "majority may hold 10,000,000,000 rows in one pool" in err

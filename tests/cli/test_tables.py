@@ -47,7 +47,7 @@ def rows(shown: str, first_column: int) -> list[str]:
     lines = shown.splitlines()[3:]
     names: list[str] = []
     for line in lines:
-        if line.startswith("left out"):
+        if line.startswith("omitted"):
             break
         if line.startswith("   "):
             names[-1] += line.strip()
@@ -86,10 +86,10 @@ def test_names_and_numbers_are_whole_at_any_width(
 def test_columns_are_left_out_in_a_stated_order_and_named() -> None:
     shown = [table([summary(name) for name in SWEEP], width) for width in (None, 100, 80, 60, 40)]
     left_out = [
-        line.removeprefix("left out for lack of room: ").split(", ")
+        line.removeprefix("omitted, the terminal is too narrow: ").split(", ")
         for each in shown
         for line in each.splitlines()
-        if line.startswith("left out")
+        if line.startswith("omitted")
     ]
     assert all(titles == list(DROPPED[: len(titles)]) for titles in left_out)
     assert [len(titles) for titles in left_out] == sorted(map(len, left_out))
@@ -114,6 +114,6 @@ def test_means_are_over_problems_that_did_not_fail() -> None:
 def test_the_run_has_a_line_of_its_own() -> None:
     work = Work(3200, 2000, 70, 16, 9000, 5, 12, 40, 3)
     assert run_line(summary("a", engines=work)) == (
-        "the run: 123 s; engines drew 2,012 tokens (5 requests given up) and processed 70 of "
-        "prompts and paths, scorers processed 9,000, 40 ran ahead, 3 for nothing"
+        "the run: 123 s; engines drew 2,012 tokens (5 requests cancelled) and processed 70 "
+        "prompt and path tokens, scorers processed 9,000, 40 ran ahead, 3 of them wasted"
     )

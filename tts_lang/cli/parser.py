@@ -83,7 +83,7 @@ def _nothing(_prefix: str, _options: argparse.Namespace) -> Iterable[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class OptionSpec:
     """An option by its long name without dashes; `values`: it may be repeated."""
 
     name: str
@@ -170,10 +170,10 @@ class CommandParser(argparse.ArgumentParser):
             raise UsageError(f"no such option: {name}" + (f"; {hint}" if hint else ""))
         return options
 
-    def declared(self) -> list[Declared]:
+    def declared(self) -> list[OptionSpec]:
         """The options that a configuration may set, in the order of `--help`."""
         return [
-            Declared(name.removeprefix("--"), action.dest, kind, action.metavar or "")
+            OptionSpec(name.removeprefix("--"), action.dest, kind, action.metavar or "")
             for action in self._actions
             for name in action.option_strings[-1:]
             if (kind := _KINDS.get(type(action)))

@@ -36,7 +36,7 @@ from tts_runtime.cli.options import (
     with_engine_args,
 )
 from tts_runtime.cli.parser import parser as run_parser
-from tts_runtime.cli.sources import Origin, configured, unread_variables
+from tts_runtime.cli.sources import ValueSource, configured, unread_variables
 from tts_runtime.problems import (
     Problem,
     ProblemFileError,
@@ -70,28 +70,28 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     command = run_parser()
     complete(command)
-    origins: list[Origin] = []
+    sources: list[ValueSource] = []
     try:
         options = command.parse(arguments)
         if shared(command, options):
             return 0
-        return _run(command, options, origins)
+        return _run(command, options, sources)
     except UsageError as error:
-        return usage_error(command.prog, error, _sources(origins, str(error)))
+        return usage_error(command.prog, error, _notes_on(sources, str(error)))
     except DiagnosticError as error:
         report(error.diagnostics)
-        _note(_sources(origins, render_text(error.diagnostics)))
+        _note(_notes_on(sources, render_text(error.diagnostics)))
     except _MISTAKES as error:
-        _say(error, origins)
+        _say(error, sources)
     except Exception as error:
         if not isinstance(error, _late_errors()):
             raise
-        _say(error, origins)
+        _say(error, sources)
     return MISTAKE
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _RunRequest:
     """A run as the options say it, checked as far as this needs no engine."""
 
     plans: Sequence[Plan]
@@ -101,14 +101,14 @@ class _Job:
     limits: CostLimits
 
 
-def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> int:
-    """Runs the strategies and prints their results; `origins` takes values of other sources."""
+def _run(command: CommandParser, options: Namespace, sources: list[ValueSource]) -> int:
+    """Runs the strategies and prints their results; `sources` takes values of other sources."""
     place_settings(options)
     replaced: Sequence[str] = ()
     if options.ask is not None:
         _check_question(options)
         replaced = _CHOOSING
-    origins += configured(command, options, os.environ, replaced)
+    sources += configured(command, options, os.environ, replaced)
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
     check_strategies(command, options)
@@ -116,9 +116,9 @@ def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> i
         for line in unread_variables(command, os.environ):
             print(f"warning: {printable(line)}", file=sys.stderr)
     if options.verbose:
-        for origin in origins:
-            print(printable(f"note: {origin}"), file=sys.stderr)
-    job = _job(options)
+        for source in sources:
+            print(printable(f"note: {source}"), file=sys.stderr)
+    request = _request(options)
 
     from rich.console import Console
 
@@ -133,19 +133,19 @@ def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> i
     )
     from tts_runtime.runs.runner import run
 
-    plans = job.plans
+    plans = request.plans
     console = Console(stderr=True)
     level = logging.ERROR if options.quiet else logging.DEBUG if options.verbose else logging.INFO
     _show_notices(console, level)
     progress = Status() if options.quiet else shown_on(console)
     with progress:
         try:
-            results = run(plans, job.problems, settings=job.settings, progress=progress)
+            results = run(plans, request.problems, settings=request.settings, progress=progress)
         except KeyboardInterrupt:
             progress.stop()
             # After a second Ctrl-C asyncio would print the traceback of what that stopped.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-            say(printable(interrupted(job.settings.out, progress.done, progress.total)))
+            say(printable(interrupted(request.settings.out, progress.done, progress.total)))
             return INTERRUPTED
     if options.ask is not None:
         replies = [
@@ -161,15 +161,15 @@ def _run(command: CommandParser, options: Namespace, origins: list[Origin]) -> i
             print(printable(result.summary.model_dump_json()))
     else:
         print_table([result.summary for result in results])
-    _print_analysis(job, results, sys.stderr if options.json else sys.stdout)
+    _print_analysis(request, results, sys.stderr if options.json else sys.stdout)
     if not options.quiet:
-        if job.settings.out is not None and not progress.total:
-            say(f"everything was finished before: read from {printable(job.settings.out)}")
-        print_remarks(results, job.shifts)
-    return FAILED if print_failures(results, job.settings.out) else 0
+        if request.settings.out is not None and not progress.total:
+            say(f"everything was finished before: read from {printable(request.settings.out)}")
+        print_remarks(results, request.shifts)
+    return FAILED if print_failures(results, request.settings.out) else 0
 
 
-def _job(options: Namespace) -> _Job:
+def _request(options: Namespace) -> _RunRequest:
     """Reads the options; compiles strategies and loads problems.
 
     Raises:
@@ -204,7 +204,7 @@ def _job(options: Namespace) -> _Job:
 
     from tts_runtime.runs.runner import Settings
 
-    return _Job(
+    return _RunRequest(
         plans,
         shifts,
         problems,
@@ -295,13 +295,13 @@ def _check_engines(
         find_scorer(name)
 
 
-def _print_analysis(job: _Job, results: Sequence[Result], stream: TextIO) -> None:
+def _print_analysis(request: _RunRequest, results: Sequence[Result], stream: TextIO) -> None:
     """With `--analyze`: EXPLAIN ANALYZE of every strategy."""
-    for plan, result in zip(job.plans, results, strict=True):
+    for plan, result in zip(request.plans, results, strict=True):
         if result.op_stats is not None:
             from tts_runtime.cli.analyze import analyzed
 
-            text = printable(analyzed(plan, result, job.limits.assumed))
+            text = printable(analyzed(plan, result, request.limits.assumed))
             print("\n" + text, end="", file=stream)
 
 
@@ -322,9 +322,9 @@ def _escaped(record: logging.LogRecord) -> bool:
     return True
 
 
-def _sources(origins: Sequence[Origin], message: str) -> list[str]:
+def _notes_on(sources: Sequence[ValueSource], message: str) -> list[str]:
     """Where the values come from that an error is about."""
-    return [str(origin) for origin in origins if origin.concerns(message)]
+    return [str(source) for source in sources if source.concerns(message)]
 
 
 def _note(lines: Sequence[str]) -> None:
@@ -332,10 +332,10 @@ def _note(lines: Sequence[str]) -> None:
         print(printable(f"  note: {line}"), file=sys.stderr)
 
 
-def _say(error: Exception, origins: Sequence[Origin]) -> None:
+def _say(error: Exception, sources: Sequence[ValueSource]) -> None:
     sys.stdout.flush()
     print(f"error: {printable(error)}", file=sys.stderr)
-    _note(_sources(origins, str(error)))
+    _note(_notes_on(sources, str(error)))
 
 
 def _late_errors() -> tuple[type[Exception], ...]:

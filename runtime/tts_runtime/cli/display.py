@@ -1,4 +1,4 @@
-"""What `tts-run` shows: how far it is while it runs, one table at the end."""
+"""Progress of a run: bars on a terminal, a line now and then elsewhere; lines below the table."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tts_runtime.reliability import footer
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.results import Answer, Summary
 
-#: Seconds over which a speed is measured, and at least between two lines where no terminal is.
+#: Seconds over which speed is measured; least seconds between two lines without a terminal.
 _WINDOW, _PAUSE = 15.0, 30.0
-#: So many problems must have finished before they say how long the others will take.
-_TELLING = 3
+#: Problems that must have finished before the time left is estimated from them.
+_LEAST_FINISHED = 3
 
 
 class Status(Progress):
-    """Counts what happens, and says it in a line; a context manager around the run."""
+    """Counts events and describes them in a line; a context manager around the run."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._start = self._begun = clock()
+        self._start = self._opened = clock()
         self._opening = ""
         self._policies: Mapping[str, PolicyEngine] = {}
         self._drawn: deque[tuple[float, int]] = deque()
@@ -47,19 +47,19 @@ class Status(Progress):
         self.stop()
 
     def stop(self) -> None:
-        """Shows nothing from now on."""
+        """Stops showing anything."""
 
     @property
     def total(self) -> int:
-        """Problems of all strategies together; 0 before they begin."""
+        """Problems of all strategies together; 0 before the run starts."""
         return self.problems * len(self.strategies)
 
     @property
     def done(self) -> int:
-        """How many of them have finished."""
+        """Number of finished problems."""
         return sum(strategy.done for strategy in self.strategies)
 
-    # ------------------------------------------------------------------ what happens
+    # ------------------------------------------------------------------ events
 
     def engine_opens(self, name: str, engine: str) -> None:
         self._opening = f"loading {printable(f'{name}={engine}', line=True)}"
@@ -91,25 +91,25 @@ class Status(Progress):
     # ------------------------------------------------------------------ in words
 
     def left(self, strategy: int) -> str:
-        """How long a strategy will take, judged by what has finished."""
+        """Estimated time left for a strategy; empty if unknown."""
         state = self.strategies[strategy]
         return self._left(state.fresh, self.problems - state.done)
 
     def all_left(self) -> str:
-        """How long the run will take: strategies share work, so the slowest says little of it."""
+        """Estimated time left for the run: not that of the slowest, since strategies share work."""
         return self._left(
             sum(strategy.fresh for strategy in self.strategies), self.total - self.done
         )
 
     def _left(self, fresh: int, missing: int) -> str:
-        if fresh < _TELLING or missing == 0:
+        if fresh < _LEAST_FINISHED or missing == 0:
             return ""
         return f"{_duration((self._clock() - self._start) / fresh * missing)} left"
 
     def line(self) -> str:
-        """Time, speed, and how busy the engines are."""
+        """Time, speed, and load of the engines."""
         now = self._clock()
-        parts = [_duration(now - self._begun)]
+        parts = [_duration(now - self._opened)]
         if self._opening:
             return f"{parts[0]}  {self._opening}"
         while self._drawn and self._drawn[0][0] < now - _WINDOW:
@@ -125,13 +125,13 @@ class Status(Progress):
 
 
 class StrategyProgress:
-    """How far a strategy is."""
+    """Progress of one strategy."""
 
     def __init__(self) -> None:
         self.done = self.fresh = self.failed = self._graded = self._correct = 0
 
     def add(self, answer: Answer, *, fresh: bool) -> None:
-        """Counts a problem; `fresh`: done by this process."""
+        """Counts a problem; `fresh`: this process finished it, not an earlier session."""
         self.done += 1
         self.fresh += fresh
         self.failed += answer.error is not None
@@ -140,16 +140,17 @@ class StrategyProgress:
 
     @property
     def summary(self) -> str:
-        """How it does: of those with a gold answer, and of all."""
-        right = f"{self._correct / self._graded:.0%} right" if self._graded else ""
+        """Accuracy so far, and failed problems."""
+        right = f"{self._correct / self._graded:.0%} correct" if self._graded else ""
         return f"{right}  {self.failed} failed" if self.failed else right
 
 
 def _busy(load: Load) -> str:
-    """How busy an engine is, such as `64 of 64 rows busy, 1,200 wait`."""
-    slots = f" of {load.slots:,}" if load.slots else ""
-    waiting = f", {load.waiting:,} wait" if load.waiting else ""
-    return f"{load.running:,}{slots} rows busy{waiting}"
+    """The load of an engine, such as `64/64 slots, 1,200 queued`."""
+    running = (
+        f"{load.running:,}/{load.slots:,} slots" if load.slots else f"{load.running:,} running"
+    )
+    return running + (f", {load.waiting:,} queued" if load.waiting else "")
 
 
 def _duration(seconds: float) -> str:
@@ -159,7 +160,7 @@ def _duration(seconds: float) -> str:
 
 
 class _State(ProgressColumn):
-    """Worked out when it is shown: strategies finish requests far more often than that."""
+    """Computed when it is shown: requests finish far more often than that."""
 
     max_refresh = 0.5
 
@@ -169,12 +170,12 @@ class _State(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         strategy = self._status.strategies[task.id]
-        return Text(f"{strategy.summary:>10}  {self._status.left(task.id)}")
+        return Text(f"{strategy.summary:>12}  {self._status.left(task.id)}")
 
 
 class _LiveBars(Bars):
     def __init__(self, status: Status, console: Console) -> None:
-        self._status = status  # before the bars ask for it
+        self._status = status  # before super().__init__ renders
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -189,7 +190,7 @@ class _LiveBars(Bars):
 
 
 class Screen(Status):
-    """A bar for each strategy, and a line for all of them; for terminals."""
+    """A bar per strategy and a line for the run; for terminals."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -219,37 +220,37 @@ class Screen(Status):
 
 
 class Lines(Status):
-    """A line now and then, none in a short run; for logs and pipes."""
+    """A line every half minute, none in a short run; for logs and pipes."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(clock)
         self._console = console
-        self._said = clock()
+        self._last_line = clock()
 
     def tokens_drawn(self, count: int) -> None:
         super().tokens_drawn(count)
-        self._say()
+        self._print_line()
 
     def problem_done(self, strategy: int, answer: Answer) -> None:
         super().problem_done(strategy, answer)
-        self._say()
+        self._print_line()
 
-    def _say(self) -> None:
-        if self._clock() - self._said < _PAUSE:
+    def _print_line(self) -> None:
+        if self._clock() - self._last_line < _PAUSE:
             return
-        self._said = self._clock()
+        self._last_line = self._clock()
         parts = [f"{self.done:,} of {self.total:,} problems", self.line(), self.all_left()]
-        said = "  ".join(filter(None, parts))
-        self._console.print(said, markup=False, highlight=False, soft_wrap=True)
+        line = "  ".join(filter(None, parts))
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown_on(console: Console) -> Status:
-    """The status for this console."""
+    """The display that suits a console."""
     return Screen(console) if console.is_terminal else Lines(console)
 
 
 def named_in(summaries: Sequence[Summary]) -> str:
-    """What the numbers of a table are of: engines by their names, problem set, seed."""
+    """The footer of a table: engines, problem set, seed."""
     engines: dict[str, str] = {}
     for summary in summaries:
         engines |= summary.policies
@@ -263,7 +264,7 @@ def named_in(summaries: Sequence[Summary]) -> str:
 
 
 def remarks(summaries: Sequence[Summary]) -> list[str]:
-    """Lines below the table: what went wrong with candidates, by strategy."""
+    """Lines below the table: what went wrong with candidates, per strategy."""
     return [
         f"{summary.strategy}: {line}"
         for summary in summaries

@@ -18,7 +18,7 @@ from tts_runtime.runs.defaults import BUNDLED
 
 
 def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
-    """A whole number, at least `least`; `None` if the option is not given.
+    """A whole number, at least `least`; `None` if the option is absent.
 
     Raises:
         UsageError: Anything else.
@@ -35,7 +35,7 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
 
 
 def share_of(flag: str, text: str | None) -> float:
-    """A number from 0 to 1; 0 if the option is not given.
+    """A number from 0 to 1; 0 if the option is absent.
 
     Raises:
         UsageError: Anything else.
@@ -161,7 +161,7 @@ class CostLimits:
     assumed: Assumed
 
     def check(self, plan: Plan) -> None:
-        """Refuses a plan whose bounds are beyond a budget, or beyond all reason (`OverBudget`)."""
+        """Refuses a plan whose bounds exceed a budget or a ceiling (`OverBudget`)."""
         check_budgets(plan, self.budgets, self.assumed)
         check_sane(plan, self.budgets, self.assumed)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tts_lang.cli.parser import CommandParser, Declared, UsageError
+from tts_lang.cli.parser import CommandParser, OptionSpec, UsageError
 from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.readers import read_written
 
@@ -27,7 +27,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ValueSource:
     """A value that is in effect and does not come from the command line."""
 
     option: str
@@ -53,7 +53,7 @@ def configured(
     options: Namespace,
     environment: Mapping[str, str],
     replaced: Sequence[str] = (),
-) -> list[Origin]:
+) -> list[ValueSource]:
     """Fills the options that the command line leaves out.
 
     Args:
@@ -70,7 +70,7 @@ def configured(
     """
     declared = {each.name: each for each in parser.declared() if each.name not in _COMMANDS}
     found = _of_environment(declared, environment)
-    origins = list(_fill(declared, options, _without(found, replaced)))
+    sources = list(_fill(declared, options, _without(found, replaced)))
     if options.config is not None:
         file = options.config
         del declared["config"]
@@ -79,8 +79,8 @@ def configured(
         if strategies is not None and not options.strategies:
             options.strategies = strategies
         found = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
-        origins += _fill(declared, options, _without(found, replaced))
-    return origins
+        sources += _fill(declared, options, _without(found, replaced))
+    return sources
 
 
 def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> list[str]:
@@ -96,7 +96,7 @@ def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> l
     ]
 
 
-def variable(option: Declared) -> str:
+def variable(option: OptionSpec) -> str:
     """The environment variable of an option: `TTS_NO_PASS` of `--no-pass`."""
     return _PREFIX + option.name.upper().replace("-", "_")
 
@@ -108,10 +108,10 @@ def _without(
 
 
 def _fill(
-    declared: Mapping[str, Declared],
+    declared: Mapping[str, OptionSpec],
     options: Namespace,
     found: Mapping[str, tuple[list[str], str]],
-) -> Iterator[Origin]:
+) -> Iterator[ValueSource]:
     """Fills options from one source; those that have a value keep it."""
     for name, (texts, source) in found.items():
         option = declared[name]
@@ -129,11 +129,11 @@ def _fill(
             used = _merged(option, options, current, texts)
             setattr(options, option.dest, [*current, *used])
         for text in used:
-            yield Origin(name, text, source)
+            yield ValueSource(name, text, source)
 
 
 def _merged(
-    option: Declared, options: Namespace, current: Sequence[str], texts: Sequence[str]
+    option: OptionSpec, options: Namespace, current: Sequence[str], texts: Sequence[str]
 ) -> list[str]:
     """Values that a source with less precedence adds to those of a repeatable option."""
     if "=" not in option.metavar or option.name == "where":
@@ -143,7 +143,7 @@ def _merged(
     return [text for text in texts if _key(option, text) not in taken]
 
 
-def _key(option: Declared, text: str) -> str:
+def _key(option: OptionSpec, text: str) -> str:
     name, equals, _ = text.partition("=")
     if option.name == "policy" and not (equals and name.isidentifier()):
         return "policy"
@@ -151,7 +151,7 @@ def _key(option: Declared, text: str) -> str:
 
 
 def _of_environment(
-    declared: Mapping[str, Declared], environment: Mapping[str, str]
+    declared: Mapping[str, OptionSpec], environment: Mapping[str, str]
 ) -> dict[str, tuple[list[str], str]]:
     found: dict[str, tuple[list[str], str]] = {}
     for name, option in declared.items():
@@ -170,7 +170,7 @@ def _of_environment(
     return found
 
 
-def _of_file(path: Path, declared: Mapping[str, Declared]) -> dict[str, list[str]]:
+def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[str]]:
     try:
         data = yaml.load(read_written(path).decode("utf-8"), _UniqueLoader)
     except OSError as error:
@@ -199,7 +199,7 @@ def _of_file(path: Path, declared: Mapping[str, Declared]) -> dict[str, list[str
     return found
 
 
-def _texts(option: Declared, value: Any, place: str) -> list[str]:
+def _texts(option: OptionSpec, value: Any, place: str) -> list[str]:
     """A value of a file as the command line would write it."""
     if option.kind == "flag":
         return [_switch(_text(value), place)]
@@ -227,7 +227,7 @@ def _text(value: Any) -> str:
     return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
-def _split(option: Declared, texts: list[str]) -> list[str]:
+def _split(option: OptionSpec, texts: list[str]) -> list[str]:
     """Single pairs where an option takes several, so that they can be merged by name."""
     if option.name not in ("assume", "fields"):
         return texts

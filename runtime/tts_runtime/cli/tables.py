@@ -11,27 +11,27 @@ from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.runs.results import Summary
 
-#: What the columns are, below the table.
+#: The line below the table that explains its columns.
 CAPTION = (
-    "tokens and FLOPs: means per problem of what the strategy needed, each prompt, token and step "
-    "once (docs/semantics.md, C66)"
+    "tokens and FLOPs: mean per problem of what the strategy needs, each prompt, token and step "
+    "counted once (docs/semantics.md, C66)"
 )
 
-#: Columns that a narrow terminal does without, the first first; `--json` has them all.
+#: Columns dropped on a narrow terminal, in this order; `--json` has them all.
 DROPPED: Final = ("prompt tokens", "FLOPs", "scorer tokens", "95 % interval")
 
-#: Names get so much room, if they are that long, before a column goes; and so much in any case.
+#: Characters that names keep, if they need them, before a column is dropped; and in any case.
 _NAME: Final = 20
 _LEAST: Final = 8
 _GAP: Final = 2
 
-#: Parts that a name is made of.
+#: Parts of a name, between which it is wrapped.
 _PARTS: Final = re.compile(r" ?\([^)]*\)|[^][, ]*[][, ]|[^][, ]+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A title and a cell for each row; nothing in them is ever cut."""
+    """A title and one cell per row; neither is ever truncated."""
 
     title: str
     cells: Sequence[str]
@@ -48,12 +48,11 @@ class _Column:
 
 
 def table(summaries: Sequence[Summary], width: int | None = None) -> str:
-    """One row a strategy: accuracy with its 95 % interval, costs per problem.
+    """One row per strategy: accuracy with its 95 % interval, costs per problem.
 
     Args:
-        width: Characters of a line; absent: as many as it takes. Where they are few, names go on in
-            the next line, columns are left out in the order of `DROPPED`, and the last line names
-            those.
+        width: Characters per line; unlimited if absent. On a narrow terminal names are wrapped and
+            columns dropped in the order of `DROPPED`; the last line names them.
     """
     names = [
         printable(each.strategy) + (f" ({each.failed} failed)" * (each.failed > 0))
@@ -81,7 +80,7 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
         lines.append(_line(first, [column.cells[row] for column in columns], columns, room))
         lines += [f"   {piece}" for piece in others]
     if left_out:
-        lines.append(f"left out for lack of room: {', '.join(left_out)}")
+        lines.append(f"omitted, the terminal is too narrow: {', '.join(left_out)}")
     return "\n".join(lines)
 
 
@@ -122,9 +121,9 @@ def _line(name: str, cells: Sequence[str], columns: Sequence[_Column], room: int
 
 
 def _pieces(name: str, room: int) -> list[str]:
-    """A name in lines that fit, those behind the first indented by two; split between its parts.
+    """A name wrapped between its parts, lines after the first indented by two.
 
-    Only a part that is longer than a line is split inside.
+    Only a part that is longer than a line is split.
     """
     pieces = [""]
     for part in _PARTS.findall(name):
@@ -140,15 +139,15 @@ def _pieces(name: str, room: int) -> list[str]:
 
 
 def run_line(summary: Summary) -> str:
-    """What the run took as a whole, and what its engines did."""
+    """The time of the whole run, and the work of its engines."""
     work, seconds = summary.engines, summary.wall_s
     time = f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.1f} s"
     drawn = f"engines drew {work.policy_tokens + work.cancelled_tokens:,} tokens"
     if work.cancelled_calls:
-        drawn += f" ({work.cancelled_calls:,} requests given up)"
-    parts = [f"{drawn} and processed {work.prompt_tokens:,} of prompts and paths"]
+        drawn += f" ({work.cancelled_calls:,} requests cancelled)"
+    parts = [f"{drawn} and processed {work.prompt_tokens:,} prompt and path tokens"]
     if work.scorer_calls:
         parts.append(f"scorers processed {work.scorer_tokens:,}")
     if work.speculated_tokens:
-        parts.append(f"{work.speculated_tokens:,} ran ahead, {work.wasted_tokens:,} for nothing")
+        parts.append(f"{work.speculated_tokens:,} ran ahead, {work.wasted_tokens:,} of them wasted")
     return f"the run: {time}; {', '.join(parts)}"

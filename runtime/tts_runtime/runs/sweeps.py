@@ -12,7 +12,7 @@ from tts_lang.explain.costs import bounds
 from tts_lang.explain.nesting import shifting
 from tts_lang.plan.graph import Origin, Plan
 
-#: Values of one sweep; more are a slip of the pen.
+#: Values of one sweep at most; more are a typo.
 _MOST_VALUES = 10_000
 
 
@@ -22,12 +22,12 @@ class SweepError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A generation that draws other children at each value (C14), so that it shares nothing.
+    """An expansion whose children differ at each value (C14), so that values share no samples.
 
     Args:
         site: `file:line:column`.
-        calls: Policy calls there per problem, over all values, at most; `None` without a bound.
-        nested: What the largest value needs alone: so many calls would do if it did nest.
+        calls: Bound on its policy calls per problem, over all values; `None` without a bound.
+        nested: The same for the largest value alone, which would do if the values shared samples.
     """
 
     site: str
@@ -38,13 +38,13 @@ class Shift:
 def swept(
     strategies: Sequence[str], settings: Mapping[str, str], sweeps: Sequence[str]
 ) -> tuple[list[Plan], list[Shift]]:
-    """Plans of all strategies at all values, and where their generations do not nest (C14).
+    """Plans of all strategies at all values, and the expansions that do not nest (C14).
 
     Args:
         strategies: Shipped names or files. Each runs at every combination of values of those
             parameters that it has.
         settings: Values of other parameters.
-        sweeps: `n=1,2,4`, `n=1..16`, `n=1,2,4,...,256`, one a parameter.
+        sweeps: `n=1,2,4`, `n=1..16` or `n=1,2,4,...,256`, one per parameter.
 
     Raises:
         SweepError: Not of this form, or a value given twice.
@@ -108,10 +108,12 @@ def _whole(sweep: str, texts: Sequence[str]) -> list[int]:
 
 
 def _continued(sweep: str, values: Sequence[str]) -> list[str]:
-    """`1,2,4,...,256` and `10,20,...,100`: multiplied by a number, or else in equal steps."""
+    """`1,2,4,...,256` and `10,20,...,100`: a constant ratio, or else equal steps."""
     at = values.index("...")
     if at < 2 or at != len(values) - 2:
-        raise SweepError(f"--sweep {sweep}: expected two values or more before `...`, one behind")
+        raise SweepError(
+            f"--sweep {sweep}: expected two or more values before `...` and one after it"
+        )
     *start, last = _whole(sweep, [*values[:at], values[-1]])
     first, second = start[:2]
     if first < second:
@@ -125,7 +127,7 @@ def _continued(sweep: str, values: Sequence[str]) -> list[str]:
 
 
 def _shift(origin: Origin, plans: Sequence[Plan]) -> Shift:
-    """What an expansion costs at all values together."""
+    """The calls of an expansion at all values together."""
     site = f"{origin.file}:{origin.line}:{origin.column}"
     found: dict[tuple[int | None, ...], int | None] = {}
     for plan in plans:
