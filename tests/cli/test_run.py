@@ -71,7 +71,7 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["majority", "--scorer", "prm=sim"], ["uses a scorer `prm`; they use none"]),
         (["best_of_n", "--scorer", "prm=sim", "--scorer", "prm=sim"], ["given twice"]),
         (["revision_chains", *SIM], ["scorer `orm`", "--scorer orm="]),
-        (["majority", "--out", "."], ["is not empty, and no run directory: name another"]),
+        (["majority", "--out", "."], ["is not a run directory"]),
         (["majority", "--out", "two.jsonl"], ["two.jsonl is a file: name a new directory"]),
         (["majority", "majority", "--out", "x"], ["two strategies are called majority"]),
     ],
