@@ -17,10 +17,11 @@ from tests.support.programs import random_program
 from tests.support.random_plans import plans
 from tts_lang.check import builtins
 from tts_lang.compiler import compile_strategy
+from tts_lang.explain.rules import RULES
 from tts_lang.plan import graph, ops
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.graph import Plan, operations
-from tts_lang.plan.operator import OPERATORS, Operator
+from tts_lang.plan.operator import OPERATORS, Makes, Operator
 from tts_lang.source import Source
 from tts_lang.syntax.grammar import GRAMMAR_PATH
 from tts_runtime.executor import expressions
@@ -68,6 +69,13 @@ def test_verb_on_a_pool_has_a_rule_of_the_grammar(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_executor_handles_operator(name: str) -> None:
     assert known(name).spec in HANDLERS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_explain_knows_what_operator_costs(name: str) -> None:
+    """Choosing and copying rows is free; anything else has a rule."""
+    free = known(name).makes.same_nodes or known(name).makes is Makes.NOTHING
+    assert free or known(name).rows is None or known(name).spec in RULES
 
 
 @pytest.mark.parametrize("name", NAMES)

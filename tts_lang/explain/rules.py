@@ -16,7 +16,7 @@ from tts_lang.explain.interval import INFINITY, product
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Random, walk
 from tts_lang.plan.graph import Amount, Decoding, Operation, Scorer, Spec, Unit
-from tts_lang.plan.operator import Makes, entry
+from tts_lang.plan.operator import Makes, Numbers, Operator, entry
 
 #: Bytes of a token of forced text, of means; a token has at least one.
 _TOKEN_BYTES: Final = 4
@@ -350,15 +350,11 @@ def _split(_: graph.Split, run: Run, out: AbstractPool) -> Result:
     return out, Cost(new_rows=out.rows)
 
 
-def _fork(_: graph.Fork, run: Run, out: AbstractPool) -> Result:
-    parents = min(out.rows, run.pools[0].rows)
-    out = out._replace(parents=parents, roots=out.rows, problem=False, parts=())
+def _copies(known: Operator, run: Run, out: AbstractPool) -> Result:
+    out = out._replace(parents=min(out.rows, run.pools[0].rows), parts=())
+    if known.numbers is Numbers.COPIES:  # each is a tree of its own (C3)
+        out = out._replace(roots=out.rows, problem=False)
     return out, Cost(new_rows=out.rows)
-
-
-def _resample(_: graph.Resample, run: Run, out: AbstractPool) -> Result:
-    parents = min(out.rows, run.pools[0].rows)
-    return out._replace(parents=parents, parts=()), Cost(new_rows=out.rows)
 
 
 # ------------------------------------------------------------------------------ choices
@@ -396,12 +392,10 @@ def _union(_: graph.Union, run: Run, __: AbstractPool) -> Result:
     return left if run.inputs[0] == run.inputs[1] else run.domain.union(left, right), NOTHING
 
 
-#: What operators do beside giving so many rows of their first input.
-_RULES: Final[Mapping[type[Spec], Callable[[Any, Run, AbstractPool], Result]]] = {
+#: What operators do besides giving rows of their first input, or copies of these.
+RULES: Final[Mapping[type[Spec], Callable[[Any, Run, AbstractPool], Result]]] = {
     graph.Expand: _expand,
     graph.Ask: _ask,
-    graph.Fork: _fork,
-    graph.Resample: _resample,
     graph.Score: _score,
     graph.Force: _force,
     graph.Cut: _cut,
@@ -419,7 +413,11 @@ def transfer(operation: Operation, domain: Domain[Any]) -> Result:
     if known.makes is Makes.NOTHING:
         return AbstractPool(), NOTHING
     out = run.pools[0].sized(*known.rows(spec, run))
-    rule = _RULES.get(type(spec))
+    rule = RULES.get(type(spec))
+    if rule is not None:
+        return rule(spec, run, out)
+    if known.makes is Makes.COPIES:
+        return _copies(known, run, out)
     # What only chooses rows or adds a column costs nothing.
-    assert rule is not None or known.makes.subset, f"no rule of costs for {known.name}"
-    return (out, NOTHING) if rule is None else rule(spec, run, out)
+    assert known.makes.subset, f"no rule of costs for {known.name}"
+    return out, NOTHING

@@ -15,7 +15,7 @@ from tts_lang.optimise.facts.rows import constant
 from tts_lang.optimise.workspace import Block, Site, User, Workspace
 from tts_lang.plan import graph
 from tts_lang.plan.graph import Exit
-from tts_lang.plan.operator import entry
+from tts_lang.plan.operator import Makes, entry
 
 
 class Reuse:
@@ -131,4 +131,5 @@ def _multiplies(spec: graph.Spec) -> bool:
         case graph.Fork(count):
             many = constant(count)
             return many is None or many >= 2
-    return isinstance(spec, graph.Resample | graph.Split | graph.Cut | graph.Descend)
+    several = entry(spec).makes in (Makes.COPIES, Makes.CHILDREN)
+    return several or isinstance(spec, graph.Cut | graph.Descend)
