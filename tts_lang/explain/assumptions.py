@@ -15,7 +15,7 @@ from tts_lang.readers import MAX_PLAN_BYTES, read_written
 
 #: Context window assumed where a strategy sets no limit: that of the bundled policy.
 DEFAULT_CONTEXT: Final = 1024
-#: Tokens of a problem where nobody says.
+#: Tokens of a problem unless they are stated or measured.
 DEFAULT_PROMPT = 100.0
 
 
@@ -155,28 +155,28 @@ def assumed(options: Sequence[str], stats: Path | None = None) -> Assumed:
         AssumeError: An option that cannot be read, or only one of both lengths.
         LengthError: No run directory.
     """
-    given: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for option in (part for each in options for part in each.split(",")):
         name, value = _pair(option)
-        given[name] = value
+        numbers[name] = value
     lengths = None
     models = UNKNOWN
     if stats is not None:
         lengths, models = measured(stats), stated(stats)
-    if given.keys() & {"step", "steps"}:
-        if not given.keys() >= {"step", "steps"}:
+    if numbers.keys() & {"step", "steps"}:
+        if not numbers.keys() >= {"step", "steps"}:
             raise AssumeError("expected both lengths, such as step=60,steps=9")
-        lengths = Lengths(given["step"], given["steps"], lengths.prompt if lengths else None)
-    prompt = given.get("prompt")
+        lengths = Lengths(numbers["step"], numbers["steps"], lengths.prompt if lengths else None)
+    prompt = numbers.get("prompt")
     if lengths is not None and (prompt is not None or lengths.prompt is None):
         lengths = replace(lengths, prompt=DEFAULT_PROMPT if prompt is None else prompt)
-    context = int(given.get("context", DEFAULT_CONTEXT))
+    context = int(numbers.get("context", DEFAULT_CONTEXT))
     if prompt is not None and prompt > context:
         raise AssumeError(
             f"a problem of {prompt:,.0f} tokens does not fit into a context window of {context:,}"
         )
     return Assumed(
-        context, None if prompt is None else int(prompt), lengths, _models(given, models)
+        context, None if prompt is None else int(prompt), lengths, _models(numbers, models)
     )
 
 
@@ -198,15 +198,15 @@ def _pair(option: str) -> tuple[str, float]:
     return name, value
 
 
-def _models(given: dict[str, float], found: Models) -> Models:
+def _models(numbers: dict[str, float], found: Models) -> Models:
     named = dict(found.named)
-    for name, value in given.items():
+    for name, value in numbers.items():
         if name.endswith("_params"):
             named[name.removesuffix("_params")] = Model(value)
     policy = found.policy
-    layers, width = given.get("layers", 0.0), given.get("width", 0.0)
-    if "params" in given:
-        policy = Model(given["params"], layers, width)
+    layers, width = numbers.get("layers", 0.0), numbers.get("width", 0.0)
+    if "params" in numbers:
+        policy = Model(numbers["params"], layers, width)
     elif layers or width:
         raise AssumeError("layers and width go with the number of parameters, params=7e9")
     if bool(layers) != bool(width):

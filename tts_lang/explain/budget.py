@@ -27,8 +27,7 @@ KINDS: Final[Mapping[str, str]] = {
     "rows": "",  # of any one pool
 }
 
-#: Limits of a run that no budget says otherwise of: more than this is a slip of the pen, and would
-#: take days before it fails.
+#: Limits of a run without a budget: more than this is a typo, and would take days before it fails.
 CEILINGS: Final[Mapping[str, float]] = {"rows": 1e7, "calls": 1e7, "operations": 1e7}
 
 
@@ -59,8 +58,8 @@ def check(plan: Plan, budgets: Sequence[tuple[str, float]], assumed: Assumed | N
 
     Args:
         plan: The plan as it will run.
-        budgets: Kinds of `KINDS`, and at most so many of them.
-        assumed: What the bounds take for granted.
+        budgets: Kinds of `KINDS`, each with its limit.
+        assumed: What the bounds assume.
 
     Raises:
         OverBudget: A bound is larger, or there is none.
@@ -87,10 +86,10 @@ def check_sane(
     Raises:
         OverBudget: What is too large, and the option that allows it.
     """
-    given = {kind for kind, _ in budgets}
+    limited = {kind for kind, _ in budgets}
     known = Assumed() if assumed is None else assumed
     found = bounds(plan, known.context, known.prompt)
-    most = {kind: _most(found, kind) for kind in CEILINGS if kind not in given}
+    most = {kind: _most(found, kind) for kind in CEILINGS if kind not in limited}
     # What nothing bounds is not known to be large.
     over = {kind: value for kind, value in most.items() if CEILINGS[kind] < value < float("inf")}
     if over:

@@ -40,7 +40,7 @@ class CostBounds:
     """Upper bounds of a cost; `None` where there is none. Units as in `domain.Cost`.
 
     Args:
-        policy_calls: Generations asked of policies, look-ahead and judges included.
+        policy_calls: Generations requested from policies, look-ahead and judges included.
         open_calls: Those of them that only the context window ends.
         sampled_tokens: Tokens sampled in them.
         prefilled_tokens: Tokens that policies read without having sampled them, each once: prompts,
@@ -52,7 +52,7 @@ class CostBounds:
             process scorer, the whole path every time for other scorers; problem text not counted.
         whole_scorer_tokens: The same without incremental scoring: the whole path every time.
         rounds: Engine calls that wait for one another: of a plan, those on its critical path; of
-            an operation, those of all its executions, one behind the other.
+            an operation, those of all its executions, one after another.
         flops: Of the tokens that policies sample and read and scorers read (`models`); 0 where no
             size of a model is known.
         operations: Statements that the executor carries out, once for each row where a strategy is

@@ -71,8 +71,8 @@ class _Depths:
         if self.work > _MOST:
             raise _TooLong
         operation = site.operation
-        given = max((self.values.get(value, 0.0) for value in operation.inputs), default=0.0)
-        start = max(floor, given)
+        ready = max((self.values.get(value, 0.0) for value in operation.inputs), default=0.0)
+        start = max(floor, ready)
         match operation.spec:
             case graph.Repeat():
                 return self.repeat(site, start)
@@ -114,7 +114,7 @@ class _Depths:
         return start
 
     def repeat(self, site: NumberedOperation, start: float) -> float:
-        """Round after round, each behind the condition that lets it begin."""
+        """Round after round, each after the condition that lets it begin."""
         operation = site.operation
         until, body = operation.regions
         trips = self.walked.trips.get(site.index, 0)

@@ -46,7 +46,7 @@ class Cost(NamedTuple):
         rounds: Engine calls that wait for one another if the plan runs statement by statement.
         flops: Of policies and scorers whose size is known.
         operations: Statements executed, and rounds of loops.
-        rows: Rows of the pools that are given.
+        rows: Rows of the output pools.
         new_rows: Rows that did not exist before.
     """
 

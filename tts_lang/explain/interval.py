@@ -1,7 +1,7 @@
 """Intervals of numbers and flags, and expressions evaluated over them.
 
 A flag is a number here: 0 for false, 1 for true, so that `and` is the smaller and `or` the larger.
-Every function gives an interval that holds all results for arguments inside the given ones, as
+Every function gives an interval that holds all results for arguments inside its arguments, as
 `tts_lang.values` computes them: overflow is missing, and bounds of results that are rounded are a
 digit further out.
 """
@@ -54,8 +54,8 @@ TRUE, FALSE = Interval(1, 1), Interval(0, 0)
 
 def product(left: float, right: float) -> float:
     """One count times another, where nothing times unbounded is nothing."""
-    made = _product(left, right)
-    return made if made <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
+    found = _product(left, right)
+    return found if found <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
 
 
 def _product(left: float, right: float) -> float:
@@ -91,7 +91,7 @@ class IntervalReading:
     context: float
 
 
-#: Expressions nested deeper than this (a sum of so many terms) are not followed: anything.
+#: Expressions nested deeper than this (a sum of as many terms) are not followed: anything.
 _DEEPEST = 200
 
 

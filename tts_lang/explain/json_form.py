@@ -43,7 +43,7 @@ def _sized(costs: dict[str, float | None], sized: bool) -> dict[str, float | Non
 
 
 def _mean(mean: Cost, sized: bool, *, rows: bool = False) -> dict[str, float | None]:
-    """Costs; and the rows of one execution, where a pool is given."""
+    """Costs; and the rows of one execution, where the output is a pool."""
     costs = _sized({name: getattr(mean, name) for name in COSTS}, sized)
     if not rows or not mean.operations:
         return costs

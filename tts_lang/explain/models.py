@@ -1,4 +1,4 @@
-"""What a token costs: sizes of the models behind policies and scorers, and FLOPs from them.
+"""What a token costs: sizes of the models of policies and scorers, and FLOPs from them.
 
 FLOPs of a forward pass over tokens are counted as Kaplan et al. (2020, section 2.1) do: 2 for each
 parameter and token, and for attention 4 x layers x width for each token and each position that it
@@ -44,7 +44,7 @@ class Model:
         return layers * layers * _WIDTH_PER_LAYER
 
     def flops(self, tokens: float, attended: float) -> float:
-        """Of so many tokens, that attend to so many positions in all."""
+        """FLOPs of `tokens` tokens that attend to `attended` positions in all."""
         if not tokens:
             return 0.0
         return 2 * self.parameters * tokens + 4 * self.attention * attended

@@ -17,8 +17,8 @@ from tts_lang.plan.operator import entry
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """An expansion: where it stands, how many children it asks for of each row."""
+class _Expansion:
+    """An expansion: where it stands, how many children it requests for each row."""
 
     origin: Origin | None
     count: Expr
@@ -31,25 +31,25 @@ def shifting(plans: Sequence[Plan]) -> tuple[Origin, ...]:
         plans: One strategy, not optimised, at several values of its parameters.
 
     Returns:
-        Where they stand: the expansions of nodes that an earlier expansion, with a count that
-        differs between the plans, has numbered children of. What is worked out from data (dealing,
-        rows chosen by scores) is not looked into.
+        Where they stand: expansions of nodes whose children an earlier expansion has numbered,
+        with a count that differs between the plans. Counts and choices that depend on data
+        (dealing, rows selected by scores) are ignored.
     """
     found: dict[Origin, None] = {}
     runs = [list(_expansions(plan.body)) for plan in plans]
     for sequences in zip(*runs, strict=False):
         changed = False
-        for asked in zip(*sequences, strict=False):
-            if changed and asked[0].origin is not None:
-                found[asked[0].origin] = None
-            changed = changed or any(each.count != asked[0].count for each in asked)
+        for first, *others in zip(*sequences, strict=False):
+            if changed and first.origin is not None:
+                found[first.origin] = None
+            changed = changed or any(other.count != first.count for other in others)
     return tuple(found)
 
 
-def _expansions(region: Region) -> Iterator[list[_Asked]]:
+def _expansions(region: Region) -> Iterator[list[_Expansion]]:
     """The expansions of each set of nodes, in program order; one list for each set."""
     nodes: dict[int, int] = {}
-    by_nodes: dict[int, list[_Asked]] = {}
+    by_nodes: dict[int, list[_Expansion]] = {}
     inner: list[Region] = []
     for operation in region.operations:
         _look(operation, nodes, by_nodes)
@@ -59,13 +59,15 @@ def _expansions(region: Region) -> Iterator[list[_Asked]]:
         yield from _expansions(each)
 
 
-def _look(operation: Operation, nodes: dict[int, int], by_nodes: dict[int, list[_Asked]]) -> None:
+def _look(
+    operation: Operation, nodes: dict[int, int], by_nodes: dict[int, list[_Expansion]]
+) -> None:
     spec = operation.spec
     if isinstance(spec, graph.Expand):
         source = operation.inputs[0]
         origin = operation.origins[0] if operation.origins else None
-        asked = _Asked(origin, spec.amount.count)
-        by_nodes.setdefault(nodes.get(source, source), []).append(asked)
+        expansion = _Expansion(origin, spec.amount.count)
+        by_nodes.setdefault(nodes.get(source, source), []).append(expansion)
     elif entry(spec).makes.same_nodes:
         source = operation.inputs[0]
         nodes[operation.outputs[0]] = nodes.get(source, source)

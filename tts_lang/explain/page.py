@@ -180,7 +180,7 @@ def _shapes(box: Box, arrow: str) -> Iterator[str]:
         place = f'x="{left:.1f}" y="{y:.1f}" textLength="{length:.1f}"'  # whatever the font
         yield f"<text{look} {place}>{escape(text)}</text>"
     for path in box.edges:
-        # What leaves by the lower edge goes on from there.
+        # What leaves by the lower edge continues from there.
         end = "" if path[-1][1] >= box.y + box.height else f' marker-end="url(#{arrow})"'
         yield f'<path d="{_path(path)}"{end}/>'
     for inner in box.inside:

@@ -1,4 +1,4 @@
-"""What a run really did beside what was expected and what is possible (EXPLAIN ANALYZE)."""
+"""EXPLAIN ANALYZE: actual costs of a run, beside expected costs and bounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tts_lang.explain.tree import Explained, explain
 from tts_lang.explain.units import exact
 from tts_lang.plan.graph import Plan
 
-#: Of `Spent` and `Cost`: what a run counts.
+#: Names and fields of the costs that a run counts (`CostBounds`, `Cost`).
 COUNTED = (
     ("policy calls", "policy_calls"),
     ("sampled tokens", "sampled_tokens"),
@@ -23,7 +23,7 @@ COUNTED = (
 
 @dataclass(slots=True)
 class Actual:
-    """What all operations of one line of a strategy file made and drew, over all problems."""
+    """Rows and sampled tokens of the operations on one line of a file, over all problems."""
 
     rows: int = 0
     tokens: int = 0
@@ -31,12 +31,12 @@ class Actual:
 
 @dataclass(slots=True)
 class RunCounts:
-    """What a strategy did, over all problems.
+    """Counts of a run, over all problems.
 
     Attributes:
         problems: How many finished.
         made: By operator and `file:line`.
-        counts: By the fields of `COUNTED`, so far as they were counted.
+        counts: By the fields of `COUNTED`, where the run counted them.
     """
 
     problems: int = 0
@@ -46,7 +46,7 @@ class RunCounts:
 
 @dataclass(slots=True)
 class _Planned:
-    """What is expected of a line, and the most that it may draw."""
+    """Expected calls and tokens of a line, and the bound of its tokens."""
 
     text: str
     calls: float = 0.0
@@ -55,12 +55,12 @@ class _Planned:
 
 
 def analysis(plan: Plan, assumed: Assumed, run: RunCounts) -> str:
-    """Generating operations and totals: actual, expected, and largest possible, a problem.
+    """Sampling operations and totals: actual, expected and at most, per problem.
 
     Args:
         plan: The plan that ran.
         assumed: The lengths that the run had, and what bounds assume.
-        run: What it did.
+        run: Its counts.
     """
     lengths = assumed.lengths
     assert lengths is not None

@@ -102,10 +102,10 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
         # Operations run side by side where they can.
         rounds = most.total.rounds
         total = total if rounds is None else total._replace(rounds=min(total.rounds, rounds))
-    given = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
+    values = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
     builder = _TreeBuilder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
-    return Explained(plan, f"{plan.strategy}({given})", lines, most, known, total)
+    return Explained(plan, f"{plan.strategy}({values})", lines, most, known, total)
 
 
 class _TreeBuilder:
@@ -189,12 +189,12 @@ class _TreeBuilder:
                     return []
             case graph.Repeat(trips):
                 until, body = step.regions
-                asked = self.region(until)
+                before = self.region(until)
                 condition = self.name(until.results[0])
                 text = f"repeat {trips} {'round' if trips == 1 else 'rounds'}"
                 if condition != "false":
                     text = f"repeat at most {trips} rounds until {condition}"
-                inside = asked + self.region(body)
+                inside = before + self.region(body)
                 yields = body.results if body.exit is Exit.YIELD else ()
                 self._define(step)
                 line = replace(line, text=text, rows=None)

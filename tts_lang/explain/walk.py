@@ -295,10 +295,10 @@ class Walk(Generic[Number]):
             problem=True,
             asked=product(result.asked, pool.rows),
         ).sized(product(result.least, pool.least), rows)
-        given = Cost(rows=rows)
-        self._spend(place.index, given)
+        output = Cost(rows=rows)
+        self._spend(place.index, output)
         self.define(operation.outputs[0], out)
-        return Ends(Paths(1, ends.returned.cost.side_by_side(pool.rows).plus(given)))
+        return Ends(Paths(1, ends.returned.cost.side_by_side(pool.rows).plus(output)))
 
     # ------------------------------------------------------------------ loops
 
@@ -345,12 +345,12 @@ class Walk(Generic[Number]):
         until, body = place.operation.regions
         for value, known in zip(until.parameters, loop.carried, strict=True):
             self.define(value, known)
-        asked = self.region(until, place.regions[0]).running
+        tested = self.region(until, place.regions[0]).running
         stops, continues = domain.odds(domain.number(until.results[0]), loop=True)
         if stops:
             mark = domain.mark()
             domain.assume(until.results[0], True)
-            ended = Paths(stops).after(asked).after(loop.running)
+            ended = Paths(stops).after(tested).after(loop.running)
             self._end(loop, ended, [domain.values[value] for value in until.parameters])
             domain.undo(mark)
         ends = Ends()
@@ -361,7 +361,7 @@ class Walk(Generic[Number]):
                 self.define(value, domain.values[outer])
             self.share = share * continues
             self._spend(place.index, STATEMENT)
-            begun = Paths(1, STATEMENT).after(Paths(continues)).after(asked)
+            begun = Paths(1, STATEMENT).after(Paths(continues)).after(tested)
             ends = self.region(body, place.regions[1]).after(begun)
             self.share = share
             if ends.running.weight:
