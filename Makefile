@@ -111,7 +111,7 @@ $(TOOLS_VENV)/.installed:
 	@touch $@
 
 # The versions that the tests ran with. Versions that are there stay: UPGRADE=--upgrade takes new ones.
-lock: $(TOOLS_VENV)/.installed  ## write constraints.txt anew, after a change of dependencies
+lock: $(TOOLS_VENV)/.installed  ## write constraints.txt again, after a change of dependencies
 	$(TOOLS_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --prerelease disallow \
 		--no-emit-index-url --no-header --no-annotate --extra dev $(UPGRADE) pyproject.toml \
 		--output-file $(CONSTRAINTS)

@@ -122,7 +122,7 @@ def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path: Path, kin
 
 
 class Cramped:
-    """A model on a machine that holds so many rows at once and no more."""
+    """A model on a machine that holds at most `rows` rows at once."""
 
     def __init__(self, inner: object, rows: int) -> None:
         self._inner = inner
@@ -153,7 +153,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     found = answers(decoder, asked)
     assert [answer.ids for answer in found] == [answer.ids for answer in answers(engine, asked)]
     assert decoder.slots == slots
-    assert f"going on with {slots} paths at once" in caplog.text
+    assert f"continuing with {slots} paths at once" in caplog.text
 
 
 def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:

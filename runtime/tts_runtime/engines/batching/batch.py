@@ -33,7 +33,7 @@ class BatchRow:
         prefilled: Tokens read for it, those that it drew itself left out unless they had to be read
             again.
         slot: Its row in the batch's cache.
-        error: Set instead of a finish when it cannot go on.
+        error: Set instead of a finish when it cannot continue.
     """
 
     job: Job[GenerateRequest, Generation]

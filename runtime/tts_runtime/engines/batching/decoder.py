@@ -36,8 +36,8 @@ class Decoder(Worker[GenerateRequest, Generation]):
     """Admits requests to free slots, and advances all slots by a token per turn.
 
     Args:
-        model: Gives logits.
-        tokenizer, binding: Say when a request is done.
+        model: Computes logits.
+        tokenizer, binding: Decide when a request is complete.
         slots: Rows that decode at once; more requests wait. Halved whenever memory runs out.
         known_tokens: Tokens of finished paths whose keys and values are kept.
 
@@ -80,7 +80,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         return Load(len(self._batch.rows), self.slots, waiting)
 
     def turn(self, arrived: list[GenerateJob]) -> bool:
-        """Admits, draws one token per row, hands out what is finished."""
+        """Admits requests, draws one token per row, returns finished generations."""
         with self._model.turn():
             self._enqueue(arrived)
             given_up = [row for row in self._batch.rows if row.job.future.cancelled()]
@@ -100,7 +100,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
                 if not out_of_memory(error):
                     raise
                 short = True
-            if short:  # only now are the tensors gone that the error's frames held
+            if short:  # only now are the arrays freed that the error's frames held
                 self._shrink(admitting)
         return bool(self._batch.rows or self._waiting)
 
@@ -166,7 +166,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         elif self.slots > 1:
             self.slots //= 2
             _LOGGER.warning(
-                "policy `%s`: out of memory; going on with %d paths at once",
+                "policy `%s`: out of memory; continuing with %d paths at once",
                 self._binding.name,
                 self.slots,
             )
@@ -179,7 +179,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
     def _check(self, request: GenerateRequest) -> None:
         ids = (*request.prompt, *request.prefix)
         if not ids:
-            raise EngineError("an empty prompt: the policy needs a token to go on from")
+            raise EngineError("an empty prompt: the policy needs a token to continue from")
         if min(ids) < 0 or max(ids) >= self._vocabulary:
             wrong = next(token for token in ids if not 0 <= token < self._vocabulary)
             raise EngineError(

@@ -62,7 +62,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
             if not out_of_memory(error):
                 raise
             short = True
-        if short:  # only now are the tensors gone that the error's frames held
+        if short:  # only now are the arrays freed that the error's frames held
             self._shrink(paths)
         return bool(self._waiting)
 
@@ -114,7 +114,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
             return
         self.rows //= 2
         _LOGGER.warning(
-            "scorer `%s`: out of memory; going on with %d paths at once",
+            "scorer `%s`: out of memory; continuing with %d paths at once",
             self._recipe.outline.name,
             self.rows,
         )

@@ -1,4 +1,4 @@
-"""Reads texts with a model, reusing what was read before."""
+"""Reads texts with a model, with the keys and values of what was read before."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from tts_runtime.engines.batching.forward import Array, Forward, KvCache
 from tts_runtime.engines.batching.prefix_cache import PrefixCache, common_length
 
-#: Ids, and how many of them may be skipped if they are known.
+#: Ids, and how many of the first of them may be skipped if their keys and values are known.
 Text: TypeAlias = "tuple[tuple[int, ...], int]"
 
-#: Tokens that texts have to share beyond what is known, to be read once in a row of its own; and
-#: that such rows have to spare together, for a pass of their own.
+#: A shared beginning is read once, in a row of its own, if at least this many of its tokens are
+#: unknown, and such rows get a pass of their own if they save at least this many tokens together.
 _WORTH, _PASS = 4, 12
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
 _CHUNK = 4096
-#: Tokens of padding that one more pass may spare: reading so many takes as long (measured with the
-#: bundled PRM; what a pass costs by itself grows with the model, and so does a token).
+#: Padding that justifies one more pass, in tokens: reading these takes as long as the overhead of a
+#: pass (measured with the bundled PRM; both grow with the model).
 _PADDING = 32
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixRead:
-    """What reading a text gave.
+    """The result of reading a text.
 
     Args:
-        start: Where the model had to begin; what is before was known.
+        start: Tokens before this one were known and not read again.
         hidden: Hidden states of the text's last tokens, at least of those that may not be skipped:
             [tokens, hidden].
     """
@@ -39,11 +39,11 @@ class PrefixRead:
 
 
 class PrefixReader:
-    """A model with a memory of keys and values.
+    """A model and a cache of keys and values by prefix.
 
     Args:
-        model: Reads.
-        capacity: Tokens to remember; with 0, texts share nothing but what is equal.
+        model: Computes hidden states.
+        capacity: Tokens to keep; with 0, only equal texts share work.
         block: See `Forward.extend`.
     """
 
@@ -54,9 +54,9 @@ class PrefixReader:
         self._scratch: KvCache = model.cache(8)
 
     def read(self, texts: Sequence[Text]) -> list[PrefixRead]:
-        """Reads texts, each given with how many of its leading tokens may be skipped if known.
+        """Reads texts; each says how many of its leading tokens may be skipped if known.
 
-        Of equal texts, the first is read and the others are known; so is a long common beginning.
+        Equal texts are read once, and so are long common beginnings.
         """
         readings: list[PrefixRead | None] = [None] * len(texts)
         pending: dict[Text, list[int]] = {}

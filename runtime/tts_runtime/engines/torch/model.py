@@ -29,7 +29,7 @@ from tts_runtime.engines.torch.kv_cache import CacheShape, TensorCache
 
 #: Attention reads places up to the longest row, rounded up to a multiple of this.
 _LENGTHS = 32
-#: Decoding steps have a multiple of so many rows: MKL adds in another order below eight.
+#: Decoding steps have a multiple of this number of rows: MKL adds in another order below eight.
 _ROWS = 8
 #: Parameters from which matrix products on a CPU gain by more threads than one.
 _LARGE = 100_000_000
