@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tts_runtime.runs.progress import Progress
     from tts_runtime.runs.results import Answer, Result, Summary
     from tts_runtime.runs.rundir import RunDirectoryError
-    from tts_runtime.runs.runner import Settings, arun, run
+    from tts_runtime.runs.runner import Settings
+    from tts_runtime.runs.session import arun, run
 
 __all__ = [
     "Answer",
@@ -65,7 +66,8 @@ _HOMES = {
         "runs.progress": ("Progress",),
         "runs.results": ("Answer", "Result", "Summary"),
         "runs.rundir": ("RunDirectoryError",),
-        "runs.runner": ("Settings", "arun", "run"),
+        "runs.runner": ("Settings",),
+        "runs.session": ("arun", "run"),
     }.items()
     for name in names
 }

@@ -131,7 +131,7 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
         print_table,
         say,
     )
-    from tts_runtime.runs.runner import run
+    from tts_runtime.runs.session import run
 
     plans = request.plans
     console = Console(stderr=True)

@@ -135,7 +135,11 @@ def parser() -> CommandParser:
         help="write a run directory; the same command continues an interrupted run",
         completer=completion.folders,
     )
-    group.value("--concurrency", metavar="N", help="at most N problems in flight (default: all)")
+    group.value(
+        "--concurrency",
+        metavar="N",
+        help="at most N problems in flight (default: enough to keep the engines full)",
+    )
     group.value(
         "--speculate",
         metavar="FRACTION",

@@ -1,27 +1,20 @@
-"""Runs strategies over problems: the Python side of `tts-run`."""
+"""Runs compiled plans over problems, and keeps what they do."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import threading
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
     ExitStack,
-    contextmanager,
     nullcontext,
-    suppress,
 )
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tts_lang.arguments import plan_from
 from tts_lang.explain.assumptions import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
@@ -39,12 +32,11 @@ from tts_runtime.executor import (
     execute_together,
 )
 from tts_runtime.graders import DEFAULT, Grader, Graders
-from tts_runtime.problems import Problem, problems_given, problems_named
+from tts_runtime.problems import Problem
 from tts_runtime.record.files import read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
-from tts_runtime.runs.defaults import PROBLEMS, completed
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.result_collector import ResultCollector
@@ -58,8 +50,7 @@ from tts_runtime.runs.rundir import (
     opened,
     write_models,
 )
-
-__all__ = ["Progress", "Result", "Settings", "arun", "run", "run_plans"]
+from tts_runtime.runs.window import default_window
 
 Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
 
@@ -75,7 +66,8 @@ class Settings:
         seed: Of all random streams.
         out: A run directory, new or of the same run: what an earlier session has finished is read
             back there, and not run again. Nothing is written when absent.
-        concurrency: At most this many problems in flight; all of them when absent.
+        concurrency: At most this many problems in flight; when absent, a small multiple of what
+            fills the engines (`default_window`).
         disabled: Names of passes (`executor.PASSES`) that are left out.
         analyze: Count rows and tokens per operation (`Result.op_stats`).
         problem_set: Name of the problems, for the summary; a file's or set's own if absent.
@@ -105,117 +97,6 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
             object.__setattr__(self, "out", Path(self.out))
-
-
-def run(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
-    *,
-    settings: Settings | None = None,
-    parameters: Mapping[str, int | float | str] | None = None,
-    progress: Progress | None = None,
-) -> Results:
-    """Runs each strategy (a shipped name, a file, a plan or its file) over all problems.
-
-    Args:
-        strategies: One or several.
-        problems: A problem set's name or file, or the problems themselves: `Problem`s, texts, dicts
-            with the fields of a file, or chats' messages. The bundled ones if absent, for the
-            bundled policy only.
-        settings: Engines, seed, run directory.
-        parameters: Values for the parameters of strategies given by name; each goes to every
-            strategy that has it, and at least one must.
-        progress: Told what happens.
-
-    Raises:
-        DiagnosticError: A strategy has a mistake; this and what follows comes before anything is
-            spent, with a message for the user.
-        PlanError: A plan file cannot be used.
-        UnnamedError: A scorer or the problems must be named.
-        BindError: An engine cannot do what a strategy needs.
-        EngineError: An engine or grader cannot be opened.
-        ProblemFileError: The problems cannot be read.
-        RunDirectoryError: The directory holds another run; also later, if the disk is full.
-        KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
-    """
-    prepared = _prepared(strategies, problems, settings, parameters)
-    shown = progress or Progress()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        loading = (
-            _stopped_at_once()
-            if threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-            else nullcontext()
-        )
-        return asyncio.run(run_plans(*prepared, shown, loading))
-    return _in_a_thread(run_plans(*prepared, shown))  # a notebook's cell: its loop is taken
-
-
-async def arun(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
-    *,
-    settings: Settings | None = None,
-    parameters: Mapping[str, int | float | str] | None = None,
-    progress: Progress | None = None,
-) -> Results:
-    """`run` for code that is asynchronous itself: in the running event loop."""
-    prepared = _prepared(strategies, problems, settings, parameters)
-    return await run_plans(*prepared, progress or Progress())
-
-
-def _prepared(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None,
-    settings: Settings | None,
-    parameters: Mapping[str, int | float | str] | None,
-) -> tuple[list[Plan], list[Problem], Settings]:
-    """Plans, problems, and settings that name every engine."""
-    listed = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
-    named = [item for item in listed if isinstance(item, str)]
-    compiled = iter(plan_from(named, parameters or {}))
-    plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
-    settings = settings or Settings()
-    policies, scorers = completed(plans, settings.policies, settings.scorers, problems is not None)
-    name = PROBLEMS if problems is None else problems
-    chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
-    if isinstance(name, str) and settings.problem_set is None:
-        settings = replace(settings, problem_set=name)
-    return plans, chosen, replace(settings, policies=policies, scorers=scorers)
-
-
-def _in_a_thread(work: Coroutine[Any, Any, Results]) -> Results:
-    """The results of `work`, from an event loop in another thread; Ctrl-C cancels it there."""
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-
-    async def main() -> Results:
-        task = asyncio.current_task()
-        assert task is not None
-        started.set_result((asyncio.get_running_loop(), task))
-        return await work
-
-    with ThreadPoolExecutor(1, "tts-run") as threads:
-        result = threads.submit(asyncio.run, main())
-        try:
-            return result.result()
-        except KeyboardInterrupt:
-            loop, task = started.result()
-            loop.call_soon_threadsafe(task.cancel)
-            with suppress(BaseException):
-                result.result()
-            raise
-
-
-@contextmanager
-def _stopped_at_once() -> Iterator[None]:
-    """Ctrl-C while a model loads stops that, where asyncio's handler would wait for the loop."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 async def run_plans(
@@ -377,7 +258,8 @@ async def _run_bound(
             ],
             settings.seed,
             finished,
-            concurrency=settings.concurrency,
+            concurrency=settings.concurrency
+            or default_window([bound.plan for bound in bounds], policies.values()),
             observer=progress,
             done=done,
             speculate=settings.speculate,
