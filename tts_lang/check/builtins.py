@@ -62,7 +62,7 @@ FUNCTIONS = tuple(
 
 
 def meaning(name: str) -> str | None:
-    """What a built-in name is, for messages; `None` for a name that is free to be used."""
+    """The role of a built-in name, for messages; `None` for a free name."""
     if name in COLUMNS:
         return "a column that every candidate has"
     if name in FUNCTIONS:

@@ -183,7 +183,7 @@ def bind(
 
 
 def sort_name(value: Parameter) -> str | None:
-    """What a parameter's value is, in words; nothing if it is not known."""
+    """The kind of a parameter's value, in words; `None` if it is not known."""
     if isinstance(value, NameValue):
         return ROLE_WORDS[value.role]
     return None if value.type is ScalarType.UNKNOWN else WORDS[value.type]

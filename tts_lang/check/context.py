@@ -123,7 +123,7 @@ class PlanTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a strategy's text, whatever its arguments."""
+    """Facts about a strategy's text that hold for all arguments."""
 
     uses: Uses
     let_columns: frozenset[str]
@@ -132,7 +132,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """What a caller knows of a strategy that has been walked.
+    """Facts about a strategy that has been walked, for its callers.
 
     Args:
         thinks: Its own statements use thoughts.
@@ -145,7 +145,7 @@ class Callee:
 
 @dataclass(slots=True)
 class CheckContext:
-    """What all strategies of one check or compilation share.
+    """State shared by all strategies of one check or compilation.
 
     Args:
         plan_wanted: Calls are inlined. Otherwise a called strategy is checked once for each list
@@ -179,7 +179,7 @@ class CheckContext:
         return len(self.values) - 1
 
     def mark(self) -> tuple[int, int, int]:
-        """Where findings and values stand now, for `back_to`."""
+        """The current numbers of findings and values, for `back_to`."""
         return len(self.diagnostics), len(self.values), len(self.checked)
 
     def back_to(self, mark: tuple[int, int, int]) -> None:
@@ -302,7 +302,7 @@ class StrategyContext:
         return self.check.new(Value(Kind.POOL, name, columns))
 
     def origin(self, node: nodes.Node) -> tuple[Origin, ...]:
-        """Where a node stands."""
+        """The line and column of a node."""
         source = self.scope.source
         place = source.position(node.span.start)
         return (Origin(source.name, place.line, place.column),)
@@ -319,7 +319,7 @@ class StrategyContext:
         self.regions.append(builder)
 
     def too_large(self, code: str, message: str, node: nodes.Node, help_: str) -> PlanTooLarge:
-        """What to raise where a statement passes a limit."""
+        """The exception for a statement that passes a limit."""
         source = self.scope.source
         return PlanTooLarge(
             error(code, message, node.span, source, suggestion=help_, notes=self.notes)

@@ -201,7 +201,7 @@ def _branch(
 def _meet(
     context: StrategyContext, name: str, live: list[_Arm], outputs: list[int], node: nodes.Node
 ) -> Binding:
-    """What a variable is after a branch; adds to the arms' results what they must pass on."""
+    """The binding of a variable after a branch; the arms pass its values on as results."""
     bindings = [arm.env.get(name) for arm in live]
     for arm, binding in zip(live, bindings, strict=True):
         if binding is None:
@@ -337,7 +337,7 @@ def _carried(
 
 
 def _start(context: StrategyContext, node: nodes.Repeat, carried: _Carried) -> dict[str, PoolType]:
-    """What to assume of carried pools: what holds before, less what was lost already."""
+    """The assumed types of carried pools: those before the loop, less columns lost already."""
     before = {name: each.type for name, each in carried.items() if isinstance(each, Pool)}
     known = context.assumed.get(node.span, {})
     if known.keys() != before.keys():

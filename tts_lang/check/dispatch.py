@@ -1,4 +1,4 @@
-"""Which function elaborates which syntax node: tables that the other modules fill.
+"""Tables from syntax nodes to the functions that elaborate them; the other modules fill them.
 
 Three questions are asked of a node: what pool it gives, what scalar it is (read by the operation
 being made), and what a statement does.
@@ -19,7 +19,7 @@ N = TypeVar("N", bound=nodes.Node)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where an expression is evaluated.
+    """The place at which an expression is evaluated.
 
     Args:
         inputs: The inputs of the operation that will hold the expression.

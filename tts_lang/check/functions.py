@@ -81,7 +81,7 @@ def _not_a_function(context: StrategyContext, node: nodes.Call) -> None:
 
 
 def _import(name: str) -> str:
-    """How to get a strategy that may be in another file."""
+    """A suggestion to import a strategy from another file."""
     from tts_lang import library
 
     shipped = library.names()
@@ -323,7 +323,7 @@ _NAMES = (*builtins.POOL_AGGREGATES, *builtins.VALUE_AGGREGATES)
 
 
 def pool_name(node: nodes.Expression) -> str:
-    """How messages call a pool: by its variable, if it is one."""
+    """The name of a pool in messages: its variable, if it is one."""
     return node.text if isinstance(node, nodes.Name) else "the pool"
 
 

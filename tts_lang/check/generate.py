@@ -65,7 +65,7 @@ def decoding(
     inputs: Inputs,
     row: PoolType | None,
 ) -> Decoding:
-    """How the calls of one verb sample and when they stop."""
+    """The decoding settings and stop conditions of one verb."""
     fields: dict[str, Expr] = {}
     for clause in clauses:
         if clause.value is None or clause.kind is ClauseKind.FROM:

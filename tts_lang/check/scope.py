@@ -24,7 +24,7 @@ Declaration: TypeAlias = (
 
 
 class Role(Enum):
-    """What a top-level name stands for."""
+    """The role of a top-level name."""
 
     POLICY = "policy"
     SCORER = "scorer"
@@ -79,7 +79,7 @@ class Declared:
 
 
 def role_of(item: Declaration) -> Role:
-    """What a declaration declares."""
+    """The role of a declaration's name."""
     return _ROLES[type(item)]
 
 

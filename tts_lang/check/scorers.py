@@ -115,7 +115,7 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
 
 
 def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> None:
-    """What is wrong with a judge's declaration, slots included."""
+    """Checks a judge's declaration, slots included."""
     prompt, found = template(node.name.text, node.text, node.parameters, declared.home.source)
     for diagnostic in found:
         context.check.add(diagnostic)

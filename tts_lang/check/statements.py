@@ -116,7 +116,7 @@ def _same_kind(context: StrategyContext, node: nodes.Assign, binding: Binding) -
 
 
 def sort_of(binding: Binding | None) -> str | None:
-    """What a variable holds, in words; nothing if that is not known."""
+    """The kind of a variable's value, in words; `None` if it is not known."""
     if isinstance(binding, Pool):
         return "a pool"
     if isinstance(binding, Scalar):

@@ -96,7 +96,7 @@ class PoolType:
         return replace(self, bound=bound, filtered=None)
 
     def children(self, bound: int | None, why: str) -> PoolType:
-        """What a verb made of this pool's rows: `let` columns stay, scores go (C28, C31)."""
+        """The type of a pool of children: `let` columns stay, scores go (C28, C31)."""
         if self.columns is None:
             return PoolType(None, {}, bound)
         stay = {name: column for name, column in self.columns.items() if column.inherited}

@@ -1,4 +1,4 @@
-"""Where a strategy uses its names: what is assigned in a block, what is read after a place."""
+"""Uses of names in a strategy: names assigned in a block, names read after a place."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def blocks(statement: nodes.Statement) -> tuple[tuple[nodes.Statement, ...], ...
 
 @dataclass(slots=True)
 class Uses:
-    """Where each name of a strategy is read."""
+    """The places at which each name of a strategy is read."""
 
     places: dict[str, list[int]] = field(default_factory=dict)
 

@@ -185,7 +185,7 @@ def _shown(context: StrategyContext, node: nodes.Expression, value: int | float)
 
 
 def _other_value(node: nodes.Expression, expected: str) -> str:
-    """What to write in place of a number that is wrong."""
+    """A suggestion in place of a wrong number."""
     if isinstance(node, nodes.Name):
         return f"give `{node.text}` another value: {expected}"
     return f"write {expected}"

@@ -90,7 +90,7 @@ class TreeBuilder:
         return file
 
     def _build(self, tree: Tree[Token], inside: list[_Built]) -> _Built:
-        """What one rule gives, with what the rules inside it gave."""
+        """Build one rule from the values of the rules inside it."""
         rule = str(tree.data)  # a token of the grammar, which compares slowly
         children: list[Any] = tree.children
         start = end = 0
@@ -140,7 +140,7 @@ class TreeBuilder:
         return self.refuse("TTS109", message, span, "name its parts with `=`")
 
     def broken_phrase(self, values: list[Any], span: Span) -> nodes.Broken:
-        """What stands for a phrase with something wrong in it; the name that it defines is kept."""
+        """The node for a phrase with an error in it; it keeps the name that the phrase defines."""
         named = values[0] if type(values[0]) is nodes.Name else None
         return nodes.Broken(named, span=span)
 

@@ -17,7 +17,7 @@ from tts_lang.syntax.node import Node, node
 
 
 class Unit(Enum):
-    """How far one generation goes."""
+    """Units of the length of one generation."""
 
     SOLUTIONS = "solutions"
     STEPS = "steps"
@@ -26,7 +26,7 @@ class Unit(Enum):
 
 
 class NumberKind(Enum):
-    """How a number was written: `16`, `0.5` (also `1e-3`), `10%`."""
+    """Notations of numbers: `16`, `0.5` (also `1e-3`), `10%`."""
 
     INTEGER = "integer"
     FLOAT = "float"
@@ -160,7 +160,7 @@ class Call(Node):
 
 
 class TokenRange(Enum):
-    """Which tokens a token statistic looks at."""
+    """The tokens that a token statistic covers."""
 
     ALL = "all"
     STEP = "step"

@@ -1,4 +1,4 @@
-"""What to say to habits from other languages."""
+"""Messages for syntax of other languages."""
 
 from __future__ import annotations
 

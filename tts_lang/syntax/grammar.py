@@ -59,7 +59,7 @@ def build(grammar: str) -> Lark:
 
 
 def _cache_folders() -> Iterator[Path]:
-    """Where parsers are kept: the user's cache directory or, if the home is read-only, `/tmp`."""
+    """The user's cache directory and, for a read-only home, one in the temporary directory."""
     if sys.platform == "win32":
         variable, usual = "LOCALAPPDATA", "AppData/Local"
     else:

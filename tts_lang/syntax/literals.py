@@ -12,7 +12,7 @@ _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
 
 def number_problem(literal: str) -> tuple[str | None, str | None]:
-    """What is wrong with a number as written and what to write, or `(None, None)`."""
+    """The error in a number as written and a suggestion, or `(None, None)`."""
     if len(literal) > _LONGEST_NUMBER:
         return f"a number of more than {_LONGEST_NUMBER} characters", None
     if _NUMBER.fullmatch(literal):

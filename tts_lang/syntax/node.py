@@ -1,4 +1,4 @@
-"""What all nodes of the syntax tree share: a span, and the behaviour of a frozen dataclass."""
+"""The base of all nodes of the syntax tree: a span, and a frozen dataclass's behaviour."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ class PromptDeclaration(Node):
 
 
 class JudgeView(Enum):
-    """What one reading of a judge looks at: a candidate, a pool, or every ordered pair."""
+    """The scope of one reading of a judge: a candidate, a pool, or every ordered pair."""
 
     SINGLE = "single"
     TOGETHER = "together"
@@ -284,7 +284,7 @@ class JudgeView(Enum):
 
 
 class ReadKind(Enum):
-    """How a judge's reply becomes a number."""
+    """Ways to read a number from a judge's reply."""
 
     NUMBER = "number"
     CHOICE = "choice"

@@ -12,7 +12,7 @@ from tts_lang.syntax.nodes import ClauseKind, Number, NumberKind, Operator, Toke
 
 
 class _Level(IntEnum):
-    """How tightly an expression holds together, loosest first: the ladder of the grammar."""
+    """Precedence of expressions, loosest first, as in the grammar."""
 
     PHRASE = 0
     WHERE = 1

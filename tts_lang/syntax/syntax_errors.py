@@ -1,4 +1,4 @@
-"""What to say about a token that does not fit: messages for typical mistakes."""
+"""Messages for typical mistakes, by the token that does not fit."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Token(NamedTuple):
 
     @property
     def span(self) -> Span:
-        """Where the token stands."""
+        """The range of characters of the token."""
         return Span(self.start, self.end)
 
 

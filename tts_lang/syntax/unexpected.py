@@ -165,7 +165,7 @@ def _misspelled(e: ErrorContext) -> Diagnostic | None:
 
 
 def _expected(accepts: frozenset[str]) -> Iterator[str]:
-    """What could stand here, most telling first; groups of terminals under one word."""
+    """Alternatives at this place, most telling first, with one word per group of terminals."""
     rest = set(accepts) - {"BROKEN"}
     # Where a name fits, so do all soft words; where an expression continues, all its operators do.
     if "NAME" in rest:
