@@ -76,6 +76,18 @@ def _foreign_comment(e: ErrorContext) -> Diagnostic | None:
     return None
 
 
+def _double_slash(e: ErrorContext) -> Diagnostic | None:
+    """`n // width`, and `pool = sample n  // a comment`."""
+    if (e.before.type, e.token.type) != ("SLASH", "SLASH") or e.before.end != e.token.start:
+        return None
+    return e.report(
+        "TTS120",
+        "there is no `//`",
+        "write a whole quotient as `floor(A / B)`; comments begin with `#`",
+        span=e.before.span.to(e.token.span),
+    )
+
+
 def _single_equals(e: ErrorContext) -> Diagnostic | None:
     if e.token.type == "ASSIGN" and "EQ" in e.accepts and e.at > e.first + 1:
         return e.report("TTS122", "`=` gives a name a value", "write `==` to compare")
@@ -149,6 +161,7 @@ FOREIGN_SYNTAX: tuple[Callable[[ErrorContext], Diagnostic | None], ...] = (
     _foreign_word,
     _missing_equals,
     _foreign_comment,
+    _double_slash,
     _single_equals,
     _quoted_name,
     _hyphen_in_name,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import re
 
+from tts_lang.syntax.words import UNIT_WORDS, is_name
+
 _NUMBER = re.compile(r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?%?")
 _THOUSANDS = re.compile(r"([0-9]+)[kK]")
+_EXPONENT = re.compile("[eE][0-9]*")
 _LONGEST_NUMBER = 40
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
@@ -28,8 +31,10 @@ def number_problem(literal: str) -> tuple[str | None, str | None]:
     digits = re.match(r"[0-9][0-9_]*", literal)
     head = digits.group().rstrip("_") if digits else ""
     rest = literal[len(head) :]
-    if head and rest[:1].isalpha():
+    if head and rest in UNIT_WORDS:
         return f"`{literal}` is not a number", f"write a space: `{head} {rest}`"
+    if head not in {"", "0"} and is_name(rest) and not _EXPONENT.fullmatch(rest):
+        return f"`{literal}` is not a number", f"write a product as `{head} * {rest}`"
     return f"`{literal}` is not a number", "write numbers as 16, 16_000, 0.5, 1e-3 or 10%"
 
 

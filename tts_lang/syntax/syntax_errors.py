@@ -182,10 +182,9 @@ def _law_form(e: ErrorContext) -> Diagnostic | None:
 
 
 def _repeat_times(e: ErrorContext) -> Diagnostic | None:
-    if e.head.type == "REPEAT" and e.token.type == "TIMES":
-        return e.report(
-            "TTS127", "`repeat` takes the number alone", f"write `repeat {e.before.text}:`"
-        )
+    if e.head.type == "REPEAT" and e.token.type == "TIMES" and e.at > e.first + 1:
+        count = e.text(e.tokens[e.first + 1], e.before)
+        return e.report("TTS127", "`repeat` takes the number alone", f"write `repeat {count}:`")
     return None
 
 
