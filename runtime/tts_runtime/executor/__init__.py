@@ -1,7 +1,7 @@
 """Executes plans: an asynchronous dataflow interpreter that works row by row.
 
 `bind` fits a plan to engines; `execute` runs it on one problem, `execute_all` on many at once. The
-life of a problem: one task walks the plan's operations in program order (`program.Block.walk`);
+life of a problem: one task walks the plan's operations in program order (`CompiledRegion.walk`);
 each gives a pool whose rows may be pending (`scheduler.PendingRow`); row-wise operations map row to
 row (`Scheduler.map`), the others wait for their pool (`Scheduler.rows`).
 

@@ -20,7 +20,7 @@ from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Node, Row, ScoreCache
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
-from tts_runtime.executor.settings import Settings
+from tts_runtime.executor.settings import CallSettings
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import UNCLAIMED, Key, child_key
 
@@ -46,7 +46,7 @@ class GenerationCall:
     __slots__ = ("on_candidate", "operation", "run", "sequence", "settings")
 
     def __init__(
-        self, run: ProblemRun, operation: Operation, settings: Settings, sequence: int
+        self, run: ProblemRun, operation: Operation, settings: CallSettings, sequence: int
     ) -> None:
         self.run = run
         self.operation = operation
@@ -62,11 +62,11 @@ class ChildSpec:
         call: The operation's execution.
         node: What they continue.
         room: Tokens that their path has room for.
-        parent, root, asked: As in `Candidate`.
+        parent, root, about: As in `Candidate`.
         lets, known: As in `Row`.
     """
 
-    __slots__ = ("asked", "call", "known", "lets", "node", "parent", "room", "root")
+    __slots__ = ("about", "call", "known", "lets", "node", "parent", "room", "root")
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ChildSpec:
         room: int,
         parent: Row | None,
         root: Candidate | None,
-        asked: Row | None,
+        about: Row | None,
         lets: Mapping[str, Any] = EMPTY,
         known: Mapping[str, ScoreCache] = EMPTY,
     ) -> None:
@@ -84,7 +84,7 @@ class ChildSpec:
         self.room = room
         self.parent = parent
         self.root = root
-        self.asked = asked
+        self.about = about
         self.lets = lets
         self.known = known
 
@@ -92,7 +92,7 @@ class ChildSpec:
         """A new row on a node; without a root it is the first of a tree of its own (C49)."""
         call = self.call
         candidate = Candidate(
-            node, self.parent, self.root, None, self.asked, call.sequence, call.operation
+            node, self.parent, self.root, None, self.about, call.sequence, call.operation
         )
         row = Row(node, candidate, self.lets, EMPTY, self.known)
         for listener in call.on_candidate:
@@ -119,7 +119,9 @@ class OnReply:
         call.run.deliver(slot, spec.row(node))
 
 
-def child_node(node: Node, key: Key, settings: Settings, room: int, generation: Generation) -> Node:
+def child_node(
+    node: Node, key: Key, settings: CallSettings, room: int, generation: Generation
+) -> Node:
     """The child node that a generation gives (C10, C17)."""
     ids = generation.ids
     finish = generation.finish
@@ -143,7 +145,7 @@ def child_node(node: Node, key: Key, settings: Settings, room: int, generation: 
 
 
 def request_for(
-    node: Node, number: int, settings: Settings, limits: Limits, statistics: tuple[str, ...]
+    node: Node, number: int, settings: CallSettings, limits: Limits, statistics: tuple[str, ...]
 ) -> GenerateRequest:
     """The request for a node's child of this number."""
     rank = node.rank
@@ -229,7 +231,7 @@ def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Part
             0.0,
             cast("Mapping[str, tuple[float, ...]]", partial.statistics),
         )
-        candidate = Candidate(path, parent, spec.root, None, spec.asked, 0, None)
+        candidate = Candidate(path, parent, spec.root, None, spec.about, 0, None)
         scores = EMPTY if parent is None else parent.scores
         return condition(Row(path, candidate, spec.lets, scores), streaming) is True
 
@@ -247,16 +249,16 @@ class LookAhead:
         self._policy = policy
         self._greedy = replace(self._policy.defaults, temperature=0.0)
 
-    def settings(self, problem: Row, view: View) -> Settings | None:
+    def settings(self, problem: Row, view: View) -> CallSettings | None:
         """How rollouts are generated; `None` for no look-ahead, or of no steps."""
         steps = 0 if self._steps is None else view.whole(self._steps(problem, view))
         if steps <= 0:
             return None
-        return Settings(self._policy, self._greedy, Unit.STEPS, steps)
+        return CallSettings(self._policy, self._greedy, Unit.STEPS, steps)
 
 
 def roll_out(
-    run: ProblemRun, node: Node, settings: Settings, arrived: Callable[[Node], None]
+    run: ProblemRun, node: Node, settings: CallSettings, arrived: Callable[[Node], None]
 ) -> bool:
     """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
     room = settings.room(node)
@@ -281,7 +283,7 @@ def roll_out(
 
 
 def rolled_out(
-    run: ProblemRun, pool: Pool, settings: Settings | None, originals: dict[Candidate, Row]
+    run: ProblemRun, pool: Pool, settings: CallSettings | None, originals: dict[Candidate, Row]
 ) -> Pool:
     """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
     if settings is None:

@@ -369,7 +369,7 @@ class Candidate:
         parent: The row that `expand` or `ask` worked on (C48).
         root: The tree that it belongs to; none starts a tree of its own (C49).
         before: The row that `force`, `cut` or `split` made it from.
-        asked: The row that its conversation asks about.
+        about: The row that its conversation asks about.
         lane: Where its random numbers come from; `None`: from its node.
         created: Sequence number, in its scope, of the operation that made its node.
         operation: The operation that made it; `None` for a problem's row.
@@ -378,7 +378,7 @@ class Candidate:
     __slots__ = (
         "_lane",
         "_root",
-        "asked",
+        "about",
         "before",
         "created",
         "errors",
@@ -397,7 +397,7 @@ class Candidate:
         parent: Row | None,
         root: Candidate | None,
         before: Row | None,
-        asked: Row | None,
+        about: Row | None,
         created: int,
         operation: Operation | None,
         lane: Key | None = None,
@@ -406,7 +406,7 @@ class Candidate:
         self.parent = parent
         self._root = root
         self.before = before
-        self.asked = asked
+        self.about = about
         self.created = created
         self.operation = operation
         self._lane = lane

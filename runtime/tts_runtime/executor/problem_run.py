@@ -52,23 +52,23 @@ OnGeneration: TypeAlias = Callable[[Generation], None]
 
 @dataclass(frozen=True, slots=True)
 class RequestMade:
-    """A policy's engine is about to be asked."""
+    """A request is about to be made to a policy's engine; `entry`: of the memo."""
 
-    asked: Request
+    entry: Request
     request: GenerateRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyArrived:
-    """A generation that the program asked for is there; each request has one such event."""
+    """A generation that the program requested has arrived; one event per request."""
 
-    asked: Request
+    entry: Request
     tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequested:
-    """A scorer's engine has been asked for one path (`together`: for a pool)."""
+    """A request has been made to a scorer's engine: one path, or with `together` a pool."""
 
     engine: ScorerEngine
     requests: Sequence[ScoreRequest]
@@ -235,7 +235,7 @@ class ProblemRun(Scheduler):
         self.settled = False
         #: Some candidate was given up before it was complete.
         self.abandoned = False
-        #: Something stopped waiting early, or may have: what was asked for depends on timing.
+        #: Something stopped waiting early, or may have: what was requested depends on timing.
         self.ended_early = False
         #: Generations by name: the same request twice is one (C62).
         self.requests: dict[Any, Request] = {}
@@ -328,11 +328,11 @@ class ProblemRun(Scheduler):
             future.exception()  # retrieved: nobody has to hear of it
         return False
 
-    def count_reply(self, asked: Request, tokens: int) -> None:
-        """Counts a generation that the program asked for."""
-        self._costs.generated(asked.policy, asked.node, tokens)
+    def count_reply(self, entry: Request, tokens: int) -> None:
+        """Counts a generation that the program requested."""
+        self._costs.generated(entry.policy, entry.node, tokens)
         for listener in self._on_reply:
-            listener(ReplyArrived(asked, tokens))
+            listener(ReplyArrived(entry, tokens))
 
     def loses_candidate(self, error: BaseException) -> TypeGuard[CandidateError]:
         """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""
@@ -385,25 +385,25 @@ class ProblemRun(Scheduler):
         callback: OnGeneration,
     ) -> Request:
         """Asks a policy to continue a node; the same request twice is one (C62)."""
-        asked = Request(self, node, policy)
+        entry = Request(self, node, policy)
         name = request_name(signature, node.position, request)
-        before = self.requests.setdefault(name, asked)
-        if before is not asked and not before.same_path(node):
+        before = self.requests.setdefault(name, entry)
+        if before is not entry and not before.same_path(node):
             name = whole_name(name, request)
-            before = self.requests.setdefault(name, asked)
+            before = self.requests.setdefault(name, entry)
         before.join(callback)
-        if before is asked:
-            asked.name = name
-            self.submit(asked, request)
+        if before is entry:
+            entry.name = name
+            self.submit(entry, request)
         return before
 
-    def submit(self, asked: Request, request: GenerateRequest) -> None:
+    def submit(self, entry: Request, request: GenerateRequest) -> None:
         """Asks the engine, and waits for its reply."""
         for listener in self._on_request:
-            listener(RequestMade(asked, request))
-        future = asked.future = self.ask(asked.policy, request)
+            listener(RequestMade(entry, request))
+        future = entry.future = self.ask(entry.policy, request)
         self.in_flight.add(future)
-        future.add_done_callback(asked)
+        future.add_done_callback(entry)
 
     def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
         """A policy's reply to a request, which other strategies may have made."""

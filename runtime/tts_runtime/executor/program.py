@@ -70,7 +70,7 @@ class Step:
         self.action = action
 
 
-class Block:
+class CompiledRegion:
     """A region, ready to run."""
 
     __slots__ = ("parameters", "results", "returns", "steps")
@@ -107,7 +107,7 @@ class Builder:
         self.policies = program.engines.policies
         self.compiler = Compiler(operation, self.policies, program.score_columns)
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> CompiledRegion:
         """A region of the operation."""
         return self.program.block(self.operation.regions[index])
 
@@ -178,9 +178,9 @@ class Program:
         self._special = special or {}
         self.body = self.block(plan.body)
 
-    def block(self, region: Region) -> Block:
+    def block(self, region: Region) -> CompiledRegion:
         """A region, made ready to run."""
-        return Block(region, [self._step(operation) for operation in region.operations])
+        return CompiledRegion(region, [self._step(operation) for operation in region.operations])
 
     def _step(self, operation: Operation) -> Step:
         spec = operation.spec

@@ -49,7 +49,7 @@ def _attempts(row: Row, last: int | None) -> str:
     current: Row | None = row
     while current is not None and not current.candidate.problem:
         line.append(shown(current).strip())
-        current = current.candidate.asked
+        current = current.candidate.about
     line.reverse()
     return _listed("Attempt", line if last is None else line[-last:])
 

@@ -39,7 +39,7 @@ _PAUSE: Final = 0.001
 
 
 class Recording:
-    """What a first run asked for, beyond its memo of requests."""
+    """What a first run requested, beyond its memo of requests."""
 
     def __init__(self) -> None:
         #: Scorers' replies by request.
@@ -58,13 +58,13 @@ class Recording:
 
     def _request_made(self, event: RequestMade) -> None:
         if event.request.limits.stop_when is not None:
-            stream = _stream(event.asked.policy, event.request)
-            self._watched.setdefault(stream, []).append(event.asked)
+            stream = _stream(event.entry.policy, event.request)
+            self._watched.setdefault(stream, []).append(event.entry)
 
     def watched(self, policy: Policy, request: GenerateRequest) -> list[Generation]:
         """Replies to requests that differ from this one at most in their `stop when`."""
         requests = self._watched.get(_stream(policy, request), ())
-        return [asked.reply for asked in requests if asked.reply is not None]
+        return [entry.reply for entry in requests if entry.reply is not None]
 
     def clear(self) -> None:
         """Frees what was recorded: requests refer to their run, which refers to its listeners."""
@@ -177,7 +177,7 @@ class Replay(ProblemRun):
                     continue
                 turns = 0
                 turn = self._next()
-                if turn is None:  # it waits for something that is not asked of an engine
+                if turn is None:  # it waits for something other than an engine
                     await asyncio.wait((task,), timeout=_PAUSE)
                     continue
                 await turn.come()
@@ -212,24 +212,24 @@ class Replay(ProblemRun):
         self._asked.append(turn)
         return cast("Future[Reply]", turn)
 
-    def submit(self, asked: Request, request: GenerateRequest) -> None:
+    def submit(self, entry: Request, request: GenerateRequest) -> None:
         """Waits for the first run's reply."""
         first = self._first
         if request.limits.stop_when is None:
-            before = first.requests.get(asked.name)
-            found = None if before is None or not before.same_path(asked.node) else before.reply
+            before = first.requests.get(entry.name)
+            found = None if before is None or not before.same_path(entry.node) else before.reply
         else:
-            watched = self._recording.watched(asked.policy, request)
-            found = _stopped_alike(asked, request, watched)
+            watched = self._recording.watched(entry.policy, request)
+            found = _stopped_alike(entry, request, watched)
 
         def ask() -> Future[Generation]:
-            future = first.ask(asked.policy, request)
+            future = first.ask(entry.policy, request)
             future.add_done_callback(first.engine_done)
             return future
 
-        future = asked.future = self._later(found, ask)
+        future = entry.future = self._later(found, ask)
         self.in_flight.add(future)
-        future.add_done_callback(asked)
+        future.add_done_callback(entry)
 
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """The first run's score."""
@@ -245,15 +245,15 @@ class Replay(ProblemRun):
 
 
 def _stopped_alike(
-    asked: Request, request: GenerateRequest, before: Sequence[Generation]
+    entry: Request, request: GenerateRequest, before: Sequence[Generation]
 ) -> Generation | None:
     """Of generations on one stream, each watched by a `stop when`, the one that this one stops."""
     if len(before) < 2:
         return before[0] if before else None
-    engine = asked.policy.engine
+    engine = entry.policy.engine
     ends = end_ids(engine.tokenizer, engine.binding)
     for generation in before:
-        tracker = StopCriteria(request, engine.tokenizer, ends, asked.policy.delimiter)
+        tracker = StopCriteria(request, engine.tokenizer, ends, entry.policy.delimiter)
         columns = [generation.statistics[name] for name in request.statistics]
         read = 0
         for token, logprob in zip(generation.ids, generation.logprobs, strict=True):

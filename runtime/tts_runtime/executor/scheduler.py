@@ -25,7 +25,7 @@ Content: TypeAlias = "Row | PendingRow | list[Row | PendingRow] | None"
 Item: TypeAlias = "Row | PendingRow"
 
 
-class Source(Protocol):
+class PendingReply(Protocol):
     """What a pending row waits for: a request to an engine."""
 
     def leave(self, row: PendingRow, /) -> None:
@@ -47,7 +47,7 @@ class PendingRow:
     def __init__(self, key: Key = b"", most: int = 0) -> None:
         self.key = key
         self.most = most
-        self.source: Source | None = None
+        self.source: PendingReply | None = None
         self.resolved = False
         self.content: Content = None
         self.waiters: list[Callable[[Content], None]] | None = None

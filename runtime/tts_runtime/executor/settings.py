@@ -20,7 +20,7 @@ from tts_runtime.streams import sampling_tag
 SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
 
 
-class Settings:
+class CallSettings:
     """A call's clauses with all numbers known.
 
     `irregular`: its draws depend on where the call starts, so children do not hand on their key
@@ -132,9 +132,9 @@ class Clauses:
             isinstance(expression, Const) for expression in expressions(amount, decoding).values()
         )
         self._literal = literal
-        self._settings: Settings | None = None
+        self._settings: CallSettings | None = None
 
-    def settings(self, row: Row, view: View) -> Settings:
+    def settings(self, row: Row, view: View) -> CallSettings:
         """The clauses' values; `row` stands for the problem."""
         if self._settings is not None:
             return self._settings
@@ -145,9 +145,9 @@ class Clauses:
             self._settings = settings
         return settings
 
-    def _evaluated(self, values: Mapping[str, Any]) -> Settings:
+    def _evaluated(self, values: Mapping[str, Any]) -> CallSettings:
         stop_at = values.get("stop_at")
-        return Settings(
+        return CallSettings(
             self._policy,
             self._sampling(values),
             self._unit,
@@ -209,7 +209,7 @@ def expressions(amount: Amount, decoding: Decoding) -> dict[str, Expr]:
     return {name: expression for name, expression in named.items() if expression is not None}
 
 
-def overlong(conversation: Conversation, settings: Settings) -> CandidateError | None:
+def overlong(conversation: Conversation, settings: CallSettings) -> CandidateError | None:
     """The error of a question that fills the window; a path that has filled it is done."""
     policy = settings.policy
     length = len(conversation.prompt(policy))

@@ -47,7 +47,7 @@ from tts_runtime.executor.problem_run import (
 from tts_runtime.executor.program import Builder, Program
 from tts_runtime.executor.scheduler import Pool, pending_rows, rows_in
 from tts_runtime.executor.scope import PoolKnown, PoolWaits, Scope
-from tts_runtime.executor.settings import Clauses, Settings
+from tts_runtime.executor.settings import CallSettings, Clauses
 from tts_runtime.executor.views import Evaluate, View, descending, grouped
 from tts_runtime.executor.work import request_name
 
@@ -83,7 +83,7 @@ class Guess:
             self._share = compiler.optional(select.share)
             self._per = compiler.column_or_none(select.per)
 
-    def settings(self, scope: Scope) -> Settings:
+    def settings(self, scope: Scope) -> CallSettings:
         """How rows are expanded; the same for all of them."""
         return self._clauses.settings(scope.problem, View(scope.draw_key, ()))
 
@@ -122,7 +122,7 @@ class Held:
         self._guess = guess
         self._idle = -1
 
-    def children(self) -> Iterator[tuple[Node, int, Settings, int]]:
+    def children(self) -> Iterator[tuple[Node, int, CallSettings, int]]:
         """Likely next children, the likeliest first.
 
         Each as parent, number, how it is drawn, and the tokens that it should be granted.
@@ -162,7 +162,7 @@ class Early(Request):
         self,
         run: ProblemRun,
         node: Node,
-        settings: Settings,
+        settings: CallSettings,
         request: GenerateRequest,
         speculator: Speculator,
         reserved: int,
@@ -172,7 +172,7 @@ class Early(Request):
         self._speculator = speculator
         #: Its limit of tokens.
         self.reserved = reserved
-        #: The program has asked for it.
+        #: The program has made this request.
         self.adopted = False
         #: Its tokens are accounted for.
         self.over = False
@@ -184,7 +184,7 @@ class Early(Request):
 
     @property
     def pending(self) -> bool:
-        """Only what the program has asked for counts as asked for."""
+        """Only requests of the program count as pending."""
         return self.adopted and super().pending
 
     def precede(self, signature: str) -> bool:
@@ -230,7 +230,7 @@ class Early(Request):
 
     def handle(self, future: Future[Generation]) -> None:
         if self.over:
-            if self.adopted:  # asked again, as the program would have
+            if self.adopted:  # made again, as the program would have made it
                 super().handle(future)
             return
         self.over = True
@@ -274,7 +274,7 @@ class Speculator:
 
     Args:
         fraction: Tokens drawn for nothing are never more than this part of those that programs
-            have asked for so far.
+            have requested so far.
     """
 
     def __init__(self, fraction: float) -> None:
@@ -316,7 +316,7 @@ class Speculator:
 
     def _request_made(self, event: RequestMade) -> None:
         """Where an engine is full, what runs ahead gives way to the program."""
-        engine = event.asked.policy.engine
+        engine = event.entry.policy.engine
         if self._flying and not _room(engine, unknown=True):
             for early in reversed(self._flying):
                 if early.engine is engine:
@@ -328,7 +328,7 @@ class Speculator:
             self._give_up(early)
 
     def _schedule(self) -> None:
-        """Looks soon: once programs have asked for what they now can."""
+        """Looks soon: once programs have made the requests that they now can."""
         if self._held and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._look)
@@ -354,7 +354,7 @@ class Speculator:
         run: ProblemRun,
         node: Node,
         number: int,
-        settings: Settings,
+        settings: CallSettings,
         limits: Limits,
         most: int,
     ) -> None:
@@ -388,7 +388,7 @@ class Speculator:
             self.wasted(early.run, -early.reply.drawn)
 
     def wasted(self, run: ProblemRun, tokens: int) -> None:
-        """Tokens that no program has asked for, as far as is known."""
+        """Tokens that no program has requested so far."""
         self._wasted += tokens
         run.work.wasted_tokens += tokens
 

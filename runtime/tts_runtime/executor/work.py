@@ -86,7 +86,7 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
     request is looked up for every child. `Request.same_path` makes sure.
 
     Args:
-        signature: Of the call's clauses (`Settings.signature`).
+        signature: Of the call's clauses (`CallSettings.signature`).
         position: Tokens on the path that the request continues.
         request: The request itself.
     """

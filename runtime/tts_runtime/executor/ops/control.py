@@ -108,7 +108,7 @@ def call(builder: Builder, spec: Call) -> Action:
         def _result(row: Row, first: Row) -> Row:
             source = row.candidate
             candidate = Candidate(
-                first.node, row, source.root, None, first.candidate.asked, 0, operation
+                first.node, row, source.root, None, first.candidate.about, 0, operation
             )
             return Row(first.node, candidate, row.lets, known=first.known)
 

@@ -22,7 +22,7 @@ def derived(row: Row, node: Node, operation: Operation, *, keeps_scores: bool = 
     """A row made from another: parent, root and `let` columns stay (C28, C31, C48)."""
     source = row.candidate
     candidate = Candidate(
-        node, source.parent, source.root, row, source.asked, source.created, operation, source.lane
+        node, source.parent, source.root, row, source.about, source.created, operation, source.lane
     )
     candidate.rootless = source.rootless
     return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else EMPTY)

@@ -31,7 +31,7 @@ from tts_runtime.executor.prompts import (
 )
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
-from tts_runtime.executor.settings import SHORTEN, Clauses, Settings, overlong
+from tts_runtime.executor.settings import SHORTEN, CallSettings, Clauses, overlong
 from tts_runtime.executor.views import grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
 
@@ -63,7 +63,7 @@ def judge(builder: Builder, spec: Score) -> Action:
         originals: dict[Candidate, Row] = {}
         seen = rolled_out(run, pool, look.settings(scope.problem, view), originals)
 
-        def column(row: Row, verdicts: Sequence[Verdict]) -> Row:
+        def column(row: Row, verdicts: Sequence[JudgeVerdict]) -> Row:
             value: float | Vector | None = tuple([verdict.number for verdict in verdicts])
             if times is None:
                 value = verdicts[0].number
@@ -80,7 +80,7 @@ def judge(builder: Builder, spec: Score) -> Action:
 
         def silent(row: Row) -> Row:
             """A row that the judge does not see."""
-            return column(row, [Verdict(None, row.node.error)] * readings)
+            return column(row, [JudgeVerdict(None, row.node.error)] * readings)
 
         def alone(everyone: Sequence[Row]) -> Callable[[Row, PendingRow | None], Content]:
             def judged(row: Row, slot: PendingRow | None) -> Content:
@@ -88,7 +88,7 @@ def judge(builder: Builder, spec: Score) -> Action:
                     return silent(row)
                 target = PendingRow() if slot is None else slot
 
-                def done(found: Sequence[Verdicts]) -> None:
+                def done(found: Sequence[JudgeVerdicts]) -> None:
                     run.resolve(target, column(row, [verdicts[0] for verdicts in found]))
 
                 call.readings([row], row, everyone, readings, done)
@@ -110,7 +110,7 @@ def judge(builder: Builder, spec: Score) -> Action:
         for group in filter(None, visible):
             members = [rows[place] for place in group]
 
-            def done(found: Sequence[Verdicts], group: list[int] = group) -> None:
+            def done(found: Sequence[JudgeVerdicts], group: list[int] = group) -> None:
                 for at, place in enumerate(group):
                     verdicts = [verdicts[at] for verdicts in found]
                     _resolve(run, slots[place], column(rows[place], verdicts))
@@ -125,7 +125,7 @@ def judge(builder: Builder, spec: Score) -> Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgeVerdict:
     """One number of one candidate in one reading; `error`: why there is none."""
 
     number: float | None
@@ -133,7 +133,7 @@ class Verdict:
 
 
 #: One reading: a verdict for each row that the judge saw.
-Verdicts: TypeAlias = Sequence[Verdict]
+JudgeVerdicts: TypeAlias = Sequence[JudgeVerdict]
 
 
 def _with_text(rows: Sequence[Row]) -> list[Row]:
@@ -154,7 +154,7 @@ class _JudgeCall:
         operation: Operation,
         name: str,
         declared: Judge,
-        settings: Settings,
+        settings: CallSettings,
         run: ProblemRun,
         arguments: Mapping[str, Any],
     ) -> None:
@@ -173,7 +173,7 @@ class _JudgeCall:
         row: Row,
         pool: Sequence[Row],
         many: int,
-        done: Callable[[Sequence[Verdicts]], None],
+        done: Callable[[Sequence[JudgeVerdicts]], None],
         *,
         compared: bool = False,
     ) -> None:
@@ -181,13 +181,13 @@ class _JudgeCall:
 
         `compared`: each is a part of a score only, and counted with it.
         """
-        found: list[Verdicts | None] = [None] * many
+        found: list[JudgeVerdicts | None] = [None] * many
         left = many
         message = fill(
             self._judge.template, self._run.problem.text, self._arguments, row, pool or about
         )
 
-        def arrived(reading: int, verdicts: Verdicts) -> None:
+        def arrived(reading: int, verdicts: JudgeVerdicts) -> None:
             nonlocal left
             found[reading] = verdicts
             left -= 1
@@ -202,7 +202,7 @@ class _JudgeCall:
             self._read(about, message, reading, 0, arrived)
 
     def pairs(
-        self, rows: Sequence[Row], many: int, done: Callable[[Sequence[Verdicts]], None]
+        self, rows: Sequence[Row], many: int, done: Callable[[Sequence[JudgeVerdicts]], None]
     ) -> None:
         """Every ordered pair of rows; a row's number is how often it was chosen.
 
@@ -211,9 +211,9 @@ class _JudgeCall:
         pairs = list(permutations(range(len(rows)), 2))
         left = len(pairs)
         start: float | None = None if left else 0.0
-        wins: list[list[Verdict]] = [[Verdict(start)] * len(rows) for _ in range(many)]
+        wins: list[list[JudgeVerdict]] = [[JudgeVerdict(start)] * len(rows) for _ in range(many)]
 
-        def arrived(pair: tuple[int, int], found: Sequence[Verdicts]) -> None:
+        def arrived(pair: tuple[int, int], found: Sequence[JudgeVerdicts]) -> None:
             nonlocal left
             for reading, verdicts in enumerate(found):
                 for place, verdict in zip(pair, verdicts, strict=True):
@@ -240,7 +240,7 @@ class _JudgeCall:
                 compared=True,
             )
 
-    def _count(self, name: Any, verdicts: Verdicts) -> None:
+    def _count(self, name: Any, verdicts: JudgeVerdicts) -> None:
         """Counts one reading of some rows; the same reading counts once (C62)."""
         for place, verdict in enumerate(verdicts):
             error = verdict.error
@@ -256,7 +256,7 @@ class _JudgeCall:
         message: str,
         reading: int,
         retry: int,
-        arrived: Callable[[int, Verdicts], None],
+        arrived: Callable[[int, JudgeVerdicts], None],
     ) -> None:
         """One reading; a reply that cannot be read is asked again, then missing."""
         declared, settings = self._judge, self._settings
@@ -264,7 +264,7 @@ class _JudgeCall:
         conversation = Conversation(key, message, thinking=False, own=False)
 
         def missing(error: CandidateError) -> None:
-            arrived(reading, [Verdict(None, error)] * len(about))
+            arrived(reading, [JudgeVerdict(None, error)] * len(about))
 
         error = overlong(conversation, settings)
         if error is not None:
@@ -287,7 +287,7 @@ class _JudgeCall:
                     listener(JudgeReplied(self._run, self._scorer, about, node.text, numbers))
                 self._run.recorder.replied(self._scorer, key, readable=numbers is not None)
             if numbers is not None:
-                arrived(reading, [Verdict(number) for number in numbers])
+                arrived(reading, [JudgeVerdict(number) for number in numbers])
             elif retry < declared.retries:
                 self._read(about, message, reading, retry + 1, arrived)
             else:
@@ -323,7 +323,7 @@ class _JudgeCall:
 
         self._run.generate(settings.policy, settings.signature, node, request, generated)
 
-    def _probability(self, node: Node, rank: int, arrived: Callable[[Verdict], None]) -> None:
+    def _probability(self, node: Node, rank: int, arrived: Callable[[JudgeVerdict], None]) -> None:
         """The raw probability of the first option's first token; 0 if it is none of the likeliest.
 
         The contract with engines has no logits, so the likeliest first tokens are taken one by one.
@@ -342,21 +342,21 @@ class _JudgeCall:
 
         def generated(generation: Generation) -> None:
             if generation.error is not None:
-                arrived(Verdict(None, generation.error))
+                arrived(JudgeVerdict(None, generation.error))
             elif generation.ids == wanted:
                 arrived(self._likely(generation.logprobs[0]))
             elif rank + 1 < min(PROBABILITY_RANKS, len(policy.pieces)):
                 self._probability(node, rank + 1, arrived)
             else:
-                arrived(Verdict(0.0))
+                arrived(JudgeVerdict(0.0))
 
         self._run.generate(policy, self._settings.signature, node, request, generated)
 
-    def _likely(self, logprob: float) -> Verdict:
+    def _likely(self, logprob: float) -> JudgeVerdict:
         if isnan(logprob):  # a server may leave single ones out
             words = f"judge `{self._scorer}`: the reply has no log-probability"
-            return Verdict(None, CandidateError(Fault.UNUSABLE, words))
-        return Verdict(exp(logprob))
+            return JudgeVerdict(None, CandidateError(Fault.UNUSABLE, words))
+        return JudgeVerdict(exp(logprob))
 
 
 def _places(rows: Sequence[Row]) -> tuple[tuple[Key, int], ...]:
@@ -364,10 +364,10 @@ def _places(rows: Sequence[Row]) -> tuple[tuple[Key, int], ...]:
     return tuple([(row.node.key, row.node.position) for row in rows])
 
 
-def _added(wins: Verdict, verdict: Verdict) -> Verdict:
+def _added(wins: JudgeVerdict, verdict: JudgeVerdict) -> JudgeVerdict:
     """The wins after one more pair, which may have no verdict."""
     if verdict.number is not None:
-        return Verdict((wins.number or 0.0) + verdict.number)
+        return JudgeVerdict((wins.number or 0.0) + verdict.number)
     if wins.number is not None or verdict.error is None:
         return wins
     # Of several errors always the same one, whichever came first.

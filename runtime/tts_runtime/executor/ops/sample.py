@@ -82,7 +82,7 @@ def expand(builder: Builder, spec: Expand) -> Action:
                     raise error_at(operation, str(error), SHORTEN)
                 return Row(node.closed_by_limit(), candidate, row.lets, known=row.known)
             child = ChildSpec(
-                call, node, room, row, candidate.root, candidate.asked, row.lets, row.known
+                call, node, room, row, candidate.root, candidate.about, row.lets, row.known
             )
             return children(child, scope.next_children(node, share), share, view, slot)
 
@@ -150,7 +150,9 @@ def ask(builder: Builder, spec: Ask) -> Action:
         # As in `expand`, nothing defined here may refer to `numbering`.
         call = GenerationCall(run, operation, settings, numbering.sequence)
 
-        def asked(about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None) -> Content:
+        def conversation_children(
+            about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None
+        ) -> Content:
             """Children of the conversation about some rows."""
             row = about[0]
             if not many:
@@ -186,12 +188,12 @@ def ask(builder: Builder, spec: Ask) -> Action:
             items: list[Item] = []
             for group in grouped(rows, per, view):
                 members = [rows[place] for place in group]
-                append(items, asked(members, members, None))
+                append(items, conversation_children(members, members, None))
             result = Pool(items, True, True)
         else:
             everyone = view.rows if view.rows is not None else ()
             result = await numbering.apply(
-                pool, lambda row, slot: asked((row,), everyone, slot), most=many
+                pool, lambda row, slot: conversation_children((row,), everyone, slot), most=many
             )
         scope.made.append(result)
         return (result,)
@@ -214,7 +216,7 @@ def copied(row: Row, scope: Scope, operation: Operation, *, draws: bool, tree: b
         source.parent,
         None if tree else source.root,
         source.before,
-        source.asked,
+        source.about,
         source.created,
         operation,
         scope.next_copy(source) if draws else source.lane,
