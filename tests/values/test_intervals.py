@@ -9,9 +9,14 @@ from typing import TypeAlias
 
 import pytest
 
+from tests.support.agreement import compiled
 from tests.support.extremes import NUMBERS
 from tts_lang import values
+from tts_lang.explain.assumptions import Lengths
+from tts_lang.explain.bound_domain import BoundDomain
 from tts_lang.explain.interval import Interval, IntervalReading, evaluate
+from tts_lang.explain.mean_domain import MeanDomain
+from tts_lang.explain.models import UNKNOWN
 from tts_lang.plan.expr import FUNCTIONS, Aggregate, Apply, Const, Input
 
 Value: TypeAlias = "float | bool | None"
@@ -91,3 +96,30 @@ def _aggregate(how: str, rows: list[Value]) -> Value:
         return rows[0] if rows else None
     there = values.present(rows)
     return values.quantile(there, 0.3) if how == "quantile" else values.AGGREGATES[how](there)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_c47_both_domains_of_the_cost_walk_agree_with_the_functions(function: str) -> None:
+    """One number known exactly: its bounds hold the result, and its mean is the result if known."""
+    plan = compiled("strategy main():\n    return sample 1\n")
+    bound = BoundDomain(plan, 100, 100, UNKNOWN)
+    mean = MeanDomain(plan, Lengths(5, 3), UNKNOWN)
+    size = FUNCTIONS[function]
+    inputs = tuple(range(size))
+    node = Apply(function, tuple(map(Input, inputs)))
+    chance = random.Random(function)
+    flags: list[Value] = [False, True]
+    for _ in range(200):
+        arguments = [
+            chance.choice(flags if function in TAKES_FLAGS else list(NUMBERS)) for _ in inputs
+        ]
+        if function == "if":
+            arguments[1:] = chance.choices(list(NUMBERS), k=2)
+        for place, argument in enumerate(arguments):
+            assert argument is not None
+            bound.values[place] = Interval(argument, argument)
+            mean.values[place] = argument
+        value = values.apply(function, arguments)
+        assert holds(bound.evaluate(node, inputs), value), (arguments, value)
+        expected = mean.evaluate(node, inputs)
+        assert expected is None or expected == value, (arguments, value, expected)
