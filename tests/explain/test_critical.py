@@ -72,3 +72,14 @@ def test_layers_of_a_mixture_are_as_many_rounds() -> None:
     spent = sum(each.spent.rounds or 0 for each in found.operations)
     assert found.total.rounds is not None
     assert found.total.rounds <= spent
+
+
+def test_equal_questions_of_two_calls_take_their_replies_in_turn() -> None:
+    """A reply that cannot be read is asked for again: the second call gets what the first left."""
+    judge = 'judge j together max 6 tokens:\n    """{candidates} Answer:"""\n    read choice\n'
+    helper = (
+        "strategy one():\n    p = sample 2\n    score p by j\n    return vote p weighted by j\n\n"
+    )
+    called = ("p = one()", "q = one()", "return vote (p + q)")
+    assert rounds(*called, declared=f"{judge}    retry 1\n\n{helper}") == 1 + 2 + 2
+    assert rounds(*called, declared=f"{judge}\n\n{helper}") == 1 + 1

@@ -56,6 +56,8 @@ class _Depths:
         self.returned = 0.0
         self.turn = 0.0
         self.work = 0
+        # By judge that asks again: equal questions of two calls take their replies in turn.
+        self.judged: dict[str, float] = {}
 
     def region(self, region: Region, inside: tuple[NumberedOperation, ...], floor: float) -> float:
         """When the last of its statements has begun, if none begins before `floor`."""
@@ -82,8 +84,13 @@ class _Depths:
                 return self.call(site, start)
         if entry(operation.spec).numbers is not None:
             start = max(start, self.turn)
+        judge = self.retrying_judge(operation)
+        if judge:
+            start = max(start, self.judged.get(judge, 0.0))
         done = start + self.rounds(site)
         self.latest = max(self.latest, done)
+        if judge:
+            self.judged[judge] = done
         for value in operation.outputs:
             self.values[value] = done
         return floor if self.streams(operation) else start
@@ -136,8 +143,17 @@ class _Depths:
         self.latest += later if trips else 0.0
         self.returned += later
         self.turn += later
+        self.judged = {judge: depth + later for judge, depth in self.judged.items()}
         self.values.update(zip(operation.outputs, (depth + later for depth in most), strict=True))
         return floor + later
+
+    def retrying_judge(self, operation: Operation) -> str:
+        """The judge of a scoring that asks again about a reply that it cannot read."""
+        spec = operation.spec
+        if not isinstance(spec, graph.Score):
+            return ""
+        judge = self.scorers[spec.scorer].judge
+        return spec.scorer if judge is not None and judge.retries else ""
 
     def rounds(self, site: NumberedOperation) -> float:
         """Engine calls in a row of one execution."""
