@@ -21,7 +21,7 @@ from tts_lang.explain.rules import RULES
 from tts_lang.plan import graph, ops
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.graph import Plan, operations
-from tts_lang.plan.operator import OPERATORS, Makes, Operator
+from tts_lang.plan.operator import OPERATORS, Makes, OperatorEntry
 from tts_lang.source import Source
 from tts_lang.syntax.grammar import GRAMMAR_PATH
 from tts_runtime.executor import expressions
@@ -40,7 +40,7 @@ SURFACE = {
 }
 
 
-def known(name: str) -> Operator:
+def known(name: str) -> OperatorEntry:
     """The entry of an operator."""
     return next(each for each in OPERATORS.values() if each.name == name)
 

@@ -12,7 +12,7 @@ from tts_lang.plan import expr, graph
 from tts_lang.plan.clauses import clauses
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Exit, Plan, Region, Unit
-from tts_lang.plan.operator import Operator
+from tts_lang.plan.operator import OperatorEntry
 from tts_lang.plan.ops import POOL_VERBS
 
 _SMALL = st.integers(0, 5).map(Const)
@@ -82,7 +82,7 @@ _AMOUNTS = st.builds(Amount, _SMALL, st.sampled_from(Unit), st.none() | _LEAST_O
 _PER = st.sampled_from([None, "parent", "root", "answer"])
 
 
-def _verb(known: Operator) -> st.SearchStrategy[graph.Spec]:
+def _verb(known: OperatorEntry) -> st.SearchStrategy[graph.Spec]:
     """A verb on one pool, with values that its clauses allow."""
 
     def value(field: Field[object]) -> st.SearchStrategy[object]:

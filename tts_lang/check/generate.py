@@ -34,7 +34,7 @@ _COUNTS: dict[ClauseKind, str] = {
 
 def amount(context: StrategyContext, node: nodes.Amount, inputs: Inputs) -> Amount:
     """`COUNT [x LENGTH] UNIT` with its numbers checked."""
-    unit = Unit((node.unit or nodes.Unit.SOLUTIONS).value)
+    unit = node.unit or Unit.SOLUTIONS
     if unit is Unit.THOUGHTS:
         context.thinks = True
     how_many = count(context, node.count, "the number of children", inputs)

@@ -27,7 +27,7 @@ from tts_lang.check.values import (
 )
 from tts_lang.plan import expr as plan
 from tts_lang.plan import graph
-from tts_lang.plan.clauses import SHARE, Clause, clauses
+from tts_lang.plan.clauses import SHARE, ClauseType, clauses
 from tts_lang.plan.constants import constant, is_constant
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.operator import Makes
@@ -231,12 +231,12 @@ def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
 
 
 def _clause(
-    context: StrategyContext, node: nodes.VerbClause, clause: Clause | None, site: Site
+    context: StrategyContext, node: nodes.VerbClause, clause: ClauseType | None, site: Site
 ) -> object:
     """The value of an operator's field."""
     value = node.value
     if isinstance(value, nodes.Unit):
-        return graph.Unit(value.value)
+        return value
     assert clause is not None
     if clause.column and isinstance(value, nodes.Name):
         return key(context, value, site.row or PROBLEM, site.pool_name)

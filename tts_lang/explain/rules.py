@@ -16,7 +16,7 @@ from tts_lang.explain.interval import INFINITY, product
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Random, walk
 from tts_lang.plan.graph import Amount, Decoding, Operation, Scorer, Spec, Unit
-from tts_lang.plan.operator import Makes, Numbers, Operator, entry
+from tts_lang.plan.operator import Makes, Numbers, OperatorEntry, entry
 
 #: Bytes of a token of forced text, of means; a token has at least one.
 _TOKEN_BYTES: Final = 4
@@ -31,7 +31,7 @@ class Count(NamedTuple):
 
 class Execution(Generic[Number]):
     """One execution of an operation, as its rule sees it; and how its rows are counted
-    (`plan.rows.Rows`).
+    (`plan.rows.RowCounts`).
 
     Attributes:
         pools: The inputs that are pools.
@@ -350,7 +350,7 @@ def _split(_: graph.Split, run: Run, out: AbstractPool) -> Result:
     return out, Cost(new_rows=out.rows)
 
 
-def _copies(known: Operator, run: Run, out: AbstractPool) -> Result:
+def _copies(known: OperatorEntry, run: Run, out: AbstractPool) -> Result:
     out = out._replace(parents=min(out.rows, run.pools[0].rows), parts=())
     if known.numbers is Numbers.COPIES:  # each is a tree of its own (C3)
         out = out._replace(roots=out.rows, problem=False)

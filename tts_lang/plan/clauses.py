@@ -23,7 +23,7 @@ HEAT: Range = (0, inf, True)
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
+class ClauseType:
     """What may stand in a field of an operator.
 
     Args:
@@ -46,28 +46,28 @@ class Clause:
     called: str = ""
 
 
-NUMBER = Clause("number")
-TEXT = Clause("text")
-FLAG = Clause("flag")
-KEY = Clause(column=True)
+NUMBER = ClauseType("number")
+TEXT = ClauseType("text")
+FLAG = ClauseType("flag")
+KEY = ClauseType(column=True)
 
 
-def number(range_: Range) -> Clause:
+def number(range_: Range) -> ClauseType:
     """A number whose literals lie in a range."""
-    return Clause("number", range_)
+    return ClauseType("number", range_)
 
 
-def size(counts: str, text: str, least: float = 0, called: str = "") -> Clause:
+def size(counts: str, text: str, least: float = 0, called: str = "") -> ClauseType:
     """A count or limit, which says how large a strategy is."""
     called = called or f"`{text.partition(' {')[0]}`"
     once = counts != "unit"
-    return Clause("number", (least, inf, False), counts, text, once=once, called=called)
+    return ClauseType("number", (least, inf, False), counts, text, once=once, called=called)
 
 
-_FOUND: dict[type, Mapping[str, Clause]] = {}
+_FOUND: dict[type, Mapping[str, ClauseType]] = {}
 
 
-def clauses(part: type) -> Mapping[str, Clause]:
+def clauses(part: type) -> Mapping[str, ClauseType]:
     """The clauses of an operator, or of a part of one, by field; parts within are not entered."""
     found = _FOUND.get(part)
     if found is None:
@@ -76,7 +76,7 @@ def clauses(part: type) -> Mapping[str, Clause]:
             for name, hint in get_type_hints(part, include_extras=True).items()
             if get_origin(hint) is Annotated
             for each in get_args(hint)[1:]
-            if isinstance(each, Clause)
+            if isinstance(each, ClauseType)
         }
     return found
 

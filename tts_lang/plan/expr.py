@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from math import inf
 from typing import Annotated, TypeAlias, get_args
 
-from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, Clause
+from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, ClauseType
 
 Scalar: TypeAlias = "int | float | str | bool | None"
 
@@ -153,7 +153,7 @@ class Aggregate:
     below: bool = False
     on: str = "answer"
     weight: Expr | None = None
-    quantile: Annotated[Expr | None, Clause(range=QUANTILE)] = None
+    quantile: Annotated[Expr | None, ClauseType(range=QUANTILE)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class PoolWide:
 
     how: str
     of: Expr
-    temperature: Annotated[Expr | None, Clause(range=HEAT)] = None
+    temperature: Annotated[Expr | None, ClauseType(range=HEAT)] = None
     per: str | None = None
 
 
@@ -182,9 +182,9 @@ class Statistic:
     span: str
     window: Annotated[
         Expr | None,
-        Clause(range=(0, inf, False), counts="tokens", text="a window of {} tokens"),
+        ClauseType(range=(0, inf, False), counts="tokens", text="a window of {} tokens"),
     ] = None
-    share: Annotated[Expr | None, Clause(range=SHARE)] = None
+    share: Annotated[Expr | None, ClauseType(range=SHARE)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def fill(form: str, present: Callable[[str], bool], shown: Callable[[str], str])
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class OperatorEntry:
     """What is known of an operator.
 
     Args:
@@ -170,12 +170,12 @@ class Operator:
 
 
 #: Every operator by its class, in the order of `ops`.
-OPERATORS: dict[type, Operator] = {}
+OPERATORS: dict[type, OperatorEntry] = {}
 
 
 def operator(form: Form, makes: Makes, **facts: Any) -> Callable[[type[T]], type[T]]:
-    """Registers a class as an operator; the arguments are those of `Operator`."""
-    known = Operator(object, form, makes, **facts)
+    """Registers a class as an operator; the arguments are those of `OperatorEntry`."""
+    known = OperatorEntry(object, form, makes, **facts)
 
     def register(spec: type[T]) -> type[T]:
         OPERATORS[spec] = replace(known, spec=spec)
@@ -184,6 +184,6 @@ def operator(form: Form, makes: Makes, **facts: Any) -> Callable[[type[T]], type
     return register
 
 
-def entry(spec: object) -> Operator:
+def entry(spec: object) -> OperatorEntry:
     """The entry of an operator, or of its class."""
     return OPERATORS[spec if isinstance(spec, type) else type(spec)]

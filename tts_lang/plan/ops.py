@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from tts_lang.plan.clauses import FLAG, KEY, NUMBER, SHARE, TEXT, Clause, number, size
+from tts_lang.plan.clauses import FLAG, KEY, NUMBER, SHARE, TEXT, ClauseType, number, size
 from tts_lang.plan.decoding import Amount, Decoding, Unit
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.operator import OPERATORS, Kind, Makes, Numbers, Operator, operator
-from tts_lang.plan.rows import N, Rows, best_rows, distinct_rows, keyed_rows, same_rows, some
+from tts_lang.plan.operator import OPERATORS, Kind, Makes, Numbers, OperatorEntry, operator
+from tts_lang.plan.rows import N, RowCounts, best_rows, distinct_rows, keyed_rows, same_rows, some
 
 # ------------------------------------------------------------------------------ values
 
@@ -50,7 +50,7 @@ def _expand_form(spec: Any) -> str:
     return f"expand {{0}} {dealing} {{amount}}{weight}[ per {{per}}]{{decoding}}"
 
 
-def _expand_rows(spec: Any, of: Rows[N]) -> N:
+def _expand_rows(spec: Any, of: RowCounts[N]) -> N:
     """Live rows give children, done ones pass once; dealt children are those of live rows (C18)."""
     count, live = of.count(spec.amount.count), of.live(spec.decoding.within)
     if not spec.deal:
@@ -84,7 +84,7 @@ class Expand:
     per: Annotated[str | None, KEY] = None
 
 
-def _ask_rows(spec: Any, of: Rows[N]) -> N:
+def _ask_rows(spec: Any, of: RowCounts[N]) -> N:
     about = of.least(of.rows(), of.groups(spec.per)) if spec.together else of.rows()
     return of.product(about, of.count(spec.amount.count))
 
@@ -230,7 +230,7 @@ def _select_form(spec: Any) -> str:
     return f"select top {many} of {{0}} by {{by}}[ per {{per}}]"
 
 
-def _select_rows(spec: Any, of: Rows[N]) -> N:
+def _select_rows(spec: Any, of: RowCounts[N]) -> N:
     if spec.share is None:
         return best_rows(spec, of)
     return of.least(of.rows(), of.share(spec.share, spec.per))
@@ -366,7 +366,7 @@ class Split:
     """Each row of input 0 as the pieces of its text between `at`, at most `most` of them."""
 
     op: ClassVar[str] = "split"
-    at: Annotated[Expr, Clause("text", once=True)]
+    at: Annotated[Expr, ClauseType("text", once=True)]
     most: Annotated[Expr | None, size("rows", "at most {}")] = None
 
 
@@ -409,7 +409,7 @@ class Repeat:
     """
 
     op: ClassVar[str] = "repeat"
-    trips: Annotated[int, Clause(counts="rounds", text="repeat {}")]
+    trips: Annotated[int, ClauseType(counts="rounds", text="repeat {}")]
 
 
 @operator(
@@ -458,6 +458,6 @@ Spec: TypeAlias = (
 SPECS: tuple[type[Spec], ...] = Spec.__args__
 
 #: The verbs on one pool whose surface form is their text, by name.
-POOL_VERBS: Mapping[str, Operator] = {
+POOL_VERBS: Mapping[str, OperatorEntry] = {
     known.name: known for known in OPERATORS.values() if known.is_verb
 }

@@ -20,7 +20,7 @@ _OTHER_ROWS = (Numbers.CHILDREN, Numbers.DRAWS)
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class RepeatedCall:
     """A call that gives what another one gave.
 
     Args:
@@ -34,22 +34,22 @@ class Repeat:
     meets: bool
 
 
-def repeats(region: Region, meaning: Callable[[Operation], Hashable]) -> Iterator[Repeat]:
+def repeats(region: Region, meaning: Callable[[Operation], Hashable]) -> Iterator[RepeatedCall]:
     """The calls of one scope that repeat others, in program order.
 
     Args:
         region: The body of a strategy or call; what it calls has scopes of its own.
         meaning: Which strategy a call runs, with which arguments.
     """
-    scope = _Scope(meaning)
+    scope = _ScopeValues(meaning)
     scope.region(region, (), ())
     for output, call in scope.calls.items():
         if output in scope.rounds:
-            yield Repeat(call, call, True)
+            yield RepeatedCall(call, call, True)
         elif output in scope.met:
-            yield Repeat(call, scope.calls[scope.met[output]], True)
+            yield RepeatedCall(call, scope.calls[scope.met[output]], True)
         elif output in scope.again:
-            yield Repeat(call, scope.calls[scope.again[output]], False)
+            yield RepeatedCall(call, scope.calls[scope.again[output]], False)
 
 
 def whole_meaning(call: Operation) -> Hashable:
@@ -75,7 +75,7 @@ def whole_meaning(call: Operation) -> Hashable:
     return call.spec, tuple(map(described, call.regions))
 
 
-class _Scope:
+class _ScopeValues:
     """Numbers the values of a scope so that values of one number are equal.
 
     Attributes:

@@ -1,7 +1,7 @@
 """How many rows an operator gives: rules over an abstract count.
 
 Bounds count in intervals, expectations in means, the optimiser in upper limits. Each analysis
-brings its arithmetic as `Rows`; the rule, which stands in the entry of the operator, is the same.
+brings its arithmetic as `RowCounts`; the rule in the entry of the operator is the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tts_lang.plan.expr import Const, Expr
 N = TypeVar("N")
 
 
-class Rows(Protocol[N]):
+class RowCounts(Protocol[N]):
     """How an analysis counts rows. `N` is an abstract number of rows, at least 0.
 
     The first methods know the operation that is looked at, the others are arithmetic.
@@ -82,35 +82,35 @@ class Rows(Protocol[N]):
 class RowRule(Protocol):
     """How many rows an operator gives."""
 
-    def __call__(self, spec: Any, of: Rows[N], /) -> N:
+    def __call__(self, spec: Any, of: RowCounts[N], /) -> N:
         """Rows of the output, of an operator with these clauses."""
 
 
 # ------------------------------------------------------------------------------ frequent rules
 
 
-def same_rows(spec: Any, of: Rows[N]) -> N:
+def same_rows(spec: Any, of: RowCounts[N]) -> N:
     """As many rows as input 0 has."""
     del spec
     return of.rows()
 
 
-def best_rows(spec: Any, of: Rows[N]) -> N:
+def best_rows(spec: Any, of: RowCounts[N]) -> N:
     """At most `count` rows, of each group."""
     return of.least(of.rows(), of.product(of.groups(spec.per), of.count(spec.count)))
 
 
-def keyed_rows(spec: Any, of: Rows[N]) -> N:
+def keyed_rows(spec: Any, of: RowCounts[N]) -> N:
     """All rows; of a grouped pool those that have a key."""
     return of.rows() if spec.per is None else of.up_to(of.exactly(0), of.rows())
 
 
-def distinct_rows(spec: Any, of: Rows[N]) -> N:
+def distinct_rows(spec: Any, of: RowCounts[N]) -> N:
     """At least one row of those there are; of a grouped pool perhaps none."""
     return some(of, of.rows()) if spec.per is None else of.up_to(of.exactly(0), of.rows())
 
 
-def some(of: Rows[N], rows: N) -> N:
+def some(of: RowCounts[N], rows: N) -> N:
     """At least one of some rows."""
     return of.up_to(of.least(rows, of.exactly(1)), rows)
 

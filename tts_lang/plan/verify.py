@@ -23,15 +23,15 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class _Where:
     """Where we are: the plan, and a readable path for messages."""
 
     plan: Plan
     path: str
     operation: Operation | None = None
 
-    def inside(self, part: str) -> _Scope:
-        return _Scope(self.plan, f"{self.path}.{part}", self.operation)
+    def inside(self, part: str) -> _Where:
+        return _Where(self.plan, f"{self.path}.{part}", self.operation)
 
     def fail(self, message: str) -> PlanError:
         where = self.path
@@ -54,7 +54,7 @@ def verify(plan: Plan) -> None:
     Raises:
         PlanError: The first rule that is broken.
     """
-    start = _Scope(plan, "body")
+    start = _Where(plan, "body")
     if len(plan.body.parameters) != 1:
         raise start.fail(f"expected one parameter, the problem; found {len(plan.body.parameters)}")
     for number, value in enumerate(plan.values):
@@ -72,7 +72,7 @@ def verify_foreign(plan: Plan) -> None:
         PlanError: The first rule that is broken.
     """
     verify(plan)
-    check(plan, lambda message, operation: _Scope(plan, "plan", operation).fail(message))
+    check(plan, lambda message, operation: _Where(plan, "plan", operation).fail(message))
 
 
 class _Verifier:
@@ -84,7 +84,7 @@ class _Verifier:
         self.prompts = {prompt.name for prompt in plan.prompts}
         for scorer in plan.scorers:
             if scorer.judge is not None:
-                where = _Scope(plan, f"scorer {scorer.name}")
+                where = _Where(plan, f"scorer {scorer.name}")
                 self.policy(scorer.judge.policy, where)
                 for inner in fields_in(scorer.judge.decoding):
                     if any(
@@ -94,7 +94,7 @@ class _Verifier:
 
     # -------------------------------------------------------------------------- structure
 
-    def define(self, value: int, scope: _Scope) -> None:
+    def define(self, value: int, scope: _Where) -> None:
         if not 0 <= value < len(self.plan.values):
             raise scope.fail(f"value {value} is not described in `values`")
         if value in self.defined:
@@ -102,13 +102,13 @@ class _Verifier:
         self.defined.add(value)
         self.visible.add(value)
 
-    def kind(self, value: int, scope: _Scope) -> Kind:
+    def kind(self, value: int, scope: _Where) -> Kind:
         if value not in self.visible:
             known = "out of scope here" if value in self.defined else "not defined before its use"
             raise scope.fail(f"value {value} is {known}")
         return self.plan.values[value].kind
 
-    def region(self, region: Region, scope: _Scope, exits: frozenset[Exit]) -> None:
+    def region(self, region: Region, scope: _Where, exits: frozenset[Exit]) -> None:
         """Checks a region; what it defines is out of scope afterwards."""
         if region.exit not in exits:
             wanted = " or ".join(sorted(kind.value for kind in exits))
@@ -118,8 +118,8 @@ class _Verifier:
             self.define(value, scope)
         for index, operation in enumerate(region.operations):
             path = f"{scope.path}.operations[{index}]"
-            self.operation(operation, _Scope(self.plan, path, operation))
-        end = _Scope(self.plan, f"{scope.path}.results", scope.operation)
+            self.operation(operation, _Where(self.plan, path, operation))
+        end = _Where(self.plan, f"{scope.path}.results", scope.operation)
         kinds = [self.kind(value, end) for value in region.results]
         if region.exit is Exit.RETURN and kinds != [Kind.POOL]:
             raise end.fail("a returning region has one result, a pool")
@@ -127,7 +127,7 @@ class _Verifier:
             self.never(region, end)
         self.visible = before
 
-    def never(self, region: Region, scope: _Scope) -> None:
+    def never(self, region: Region, scope: _Where) -> None:
         """Its end is not reached: its last operation holds regions of which none yields."""
         if region.results:
             raise scope.fail("a region whose end is not reached has no results")
@@ -138,7 +138,7 @@ class _Verifier:
         if not ways or any(way.exit is Exit.YIELD for way in ways):
             raise scope.fail("the region says that its end is not reached, but nothing returns")
 
-    def operation(self, operation: Operation, scope: _Scope) -> None:
+    def operation(self, operation: Operation, scope: _Where) -> None:
         known = entry(operation.spec)
         kinds = [self.kind(value, scope) for value in operation.inputs]
         if kinds[: len(known.inputs)] != list(known.inputs):
@@ -166,7 +166,7 @@ class _Verifier:
                 wanted = " or ".join(kind.value for kind in known.output)
                 raise scope.fail(f"expected one output, a {wanted}")
 
-    def repeat(self, operation: Operation, kinds: list[Kind], scope: _Scope) -> None:
+    def repeat(self, operation: Operation, kinds: list[Kind], scope: _Where) -> None:
         until, body = operation.regions
         if isinstance(operation.spec, graph.Repeat) and operation.spec.trips < 0:
             raise scope.fail("a negative number of rounds")
@@ -184,7 +184,7 @@ class _Verifier:
         if body.exit is Exit.YIELD and [described[v].kind for v in body.results] != kinds:
             raise scope.fail("its body gives other values than it carries")
 
-    def branch(self, operation: Operation, scope: _Scope) -> None:
+    def branch(self, operation: Operation, scope: _Where) -> None:
         described = self.plan.values
         wanted = [described[v].kind for v in operation.outputs if 0 <= v < len(described)]
         for index, region in enumerate(operation.regions):
@@ -194,7 +194,7 @@ class _Verifier:
             if region.exit is Exit.YIELD and [described[v].kind for v in region.results] != wanted:
                 raise scope.fail("a side gives other values than the branch")
 
-    def call(self, operation: Operation, scope: _Scope) -> None:
+    def call(self, operation: Operation, scope: _Where) -> None:
         region = operation.regions[0]
         if len(region.parameters) != 1:
             raise scope.fail("a called strategy has one parameter, its problem")
@@ -205,7 +205,7 @@ class _Verifier:
     # -------------------------------------------------------------------------- content
 
     def spec(
-        self, operation: Operation, pool: int | None, kinds: list[Kind], scope: _Scope
+        self, operation: Operation, pool: int | None, kinds: list[Kind], scope: _Where
     ) -> None:
         spec = operation.spec
         for expression in fields_in(spec):
@@ -225,14 +225,14 @@ class _Verifier:
         if isinstance(spec, graph.Select) and (spec.count is None) == (spec.share is None):
             raise scope.fail("expected a count or a share, and not both")
 
-    def policy(self, name: str, scope: _Scope) -> None:
+    def policy(self, name: str, scope: _Where) -> None:
         if name not in self.plan.policies:
             raise scope.fail(f"policy `{name}` is not declared")
 
     def is_pool(self, index: int, kinds: list[Kind]) -> bool:
         return 0 <= index < len(kinds) and kinds[index] is Kind.POOL
 
-    def column(self, name: str, pool: int | None, scope: _Scope, *, steps: bool = False) -> None:
+    def column(self, name: str, pool: int | None, scope: _Where, *, steps: bool = False) -> None:
         """The pool has the column, and it is (or is not) a vector with a number per step."""
         if pool is None:
             raise scope.fail(f"column `{name}` is read outside a pool")
@@ -251,7 +251,7 @@ class _Verifier:
         operation: Operation,
         pool: int | None,
         kinds: list[Kind],
-        scope: _Scope,
+        scope: _Where,
     ) -> None:
         # Inside an aggregate the rows are those of its pool, so the row's pool goes along.
         waiting: list[tuple[Expr, int | None]] = [(expression, pool)]
@@ -293,7 +293,7 @@ class _Verifier:
             quantile = node.quantile if isinstance(node, expr.Aggregate) else None
             waiting.extend((e, inner) for e in expr.children(node) if e is not quantile)
 
-    def named(self, node: Expr, scope: _Scope) -> None:
+    def named(self, node: Expr, scope: _Where) -> None:
         """The node's function is one that exists."""
         known: tuple[tuple[type, str, tuple[str, ...]], ...] = (
             (expr.Aggregate, "how", expr.AGGREGATES),

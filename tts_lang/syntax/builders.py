@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.plan.operator import Operator as PlanOperator
+from tts_lang.plan.operator import OperatorEntry
 from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
@@ -146,7 +146,7 @@ def _check_tokens(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> n
     )
 
 
-def _pool_verb(known: PlanOperator) -> Builder:
+def _pool_verb(known: OperatorEntry) -> Builder:
     """A verb on one pool; its parts are fields of its operator."""
     names = " ".join(("pool", *known.places))
 

@@ -11,18 +11,10 @@ from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
+from tts_lang.plan.decoding import Unit as Unit
 from tts_lang.syntax.node import Node, node
 
 # ------------------------------------------------------------------------------ small parts
-
-
-class Unit(Enum):
-    """Units of the length of one generation."""
-
-    SOLUTIONS = "solutions"
-    STEPS = "steps"
-    THOUGHTS = "thoughts"
-    TOKENS = "tokens"
 
 
 class NumberKind(Enum):
