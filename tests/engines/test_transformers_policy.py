@@ -169,7 +169,7 @@ def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:
         ("?dtype=int8", "option `dtype`: Input should be 'auto', 'float32'"),
         ("?slots=0", "option `slots`: Input should be greater than 0"),
         ("?slots", "expected key=value after `?`, found `slots`"),
-        ("?slots=1&slots=2", "option `slots` is repeated"),
+        ("?slots=1&slots=2", "option `slots` is given twice"),
         ("?binding=qwen2.5-instrct", "did you mean 'qwen2.5-instruct'?"),
         ("?context=9999", "context 9999 is more than the 256 positions"),
         ("?device=cuda", "has no GPU"),

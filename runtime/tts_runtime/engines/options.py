@@ -122,7 +122,7 @@ def parse_name(written: str) -> EngineName:
                 "?key_env=NAME"
             )
         if key in dict(pairs):
-            raise EngineError(f"engine `{written}`: option `{key}` is repeated")
+            raise EngineError(f"engine `{written}`: option `{key}` is given twice")
         for letter, code in reversed(_ESCAPES.items()):
             value = value.replace(code, letter)
         pairs.append((key, value))
