@@ -49,6 +49,7 @@ def completed(parser: CommandParser, line: str) -> set[str]:
         ("best_of_n --scorer ", {"prm="}),
         ("best_of_n --scorer prm=b", {"prm=bundled"}),
         ("--policy vl", {"vllm:"}),
+        ("--policy oll", {"ollama/"}),
         ("chain_of_code --policy ", {"python=", "policy=", "bundled"}),
         ("best_of_n --engine-arg ", {"policy.", "prm."}),
         ("--no-pass la", {"lazy_first"}),

@@ -51,6 +51,8 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["none.tts"], ["none.tts", "no such file"]),
         (["majority", "--set", "m=4"], ["there is no parameter `m`", "known: n"]),
         (["majority", "--set", "n=abc"], ["`n` is a number, and not `abc`"]),
+        (["majority", "n=1,2,4"], ["a parameter has one value; `--sweep n=1,2,4` runs several"]),
+        (["majority", "n=1..4"], ["`--sweep n=1..4` runs several"]),
         (["majority", "--set", "n"], ["expected NAME=VALUE", "for example n=64"]),
         (["majority", "--problems", "airth"], ["airth", "did you mean 'arith'?"]),
         (["majority", "--problems", "mine"], ["neither a file nor a problem set"]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 FAILED = 3
 
 _MISTAKES = (PlanError, ProblemFileError, SelectionError, SweepError, UnnamedError)
+#: Several values where `--sweep` is meant.
+_SEVERAL = re.compile(r"\w+=[\d.]+(,[\d.]+)+|\w+=\d+\.\.\d+")
 #: Options that choose problems, which `--ask` replaces.
 _CHOOSING = ("problems", "fields", "where", "ids", "shuffle", "offset", "limit")
 
@@ -112,6 +115,11 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
     check_strategies(command, options)
+    for setting in options.settings:
+        if _SEVERAL.fullmatch(setting):
+            raise UsageError(
+                f"`{setting}`: a parameter has one value; `--sweep {setting}` runs several"
+            )
     if not options.quiet:
         for line in unread_variables(command, os.environ):
             print(f"warning: {printable(line)}", file=sys.stderr)

@@ -97,7 +97,8 @@ def parser() -> CommandParser:
         "--policy",
         metavar="[NAME=]ENGINE",
         help="engine of a policy (NAME defaults to `policy`): bundled (the default), sim, "
-        "transformers:MODEL, vllm:MODEL, openai:URL#MODEL or a model's folder",
+        "transformers:MODEL, vllm:MODEL, SERVER/MODEL (openai, ollama...), openai:URL#MODEL or a "
+        "model's folder",
         completer=_policies,
     )
     group.values(
@@ -189,11 +190,14 @@ def _problem_sets(prefix: str, _options: Namespace) -> Iterable[str]:
 
 
 def _policies(prefix: str, options: Namespace) -> Iterable[str]:
+    from tts_runtime.engines.options import SERVERS
+
+    engines = [*_POLICIES, *(f"{server}/" for server in SERVERS)]
     name, equals, _ = prefix.partition("=")
     if equals:
-        return [f"{name}={engine}" for engine in _POLICIES]
+        return [f"{name}={engine}" for engine in engines]
     named = [f"{policy}=" for policy in completion.policies(options)]
-    return [*_POLICIES, *named, *completion.paths(prefix, ("/",))]
+    return [*engines, *named, *completion.paths(prefix, ("/",))]
 
 
 def _scorers(prefix: str, options: Namespace) -> Iterable[str]:
