@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.support.golden import check_golden
+from tts_runtime.record.decisions import Decision
 from tts_runtime.record.manifest import Manifest
 from tts_runtime.record.nodes import NodeBatch
 from tts_runtime.runs.results import Answer, Summary
@@ -17,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MODELS: dict[str, type[BaseModel]] = {
     "run": Manifest,
     "nodes": NodeBatch,
+    "decisions": Decision,
     "answers": Answer,
     "summary": Summary,
 }

@@ -14,6 +14,7 @@ from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
+from tts_runtime.record.decisions import classes
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import Run, Tree, open_run
 
@@ -161,8 +162,9 @@ def _tree(name: str, tree: Tree, most: int | None) -> Iterator[str]:
     for node in tree.nodes.values():
         children.setdefault(node.parent or 0, []).append(node)
     yield from _below(0, children, won, most, "")
-    for decision in tree.decisions:
-        yield f"  {_decided(decision)}"
+    if tree.decisions:
+        yield ""
+        yield from map(_decided, tree.decisions)
     if tree.winner is not None:
         yield ""
         yield f"winner: node {tree.winner.uid}, {tree.winner.op} at {tree.winner.place}"
@@ -227,10 +229,18 @@ def _line(text: str) -> str:
 
 
 def _decided(decision: Mapping[str, Any]) -> str:
-    rest = {
-        key: value
-        for key, value in decision.items()
-        if key not in ("problem", "seed", "op", "place")
-    }
-    values = ", ".join(f"{key} {value}" for key, value in rest.items())
-    return f"{decision.get('op')} at {decision.get('place')}: {values}"
+    """One decision in a line: how many rows, which survived, the classes of a vote."""
+    rounds = decision.get("round", ())
+    where = f" round {'.'.join(map(str, rounds))}" if rounds else ""
+    head = f"{decision['op']} at {decision['place']}{where}: {len(decision['in'])} nodes"
+    if decision["op"] == "vote":
+        listed = list(classes(decision).items())
+        shown = ", ".join(f"{key} {weight:.3g}" for key, weight in listed[:_SHOWN])
+        more = f", {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+        return f"{head}, classes {shown or 'none'}{more} -> {_nodes(decision['out'])}"
+    return f"{head} -> {_nodes(decision['out'])}"
+
+
+def _nodes(listed: Sequence[int]) -> str:
+    shown = ", ".join(map(str, listed[:_SHOWN])) or "none"
+    return shown if len(listed) <= _SHOWN else f"{shown}, ... ({len(listed)})"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import Grade
 from tts_runtime.executor import CandidateRecord, Outcome
+from tts_runtime.executor.events import Events
+from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.op_stats import OpStats
@@ -36,10 +39,16 @@ class ResultCollector:
         self._sizes = sizes
         self._op_stats = op_stats
         self._writer = writer
+        self._decisions = DecisionLog()
         self._totals = Totals()
         self._answers: dict[str, Answer] = {}
         for answer in finished.answers.values():
             self._count(self._sizes.priced(answer))
+
+    def listen(self, problem: str, events: Events) -> None:
+        """Subscribes to the events of a problem's run, if what it decides is written."""
+        if self._writer is not None:
+            self._decisions.subscribe(problem, events)
 
     def _count(self, answer: Answer) -> None:
         self._totals.add(answer)
@@ -59,8 +68,13 @@ class ResultCollector:
         if self._op_stats is not None:
             self._op_stats.add(candidates)
         if self._writer is not None:
-            answer = answer.model_copy(update={"nodes": len(candidates)})
-            self._writer.problem(answer, candidates)
+            decisions: list[dict[str, Any]] = []
+            if outcome.error is None:
+                decisions = self._decisions.lines(answer.id)
+            self._decisions.forget(answer.id)
+            counts = {"nodes": len(candidates), "decisions": len(decisions)}
+            answer = answer.model_copy(update=counts)
+            self._writer.problem(answer, candidates, decisions)
         self._count(answer)
         return answer
 

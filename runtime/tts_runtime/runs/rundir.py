@@ -256,10 +256,16 @@ class StrategyWriter:
     ) -> None:
         self._record.__exit__(kind, error, trace)
 
-    def problem(self, answer: Answer, candidates: Sequence[CandidateRecord]) -> None:
+    def problem(
+        self,
+        answer: Answer,
+        candidates: Sequence[CandidateRecord],
+        decisions: Sequence[dict[str, Any]] = (),
+    ) -> None:
         """Writes a finished problem: its candidates first, so that an answer never lacks them."""
         try:
-            self._record.problem(answer.model_dump(mode="json", exclude_defaults=True), candidates)
+            line = answer.model_dump(mode="json", exclude_defaults=True)
+            self._record.problem(line, candidates, decisions)
         except OSError as error:
             raise RunDirectoryError(
                 f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "

@@ -264,6 +264,7 @@ async def _run_bound(
             done=done,
             speculate=settings.speculate,
             work=meter.work,
+            subscribe=lambda place, problem, events: collectors[place].listen(problem.id, events),
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.

@@ -1,0 +1,126 @@
+"""What a strategy decided, as lines of `decisions.jsonl`: rows in, rows out, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tts_runtime.executor.errors import place
+from tts_runtime.executor.events import Events
+from tts_runtime.executor.scope import Decided
+from tts_runtime.record.nodes import place_of
+
+#: Digits of a number that is written to explain a decision; scores stand in full in nodes.jsonl.
+_DIGITS = 6
+
+Value: TypeAlias = "bool | int | float | str | None"
+
+
+class Decision(BaseModel):
+    """One execution of an operation that chooses rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    problem: str
+    seed: int = 0
+    op: str = Field(description="select, where, vote, resample, dedupe, first, sort or descend")
+    place: str = Field(description="Where it stands: FILE:LINE, without folders")
+    round: Sequence[int] = Field(default=(), description="Rounds of the loops around it")
+    in_: Sequence[int] = Field(alias="in", description="Nodes that it decided about")
+    out: Sequence[int] = Field(description="Nodes that it gave, in order")
+    values: Sequence[Value] = Field(
+        default=(), description="Per node of `in`: the value of `by`, condition, class or key"
+    )
+    weights: Sequence[float | None] = Field(default=(), description="Of votes, per node of `in`")
+    groups: Sequence[Sequence[int]] = Field(
+        default=(), description="With `per`: places in `in` of each group"
+    )
+
+
+class DecisionLog:
+    """Collects the decisions of a strategy, by problem, until the problem ends."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[Decided]] = {}
+
+    def subscribe(self, problem: str, events: Events) -> None:
+        """Listens to a run; what an earlier attempt of it decided is forgotten."""
+        heard: list[Decided] = []
+        self._events[problem] = heard
+        events.subscribe(Decided, heard.append)
+
+    def forget(self, problem: str) -> None:
+        """Drops the decisions of a problem that failed."""
+        self._events.pop(problem, None)
+
+    def lines(self, problem: str) -> list[dict[str, Any]]:
+        """The decisions of a problem that ended, whose nodes have their numbers now.
+
+        They stand in the order of the nodes that they are about, whatever came first in time.
+        """
+        merged: dict[tuple[object, ...], dict[str, Any]] = {}
+        for event in self._events.pop(problem, ()):
+            key = (id(event.scope), id(event.operation), tuple(event.round))
+            line = _line(event)
+            if event.operation.spec.op == "where" and key in merged:
+                for name in ("in", "out", "values"):
+                    merged[key][name] += line[name]
+            elif key in merged:
+                merged[*key, len(merged)] = line
+            else:
+                merged[key] = line
+        found = [_ordered(line) for line in merged.values()]
+        return sorted(found, key=lambda line: (max(line["in"], default=0), repr(line)))
+
+
+def _line(event: Decided) -> dict[str, Any]:
+    rows = [row.candidate.uid for row in event.rows]
+    line: dict[str, Any] = {
+        "op": event.operation.spec.op,
+        "place": place_of(place(event.operation.origins)),
+    }
+    if event.round:
+        line["round"] = list(event.round)
+    line |= {"in": rows, "out": [rows[at] for at in event.kept]}
+    if event.values is not None:
+        line["values"] = [_value(value) for value in event.values]
+    if event.weights is not None:
+        line["weights"] = [_value(weight) for weight in event.weights]
+    if len(event.groups) > 1:
+        line["groups"] = [list(group) for group in event.groups]
+    return line
+
+
+def _ordered(line: dict[str, Any]) -> dict[str, Any]:
+    """`where` decides row by row, in order of arrival: written in the order of the nodes."""
+    if line["op"] != "where":
+        return line
+    values: Sequence[Any] = line.get("values") or [None] * len(line["in"])
+    pairs = sorted(zip(line["in"], values, strict=True), key=lambda pair: pair[0])
+    ordered = {**line, "in": [uid for uid, _ in pairs], "out": sorted(line["out"])}
+    if "values" in line:
+        ordered["values"] = [value for _, value in pairs]
+    return ordered
+
+
+def _value(value: Any) -> Value:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if isfinite(value) else None
+    return str(value)
+
+
+def classes(decision: Mapping[str, Any]) -> dict[str, float]:
+    """Of a vote: its classes and their weights, the heaviest first."""
+    found: dict[str, float] = {}
+    weights = decision.get("weights") or [1.0] * len(decision.get("values", ()))
+    for key, weight in zip(decision.get("values", ()), weights, strict=True):
+        if key is not None:
+            found[str(key)] = found.get(str(key), 0.0) + (weight or 0.0)
+    return dict(sorted(found.items(), key=lambda each: -each[1]))
