@@ -283,11 +283,11 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
 ) -> None:
     original = StrategyWriter.problem
 
-    def problem(self: StrategyWriter, answer: Answer, candidates: Any) -> None:
+    def problem(self: StrategyWriter, answer: Answer, candidates: Any, decisions: Any) -> None:
         if answer.id == "line-2":
             full = open("/dev/full", "w")  # noqa: PTH123, SIM115  (closed by the writer)
             self._record._files["answers.jsonl"] = full
-        original(self, answer, candidates)
+        original(self, answer, candidates, decisions)
 
     with monkeypatch.context() as patch:
         patch.setattr(StrategyWriter, "problem", problem)
