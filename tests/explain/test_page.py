@@ -76,7 +76,7 @@ def test_a_page_has_the_drawing_the_costs_and_the_optimiser() -> None:
     for text in ("Total, per problem", "saved by", "return select top 1 of beams by last(prm)"):
         assert any(text in each for each in texts), text
     assert any("did not" in each for each in texts) is False
-    assert any(each.startswith("fused: loop-fused once:") for each in texts)
+    assert any(each.startswith("fuse_expansions: loop-fused once:") for each in texts)
     assert any(each.startswith("FLOPs = 2 x parameters") for each in texts)
 
 

@@ -60,7 +60,7 @@ def test_show_prints_normal_forms(capsys: Capture) -> None:
     assert out.startswith("proved: heavy(n = 4, weight = 2) == plain(n = 4)\n")
     assert "normal form of both sides:" in out
     assert "expand %0 by 4 solutions" in out
-    assert "rules used for heavy: equal weights" in out
+    assert "rules used for heavy: equal-weights" in out
 
 
 def test_a_refuted_law_exits_with_1_and_is_replayed(capsys: Capture) -> None:

@@ -11,13 +11,15 @@ from tests.support.agreement import compiled
 from tests.support.programs import random_program
 from tests.support.quiet_programs import quiet_program
 from tts_lang.laws.normal_form import normalise
-from tts_lang.laws.rules import RULES, Rule
+from tts_lang.optimise import PASSES
+from tts_lang.optimise.rules import Pass, Rule
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.text import to_text
 from tts_lang.plan.verify import verify
 from tts_runtime.laws.runs import run
 from tts_runtime.laws.worlds import world
 
+RULES = [rule for each in PASSES for rule in each.rules]
 PROGRAMS = range(240)
 SINGLY = range(20)
 
@@ -27,9 +29,11 @@ def quiet(number: int) -> tuple[str, Plan]:
     return quiet_program(number)
 
 
-def check(source: str, plan: Plan, number: int, rules: tuple[Rule, ...] = RULES) -> tuple[str, ...]:
+def check(
+    source: str, plan: Plan, number: int, passes: tuple[Pass, ...] = PASSES
+) -> tuple[str, ...]:
     """Runs both in one world; returns the rules that were used."""
-    form = normalise(plan, rules)
+    form = normalise(plan, passes)
     verify(form.plan)
     both = run(plan, form.plan, world(7, number))
     # Runs that fail say nothing (C57): the normal form may fail less often, and never otherwise.
@@ -54,7 +58,7 @@ def test_normal_forms_answer_as_their_plans_do() -> None:
 def test_every_rule_alone_keeps_answers(rule: Rule) -> None:
     for number in SINGLY:
         source, plan = quiet(number)
-        check(source, plan, number + 1000, (rule,))
+        check(source, plan, number + 1000, (Pass(rule.name, (rule,)),))
 
 
 def test_normal_forms_of_programs_with_everything() -> None:

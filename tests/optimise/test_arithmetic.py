@@ -34,7 +34,7 @@ def test_c47_passes_compute_what_would_have_run(place: int, number: str) -> None
         raw = compiled(PROGRAM.format(number=number, condition=condition))
         here, problem, speed = world(place), PROBLEMS[0], latency(0)
         before = outcome(raw, raw, here, problem, 0, speed)
-        for only in (("specialise",), NAMES):
+        for only in (("fold_constants",), NAMES):
             plan = optimise(raw, only=only).plan
             if plan.body != raw.body:
                 after = outcome(plan, raw, here, problem, 0, speed)

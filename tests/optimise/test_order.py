@@ -12,8 +12,8 @@ from tts_lang.plan.graph import Plan, operations
 #: (the earlier pass, the later one, what only this order reduces).
 ORDERED = (
     (
-        "specialise",
-        "selections",
+        "fold_constants",
+        "simplify_selections",
         (
             "x = 0",
             "repeat 1:",
@@ -23,13 +23,13 @@ ORDERED = (
         ),
     ),
     (
-        "selections",
-        "unread",
+        "simplify_selections",
+        "eliminate_dead",
         ("p = sample 3", "score p by prm", "p = select top 3 of p by last(prm)", "return vote p"),
     ),
     (
-        "unread",
-        "late-scores",
+        "eliminate_dead",
+        "push_down_selections",
         (
             "p = sample 3 max 9 tokens",
             "score p by prm",
@@ -39,8 +39,8 @@ ORDERED = (
         ),
     ),
     (
-        "unread",
-        "fused",
+        "eliminate_dead",
+        "fuse_expansions",
         ("p = sample 3 steps", "score p by prm", "p = expand p by 1", "return vote p"),
     ),
 )
@@ -66,7 +66,7 @@ def test_the_order_matters(first: str, second: str, lines: tuple[str, ...]) -> N
     raw = compiled(source)
     right = shape(optimise(raw).plan)
     wrong = shape(optimise(raw, passes=swapped(first, second)).plan)
-    if first == "unread" and second == "late-scores":
+    if first == "eliminate_dead" and second == "push_down_selections":
         assert (right.index("where") < right.index("score"), len(right)) == (True, len(wrong))
         assert wrong.index("score") < wrong.index("where")
     else:

@@ -15,11 +15,11 @@ from tts_lang.optimise import NAMES, Optimised, optimise
 ROOT = Path(__file__).parents[2]
 #: Strategies and the parameters (in laws, or at a small budget) at which a pass finds work.
 FIRES = {
-    "specialise": ("layered_mixture", {}),
-    "selections": ("beam_search", {"n": 4, "width": 1}),
-    "unread": ("best_of_n", {"n": 1}),
-    "late-scores": ("best_of_answered", {"n": 4}),
-    "fused": ("token_conditional", {}),
+    "fold_constants": ("layered_mixture", {}),
+    "simplify_selections": ("beam_search", {"n": 4, "width": 1}),
+    "eliminate_dead": ("best_of_n", {"n": 1}),
+    "push_down_selections": ("best_of_answered", {"n": 4}),
+    "fuse_expansions": ("token_conditional", {}),
 }
 SMALL = {"depth": 3, "rollouts": 3, "most": 4, "rounds": 2, "n": 4, "trees": 2, "width": 2}
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from tts_lang.laws.edits import edited, instead
+from tts_lang.optimise.rewriter import Edit, MutablePlan, OpNode
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Apply, Column, Const, Expr, Reduce
-from tts_lang.plan.graph import Operation, Plan, Unit
+from tts_lang.plan.graph import Plan, Unit
 
 Part = TypeVar("Part")
 
@@ -17,16 +17,15 @@ Part = TypeVar("Part")
 def mutants(plan: Plan) -> Iterator[tuple[str, Plan]]:
     """Every mutant of a plan: what was done to which operation, and the broken plan."""
     seen: dict[str, int] = {}
-    for operation in graph.operations(plan.body):
+    for place, operation in enumerate(graph.operations(plan.body)):
         for name, changed in _specs(operation.spec):
             label = f"{name} in `{operation.spec.op}`"
             seen[label] = seen.get(label, 0) + 1
-            made = replace(operation, spec=changed)
-            yield f"{label} {seen[label]}", edited(plan, instead(operation, made))
+            yield f"{label} {seen[label]}", _respecified(plan, place, changed)
         if isinstance(operation.spec, graph.Select | graph.Vote):
             label = f"ties to the later in `{operation.spec.op}`"
             seen[label] = seen.get(label, 0) + 1
-            yield f"{label} {seen[label]}", _backwards(plan, operation)
+            yield f"{label} {seen[label]}", _backwards(plan, place)
 
 
 def _specs(spec: graph.Spec) -> Iterator[tuple[str, graph.Spec]]:
@@ -93,11 +92,22 @@ def _reduced(part: Part) -> Part:
     return made  # type: ignore[no-any-return]
 
 
-def _backwards(plan: Plan, operation: Operation) -> Plan:
+def _respecified(plan: Plan, place: int, spec: graph.Spec) -> Plan:
+    """The plan with another spec of its operation number `place`."""
+    work = MutablePlan(plan)
+    node = list(work.nodes())[place]
+    other = OpNode(spec, node.inputs, node.outputs, node.blocks, node.origins)
+    work.apply(Edit({node: (other,)}))
+    return work.freeze()
+
+
+def _backwards(plan: Plan, place: int) -> Plan:
     """The pool turned around before the best is taken of it, so that ties go to the later row."""
-    number = len(plan.values)
-    pool = operation.inputs[0]
-    turn = Operation(graph.Sort(Column("index")), (pool,), (number,), (), operation.origins)
-    after = replace(operation, inputs=(number, *operation.inputs[1:]))
-    grown = replace(plan, values=(*plan.values, plan.values[pool]))
-    return edited(grown, instead(operation, turn, after))
+    work = MutablePlan(plan)
+    node = list(work.nodes())[place]
+    pool = node.inputs[0]
+    turned = work.new_value(pool)
+    turn = OpNode(graph.Sort(Column("index")), (pool,), (turned,), (), node.origins)
+    after = OpNode(node.spec, (turned, *node.inputs[1:]), node.outputs, (), node.origins)
+    work.apply(Edit({node: (turn, after)}))
+    return work.freeze()

@@ -64,7 +64,7 @@ class _Writer:
 
     def statement(self, depth: int) -> list[str]:
         p = self.pool()
-        kind = self.random.randrange(26 if depth else 16)
+        kind = self.random.randrange(27 if depth else 16)
         match kind:
             case 0:
                 return [f"{p} = expand {p} by 1{self.limits()}"]
@@ -167,12 +167,21 @@ class _Writer:
                     f"    {p} = expand {p} by 1{self.pick(' step', ' x 2 tokens')}{self.limits()}"
                 )
                 until = self.pick("", f" until all {p} done", f" until count({p}) > 1")
-                return [f"repeat 3{until}:", step, f"{p} = expand {p} by 1{self.limits()}"]
+                trips = self.pick("1", "3")
+                whole = f"{p} = expand {p} by 1{self.limits()}"
+                return [f"repeat {trips}{until}:", step, whole]
             case 24:
                 k = f"k{self.random.randrange(100)}"
                 unread = f"    let worth of {p} = {k}"
                 step = f"    {p} = expand {p} by 1 step{self.limits()}"
                 return [f"{k} = 1", "repeat 2:", unread, f"    {k} = 2", step]
+            case 25:
+                k = f"k{self.random.randrange(100)}"
+                limits = self.limits()
+                return [
+                    f"{k} = count({p})",
+                    f"{p} = expand problem to 2 steps{limits} weighted by {k}",
+                ]
             case 21:
                 k = f"k{self.random.randrange(100)}"
                 step = f"    {p} = expand {p} by 1 step{self.limits()}"
@@ -194,7 +203,7 @@ class _Writer:
         for _ in range(random.randint(1, 4)):
             lines += self.statement(1)
         p = self.pool()
-        ending = random.randrange(6)
+        ending = random.randrange(7)
         if ending == 0:
             lines += [f"score {p} by prm", f"return best of {p} by last(prm)"]
         elif ending == 1:
@@ -205,6 +214,9 @@ class _Writer:
             lines += [f"{p} = expand {p} by 1{self.limits()}", f"return vote {p}"]
         elif ending == 4:
             lines += [f"return vote (vote {p} per root)"]
+        elif ending == 5:
+            chosen = self.pick(f"{p} where tokens > 2", f"first 2 of {p}")
+            lines += [f"score {p} by prm", f"return best of ({chosen}) by last(prm)"]
         else:
             lines += [f"return vote {p} weighted by {self.pick('2', 'tokens')}"]
         body = "".join(f"    {line}\n" for line in lines)

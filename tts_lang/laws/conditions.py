@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from math import inf
 
 from tts_lang.explain.interval import ANYTHING, Interval, IntervalReading, evaluate
-from tts_lang.laws.facts import Facts
+from tts_lang.optimise.rewriter import MutablePlan, OpNode
 from tts_lang.plan import expr, graph
-from tts_lang.plan.expr import Expr, fields_in
-from tts_lang.plan.graph import Operation, Plan
+from tts_lang.plan.expr import Expr
+from tts_lang.plan.graph import Plan, Spec
+from tts_lang.plan.reads import nodes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +33,37 @@ class Condition:
 
 def conditions(plan: Plan) -> tuple[Condition, ...]:
     """Every condition that does not always hold, each once."""
-    facts = Facts.of(plan)
+    work = MutablePlan(plan)
     scorers = {scorer.name: scorer for scorer in plan.scorers}
     nothing = IntervalReading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
     found: dict[str, Condition] = {}
-    for place in facts.regions:
-        for operation in place.region.operations:
+    for node in work.nodes():
 
-            def number(index: int, operation: Operation = operation) -> Interval:
-                known = facts.constant(operation.inputs[index])
-                return ANYTHING if known is None else evaluate(known, nothing)
+        def number(index: int, node: OpNode = node) -> Interval:
+            known = work.constant(node.inputs[index])
+            return ANYTHING if known is None else evaluate(known, nothing)
 
-            reading = IntervalReading(lambda _: (0, inf), number, scorers, inf)
-            for what, needed, expression in _needs(operation):
-                value = evaluate(expression, reading)
-                positive = needed == "above 0"
-                fits = value.low > 0 or (value.low == 0 and not positive)
-                if fits and not (value.missing and positive):
-                    continue
-                never = (value.high < 0 or (value.high == 0 and positive)) and not value.missing
-                where = ""
-                if operation.origins:
-                    origin = operation.origins[0]
-                    where = f" (line {origin.line})"
-                text = f"{what} of `{operation.spec.op}`{where} is {needed}"
-                found.setdefault(text, Condition(text, never))
+        reading = IntervalReading(lambda _: (0, inf), number, scorers, inf)
+        for what, needed, expression in _needs(node.spec):
+            value = evaluate(expression, reading)
+            positive = needed == "above 0"
+            fits = value.low > 0 or (value.low == 0 and not positive)
+            if fits and not (value.missing and positive):
+                continue
+            never = (value.high < 0 or (value.high == 0 and positive)) and not value.missing
+            where = f" (line {node.origins[0].line})" if node.origins else ""
+            text = f"{what} of `{node.spec.op}`{where} is {needed}"
+            found.setdefault(text, Condition(text, never))
     return tuple(found.values())
 
 
-def _needs(operation: Operation) -> Iterator[tuple[str, str, Expr]]:
+def _needs(spec: Spec) -> Iterator[tuple[str, str, Expr]]:
     """Numbers whose sign decides whether the operation fails."""
-    spec = operation.spec
     weight = spec.by if isinstance(spec, graph.Resample) else getattr(spec, "weight", None)
     if weight is not None:
         yield "the weight", "never negative", weight
-    for outer in fields_in(spec):
-        for node in expr.walk(outer):
-            if isinstance(node, expr.Aggregate) and node.weight is not None:
-                yield f"the weight of `{node.how}`", "never negative", node.weight
-            elif isinstance(node, expr.PoolWide) and node.temperature is not None:
-                yield f"the temperature of `{node.how}`", "above 0", node.temperature
+    for node in nodes_of(spec):
+        if isinstance(node, expr.Aggregate) and node.weight is not None:
+            yield f"the weight of `{node.how}`", "never negative", node.weight
+        elif isinstance(node, expr.PoolWide) and node.temperature is not None:
+            yield f"the temperature of `{node.how}`", "above 0", node.temperature

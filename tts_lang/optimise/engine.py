@@ -1,25 +1,26 @@
-"""Tries the rules of a pass on every operation until none fires, and keeps a trace."""
+"""Applies the rules of a pass to every operation until none fires, and records a trace."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from tts_lang.optimise.rules import Declined, Facts, Match, Pass, Rule, matched
-from tts_lang.optimise.workspace import Site, Workspace
+from tts_lang.optimise.analyses import Analyses
+from tts_lang.optimise.rewriter import MutablePlan, OpNode
+from tts_lang.optimise.rules import Declined, Keeps, Match, Pass, Rule, matched
 from tts_lang.plan.graph import Plan
 
-#: Rewrites per operation that no terminating set of rules needs.
+#: More rewrites per operation than any terminating set of rules needs.
 _TOO_MANY = 40
 
 
 class LoopingRules(Exception):
-    """Rules that undo one another: a defect of the optimiser, not of the plan."""
+    """Rules that undo each other: a defect of the optimiser, not of the plan."""
 
 
 @dataclass(slots=True)
 class RuleTrace:
-    """How often a rule fired, and why it did not where its pattern began to fit."""
+    """How often a rule fired, and why it declined where its pattern began to fit."""
 
     rule: Rule
     fired: int = 0
@@ -27,7 +28,7 @@ class RuleTrace:
 
     @property
     def why_not(self) -> str:
-        """The commonest reason; that nothing fits if there is none."""
+        """The most frequent reason to decline; if there is none, that nothing fits."""
         if self.declined:
             return self.declined.most_common(1)[0][0]
         ops = [op.op for op in self.rule.pattern.ops]
@@ -36,67 +37,75 @@ class RuleTrace:
 
 @dataclass(slots=True)
 class PassTrace:
-    """What a pass did."""
+    """What a pass did: how often each rule fired, and the names of the rules in order."""
 
     passed: Pass
     rules: tuple[RuleTrace, ...]
+    applied: tuple[str, ...] = ()
 
     @property
     def fired(self) -> int:
-        """Rewrites in all."""
-        return sum(rule.fired for rule in self.rules)
+        """The number of rewrites."""
+        return len(self.applied)
 
 
-def run(passed: Pass, plan: Plan) -> tuple[Plan, PassTrace]:
+def run(passed: Pass, plan: Plan, keeps: Keeps = Keeps.TEXTS) -> tuple[Plan, PassTrace]:
     """The plan after a pass; the same object if no rule fired.
+
+    Args:
+        passed: Its rules.
+        plan: The plan before.
+        keeps: What has to be kept. With `ANSWER` every rule is tried, whatever a run costs.
 
     Raises:
         LoopingRules: More rewrites than a terminating set of rules would make.
     """
-    work = Workspace(plan)
-    facts = Facts(work)
-    traces = tuple(RuleTrace(rule) for rule in passed.rules)
-    waiting = deque(work.sites())
+    work = MutablePlan(plan)
+    analyses = Analyses(work, frugal=keeps is Keeps.TEXTS)
+    traces = tuple(
+        RuleTrace(rule) for rule in passed.rules if keeps is Keeps.ANSWER or rule.keeps is keeps
+    )
+    waiting = deque(work.nodes())
     queued = set(waiting)
     limit = _TOO_MANY * (len(waiting) + 1)
-    recent: deque[str] = deque(maxlen=10)
+    applied: list[str] = []
     while waiting:
-        site = waiting.popleft()
-        queued.discard(site)
-        if site.gone:
+        node = waiting.popleft()
+        queued.discard(node)
+        if node.gone:
             continue
         for trace in traces:
-            sites = matched(trace.rule.pattern, site, work)
-            if sites is None:
+            nodes = matched(trace.rule.pattern, node, work)
+            if nodes is None:
                 continue
-            if isinstance(sites, str):
-                trace.declined[sites] += 1
+            if isinstance(nodes, str):
+                trace.declined[nodes] += 1
                 continue
-            edit = trace.rule.replacement(Match(sites, work, facts))
+            edit = trace.rule.replacement(Match(nodes, work, analyses))
             if edit is None:
                 continue
             if isinstance(edit, Declined):
                 trace.declined[edit.why] += 1
                 continue
             trace.fired += 1
-            recent.append(trace.rule.name)
-            if sum(each.fired for each in traces) > limit:
-                raise LoopingRules(f"pass {passed.name} does not end: {', '.join(recent)}")
+            applied.append(trace.rule.name)
+            if len(applied) > limit:
+                raise LoopingRules(f"pass {passed.name} does not end: {', '.join(applied[-10:])}")
             for other in _with_users(work, work.apply(edit)):
                 if not other.gone and other not in queued:
                     queued.add(other)
                     waiting.append(other)
             break
-    trace_of_pass = PassTrace(passed, traces)
-    return (work.freeze() if trace_of_pass.fired else plan), trace_of_pass
+    trace_of_pass = PassTrace(passed, traces, tuple(applied))
+    return (work.freeze() if applied else plan), trace_of_pass
 
 
-def _with_users(work: Workspace, touched: list[Site]) -> list[Site]:
-    """Sites and those that read what they give: patterns look behind an operation."""
+def _with_users(plan: MutablePlan, touched: list[OpNode]) -> list[OpNode]:
+    """Operations and the readers of their outputs: patterns look at the operations before."""
     found = dict.fromkeys(touched)
-    for site in touched:
-        for value in site.outputs:
-            found.update((user, None) for user in work.users(value) if isinstance(user, Site))
-        for block in site.blocks:
+    for node in touched:
+        for value in node.outputs:
+            found.update((user, None) for user in plan.users(value) if isinstance(user, OpNode))
+        for block in node.blocks:
             found.update(dict.fromkeys(block))
     return list(found)

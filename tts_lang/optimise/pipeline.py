@@ -1,4 +1,4 @@
-"""The passes in their order, and a plan sent through them."""
+"""The passes in their order, and the optimisation of a plan."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass, replace
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.optimise.engine import PassTrace, run
-from tts_lang.optimise.passes.fused import FUSED
-from tts_lang.optimise.passes.late_scores import LATE_SCORES
-from tts_lang.optimise.passes.selections import SELECTIONS
-from tts_lang.optimise.passes.specialise import SPECIALISE
-from tts_lang.optimise.passes.unread import UNREAD
+from tts_lang.optimise.passes.eliminate_dead import ELIMINATE_DEAD
+from tts_lang.optimise.passes.fold_constants import FOLD_CONSTANTS
+from tts_lang.optimise.passes.fuse_expansions import FUSE_EXPANSIONS
+from tts_lang.optimise.passes.push_down_selections import PUSH_DOWN_SELECTIONS
+from tts_lang.optimise.passes.simplify_selections import SIMPLIFY_SELECTIONS
 from tts_lang.optimise.rules import Pass
 from tts_lang.plan.graph import Ask, Plan, Score, operations
 from tts_lang.plan.verify import PlanError, verify
 
 #: Each runs once, in this order. tests/optimise/test_order.py swaps those whose order matters.
 PASSES: tuple[Pass, ...] = (
-    # First: a literal count says how many rows there are, and a loop of one round, unrolled, is
-    # no longer one that may grow a pool.
-    SPECIALISE,
-    # Before UNREAD: a selection that keeps everything still reads the score that it selects by.
-    SELECTIONS,
-    # Before LATE_SCORES and FUSED: a score that nobody reads would be moved about instead of
-    # removed, and stands between two generations.
-    UNREAD,
-    LATE_SCORES,
-    FUSED,
+    # First: a literal count says how many rows there are, and a loop of one round, unrolled, no
+    # longer grows a pool.
+    FOLD_CONSTANTS,
+    # Before eliminate_dead: a selection that keeps everything still reads the score it selects by.
+    SIMPLIFY_SELECTIONS,
+    # Before the last two: they would move an unread score instead of removing it, and one between
+    # two generations keeps them apart.
+    ELIMINATE_DEAD,
+    PUSH_DOWN_SELECTIONS,
+    FUSE_EXPANSIONS,
 )
 
 NAMES = tuple(passed.name for passed in PASSES)
@@ -42,7 +42,7 @@ class UnknownPass(PlanError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A plan behind a pass, and what the pass did."""
+    """A plan after a pass, and what the pass did."""
 
     plan: Plan
     trace: PassTrace
@@ -53,8 +53,8 @@ class Optimised:
     """A plan before and after.
 
     Attributes:
-        raw: As the compiler made it.
-        stages: Behind each pass that ran, in order.
+        raw: The plan as compiled.
+        stages: After each pass that ran, in order.
     """
 
     raw: Plan
@@ -80,7 +80,7 @@ def optimise(
         plan: A plan that `verify` accepts.
         only: Names of the passes to run; all of them when absent.
         without: Names of passes to leave out; `all` for every one.
-        check: Verify the plan behind every pass (a failure is a defect of the optimiser).
+        check: Verify the plan after every pass (a failure is a defect of the optimiser).
 
     Raises:
         UnknownPass: `only` or `without` name a pass that does not exist.
@@ -95,16 +95,16 @@ def optimise(
         chosen = only is None or ALL in only or passed.name in only
         if not chosen or ALL in without or passed.name in without:
             continue
-        made, trace = run(passed, stages[-1].plan if stages else plan)
+        after, trace = run(passed, stages[-1].plan if stages else plan)
         if trace.fired:
-            made = _declared(made)
+            after = _declared(after)
             if check:
-                _verified(made, trace)
-        stages.append(Stage(made, trace))
+                _verify(after, trace)
+        stages.append(Stage(after, trace))
     return Optimised(plan, tuple(stages))
 
 
-def _verified(plan: Plan, trace: PassTrace) -> None:
+def _verify(plan: Plan, trace: PassTrace) -> None:
     try:
         verify(plan)
     except PlanError as error:

@@ -1,4 +1,4 @@
-"""Specs and expressions with parts exchanged."""
+"""Specs and expressions with parts replaced."""
 
 from __future__ import annotations
 
@@ -9,35 +9,14 @@ from typing import Any, TypeVar, get_args
 from tts_lang.plan import expr
 from tts_lang.plan.expr import Aggregate, Expr, Input
 from tts_lang.plan.graph import Ask, Spec
+from tts_lang.plan.reads import nodes_of
 
 Part = TypeVar("Part")
 _EXPRESSIONS = get_args(Expr)
-_EXPRESSION_TYPES = frozenset(_EXPRESSIONS)
-
-
-_NAMES: dict[type, tuple[str, ...]] = {}
-
-
-def nodes_in(part: object) -> Iterator[Expr]:
-    """Every expression in a spec (or a part of one), with all subexpressions."""
-    waiting: list[object] = [part]
-    while waiting:
-        current = waiting.pop()
-        kind = type(current)
-        if kind in _EXPRESSION_TYPES:
-            yield from expr.walk(current)  # type: ignore[arg-type]
-        elif kind is tuple:
-            waiting.extend(current)  # type: ignore[arg-type]
-        else:
-            names = _NAMES.get(kind)
-            if names is None:
-                names = tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
-                _NAMES[kind] = names
-            waiting.extend([getattr(current, name) for name in names])
 
 
 def mapped(part: Part, change: Callable[[Expr], Expr]) -> Part:
-    """A spec (or a part of one) with every outermost expression exchanged."""
+    """A spec (or a part of one) with every outermost expression replaced."""
     changed: Any = part
     if isinstance(part, _EXPRESSIONS):
         changed = change(part)
@@ -85,7 +64,7 @@ def inputs_read(spec: Spec) -> Iterator[int]:
     """Indices of the inputs that expressions and prompt arguments read."""
     if isinstance(spec, Ask):
         yield from (value for _, value in spec.arguments if isinstance(value, int))
-    for node in nodes_in(spec):
+    for node in nodes_of(spec):
         if isinstance(node, Input):
             yield node.index
         elif isinstance(node, Aggregate):

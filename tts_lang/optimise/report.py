@@ -1,4 +1,4 @@
-"""What the optimiser did to a plan, and what that saves: bounds before and behind each pass."""
+"""What the optimiser did to a plan, and what that saves: bounds before and after each pass."""
 
 from __future__ import annotations
 

@@ -1,36 +1,32 @@
-"""What a rule is: a name, a pattern, a replacement, and the law that makes it sound."""
+"""Rules: a name, a pattern, a replacement, what it keeps, and the law that makes it sound."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from enum import Enum
+from typing import TypeAlias
 
-from tts_lang.optimise.workspace import Edit, Site, Workspace
+from tts_lang.optimise.analyses import Analyses
+from tts_lang.optimise.rebuild import without_unread
+from tts_lang.optimise.rewriter import Edit, MutablePlan, OpNode
 from tts_lang.plan.graph import Origin, Spec
+from tts_lang.plan.operator import entry
 
-if TYPE_CHECKING:
-    from tts_lang.optimise.facts.live import Live
-    from tts_lang.optimise.facts.reuse import Reuse
-    from tts_lang.optimise.facts.rows import Rows
-    from tts_lang.optimise.facts.sharing import Sharing
-
-
-#: Places that an operation is said to come from: one made of thousands needs no more.
+#: Origins recorded for an operation that replaces others.
 _MOST_ORIGINS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Operations that a rule is about.
+    """The operations that a rule applies to.
 
     Args:
         ops: The operators that fit; any when empty.
         name: What a match calls the operation.
-        inputs: What must define its first inputs, operations of the same region, so that they run
-            as often as it does; `None` for anything.
-        sole: Nothing else reads what it gives.
+        inputs: What must define its first inputs: operations of the same region, so that they run
+            equally often; `None` for anything.
+        sole: Nothing else reads its outputs.
     """
 
     ops: tuple[type[Spec], ...] = ()
@@ -39,77 +35,48 @@ class Pattern:
     sole: bool = False
 
 
-class Facts:
-    """What is known of a plan when a pass begins, each worked out when a rule first asks.
+class Keeps(Enum):
+    """What a rewrite keeps."""
 
-    Rewrites of one pass must leave facts about values that are still there true; about values that
-    a rewrite made nothing is known.
-    """
-
-    def __init__(self, work: Workspace) -> None:
-        self.work = work
-
-    @cached_property
-    def live(self) -> Live:
-        """Operations and columns that the answer needs."""
-        from tts_lang.optimise.facts.live import Live
-
-        return Live(self.work)
-
-    @cached_property
-    def rows(self) -> Rows:
-        """How many rows pools have at most, and whether they lie in trees of their own."""
-        from tts_lang.optimise.facts.rows import Rows
-
-        return Rows(self.work)
-
-    @cached_property
-    def reuse(self) -> Reuse:
-        """Scores that nobody reads, but which later scorings go on from."""
-        from tts_lang.optimise.facts.reuse import Reuse
-
-        return Reuse(self.work, self.live)
-
-    @cached_property
-    def sharing(self) -> Sharing:
-        """Generations that several operations may ask for."""
-        from tts_lang.optimise.facts.sharing import Sharing
-
-        return Sharing(self.work)
-
-    @cached_property
-    def history(self) -> str | None:
-        """What could tell a chain of generations from one, by how its rows came about."""
-        from tts_lang.optimise.facts.history import reads_history
-
-        return reads_history(self.work)
+    TEXTS = "texts"  # answer, texts, scores that are read, child numbers; and costs at most as much
+    ANSWER = "answer"  # the answer; a row may lie elsewhere, or come with other rows
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Operations that fit a pattern, by its names; `work` and `facts` are only to be read."""
+    """Operations that fit a pattern, by its names, and the (read-only) plan and analyses."""
 
-    sites: Mapping[str, Site]
-    work: Workspace
-    facts: Facts
+    nodes: Mapping[str, OpNode]
+    plan: MutablePlan
+    analyses: Analyses
 
-    def __getitem__(self, name: str) -> Site:
-        return self.sites[name]
+    def __getitem__(self, name: str) -> OpNode:
+        return self.nodes[name]
 
     @property
-    def it(self) -> Site:
+    def it(self) -> OpNode:
         """The operation that the pattern starts from."""
-        return self.sites["it"]
+        return self.nodes["it"]
+
+    def removed(self, value: int) -> Edit:
+        """The operation removed, its one output read from `value`."""
+        return Edit({self.it: ()}, {self.it.outputs[0]: value})
+
+    def respecified(self, spec: Spec) -> Edit:
+        """The operation with other clauses, and without inputs that they no longer read."""
+        it = self.it
+        spec, inputs = without_unread(spec, it.inputs, len(entry(spec).inputs))
+        return Edit({it: (OpNode(spec, inputs, it.outputs, it.blocks, it.origins),)})
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The pattern fits, but the law does not hold here: why."""
+    """The pattern fits, but the law does not hold here, and why."""
 
     why: str
 
 
-#: A rule's replacement; `None` where it has nothing to do (which is no news).
+#: A rule's edit, why it declines, or `None` where there is nothing to do.
 Replacement: TypeAlias = Callable[[Match], "Edit | Declined | None"]
 
 
@@ -118,76 +85,67 @@ class Rule:
     """One rewrite.
 
     Args:
-        name: Shown by EXPLAIN, and what golden cases are checked to cover.
-        pattern: What it is about.
+        name: Shown by EXPLAIN; every name occurs in a golden case.
+        pattern: What it applies to.
         replacement: The change, or why there is none.
-        law: One line: why answers, texts and scores stay what they were.
+        law: One line: why the rewrite is sound.
+        keeps: What it keeps.
     """
 
     name: str
     pattern: Pattern
     replacement: Replacement
     law: str
+    keeps: Keeps = Keeps.TEXTS
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Rules that are tried together until none fires: what `--no-pass NAME` leaves out."""
+    """Rules that are tried together until none fires; `--no-pass NAME` omits them."""
 
     name: str
     rules: tuple[Rule, ...]
 
 
-def matched(pattern: Pattern, site: Site, work: Workspace) -> dict[str, Site] | str | None:
-    """The operations by name; a text says what does not fit behind the first operation.
+def matched(pattern: Pattern, node: OpNode, plan: MutablePlan) -> dict[str, OpNode] | str | None:
+    """The operations by name; a text says which input of the first operation does not fit.
 
     `None`: not even the first one fits.
     """
-    if pattern.ops and not isinstance(site.spec, pattern.ops):
+    if pattern.ops and not isinstance(node.spec, pattern.ops):
         return None
-    found = {pattern.name: site}
+    found = {pattern.name: node}
     for place, wanted in enumerate(pattern.inputs):
         if wanted is None:
             continue
-        if place >= len(site.inputs):
+        if place >= len(node.inputs):
             return f"no input {place}"
-        before = work.definer(site.inputs[place])
+        before = plan.definer(node.inputs[place])
         expected = " or ".join(op.op for op in wanted.ops)
         if before is None:
-            return f"not of {expected}, but of what a region is given"
-        inner = matched(wanted, before, work)
+            return f"not of {expected}, but a parameter of a region"
+        inner = matched(wanted, before, plan)
         if inner is None:
             return f"not of {expected}, but of {before.spec.op}"
         if isinstance(inner, str):
             return inner
-        if before.block is not site.block:
+        if before.block is not node.block:
             return f"of {expected} in another region, which may run less or more often"
         if wanted.sole and any(
-            user is not site or site.inputs.count(value) > 1
+            user is not node or node.inputs.count(value) > 1
             for value in before.outputs
-            for user in work.users(value)
+            for user in plan.users(value)
         ):
-            return f"what the {before.spec.op} gives is read elsewhere too"
+            return f"the result of the {before.spec.op} is read elsewhere too"
         found.update(inner)
     return found
 
 
-def origins(*sites: Site) -> tuple[Origin, ...]:
-    """Where operations come from, together: an error still points into the strategy's file."""
-    return tuple(dict.fromkeys(_origins(sites)))[:_MOST_ORIGINS]
+def origins(*nodes: OpNode) -> tuple[Origin, ...]:
+    """The origins of several operations, so that errors still point into the strategy's file."""
+    return tuple(dict.fromkeys(_origins(nodes)))[:_MOST_ORIGINS]
 
 
-def _origins(sites: tuple[Site, ...]) -> Iterator[Origin]:
-    for site in sites:
-        yield from site.origins
-
-
-def removed(site: Site, same: Mapping[int, int]) -> Edit:
-    """An operation taken out."""
-    return Edit({site: ()}, same)
-
-
-def respecified(site: Site, spec: Spec, inputs: tuple[int, ...] | None = None) -> Edit:
-    """The same operation with another spec."""
-    given = site.inputs if inputs is None else inputs
-    return Edit({site: (Site(spec, given, site.outputs, site.blocks, site.origins),)})
+def _origins(nodes: tuple[OpNode, ...]) -> Iterator[Origin]:
+    for node in nodes:
+        yield from node.origins

@@ -1,1 +1,0 @@
-"""What passes know of a plan beyond its structure; each module says what makes it true."""
