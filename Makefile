@@ -87,6 +87,8 @@ check: $(INSTALLED)  ## linters, types, formatting
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/tts-compile --fmt --check strategies/*.tts strategies/*/*.tts
+	.ci/words $(BIN)/codespell
+	$(BIN)/python -m benchmarks.code_size --check
 
 format: $(INSTALLED)  ## format Python and strategies
 	$(BIN)/ruff check --fix --quiet .

@@ -23,7 +23,7 @@ _MARKERS = "osv^Dp*Xhd<>"
 
 
 def curves(path: Path, title: str, lines: Mapping[str, Curve]) -> None:
-    """Accuracy in per cent against tokens per problem, a line each; the first is the baseline."""
+    """Accuracy in per cent against tokens per problem, one per line; the first is the baseline."""
     import matplotlib as mpl
     from matplotlib import pyplot
 

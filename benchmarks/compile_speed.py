@@ -58,7 +58,7 @@ def python(*arguments: str) -> Callable[[], object]:
 
 
 def long_file(lines: int) -> str:
-    """Beam search again and again, at most so many lines."""
+    """Beam search again and again, at most that many lines."""
     text = (ROOT / "strategies" / "beam_search.tts").read_text(encoding="utf-8")
     start, end = text.index("strategy beam_search"), text.index("\nlaw")
     one = text[start:end].replace("beam_search", "search_{number}")
@@ -67,7 +67,7 @@ def long_file(lines: int) -> str:
 
 
 def long_strategy(operations: int) -> str:
-    """One strategy with about so many operations: each round has three."""
+    """One strategy with about that many operations: each round has three."""
     body = "    pool = pool + (sample 4)\n    score pool by prm\n" * (operations // 3)
     head = "strategy long(n = 4):\n    pool = sample n\n    score pool by prm\n"
     return f"{head}{body}    return vote pool weighted by last(prm)\n"

@@ -126,7 +126,7 @@ def plan(candidates: int, steps: int, select: bool = True) -> Plan:
 
 
 async def _engines(requests: int, steps: int) -> float:
-    """Seconds of CPU that the engines themselves take for so many requests."""
+    """Seconds of CPU that the engines themselves take for that many requests."""
     policy, scorer = InstantPolicy(), InstantScorer()
     prompt = (7,) * 40
     seconds = 0.0

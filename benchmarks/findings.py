@@ -209,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*names, "all", []], metavar="NAME")
     parser.add_argument(
-        "--limit", type=int, help="so many problems, of each difficulty where these are compared"
+        "--limit", type=int, help="that many problems, of each difficulty where these are compared"
     )
     options = parser.parse_args()
     wanted = [each for each in FINDINGS if each.name in options.names or "all" in options.names]

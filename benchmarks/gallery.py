@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--formulas", action="store_true", help="fit cost formulas again")
     parser.add_argument("--measure", action="store_true", help="run everything again")
     parser.add_argument("--family", action="append", help="measure this one; repeat")
-    parser.add_argument("--limit", type=int, default=40, help="so many problems (40)")
+    parser.add_argument("--limit", type=int, default=40, help="that many problems (40)")
     options = parser.parse_args()
     runs = load(MEASURED)
     if options.formulas or not FORMULAS.exists():

@@ -25,7 +25,7 @@ def searching(operations: int) -> str:
 
 
 def unread(operations: int) -> str:
-    """Scores and columns that nobody reads, and selections that keep everything."""
+    """Scores and columns that nothing reads, and selections that keep everything."""
     round_ = "    score pool by prm\n    let x of pool = tokens\n    pool = first 4 of pool\n"
     return (
         f"strategy long(n = 4):\n    pool = sample n\n{round_ * (operations // 3)}"

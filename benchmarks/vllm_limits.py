@@ -245,7 +245,7 @@ def spread(tokens: int, rows: int) -> list[int]:
 
 
 async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], int]]) -> float:
-    """Seconds of vLLM's own sampler for so many tokens after each prompt, all requests at once."""
+    """Seconds of vLLM's own sampler for these tokens after each prompt, all requests at once."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
     from vllm.sampling_params import RequestOutputKind
@@ -271,7 +271,7 @@ async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], i
 
 
 async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> float:
-    """Seconds of the PRM for so many tokens of new text, all at once."""
+    """Seconds of the PRM for that many tokens of new text, all at once."""
     prm = CountingPrm(bundled("prm"), known_tokens=0)
     steps = ("Then 35 + 4 = 39.",) * 6
     requests = [

@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--policy", type=Path, default=here / "policy")
     parser.add_argument("--prm", type=Path, default=here / "prm")
     parser.add_argument("--problems", type=Path, default=here / "problems" / "test.jsonl")
-    parser.add_argument("--limit", type=int, default=None, help="the first so many problems")
+    parser.add_argument("--limit", type=int, default=None, help="the first that many problems")
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

@@ -1,6 +1,6 @@
 """How the policy errs: noisy solutions, thinking traces and revisions to train it on.
 
-Every written step is wrong with a probability that depends on its operation, and the text goes on
+Every written step is wrong with a probability that depends on its operation, and the text continues
 consistently from the wrong value. A policy that learns this distribution has calibrated, diverse
 errors when it is sampled, and some systematic ones (the forgotten carry), which majority voting
 cannot repair but a verifier can.

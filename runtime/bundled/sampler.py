@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bundled import tokenizer
 
-# Rows are batched so that the cache holds about so many tokens (4 kB each): larger is slower.
+# Rows are batched so that the cache holds about that many tokens (4 kB each): larger is slower.
 CACHE_SLOTS = 40_000
 
 

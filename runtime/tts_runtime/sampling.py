@@ -72,7 +72,7 @@ def ranked(logits: Floats, rank: int, forbidden: Collection[int] = ()) -> int:
     """The token of a rank, 0 the likeliest; ties in order of id.
 
     Raises:
-        EngineError: There are not so many tokens.
+        EngineError: There are not that many tokens.
     """
     allowed = adjust(logits, Sampling(temperature=0.0), forbidden)
     if rank >= np.count_nonzero(allowed > -np.inf):

@@ -1,4 +1,4 @@
-"""`pytest tests/agreement --programs 5000` generates so many programs instead of a few hundred."""
+"""`pytest tests/agreement --programs 5000` generates 5,000 programs instead of a few hundred."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, bind, execute
 
-#: Of 256 requests, so many fail.
+#: Of 256 requests, that many fail.
 OFTEN = 40
 
 

@@ -1,4 +1,4 @@
-"""`tts-run --out`: what is kept, and how a run goes on that was interrupted or failed."""
+"""`tts-run --out`: what is kept, and how a run continues that was interrupted or failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BOTH = ("greedy", "majority", "--set", "n=3", *SIM)
 
 @contextmanager
 def watched(stop_after: int = 0) -> Iterator[list[tuple[int, str]]]:
-    """The answers that a run makes, as (strategy, problem); Ctrl-C after so many of them.
+    """The answers that a run makes, as (strategy, problem); Ctrl-C after that many of them.
 
     An answer that is ready in the same turn of the event loop is taken in as well.
     """

@@ -122,7 +122,7 @@ def _pqm(tokenizer: Any, query: str, special: bool) -> Read:
 
 
 def pqm_evaluation(tokenizer: Any) -> Read:
-    """bon_eval_hf.py: `instruction_format`, then the steps with their numbers made anew."""
+    """bon_eval_hf.py: `instruction_format`, then the steps with their numbers made again."""
     query = (
         "Below is an instruction that describes a task.\nWrite a response that appropriately "
         f"completes the request.\n\n### Instruction:\n{QUESTION}\n\n### Response: Let's think step "

@@ -282,7 +282,7 @@ def test_c54_backup_and_descend_walk_to_the_largest_mean_unvisited_first() -> No
         "return best of best_one by visits",
         scorers=prm(),
     )
-    # d (0.4) is expanded second: its first child goes on with its stream (x: 0.5), the other says
+    # d (0.4) is expanded second: its first child continues with its stream (x: 0.5), the other says
     # b (0.2). Then d is (0.4 + 0.5 + 0.2) / 3 and still ahead of a (0.1); x, the better, is next.
     assert [each.parent for each in made(outcome, "expand")] == [0, 0, 2, 2]
     assert outcome.row == 0

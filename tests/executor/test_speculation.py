@@ -113,7 +113,7 @@ A, B, C = (letter * 8 for letter in "abc")
 
 
 class Loaded(ScriptedPolicy):
-    """Has so many slots; with a negative number, it does not know."""
+    """Has that many slots; with a negative number, it does not know."""
 
     slots = 8
 
@@ -231,7 +231,7 @@ def test_what_is_asked_of_a_pool_is_read_off_the_plan() -> None:
     assert (Select, Expand.op) in specs
     first = next(operation for operation in operations(BEAM.body) if operation.outputs)
     assert isinstance(first.spec, Expand)
-    # Particles are resampled, by chance: nobody knows which of them go on.
+    # Particles are resampled, by chance: nobody knows which of them continue.
     assert not next_expansions(compile_strategy("majority", settings={"n": 4}))
     filtering = compile_strategy("particle_filter", settings={"n": 4, "depth": 4})
     assert not next_expansions(filtering)

@@ -351,7 +351,7 @@ def halves(build: Builder, pool: int, condition: Expr) -> tuple[int, int]:
 
 
 def test_c37_two_halves_of_a_pool_make_it_up() -> None:
-    """budget_forcing: each round splits the traces, goes on with one half, and rejoins."""
+    """budget_forcing: each round splits the traces, continues with one half, and rejoins."""
     build, pool = sampled(3)
     ended_here = Apply("==", (Column("finish"), Const("stop")))
 

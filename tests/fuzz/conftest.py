@@ -1,4 +1,4 @@
-"""`pytest tests/fuzz --sources 100000` makes so many files instead of a few hundred."""
+"""`pytest tests/fuzz --sources 100000` makes that many files instead of a few hundred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pytest tests/optimise --optimised 20000` runs so many programs instead of a thousand."""
+"""`pytest tests/optimise --optimised 20000` runs that many programs instead of a thousand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pytest tests/plan --mutations 100000` tries so many mutated plans instead of a few hundred."""
+"""`pytest tests/plan --mutations 100000` tries that many mutated plans instead of a few hundred."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ STYLES: Final = (
     {"logprobs": -1, "usage": False},
     {"completions": False},
 )
-#: Strategies that any server can run, and those of servers that go on with partial answers.
+#: Strategies that any server can run, and those of servers that continue with partial answers.
 WHOLE: Final = ("majority", "best_of_n", "greedy")
 STEPS: Final = (*WHOLE, "beam_search", "dvts")
 #: Waits between attempts take this part of their time.
@@ -62,7 +62,7 @@ class Report:
 
 
 def campaign(count: int, seed: int, kinds: Sequence[str] = FAULTS) -> Report:
-    """Runs until so many faults have been met."""
+    """Runs until that many faults have been met."""
     report = Report()
     os.environ["OPENAI_API_KEY"] = KEY
     before = WallClock.sleep

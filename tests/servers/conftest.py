@@ -65,7 +65,7 @@ class Subject:
     def answers(
         self, many: int, limits: Limits, sampling: Sampling | None = None, **more: Any
     ) -> list[Generation]:
-        """The answers to so many different requests that are in flight together."""
+        """The answers to that many different requests that are in flight together."""
 
         async def work(engine: OpenAIPolicy) -> list[Generation]:
             requests = requests_for(engine, many, limits, sampling)
@@ -135,7 +135,7 @@ def subject(request: pytest.FixtureRequest, folder: Path) -> Iterator[Subject]:
 
 @pytest.fixture(params=CONTINUING)
 def continuing(request: pytest.FixtureRequest, folder: Path) -> Iterator[Subject]:
-    """Each style that goes on with partial answers."""
+    """Each style that continues with partial answers."""
     yield from open_subject(request.param, folder)
 
 

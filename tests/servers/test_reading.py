@@ -180,7 +180,7 @@ STEPS = "First 6 * 7.\n\nThat is 42.\n\nSo it is \\boxed{42}."
 
 
 def in_events(size: int, *, usage: bool) -> Callable[[Asked], Reply]:
-    """A server that streams so many characters an event, and tells no tokens."""
+    """A server that streams that many characters an event, and tells no tokens."""
 
     def answer(asked: Asked) -> Reply:
         if asked.chat:

@@ -32,7 +32,7 @@ ENDS = (
 
 
 def chain(seed: int) -> str:
-    """A strategy that samples and goes on, a few times, with one way of sampling or several."""
+    """A strategy that samples and continues, a few times, with one way of sampling or several."""
     choose = random.Random(seed)
     clause = choose.choice(CLAUSES)
     lines = ["fork" if choose.random() < 0.2 else f"pool = sample {choose.choice('1234')} steps"]

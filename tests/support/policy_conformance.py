@@ -37,7 +37,7 @@ class Subject:
     """An engine under test.
 
     Args:
-        make: One with so many slots.
+        make: One with that many slots.
         virtual: Its event loop has a virtual clock.
         shared: `make` gives the same engine again, which is not to be closed.
     """

@@ -46,7 +46,7 @@ def binding(thinking: bool = False, context: int = 10_000) -> Binding:
 class ScriptedPolicy(PolicyEngine):
     """Each new stream gets the next text of a list (the last one again when it is used up).
 
-    A stream is a key, and what a path's key begins it goes on with, so steps of one candidate come
+    A stream is a key, and a path continues with what its key begins, so steps of one candidate come
     from one text; a new key behind a prefix gets the next text, the prefix left out of it.
 
     Args:

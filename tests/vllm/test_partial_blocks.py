@@ -25,7 +25,7 @@ LONG = "What is 1 + 2? " * 6
 
 
 def children(request: GenerateRequest, done: Generation, kept: int) -> list[GenerateRequest]:
-    """Two that go on after the first `kept` tokens: the parent's own stream, and another one."""
+    """Two that continue after the first `kept` tokens: the parent's own stream, and another one."""
     again = replace(request, prefix=done.ids[:kept], limits=Limits(20, at_least=20))
     return [again, replace(again, key=derive(request.key, "child", kept))]
 

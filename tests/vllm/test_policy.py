@@ -42,7 +42,7 @@ def engine(engines: Engines, policy_folder: Path) -> VllmPolicy:
 
 
 def test_cancelled_requests_leave_vllm(engine: VllmPolicy) -> None:
-    """Running and waiting ones; what they had drawn is counted, and others go on."""
+    """Running and waiting ones; what they had drawn is counted, and others continue."""
 
     async def main() -> int:
         before = engine.cancelled_tokens

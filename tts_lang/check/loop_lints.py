@@ -123,7 +123,7 @@ def _whole_solutions(
 
 
 def _reaches(flows: dict[str, set[str]], goal: str, source: str) -> bool:
-    """Whether the value of `goal` at the end of a round is made from `source`, not from anew."""
+    """Whether the value of `goal` at the end of a round is made from `source`, not afresh."""
     if goal == source:
         return True
     seen, waiting = {goal}, [goal]

@@ -126,5 +126,5 @@ def _open_streams() -> None:
 
 
 def _stop_writing() -> None:
-    """The interpreter must not try again to write what nobody reads."""
+    """The interpreter must not try again to write what nothing reads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -79,7 +79,7 @@ def _solutions(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, int]
             value = batch.get(name)
             return value if isinstance(value, list) else [value] * count
 
-        if batch["first"] == 1:  # a problem begins, perhaps anew
+        if batch["first"] == 1:  # a problem begins, perhaps again
             paths[batch["problem"], batch.get("seed", 0)] = {}
         known = paths.setdefault((batch["problem"], batch.get("seed", 0)), {})
         starts = batch["op"] == "ask"

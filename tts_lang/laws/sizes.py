@@ -23,7 +23,7 @@ from tts_lang.values import is_number
 _CALLS, _ROWS, _ROUNDS = 3_000, 1_000, 2_000
 #: Sampled tokens of one patient run at most, and its longest text.
 _TOKENS, LONGEST = 40_000, 6_000
-#: The largest number that scaling leaves as it is, and about what it makes of the largest one.
+#: The largest number that scaling leaves as it is, and about what the largest one becomes.
 _SMALL, _LARGE = 4, 24
 #: Tokens of a step, about, in a simulated text.
 _STEP: Final = 6

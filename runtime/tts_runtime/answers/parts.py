@@ -10,7 +10,7 @@ class Kind(Enum):
     SCALAR = "scalar"
     LIST = "list"  # repetition counts
     SET = "set"
-    SEQUENCE = "sequence"  # with dots, so that the order says how it goes on
+    SEQUENCE = "sequence"  # with dots, so that the order says how it continues
     TUPLE = "tuple"  # `text`: its brackets; an interval as well
     MATRIX = "matrix"  # items are rows (tuples)
     RECORD = "record"  # `names`: of the values

@@ -27,7 +27,7 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(r"\.(?=\s|$|\*)|[\n\r。！？]|[!?](?=\s|$)")
-# The answer's sentence goes on with what is no part of it.
+# The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
     r"|\s+(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of)\b"

@@ -208,7 +208,7 @@ def _limit_memory() -> None:
 
 
 def _limit_time(seconds: int) -> None:
-    """From now on, the kernel ends this process after so much more processor time."""
+    """From now on, the kernel ends this process after that much more processor time."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)

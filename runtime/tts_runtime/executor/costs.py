@@ -85,7 +85,7 @@ class CostCounter:
         )
 
     def generated(self, policy: Policy, node: Node, drawn: int) -> None:
-        """A policy went on from a node; each generation is counted once by the caller."""
+        """A policy continued from a node; each generation is counted once by the caller."""
         mine = self._policies.get(policy.name)
         if mine is None:
             mine = self._policies[policy.name] = _Policy()

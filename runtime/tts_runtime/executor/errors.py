@@ -16,7 +16,7 @@ class BindError(Exception):
 
 
 class RunError(Exception):
-    """A strategy that cannot go on with one problem; the others go on.
+    """A strategy that cannot continue with one problem; the others continue.
 
     Args:
         message: What is wrong, naming the candidate or value.

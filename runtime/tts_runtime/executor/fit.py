@@ -250,7 +250,7 @@ _NOBODY: frozenset[str] = frozenset()
 def unfit_paths(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
-    """One line for every operation whose policy cannot go on with the paths that it gets."""
+    """One line for every operation whose policy cannot continue with the paths that it gets."""
     found = _Analysis(plan, policies)
     yield from dict.fromkeys(found.problems)
 

@@ -32,7 +32,7 @@ from tts_lang.plan.graph import (
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.executor.settings import expressions
 
-#: What reads a pool without saying how its rows go on.
+#: What reads a pool without saying how its rows continue.
 _BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
 
 

@@ -23,7 +23,7 @@ class Observer:
     """Told what happens while it happens; every method does nothing here."""
 
     def tokens_drawn(self, count: int) -> None:
-        """A policy has drawn so many tokens for one request."""
+        """A policy has drawn that many tokens for one request."""
 
     def candidate_done(self, problem_id: str) -> None:
         """A problem's candidate was generated."""
@@ -100,7 +100,7 @@ class Outcome:
 
     @property
     def candidates(self) -> tuple[CandidateRecord, ...]:
-        """Every candidate, in program order; computed anew each time it is read."""
+        """Every candidate, in program order; computed again each time it is read."""
         return self._records()
 
 

@@ -491,7 +491,7 @@ class ProblemRun(Scheduler):
                 request.abandon()
 
     def cancel(self, request: Request) -> None:
-        """Cancels a generation; requested again, it is generated anew."""
+        """Cancels a generation; requested again, it is generated again."""
         self.requests.pop(request.name, None)
         future = request.future
         if future is not None:

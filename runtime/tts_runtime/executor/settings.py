@@ -84,7 +84,7 @@ class CallSettings:
         return room if self.within is None else min(room, self.within - node.tokens)
 
     def limits(self, room: int) -> Limits:
-        """When a call with so much room stops."""
+        """When a call with that much room stops."""
         unit = self.unit
         return Limits(
             room if self.max_tokens is None else min(room, self.max_tokens),

@@ -16,7 +16,7 @@ from tts_runtime.laws.worlds import LawWorld, roomy, simpler, world
 
 #: Runs that shrinking may spend on one counterexample.
 _SHRINKING = 150
-#: A simpler world is another world: so many random models of it are tried.
+#: A simpler world is another world: that many random models of it are tried.
 _MODELS = 3
 #: Runs that are looked at, and clauses of a strategy, to say whose limits were not reached.
 _WATCHED, _CLAUSES = 6, 6

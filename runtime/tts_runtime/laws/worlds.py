@@ -29,7 +29,7 @@ OPTIONAL: Final = (
 )
 #: What ends a text.
 ENDS: Final = frozenset(("<end>", "<eot>"))
-#: Two of so many trials write texts that reach large limits.
+#: Two of that many trials write texts that reach large limits.
 _PATIENT: Final = 50
 _TEXTS: Final = ("", "2", "a b", "2 a b", "b\n\nc 3\n\n")
 

@@ -265,5 +265,5 @@ def _whole(value: Any, before: ScoreColumn) -> ScoreColumn:
     kept = int(value[0]) if value else 0
     known = before[:kept] if isinstance(before, tuple) else ()
     if len(known) != kept:
-        raise ValueError("scores go on from scores that the parent does not have")
+        raise ValueError("scores continue from scores that the parent does not have")
     return (*known, *value[1:])

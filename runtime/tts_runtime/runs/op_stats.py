@@ -27,7 +27,7 @@ class OpStats:
         for record in candidates:
             row = self.operations.setdefault((record.op, place_of(record.place)), Actual())
             row.rows += 1
-            # A question about a candidate starts its count anew (C22).
+            # A question about a candidate starts its count again (C22).
             before = 0 if record.op == "ask" else sampled.get(record.parent or 0, 0)
             row.tokens += record.tokens - before
             if record.finish == "end":

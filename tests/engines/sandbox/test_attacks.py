@@ -83,7 +83,7 @@ while True:
     except OSError:
         pass
 """
-#: Ends at once, but for a process that holds its output open and goes on printing.
+#: Ends at once, but for a process that holds its output open and continues printing.
 LEAVES = """
 import os, time
 if os.fork() == 0:

@@ -161,4 +161,4 @@ def auto_think(lab: Lab) -> Path:
     """Classify, then think within limits that suit. optillm, autothink."""
     high = judge(lab, "complexity", option(low=0, high=1), lab.problem) == 1
     shortest, longest = (1024, 4096) if high else (256, 1024)
-    return think_deeper(lab.anew(), shortest, longest)
+    return think_deeper(lab.again(), shortest, longest)

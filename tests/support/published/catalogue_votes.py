@@ -196,7 +196,7 @@ def genselect(lab: Lab, n: int = 4) -> Path | None:
 
 @published
 def knockout(lab: Lab, n: int = 8, k: int = 3) -> Path:
-    """Pairs meet k times, the winners go on. Chen et al. (2024), section 2 (algorithm 1)."""
+    """Pairs meet k times, the winners continue. Chen et al. (2024), section 2 (algorithm 1)."""
     pool = lab.sample(lab.problem, n)
     while len(pool) > 1:
         winners = []

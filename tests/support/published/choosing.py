@@ -141,7 +141,7 @@ def odds(score: Score) -> Score:
 
 
 def evenly(number: int, places: int) -> list[int]:
-    """So many dealt out one by one, the earlier first."""
+    """That many dealt out one by one, the earlier first."""
     return [number // places + (place < number % places) for place in range(places)]
 
 

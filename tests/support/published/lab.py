@@ -67,7 +67,7 @@ class Lab:
     numbers: Counter[object] = field(default_factory=Counter)
     resamplings: Counter[object] = field(default_factory=Counter)
 
-    def anew(self) -> Lab:
+    def again(self) -> Lab:
         """For an algorithm inside another: it means what it means alone, so it counts from 0."""
         return replace(self, numbers=Counter(), resamplings=Counter())
 
@@ -96,7 +96,7 @@ class Lab:
     def sample(
         self, path: Path, number: int = 1, policy: str = "policy", **how: Unpack[How]
     ) -> list[Path]:
-        """So many continuations; a path that is finished, or has no room, stays as it is."""
+        """That many continuations; a path that is finished, or has no room, stays as it is."""
         within = how.get("within")
         room = self.room(path, policy, within)
         if path.done or number <= 0:
@@ -127,7 +127,7 @@ class Lab:
         return found
 
     def rollout(self, path: Path, steps: int) -> Path:
-        """Where so many greedy steps lead; nothing of it is kept."""
+        """Where that many greedy steps lead; nothing of it is kept."""
         room = self.room(path)
         if path.done or steps <= 0 or room <= 0:
             return path

@@ -25,10 +25,10 @@ def compute_optimal(
     """Easy: majority; medium: DVTS; hard: beam search. Snell et al. (2024), section 3.2."""
     seen = predicted_difficulty(lab, probes)
     if seen is not None and seen > easy:
-        return voting.majority(lab.anew(), n)
+        return voting.majority(lab.again(), n)
     if seen is not None and seen > hard:
-        return beams.dvts(lab.anew(), n)
-    return beams.beam_search(lab.anew(), n)
+        return beams.dvts(lab.again(), n)
+    return beams.beam_search(lab.again(), n)
 
 
 @published
@@ -44,7 +44,7 @@ def compute_optimal_oracle(
     """By absolute pass@1: easy above 50 %, hard below 10 %. Liu et al. (2025), section 3.2."""
     pass_rate = lab.task.fields["pass_rate"]
     name = on_easy if pass_rate > easy else on_medium if pass_rate > hard else on_hard
-    return PUBLISHED[name](lab.anew(), n)
+    return PUBLISHED[name](lab.again(), n)
 
 
 @published
@@ -66,5 +66,5 @@ def compute_optimal_quantiles(
     seen = predicted_difficulty(lab, probes)
     for quantile, method in ((q80, bin1), (q60, bin2), (q40, bin3), (q20, bin4)):
         if seen is not None and seen > quantile:
-            return PUBLISHED[method](lab.anew(), n)
-    return PUBLISHED[bin5](lab.anew(), n)
+            return PUBLISHED[method](lab.again(), n)
+    return PUBLISHED[bin5](lab.again(), n)

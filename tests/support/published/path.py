@@ -1,4 +1,4 @@
-"""A path through a policy's texts: what stands after a prompt, and the stream that goes on."""
+"""A path through a policy's texts: what stands after a prompt, and the stream that continues."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ END = "</think>"
 
 
 def think(lab: Lab, path: Path, within: int | None = None, at_least: int = 0) -> Path:
-    """Goes on until the end-of-thinking delimiter, which is left out, or a limit; greedy."""
+    """Continues until the end-of-thinking delimiter, which is left out, or a limit; greedy."""
     how: How = {"thought": True, "temperature": 0, "within": within, "at_least": at_least}
     return lab.sample(path, **how)[0]
 
@@ -41,7 +41,7 @@ def budget_forcing_maximum(lab: Lab, budget: int = 32_000) -> Path:
 
 
 def _wait(lab: Lab, waits: int, budget: int | None) -> Path:
-    """Drop the delimiter, append the ids of `Wait`, go on with at least one token; `waits` times.
+    """Drop the delimiter, append the ids of `Wait`, continue by at least one token; `waits` times.
 
     The budget is that of the whole path; a round that hits the cap ends the thinking. A policy that
     ends its text instead of its thought gets its `Wait`, too: s1 stops at both tokens.
@@ -120,7 +120,7 @@ def class_conditional(lab: Lab, amount: str = "think_long") -> Path:
 
 @published
 def think_deeper(lab: Lab, shortest: int = 512, longest: int = 2048, phrases: int = 4) -> Path:
-    """optillm's thinkdeeper: an early end becomes a phrase that goes on, drawn at random.
+    """optillm's thinkdeeper: an early end becomes a phrase that continues, drawn at random.
 
     So does an end of the text before the thought has ended, whatever its length.
     It samples; the answer is forced as in s1.
@@ -136,7 +136,7 @@ def think_deeper(lab: Lab, shortest: int = 512, longest: int = 2048, phrases: in
         toss = uniform(draw_key(lab.root, lane, phrase))
         thought = lab.force(thought, "Wait," if toss < 0.5 else "Alternatively,")
         thought = lab.sample(thought, thought=True, within=longest, at_least=1)[0]
-    return conclude(lab.anew(), thought)
+    return conclude(lab.again(), thought)
 
 
 @published

@@ -114,7 +114,7 @@ def tree_of_thoughts_dfs(
 ) -> Path | None:
     """Depth first, the most promising child first, hopeless ones pruned. Yao et al. (2023), 4.3.
 
-    Going back is going on from the deepest open state that is left.
+    Going back is continuing from the deepest open state that is left.
     """
     score = by_prm(lab)
     frontier: list[tuple[float | None, Path]] = [(1.0, lab.problem)]

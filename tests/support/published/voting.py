@@ -66,7 +66,7 @@ def adaptive_consistency(lab: Lab, most: int = 40, sure: float = 0.95) -> Path |
 
 @published
 def rejection_sampling(lab: Lab, limit: int = 4000, tries: int = 32) -> Path | None:
-    """The first of so many tries that ends within the limit, at temperature 1.
+    """The first of that many tries that ends within the limit, at temperature 1.
 
     Muennighoff et al. (2025), section 3.1; the tries are drawn side by side, so all are paid.
     """
@@ -77,7 +77,7 @@ def rejection_sampling(lab: Lab, limit: int = 4000, tries: int = 32) -> Path | N
 
 
 def group_confidences(values: Sequence[float], window: int) -> list[float]:
-    """Means over all windows of so many tokens; a shorter trace is one window.
+    """Means over all windows of that many tokens; a shorter trace is one window.
 
     Fu et al. (2025), DeepConf, section 3.1; token confidence is minus the mean log-probability of
     the likeliest tokens.

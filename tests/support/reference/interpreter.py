@@ -39,7 +39,7 @@ def run(
     """What the plan answers to one problem.
 
     Raises:
-        StrategyFailure: The strategy cannot go on with this problem.
+        StrategyFailure: The strategy cannot continue with this problem.
         EngineError: An engine cannot answer.
     """
     machine = Machine(plan, problem, seed, policies, scorers)

@@ -21,7 +21,7 @@ _identities = count(1)
 
 
 class StrategyFailure(Exception):
-    """The strategy cannot go on with this problem (a weight below 0, a score out of range)."""
+    """The strategy cannot continue with this problem (a weight below 0, a score out of range)."""
 
 
 @dataclass(frozen=True, slots=True)

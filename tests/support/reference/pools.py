@@ -131,7 +131,7 @@ def copied(machine: Machine, operation: str, row: Row, context: Context) -> Row:
 
 
 def fork(machine: Machine, spec: graph.Fork, pool: Pool, context: Context) -> Pool:
-    """So many copies of each row, side by side."""
+    """That many copies of each row, side by side."""
     many = max(0, count_by(spec.count, context))
     return [copied(machine, "fork", row, context) for row in pool for _ in range(many)]
 

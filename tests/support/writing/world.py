@@ -21,7 +21,7 @@ class Choices:
         return items[self.integer(0, len(items) - 1)]
 
     def chance(self, percent: int) -> bool:
-        """True in about so many of a hundred cases."""
+        """True in about that many of a hundred cases."""
         return self.integer(0, 99) >= 100 - percent
 
 
@@ -88,7 +88,7 @@ class World:
         return f"{letter}{self.named}"
 
     def affords(self, generations: int) -> bool:
-        """Whether so many generations on this line are within the budget."""
+        """Whether that many generations on this line are within the budget."""
         return self.spent + generations * self.factor <= self.budget
 
     def spend(self, generations: int) -> None:

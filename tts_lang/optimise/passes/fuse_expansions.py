@@ -4,7 +4,7 @@
 
 The first child inherits its parent's stream, and a step ends with a token that is kept whole, so
 what is drawn next does not depend on where the cuts are (claim 3 of semantics.md). Limits of one
-call start anew with each, so operations with such limits are left alone. Whatever is joined, every
+call start again with each, so operations with such limits are left alone. Whatever is joined, every
 child keeps its number.
 """
 
@@ -26,7 +26,7 @@ from tts_lang.plan.rows import literal_count
 
 
 def limited(decoding: Decoding) -> str | None:
-    """The clause that starts anew with every call, if there is one."""
+    """The clause that starts again with every call, if there is one."""
     for clause, value in (
         ("max", decoding.max_tokens),
         ("at least", decoding.at_least),

@@ -74,9 +74,9 @@ class PendingGeneration:
         """Whether the first token of a rank is still missing."""
         return self.request.first_rank is not None and not self.tracker.ids
 
-    def call(self, *, anew: bool) -> CompletionCall:
-        """The next HTTP request; `anew` discards the results of earlier ones."""
-        if anew:
+    def call(self, *, again: bool) -> CompletionCall:
+        """The next HTTP request; `again` discards the results of earlier ones."""
+        if again:
             delimiter = self._binding.step_delimiter.encode()
             self.tracker = StopTracker(self.request, self._vocabulary, delimiter)
         self._thoughts.begin(self.tracker)
@@ -170,7 +170,7 @@ class PendingGeneration:
         """The one of the requested rank.
 
         Raises:
-            EngineError: The server does not list so many.
+            EngineError: The server does not list that many.
         """
         rank, forbidden = self.request.first_rank or 0, self.tracker.forbidden()
         allowed = [each for each in likeliest if each.token not in forbidden]
@@ -242,7 +242,7 @@ class PendingGeneration:
             return None
         wanted = max((_WIDTHS[name] for name in self.request.statistics), default=0)
         if self.ranked:
-            # As many as there are: requests for the other ranks follow.
+            # All: requests for the other ranks follow.
             return self._served.top
         least = 0 if self._served.vllm else 1  # llama.cpp understands 0 as none at all
         return min(max(wanted, least), self._served.top)

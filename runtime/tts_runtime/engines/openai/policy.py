@@ -176,7 +176,7 @@ class OpenAIPolicy(PolicyEngine):
 
     async def _attempt(self, pending: PendingGeneration) -> None:
         """Continues a generation by one HTTP request; tokens received before a failure stay."""
-        call = pending.call(anew=not self._served.continues)
+        call = pending.call(again=not self._served.continues)
         body = self._payloads.write(pending.request, call)
         finish: str | None = None
         try:

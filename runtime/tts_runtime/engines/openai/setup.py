@@ -248,12 +248,12 @@ def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
     }
     lacks = {ability: told for ability, many in wanted.items() if served.top < many}
     if not served.continues:
-        anew = (
+        again = (
             "uses chat completions, which start every answer from scratch: add "
             "`?tokenizer=PATH_OR_HUB` or `?binding=NAME` where the server has /v1/completions, or "
             "run a strategy of whole solutions"
         )
-        lacks |= dict.fromkeys((Ability.CONTINUE, Ability.LIKELIEST, Ability.AT_LEAST), anew)
+        lacks |= dict.fromkeys((Ability.CONTINUE, Ability.LIKELIEST, Ability.AT_LEAST), again)
     elif not own_ids:
         lacks[Ability.AT_LEAST] = (
             "cannot keep a server from drawing tokens whose ids are not known: add "

@@ -28,7 +28,7 @@ Request = dict[str, Any]
 
 
 def files_in(disk: int) -> int:
-    """How many files so many MiB may be cut into."""
+    """How many files that many MiB may be cut into."""
     return 256 * disk
 
 

@@ -1,7 +1,7 @@
 """Requests to one vLLM engine, and what its steps give back, from any number of our own requests.
 
 A search makes one request per step of each candidate. They cross to the service's thread together,
-as many as there are, and replies come back together. A transport says how requests reach vLLM:
+all of them, and replies come back together. A transport says how requests reach vLLM:
 by `AsyncLLM.generate`, which vLLM documents, or straight to its engine core (`internals`).
 """
 

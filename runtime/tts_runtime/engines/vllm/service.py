@@ -39,7 +39,7 @@ class Service:
     Args:
         name: For messages.
         start: Creates vLLM's client; called in the service's thread, inside its loop.
-        end: Ends the client's processes, which have so many seconds to end by themselves.
+        end: Ends the client's processes, which have that many seconds to end by themselves.
 
     Raises:
         EngineError: What `start` raised.

@@ -58,7 +58,7 @@ def repeat(builder: Builder, spec: Repeat) -> Action:
 
 @handles(Call)
 def call(builder: Builder, spec: Call) -> Action:
-    """A strategy run once for each row, in a scope of its own; the runs go on side by side."""
+    """A strategy run once for each row, in a scope of its own; the runs continue side by side."""
     body, operation = builder.block(0), builder.operation
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:

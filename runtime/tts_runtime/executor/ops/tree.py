@@ -54,7 +54,7 @@ class _Tree:
         return view
 
     def walk(self, by: Evaluate, staying: Evaluate | None) -> list[Candidate]:
-        """From the top to a leaf, or to a row where staying is worth as much as going on."""
+        """From the top to a leaf, or to a row where staying is worth as much as continuing."""
         view = self.view()
         path: list[Candidate] = []
         choices = self.children(None)
