@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tts_lang.cli import main
-from tts_lang.laws import hunting
+from tts_lang.laws import search
 
 TRUE = """strategy plain(n = 4):
     return vote (sample n)
@@ -150,20 +150,20 @@ def test_mistakes_exit_with_2_and_say_what_to_do(
     assert message in err
 
 
-def test_without_a_hunter_what_is_not_proved_is_a_mistake(
+def test_without_a_search_what_is_not_proved_is_a_mistake(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hunting, "entry_points", lambda **_: [])
+    monkeypatch.setattr(search, "entry_points", lambda **_: [])
     assert command(capsys, "true.tts", "--laws")[0] == 0
     code, _, err = command(capsys, "open.tts", "--laws")
     assert code == 2
-    assert "nothing that hunts for counterexamples" in err
+    assert "no search for counterexamples is installed" in err
 
 
-def test_the_installed_hunter_is_found() -> None:
+def test_the_installed_search_is_found() -> None:
     from tts_runtime.laws import hunt
 
-    assert hunting.find_hunter() is hunt
+    assert search.find_search() is hunt
 
 
 LARGE = """strategy plain(n = 2):

@@ -6,13 +6,13 @@ import pytest
 
 from tests.support.laws import FIXTURES, laws_in, refuting_trial, shipped, sides
 from tts_lang.check.file import CheckedLaw
-from tts_lang.laws.judging import Judge
+from tts_lang.laws.decide import LawChecker
 from tts_lang.laws.normal_form import normalise, same
-from tts_lang.laws.verdicts import Hunt, Verdict
+from tts_lang.laws.verdicts import SearchResult, Verdict
 from tts_lang.plan.graph import Plan
 from tts_runtime.laws import hunt
+from tts_runtime.laws.random_models import roomy, world
 from tts_runtime.laws.runs import run
-from tts_runtime.laws.worlds import roomy, world
 
 SHIPPED = shipped()
 TRUE = [*SHIPPED, *laws_in(FIXTURES / "sampling.tts", FIXTURES / "choosing.tts")]
@@ -34,8 +34,8 @@ PROVED = {
 }
 
 
-def briefly(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
-    """The hunter, with fewer trials for each of a law's many instances."""
+def briefly(left: Plan, right: Plan, *, trials: range, seed: int) -> SearchResult:
+    """The search, with fewer trials for each of a law's many instances."""
     return hunt(left, right, trials=trials[: 3 if len(trials) < 100 else 24], seed=seed)
 
 
@@ -46,7 +46,7 @@ def test_there_are_many_laws() -> None:
 
 @pytest.mark.parametrize(("title", "law"), TRUE, ids=[title for title, _ in TRUE])
 def test_a_law_holds(title: str, law: CheckedLaw) -> None:
-    judgement = Judge(hunter=briefly).law(law, "")
+    judgement = LawChecker(search=briefly).law(law, "")
     assert judgement.verdict in (Verdict.PROVED, Verdict.UNREFUTED)
     if title in PROVED:
         assert judgement.verdict is Verdict.PROVED

@@ -16,8 +16,8 @@ from tts_lang.optimise.rules import Pass, Rule
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.text import to_text
 from tts_lang.plan.verify import verify
+from tts_runtime.laws.random_models import world
 from tts_runtime.laws.runs import run
-from tts_runtime.laws.worlds import world
 
 RULES = [rule for each in PASSES for rule in each.rules]
 PROGRAMS = range(240)

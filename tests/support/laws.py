@@ -12,8 +12,8 @@ from tts_lang.compiler import check_path, compile_law_side
 from tts_lang.laws.statements import title
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Plan
+from tts_runtime.laws.random_models import roomy, world
 from tts_runtime.laws.runs import run
-from tts_runtime.laws.worlds import roomy, world
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures" / "laws"

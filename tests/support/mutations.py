@@ -25,8 +25,8 @@ from tts_lang.plan.serialize import from_json, to_json
 from tts_lang.plan.text import to_text
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
+from tts_runtime.laws.random_models import world
 from tts_runtime.laws.runs import alone
-from tts_runtime.laws.worlds import world
 
 STRATEGIES: Final = Path(__file__).resolve().parents[2] / "strategies"
 #: What a value is exchanged for.

@@ -277,7 +277,7 @@ def _check_law_options(options: argparse.Namespace, deciding: bool, explaining: 
 
 def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
     from tts_lang.laws.command import decide
-    from tts_lang.laws.hunting import LawError
+    from tts_lang.laws.search import LawError
 
     try:
         return decide(options, settings)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tts_lang.diagnostics import DiagnosticError
-from tts_lang.laws.hunting import LawError
-from tts_lang.laws.judging import DEFAULT_TRIALS, Judge, judge_laws
+from tts_lang.laws.decide import DEFAULT_TRIALS, LawChecker, check_laws
 from tts_lang.laws.render import json_of, text_of
+from tts_lang.laws.search import LawError
 from tts_lang.laws.verdicts import Judgement, Verdict
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.pretty import constant
@@ -32,8 +32,8 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
         LawError: A law cannot be decided.
     """
     trials = DEFAULT_TRIALS if options.trials is None else options.trials
-    judge = Judge(trials, options.seed or 0, options.trial)
-    found = _equivalence(options, settings, judge) if options.equiv else _laws(options, judge)
+    checker = LawChecker(trials, options.seed or 0, options.trial)
+    found = _equivalence(options, settings, checker) if options.equiv else _laws(options, checker)
     show = json_of if options.json else text_of
     sys.stdout.write(printable(show(found, show=options.show)) + ("\n" if options.json else ""))
     if any(each.verdict is Verdict.REFUTED for each in found):
@@ -41,7 +41,7 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     return UNDECIDED if options.strict and not all(each.decided for each in found) else 0
 
 
-def _laws(options: Namespace, judge: Judge) -> list[Judgement]:
+def _laws(options: Namespace, checker: LawChecker) -> list[Judgement]:
     from tts_lang.compiler import check_path, locate
 
     found: list[Judgement] = []
@@ -57,16 +57,18 @@ def _laws(options: Namespace, judge: Judge) -> list[Judgement]:
                 "level, or ask about two strategies with `--equiv`"
             )
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
-        found += judge_laws(result.laws, shown, text, judge)
+        found += check_laws(result.laws, shown, text, checker)
     return found
 
 
-def _equivalence(options: Namespace, settings: Mapping[str, str], judge: Judge) -> list[Judgement]:
+def _equivalence(
+    options: Namespace, settings: Mapping[str, str], checker: LawChecker
+) -> list[Judgement]:
     from tts_lang.arguments import called, plan_from
 
     left, right = plan_from([options.strategies[0], options.equiv], settings)
     titles = [called(plan.strategy, plan.parameters) for plan in (left, right)]
-    judgement = judge.plans(left, right, (left.strategy, right.strategy))
+    judgement = checker.plans(left, right, (left.strategy, right.strategy))
     title = " == ".join(each.replace(" (", "(", 1) for each in titles)
     note = "" if judgement.verdict is Verdict.PROVED else _apart(left, right)
     return [replace(judgement, title=title, note=note)]

@@ -37,7 +37,7 @@ class Counterexample:
 
 
 @dataclass(frozen=True, slots=True)
-class Hunt:
+class SearchResult:
     """What a hunter found.
 
     Args:
@@ -71,7 +71,7 @@ class Instance:
     values: Mapping[str, int]
     verdict: Verdict
     forms: tuple[NormalForm, NormalForm] | None
-    hunt: Hunt | None = None
+    hunt: SearchResult | None = None
     scaled: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     empty: str = ""

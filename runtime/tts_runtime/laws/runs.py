@@ -8,7 +8,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import BindError, Outcome, bind, execute
-from tts_runtime.laws.worlds import LawWorld
+from tts_runtime.laws.random_models import LawWorld
 from tts_runtime.problems import Problem
 
 

@@ -1,4 +1,4 @@
-"""Decides laws: by normal forms first, then by hunting."""
+"""Decides laws: by normal forms first, then by random models."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tts_lang.check.file import CheckedLaw
 from tts_lang.laws.conditions import conditions
-from tts_lang.laws.hunting import Hunter, LawError, find_hunter
 from tts_lang.laws.normal_form import NormalForm, normalise, same
+from tts_lang.laws.search import CounterexampleSearch, LawError, find_search
 from tts_lang.laws.sizes import LONGEST, longest_text, runnable, scaled
 from tts_lang.laws.statements import Pair, instances, title
-from tts_lang.laws.verdicts import Hunt, Instance, Judgement, Verdict
+from tts_lang.laws.verdicts import Instance, Judgement, SearchResult, Verdict
 from tts_lang.plan.graph import Plan, operations
 
 DEFAULT_TRIALS = 200
@@ -27,27 +27,27 @@ _LONGEST = 1_000
 
 
 @dataclass(slots=True)
-class Judge:
+class LawChecker:
     """Decides whether plans are equal.
 
     Args:
         trials: How many random runs a law that is not proved has to survive, over its instances.
         seed: Which random runs.
         only: One trial alone, to replay it; proofs do not count then.
-        hunter: What runs them; by default the one that is installed, looked for when needed.
+        search: Runs them; by default the installed one, looked up when needed.
     """
 
     trials: int = DEFAULT_TRIALS
     seed: int = 0
     only: int | None = None
-    hunter: Hunter | None = field(default=None)
+    search: CounterexampleSearch | None = field(default=None)
 
     def law(self, law: CheckedLaw, place: str) -> Judgement:
         """A law of a file.
 
         Raises:
             DiagnosticError: It has no free names and does not compile.
-            LawError: It compiles at no small values of its free names, or nothing can hunt.
+            LawError: It compiles at no small values of its free names, or no search is installed.
         """
         pairs: list[Pair] = []
         left_out: list[str] = []
@@ -90,10 +90,10 @@ class Judge:
             if refuted:
                 return
 
-    def _hunt(self, pair: Pair, trials: range) -> tuple[Hunt, tuple[str, ...]]:
+    def _hunt(self, pair: Pair, trials: range) -> tuple[SearchResult, tuple[str, ...]]:
         """What random runs show, of smaller strategies where these are too large to be run."""
-        if self.hunter is None:
-            self.hunter = find_hunter()
+        if self.search is None:
+            self.search = find_search()
         left, right = pair.left, pair.right
         words: tuple[str, ...] = ()
         if not (runnable(left) and runnable(right)):
@@ -104,12 +104,12 @@ class Judge:
                     "proved: give them fewer candidates and rounds with `--set`"
                 )
             left, right, words = smaller
-        hunt = self.hunter(left, right, trials=trials, seed=self.seed)
+        hunt = self.search(left, right, trials=trials, seed=self.seed)
         if not words and hunt.counterexample is None and longest_text(left, right) > LONGEST:
             # No text of a trial is that long, so smaller strategies stand for these.
             smaller = scaled(left, right)
             assert smaller is not None
-            other = self.hunter(*smaller[:2], trials=trials, seed=self.seed)
+            other = self.search(*smaller[:2], trials=trials, seed=self.seed)
             if other.counterexample is not None:
                 return replace(hunt, counterexample=other.counterexample), smaller[2]
         return hunt, words
@@ -149,8 +149,8 @@ def _forms(pair: Pair) -> tuple[NormalForm, NormalForm] | None:
     return normalise(pair.left), normalise(pair.right)
 
 
-def judge_laws(
-    laws: Iterable[CheckedLaw], path: Path | str, text: str, judge: Judge
+def check_laws(
+    laws: Iterable[CheckedLaw], path: Path | str, text: str, judge: LawChecker
 ) -> list[Judgement]:
     """Every law of a file, in order; `text` is the file's, for line numbers.
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import islice
 
 from tts_lang.laws.sizes import larger, reach
-from tts_lang.laws.verdicts import Counterexample, Hunt
+from tts_lang.laws.verdicts import Counterexample, SearchResult
 from tts_lang.plan.graph import Plan
 from tts_runtime.executor import Outcome
-from tts_runtime.laws.parting import parting
+from tts_runtime.laws.divergence import parting
+from tts_runtime.laws.random_models import LawWorld, roomy, simpler, world
 from tts_runtime.laws.runs import Run, alone, run
-from tts_runtime.laws.worlds import LawWorld, roomy, simpler, world
 
 #: Runs that shrinking may spend on one counterexample.
 _SHRINKING = 150
@@ -22,7 +22,7 @@ _MODELS = 3
 _WATCHED, _CLAUSES = 6, 6
 
 
-def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
+def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> SearchResult:
     """Runs both plans in random worlds until their answers differ, and shrinks that world."""
     compared = failed = 0
     error: str | None = None
@@ -44,7 +44,7 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
             seen.append((found, both))
         if both.differs:
             small, both = (found, both) if found.endless else shrunk(left, right, found, both)
-            return Hunt(
+            return SearchResult(
                 compared,
                 failed,
                 Counterexample(
@@ -56,7 +56,7 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> Hunt:
                     parting(both),
                 ),
             )
-    return Hunt(compared, failed, None, error, tuple(idle(left, right, seen)))
+    return SearchResult(compared, failed, None, error, tuple(idle(left, right, seen)))
 
 
 def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, Run]]) -> Iterator[str]:
