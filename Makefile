@@ -12,6 +12,8 @@ STRATEGIES := greedy majority best_of_n weighted_best_of_n beam_search dvts
 SOURCES := tts_lang runtime tests benchmarks
 TOOLS_VENV := .venv-tools
 CONSTRAINTS := constraints.txt
+UV_COMPILE := $(TOOLS_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --prerelease disallow \
+	--no-emit-index-url --no-header --no-annotate
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable
 
 # What `make test-fast` runs: no process, no engine with a model.
@@ -113,10 +115,12 @@ $(TOOLS_VENV)/.installed:
 	@touch $@
 
 # The versions that the tests ran with. Versions that are there stay: UPGRADE=--upgrade takes new ones.
-lock: $(TOOLS_VENV)/.installed  ## write constraints.txt again, after a change of dependencies
-	$(TOOLS_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --prerelease disallow \
-		--no-emit-index-url --no-header --no-annotate --extra dev $(UPGRADE) pyproject.toml \
-		--output-file $(CONSTRAINTS)
+# The lock files have hashes, for `pip install --require-hashes`; their versions are the constraints'.
+lock: $(TOOLS_VENV)/.installed  ## write constraints.txt and the lock files, after a change of dependencies
+	$(UV_COMPILE) --extra dev $(UPGRADE) pyproject.toml --output-file $(CONSTRAINTS)
+	$(UV_COMPILE) --generate-hashes --constraint $(CONSTRAINTS) pyproject.toml --output-file requirements.lock
+	$(UV_COMPILE) --generate-hashes --constraint $(CONSTRAINTS) --extra transformers pyproject.toml \
+		--output-file requirements-transformers.lock
 
 # Known vulnerabilities of the versions in constraints.txt; needs a vulnerability database, which it looks for.
 audit: $(TOOLS_VENV)/.installed  ## known vulnerabilities of the versions in constraints.txt

@@ -178,3 +178,16 @@ def test_an_audit_says_what_it_found_or_that_it_could_not_look(
         timeout=60,
     )
     assert (done.returncode, said in done.stdout) == (code, True), done.stdout
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-transformers.lock"])
+def test_the_lock_files_have_the_tested_versions_with_hashes(lock: str) -> None:
+    """`pip install --require-hashes -r LOCK` installs what the tests ran with."""
+    pinned = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+    tested = {each.group() for each in pinned.finditer((ROOT / "constraints.txt").read_text())}
+    text = (ROOT / lock).read_text()
+    locked = [each.group() for each in pinned.finditer(text)]
+    assert set(locked) <= tested
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) >= len(locked)
+    named = {canonicalize_name(each.partition("==")[0]) for each in locked}
+    assert {canonicalize_name(Requirement(each).name) for each in PROJECT["dependencies"]} <= named
