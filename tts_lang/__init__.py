@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tts_lang import notebook
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -83,19 +81,6 @@ def explain_plan(plan: Plan, form: str = "text", context: int | None = None) -> 
     from tts_lang.explain.formats import explained
 
     return explained(plan, form, context)
-
-
-def _plan_html(plan: object) -> str:
-    """EXPLAIN of a plan, for notebooks."""
-    from html import escape
-
-    from tts_lang.plan.graph import Plan
-
-    assert isinstance(plan, Plan)
-    return f"<pre>{escape(explain_plan(plan))}</pre>"
-
-
-notebook.plan_html = _plan_html
 
 
 def __getattr__(name: str) -> object:

@@ -37,7 +37,7 @@ LISTED = "import atexit, sys; atexit.register(lambda: print('modules:', *sys.mod
         "pydantic",
         "numpy",
         "tts_runtime.runs.runner",
-        "torch",
+        "tts_runtime.engines.bundled.llama",
     ],
 )
 def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Path) -> None:

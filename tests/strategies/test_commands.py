@@ -93,4 +93,4 @@ def test_every_strategy_gives_an_answer_for_every_problem(
     assert [summary["strategy"] for summary in summaries] == names
     for name in names:
         rows = Path("run", name, "answers.jsonl").read_text(encoding="utf-8").splitlines()
-        assert [json.loads(row)["error"] for row in rows] == [None, None], name
+        assert [json.loads(row).get("error") for row in rows] == [None, None], name
