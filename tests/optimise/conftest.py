@@ -1,10 +1,10 @@
-"""`pytest tests/optimise --optimised 20000` runs that many programs instead of a thousand."""
+"""`pytest tests/optimise --optimised 20000` runs that many programs instead of 500."""
 
 from __future__ import annotations
 
 import pytest
 
-USUAL_PROGRAMS = 1000
+USUAL_PROGRAMS = 500
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

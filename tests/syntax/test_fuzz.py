@@ -40,19 +40,19 @@ def _broken(file: nodes.File) -> bool:
     return any(isinstance(item, nodes.Broken) for item in file.items)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=70, derandomize=True)
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
     check(parse_bytes(data, "f"))
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=70, derandomize=True)
 @given(st.text(max_size=100))
 def test_random_text(text: str) -> None:
     check(parse(Source.of("strategy s():\n    x = " + text)))
 
 
-@settings(deadline=None, max_examples=200, derandomize=True)
+@settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_random_words(pieces: list[str]) -> None:
     check(parse(Source.of("strategy s():\n    " + " ".join(pieces))))

@@ -249,7 +249,7 @@ LEAVES: st.SearchStrategy[nodes.Expression] = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(deadline=None, max_examples=150, derandomize=True)
 @given(st.recursive(LEAVES, _expressions, max_leaves=8))
 @example(nodes.First(nodes.Call(nodes.Name("ends")), nodes.Name("pool")))
 def test_any_expression_survives_printing(expression: nodes.Expression) -> None:

@@ -86,5 +86,6 @@ def test_nothing_is_drawn_otherwise(policy_folder: Path) -> None:
         found, read[name] = asyncio.run(closed(VllmPolicy(str(policy_folder), options)))
         for one, other in zip(found, expected, strict=True):
             assert (one.ids, one.finish) == (other.ids, other.finish), name
-            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4), name
+            # Two implementations in 32-bit floats (NumPy, vLLM): larger numbers agree less closely.
+            assert one.logprobs == pytest.approx(other.logprobs, rel=1e-4, abs=1e-4), name
     assert read["few"] < read["none"]
