@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tts_runtime.record import lines
 from tts_runtime.record.lines import Damage, Seal, lines_of
 
 SEAL = Seal("run", "majority", "answers.jsonl")
@@ -59,6 +60,18 @@ def test_a_file_gives_its_good_lines_and_names_the_others(tmp_path: Path) -> Non
     assert list(map(str, damaged)) == [
         "majority/answers.jsonl:2: the line has no checksum",
         "majority/answers.jsonl:3: the line has no checksum",
-        "majority/answers.jsonl:4: the line has no end: it was torn",
+        "majority/answers.jsonl:4: the line has no end: it was torn, or is too long",
     ]
     assert list(lines_of(tmp_path / "none.jsonl", SEAL, damaged)) == []
+
+
+def test_a_line_beyond_every_limit_is_not_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+    path = tmp_path / "answers.jsonl"
+    good = SEAL.line({"id": "one"})
+    path.write_text(good + SEAL.line({"text": "x" * 1000}) + good + "y" * 1000)
+    damaged: list[Damage] = []
+    assert [value for _, value in lines_of(path, SEAL, damaged)] == [{"id": "one"}] * 2
+    assert [each.line for each in damaged] == [2, 4]

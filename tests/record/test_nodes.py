@@ -77,3 +77,12 @@ def test_nodes_of_one_operation_share_a_line_up_to_a_limit() -> None:
     assert first["place"] == "a.tts:3"
     assert (first["parent"], first["finish"], first["logprob"]) == (0, "end", -0.5)
     assert "root" not in first
+
+
+def test_long_texts_do_not_share_a_line() -> None:
+    one = CandidateRecord(
+        1, 0, 1, "expand", "a.tts:3", None, "x" * 700_000, False, 1, 1, 1, "end", True, -0.5,
+        None, None, {},
+    )  # fmt: skip
+    made = [replace(one, uid=uid, root=uid) for uid in (1, 2, 3)]
+    assert [line["first"] for line in batches("p", 0, made)] == [1, 2, 3]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from tts_lang.readers import parse_json
+from tts_lang.readers import MAX_PLAN_BYTES, parse_json, read_written
 from tts_runtime.problems.model import Problem
 from tts_runtime.record.lines import Damage, Seal, lines_of
 from tts_runtime.record.manifest import SCHEMA, Manifest
@@ -41,7 +41,7 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_written(path, MAX_PLAN_BYTES).decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DirectoryError(f"{directory} is not a run directory: it has no {MANIFEST}") from error
     try:

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 from zlib import crc32
 
 from tts_lang.printable import printable
-from tts_lang.readers import TooDeep, parse_json
+from tts_lang.readers import MAX_LINE_BYTES, TooDeep, parse_json
 
 _SEAL: Final = re.compile(r',"crc":"([0-9a-f]{8})"\}\n?')
 _SEAL_LENGTH: Final = len(',"crc":"00000000"}')
@@ -32,6 +32,14 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}"
+
+
+def _line(file: TextIO) -> str:
+    """The next line, empty at the end; of one longer than any that is written, its beginning."""
+    line = part = file.readline(MAX_LINE_BYTES)
+    while part and not part.endswith("\n"):
+        part = file.readline(MAX_LINE_BYTES)
+    return line
 
 
 class Seal:
@@ -57,7 +65,7 @@ class Seal:
             ValueError: What is wrong with it.
         """
         if not line.endswith("\n"):
-            raise ValueError("the line has no end: it was torn")
+            raise ValueError("the line has no end: it was torn, or is too long")
         found = _SEAL.fullmatch(line, len(line) - 1 - _SEAL_LENGTH)
         if found is None:
             raise ValueError("the line has no checksum")
@@ -90,7 +98,7 @@ def lines_of(path: Path, seal: Seal, damaged: list[Damage]) -> Iterator[tuple[st
     except FileNotFoundError:
         return
     with file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: _line(file), ""), start=1):
             try:
                 value = seal.read(line)
             except ValueError as error:

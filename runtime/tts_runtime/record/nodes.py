@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tts_runtime.executor.outcome import CandidateRecord, ScoreColumn
 
-#: Nodes of one line, at most.
+#: Nodes of one line, and characters of their texts, at most; a longer text has a line of its own.
 MOST_NODES: Final = 256
+_MOST_TEXT: Final = 1 << 20
 #: What is left out of a line where all its nodes have it.
 _DEFAULTS: Final[Mapping[str, object]] = {
     "root": None,
@@ -96,9 +97,15 @@ def batches(
     """The lines of a problem's candidates, in program order."""
     by_uid = {record.uid: record for record in records}
     for _, group in groupby(records, lambda record: (record.op, record.place, record.prompt)):
-        listed = list(group)
-        for begin in range(0, len(listed), MOST_NODES):
-            yield _batch(problem, seed, listed[begin : begin + MOST_NODES], by_uid)
+        part: list[CandidateRecord] = []
+        room = _MOST_TEXT
+        for record in group:
+            if part and (len(part) == MOST_NODES or len(record.added) > room):
+                yield _batch(problem, seed, part, by_uid)
+                part, room = [], _MOST_TEXT
+            part.append(record)
+            room -= len(record.added)
+        yield _batch(problem, seed, part, by_uid)
 
 
 def _batch(

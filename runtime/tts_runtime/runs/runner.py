@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
-    ExitStack,
     nullcontext,
 )
 from dataclasses import dataclass, field
@@ -149,28 +148,16 @@ async def run_plans(
             bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
             for plan in plans
         ]
-        if settings.out is None:
-            writers: list[StrategyWriter | None] = [None] * len(plans)
-            return await _run_bound(
-                bounds,
-                policies,
-                scorers,
-                graders,
-                problems,
-                settings,
-                progress,
-                writers,
-                earlier,
-                identity,
+        writers: list[StrategyWriter | None] = [None] * len(plans)
+        if settings.out is not None:
+            manifest = Manifest(
+                schema=SCHEMA,
+                configuration=configuration,
+                problem_set=settings.problem_set,
+                engines=_engines(settings, {**policies, **scorers}),
+                sessions=[session_now(settings.command)],
             )
-        manifest = Manifest(
-            schema=SCHEMA,
-            configuration=configuration,
-            problem_set=settings.problem_set,
-            engines=_engines(settings, {**policies, **scorers}),
-            sessions=[session_now(settings.command)],
-        )
-        with opened(settings.out, manifest, problems) as directory, ExitStack() as files:
+            directory = stack.enter_context(opened(settings.out, manifest, problems))
             write_models(directory, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
             earlier = [
@@ -180,20 +167,20 @@ async def run_plans(
                 resume.report(each)
                 resume.clear(folder(directory, plan), plan.strategy, identity, each)
             writers = [
-                files.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
+                stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
             ]
-            return await _run_bound(
-                bounds,
-                policies,
-                scorers,
-                graders,
-                problems,
-                settings,
-                progress,
-                writers,
-                earlier,
-                identity,
-            )
+        return await _run_bound(
+            bounds,
+            policies,
+            scorers,
+            graders,
+            problems,
+            settings,
+            progress,
+            writers,
+            earlier,
+            identity,
+        )
 
 
 async def _run_bound(
