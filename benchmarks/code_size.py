@@ -54,11 +54,10 @@ def _targets(tree: ast.Module, known: dict[str, Module]) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                target = inner if inner in known else node.module
-                if target in known:
-                    yield target
+            # `from PACKAGE import MODULE` reads the package's face, `import a.b as b` does not.
+            yield from (name for name in [node.module] if name in known)
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name for name in names if name in known)
 
 
 def circles(found: dict[str, Module]) -> list[list[str]]:

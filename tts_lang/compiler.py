@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tts_lang import library
+import tts_lang.library as library
 from tts_lang.check.context import CheckContext, Parameter
 from tts_lang.check.file import (
     CheckedLaw,

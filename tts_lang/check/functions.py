@@ -82,7 +82,7 @@ def _not_a_function(context: StrategyContext, node: nodes.Call) -> None:
 
 def _import(name: str) -> str:
     """A suggestion to import a strategy from another file."""
-    from tts_lang import library
+    import tts_lang.library as library
 
     shipped = library.names()
     if name in shipped:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tts_lang import library
+import tts_lang.library as library
 from tts_lang.check import builtins
 from tts_lang.check.scope import BUILT_IN, ROLE_WORDS, Declaration, Declared, FileScope, role_of
 from tts_lang.diagnostics import Diagnostic, error, suggest, warning

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tts_lang.cli.completion as completion
 from tts_lang.arguments import called, checked, parse_settings, plan_from
-from tts_lang.cli import completion
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.printing import in_color, report
 from tts_lang.cli.process import MISTAKE

@@ -89,7 +89,7 @@ def paths(prefix: str, endings: Sequence[str]) -> list[str]:
 
 def strategies(prefix: str, options: Namespace) -> Iterable[str]:
     """Completes strategies: shipped names, files, plans; and parameters of those named before."""
-    from tts_lang import library
+    import tts_lang.library as library
 
     if "=" in prefix:
         return ()
@@ -98,7 +98,7 @@ def strategies(prefix: str, options: Namespace) -> Iterable[str]:
 
 def shipped(prefix: str, _options: Namespace) -> Iterable[str]:
     """Completes shipped strategies and `.tts` files."""
-    from tts_lang import library
+    import tts_lang.library as library
 
     return [*library.listed(), *paths(prefix, (".tts",))]
 

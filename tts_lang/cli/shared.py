@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from shutil import get_terminal_size
 from textwrap import shorten
 
-from tts_lang import library
+import tts_lang.cli.completion as completion
+import tts_lang.library as library
 from tts_lang.arguments import split_settings
-from tts_lang.cli import completion
 from tts_lang.cli.parser import CommandParser, Group, UsageError
 from tts_lang.compiler import locate, parameters_of
 from tts_lang.diagnostics import DiagnosticError

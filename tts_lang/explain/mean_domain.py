@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from tts_lang import values
+import tts_lang.values as values
 from tts_lang.explain.assumptions import DEFAULT_PROMPT, Lengths
 from tts_lang.explain.domain import AbstractPool, Domain, Paths, Prompt
 from tts_lang.explain.interval import INFINITY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_lang import values
+import tts_lang.values as values
 from tts_lang.plan.expr import Apply, Const, Expr, Scalar
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tts_lang import notebook
+import tts_lang.notebook as notebook
 from tts_lang.plan.decoding import Amount as Amount
 from tts_lang.plan.decoding import Decoding as Decoding
 from tts_lang.plan.decoding import Unit as Unit

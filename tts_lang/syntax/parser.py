@@ -102,7 +102,7 @@ def _meant(path: Path) -> str | None:
     """The file beside a missing one, or the shipped strategy, that was probably meant."""
     if path.exists():
         return None
-    from tts_lang import library
+    import tts_lang.library as library
 
     try:
         beside = [each.stem for each in path.parent.glob("*.tts")]

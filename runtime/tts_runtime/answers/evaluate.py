@@ -12,7 +12,7 @@ from typing import Any
 import mpmath
 import sympy
 
-from tts_runtime.answers import expression
+import tts_runtime.answers.expression as expression
 from tts_runtime.answers.normal_form import MAXIMUM_NODES, TooHard, nodes
 from tts_runtime.answers.parser import IMAGINARY
 

@@ -68,7 +68,7 @@ def _prepare(text: str) -> str:
 
 
 def _parse(text: str) -> Any | None:
-    from tts_runtime.answers import parser
+    import tts_runtime.answers.parser as parser
 
     try:
         return parser.parse(text)
@@ -77,7 +77,7 @@ def _parse(text: str) -> Any | None:
 
 
 def _key(parsed: Any) -> str | None:
-    from tts_runtime.answers import normal_form
+    import tts_runtime.answers.normal_form as normal_form
 
     try:
         form = normal_form.normalise(parsed)

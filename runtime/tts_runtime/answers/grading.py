@@ -168,7 +168,7 @@ def _same_scalar(left: str, right: str) -> bool:
             return _same_scalar(value, other)
         if is_constant(name) and is_constant(value):
             return _same_scalar(value, other)  # what a calculation, right or wrong, ends with
-    from tts_runtime.answers import evaluate
+    import tts_runtime.answers.evaluate as evaluate
 
     if evaluate.equal(left, right):
         return True

@@ -12,7 +12,8 @@ go to the LaTeX parser and sympy (`expression`). Decisions, all of them document
 
 import re
 
-from tts_runtime.answers import intervals, matrices
+import tts_runtime.answers.intervals as intervals
+import tts_runtime.answers.matrices as matrices
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.latex import depth, enclosed, split_outside
 from tts_runtime.answers.numbers import number_key, ratio_key

@@ -130,7 +130,7 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
 
     from rich.console import Console
 
-    from tts_runtime.cli import ask
+    import tts_runtime.cli.ask as ask
     from tts_runtime.cli.display import Status, shown_on
     from tts_runtime.cli.report import (
         interrupted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 
-from tts_lang.cli import completion
+import tts_lang.cli.completion as completion
 from tts_lang.cli.parser import CommandParser
 from tts_lang.cli.shared import budget_option, library_options, settings_option
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import tts_runtime.executor.statistics as statistics
+import tts_runtime.executor.views as views
+import tts_runtime.randomness as randomness
 from tts_lang.plan import expr
 from tts_lang.plan.graph import Operation
 from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, mean, number
-from tts_runtime import randomness
 from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor import statistics, views
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.tokens import Trusted

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import tts_runtime.randomness as randomness
 from tts_lang.plan.graph import Operation
-from tts_runtime import randomness
 from tts_runtime.executor.child_numbering import NumberingBarrier
 from tts_runtime.executor.model import Candidate, Node, Row, Vector
 from tts_runtime.executor.problem_run import ProblemRun

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import floor
 from typing import Any, Final, TypeAlias
 
-from tts_lang import values
+import tts_lang.values as values
 from tts_lang.plan.graph import Operation
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.model import Candidate, Row
