@@ -83,18 +83,19 @@ while True:
     except OSError:
         pass
 """
-#: Ends at once, but for a process that holds its output open and continues printing.
+#: Ends at once, but for a process that holds its output open and continues printing. Both write a
+#: whole line in one call, as `print` does not without a buffer: no line is torn by another's.
 LEAVES = """
 import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         while True:
-            print("still here", flush=True)
+            os.write(1, b"still here\\n")
             time.sleep(0.2)
     os._exit(0)
 os.wait()
-print("ends", flush=True)
+os.write(1, b"ends\\n")
 os._exit(0)
 """
 TAKES_MEMORY = """
