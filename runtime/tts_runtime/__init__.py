@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
-    from tts_runtime.executor.errors import BindError
+    from tts_runtime.executor.bind import BindError
     from tts_runtime.graders import Grade, Grader, Submission
     from tts_runtime.plugins import grader, scorer
     from tts_runtime.problems import Problem, ProblemFileError, load_problems, problems_named
@@ -56,7 +56,7 @@ _HOMES = {
     name: f"tts_runtime.{module}"
     for module, names in {
         "engines.base": ("EngineError", "PolicyEngine", "ScorerEngine"),
-        "executor.errors": ("BindError",),
+        "executor.bind": ("BindError",),
         "graders": ("Grade", "Grader", "Submission"),
         "plugins": ("grader", "scorer"),
         "problems": ("Problem", "ProblemFileError", "load_problems", "problems_named"),

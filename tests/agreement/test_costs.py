@@ -26,7 +26,7 @@ from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
-from tts_runtime.executor.costs import CostCounter
+from tts_runtime.executor.requests import CostCounter
 from tts_runtime.problems import Problem
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.runner import Settings

@@ -7,7 +7,7 @@ import pytest
 from tests.support.runs import added, made, plan_of, run_plan, says
 from tests.support.scripted import ScriptedPolicy
 from tts_runtime import randomness
-from tts_runtime.executor import statistics
+from tts_runtime.executor import views
 from tts_runtime.streams import cut_key, derive
 
 
@@ -102,13 +102,13 @@ def test_draws_with_impossible_arguments_are_missing() -> None:
 
 def test_windows_of_statistics() -> None:
     values = [5.0, 1.0, 3.0, 3.0]
-    assert statistics.tail(values, 2, complete=False) == 3.0
-    assert statistics.lowest(values, 2, None, complete=False) == 2.0
-    assert statistics.lowest(values, 2, 0.5, complete=False) == pytest.approx(2.5)
+    assert views.tail(values, 2, complete=False) == 3.0
+    assert views.lowest(values, 2, None, complete=False) == 2.0
+    assert views.lowest(values, 2, 0.5, complete=False) == pytest.approx(2.5)
     # A path that is shorter than a window is one window, except while it is being written.
-    assert statistics.lowest(values, 9, None, complete=False) == 3.0
-    assert statistics.lowest(values, 9, None, complete=True) is None
-    assert statistics.tail([], 3, complete=False) is None
+    assert views.lowest(values, 9, None, complete=False) == 3.0
+    assert views.lowest(values, 9, None, complete=True) is None
+    assert views.tail([], 3, complete=False) is None
 
 
 @pytest.mark.parametrize(

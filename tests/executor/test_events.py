@@ -16,10 +16,10 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, ProblemLike, bind, execute
-from tts_runtime.executor.children import CandidateMade
-from tts_runtime.executor.events import Events
+from tts_runtime.executor.generation import CandidateMade
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.problem_run import (
+    Events,
     Progressed,
     ReplyArrived,
     RequestMade,
@@ -241,7 +241,7 @@ def test_no_event_is_made_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -
     def refused(*_arguments: object) -> object:
         raise AssertionError("an event without a listener")
 
-    modules = ("children", "execute", "problem_run", "scope")
+    modules = ("generation", "execute", "problem_run", "scope")
     for name in (*modules, "ops.control", "ops.judge", "ops.score", "ops.select"):
         module = import_module(f"tts_runtime.executor.{name}")
         for kind in KINDS:

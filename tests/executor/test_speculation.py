@@ -11,6 +11,7 @@ import pytest
 from tests.support.runs import plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.compiler import compile_strategy
+from tts_lang.optimise.next_expansion import next_expansions
 from tts_lang.plan.graph import Expand, Plan, Select, operations
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
@@ -18,7 +19,6 @@ from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Outcome, Work, bind, execute_all
-from tts_runtime.executor.next_expansion import next_expansions
 from tts_runtime.problems import Problem
 
 BEAM = compile_strategy("beam_search", settings={"n": 16, "depth": 12})

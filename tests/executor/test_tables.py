@@ -7,7 +7,7 @@ from tts_lang.plan import expr, graph
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.graph import Judge
 from tts_runtime import randomness
-from tts_runtime.executor import expressions, statistics, views
+from tts_runtime.executor import expressions, views
 from tts_runtime.executor.program import HANDLERS
 from tts_runtime.sampling import STATISTICS
 
@@ -31,7 +31,7 @@ def test_every_aggregate_is_implemented() -> None:
 
 def test_every_statistic_and_span_is_implemented() -> None:
     assert set(expr.STATISTICS) == set(STATISTICS)
-    assert {*statistics.SPANS, *statistics.WINDOWS} == set(expr.SPANS)
+    assert {*views.SPANS, *views.WINDOWS} == set(expr.SPANS)
 
 
 def test_every_distribution_is_implemented() -> None:

@@ -12,8 +12,7 @@ from tts_lang.optimise import NAMES, Optimised, optimise
 from tts_lang.plan.graph import Plan, Score, operations
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.executor import Outcome, bind, execute
-from tts_runtime.executor.outcome import CandidateRecord
+from tts_runtime.executor import CandidateRecord, Outcome, bind, execute
 from tts_runtime.problems import Problem
 
 COSTS = ("policy_calls", "policy_tokens", "prompt_tokens", "scorer_calls", "scorer_tokens")

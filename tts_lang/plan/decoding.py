@@ -57,3 +57,19 @@ class Decoding:
     stop_when: Annotated[Expr | None, FLAG] = None
     end_when: Annotated[Expr | None, FLAG] = None
     likeliest: bool = False
+
+
+def call_expressions(amount: Amount, decoding: Decoding) -> dict[str, Expr]:
+    """The expressions of a call's clauses that are evaluated before it starts, by their names."""
+    named = {
+        "length": amount.length,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "top_k": decoding.top_k,
+        "min_p": decoding.min_p,
+        "max_tokens": decoding.max_tokens,
+        "within": decoding.within,
+        "at_least": decoding.at_least,
+        "stop_at": decoding.stop_at,
+    }
+    return {name: expression for name, expression in named.items() if expression is not None}

@@ -19,7 +19,7 @@ from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import Run, Tree, open_run
 
 if TYPE_CHECKING:
-    from tts_runtime.executor.outcome import CandidateRecord
+    from tts_runtime.executor import CandidateRecord
 
 #: Children of one node that are shown; of the others only the number is said.
 _SHOWN = 8

@@ -11,13 +11,19 @@ events (`early_exit`, `speculation`); all problems.
 """
 
 from tts_lang.optimise.early_exit import PASSES
-from tts_runtime.executor.costs import Counts
-from tts_runtime.executor.errors import BindError, RunError
-from tts_runtime.executor.execute import Bound, bind, execute, execute_all, execute_together
-from tts_runtime.executor.fit import check_names
+from tts_runtime.executor.bind import BindError, Bound, bind, check_names
+from tts_runtime.executor.errors import RunError
+from tts_runtime.executor.execute import (
+    CandidateRecord,
+    Observer,
+    Outcome,
+    ScoreColumn,
+    execute,
+    execute_all,
+    execute_together,
+)
 from tts_runtime.executor.model import ProblemLike
-from tts_runtime.executor.outcome import CandidateRecord, Observer, Outcome, ScoreColumn
-from tts_runtime.executor.work import Work
+from tts_runtime.executor.requests import Counts, Work
 
 __all__ = [
     "PASSES",

@@ -1,22 +1,179 @@
-"""Runs votes and `first`s that may end before their pool is complete (C45, C58).
+"""Votes and `first`s that end before their pool is complete (C45, C58).
 
 `tts_lang.optimise.early_exit` finds them in a plan; nothing else decides what may end early. The
 handlers here stop waiting as soon as they know enough; the program of the other operations is the
-same with and without them.
+same with and without them. A vote is counted until nothing can change its winner: the elected
+answer is that of the full vote, and the row that stands for it is the earliest of its class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from math import inf, isfinite
+from typing import Any, Final, TypeAlias
 
+from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.optimise.early_exit import EarlyExits
-from tts_lang.plan.graph import First, Vote
-from tts_runtime.executor.early_vote import VoteCounter, max_weight
+from tts_lang.plan.expr import Column, Const, Expr, Reduce
+from tts_lang.plan.graph import First, Scorer, Vote
+from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import HANDLERS, Action, Builder, Handler
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, weight_of
+
+# ------------------------------------------------------------------ counting
+
+#: A row's class (missing: it abstains) and weight.
+VoteKey: TypeAlias = Callable[[Row], tuple[Any, float]]
+
+#: Reductions that give one of the scores, so that they stay in the scorer's range bit for bit.
+_CHOOSING: Final = ("last", "first", "min", "max")
+
+#: What rounding may add to a weight that is computed from scores in their range.
+_ROUNDING: Final = Fraction(1, 2**32)
+
+
+def max_weight(
+    weight: Expr | None, inputs: Sequence[Any], scorers: Mapping[str, Scorer], context: int
+) -> Fraction | None:
+    """The largest weight that a row can have, by interval arithmetic; `None` if nothing bounds it.
+
+    Nothing does, for this purpose, if a weight may be negative.
+
+    Args:
+        weight: Needs one row only (`reads.needs_pool`); absent: every row weighs 1.
+        inputs: The operation's inputs, for the numbers among them.
+        scorers: With their declared ranges, which the executor enforces.
+        context: Longest path, in tokens.
+    """
+    if weight is None:
+        return Fraction(1)
+
+    def number(index: int) -> Interval:
+        value = inputs[index]
+        if isinstance(value, bool | int | float):
+            return Interval(value, value)
+        return Interval(-inf, inf, True)
+
+    found = evaluate(weight, IntervalReading(lambda _: (0, inf), number, scorers, context))
+    if found.low < 0 or not isfinite(found.high):
+        return None
+    plain = isinstance(weight, Const | Column) or (
+        isinstance(weight, Reduce) and weight.how in _CHOOSING
+    )
+    high = Fraction(max(0.0, found.high))
+    return high if plain else high * (1 + _ROUNDING)
+
+
+def _rounded(votes: Fraction) -> float:
+    """As the full vote compares it (`values.votes`)."""
+    return float(votes) if votes < LARGEST else float(LARGEST)
+
+
+class VoteCounter:
+    """Counts rows in pool order, until the winner is known or all rows are.
+
+    Rows that come early wait for those before them: which of them count, and so what the vote
+    costs, is then a matter of the rows alone (C66).
+    """
+
+    def __init__(self, run: ProblemRun, pool: Pool, vote_key: VoteKey, most: Fraction) -> None:
+        self._run = run
+        self._vote_key = vote_key
+        self._most = most
+        #: Exact sums by class, and the first row of each; classes in order of their first rows.
+        self._sums: dict[Any, Fraction] = {}
+        self._first: dict[Any, Row] = {}
+        #: Places that have not been looked into, the next one last.
+        self._left = list(reversed(pool.items))
+        self._rows = 0  # rows that these turn out to be, at most
+        self._unknown = 0  # those of which nobody knows how many rows they will be
+        for item in self._left:
+            self._expect(item, 1)
+        self._over: Future[None] = asyncio.get_running_loop().create_future()
+
+    async def winner(self) -> Row | None:
+        """The earliest row of the elected class; `None` if all abstain."""
+        run = self._run
+        self._continue(None)
+        await run.wait(self._over)
+        # Where all rows were needed, and no place is missing, there was nothing to stop.
+        run.ended_early |= bool(self._left) or run.has_gaps
+        if self._left:
+            run.settle()
+        leader = self._leader()
+        return None if leader is None else self._first[leader]
+
+    def _expect(self, item: Item, sign: int) -> None:
+        most = 1 if type(item) is Row else item.most  # type: ignore[union-attr]
+        self._rows += sign * most
+        self._unknown += sign * (not most)
+
+    def _continue(self, _: Content) -> None:
+        """Counts the rows that are known, up to the first place that is not."""
+        while self._left and not self._decided():
+            item = self._left[-1]
+            if type(item) is PendingRow and not item.resolved:
+                item.then(self._continue)
+                return
+            self._left.pop()
+            self._expect(item, -1)
+            if type(item) is Row:
+                self._count(item)
+                continue
+            assert isinstance(item, PendingRow)
+            content = item.content
+            for each in reversed(content) if isinstance(content, list) else (content,):
+                if each is not None:
+                    self._left.append(each)
+                    self._expect(each, 1)
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def _count(self, row: Row) -> None:
+        key, weight = self._vote_key(row)
+        if key is not None:
+            self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(weight)
+            self._first.setdefault(key, row)
+
+    def _leader(self) -> Any:
+        """The earliest class among the heaviest; `None` if there is none."""
+        level = max(map(_rounded, self._sums.values()), default=None)
+        return next((key for key, votes in self._sums.items() if _rounded(votes) == level), None)
+
+    def _decided(self) -> bool:
+        """Whether no outcome of the rows that are left elects another class.
+
+        The full vote compares sums that are rounded once, and rounding keeps order: so what is
+        compared here are the leader's sum so far and its rivals' largest possible sums, each exact
+        and then rounded. A rival that may draw level loses if its first row comes later, as that of
+        every class does that has not been seen yet.
+        """
+        leader = self._leader()
+        if leader is None or self._unknown:
+            return False
+        most = self._most * self._rows
+        level = _rounded(self._sums[leader])
+        if _rounded(most) > level:
+            return False
+        earlier = True
+        for key, votes in self._sums.items():
+            if key == leader:
+                earlier = False
+                continue
+            rival = _rounded(votes + most)
+            if rival > level or (rival == level and earlier):
+                return False
+        return True
+
+
+# ------------------------------------------------------------------ handlers
 
 
 def handlers(exits: EarlyExits) -> dict[int, Handler]:

@@ -11,10 +11,6 @@ from tts_lang.plan.graph import Operation, Origin
 MAXIMUM_MESSAGE: Final = 1000
 
 
-class BindError(Exception):
-    """A plan and engines that do not fit; raised before anything is spent."""
-
-
 class RunError(Exception):
     """A strategy that cannot continue with one problem; the others continue.
 

@@ -1,6 +1,12 @@
 """One problem in flight: its requests to engines, the memo of them, its costs, its events.
 
-Everything here runs on one event loop.
+Everything here runs on one event loop. The core says what happens, features and records subscribe.
+An event is a small class beside the code that emits it: here; in `scope` (`PoolWaits`, `PoolKnown`,
+`Decided`, `Scored`, `JudgeReplied`, `StrategyReturned`); in `generation` (`CandidateMade`). It is
+created only if there are listeners: events cost nothing while nobody listens. Events come in the
+order in which things happen, which depends on timing where rows are pending; what they say of each
+row does not. Listeners are called synchronously and change nothing. Events refer to the run: who
+keeps them keeps its memory. A candidate has its `uid` once the problem has its outcome.
 """
 
 from __future__ import annotations
@@ -26,11 +32,10 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.policy import BoundEngines, Policy
-from tts_runtime.executor.costs import CostCounter, Counts
-from tts_runtime.executor.events import Events
 from tts_runtime.executor.model import Conversation, Node, ProblemLike, Row, opening
-from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_rows
-from tts_runtime.executor.work import (
+from tts_runtime.executor.requests import (
+    CostCounter,
+    Counts,
     SharedRequests,
     Work,
     request_name,
@@ -38,6 +43,7 @@ from tts_runtime.executor.work import (
     scorer_future,
     whole_name,
 )
+from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_rows
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
@@ -48,6 +54,28 @@ OnGeneration: TypeAlias = Callable[[Generation], None]
 
 
 # ------------------------------------------------------------------ events
+
+Event = TypeVar("Event")
+
+#: What is called with each event of one class, in order of subscription.
+Listeners: TypeAlias = "tuple[Callable[[Event], None], ...]"
+
+
+class Events:
+    """Who listens to what, within one run of one problem. Subscribe before the run starts."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: dict[type[Any], Listeners[Any]] = {}
+
+    def subscribe(self, event: type[Event], listener: Callable[[Event], None]) -> None:
+        """Calls `listener` with every event of this class; its exceptions fail the problem."""
+        self._listeners[event] = (*self.listeners(event), listener)
+
+    def listeners(self, event: type[Event]) -> Listeners[Event]:
+        """Who listens to this class of events."""
+        return self._listeners.get(event, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,33 +212,6 @@ class ProblemRun(Scheduler):
         shared: Requests that other strategies make for the same problem.
         work: What engines do is added here; what they do for several strategies, by `shared`.
     """
-
-    __slots__ = (
-        "_costs",
-        "_idle",
-        "_on_progress",
-        "_on_reply",
-        "_on_request",
-        "_on_score_request",
-        "_on_stop",
-        "_openings",
-        "_tasks",
-        "abandoned",
-        "closed",
-        "ended_early",
-        "engines",
-        "events",
-        "fields",
-        "in_flight",
-        "problem",
-        "recorder",
-        "requests",
-        "root_key",
-        "scores",
-        "settled",
-        "shared",
-        "work",
-    )
 
     def __init__(
         self,

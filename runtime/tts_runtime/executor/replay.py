@@ -24,8 +24,13 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.stopping import StopCriteria, end_ids
-from tts_runtime.executor.events import Events
-from tts_runtime.executor.problem_run import ProblemRun, Request, RequestMade, ScoreRequested
+from tts_runtime.executor.problem_run import (
+    Events,
+    ProblemRun,
+    Request,
+    RequestMade,
+    ScoreRequested,
+)
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
@@ -153,8 +158,6 @@ def result_of(future: Future[Reply] | None) -> Reply | BaseException | None:
 
 class Replay(ProblemRun):
     """Runs a program on the replies of a first run; asks engines for what is not there."""
-
-    __slots__ = ("_asked", "_first", "_recording", "_turns")
 
     def __init__(self, first: ProblemRun, recording: Recording, seed: int, events: Events) -> None:
         super().__init__(first.engines, first.problem, seed, events)

@@ -17,6 +17,7 @@ from functools import partial
 from math import floor
 from typing import Final
 
+from tts_lang.optimise.next_expansion import NextExpansion
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import (
     Expand,
@@ -31,11 +32,10 @@ from tts_runtime.engines.base import (
     Limits,
     PolicyEngine,
 )
-from tts_runtime.executor.children import request_for
-from tts_runtime.executor.events import Events
+from tts_runtime.executor.generation import CallSettings, Clauses, request_for
 from tts_runtime.executor.model import Node, Row
-from tts_runtime.executor.next_expansion import NextExpansion
 from tts_runtime.executor.problem_run import (
+    Events,
     OnGeneration,
     ProblemRun,
     Progressed,
@@ -45,11 +45,10 @@ from tts_runtime.executor.problem_run import (
     RunStopped,
 )
 from tts_runtime.executor.program import Builder, Program
+from tts_runtime.executor.requests import request_name
 from tts_runtime.executor.scheduler import Pool, pending_rows, rows_in
 from tts_runtime.executor.scope import PoolKnown, PoolWaits, Scope
-from tts_runtime.executor.settings import CallSettings, Clauses
 from tts_runtime.executor.views import Evaluate, View, descending, grouped
-from tts_runtime.executor.work import request_name
 
 #: Priority of early requests: after all others.
 _LAST: Final = 1 << 30

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts_runtime.executor.outcome import CandidateRecord, ScoreColumn
+from tts_runtime.executor import CandidateRecord, ScoreColumn
 
 #: Nodes of one line, and characters of their texts, at most; a longer text has a line of its own.
 MOST_NODES: Final = 256

@@ -14,7 +14,7 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import PlanError, from_json
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
-from tts_runtime.executor.outcome import CandidateRecord
+from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem
 from tts_runtime.record.files import (
     ANSWERS,

@@ -16,7 +16,7 @@ from tts_runtime.record.nodes import batches
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tts_runtime.executor.outcome import CandidateRecord
+    from tts_runtime.executor import CandidateRecord
 
 #: Seconds after which what is written is brought to the disk.
 _SYNC_EVERY: Final = 2.0

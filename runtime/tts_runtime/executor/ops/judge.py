@@ -17,21 +17,21 @@ from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Operation, Sco
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
-from tts_runtime.executor.children import LookAhead, child_node, rolled_out
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
-from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.prompts import (
+from tts_runtime.executor.expressions import (
     argument_parts,
     argument_values,
     compiled_arguments,
     fill,
     needs_others,
 )
+from tts_runtime.executor.generation import SHORTEN, CallSettings, Clauses, child_node, overlong
+from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
+from tts_runtime.executor.ops.score import LookAhead, rolled_out
+from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
-from tts_runtime.executor.settings import SHORTEN, CallSettings, Clauses, overlong
 from tts_runtime.executor.views import grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
 

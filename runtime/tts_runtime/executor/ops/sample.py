@@ -11,21 +11,26 @@ from typing import Any
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
 from tts_lang.plan.reads import needs_pool
-from tts_runtime.executor.child_numbering import OrderedNumbering
-from tts_runtime.executor.children import ChildSpec, GenerationCall, children
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Candidate, Conversation, Row, opening
-from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.prompts import (
+from tts_runtime.executor.expressions import (
     argument_parts,
     argument_values,
     compiled_arguments,
     fill,
     needs_others,
 )
+from tts_runtime.executor.generation import (
+    SHORTEN,
+    ChildSpec,
+    Clauses,
+    GenerationCall,
+    children,
+    overlong,
+)
+from tts_runtime.executor.model import Candidate, Conversation, Row, opening
+from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, append
-from tts_runtime.executor.scope import Scope
-from tts_runtime.executor.settings import SHORTEN, Clauses, overlong
+from tts_runtime.executor.scope import OrderedNumbering, Scope
 from tts_runtime.executor.views import View, grouped, weights_of
 from tts_runtime.streams import asked_key, resample_key, uniform
 

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import Any
 
-from tts_lang.plan.expr import fields_in
-from tts_lang.plan.graph import Operation, Score, Scorer
+from tts_lang.plan.expr import Expr, fields_in
+from tts_lang.plan.graph import Operation, Score, Scorer, Unit
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
     Fault,
+    GenerateRequest,
+    Generation,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.children import LookAhead, roll_out
+from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Node, Row, ScoreCache, Vector
+from tts_runtime.executor.expressions import Compiler
+from tts_runtime.executor.generation import CallSettings, child_node
+from tts_runtime.executor.model import Candidate, Node, Row, ScoreCache, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope, Scored
-from tts_runtime.executor.views import grouped
+from tts_runtime.executor.views import View, grouped
 
 
 @handles(Score)
@@ -347,3 +352,70 @@ class _Reader:
             f"{text[-60:]!r}",
             f"declare the range: `scorer {self.name} ... from LOW to HIGH`, or bind another scorer",
         )
+
+
+# ------------------------------------------------------------------ look-ahead
+
+
+class LookAhead:
+    """The `looking ahead k steps` of one score operation, if it has any.
+
+    Look-ahead is a greedy rollout that is scored instead of the row and then discarded (C11).
+    """
+
+    def __init__(self, compiler: Compiler, policy: Policy, steps: Expr | None) -> None:
+        self._steps = compiler.optional(steps)
+        self._policy = policy
+        self._greedy = replace(self._policy.defaults, temperature=0.0)
+
+    def settings(self, problem: Row, view: View) -> CallSettings | None:
+        """How rollouts are generated; `None` for no look-ahead, or of no steps."""
+        steps = 0 if self._steps is None else view.whole(self._steps(problem, view))
+        if steps <= 0:
+            return None
+        return CallSettings(self._policy, self._greedy, Unit.STEPS, steps)
+
+
+def roll_out(
+    run: ProblemRun, node: Node, settings: CallSettings, arrived: Callable[[Node], None]
+) -> bool:
+    """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
+    room = settings.room(node)
+    if node.done or room <= 0:
+        return False
+    request = GenerateRequest(
+        node.conversation.prompt(settings.policy),
+        node.path(),
+        node.key,
+        settings.sampling,
+        settings.limits(room),
+        node.segments,
+        None,
+        run.engines.statistics,
+    )
+
+    def generated(generation: Generation) -> None:
+        arrived(child_node(node, node.key, settings, room, generation))
+
+    run.generate(settings.policy, settings.signature, node, request, generated)
+    return True
+
+
+def rolled_out(
+    run: ProblemRun, pool: Pool, settings: CallSettings | None, originals: dict[Candidate, Row]
+) -> Pool:
+    """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
+    if settings is None:
+        return pool
+    chosen = settings
+
+    def work(row: Row, slot: PendingRow | None) -> Content:
+        originals[row.candidate] = row
+        target = PendingRow() if slot is None else slot
+
+        def arrived(node: Node) -> None:
+            run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))
+
+        return target if roll_out(run, row.node, chosen, arrived) else row
+
+    return run.map(pool, work)

@@ -1,4 +1,4 @@
-"""Whether a plan fits its engines: everything that does not is reported before anything is spent.
+"""Binds a plan to engines: all that does not fit is reported before anything is spent.
 
 Pools hold ids, which are never encoded again: policies that extend each other's candidates must
 have one tokenizer (C9), and must be able to continue what is there (`unfit_paths`).
@@ -7,9 +7,13 @@ have one tokenizer (C9), and must be able to continue what is there (`unfit_path
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+import tts_runtime.executor.ops  # noqa: F401  (registers the handlers of operators)
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.optimise.early_exit import early_exits
+from tts_lang.optimise.next_expansion import next_expansions
 from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
 from tts_lang.plan.graph import (
     Ask,
@@ -27,10 +31,84 @@ from tts_lang.plan.graph import (
     operations,
 )
 from tts_lang.plan.operator import Makes, entry
-from tts_runtime.engines.base import Ability, ScorerEngine
+from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
-from tts_runtime.executor.errors import BindError, place
+from tts_runtime.executor.early_exit import handlers
+from tts_runtime.executor.errors import place
+from tts_runtime.executor.program import Program
+from tts_runtime.executor.speculation import Guess
+
+
+class BindError(Exception):
+    """A plan and engines that do not fit; raised before anything is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A plan with engines that fit it; made by `bind`, run by `execute`.
+
+    Args:
+        plan: The plan.
+        program: The plan, ready to run.
+        exact: Every engine follows the streams, so a rerun gives the same texts.
+        early: Operations may end early: runs that do are replayed (C66).
+        guesses: What may run ahead of which value, if the plan is bound with `speculate`.
+    """
+
+    plan: Plan
+    program: Program
+    exact: bool
+    early: bool
+    guesses: Mapping[int, Guess]
+
+
+def bind(
+    plan: Plan,
+    policies: Mapping[str, PolicyEngine],
+    scorers: Mapping[str, ScorerEngine],
+    passes: Collection[str] = (),
+    speculate: bool = False,
+    strict: bool = False,
+) -> Bound:
+    """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
+
+    Engines that the plan does not name are ignored.
+
+    Args:
+        plan: The plan.
+        policies, scorers: Engines by name.
+        passes: Names of `PASSES`: with them a run generates less, to the same answer; without them
+            everything that the program asks for.
+        speculate: Find out what may run ahead (see `execute_together`).
+        strict: A fault of one candidate fails its problem.
+
+    Raises:
+        BindError: Something is missing or does not fit; the message has one line per problem.
+    """
+    check_names(plan, policies, scorers)
+    engines = {
+        scorer.name: FieldScorer(scorer.field) if scorer.field is not None else scorers[scorer.name]
+        for scorer in plan.scorers
+        if scorer.judge is None
+    }
+    bound = {name: Policy(name, policies[name]) for name in policies_of(plan)}
+    problems = misfits(plan, bound, engines)
+    if problems:
+        raise BindError("\n".join(problems))
+    exact = all(policy.engine.exact for policy in bound.values()) and all(
+        engine.exact for engine in engines.values()
+    )
+    special = handlers(early_exits(plan, passes))
+    program = Program(plan, bound, engines, strict, special)
+    following = next_expansions(plan) if speculate else {}
+    return Bound(
+        plan,
+        program,
+        exact,
+        bool(special),
+        {value: Guess(program, expansion) for value, expansion in following.items()},
+    )
 
 
 def check_names(plan: Plan, policies: Collection[str], scorers: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts_lang.plan.columns import NEEDS_POOL
+from tts_lang.plan.decoding import call_expressions
 from tts_lang.plan.expr import Const, fields_in
 from tts_lang.plan.graph import (
     Branch,
@@ -30,7 +31,6 @@ from tts_lang.plan.graph import (
     operations,
 )
 from tts_lang.plan.reads import needs_pool
-from tts_runtime.executor.settings import expressions
 
 #: What reads a pool without saying how its rows continue.
 _BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
@@ -128,6 +128,6 @@ def _plain(operation: Operation, expand: Expand) -> bool:
         and expand.decoding.end_when is None
         and all(
             isinstance(expression, Const)
-            for expression in expressions(expand.amount, expand.decoding).values()
+            for expression in call_expressions(expand.amount, expand.decoding).values()
         )
     )

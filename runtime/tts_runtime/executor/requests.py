@@ -1,4 +1,4 @@
-"""Requests to engines: counted, named, and shared between strategies (C62).
+"""Requests to engines: what they cost, their names, and sharing between strategies (C62, C66).
 
 A generation is a part of an infinite stream that units and limits only cut. So the same request is
 one generation whoever asks, and what a finished one has drawn answers every shorter request on the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -26,8 +26,173 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.stopping import StopCriteria, end_ids
 from tts_runtime.executor.errors import unforeseen
+from tts_runtime.executor.model import Node
+
+# ------------------------------------------------------------------ costs
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a problem cost: a function of what the strategy asked for, each thing once (C66).
+
+    Args:
+        policy_calls: Different generations that it needed, those of judges and look-ahead included.
+        policy_tokens: Tokens drawn in them, withheld ones and ends included.
+        prompt_tokens: Per policy, every different prompt, and every token of a path that it reads
+            and has not drawn, each once.
+        scorer_calls: Different paths given to scorers.
+        scorer_tokens: Per process scorer, the problem once and each step of each path once; per
+            outcome scorer, each different path whole.
+        by_policy: Of the tokens drawn and read, by the name of the policy.
+        by_scorer: Of the scorer tokens, by the name of the scorer.
+    """
+
+    policy_calls: int = 0
+    policy_tokens: int = 0
+    prompt_tokens: int = 0
+    scorer_calls: int = 0
+    scorer_tokens: int = 0
+    by_policy: dict[str, int] = field(default_factory=dict)
+    by_scorer: dict[str, int] = field(default_factory=dict)
+
+
+#: Steps that a scorer has read, as a tree: what follows each step.
+_Steps = dict[str, Any]
+
+
+class _Policy:
+    """What one policy did."""
+
+    __slots__ = ("calls", "drawn", "marks", "read")
+
+    def __init__(self) -> None:
+        self.calls = self.drawn = self.read = 0
+        #: Nodes (by their places), conversations (by their keys), tokens (by digests).
+        self.marks: set[Any] = set()
+
+
+class _Scorer:
+    """What one scorer did."""
+
+    __slots__ = ("calls", "steps", "tokens")
+
+    def __init__(self) -> None:
+        self.calls = self.tokens = 0
+        self.steps: _Steps = {}
+
+
+class CostCounter:
+    """The costs of one problem."""
+
+    __slots__ = ("_digests", "_policies", "_scorers")
+
+    def __init__(self) -> None:
+        self._policies: dict[str, _Policy] = {}
+        self._scorers: dict[str, _Scorer] = {}
+        self._digests: dict[Node, int] = {}
+
+    @property
+    def counts(self) -> Counts:
+        """What has been counted so far."""
+        policies, scorers = self._policies, self._scorers
+        return Counts(
+            sum(each.calls for each in policies.values()),
+            sum(each.drawn for each in policies.values()),
+            sum(each.read for each in policies.values()),
+            sum(each.calls for each in scorers.values()),
+            sum(each.tokens for each in scorers.values()),
+            {name: policies[name].drawn + policies[name].read for name in sorted(policies)},
+            {name: scorers[name].tokens for name in sorted(scorers)},
+        )
+
+    def generated(self, policy: Policy, node: Node, drawn: int) -> None:
+        """A policy continued from a node; each generation is counted once by the caller."""
+        mine = self._policies.get(policy.name)
+        if mine is None:
+            mine = self._policies[policy.name] = _Policy()
+        mine.calls += 1
+        mine.drawn += drawn
+        if node.reader is not policy:
+            mine.read += self._unread(policy, node, mine.marks)
+
+    def scored(self, name: str, steps: bool, request: ScoreRequest, reply: ScoreReply) -> None:
+        """A scorer read a path; each path is counted once by the caller."""
+        mine = self._scorers.get(name)
+        if mine is None:
+            mine = self._scorers[name] = _Scorer()
+        mine.calls += 1
+        sizes = reply.sizes
+        if not steps:
+            mine.tokens += sum(sizes)
+            return
+        tree = mine.steps
+        if not tree:
+            mine.tokens += reply.opening
+        known = request.known
+        # A path without scores has no sizes: none of its steps has been read.
+        for at, step in enumerate(request.steps[: known + len(sizes)]):
+            below = tree.get(step)
+            if below is None:
+                below = tree[step] = {}
+                if at >= known:
+                    mine.tokens += sizes[at - known]
+            tree = below
+
+    def _unread(self, policy: Policy, node: Node, read: set[Any]) -> int:
+        """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
+        count = 0
+        place: Node | None = node
+        while place is not None:
+            if place.reader is policy:
+                return count
+            place.reader = policy
+            mark = place.place
+            if mark in read:
+                return count
+            read.add(mark)
+            if place.ids and (not place.sampled or place.policy is not policy):
+                count += self._foreign(place, read)
+            place = place.parent
+        # A conversation has several first nodes when calls run on lanes of their own.
+        conversation = node.conversation.key
+        if conversation not in read:
+            read.add(conversation)
+            count += len(node.conversation.prompt(policy))
+        return count
+
+    def _foreign(self, node: Node, read: set[Any]) -> int:
+        """Tokens of a node that are not among those read; each is named by all before it.
+
+        Equal paths may be cut into nodes in different ways, of which any may be seen first.
+        """
+        parent = node.parent
+        start = node.position - len(node.ids)
+        digest = hash(node.conversation.key) if parent is None else self._digest(parent)
+        before = len(read)
+        for position, token in enumerate(node.ids, start):
+            digest = hash((digest, token, position))
+            read.add(digest)
+        self._digests[node] = digest
+        return len(read) - before
+
+    def _digest(self, node: Node) -> int:
+        """A number for a path in its conversation."""
+        path: list[Node] = []
+        place: Node | None = node
+        while place is not None and place not in self._digests:
+            path.append(place)
+            place = place.parent
+        digest = hash(node.conversation.key) if place is None else self._digests[place]
+        for each in reversed(path):
+            start = each.position - len(each.ids)
+            for position, token in enumerate(each.ids, start):
+                digest = hash((digest, token, position))
+            self._digests[each] = digest
+        return digest
+
 
 Reply = TypeVar("Reply")
 
@@ -77,6 +242,9 @@ class Work:
         replies = (found,) if isinstance(found, ScoreReply) else found
         self.scorer_calls += len(replies)
         self.scorer_tokens += sum([reply.tokens for reply in replies])
+
+
+# ------------------------------------------------------------------ names and sharing
 
 
 def request_name(signature: str, position: int, request: GenerateRequest) -> Any:

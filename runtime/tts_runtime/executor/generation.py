@@ -1,0 +1,437 @@
+"""One generation call: its clauses, the requests for children by number, the children as rows.
+
+Clauses are compiled once per operation and evaluated once per execution (`CallSettings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from tts_lang.plan.decoding import call_expressions
+from tts_lang.plan.expr import Const
+from tts_lang.plan.graph import Amount, Decoding, Operation, Unit
+from tts_runtime.engines.base import (
+    CandidateError,
+    Fault,
+    Finish,
+    GenerateRequest,
+    Generation,
+    Limits,
+    Partial,
+    Sampling,
+)
+from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.errors import error_at
+from tts_runtime.executor.expressions import Compiler
+from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
+from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.scheduler import Item, PendingRow
+from tts_runtime.executor.views import Evaluate, View
+from tts_runtime.streams import UNCLAIMED, Key, child_key, sampling_tag
+
+# ------------------------------------------------------------------ clauses
+
+#: What to do about a question that fills the context window.
+SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
+
+
+class CallSettings:
+    """A call's clauses with all numbers known.
+
+    `irregular`: its draws depend on where the call starts, so children do not hand on their key
+    (streams.py). `length` is in the amount's unit.
+    """
+
+    __slots__ = (
+        "at_least",
+        "end_when",
+        "irregular",
+        "length",
+        "likeliest",
+        "max_tokens",
+        "policy",
+        "sampling",
+        "signature",
+        "stop_at",
+        "stop_when",
+        "tag",
+        "unit",
+        "within",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        sampling: Sampling,
+        unit: Unit,
+        length: int = 1,
+        max_tokens: int | None = None,
+        within: int | None = None,
+        at_least: int = 0,
+        stop_at: bytes = b"",
+        stop_when: Evaluate | None = None,
+        end_when: Evaluate | None = None,
+        likeliest: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.sampling = sampling
+        self.unit = unit
+        self.length = length
+        self.max_tokens = max_tokens
+        self.within = within
+        self.at_least = at_least
+        self.stop_at = stop_at
+        self.stop_when = stop_when
+        self.end_when = end_when
+        self.likeliest = likeliest
+        # The unit decides what is masked: a step's end, or a thought's.
+        least = [f"at least {at_least} in {unit.value}"] * (at_least > 0)
+        words = least + ["likeliest"] * likeliest
+        self.irregular = bool(words)
+        self.tag = _tag(policy.name, sampling, " ".join(words))
+        #: All of a request that comes from the clauses, but its token limit; equal if they are.
+        self.signature = repr((self.tag, unit, length, at_least, stop_at))
+
+    def room(self, node: Node) -> int:
+        """Tokens that the path still has room for, whatever `max` says (C21)."""
+        policy = self.policy
+        room = policy.context - len(node.conversation.prompt(policy)) - node.position
+        return room if self.within is None else min(room, self.within - node.tokens)
+
+    def limits(self, room: int) -> Limits:
+        """When a call with that much room stops."""
+        unit = self.unit
+        return Limits(
+            room if self.max_tokens is None else min(room, self.max_tokens),
+            self.length if unit is Unit.STEPS else 0,
+            self.policy.thought if unit is Unit.THOUGHTS else (),
+            self.length if unit is Unit.TOKENS else 0,
+            self.stop_at,
+            at_least=self.at_least,
+        )
+
+
+@lru_cache(maxsize=4096)
+def _tag(policy: str, sampling: Sampling, irregular: str) -> bytes:
+    return sampling_tag(
+        policy,
+        sampling.temperature,
+        sampling.top_p,
+        sampling.top_k,
+        sampling.min_p,
+        irregular,
+    )
+
+
+class Clauses:
+    """A call's clauses, compiled; `settings` evaluates them, once for good if they are literals."""
+
+    def __init__(
+        self,
+        compiler: Compiler,
+        policies: Mapping[str, Policy],
+        amount: Amount,
+        decoding: Decoding,
+    ) -> None:
+        self._operation = compiler.operation
+        self._policy = policies[decoding.policy]
+        self._unit = amount.unit
+        named = call_expressions(amount, decoding)
+        self._expressions = {
+            name: compiler.compile(expression) for name, expression in named.items()
+        }
+        self._likeliest = decoding.likeliest
+        self._stop_when = compiler.optional(decoding.stop_when)
+        self._end_when = compiler.optional(decoding.end_when)
+        self._literal = all(isinstance(expression, Const) for expression in named.values())
+        self._settings: CallSettings | None = None
+
+    def settings(self, row: Row, view: View) -> CallSettings:
+        """The clauses' values; `row` stands for the problem."""
+        if self._settings is not None:
+            return self._settings
+        settings = self._evaluated(
+            {name: evaluate(row, view) for name, evaluate in self._expressions.items()}
+        )
+        if self._literal:
+            self._settings = settings
+        return settings
+
+    def _evaluated(self, values: Mapping[str, Any]) -> CallSettings:
+        stop_at = values.get("stop_at")
+        return CallSettings(
+            self._policy,
+            self._sampling(values),
+            self._unit,
+            self._least(values, "length", 1, 1) or 1,
+            self._least(values, "max_tokens", 1, None),
+            self._least(values, "within", None, None),
+            self._least(values, "at_least", None, 0) or 0,
+            b"" if stop_at is None else str(stop_at).encode(),
+            self._stop_when,
+            self._end_when,
+            self._likeliest,
+        )
+
+    def _sampling(self, values: Mapping[str, Any]) -> Sampling:
+        defaults = self._policy.defaults
+        temperature, top_p, top_k, min_p = (
+            getattr(defaults, name) if values.get(name) is None else values[name]
+            for name in ("temperature", "top_p", "top_k", "min_p")
+        )
+        if temperature < 0:
+            raise error_at(
+                self._operation, f"the temperature is {temperature}", "it must be 0 or more"
+            )
+        if not 0 < top_p <= 1:
+            raise error_at(self._operation, f"top_p is {top_p}", "it must be above 0 and at most 1")
+        if not 0 <= min_p <= 1:
+            raise error_at(self._operation, f"min_p is {min_p}", "it must lie between 0 and 1")
+        if top_k < 0:
+            raise error_at(self._operation, f"top_k is {top_k}", "it must be 0 (off) or more")
+        return Sampling(float(temperature), float(top_p), View.whole(top_k), float(min_p))
+
+    def _least(
+        self, values: Mapping[str, Any], name: str, least: int | None, default: int | None
+    ) -> int | None:
+        """A whole number of a clause; missing leaves the default."""
+        value = values.get(name)
+        if value is None:
+            return default
+        number = View.whole(value)
+        if least is not None and number < least:
+            words = {"length": "the length", "max_tokens": "max"}[name]
+            raise error_at(self._operation, f"{words} is {value}", f"it must be at least {least}")
+        return number
+
+
+def overlong(conversation: Conversation, settings: CallSettings) -> CandidateError | None:
+    """The error of a question that fills the window; a path that has filled it is done."""
+    policy = settings.policy
+    length = len(conversation.prompt(policy))
+    if length < policy.context:
+        return None
+    return CandidateError(
+        Fault.TOO_LONG,
+        f"the prompt has {length} tokens, but policy `{policy.name}` "
+        f"(`{policy.binding.name}`) has a context window of {policy.context}",
+    )
+
+
+# ------------------------------------------------------------------ children
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateMade:
+    """A policy's reply, or what stands for it where there is none, has become a candidate."""
+
+    run: ProblemRun
+    row: Row
+
+
+class GenerationCall:
+    """One execution of an operation that generates.
+
+    Args:
+        run: The problem.
+        operation: The operation, for errors and records.
+        settings: Its clauses.
+        sequence: Its number among the operations of the scope that number children.
+    """
+
+    __slots__ = ("on_candidate", "operation", "run", "sequence", "settings")
+
+    def __init__(
+        self, run: ProblemRun, operation: Operation, settings: CallSettings, sequence: int
+    ) -> None:
+        self.run = run
+        self.operation = operation
+        self.settings = settings
+        self.sequence = sequence
+        self.on_candidate = run.events.listeners(CandidateMade)
+
+
+class ChildSpec:
+    """What all children of one row in one operation share.
+
+    Args:
+        call: The operation's execution.
+        node: What they continue.
+        room: Tokens that their path has room for.
+        parent, root, about: As in `Candidate`.
+        lets, known: As in `Row`.
+    """
+
+    __slots__ = ("about", "call", "known", "lets", "node", "parent", "room", "root")
+
+    def __init__(
+        self,
+        call: GenerationCall,
+        node: Node,
+        room: int,
+        parent: Row | None,
+        root: Candidate | None,
+        about: Row | None,
+        lets: Mapping[str, Any] = EMPTY,
+        known: Mapping[str, ScoreCache] = EMPTY,
+    ) -> None:
+        self.call = call
+        self.node = node
+        self.room = room
+        self.parent = parent
+        self.root = root
+        self.about = about
+        self.lets = lets
+        self.known = known
+
+    def row(self, node: Node) -> Row:
+        """A new row on a node; without a root it is the first of a tree of its own (C49)."""
+        call = self.call
+        candidate = Candidate(
+            node, self.parent, self.root, None, self.about, call.sequence, call.operation
+        )
+        row = Row(node, candidate, self.lets, EMPTY, self.known)
+        for listener in call.on_candidate:
+            listener(CandidateMade(call.run, row))
+        return row
+
+
+class OnReply:
+    """The callback of one pending child."""
+
+    __slots__ = ("rank", "slot", "spec")
+
+    def __init__(self, slot: PendingRow, spec: ChildSpec, rank: int) -> None:
+        self.slot = slot
+        self.spec = spec
+        self.rank = rank
+
+    def __call__(self, generation: Generation) -> None:
+        spec = self.spec
+        slot = self.slot
+        call = spec.call
+        node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
+        node.rank = self.rank
+        call.run.deliver(slot, spec.row(node))
+
+
+def child_node(
+    node: Node, key: Key, settings: CallSettings, room: int, generation: Generation
+) -> Node:
+    """The child node that a generation gives (C10, C17)."""
+    ids = generation.ids
+    finish = generation.finish
+    return Node(
+        node.conversation,
+        node,
+        settings.policy,
+        ids,
+        key,
+        UNCLAIMED if settings.irregular else settings.tag,
+        0 if ids else node.level + 1,
+        generation.segments,
+        finish,
+        finish is Finish.END or generation.halted or len(ids) >= room,
+        True,
+        generation.logprobs,
+        generation.end_logprob,
+        generation.statistics,
+        generation.error,
+    )
+
+
+def request_for(
+    node: Node, number: int, settings: CallSettings, limits: Limits, statistics: tuple[str, ...]
+) -> GenerateRequest:
+    """The request for a node's child of this number."""
+    rank = node.rank
+    return GenerateRequest(
+        node.conversation.prompt(settings.policy),
+        node.path(),
+        child_key(node.key, node.claimed, node.position, node.level, number, settings.tag),
+        settings.sampling,
+        limits,
+        node.segments,
+        number if settings.likeliest else None,
+        statistics,
+        number if number > rank else rank,
+    )
+
+
+def children(
+    spec: ChildSpec, first: int, many: int, view: View, place: PendingRow | None = None
+) -> PendingRow | list[Item]:
+    """`many` children of a row from number `first`, requested now; its room is above 0.
+
+    `place`: receives them. An only child takes it for itself.
+    """
+    call, node = spec.call, spec.node
+    run, settings = call.run, call.settings
+    limits = settings.limits(spec.room)
+    statistics = run.engines.statistics
+    found: list[Item] = []
+    for number in range(first, first + many):
+        request = request_for(node, number, settings, limits, statistics)
+        if settings.stop_when is not None or settings.end_when is not None:
+            # Every request has watchers of its own: they follow what it draws.
+            request = replace(request, limits=_watched(limits, spec, view))
+        if place is not None and many == 1:
+            slot = place
+            slot.key = request.key
+        else:
+            slot = PendingRow(request.key, 1)
+            found.append(slot)
+        on_reply = OnReply(slot, spec, request.priority)
+        slot.source = run.generate(settings.policy, settings.signature, node, request, on_reply)
+    return found or place or []
+
+
+def _watched(limits: Limits, spec: ChildSpec, view: View) -> Limits:
+    """The limits with `stop when` and `end when`."""
+    stop, end = spec.call.settings.stop_when, spec.call.settings.end_when
+    return replace(
+        limits,
+        stop_when=None if stop is None else _watcher(stop, spec, view),
+        end_when=None if end is None else _watcher(end, spec, view),
+    )
+
+
+def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Partial], bool]:
+    """Evaluates a condition on the whole path after every token (C27)."""
+    node = spec.node
+    policy = spec.call.settings.policy
+    streaming = View(view.draw_key, view.inputs, None, streaming=True)
+    segments = node.segments
+    parent = spec.parent
+    seen = 0
+
+    def fires(partial: Partial) -> bool:
+        nonlocal segments, seen
+        for token in partial.ids[seen:]:
+            segments = segments.add(policy.pieces[token], policy.delimiter)
+        seen = len(partial.ids)
+        path = Node(
+            node.conversation,
+            node,
+            policy,
+            # Lists where a node has tuples: copying them for every token would cost n squared.
+            cast("tuple[int, ...]", partial.ids),
+            node.key,
+            UNCLAIMED,
+            0,
+            segments,
+            None,
+            False,
+            True,
+            cast("tuple[float, ...]", partial.logprobs),
+            0.0,
+            cast("Mapping[str, tuple[float, ...]]", partial.statistics),
+        )
+        candidate = Candidate(path, parent, spec.root, None, spec.about, 0, None)
+        scores = EMPTY if parent is None else parent.scores
+        return condition(Row(path, candidate, spec.lets, scores), streaming) is True
+
+    return fires
