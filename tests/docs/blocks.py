@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
+
+from tts_lang.cli.compile import run_command as tts_compile
+from tts_runtime.cli.command import run_command as tts_run
+from tts_runtime.cli.show import show_command as tts_show
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "tts-compile": tts_compile,
+    "tts-run": tts_run,
+    "tts-show": tts_show,
+}
 #: Blocks that are no code: output, data, drawings.
 PASSIVE = {"", "text", "json", "yaml", "mermaid", "dot"}
 
@@ -58,29 +69,24 @@ def commands(block: Block) -> list[tuple[str, str]]:
 
 
 def run_command(command: str, folder: Path) -> str:
-    """What a command prints (both streams) in `folder`; only this project's commands are known."""
+    """What a command prints (both streams) in `folder`; only this project's commands are known.
+
+    They run in this process: a process each would take most of the time, and prove nothing here
+    (tests/cli starts processes).
+    """
     program, *arguments = shlex.split(command)
-    entries = {
-        "tts-compile": ("tts_lang.cli", "main"),
-        "tts-run": ("tts_runtime.cli", "main"),
-        "tts-show": ("tts_runtime.cli", "show"),
-    }
     if program == "cat":
         return "".join((folder / name).read_text(encoding="utf-8") for name in arguments)
     if program == "echo" and arguments[-2:-1] == [">"]:
         (folder / arguments[-1]).write_text(" ".join(arguments[:-2]) + "\n", encoding="utf-8")
         return ""
-    module, entry = entries[program]
-    starter = f"import sys; sys.argv[0] = {program!r}; from {module} import {entry}; {entry}()"
-    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "runtime")])
-    done = subprocess.run(
-        [sys.executable, "-c", starter, *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    return done.stdout
+    printed = io.StringIO()
+    terminal = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    with (
+        chdir(folder),
+        mock.patch.dict(os.environ, terminal),
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+    ):
+        COMMANDS[program](arguments)
+    return printed.getvalue()
