@@ -71,6 +71,16 @@ def test_long_files() -> None:
     )
 
 
+@pytest.mark.parametrize("count", [9_000_000_000, 2])
+def test_pools_of_more_rows_than_floats_count(count: int) -> None:
+    """What bounds the rows has no bound itself: it is unknown beyond 1e100."""
+    grown = f"    pool = expand pool by {count} steps\n    pool = pool + (fork pool into 2)\n" * 400
+    text = f"strategy s():\n    pool = sample 1 step\n{grown}    return vote pool\n"
+    assert _check(text, "s.tts") == 0
+    [error] = check_source(Source.of(text.replace("vote pool", "pool"), "s.tts")).diagnostics
+    assert (error.code, "up to" in error.message) == ("TTS305", False)
+
+
 def test_loops_inside_loops_are_walked_a_bounded_number_of_times() -> None:
     depth = 30
     lines = ["strategy s():", "    p = sample 1 step", "    score p by prm"]

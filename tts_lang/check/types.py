@@ -8,6 +8,7 @@ from enum import Enum
 
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Kind
+from tts_lang.plan.rows import COUNTLESS
 from tts_lang.source import Span
 
 
@@ -78,7 +79,7 @@ class PoolType:
     Args:
         columns: The made columns; `None` for the pool that has every column (`none`).
         lost: Columns that were there once, or are there on another path: why they are not now.
-        bound: Upper bound of the rows; `None` if unknown.
+        bound: Upper bound of the rows; `None` if unknown, or too large to matter.
         identical: The candidates are copies of one (more than one sampled at temperature 0).
         filtered: A `where` with a fixed condition made it, so that it may well be empty.
         closed: Every candidate is done (C17).
@@ -90,6 +91,10 @@ class PoolType:
     identical: bool = False
     filtered: Span | None = None
     closed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bound is not None and self.bound > COUNTLESS:
+            object.__setattr__(self, "bound", None)
 
     def kept(self, bound: int | None) -> PoolType:
         """Rows of this pool: columns stay."""

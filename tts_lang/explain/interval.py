@@ -26,11 +26,10 @@ from tts_lang.plan.expr import (
     Reduce,
 )
 from tts_lang.plan.graph import Scorer
+from tts_lang.plan.rows import COUNTLESS
 from tts_lang.values import LARGEST
 
 INFINITY = math.inf
-#: The bound of what may be more: no run counts so far, and floats end not much later.
-COUNTLESS = 1e100
 
 
 class Interval(NamedTuple):

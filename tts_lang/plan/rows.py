@@ -117,8 +117,8 @@ def some(of: RowCounts[N], rows: N) -> N:
 
 # ------------------------------------------------------------------------------ upper limits
 
-#: Counts beyond this are as good as unbounded, and floats end not much later.
-_COUNTLESS = 1e100
+#: Counts beyond this are as good as unbounded: no run counts so far, floats end not much later.
+COUNTLESS = 1e100
 
 
 def literal_count(clause: Expr | None) -> float | None:
@@ -126,7 +126,7 @@ def literal_count(clause: Expr | None) -> float | None:
     if not isinstance(clause, Const) or isinstance(clause.value, bool | str):
         return None
     number = 0 if clause.value is None else clause.value
-    return inf if number > _COUNTLESS else max(0, floor(number))
+    return inf if number > COUNTLESS else max(0, floor(number))
 
 
 class RowLimit:
