@@ -9,8 +9,10 @@ from typing import Any, Final
 
 #: Nesting of lists and objects in JSON.
 MAX_JSON_DEPTH: Final = 64
-#: Bytes of a file that people write: a strategy, a binding, laws.
-MAX_TEXT_BYTES: Final = 1 << 20
+#: Bytes of a file that people write: a strategy, a binding, a prompt. Our largest strategy has
+#: 12,000; a prompt of 32 worked examples makes it some 64 KiB. Twice that is parsed in one to two
+#: seconds, in four if every other character is a sign.
+MAX_TEXT_BYTES: Final = 128 << 10
 #: Bytes of a plan; the largest compiled so far has some 100,000.
 MAX_PLAN_BYTES: Final = 16 << 20
 #: Bytes of a problem file, decompressed; of one of its lines.
@@ -33,7 +35,8 @@ class TooLarge(OSError):
     """A file that is too large for its kind."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"more than {most >> 20} MiB")
+        large = most >> 20
+        super().__init__(f"more than {large} MiB" if large else f"more than {most >> 10} KiB")
         self.strerror = str(self)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tts_lang import library
-from tts_lang.compiler import check_path, compile_strategy
+from tts_lang.compiler import check_path, check_source, compile_strategy
 from tts_lang.diagnostics import render_text
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Ask
+from tts_lang.readers import MAX_TEXT_BYTES
+from tts_lang.source import Source
 
 ONE = "strategy {name}():\n    return sample 1\n"
 
@@ -184,13 +186,19 @@ def test_only_strategies_of_the_project_are_read(tmp_path: Path, path: str, why:
     assert why in _refused(main)
 
 
-def test_a_file_of_more_than_a_megabyte_is_not_read(tmp_path: Path) -> None:
+def test_a_file_of_more_than_128_kib_is_not_read(tmp_path: Path) -> None:
     main = _importing(tmp_path / "project", "a.tts")
-    (tmp_path / "project" / "a.tts").write_text("# x\n" * 300_000, "utf-8")
-    (found,) = check_path(main).diagnostics
-    assert (found.code, found.message) == ("TTS100", "cannot read the file: more than 1 MiB")
-    (found,) = check_path(tmp_path / "project" / "a.tts").diagnostics
-    assert found.code == "TTS100"
+    large = tmp_path / "project" / "a.tts"
+    text = "# x\n" * 40_000 + ONE.format(name="a")
+    large.write_text(text, "utf-8")
+    for result in (check_path(main), check_path(large), check_source(Source.of(text, "a.tts"))):
+        (found,) = result.diagnostics
+        assert (found.code, found.message) == ("TTS100", "cannot read the file: more than 128 KiB")
+        assert found.suggestion is not None
+        assert "to a second file, and `import` that" in found.suggestion
+    most = ONE.format(name="a")
+    large.write_text("#" * (MAX_TEXT_BYTES - len(most) - 1) + "\n" + most, "utf-8")
+    assert check_path(main).ok
 
 
 def test_links_inside_the_project_and_shipped_files_are_fine(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_strategies_and_bindings_are_not_read_without_end(tmp_path: Path) -> Non
     for endless in (path, Path("/dev/zero")):
         if endless.exists():
             [found] = load(endless).diagnostics
-            assert "more than 1 MiB" in found.message
-            with pytest.raises(BindingError, match="more than 1 MiB"):
+            assert "more than 128 KiB" in found.message
+            with pytest.raises(BindingError, match="more than 128 KiB"):
                 load_binding(endless)
 
 

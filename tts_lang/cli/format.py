@@ -9,6 +9,7 @@ from pathlib import Path
 from tts_lang.cli.printing import report
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
 from tts_lang.printable import printable
+from tts_lang.readers import MAX_TEXT_BYTES
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import ParseResult, load, parse_bytes
 
@@ -24,9 +25,7 @@ def format_files(names: Sequence[str], *, check_only: bool) -> int:
     """
     code = 0
     for name in _files(names):
-        result = (
-            parse_bytes(sys.stdin.buffer.read(), "<stdin>") if name == "-" else load(Path(name))
-        )
+        result = parse_bytes(_stdin(), "<stdin>") if name == "-" else load(Path(name))
         try:
             changed = _format(name, result, check_only)
         except DiagnosticError as error:
@@ -36,6 +35,11 @@ def format_files(names: Sequence[str], *, check_only: bool) -> int:
         if changed and check_only:
             code = max(code, 1)
     return code
+
+
+def _stdin() -> bytes:
+    """Standard input, or what shows that it is too long: it may be endless."""
+    return sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
 
 
 def _files(names: Sequence[str]) -> Iterator[str]:

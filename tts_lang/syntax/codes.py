@@ -8,7 +8,7 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS100",
         "file cannot be read",
-        "The file does not exist, is a folder, may not be read or is larger than 1 MiB. Shipped "
+        "The file does not exist, is a folder, may not be read or is larger than 128 KiB. Shipped "
         "strategies are found by their name alone, such as `beam_search`.",
     ),
     Code(

@@ -15,7 +15,7 @@ import lark
 from lark.exceptions import UnexpectedToken
 
 from tts_lang.diagnostics import Diagnostic, error, file_error, in_order, suggest
-from tts_lang.readers import read_written
+from tts_lang.readers import MAX_TEXT_BYTES, TooLarge, read_written
 from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.build import TreeBuilder
@@ -53,6 +53,8 @@ class ParseResult:
 
 def parse(source: Source) -> ParseResult:
     """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`."""
+    if len(source.text) > MAX_TEXT_BYTES:
+        return _unread(TooLarge(MAX_TEXT_BYTES), source.name)
     tokens = tokenize(source)
     run = _Run(source, tokens.tokens)
     file = run.file()
@@ -68,6 +70,8 @@ def parse(source: Source) -> ParseResult:
 
 def parse_bytes(data: bytes, name: str) -> ParseResult:
     """Parse a file's bytes, which should be UTF-8; a byte order mark and any line ends are fine."""
+    if len(data) > MAX_TEXT_BYTES:
+        return _unread(TooLarge(MAX_TEXT_BYTES), name)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as problem:
@@ -91,11 +95,18 @@ def load(path: Path, name: str | None = None) -> ParseResult:
     try:
         data = read_written(path)
     except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        message = f"cannot read the file: {reason[:1].lower()}{reason[1:]}"
-        report = file_error("TTS100", message, called, suggestion=_meant(path))
-        return ParseResult(nodes.File(()), (report,), report.source)
+        return _unread(problem, called, _meant(path))
     return parse_bytes(data, called)
+
+
+def _unread(problem: OSError, name: str, suggestion: str | None = None) -> ParseResult:
+    """An empty file, and why it was not read."""
+    if isinstance(problem, TooLarge):
+        suggestion = "move some of its strategies to a second file, and `import` that"
+    reason = problem.strerror or type(problem).__name__
+    message = f"cannot read the file: {reason[:1].lower()}{reason[1:]}"
+    report = file_error("TTS100", message, name, suggestion=suggestion)
+    return ParseResult(nodes.File(()), (report,), report.source)
 
 
 def _meant(path: Path) -> str | None:
