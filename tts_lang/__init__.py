@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
     from tts_lang.diagnostics import Diagnostic, DiagnosticError
     from tts_lang.plan.graph import Plan
+    from tts_lang.plan.verify import PlanError
     from tts_lang.source import Source
 
 __all__ = [
     "Diagnostic",
     "DiagnosticError",
     "Plan",
+    "PlanError",
     "Source",
     "compile",
     "diagnose",
@@ -30,6 +32,7 @@ _HOMES = {
     "Diagnostic": "tts_lang.diagnostics",
     "DiagnosticError": "tts_lang.diagnostics",
     "Plan": "tts_lang.plan.graph",
+    "PlanError": "tts_lang.plan.verify",
     "Source": "tts_lang.source",
 }
 

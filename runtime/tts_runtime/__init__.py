@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tts_runtime.binding import BindingError
     from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
     from tts_runtime.executor.bind import BindError
     from tts_runtime.graders import Grade, Grader, Submission
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
     from tts_runtime.record.reader import Run, Tree, open_run
     from tts_runtime.runs.defaults import UnnamedError
     from tts_runtime.runs.progress import Progress
-    from tts_runtime.runs.results import Answer, Result, Summary
+    from tts_runtime.runs.response import AnswerError, Response, Solution, TokenUsage
+    from tts_runtime.runs.results import Answer, Result, Results, Summary
     from tts_runtime.runs.rundir import RunDirectoryError
     from tts_runtime.runs.runner import Settings
-    from tts_runtime.runs.session import arun, run
+    from tts_runtime.runs.session import Session, arun, run
 
 __all__ = [
     "Answer",
+    "AnswerError",
     "BindError",
+    "BindingError",
     "DirectoryError",
     "EngineError",
     "Grade",
@@ -34,13 +38,18 @@ __all__ = [
     "Problem",
     "ProblemFileError",
     "Progress",
+    "Response",
     "Result",
+    "Results",
     "Run",
     "RunDirectoryError",
     "ScorerEngine",
+    "Session",
     "Settings",
+    "Solution",
     "Submission",
     "Summary",
+    "TokenUsage",
     "Tree",
     "UnnamedError",
     "arun",
@@ -55,6 +64,7 @@ __all__ = [
 _HOMES = {
     name: f"tts_runtime.{module}"
     for module, names in {
+        "binding": ("BindingError",),
         "engines.base": ("EngineError", "PolicyEngine", "ScorerEngine"),
         "executor.bind": ("BindError",),
         "graders": ("Grade", "Grader", "Submission"),
@@ -64,10 +74,11 @@ _HOMES = {
         "record.reader": ("Run", "Tree", "open_run"),
         "runs.defaults": ("UnnamedError",),
         "runs.progress": ("Progress",),
-        "runs.results": ("Answer", "Result", "Summary"),
+        "runs.response": ("AnswerError", "Response", "Solution", "TokenUsage"),
+        "runs.results": ("Answer", "Result", "Results", "Summary"),
         "runs.rundir": ("RunDirectoryError",),
         "runs.runner": ("Settings",),
-        "runs.session": ("arun", "run"),
+        "runs.session": ("Session", "arun", "run"),
     }.items()
     for name in names
 }

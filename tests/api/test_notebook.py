@@ -27,6 +27,8 @@ CELLS = [
     "try:\n    tts_runtime.run('majorty', ['1 + 1'])\n"
     "except tts_lang.DiagnosticError as error:\n    print(error)",
     "print([name for name in dir(tts_runtime) if name.startswith('open')])",
+    "async with tts_runtime.Session({'policy': 'sim'}) as session:\n"
+    "    response = await session.answer(plan, '1 + 1')\nresponse",
 ]
 
 
@@ -56,3 +58,4 @@ def test_a_notebook_runs_and_shows_tables(tmp_path: Path, monkeypatch: pytest.Mo
     assert "<td>majority</td><td>2</td>" in shown[4]
     assert "did you mean 'majority'" in shown[5]
     assert "open_run" in shown[6]
+    assert "by majority: 4 calls" in shown[7]

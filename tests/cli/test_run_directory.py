@@ -15,7 +15,7 @@ from tests.support.records import candidates
 from tests.support.tts_run import SIM, Command
 from tts_runtime.cli.display import Status
 from tts_runtime.record.reader import open_run
-from tts_runtime.runs import runner
+from tts_runtime.runs import engine_set
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.rundir import StrategyWriter, opened
 
@@ -173,7 +173,7 @@ def test_a_finished_run_is_read_back_without_engines(
     def refused(name: str) -> Any:
         raise AssertionError(f"{name} is opened")
 
-    monkeypatch.setattr(runner, "find_policy", refused)
+    monkeypatch.setattr(engine_set, "find_policy", refused)
     assert tts_run.json(*BOTH, "--out", "run") == first
     code, out, err = tts_run(*BOTH, "--out", "run")
     assert (code, "majority" in out) == (0, True)

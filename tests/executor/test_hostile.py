@@ -19,6 +19,7 @@ from tts_runtime.executor import Outcome, bind, execute, execute_all
 from tts_runtime.graders import Grade, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.reliability import footer, warnings_of
+from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Answer
 
@@ -30,7 +31,9 @@ def graded(outcome: Outcome, gold: str) -> Answer:
     problem = Problem("p", "1 + 1", gold)
 
     async def verdict() -> Grade:
-        async with Graders(None, [problem]) as graders:
+        async with EngineSet() as engines:
+            graders = Graders(None, [problem])
+            graders.open(engines.grader)
             return await graders.verdict(problem, outcome.answer, outcome.text)
 
     return answer_of(outcome, gold, asyncio.run(verdict()))

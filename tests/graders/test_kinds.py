@@ -16,6 +16,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.graders import Grade, Grader, Graders, find_grader
 from tts_runtime.graders.judged import JudgeGrader
 from tts_runtime.problems import Problem, load_problems
+from tts_runtime.runs.engine_set import EngineSet
 
 
 def graded(
@@ -28,7 +29,9 @@ def graded(
     problem = Problem("p", "1 + 1", gold, fields or {})
 
     async def verdict() -> Grade:
-        async with Graders(grader, [problem]) as graders:
+        async with EngineSet() as engines:
+            graders = Graders(grader, [problem])
+            graders.open(engines.grader)
             return await graders.verdict(problem, answer, text)
 
     return asyncio.run(verdict())

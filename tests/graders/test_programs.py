@@ -11,6 +11,7 @@ import pytest
 from tts_runtime.engines.base import EngineError
 from tts_runtime.graders import Graders
 from tts_runtime.problems import load_problems
+from tts_runtime.runs.engine_set import EngineSet
 
 HUMANEVAL = {
     "task_id": "t/1",
@@ -33,7 +34,9 @@ def test_a_program_is_right_if_it_passes_the_tests(tmp_path: Path, row: dict[str
     }
 
     async def graded() -> list[bool | None]:
-        async with Graders(None, [problem]) as graders:
+        async with EngineSet() as engines:
+            graders = Graders(None, [problem])
+            graders.open(engines.grader)
             return [(await graders.verdict(problem, None, text)).correct for text in texts]
 
     try:

@@ -8,16 +8,7 @@ from dataclasses import dataclass
 
 from tts_lang.printable import printable
 from tts_runtime.executor import Outcome
-from tts_runtime.problems import Problem
 from tts_runtime.runs.results import Result
-
-#: The problem's id.
-QUESTION = "question"
-
-
-def question(text: str) -> list[Problem]:
-    """The problem set of one question."""
-    return [Problem(QUESTION, text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from tts_runtime.cli.options import (
 from tts_runtime.cli.parser import parser as run_parser
 from tts_runtime.cli.sources import ValueSource, configured, unread_variables
 from tts_runtime.problems import (
+    QUESTION,
     Problem,
     ProblemFileError,
     Selection,
@@ -221,7 +222,7 @@ def _request(options: Namespace) -> _RunRequest:
             seed=seed,
             out=None if options.out is None else Path(options.out),
             concurrency=concurrency,
-            disabled=disabled,
+            disabled=disabled.union(without),
             analyze=options.analyze,
             speculate=ahead,
             problem_set=None if options.ask is not None else options.problems or PROBLEMS,
@@ -254,10 +255,7 @@ def _problems(options: Namespace) -> Sequence[Problem]:
     text = sys.stdin.read() if options.ask == "-" else options.ask
     if not text.strip():
         raise UsageError("--ask: the question is empty")
-
-    from tts_runtime.cli.ask import question
-
-    return question(text)
+    return [Problem(QUESTION, text)]
 
 
 def _check_question(options: Namespace) -> None:

@@ -21,6 +21,7 @@ from tts_runtime.executor.execute import (
     execute,
     execute_all,
     execute_together,
+    patient_collector,
 )
 from tts_runtime.executor.model import ProblemLike
 from tts_runtime.executor.requests import Counts, Work
@@ -42,4 +43,5 @@ __all__ = [
     "execute",
     "execute_all",
     "execute_together",
+    "patient_collector",
 ]

@@ -13,8 +13,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Lock
 from typing import TypeAlias
 
 from tts_lang.plan.operator import entry
@@ -101,7 +102,8 @@ class Outcome:
         answer: The answer as written in the returned candidate; missing if it has none (C40).
         answer_key: Its canonical form.
         text: The returned candidate's whole text; empty if none was returned.
-        row: Uid of the returned candidate, if any was returned.
+        row: Uid of the returned candidate, if any was returned; `tokens`: those drawn on its path.
+        finish: Why its generation stopped.
         error: Why the problem failed; the answer is missing then.
         counts: What it cost; nothing for a problem that failed, whatever engines did for it.
         reliability: What went wrong with its candidates.
@@ -115,6 +117,8 @@ class Outcome:
     error: str | None = None
     counts: Counts = field(default_factory=Counts)
     reliability: Reliability = field(default_factory=Reliability)
+    tokens: int = 0
+    finish: str | None = None
     _records: Callable[[], tuple[CandidateRecord, ...]] = field(
         default=tuple, repr=False, compare=False
     )
@@ -307,34 +311,55 @@ async def _answer(program: Program, run: ProblemRun) -> Outcome:
     later = rows[0].node.answer_later() if rows else None
     if later is not None:
         await settled(later)
-    written, key = rows[0].node.answers if rows else (None, None)
-    return Outcome(
+    outcome = Outcome(
         run.problem.id,
-        written,
-        key,
-        rows[0].node.text if rows else "",
-        rows[0].candidate.uid if rows else None,
-        None,
-        run.counts,
-        reliability_of(candidates, run.recorder, complete=not run.abandoned),
-        lambda: tuple(map(record_of, candidates)),
+        counts=run.counts,
+        reliability=reliability_of(candidates, run.recorder, complete=not run.abandoned),
+        _records=lambda: tuple(map(record_of, candidates)),
+    )
+    if not rows:
+        return outcome
+    node = rows[0].node
+    written, key = node.answers
+    return replace(
+        outcome,
+        answer=written,
+        answer_key=key,
+        text=node.text,
+        row=rows[0].candidate.uid,
+        tokens=node.tokens,
+        finish=None if node.finish is None else node.finish.value,
     )
 
 
+class _Collector:
+    """The garbage collector's threshold while runs are in flight."""
+
+    lock = Lock()  # runs may be in several threads
+    runs = 0
+    before = gc.get_threshold()
+
+
 @contextmanager
-def _patient_collector() -> Iterator[None]:
-    """Runs the garbage collector less often.
+def patient_collector() -> Iterator[None]:
+    """Runs the garbage collector less often, until the last of the runs inside has ended.
 
     Everything that a problem creates lives until the problem ends, and is then freed by counting
     references: the executor creates no cycles. Scanning it every 700 objects took half of the
     executor's time, every half million still a fifth.
     """
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], _COLLECTOR_THRESHOLD), *before[1:])
+    with _Collector.lock:
+        if not _Collector.runs:
+            _Collector.before = before = gc.get_threshold()
+            gc.set_threshold(max(before[0], _COLLECTOR_THRESHOLD), *before[1:])
+        _Collector.runs += 1
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        with _Collector.lock:
+            _Collector.runs -= 1
+            if not _Collector.runs:
+                gc.set_threshold(*_Collector.before)
 
 
 async def execute_all(
@@ -437,7 +462,7 @@ async def execute_together(
             await taken
 
     try:
-        with _patient_collector():
+        with patient_collector():
             async with asyncio.TaskGroup() as group:
                 for _ in range(concurrency):
                     group.create_task(worker())

@@ -8,7 +8,7 @@ package registers, or any scorer per solution.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers.boundary import Grade
@@ -124,14 +124,14 @@ def _scorer(name: EngineName) -> Callable[[], Grader]:
 
 
 class Graders:
-    """The graders of a run: one for all problems, or each problem's own; open inside `async with`.
+    """The graders of a run: one for all problems, or each problem's own.
 
     Args:
         chosen: `--grader`: a name, or a grader, which stays open; absent: each problem's own.
         problems: What is to be graded.
 
     Raises:
-        EngineError: There is no such grader; on entering: it cannot be used here.
+        EngineError: There is no such grader.
     """
 
     def __init__(self, chosen: str | Grader | None, problems: Sequence[Problem]) -> None:
@@ -142,14 +142,13 @@ class Graders:
         self._openers = {name: find_grader(name) for name in names}
         self._opened: dict[str, Grader] = {}
 
-    async def __aenter__(self) -> Self:
-        for name, opener in self._openers.items():
-            self._opened[name] = opener()
-        return self
+    def open(self, opened: Callable[[str, Callable[[], Grader]], Grader]) -> None:
+        """Opens them: `opened` gives a grader by its name and what opens it, and closes it later.
 
-    async def __aexit__(self, *_: object) -> None:
-        for grader in self._opened.values():
-            await grader.close()
+        Raises:
+            EngineError: One cannot be used here.
+        """
+        self._opened = {name: opened(name, opener) for name, opener in self._openers.items()}
 
     def name(self, problem: Problem) -> str:
         """Which grader a problem has."""

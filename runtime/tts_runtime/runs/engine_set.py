@@ -1,0 +1,109 @@
+"""The engines of a session: each opened once, when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import Self, TypeVar
+
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.registry import find_policy, find_scorer
+from tts_runtime.graders import Grader
+from tts_runtime.runs.progress import Progress
+
+Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
+
+
+class EngineSet:
+    """Open engines and graders by their names, inside `async with`.
+
+    Two policies of one name (`judge` and `policy` on one model) are one engine. An engine that the
+    caller opened is used as it is, and stays open.
+    """
+
+    def __init__(self) -> None:
+        self._policies: dict[str, PolicyEngine] = {}
+        self._scorers: dict[str, ScorerEngine] = {}
+        self._graders: dict[str, Grader] = {}
+
+    def open(
+        self,
+        policies: Mapping[str, str | PolicyEngine],
+        scorers: Mapping[str, str | ScorerEngine],
+        used: Collection[str],
+        progress: Progress,
+    ) -> tuple[dict[str, PolicyEngine], dict[str, ScorerEngine]]:
+        """The engines that plans use, by the names that strategies give them.
+
+        Args:
+            policies, scorers: Engines, or their names.
+            used: Names in strategies; the others are left out: a model takes seconds to load.
+            progress: Told which engine opens.
+
+        Raises:
+            EngineError: One cannot be opened; those that are open stay so.
+        """
+        # All names are understood before the first model loads.
+        openers = (
+            _openers(policies, used, self._policies, find_policy),
+            _openers(scorers, used, self._scorers, find_scorer),
+        )
+        return (
+            _opened(policies, used, self._policies, openers[0], progress),
+            _opened(scorers, used, self._scorers, openers[1], progress),
+        )
+
+    def grader(self, name: str, open_grader: Callable[[], Grader]) -> Grader:
+        """The grader of a name."""
+        if name not in self._graders:
+            self._graders[name] = open_grader()
+        return self._graders[name]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes what was opened here; requests in flight are cancelled."""
+        async with AsyncExitStack() as stack:
+            for group in (self._policies, self._scorers, self._graders):
+                for each in group.values():
+                    stack.push_async_callback(each.close)
+                group.clear()
+
+
+def _openers(
+    engines: Mapping[str, str | Engine],
+    used: Collection[str],
+    opened: Mapping[str, Engine],
+    find: Callable[[str], Callable[[], Engine]],
+) -> dict[str, Callable[[], Engine]]:
+    """What opens each engine that is not open yet, by the engine's name."""
+    return {
+        engine: find(engine)
+        for name, engine in engines.items()
+        if name in used and isinstance(engine, str) and engine not in opened
+    }
+
+
+def _opened(
+    engines: Mapping[str, str | Engine],
+    used: Collection[str],
+    opened: dict[str, Engine],
+    openers: Mapping[str, Callable[[], Engine]],
+    progress: Progress,
+) -> dict[str, Engine]:
+    found: dict[str, Engine] = {}
+    for name, engine in engines.items():
+        if name not in used:
+            continue
+        if not isinstance(engine, str):
+            found[name] = engine
+            continue
+        if engine not in opened:
+            progress.engine_opens(name, engine)
+            opened[engine] = openers[engine]()
+        found[name] = opened[engine]
+    return found

@@ -1,0 +1,241 @@
+"""What `Session.answer` gives: the answer to one problem, and how it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+from tts_lang.plan.graph import Plan
+from tts_lang.printable import printable
+from tts_runtime.executor import CandidateRecord, Outcome, ScoreColumn, Work
+from tts_runtime.problems import Problem
+from tts_runtime.record.decisions import DecisionLog, classes
+from tts_runtime.record.reader import Tree
+from tts_runtime.runs.html import table
+from tts_runtime.runs.results import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A candidate of a response.
+
+    Args:
+        uid: Its number in the trace.
+        text: Its whole text.
+        answer: The answer as written there; `None` if it has none.
+        key: Canonical form of the answer, which votes compare.
+        scores: The latest score of each scorer: a number, or one per step.
+        tokens: Tokens drawn on its path; `logprob`: the sum of their log-probabilities, if known.
+        finish: Why its generation stopped: "end", "stop", "length", ...
+    """
+
+    uid: int
+    text: str
+    answer: str | None
+    key: str | None
+    scores: Mapping[str, ScoreColumn]
+    tokens: int
+    logprob: float | None
+    finish: str | None
+
+
+class AnswerError(Exception):
+    """A strategy that failed on its problem: an engine's error, a weight below 0, ...
+
+    Args:
+        message: What went wrong, and where in the strategy.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """What an answer cost.
+
+    The first seven are the strategy's own cost, each thing once, whatever the engine had cached.
+
+    Args:
+        policy_calls: Generations.
+        policy_tokens: Tokens drawn by policies, of all candidates.
+        returned_tokens: Of these, tokens of the returned candidate.
+        prompt_tokens: Prompt and forced tokens that policies read.
+        scorer_calls: Paths that scorers scored.
+        scorer_tokens: Tokens that scorers read.
+        flops: 2 x parameters x tokens; `None` if a model's size is not known.
+        engines: What engines did for it: what no cache had, cancelled requests included.
+    """
+
+    policy_calls: int
+    policy_tokens: int
+    returned_tokens: int
+    prompt_tokens: int
+    scorer_calls: int
+    scorer_tokens: int
+    flops: int | None
+    engines: Work
+
+
+class Response:
+    """The answer of a strategy to one problem.
+
+    `candidates` and `trace` are made when they are first read: until then a response holds all that
+    its run created.
+
+    Attributes:
+        plan: The strategy, with the values of its parameters.
+        problem: The problem.
+        seed: Of the random streams.
+        text: The returned candidate's whole text; empty if none was returned.
+        answer: The answer as written there; `None` if it has none.
+        finish: Why its generation stopped: "end", "stop", "length", ...
+        correct: Whether it is right; `None` without a grade (no gold answer).
+        exact: Every engine follows the streams: the same seed gives the same response.
+        usage: What it cost.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        problem: Problem,
+        outcome: Outcome,
+        record: Answer,
+        decided: DecisionLog,
+        work: Work,
+        *,
+        exact: bool,
+    ) -> None:
+        self.plan = plan
+        self.problem = problem
+        self.seed = record.seed
+        self.text = outcome.text
+        self.answer = outcome.answer
+        self.finish = outcome.finish
+        self.correct = record.correct
+        self.exact = exact
+        self._outcome = outcome
+        self._record = record
+        self._decided = decided
+        self._work = work
+
+    @cached_property
+    def usage(self) -> TokenUsage:
+        """What the answer cost."""
+        record = self._record
+        return TokenUsage(
+            record.policy_calls,
+            record.policy_tokens,
+            self._outcome.tokens,
+            record.prompt_tokens,
+            record.scorer_calls,
+            record.scorer_tokens,
+            record.flops,
+            self._work,
+        )
+
+    @cached_property
+    def trace(self) -> Tree:
+        """Everything that the strategy made and decided, as `open_run(...).tree` gives it."""
+        nodes = {each.uid: each for each in self._outcome.candidates}
+        decisions = self._decided.lines(self.problem.id)
+        counts = {"nodes": len(nodes), "decisions": len(decisions)}
+        return Tree(self.problem, self._record.model_copy(update=counts), nodes, decisions)
+
+    @cached_property
+    def candidates(self) -> tuple[Solution, ...]:
+        """Solutions, the best first: the returned one, then all others that are complete.
+
+        Those that the last decision chose from come first, ranked by its values (the score of
+        `by`; the weight of their class in a vote); then the others, in program order.
+        """
+        return tuple(
+            Solution(
+                each.uid,
+                self.trace.text(each.uid),
+                each.answer,
+                each.answer_key,
+                each.scores,
+                each.tokens,
+                each.logprob,
+                each.finish,
+            )
+            for each in _ranked(self.trace)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Response of {self.plan.strategy}: {self.answer!r}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: answer, text, cost, the best candidates."""
+        grade = {True: " (right)", False: " (wrong)", None: ""}[self.correct]
+        head = "no answer" if self.answer is None else self.answer
+        usage = self.usage
+        cost = f"{usage.policy_calls:,} calls, {usage.policy_tokens:,} policy tokens"
+        if usage.scorer_tokens:
+            cost += f", {usage.scorer_tokens:,} scorer tokens"
+        rows = [
+            (each.answer or "", _scores(each), each.finish or "")
+            for each in self.candidates[:_LISTED]
+        ]
+        return (
+            f"<p><b>{escape(printable(head))}</b>{grade} by {escape(self.plan.strategy)}: {cost}"
+            f"</p><pre>{escape(printable(self.text.strip()))}</pre>"
+            + table(("candidates", "scores", "finish"), rows)
+        )
+
+
+#: Candidates that a notebook shows.
+_LISTED = 8
+
+
+def _scores(candidate: Solution) -> str:
+    last = (
+        (name, value[-1] if isinstance(value, tuple) and value else value)
+        for name, value in candidate.scores.items()
+    )
+    return ", ".join(f"{name} {value:.3g}" for name, value in last if isinstance(value, float))
+
+
+def _ranked(trace: Tree) -> list[CandidateRecord]:
+    """The solutions of a trace, the best first."""
+    winner = trace.winner
+    if winner is None:
+        return []
+    continued = {each.parent for each in trace.nodes.values() if each.prompt is None}
+    solutions = [
+        each
+        for each in trace.nodes.values()
+        if each.prompt is None
+        and each.done
+        and each.finish != "failed"
+        and each.uid not in continued
+    ]
+    order = _order(trace, winner)
+    solutions.sort(key=lambda each: order.get(each.uid, len(order)))
+    return [winner, *(each for each in solutions if each is not winner)]
+
+
+def _order(trace: Tree, winner: CandidateRecord) -> dict[int, int]:
+    """Places of the nodes that the decision about the winner chose from."""
+    path = {each.uid for each in trace.path(winner.uid)}
+    for decision in reversed(trace.decisions):
+        values = decision.get("values")
+        chosen = path.intersection(decision["out"])
+        if not values or not chosen or len(decision["in"]) < 2:
+            continue
+        nodes = decision["in"]
+        if decision["op"] == "vote":
+            weights = classes(decision)
+            ranks = [weights.get(str(value), -1.0) for value in values]
+        elif all(value is None or isinstance(value, int | float) for value in values):
+            best = [values[at] for at, node in enumerate(nodes) if node in chosen]
+            if not best or best[0] is None:
+                continue
+            known = [value for value in values if value is not None]
+            sign = -1.0 if best[0] == min(known) < max(known) else 1.0
+            ranks = [float("-inf") if value is None else sign * value for value in values]
+        else:
+            continue
+        listed = sorted(zip(nodes, ranks, strict=True), key=lambda each: -each[1])
+        return {node: place for place, (node, _) in enumerate(listed)}
+    return {}
