@@ -20,6 +20,7 @@ ENGINE_FOLDER = ROOT / "runtime" / "tts_runtime" / "engines"
 FLOORS = (
     ("model", "errors"),
     ("scheduler", "views", "requests"),
+    ("engine_calls",),
     ("expressions", "problem_run"),
     ("scope", "generation", "replay"),
     ("program",),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.records import candidates
+from tests.support.records import candidates, content
 from tests.support.tts_run import SIM, Command
 from tts_runtime.cli.display import Status
 from tts_runtime.record.reader import open_run
@@ -40,19 +40,6 @@ def watched(stop_after: int = 0) -> Iterator[list[tuple[int, str]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Status, "problem_done", done)
         yield made
-
-
-def content(directory: str) -> dict[str, Any]:
-    """Everything in a run directory that is a matter of its strategies and problems."""
-    found: dict[str, Any] = {}
-    for path in Path(directory).rglob("*"):
-        if path.suffix == ".jsonl":
-            found[str(path.relative_to(directory))] = sorted(path.read_text().splitlines())
-        elif path.suffix == ".json":
-            found[str(path.relative_to(directory))] = json.loads(path.read_text())
-            for of_a_session in ("wall_s", "engines", "sessions"):
-                found[str(path.relative_to(directory))].pop(of_a_session, None)
-    return found
 
 
 def test_a_run_directory_holds_every_candidate_and_its_plan_runs_again(tts_run: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,20 @@ def candidates(directory: str | Path, strategy: str | None = None) -> list[Candi
     run = open_run(directory)
     found = [node for _, nodes in run.strategy(strategy).nodes() for node in nodes.values()]
     assert not run.verify()
+    return found
+
+
+def content(directory: str | Path) -> dict[str, Any]:
+    """Everything in a run directory that is a matter of its strategies and problems."""
+    found: dict[str, Any] = {}
+    for path in Path(directory).rglob("*"):
+        name = str(path.relative_to(directory))
+        if path.suffix == ".jsonl":
+            found[name] = sorted(path.read_text().splitlines())
+        elif path.suffix == ".json":
+            found[name] = json.loads(path.read_text())
+            for of_a_session in ("wall_s", "engines", "sessions"):
+                found[name].pop(of_a_session, None)
     return found
 
 

@@ -18,6 +18,7 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Partial,
+    PolicyEngine,
 )
 from tts_runtime.tokens import Tokenizer
 
@@ -204,3 +205,20 @@ def fitted(request: GenerateRequest, binding: Binding) -> GenerateRequest:
     if limits.max_tokens <= room:
         return request
     return replace(request, limits=replace(limits, max_tokens=room))
+
+
+def stops_alike(request: GenerateRequest, engine: PolicyEngine, generation: Generation) -> bool:
+    """Whether this generation, on the stream of a watched request, is what the request stops at."""
+    ends = end_ids(engine.tokenizer, engine.binding)
+    delimiter = engine.binding.step_delimiter.encode()
+    tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
+    columns = [generation.statistics[name] for name in request.statistics]
+    read = 0
+    for token, logprob in zip(generation.ids, generation.logprobs, strict=True):
+        tracker.push(token, logprob, [column[read] for column in columns])
+        read += 1
+        if tracker.finish is not None:
+            break
+    halted = generation.halted and tracker.finish is None
+    whole = read == len(generation.ids) and not halted
+    return whole and tracker.finish in (None, generation.finish)

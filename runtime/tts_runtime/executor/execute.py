@@ -23,13 +23,14 @@ from tts_lang.values import number
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.bind import Bound
+from tts_runtime.executor.engine_calls import EngineCalls, KeptReplies, SharedRequests
 from tts_runtime.executor.errors import RunError, place, unforeseen
 from tts_runtime.executor.generation import CandidateMade
 from tts_runtime.executor.model import Candidate, ProblemLike, Row
 from tts_runtime.executor.problem_run import Events, ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.replay import Recording, Replay
-from tts_runtime.executor.requests import Counts, SharedRequests, Work
+from tts_runtime.executor.requests import Counts, Work
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
@@ -231,7 +232,7 @@ async def execute(
     problem: ProblemLike,
     seed: int,
     observer: Observer | None = None,
-    shared: SharedRequests | None = None,
+    calls: EngineCalls | None = None,
     speculator: Speculator | None = None,
     work: Work | None = None,
     subscribe: Subscriber | None = None,
@@ -246,9 +247,9 @@ async def execute(
         problem: The problem.
         seed: The run's seed.
         observer: Told how the problem proceeds.
-        shared: What other strategies ask for the same problem.
+        calls: Asks engines for the problem, also for other strategies; directly if absent.
         speculator: Likely requests run ahead, if the plan is bound with `speculate`.
-        work: What engines do for the problem is added here.
+        work: What engines do for the problem is added here, if they are asked directly.
         subscribe: Called with the problem and the events of its run, to subscribe to them; called
             again if the run ended early, for the replay that its outcome comes from.
     """
@@ -263,7 +264,7 @@ async def execute(
         events.subscribe(CandidateMade, lambda _: observer.candidate_done(problem.id))
     if speculator is not None:
         speculator.subscribe(events, bound.guesses)
-    run = ProblemRun(bound.program.engines, problem, seed, events, shared, work)
+    run = ProblemRun(bound.program.engines, problem, seed, events, calls, work)
     try:
         outcome = await _answer(bound.program, run)
         if run.ended_early:
@@ -403,6 +404,7 @@ async def execute_together(
     speculate: float = 0.0,
     work: Work | None = None,
     subscribe: Callable[[int, ProblemLike, Events], None] | None = None,
+    kept: Callable[[ProblemLike], KeptReplies] | None = None,
 ) -> Work:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
@@ -422,6 +424,7 @@ async def execute_together(
             `speculate`; wasted tokens never exceed this fraction of the others.
         work: What engines do is added here as it happens.
         subscribe: As in `execute`, with the index of the strategy first.
+        kept: Replies that need not be asked for, by problem.
 
     Returns:
         What the engines did, for all strategies and problems together; `work`, if given.
@@ -444,19 +447,20 @@ async def execute_together(
         for problem in waiting:
             if len(bounds) == 1:
                 if done is None or not done(0, problem.id):
-                    await one(0, problem, None)
+                    calls = None if kept is None else EngineCalls(total, kept(problem))
+                    await one(0, problem, calls)
                 continue
-            shared = SharedRequests(total)
+            shared = SharedRequests(total, None if kept is None else kept(problem))
             async with asyncio.TaskGroup() as side_by_side:
                 for place in range(len(bounds)):
                     if done is not None and done(place, problem.id):
                         continue
                     side_by_side.create_task(one(place, problem, shared))
 
-    async def one(place: int, problem: ProblemLike, shared: SharedRequests | None) -> None:
+    async def one(place: int, problem: ProblemLike, calls: EngineCalls | None) -> None:
         bound = bounds[place]
         listen = None if subscribe is None else partial(subscribe, place)
-        outcome = await execute(bound, problem, seed, observer, shared, ahead, total, listen)
+        outcome = await execute(bound, problem, seed, observer, calls, ahead, total, listen)
         taken = on_outcome(place, outcome)
         if taken is not None:
             await taken

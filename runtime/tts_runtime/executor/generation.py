@@ -407,9 +407,12 @@ def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Part
     segments = node.segments
     parent = spec.parent
     seen = 0
+    watched: Partial | None = None
 
     def fires(partial: Partial) -> bool:
-        nonlocal segments, seen
+        nonlocal segments, seen, watched
+        if partial is not watched:  # a reply that was there before, or an engine's attempt
+            segments, seen, watched = node.segments, 0, partial
         for token in partial.ids[seen:]:
             segments = segments.add(policy.pieces[token], policy.delimiter)
         seen = len(partial.ids)

@@ -32,11 +32,11 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.policy import BoundEngines, Policy
+from tts_runtime.executor.engine_calls import EngineCalls
 from tts_runtime.executor.model import Conversation, Node, ProblemLike, Row, opening
 from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
-    SharedRequests,
     Work,
     request_name,
     scorer_error,
@@ -209,8 +209,8 @@ class ProblemRun(Scheduler):
         problem: The problem.
         seed: The run's seed.
         events: Who listens; subscriptions made later are not heard.
-        shared: Requests that other strategies make for the same problem.
-        work: What engines do is added here; what they do for several strategies, by `shared`.
+        calls: Asks engines, if they are not asked directly, and adds to a `work` of its own.
+        work: What engines do is added here, where they are asked directly.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class ProblemRun(Scheduler):
         problem: ProblemLike,
         seed: int,
         events: Events,
-        shared: SharedRequests | None = None,
+        calls: EngineCalls | None = None,
         work: Work | None = None,
     ) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class ProblemRun(Scheduler):
         self.root_key: Key = root_key(seed, problem.id)
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
-        self.shared = shared
+        self.calls = calls
         self.work = Work() if work is None else work
         self.recorder = Recorder()
         self.closed = False
@@ -316,7 +316,7 @@ class ProblemRun(Scheduler):
 
     def engine_done(self, future: Future[Generation]) -> None:
         """Counts a generation that an engine is done with, whether or not it is still wanted."""
-        if self.shared is None:
+        if self.calls is None:
             self.work.generated(future)
 
     def take(self, future: Future[Any]) -> bool:
@@ -407,16 +407,16 @@ class ProblemRun(Scheduler):
         future.add_done_callback(entry)
 
     def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
-        """A policy's reply to a request, which other strategies may have made."""
-        if self.shared is None:
+        """A policy's reply to a request."""
+        if self.calls is None:
             return policy.engine.generate(request)
-        return self.shared.generate(policy.engine, request)
+        return self.calls.generate(policy.engine, request)
 
     # ------------------------------------------------------------------ scorers
 
     def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
         """Asks a scorer."""
-        ask = engine.score if self.shared is None else partial(self.shared.score, engine)
+        ask = engine.score if self.calls is None else partial(self.calls.score, engine)
         future = scorer_future(ask, request)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, (request,), False, future))
@@ -426,9 +426,9 @@ class ProblemRun(Scheduler):
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Future[Sequence[ScoreReply]]:
         """Asks a scorer that sees a whole pool."""
-        future = scorer_future(engine.score_together, requests)
-        if self.shared is not None:
-            self.shared.scored_together(future)
+        calls = self.calls
+        ask = engine.score_together if calls is None else partial(calls.score_together, engine)
+        future = scorer_future(ask, requests)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))
         return future
@@ -443,7 +443,7 @@ class ProblemRun(Scheduler):
     def _scores_arrived(
         self, callback: Callable[[Reply | CandidateError], None], future: Future[Reply]
     ) -> None:
-        if self.shared is None:
+        if self.calls is None:
             self.work.scored(future)  # type: ignore[arg-type]
         if not self.take(future):
             return

@@ -23,7 +23,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.policy import Policy
-from tts_runtime.engines.stopping import StopCriteria, end_ids
+from tts_runtime.engines.stopping import stops_alike
 from tts_runtime.executor.problem_run import (
     Events,
     ProblemRun,
@@ -254,18 +254,7 @@ def _stopped_alike(
     if len(before) < 2:
         return before[0] if before else None
     engine = entry.policy.engine
-    ends = end_ids(engine.tokenizer, engine.binding)
     for generation in before:
-        tracker = StopCriteria(request, engine.tokenizer, ends, entry.policy.delimiter)
-        columns = [generation.statistics[name] for name in request.statistics]
-        read = 0
-        for token, logprob in zip(generation.ids, generation.logprobs, strict=True):
-            tracker.push(token, logprob, [column[read] for column in columns])
-            read += 1
-            if tracker.finish is not None:
-                break
-        halted = generation.halted and tracker.finish is None
-        whole = read == len(generation.ids) and not halted
-        if whole and tracker.finish in (None, generation.finish):
+        if stops_alike(request, engine, generation):
             return generation
     return None

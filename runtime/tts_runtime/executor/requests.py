@@ -1,33 +1,23 @@
-"""Requests to engines: what they cost, their names, and sharing between strategies (C62, C66).
-
-A generation is a part of an infinite stream that units and limits only cut. So the same request is
-one generation whoever asks, and what a finished one has drawn answers every shorter request on the
-same stream: a beam's step out of a solution of best-of-n.
-"""
+"""Requests to engines: what they cost, and their names (C62, C66)."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
     Fault,
-    Finish,
     GenerateRequest,
     Generation,
-    PolicyEngine,
-    ScorerEngine,
     ScoreReply,
     ScoreRequest,
 )
 from tts_runtime.engines.policy import Policy
-from tts_runtime.engines.stopping import StopCriteria, end_ids
 from tts_runtime.executor.errors import unforeseen
 from tts_runtime.executor.model import Node
 
@@ -289,144 +279,3 @@ def scorer_error(error: BaseException) -> BaseException:
     reported = CandidateError(Fault.EXCEPTION, unforeseen(error))
     reported.__cause__ = error
     return reported
-
-
-class SharedRequests:
-    """The requests of one problem.
-
-    Args:
-        work: What engines do is added here; what each strategy costs is its own affair.
-    """
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self._flights: dict[Any, _Flight[Any]] = {}
-        self._streams: dict[Any, list[tuple[GenerateRequest, Generation]]] = {}
-
-    def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
-        """The reply to a request; from what is there, if possible."""
-        if request.limits.watched:
-            return self._paid(engine.generate(request))
-        if not request.sampling.temperature:
-            request = replace(request, key=b"")  # greedy children are one (C15)
-        name = (id(engine), request)
-        flight = self._flights.get(name)
-        if flight is not None:
-            return flight.join()
-        replayed = self._replayed(engine, request)
-        if replayed is not None:
-            future: Future[Generation] = asyncio.get_running_loop().create_future()
-            future.set_result(replayed)
-            return future
-        flight = self._flights[name] = _Flight(
-            self._paid(engine.generate(request)), partial(self._flights.pop, name, None)
-        )
-        flight.future.add_done_callback(partial(self._drawn, engine, request))
-        return flight.join()
-
-    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
-        """The reply to a request; the same text scored from the same step on is scored once."""
-        name = (id(engine), request.text, request.steps, request.known, request.answer)
-        flight = self._flights.get(name)
-        if flight is None:
-            future = engine.score(request)
-            future.add_done_callback(self.work.scored)
-            flight = self._flights[name] = _Flight(future, partial(self._flights.pop, name, None))
-        return flight.join()
-
-    def scored_together(self, future: Future[Sequence[ScoreReply]]) -> None:
-        """Counts what is not shared: the scores of a pool."""
-        future.add_done_callback(self.work.scored)
-
-    def _paid(self, future: Future[Generation]) -> Future[Generation]:
-        future.add_done_callback(self.work.generated)
-        return future
-
-    # ------------------------------------------------------------------ streams
-
-    def _drawn(
-        self, engine: PolicyEngine, request: GenerateRequest, future: Future[Generation]
-    ) -> None:
-        """Keeps a finished generation for shorter requests on its stream."""
-        name = _stream(engine, request)
-        if name is not None and not future.cancelled() and future.exception() is None:
-            self._streams.setdefault(name, []).append((request, future.result()))
-
-    def _replayed(self, engine: PolicyEngine, request: GenerateRequest) -> Generation | None:
-        """The reply, if what has been drawn on its stream goes far enough."""
-        name = _stream(engine, request)
-        if name is None or request.limits.max_tokens < 1:
-            return None
-        tracker: StopCriteria | None = None
-        ends = frozenset[int]()
-        for before, generation in self._streams.get(name, ()):
-            start = len(request.prefix) - len(before.prefix)
-            if start < 0 or request.prefix != before.prefix + generation.ids[:start]:
-                continue
-            if tracker is None or tracker.drawn:
-                ends = ends or end_ids(engine.tokenizer, engine.binding)
-                delimiter = engine.binding.step_delimiter.encode()
-                tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
-            columns = [generation.statistics[name] for name in request.statistics]
-            for place in range(start, len(generation.ids)):
-                values = [column[place] for column in columns]
-                tracker.push(generation.ids[place], generation.logprobs[place], values)
-                if tracker.finish is not None:
-                    return tracker.result(prefilled=0)
-            if generation.finish is Finish.END:
-                tracker.push(min(ends), generation.end_logprob)
-                return tracker.result(prefilled=0)
-        return None
-
-
-def _stream(engine: PolicyEngine, request: GenerateRequest) -> Any:
-    """The name of a request's stream; none where its draws depend on where the call begins."""
-    limits = request.limits
-    if not engine.exact or limits.at_least or request.first_rank is not None:
-        return None
-    return id(engine), request.prompt, request.key, request.sampling, request.statistics
-
-
-class _Flight(Generic[Reply]):
-    """One request to an engine, and how many wait for it."""
-
-    __slots__ = ("_dropped", "_waiting", "future")
-
-    def __init__(self, future: Future[Reply], dropped: Callable[[], object]) -> None:
-        self.future = future
-        self._waiting: set[Future[Reply]] = set()
-        self._dropped = dropped
-        future.add_done_callback(self._landed)
-
-    def join(self) -> Future[Reply]:
-        """A future of one's own; when all who wait have cancelled theirs, the request ends."""
-        mine: Future[Reply] = asyncio.get_running_loop().create_future()
-        if self.future.done():
-            _settle(mine, self.future)
-        else:
-            self._waiting.add(mine)
-            mine.add_done_callback(self._left)
-        return mine
-
-    def _left(self, mine: Future[Reply]) -> None:
-        self._waiting.discard(mine)
-        if mine.cancelled() and not self._waiting and not self.future.done():
-            self._dropped()
-            self.future.cancel()
-
-    def _landed(self, future: Future[Reply]) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for mine in waiting:
-            if not mine.done():
-                _settle(mine, future)
-
-
-def _settle(mine: Future[Reply], future: Future[Reply]) -> None:
-    if future.cancelled():
-        mine.cancel()
-        return
-    error = future.exception()
-    if error is not None:
-        mine.set_exception(error)
-    else:
-        mine.set_result(future.result())

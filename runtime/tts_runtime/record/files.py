@@ -20,8 +20,11 @@ PROBLEMS: Final = "problems.jsonl"
 NODES: Final = "nodes.jsonl"
 DECISIONS: Final = "decisions.jsonl"
 ANSWERS: Final = "answers.jsonl"
+REPLIES: Final = "replies.jsonl"
 SUMMARY: Final = "summary.json"
 PLAN: Final = "plan.json"
+#: Who may read and write a file: its owner only, as models write there what they like.
+PRIVATE: Final = 0o600
 #: What schema 1 does not have, and its predecessor had.
 _OLD: Final = "candidates.jsonl"
 #: Characters of a folder's name; file systems take 255 bytes.

@@ -21,6 +21,7 @@ from tts_runtime.record.files import (
     DECISIONS,
     NODES,
     PLAN,
+    REPLIES,
     DirectoryError,
     folder_of,
     read_manifest,
@@ -284,6 +285,9 @@ class Run:
 
     def verify(self) -> list[Damage]:
         """Reads everything, and says what cannot be believed."""
+        seal = seal_of(self.manifest.identity, "", REPLIES)
+        for _ in lines_of(self.directory / REPLIES, seal, self.damaged):
+            pass
         for record in self.strategies.values():
             whole = {tree.problem.id for tree in record.trees()}
             for problem, answer in record.answers.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tts_runtime.executor import CandidateRecord
 
 #: Seconds after which what is written is brought to the disk.
-_SYNC_EVERY: Final = 2.0
+SYNC_EVERY: Final = 2.0
 
 
 class RecordWriter:
@@ -67,7 +67,7 @@ class RecordWriter:
         self._write(DECISIONS, [head | decision for decision in decisions])
         counts = {"nodes": len(candidates), "decisions": len(decisions)}
         self._write(ANSWERS, [answer | counts])
-        if monotonic() - self._synced > _SYNC_EVERY:
+        if monotonic() - self._synced > SYNC_EVERY:
             self.sync()
 
     def _write(self, name: str, lines: Sequence[dict[str, Any]]) -> None:

@@ -58,6 +58,10 @@ class ResultCollector:
         """Whether this problem is finished."""
         return problem in self._answers
 
+    def recorded(self, problem: str) -> bool:
+        """Whether this problem is finished, and need not be tried again."""
+        return problem in self._answers and self._answers[problem].error is None
+
     def add(self, outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
         """Counts and writes the outcome of a problem, with its grade."""
         answer = self._sizes.priced(answer_of(outcome, gold, grade, self._info.seed))

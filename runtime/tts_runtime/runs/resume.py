@@ -6,7 +6,7 @@ Failed problems, and those of which a line is missing or cannot be believed, run
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,12 +68,12 @@ def read(folder: Path, name: str, identity: str) -> FinishedProblems:
     return FinishedProblems(whole, summary, (*record.damaged, *missing))
 
 
-def report(finished: FinishedProblems) -> None:
-    """Says what is damaged; its problems are drawn again."""
-    for damage in finished.damaged[:_NAMED]:
-        _LOGGER.warning("%s; its problem runs again", damage)
-    if len(finished.damaged) > _NAMED:
-        _LOGGER.warning("and %d more damaged lines", len(finished.damaged) - _NAMED)
+def report(damaged: Sequence[Damage], then: str) -> None:
+    """Says what is damaged, and what happens then."""
+    for damage in damaged[:_NAMED]:
+        _LOGGER.warning("%s; %s", damage, then)
+    if len(damaged) > _NAMED:
+        _LOGGER.warning("and %d more damaged lines", len(damaged) - _NAMED)
 
 
 def clear(folder: Path, name: str, identity: str, finished: FinishedProblems) -> None:

@@ -3,6 +3,7 @@
     DIR/run.json                      the run: configuration, engines, versions, sessions
     DIR/problems.jsonl                the problems, whole
     DIR/models.json                   sizes of the models behind the engines that state them
+    DIR/replies.jsonl                 what engines replied to problems in flight
     DIR/STRATEGY/plan.json            the plan that ran (`tts-run` accepts it again)
     DIR/STRATEGY/nodes.jsonl          every candidate: lineage, text, tokens, finish, scores
     DIR/STRATEGY/answers.jsonl        the answer to each problem and what it cost
@@ -11,14 +12,15 @@
 Schema 1 of `tts_runtime.record`, which reads it; each line is sealed by a checksum.
 
 A problem's lines are written in one go when it finishes, so a run that is interrupted leaves whole
-problems behind. A run of the same configuration continues them: see `tts_runtime.runs.resume`.
+problems behind, and the replies to others. A run of the same configuration continues them: see
+`tts_runtime.runs.resume`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import Enum
@@ -35,6 +37,7 @@ from tts_runtime.problems.model import Problem
 from tts_runtime.record.files import (
     MANIFEST,
     PLAN,
+    PRIVATE,
     PROBLEMS,
     SUMMARY,
     DirectoryError,
@@ -45,12 +48,12 @@ from tts_runtime.record.files import (
     seal_of,
 )
 from tts_runtime.record.manifest import Manifest
+from tts_runtime.record.replies import ReplyLog
 from tts_runtime.record.writer import RecordWriter
 from tts_runtime.runs.results import Answer, Summary
 
-#: Who may do what with folders and files: their owner only.
+#: Who may do what with folders: their owner only.
 _FOLDER: Final = 0o700
-_FILE: Final = 0o600
 #: What a message says of each part of a configuration that is another one.
 _OTHER = {
     "strategies": "other strategies or parameters",
@@ -193,7 +196,7 @@ def open_private(path: Path, mode: str) -> TextIO:
         mode,
         encoding="utf-8",
         newline="\n",
-        opener=lambda name, flags: os.open(name, flags, _FILE),
+        opener=lambda name, flags: os.open(name, flags, PRIVATE),
     )
     return cast("TextIO", file)
 
@@ -222,6 +225,23 @@ def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine])
     cards = {name: engine.card for name, engine in engines.items() if engine.card is not None}
     text = json.dumps({name: asdict(card) for name, card in cards.items()}, indent=2)
     write(path / "models.json", text + "\n")
+
+
+def open_replies(
+    path: Path,
+    identity: str,
+    engines: Mapping[str, PolicyEngine | ScorerEngine],
+    ended: Callable[[tuple[str, int]], bool],
+) -> ReplyLog:
+    """The replies to problems in flight, after those of earlier sessions.
+
+    Raises:
+        RunDirectoryError: They cannot be written.
+    """
+    try:
+        return ReplyLog(path, identity, engines, ended)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 def folder(directory: Path, plan: Plan) -> Path:

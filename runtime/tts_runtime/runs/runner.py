@@ -33,6 +33,7 @@ from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.record.files import read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
+from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.engine_set import EngineSet
@@ -46,6 +47,7 @@ from tts_runtime.runs.rundir import (
     StrategyWriter,
     check,
     folder,
+    open_replies,
     opened,
     write_models,
 )
@@ -139,6 +141,7 @@ async def run_plans(
             for plan in plans
         ]
         writers: list[StrategyWriter | None] = [None] * len(plans)
+        replies: ReplyLog | None = None
         if settings.out is not None:
             manifest = Manifest(
                 schema=SCHEMA,
@@ -154,11 +157,20 @@ async def run_plans(
                 resume.read(folder(directory, plan), plan.strategy, identity) for plan in plans
             ]
             for plan, each in zip(plans, earlier, strict=True):
-                resume.report(each)
+                resume.report(each.damaged, "its problem runs again")
                 resume.clear(folder(directory, plan), plan.strategy, identity, each)
             writers = [
                 stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
             ]
+            answered = [each.answers for each in earlier]
+            replies = open_replies(
+                directory,
+                identity,
+                {**policies, **scorers},
+                lambda asker: all(asker[0] in answers for answers in answered),
+            )
+            stack.enter_context(replies)
+            resume.report(replies.damaged, "what it held is drawn again")
         return await _run_bound(
             bounds,
             policies,
@@ -168,6 +180,7 @@ async def run_plans(
             settings,
             progress,
             writers,
+            replies,
             earlier,
             identity,
         )
@@ -182,6 +195,7 @@ async def _run_bound(
     settings: Settings,
     progress: Progress,
     writers: Sequence[StrategyWriter | None],
+    replies: ReplyLog | None,
     earlier: Sequence[FinishedProblems],
     identity: str,
 ) -> Results:
@@ -217,6 +231,8 @@ async def _run_bound(
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
         answer = collectors[place].add(outcome, problem.answer, grade)
+        if replies is not None and all(each.recorded(problem.id) for each in collectors):
+            replies.drop(problem.id, settings.seed)
         progress.problem_done(place, answer)
 
     def done(place: int, problem: str) -> bool:
@@ -242,6 +258,7 @@ async def _run_bound(
             speculate=settings.speculate,
             work=meter.work,
             subscribe=lambda place, problem, events: collectors[place].listen(problem.id, events),
+            kept=None if replies is None else lambda problem: replies.of(problem.id, settings.seed),
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.

@@ -1,0 +1,256 @@
+"""Asks engines for one problem: what an earlier session was given, or another strategy, only once.
+
+A generation is a part of an infinite stream that units and limits only cut. So the same request is
+one generation whoever asks (C62), and what a finished one has drawn answers every shorter request
+on the same stream: a beam's step out of a solution of best-of-n.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from tts_runtime.engines.base import (
+    Finish,
+    GenerateRequest,
+    Generation,
+    PolicyEngine,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.engines.stopping import StopCriteria, end_ids
+from tts_runtime.executor.requests import Work
+
+Reply = TypeVar("Reply")
+
+
+class KeptReplies(Protocol):
+    """Replies that one problem's requests were given by an earlier session, which was stopped.
+
+    They are not asked for again. What engines reply now is kept for the next session, errors are
+    not.
+    """
+
+    def generation(self, engine: PolicyEngine, request: GenerateRequest, /) -> Generation | None:
+        """What this request was given; `None`: it has to be asked."""
+
+    def generated(
+        self, engine: PolicyEngine, request: GenerateRequest, generation: Generation, /
+    ) -> None:
+        """Keeps a generation."""
+
+    def scores(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], /
+    ) -> Sequence[ScoreReply] | None:
+        """What these requests were given: one path, or a pool that is scored together."""
+
+    def scored(
+        self,
+        engine: ScorerEngine,
+        requests: Sequence[ScoreRequest],
+        replies: Sequence[ScoreReply],
+        /,
+    ) -> None:
+        """Keeps the scores of a path, or of a pool."""
+
+
+class EngineCalls:
+    """What one problem asks of engines.
+
+    Args:
+        work: What engines do is added here; what each strategy costs is its own affair.
+        kept: What they need not do again.
+    """
+
+    def __init__(self, work: Work, kept: KeptReplies | None = None) -> None:
+        self.work = work
+        self._kept = kept
+
+    def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
+        """The reply to a request."""
+        kept = self._kept
+        found = None if kept is None else kept.generation(engine, request)
+        if found is not None:
+            return _settled(found)
+        future = engine.generate(request)
+        future.add_done_callback(partial(self._generated, engine, request))
+        return future
+
+    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+        """The scores of a path."""
+        kept = self._kept
+        found = None if kept is None else kept.scores(engine, (request,))
+        if found is not None:
+            return _settled(found[0])
+        future = engine.score(request)
+        future.add_done_callback(partial(self._scored, engine, (request,)))
+        return future
+
+    def score_together(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
+    ) -> Future[Sequence[ScoreReply]]:
+        """The scores of a pool; they are not shared between strategies."""
+        kept = self._kept
+        found = None if kept is None else kept.scores(engine, requests)
+        if found is not None:
+            return _settled(found)
+        future = engine.score_together(requests)
+        future.add_done_callback(partial(self._scored, engine, requests))
+        return future
+
+    def _generated(
+        self, engine: PolicyEngine, request: GenerateRequest, future: Future[Generation]
+    ) -> None:
+        self.work.generated(future)
+        if self._kept is not None and not future.cancelled() and future.exception() is None:
+            self._kept.generated(engine, request, future.result())
+
+    def _scored(
+        self,
+        engine: ScorerEngine,
+        requests: Sequence[ScoreRequest],
+        future: Future[ScoreReply] | Future[Sequence[ScoreReply]],
+    ) -> None:
+        self.work.scored(future)
+        if self._kept is not None and not future.cancelled() and future.exception() is None:
+            found = future.result()
+            replies = (found,) if isinstance(found, ScoreReply) else found
+            self._kept.scored(engine, requests, replies)
+
+
+def _settled(reply: Reply) -> Future[Reply]:
+    future: Future[Reply] = asyncio.get_running_loop().create_future()
+    future.set_result(reply)
+    return future
+
+
+class SharedRequests(EngineCalls):
+    """The requests of one problem that several strategies make: what they share is asked once."""
+
+    def __init__(self, work: Work, kept: KeptReplies | None = None) -> None:
+        super().__init__(work, kept)
+        self._flights: dict[Any, _Flight[Any]] = {}
+        self._streams: dict[Any, list[tuple[GenerateRequest, Generation]]] = {}
+
+    def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
+        """The reply to a request; from what is there, if possible."""
+        if request.limits.watched:
+            return super().generate(engine, request)
+        if not request.sampling.temperature:
+            request = replace(request, key=b"")  # greedy children are one (C15)
+        name = (id(engine), request)
+        flight = self._flights.get(name)
+        if flight is not None:
+            return flight.join()
+        replayed = self._replayed(engine, request)
+        if replayed is not None:
+            return _settled(replayed)
+        flight = self._flights[name] = _Flight(
+            super().generate(engine, request), partial(self._flights.pop, name, None)
+        )
+        flight.future.add_done_callback(partial(self._drawn, engine, request))
+        return flight.join()
+
+    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+        """The reply to a request; the same text scored from the same step on is scored once."""
+        name = (id(engine), request.text, request.steps, request.known, request.answer)
+        flight = self._flights.get(name)
+        if flight is None:
+            flight = self._flights[name] = _Flight(
+                super().score(engine, request), partial(self._flights.pop, name, None)
+            )
+        return flight.join()
+
+    # ------------------------------------------------------------------ streams
+
+    def _drawn(
+        self, engine: PolicyEngine, request: GenerateRequest, future: Future[Generation]
+    ) -> None:
+        """Keeps a finished generation for shorter requests on its stream."""
+        name = _stream(engine, request)
+        if name is not None and not future.cancelled() and future.exception() is None:
+            self._streams.setdefault(name, []).append((request, future.result()))
+
+    def _replayed(self, engine: PolicyEngine, request: GenerateRequest) -> Generation | None:
+        """The reply, if what has been drawn on its stream goes far enough."""
+        name = _stream(engine, request)
+        if name is None or request.limits.max_tokens < 1:
+            return None
+        tracker: StopCriteria | None = None
+        ends = frozenset[int]()
+        for before, generation in self._streams.get(name, ()):
+            start = len(request.prefix) - len(before.prefix)
+            if start < 0 or request.prefix != before.prefix + generation.ids[:start]:
+                continue
+            if tracker is None or tracker.drawn:
+                ends = ends or end_ids(engine.tokenizer, engine.binding)
+                delimiter = engine.binding.step_delimiter.encode()
+                tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
+            columns = [generation.statistics[name] for name in request.statistics]
+            for place in range(start, len(generation.ids)):
+                values = [column[place] for column in columns]
+                tracker.push(generation.ids[place], generation.logprobs[place], values)
+                if tracker.finish is not None:
+                    return tracker.result(prefilled=0)
+            if generation.finish is Finish.END:
+                tracker.push(min(ends), generation.end_logprob)
+                return tracker.result(prefilled=0)
+        return None
+
+
+def _stream(engine: PolicyEngine, request: GenerateRequest) -> Any:
+    """The name of a request's stream; none where its draws depend on where the call begins."""
+    limits = request.limits
+    if not engine.exact or limits.at_least or request.first_rank is not None:
+        return None
+    return id(engine), request.prompt, request.key, request.sampling, request.statistics
+
+
+class _Flight(Generic[Reply]):
+    """One request to an engine, and how many wait for it."""
+
+    __slots__ = ("_dropped", "_waiting", "future")
+
+    def __init__(self, future: Future[Reply], dropped: Callable[[], object]) -> None:
+        self.future = future
+        self._waiting: set[Future[Reply]] = set()
+        self._dropped = dropped
+        future.add_done_callback(self._landed)
+
+    def join(self) -> Future[Reply]:
+        """A future of one's own; when all who wait have cancelled theirs, the request ends."""
+        mine: Future[Reply] = asyncio.get_running_loop().create_future()
+        if self.future.done():
+            _settle(mine, self.future)
+        else:
+            self._waiting.add(mine)
+            mine.add_done_callback(self._left)
+        return mine
+
+    def _left(self, mine: Future[Reply]) -> None:
+        self._waiting.discard(mine)
+        if mine.cancelled() and not self._waiting and not self.future.done():
+            self._dropped()
+            self.future.cancel()
+
+    def _landed(self, future: Future[Reply]) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for mine in waiting:
+            if not mine.done():
+                _settle(mine, future)
+
+
+def _settle(mine: Future[Reply], future: Future[Reply]) -> None:
+    if future.cancelled():
+        mine.cancel()
+        return
+    error = future.exception()
+    if error is not None:
+        mine.set_exception(error)
+    else:
+        mine.set_result(future.result())
