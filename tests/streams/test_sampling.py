@@ -142,7 +142,7 @@ def test_rows_of_a_batch_draw_what_the_reference_draws(
     array = library.asarray([logits] * len(rows), dtype=library.float64)
     columns = batch_sampling.SamplingColumns.of(rows, array)
     adjusted = np.asarray(batch_sampling.adjust(array, columns, banned))
-    tokens = batch_sampling.draw(array, columns, seeds, banned).tolist()
+    tokens = batch_sampling.choices(array, columns, seeds, banned)[1].tolist()
     assert array.tolist() == [logits] * len(rows)  # left as it was
     for number, sampling in enumerate(rows):
         forbidden = banned.get(number, set())

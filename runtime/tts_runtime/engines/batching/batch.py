@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
+from tts_runtime.engines.batching.draws import draws
 from tts_runtime.engines.batching.forward import Array, Forward, KvCache
 from tts_runtime.engines.batching.memory import release_memory
 from tts_runtime.engines.batching.sampling import (
     SamplingColumns,
-    draw,
     library,
     log_probabilities,
     token_statistics,
 )
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.worker import Job
+from tts_runtime.sampling import log_probabilities as reference_log_probabilities
 from tts_runtime.sampling import ranked
 from tts_runtime.streams import position_seeds
 
@@ -113,24 +114,24 @@ class Batch:
             for row in rows
         ]
         seeds = library(logits).asarray(position_seeds(places), device=logits.device)
-        tokens = draw(logits, self._sampling, seeds, forbidden)
+        drawn = draws(logits, self._sampling, seeds, forbidden)
+        tokens, logprobs = drawn.tokens, drawn.logprobs
+        if forbidden and bool((drawn.scores == -np.inf).any()):
+            raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
         for number, row in enumerate(rows):
             request = row.criteria.request
             if request.first_rank is None or row.criteria.drawn:
                 continue
+            numbers = np.array(logits[number].tolist())
             try:
-                tokens[number] = ranked(
-                    np.array(logits[number].tolist()),
-                    request.first_rank,
-                    forbidden.get(number, ()),
-                )
+                tokens[number] = ranked(numbers, request.first_rank, forbidden.get(number, ()))
             except EngineError as error:
                 row.error = error
-        log_probs = log_probabilities(logits)
-        numbers = library(logits).arange(len(rows), device=logits.device)
-        chosen = log_probs[numbers, tokens].tolist()
+            else:
+                logprobs[number] = float(reference_log_probabilities(numbers)[int(tokens[number])])
+        chosen = logprobs.tolist()
         names = {name for row in rows for name in row.criteria.request.statistics}
-        statistics = token_statistics(log_probs, names)
+        statistics = token_statistics(log_probabilities(logits), names) if names else {}
         for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             if row.error is None:
                 wanted = row.criteria.request.statistics

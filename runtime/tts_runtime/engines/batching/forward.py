@@ -59,4 +59,4 @@ class Forward(Protocol):
         """
 
     def logits(self, hidden: Array) -> Array:
-        """Logits [rows, vocabulary] in float64 of hidden states [rows, hidden]."""
+        """Logits [rows, vocabulary] of hidden states [rows, hidden], of any float type."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tts_runtime.engines.base import EngineError, Sampling
+from tts_runtime.engines.base import Sampling
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.streams import random_bits
 
@@ -52,6 +52,8 @@ class SamplingColumns:
     top_k: Array | None
     top_p: Array | None
     log_min_p: Array | None
+    #: How each row is drawn: greedy, filtered (top-k, top-p, min-p) or free.
+    methods: tuple[str, ...]
 
     @classmethod
     def of(cls, rows: Sequence[Sampling], like: Array) -> SamplingColumns:
@@ -74,7 +76,31 @@ class SamplingColumns:
             needed([float(row.top_k) for row in rows], 0.0),
             needed([row.top_p for row in rows], 1.0),
             needed([log(row.min_p) if row.min_p else -inf for row in rows], -inf),
+            tuple(_method(row) for row in rows),
         )
+
+    def take(self, rows: Sequence[int]) -> SamplingColumns:
+        """The columns of some of the rows."""
+        if len(self.methods) == 1:
+            return self
+
+        def some(column: Array | None) -> Array | None:
+            return None if column is None else column[list(rows)]
+
+        return SamplingColumns(
+            self.temperature[list(rows)],
+            some(self.greedy),
+            some(self.top_k),
+            some(self.top_p),
+            some(self.log_min_p),
+            tuple(self.methods[row] for row in rows),
+        )
+
+
+def _method(row: Sampling) -> str:
+    if row.temperature == 0:
+        return "greedy"
+    return "filtered" if row.top_k or row.top_p < 1 or row.min_p else "free"
 
 
 def adjust(
@@ -109,30 +135,16 @@ def adjust(
     return scaled if columns.greedy is None else xp.where(columns.greedy, logits, scaled)
 
 
-def draw(
-    logits: Array,
-    columns: SamplingColumns,
-    seeds: Array,
-    forbidden: Mapping[int, Collection[int]] | None = None,
-) -> Array:
-    """One token per row, shape [rows]; seeds are `streams.position_seeds` of the rows.
-
-    Raises:
-        EngineError: Every token of some row is forbidden.
-    """
-    scores, tokens = choices(logits, columns, seeds, forbidden)
-    if forbidden and bool((scores == -library(scores).inf).any()):
-        raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
-    return tokens
-
-
 def choices(
     logits: Array,
     columns: SamplingColumns,
     seeds: Array,
     forbidden: Mapping[int, Collection[int]] | None = None,
 ) -> tuple[Array, Array]:
-    """Per row, the best score and its token; the score is -inf where every token is forbidden."""
+    """Per row, the best score and its token; the score is -inf where every token is forbidden.
+
+    Logits are float64 [rows, vocabulary], seeds `streams.position_seeds` of the rows.
+    """
     xp = library(logits)
     noise = gumbel(seeds, logits.shape[1])
     if columns.greedy is not None:
@@ -142,8 +154,9 @@ def choices(
 
 
 def log_probabilities(logits: Array) -> Array:
-    """Natural log-probabilities of each row of [rows, vocabulary]."""
+    """Natural log-probabilities of each row of [rows, vocabulary], float64."""
     xp = library(logits)
+    logits = xp.asarray(logits, dtype=xp.float64)
     shifted = logits - xp.amax(logits, axis=-1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
 

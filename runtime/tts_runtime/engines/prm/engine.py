@@ -40,7 +40,7 @@ def verdict(model: TransformersModel, good: int, bad: int) -> Head:
     """P(good) against P(bad) under the language-model head."""
 
     def judge(hidden: Tensor) -> list[float]:
-        logits = model.logits(hidden)[:, [good, bad]]
+        logits = model.logits(hidden)[:, [good, bad]].double()
         return _list(torch.softmax(logits, dim=-1)[:, 0])
 
     return judge

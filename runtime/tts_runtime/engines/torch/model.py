@@ -158,7 +158,7 @@ class TransformersModel:
         if self._head is None:
             raise EngineError("this model was loaded without its language-model head")
         logits: Tensor = self._head(inputs_embeds=hidden[:, None]).logits[:, 0]
-        return logits.double()
+        return logits
 
     def _masks(self, positions: Tensor, length: int) -> Tensor | dict[str, Tensor]:
         places = torch.arange(length, device=positions.device)

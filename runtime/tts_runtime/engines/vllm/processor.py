@@ -23,7 +23,8 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
-from tts_runtime.engines.batching.sampling import SamplingColumns, choices, statistic
+from tts_runtime.engines.batching.draws import draws
+from tts_runtime.engines.batching.sampling import SamplingColumns, statistic
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.vllm.protocol import (
@@ -35,7 +36,7 @@ from tts_runtime.engines.vllm.protocol import (
     unpacked,
     values_in,
 )
-from tts_runtime.sampling import ranked
+from tts_runtime.sampling import log_probabilities, ranked
 from tts_runtime.streams import Key, position_seeds
 
 
@@ -143,7 +144,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         if columns is None:
             columns = self._columns = self._ordered(logits)
         known = logits[:, : self._config.vocabulary]
-        raw = (known if columns.places is None else known[columns.places]).double()
+        raw = known if columns.places is None else known[columns.places]
         tokens, values = self._drawn(columns, raw)
         written = torch.full(
             (len(columns.rows), logits.shape[1]), -torch.inf, dtype=logits.dtype, device=raw.device
@@ -165,19 +166,20 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
                 forbidden[number] = banned
         places = [(row.key, row.first + len(row.drawn)) for row in rows]
         seeds = torch.from_numpy(position_seeds(places)).to(raw.device)
-        best, tokens = choices(raw, columns.settings, seeds, forbidden)
+        drawn = draws(raw, columns.settings, seeds, forbidden)
+        best, tokens, values = drawn.scores, drawn.tokens, drawn.logprobs[:, None]
         errors: dict[int, float] = {}
         for number in columns.ranked:
             row = rows[number]
             if row.request.first_rank is None or row.drawn:
                 continue
-            numbers, bans = raw[number].cpu().numpy(), forbidden.get(number, ())
+            numbers, bans = raw[number].double().cpu().numpy(), forbidden.get(number, ())
             try:
                 tokens[number] = ranked(numbers, row.request.first_rank, bans)
             except EngineError:
                 errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
-        log_probs = torch.log_softmax(raw, dim=-1)
-        values = log_probs.gather(1, tokens[:, None])
+            else:
+                values[number] = float(log_probabilities(numbers)[int(tokens[number])])
         for number in forbidden:
             if number not in errors and best[number] == -torch.inf:
                 errors[number] = NOTHING_ALLOWED
@@ -189,6 +191,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             row.note(value)
         if not columns.watched:
             return tokens[:, None], values.float()
+        log_probs = torch.log_softmax(raw.double(), dim=-1)
         return self._with_statistics(columns, log_probs, tokens[:, None], values)
 
     def _with_statistics(
