@@ -4,8 +4,8 @@
 
 Both sample at temperature 1 until the policy ends or a limit is reached: the engine from the
 candidates' streams, with 64 slots that are refilled, `generate` in batches of 64. Rounds alternate,
-so that other work on the machine hits both alike; the best round of each counts. The
-engine has one thread, `generate` one and all: on a busy machine one is faster.
+so that other work on the machine hits both alike; printed are the median and the range of the
+rounds' ratios. The engine has one thread, `generate` one and all: on a busy machine one is faster.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import time
 from pathlib import Path
+from statistics import median
 
 import torch
 from transformers import LlamaForCausalLM
@@ -80,28 +81,27 @@ async def main() -> None:
     options = parser.parse_args()
     folder = options.folder or bundled("policy")
     model = LlamaForCausalLM.from_pretrained(folder).eval()
-    best = {"engine": 0.0, "generate": 0.0}
+    ratios: dict[int, list[float]] = {threads: [] for threads in options.generate_threads}
     for number in range(options.rounds):
         policy = BundledPolicy(folder, slots=SLOTS)
         asked = requests(policy, options.requests, options.max_tokens)
         tokens, seconds = await engine_round(policy, asked)
         await policy.close()
-        best["engine"] = max(best["engine"], tokens / seconds)
         print(f"round {number}: engine {tokens} tokens, {tokens / seconds:.0f}/s", flush=True)
         for threads in options.generate_threads:
             torch.set_num_threads(threads)
             others, other_seconds = generate_round(model, asked)
-            best["generate"] = max(best["generate"], others / other_seconds)
+            ratios[threads].append((tokens / seconds) / (others / other_seconds))
             print(
                 f"round {number}: generate, {threads} threads, {others} tokens, "
                 f"{others / other_seconds:.0f}/s",
                 flush=True,
             )
-    ratio = best["engine"] / best["generate"]
-    print(
-        f"engine {best['engine']:.0f} tokens/s, transformers generate "
-        f"{best['generate']:.0f} tokens/s, ratio {ratio:.2f}"
-    )
+    for threads, found in ratios.items():
+        print(
+            f"engine / generate on {threads} threads, tokens per second: {median(found):.2f} "
+            f"({min(found):.2f} to {max(found):.2f})"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
-"""How far searches through vLLM stay from vLLM's own speed, on one machine, in ratios.
+"""How far searches through vLLM stay from vLLM's own speed, on one machine, in paired ratios.
 
     python benchmarks/vllm_limits.py [MODEL_FOLDER] [--problems N] [--plot FILE] [--growth]
 
+What is compared runs in turn, so that other work on the machine hits both alike. Each ratio is that
+of one turn; printed are the median and the range of all turns, of wall time and of the processor
+time of this process with its children.
+
 1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler, same tokens.
 2. Limit: beam search (n = 16, width 4) over all problems, against the raw engine drawing as many
-   tokens in one call plus the PRM reading as many new tokens in one batch. The call draws as many
-   tokens for each problem as the search did, in n rows. A second figure is of a call that spreads
-   all tokens evenly over its rows, as if long problems needed no more steps than short ones.
+   tokens in one call, and the PRM reading the new tokens in one batch. The call draws as many
+   tokens for each problem as the search did, in n rows. A search can draw while it scores, so that the
+   limit in wall time is the larger of the two, in processor time their sum. A second figure is of a
+   call that spreads all tokens evenly over its rows, as if long problems needed no more steps than
+   short ones.
 3. Prefix cache: the part of prompt and prefix tokens that did not have to be read.
 4. Loop: the same search in the usual style, on vLLM's own `LLM` as it comes: one problem at a time,
    one call of `generate` a depth, whole prefixes scored again in batches of 8; n = 4, 16 and 64.
@@ -20,12 +26,15 @@ import os
 import time
 from asyncio import Future
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import psutil
 
 import tts_lang
 from tts_runtime.engines.base import (
@@ -50,6 +59,8 @@ from tts_runtime.problems import Problem, problems_named
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 
+#: Paired runs of each comparison.
+TURNS = 4
 WIDTH = 4
 DEPTH = 40
 TOKENS = 60
@@ -114,11 +125,45 @@ class CountingPrm(BundledPrm):
             self.read += done.result().tokens
 
 
-async def timed(work: Awaitable[Any]) -> float:
-    """Seconds that something takes."""
-    begin = time.perf_counter()
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall time, and of processor time of this process and its children."""
+
+    wall: float
+    processor: float
+
+
+def processor_time() -> float:
+    """Of this process and all that are below it, in seconds."""
+    process = psutil.Process()
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    total: float = sum(each.user + each.system for each in times)
+    return total
+
+
+async def timed(work: Awaitable[Any]) -> Cost:
+    """What something takes."""
+    wall, processor = time.perf_counter(), processor_time()
     await work
-    return time.perf_counter() - begin
+    return Cost(time.perf_counter() - wall, processor_time() - processor)
+
+
+def ratios(ones: Sequence[Cost], others: Sequence[Cost]) -> str:
+    """Paired ratios as text: median (lowest to highest), of wall and of processor time."""
+
+    def told(pairs: Iterable[tuple[float, float]]) -> str:
+        found = sorted(one / other for one, other in pairs)
+        return f"{median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
+
+    pairs = list(zip(ones, others, strict=True))
+    wall = told((one.wall, other.wall) for one, other in pairs)
+    processor = told((one.processor, other.processor) for one, other in pairs)
+    return f"{wall} times, processor time {processor}"
+
+
+def seconds(costs: Sequence[Cost]) -> str:
+    """The median wall time as text."""
+    return f"{median(cost.wall for cost in costs):.2f} s"
 
 
 def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -> GenerateRequest:
@@ -130,8 +175,8 @@ def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -
 
 async def search(
     policy: CountingPolicy, problems: Sequence[Problem], n: int, depth: int = DEPTH
-) -> tuple[float, int, int]:
-    """Seconds of beam search over all problems by the executor, tokens that the PRM read, and new.
+) -> tuple[Cost, int, int]:
+    """What beam search over all problems costs, tokens that the PRM read, and new ones.
 
     New are those that a reader with a perfect memory would have read.
     """
@@ -140,13 +185,13 @@ async def search(
     bound = bind(plan, {"policy": policy}, {"prm": prm})
     outcomes: list[Outcome] = []
     sampler = asyncio.create_task(policy.sample())
-    seconds = await timed(execute_all(bound, problems, 0, outcomes.append))
+    cost = await timed(execute_all(bound, problems, 0, outcomes.append))
     sampler.cancel()
     await prm.close()
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if failed:
         raise SystemExit(f"a problem failed: {failed[0]}")
-    return seconds, prm.read, prm.new()
+    return cost, prm.read, prm.new()
 
 
 @dataclass(frozen=True)
@@ -183,16 +228,18 @@ class UsualLoop:
         self.tokenizer = HuggingFaceTokenizer(files.folder, ())
         self.drawn = 0
 
-    async def run(self, problems: Sequence[Problem], n: int) -> float:
-        """Seconds for all problems, one after the other."""
+    async def run(self, problems: Sequence[Problem], n: int) -> Cost:
+        """What all problems cost, one after the other."""
         prm = BundledPrm(bundled("prm"), rows=8, known_tokens=0)
         self.drawn = 0
-        begin = time.perf_counter()
-        for problem in problems:
-            await self.search(prm, problem, n)
-        seconds = time.perf_counter() - begin
+
+        async def all_of_them() -> None:
+            for problem in problems:
+                await self.search(prm, problem, n)
+
+        cost = await timed(all_of_them())
         await prm.close()
-        return seconds
+        return cost
 
     async def search(self, prm: BundledPrm, problem: Problem, n: int) -> None:
         """One problem: a call a depth, then whole prefixes to the PRM, eight at a time."""
@@ -244,8 +291,8 @@ def spread(tokens: int, rows: int) -> list[int]:
     return [max(1, (tokens + row) // rows) for row in range(rows)]
 
 
-async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], int]]) -> float:
-    """Seconds of vLLM's own sampler for these tokens after each prompt, all requests at once."""
+async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], int]]) -> Cost:
+    """vLLM's own sampler for these tokens after each prompt, all requests at once."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
     from vllm.sampling_params import RequestOutputKind
@@ -263,15 +310,15 @@ async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], i
         async for _ in client.generate(tokens_input(list(ids)), parameters, f"raw{number}"):
             pass
 
-    async def all_of_them() -> float:
+    async def all_of_them() -> Cost:
         requests = [one(number, *each) for number, each in enumerate(work)]
         return await timed(asyncio.gather(*requests))
 
     return await policy.service.submit(all_of_them)
 
 
-async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> float:
-    """Seconds of the PRM for that many tokens of new text, all at once."""
+async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> Cost:
+    """The PRM for that many tokens of new text, all at once."""
     prm = CountingPrm(bundled("prm"), known_tokens=0)
     steps = ("Then 35 + 4 = 39.",) * 6
     requests = [
@@ -279,9 +326,10 @@ async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> float:
         for number in range(16)
         for problem in problems
     ]
-    seconds = await timed(asyncio.gather(*map(prm.score, requests)))
+    cost = await timed(asyncio.gather(*map(prm.score, requests)))
     await prm.close()
-    return seconds * tokens / prm.read
+    share = tokens / prm.read
+    return Cost(cost.wall * share, cost.processor * share)
 
 
 def plotted(path: Path, flying: Sequence[tuple[float, int]]) -> None:
@@ -311,61 +359,72 @@ async def stream_cost(folder: Path, problems: Sequence[Problem]) -> None:
     ]
     work, tokens = [(request.prompt, TOKENS) for request in requests], TOKENS * len(requests)
     exact, plain = [], []
-    for _ in range(4):  # in turn, so that other work on the machine hits both alike
+    for _ in range(TURNS):
         plain.append(await raw_sampling(policy, work))
         exact.append(await timed(asyncio.gather(*map(policy.generate, requests))))
     await policy.close()
+    speeds = [tokens / median(cost.wall for cost in costs) for costs in (exact, plain)]
     print(
-        f"streams: {tokens / min(exact):.0f} tokens/s, vLLM's own sampler "
-        f"{tokens / min(plain):.0f}: {min(exact) / min(plain):.3f} times the time",
+        f"streams: {speeds[0]:.0f} tokens/s, vLLM's own sampler {speeds[1]:.0f}: "
+        f"{ratios(exact, plain)}",
         flush=True,
     )
 
 
 async def distance(
     policy: VllmPolicy, problems: Sequence[Problem], n: int, plot: Path | None
-) -> float:
-    """A search against the engine's limit; its seconds."""
-    searches, alike, even, scorings = [], [], [], []
-    for _ in range(4):  # in turn, so that other work on the machine hits all alike
+) -> None:
+    """A search against the engine's limit."""
+    searches, alike, even = [], [], []
+    for _ in range(TURNS):
         counting = CountingPolicy(policy)
         await policy.forget()
-        taken, read, new = await search(counting, problems, n)
-        searches.append(taken)
+        cost, read, new = await search(counting, problems, n)
+        searches.append(cost)
         drawn = counting.drawn
         work = [(ids, part) for ids, tokens in drawn.items() for part in spread(tokens, n)]
         await policy.forget()
-        alike.append(await raw_sampling(policy, work))
+        sampling = await raw_sampling(policy, work)
         parts = spread(drawn.total(), len(work))
         await policy.forget()
-        even.append(
-            await raw_sampling(policy, [(ids, p) for (ids, _), p in zip(work, parts, strict=True)])
+        evenly = await raw_sampling(
+            policy, [(ids, part) for (ids, _), part in zip(work, parts, strict=True)]
         )
-        scorings.append(await one_batch_scoring(problems, read))
-    seconds, scoring = min(searches), min(scorings)
+        scoring = await one_batch_scoring(problems, new)
+        alike.append(together(sampling, scoring))
+        even.append(together(evenly, scoring))
     if plot is not None:
         plotted(plot, counting.flying)
     hits = 1 - counting.prefilled / counting.asked
     print(
-        f"n = {n}: search {seconds:.2f} s ({drawn.total()} tokens drawn, {read} scored); limit "
-        f"{min(alike):.2f} + {scoring:.2f} s: {seconds / (min(alike) + scoring):.2f} times (tokens "
-        f"spread evenly {min(even):.2f} + {scoring:.2f} s: "
-        f"{seconds / (min(even) + scoring):.2f} times); "
-        f"prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times the new ones",
+        f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, {read} scored); limit "
+        f"{seconds(alike)}: {ratios(searches, alike)}; tokens spread evenly {seconds(even)}: "
+        f"{ratios(searches, even)}; prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times "
+        "the new ones",
         flush=True,
     )
-    return seconds
 
 
-async def usual(folder: Path, problems: Sequence[Problem], searched: Mapping[int, float]) -> None:
-    """The usual loop against the searches, whose seconds are given by n."""
+def together(sampling: Cost, scoring: Cost) -> Cost:
+    """The least that both can cost: they may overlap in time, and share the processors."""
+    return Cost(max(sampling.wall, scoring.wall), sampling.processor + scoring.processor)
+
+
+async def usual(
+    policy: VllmPolicy, folder: Path, problems: Sequence[Problem], sizes: Sequence[int]
+) -> None:
+    """The usual loop against the search."""
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"  # of its processes
     loop = UsualLoop(folder)
-    for n, seconds in searched.items():
-        took = min([await loop.run(problems, n) for _ in range(2)])
+    for n in sizes:
+        loops, searches = [], []
+        for _ in range(TURNS):
+            loops.append(await loop.run(problems, n))
+            await policy.forget()
+            searches.append((await search(CountingPolicy(policy), problems, n))[0])
         print(
-            f"n = {n}: usual loop {took:.2f} s ({loop.drawn} tokens drawn), "
-            f"{took / seconds:.1f} times as long as the search",
+            f"n = {n}: usual loop {seconds(loops)} ({loop.drawn} tokens drawn), search "
+            f"{seconds(searches)}: loop / search {ratios(loops, searches)}",
             flush=True,
         )
 
@@ -374,12 +433,12 @@ async def growth(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
     """How the time of a search grows with problems and depth at n = 16."""
     for few in (2, 4, 8, 16):
         await policy.forget()
-        seconds, *_ = await search(CountingPolicy(policy), problems[:few], 16)
-        print(f"problems {few}: {seconds:.2f} s", flush=True)
+        cost, *_ = await search(CountingPolicy(policy), problems[:few], 16)
+        print(f"problems {few}: {cost.wall:.2f} s", flush=True)
     for depth in (1, 2, 4, 8):
         await policy.forget()
-        seconds, *_ = await search(CountingPolicy(policy), problems, 16, depth)
-        print(f"depth {depth}: {seconds:.2f} s", flush=True)
+        cost, *_ = await search(CountingPolicy(policy), problems, 16, depth)
+        print(f"depth {depth}: {cost.wall:.2f} s", flush=True)
 
 
 async def main() -> None:
@@ -398,14 +457,13 @@ async def main() -> None:
     if not options.no_streams:
         await stream_cost(folder, problems)
     policy = VllmPolicy(str(folder))
-    searched = {
-        n: await distance(policy, problems, n, options.plot if n == 16 else None) for n in options.n
-    }
+    for n in options.n:
+        await distance(policy, problems, n, options.plot if n == 16 else None)
     if options.growth:
         await growth(policy, problems)
-    await policy.close()
     if not options.no_loop:
-        await usual(folder, problems, searched)
+        await usual(policy, folder, problems, options.n)
+    await policy.close()
 
 
 if __name__ == "__main__":
