@@ -9,10 +9,10 @@ time of this process with its children.
 1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler, same tokens.
 2. Limit: beam search (n = 16, width 4) over all problems, against the raw engine drawing as many
    tokens in one call, and the PRM reading the new tokens in one batch. The call draws as many
-   tokens for each problem as the search did, in n rows. A search can draw while it scores, so that the
-   limit in wall time is the larger of the two, in processor time their sum. A second figure is of a
-   call that spreads all tokens evenly over its rows, as if long problems needed no more steps than
-   short ones.
+   tokens for each problem as the search did, in n rows. A search can draw while it scores: the
+   limit in wall time is the larger of the two, in processor time their sum. A second figure is of
+   a call that spreads all tokens evenly over its rows, as if long problems needed no more steps
+   than short ones.
 3. Prefix cache: the part of prompt and prefix tokens that did not have to be read.
 4. Loop: the same search in the usual style, on vLLM's own `LLM` as it comes: one problem at a time,
    one call of `generate` a depth, whole prefixes scored again in batches of 8; n = 4, 16 and 64.
