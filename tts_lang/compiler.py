@@ -266,7 +266,7 @@ def _chosen(scope: FileScope, name: str | None, found: tuple[Diagnostic, ...]) -
         node.function.text
         for declared in scope.strategies
         for node in walk(*declared.strategy.body)
-        if isinstance(node, nodes.Call)
+        if isinstance(node, nodes.CallExpression)
     }
     uncalled = [declared for declared in scope.strategies if declared.name not in called]
     if len(uncalled) == 1:

@@ -17,7 +17,7 @@ import pytest
 from benchmarks.hostile_answers import try_out
 from tts_runtime.answers import boundary, workers
 from tts_runtime.answers.boundary import CLOCK, EXCEPTION, Form, form, grade_answer
-from tts_runtime.answers.workers import Pool, WorkerLostError
+from tts_runtime.answers.workers import WorkerLostError, WorkerPool
 
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
 
@@ -81,13 +81,13 @@ workers.serve(
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
-    made = Pool(1, [sys.executable, "-c", TASKS])
+def pool() -> Iterator[WorkerPool]:
+    made = WorkerPool(1, [sys.executable, "-c", TASKS])
     yield made
     made.close()
 
 
-def test_a_process_is_limited_and_replaced(pool: Pool) -> None:
+def test_a_process_is_limited_and_replaced(pool: WorkerPool) -> None:
     text, first = pool.submit("echo", "a\x00\ud800\n").result()
     assert text == "a\x00\ud800\n"
     assert pool.submit("print").result() == 1
@@ -109,7 +109,7 @@ def test_a_process_that_waits_for_ever_is_ended_by_the_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(workers, "WALL_SECONDS", 0.5)
-    sleeping = Pool(1, [sys.executable, "-c", "import time; time.sleep(600)"])
+    sleeping = WorkerPool(1, [sys.executable, "-c", "import time; time.sleep(600)"])
     with pytest.raises(WorkerLostError, match=r"no result after 0\.5 s") as lost:
         sleeping.submit("echo").result()
     assert lost.value.clock

@@ -14,7 +14,7 @@ from tts_lang.syntax import nodes
 from tts_lang.syntax.literals import string_literal, string_value
 from tts_lang.syntax.nodes import Name
 from tts_lang.syntax.parser import parse
-from tts_lang.syntax.template import Slot, parse_template
+from tts_lang.syntax.template import WrittenSlot, parse_template
 
 
 def value(text: str) -> nodes.Expression:
@@ -23,7 +23,7 @@ def value(text: str) -> nodes.Expression:
     (strategy,) = result.file.items
     assert isinstance(strategy, nodes.StrategyDeclaration)
     assign = strategy.body[0]
-    assert isinstance(assign, nodes.Assign)
+    assert isinstance(assign, nodes.AssignStatement)
     return assign.value
 
 
@@ -53,28 +53,30 @@ def test_two_ways_to_write_one_thing(text: str, same: str) -> None:
 
 def test_soft_words_are_names_where_they_can_be() -> None:
     assert value("first") == Name("first")
-    assert value("max(best, step)") == nodes.Call(
+    assert value("max(best, step)") == nodes.CallExpression(
         Name("max"), (nodes.Argument(None, Name("best")), nodes.Argument(None, Name("step")))
     )
-    assert value("sample x x x tokens") == nodes.Sample(
-        nodes.Amount(Name("x"), Name("x"), nodes.Unit.TOKENS)
+    assert value("sample x x x tokens") == nodes.SamplePhrase(
+        nodes.AmountPhrase(Name("x"), Name("x"), nodes.Unit.TOKENS)
     )
-    assert value("first - 1") == nodes.Binary(
+    assert value("first - 1") == nodes.BinaryExpression(
         nodes.Operator.SUBTRACT, Name("first"), nodes.Number(1)
     )
 
 
 def test_aggregates_and_calls() -> None:
     pool = Name("p")
-    assert value("count(p)") == nodes.Aggregate(Name("count"), None, pool)
-    assert value("mean(prm)") == nodes.Call(Name("mean"), (nodes.Argument(None, Name("prm")),))
-    assert value("mean(e of p per root)") == nodes.Aggregate(
+    assert value("count(p)") == nodes.AggregateExpression(Name("count"), None, pool)
+    assert value("mean(prm)") == nodes.CallExpression(
+        Name("mean"), (nodes.Argument(None, Name("prm")),)
+    )
+    assert value("mean(e of p per root)") == nodes.AggregateExpression(
         Name("mean"), Name("e"), pool, per=Name("root")
     )
-    assert value("share(p below on k weighted by w)") == nodes.Aggregate(
+    assert value("share(p below on k weighted by w)") == nodes.AggregateExpression(
         Name("share"), None, pool, below=True, on=Name("k"), weight=Name("w")
     )
-    assert value("softmax(e per root, 0.2)") == nodes.Aggregate(
+    assert value("softmax(e per root, 0.2)") == nodes.AggregateExpression(
         Name("softmax"),
         Name("e"),
         None,
@@ -86,7 +88,7 @@ def test_aggregates_and_calls() -> None:
 def test_token_spans() -> None:
     def span(text: str) -> nodes.Expression:
         call = value(text)
-        assert isinstance(call, nodes.Call)
+        assert isinstance(call, nodes.CallExpression)
         return call.arguments[0].value
 
     ranges = nodes.TokenRange
@@ -98,7 +100,7 @@ def test_token_spans() -> None:
         ranges.LOWEST, Name("n"), nodes.Number(10, nodes.NumberKind.PERCENT)
     )
     assert span("confidence(2048)") == nodes.Number(2048)
-    assert isinstance(value("entropy(pool)"), nodes.Aggregate)
+    assert isinstance(value("entropy(pool)"), nodes.AggregateExpression)
 
 
 def test_numbers() -> None:
@@ -133,7 +135,7 @@ def test_slots_of_a_template() -> None:
     (prompt,) = parse(source).file.items
     assert isinstance(prompt, nodes.PromptDeclaration)
     parts = parse_template(prompt.text, source)
-    slots = [part for part in parts if isinstance(part, Slot)]
+    slots = [part for part in parts if isinstance(part, WrittenSlot)]
     assert [(slot.name, slot.last) for slot in slots] == [
         ("problem", None),
         ("parent.text", None),

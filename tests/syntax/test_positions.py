@@ -15,19 +15,26 @@ from tts_lang.syntax.parser import parse
 
 SOURCES = sample_sources()
 EXPRESSIONS = tuple(set(get_args(nodes.Expression)) - {nodes.TokenSpan})
-SIMPLE = (nodes.Assign, nodes.Score, nodes.Force, nodes.Let, nodes.Backup, nodes.Return)
+SIMPLE = (
+    nodes.AssignStatement,
+    nodes.ScoreStatement,
+    nodes.ForceStatement,
+    nodes.LetStatement,
+    nodes.BackupStatement,
+    nodes.ReturnStatement,
+)
 
 
-def walk(node: object) -> Iterator[tuple[nodes.Node, nodes.Node]]:
+def walk(node: object) -> Iterator[tuple[nodes.SyntaxNode, nodes.SyntaxNode]]:
     """All pairs of a node and a direct child."""
     stack = [node]
     while stack:
         parent = stack.pop()
-        assert isinstance(parent, nodes.Node)
+        assert isinstance(parent, nodes.SyntaxNode)
         for field in fields(parent):
             value = getattr(parent, field.name)
             for child in value if isinstance(value, tuple) else (value,):
-                if isinstance(child, nodes.Node):
+                if isinstance(child, nodes.SyntaxNode):
                     yield parent, child
                     stack.append(child)
 
@@ -60,7 +67,7 @@ def test_the_text_under_a_node_is_the_node(source: Source) -> None:
         elif (type(node), text) in seen:
             continue
         elif isinstance(node, EXPRESSIONS):
-            assert only_statement(f"x = ({text})") == nodes.Assign(nodes.Name("x"), node)
+            assert only_statement(f"x = ({text})") == nodes.AssignStatement(nodes.Name("x"), node)
         elif isinstance(node, SIMPLE):
             assert only_statement(text) == node
         seen.add((type(node), text))

@@ -46,16 +46,28 @@ def test_what_is_fine_is_kept() -> None:
     assert isinstance(first, nodes.StrategyDeclaration)
     kinds = [type(statement) for statement in first.body]
     broken_ones = nodes.Broken
-    assert kinds == [nodes.Assign, broken_ones, nodes.Repeat, broken_ones, nodes.Return]
+    assert kinds == [
+        nodes.AssignStatement,
+        broken_ones,
+        nodes.RepeatStatement,
+        broken_ones,
+        nodes.ReturnStatement,
+    ]
     repeat = first.body[2]
-    assert isinstance(repeat, nodes.Repeat)
-    assert [type(statement) for statement in repeat.body] == [nodes.Broken, nodes.Score]
+    assert isinstance(repeat, nodes.RepeatStatement)
+    assert [type(statement) for statement in repeat.body] == [
+        nodes.Broken,
+        nodes.ScoreStatement,
+    ]
     assert scorer == nodes.Broken(nodes.Name("orm"))
     assert broken == nodes.Broken(nodes.Name("broken"))
     assert isinstance(prompt, nodes.PromptDeclaration)
     assert isinstance(last, nodes.StrategyDeclaration)
     # The `else` goes with its broken `if`.
-    assert [type(statement) for statement in last.body] == [nodes.Broken, nodes.Return]
+    assert [type(statement) for statement in last.body] == [
+        nodes.Broken,
+        nodes.ReturnStatement,
+    ]
 
 
 def test_broken_statements_know_the_name_they_would_have_set() -> None:
@@ -78,7 +90,10 @@ def test_a_refused_clause_breaks_only_its_statement() -> None:
     result = parse(Source.of("strategy s():\n    x = sample 1 top_k 1 top_k 2\n    return x\n"))
     (strategy,) = result.file.items
     assert isinstance(strategy, nodes.StrategyDeclaration)
-    assert [type(statement) for statement in strategy.body] == [nodes.Broken, nodes.Return]
+    assert [type(statement) for statement in strategy.body] == [
+        nodes.Broken,
+        nodes.ReturnStatement,
+    ]
     assert strategy.body[0] == nodes.Broken(nodes.Name("x"))
 
 
@@ -88,7 +103,10 @@ def test_numbers_and_quotes_are_mended_and_read_on() -> None:
     assert [d.code for d in result.diagnostics] == ["TTS110", "TTS111"]
     (strategy,) = result.file.items
     assert isinstance(strategy, nodes.StrategyDeclaration)
-    assert [type(statement) for statement in strategy.body] == [nodes.Assign, nodes.Return]
+    assert [type(statement) for statement in strategy.body] == [
+        nodes.AssignStatement,
+        nodes.ReturnStatement,
+    ]
 
 
 def test_empty_files_are_fine() -> None:

@@ -156,7 +156,7 @@ NAMES = st.sampled_from(["pool", "n", "step", "best", "max", "first", "x", "ends
 
 def _pool_verbs(
     verb: str, leaves: st.SearchStrategy[nodes.Expression]
-) -> st.SearchStrategy[nodes.PoolVerb]:
+) -> st.SearchStrategy[nodes.PoolVerbPhrase]:
     """A verb with any of its optional clauses."""
     known = POOL_VERBS[verb]
     optional = {each.name for each in fields(known.spec) if each.default is not MISSING}
@@ -173,7 +173,7 @@ def _pool_verbs(
         return st.none() | there if field in optional else there
 
     return st.builds(
-        lambda pool, given: nodes.PoolVerb(verb, pool, tuple(filter(None, given))),
+        lambda pool, given: nodes.PoolVerbPhrase(verb, pool, tuple(filter(None, given))),
         leaves,
         st.tuples(*map(written, known.places)),
     )
@@ -185,13 +185,13 @@ def _expressions(
     operators = st.sampled_from(list(Operator))
     names = NAMES.map(nodes.Name)
     return st.one_of(
-        st.builds(nodes.Binary, operators, leaves, leaves),
-        st.builds(nodes.Unary, st.sampled_from(list(nodes.UnaryOperator)), leaves),
-        st.builds(nodes.Conditional, leaves, leaves, leaves),
-        st.builds(nodes.Quantified, st.booleans(), leaves),
-        st.builds(nodes.Where, leaves, leaves),
+        st.builds(nodes.BinaryExpression, operators, leaves, leaves),
+        st.builds(nodes.UnaryExpression, st.sampled_from(list(nodes.UnaryOperator)), leaves),
+        st.builds(nodes.ConditionalExpression, leaves, leaves, leaves),
+        st.builds(nodes.QuantifiedExpression, st.booleans(), leaves),
+        st.builds(nodes.WhereExpression, leaves, leaves),
         st.builds(
-            lambda name, values, fresh: nodes.Call(
+            lambda name, values, fresh: nodes.CallExpression(
                 name,
                 tuple(nodes.Argument(None, value) for value in values),
                 fresh and name.text in {"pool", "n"},  # a soft word may follow a name `fresh`
@@ -201,7 +201,7 @@ def _expressions(
             st.booleans(),
         ),
         st.builds(
-            nodes.Aggregate,
+            nodes.AggregateExpression,
             names,
             leaves,
             leaves,
@@ -210,20 +210,20 @@ def _expressions(
             st.none() | names,
             st.none() | leaves,
         ),
-        st.builds(nodes.Sample, st.builds(nodes.Amount, leaves)),
-        st.builds(nodes.First, st.none() | leaves, leaves, st.none() | names),
-        st.builds(nodes.Select, leaves, leaves, leaves, st.none() | names),
+        st.builds(nodes.SamplePhrase, st.builds(nodes.AmountPhrase, leaves)),
+        st.builds(nodes.FirstPhrase, st.none() | leaves, leaves, st.none() | names),
+        st.builds(nodes.SelectPhrase, leaves, leaves, leaves, st.none() | names),
         st.builds(
-            nodes.Expand,
+            nodes.ExpandPhrase,
             leaves,
             st.just(nodes.Dealing.TO),
-            st.builds(nodes.Amount, leaves, leaves, st.sampled_from(list(nodes.Unit))),
+            st.builds(nodes.AmountPhrase, leaves, leaves, st.sampled_from(list(nodes.Unit))),
             st.none() | leaves,
         ),
         st.sampled_from(list(POOL_VERBS)).flatmap(lambda verb: _pool_verbs(verb, leaves)),
         st.builds(
-            nodes.Sample,
-            st.builds(nodes.Amount, leaves),
+            nodes.SamplePhrase,
+            st.builds(nodes.AmountPhrase, leaves),
             st.builds(
                 lambda kind, value: (nodes.Clause(kind, value),),
                 st.sampled_from(
@@ -251,14 +251,14 @@ LEAVES: st.SearchStrategy[nodes.Expression] = st.one_of(
 
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(st.recursive(LEAVES, _expressions, max_leaves=8))
-@example(nodes.First(nodes.Call(nodes.Name("ends")), nodes.Name("pool")))
+@example(nodes.FirstPhrase(nodes.CallExpression(nodes.Name("ends")), nodes.Name("pool")))
 def test_any_expression_survives_printing(expression: nodes.Expression) -> None:
     strategy = nodes.StrategyDeclaration(
         nodes.Name("s"),
         (),
         (),
         None,
-        (nodes.Assign(nodes.Name("y"), expression), nodes.Return(expression)),
+        (nodes.AssignStatement(nodes.Name("y"), expression), nodes.ReturnStatement(expression)),
     )
     printed = print_node(nodes.File((strategy,)))
     result = parse(Source.of(printed))

@@ -10,7 +10,7 @@ from tts_lang.check.context import (
     Inputs,
     NameValue,
     Parameter,
-    Pool,
+    PoolValue,
     RegionBuilder,
     StrategyContext,
 )
@@ -30,10 +30,10 @@ from tts_lang.syntax import nodes
 MOST_NESTED_CALLS = 24
 
 
-@pool_rule(nodes.Call)
-def _call(context: StrategyContext, node: nodes.Call) -> Pool:
+@pool_rule(nodes.CallExpression)
+def _call(context: StrategyContext, node: nodes.CallExpression) -> PoolValue:
     if is_strategy(context, node.function.text):
-        return _run(context, node, Pool(context.problem, PROBLEM), on_rows=False)
+        return _run(context, node, PoolValue(context.problem, PROBLEM), on_rows=False)
     if node.function.text == "leaves" and not node.fresh:
         return _leaves(context, node)
     typed = scalar(context, node, Site(Inputs()))
@@ -42,13 +42,13 @@ def _call(context: StrategyContext, node: nodes.Call) -> Pool:
     return NO_POOL
 
 
-@pool_rule(nodes.CallOn)
-def _call_on(context: StrategyContext, node: nodes.CallOn) -> Pool:
+@pool_rule(nodes.CallOnPhrase)
+def _call_on(context: StrategyContext, node: nodes.CallOnPhrase) -> PoolValue:
     given, _, _ = over(context, node.pool)
     return _run(context, node.call, given, on_rows=True)
 
 
-def _leaves(context: StrategyContext, node: nodes.Call) -> Pool:
+def _leaves(context: StrategyContext, node: nodes.CallExpression) -> PoolValue:
     if len(node.arguments) != 1 or node.arguments[0].name is not None:
         context.error("TTS214", "`leaves` takes one tree", node, "`leaves(tree)`")
         return NO_POOL
@@ -56,7 +56,9 @@ def _leaves(context: StrategyContext, node: nodes.Call) -> Pool:
     return context.emit_pool(Leaves(), inputs, given.type.kept(given.type.bound), node)
 
 
-def _run(context: StrategyContext, node: nodes.Call, rows: Pool, on_rows: bool) -> Pool:
+def _run(
+    context: StrategyContext, node: nodes.CallExpression, rows: PoolValue, on_rows: bool
+) -> PoolValue:
     declared = top_level(context, node.function, Role.STRATEGY)
     if declared is None:
         for argument in node.arguments:
@@ -85,11 +87,14 @@ def _run(context: StrategyContext, node: nodes.Call, rows: Pool, on_rows: bool) 
     regions = () if region is None else (region,)
     context.calls[number] = (node, (id(declared.node), tuple(parameters.items())))
     context.emit(spec, Inputs([rows.number]), (number,), node, regions)
-    return Pool(number, type_)
+    return PoolValue(number, type_)
 
 
 def _inline(
-    context: StrategyContext, declared: Declared, parameters: dict[str, Parameter], node: nodes.Call
+    context: StrategyContext,
+    declared: Declared,
+    parameters: dict[str, Parameter],
+    node: nodes.CallExpression,
 ) -> tuple[Region | None, Callee]:
     check = context.check
     # What a callee's counts would be in a branch that constants rule out does not matter.
@@ -137,13 +142,13 @@ def shown(value: Parameter) -> str:
 def _no_result(context: StrategyContext, strategy: nodes.StrategyDeclaration) -> None:
     last = strategy.body[-1] if strategy.body else strategy.name
     help_ = "end it with `return`"
-    if isinstance(last, nodes.Choose):
+    if isinstance(last, nodes.ChooseStatement):
         help_ = "return in every arm, `otherwise:` included"
-    elif isinstance(last, nodes.If):
+    elif isinstance(last, nodes.IfStatement):
         help_ = "return in every branch, or after them"
-    elif isinstance(last, nodes.Repeat):
+    elif isinstance(last, nodes.RepeatStatement):
         help_ = "return after the loop: it may run no round"
-    elif isinstance(last, nodes.Assign):
+    elif isinstance(last, nodes.AssignStatement):
         help_ = f"end it with `return {last.target.text}`"
     name = strategy.name.text
     message = f"`{name}` may reach its end without a result, after line {context.line(last)}"
@@ -151,7 +156,7 @@ def _no_result(context: StrategyContext, strategy: nodes.StrategyDeclaration) ->
 
 
 def bind(
-    context: StrategyContext, declared: Declared, node: nodes.Call, free: bool = False
+    context: StrategyContext, declared: Declared, node: nodes.CallExpression, free: bool = False
 ) -> dict[str, Parameter] | None:
     """The parameters of a call: given ones and defaults; `None` after a message.
 

@@ -30,7 +30,7 @@ NO_VALUE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PoolValue:
     """A pool that has a value number in the plan."""
 
     number: int
@@ -60,7 +60,7 @@ class Unset:
 
 
 #: What a variable holds.
-Binding: TypeAlias = Pool | Scalar | Fixed | Unset
+Binding: TypeAlias = PoolValue | Scalar | Fixed | Unset
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +220,12 @@ class StrategyContext:
     problem: int = 0
     env: dict[str, Binding] = field(default_factory=dict)
     regions: list[RegionBuilder] = field(default_factory=list)
-    loops: list[nodes.Repeat] = field(default_factory=list)
+    loops: list[nodes.RepeatStatement] = field(default_factory=list)
     assumed: dict[Span, dict[str, PoolType]] = field(default_factory=dict)
     numbers_matter: bool = True
     thinks: bool = False
     closed: bool = True
-    calls: dict[int, tuple[nodes.Call, object]] = field(default_factory=dict)
+    calls: dict[int, tuple[nodes.CallExpression, object]] = field(default_factory=dict)
     used: set[Span] = field(default_factory=set)
     flows: dict[Span, set[Span]] = field(default_factory=dict)
     scored: dict[Span, tuple[str, Span]] = field(default_factory=dict)
@@ -247,7 +247,7 @@ class StrategyContext:
         """The columns that some `let` of the strategy makes."""
         return self.facts.let_columns
 
-    def needed(self, name: str, node: nodes.Node) -> bool:
+    def needed(self, name: str, node: nodes.SyntaxNode) -> bool:
         """Whether a variable is read after a statement, or in another round of a loop around it."""
         uses = self.facts.uses
         return uses.after(name, node.span.end) or any(
@@ -260,7 +260,7 @@ class StrategyContext:
         self,
         code: str,
         message: str,
-        node: nodes.Node,
+        node: nodes.SyntaxNode,
         help_: str | None = None,
         *,
         notes: tuple[str, ...] = (),
@@ -279,12 +279,14 @@ class StrategyContext:
             )
         )
 
-    def warning(self, code: str, message: str, node: nodes.Node, help_: str | None = None) -> None:
+    def warning(
+        self, code: str, message: str, node: nodes.SyntaxNode, help_: str | None = None
+    ) -> None:
         """Reports a warning at a node, where warnings are wanted."""
         if self.warn:
             self.check.add(warning(code, message, node.span, self.scope.source, suggestion=help_))
 
-    def line(self, node: nodes.Node) -> int:
+    def line(self, node: nodes.SyntaxNode) -> int:
         """The line on which a node starts."""
         return self.scope.source.position(node.span.start).line
 
@@ -301,13 +303,13 @@ class StrategyContext:
             columns = {key: column.type.value for key, column in type_.columns.items()}
         return self.check.new(Value(Kind.POOL, name, columns))
 
-    def origin(self, node: nodes.Node) -> tuple[Origin, ...]:
+    def origin(self, node: nodes.SyntaxNode) -> tuple[Origin, ...]:
         """The line and column of a node."""
         source = self.scope.source
         place = source.position(node.span.start)
         return (Origin(source.name, place.line, place.column),)
 
-    def enter(self, builder: RegionBuilder, node: nodes.Node) -> None:
+    def enter(self, builder: RegionBuilder, node: nodes.SyntaxNode) -> None:
         """Begins a region inside the one that is being made."""
         if self.outside + len(self.regions) > MOST_NESTED:
             raise self.too_large(
@@ -318,7 +320,9 @@ class StrategyContext:
             )
         self.regions.append(builder)
 
-    def too_large(self, code: str, message: str, node: nodes.Node, help_: str) -> PlanTooLarge:
+    def too_large(
+        self, code: str, message: str, node: nodes.SyntaxNode, help_: str
+    ) -> PlanTooLarge:
         """The exception for a statement that passes a limit."""
         source = self.scope.source
         return PlanTooLarge(
@@ -330,7 +334,7 @@ class StrategyContext:
         spec: Spec,
         inputs: Inputs,
         outputs: tuple[int, ...],
-        node: nodes.Node,
+        node: nodes.SyntaxNode,
         regions: tuple[Region, ...] = (),
     ) -> None:
         """Adds an operation to the region that is being made."""
@@ -339,14 +343,14 @@ class StrategyContext:
         )
 
     def emit_pool(
-        self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.Node, name: str = ""
-    ) -> Pool:
+        self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.SyntaxNode, name: str = ""
+    ) -> PoolValue:
         """Adds an operation that gives one pool."""
         number = self.pool_value(type_, name)
         self.emit(spec, inputs, (number,), node)
-        return Pool(number, type_)
+        return PoolValue(number, type_)
 
-    def returned(self, given: Pool) -> None:
+    def returned(self, given: PoolValue) -> None:
         """Ends the region that is being made by returning a pool."""
         self.regions[-1].exit = Exit.RETURN
         self.regions[-1].results = (given.number,)

@@ -10,7 +10,7 @@ from tts_lang.check.context import (
     Binding,
     Fixed,
     Inputs,
-    Pool,
+    PoolValue,
     RegionBuilder,
     Scalar,
     StrategyContext,
@@ -40,7 +40,7 @@ class _Arm:
 
 def _walk(
     context: StrategyContext,
-    node: nodes.Node,
+    node: nodes.SyntaxNode,
     body: Callable[[], bool],
     env: dict[str, Binding],
     path: str,
@@ -57,8 +57,8 @@ def _walk(
     return _Arm(builder, context.env, left, path)
 
 
-@statement_rule(nodes.If)
-def _if(context: StrategyContext, node: nodes.If) -> bool:
+@statement_rule(nodes.IfStatement)
+def _if(context: StrategyContext, node: nodes.IfStatement) -> bool:
     inputs = Inputs()
     typed = expect(
         context, scalar(context, node.condition, Site(inputs)), ScalarType.FLAG, node.condition
@@ -80,8 +80,8 @@ def _if(context: StrategyContext, node: nodes.If) -> bool:
     )
 
 
-@statement_rule(nodes.Choose)
-def _choose(context: StrategyContext, node: nodes.Choose) -> bool:
+@statement_rule(nodes.ChooseStatement)
+def _choose(context: StrategyContext, node: nodes.ChooseStatement) -> bool:
     inputs = Inputs()
     subject = expect(
         context, scalar(context, node.subject, Site(inputs)), ScalarType.NUMBER, node.subject
@@ -100,7 +100,10 @@ def _choose(context: StrategyContext, node: nodes.Choose) -> bool:
 
 
 def _falling(
-    context: StrategyContext, node: nodes.Choose, thresholds: list[Expr], highest: float | None
+    context: StrategyContext,
+    node: nodes.ChooseStatement,
+    thresholds: list[Expr],
+    highest: float | None,
 ) -> None:
     last: float | None = None
     for arm, threshold in zip(node.arms, thresholds, strict=True):
@@ -145,7 +148,10 @@ def _highest(context: StrategyContext, subject: Expr) -> float | None:
 
 
 def _arms(
-    context: StrategyContext, node: nodes.Choose, thresholds: list[tuple[Inputs, Expr]], place: int
+    context: StrategyContext,
+    node: nodes.ChooseStatement,
+    thresholds: list[tuple[Inputs, Expr]],
+    place: int,
 ) -> bool:
     if place == len(node.arms):
         return block(context, node.otherwise)
@@ -166,7 +172,7 @@ def _arms(
 
 def _branch(
     context: StrategyContext,
-    node: nodes.If | nodes.Choose,
+    node: nodes.IfStatement | nodes.ChooseStatement,
     condition: Scalar,
     then: Callable[[], bool],
     otherwise: Callable[[], bool],
@@ -199,7 +205,11 @@ def _branch(
 
 
 def _meet(
-    context: StrategyContext, name: str, live: list[_Arm], outputs: list[int], node: nodes.Node
+    context: StrategyContext,
+    name: str,
+    live: list[_Arm],
+    outputs: list[int],
+    node: nodes.SyntaxNode,
 ) -> Binding:
     """The binding of a variable after a branch; the arms pass its values on as results."""
     bindings = [arm.env.get(name) for arm in live]
@@ -216,12 +226,12 @@ def _meet(
         return Unset(f"it is {' and '.join(kinds)}")
     if all(isinstance(each, Fixed) and each == held[0] for each in held):
         return held[0]
-    passed: list[Pool | Scalar] = []
+    passed: list[PoolValue | Scalar] = []
     for arm, each in zip(live, held, strict=True):
         context.regions.append(arm.builder)
         value = materialise(context, each, node, name)
         context.regions.pop()
-        if isinstance(value, Pool | Scalar):
+        if isinstance(value, PoolValue | Scalar):
             passed.append(value)
             arm.builder.results = (*arm.builder.results, value.number)
     result = _joined(context, name, live, passed)
@@ -230,26 +240,26 @@ def _meet(
 
 
 def _joined(
-    context: StrategyContext, name: str, live: list[_Arm], passed: list[Pool | Scalar]
-) -> Pool | Scalar:
+    context: StrategyContext, name: str, live: list[_Arm], passed: list[PoolValue | Scalar]
+) -> PoolValue | Scalar:
     first = passed[0]
     if isinstance(first, Scalar):
         return Scalar(context.value(VALUE_KINDS[first.type], name), first.type)
     type_ = first.type
     for arm, other in zip(live[1:], passed[1:], strict=True):
-        if isinstance(other, Pool):
+        if isinstance(other, PoolValue):
             type_ = merge(type_, other.type, live[0].path, arm.path)
-    return Pool(context.pool_value(type_, name), type_)
+    return PoolValue(context.pool_value(type_, name), type_)
 
 
 # ------------------------------------------------------------------------------ loops
 
 
-_Carried = dict[str, Pool | Scalar]
+_Carried = dict[str, PoolValue | Scalar]
 
 
-@statement_rule(nodes.Repeat)
-def _repeat(context: StrategyContext, node: nodes.Repeat) -> bool:
+@statement_rule(nodes.RepeatStatement)
+def _repeat(context: StrategyContext, node: nodes.RepeatStatement) -> bool:
     trips = _trips(context, node)
     inside = assigned(node.body)
     context.loops.append(node)
@@ -297,7 +307,7 @@ def _goes_round(
     """A use of a score in a round is one of the score that the round before made."""
     for name, type_ in types.items():
         end = ends.get(name)
-        if not isinstance(end, Pool) or end.type.columns is None:
+        if not isinstance(end, PoolValue) or end.type.columns is None:
             continue
         for column_name, column in (type_.columns or {}).items():
             last = end.type.columns.get(column_name)
@@ -306,7 +316,7 @@ def _goes_round(
                     context.flows.setdefault(score, set()).update(last.scored_at)
 
 
-def _trips(context: StrategyContext, node: nodes.Repeat) -> int:
+def _trips(context: StrategyContext, node: nodes.RepeatStatement) -> int:
     value = static_number(context, node.count, "the number of rounds")
     if value is None:
         return 1
@@ -321,7 +331,7 @@ def _trips(context: StrategyContext, node: nodes.Repeat) -> int:
 
 
 def _carried(
-    context: StrategyContext, node: nodes.Repeat, inside: dict[str, nodes.Name]
+    context: StrategyContext, node: nodes.RepeatStatement, inside: dict[str, nodes.Name]
 ) -> _Carried:
     """The variables carried from round to round, as values computed before the loop."""
     carried: _Carried = {}
@@ -330,32 +340,36 @@ def _carried(
         if binding is None or isinstance(binding, Unset) or not context.needed(name, node):
             continue
         value = materialise(context, binding, node, name)
-        if isinstance(value, Pool | Scalar):
+        if isinstance(value, PoolValue | Scalar):
             carried[name] = value
             context.env[name] = value
     return carried
 
 
-def _start(context: StrategyContext, node: nodes.Repeat, carried: _Carried) -> dict[str, PoolType]:
+def _start(
+    context: StrategyContext, node: nodes.RepeatStatement, carried: _Carried
+) -> dict[str, PoolType]:
     """The assumed types of carried pools: those before the loop, less columns lost already."""
-    before = {name: each.type for name, each in carried.items() if isinstance(each, Pool)}
+    before = {name: each.type for name, each in carried.items() if isinstance(each, PoolValue)}
     known = context.assumed.get(node.span, {})
     if known.keys() != before.keys():
         return before
-    return _merged(context, node, before, {name: Pool(0, type_) for name, type_ in known.items()})
+    return _merged(
+        context, node, before, {name: PoolValue(0, type_) for name, type_ in known.items()}
+    )
 
 
 def _fresh(
-    context: StrategyContext, name: str, start: Pool | Scalar, types: dict[str, PoolType]
-) -> Pool | Scalar:
-    if isinstance(start, Pool):
-        return Pool(context.pool_value(types[name], name), types[name])
+    context: StrategyContext, name: str, start: PoolValue | Scalar, types: dict[str, PoolType]
+) -> PoolValue | Scalar:
+    if isinstance(start, PoolValue):
+        return PoolValue(context.pool_value(types[name], name), types[name])
     return Scalar(context.value(VALUE_KINDS[start.type], name), start.type)
 
 
 def _round(
     context: StrategyContext,
-    node: nodes.Repeat,
+    node: nodes.RepeatStatement,
     carried: _Carried,
     types: dict[str, PoolType],
     outer: dict[str, Binding],
@@ -373,7 +387,7 @@ def _round(
     else:
         ends = {name: _end(context, node, name, start) for name, start in carried.items()}
         body.results = tuple(
-            each.number for each in ends.values() if isinstance(each, Pool | Scalar)
+            each.number for each in ends.values() if isinstance(each, PoolValue | Scalar)
         )
     context.regions.pop()
     return (tested.region(), body.region()), ends
@@ -381,7 +395,7 @@ def _round(
 
 def _enter(
     context: StrategyContext,
-    node: nodes.Repeat,
+    node: nodes.RepeatStatement,
     carried: _Carried,
     types: dict[str, PoolType],
     outer: dict[str, Binding],
@@ -397,10 +411,10 @@ def _enter(
     return builder
 
 
-def _until(context: StrategyContext, node: nodes.Repeat, builder: RegionBuilder) -> None:
+def _until(context: StrategyContext, node: nodes.RepeatStatement, builder: RegionBuilder) -> None:
     inputs = Inputs()
     typed = Typed(ScalarType.FLAG, Const(False))
-    place: nodes.Node = node
+    place: nodes.SyntaxNode = node
     if node.until is not None:
         place = node.until
         typed = expect(
@@ -411,7 +425,9 @@ def _until(context: StrategyContext, node: nodes.Repeat, builder: RegionBuilder)
     builder.results = (compute(context, typed, inputs, place).number,)
 
 
-def _end(context: StrategyContext, node: nodes.Repeat, name: str, start: Pool | Scalar) -> Binding:
+def _end(
+    context: StrategyContext, node: nodes.RepeatStatement, name: str, start: PoolValue | Scalar
+) -> Binding:
     """A variable at the end of a round, as a value; what cannot be carried keeps its start."""
     binding = context.env[name]
     if isinstance(binding, Unset):
@@ -425,7 +441,7 @@ def _end(context: StrategyContext, node: nodes.Repeat, name: str, start: Pool | 
 
 def _merged(
     context: StrategyContext,
-    node: nodes.Repeat,
+    node: nodes.RepeatStatement,
     types: dict[str, PoolType],
     ends: dict[str, Binding],
 ) -> dict[str, PoolType]:
@@ -433,7 +449,7 @@ def _merged(
     merged = dict(types)
     for name, type_ in types.items():
         end = ends.get(name)
-        if not isinstance(end, Pool):
+        if not isinstance(end, PoolValue):
             continue
         met = merge(
             type_,

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tts_lang.check.context import Inputs, Pool, StrategyContext
+from tts_lang.check.context import Inputs, PoolValue, StrategyContext
 from tts_lang.check.types import PoolType, Typed
 from tts_lang.syntax import nodes
 
-N = TypeVar("N", bound=nodes.Node)
+N = TypeVar("N", bound=nodes.SyntaxNode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,26 @@ class Site:
     streaming: bool = False
 
 
-PoolHandler = Callable[[StrategyContext, Any], Pool]
+PoolHandler = Callable[[StrategyContext, Any], PoolValue]
 ScalarHandler = Callable[[StrategyContext, Any, Site], Typed]
 #: True if the statement never passes control to the next one.
 StatementHandler = Callable[[StrategyContext, Any], bool]
 
-POOLS: dict[type[nodes.Node], PoolHandler] = {}
-SCALARS: dict[type[nodes.Node], ScalarHandler] = {}
-STATEMENTS: dict[type[nodes.Node], StatementHandler] = {}
+POOLS: dict[type[nodes.SyntaxNode], PoolHandler] = {}
+SCALARS: dict[type[nodes.SyntaxNode], ScalarHandler] = {}
+STATEMENTS: dict[type[nodes.SyntaxNode], StatementHandler] = {}
 
 
 def pool_rule(
     kind: type[N],
-) -> Callable[[Callable[[StrategyContext, N], Pool]], Callable[[StrategyContext, N], Pool]]:
+) -> Callable[
+    [Callable[[StrategyContext, N], PoolValue]], Callable[[StrategyContext, N], PoolValue]
+]:
     """Registers the function that makes the pool of a node."""
 
     def register(
-        handler: Callable[[StrategyContext, N], Pool],
-    ) -> Callable[[StrategyContext, N], Pool]:
+        handler: Callable[[StrategyContext, N], PoolValue],
+    ) -> Callable[[StrategyContext, N], PoolValue]:
         POOLS[kind] = handler
         return handler
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tts_lang.check import builtins
 from tts_lang.check.columns import column, is_column_name
-from tts_lang.check.context import Fixed, NameValue, Pool, Scalar, StrategyContext, Unset
+from tts_lang.check.context import Fixed, NameValue, PoolValue, Scalar, StrategyContext, Unset
 from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import unknown, unset
 from tts_lang.check.scope import ROLE_WORDS, Role
@@ -40,7 +40,7 @@ def _name(context: StrategyContext, node: nodes.Name, site: Site) -> Typed:
         return binding.typed
     if isinstance(binding, Scalar):
         return site.inputs.read(binding)
-    if isinstance(binding, Pool) or name in builtins.POOLS:
+    if isinstance(binding, PoolValue) or name in builtins.POOLS:
         not_a_scalar(context, node)
         return POISON
     if isinstance(binding, Unset):
@@ -79,8 +79,8 @@ def _not_a_value(
     context.error("TTS206", f"a value is needed here, and `{node.text}` is {actual}", node, help_)
 
 
-@scalar_rule(nodes.Unary)
-def _unary(context: StrategyContext, node: nodes.Unary, site: Site) -> Typed:
+@scalar_rule(nodes.UnaryExpression)
+def _unary(context: StrategyContext, node: nodes.UnaryExpression, site: Site) -> Typed:
     negate = node.operator is nodes.UnaryOperator.NEGATE
     expected = ScalarType.NUMBER if negate else ScalarType.FLAG
     operand = expect(context, scalar(context, node.operand, site), expected, node.operand)
@@ -95,8 +95,8 @@ _ORDER = {Operator.LESS, Operator.LESS_EQUAL, Operator.GREATER, Operator.GREATER
 _TESTS = {Operator.ENDS_WITH, Operator.CONTAINS}
 
 
-@scalar_rule(nodes.Binary)
-def _binary(context: StrategyContext, node: nodes.Binary, site: Site) -> Typed:
+@scalar_rule(nodes.BinaryExpression)
+def _binary(context: StrategyContext, node: nodes.BinaryExpression, site: Site) -> Typed:
     left, right = scalar(context, node.left, site), scalar(context, node.right, site)
     operator = node.operator
     if operator in _EQUALITY:
@@ -119,7 +119,9 @@ def _binary(context: StrategyContext, node: nodes.Binary, site: Site) -> Typed:
     return Typed(result, fold(operator.value, left.expr, right.expr))
 
 
-def _equality(context: StrategyContext, node: nodes.Binary, left: Typed, right: Typed) -> Typed:
+def _equality(
+    context: StrategyContext, node: nodes.BinaryExpression, left: Typed, right: Typed
+) -> Typed:
     if left.type is ScalarType.STEPS:
         left = expect(context, left, ScalarType.NUMBER, node.left)
     if right.type is ScalarType.STEPS:
@@ -155,8 +157,8 @@ def _known_finish(context: StrategyContext, value: str, node: nodes.Expression) 
     )
 
 
-@scalar_rule(nodes.Conditional)
-def _conditional(context: StrategyContext, node: nodes.Conditional, site: Site) -> Typed:
+@scalar_rule(nodes.ConditionalExpression)
+def _conditional(context: StrategyContext, node: nodes.ConditionalExpression, site: Site) -> Typed:
     condition = expect(
         context, scalar(context, node.condition, site), ScalarType.FLAG, node.condition
     )

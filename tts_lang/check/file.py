@@ -205,7 +205,9 @@ def check_law(check: CheckContext, scope: FileScope, law: nodes.Law) -> CheckedL
     return CheckedLaw(sides[0], sides[1], tuple(free), document, law.span)
 
 
-def _law_side(check: CheckContext, context: StrategyContext, call: nodes.Call) -> LawSide | None:
+def _law_side(
+    check: CheckContext, context: StrategyContext, call: nodes.CallExpression
+) -> LawSide | None:
     declared = top_level(context, call.function, Role.STRATEGY)
     if declared is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tts_lang.check import builtins
 from tts_lang.check.columns import key
-from tts_lang.check.context import NameValue, Pool, StrategyContext
+from tts_lang.check.context import NameValue, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
@@ -31,8 +31,8 @@ from tts_lang.syntax import nodes
 from tts_lang.syntax.words import VERBS
 
 
-@scalar_rule(nodes.Call)
-def _call(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+@scalar_rule(nodes.CallExpression)
+def _call(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     name = node.function.text
     if is_strategy(context, name):
         not_a_scalar(context, node)
@@ -57,7 +57,7 @@ def _call(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     return POISON
 
 
-def _not_a_function(context: StrategyContext, node: nodes.Call) -> None:
+def _not_a_function(context: StrategyContext, node: nodes.CallExpression) -> None:
     name = node.function.text
     parameter = context.parameters.get(name)
     if (isinstance(parameter, Typed) and parameter.type is ScalarType.UNKNOWN) or hidden(
@@ -94,7 +94,10 @@ def _import(name: str) -> str:
 
 
 def positional(
-    context: StrategyContext, node: nodes.Call | nodes.Aggregate, least: int, most: int
+    context: StrategyContext,
+    node: nodes.CallExpression | nodes.AggregateExpression,
+    least: int,
+    most: int,
 ) -> tuple[nodes.Expression, ...] | None:
     """The arguments of a function, which have no names; `None` after a message."""
     name = node.function.text
@@ -112,7 +115,7 @@ def positional(
     return tuple(argument.value for argument in node.arguments)
 
 
-def _reduce(context: StrategyContext, node: nodes.Call, how: str, site: Site) -> Typed:
+def _reduce(context: StrategyContext, node: nodes.CallExpression, how: str, site: Site) -> Typed:
     extreme = builtins.EXTREMES.get(how)
     arguments = positional(context, node, 1, 16 if extreme else 1)
     if arguments is None:
@@ -136,11 +139,11 @@ def _reduce(context: StrategyContext, node: nodes.Call, how: str, site: Site) ->
     return POISON
 
 
-def _needs_pool(context: StrategyContext, node: nodes.Call, how: str) -> None:
+def _needs_pool(context: StrategyContext, node: nodes.CallExpression, how: str) -> None:
     pool = "POOL"
     if node.arguments and isinstance(node.arguments[0].value, nodes.Name):
         named = node.arguments[0].value.text
-        if isinstance(context.env.get(named), Pool):
+        if isinstance(context.env.get(named), PoolValue):
             pool = named
     tail = ", q" if how == "quantile" else ""
     context.error(
@@ -165,7 +168,7 @@ def _extreme(
     return Typed(ScalarType.NUMBER, result)
 
 
-def _mathematics(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+def _mathematics(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     name = node.function.text
     arity = builtins.MATHEMATICS[name]
     arguments = positional(context, node, arity, arity)
@@ -179,7 +182,7 @@ def _mathematics(context: StrategyContext, node: nodes.Call, site: Site) -> Type
     return Typed(ScalarType.NUMBER, fold(name, *(operand.expr for operand in operands)))
 
 
-def _has(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+def _has(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     arguments = positional(context, node, 1, 1)
     if arguments is None:
         return POISON
@@ -217,7 +220,7 @@ def pool_wide(
 
 
 def softmax_arguments(
-    context: StrategyContext, node: nodes.Call | nodes.Aggregate
+    context: StrategyContext, node: nodes.CallExpression | nodes.AggregateExpression
 ) -> tuple[tuple[nodes.Expression, ...], nodes.Expression | None] | None:
     """The arguments by place, and `temperature` given by name."""
     named = [argument for argument in node.arguments if argument.name is not None]
@@ -236,7 +239,7 @@ def softmax_arguments(
     return by_place, named[0].value if named else None
 
 
-def _softmax(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+def _softmax(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     split = softmax_arguments(context, node)
     if split is None:
         return POISON
@@ -251,7 +254,7 @@ def _softmax(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     return pool_wide(context, node.function, by_place[0], temperature, None, site)
 
 
-def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+def _statistic(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     name = node.function.text
     arguments = positional(context, node, 1, 1)
     if arguments is None:
@@ -278,7 +281,7 @@ def _statistic(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
     return Typed(ScalarType.NUMBER, Statistic(name, span.range.value, width, share))
 
 
-def _random(context: StrategyContext, node: nodes.Call, site: Site) -> Typed:
+def _random(context: StrategyContext, node: nodes.CallExpression, site: Site) -> Typed:
     name = node.function.text
     arity = DISTRIBUTIONS[name]
     arguments = positional(context, node, arity, arity)
@@ -305,7 +308,7 @@ def _span(context: StrategyContext, node: nodes.TokenSpan, site: Site) -> Typed:
     return POISON
 
 
-_Handler = Callable[[StrategyContext, nodes.Call, Site], Typed]
+_Handler = Callable[[StrategyContext, nodes.CallExpression, Site], Typed]
 _HANDLERS: dict[str, _Handler] = {
     "has": _has,
     "softmax": _softmax,
@@ -327,22 +330,22 @@ def pool_name(node: nodes.Expression) -> str:
     return node.text if isinstance(node, nodes.Name) else "the pool"
 
 
-@scalar_rule(nodes.Quantified)
-def _quantified(context: StrategyContext, node: nodes.Quantified, site: Site) -> Typed:
+@scalar_rule(nodes.QuantifiedExpression)
+def _quantified(context: StrategyContext, node: nodes.QuantifiedExpression, site: Site) -> Typed:
     over = _over(context, node.pool)
     how = "all done" if node.every else "any done"
     return Typed(ScalarType.FLAG, Aggregate(how, site.inputs.index(over.number)))
 
 
-def _over(context: StrategyContext, node: nodes.Expression) -> Pool:
+def _over(context: StrategyContext, node: nodes.Expression) -> PoolValue:
     """The pool that is aggregated. The strategy looks at it, so it knows that it may be empty."""
     if isinstance(node, nodes.Name):
         context.guarded.add(node.text)
     return pool(context, node)
 
 
-@scalar_rule(nodes.Aggregate)
-def _aggregate(context: StrategyContext, node: nodes.Aggregate, site: Site) -> Typed:
+@scalar_rule(nodes.AggregateExpression)
+def _aggregate(context: StrategyContext, node: nodes.AggregateExpression, site: Site) -> Typed:
     name = node.function.text
     how = reduction(context, name) or name
     if how in {"softmax", "rank"}:
@@ -378,7 +381,7 @@ def _aggregate(context: StrategyContext, node: nodes.Aggregate, site: Site) -> T
     return Typed(type_, Aggregate(how, index, of, per, node.below, on, weight, quantile))
 
 
-def _unknown(context: StrategyContext, node: nodes.Aggregate, how: str) -> None:
+def _unknown(context: StrategyContext, node: nodes.AggregateExpression, how: str) -> None:
     code, message = "TTS201", f"there is no aggregate called `{how}`"
     if how in builtins.FUNCTIONS or how in context.parameters:
         code, message = "TTS210", f"`{how}` cannot be taken over a pool"
@@ -387,7 +390,7 @@ def _unknown(context: StrategyContext, node: nodes.Aggregate, how: str) -> None:
 
 
 def _value(
-    context: StrategyContext, node: nodes.Aggregate, how: str, inner: Site
+    context: StrategyContext, node: nodes.AggregateExpression, how: str, inner: Site
 ) -> tuple[Expr | None, ScalarType]:
     if how in builtins.POOL_AGGREGATES:
         if node.value is not None:
@@ -411,7 +414,9 @@ def _value(
     return typed.expr, typed.type
 
 
-def _per(context: StrategyContext, node: nodes.Aggregate, over: Pool, site: Site) -> str | None:
+def _per(
+    context: StrategyContext, node: nodes.AggregateExpression, over: PoolValue, site: Site
+) -> str | None:
     if site.row is None and (node.per is not None or node.below):
         what = "per" if node.per is not None else "below"
         context.error(
@@ -427,7 +432,9 @@ def _per(context: StrategyContext, node: nodes.Aggregate, over: Pool, site: Site
     return key(context, node.per, over.type, pool_name(node.pool) if node.pool else "the pool")
 
 
-def _quantile(context: StrategyContext, node: nodes.Aggregate, how: str, site: Site) -> Expr | None:
+def _quantile(
+    context: StrategyContext, node: nodes.AggregateExpression, how: str, site: Site
+) -> Expr | None:
     arity = 1 if how == "quantile" else 0
     if not arity and not node.arguments:
         return None
@@ -440,7 +447,7 @@ def _quantile(context: StrategyContext, node: nodes.Aggregate, how: str, site: S
     return bounded(context, arguments[0], "a quantile", site.inputs, QUANTILE)
 
 
-def _grouped(context: StrategyContext, node: nodes.Aggregate, site: Site) -> Typed:
+def _grouped(context: StrategyContext, node: nodes.AggregateExpression, site: Site) -> Typed:
     """`softmax(E per KEY, temperature)` and `rank(E per KEY)`."""
     if node.pool is not None or node.value is None:
         context.error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tts_lang.check.context import Inputs, Pool, StrategyContext
+from tts_lang.check.context import Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.prompts import arguments, enter_prompt, fits_view
 from tts_lang.check.resolve import top_level
@@ -32,7 +32,7 @@ _COUNTS: dict[ClauseKind, str] = {
 }
 
 
-def amount(context: StrategyContext, node: nodes.Amount, inputs: Inputs) -> Amount:
+def amount(context: StrategyContext, node: nodes.AmountPhrase, inputs: Inputs) -> Amount:
     """`COUNT [x LENGTH] UNIT` with its numbers checked."""
     unit = node.unit or Unit.SOLUTIONS
     if unit is Unit.THOUGHTS:
@@ -138,8 +138,8 @@ def closes(quantity: Amount, how: Decoding) -> bool:
     return quantity.unit is Unit.SOLUTIONS and all(limit is None for limit in limits)
 
 
-@pool_rule(nodes.Sample)
-def _sample(context: StrategyContext, node: nodes.Sample) -> Pool:
+@pool_rule(nodes.SamplePhrase)
+def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
     inputs = Inputs([context.problem])
     quantity = amount(context, node.amount, inputs)
     how = decoding(context, clauses_of(context, node.clauses), inputs, PROBLEM)
@@ -148,8 +148,8 @@ def _sample(context: StrategyContext, node: nodes.Sample) -> Pool:
     return context.emit_pool(Expand(quantity, how), inputs, type_, node)
 
 
-@pool_rule(nodes.Expand)
-def _expand(context: StrategyContext, node: nodes.Expand) -> Pool:
+@pool_rule(nodes.ExpandPhrase)
+def _expand(context: StrategyContext, node: nodes.ExpandPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     quantity = amount(context, node.amount, inputs)
     how = decoding(context, clauses_of(context, node.clauses), inputs, operand.type)
@@ -172,7 +172,7 @@ def _expand(context: StrategyContext, node: nodes.Expand) -> Pool:
     return context.emit_pool(spec, inputs, type_, node)
 
 
-def _nothing_open(context: StrategyContext, node: nodes.Expand, operand: PoolType) -> None:
+def _nothing_open(context: StrategyContext, node: nodes.ExpandPhrase, operand: PoolType) -> None:
     """Warns where only done candidates can be expanded: they pass through (C18)."""
     if not operand.closed or operand.bound == 0 or not context.numbers_matter:
         return
@@ -187,7 +187,7 @@ def _nothing_open(context: StrategyContext, node: nodes.Expand, operand: PoolTyp
         )
 
 
-def _dealt(operand: Pool, quantity: Amount, per: str | None) -> int | None:
+def _dealt(operand: PoolValue, quantity: Amount, per: str | None) -> int | None:
     """Rows after `expand to n`: n for the live rows, and the done rows besides (C18)."""
     rows, dealt = operand.type.bound, bound_of(quantity.count)
     if rows is None or dealt is None:
@@ -198,7 +198,7 @@ def _dealt(operand: Pool, quantity: Amount, per: str | None) -> int | None:
 
 
 def _uneven(
-    context: StrategyContext, node: nodes.Expand, quantity: Amount, operand: PoolType
+    context: StrategyContext, node: nodes.ExpandPhrase, quantity: Amount, operand: PoolType
 ) -> None:
     dealt, rows = bound_of(quantity.count), operand.bound
     if dealt is None or rows is None or rows == 0 or operand.columns is None:
@@ -215,8 +215,8 @@ def _uneven(
 # ------------------------------------------------------------------------------ `ask`
 
 
-@pool_rule(nodes.Ask)
-def _ask(context: StrategyContext, node: nodes.Ask) -> Pool:
+@pool_rule(nodes.AskPhrase)
+def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     quantity = Amount(Const(1))
     if node.amount is not None:

@@ -214,7 +214,7 @@ class Loader:
             )
 
     def _report(
-        self, scope: FileScope, code: str, node: nodes.Node, message: str, help_: str | None
+        self, scope: FileScope, code: str, node: nodes.SyntaxNode, message: str, help_: str | None
     ) -> None:
         self.diagnostics.append(error(code, message, node.span, scope.source, suggestion=help_))
 

@@ -15,19 +15,19 @@ _EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
 
 # Further phrases that make new or open candidates out of done ones, and that only choose among the
 # rows that are there: verbs on a pool have it in their entries.
-_REOPENING = (nodes.Force, nodes.Ask, nodes.Sample, nodes.CallOn)
-_CHOOSING = (nodes.Select, nodes.Best, nodes.First, nodes.Where)
+_REOPENING = (nodes.ForceStatement, nodes.AskPhrase, nodes.SamplePhrase, nodes.CallOnPhrase)
+_CHOOSING = (nodes.SelectPhrase, nodes.BestPhrase, nodes.FirstPhrase, nodes.WhereExpression)
 _STILL = frozenset(FUNCTIONS) - {"uniform", "normal", "gumbel", "beta"}
 
 
 def check_progress(
-    context: StrategyContext, node: nodes.Repeat, carried: tuple[str, ...], trips: int
+    context: StrategyContext, node: nodes.RepeatStatement, carried: tuple[str, ...], trips: int
 ) -> None:
     """Warns about a loop whose later rounds can do nothing new."""
     if trips < 2:
         return
     inside = tuple(walk(*node.body))
-    returns = any(isinstance(each, nodes.Return) for each in inside)
+    returns = any(isinstance(each, nodes.ReturnStatement) for each in inside)
     broken = any(isinstance(each, nodes.Broken) for each in inside)
     if broken:
         return
@@ -52,46 +52,52 @@ def check_progress(
         return
     flows = _flows(inside)
     for each in inside:
-        if isinstance(each, nodes.Assign):
+        if isinstance(each, nodes.AssignStatement):
             _whole_solutions(context, each, carried, flows)
 
 
-def _only_chooses(until: nodes.Expression, inside: tuple[nodes.Node, ...]) -> bool:
+def _only_chooses(until: nodes.Expression, inside: tuple[nodes.SyntaxNode, ...]) -> bool:
     """Whether a loop that waits for `done` does nothing but score and choose rows."""
-    waits = any(isinstance(each, nodes.Quantified) for each in walk(until))
-    statements = [each for each in inside if isinstance(each, nodes.Assign)]
+    waits = any(isinstance(each, nodes.QuantifiedExpression) for each in walk(until))
+    statements = [each for each in inside if isinstance(each, nodes.AssignStatement)]
     chooses = all(_chooses(each.value) for each in statements)
     # What a name or a percentage selects may be a share: another number of rows each time.
     moves = any(
         _reopens(each)
-        or isinstance(each, nodes.Expand | nodes.Let | nodes.Backup | nodes.Repeat)
-        or (isinstance(each, nodes.Select) and not isinstance(each.count, nodes.Binary))
-        or (isinstance(each, nodes.Call) and each.function.text not in _STILL)
+        or isinstance(
+            each,
+            nodes.ExpandPhrase | nodes.LetStatement | nodes.BackupStatement | nodes.RepeatStatement,
+        )
+        or (
+            isinstance(each, nodes.SelectPhrase)
+            and not isinstance(each.count, nodes.BinaryExpression)
+        )
+        or (isinstance(each, nodes.CallExpression) and each.function.text not in _STILL)
         for each in inside
     )
     return waits and chooses and not moves
 
 
-def _reopens(node: nodes.Node) -> bool:
+def _reopens(node: nodes.SyntaxNode) -> bool:
     """Whether a phrase makes new or open candidates out of done ones."""
-    if isinstance(node, nodes.PoolVerb):
+    if isinstance(node, nodes.PoolVerbPhrase):
         return not POOL_VERBS[node.verb].makes.same_nodes
     return isinstance(node, _REOPENING)
 
 
-def _chooses(node: nodes.Node) -> bool:
+def _chooses(node: nodes.SyntaxNode) -> bool:
     """Whether a phrase only chooses among the rows that are there: again, it changes nothing."""
-    if isinstance(node, nodes.PoolVerb):
+    if isinstance(node, nodes.PoolVerbPhrase):
         known = POOL_VERBS[node.verb]
         return known.makes.subset and not known.lineage
     return isinstance(node, _CHOOSING)
 
 
-def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:
+def _flows(inside: tuple[nodes.SyntaxNode, ...]) -> dict[str, set[str]]:
     """For each variable, those that its value is made from in one statement."""
     flows: dict[str, set[str]] = {}
     for each in inside:
-        if isinstance(each, nodes.Assign):
+        if isinstance(each, nodes.AssignStatement):
             made_from = {name.text for name in reads(each.value)}
             flows.setdefault(each.target.text, set()).update(made_from)
     return flows
@@ -99,13 +105,13 @@ def _flows(inside: tuple[nodes.Node, ...]) -> dict[str, set[str]]:
 
 def _whole_solutions(
     context: StrategyContext,
-    statement: nodes.Assign,
+    statement: nodes.AssignStatement,
     carried: tuple[str, ...],
     flows: dict[str, set[str]],
 ) -> None:
     """Reports a carried pool that is expanded by whole solutions: done after the first round."""
     for each in walk(statement.value):
-        if not isinstance(each, nodes.Expand) or not isinstance(each.pool, nodes.Name):
+        if not isinstance(each, nodes.ExpandPhrase) or not isinstance(each.pool, nodes.Name):
             continue
         pool = each.pool.text
         unit = each.amount.unit or nodes.Unit.SOLUTIONS

@@ -13,8 +13,7 @@ from tts_lang.plan.expr import Expr
 from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
-from tts_lang.syntax.template import Slot as WrittenSlot
-from tts_lang.syntax.template import parse_template
+from tts_lang.syntax.template import WrittenSlot, parse_template
 
 
 def template(
@@ -159,7 +158,11 @@ def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name
 
 
 def two_meanings(
-    context: StrategyContext, what: str, declared: Declared, known: Declared, place: nodes.Node
+    context: StrategyContext,
+    what: str,
+    declared: Declared,
+    known: Declared,
+    place: nodes.SyntaxNode,
 ) -> None:
     """Reports two declarations of one name that meet in one plan."""
     context.error(

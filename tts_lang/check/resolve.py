@@ -8,7 +8,7 @@ from tts_lang.check.context import (
     Facts,
     NameValue,
     Parameter,
-    Pool,
+    PoolValue,
     RegionBuilder,
     StrategyContext,
     Unset,
@@ -143,18 +143,18 @@ def is_strategy(context: StrategyContext, name: str) -> bool:
 def gives_pool(context: StrategyContext, node: nodes.Expression) -> bool:
     """Whether an expression is a pool, judged by its form and the names in it."""
     while True:
-        if isinstance(node, nodes.Binary) and node.operator in _POOL_OPERATORS:
+        if isinstance(node, nodes.BinaryExpression) and node.operator in _POOL_OPERATORS:
             if gives_pool(context, node.right):
                 return True
             node = node.left
             continue
         if isinstance(node, nodes.Name):
             return _names_pool(context, node.text)
-        if isinstance(node, nodes.Call):
+        if isinstance(node, nodes.CallExpression):
             return node.function.text == "leaves" or is_strategy(context, node.function.text)
-        if isinstance(node, nodes.Conditional):
+        if isinstance(node, nodes.ConditionalExpression):
             return gives_pool(context, node.then) or gives_pool(context, node.otherwise)
-        return isinstance(node, nodes.Where | nodes.VerbPhrase)
+        return isinstance(node, nodes.WhereExpression | nodes.VerbPhrase)
 
 
 _POOL_OPERATORS = (nodes.Operator.ADD, nodes.Operator.SUBTRACT)
@@ -163,7 +163,7 @@ _POOL_OPERATORS = (nodes.Operator.ADD, nodes.Operator.SUBTRACT)
 def _names_pool(context: StrategyContext, name: str) -> bool:
     if name in builtins.POOLS:
         return True
-    return isinstance(context.env.get(name), Pool)
+    return isinstance(context.env.get(name), PoolValue)
 
 
 def parameter_scalar(context: StrategyContext, name: str) -> Typed | None:
@@ -201,7 +201,7 @@ def new_context(
     if facts is None:
         strategy = declared.strategy
         inside = list(walk(*strategy.body))
-        columns = {node.column.text for node in inside if isinstance(node, nodes.Let)}
+        columns = {node.column.text for node in inside if isinstance(node, nodes.LetStatement)}
         broken = any(isinstance(node, nodes.Broken) for node in inside)
         facts = Facts(Uses.of(strategy), frozenset(columns), broken)
         check.facts[id(declared.node)] = facts

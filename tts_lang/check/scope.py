@@ -147,10 +147,12 @@ def collisions(scope: FileScope, declared: Declared) -> list[Diagnostic]:
         else:
             _check_name(scope, found, taken, name, "a parameter")
     definitions = [
-        node for node in walk(*strategy.body) if isinstance(node, nodes.Let | nodes.Assign)
+        node
+        for node in walk(*strategy.body)
+        if isinstance(node, nodes.LetStatement | nodes.AssignStatement)
     ]
     for node in sorted(definitions, key=lambda each: each.span):
-        if isinstance(node, nodes.Let):
+        if isinstance(node, nodes.LetStatement):
             _check_name(scope, found, taken, node.column, "a column made by `let`")
         else:
             _check_name(scope, found, taken, node.target, "a variable")

@@ -154,7 +154,7 @@ def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeD
         _misfit(context, reading.range, "a range belongs to `read number`", "remove it")
 
 
-def _misfit(context: StrategyContext, node: nodes.Node, message: str, help_: str) -> None:
+def _misfit(context: StrategyContext, node: nodes.SyntaxNode, message: str, help_: str) -> None:
     context.error("TTS406", message, node, help_)
 
 

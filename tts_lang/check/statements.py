@@ -9,7 +9,7 @@ from tts_lang.check.context import (
     Binding,
     Fixed,
     Inputs,
-    Pool,
+    PoolValue,
     Scalar,
     StrategyContext,
 )
@@ -19,7 +19,7 @@ from tts_lang.check.prompts import arguments
 from tts_lang.check.resolve import declaration_context, gives_pool, top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.scorers import enter_scorer
-from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, Column, PoolType, ScalarType, Typed
+from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, ColumnType, PoolType, ScalarType, Typed
 from tts_lang.check.uses import reads
 from tts_lang.check.values import NO_POOL, count, expect, number, pool, scalar, text
 from tts_lang.check.verbs import grouping
@@ -45,7 +45,7 @@ def block(context: StrategyContext, statements: tuple[nodes.Statement, ...]) -> 
 
 
 def materialise(
-    context: StrategyContext, binding: Binding, node: nodes.Node, name: str = ""
+    context: StrategyContext, binding: Binding, node: nodes.SyntaxNode, name: str = ""
 ) -> Binding:
     """The same value as one that the plan computes, so that a region can pass it on."""
     if not isinstance(binding, Fixed) or binding.typed.type is ScalarType.UNKNOWN:
@@ -54,7 +54,7 @@ def materialise(
 
 
 def compute(
-    context: StrategyContext, typed: Typed, inputs: Inputs, node: nodes.Node, name: str = ""
+    context: StrategyContext, typed: Typed, inputs: Inputs, node: nodes.SyntaxNode, name: str = ""
 ) -> Scalar:
     """A scalar as a value of the plan."""
     number_ = context.value(VALUE_KINDS.get(typed.type, VALUE_KINDS[ScalarType.NUMBER]), name)
@@ -69,8 +69,8 @@ def _broken(context: StrategyContext, node: nodes.Broken) -> bool:
     return False
 
 
-@statement_rule(nodes.Assign)
-def _assign(context: StrategyContext, node: nodes.Assign) -> bool:
+@statement_rule(nodes.AssignStatement)
+def _assign(context: StrategyContext, node: nodes.AssignStatement) -> bool:
     name = node.target.text
     binding: Binding
     if gives_pool(context, node.value):
@@ -84,7 +84,7 @@ def _assign(context: StrategyContext, node: nodes.Assign) -> bool:
     return False
 
 
-def _scalar(context: StrategyContext, node: nodes.Assign) -> Binding:
+def _scalar(context: StrategyContext, node: nodes.AssignStatement) -> Binding:
     inputs = Inputs()
     typed = scalar(context, node.value, Site(inputs))
     if typed.type in {ScalarType.STEPS, ScalarType.KEY}:
@@ -102,7 +102,7 @@ def _scalar(context: StrategyContext, node: nodes.Assign) -> Binding:
     return compute(context, typed, inputs, node, node.target.text)
 
 
-def _same_kind(context: StrategyContext, node: nodes.Assign, binding: Binding) -> Binding:
+def _same_kind(context: StrategyContext, node: nodes.AssignStatement, binding: Binding) -> Binding:
     before, after = sort_of(context.env.get(node.target.text)), sort_of(binding)
     if before is None or after is None or before == after:
         return binding
@@ -117,7 +117,7 @@ def _same_kind(context: StrategyContext, node: nodes.Assign, binding: Binding) -
 
 def sort_of(binding: Binding | None) -> str | None:
     """The kind of a variable's value, in words; `None` if it is not known."""
-    if isinstance(binding, Pool):
+    if isinstance(binding, PoolValue):
         return "a pool"
     if isinstance(binding, Scalar):
         return WORDS[binding.type]
@@ -126,7 +126,7 @@ def sort_of(binding: Binding | None) -> str | None:
     return None
 
 
-def _variable(context: StrategyContext, node: nodes.Expression, verb: str) -> Pool | None:
+def _variable(context: StrategyContext, node: nodes.Expression, verb: str) -> PoolValue | None:
     """The pool of a variable that a statement changes; `None` after a message."""
     if isinstance(node, nodes.Name) and node.text not in builtins.POOLS:
         operand = pool(context, node)
@@ -147,7 +147,11 @@ def _variable(context: StrategyContext, node: nodes.Expression, verb: str) -> Po
 
 
 def _with_column(
-    context: StrategyContext, operand: PoolType, name: str, column: Column, node: nodes.Node
+    context: StrategyContext,
+    operand: PoolType,
+    name: str,
+    column: ColumnType,
+    node: nodes.SyntaxNode,
 ) -> PoolType:
     type_ = operand.with_column(name, column)
     if len(type_.columns or ()) > MOST_COLUMNS:
@@ -156,14 +160,14 @@ def _with_column(
     return type_
 
 
-def _rebind(context: StrategyContext, node: nodes.Expression, result: Pool) -> None:
+def _rebind(context: StrategyContext, node: nodes.Expression, result: PoolValue) -> None:
     if isinstance(node, nodes.Name):
         context.rename(result.number, node.text)
         context.env[node.text] = result
 
 
-@statement_rule(nodes.Score)
-def _score(context: StrategyContext, node: nodes.Score) -> bool:
+@statement_rule(nodes.ScoreStatement)
+def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
     declared = top_level(context, node.scorer, Role.SCORER)
     operand = _variable(context, node.pool, "score")
     if operand is None:
@@ -206,7 +210,7 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
     if len(expressions) != len(passed):
         context.error("TTS218", "a judge takes numbers and texts, not pools", node.scorer)
     steps = described.steps or node.times is not None
-    column = Column(
+    column = ColumnType(
         ScalarType.STEPS if steps else ScalarType.NUMBER, scored_at=frozenset({node.span})
     )
     context.scored.setdefault(node.span, (declared.name, node.span))
@@ -216,8 +220,8 @@ def _score(context: StrategyContext, node: nodes.Score) -> bool:
     return False
 
 
-@statement_rule(nodes.Force)
-def _force(context: StrategyContext, node: nodes.Force) -> bool:
+@statement_rule(nodes.ForceStatement)
+def _force(context: StrategyContext, node: nodes.ForceStatement) -> bool:
     operand = _variable(context, node.pool, "force")
     inputs = Inputs([NO_VALUE if operand is None else operand.number])
     forced = text(context, node.text, Site(inputs))
@@ -229,8 +233,8 @@ def _force(context: StrategyContext, node: nodes.Force) -> bool:
     return False
 
 
-@statement_rule(nodes.Let)
-def _let(context: StrategyContext, node: nodes.Let) -> bool:
+@statement_rule(nodes.LetStatement)
+def _let(context: StrategyContext, node: nodes.LetStatement) -> bool:
     operand = _variable(context, node.pool, "let")
     if operand is None:
         return False
@@ -238,7 +242,7 @@ def _let(context: StrategyContext, node: nodes.Let) -> bool:
     typed = scalar(context, node.value, Site(inputs, operand.type, pool_name(node.pool)))
     if typed.type in {ScalarType.STEPS, ScalarType.KEY}:
         typed = expect(context, typed, ScalarType.NUMBER, node.value)
-    column = Column(typed.type, inherited=True)
+    column = ColumnType(typed.type, inherited=True)
     type_ = _with_column(context, operand.type, node.column.text, column, node)
     _rebind(
         context,
@@ -248,8 +252,8 @@ def _let(context: StrategyContext, node: nodes.Let) -> bool:
     return False
 
 
-@statement_rule(nodes.Backup)
-def _backup(context: StrategyContext, node: nodes.Backup) -> bool:
+@statement_rule(nodes.BackupStatement)
+def _backup(context: StrategyContext, node: nodes.BackupStatement) -> bool:
     tree = _variable(context, node.tree, "backup")
     rows = pool(context, node.pool)
     inputs = Inputs()
@@ -260,8 +264,8 @@ def _backup(context: StrategyContext, node: nodes.Backup) -> bool:
     return False
 
 
-@statement_rule(nodes.Return)
-def _return(context: StrategyContext, node: nodes.Return) -> bool:
+@statement_rule(nodes.ReturnStatement)
+def _return(context: StrategyContext, node: nodes.ReturnStatement) -> bool:
     operand = pool(context, node.value)
     if operand is not NO_POOL:
         _one_row(context, node, operand)
@@ -277,11 +281,11 @@ def _return(context: StrategyContext, node: nodes.Return) -> bool:
     return True
 
 
-def _guarded(context: StrategyContext, node: nodes.Return) -> bool:
+def _guarded(context: StrategyContext, node: nodes.ReturnStatement) -> bool:
     return any(name.text in context.guarded for name in reads(node))
 
 
-def _one_row(context: StrategyContext, node: nodes.Return, operand: Pool) -> None:
+def _one_row(context: StrategyContext, node: nodes.ReturnStatement, operand: PoolValue) -> None:
     if not context.numbers_matter or (operand.type.bound is not None and operand.type.bound <= 1):
         return
     written = context.scope.source.slice(node.value.span)

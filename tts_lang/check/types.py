@@ -60,7 +60,7 @@ POISON = Typed(ScalarType.UNKNOWN, Const(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnType:
     """A column that a strategy made.
 
     `inherited`: made by `let`, so that children keep it (C31); scores go (C28). `scored_at` are the
@@ -85,7 +85,7 @@ class PoolType:
         closed: Every candidate is done (C17).
     """
 
-    columns: Mapping[str, Column] | None = field(default_factory=dict)
+    columns: Mapping[str, ColumnType] | None = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     bound: int | None = None
     identical: bool = False
@@ -108,7 +108,7 @@ class PoolType:
         gone = {name: why for name in self.columns if name not in stay}
         return PoolType(stay, {**self.lost, **gone}, bound)
 
-    def with_column(self, name: str, column: Column) -> PoolType:
+    def with_column(self, name: str, column: ColumnType) -> PoolType:
         """This pool with a column added or made again."""
         if self.columns is None:
             return self
@@ -171,12 +171,12 @@ def union(left: PoolType, right: PoolType, left_name: str, right_name: str) -> P
 
 def _common(
     left: PoolType, right: PoolType, left_path: str, right_path: str
-) -> tuple[Mapping[str, Column] | None, Mapping[str, str]]:
+) -> tuple[Mapping[str, ColumnType] | None, Mapping[str, str]]:
     if left.columns is None:
         return right.columns, right.lost
     if right.columns is None:
         return left.columns, left.lost
-    columns: dict[str, Column] = {}
+    columns: dict[str, ColumnType] = {}
     lost = {**right.lost, **left.lost}
     for name in {**left.columns, **right.columns}:
         mine, other = left.columns.get(name), right.columns.get(name)
@@ -188,7 +188,7 @@ def _common(
             lost[name] = f"it is {mine.type.value} {left_path} and {other.type.value} {right_path}"
         else:
             type_ = other.type if mine.type is ScalarType.UNKNOWN else mine.type
-            columns[name] = Column(
+            columns[name] = ColumnType(
                 type_, mine.inherited or other.inherited, mine.scored_at | other.scored_at
             )
             lost.pop(name, None)

@@ -12,8 +12,8 @@ from tts_lang.syntax import nodes
 
 #: Fields that hold a name which is given, not read.
 _GIVEN = {
-    (nodes.Assign, "target"),
-    (nodes.Let, "column"),
+    (nodes.AssignStatement, "target"),
+    (nodes.LetStatement, "column"),
     (nodes.Argument, "name"),
     (nodes.Parameter, "name"),
     (nodes.Broken, "name"),
@@ -22,10 +22,10 @@ _GIVEN = {
 
 #: Statements that give a variable a new value by changing its pool, and the field that names it.
 REBINDING = {
-    nodes.Score: "pool",
-    nodes.Force: "pool",
-    nodes.Let: "pool",
-    nodes.Backup: "tree",
+    nodes.ScoreStatement: "pool",
+    nodes.ForceStatement: "pool",
+    nodes.LetStatement: "pool",
+    nodes.BackupStatement: "tree",
 }
 
 
@@ -34,7 +34,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 _READ_FIELDS: dict[type, tuple[str, ...]] = {}
 
 
-def _fields(node: nodes.Node) -> tuple[str, ...]:
+def _fields(node: nodes.SyntaxNode) -> tuple[str, ...]:
     """The fields of a kind of node that can hold nodes."""
     kind = type(node)
     found = _FIELDS.get(kind)
@@ -46,13 +46,13 @@ def _fields(node: nodes.Node) -> tuple[str, ...]:
     return found
 
 
-def _read_fields(node: nodes.Node) -> tuple[str, ...]:
+def _read_fields(node: nodes.SyntaxNode) -> tuple[str, ...]:
     """The same without names that are given, not read."""
     _fields(node)
     return _READ_FIELDS[type(node)]
 
 
-def walk(*roots: nodes.Node) -> Iterator[nodes.Node]:
+def walk(*roots: nodes.SyntaxNode) -> Iterator[nodes.SyntaxNode]:
     """The nodes with everything below them, in no particular order."""
     waiting = list(roots)
     while waiting:
@@ -61,7 +61,7 @@ def walk(*roots: nodes.Node) -> Iterator[nodes.Node]:
         _push(waiting, node, _fields(node))
 
 
-def reads(*roots: nodes.Node) -> Iterator[nodes.Name]:
+def reads(*roots: nodes.SyntaxNode) -> Iterator[nodes.Name]:
     """Every name that is used (not given) in the nodes."""
     waiting = list(roots)
     while waiting:
@@ -72,20 +72,20 @@ def reads(*roots: nodes.Node) -> Iterator[nodes.Name]:
             _push(waiting, node, _read_fields(node))
 
 
-def _push(waiting: list[nodes.Node], node: nodes.Node, names: tuple[str, ...]) -> None:
+def _push(waiting: list[nodes.SyntaxNode], node: nodes.SyntaxNode, names: tuple[str, ...]) -> None:
     for name in names:
         value = getattr(node, name)
-        if isinstance(value, nodes.Node):
+        if isinstance(value, nodes.SyntaxNode):
             waiting.append(value)
         elif isinstance(value, tuple):
-            waiting.extend(item for item in value if isinstance(item, nodes.Node))
+            waiting.extend(item for item in value if isinstance(item, nodes.SyntaxNode))
 
 
 def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:
     """The variables that a block may give a value, nested blocks included, in order."""
     found: dict[str, nodes.Name] = {}
     for statement in statements:
-        if isinstance(statement, nodes.Assign):
+        if isinstance(statement, nodes.AssignStatement):
             found.setdefault(statement.target.text, statement.target)
         elif isinstance(statement, nodes.Broken):
             if statement.name is not None:
@@ -102,11 +102,11 @@ def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:
 
 def blocks(statement: nodes.Statement) -> tuple[tuple[nodes.Statement, ...], ...]:
     """The blocks inside a statement."""
-    if isinstance(statement, nodes.Repeat):
+    if isinstance(statement, nodes.RepeatStatement):
         return (statement.body,)
-    if isinstance(statement, nodes.If):
+    if isinstance(statement, nodes.IfStatement):
         return (statement.then, statement.otherwise)
-    if isinstance(statement, nodes.Choose):
+    if isinstance(statement, nodes.ChooseStatement):
         return (*(arm.body for arm in statement.arms), statement.otherwise)
     return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_lang.check.context import NO_VALUE, Inputs, Pool, StrategyContext
+from tts_lang.check.context import NO_VALUE, Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import POOLS, SCALARS, Site
 from tts_lang.check.types import POISON, UNKNOWN_POOL, WORDS, ScalarType, Typed
 from tts_lang.plan.clauses import Range
@@ -14,10 +14,10 @@ from tts_lang.syntax import nodes
 SELECTED = "the number selected"
 
 #: What a verb gets in place of a pool whose error has been reported.
-NO_POOL = Pool(NO_VALUE, UNKNOWN_POOL)
+NO_POOL = PoolValue(NO_VALUE, UNKNOWN_POOL)
 
 
-def pool(context: StrategyContext, node: nodes.Expression) -> Pool:
+def pool(context: StrategyContext, node: nodes.Expression) -> PoolValue:
     """The pool that an expression gives; reported if it gives none."""
     handler = POOLS.get(type(node))
     if handler is not None:
@@ -173,7 +173,7 @@ def count(context: StrategyContext, node: nodes.Expression, what: str, inputs: I
             f"{what} is not whole: {shown}, rounded down to {rounded}",
             node,
             "choose parameters that divide evenly"
-            if isinstance(node, nodes.Binary)
+            if isinstance(node, nodes.BinaryExpression)
             else _other_value(node, "a whole number"),
         )
     return Const(rounded)

@@ -7,7 +7,15 @@ from math import inf
 
 from tts_lang.check import builtins
 from tts_lang.check.columns import key
-from tts_lang.check.context import Fixed, Inputs, NameValue, Pool, Scalar, StrategyContext, Unset
+from tts_lang.check.context import (
+    Fixed,
+    Inputs,
+    NameValue,
+    PoolValue,
+    Scalar,
+    StrategyContext,
+    Unset,
+)
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.functions import pool_name
 from tts_lang.check.resolve import gives_pool, unknown, unset
@@ -44,7 +52,7 @@ def bound_of(expression: Expr) -> int | None:
     return None if value is None else max(0, int(value))
 
 
-def over(context: StrategyContext, node: nodes.Expression) -> tuple[Pool, Inputs, Site]:
+def over(context: StrategyContext, node: nodes.Expression) -> tuple[PoolValue, Inputs, Site]:
     """The pool a verb works on, as its first input, and the place of expressions on its rows."""
     operand = pool(context, node)
     inputs = Inputs([operand.number])
@@ -52,20 +60,20 @@ def over(context: StrategyContext, node: nodes.Expression) -> tuple[Pool, Inputs
 
 
 def grouping(
-    context: StrategyContext, node: nodes.Name | None, operand: Pool, name: str
+    context: StrategyContext, node: nodes.Name | None, operand: PoolValue, name: str
 ) -> str | None:
     """The column of `per KEY`, if it is written."""
     return None if node is None else key(context, node, operand.type, name)
 
 
 @pool_rule(nodes.Name)
-def _name(context: StrategyContext, node: nodes.Name) -> Pool:
+def _name(context: StrategyContext, node: nodes.Name) -> PoolValue:
     if node.text == "problem":
-        return Pool(context.problem, PROBLEM)
+        return PoolValue(context.problem, PROBLEM)
     if node.text == "none":
         return context.emit_pool(graph.Empty(), Inputs(), EVERYTHING, node)
     binding = context.env.get(node.text)
-    if isinstance(binding, Pool):
+    if isinstance(binding, PoolValue):
         return binding
     if isinstance(binding, Unset):
         unset(context, node, binding)
@@ -96,8 +104,8 @@ def _no_pool(context: StrategyContext, node: nodes.Name) -> None:
         unknown(context, node)
 
 
-@pool_rule(nodes.Binary)
-def _binary(context: StrategyContext, node: nodes.Binary) -> Pool:
+@pool_rule(nodes.BinaryExpression)
+def _binary(context: StrategyContext, node: nodes.BinaryExpression) -> PoolValue:
     adds = node.operator is nodes.Operator.ADD
     if not gives_pool(context, node):
         typed = scalar(context, node, Site(Inputs()))
@@ -115,8 +123,8 @@ def _binary(context: StrategyContext, node: nodes.Binary) -> Pool:
     return context.emit_pool(graph.Union(), inputs, type_, node)
 
 
-@pool_rule(nodes.Where)
-def _where(context: StrategyContext, node: nodes.Where) -> Pool:
+@pool_rule(nodes.WhereExpression)
+def _where(context: StrategyContext, node: nodes.WhereExpression) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     fits = condition(context, node.condition, site)
     fixed = not any(isinstance(each, plan.Input | plan.Aggregate) for each in plan.walk(fits))
@@ -126,8 +134,8 @@ def _where(context: StrategyContext, node: nodes.Where) -> Pool:
     return context.emit_pool(graph.Where(fits), inputs, type_, node)
 
 
-@pool_rule(nodes.Conditional)
-def _conditional(context: StrategyContext, node: nodes.Conditional) -> Pool:
+@pool_rule(nodes.ConditionalExpression)
+def _conditional(context: StrategyContext, node: nodes.ConditionalExpression) -> PoolValue:
     context.error(
         "TTS205",
         "a pool cannot be chosen inside an expression",
@@ -137,8 +145,8 @@ def _conditional(context: StrategyContext, node: nodes.Conditional) -> Pool:
     return NO_POOL
 
 
-@pool_rule(nodes.Select)
-def _select(context: StrategyContext, node: nodes.Select) -> Pool:
+@pool_rule(nodes.SelectPhrase)
+def _select(context: StrategyContext, node: nodes.SelectPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     if scalar(context, node.count, Site(Inputs())).share:
         part = bounded(context, node.count, "a share of a pool", inputs, SHARE)
@@ -168,7 +176,11 @@ def _select(context: StrategyContext, node: nodes.Select) -> Pool:
 
 
 def _keeps_everything(
-    context: StrategyContext, node: nodes.Select, name: str, kept: str, bound: int | None = None
+    context: StrategyContext,
+    node: nodes.SelectPhrase,
+    name: str,
+    kept: str,
+    bound: int | None = None,
 ) -> None:
     has = "" if bound is None else f": {name} has at most {bound}"
     context.warning(
@@ -179,8 +191,8 @@ def _keeps_everything(
     )
 
 
-@pool_rule(nodes.Best)
-def _best(context: StrategyContext, node: nodes.Best) -> Pool:
+@pool_rule(nodes.BestPhrase)
+def _best(context: StrategyContext, node: nodes.BestPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     by = number(context, node.by, site)
     per = grouping(context, node.per, operand, site.pool_name)
@@ -189,8 +201,8 @@ def _best(context: StrategyContext, node: nodes.Best) -> Pool:
     return context.emit_pool(graph.Select(by, Const(1), per=per), inputs, type_, node)
 
 
-@pool_rule(nodes.First)
-def _first(context: StrategyContext, node: nodes.First) -> Pool:
+@pool_rule(nodes.FirstPhrase)
+def _first(context: StrategyContext, node: nodes.FirstPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     how_many: Expr = Const(1)
     if node.count is not None:
@@ -207,8 +219,8 @@ def _first(context: StrategyContext, node: nodes.First) -> Pool:
     return context.emit_pool(graph.First(how_many, per), inputs, operand.type.kept(bound), node)
 
 
-@pool_rule(nodes.PoolVerb)
-def _pool_verb(context: StrategyContext, node: nodes.PoolVerb) -> Pool:
+@pool_rule(nodes.PoolVerbPhrase)
+def _pool_verb(context: StrategyContext, node: nodes.PoolVerbPhrase) -> PoolValue:
     """A verb that its entry in the table of operators describes."""
     known = POOL_VERBS[node.verb]
     operand, inputs, site = over(context, node.pool)
@@ -246,7 +258,7 @@ def _clause(
     return kind(context, value, Site(site.inputs) if clause.once else site)
 
 
-def rows_of(operand: Pool) -> float:
+def rows_of(operand: PoolValue) -> float:
     """The upper bound of a pool's rows."""
     return inf if operand.type.bound is None else operand.type.bound
 

@@ -64,7 +64,10 @@ class TreeBuilder:
     """
 
     def __init__(
-        self, table: Mapping[str, Builder], source: Source, broken: Mapping[int, nodes.Broken]
+        self,
+        table: Mapping[str, Builder],
+        source: Source,
+        broken: Mapping[int, nodes.Broken],
     ) -> None:
         self.table = table
         self.source = source
@@ -183,14 +186,14 @@ Builder: TypeAlias = Callable[[TreeBuilder, list[Any], Span], Any]
 
 
 def node(
-    make: type[nodes.Node],
+    make: type[nodes.SyntaxNode],
     names: str = "",
     check: Callable[[TreeBuilder, dict[str, Any], Span], nodes.Broken | None] | None = None,
     **fixed: Any,
 ) -> Builder:
     """A node whose fields are the rule's values in order, its parts and clauses, and fixed ones."""
 
-    def build(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.Node:
+    def build(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.SyntaxNode:
         fields = builder.fields(values, names)
         if isinstance(fields, nodes.Broken):
             return builder.broken_phrase(values, span)
@@ -222,7 +225,7 @@ def sequence(field: str) -> Builder:
 
 def binary(operator: Operator) -> Builder:
     """An operator with two operands."""
-    return node(nodes.Binary, "left right", operator=operator)
+    return node(nodes.BinaryExpression, "left right", operator=operator)
 
 
 def clause(kind: ClauseKind) -> Builder:

@@ -76,7 +76,7 @@ def _body(builder: TreeBuilder, values: list[Any], span: Span) -> Part:
     return Part("", {"docstring": docstring, "body": _all(builder, values, span)}, span)
 
 
-def _if(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.If | nodes.Broken:
+def _if(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.IfStatement | nodes.Broken:
     condition, then, *rest = values
     otherwise: tuple[nodes.Statement, ...] = ()
     if rest and isinstance(rest[-1], tuple):
@@ -91,17 +91,17 @@ def _if(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.If | nodes
         )
     for branch in reversed(branches):
         place = branch.span.to(otherwise[-1].span) if otherwise else branch.span
-        otherwise = (nodes.If(branch.condition, branch.body, otherwise, span=place),)
-    return nodes.If(condition, then, otherwise, span=span)
+        otherwise = (nodes.IfStatement(branch.condition, branch.body, otherwise, span=place),)
+    return nodes.IfStatement(condition, then, otherwise, span=span)
 
 
 def _else_if(_: TreeBuilder, values: list[Any], span: Span) -> ElseIf:
     return ElseIf(values[0], values[1], span)
 
 
-def _choose(_: TreeBuilder, values: list[Any], span: Span) -> nodes.Choose:
+def _choose(_: TreeBuilder, values: list[Any], span: Span) -> nodes.ChooseStatement:
     subject, arms, *otherwise = values
-    return nodes.Choose(subject, tuple(arms), *otherwise, span=span)
+    return nodes.ChooseStatement(subject, tuple(arms), *otherwise, span=span)
 
 
 def _reading(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.Reading | nodes.Broken:
@@ -124,7 +124,7 @@ def _reading(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.Readi
 
 def _check_law(builder: TreeBuilder, fields: dict[str, Any], _: Span) -> nodes.Broken | None:
     for side in (fields["left"], fields["right"]):
-        if not isinstance(side, nodes.Call):
+        if not isinstance(side, nodes.CallExpression):
             return builder.refuse(
                 "TTS147", "a law compares two strategies", side.span, "write `law s(n) == t(n)`"
             )
@@ -150,7 +150,9 @@ def _pool_verb(known: OperatorEntry) -> Builder:
     """A verb on one pool; its parts are fields of its operator."""
     names = " ".join(("pool", *known.places))
 
-    def build(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.PoolVerb | nodes.Broken:
+    def build(
+        builder: TreeBuilder, values: list[Any], span: Span
+    ) -> nodes.PoolVerbPhrase | nodes.Broken:
         fields = builder.fields(values, names)
         if isinstance(fields, nodes.Broken):
             return builder.broken_phrase(values, span)
@@ -163,12 +165,12 @@ def _pool_verb(known: OperatorEntry) -> Builder:
             )
         clauses = tuple(
             nodes.VerbClause(
-                name, value, span=value.span if isinstance(value, nodes.Node) else span
+                name, value, span=value.span if isinstance(value, nodes.SyntaxNode) else span
             )
             for name in known.places
             if (value := fields.get(name)) is not None
         )
-        return nodes.PoolVerb(known.name, fields["pool"], clauses, span=span)
+        return nodes.PoolVerbPhrase(known.name, fields["pool"], clauses, span=span)
 
     return build
 
@@ -199,7 +201,7 @@ def _check_ask(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> node
 
 def _check_on(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> nodes.Broken | None:
     call = fields["call"]
-    if isinstance(call, nodes.Call):
+    if isinstance(call, nodes.CallExpression):
         return None
     return builder.refuse(
         "TTS134",
@@ -209,17 +211,19 @@ def _check_on(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> nodes
     )
 
 
-def _call_of(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.First | nodes.Broken:
+def _call_of(
+    builder: TreeBuilder, values: list[Any], span: Span
+) -> nodes.FirstPhrase | nodes.Broken:
     """`first (n + 1) of P` looks like a call of a function `first`; any other call is a mistake."""
     call, pool, *per = values
     if (
-        isinstance(call, nodes.Call)
+        isinstance(call, nodes.CallExpression)
         and call.function.text == "first"
         and len(call.arguments) == 1
         and call.arguments[0].name is None
     ):
         grouped = per[0].fields["per"] if per else None
-        return nodes.First(call.arguments[0].value, pool, grouped, span=span)
+        return nodes.FirstPhrase(call.arguments[0].value, pool, grouped, span=span)
     written = builder.source.slice(call.span).removesuffix(")")
     return builder.refuse(
         "TTS134",
@@ -256,7 +260,7 @@ def _check_fresh(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> no
 
 def _call(
     builder: TreeBuilder, values: list[Any], span: Span
-) -> nodes.Call | nodes.Aggregate | nodes.Broken:
+) -> nodes.CallExpression | nodes.AggregateExpression | nodes.Broken:
     """A call, or an aggregate: `count(P)`, `mean(E of P)`, `rank(E per KEY)`."""
     function: nodes.Name = values[0]
     arguments: tuple[Any, ...] = values[1].fields["arguments"]
@@ -273,12 +277,12 @@ def _call(
             and value.text in _TOKEN_RANGES
         ):
             token_span = nodes.TokenSpan(_TOKEN_RANGES[value.text], span=value.span)
-            return nodes.Call(
+            return nodes.CallExpression(
                 function, (nodes.Argument(None, token_span, span=first.span), *rest), span=span
             )
         if function.text in POOL_FUNCTIONS and not isinstance(value, nodes.TokenSpan):
-            return nodes.Aggregate(function, None, value, arguments=rest, span=span)
-    return nodes.Call(function, arguments, span=span)
+            return nodes.AggregateExpression(function, None, value, arguments=rest, span=span)
+    return nodes.CallExpression(function, arguments, span=span)
 
 
 def _aggregate(
@@ -287,7 +291,7 @@ def _aggregate(
     first: OfPool,
     rest: tuple[nodes.Argument, ...],
     span: Span,
-) -> nodes.Aggregate | nodes.Broken:
+) -> nodes.AggregateExpression | nodes.Broken:
     value: nodes.Expression | None = first.value
     pool = first.pool
     if pool is None and function.text in POOL_FUNCTIONS:
@@ -299,7 +303,9 @@ def _aggregate(
             first.span,
             f"write `{function.text}(E of P ...)`",
         )
-    return nodes.Aggregate(function, value, pool, arguments=rest, **first.fields, span=span)
+    return nodes.AggregateExpression(
+        function, value, pool, arguments=rest, **first.fields, span=span
+    )
 
 
 # ------------------------------------------------------------------------------ leaves
@@ -382,15 +388,15 @@ BUILDERS: dict[str, Builder] = {
     "strategy": node(nodes.StrategyDeclaration, "name", clauses=()),
     "law": node(nodes.Law, "left right docstring", _check_law),
     # statements
-    "assign": node(nodes.Assign, "target value"),
-    "score": node(nodes.Score, "pool scorer", _check_arguments),
+    "assign": node(nodes.AssignStatement, "target value"),
+    "score": node(nodes.ScoreStatement, "pool scorer", _check_arguments),
     "look_ahead": part("look_ahead", "looking ahead"),
-    "force": node(nodes.Force, "text pool"),
-    "let": node(nodes.Let, "column pool value"),
-    "backup": node(nodes.Backup, "tree pool by"),
-    "return_": node(nodes.Return, "value"),
-    "repeat": node(nodes.Repeat, "count body", until=None),
-    "repeat_until": node(nodes.Repeat, "count until body"),
+    "force": node(nodes.ForceStatement, "text pool"),
+    "let": node(nodes.LetStatement, "column pool value"),
+    "backup": node(nodes.BackupStatement, "tree pool by"),
+    "return_": node(nodes.ReturnStatement, "value"),
+    "repeat": node(nodes.RepeatStatement, "count body", until=None),
+    "repeat_until": node(nodes.RepeatStatement, "count until body"),
     "if_": _if,
     "else_if": _else_if,
     "else_": _only,
@@ -398,17 +404,17 @@ BUILDERS: dict[str, Builder] = {
     "arm": node(nodes.Arm, "threshold body"),
     "otherwise": _only,
     # verb phrases
-    "sample": node(nodes.Sample, "amount"),
-    "expand_by": node(nodes.Expand, "pool amount", dealing=Dealing.BY),
-    "expand_to": node(nodes.Expand, "pool amount", dealing=Dealing.TO),
-    "select": node(nodes.Select, "count pool by"),
-    "best": node(nodes.Best, "pool by"),
-    "first": node(nodes.First, "pool", count=None),
-    "first_count": node(nodes.First, "count pool"),
+    "sample": node(nodes.SamplePhrase, "amount"),
+    "expand_by": node(nodes.ExpandPhrase, "pool amount", dealing=Dealing.BY),
+    "expand_to": node(nodes.ExpandPhrase, "pool amount", dealing=Dealing.TO),
+    "select": node(nodes.SelectPhrase, "count pool by"),
+    "best": node(nodes.BestPhrase, "pool by"),
+    "first": node(nodes.FirstPhrase, "pool", count=None),
+    "first_count": node(nodes.FirstPhrase, "count pool"),
     "call_of": _call_of,
-    "ask": node(nodes.Ask, "prompt pool", _check_ask, arguments=()),
+    "ask": node(nodes.AskPhrase, "prompt pool", _check_ask, arguments=()),
     **{name: _pool_verb(known) for name, known in POOL_VERBS.items()},
-    "call_on": node(nodes.CallOn, "call pool", _check_on),
+    "call_on": node(nodes.CallOnPhrase, "call pool", _check_on),
     "key": part("key", "by"),
     "on": part("on"),
     "per": part("per"),
@@ -417,9 +423,9 @@ BUILDERS: dict[str, Builder] = {
     "by_amount": part("amount", "by"),
     "times": part("times"),
     "staying": part("staying"),
-    "amount": node(nodes.Amount, "count"),
-    "amount_unit": node(nodes.Amount, "count unit", _check_tokens),
-    "amount_long": node(nodes.Amount, "count length unit"),
+    "amount": node(nodes.AmountPhrase, "count"),
+    "amount_unit": node(nodes.AmountPhrase, "count unit", _check_tokens),
+    "amount_long": node(nodes.AmountPhrase, "count length unit"),
     # clauses
     "temperature": clause(ClauseKind.TEMPERATURE),
     "top_p": clause(ClauseKind.TOP_P),
@@ -434,11 +440,11 @@ BUILDERS: dict[str, Builder] = {
     "stop_when": clause(ClauseKind.STOP_WHEN),
     "end_when": clause(ClauseKind.END_WHEN),
     # expressions
-    "where": node(nodes.Where, "pool condition"),
-    "conditional": node(nodes.Conditional, "then condition otherwise"),
+    "where": node(nodes.WhereExpression, "pool condition"),
+    "conditional": node(nodes.ConditionalExpression, "then condition otherwise"),
     "or_": binary(Operator.OR),
     "and_": binary(Operator.AND),
-    "not_": node(nodes.Unary, "operand", operator=UnaryOperator.NOT),
+    "not_": node(nodes.UnaryExpression, "operand", operator=UnaryOperator.NOT),
     "equal": binary(Operator.EQUAL),
     "unequal": binary(Operator.UNEQUAL),
     "less": binary(Operator.LESS),
@@ -447,18 +453,18 @@ BUILDERS: dict[str, Builder] = {
     "greater_equal": binary(Operator.GREATER_EQUAL),
     "ends_with": binary(Operator.ENDS_WITH),
     "contains": binary(Operator.CONTAINS),
-    "all_done": node(nodes.Quantified, "pool", every=True),
-    "any_done": node(nodes.Quantified, "pool", every=False),
+    "all_done": node(nodes.QuantifiedExpression, "pool", every=True),
+    "any_done": node(nodes.QuantifiedExpression, "pool", every=False),
     "add": binary(Operator.ADD),
     "subtract": binary(Operator.SUBTRACT),
     "multiply": binary(Operator.MULTIPLY),
     "divide": binary(Operator.DIVIDE),
-    "negate": node(nodes.Unary, "operand", operator=UnaryOperator.NEGATE),
+    "negate": node(nodes.UnaryExpression, "operand", operator=UnaryOperator.NEGATE),
     "power": binary(Operator.POWER),
     "atom": _only,
     # calls
     "call": _call,
-    "fresh": node(nodes.Call, "function", _check_fresh, fresh=True),
+    "fresh": node(nodes.CallExpression, "function", _check_fresh, fresh=True),
     "arguments": sequence("arguments"),
     "positional": node(nodes.Argument, "value", name=None),
     "named": node(nodes.Argument, "name value"),

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from tts_lang.plan.decoding import Unit as Unit
-from tts_lang.syntax.node import Node, node
+from tts_lang.syntax.node import SyntaxNode, node
 
 # ------------------------------------------------------------------------------ small parts
 
@@ -70,14 +70,14 @@ class UnaryOperator(Enum):
 
 
 @node
-class Name(Node):
+class Name(SyntaxNode):
     """A name, where it is given or where it is used."""
 
     text: str
 
 
 @node
-class Argument(Node):
+class Argument(SyntaxNode):
     """`value` or `name = value` in a call."""
 
     name: Name | None
@@ -85,7 +85,7 @@ class Argument(Node):
 
 
 @node
-class Parameter(Node):
+class Parameter(SyntaxNode):
     """`name` or `name = default` in a header."""
 
     name: Name
@@ -93,7 +93,7 @@ class Parameter(Node):
 
 
 @node
-class Amount(Node):
+class AmountPhrase(SyntaxNode):
     """`COUNT [x LENGTH] [UNIT]`; no unit means whole solutions."""
 
     count: Expression
@@ -102,7 +102,7 @@ class Amount(Node):
 
 
 @node
-class Clause(Node):
+class Clause(SyntaxNode):
     """One decoding clause; `value` is missing for `likeliest` only, and a `Name` for `from`."""
 
     kind: ClauseKind
@@ -118,7 +118,7 @@ def find_clause(clauses: tuple[Clause, ...], kind: ClauseKind) -> Clause | None:
 
 
 @node
-class Number(Node):
+class Number(SyntaxNode):
     """A number literal. `value` is the number as written: `10%` has the value 10."""
 
     value: int | float
@@ -132,7 +132,7 @@ class Number(Node):
 
 
 @node
-class Text(Node):
+class Text(SyntaxNode):
     """A text literal. `block`: written with three quotes; first newline and indentation gone."""
 
     value: str
@@ -140,7 +140,7 @@ class Text(Node):
 
 
 @node
-class Call(Node):
+class CallExpression(SyntaxNode):
     """`f(arguments)`: a function, a reduction over a path, or a strategy on the problem.
 
     `fresh`: a strategy, on samples of its own (C65).
@@ -162,7 +162,7 @@ class TokenRange(Enum):
 
 
 @node
-class TokenSpan(Node):
+class TokenSpan(SyntaxNode):
     """Argument of `confidence`, `certainty`, `entropy`, `margin`.
 
     `all | step | answer | tail WIDTH | lowest WIDTH [share PART]`. (`confidence(w)` alone stays a
@@ -175,7 +175,7 @@ class TokenSpan(Node):
 
 
 @node
-class Aggregate(Node):
+class AggregateExpression(SyntaxNode):
     """A function over a pool: `mean(E of P per KEY)`, `count(P)`, `quantile(E of P, q)`.
 
     `count`, `share`, `lead`, `entropy` take a pool and no value: `share(P on KEY weighted by E)`.
@@ -194,7 +194,7 @@ class Aggregate(Node):
 
 
 @node
-class Unary(Node):
+class UnaryExpression(SyntaxNode):
     """`-E`, `not E`."""
 
     operator: UnaryOperator
@@ -202,7 +202,7 @@ class Unary(Node):
 
 
 @node
-class Binary(Node):
+class BinaryExpression(SyntaxNode):
     """`E + F`, `E < F`, `E and F`, `text ends with T` ..."""
 
     operator: Operator
@@ -211,7 +211,7 @@ class Binary(Node):
 
 
 @node
-class Conditional(Node):
+class ConditionalExpression(SyntaxNode):
     """`then if condition else otherwise`."""
 
     condition: Expression
@@ -220,7 +220,7 @@ class Conditional(Node):
 
 
 @node
-class Quantified(Node):
+class QuantifiedExpression(SyntaxNode):
     """`all P done` (`every`), or `any P done`."""
 
     every: bool
@@ -228,7 +228,7 @@ class Quantified(Node):
 
 
 @node
-class Where(Node):
+class WhereExpression(SyntaxNode):
     """`P where CONDITION`."""
 
     pool: Expression
@@ -239,10 +239,10 @@ class Where(Node):
 
 
 @node
-class Sample(Node):
+class SamplePhrase(SyntaxNode):
     """`sample AMOUNT clauses`."""
 
-    amount: Amount
+    amount: AmountPhrase
     clauses: tuple[Clause, ...] = ()
 
 
@@ -254,12 +254,12 @@ class Dealing(Enum):
 
 
 @node
-class Expand(Node):
+class ExpandPhrase(SyntaxNode):
     """`expand P by AMOUNT clauses`; `to AMOUNT [weighted by E [rounding up]] [per KEY] clauses`."""
 
     pool: Expression
     dealing: Dealing
-    amount: Amount
+    amount: AmountPhrase
     weight: Expression | None = None
     rounding_up: bool = False
     per: Name | None = None
@@ -267,7 +267,7 @@ class Expand(Node):
 
 
 @node
-class Select(Node):
+class SelectPhrase(SyntaxNode):
     """`select top K of P by E [per KEY]`; a percentage as count is a share of the pool."""
 
     count: Expression
@@ -277,7 +277,7 @@ class Select(Node):
 
 
 @node
-class Best(Node):
+class BestPhrase(SyntaxNode):
     """`best of P by E [per KEY]`."""
 
     pool: Expression
@@ -286,7 +286,7 @@ class Best(Node):
 
 
 @node
-class First(Node):
+class FirstPhrase(SyntaxNode):
     """`first [K] of P [per KEY]`."""
 
     count: Expression | None
@@ -295,7 +295,7 @@ class First(Node):
 
 
 @node
-class Ask(Node):
+class AskPhrase(SyntaxNode):
     """`ask PROMPT[(arguments)] about P [together [per KEY]] [by AMOUNT] clauses`."""
 
     prompt: Name
@@ -303,12 +303,12 @@ class Ask(Node):
     pool: Expression
     together: bool = False
     per: Name | None = None
-    amount: Amount | None = None
+    amount: AmountPhrase | None = None
     clauses: tuple[Clause, ...] = ()
 
 
 @node
-class VerbClause(Node):
+class VerbClause(SyntaxNode):
     """A clause of a `PoolVerb`: the field of the operator, and what is written in it."""
 
     field: str
@@ -316,7 +316,7 @@ class VerbClause(Node):
 
 
 @node
-class PoolVerb(Node):
+class PoolVerbPhrase(SyntaxNode):
     """A verb on one pool, as in `sort P by E [per KEY]`; `plan.ops` has its form and clauses."""
 
     verb: str
@@ -325,25 +325,34 @@ class PoolVerb(Node):
 
 
 @node
-class CallOn(Node):
+class CallOnPhrase(SyntaxNode):
     """`[fresh] strategy(arguments) on P`: once per row, the row being its problem."""
 
-    call: Call
+    call: CallExpression
     pool: Expression
 
 
-VerbPhrase: TypeAlias = Sample | Expand | Select | Best | First | Ask | PoolVerb | CallOn
+VerbPhrase: TypeAlias = (
+    SamplePhrase
+    | ExpandPhrase
+    | SelectPhrase
+    | BestPhrase
+    | FirstPhrase
+    | AskPhrase
+    | PoolVerbPhrase
+    | CallOnPhrase
+)
 Expression: TypeAlias = (
     Name
     | Number
     | Text
-    | Call
+    | CallExpression
     | TokenSpan
-    | Aggregate
-    | Unary
-    | Binary
-    | Conditional
-    | Quantified
-    | Where
+    | AggregateExpression
+    | UnaryExpression
+    | BinaryExpression
+    | ConditionalExpression
+    | QuantifiedExpression
+    | WhereExpression
     | VerbPhrase
 )

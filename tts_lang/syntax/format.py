@@ -56,7 +56,7 @@ class _Formatter:
         self._note(file)
         self.lines: list[_Line] = []
 
-    def _note(self, root: nodes.Node) -> None:
+    def _note(self, root: nodes.SyntaxNode) -> None:
         """Find what tokens alone do not tell: called names, and minus signs with one operand."""
         stack: list[object] = [root]
         while stack:
@@ -68,11 +68,15 @@ class _Formatter:
                 continue
             stack.extend(getattr(node, field.name) for field in fields(node))
             match node:
-                case nodes.Call(name) | nodes.Aggregate(name) | nodes.Ask(name):
+                case (
+                    nodes.CallExpression(name)
+                    | nodes.AggregateExpression(name)
+                    | nodes.AskPhrase(name)
+                ):
                     self.callees.add(name.span.end)
-                case nodes.Score(_, name):
+                case nodes.ScoreStatement(_, name):
                     self.callees.add(name.span.end)
-                case nodes.Unary(nodes.UnaryOperator.NEGATE):
+                case nodes.UnaryExpression(nodes.UnaryOperator.NEGATE):
                     self.negations.add(node.span.start)
                 case (
                     nodes.StrategyDeclaration(name)

@@ -23,7 +23,7 @@ def node(cls: _Class) -> _Class:
 
 
 @node
-class Node:
+class SyntaxNode:
     """Anything that stands somewhere in a file.
 
     Equality, hashing and printing look at the positional fields only: not at the span, nor at how

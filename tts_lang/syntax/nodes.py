@@ -11,105 +11,105 @@ from enum import Enum
 from typing import TypeAlias
 
 from tts_lang.syntax.expressions import (
-    Aggregate,
-    Amount,
+    AggregateExpression,
+    AmountPhrase,
     Argument,
-    Ask,
-    Best,
-    Binary,
-    Call,
-    CallOn,
+    AskPhrase,
+    BestPhrase,
+    BinaryExpression,
+    CallExpression,
+    CallOnPhrase,
     Clause,
     ClauseKind,
-    Conditional,
+    ConditionalExpression,
     Dealing,
-    Expand,
+    ExpandPhrase,
     Expression,
-    First,
+    FirstPhrase,
     Name,
     Number,
     NumberKind,
     Operator,
     Parameter,
-    PoolVerb,
-    Quantified,
-    Sample,
-    Select,
+    PoolVerbPhrase,
+    QuantifiedExpression,
+    SamplePhrase,
+    SelectPhrase,
     Text,
     TokenRange,
     TokenSpan,
-    Unary,
+    UnaryExpression,
     UnaryOperator,
     Unit,
     VerbClause,
     VerbPhrase,
-    Where,
+    WhereExpression,
     find_clause,
 )
-from tts_lang.syntax.node import Node, node
+from tts_lang.syntax.node import SyntaxNode, node
 
 __all__ = [
-    "Aggregate",
-    "Amount",
+    "AggregateExpression",
+    "AmountPhrase",
     "Argument",
     "Arm",
-    "Ask",
-    "Assign",
-    "Backup",
-    "Best",
-    "Binary",
+    "AskPhrase",
+    "AssignStatement",
+    "BackupStatement",
+    "BestPhrase",
+    "BinaryExpression",
     "Broken",
-    "Call",
-    "CallOn",
-    "Choose",
+    "CallExpression",
+    "CallOnPhrase",
+    "ChooseStatement",
     "Clause",
     "ClauseKind",
-    "Conditional",
+    "ConditionalExpression",
     "Dealing",
-    "Expand",
+    "ExpandPhrase",
     "Expression",
     "File",
-    "First",
-    "Force",
-    "If",
+    "FirstPhrase",
+    "ForceStatement",
+    "IfStatement",
     "Import",
     "Item",
     "JudgeDeclaration",
     "JudgeView",
     "Law",
-    "Let",
+    "LetStatement",
     "Name",
-    "Node",
     "Number",
     "NumberKind",
     "Operator",
     "Parameter",
     "PolicyDeclaration",
-    "PoolVerb",
+    "PoolVerbPhrase",
     "PromptDeclaration",
-    "Quantified",
+    "QuantifiedExpression",
     "ReadKind",
     "ReadOption",
     "Reading",
-    "Repeat",
-    "Return",
-    "Sample",
-    "Score",
+    "RepeatStatement",
+    "ReturnStatement",
+    "SamplePhrase",
+    "ScoreStatement",
     "ScorerDeclaration",
     "ScorerScale",
-    "Select",
+    "SelectPhrase",
     "Statement",
     "StrategyDeclaration",
+    "SyntaxNode",
     "Text",
     "TokenRange",
     "TokenSpan",
-    "Unary",
+    "UnaryExpression",
     "UnaryOperator",
     "Unit",
     "ValueRange",
     "VerbClause",
     "VerbPhrase",
-    "Where",
+    "WhereExpression",
     "find_clause",
 ]
 
@@ -117,7 +117,7 @@ __all__ = [
 
 
 @node
-class Broken(Node):
+class Broken(SyntaxNode):
     """A statement or top-level item that did not parse; its error has been reported.
 
     `name` is what it would have given a value or declared, if that could be read: later uses of
@@ -128,7 +128,7 @@ class Broken(Node):
 
 
 @node
-class Assign(Node):
+class AssignStatement(SyntaxNode):
     """`target = value`."""
 
     target: Name
@@ -136,7 +136,7 @@ class Assign(Node):
 
 
 @node
-class Score(Node):
+class ScoreStatement(SyntaxNode):
     """`score P by S[(arguments)] [times K] [looking ahead K steps] [per KEY]`."""
 
     pool: Expression
@@ -148,7 +148,7 @@ class Score(Node):
 
 
 @node
-class Force(Node):
+class ForceStatement(SyntaxNode):
     """`force TEXT into P`."""
 
     text: Expression
@@ -156,7 +156,7 @@ class Force(Node):
 
 
 @node
-class Let(Node):
+class LetStatement(SyntaxNode):
     """`let COLUMN of P = E`."""
 
     column: Name
@@ -165,7 +165,7 @@ class Let(Node):
 
 
 @node
-class Backup(Node):
+class BackupStatement(SyntaxNode):
     """`backup T from P by E`."""
 
     tree: Expression
@@ -174,14 +174,14 @@ class Backup(Node):
 
 
 @node
-class Return(Node):
+class ReturnStatement(SyntaxNode):
     """`return E`."""
 
     value: Expression
 
 
 @node
-class Repeat(Node):
+class RepeatStatement(SyntaxNode):
     """`repeat COUNT [until CONDITION]:`; the condition is read before every round (C46)."""
 
     count: Expression
@@ -190,7 +190,7 @@ class Repeat(Node):
 
 
 @node
-class If(Node):
+class IfStatement(SyntaxNode):
     """`if C: ... else: ...`; `else if` nests another `If` as the only statement of `otherwise`."""
 
     condition: Expression
@@ -199,7 +199,7 @@ class If(Node):
 
 
 @node
-class Arm(Node):
+class Arm(SyntaxNode):
     """`above THRESHOLD: body`."""
 
     threshold: Expression
@@ -207,7 +207,7 @@ class Arm(Node):
 
 
 @node
-class Choose(Node):
+class ChooseStatement(SyntaxNode):
     """`choose by E:` with arms, and `otherwise:` (empty when it is not written)."""
 
     subject: Expression
@@ -216,21 +216,30 @@ class Choose(Node):
 
 
 Statement: TypeAlias = (
-    Assign | Score | Force | Let | Backup | Return | Repeat | If | Choose | Broken
+    AssignStatement
+    | ScoreStatement
+    | ForceStatement
+    | LetStatement
+    | BackupStatement
+    | ReturnStatement
+    | RepeatStatement
+    | IfStatement
+    | ChooseStatement
+    | Broken
 )
 
 # ------------------------------------------------------------------------------ top level
 
 
 @node
-class Import(Node):
+class Import(SyntaxNode):
     """`import "other.tts"`."""
 
     path: Text
 
 
 @node
-class PolicyDeclaration(Node):
+class PolicyDeclaration(SyntaxNode):
     """`policy NAME`."""
 
     name: Name
@@ -244,7 +253,7 @@ class ScorerScale(Enum):
 
 
 @node
-class ValueRange(Node):
+class ValueRange(SyntaxNode):
     """`from LOW to HIGH`: the values a scorer or judge may give."""
 
     low: Expression
@@ -252,7 +261,7 @@ class ValueRange(Node):
 
 
 @node
-class ScorerDeclaration(Node):
+class ScorerDeclaration(SyntaxNode):
     """`scorer NAME [per step | per solution] [together] [from A to B] [field "pass_rate"]`.
 
     `problem_field` binds the scorer to a field of the problem file (gold answers,
@@ -267,7 +276,7 @@ class ScorerDeclaration(Node):
 
 
 @node
-class PromptDeclaration(Node):
+class PromptDeclaration(SyntaxNode):
     """`prompt NAME[(parameters)] = TEXT`; `template.parse_template` reads the slots of the text."""
 
     name: Name
@@ -293,7 +302,7 @@ class ReadKind(Enum):
 
 
 @node
-class ReadOption(Node):
+class ReadOption(SyntaxNode):
     """`"likely" = 1` in `read choice of ...`, `"Yes"` in `read probability of "Yes"`."""
 
     text: Text
@@ -301,7 +310,7 @@ class ReadOption(Node):
 
 
 @node
-class Reading(Node):
+class Reading(SyntaxNode):
     """`read number|choice|ranking|probability [of OPTIONS] [after TEXT] [from A to B]`."""
 
     kind: ReadKind
@@ -311,7 +320,7 @@ class Reading(Node):
 
 
 @node
-class JudgeDeclaration(Node):
+class JudgeDeclaration(SyntaxNode):
     """A policy that scores. `clauses` hold its decoding, `from POLICY` included."""
 
     name: Name
@@ -324,7 +333,7 @@ class JudgeDeclaration(Node):
 
 
 @node
-class StrategyDeclaration(Node):
+class StrategyDeclaration(SyntaxNode):
     """A strategy; `clauses` after its header are its decoding defaults."""
 
     name: Name
@@ -335,11 +344,11 @@ class StrategyDeclaration(Node):
 
 
 @node
-class Law(Node):
+class Law(SyntaxNode):
     """`law left == right`: equal answers for every policy, scorer and problem."""
 
-    left: Call
-    right: Call
+    left: CallExpression
+    right: CallExpression
     docstring: Text | None = None
 
     @property
@@ -363,7 +372,7 @@ Item: TypeAlias = (
 
 
 @node
-class File(Node):
+class File(SyntaxNode):
     """One `.tts` file."""
 
     items: tuple[Item, ...]

@@ -38,17 +38,17 @@ _BINARY_LEVELS = {
 }
 
 
-def print_expression(expression: nodes.Node, *, phrase: bool = False) -> str:
+def print_expression(expression: nodes.SyntaxNode, *, phrase: bool = False) -> str:
     """The text of an expression; `phrase`: where a verb phrase needs no parentheses."""
     return _at(expression, _Level.PHRASE if phrase else _Level.WHERE)
 
 
-def _at(expression: nodes.Node, least: _Level) -> str:
+def _at(expression: nodes.SyntaxNode, least: _Level) -> str:
     level, text = _show(expression)
     return text if level >= least else f"({text})"
 
 
-def _show(expression: nodes.Node) -> tuple[_Level, str]:
+def _show(expression: nodes.SyntaxNode) -> tuple[_Level, str]:
     match expression:
         case nodes.Name(text):
             return _Level.ATOM, text
@@ -56,24 +56,24 @@ def _show(expression: nodes.Node) -> tuple[_Level, str]:
             return _Level.ATOM, _number(expression)
         case nodes.Text(value):
             return _Level.ATOM, string_literal(value)
-        case nodes.Call(function, arguments, fresh):
+        case nodes.CallExpression(function, arguments, fresh):
             word = "fresh " if fresh else ""
             return _Level.ATOM, f"{word}{function.text}({_arguments(arguments)})"
-        case nodes.Aggregate():
+        case nodes.AggregateExpression():
             return _Level.ATOM, _aggregate(expression)
-        case nodes.Unary(nodes.UnaryOperator.NOT, operand):
+        case nodes.UnaryExpression(nodes.UnaryOperator.NOT, operand):
             return _Level.NOT, f"not {_at(operand, _Level.NOT)}"
-        case nodes.Unary(_, operand):
+        case nodes.UnaryExpression(_, operand):
             return _Level.FACTOR, f"-{_at(operand, _Level.FACTOR)}"
-        case nodes.Binary():
+        case nodes.BinaryExpression():
             return _binary(expression)
-        case nodes.Conditional(condition, then, otherwise):
+        case nodes.ConditionalExpression(condition, then, otherwise):
             shown = (_at(then, _Level.OR), _at(condition, _Level.OR), _at(otherwise, _Level.VALUE))
             return _Level.VALUE, "{} if {} else {}".format(*shown)
-        case nodes.Quantified(every, pool):
+        case nodes.QuantifiedExpression(every, pool):
             word = "all" if every else "any"
             return _Level.COMPARISON, f"{word} {_at(pool, _Level.ATOM)} done"
-        case nodes.Where(pool, condition):
+        case nodes.WhereExpression(pool, condition):
             shown_pool = _at(pool, _Level.ATOM)
             return _Level.WHERE, f"{shown_pool} where {_at(condition, _Level.VALUE)}"
         case nodes.TokenSpan():
@@ -91,7 +91,7 @@ def _number(number: Number) -> str:
     return value + ("%" if number.kind is NumberKind.PERCENT else "")
 
 
-def _binary(node: nodes.Binary) -> tuple[_Level, str]:
+def _binary(node: nodes.BinaryExpression) -> tuple[_Level, str]:
     level = _BINARY_LEVELS.get(node.operator, _Level.COMPARISON)
     if node.operator is Operator.POWER:
         sides = _at(node.left, _Level.ATOM), _at(node.right, _Level.FACTOR)
@@ -138,7 +138,7 @@ def _token_span(span: nodes.TokenSpan) -> str:
     return text
 
 
-def _aggregate(node: nodes.Aggregate) -> str:
+def _aggregate(node: nodes.AggregateExpression) -> str:
     parts = [print_expression(part) for part in (node.value, node.pool) if part is not None]
     head = " of ".join(parts)
     if node.below:
@@ -162,7 +162,7 @@ def _count_of(unit: Unit | None, number: nodes.Expression) -> str:
     return " " + (unit.value.removesuffix("s") if one else unit.value)
 
 
-def _amount(amount: nodes.Amount) -> str:
+def _amount(amount: nodes.AmountPhrase) -> str:
     count = print_expression(amount.count)
     if amount.length is None:
         return count + _count_of(amount.unit, amount.count)
@@ -192,36 +192,36 @@ def _optional(word: str, value: nodes.Expression | None) -> str:
     return "" if value is None else f" {word} {print_expression(value)}"
 
 
-def _phrase(node: nodes.Node) -> str:
+def _phrase(node: nodes.SyntaxNode) -> str:
     show = print_expression
     match node:
-        case nodes.Sample(amount, clauses):
+        case nodes.SamplePhrase(amount, clauses):
             return f"sample {_amount(amount)}{print_clauses(clauses)}"
-        case nodes.Expand(pool, dealing, amount, weight, rounding_up, per, clauses):
+        case nodes.ExpandPhrase(pool, dealing, amount, weight, rounding_up, per, clauses):
             weighted = _optional("weighted by", weight) + (" rounding up" if rounding_up else "")
             tail = f"{weighted}{_per(per)}{print_clauses(clauses)}"
             return f"expand {show(pool)} {dealing.value} {_amount(amount)}{tail}"
-        case nodes.Select(count, pool, by, per):
+        case nodes.SelectPhrase(count, pool, by, per):
             return f"select top {show(count)} of {show(pool)} by {show(by)}{_per(per)}"
-        case nodes.Best(pool, by, per):
+        case nodes.BestPhrase(pool, by, per):
             return f"best of {show(pool)} by {show(by)}{_per(per)}"
-        case nodes.First(count, pool, per):
+        case nodes.FirstPhrase(count, pool, per):
             return f"first{_first_count(count)} of {show(pool)}{_per(per)}"
-        case nodes.Ask(prompt, arguments, pool, together, per, amount, clauses):
+        case nodes.AskPhrase(prompt, arguments, pool, together, per, amount, clauses):
             given = print_optional_arguments(arguments)
             shared = (" together" if together else "") + _per(per)
             number = "" if amount is None else f" by {_amount(amount)}"
             about = f"{prompt.text}{given} about {show(pool)}"
             return f"ask {about}{shared}{number}{print_clauses(clauses)}"
-        case nodes.PoolVerb():
+        case nodes.PoolVerbPhrase():
             return _pool_verb(node)
-        case nodes.CallOn(call, pool):
+        case nodes.CallOnPhrase(call, pool):
             return f"{show(call)} on {show(pool)}"
         case _:
             raise ValueError(f"a {type(node).__name__} has no text")
 
 
-def _pool_verb(node: nodes.PoolVerb) -> str:
+def _pool_verb(node: nodes.PoolVerbPhrase) -> str:
     values = {clause.field: clause.value for clause in node.clauses}
 
     def shown(place: str) -> str:
@@ -239,7 +239,11 @@ def _first_count(count: nodes.Expression | None) -> str:
     if count is None:
         return ""
     # `first ends ...` would read on as `first ends with ...`.
-    named = count.function if isinstance(count, nodes.Call | nodes.Aggregate) else count
+    named = (
+        count.function
+        if isinstance(count, nodes.CallExpression | nodes.AggregateExpression)
+        else count
+    )
     bare = isinstance(count, Number) or (
         isinstance(named, nodes.Name) and named.text not in {"ends", "contains"}
     )

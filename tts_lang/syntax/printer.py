@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _INDENT = "    "
 
 
-def print_node(node: nodes.Node) -> str:
+def print_node(node: nodes.SyntaxNode) -> str:
     """The text of a file, an item, a statement or an expression.
 
     Raises `ValueError` for `Broken` nodes: they have no text.
@@ -145,13 +145,13 @@ def _suite(statements: tuple[nodes.Statement, ...], level: int) -> Iterator[str]
 def _statement(statement: nodes.Statement, level: int) -> Iterator[str]:
     indent = _INDENT * level
     match statement:
-        case nodes.Repeat(count, until, body):
+        case nodes.RepeatStatement(count, until, body):
             test = "" if until is None else f" until {print_expression(until)}"
             yield f"{indent}repeat {print_expression(count)}{test}:"
             yield from _suite(body, level + 1)
-        case nodes.If():
+        case nodes.IfStatement():
             yield from _if(statement, level)
-        case nodes.Choose(subject, arms, otherwise):
+        case nodes.ChooseStatement(subject, arms, otherwise):
             yield f"{indent}choose by {print_expression(subject)}:"
             for arm in arms:
                 yield f"{indent}{_INDENT}above {print_expression(arm.threshold)}:"
@@ -163,14 +163,14 @@ def _statement(statement: nodes.Statement, level: int) -> Iterator[str]:
             yield indent + _simple(statement)
 
 
-def _if(statement: nodes.If, level: int) -> Iterator[str]:
+def _if(statement: nodes.IfStatement, level: int) -> Iterator[str]:
     indent, word = _INDENT * level, "if"
     current = statement
     while True:
         yield f"{indent}{word} {print_expression(current.condition)}:"
         yield from _suite(current.then, level + 1)
         otherwise = current.otherwise
-        if len(otherwise) != 1 or not isinstance(otherwise[0], nodes.If):
+        if len(otherwise) != 1 or not isinstance(otherwise[0], nodes.IfStatement):
             break
         current, word = otherwise[0], "else if"
     if otherwise:
@@ -181,17 +181,17 @@ def _if(statement: nodes.If, level: int) -> Iterator[str]:
 def _simple(statement: nodes.Statement) -> str:
     show = print_expression
     match statement:
-        case nodes.Assign(target, value):
+        case nodes.AssignStatement(target, value):
             return f"{target.text} = {show(value, phrase=True)}"
-        case nodes.Return(value):
+        case nodes.ReturnStatement(value):
             return f"return {show(value, phrase=True)}"
-        case nodes.Force(text, pool):
+        case nodes.ForceStatement(text, pool):
             return f"force {show(text)} into {show(pool)}"
-        case nodes.Let(column, pool, value):
+        case nodes.LetStatement(column, pool, value):
             return f"let {column.text} of {show(pool)} = {show(value)}"
-        case nodes.Backup(tree, pool, by):
+        case nodes.BackupStatement(tree, pool, by):
             return f"backup {show(tree)} from {show(pool)} by {show(by)}"
-        case nodes.Score(pool, scorer, arguments, times, look_ahead, per):
+        case nodes.ScoreStatement(pool, scorer, arguments, times, look_ahead, per):
             given = print_optional_arguments(arguments)
             parts = [f"score {show(pool)} by {scorer.text}{given}"]
             if times is not None:
@@ -215,14 +215,14 @@ _ITEMS = (
     nodes.Law,
 )
 _STATEMENTS = (
-    nodes.Assign,
-    nodes.Score,
-    nodes.Force,
-    nodes.Let,
-    nodes.Backup,
-    nodes.Return,
-    nodes.Repeat,
-    nodes.If,
-    nodes.Choose,
+    nodes.AssignStatement,
+    nodes.ScoreStatement,
+    nodes.ForceStatement,
+    nodes.LetStatement,
+    nodes.BackupStatement,
+    nodes.ReturnStatement,
+    nodes.RepeatStatement,
+    nodes.IfStatement,
+    nodes.ChooseStatement,
     nodes.Broken,
 )

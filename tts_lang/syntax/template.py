@@ -22,7 +22,7 @@ _SLOT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class WrittenSlot:
     """A place to fill: a dotted name, and how many of the latest to show (number or parameter)."""
 
     name: str
@@ -30,13 +30,13 @@ class Slot:
     span: Span
 
 
-def parse_template(text: Text, source: Source | None = None) -> tuple[str | Slot, ...]:
+def parse_template(text: Text, source: Source | None = None) -> tuple[str | WrittenSlot, ...]:
     """The literal parts and the slots of a text, in order.
 
     With the text's source, slots know their place; without it, they carry the span of the text.
     """
     places = iter(_places(text, source))
-    parts: list[str | Slot] = []
+    parts: list[str | WrittenSlot] = []
     literal, position = "", 0
     for found in _SLOT.finditer(text.value):
         literal += text.value[position : found.start()]
@@ -47,7 +47,7 @@ def parse_template(text: Text, source: Source | None = None) -> tuple[str | Slot
         if literal:
             parts.append(literal)
             literal = ""
-        parts.append(Slot(found.group(1), found.group(2), next(places, text.span)))
+        parts.append(WrittenSlot(found.group(1), found.group(2), next(places, text.span)))
     literal += text.value[position:]
     return (*parts, literal) if literal else tuple(parts)
 

@@ -8,7 +8,7 @@ from tts_runtime.answers.choice import read_choice
 from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.forms import canonical
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
-from tts_runtime.answers.parts import Kind, Structure
+from tts_runtime.answers.parts import Structure, StructureKind
 from tts_runtime.answers.structure import NAME, is_constant, key, read
 from tts_runtime.answers.units import contradict
 
@@ -23,7 +23,7 @@ _PERCENT = re.compile(r"\\?%|percent|pct")
 _BASE = re.compile(r"([0-9A-F]+)_\{[0-9]+\}")
 _DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
-_COLLECTIONS = (Kind.LIST, Kind.SET, Kind.UNION)
+_COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
 
 
 def grade(answer: str | None, gold: str) -> bool:
@@ -86,16 +86,16 @@ def same(left: Structure, right: Structure) -> bool:
         return True
     left, right = _once(left), _once(right)
     kinds = {left.kind, right.kind}
-    if kinds == {Kind.SCALAR}:
+    if kinds == {StructureKind.SCALAR}:
         return _same_scalar(left.text, right.text)
-    if Kind.RECORD in kinds:
+    if StructureKind.RECORD in kinds:
         return _same_record(left, right)
     if kinds <= set(_COLLECTIONS):
         return _same_elements(left, right)
-    if kinds == {Kind.TUPLE, Kind.MATRIX}:
-        rows, matrix = (left, right) if left.kind is Kind.TUPLE else (right, left)
+    if kinds == {StructureKind.TUPLE, StructureKind.MATRIX}:
+        rows, matrix = (left, right) if left.kind is StructureKind.TUPLE else (right, left)
         return rows.text == "[]" and _in_order(rows.items, matrix.items)
-    if kinds == {Kind.TUPLE, Kind.LIST}:
+    if kinds == {StructureKind.TUPLE, StructureKind.LIST}:
         # Without brackets, but in order.
         return "()" in (left.text, right.text) and _in_order(left.items, right.items)
     if len(kinds) > 1 or left.text != right.text:
@@ -142,13 +142,13 @@ def _distinct(items: list[Structure]) -> list[Structure]:
 
 
 def _same_record(left: Structure, right: Structure) -> bool:
-    record, other = (left, right) if left.kind is Kind.RECORD else (right, left)
-    if other.kind is Kind.RECORD:
+    record, other = (left, right) if left.kind is StructureKind.RECORD else (right, left)
+    if other.kind is StructureKind.RECORD:
         return record.names == other.names and _in_order(record.items, other.items)
-    if other.kind is Kind.TUPLE:
+    if other.kind is StructureKind.TUPLE:
         return other.text == "()" and _in_order(record.items, other.items)
     return other.kind in _COLLECTIONS and _same_elements(
-        Structure(Kind.LIST, items=record.items), other
+        Structure(StructureKind.LIST, items=record.items), other
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
+class StructureKind(Enum):
     """The kinds of structure; the items of lists, sets and unions have no order."""
 
     SCALAR = "scalar"
@@ -22,9 +22,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """An answer taken apart. `text`: of a scalar, cleaned; for other kinds see `Kind`."""
+    """An answer taken apart. `text`: of a scalar, cleaned; for other kinds see `StructureKind`."""
 
-    kind: Kind
+    kind: StructureKind
     text: str = ""
     items: tuple["Structure", ...] = ()
     names: tuple[str, ...] = ()
@@ -33,5 +33,7 @@ class Structure:
 def interval(opening: str, low: str, high: str, closing: str) -> Structure:
     """An interval as the pair of its ends."""
     return Structure(
-        Kind.TUPLE, opening + closing, (Structure(Kind.SCALAR, low), Structure(Kind.SCALAR, high))
+        StructureKind.TUPLE,
+        opening + closing,
+        (Structure(StructureKind.SCALAR, low), Structure(StructureKind.SCALAR, high)),
     )

@@ -17,7 +17,7 @@ import tts_runtime.answers.matrices as matrices
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.latex import depth, enclosed, split_outside
 from tts_runtime.answers.numbers import number_key, ratio_key
-from tts_runtime.answers.parts import Kind, Structure, interval
+from tts_runtime.answers.parts import Structure, StructureKind, interval
 
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
@@ -82,7 +82,7 @@ def read_value(text: str) -> str | None:
 
 
 def _scalar(text: str) -> Structure:
-    return Structure(Kind.SCALAR, text)
+    return Structure(StructureKind.SCALAR, text)
 
 
 def _read(text: str) -> Structure:
@@ -91,10 +91,10 @@ def _read(text: str) -> Structure:
     if text in (REALS, "R") or _ALL_REALS.fullmatch(text.lower()):
         return interval("(", r"-\infty", r"\infty", ")") if text != "R" else _scalar(text)
     if read_words(text) is not None:
-        return Structure(Kind.WORDS, text.lower())
+        return Structure(StructureKind.WORDS, text.lower())
     base = _BASE.fullmatch(text)
     if base is not None:
-        return Structure(Kind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
+        return Structure(StructureKind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
     for reader in (_list, _union, _enclosed, _matrix, _assigned, _ordered, _ratio):
         found = reader(text)
         if found is not None:
@@ -106,9 +106,12 @@ def _list(text: str) -> Structure | None:
     groups = split_outside(text, ";")
     if len(groups) > 1 and all(groups):
         items = [_read(group.strip()) for group in groups[:MAXIMUM_ELEMENTS]]
-        if all(item.kind is Kind.RECORD and item.names == items[0].names for item in items):
+        if all(
+            item.kind is StructureKind.RECORD and item.names == items[0].names for item in items
+        ):
             return _collection(
-                Kind.LIST, [Structure(Kind.TUPLE, "()", item.items) for item in items]
+                StructureKind.LIST,
+                [Structure(StructureKind.TUPLE, "()", item.items) for item in items],
             )
         text = text.replace(";", ",")
     parts = [part.strip() for part in split_outside(text, ",")]
@@ -123,15 +126,15 @@ def _list(text: str) -> Structure | None:
             or matrices.MATRIX.search(text)
         ):
             return None
-        return _items(signed, Kind.LIST)
+        return _items(signed, StructureKind.LIST)
     if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
         return _scalar(text)
     if _DOTS in parts:
-        return Structure(Kind.SEQUENCE, items=tuple(_part(part) for part in parts))
-    return _items([sign for part in parts for sign in _both_signs(part)], Kind.LIST)
+        return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
+    return _items([sign for part in parts for sign in _both_signs(part)], StructureKind.LIST)
 
 
-def _items(parts: list[str], kind: Kind) -> Structure:
+def _items(parts: list[str], kind: StructureKind) -> Structure:
     """The elements of a list or set, as written; assignments keep names where they differ."""
     if len(parts) > MAXIMUM_ELEMENTS:
         return _scalar(",".join(parts))
@@ -153,7 +156,7 @@ def _items(parts: list[str], kind: Kind) -> Structure:
         if len(set(names)) == len(names):
             order = sorted(range(len(names)), key=lambda at: names[at])
             return Structure(
-                Kind.RECORD,
+                StructureKind.RECORD,
                 items=tuple(values[at] for at in order),
                 names=tuple(names[at] for at in order),
             )
@@ -190,11 +193,11 @@ def _everything_but(points: list[Structure], parts: list[str]) -> Structure:
     return _pieces(pieces)
 
 
-def _collection(kind: Kind, items: list[Structure]) -> Structure:
+def _collection(kind: StructureKind, items: list[Structure]) -> Structure:
     """Lists in lists are one list; one element stands alone."""
     flat: list[Structure] = []
     for item in items:
-        flat.extend(item.items if item.kind is Kind.LIST else (item,))
+        flat.extend(item.items if item.kind is StructureKind.LIST else (item,))
     return flat[0] if len(flat) == 1 else Structure(kind, items=tuple(flat))
 
 
@@ -215,7 +218,7 @@ def _union(text: str) -> Structure | None:
         values = [key(item) for item in removed.items or (removed,)]
         if len(pieces) == len(_members(whole)) and pieces and None not in values:
             left = intervals.without(pieces, [value for value in values if value is not None])
-            if left is not None and removed.kind is not Kind.TUPLE:
+            if left is not None and removed.kind is not StructureKind.TUPLE:
                 return _pieces(left)
         return None
     parts = split_outside(text, _UNION)
@@ -226,26 +229,28 @@ def _union(text: str) -> Structure | None:
         merged = intervals.merge([endpoints(item) for item in items])
         if merged is not None:
             return _pieces(merged)
-    return Structure(Kind.UNION, items=tuple(items))
+    return Structure(StructureKind.UNION, items=tuple(items))
 
 
 def _members(structure: Structure) -> tuple[Structure, ...]:
-    return structure.items if structure.kind is Kind.UNION else (structure,)
+    return structure.items if structure.kind is StructureKind.UNION else (structure,)
 
 
 def _pieces(pieces: list[intervals.Piece]) -> Structure:
     items = tuple(
         interval(piece.opening, piece.low, piece.high, piece.closing)
         if piece.low != piece.high
-        else Structure(Kind.SET, items=(_scalar(piece.low),))
+        else Structure(StructureKind.SET, items=(_scalar(piece.low),))
         for piece in pieces
     )
-    return items[0] if len(items) == 1 else Structure(Kind.UNION, items=items)
+    return items[0] if len(items) == 1 else Structure(StructureKind.UNION, items=items)
 
 
 def _is_interval(item: Structure) -> bool:
     return (
-        item.kind is Kind.TUPLE and len(item.items) == 2 and all(map(is_constant_part, item.items))
+        item.kind is StructureKind.TUPLE
+        and len(item.items) == 2
+        and all(map(is_constant_part, item.items))
     )
 
 
@@ -265,9 +270,13 @@ def _enclosed(text: str) -> Structure | None:
         if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
             return _scalar(text)
         if _DOTS in parts:
-            return Structure(Kind.SEQUENCE, items=tuple(_part(part) for part in parts))
-        found = _items([sign for part in parts for sign in _both_signs(part)], Kind.SET)
-        return Structure(Kind.SET, items=found.items) if found.kind is Kind.LIST else found
+            return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
+        found = _items([sign for part in parts for sign in _both_signs(part)], StructureKind.SET)
+        return (
+            Structure(StructureKind.SET, items=found.items)
+            if found.kind is StructureKind.LIST
+            else found
+        )
     if not enclosed(text, "([", ")]"):
         return None
     parts = [part.strip() for part in split_outside(text[1:-1].replace(";", ","), ",")]
@@ -278,7 +287,7 @@ def _enclosed(text: str) -> Structure | None:
     ):
         return None
     return Structure(
-        Kind.TUPLE,
+        StructureKind.TUPLE,
         text[0] + text[-1],
         tuple(_read(clean(part) if part else part) for part in parts),
     )
@@ -303,7 +312,8 @@ def _matrix(text: str) -> Structure | None:
 
 def _from_rows(rows: list[list[Structure]]) -> Structure:
     return Structure(
-        Kind.MATRIX, items=tuple(Structure(Kind.TUPLE, "[]", tuple(row)) for row in rows)
+        StructureKind.MATRIX,
+        items=tuple(Structure(StructureKind.TUPLE, "[]", tuple(row)) for row in rows),
     )
 
 
@@ -330,7 +340,11 @@ def _assigned(text: str) -> Structure | None:
         return None
     if _FUNCTION.fullmatch(left) or left.startswith(r"\text{"):
         return right
-    if _NAMES.fullmatch(left) and right.kind in (Kind.TUPLE, Kind.LIST, Kind.SET):
+    if _NAMES.fullmatch(left) and right.kind in (
+        StructureKind.TUPLE,
+        StructureKind.LIST,
+        StructureKind.SET,
+    ):
         return right
     constant = is_constant_part(right)
     if constant and left != r"\pi" and (NAME.fullmatch(left) or is_quantity(left)):
@@ -395,7 +409,7 @@ def _within(inner: str, sign: str, bound: str) -> Structure | None:
     if sign in ("<", r"\le"):
         return _ordered(f"-({value}){sign} {inner}{sign} {value}")
     turned = "<" if sign == ">" else r"\le "
-    return _items([f"{inner}{sign} {value}", f"{inner}{turned}-({value})"], Kind.LIST)
+    return _items([f"{inner}{sign} {value}", f"{inner}{turned}-({value})"], StructureKind.LIST)
 
 
 def _ratio(text: str) -> Structure | None:
@@ -404,17 +418,17 @@ def _ratio(text: str) -> Structure | None:
     if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or not all(map(str.strip, parts)):
         return None
     if _TIME.fullmatch(text):
-        return Structure(Kind.RATIO, text)
-    return Structure(Kind.RATIO, items=tuple(_read(part.strip()) for part in parts))
+        return Structure(StructureKind.RATIO, text)
+    return Structure(StructureKind.RATIO, items=tuple(_read(part.strip()) for part in parts))
 
 
 def key(structure: Structure) -> str | None:
     """The canonical form, None if a part is not understood."""
-    if structure.kind is Kind.SCALAR:
+    if structure.kind is StructureKind.SCALAR:
         return _scalar_key(structure.text)
-    if structure.kind in (Kind.BASED, Kind.WORDS) or not structure.items:
+    if structure.kind in (StructureKind.BASED, StructureKind.WORDS) or not structure.items:
         return structure.text
-    if structure.kind is Kind.MATRIX:
+    if structure.kind is StructureKind.MATRIX:
         return _matrix_key(structure)
     keys = [key(item) for item in structure.items]
     known = [each for each in keys if each is not None]
@@ -425,18 +439,18 @@ def key(structure: Structure) -> str | None:
 
 def _written(structure: Structure, keys: list[str]) -> str | None:
     match structure.kind:
-        case Kind.TUPLE:
+        case StructureKind.TUPLE:
             return f"{structure.text[0]}{','.join(keys)}{structure.text[1]}"
-        case Kind.RECORD:
+        case StructureKind.RECORD:
             named = zip(structure.names, keys, strict=True)
             return "\\{" + ",".join(f"{name}={value}" for name, value in named) + "\\}"
-        case Kind.UNION:
+        case StructureKind.UNION:
             return _UNION.join(keys)
-        case Kind.RATIO:
+        case StructureKind.RATIO:
             return ratio_key(keys) or ":".join(keys)
-        case Kind.SEQUENCE:
+        case StructureKind.SEQUENCE:
             return ",".join(keys)
-    if structure.kind is Kind.LIST and len(set(keys)) < len(keys):
+    if structure.kind is StructureKind.LIST and len(set(keys)) < len(keys):
         # A space keeps "100, 100" from being one number.
         return ", ".join(sorted(keys))
     different = sorted(set(keys))
@@ -467,11 +481,11 @@ def _scalar_key(text: str) -> str | None:
 
 def is_constant_part(structure: Structure) -> bool:
     """Whether a structure has no unknowns."""
-    if structure.kind is Kind.SCALAR:
+    if structure.kind is StructureKind.SCALAR:
         return is_constant(structure.text) and not _RELATION.search(structure.text)
-    if structure.kind is Kind.RATIO and not structure.items:
+    if structure.kind is StructureKind.RATIO and not structure.items:
         return True
-    return structure.kind is Kind.BASED or (
+    return structure.kind is StructureKind.BASED or (
         bool(structure.items) and all(map(is_constant_part, structure.items))
     )
 

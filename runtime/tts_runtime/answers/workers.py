@@ -46,7 +46,7 @@ class WorkerLostError(Exception):
         self.clock = clock
 
 
-class Pool:
+class WorkerPool:
     """Up to `size` processes, each with a thread that talks to it; they start when needed."""
 
     def __init__(self, size: int, command: Sequence[str] | None = None) -> None:
@@ -163,14 +163,14 @@ def _search_path() -> list[str | Path]:
     return [_RUNTIME, *(entry for entry in sys.path if entry)]
 
 
-_pool: Pool | None = None
+_pool: WorkerPool | None = None
 
 
-def pool() -> Pool:
+def pool() -> WorkerPool:
     """The pool of this program."""
     global _pool
     if _pool is None:
-        _pool = Pool(min(MAXIMUM_WORKERS, os.cpu_count() or 1))
+        _pool = WorkerPool(min(MAXIMUM_WORKERS, os.cpu_count() or 1))
         atexit.register(_pool.close)
     return _pool
 

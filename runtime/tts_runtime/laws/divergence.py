@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from tts_lang.plan.operator import OPERATORS
 from tts_runtime.executor import CandidateRecord, Outcome
-from tts_runtime.laws.runs import Run
+from tts_runtime.laws.runs import OutcomePair
 
 _GENERATING = frozenset(known.name for known in OPERATORS.values() if known.samples)
 _WIDEST = 56
 
 
-def parting(run: Run) -> tuple[str, ...]:
+def parting(run: OutcomePair) -> tuple[str, ...]:
     """Lines about the two runs; LEFT and RIGHT stand for the strategies' names."""
     left, right = _sampled(run.left), _sampled(run.right)
     lines = [*_first_difference(left, right)]

@@ -13,7 +13,7 @@ from tts_runtime.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class OutcomePair:
     """What both sides gave; `failed`: one of them with an error, so that they say nothing (C57)."""
 
     left: Outcome
@@ -30,11 +30,11 @@ class Run:
         return not self.failed and self.left.answer_key != self.right.answer_key
 
 
-def run(left: Plan, right: Plan, world: LawWorld) -> Run:
+def run(left: Plan, right: Plan, world: LawWorld) -> OutcomePair:
     """Both plans on the world's problem, on the same engines."""
     policies = {**world.policies(left), **world.policies(right)}
     problem = world.problem(left, right)
-    return Run(*(_outcome(plan, world, policies, problem) for plan in (left, right)))
+    return OutcomePair(*(_outcome(plan, world, policies, problem) for plan in (left, right)))
 
 
 def alone(plan: Plan, world: LawWorld) -> Outcome:

@@ -12,7 +12,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.executor import Outcome
 from tts_runtime.laws.divergence import parting
 from tts_runtime.laws.random_models import LawWorld, roomy, simpler, world
-from tts_runtime.laws.runs import Run, alone, run
+from tts_runtime.laws.runs import OutcomePair, alone, run
 
 #: Runs that shrinking may spend on one counterexample.
 _SHRINKING = 150
@@ -27,7 +27,7 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> SearchResult:
     compared = failed = 0
     error: str | None = None
     tokens = reach(left, right)
-    seen: list[tuple[LawWorld, Run]] = []
+    seen: list[tuple[LawWorld, OutcomePair]] = []
     for trial in trials:
         found = world(seed, trial, tokens)
         both = run(left, right, found)
@@ -59,7 +59,7 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> SearchResult:
     return SearchResult(compared, failed, None, error, tuple(idle(left, right, seen)))
 
 
-def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, Run]]) -> Iterator[str]:
+def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, OutcomePair]]) -> Iterator[str]:
     """Clauses whose limits none of the runs reached: twice as much changes none of them."""
     named: set[str] = set()
     for plan, side in ((left, "left"), (right, "right")):
@@ -76,7 +76,9 @@ def same(one: Outcome, other: Outcome) -> bool:
     return (one.answer, one.row, one.candidates) == (other.answer, other.row, other.candidates)
 
 
-def shrunk(left: Plan, right: Plan, found: LawWorld, both: Run) -> tuple[LawWorld, Run]:
+def shrunk(
+    left: Plan, right: Plan, found: LawWorld, both: OutcomePair
+) -> tuple[LawWorld, OutcomePair]:
     """A world that is as simple as can be found, in which the two still differ."""
     left_to_spend = _SHRINKING
     again = True

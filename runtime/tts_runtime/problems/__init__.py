@@ -8,7 +8,7 @@ from typing import Final
 
 from tts_runtime.problems.fields import FieldNames, field_names, problem_of
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
-from tts_runtime.problems.rows import Rows, rows_of
+from tts_runtime.problems.rows import FileRows, rows_of
 from tts_runtime.problems.selection import Selection, SelectionError
 from tts_runtime.problems.sets import (
     bundled_problems,
@@ -98,7 +98,7 @@ def problem_given(given: object) -> Problem:
 
 
 def _problems(
-    name: str | Path, rows: Rows, names: FieldNames, default_id: str | None = None
+    name: str | Path, rows: FileRows, names: FieldNames, default_id: str | None = None
 ) -> list[Problem]:
     problems: list[Problem] = []
     bad: list[BadLine] = []

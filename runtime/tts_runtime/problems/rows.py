@@ -44,7 +44,7 @@ _HOLDERS: Final = ("data", "problems", "examples", "rows", "questions", "instanc
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """A row's fields, the problem that it is, or why it is none. `number`: from 1."""
 
     number: int
@@ -52,14 +52,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FileRows:
     """The rows of a file, and what one is called in messages and ids (`line`, `row`)."""
 
     unit: str
-    rows: Iterator[Row]
+    rows: Iterator[FileRow]
 
 
-def rows_of(path: Path) -> Rows:
+def rows_of(path: Path) -> FileRows:
     """The rows of a file; `-` is standard input.
 
     Raises:
@@ -70,23 +70,23 @@ def rows_of(path: Path) -> Rows:
         if content[: len(start)].lower() == start.lower():
             raise _error(path, f"the file is {what}")
     if content.startswith(b"PAR1"):
-        return Rows("row", _parquet(path, content))
+        return FileRows("row", _parquet(path, content))
     if content[257:262] == b"ustar":
         raise _error(path, "the file is a tar archive: unpack it")
     text = _utf16(content)
     names = [suffix.lower() for suffix in path.suffixes]
     if ".csv" in names or ".tsv" in names:
-        return Rows("row", _csv(path, text, "\t" if ".tsv" in names else None))
+        return FileRows("row", _csv(path, text, "\t" if ".tsv" in names else None))
     start = text.lstrip()[:1]
     if ".jsonl" not in names and ".ndjson" not in names and start not in (b"{", b"["):
         # Standard input and files of any other name: only a table has a heading.
         heading = text.lstrip().partition(b"\n")[0]
         if b"," in heading or b"\t" in heading:
-            return Rows("row", _csv(path, text, None))
+            return FileRows("row", _csv(path, text, None))
     document = _document(path, text, lines_wanted=".jsonl" in names)
     if document is not None:
-        return Rows("row", document)
-    return Rows("line", _json_lines(text))
+        return FileRows("row", document)
+    return FileRows("line", _json_lines(text))
 
 
 def _error(path: Path, reason: str, number: int = 0) -> ProblemFileError:
@@ -140,7 +140,7 @@ def _utf16(content: bytes) -> bytes:
 # ------------------------------------------------------------------------------ JSON
 
 
-def _json_lines(content: bytes) -> Iterator[Row]:
+def _json_lines(content: bytes) -> Iterator[FileRow]:
     # Only \n ends a line: JSON texts may hold other separators, such as U+2028.
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
@@ -148,9 +148,9 @@ def _json_lines(content: bytes) -> Iterator[Row]:
         try:
             if len(line) > MAX_LINE_BYTES:
                 raise BadRowError(f"longer than {MAX_LINE_BYTES >> 20} MiB; split the line")
-            yield Row(number, _object(line))
+            yield FileRow(number, _object(line))
         except BadRowError as error:
-            yield Row(number, error)
+            yield FileRow(number, error)
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _as_fields(value: object) -> dict[str, Any]:
     )
 
 
-def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Row] | None:
+def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[FileRow] | None:
     """The rows of one JSON document; None for JSON lines, and for what is neither."""
     start = content.lstrip()[:1]
     if start not in (b"[", b"{"):
@@ -204,18 +204,20 @@ def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Row
         rows = _held(value)
         if lines_wanted or rows == [value]:
             return None  # a line that is an object
-        return iter([Row(n, fields) for n, fields in enumerate(rows, 1)])
+        return iter([FileRow(n, fields) for n, fields in enumerate(rows, 1)])
     if lines_wanted and b"\n" not in content.strip():
         return None
     return _listed(value)
 
 
-def _listed(values: Sequence[object]) -> Iterator[Row]:
+def _listed(values: Sequence[object]) -> Iterator[FileRow]:
     for number, value in enumerate(values, start=1):
         try:
-            yield Row(number, {"problem": value} if isinstance(value, str) else _as_fields(value))
+            yield FileRow(
+                number, {"problem": value} if isinstance(value, str) else _as_fields(value)
+            )
         except BadRowError as error:
-            yield Row(number, error)
+            yield FileRow(number, error)
 
 
 def _held(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -252,7 +254,7 @@ def json_type(value: object) -> str:
 # ------------------------------------------------------------------------------ tables
 
 
-def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[Row]:
+def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -266,16 +268,16 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[Row]:
     try:
         for number, fields in enumerate(reader, start=1):
             if None in fields:
-                yield Row(number, BadRowError("more values than the heading has names"))
+                yield FileRow(number, BadRowError("more values than the heading has names"))
             elif None in fields.values():
-                yield Row(number, BadRowError("fewer values than the heading has names"))
+                yield FileRow(number, BadRowError("fewer values than the heading has names"))
             else:
-                yield Row(number, {name.strip(): value for name, value in fields.items()})
+                yield FileRow(number, {name.strip(): value for name, value in fields.items()})
     except csv.Error as error:
         raise _error(path, f"not CSV: {error}", reader.line_num) from error
 
 
-def _parquet(path: Path, content: bytes) -> Iterator[Row]:
+def _parquet(path: Path, content: bytes) -> Iterator[FileRow]:
     try:
         from pyarrow import ArrowException, BufferReader
         from pyarrow.parquet import ParquetFile
@@ -286,6 +288,6 @@ def _parquet(path: Path, content: bytes) -> Iterator[Row]:
         for batch in ParquetFile(BufferReader(content)).iter_batches():
             for fields in batch.to_pylist():
                 number += 1
-                yield Row(number, fields)
+                yield FileRow(number, fields)
     except (ArrowException, OSError) as error:
         raise _error(path, f"the Parquet file is damaged: {str(error).splitlines()[0]}") from error

@@ -14,7 +14,7 @@ from tts_runtime.engines.errors import EngineError
 from tts_runtime.paths import bundled
 from tts_runtime.plugins import described, function_named, registered
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
-from tts_runtime.problems.rows import Row, Rows
+from tts_runtime.problems.rows import FileRow, FileRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def set_function(name: str) -> Callable[..., Any] | None:
         raise _error(name, str(error)) from error
 
 
-def rows_given(given: Iterable[object]) -> Rows:
+def rows_given(given: Iterable[object]) -> FileRows:
     """Problems of Python as rows: a `Problem`, a text, a row as a dict, or a chat's messages."""
 
     def fields(each: object) -> Mapping[str, Any] | Problem | BadRowError:
@@ -124,10 +124,12 @@ def rows_given(given: Iterable[object]) -> Rows:
             return {"messages": [dict(turn) for turn in each]}
         return BadRowError(f"expected a Problem, a text, a dict or messages, found {each!r:.60}")
 
-    return Rows("row", (Row(number, fields(each)) for number, each in enumerate(given, start=1)))
+    return FileRows(
+        "row", (FileRow(number, fields(each)) for number, each in enumerate(given, start=1))
+    )
 
 
-def rows_of_function(name: str, function: Callable[..., Any]) -> Rows:
+def rows_of_function(name: str, function: Callable[..., Any]) -> FileRows:
     """What a function without arguments gives, as `rows_given` reads it.
 
     Raises:
@@ -139,7 +141,7 @@ def rows_of_function(name: str, function: Callable[..., Any]) -> Rows:
         raise _error(name, described(error)) from error
 
 
-def hub_rows(hub: HubSet) -> Rows:
+def hub_rows(hub: HubSet) -> FileRows:
     """The rows of a set of the hub, or of a folder that `datasets` reads.
 
     Raises:
@@ -166,12 +168,12 @@ def hub_rows(hub: HubSet) -> Rows:
         if chosen is None:
             raise _error(hub.written, f"name a split: hf:{hub.id}:SPLIT, of {', '.join(splits)}")
         loaded = loaded[chosen]
-    return Rows("row", _numbered(loaded))
+    return FileRows("row", _numbered(loaded))
 
 
-def _numbered(loaded: Any) -> Iterator[Row]:
+def _numbered(loaded: Any) -> Iterator[FileRow]:
     for number, fields in enumerate(loaded, start=1):
-        yield Row(number, fields)
+        yield FileRow(number, fields)
 
 
 def _by_hand(hub: HubSet) -> str:
