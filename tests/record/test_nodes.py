@@ -22,9 +22,10 @@ def forests(draw: st.DrawFn) -> list[CandidateRecord]:
     for uid in range(1, draw(st.integers(1, 12)) + 1):
         op = draw(OPS)
         parent = draw(st.sampled_from([None, 0, *made]))
-        before = None if op == "ask" else made.get(parent or 0)
-        tokens, ids = (before.tokens, before.ids) if before else (0, 0)
-        known = before.scores.get("prm") if before else None
+        before = draw(st.sampled_from([0, parent or 0, *made]))
+        source = made.get(before)
+        tokens, ids = (source.tokens, source.ids) if source else (0, 0)
+        known = source.scores.get("prm") if source else None
         start = known if isinstance(known, tuple) and draw(st.booleans()) else ()
         new = tuple(draw(st.lists(SCORE, max_size=3)))
         root = made[parent].root if parent in made and draw(st.booleans()) else uid
@@ -36,6 +37,7 @@ def forests(draw: st.DrawFn) -> list[CandidateRecord]:
             op,
             draw(st.sampled_from(["a.tts:3", "b.tts:7"])),
             draw(st.sampled_from([None, "Why?"])) if op == "ask" else None,
+            before,
             draw(st.sampled_from(["", "x", "so \u2028 and\n\n", "\ud800"])),
             op == "force",
             ids + added + draw(st.integers(0, 2)),
@@ -49,6 +51,7 @@ def forests(draw: st.DrawFn) -> list[CandidateRecord]:
             draw(st.sampled_from([{}, {"prm": start + new}, {"orm": 0.5, "prm": start + new}])),
             draw(st.sampled_from([{}, {"prm": "too long"}])),
             draw(st.sampled_from([None, "RecursionError"])),
+            draw(st.sampled_from([None, {"policy": "policy", "temperature": 0.5}])),
         )
     return list(made.values())
 
@@ -68,7 +71,7 @@ def test_lines_hold_candidates_as_they_were(made: list[CandidateRecord]) -> None
 
 def test_nodes_of_one_operation_share_a_line_up_to_a_limit() -> None:
     one = CandidateRecord(
-        1, 0, 1, "expand", "/some/where/a.tts:3", None, "x", False, 1, 1, 1, "end", True, -0.5,
+        1, 0, 1, "expand", "/some/where/a.tts:3", None, 0, "x", False, 1, 1, 1, "end", True, -0.5,
         None, None, {},
     )  # fmt: skip
     made = [replace(one, uid=uid, root=uid) for uid in range(1, MOST_NODES + 3)]
@@ -81,7 +84,7 @@ def test_nodes_of_one_operation_share_a_line_up_to_a_limit() -> None:
 
 def test_long_texts_do_not_share_a_line() -> None:
     one = CandidateRecord(
-        1, 0, 1, "expand", "a.tts:3", None, "x" * 700_000, False, 1, 1, 1, "end", True, -0.5,
+        1, 0, 1, "expand", "a.tts:3", None, 0, "x" * 700_000, False, 1, 1, 1, "end", True, -0.5,
         None, None, {},
     )  # fmt: skip
     made = [replace(one, uid=uid, root=uid) for uid in (1, 2, 3)]

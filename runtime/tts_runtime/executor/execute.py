@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tts_lang.plan.operator import entry
 from tts_lang.values import number
@@ -65,7 +65,9 @@ class CandidateRecord:
             first of its tree; `None` where there is none.
         op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
         prompt: The question asked, where its conversation is not the problem's.
-        added: Text that it adds to its parent's; `forced`: the policy did not choose it.
+        before: Uid of the candidate whose text it continues; 0: it starts a text.
+        added: Text that it adds to that; `forced`: the policy did not choose it.
+        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was.
         ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
         finish: Why its generation stopped.
         scores: The latest score of each scorer.
@@ -79,6 +81,7 @@ class CandidateRecord:
     op: str
     place: str
     prompt: str | None
+    before: int
     added: str
     forced: bool
     ids: int
@@ -92,6 +95,7 @@ class CandidateRecord:
     scores: Mapping[str, ScoreColumn]
     errors: Mapping[str, str] = field(default_factory=dict)
     unread: str | None = None
+    sampling: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,10 +195,11 @@ def record_of(candidate: Candidate) -> CandidateRecord:
     errors = dict(candidate.errors)
     if node.error is not None:
         errors[node.policy.name] = str(node.error)
-    added = text
+    added, continued = text, 0
     if before is not None and before.node.conversation is conversation:
         source = before.node.text
-        added = text[len(source) :] if text.startswith(source) else text
+        if text.startswith(source):
+            added, continued = text[len(source) :], before.candidate.uid
     return CandidateRecord(
         candidate.uid,
         None if candidate.parent is None else candidate.parent.candidate.uid,
@@ -202,6 +207,7 @@ def record_of(candidate: Candidate) -> CandidateRecord:
         operation.spec.op,
         place(operation.origins),
         None if conversation.own else conversation.message,
+        continued,
         added,
         entry(operation.spec).foreign,
         node.position,
@@ -215,6 +221,7 @@ def record_of(candidate: Candidate) -> CandidateRecord:
         dict(candidate.scores),
         errors,
         node.unread and node.unread[1],
+        node.sampling,
     )
 
 
@@ -306,9 +313,7 @@ async def _answer(program: Program, run: ProblemRun) -> Outcome:
         # What the program asked for is waited for even where the answer does not need it: costs
         # and errors must not depend on what arrives first.
         await run.finished()
-    candidates = scope.candidates()
-    for uid, each in enumerate(candidates, 1):
-        each.uid = uid
+    candidates = scope.number()
     later = rows[0].node.answer_later() if rows else None
     if later is not None:
         await settled(later)

@@ -31,6 +31,7 @@ from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.scheduler import Item, PendingRow
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import UNCLAIMED, Key, child_key, sampling_tag
+from tts_runtime.tokens import to_text
 
 # ------------------------------------------------------------------ clauses
 
@@ -47,6 +48,7 @@ class CallSettings:
 
     __slots__ = (
         "at_least",
+        "clauses",
         "end_when",
         "irregular",
         "length",
@@ -94,6 +96,29 @@ class CallSettings:
         self.tag = _tag(policy.name, sampling, " ".join(words))
         #: All of a request that comes from the clauses, but its token limit; equal if they are.
         self.signature = repr((self.tag, unit, length, at_least, stop_at))
+        #: What the record says of it: the policy's name, and each clause that is not off.
+        self.clauses: Mapping[str, Any] = {
+            "policy": policy.name,
+            "unit": unit.value,
+            "temperature": sampling.temperature,
+            **{
+                name: value
+                for name, value, off in (
+                    ("length", length, 1),
+                    ("top_p", sampling.top_p, 1),
+                    ("top_k", sampling.top_k, 0),
+                    ("min_p", sampling.min_p, 0),
+                    ("max_tokens", max_tokens, None),
+                    ("within", within, None),
+                    ("at_least", at_least, 0),
+                    ("stop_at", to_text(stop_at), ""),
+                    ("stop_when", stop_when is not None, False),
+                    ("end_when", end_when is not None, False),
+                    ("likeliest", likeliest, False),
+                )
+                if value != off
+            },
+        }
 
     def room(self, node: Node) -> int:
         """Tokens that the path still has room for, whatever `max` says (C21)."""
@@ -324,7 +349,7 @@ def child_node(
     """The child node that a generation gives (C10, C17)."""
     ids = generation.ids
     finish = generation.finish
-    return Node(
+    child = Node(
         node.conversation,
         node,
         settings.policy,
@@ -341,6 +366,8 @@ def child_node(
         generation.statistics,
         generation.error,
     )
+    child.sampling = settings.clauses
+    return child
 
 
 def request_for(

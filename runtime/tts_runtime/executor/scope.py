@@ -406,6 +406,24 @@ class Scope:
         rows = settled[0] if settled and isinstance(settled[0], list) else None
         return View(self.draw_key, settled, rows)
 
+    def number(self) -> list[Candidate]:
+        """Gives all candidates their numbers, in program order from 1, and returns them.
+
+        What a call has for its problem has the number of the row that it runs on.
+        """
+        candidates = self.candidates()
+        for uid, each in enumerate(candidates, 1):
+            each.uid = uid
+        self._stand_in()
+        return candidates
+
+    def _stand_in(self) -> None:
+        for made in self.made:
+            if isinstance(made, Calls):
+                for caller, inner in made.scopes.items():
+                    inner.problem.candidate.uid = caller.uid
+                    inner._stand_in()
+
     def candidates(self) -> list[Candidate]:
         """All candidates of this scope and of its calls, in program order, once each."""
         found: dict[Candidate, None] = {}

@@ -20,6 +20,7 @@ _MOST_TEXT: Final = 1 << 20
 #: What is left out of a line where all its nodes have it.
 _DEFAULTS: Final[Mapping[str, object]] = {
     "root": None,
+    "before": None,
     "forced": 0,
     "finish": None,
     "done": False,
@@ -34,6 +35,7 @@ _KINDS: Final = {
     "fork": "copied",
     "resample": "copied",
     "ask": "asked",
+    "call": "returned",
 }
 
 Texts = str | None | list[str | None]
@@ -51,13 +53,21 @@ class NodeBatch(BaseModel):
     first: int = Field(ge=1, description="Number of the first; 0 is the problem")
     op: str = Field(description="The operation that made them: expand, fork, ask, ...")
     place: str = Field(description="Where it stands: FILE:LINE, without folders")
-    kind: str = Field(description="sampled, asked, forced, cut, split or copied")
+    kind: str = Field(description="sampled, asked, forced, cut, split, copied or returned")
     prompt: Texts = Field(default=None, description="The question, where it is not the problem")
     parent: Numbers = Field(description="What they were expanded from, or ask about")
     root: Numbers = Field(
-        default=None, description="First node of the tree; null: the parent's, or the node itself"
+        default=None, description="First node of the tree; 0: none; null: the parent's, or the node itself"
     )
-    text: str | list[str] = Field(description="What they add to the parent's text")
+    before: Numbers = Field(
+        default=None,
+        description="The node whose text each continues; 0: none; null: the parent's, or none of "
+        "a question",
+    )
+    sampling: Mapping[str, Any] | None = Field(
+        default=None, description="Policy and clauses that they were sampled with"
+    )
+    text: str | list[str] = Field(description="What they add to the text that they continue")
     tokens: int | list[int] = Field(description="Sampled tokens that they add")
     forced: int | list[int] = Field(default=0, description="Other ids that they add")
     steps: int | list[int] = Field(description="Steps on the whole path")
@@ -96,7 +106,9 @@ def batches(
 ) -> Iterator[dict[str, Any]]:
     """The lines of a problem's candidates, in program order."""
     by_uid = {record.uid: record for record in records}
-    for _, group in groupby(records, lambda record: (record.op, record.place, record.prompt)):
+    for _, group in groupby(
+        records, lambda record: (record.op, record.place, record.prompt, record.sampling)
+    ):
         part: list[CandidateRecord] = []
         room = _MOST_TEXT
         for record in group:
@@ -115,18 +127,15 @@ def _batch(
     by_uid: Mapping[int, CandidateRecord],
 ) -> dict[str, Any]:
     first = group[0]
-    parents = [by_uid.get(record.parent or 0) for record in group]
-    pairs = [  # a question starts its own text
-        (record, None if record.op == "ask" else parent)
-        for record, parent in zip(group, parents, strict=True)
-    ]
+    pairs = [(record, by_uid.get(record.before)) for record in group]
     tokens = [record.tokens - (parent.tokens if parent else 0) for record, parent in pairs]
     ids = [record.ids - (parent.ids if parent else 0) for record, parent in pairs]
-    roots = [None if record.root == _root(record, by_uid) else record.root for record in group]
+    roots = [None if each.root == _root(each, by_uid) else each.root or 0 for each in group]
     keys = [None if record.answer_key == record.answer else record.answer_key for record in group]
     columns: dict[str, Sequence[Any]] = {
         "parent": [record.parent for record in group],
         "root": roots,
+        "before": [None if each.before == _before(each) else each.before for each in group],
         "text": [record.added for record in group],
         "tokens": tokens,
         "forced": [each - sampled for each, sampled in zip(ids, tokens, strict=True)],
@@ -141,9 +150,11 @@ def _batch(
     if seed:
         line["seed"] = seed
     line |= {"first": first.uid, "op": first.op, "place": place_of(first.place)}
-    line["kind"] = _KINDS.get(first.op, "sampled")
+    line["kind"] = kind_of(first.op)
     if first.prompt is not None:
         line["prompt"] = first.prompt
+    if first.sampling is not None:
+        line["sampling"] = dict(first.sampling)
     for name, values in columns.items():
         shared = all(value == values[0] for value in values)
         if shared and name in _DEFAULTS and values[0] is _DEFAULTS[name]:
@@ -167,9 +178,19 @@ def _batch(
     return line
 
 
+def kind_of(op: str) -> str:
+    """What an operation does for its candidates: `NodeBatch.kind`."""
+    return _KINDS.get(op, "sampled")
+
+
 def place_of(place: str) -> str:
     """`FILE:LINE` without the folders that a file happened to lie in."""
     return place.replace("\\", "/").rpartition("/")[2]
+
+
+def _before(record: CandidateRecord) -> int:
+    """What a candidate of its kind continues as a rule: a question starts its own text."""
+    return 0 if record.op == "ask" else record.parent or 0
 
 
 def _root(record: CandidateRecord, by_uid: Mapping[int, CandidateRecord]) -> int | None:
@@ -216,8 +237,15 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
         parent = before.get(parent_uid or 0)
         if parent_uid and parent is None:
             raise ValueError(f"node {uid} has the parent {parent_uid}, which is not there")
-        own = None if batch.op == "ask" else parent
-        root = row["root"] if row["root"] is not None else parent.root if parent else uid
+        continued = row["before"]
+        if continued is None:
+            continued = 0 if batch.op == "ask" else parent_uid or 0
+        own = before.get(continued)
+        if continued and own is None:
+            raise ValueError(f"node {uid} continues node {continued}, which is not there")
+        root = parent.root if parent else uid
+        if row["root"] is not None:
+            root = row["root"] or None
         tokens = row["tokens"] + (own.tokens if own else 0)
         ids = row["tokens"] + row["forced"] + (own.ids if own else 0)
         record = CandidateRecord(
@@ -227,6 +255,7 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             batch.op,
             batch.place,
             row["prompt"],
+            continued,
             row["text"],
             batch.kind in ("forced", "split"),
             ids,
@@ -244,6 +273,7 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             },
             dict(batch.errors.get(str(at), {})),
             batch.unread.get(str(at)),
+            batch.sampling,
         )
         found.append(record)
         before[uid] = record
@@ -254,6 +284,7 @@ _COLUMNS: Final = (
     "prompt",
     "parent",
     "root",
+    "before",
     "text",
     "tokens",
     "forced",

@@ -58,7 +58,7 @@ class Tree:
         at = self.nodes.get(node)
         while at is not None:
             found.append(at)
-            at = None if at.op == "ask" else self.nodes.get(at.parent or 0)
+            at = self.nodes.get(at.before)
         return found[::-1]
 
     def text(self, node: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tts_lang.explain.assumptions import Lengths
 from tts_lang.explain.report import Actual
 from tts_runtime.executor import CandidateRecord
-from tts_runtime.record.nodes import place_of
+from tts_runtime.record.nodes import kind_of, place_of
 
 
 class OpStats:
@@ -27,9 +27,8 @@ class OpStats:
         for record in candidates:
             row = self.operations.setdefault((record.op, place_of(record.place)), Actual())
             row.rows += 1
-            # A question about a candidate starts its count again (C22).
-            before = 0 if record.op == "ask" else sampled.get(record.parent or 0, 0)
-            row.tokens += record.tokens - before
+            if kind_of(record.op) in ("sampled", "asked"):
+                row.tokens += record.tokens - sampled.get(record.before, 0)
             if record.finish == "end":
                 self._tokens += record.tokens
                 self._steps += max(1, record.steps)
