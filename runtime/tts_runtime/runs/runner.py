@@ -375,7 +375,7 @@ def _engines(
         if engine.card is not None:
             about["parameters"] = engine.card.parameters
         if isinstance(engine, PolicyEngine):
-            about |= {"binding": engine.binding.name, "context": engine.binding.context}
+            about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
         found[name] = about
     return found
 
