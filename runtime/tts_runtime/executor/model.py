@@ -84,8 +84,8 @@ class Node:
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
     requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
     the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
-    it (C13). `sampling`: the clauses that its own ids were sampled with. `error`: why there is no text of its own, and it is done: it has no answer and no
-    score (C64).
+    it (C13). `sampling`: the clauses that its own ids were sampled with. `error`: why there is no
+    text of its own, and it is done: it has no answer and no score (C64).
     """
 
     __slots__ = (

@@ -57,7 +57,8 @@ class NodeBatch(BaseModel):
     prompt: Texts = Field(default=None, description="The question, where it is not the problem")
     parent: Numbers = Field(description="What they were expanded from, or ask about")
     root: Numbers = Field(
-        default=None, description="First node of the tree; 0: none; null: the parent's, or the node itself"
+        default=None,
+        description="First node of the tree; 0: none; null: the parent's, or the node itself",
     )
     before: Numbers = Field(
         default=None,
