@@ -52,6 +52,8 @@ def forests(draw: st.DrawFn) -> list[CandidateRecord]:
             draw(st.sampled_from([{}, {"prm": "too long"}])),
             draw(st.sampled_from([None, "RecursionError"])),
             draw(st.sampled_from([None, {"policy": "policy", "temperature": 0.5}])),
+            draw(st.integers(0, 2)),
+            draw(st.sampled_from([None, "00ff"])),
         )
     return list(made.values())
 

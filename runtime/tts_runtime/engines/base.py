@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from threading import Event
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from tts_lang.explain.models import Model
 from tts_runtime.binding import Binding
@@ -111,6 +111,20 @@ class Limits:
         return self.stop_when is not None or self.end_when is not None
 
 
+class Origin(NamedTuple):
+    """Where in a problem's random streams a request stands.
+
+    Args:
+        root: The key of the problem (`streams.root_key`).
+        parent: The key of the path that is continued.
+        number: Which child of it this is (C2).
+    """
+
+    root: Key
+    parent: Key
+    number: int
+
+
 @fast_dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """One continuation of one path.
@@ -126,6 +140,7 @@ class GenerateRequest:
         statistics: Names (`confidence`, `certainty`, `entropy`, `margin`) wanted per token.
         priority: Waiting requests with the lowest number get a free slot first, then those that
             came first. It does not affect the answer, so it is no part of the request's identity.
+        origin: What `key` was derived from; `None` for judges, look-ahead and graders.
     """
 
     prompt: tuple[int, ...]
@@ -137,6 +152,7 @@ class GenerateRequest:
     first_rank: int | None = None
     statistics: tuple[str, ...] = ()
     priority: int = field(default=0, compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias
 
-from tts_lang.plan.operator import entry
+from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
@@ -67,7 +67,10 @@ class CandidateRecord:
         prompt: The question asked, where its conversation is not the problem's.
         before: Uid of the candidate whose text it continues; 0: it starts a text.
         added: Text that it adds to that; `forced`: the policy did not choose it.
-        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was.
+        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was; `number`:
+            which child it is (C2).
+        stream: Key of the path that it was drawn from, where that is neither the problem nor
+            `before`; of a candidate that was not drawn, its own.
         ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
         finish: Why its generation stopped.
         scores: The latest score of each scorer.
@@ -96,6 +99,8 @@ class CandidateRecord:
     errors: Mapping[str, str] = field(default_factory=dict)
     unread: str | None = None
     sampling: Mapping[str, Any] | None = None
+    number: int = 0
+    stream: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,13 @@ def record_of(candidate: Candidate) -> CandidateRecord:
         source = before.node.text
         if text.startswith(source):
             added, continued = text[len(source) :], before.candidate.uid
+    makes = entry(operation.spec).makes
+    stream = node.key if makes in (Makes.EDITED, Makes.COPIES) else None
+    start = node.parent
+    if makes in (Makes.CHILDREN, Makes.CONVERSATIONS) and start is not None:
+        recorded = continued and before is not None and not before.candidate.problem
+        plain = start.start == () and not conversation.thinking
+        stream = None if recorded or plain else start.key
     return CandidateRecord(
         candidate.uid,
         None if candidate.parent is None else candidate.parent.candidate.uid,
@@ -222,6 +234,8 @@ def record_of(candidate: Candidate) -> CandidateRecord:
         errors,
         node.unread and node.unread[1],
         node.sampling,
+        node.number,
+        None if stream is None else stream.hex(),
     )
 
 

@@ -20,6 +20,7 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
+    Origin,
     Partial,
     Sampling,
 )
@@ -327,11 +328,12 @@ class ChildSpec:
 class OnReply:
     """The callback of one pending child."""
 
-    __slots__ = ("rank", "slot", "spec")
+    __slots__ = ("number", "rank", "slot", "spec")
 
-    def __init__(self, slot: PendingRow, spec: ChildSpec, rank: int) -> None:
+    def __init__(self, slot: PendingRow, spec: ChildSpec, number: int, rank: int) -> None:
         self.slot = slot
         self.spec = spec
+        self.number = number
         self.rank = rank
 
     def __call__(self, generation: Generation) -> None:
@@ -339,6 +341,7 @@ class OnReply:
         slot = self.slot
         call = spec.call
         node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
+        node.number = self.number
         node.rank = self.rank
         call.run.deliver(slot, spec.row(node))
 
@@ -371,7 +374,7 @@ def child_node(
 
 
 def request_for(
-    node: Node, number: int, settings: CallSettings, limits: Limits, statistics: tuple[str, ...]
+    run: ProblemRun, node: Node, number: int, settings: CallSettings, limits: Limits
 ) -> GenerateRequest:
     """The request for a node's child of this number."""
     rank = node.rank
@@ -383,8 +386,9 @@ def request_for(
         limits,
         node.segments,
         number if settings.likeliest else None,
-        statistics,
+        run.engines.statistics,
         number if number > rank else rank,
+        Origin(run.root_key, node.key, number),
     )
 
 
@@ -398,10 +402,9 @@ def children(
     call, node = spec.call, spec.node
     run, settings = call.run, call.settings
     limits = settings.limits(spec.room)
-    statistics = run.engines.statistics
     found: list[Item] = []
     for number in range(first, first + many):
-        request = request_for(node, number, settings, limits, statistics)
+        request = request_for(run, node, number, settings, limits)
         if settings.stop_when is not None or settings.end_when is not None:
             # Every request has watchers of its own: they follow what it draws.
             request = replace(request, limits=_watched(limits, spec, view))
@@ -411,7 +414,7 @@ def children(
         else:
             slot = PendingRow(request.key, 1)
             found.append(slot)
-        on_reply = OnReply(slot, spec, request.priority)
+        on_reply = OnReply(slot, spec, number, request.priority)
         slot.source = run.generate(settings.policy, settings.signature, node, request, on_reply)
     return found or place or []
 

@@ -84,7 +84,8 @@ class Node:
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
     requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
     the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
-    it (C13). `sampling`: the clauses that its own ids were sampled with. `error`: why there is no
+    it (C13). `sampling`: the clauses that its own ids were sampled with, as child `number` of its
+    parent. `error`: why there is no
     text of its own, and it is done: it has no answer and no score (C64).
     """
 
@@ -105,6 +106,7 @@ class Node:
         "key",
         "level",
         "logprobs",
+        "number",
         "parent",
         "policy",
         "position",
@@ -153,6 +155,7 @@ class Node:
         self.error = error
         self.start: tuple[Lane, ...] | None = None
         self.sampling: Mapping[str, Any] | None = None
+        self.number = 0
         if parent is None:
             self.position = len(ids)
             self.tokens = len(ids) if sampled else 0

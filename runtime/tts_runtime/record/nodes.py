@@ -21,6 +21,8 @@ _MOST_TEXT: Final = 1 << 20
 _DEFAULTS: Final[Mapping[str, object]] = {
     "root": None,
     "before": None,
+    "number": 0,
+    "stream": None,
     "forced": 0,
     "finish": None,
     "done": False,
@@ -67,6 +69,14 @@ class NodeBatch(BaseModel):
     )
     sampling: Mapping[str, Any] | None = Field(
         default=None, description="Policy and clauses that they were sampled with"
+    )
+    number: int | list[int] = Field(
+        default=0, description="Which child each is of what it was drawn from (C2)"
+    )
+    stream: Texts = Field(
+        default=None,
+        description="Key of what they were drawn from, if that is neither the problem nor `before`;"
+        " of what was forced, cut, split or copied, its own",
     )
     text: str | list[str] = Field(description="What they add to the text that they continue")
     tokens: int | list[int] = Field(description="Sampled tokens that they add")
@@ -137,6 +147,8 @@ def _batch(
         "parent": [record.parent for record in group],
         "root": roots,
         "before": [None if each.before == _before(each) else each.before for each in group],
+        "number": [record.number for record in group],
+        "stream": [record.stream for record in group],
         "text": [record.added for record in group],
         "tokens": tokens,
         "forced": [each - sampled for each, sampled in zip(ids, tokens, strict=True)],
@@ -158,7 +170,7 @@ def _batch(
         line["sampling"] = dict(first.sampling)
     for name, values in columns.items():
         shared = all(value == values[0] for value in values)
-        if shared and name in _DEFAULTS and values[0] is _DEFAULTS[name]:
+        if shared and name in _DEFAULTS and values[0] == _DEFAULTS[name]:
             continue
         line[name] = values[0] if shared and name != "text" else list(values)
     scorers = dict.fromkeys(name for record in group for name in record.scores)
@@ -275,6 +287,8 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             dict(batch.errors.get(str(at), {})),
             batch.unread.get(str(at)),
             batch.sampling,
+            row["number"],
+            row["stream"],
         )
         found.append(record)
         before[uid] = record
@@ -286,6 +300,8 @@ _COLUMNS: Final = (
     "parent",
     "root",
     "before",
+    "number",
+    "stream",
     "text",
     "tokens",
     "forced",
