@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.runs import added, made, plan_of, run_plan, says
-from tests.support.scripted import ScriptedPolicy
+from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime import randomness
 from tts_runtime.executor import views
 from tts_runtime.streams import cut_key, derive
@@ -40,6 +40,22 @@ def test_c32_a_cut_path_keeps_forced_tokens_out_of_its_count() -> None:
     )
     last = outcome.candidates[-1]
     assert (last.ids, last.tokens) == (6, 3)
+
+
+def test_c32_what_is_written_after_a_cut_is_scored_anew() -> None:
+    outcome = says(
+        ["a\n\nb\n\nc", "d\n\ne"],
+        "p = sample 1",
+        "score p by prm",
+        "p = expand (cut p to 1 steps) by 1",
+        "score p by prm",
+        "return p where max(prm) == 0.4",
+        scorers={
+            "prm": TableScorer({"a": 0.1, "b": 0.9, "c": 0.9, "d": 0.4, "e": 0.3}, steps=True)
+        },
+    )
+    assert outcome.candidates[-1].scores == {"prm": (0.1, 0.4, 0.3)}
+    assert outcome.row is not None
 
 
 def test_split_gives_the_pieces_of_a_text() -> None:

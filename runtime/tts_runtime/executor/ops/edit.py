@@ -10,7 +10,7 @@ from tts_lang.plan.graph import Cut, Force, Operation, Split, Unit
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import EMPTY, Candidate, Node, Row
+from tts_runtime.executor.model import EMPTY, Candidate, Node, Row, ScoreCache
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
@@ -79,7 +79,15 @@ def cut(builder: Builder, spec: Cut) -> Action:
 
         def shortened(row: Row, _: PendingRow | None) -> Content:
             kept = max(0, view.whole(length(row, view)))
-            return derived(row, cut_node(row.node, kept, spec.unit), operation)
+            node = cut_node(row.node, kept, spec.unit)
+            shorter = derived(row, node, operation)
+            closed = len(node.segments.closed)
+            # What is written after the cut is new, and so are its scores (C32).
+            shorter.known = {
+                name: ScoreCache(known.node, known.closed[:closed], ())
+                for name, known in row.known.items()
+            }
+            return shorter
 
         result = scope.run.map(pool, shortened)
         scope.made.append(result)
