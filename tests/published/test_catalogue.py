@@ -34,6 +34,14 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("deepconf_online", {"warm": 3, "most": 8, "keep": "50%", "sure": 0.9, "window": 2}),
     ("deepconf_online", {"warm": 4, "most": 9, "keep": "10%", "sure": 0.95, "window": 3}),
     ("early_answer", {"chunk": 4, "stable": 1, "checks": 4}),
+    ("short_m_at_k", {"k": 5, "m": 3}),
+    ("soft_best_of_n", {"n": 5, "heat": 0.2}),
+    ("minimum_bayes_risk", {"n": 5}),
+    ("temperature_ladder", {"n": 5, "low": 0, "high": 1.2}),
+    ("beacon", {"most": 8, "least": 3, "cost": 0.05}),
+    ("leco", {"rounds": 3}),
+    ("deer", {"switch": "\\boxed{", "sure": 0.3, "most": 5, "budget": 40}),
+    ("cards", {"doubt": 1.5, "goal": 0.6, "heat": 0.3, "length": 30, "most": 12}),
     ("early_answer", {"chunk": 2, "stable": 2, "checks": 6}),
 ]
 PROMPTED: list[tuple[str, dict[str, Any]]] = [
@@ -57,6 +65,19 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("mars", {"agents": 4, "k": 2, "rounds": 2, "fixes": 2}),
     ("tree_of_thoughts_sampled", {"width": 2, "k": 2, "depth": 3}),
     ("auto_think", {}),
+    ("sets", {"m": 3, "n": 2}),
+    ("reflexion", {"trials": 3, "memory": 1, "enough": 5}),
+    ("swiss_tournament", {"n": 5, "rounds": 2}),
+    ("cisc", {"n": 4, "heat": 0.5}),
+    ("thinkprm_vote", {"n": 4, "chains": 2}),
+    ("sample_scrutinize", {"n": 4, "checks": 2, "near": 0.3, "ties": 2}),
+    ("spec_reason", {"accept": 5, "depth": 4}),
+    ("forest_of_thought", {"trees": 3, "width": 2, "depth": 3, "agreed": 0.7}),
+    ("mctsr", {"rollouts": 4, "readings": 2, "c": 1.0}),
+    ("think_twice", {"rounds": 3}),
+    ("step_back", {}),
+    ("pacore", {"wide": 4, "narrow": 2}),
+    ("group_think", {"agents": 3, "chunk": 3, "rounds": 2}),
 ]
 
 

@@ -26,6 +26,10 @@ ALTERED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("budget_forcing", {"waits": 2, "budget": 25}, {"waits": 1}),
     ("budget_forcing", {"waits": 1, "budget": 12}, {"budget": 11}),
     ("revision_chains", {"chains": 2, "rounds": 5}, {"rounds": 4}),
+    ("short_m_at_k", {"k": 5, "m": 3}, {"m": 2}),
+    ("beacon", {"most": 8, "least": 3, "cost": 0.05}, {"cost": 0.1}),
+    ("cards", {"goal": 0.6, "heat": 0.3, "doubt": 1.5, "most": 12}, {"heat": 0.5}),
+    ("deer", {"switch": "\\boxed{", "sure": 0.3, "budget": 40}, {"sure": 1.0}),
 ]
 
 

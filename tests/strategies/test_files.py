@@ -12,7 +12,7 @@ from tts_lang.compiler import check_path, compile_strategy
 from tts_lang.source import Source
 from tts_lang.syntax.format import format_source
 
-MOST_LINES = 20
+MOST_LINES = 25
 MOST_COLUMNS = 100
 
 

@@ -23,7 +23,9 @@ SMALL = {
     "depth": 3,
     "fixes": 1,
     "most": 6,
+    "m": 2,
     "n": 8,
+    "narrow": 2,
     "population": 3,
     "probes": 3,
     "readings": 2,
@@ -33,6 +35,7 @@ SMALL = {
     "trees": 2,
     "tries": 4,
     "warm": 3,
+    "wide": 3,
     "width": 2,
     "window": 4,
 }

@@ -2,6 +2,8 @@
 
 from tests.support.published import (
     beams,
+    catalogue_budgets,
+    catalogue_checks,
     catalogue_prompts,
     catalogue_steps,
     catalogue_votes,
@@ -15,6 +17,8 @@ from tests.support.published import (
 
 __all__ = [
     "beams",
+    "catalogue_budgets",
+    "catalogue_checks",
     "catalogue_prompts",
     "catalogue_steps",
     "catalogue_votes",

@@ -97,6 +97,13 @@ def judge(lab: Lab, name: str, read: Reader, about: Path, reading: int = 0) -> f
     return judge_pool(lab, name, read, [about], filled(lab, name, about, {}), reading)
 
 
+def judge_in_words(
+    lab: Lab, name: str, read: Reader, about: Path, reading: int = 0
+) -> tuple[float | None, str]:
+    """The same, with what it wrote."""
+    return reading_of(lab, name, read, [about], filled(lab, name, about, {}), reading)
+
+
 def judge_together(
     lab: Lab, name: str, read: Reader, about: Sequence[Path], reading: int = 0
 ) -> float | None:
@@ -109,20 +116,37 @@ def judge_pool(
     lab: Lab, name: str, read_as: Reader, about: Sequence[Path], text: str, reading: int
 ) -> float | None:
     """The reply to a judge's question, once it can be read."""
+    return reading_of(lab, name, read_as, about, text, reading)[0]
+
+
+def reading_of(
+    lab: Lab,
+    name: str,
+    read_as: Reader,
+    about: Sequence[Path],
+    text: str,
+    reading: int = 0,
+    retries: int = 2,
+    policy: str = "policy",
+) -> tuple[float | None, str]:
+    """A judge's verdict and its words, the last ones if it cannot be read."""
     names = [(path.key, len(path.ids)) for path in about]
-    sampling = lab.sampling("policy")
+    sampling = lab.sampling(policy)
     settings = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p)
-    tag = sampling_tag("policy", *settings)
-    for retry in range(3):
-        start = lab.opened(text, asked_key(f"judge:{name}", [text, 0, reading, retry], names))
+    tag = sampling_tag(policy, *settings)
+    words = ""
+    for retry in range(1 + retries):
+        key = asked_key(f"judge:{name}", [text, 0, reading, retry], names)
+        start = lab.opened(text, key, policy=policy)
         key = child_key(start.key, UNCLAIMED, 0, 0, 0, tag)
-        limits = Limits(lab.room(start))
+        limits = Limits(lab.room(start, policy))
         request = GenerateRequest(start.prompt, (), key, sampling, limits, NOTHING)
-        reply = lab.grown(start, request, "policy").text
-        value = read_as(final_text(reply, lab.policies["policy"].binding, text))
+        reply = lab.grown(start, request, policy).text
+        words = final_text(reply, lab.policies[policy].binding, text)
+        value = read_as(words)
         if value is not None:
-            return value
-    return None
+            return value, words
+    return None, words
 
 
 def number_after(words: str, low: float, high: float) -> Reader:

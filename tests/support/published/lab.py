@@ -7,7 +7,7 @@ which they are asked for, and the same request costs once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Unpack
 
@@ -144,10 +144,14 @@ class Lab:
 
     def cut(self, path: Path, steps: int) -> Path:
         """A sampled path back at its first steps, open again."""
+        return self.cut_at(path, lambda kept: len(kept.segments.closed) >= steps)
+
+    def cut_at(self, path: Path, enough: Callable[[Path], bool]) -> Path:
+        """A sampled path back where it was first long enough, open again."""
         start = kept = replace(path, ids=(), segments=NOTHING)
         for count in range(len(path.ids) + 1):
             kept = self.write(start, path.ids[:count])
-            if len(kept.segments.closed) >= steps:
+            if enough(kept):
                 break
         key = cut_key(path.key, len(path.ids), len(kept.ids))
         return replace(kept, key=key, logprobs=path.logprobs[: len(kept.ids)], finish="cut")
@@ -261,6 +265,7 @@ class Lab:
             unit_tokens=how.get("tokens", 0),
             stop_at=how.get("stop_at", "").encode(),
             at_least=how.get("at_least", 0),
+            stop_when=how.get("stop_when"),
             end_when=None if cut_off is None else lambda so_far: cut_off(confidences(so_far)),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import TypedDict
 
+from tts_runtime.engines.base import Partial
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
@@ -18,7 +19,8 @@ class How(TypedDict, total=False):
     """Until where and how a path is continued; nothing: to its end, as the binding samples.
 
     `steps`, `tokens`, `thought`: the unit; `most`: tokens of this call; `within`: of the path.
-    `cut_off` sees the confidences of the call's tokens after each, and ends the path if true.
+    `cut_off` sees the confidences of the call's tokens after each, and ends the path if true;
+    `stop_when` sees all that is known of them, and leaves it open.
     """
 
     steps: int
@@ -32,6 +34,7 @@ class How(TypedDict, total=False):
     likeliest: bool
     statistics: tuple[str, ...]
     cut_off: Callable[[Sequence[float]], bool]
+    stop_when: Callable[[Partial], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
