@@ -18,6 +18,7 @@ ENGINE_FOLDER = ROOT / "runtime" / "tts_runtime" / "engines"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
+    ("backed",),
     ("model", "errors"),
     ("scheduler", "views", "requests"),
     ("engine_calls",),

@@ -23,7 +23,7 @@ LARGEST: Final = int(sys.float_info.max)
 #: Characters of the longest text that `+` makes.
 LONGEST_TEXT: Final = 1_000_000
 #: Computed when a plan runs: libraries differ in the last digit, so plans do not hold the result.
-AT_RUN_TIME: Final = frozenset(("log", "exp"))
+AT_RUN_TIME: Final = frozenset(("log", "exp", "erf"))
 
 
 def is_number(value: object) -> bool:
@@ -137,6 +137,8 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "abs": _arithmetic(abs),
     "clip": _arithmetic(lambda x, low, high: max(low, min(x, high))),
     "odds": _arithmetic(lambda x: _divide(x, 1 - x)),
+    "remainder": _arithmetic(lambda a, b: a % b),
+    "erf": _arithmetic(math.erf),
     "least": _arithmetic(min),
     "greatest": _arithmetic(max),
 }
@@ -234,6 +236,46 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {
     "prod": lambda vector: number(math.prod(present(vector))) if present(vector) else None,
     "sum": lambda vector: total(present(vector)) if present(vector) else None,
 }
+
+
+def _extreme(vector: Sequence[Any], choose: Callable[..., float]) -> int | None:
+    """How many steps come before the first that has the chosen one of the scores."""
+    there = present(vector)
+    return list(vector).index(choose(there)) if there else None
+
+
+def _first_below(vector: Sequence[Any], limit: Any) -> int | None:
+    if not is_number(limit):
+        return None
+    below = (place for place, score in enumerate(vector) if _there(score) and score < limit)
+    return next(below, len(vector))
+
+
+def _nth(vector: Sequence[Any], place: Any) -> Any:
+    if not is_number(place) or not 0 <= place < len(vector):
+        return None
+    return number(vector[math.floor(place)])
+
+
+#: `plan.expr.STEP_FUNCTIONS` of a step vector and an argument (C68).
+STEP_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    "argmin": lambda vector, _: _extreme(vector, min),
+    "argmax": lambda vector, _: _extreme(vector, max),
+    "first_below": _first_below,
+    "nth": _nth,
+    "quantile": lambda vector, q: quantile(present(vector), q) if is_number(q) else None,
+}
+
+
+def reduce_steps(how: str, vector: Sequence[Any], argument: Any = None) -> Any:
+    """One number of a step vector, by a reduction or another function of steps."""
+    reduction = REDUCTIONS.get(how)
+    return STEP_FUNCTIONS[how](vector, argument) if reduction is None else reduction(vector)
+
+
+def first_steps(vector: Sequence[Any], many: Any) -> Sequence[Any]:
+    """The first scores, that many of them; none where the number is missing."""
+    return vector[: max(0, math.floor(many))] if is_number(many) else ()
 
 
 # ------------------------------------------------------------------------------ votes and pools

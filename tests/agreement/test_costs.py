@@ -67,11 +67,12 @@ def ran(
     run_virtual(
         execute_together(
             [bound(plan), *map(bound, beside)],
-            [(problem, number) for problem in problems],
+            problems,
+            number,
             ended,
             concurrency=concurrency,
             speculate=speculate,
-            done=lambda _, problem, __: problem == done,
+            done=lambda _, problem: problem == done,
         )
     )
     return sorted(found, key=lambda outcome: outcome.problem_id)

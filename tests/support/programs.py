@@ -32,6 +32,14 @@ prompt follow = """{parent.text}{solution} {answer}"""
 prompt improve(limit, notes) = """{problem} {text} {limit}
 {notes}"""
 
+prompt tell = """{tokens} {logprob} {done} {index} {others.steps}"""
+
+prompt told = """{candidates.solution} {candidates.tokens} {candidates.finish}"""
+
+prompt moody = """{mood} {others.mood} {text}"""
+
+prompt graded = """{grade} {grade.words} {text}"""
+
 prompt limited(limit) = """{problem}{{{limit}}}{text}"""
 
 prompt merge = """{problem}

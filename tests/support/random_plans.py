@@ -116,7 +116,9 @@ _ONE_POOL: st.SearchStrategy[graph.Spec] = st.one_of(
     *map(_verb, POOL_VERBS.values()),
 )
 _TWO_POOLS: st.SearchStrategy[graph.Spec] = st.one_of(
-    st.just(graph.Union()), st.just(graph.Difference()), st.builds(graph.Backup, EXPRESSIONS)
+    st.just(graph.Union()),
+    st.just(graph.Difference()),
+    st.builds(graph.Backup, EXPRESSIONS, st.sampled_from(graph.KEEPING)),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tts_lang.check.types import ScalarType
 from tts_lang.plan import columns
+from tts_lang.plan.expr import STEP_FUNCTIONS
 
 COLUMNS: dict[str, ScalarType] = {
     name: ScalarType(column.type) for name, column in columns.COLUMNS.items()
@@ -22,6 +23,8 @@ MATHEMATICS: dict[str, int] = {
     "abs": 1,
     "clip": 3,
     "odds": 1,
+    "remainder": 2,
+    "erf": 1,
 }
 
 #: `min(a, b)` and `max(a, b)` of plain numbers.
@@ -45,6 +48,8 @@ FUNCTIONS = tuple(
             "last",
             "prod",
             *MATHEMATICS,
+            *STEP_FUNCTIONS,
+            "take",
             "softmax",
             "rank",
             "has",

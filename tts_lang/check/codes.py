@@ -288,6 +288,12 @@ CODES: tuple[Code, ...] = (
         "twice. `fresh S(...)` runs on samples of its own (C65).",
     ),
     Code(
+        "TTS913",
+        "braces that are no slot",
+        "A prompt shows them as they stand. A slot is a name alone in braces; doubled braces are "
+        "for text that should have braces.",
+    ),
+    Code(
         "TTS912",
         "hidden character",
         "A comment or text holds a character that is not seen, such as one that turns the "

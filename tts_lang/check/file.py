@@ -81,7 +81,7 @@ def check_declarations(check: CheckContext, scope: FileScope) -> None:
             describe(context, declared)
         elif declared.role is Role.PROMPT:
             node = declared.prompt
-            _, found = template(declared.name, node.text, node.parameters, scope.source)
+            _, found = template(declared.name, node.text, node.parameters, scope)
             check.diagnostics.extend(found)
         _defaults(context, declared)
 

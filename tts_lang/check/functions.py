@@ -10,6 +10,7 @@ from tts_lang.check.context import NameValue, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
+from tts_lang.check.steps import of_steps, positional, step_function
 from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, pool, scalar
 from tts_lang.diagnostics import did_you_mean, suggest
@@ -18,13 +19,12 @@ from tts_lang.plan.constants import fold
 from tts_lang.plan.expr import (
     DISTRIBUTIONS,
     STATISTICS,
+    STEP_FUNCTIONS,
     Aggregate,
     Apply,
-    Column,
     Expr,
     PoolWide,
     Random,
-    Reduce,
     Statistic,
 )
 from tts_lang.syntax import nodes
@@ -48,7 +48,7 @@ def _call(context: StrategyContext, node: nodes.CallExpression, site: Site) -> T
     if how is not None:
         return _reduce(context, node, how, site)
     handler = _HANDLERS.get(name)
-    if handler is not None:
+    if handler is not None and not (name == "quantile" and _of_pool(context, node)):
         return handler(context, node, site)
     if name in builtins.VALUE_AGGREGATES:
         _needs_pool(context, node, name)
@@ -93,28 +93,6 @@ def _import(name: str) -> str:
     return f'import the file that declares it: `import "{name}.tts"`'
 
 
-def positional(
-    context: StrategyContext,
-    node: nodes.CallExpression | nodes.AggregateExpression,
-    least: int,
-    most: int,
-) -> tuple[nodes.Expression, ...] | None:
-    """The arguments of a function, which have no names; `None` after a message."""
-    name = node.function.text
-    for argument in node.arguments:
-        if argument.name is not None:
-            message = f"`{name}` takes its arguments by place, without names"
-            context.error("TTS214", message, argument.name, f"remove `{argument.name.text} =`")
-            return None
-    count = len(node.arguments)
-    if not least <= count <= most:
-        expected = f"{least}" if least == most else f"{least} to {most}"
-        plural = "" if most == 1 else "s"
-        context.error("TTS214", f"`{name}` takes {expected} argument{plural}, not {count}", node)
-        return None
-    return tuple(argument.value for argument in node.arguments)
-
-
 def _reduce(context: StrategyContext, node: nodes.CallExpression, how: str, site: Site) -> Typed:
     extreme = builtins.EXTREMES.get(how)
     arguments = positional(context, node, 1, 16 if extreme else 1)
@@ -127,8 +105,8 @@ def _reduce(context: StrategyContext, node: nodes.CallExpression, how: str, site
         _needs_pool(context, node, how)
         return POISON
     typed = scalar(context, operand, site)
-    if typed.type is ScalarType.STEPS and isinstance(typed.expr, Column):
-        return Typed(ScalarType.NUMBER, Reduce(how, typed.expr.name))
+    if typed.type is ScalarType.STEPS:
+        return Typed(ScalarType.NUMBER, of_steps(typed, how))
     if typed.type is not ScalarType.UNKNOWN:
         written = context.scope.source.slice(operand.span)
         help_ = f"use `{written}` itself"
@@ -137,6 +115,10 @@ def _reduce(context: StrategyContext, node: nodes.CallExpression, how: str, site
         message = f"`{how}` reduces the scores of steps, and `{written}` is already one value"
         context.error("TTS210", message, node, help_)
     return POISON
+
+
+def _of_pool(context: StrategyContext, node: nodes.CallExpression) -> bool:
+    return not node.arguments or gives_pool(context, node.arguments[0].value)
 
 
 def _needs_pool(context: StrategyContext, node: nodes.CallExpression, how: str) -> None:
@@ -313,6 +295,8 @@ _HANDLERS: dict[str, _Handler] = {
     "has": _has,
     "softmax": _softmax,
     "rank": _softmax,
+    "take": step_function,
+    **dict.fromkeys(STEP_FUNCTIONS, step_function),
     **dict.fromkeys(builtins.MATHEMATICS, _mathematics),
     **dict.fromkeys(STATISTICS, _statistic),
     **dict.fromkeys(DISTRIBUTIONS, _random),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tts_lang.check.context import Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, pool_rule
-from tts_lang.check.prompts import arguments, enter_prompt, fits_view
+from tts_lang.check.prompts import arguments, enter_prompt, fits_view, shown_columns
 from tts_lang.check.resolve import top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.types import PROBLEM, PoolType, plus, times
@@ -62,23 +62,23 @@ def clauses_of(context: StrategyContext, own: tuple[nodes.Clause, ...]) -> tuple
 def decoding(
     context: StrategyContext,
     clauses: tuple[nodes.Clause, ...],
-    inputs: Inputs,
-    row: PoolType | None,
+    site: Site,
 ) -> Decoding:
-    """The decoding settings and stop conditions of one verb."""
+    """The decoding settings and stop conditions of one verb; with a row, one for each (C69)."""
+    inputs = site.inputs
     fields: dict[str, Expr] = {}
     for clause in clauses:
         if clause.value is None or clause.kind is ClauseKind.FROM:
             continue
         if clause.kind in _RANGES:
             what, fits = _RANGES[clause.kind]
-            value = bounded(context, clause.value, what, inputs, fits)
+            value = bounded(context, clause.value, what, inputs, fits, site)
         elif clause.kind in _COUNTS:
-            value = count(context, clause.value, _COUNTS[clause.kind], inputs)
+            value = count(context, clause.value, _COUNTS[clause.kind], inputs, site)
         elif clause.kind is ClauseKind.STOP_AT:
-            value = text(context, clause.value, Site(inputs))
+            value = text(context, clause.value, site)
         else:
-            streamed = Site(inputs, row or PROBLEM, "the candidate", streaming=True)
+            streamed = Site(inputs, site.row or PROBLEM, "the candidate", streaming=True)
             value = condition(context, clause.value, streamed)
         fields[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
@@ -142,7 +142,8 @@ def closes(quantity: Amount, how: Decoding) -> bool:
 def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
     inputs = Inputs([context.problem])
     quantity = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), inputs, PROBLEM)
+    site = Site(inputs, PROBLEM, "the problem")
+    how = decoding(context, clauses_of(context, node.clauses), site)
     equal = equal_samples(context, node.amount.count, quantity, how)
     type_ = PoolType(bound=bound_of(quantity.count), identical=equal, closed=closes(quantity, how))
     return context.emit_pool(Expand(quantity, how), inputs, type_, node)
@@ -152,7 +153,7 @@ def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
 def _expand(context: StrategyContext, node: nodes.ExpandPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     quantity = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), inputs, operand.type)
+    how = decoding(context, clauses_of(context, node.clauses), site)
     _nothing_open(context, node, operand.type)
     why = f"`expand` at line {context.line(node)} dropped it: the text has changed"
     closed = operand.type.closed or closes(quantity, how)
@@ -221,7 +222,8 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     quantity = Amount(Const(1))
     if node.amount is not None:
         quantity = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), inputs, operand.type)
+    about = Site(inputs) if node.together else site
+    how = decoding(context, clauses_of(context, node.clauses), about)
     if node.amount is not None:
         equal_samples(context, node.amount.count, quantity, how)
     per = grouping(context, node.per, operand, site.pool_name)
@@ -229,11 +231,13 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     if declared is None:
         return NO_POOL
     prompt = enter_prompt(context, declared, node.prompt)
-    fits_view(context, prompt, node.together, node.prompt, "ask")
+    given = {each.name.text for each in declared.prompt.parameters}
+    fits_view(context, prompt, given, node.together, node.prompt, "ask")
     passed = arguments(
         context, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
     )
-    spec = Ask(declared.name, quantity, how, passed, node.together, per)
+    shown = shown_columns(context, prompt, given, site, node.prompt)
+    spec = Ask(declared.name, quantity, how, passed, node.together, per, shown)
     rows = operand.type.bound if not node.together or node.per is not None else 1
     bound = times(rows, bound_of(quantity.count))
     why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"

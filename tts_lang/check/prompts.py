@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
+from tts_lang.check import builtins
 from tts_lang.check.context import Inputs, StrategyContext
 from tts_lang.check.dispatch import Site
 from tts_lang.check.resolve import declaration_context, gives_pool
-from tts_lang.check.scope import Declared
+from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.values import expect, pool, scalar, static
-from tts_lang.diagnostics import Diagnostic, did_you_mean, error
-from tts_lang.plan.expr import Expr
-from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
-from tts_lang.source import Source
+from tts_lang.diagnostics import Diagnostic, did_you_mean, error, warning
+from tts_lang.plan.expr import Column, Expr, JudgeWords
+from tts_lang.plan.template import LISTS, ROW_SLOTS, TEXTS, Slot, Template, shows_row, split_slot
 from tts_lang.syntax import nodes
-from tts_lang.syntax.template import WrittenSlot, parse_template
+from tts_lang.syntax.template import WrittenSlot, near_slots, parse_template
 
 
 def template(
-    name: str, text: nodes.Text, parameters: tuple[nodes.Parameter, ...], source: Source
+    name: str,
+    text: nodes.Text,
+    parameters: tuple[nodes.Parameter, ...],
+    home: FileScope,
 ) -> tuple[Template, list[Diagnostic]]:
-    """A prompt's text cut at its slots, and what is wrong with them."""
+    """A prompt's text cut at its slots, and what is wrong with them.
+
+    Whether a pool has the column that a slot shows is seen where the prompt is used (`shown`).
+    """
+    source = home.source
     found: list[Diagnostic] = []
     known = (*ROW_SLOTS, *(parameter.name.text for parameter in parameters))
+    columns = home.columns
     parts: list[str | Slot] = []
     for part in parse_template(text, source):
         if isinstance(part, str):
             parts.append(part)
             continue
-        if (message := _slot_error(part, known)) is not None:
-            help_ = "as in `{attempts last 4}`"
-            if part.name not in known:
-                slots = ", ".join(f"{{{each}}}" for each in known)
-                help_ = did_you_mean(part.name, known) or f"slots: {slots}"
+        if (message := _slot_error(part, known, columns)) is not None:
+            slots = ", ".join(f"{{{each}}}" for each in known)
+            help_ = "as in `{attempts last 4}`" if part.last else f"slots: {slots}"
+            if not _fits_somewhere(part.name, known, columns):
+                help_ = did_you_mean(part.name, (*known, *columns)) or help_
             found.append(error("TTS217", message, part.span, source, suggestion=help_))
             continue
         parts.append(Slot(part.name, int(part.last) if part.last else None))
+    for near in near_slots(text, source, frozenset((*known, *columns))):
+        found.append(
+            warning(
+                "TTS913",
+                f"`{near.text}` is no slot: it is text",
+                near.span,
+                source,
+                suggestion=f"write `{{{near.name}}}`",
+            )
+        )
     return Template(name, tuple(parts)), found
 
 
-def _slot_error(slot: WrittenSlot, known: tuple[str, ...]) -> str | None:
-    if slot.name not in known:
+def _fits_somewhere(name: str, known: Collection[str], columns: Collection[str]) -> bool:
+    """Whether a slot can show something: it is known, or the name of a column, field or judge."""
+    head, shown = split_slot(name)
+    if name in known or head == "field":
+        return True
+    if head in LISTS:
+        return shown in TEXTS or shown in columns
+    return shown == "words" if head else shown in columns
+
+
+def _slot_error(slot: WrittenSlot, known: tuple[str, ...], columns: frozenset[str]) -> str | None:
+    if not _fits_somewhere(slot.name, known, columns):
         return f"`{{{slot.name}}}` is neither a slot nor a parameter of this prompt"
     if slot.last is None:
         return None
@@ -50,13 +80,96 @@ def _slot_error(slot: WrittenSlot, known: tuple[str, ...]) -> str | None:
     return None
 
 
+def shown_columns(
+    context: StrategyContext, prompt: Template, given: Iterable[str], site: Site, place: nodes.Name
+) -> tuple[tuple[str, Expr], ...]:
+    """The columns that a prompt's slots show of a pool, by slot (C70); `given` are arguments."""
+    found: dict[str, Expr] = {}
+    for part in prompt.parts:
+        if not isinstance(part, Slot) or part.name in found or part.name in given:
+            continue
+        head, name = split_slot(part.name)
+        if part.name in ROW_SLOTS or head == "field" or (head in LISTS and name in TEXTS):
+            continue
+        if head and head not in LISTS:
+            expression = _words(context, head, site, place, prompt.name)
+        else:
+            expression = _shown(context, name, site, place, prompt.name)
+        if expression is not None:
+            found[part.name] = expression
+    return tuple(found.items())
+
+
+def _shown(
+    context: StrategyContext, name: str, site: Site, place: nodes.Name, prompt: str
+) -> Expr | None:
+    """A column that a prompt shows; `None` after a message."""
+    type_ = builtins.COLUMNS.get(name)
+    row = site.row
+    if type_ is None and row is not None and row.columns is not None:
+        column = row.columns.get(name)
+        type_ = None if column is None else column.type
+        context.used |= frozenset() if column is None else column.scored_at
+    elif type_ is None:
+        return Column(name)
+    help_ = None
+    message = f"`{prompt}` shows `{{{name}}}`, and {site.pool_name} has no such column here"
+    if type_ is ScalarType.STEPS:
+        message = f"`{prompt}` shows `{{{name}}}`, which has one number per step"
+        help_ = f"show a column: `let worst of {site.pool_name} = min({name})`"
+    elif type_ is ScalarType.KEY:
+        message = f"`{prompt}` shows `{{{name}}}`, which is a reference to a row"
+    elif type_ is not None:
+        return Column(name)
+    elif row is not None and name in row.lost:
+        help_ = f"{row.lost[name]}"
+    elif site.pool_name.isidentifier():
+        help_ = f"give it a value first: `let {name} of {site.pool_name} = ...`"
+    context.error("TTS217", message, place, help_)
+    return None
+
+
+def _words(
+    context: StrategyContext, judge: str, site: Site, place: nodes.Name, prompt: str
+) -> Expr | None:
+    """What a judge wrote; `None` after a message."""
+    known = context.check.scorers.get(judge)
+    described = None if known is None else known[1].judge
+    row = site.row
+    if row is not None and row.columns is None:
+        return JudgeWords(judge)
+    column = None if row is None else (row.columns or {}).get(judge)
+    if column is None or described is None:
+        context.error(
+            "TTS217",
+            f"`{prompt}` shows what `{judge}` wrote, and no judge of this name has read "
+            f"{site.pool_name} here",
+            place,
+            f"`score {site.pool_name} by {judge}` with a judge, and no new text after it",
+        )
+        return None
+    context.used |= column.scored_at
+    if described.read == "probability" or described.pairwise:
+        message = f"`{judge}` writes nothing about a single candidate"
+        context.error("TTS217", message, place, "a judge that reads a number or a choice does")
+        return None
+    return JudgeWords(judge)
+
+
 def fits_view(
-    context: StrategyContext, prompt: Template, together: bool, node: nodes.Name, verb: str
+    context: StrategyContext,
+    prompt: Template,
+    parameters: Collection[str],
+    together: bool,
+    node: nodes.Name,
+    verb: str,
 ) -> None:
     """Reports slots that the way of looking (one candidate or the pool) cannot fill."""
-    wrong = ONE_ROW if together else WHOLE_POOL
     for part in prompt.parts:
-        if isinstance(part, Slot) and part.name in wrong:
+        if not isinstance(part, Slot) or part.name in parameters:
+            continue
+        whole = split_slot(part.name)[0] == "candidates"
+        if whole if not together else shows_row(part.name):
             if together:
                 shows, looks, help_ = "one candidate", "all of them", "use `{candidates}`"
             else:
@@ -148,9 +261,9 @@ def match(
 def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name) -> Template:
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
-    prompt, found = template(declared.name, node.text, node.parameters, declared.home.source)
+    prompt, found = template(declared.name, node.text, node.parameters, declared.home)
     # Its own file may not have been checked: it may be imported.
-    context.check.diagnostics.extend(found)
+    context.check.diagnostics.extend(each for each in found if each.is_error)
     known = context.check.prompts.setdefault(declared.name, (declared, prompt))
     if known[0] is not declared and known[1] != prompt:
         two_meanings(context, "prompts", declared, known[0], place)

@@ -109,6 +109,16 @@ class FileScope:
         """The strategies that the file declares, in order."""
         return tuple(each for each in self.own.values() if each.role is Role.STRATEGY)
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that prompts of this file can show: those of its strategies and scorers."""
+        made = (
+            node.column.text
+            for node in walk(*self.file.items)
+            if isinstance(node, nodes.LetStatement)
+        )
+        return frozenset((*builtins.COLUMNS, *self.of_role([Role.SCORER]), *made))
+
     def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The usable names with one of these roles."""
         allowed = set(roles)

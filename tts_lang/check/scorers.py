@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tts_lang.check.columns import gives_steps
 from tts_lang.check.context import Inputs, StrategyContext
+from tts_lang.check.dispatch import Site
 from tts_lang.check.generate import decoding
 from tts_lang.check.prompts import fits_view, template, two_meanings
 from tts_lang.check.scope import Declared
@@ -55,9 +56,9 @@ def value_range(context: StrategyContext, node: nodes.ValueRange | None) -> Boun
 
 
 def _judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> Scorer:
-    prompt, _ = template(node.name.text, node.text, node.parameters, declared.home.source)
+    prompt, _ = template(node.name.text, node.text, node.parameters, declared.home)
     inputs = Inputs()
-    how = decoding(context, node.clauses, inputs, None)
+    how = decoding(context, node.clauses, Site(inputs))
     if inputs.numbers:
         context.error("TTS303", "how a judge samples must be known when compiling", node.name)
     reading = node.reading
@@ -116,10 +117,11 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
 
 def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> None:
     """Checks a judge's declaration, slots included."""
-    prompt, found = template(node.name.text, node.text, node.parameters, declared.home.source)
+    prompt, found = template(node.name.text, node.text, node.parameters, declared.home)
     for diagnostic in found:
         context.check.add(diagnostic)
-    fits_view(context, prompt, node.view is not JudgeView.SINGLE, node.name, "judge")
+    given = {each.name.text for each in node.parameters}
+    fits_view(context, prompt, given, node.view is not JudgeView.SINGLE, node.name, "judge")
     reading = node.reading
     kind = reading.kind
     single = node.view is JudgeView.SINGLE

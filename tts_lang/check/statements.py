@@ -15,7 +15,7 @@ from tts_lang.check.context import (
 )
 from tts_lang.check.dispatch import STATEMENTS, Site, statement_rule
 from tts_lang.check.functions import pool_name
-from tts_lang.check.prompts import arguments
+from tts_lang.check.prompts import arguments, shown_columns
 from tts_lang.check.resolve import declaration_context, gives_pool, top_level
 from tts_lang.check.scope import Role
 from tts_lang.check.scorers import enter_scorer
@@ -23,9 +23,10 @@ from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, ColumnType, PoolTyp
 from tts_lang.check.uses import reads
 from tts_lang.check.values import NO_POOL, count, expect, number, pool, scalar, text
 from tts_lang.check.verbs import grouping
+from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.constants import constant, is_constant
-from tts_lang.plan.expr import Const, Delimiter
-from tts_lang.plan.graph import Backup, Compute, Force, Let, Score
+from tts_lang.plan.expr import Const, Delimiter, Expr
+from tts_lang.plan.graph import KEEPING, Backup, Compute, Force, Let, Score
 from tts_lang.syntax import nodes
 
 
@@ -215,7 +216,12 @@ def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
     )
     context.scored.setdefault(node.span, (declared.name, node.span))
     type_ = _with_column(context, operand.type, declared.name, column, node)
-    spec = Score(declared.name, times, ahead, per, expressions)
+    shown: tuple[tuple[str, Expr], ...] = ()
+    if described.judge is not None:
+        site = Site(inputs, operand.type, pool_name(node.pool))
+        given = {each.name.text for each in parameters}
+        shown = shown_columns(context, described.judge.template, given, site, node.scorer)
+    spec = Score(declared.name, times, ahead, per, expressions, shown)
     _rebind(context, node.pool, context.emit_pool(spec, inputs, type_, node))
     return False
 
@@ -224,7 +230,8 @@ def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
 def _force(context: StrategyContext, node: nodes.ForceStatement) -> bool:
     operand = _variable(context, node.pool, "force")
     inputs = Inputs([NO_VALUE if operand is None else operand.number])
-    forced = text(context, node.text, Site(inputs))
+    row = None if operand is None else operand.type
+    forced = text(context, node.text, Site(inputs, row, pool_name(node.pool)))
     if operand is None:
         return False
     why = f"`force` at line {context.line(node)} dropped it: the text has changed"
@@ -259,8 +266,19 @@ def _backup(context: StrategyContext, node: nodes.BackupStatement) -> bool:
     inputs = Inputs()
     inputs.numbers = [NO_VALUE if tree is None else tree.number, rows.number]
     by = number(context, node.by, Site(inputs, rows.type, pool_name(node.pool)))
+    keeping = KEEPING[0] if node.keeping is None else node.keeping.text
+    if node.keeping is not None and keeping not in KEEPING:
+        context.error(
+            "TTS201",
+            f"`backup` keeps no `{keeping}`",
+            node.keeping,
+            did_you_mean(keeping, KEEPING),
+            expected=KEEPING,
+        )
+        keeping = KEEPING[0]
     if tree is not None:
-        _rebind(context, node.tree, context.emit_pool(Backup(by), inputs, tree.type, node))
+        spec = Backup(by, keeping)
+        _rebind(context, node.tree, context.emit_pool(spec, inputs, tree.type, node))
     return False
 
 

@@ -7,7 +7,7 @@ from tts_lang.check.dispatch import POOLS, SCALARS, Site
 from tts_lang.check.types import POISON, UNKNOWN_POOL, WORDS, ScalarType, Typed
 from tts_lang.plan.clauses import Range
 from tts_lang.plan.constants import NotConstant, constant, fold, is_constant, whole
-from tts_lang.plan.expr import Column, Const, Expr
+from tts_lang.plan.expr import Const, Expr
 from tts_lang.syntax import nodes
 
 #: How messages call the count of `select`, which may be a percentage instead.
@@ -65,7 +65,7 @@ def expect(
     if typed.type is expected or typed.type is ScalarType.UNKNOWN:
         return typed
     if typed.type is ScalarType.STEPS:
-        column = typed.expr.name if isinstance(typed.expr, Column) else "it"
+        column = getattr(typed.expr, "name", getattr(typed.expr, "column", "it"))
         context.error(
             "TTS209",
             f"`{column}` has one number per step, and {WORDS[expected]} is needed here",
@@ -145,9 +145,18 @@ def known_number(expression: Expr) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def count(context: StrategyContext, node: nodes.Expression, what: str, inputs: Inputs) -> Expr:
-    """A count: known ones are whole and positive (C39), others are rounded down when it runs."""
-    typed = expect(context, scalar(context, node, Site(inputs)), ScalarType.NUMBER, node)
+def count(
+    context: StrategyContext,
+    node: nodes.Expression,
+    what: str,
+    inputs: Inputs,
+    site: Site | None = None,
+) -> Expr:
+    """A count: known ones are whole and positive (C39), others are rounded down when it runs.
+
+    At a site, it is one for each row.
+    """
+    typed = expect(context, scalar(context, node, site or Site(inputs)), ScalarType.NUMBER, node)
     if typed.type is ScalarType.UNKNOWN:
         return Const(1)
     if not is_constant(typed.expr):
@@ -207,9 +216,10 @@ def bounded(
     what: str,
     inputs: Inputs,
     fits: Range,
+    site: Site | None = None,
 ) -> Expr:
-    """A number that, where it is known, must lie in a range."""
-    expression = number(context, node, Site(inputs))
+    """A number that, where it is known, must lie in a range; at a site, one for each row."""
+    expression = number(context, node, site or Site(inputs))
     value = known_number(expression)
     low, high, open_low = fits
     if value is None or not context.numbers_matter:

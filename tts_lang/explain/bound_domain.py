@@ -49,9 +49,10 @@ class BoundDomain(Domain[Interval]):
     def evaluate(
         self, expression: Expr, inputs: tuple[int, ...], pool: AbstractPool | None = None
     ) -> Interval:
-        return evaluate(expression, self.reading(inputs))
+        last = INFINITY if pool is None else max(0.0, pool.rows - 1)
+        return evaluate(expression, self.reading(inputs, last))
 
-    def reading(self, inputs: tuple[int, ...]) -> IntervalReading:
+    def reading(self, inputs: tuple[int, ...], last: float = INFINITY) -> IntervalReading:
         """How an operation with these inputs reads its expressions."""
 
         def rows(index: int) -> tuple[float, float]:
@@ -59,7 +60,7 @@ class BoundDomain(Domain[Interval]):
             return pool.least, pool.rows
 
         return IntervalReading(
-            rows, lambda index: self.number(inputs[index]), self.scorers, self.context
+            rows, lambda index: self.number(inputs[index]), self.scorers, self.context, last
         )
 
     def count(self, number: Interval, otherwise: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tts_lang.plan.columns import COLUMNS
@@ -81,13 +81,15 @@ def _ceil(number: float) -> float:
 class IntervalReading:
     """What expressions read: the rows of an input that is a pool, the interval of any other one.
 
-    `scorers` give the ranges of score columns, `context` the longest path in tokens.
+    `scorers` give the ranges of score columns, `context` the longest path in tokens, `last` the
+    largest `index` of a row.
     """
 
     rows: Callable[[int], tuple[float, float]]
     number: Callable[[int], Interval]
     scorers: Mapping[str, Scorer]
     context: float
+    last: float = INFINITY
 
 
 #: Expressions nested deeper than this (a sum of as many terms) are not followed: anything.
@@ -103,6 +105,8 @@ def evaluate(expression: Expr, reading: IntervalReading, depth: int = 0) -> Inte
             return reading.number(index)
         case Column(name):
             return _column(name, reading)
+        case Reduce("argmin" | "argmax" | "first_below"):
+            return Interval(0, reading.context, True)
         case Reduce(how, column):
             return _reduce(how, reading.scorers.get(column))
         case Apply(function, arguments):
@@ -116,7 +120,9 @@ def evaluate(expression: Expr, reading: IntervalReading, depth: int = 0) -> Inte
             of = expression.of
             return _aggregate(
                 expression,
-                ANYTHING if of is None or depth > _DEEPEST else evaluate(of, reading, depth + 1),
+                ANYTHING
+                if of is None or depth > _DEEPEST
+                else evaluate(of, replace(reading, last=INFINITY), depth + 1),
                 reading,
             )
         case PoolWide("softmax", per=per):
@@ -132,6 +138,7 @@ def _column(name: str, reading: IntervalReading) -> Interval:
     column = COLUMNS.get(name)
     if column is not None and column.type in ("number", "flag"):
         high = reading.context if column.per_token else column.high
+        high = reading.last if name == "index" else high
         return Interval(column.low, high, column.optional)
     scorer = reading.scorers.get(name)
     return _range(scorer) if scorer is not None else ANYTHING
@@ -151,7 +158,7 @@ def _reduce(how: str, scorer: Scorer | None) -> Interval:
     if how == "prod":
         fraction = span.low >= 0 and span.high <= 1
         return span._replace(low=0) if fraction else ANYTHING
-    return _rounded(span.low, span.high, True) if how == "mean" else span
+    return _rounded(span.low, span.high, True) if how in ("mean", "quantile") else span
 
 
 def _aggregate(node: Aggregate, of: Interval, reading: IntervalReading) -> Interval:
@@ -266,6 +273,18 @@ def _sqrt(a: Interval) -> Interval:
     return Interval(low, high, a.missing or a.low < 0)
 
 
+def _remainder(a: Interval, b: Interval) -> Interval:
+    if b.low <= 0:
+        return ANYTHING
+    if b.high == INFINITY:
+        return Interval(0, INFINITY, True)
+    return _computed(0, b.high, a, b)
+
+
+def _erf(a: Interval) -> Interval:
+    return Interval(*_rounded(math.erf(a.low), math.erf(a.high), a.missing))
+
+
 def _abs(a: Interval) -> Interval:
     least = 0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
     return _sure(least, max(abs(a.low), abs(a.high)), a)
@@ -334,6 +353,8 @@ _FUNCTIONS: dict[str, Callable[..., Interval]] = {
     "log": _log,
     "exp": _exp,
     "sqrt": _sqrt,
+    "remainder": _remainder,
+    "erf": _erf,
     "floor": lambda a: _sure(_floor(a.low), _floor(a.high), a),
     "ceil": lambda a: _sure(_ceil(a.low), _ceil(a.high), a),
     "abs": _abs,

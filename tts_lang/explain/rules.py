@@ -64,7 +64,8 @@ class Execution(Generic[Number]):
         """A limit of tokens; `otherwise` where there is none."""
         if expression is None:
             return otherwise
-        return self.domain.limit(self.number(expression), otherwise)
+        pool = self.pools[0] if self.pools else None
+        return self.domain.limit(self.number(expression, pool), otherwise)
 
     # -------------------------------------------------------------------- rows
 

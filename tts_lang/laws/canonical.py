@@ -179,7 +179,8 @@ def _is_number(node: Expr) -> bool:
 
 
 _ARITHMETIC = frozenset(
-    ("-", "*", "/", "**", "neg", "log", "exp", "sqrt", "floor", "ceil", "abs", "clip", "odds")
+    {"-", "*", "/", "**", "neg", "remainder", "abs", "clip", "floor", "ceil"}
+    | {"log", "exp", "sqrt", "odds", "erf"}
 )
 
 

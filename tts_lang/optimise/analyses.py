@@ -16,7 +16,7 @@ from tts_lang.plan.expr import Aggregate, Const
 from tts_lang.plan.graph import Amount, Decoding
 from tts_lang.plan.operator import entry
 from tts_lang.plan.reads import columns_read, nodes_of
-from tts_lang.plan.template import Slot
+from tts_lang.plan.template import ROW_SLOTS, Slot, split_slot
 
 
 class Analyses:
@@ -80,7 +80,7 @@ class Analyses:
         plan = self._plan.plan
         judges = [scorer.judge.template for scorer in plan.scorers if scorer.judge is not None]
         return {
-            part.name: template.name
+            part.name if part.name in ROW_SLOTS else split_slot(part.name)[0]: template.name
             for template in (*plan.prompts, *judges)
             for part in template.parts
             if isinstance(part, Slot)

@@ -48,12 +48,24 @@ FUNCTIONS: dict[str, int] = {
     "abs": 1,
     "clip": 3,  # x, low, high
     "odds": 1,  # x / (1 - x); missing at 1
+    "remainder": 2,  # x - floor(x / y) * y; missing where y is 0
+    "erf": 1,  # of the standard normal distribution, P(X <= x) is (1 + erf(x / sqrt(2))) / 2
     "least": 2,  # the smaller of two numbers: `min(a, b)` in the language
     "greatest": 2,  # the larger of two numbers: `max(a, b)`
 }
 
 #: Reductions of a step vector to one number; an empty vector gives missing (C33).
 REDUCTIONS = ("last", "min", "mean", "prod", "max", "sum", "first")
+
+#: Further functions of a step vector, with the number of arguments besides it. The first three say
+#: how many steps come before the one that they look for, as `cut P to E steps` takes them (C68).
+STEP_FUNCTIONS: dict[str, int] = {
+    "argmin": 0,  # the lowest score, ties to the earlier
+    "argmax": 0,  # the highest score, ties to the earlier
+    "first_below": 1,  # the first score below a number; all steps if there is none
+    "nth": 1,  # the score of the step with this number, from 0
+    "quantile": 1,
+}
 
 #: Aggregates over a pool. "all done" and "any done" give flags, the others numbers
 #: ("first" gives whatever its expression gives on the pool's first row).
@@ -117,9 +129,25 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """One number from the step vector that a process scorer left in column `column`."""
+    """One number from the step vector that a process scorer left in column `column`.
+
+    Args:
+        how: One of `REDUCTIONS` or `STEP_FUNCTIONS`.
+        column: The score column.
+        argument: The number that some of `STEP_FUNCTIONS` take.
+        taken: Of the first steps alone: how many.
+    """
 
     how: str
+    column: str
+    argument: Expr | None = None
+    taken: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeWords:
+    """What the judge whose score stands in column `column` wrote about the row (C70)."""
+
     column: str
 
 
@@ -196,7 +224,17 @@ class Random:
 
 
 Expr: TypeAlias = (
-    Const | Input | Delimiter | Column | Reduce | Apply | Aggregate | PoolWide | Statistic | Random
+    Const
+    | Input
+    | Delimiter
+    | Column
+    | Reduce
+    | JudgeWords
+    | Apply
+    | Aggregate
+    | PoolWide
+    | Statistic
+    | Random
 )
 
 
@@ -248,6 +286,8 @@ def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
     `parts` are the types found: a sum of texts is a text, and both sides of `==` are alike.
     """
     number = ["number"] * len(parts)
+    if isinstance(node, JudgeWords):
+        return [], "text"
     if not isinstance(node, Apply):
         return number, "flag" if node_is_flag(node) else "number"
     function = node.function

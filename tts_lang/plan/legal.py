@@ -17,7 +17,16 @@ from tts_lang.plan.columns import COLUMNS, NEEDS_POOL
 from tts_lang.plan.expr import KEY, STEPS, UNKNOWN, Const, Expr, fields_in, signature
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.operator import Makes, entry
-from tts_lang.plan.template import ONE_ROW, ROW_SLOTS, WHOLE_POOL, Slot, Template
+from tts_lang.plan.template import (
+    LISTS,
+    ONE_ROW,
+    ROW_SLOTS,
+    TEXTS,
+    Slot,
+    Template,
+    shows_row,
+    split_slot,
+)
 from tts_lang.syntax.words import is_name
 from tts_lang.values import is_number
 
@@ -218,10 +227,9 @@ class _Types:
                 if made_type is None and rows is not None and name not in COLUMNS:
                     self._wrong(f"there is no column `{name}`")
                 return made_type or (COLUMNS[name].type if name in COLUMNS else UNKNOWN)
-            case expr.Reduce(_, column):
+            case expr.Reduce(column=column):
                 if rows is not None and rows.get(column) != STEPS:
                     self._wrong(f"column `{column}` has no number per step")
-                return "number"
             case expr.Delimiter():
                 return "text"
             case expr.Aggregate("first"):
@@ -312,7 +320,8 @@ class _Rules:
         for part in template.parts:
             if isinstance(part, Slot):
                 if part.name not in ROW_SLOTS:
-                    self.name(part.name, "a slot")
+                    for name in part.name.split(".", 1):
+                        self.name(name, "a slot")
                 if part.last is not None and (part.name != "attempts" or part.last < 1):
                     raise self.fail(f"`last {part.last}` of slot `{part.name}`")
 
@@ -350,11 +359,16 @@ class _Rules:
         """Slots fit what the prompt is about, and all others have an argument."""
         for part in template.parts:
             if isinstance(part, Slot):
-                if part.name in (ONE_ROW if together else WHOLE_POOL):
-                    raise self.fail(f"slot `{part.name}` of `{template.name}` has nothing to show")
-                known = part.name in ROW_SLOTS or arguments is None or part.name in arguments
+                name = part.name
+                given = arguments is not None and name in arguments
+                pool = split_slot(name)[0] == "candidates"
+                if not given and (shows_row(name) and name in ONE_ROW if together else pool):
+                    raise self.fail(f"slot `{name}` of `{template.name}` has nothing to show")
+                known = name in ROW_SLOTS or arguments is None or given
+                head, shown = split_slot(name)
+                known |= head == "field" or (head in LISTS and shown in TEXTS)
                 if not known:
-                    raise self.fail(f"`{template.name}` needs a value for `{part.name}`")
+                    raise self.fail(f"`{template.name}` needs a value for `{name}`")
 
     def declared(self, number: int, columns: Mapping[str, str], computed: Columns) -> None:
         """Columns that a value is said to have are there."""
@@ -394,15 +408,19 @@ class _Rules:
                 if name in COLUMNS or any(each.name == name for each in plan.scorers):
                     raise self.fail(f"`{name}` is a column already")
             case graph.Ask(prompt=prompt, together=together, arguments=arguments):
-                self.arguments(plan.prompt(prompt), together, arguments, types, row)
+                given = (*arguments, *spec.shown)
+                self.arguments(plan.prompt(prompt), together, given, types, row)
             case graph.Score(scorer=scorer, arguments=arguments):
                 judge = plan.scorer(scorer).judge
                 template = None if judge is None else judge.template
-                self.arguments(template, plan.scorer(scorer).together, arguments, types, row)
+                given = (*arguments, *spec.shown)
+                self.arguments(template, plan.scorer(scorer).together, given, types, row)
                 if spec.times is not None and judge is None:
                     raise self.fail("`times` belongs to a judge")
             case graph.Call(strategy=strategy):
                 self.name(strategy, "a strategy")
+            case graph.Backup(keeping=keeping) if keeping not in graph.KEEPING:
+                raise self.fail(f"`backup` keeps no `{keeping}`")
             case graph.Cut(unit=unit) if unit not in (graph.Unit.STEPS, graph.Unit.TOKENS):
                 raise self.fail(f"a path is not cut to {unit.value}")
 
@@ -417,12 +435,13 @@ class _Rules:
         """Arguments of a prompt or judge."""
         names = [name for name, _ in arguments]
         for name in names:
-            self.name(name, "an argument")
+            for part in name.split(".", 1):
+                self.name(part, "an argument")
         if len(set(names)) < len(names) or set(names) & set(ROW_SLOTS):
             raise self.fail("an argument appears twice, or is called like a slot")
         for name, value in arguments:
-            if not isinstance(value, int) and types.of(value, row) == STEPS:
-                raise self.fail(f"argument `{name}` has a number per step")
+            if not isinstance(value, int) and types.of(value, row) in (STEPS, KEY):
+                raise self.fail(f"argument `{name}` is no number and no text")
         if template is not None:
             self.slots(template, together, set(names))
 

@@ -100,7 +100,8 @@ class Ask:
     """New conversations from a prompt about the rows of input 0 (C5, C6), and children of each.
 
     `together` makes one conversation of the whole pool, or one per `per`. An argument is an
-    expression, or the index of the operation's input that is a pool.
+    expression, or the index of the operation's input that is a pool. `shown` are the columns in
+    the prompt's slots, by slot.
     """
 
     op: ClassVar[str] = "ask"
@@ -110,6 +111,7 @@ class Ask:
     arguments: tuple[tuple[str, Expr | int], ...] = ()
     together: bool = False
     per: Annotated[str | None, KEY] = None
+    shown: tuple[tuple[str, Expr], ...] = ()
 
 
 @operator(
@@ -158,7 +160,8 @@ class Score:
     """Adds the column `scorer` to input 0.
 
     `times` independent readings (judges); `ahead` greedy steps looked ahead (C11); `per` makes one
-    reading a group with a set-wise scorer. `arguments` are a judge's (name, expression) pairs.
+    reading a group with a set-wise scorer. `arguments` are a judge's (name, expression) pairs,
+    `shown` the columns in its slots.
     """
 
     op: ClassVar[str] = "score"
@@ -167,6 +170,7 @@ class Score:
     ahead: Annotated[Expr | None, size("steps", "looking ahead {} steps")] = None
     per: Annotated[str | None, KEY] = None
     arguments: tuple[tuple[str, Expr], ...] = ()
+    shown: tuple[tuple[str, Expr], ...] = ()
 
 
 @operator("let {name} of {0} = {value}", Makes.SAME, rows=same_rows, statement=True)
@@ -189,7 +193,7 @@ class Force:
 
 
 @operator(
-    "backup {0} from {1} by {by}",
+    "backup {0} from {1} by {by}[ keeping {keeping}]",
     Makes.SAME,
     rows=same_rows,
     inputs=(Kind.POOL, Kind.POOL),
@@ -199,10 +203,16 @@ class Force:
 )
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One visit and `by` of each row of input 1, added to its ancestors in input 0 (C54)."""
+    """One visit and `by` of each row of input 1 for its ancestors in input 0, of whose values they
+    keep the mean, or another of `KEEPING` (C54)."""
 
     op: ClassVar[str] = "backup"
     by: Annotated[Expr, NUMBER]
+    keeping: str = "mean"
+
+
+#: What a row of a tree can keep of the values that are backed up to it.
+KEEPING = ("mean", "max", "sum", "last")
 
 
 # ------------------------------------------------------------------------------ choosing rows

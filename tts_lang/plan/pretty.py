@@ -77,7 +77,12 @@ def _expression(node: Expr, parts: list[_Bound], names: Sequence[str]) -> _Bound
         case expr.Column(name):
             return name, _ATOM
         case expr.Reduce(how, column):
-            return f"{how}({column})", _ATOM
+            texts = [text for text, _ in parts]
+            if node.taken is not None:
+                column = f"take({column}, {texts.pop()})"
+            return f"{how}({', '.join([column, *texts])})", _ATOM
+        case expr.JudgeWords(column):
+            return f"{column}.words", _ATOM
         case expr.Apply(function):
             return _apply(function, parts)
         case expr.Aggregate():

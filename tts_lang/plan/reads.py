@@ -13,6 +13,11 @@ from tts_lang.plan.expr import Expr, walk
 
 #: Expressions that need the whole pool, or whose order of evaluation counts (draws).
 _WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
+#: Expressions that are evaluated for one row.
+_OF_A_ROW: Final = (
+    *(expr.Column, expr.Reduce, expr.JudgeWords),
+    *(expr.Statistic, expr.PoolWide, expr.Random),
+)
 _EXPRESSIONS: Final = frozenset(get_args(Expr))
 #: Names of the fields of a dataclass, since `fields` is slow; none of any other class.
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -46,6 +51,27 @@ def needs_pool(expression: Expr) -> bool:
     )
 
 
+def of_a_row(expression: Expr) -> bool:
+    """Whether it may differ from row to row of one pool."""
+    return any(
+        isinstance(part, _OF_A_ROW)
+        or (isinstance(part, expr.Aggregate) and (part.per is not None or part.below))
+        for part in walk_outside_pools(expression)
+    )
+
+
+def walk_outside_pools(expression: Expr) -> Iterator[Expr]:
+    """The expression and its subexpressions, but for what aggregates take of their own rows."""
+    waiting = [expression]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if not isinstance(current, expr.Aggregate):
+            waiting.extend(expr.children(current))
+        elif current.quantile is not None:
+            waiting.append(current.quantile)
+
+
 def draws(part: object) -> bool:
     """Whether evaluating an expression, or running an operator, uses up random numbers."""
     return any(isinstance(node, expr.Random) for node in nodes_of(part))
@@ -58,7 +84,7 @@ def columns_read(spec: object) -> set[str]:
         match node:
             case expr.Column(name):
                 found.add(name)
-            case expr.Reduce(_, column):
+            case expr.Reduce(column=column) | expr.JudgeWords(column):
                 found.add(column)
             case expr.Aggregate(per=per, on=on):
                 found.update(key for key in (per, on) if key is not None)

@@ -283,8 +283,14 @@ class _Verifier:
                         waiting.append((node.quantile, rows))
                 case expr.Column(name):
                     self.column(name, rows, scope)
-                case expr.Reduce(_, column):
+                case expr.Reduce(how, column, argument):
                     self.column(column, rows, scope, steps=True)
+                    if (argument is None) == bool(expr.STEP_FUNCTIONS.get(how)):
+                        raise scope.fail(f"`{how}` has one argument too few or too many")
+                case expr.JudgeWords(column):
+                    columns = None if rows is None else self.plan.values[rows].columns
+                    if rows is None or (columns is not None and column not in columns):
+                        raise scope.fail(f"no judge has read these rows for `{column}`")
                 case expr.PoolWide(per=str() as key):
                     self.column(key, rows, scope)
                 case expr.Delimiter(policy=policy):
@@ -297,7 +303,7 @@ class _Verifier:
         """The node's function is one that exists."""
         known: tuple[tuple[type, str, tuple[str, ...]], ...] = (
             (expr.Aggregate, "how", expr.AGGREGATES),
-            (expr.Reduce, "how", expr.REDUCTIONS),
+            (expr.Reduce, "how", (*expr.REDUCTIONS, *expr.STEP_FUNCTIONS)),
             (expr.PoolWide, "how", expr.POOL_WIDE),
             (expr.Statistic, "how", expr.STATISTICS),
             (expr.Statistic, "span", expr.SPANS),

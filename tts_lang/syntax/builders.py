@@ -394,6 +394,7 @@ BUILDERS: dict[str, Builder] = {
     "force": node(nodes.ForceStatement, "text pool"),
     "let": node(nodes.LetStatement, "column pool value"),
     "backup": node(nodes.BackupStatement, "tree pool by"),
+    "keeping": part("keeping"),
     "return_": node(nodes.ReturnStatement, "value"),
     "repeat": node(nodes.RepeatStatement, "count body", until=None),
     "repeat_until": node(nodes.RepeatStatement, "count until body"),

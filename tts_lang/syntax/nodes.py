@@ -166,11 +166,12 @@ class LetStatement(SyntaxNode):
 
 @node
 class BackupStatement(SyntaxNode):
-    """`backup T from P by E`."""
+    """`backup T from P by E [keeping max]`."""
 
     tree: Expression
     pool: Expression
     by: Expression
+    keeping: Name | None = None
 
 
 @node

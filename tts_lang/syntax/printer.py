@@ -189,8 +189,9 @@ def _simple(statement: nodes.Statement) -> str:
             return f"force {show(text)} into {show(pool)}"
         case nodes.LetStatement(column, pool, value):
             return f"let {column.text} of {show(pool)} = {show(value)}"
-        case nodes.BackupStatement(tree, pool, by):
-            return f"backup {show(tree)} from {show(pool)} by {show(by)}"
+        case nodes.BackupStatement(tree, pool, by, keeping):
+            kept = "" if keeping is None else f" keeping {keeping.text}"
+            return f"backup {show(tree)} from {show(pool)} by {show(by)}{kept}"
         case nodes.ScoreStatement(pool, scorer, arguments, times, look_ahead, per):
             given = print_optional_arguments(arguments)
             parts = [f"score {show(pool)} by {scorer.text}{given}"]

@@ -52,6 +52,35 @@ def parse_template(text: Text, source: Source | None = None) -> tuple[str | Writ
     return (*parts, literal) if literal else tuple(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class NearSlot:
+    """Braces that hold no slot, but look as if they should: `{text:.2f}`, `{{problem}}`."""
+
+    text: str
+    name: str
+    span: Span
+
+
+#: Doubled, or with a format as in Python.
+_NEAR = re.compile(
+    r"(?<!\{)\{\{ *(?P<doubled>[A-Za-z_][\w.]*) *\}\}(?!\})"
+    r"|\{ *(?P<formatted>[A-Za-z_][\w.]*) *[:!\[][^{}\n]*\}",
+    re.ASCII,
+)
+
+
+def near_slots(text: Text, source: Source, names: frozenset[str]) -> list[NearSlot]:
+    """Braces around one of these names that are no slot."""
+    start = text.span.start
+    found = []
+    for near in _NEAR.finditer(source.slice(text.span)):
+        name = near["doubled"] or near["formatted"]
+        if name in names:
+            span = Span(start + near.start(), start + near.end())
+            found.append(NearSlot(near.group(), name, span))
+    return found
+
+
 def _places(text: Text, source: Source | None) -> list[Span]:
     """The spans of the slots: slots hold no line breaks, so the raw text has the same ones."""
     if source is None:

@@ -5,6 +5,7 @@ Prompts and their arguments are filled from rows: the runtime half of `tts_lang.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,18 +14,15 @@ import tts_runtime.randomness as randomness
 from tts_lang.plan import expr
 from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Operation
-from tts_lang.plan.template import Slot, Template
-from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, mean, number
+from tts_lang.plan.template import LISTS, Slot, Template, split_slot
+from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, first_steps, mean, number, reduce_steps
 from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.model import Row
+from tts_runtime.executor.errors import error_at
+from tts_runtime.executor.model import Candidate, ProblemLike, Row
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part
 from tts_runtime.tokens import Trusted
-
-
-def _value(row: Row, _view: View) -> float | None:
-    return number(row.total / row.visits) if row.visits else None
 
 
 def _parent_visits(row: Row, view: View) -> int | None:
@@ -49,8 +47,8 @@ COLUMNS: Final[Mapping[str, Evaluate]] = {
     ),
     "root": lambda row, _view: row.candidate.root,
     "index": lambda row, view: view.index(row),
-    "visits": lambda row, _view: row.visits,
-    "value": _value,
+    "visits": lambda row, _view: row.backed.visits,
+    "value": lambda row, _view: row.backed.value,
     "parent_visits": _parent_visits,
 }
 
@@ -113,9 +111,23 @@ class Compiler:
         return self.column(expression.name)
 
     def _reduce(self, expression: expr.Reduce) -> Evaluate:
-        reduction = REDUCTIONS[expression.how]
+        how, name = expression.how, expression.column
+        argument, taken = self.optional(expression.argument), self.optional(expression.taken)
+        if argument is None and taken is None and how in REDUCTIONS:
+            reduction = REDUCTIONS[how]
+            return lambda row, _view: reduction(row.scores[name])
+
+        def reduced(row: Row, view: View) -> Any:
+            vector = row.scores[name]
+            if taken is not None:
+                vector = first_steps(vector, taken(row, view))
+            return reduce_steps(how, vector, None if argument is None else argument(row, view))
+
+        return reduced
+
+    def _words(self, expression: expr.JudgeWords) -> Evaluate:
         name = expression.column
-        return lambda row, _view: reduction(row.scores[name])
+        return lambda row, _view: row.words.get(name)
 
     def _apply(self, expression: expr.Apply) -> Evaluate:
         arguments = [self.compile(argument) for argument in expression.arguments]
@@ -239,6 +251,7 @@ COMPILERS: Final[Mapping[type, Callable[[Compiler, Any], Evaluate]]] = {
     expr.Delimiter: Compiler._delimiter,
     expr.Column: Compiler._column,
     expr.Reduce: Compiler._reduce,
+    expr.JudgeWords: Compiler._words,
     expr.Apply: Compiler._apply,
     expr.Aggregate: Compiler._aggregate,
     expr.PoolWide: Compiler._pool_wide,
@@ -294,40 +307,97 @@ def _attempts(row: Row, last: int | None) -> str:
 def _argument(value: Any) -> str:
     if isinstance(value, list):
         return "\n\n".join(shown(row) for row in value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value)
+    return readable(value)
+
+
+def readable(value: object) -> str:
+    """A value of a strategy or of a problem's field as prompts show it (C70).
+
+    Whole numbers have no point, others six digits; missing is nothing; a list has a line for each
+    of its parts; anything else is JSON.
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return str(value)
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case float():
+            return str(int(value)) if value.is_integer() else f"{value:.6g}"
+        case list() | tuple():
+            return "\n".join(map(readable, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+class CompiledPrompt:
+    """A template, with the columns in its slots compiled (`shown`, by slot)."""
+
+    def __init__(
+        self,
+        template: Template,
+        compiler: Compiler,
+        columns: Sequence[tuple[str, Expr]],
+        operation: Operation,
+    ) -> None:
+        self.template = template
+        self.columns = {slot: compiler.compile(expression) for slot, expression in columns}
+        self.operation = operation
 
 
 def fill(
-    template: Template,
-    problem: str,
+    prompt: CompiledPrompt,
+    problem: ProblemLike,
     arguments: Mapping[str, Any],
     row: Row,
     pool: Sequence[Row],
+    view: View,
+    originals: Mapping[Candidate, Row] | None = None,
 ) -> str:
     """A prompt's text about one row of a pool; of a whole pool, `row` is its first.
 
-    An argument is a number, a text, or a pool as its rows.
+    An argument is a number, a text, or a pool as its rows. `view` is that of the operation;
+    `originals` are the rows whose columns it knows, where others are shown in their stead.
     """
+
+    def of_row(slot: str, name: str, each: Row) -> str:
+        if name in _OF_ROW:
+            return _OF_ROW[name](each)
+        known = each if originals is None else originals.get(each.candidate, each)
+        return readable(prompt.columns[slot](known, view))
+
     parts: list[str] = []
-    for part in template.parts:
+    for part in prompt.template.parts:
         if not isinstance(part, Slot):
             parts.append(part)
-        elif part.name in arguments:
-            parts.append(_argument(arguments[part.name]))
-        elif part.name == "problem":
-            parts.append(problem)
-        elif part.name == "candidates":
-            parts.append(_listed("Candidate", [shown(each) for each in pool]))
-        elif part.name == "others":
-            others = [each for each in pool if each.candidate is not row.candidate]
-            parts.append(_listed("Candidate", [shown(each) for each in others]))
-        elif part.name == "attempts":
+            continue
+        name = part.name
+        head, shown_name = split_slot(name)
+        if name in arguments:
+            parts.append(_argument(arguments[name]))
+        elif name == "problem":
+            parts.append(problem.text)
+        elif name == "attempts":
             parts.append(_attempts(row, part.last))
+        elif head == "field":
+            parts.append(_field(prompt.operation, problem, shown_name))
+        elif head in LISTS:
+            everyone = head == "candidates"
+            rows = [each for each in pool if everyone or each.candidate is not row.candidate]
+            texts = [of_row(name, shown_name or "text", each) for each in rows]
+            parts.append(_listed("Candidate", texts))
         else:
-            parts.append(_OF_ROW[part.name](row))
+            parts.append(of_row(name, name, row))
     return "".join(parts)
+
+
+def _field(operation: Operation, problem: ProblemLike, name: str) -> str:
+    if name not in problem.fields:
+        has = ", ".join(problem.fields) or "none"
+        raise error_at(operation, f"this problem has no field `{name}`", f"its fields: {has}")
+    return readable(problem.fields[name])
 
 
 def argument_parts(arguments: Mapping[str, Any]) -> list[Part]:
@@ -344,7 +414,7 @@ def argument_parts(arguments: Mapping[str, Any]) -> list[Part]:
 def needs_others(template: Template) -> bool:
     """Whether a row's prompt shows other rows of its pool."""
     return any(
-        isinstance(part, Slot) and part.name in ("candidates", "others") for part in template.parts
+        isinstance(part, Slot) and split_slot(part.name)[0] in LISTS for part in template.parts
     )
 
 

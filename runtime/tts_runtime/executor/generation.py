@@ -1,6 +1,7 @@
 """One generation call: its clauses, the requests for children by number, the children as rows.
 
-Clauses are compiled once per operation and evaluated once per execution (`CallSettings`).
+Clauses are compiled once per operation and evaluated once per execution, or
+for each row (`CallSettings`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final, cast
 from tts_lang.plan.decoding import call_expressions
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Amount, Decoding, Operation, Unit
+from tts_lang.plan.reads import of_a_row
 from tts_runtime.engines.base import (
     CandidateError,
     Fault,
@@ -25,12 +27,12 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.errors import error_at
+from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.scheduler import Item, PendingRow
-from tts_runtime.executor.views import Evaluate, View
+from tts_runtime.executor.views import Evaluate, View, excerpt
 from tts_runtime.streams import UNCLAIMED, Key, child_key, sampling_tag
 from tts_runtime.tokens import to_text
 
@@ -174,14 +176,23 @@ class Clauses:
         self._end_when = compiler.optional(decoding.end_when)
         self._literal = all(isinstance(expression, Const) for expression in named.values())
         self._settings: CallSettings | None = None
+        #: Whether the rows of one pool may differ in them (C69).
+        self.differ = any(
+            name != "length" and of_a_row(expression) for name, expression in named.items()
+        )
 
     def settings(self, row: Row, view: View) -> CallSettings:
-        """The clauses' values; `row` stands for the problem."""
+        """The clauses' values for a row; where rows cannot differ, any will do."""
         if self._settings is not None:
             return self._settings
-        settings = self._evaluated(
-            {name: evaluate(row, view) for name, evaluate in self._expressions.items()}
-        )
+        values = {name: evaluate(row, view) for name, evaluate in self._expressions.items()}
+        try:
+            settings = self._evaluated(values)
+        except RunError as error:
+            if not self.differ or row.candidate.problem:
+                raise
+            message = f"{error.message} for the candidate {excerpt(row)}"
+            raise error_at(self._operation, message, error.hint) from None
         if self._literal:
             self._settings = settings
         return settings

@@ -17,6 +17,7 @@ from tts_lang.values import total
 from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
 from tts_runtime.engines.base import CandidateError, Finish
 from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.backed import UNVISITED, Backed
 from tts_runtime.randomness import row_lane
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
@@ -441,11 +442,11 @@ class Candidate:
 class Row:
     """A candidate with columns.
 
-    `lets` are the columns made by `let`, `scores` those of scorers; `known` remembers, by scorer,
-    scores of closed steps on this path (C32), which survives where the columns do not.
+    `lets` are the columns made by `let`, `scores` those of scorers, for which judges wrote `words`;
+    `known` remembers scores of closed steps by scorer (C32), also where the columns are gone.
     """
 
-    __slots__ = ("candidate", "known", "lets", "node", "scores", "total", "visits")
+    __slots__ = ("backed", "candidate", "known", "lets", "node", "scores", "words")
 
     def __init__(
         self,
@@ -454,33 +455,34 @@ class Row:
         lets: Mapping[str, Any] = EMPTY,
         scores: Mapping[str, Any] = EMPTY,
         known: Mapping[str, ScoreCache] = EMPTY,
-        visits: int = 0,
-        total: float = 0.0,
+        backed: Backed = UNVISITED,
+        words: Mapping[str, str] = EMPTY,
     ) -> None:
         self.node = node
         self.candidate = candidate
         self.lets = lets
         self.scores = scores
         self.known = known
-        self.visits = visits
-        self.total = total
+        self.backed = backed
+        self.words = words
 
-    def with_score(self, name: str, column: float | Vector | None, known: ScoreCache | None) -> Row:
-        """The same row with a score column."""
+    def with_score(self, name: str, column: Any, known: ScoreCache | None, said: Any = None) -> Row:
+        """The same row with a score column, and what a judge said for it."""
         scores = {**self.scores, name: column} if self.scores else {name: column}
         caches = self.known if known is None else {**self.known, name: known}
-        return Row(self.node, self.candidate, self.lets, scores, caches, self.visits, self.total)
+        words = self.words if said is None else {**self.words, name: said}
+        return Row(self.node, self.candidate, self.lets, scores, caches, self.backed, words)
 
     def with_let(self, name: str, value: object) -> Row:
         """The same row with a computed column."""
-        lets = {**self.lets, name: value}
-        return Row(
-            self.node, self.candidate, lets, self.scores, self.known, self.visits, self.total
-        )
+        return self._with({**self.lets, name: value}, self.backed)
 
-    def with_visits(self, visits: int, total: float) -> Row:
-        """The same row with other visits and a total value (C54)."""
-        return Row(self.node, self.candidate, self.lets, self.scores, self.known, visits, total)
+    def with_backed(self, backed: Backed) -> Row:
+        """The same row with other visits and another value (C54)."""
+        return self._with(self.lets, backed)
+
+    def _with(self, lets: Mapping[str, Any], backed: Backed) -> Row:
+        return Row(self.node, self.candidate, lets, self.scores, self.known, backed, self.words)
 
     def passed(self) -> Row:
         """The row that goes through `expand`: its score columns end all the same (C28)."""

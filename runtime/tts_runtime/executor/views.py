@@ -126,13 +126,14 @@ def weight_of(value: Any, row: Row, place: int, operation: Operation) -> float:
     if value < 0:
         raise error_at(
             operation,
-            f"the weight of candidate {place + 1} ({_excerpt(row)}) is {value}",
+            f"the weight of candidate {place + 1} ({excerpt(row)}) is {value}",
             "weights must be 0 or more: transform the score, as in `exp(E)` or `clip(E, 0, 1)`",
         )
     return float(value)
 
 
-def _excerpt(row: Row) -> str:
+def excerpt(row: Row) -> str:
+    """How messages name a row: the beginning of its text, in quotes."""
     text = " ".join(row.node.text.split())
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 

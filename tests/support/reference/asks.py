@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import children, settings
 from tests.support.reference.machine import Machine
 from tests.support.reference.model import Conversation, Node, Pool, Row, Value
-from tts_lang.plan import graph
+from tts_lang.plan import expr, graph
 from tts_lang.plan.template import Slot, Template
 from tts_runtime.streams import Part, asked_key
 
@@ -47,40 +48,69 @@ def shown(machine: Machine, value: Value | Pool) -> str:
     """An argument of a prompt as text."""
     if isinstance(value, list):
         return "\n\n".join(text_of(machine, row) for row in value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value)
+    return readable(value)
 
 
-def fill(
-    machine: Machine,
-    template: Template,
-    arguments: dict[str, Value | Pool],
-    row: Row | None,
-    pool: Pool,
-) -> str:
+def readable(value: object) -> str:
+    """A value in a prompt (C70)."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) else format(value, ".6g")
+    if isinstance(value, list):
+        return "\n".join(readable(each) for each in value)
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What fills a prompt: its arguments, and the columns that it shows of the operator's rows."""
+
+    arguments: dict[str, Value | Pool]
+    columns: Mapping[str, expr.Expr]
+    context: Context
+
+    def column(self, slot: str, row: Row) -> str:
+        """A row's column; its place is that in the operator's pool."""
+        pool = self.context.inputs[0]
+        assert isinstance(pool, list)
+        place = next(place for place, other in enumerate(pool) if other.uid == row.uid)
+        return readable(evaluate(self.columns[slot], self.context.at(pool, place)))
+
+
+def fill(machine: Machine, template: Template, slots: Slots, row: Row | None, pool: Pool) -> str:
     """A prompt's text for one row (`row`) or for a whole pool (`row` is None)."""
     parts: list[str] = []
     for part in template.parts:
         if not isinstance(part, Slot):
             parts.append(part)
-        elif part.name in arguments:
-            parts.append(shown(machine, arguments[part.name]))
+            continue
+        head, _, rest = part.name.partition(".")
+        if part.name in slots.arguments:
+            parts.append(shown(machine, slots.arguments[part.name]))
         elif part.name == "problem":
             parts.append(machine.problem.text)
-        elif part.name == "candidates":
-            parts.append(listed("Candidate", [text_of(machine, other) for other in pool]))
-        elif part.name == "others":
-            others = [other for other in pool if row is None or other.uid != row.uid]
-            parts.append(listed("Candidate", [text_of(machine, other) for other in others]))
+        elif head == "field":
+            parts.append(readable(machine.problem.fields[rest]))
+        elif head in ("candidates", "others"):
+            rows = [
+                other
+                for other in pool
+                if head == "candidates" or row is None or other.uid != row.uid
+            ]
+            inner = Slot(rest or "text")
+            texts = [of_row(machine, inner, other, slots, part.name) for other in rows]
+            parts.append(listed("Candidate", texts))
         else:
             assert row is not None, part.name
-            parts.append(of_row(machine, part, row))
+            parts.append(of_row(machine, part, row, slots, part.name))
     return "".join(parts)
 
 
-def of_row(machine: Machine, slot: Slot, row: Row) -> str:
-    """A slot that shows one row."""
+def of_row(machine: Machine, slot: Slot, row: Row, slots: Slots, name: str) -> str:
+    """A slot that shows one row; `name` is what the prompt calls it."""
     if slot.name == "text":
         return text_of(machine, row)
     if slot.name == "solution":
@@ -91,7 +121,7 @@ def of_row(machine: Machine, slot: Slot, row: Row) -> str:
         return "" if row.parent is None else text_of(machine, row.parent)
     if slot.name == "attempts":
         return attempts(machine, row, slot.last)
-    raise AssertionError(slot.name)
+    return slots.column(name, row)
 
 
 def ask(
@@ -103,25 +133,29 @@ def ask(
 ) -> Pool:
     """New conversations about rows, and their children (C5, C6)."""
     template = machine.plan.prompt(spec.prompt)
-    call = settings(machine, spec.amount, spec.decoding, context)
     many = count_by(spec.amount.count, context)
     arguments: dict[str, Value | Pool] = {
         name: inputs[given] if isinstance(given, int) else evaluate(given, context)
         for name, given in spec.arguments
     }
+    slots = Slots(arguments, dict(spec.shown), context)
     result: Pool = []
     if spec.together:
+        call = settings(machine, spec.amount, spec.decoding, context)
         for places in groups(pool, spec.per, context):
             group = [pool[place] for place in places]
-            text = fill(machine, template, arguments, None, group)
+            text = fill(machine, template, slots, None, group)
             node = opened(machine, spec, text, arguments, group, context)
             roots = {row.root for row in group}
             root = roots.pop() if len(roots) == 1 else None
             start = Row(node, lane=context.scope.problem.lane, root=root)
             result += children(machine, "ask", start, call, context, many)
         return result
-    for row in pool:
-        text = fill(machine, template, arguments, row, pool)
+    for place, row in enumerate(pool):
+        if many <= 0:
+            break
+        call = settings(machine, spec.amount, spec.decoding, context.at(pool, place))
+        text = fill(machine, template, slots, row, pool)
         node = opened(machine, spec, text, arguments, [row], context)
         start = Row(node, row.lane, parent=row, root=row.root, asked=row, lets=row.lets)
         result += children(machine, "ask", start, call, context, many)

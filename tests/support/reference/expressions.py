@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -102,11 +103,22 @@ def evaluate(expression: expr.Expr, context: Context) -> Value:
         case expr.Column(name):
             assert context.row is not None
             return column(name, context.row, context.index, context)
-        case expr.Reduce(how, name):
+        case expr.Reduce(how, name, argument, taken):
             assert context.row is not None
             vector = context.row.scores[name]
             assert isinstance(vector, tuple)
-            return values.reduction(how, vector)
+            if taken is not None:
+                steps = values.number(evaluate(taken, context))
+                vector = () if steps is None else vector[: max(0, math.floor(steps))]
+            if how not in expr.STEP_FUNCTIONS:
+                return values.reduction(how, vector)
+            given = None if argument is None else values.number(evaluate(argument, context))
+            return values.of_steps(how, vector, given)
+        case expr.JudgeWords(name):
+            assert context.row is not None
+            written = context.row.scores.get(f"{name}.words")
+            assert not isinstance(written, tuple)
+            return written
         case expr.Apply():
             return _apply(expression, context)
         case expr.Aggregate(per=None, below=False):

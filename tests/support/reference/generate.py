@@ -227,18 +227,21 @@ def exhausted(row: Row) -> Row:
 
 def expand(machine: Machine, spec: graph.Expand, pool: Pool, context: Context) -> Pool:
     """Children replace their parent's row; done rows pass (C18, C19)."""
-    call = settings(machine, spec.amount, spec.decoding, context)
     asked_for = count_by(spec.amount.count, context)
     shares = dealt(spec, pool, asked_for, context) if spec.deal else [asked_for for _ in pool]
     result: Pool = []
-    for row, many in zip(pool, shares, strict=True):
+    for place, (row, many) in enumerate(zip(pool, shares, strict=True)):
         if row.node.done:
             result.append(passed(row))
-        elif many > 0 and room(machine, row.node, call, own_limit=False) <= 0:
+            continue
+        if many <= 0:
+            continue
+        call = settings(machine, spec.amount, spec.decoding, context.at(pool, place))
+        if room(machine, row.node, call, own_limit=False) <= 0:
             result.append(exhausted(row))
         else:
             start = row.again(parent=row)
-            result += children(machine, "expand", start, call, context, max(0, many))
+            result += children(machine, "expand", start, call, context, many)
     return result
 
 

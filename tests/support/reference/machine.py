@@ -174,7 +174,7 @@ class Machine:
         if name == "root":
             return row.root
         if name == "value":
-            return row.total / row.visits if row.visits else None
+            return row.value
         if name == "visits":
             return row.visits
         if name == "steps":

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from math import fsum
+from math import fsum, isfinite
 from typing import TypeAlias
 
 from tts_runtime.engines.base import Finish, GenerateRequest, Generation
@@ -114,7 +114,17 @@ class Row:
     scores: Mapping[str, Value | Vector] = field(default_factory=dict)
     visits: int = 0
     total: float = 0.0
+    kept: str = "mean"
+    backed: float | None = None
     uid: int = field(default_factory=_identities.__next__)
+
+    @property
+    def value(self) -> float | None:
+        """What `backup` has kept: the mean of all visits' values, or another figure."""
+        if not self.visits:
+            return None
+        found = self.total / self.visits if self.kept == "mean" else self.backed
+        return found if found is not None and isfinite(found) else None
 
     def again(self, **changes: object) -> Row:
         """The same row (the same identity) with other columns."""

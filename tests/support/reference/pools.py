@@ -126,6 +126,8 @@ def copied(machine: Machine, operation: str, row: Row, context: Context) -> Row:
         row.scores,
         row.visits,
         row.total,
+        row.kept,
+        row.backed,
     )
     return machine.made_by(operation, copy)
 

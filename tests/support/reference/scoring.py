@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 from math import exp, isfinite
 
-from tests.support.reference.asks import argument_parts, fill
+from tests.support.reference.asks import Slots, argument_parts, fill
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import Call, grown, request_for, room, settings
 from tests.support.reference.machine import Machine
@@ -45,8 +45,9 @@ def score(machine: Machine, spec: graph.Score, pool: Pool, context: Context) -> 
     if spec.ahead is not None:
         steps = count_by(spec.ahead, context)
         seen = [rollout(machine, row, steps, context) for row in pool]
+    words: list[str] = ["" for _ in pool]
     if scorer.judge is not None:
-        found = judged(machine, spec, scorer, scorer.judge, seen, context)
+        found = judged(machine, spec, scorer, scorer.judge, seen, context, words)
     elif scorer.together:
         found = [None for _ in pool]
         for places in groups(pool, spec.per, context):
@@ -58,8 +59,8 @@ def score(machine: Machine, spec: graph.Score, pool: Pool, context: Context) -> 
     for row, column in zip(pool, found, strict=True):
         machine.scores.setdefault(row.uid, {})[spec.scorer] = column
     return [
-        row.again(scores={**row.scores, spec.scorer: column})
-        for row, column in zip(pool, found, strict=True)
+        row.again(scores={**row.scores, spec.scorer: column, f"{spec.scorer}.words": said})
+        for row, column, said in zip(pool, found, words, strict=True)
     ]
 
 
@@ -139,22 +140,31 @@ def judged(
     judge: graph.Judge,
     pool: Pool,
     context: Context,
+    words: list[str],
 ) -> list[Value | Vector]:
-    """A judge's readings: a number a row, or a vector of them with `times` (C34)."""
+    """A judge's readings: a number a row, or a vector of them with `times` (C34).
+
+    `words` gets what it wrote about each row.
+    """
     times = count_by(spec.times, context)
+    said: list[list[str]] = [[] for _ in pool]
     readings: list[list[Value]] = []
     for reading in range(times):
         if judge.pairwise:
             readings.append(wins(machine, spec, judge, pool, context, reading))
         elif scorer.together:
-            readings.append(read_groups(machine, spec, judge, pool, context, reading))
+            readings.append(read_groups(machine, spec, judge, pool, context, reading, said))
         else:
-            readings.append(
-                [reply_to(machine, spec, judge, [row], row, context, reading)[0] for row in pool]
-            )
+            one: list[Value] = []
+            for row, lines in zip(pool, said, strict=True):
+                given, reply = reply_to(machine, spec, judge, [row], row, context, reading)
+                one += given
+                lines.append(reply)
+            readings.append(one)
+    words[:] = ["\n\n".join(lines) for lines in said]
     if spec.times is None:
         return list(readings[0])
-    return [tuple(_as_score(one[place]) for one in readings) for place in range(len(pool))]
+    return [tuple(_as_score(each[place]) for each in readings) for place in range(len(pool))]
 
 
 def _as_score(value: Value) -> float | None:
@@ -169,14 +179,16 @@ def read_groups(
     pool: Pool,
     context: Context,
     reading: int,
+    said: list[list[str]],
 ) -> list[Value]:
     """One reading of a judge that sees a whole pool, or each group of it."""
     found: list[Value] = [None for _ in pool]
     for places in groups(pool, spec.per, context):
         group = [pool[place] for place in places]
-        given = reply_to(machine, spec, judge, group, None, context, reading)
+        given, reply = reply_to(machine, spec, judge, group, None, context, reading)
         for place, value in zip(places, given, strict=True):
             found[place] = value
+            said[place].append(reply)
     return found
 
 
@@ -194,7 +206,7 @@ def wins(
         won: dict[int, float | None] = dict.fromkeys(places, 0.0 if len(places) == 1 else None)
         for pair in permutations(places, 2):
             two = [pool[place] for place in pair]
-            given = reply_to(machine, spec, judge, two, None, context, reading)
+            given, _ = reply_to(machine, spec, judge, two, None, context, reading)
             for place, value in zip(pair, given, strict=True):
                 if value is not None:
                     won[place] = (won[place] or 0) + (number(value) or 0)
@@ -211,27 +223,29 @@ def reply_to(
     row: Row | None,
     context: Context,
     reading: int,
-) -> list[Value]:
-    """Asks, reads, and asks again while the reply cannot be read."""
+) -> tuple[list[Value], str]:
+    """Asks, reads, and asks again while the reply cannot be read; numbers and the last reply."""
     arguments: dict[str, Value | Pool] = {
         name: evaluate(given, context) for name, given in spec.arguments
     }
-    text = fill(machine, judge.template, arguments, row, about)
+    slots = Slots(arguments, dict(spec.shown), context)
+    text = fill(machine, judge.template, slots, row, about)
     policy = machine.policies[judge.policy]
     prompt = policy.binding.open(text, thinking=False)
     parts = argument_parts(arguments)
     names = [(other.node.key, other.node.position) for other in about]
+    reply = ""
     for retry in range(judge.retries + 1):
         key = asked_key(f"judge:{spec.scorer}", [text, 0, *parts, reading, retry], names)
         node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
         if judge.read == "probability":
-            return [probability(machine, judge, node, context) for _ in about]
+            return [probability(machine, judge, node, context) for _ in about], ""
         # How a reply is read is a table of its own (tests/executor/test_reading.py).
         reply = final_text(answered(machine, judge, node, context), policy.binding, text)
         numbers = read(judge, reply, len(about))
         if numbers is not None:
-            return list(numbers)
-    return [None for _ in about]
+            return list(numbers), reply
+    return [None for _ in about], reply
 
 
 def answered(machine: Machine, judge: graph.Judge, node: Node, context: Context) -> str:

@@ -32,13 +32,26 @@ def backup(spec: graph.Backup, tree: Pool, pool: Pool, context: Context) -> Pool
     given = [number(value) for value in each(spec.by, pool, context)]
     result: Pool = []
     for row in tree:
-        visits, total = row.visits, row.total
         for below, value in zip(pool, given, strict=True):
             if any(ancestor.uid == row.uid for ancestor in below.lineage()):
-                visits += 1
-                total += 0 if value is None else value
-        result.append(row.again(visits=visits, total=total))
+                row = visited(row, value, spec.keeping)
+        result.append(row)
     return result
+
+
+def visited(row: Row, value: float | None, keeping: str) -> Row:
+    """One more visit: sums and means count a missing value as 0, the others leave it out."""
+    old, visits = row.value, row.visits + 1
+    if keeping == "mean":
+        before = row.total if row.kept == "mean" else (old or 0) * row.visits
+        return row.again(visits=visits, kept="mean", total=before + (value or 0))
+    if keeping == "sum":
+        new: float | None = (old or 0) + (value or 0)
+    elif value is None or (keeping == "max" and old is not None and old > value):
+        new = old
+    else:
+        new = value
+    return row.again(visits=visits, kept="value", backed=new)
 
 
 def descend(spec: graph.Descend, tree: Pool, context: Context) -> Pool:

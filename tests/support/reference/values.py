@@ -89,6 +89,10 @@ def _arithmetic(function: str, x: float, rest: list[float | int]) -> complex | f
         return abs(x)
     if function == "clip":
         return max(rest[0], min(x, rest[1]))
+    if function == "remainder":
+        return x % rest[0]
+    if function == "erf":
+        return math.erf(x)
     if function == "odds":
         return _arithmetic("/", x, [1 - x])
     if function == "least":
@@ -112,6 +116,22 @@ def reduction(how: str, vector: Vector) -> Value:
     if how == "prod":
         return math.prod(present)
     return aggregate(how, present)
+
+
+def of_steps(how: str, vector: Vector, argument: float | None) -> Value:
+    """A function that looks for a step (C68)."""
+    scored = [(score, place) for place, score in enumerate(vector) if score is not None]
+    if how in ("argmin", "argmax"):
+        sign = 1 if how == "argmin" else -1
+        return min(((sign * score, place) for score, place in scored), default=(0, None))[1]
+    if argument is None:
+        return None
+    if how == "first_below":
+        return min([place for score, place in scored if score < argument], default=len(vector))
+    if how == "nth":
+        inside = 0 <= argument < len(vector)
+        return vector[math.floor(argument)] if inside else None
+    return quantile([score for score, _ in scored], argument)
 
 
 def aggregate(how: str, present: Sequence[float | int]) -> Value:

@@ -115,7 +115,9 @@ def backup(world: World) -> Lines:
     tree, pool = world.some_changeable_pool(), world.some_pool()
     if tree is None:
         return []
-    return [f"backup {tree} from {pool} by {expressions.row_number(world, world.pools[pool], 1)}"]
+    kept = world.choices.one_of(["", "", " keeping max", " keeping last", " keeping sum"])
+    by = expressions.row_number(world, world.pools[pool], 1)
+    return [f"backup {tree} from {pool} by {by}{kept}"]
 
 
 def loop(world: World, depth: int) -> Lines:

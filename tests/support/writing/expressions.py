@@ -6,6 +6,10 @@ from tests.support.extremes import LITERALS
 from tests.support.writing.world import PoolInfo, World
 
 REDUCTIONS = ("last", "min", "mean", "prod", "max", "sum", "first")
+STEP_FUNCTIONS = (
+    *("argmin({0})", "argmax({0})", "first_below({0}, 0.5)", "nth({0}, 1)", "quantile({0}, 0.3)"),
+    *("mean(take({0}, 2))", "min(take({0}, steps / 2))", "argmin(take({0}, index))"),
+)
 
 
 def literal(world: World) -> str:
@@ -21,7 +25,7 @@ def row_number(world: World, pool: PoolInfo, depth: int = 2) -> str:
     if depth == 0 or choices.chance(45):
         return _column(world, pool)
     inner = row_number(world, pool, depth - 1)
-    match choices.integer(0, 13):
+    match choices.integer(0, 14):
         case 0:
             return f"{inner} + {_atom(row_number(world, pool, depth - 1))}"
         case 1:
@@ -49,6 +53,8 @@ def row_number(world: World, pool: PoolInfo, depth: int = 2) -> str:
             return f"{_atom(inner)} - {_atom(pool_number(world))}"
         case 12:
             return f"{_atom(inner)} ** {literal(world)}"
+        case 13:
+            return choices.one_of([f"remainder({inner}, {literal(world)})", f"erf({inner})"])
         case _:
             return pool_wide(world, pool)
 
@@ -59,6 +65,7 @@ def _column(world: World, pool: PoolInfo) -> str:
     for name, kind in pool.scores.items():
         if kind == "steps":
             found += [f"{choices.one_of(REDUCTIONS)}({name})"] * 4
+            found.append(choices.one_of(STEP_FUNCTIONS).format(name))
         else:
             found += [name] * 3
     for name in sorted(pool.lets):

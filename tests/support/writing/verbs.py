@@ -29,9 +29,26 @@ def unit(world: World) -> str:
     return choices.one_of(found)
 
 
-def clauses(world: World, *, policy: bool = True) -> str:
-    """Decoding clauses, usually few."""
+#: Clauses whose values are those of the row that is continued (C69).
+OF_A_ROW = (
+    " at temperature 0.2 + 0.3 * index",
+    " at temperature 0.5 if steps > 1 else 1.2",
+    " top_p 1 / (1 + index)",
+    " top_k index",
+    " max 1 + tokens tokens",
+    " within 4 + 3 * index tokens",
+    " at least index tokens",
+    ' stop at "b" if index == 0 else "so"',
+    " at temperature clip(logprob, 0, 1) min_p index / 10",
+    " at temperature uniform()",
+)
+
+
+def clauses(world: World, *, policy: bool = True, row: bool = True) -> str:
+    """Decoding clauses, usually few; `row`: they may look at a row."""
     choices = world.choices
+    if row and choices.chance(8):
+        return choices.one_of(OF_A_ROW)
     text = ""
     if choices.chance(25):
         text += f" at temperature {choices.one_of(['0.7', '0', '1.5', '1'])}"
@@ -179,19 +196,22 @@ def ask(world: World) -> Phrase | None:
     by = choices.one_of(["", f" by {many}{unit(world)}"])
     many = many if by else 1
     if choices.chance(30):
-        prompt = choices.one_of(["merge", f"weigh({world.some_pool()})"])
+        prompt = choices.one_of(["merge", "told", f"weigh({world.some_pool()})"])
         per = f" per {expressions.key(world, pool)}" if choices.chance(30) else ""
         size = many * (pool.size if per else 1)
         if size > LARGEST_POOL or not world.affords(size):
             return None
         world.spend(size)
-        text = f"ask {prompt} about {name} together{per}{by}{clauses(world)}"
+        text = f"ask {prompt} about {name} together{per}{by}{clauses(world, row=False)}"
         return text, PoolInfo(size)
     prompt = choices.one_of(
         [
             "revise",
             "debate",
             "follow",
+            "tell",
+            *["moody"] * ("mood" in pool.lets),
+            *["graded"] * 2 * ("grade" in pool.scores),
             f"improve({choices.integer(1, 3)}, {world.some_pool()})",
             f"limited({expressions.pool_number(world)})",
         ]

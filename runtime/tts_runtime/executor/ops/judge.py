@@ -19,6 +19,7 @@ from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
+    CompiledPrompt,
     argument_parts,
     argument_values,
     compiled_arguments,
@@ -32,7 +33,7 @@ from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
-from tts_runtime.executor.views import grouped
+from tts_runtime.executor.views import View, grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
 
 
@@ -46,6 +47,7 @@ def judge(builder: Builder, spec: Score) -> Action:
     clauses = Clauses(compiler, builder.policies, Amount(Const(1)), declared.decoding)
     times = None if spec.times is None else builder.count(spec.times)
     look = LookAhead(compiler, builder.program.engines.default, spec.ahead)
+    prompt = CompiledPrompt(declared.template, compiler, spec.shown, operation)
     arguments = compiled_arguments(compiler, spec.arguments)
     per = compiler.column_or_none(spec.per)
     whole = (
@@ -59,8 +61,9 @@ def judge(builder: Builder, spec: Score) -> Action:
         settings = clauses.settings(scope.problem, view)
         readings = 1 if times is None else times(scope.problem, view)
         values = argument_values(arguments, scope.problem, view)
-        call = _JudgeCall(operation, scorer.name, declared, settings, run, values)
         originals: dict[Candidate, Row] = {}
+        call = _JudgeCall(operation, scorer.name, declared, settings, run, values)
+        call.shows(prompt, view, originals)
         seen = rolled_out(run, pool, look.settings(scope.problem, view), originals)
 
         def column(row: Row, verdicts: Sequence[JudgeVerdict]) -> Row:
@@ -73,7 +76,8 @@ def judge(builder: Builder, spec: Score) -> Action:
             for verdict in verdicts:
                 if verdict.error is not None:
                     candidate.errors = {**candidate.errors, scorer.name: str(verdict.error)}
-            result = row.with_score(scorer.name, value, None)
+            words = "\n\n".join(verdict.words for verdict in verdicts)
+            result = row.with_score(scorer.name, value, None, words)
             for listener in run.events.listeners(Scored):
                 listener(Scored(run, operation, result, scorer.name, value))
             return result
@@ -126,10 +130,11 @@ def judge(builder: Builder, spec: Score) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class JudgeVerdict:
-    """One number of one candidate in one reading; `error`: why there is none."""
+    """One number of one candidate in one reading, from these words; `error`: why there is none."""
 
     number: float | None
     error: CandidateError | None = None
+    words: str = ""
 
 
 #: One reading: a verdict for each row that the judge saw.
@@ -167,6 +172,12 @@ class _JudgeCall:
         self._arguments = arguments
         self._parts: list[Part] = argument_parts(arguments)
 
+    def shows(self, prompt: CompiledPrompt, view: View, originals: Mapping[Candidate, Row]) -> None:
+        """What fills its slots; columns are those of the rows without what was looked ahead."""
+        self._prompt = prompt
+        self._view = view
+        self._originals = originals
+
     def readings(
         self,
         about: Sequence[Row],
@@ -184,7 +195,13 @@ class _JudgeCall:
         found: list[JudgeVerdicts | None] = [None] * many
         left = many
         message = fill(
-            self._judge.template, self._run.problem.text, self._arguments, row, pool or about
+            self._prompt,
+            self._run.problem,
+            self._arguments,
+            row,
+            pool or about,
+            self._view,
+            self._originals,
         )
 
         def arrived(reading: int, verdicts: JudgeVerdicts) -> None:
@@ -279,6 +296,7 @@ class _JudgeCall:
 
         def replied(node: Node) -> None:
             numbers: Reading | None = None
+            reply = ""
             error = node.error
             if error is None:
                 reply = final_text(node.text, settings.policy.binding, message)
@@ -287,11 +305,12 @@ class _JudgeCall:
                     listener(JudgeReplied(self._run, self._scorer, about, node.text, numbers))
                 self._run.recorder.replied(self._scorer, key, readable=numbers is not None)
             if numbers is not None:
-                arrived(reading, [JudgeVerdict(number) for number in numbers])
+                arrived(reading, [JudgeVerdict(number, None, reply) for number in numbers])
             elif retry < declared.retries:
                 self._read(about, message, reading, retry + 1, arrived)
             else:
-                missing(error or self._unreadable(node.text))
+                unreadable = error or self._unreadable(node.text)
+                arrived(reading, [JudgeVerdict(None, unreadable, reply)] * len(about))
 
         self._reply(node, replied)
 

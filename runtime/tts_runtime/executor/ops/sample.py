@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import repeat
 from math import ceil, floor
@@ -13,6 +13,7 @@ from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
+    CompiledPrompt,
     argument_parts,
     argument_values,
     compiled_arguments,
@@ -65,12 +66,11 @@ def expand(builder: Builder, spec: Expand) -> Action:
         pool: Pool = inputs[0]
         run = scope.run
         view = await scope.view(inputs, whole)
-        settings = clauses.settings(scope.problem, view)
         many = count(scope.problem, view)
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
         numbering = OrderedNumbering(run, scope.barrier)
         # `expanded` must not refer to `numbering`, which refers to it: that would be a cycle.
-        call = GenerationCall(run, operation, settings, numbering.sequence)
+        call_for = _calls(clauses, scope, operation, view, numbering.sequence)
 
         def expanded(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
@@ -79,6 +79,8 @@ def expand(builder: Builder, spec: Expand) -> Action:
                 return row.passed()
             if share <= 0:
                 return None
+            call = call_for(row)
+            settings = call.settings
             room = settings.room(node)
             candidate = row.candidate
             if room <= 0:
@@ -98,6 +100,21 @@ def expand(builder: Builder, spec: Expand) -> Action:
         return (result,)
 
     return action
+
+
+def _calls(
+    clauses: Clauses, scope: Scope, operation: Operation, view: View, sequence: int
+) -> Callable[[Row], GenerationCall]:
+    """The call by which a row is continued: one for all rows, unless its clauses tell them apart
+    (C69)."""
+
+    def call(row: Row) -> GenerationCall:
+        return GenerationCall(scope.run, operation, clauses.settings(row, view), sequence)
+
+    if clauses.differ:
+        return call
+    shared = call(scope.problem)
+    return lambda _row: shared
 
 
 def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:
@@ -134,6 +151,7 @@ def ask(builder: Builder, spec: Ask) -> Action:
     template = builder.program.plan.prompt(spec.prompt)
     clauses = Clauses(compiler, builder.policies, spec.amount, spec.decoding)
     count = builder.count(spec.amount.count)
+    prompt = CompiledPrompt(template, compiler, spec.shown, operation)
     arguments = compiled_arguments(compiler, spec.arguments)
     per = compiler.column_or_none(spec.per)
     whole = (
@@ -147,13 +165,12 @@ def ask(builder: Builder, spec: Ask) -> Action:
         pool: Pool = inputs[0]
         run = scope.run
         view = await scope.view(inputs, whole)
-        settings = clauses.settings(scope.problem, view)
         many = count(scope.problem, view)
         values = argument_values(arguments, scope.problem, view)
         parts = argument_parts(values)
         numbering = OrderedNumbering(run, scope.barrier)
         # As in `expand`, nothing defined here may refer to `numbering`.
-        call = GenerationCall(run, operation, settings, numbering.sequence)
+        call_for = _calls(clauses, scope, operation, view, numbering.sequence)
 
         def conversation_children(
             about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None
@@ -162,7 +179,9 @@ def ask(builder: Builder, spec: Ask) -> Action:
             row = about[0]
             if not many:
                 return None
-            message = fill(template, run.problem.text, values, row, pool)
+            call = call_for(scope.problem if spec.together else row)
+            settings = call.settings
+            message = fill(prompt, run.problem, values, row, pool, view)
             places = [(each.node.key, each.node.position) for each in about]
             conversation = Conversation(
                 asked_key(spec.prompt, [message, int(scope.thinks), *parts], places),
@@ -229,7 +248,7 @@ def copied(row: Row, scope: Scope, operation: Operation, *, draws: bool, tree: b
     copy.problem = source.problem
     copy.scores = row.scores
     copy.rootless = source.rootless and not tree
-    return Row(row.node, copy, row.lets, row.scores, row.known, row.visits, row.total)
+    return Row(row.node, copy, row.lets, row.scores, row.known, row.backed, row.words)
 
 
 @handles(Fork)

@@ -38,17 +38,19 @@ class _Tree:
         """One more visit, of value 0, of everything on a path."""
         for candidate in path:
             row = self.rows[candidate]
-            self.rows[candidate] = row.with_visits(row.visits + 1, row.total)
+            self.rows[candidate] = row.with_backed(row.backed.visited())
 
     def view(self) -> View:
         """What expressions see of the tree now."""
         view = self._view.of(list(self.rows.values()))
-        tops = sum(self.rows[candidate].visits for candidate in self.children(None))
+        tops = sum(self.rows[candidate].backed.visits for candidate in self.children(None))
         above: dict[Candidate, int] = {}
         for candidate, row in self.rows.items():
             parent = _parent(row)
             above[candidate] = (
-                self.rows[parent].visits if parent is not None and parent in self.rows else tops
+                self.rows[parent].backed.visits
+                if parent is not None and parent in self.rows
+                else tops
             )
         view.above = above
         return view
@@ -114,18 +116,13 @@ def backup(builder: Builder, spec: Backup) -> Action:
         rows: list[Row] = view.inputs[0]
         below: list[Row] = view.inputs[1]
         inner = view.of(below)
-        visits = {row.candidate: row.visits for row in rows}
-        totals = {row.candidate: row.total for row in rows}
+        backed = {row.candidate: row.backed for row in rows}
         for row in below:
             value = by(row, inner)
             for candidate in (row.candidate, *ancestors(row)):
-                if candidate in visits:
-                    visits[candidate] += 1
-                    if value is not None:
-                        totals[candidate] += float(value)  # perhaps infinite: no value then
-        return (
-            Pool([row.with_visits(visits[row.candidate], totals[row.candidate]) for row in rows]),
-        )
+                if candidate in backed:
+                    backed[candidate] = backed[candidate].plus(value, spec.keeping)
+        return (Pool([row.with_backed(backed[row.candidate]) for row in rows]),)
 
     return action
 
