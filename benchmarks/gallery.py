@@ -30,7 +30,7 @@ from benchmarks.measured import (
 from tts_lang import library
 from tts_lang.compiler import CheckedStrategy, check_path, compile_strategy
 from tts_lang.explain.formats import explained
-from tts_runtime.runs.results import wilson
+from tts_runtime.stats.proportions import wilson
 
 PAGES = ROOT / "docs" / "gallery"
 MEASURED = DATA / "gallery.json"

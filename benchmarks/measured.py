@@ -137,7 +137,7 @@ def measure(points: Sequence[Point], problems: Sequence[Problem], seed: int = 0)
     used = {scorer.name for plan in plans for scorer in plan.scorers if scorer.field is None}
     settings = Settings(
         scorers={name: known[name] for name in known if name in used},
-        seed=seed,
+        seeds=seed,
         concurrency=IN_FLIGHT,
     )
     results = run(plans, problems, settings=settings, progress=_tenths(len(plans) * len(problems)))

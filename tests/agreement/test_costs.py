@@ -67,12 +67,11 @@ def ran(
     run_virtual(
         execute_together(
             [bound(plan), *map(bound, beside)],
-            problems,
-            number,
+            [(problem, number) for problem in problems],
             ended,
             concurrency=concurrency,
             speculate=speculate,
-            done=lambda _, problem: problem == done,
+            done=lambda _, problem, __: problem == done,
         )
     )
     return sorted(found, key=lambda outcome: outcome.problem_id)

@@ -68,7 +68,7 @@ def test_runs_give_typed_results() -> None:
         tts_runtime.Problem("one", "Start with 1 (mod 100)", "1"),
         tts_runtime.Problem("two", "Start with 2 (mod 100)"),
     ]
-    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"}, seed=3)
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"}, seeds=3)
     plan = tts_lang.compile("best_of_n", n=2)
     (by_plan,) = tts_runtime.run(plan, problems, settings=settings)
     by_name, other = tts_runtime.run(

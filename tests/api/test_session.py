@@ -80,7 +80,7 @@ def test_an_answer_is_that_of_a_run() -> None:
     problems = tts_runtime.problems_named("arith", limit=3)
 
     async def both() -> None:
-        settings = tts_runtime.Settings(seed=4)
+        settings = tts_runtime.Settings(seeds=4)
         async with tts_runtime.Session(**engines(), settings=settings) as session:
             [result] = await session.run("best_of_n", problems, parameters={"n": 3})
             for problem, answer in zip(problems, result.answers, strict=True):
@@ -89,7 +89,7 @@ def test_an_answer_is_that_of_a_run() -> None:
                 assert response.correct == answer.correct
                 assert response.usage.policy_tokens == answer.policy_tokens
             texts = [{"id": "question", "problem": "2 + 2"}]
-            [result] = await session.run("majority", texts, seed=9)
+            [result] = await session.run("majority", texts, seeds=9)
             response = await session.answer("majority", "2 + 2", seed=9)
             assert response.answer == result.answers[0].answer
 

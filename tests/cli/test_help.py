@@ -73,7 +73,7 @@ def test_the_source_of_a_strategy(command: Run, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["majority", "--se", "3"], "no such option: --se; did you mean '--set' or '--seed'?"),
+        (["majority", "--se", "3"], "no such option: --se; did you mean '--set'"),
         (["majority", "-out", "x"], "no such option: -out; did you mean '--out'?"),
         (["majority", "—out", "x"], "no such option: —out; did you mean '--out'?"),
         (["majority", "--out", "x", "-o", "y"], "-o: given twice (`x` and `y`); give it once"),

@@ -24,7 +24,7 @@ def test_one_json_object_per_strategy(tts_run: Command) -> None:
     assert set(wanted.split()) <= set(greedy)
     assert (greedy["strategy"], greedy["params"], greedy["policy_calls"]) == ("greedy", {}, 2)
     assert (majority["params"], majority["policy_calls"]) == ({"n": 3}, 6)
-    assert (majority["problems"], majority["seed"], majority["exact"]) == (2, 5, True)
+    assert (majority["problems"], majority["seeds"], majority["exact"]) == (2, [5], True)
     # Time, and what engines did, are those of the run.
     assert (greedy["wall_s"], greedy["engines"]) == (majority["wall_s"], majority["engines"])
     assert greedy["engines"]["policy_calls"] == 8
@@ -63,7 +63,10 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["majority", "--limit"], ["--limit: expected a value: --limit N", "tts-run --help"]),
         (["majority", "--limit", "many"], ["--limit: expected a whole number, found `many`"]),
         (["majority", "--concurrency", "0"], ["--concurrency: must be 1 or more, not 0"]),
-        (["majority", "--seed", "0.5"], ["--seed: expected a whole number, found `0.5`"]),
+        (
+            ["majority", "--seed", "0.5"],
+            ["--seeds: expected a whole number, 0..4 or 0,3,7, found `0.5`"],
+        ),
         (["majority", "--budget", "token=3"], ["--budget: `token=3`", "tokens=2e6"]),
         ([], ["no strategy: name a file, or a shipped strategy"]),
         (["majority", "--policy", "bundeld"], ["did you mean 'bundled'?"]),

@@ -26,11 +26,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
 ) -> None:
     file = config("limit: 1\nseed: 3\nconcurrency: 2\n")
     [row] = tts_run.json("majority", *file)
-    assert (row["problems"], row["seed"]) == (1, 3)
+    assert (row["problems"], row["seeds"]) == (1, [3])
     monkeypatch.setenv("TTS_LIMIT", "2")
     monkeypatch.setenv("TTS_SEED", "4")
     [row] = tts_run.json("majority", *file, "--seed", "5")
-    assert (row["problems"], row["seed"]) == (2, 5)
+    assert (row["problems"], row["seeds"]) == (2, [5])
 
 
 def test_a_file_holds_a_whole_run(tts_run: Command, monkeypatch: pytest.MonkeyPatch) -> None:

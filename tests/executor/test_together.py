@@ -46,7 +46,9 @@ def together(
     def ended(place: int, outcome: Outcome) -> None:
         found[place][outcome.problem_id] = outcome
 
-    return found, run_virtual(execute_together(bounds, PROBLEMS, number, ended))
+    return found, run_virtual(
+        execute_together(bounds, ((each, number) for each in PROBLEMS), ended)
+    )
 
 
 def alone(plan: Plan, number: int) -> dict[str, Outcome]:
@@ -131,7 +133,7 @@ def test_c62_a_step_is_taken_out_of_a_solution_that_is_there() -> None:
     plans = [plan_of("return vote (sample 6)"), plan_of(*steps)]
     bounds = [bind(plan, {"policy": policy}, {}) for plan in plans]
     outcomes: dict[int, Outcome] = {}
-    total = run_virtual(execute_together(bounds, [PROBLEM], 0, outcomes.__setitem__))
+    total = run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
     separate = [run_virtual(execute(bound, PROBLEM, 0)) for bound in bounds]
     assert list(map(outcomes.get, (0, 1))) == separate
     assert outcomes[1].candidates == separate[1].candidates
@@ -147,7 +149,7 @@ def test_a_request_is_cancelled_when_nobody_waits_for_it_any_more() -> None:
     vote, everything = plan_of("return vote (sample 5)"), plan_of("return first of (sample 3)")
     bounds = [bind(plan, {"policy": policy}, {}, tuple(PASSES)) for plan in (vote, everything)]
     outcomes: dict[int, Outcome] = {}
-    total = run_virtual(execute_together(bounds, [PROBLEM], 0, outcomes.__setitem__))
+    total = run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
     assert {outcome.answer for outcome in outcomes.values()} == {"1"}
     assert (policy.cancelled, policy.waiting) == (2, 0)
     assert total.cancelled_calls == 2
@@ -160,7 +162,7 @@ def test_a_shared_request_that_fails_fails_all_who_asked() -> None:
     plans = [plan_of("return vote (sample 2)"), plan_of("return sample 1")]
     bounds = [bind(plan, {"policy": policy}, {}) for plan in plans]
     outcomes: dict[int, Outcome] = {}
-    run_virtual(execute_together(bounds, [PROBLEM], 0, outcomes.__setitem__))
+    run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
     assert outcomes[0].error == "request 1 broke"
     assert outcomes[1].error is None
 
@@ -199,5 +201,5 @@ def test_an_engine_that_is_not_exact_shares_equal_requests_only() -> None:
         for body in (("return first of (sample 4)",), lines)
     ]
     outcomes: dict[int, Outcome] = {}
-    total = run_virtual(execute_together(bounds, [PROBLEM], 0, outcomes.__setitem__))
+    total = run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
     assert total.policy_tokens == sum(each.counts.policy_tokens for each in outcomes.values())

@@ -32,6 +32,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.problems import Problem
+from tts_runtime.problems.model import Trial
 from tts_runtime.record import replies
 from tts_runtime.record.reader import open_run
 from tts_runtime.record.replies import ReplyLog
@@ -172,7 +173,7 @@ def test_a_log_that_cannot_be_written_is_said_once(
         with ReplyLog(tmp_path, "run", {}, lambda _: False) as log:
             log._file = Path("/dev/full").open("wb")  # noqa: SIM115  (the log closes it)
             for problem in "pq":
-                log.add((problem, 0)).scores.append(("prm", (), ()))
+                log.add(Trial(problem, 0)).scores.append(("prm", (), ()))
                 await asyncio.sleep(0)
 
     asyncio.run(two_writes())
@@ -236,13 +237,13 @@ def test_generations_are_read_back_as_they_were(data: st.DataObject) -> None:
     async def kept() -> Generation | None:
         with tempfile.TemporaryDirectory() as folder:
             with ReplyLog(Path(folder), "run", {"policy": engine}, lambda _: False) as log:
-                log.of("p", 7).generated(engine, request, generation)
-                log.of("q", 7).generated(engine, replace(request, key=b"1" * 16), generation)
+                log.of(Trial("p", 7)).generated(engine, request, generation)
+                log.of(Trial("q", 7)).generated(engine, replace(request, key=b"1" * 16), generation)
             with ReplyLog(Path(folder), "run", {"policy": engine}, lambda a: a[0] == "q") as log:
-                assert log.of("q", 7).generation(engine, request) is None
+                assert log.of(Trial("q", 7)).generation(engine, request) is None
                 other = replace(request, limits=Limits(8))
-                assert log.of("p", 7).generation(engine, other) is None
-                return log.of("p", 7).generation(engine, request)
+                assert log.of(Trial("p", 7)).generation(engine, other) is None
+                return log.of(Trial("p", 7)).generation(engine, request)
 
     assert asyncio.run(kept()) == generation
 
@@ -258,14 +259,14 @@ def test_the_log_stays_as_small_as_what_is_in_flight(
         scorer = SimScorer()
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
             for problem in map(str, range(200)):
-                log.of(problem, 0).scored(scorer, (request,), (ScoreReply((0.5,)),))
+                log.of(Trial(problem, 0)).scored(scorer, (request,), (ScoreReply((0.5,)),))
                 await asyncio.sleep(0)
                 sizes.append((tmp_path / "replies.jsonl").stat().st_size)
                 if problem != "7":
-                    log.drop(problem, 0)
+                    log.drop(Trial(problem, 0))
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
-            assert log.of("7", 0).scores(scorer, (request,)) == [ScoreReply((0.5,))]
-            assert log.of("8", 0).scores(scorer, (request,)) is None
+            assert log.of(Trial("7", 0)).scores(scorer, (request,)) == [ScoreReply((0.5,))]
+            assert log.of(Trial("8", 0)).scores(scorer, (request,)) is None
 
     asyncio.run(many())
     assert max(sizes) < 3000

@@ -149,14 +149,14 @@ def test_finished_problems_stay_finished(
     assert "2 of 4 problems failed" in said
     assert "HTTP 500: try again; given up after 1 attempts" in " ".join(said.split())
     record = open_run(out).strategy()
-    assert {name: answer.error is None for name, answer in record.answers.items()} == {
+    assert {name: answer.error is None for (name, _), answer in record.answers.items()} == {
         "0": True,
         "1": False,
         "2": False,
         "3": True,
     }
     assert "NaN" not in (out / "majority" / "nodes.jsonl").read_text()
-    assert {problem for problem, _ in record.nodes()} >= {"0", "3"}
+    assert {trial.problem for trial, _ in record.nodes()} >= {"0", "3"}
     everything = "".join(path.read_text() for path in out.rglob("*") if path.is_file())
     assert "sk-secret" not in everything + printed + said
 

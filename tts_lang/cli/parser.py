@@ -163,7 +163,9 @@ class CommandParser(argparse.ArgumentParser):
             name = unknown[0].partition("=")[0]
             longer = [each for each in self._names() if len(name) > 3 and each.startswith(name)]
             if longer:
-                hint: str | None = f"did you mean {' or '.join(map(repr, longer))}?"
+                *first, last = map(repr, longer)
+                either = f"{', '.join(first)} or {last}" if first else last
+                hint: str | None = f"did you mean {either}?"
             else:
                 hint = option_hint(unknown[0], arguments, self._synonyms)
                 hint = hint or did_you_mean(name, self._names())
@@ -175,8 +177,8 @@ class CommandParser(argparse.ArgumentParser):
         return [
             OptionSpec(name.removeprefix("--"), action.dest, kind, action.metavar or "")
             for action in self._actions
-            for name in action.option_strings[-1:]
-            if (kind := _KINDS.get(type(action)))
+            for name in action.option_strings
+            if name.startswith("--") and (kind := _KINDS.get(type(action)))
         ]
 
     def has(self, name: str) -> bool:

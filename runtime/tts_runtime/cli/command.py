@@ -33,6 +33,7 @@ from tts_runtime.cli.options import (
     limit_of,
     limits_of,
     names_of,
+    seeds_of,
     share_of,
     with_engine_args,
 )
@@ -187,8 +188,10 @@ def _request(options: Namespace) -> _RunRequest:
     """
     strategies, settings = options.strategies, options.settings
     concurrency = limit_of("--concurrency", options.concurrency)
-    seed = limit_of("--seed", options.seed, least=None) or 0
+    seeds = seeds_of("--seeds", options.seed)
     ahead = share_of("--speculate", options.speculate)
+    if options.ask is not None and len(seeds) > 1:
+        raise UsageError("--ask answers one question once: it goes with one seed")
     policies = engine_names("--policy", options.policy, default="policy")
     scorers = engine_names("--scorer", options.scorer)
     limits = limits_of(options.budget, options.assume)
@@ -219,7 +222,7 @@ def _request(options: Namespace) -> _RunRequest:
         problems,
         Settings(
             *engines,
-            seed=seed,
+            seeds=seeds,
             out=None if options.out is None else Path(options.out),
             concurrency=concurrency,
             disabled=disabled.union(without),

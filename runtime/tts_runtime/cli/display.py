@@ -19,6 +19,7 @@ from tts_runtime.executor import Outcome
 from tts_runtime.reliability import footer
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.results import Answer, Summary
+from tts_runtime.runs.seeds import in_words
 
 #: Seconds over which speed is measured; least seconds between two lines without a terminal.
 _WINDOW, _PAUSE = 15.0, 30.0
@@ -250,7 +251,7 @@ def shown_on(console: Console) -> Status:
 
 
 def named_in(summaries: Sequence[Summary]) -> str:
-    """The footer of a table: engines, problem set, seed."""
+    """The footer of a table: engines, problem set, seeds."""
     engines: dict[str, str] = {}
     for summary in summaries:
         engines |= summary.policies
@@ -260,7 +261,7 @@ def named_in(summaries: Sequence[Summary]) -> str:
     parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
     if first.graders != ("math",):
         parts.append(f"graded by {', '.join(first.graders)}")
-    return "; ".join([*parts, f"seed {first.seed}"])
+    return "; ".join([*parts, in_words(first.seeds)])
 
 
 def remarks(summaries: Sequence[Summary]) -> list[str]:

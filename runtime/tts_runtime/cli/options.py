@@ -15,6 +15,7 @@ from tts_lang.optimise import ALL, NAMES, UnknownPass
 from tts_lang.plan.graph import Plan
 from tts_runtime.problems import FieldNames, field_names
 from tts_runtime.runs.defaults import BUNDLED
+from tts_runtime.runs.seeds import seeds_in
 
 
 def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
@@ -32,6 +33,18 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
     if least is not None and int(digits) < least:
         raise UsageError(f"{flag}: must be {least} or more, not {text}")
     return int(digits)
+
+
+def seeds_of(flag: str, text: str | None) -> tuple[int, ...]:
+    """The seeds of a run; 0 if the option is absent.
+
+    Raises:
+        UsageError: Not of this form.
+    """
+    try:
+        return (0,) if text is None else seeds_in(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
 
 
 def share_of(flag: str, text: str | None) -> float:

@@ -128,7 +128,13 @@ def parser() -> CommandParser:
     )
 
     group = command.group("Run")
-    group.value("--seed", metavar="N", help="seed of all random streams (default: 0)")
+    group.value(
+        "--seed",
+        "--seeds",
+        metavar="N",
+        help="seed of all random streams (default: 0), or several, under each of which every "
+        "problem is answered: 0..4 or 0,3,7",
+    )
     group.value(
         "-o",
         "--out",

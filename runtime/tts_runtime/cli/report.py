@@ -36,7 +36,7 @@ def print_remarks(results: Sequence[Result], shifts: Sequence[Shift]) -> None:
         for warning in warnings_of(result.summary.reliability):
             say(printable(f"warning: {result.summary.strategy}: {warning}"))
     if len(results) > 1:
-        fresh = [a for result in results for a in result.answers if a.id not in result.resumed]
+        fresh = [a for result in results for a in result.answers if a.trial not in result.resumed]
         alone = sum(answer.policy_tokens for answer in fresh)
         drawn = results[0].work.policy_tokens
         if drawn < alone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import SUPPRESS, Namespace
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from shutil import get_terminal_size
@@ -14,12 +15,15 @@ from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
+from tts_runtime.cli.options import limit_of
 from tts_runtime.record.decisions import classes
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import Run, Tree, open_run
+from tts_runtime.runs.seeds import in_words
 
 if TYPE_CHECKING:
     from tts_runtime.executor import CandidateRecord
+    from tts_runtime.runs.results import Answer
 
 #: Children of one node that are shown; of the others only the number is said.
 _SHOWN = 8
@@ -29,6 +33,7 @@ _NOTES = """
 Examples:
   tts-show runs/one                         strategies, answers
   tts-show runs/one test-0001               how this problem was solved, by every strategy
+  tts-show runs/one test-0001 --seed 3      the same under another seed
   tts-show runs/one --verify                whether every line is as it was written
 
 Exit codes: 0 success, 2 usage error, no run there, or damaged lines.
@@ -49,6 +54,7 @@ def show_parser() -> CommandParser:
     command.add_argument("problem", metavar="PROBLEM", nargs="?", help=SUPPRESS)
     group = command.group("Options")
     group.value("--strategy", metavar="NAME", help="only this strategy")
+    group.value("--seed", metavar="N", help="only this seed (of one problem: default the first)")
     group.flag("--all", help="every node, not only the first of many children")
     group.flag("--verify", help="read everything, and name every damaged line")
     command.common()
@@ -86,10 +92,13 @@ def _show(options: Namespace) -> int:
     if options.strategy is not None:
         run.strategy(options.strategy)
     names = list(run.strategies) if options.strategy is None else [options.strategy]
+    seed = limit_of("--seed", options.seed, least=None)
+    if seed is not None and seed not in run.seeds:
+        raise KeyError(f"{run.directory} has {in_words(run.seeds)}, not {seed}")
     if options.problem is None:
-        lines = _overview(run, names)
+        lines = _overview(run, names, seed)
     else:
-        lines = _problem(run, names, options.problem, None if options.all else _SHOWN)
+        lines = _problem(run, names, options.problem, seed, None if options.all else _SHOWN)
     for line in lines:
         print(printable(line))
     damaged = run.verify() if options.verify else list(dict.fromkeys(run.damaged))
@@ -100,53 +109,68 @@ def _show(options: Namespace) -> int:
     return MISTAKE if damaged else 0
 
 
-def _overview(run: Run, names: Sequence[str]) -> Iterator[str]:
+def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]:
     manifest = run.manifest
     about = manifest.configuration
     engines = "; ".join(f"{name} {each['engine']}" for name, each in manifest.engines.items())
     yield f"{run.directory}: {len(run.problems):,} problems of {manifest.problem_set or 'a caller'}"
-    yield f"{engines}; seed {about.get('seed', 0)}; tts-lang {about.get('version')}"
+    yield f"{engines}; {in_words(run.seeds)}; tts-lang {about.get('version')}"
     for name in names:
-        answers = run.answers(name)
+        answers = run.answers(name, seed)
         failed = sum(answer.error is not None for answer in answers)
         graded = [answer.correct for answer in answers if answer.correct is not None]
         share = f"{sum(graded)} of {len(graded)} right" if graded else "not graded"
         parts = [f"{len(answers)} finished", share, *([f"{failed} failed"] if failed else [])]
         yield ""
         yield f"{name}: {', '.join(parts)}"
+        by_problem: dict[str, list[Answer]] = {}
         for answer in answers:
-            mark = {True: "+", False: "-", None: "?"}[answer.correct]
-            said = answer.error or (answer.answer if answer.answer is not None else "no answer")
-            gold = (
-                "" if answer.gold is None or answer.correct else f"  (gold: {_line(answer.gold)})"
-            )
-            yield f"  {mark} {answer.id}  {_line(said)}{gold}"
+            by_problem.setdefault(answer.id, []).append(answer)
+        for problem, found in by_problem.items():
+            yield f"  {_marks(found)} {problem}  {_said(found)}"
     yield ""
     yield f"one problem: tts-show {run.directory} PROBLEM"
+
+
+def _marks(answers: Sequence[Answer]) -> str:
+    """One sign per seed: right, wrong, not graded."""
+    return "".join({True: "+", False: "-", None: "?"}[answer.correct] for answer in answers)
+
+
+def _said(answers: Sequence[Answer]) -> str:
+    """The answers to a problem under all seeds, most frequent first; the gold one if any is not."""
+    said = Counter(
+        _line(each.error or (each.answer if each.answer is not None else "no answer"))
+        for each in answers
+    )
+    shown = ", ".join(f"{text} ({n}x)" if n > 1 else text for text, n in said.most_common())
+    gold = next((each.gold for each in answers if each.gold is not None), None)
+    return shown + ("" if all(each.correct for each in answers) else _gold(gold))
 
 
 def _gold(answer: str | None) -> str:
     return "" if answer is None else f"  (gold: {_line(answer)})"
 
 
-def _problem(run: Run, names: Sequence[str], problem: str, most: int | None) -> Iterator[str]:
+def _problem(
+    run: Run, names: Sequence[str], problem: str, seed: int | None, most: int | None
+) -> Iterator[str]:
     if problem not in run.problems:
         hint = did_you_mean(problem, run.problems)
         what = f"no problem {problem!r} in {run.directory}"
         raise KeyError(f"{what}; {hint}" if hint else what)
     about = run.problems[problem]
-    yield f"problem {problem}" + (
-        "" if about.answer is None else f"  (gold: {_line(about.answer)})"
-    )
+    yield f"problem {problem}{_gold(about.answer)}"
     yield from (f"  {line}" for line in about.text.splitlines())
     for name in names:
         yield ""
         try:
-            tree = run.tree(problem, name)
+            tree = run.tree(problem, name, seed)
         except KeyError as error:
             yield str(error.args[0])
             continue
-        yield from _tree(name, tree, most)
+        several = len(run.seeds) > 1
+        yield from _tree(f"{name}, seed {tree.answer.seed}" if several else name, tree, most)
 
 
 def _tree(name: str, tree: Tree, most: int | None) -> Iterator[str]:

@@ -85,7 +85,7 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
 
 
 def _columns(summaries: Sequence[Summary]) -> list[_Column]:
-    counts = [max(1, each.problems - each.failed) for each in summaries]
+    counts = [max(1, each.trials - each.failed) for each in summaries]
 
     def means(name: str) -> list[str]:
         totals = [getattr(each, name) for each in summaries]

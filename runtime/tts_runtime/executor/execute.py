@@ -14,7 +14,6 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -108,7 +107,7 @@ class Outcome:
     """What a strategy gave for one problem.
 
     Args:
-        problem_id: Which problem.
+        problem_id, seed: Which problem, under which seed.
         answer: The answer as written in the returned candidate; missing if it has none (C40).
         answer_key: Its canonical form.
         text: The returned candidate's whole text; empty if none was returned.
@@ -120,6 +119,7 @@ class Outcome:
     """
 
     problem_id: str
+    seed: int = 0
     answer: str | None = None
     answer_key: str | None = None
     text: str = ""
@@ -287,7 +287,7 @@ async def execute(
         speculator.subscribe(events, bound.guesses)
     run = ProblemRun(bound.program.engines, problem, seed, events, calls, work)
     try:
-        outcome = await _answer(bound.program, run)
+        outcome = await _answer(bound.program, run, seed)
         if run.ended_early:
             await run.stop()
             again = Events()
@@ -295,13 +295,13 @@ async def execute(
                 subscribe(problem, again)
             replay = Replay(run, recording, seed, again)
             try:
-                outcome = await replay.play(_answer(bound.program, replay))
+                outcome = await replay.play(_answer(bound.program, replay, seed))
             finally:
                 await replay.close()
     except Exception as error:  # noqa: BLE001  (whatever it is, the other problems continue)
         message = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
         reliability = Reliability(scorers=run.recorder.scorers())
-        outcome = Outcome(problem.id, error=message, reliability=reliability)
+        outcome = Outcome(problem.id, seed, error=message, reliability=reliability)
     finally:
         await run.close()
         recording.clear()
@@ -310,7 +310,7 @@ async def execute(
     return outcome
 
 
-async def _answer(program: Program, run: ProblemRun) -> Outcome:
+async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
     plan = program.plan
     candidate = Candidate(run.opening(plan.thinks), None, None, None, None, 0, None)
     candidate.problem = candidate.rootless = True
@@ -333,6 +333,7 @@ async def _answer(program: Program, run: ProblemRun) -> Outcome:
         await settled(later)
     outcome = Outcome(
         run.problem.id,
+        seed,
         counts=run.counts,
         reliability=reliability_of(candidates, run.recorder, complete=not run.abandoned),
         _records=lambda: tuple(map(record_of, candidates)),
@@ -402,8 +403,7 @@ async def execute_all(
     """
     return await execute_together(
         [bound],
-        problems,
-        seed,
+        ((problem, seed) for problem in problems),
         lambda _, outcome: on_outcome(outcome),
         concurrency=concurrency,
         observer=observer,
@@ -413,17 +413,16 @@ async def execute_all(
 
 async def execute_together(
     bounds: Sequence[Bound],
-    problems: Iterable[ProblemLike],
-    seed: int,
+    problems: Iterable[tuple[ProblemLike, int]],
     on_outcome: Callable[[int, Outcome], Awaitable[None] | None],
     *,
     concurrency: int | None = None,
     observer: Observer | None = None,
-    done: Callable[[int, str], bool] | None = None,
+    done: Callable[[int, str, int], bool] | None = None,
     speculate: float = 0.0,
     work: Work | None = None,
-    subscribe: Callable[[int, ProblemLike, Events], None] | None = None,
-    kept: Callable[[ProblemLike], KeptReplies] | None = None,
+    subscribe: Callable[[int, ProblemLike, int, Events], None] | None = None,
+    kept: Callable[[ProblemLike, int], KeptReplies] | None = None,
 ) -> Work:
     """Runs several strategies side by side; what they have in common is generated once (C62).
 
@@ -432,18 +431,17 @@ async def execute_together(
 
     Args:
         bounds: The strategies.
-        problems: The problems.
-        seed: The run's seed.
+        problems: The problems, each with the seed of its random streams.
         on_outcome: Called with the index of the strategy; awaited if it returns an awaitable. See
             also `execute_all`.
         concurrency: Problems in flight at once; all of them when absent.
         observer: Told how problems proceed.
-        done: Whether a strategy (by index) has an outcome for a problem (by id) already.
+        done: Whether a strategy (by index) has an outcome for a problem (by id) and seed already.
         speculate: Where engines have free slots, requests run ahead of plans that are bound with
             `speculate`; wasted tokens never exceed this fraction of the others.
         work: What engines do is added here as it happens.
-        subscribe: As in `execute`, with the index of the strategy first.
-        kept: Replies that need not be asked for, by problem.
+        subscribe: As in `execute`, with the index of the strategy first, and the seed.
+        kept: Replies that need not be asked for, by problem and seed.
 
     Returns:
         What the engines did, for all strategies and problems together; `work`, if given.
@@ -455,7 +453,7 @@ async def execute_together(
     if concurrency is not None and concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}; at least 1 problem must be in flight")
     ahead = Speculator(speculate) if speculate > 0 else None
-    waiting: Iterator[ProblemLike]
+    waiting: Iterator[tuple[ProblemLike, int]]
     if concurrency is None:
         listed = list(problems)
         concurrency, waiting = len(listed), iter(listed)
@@ -463,22 +461,24 @@ async def execute_together(
         waiting = iter(problems)
 
     async def worker() -> None:
-        for problem in waiting:
+        for problem, seed in waiting:
             if len(bounds) == 1:
-                if done is None or not done(0, problem.id):
-                    calls = None if kept is None else EngineCalls(total, kept(problem))
-                    await one(0, problem, calls)
+                if done is None or not done(0, problem.id, seed):
+                    calls = None if kept is None else EngineCalls(total, kept(problem, seed))
+                    await one(0, problem, seed, calls)
                 continue
-            shared = SharedRequests(total, None if kept is None else kept(problem))
+            shared = SharedRequests(total, None if kept is None else kept(problem, seed))
             async with asyncio.TaskGroup() as side_by_side:
                 for place in range(len(bounds)):
-                    if done is not None and done(place, problem.id):
+                    if done is not None and done(place, problem.id, seed):
                         continue
-                    side_by_side.create_task(one(place, problem, shared))
+                    side_by_side.create_task(one(place, problem, seed, shared))
 
-    async def one(place: int, problem: ProblemLike, calls: EngineCalls | None) -> None:
+    async def one(place: int, problem: ProblemLike, seed: int, calls: EngineCalls | None) -> None:
         bound = bounds[place]
-        listen = None if subscribe is None else partial(subscribe, place)
+        listen: Subscriber | None = None
+        if subscribe is not None:
+            listen = lambda problem, events: subscribe(place, problem, seed, events)  # noqa: E731
         outcome = await execute(bound, problem, seed, observer, calls, ahead, total, listen)
         taken = on_outcome(place, outcome)
         if taken is not None:

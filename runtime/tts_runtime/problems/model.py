@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 MAXIMUM_REPORTED = 20
 
@@ -28,6 +28,13 @@ class Problem:
     answer: str | None = None
     fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     grader: str | None = None
+
+
+class Trial(NamedTuple):
+    """A problem under one seed, which a strategy answers once."""
+
+    problem: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)

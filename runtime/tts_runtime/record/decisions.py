@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.problem_run import Events
 from tts_runtime.executor.scope import Decided
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.nodes import place_of
 
 #: Digits of a number that is written to explain a decision; scores stand in full in nodes.jsonl.
@@ -41,28 +42,28 @@ class Decision(BaseModel):
 
 
 class DecisionLog:
-    """Collects the decisions of a strategy, by problem, until the problem ends."""
+    """Collects the decisions of a strategy, by problem and seed, until the problem ends."""
 
     def __init__(self) -> None:
-        self._events: dict[str, list[Decided]] = {}
+        self._events: dict[Trial, list[Decided]] = {}
 
-    def subscribe(self, problem: str, events: Events) -> None:
+    def subscribe(self, trial: Trial, events: Events) -> None:
         """Listens to a run; what an earlier attempt of it decided is forgotten."""
         heard: list[Decided] = []
-        self._events[problem] = heard
+        self._events[trial] = heard
         events.subscribe(Decided, heard.append)
 
-    def forget(self, problem: str) -> None:
+    def forget(self, trial: Trial) -> None:
         """Drops the decisions of a problem that failed."""
-        self._events.pop(problem, None)
+        self._events.pop(trial, None)
 
-    def lines(self, problem: str) -> list[dict[str, Any]]:
+    def lines(self, trial: Trial) -> list[dict[str, Any]]:
         """The decisions of a problem that ended, whose nodes have their numbers now.
 
         They stand in the order of the nodes that they are about, whatever came first in time.
         """
         merged: dict[tuple[object, ...], dict[str, Any]] = {}
-        for event in self._events.pop(problem, ()):
+        for event in self._events.pop(trial, ()):
             key = (id(event.scope), id(event.operation), tuple(event.round))
             line = _line(event)
             if event.operation.spec.op == "where" and key in merged:

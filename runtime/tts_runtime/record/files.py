@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from tts_lang.readers import MAX_PLAN_BYTES, parse_json, read_written
-from tts_runtime.problems.model import Problem
+from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.lines import Damage, Seal, lines_of
 from tts_runtime.record.manifest import SCHEMA, Manifest
 
@@ -72,6 +72,11 @@ def read_manifest(directory: Path) -> Manifest:
 def seal_of(identity: str, folder: str, file: str) -> Seal:
     """What the lines of a file are sealed with; `folder` is empty for files of the whole run."""
     return Seal(identity, folder, file)
+
+
+def trial_of(line: Mapping[str, Any]) -> Trial:
+    """The problem and seed that a line of nodes, decisions or answers belongs to."""
+    return Trial(str(line.get("problem", line.get("id"))), line.get("seed", 0))
 
 
 def problem_line(problem: Problem) -> dict[str, Any]:

@@ -35,8 +35,9 @@ class Manifest(BaseModel):
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
     configuration: Mapping[str, Any] = Field(
-        description="What makes the run: strategies, digests of their plans, engines, seed, options"
+        description="What makes the run: strategies, digests of their plans, engines, options"
     )
+    seeds: Sequence[int] = Field(default=(0,), description="Of all sessions")
     problem_set: str | None = Field(default=None, description="Name or file of the problems")
     engines: Mapping[str, Mapping[str, Any]] = Field(
         default={}, description="By name in the strategies: engine, parameters, exactness, binding"

@@ -15,7 +15,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import PlanError, from_json
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.executor import CandidateRecord
-from tts_runtime.problems.model import Problem
+from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
     ANSWERS,
     DECISIONS,
@@ -27,6 +27,7 @@ from tts_runtime.record.files import (
     read_manifest,
     read_problems,
     seal_of,
+    trial_of,
 )
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.manifest import Manifest
@@ -97,9 +98,9 @@ class StrategyRecord:
             raise DirectoryError(f"{self.folder / PLAN} is damaged: {error}") from error
 
     @cached_property
-    def answers(self) -> Mapping[str, Answer]:
-        """Answers by problem, in the order in which they came; failed problems included."""
-        found: dict[str, Answer] = {}
+    def answers(self) -> Mapping[Trial, Answer]:
+        """Answers by problem and seed, in the order in which they came, failed problems too."""
+        found: dict[Trial, Answer] = {}
         for _, value in self.lines(ANSWERS):
             try:
                 answer = Answer.model_validate(value)
@@ -108,8 +109,9 @@ class StrategyRecord:
                 self.damaged.append(Damage(f"{self.folder.name}/{ANSWERS}", 0, reason))
                 continue
             # A problem that failed may have been tried again: the last word counts.
-            if found.get(answer.id) is None or found[answer.id].error is not None:
-                found[answer.id] = answer
+            before = found.get(answer.trial)
+            if before is None or before.error is not None:
+                found[answer.trial] = answer
         return found
 
     def lines(self, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,51 +127,56 @@ class StrategyRecord:
             raise DirectoryError(f"{self.folder / file} cannot be read: {error}") from error
 
     def trees(self) -> Iterator[Tree]:
-        """All problems that finished, in order, each when its nodes are read."""
+        """All problems that finished, under each seed, each when its nodes are read."""
         decisions = self._decisions()
-        for problem, nodes in self.nodes():
-            answer = self.answers.get(problem)
-            if answer is None or len(nodes) != answer.nodes or problem not in self.problems:
+        for trial, nodes in self.nodes():
+            answer = self.answers.get(trial)
+            if answer is None or len(nodes) != answer.nodes or trial.problem not in self.problems:
                 continue
-            yield Tree(self.problems[problem], answer, nodes, decisions.get(problem, ()))
+            yield Tree(self.problems[trial.problem], answer, nodes, decisions.get(trial, ()))
 
-    def tree(self, problem: str) -> Tree:
-        """One problem.
+    def tree(self, problem: str, seed: int | None = None) -> Tree:
+        """One problem, under a seed; without one, under the first that it was answered under.
 
         Raises:
             KeyError: It is not there, not finished, or damaged.
         """
         for tree in self.trees():
-            if tree.problem.id == problem:
+            if tree.problem.id == problem and seed in (None, tree.answer.seed):
                 return tree
-        answer = self.answers.get(problem)
-        if answer is not None and not answer.nodes and problem in self.problems:
-            return Tree(self.problems[problem], answer, {})
-        hint = did_you_mean(problem, self.answers)
+        for trial, answer in self.answers.items():
+            if trial.problem == problem and seed in (None, trial.seed) and not answer.nodes:
+                return Tree(self.problems[problem], answer, {})
+        seeds = [trial.seed for trial in self.answers if trial.problem == problem]
+        if seeds and seed not in (None, *seeds):
+            has = ", ".join(map(str, seeds))
+            raise KeyError(f"{self.name}: problem {problem!r} has no seed {seed}; it has {has}")
+        hint = did_you_mean(problem, {trial.problem for trial in self.answers})
         what = f"{self.name}: no finished problem {problem!r}"
         raise KeyError(f"{what}; {hint}" if hint else what)
 
-    def nodes(self) -> Iterator[tuple[str, dict[int, CandidateRecord]]]:
-        """Nodes by problem. A problem that was torn and drawn again has its last ones."""
-        current: str | None = None
+    def nodes(self) -> Iterator[tuple[Trial, dict[int, CandidateRecord]]]:
+        """Nodes by problem and seed. What was torn and drawn again has its last ones."""
+        current: Trial | None = None
         found: dict[int, CandidateRecord] = {}
         for _, value in self.lines(NODES):
             try:
                 batch = NodeBatch.model_validate(value)
-                if batch.problem != current or batch.first == 1:
-                    if current is not None and batch.problem != current:
+                trial = Trial(batch.problem, batch.seed)
+                if trial != current or batch.first == 1:
+                    if current is not None and trial != current:
                         yield current, found
-                    current, found = batch.problem, {}
+                    current, found = trial, {}
                 records(batch, found)
             except (ValidationError, ValueError) as error:
                 self.damaged.append(Damage(f"{self.folder.name}/{NODES}", 0, str(error)[:200]))
         if current is not None:
             yield current, found
 
-    def _decisions(self) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
+    def _decisions(self) -> dict[Trial, list[dict[str, Any]]]:
+        found: dict[Trial, list[dict[str, Any]]] = {}
         for _, value in self.lines(DECISIONS):
-            found.setdefault(str(value.get("problem")), []).append(value)
+            found.setdefault(trial_of(value), []).append(value)
         return found
 
 
@@ -224,14 +231,21 @@ class Run:
             raise KeyError(f"name one of the run's strategies: {hint or listed}")
         return self.strategies[name]
 
-    def answers(self, strategy: str | None = None) -> list[Answer]:
-        """Answers of a strategy, in the order of the problems."""
-        found = self.strategy(strategy).answers
-        return [found[problem] for problem in self.problems if problem in found]
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds that the run was asked for."""
+        return self.manifest.seeds
 
-    def tree(self, problem: str, strategy: str | None = None) -> Tree:
-        """What a strategy did for one problem."""
-        return self.strategy(strategy).tree(problem)
+    def answers(self, strategy: str | None = None, seed: int | None = None) -> list[Answer]:
+        """Answers of a strategy, by seed and in the order of the problems; of one seed if given."""
+        found = self.strategy(strategy).answers
+        seeds = sorted({trial.seed for trial in found}) if seed is None else [seed]
+        trials = [Trial(problem, each) for each in seeds for problem in self.problems]
+        return [found[trial] for trial in trials if trial in found]
+
+    def tree(self, problem: str, strategy: str | None = None, seed: int | None = None) -> Tree:
+        """What a strategy did for one problem, under a seed (the first if absent)."""
+        return self.strategy(strategy).tree(problem, seed)
 
     def rows(self, what: str = "answers") -> Iterable[dict[str, Any]]:
         """`answers` or `nodes` of all strategies, as flat rows.
@@ -252,7 +266,8 @@ class Run:
                     row = asdict(node)
                     row["scores"] = dict(node.scores)
                     row["winner"] = node.uid == tree.answer.node
-                    yield {"strategy": record.name, "problem": tree.problem.id, **row}
+                    head = {"strategy": record.name, "problem": tree.problem.id}
+                    yield head | {"seed": tree.answer.seed, **row}
 
     def to_pandas(self, what: str = "answers") -> pandas.DataFrame:
         """`answers` or `nodes` as a data frame.
@@ -289,10 +304,10 @@ class Run:
         for _ in lines_of(self.directory / REPLIES, seal, self.damaged):
             pass
         for record in self.strategies.values():
-            whole = {tree.problem.id for tree in record.trees()}
-            for problem, answer in record.answers.items():
-                if answer.nodes and problem not in whole:
-                    reason = f"problem {problem}: its nodes are not all there"
+            whole = {tree.answer.trial for tree in record.trees()}
+            for trial, answer in record.answers.items():
+                if answer.nodes and trial not in whole:
+                    reason = f"problem {trial.problem}: its nodes are not all there"
                     self.damaged.append(Damage(f"{record.folder.name}/{NODES}", 0, reason))
         return list(dict.fromkeys(self.damaged))
 

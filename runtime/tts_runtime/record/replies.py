@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeAlias, cast
+from typing import Any, BinaryIO, Final, Self, cast
 
 from tts_lang.readers import MAX_LINE_BYTES
 from tts_runtime.engines.base import (
@@ -28,7 +28,8 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.stopping import stops_alike
-from tts_runtime.record.files import PRIVATE, REPLIES, seal_of
+from tts_runtime.problems.model import Trial
+from tts_runtime.record.files import PRIVATE, REPLIES, seal_of, trial_of
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.reply_lines import (
     KeptGeneration,
@@ -45,9 +46,6 @@ from tts_runtime.record.writer import SYNC_EVERY
 from tts_runtime.tokens import TextTokenizer
 
 _LOGGER = logging.getLogger(__name__)
-
-#: A problem, and the seed of its random streams.
-Asker: TypeAlias = tuple[str, int]
 
 #: Lines of problems that have ended are taken out once they are most of the file, and this large.
 _LEAST_WASTE: Final = 4 << 20
@@ -87,25 +85,25 @@ class ReplyLog:
         directory: Path,
         identity: str,
         engines: Mapping[str, PolicyEngine | ScorerEngine],
-        ended: Callable[[Asker], bool],
+        ended: Callable[[Trial], bool],
     ) -> None:
         self._path = directory / REPLIES
         self._seal = seal_of(identity, "", REPLIES)
         self._names = {id(engine): name for name, engine in engines.items()}
         self._calls: dict[Any, str] = {}
         self.damaged: list[Damage] = []
-        self._new: dict[Asker, _New] = {}
+        self._new: dict[Trial, _New] = {}
         #: Lines of problems that have not ended: where they begin, and their lengths.
-        self._places: dict[Asker, list[tuple[int, int]]] = {}
+        self._places: dict[Trial, list[tuple[int, int]]] = {}
         self._size = self._live = 0
-        self._ended: set[Asker] = set()
+        self._ended: set[Trial] = set()
         self._scheduled = False
         self._synced = monotonic()
         self._file: BinaryIO | None = None
         self._rewrite(
-            (asker, line.encode("utf-8", "surrogateescape"))
+            (trial, line.encode("utf-8", "surrogateescape"))
             for line, value in lines_of(self._path, self._seal, self.damaged)
-            if not ended(asker := _asker(value))
+            if not ended(trial := trial_of(value))
         )
 
     def __enter__(self) -> Self:
@@ -127,16 +125,15 @@ class ReplyLog:
         if not self._places:
             self._path.unlink(missing_ok=True)
 
-    def of(self, problem: str, seed: int) -> ProblemReplies:
+    def of(self, trial: Trial) -> ProblemReplies:
         """The replies to one problem, those of an earlier session read back."""
-        return ProblemReplies(self, (problem, seed), self._values((problem, seed)))
+        return ProblemReplies(self, trial, self._values(trial))
 
-    def drop(self, problem: str, seed: int) -> None:
+    def drop(self, trial: Trial) -> None:
         """The problem is in the record."""
-        asker = problem, seed
-        self._ended.add(asker)
-        self._new.pop(asker, None)
-        self._live -= sum(length for _, length in self._places.pop(asker, ()))
+        self._ended.add(trial)
+        self._new.pop(trial, None)
+        self._live -= sum(length for _, length in self._places.pop(trial, ()))
         if self._size - self._live > max(self._live, _LEAST_WASTE):
             try:
                 self._rewrite(self._living())
@@ -167,14 +164,14 @@ class ReplyLog:
 
     # ------------------------------------------------------------------ lines
 
-    def add(self, asker: Asker) -> _New:
+    def add(self, trial: Trial) -> _New:
         """Where what arrives for a problem is collected until the event loop's next turn."""
-        if asker in self._ended or self._file is None:
+        if trial in self._ended or self._file is None:
             return _New()
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write)
-        return self._new.setdefault(asker, _New())
+        return self._new.setdefault(trial, _New())
 
     def _write(self) -> None:
         """Writes what has arrived, in one go."""
@@ -183,13 +180,13 @@ class ReplyLog:
         if self._file is None or not arrived:
             return
         found: list[bytes] = []
-        for asker, new in arrived.items():
-            head = {"problem": asker[0]} | ({"seed": asker[1]} if asker[1] else {})
+        for trial, new in arrived.items():
+            head = {"problem": trial.problem} | ({"seed": trial.seed} if trial.seed else {})
             for value in (*self._generated(new.generations), *score_lines(new.scores)):
                 line = self._seal.line(head | value).encode("utf-8", "surrogatepass")
                 if len(line) < MAX_LINE_BYTES:
                     found.append(line)
-                    self._placed(asker, len(line))
+                    self._placed(trial, len(line))
         try:
             self._file.write(b"".join(found))
             self._file.flush()
@@ -199,8 +196,8 @@ class ReplyLog:
         except OSError as error:
             self._give_up(error)
 
-    def _placed(self, asker: Asker, length: int) -> None:
-        self._places.setdefault(asker, []).append((self._size, length))
+    def _placed(self, trial: Trial, length: int) -> None:
+        self._places.setdefault(trial, []).append((self._size, length))
         self._size += length
         self._live += length
 
@@ -223,8 +220,8 @@ class ReplyLog:
                     line["pieces"] = [pieces[token].decode("latin-1") for token in line.pop("ids")]
                 yield line
 
-    def _values(self, asker: Asker) -> Iterator[dict[str, Any]]:
-        places = self._places.get(asker)
+    def _values(self, trial: Trial) -> Iterator[dict[str, Any]]:
+        places = self._places.get(trial)
         if not places or self._file is None:
             return
         with self._path.open("rb") as file:
@@ -235,23 +232,23 @@ class ReplyLog:
                 except ValueError as error:
                     _LOGGER.warning("%s: %s; it is drawn again", REPLIES, error)
 
-    def _living(self) -> Iterator[tuple[Asker, bytes]]:
+    def _living(self) -> Iterator[tuple[Trial, bytes]]:
         places = dict(self._places)
         with self._path.open("rb") as file:
-            for asker, found in places.items():
+            for trial, found in places.items():
                 for start, length in found:
                     file.seek(start)
-                    yield asker, file.read(length)
+                    yield trial, file.read(length)
 
-    def _rewrite(self, lines: Iterator[tuple[Asker, bytes]]) -> None:
+    def _rewrite(self, lines: Iterator[tuple[Trial, bytes]]) -> None:
         """Puts these lines in place of what is there."""
         new = self._path.with_name(REPLIES + ".new")
-        places: dict[Asker, list[tuple[int, int]]] = {}
+        places: dict[Trial, list[tuple[int, int]]] = {}
         size = 0
         with _private(new, "wb") as file:
-            for asker, line in lines:
+            for trial, line in lines:
                 file.write(line)
-                places.setdefault(asker, []).append((size, len(line)))
+                places.setdefault(trial, []).append((size, len(line)))
                 size += len(line)
         self._close()
         new.replace(self._path)
@@ -277,9 +274,9 @@ class ReplyLog:
 class ProblemReplies:
     """What one problem's requests were given, by what was asked."""
 
-    def __init__(self, log: ReplyLog, asker: Asker, values: Iterator[dict[str, Any]]) -> None:
+    def __init__(self, log: ReplyLog, trial: Trial, values: Iterator[dict[str, Any]]) -> None:
         self._log = log
-        self._asker = asker
+        self._trial = trial
         self._generations: dict[Name, KeptGeneration] = {}
         self._scores: dict[tuple[str, str], Any] = {}
         for value in values:
@@ -311,7 +308,7 @@ class ProblemReplies:
         """Keeps a generation."""
         name = self._log.name(engine)
         if name is not None:
-            new = self._log.add(self._asker)
+            new = self._log.add(self._trial)
             new.generations.append((name, engine, request, generation))
 
     def scores(
@@ -336,11 +333,7 @@ class ProblemReplies:
         """Keeps the scores of a path, or of a pool."""
         name = self._log.name(engine)
         if name is not None:
-            self._log.add(self._asker).scores.append((name, requests, replies))
-
-
-def _asker(value: Mapping[str, Any]) -> Asker:
-    return str(value.get("problem")), int(value.get("seed", 0))
+            self._log.add(self._trial).scores.append((name, requests, replies))
 
 
 def _private(path: Path, mode: str) -> BinaryIO:

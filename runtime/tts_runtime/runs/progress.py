@@ -19,7 +19,7 @@ class Progress(Observer):
     def run_starts(
         self, plans: Sequence[Plan], problems: int, policies: Mapping[str, PolicyEngine]
     ) -> None:
-        """All strategies start, each over `problems` problems, on these engines."""
+        """All strategies start on these engines, each over `problems` problems, seeds counted."""
 
     def problem_resumed(self, strategy: int, answer: Answer) -> None:
         """An earlier session of the run has finished a problem."""

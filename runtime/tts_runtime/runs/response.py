@@ -137,7 +137,7 @@ class Response:
     def trace(self) -> Tree:
         """Everything that the strategy made and decided, as `open_run(...).tree` gives it."""
         nodes = {each.uid: each for each in self._outcome.candidates}
-        decisions = self._decided.lines(self.problem.id)
+        decisions = self._decided.lines(self._record.trial)
         counts = {"nodes": len(nodes), "decisions": len(decisions)}
         return Tree(self.problem, self._record.model_copy(update=counts), nodes, decisions)
 

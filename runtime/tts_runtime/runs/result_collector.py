@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import Grade
 from tts_runtime.executor import CandidateRecord, Outcome
 from tts_runtime.executor.problem_run import Events
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.op_stats import OpStats
-from tts_runtime.runs.results import Answer, Result, RunInfo, Summary, Totals
+from tts_runtime.runs.results import Answer, Result, RunInfo, Summary, summary_of
 from tts_runtime.runs.resume import FinishedProblems
 from tts_runtime.runs.rundir import StrategyWriter
 
@@ -40,31 +41,24 @@ class ResultCollector:
         self._op_stats = op_stats
         self._writer = writer
         self._decisions = DecisionLog()
-        self._totals = Totals()
-        self._answers: dict[str, Answer] = {}
-        for answer in finished.answers.values():
-            self._count(self._sizes.priced(answer))
+        self._answers = {trial: sizes.priced(each) for trial, each in finished.answers.items()}
 
-    def listen(self, problem: str, events: Events) -> None:
+    def listen(self, trial: Trial, events: Events) -> None:
         """Subscribes to the events of a problem's run, if what it decides is written."""
         if self._writer is not None:
-            self._decisions.subscribe(problem, events)
+            self._decisions.subscribe(trial, events)
 
-    def _count(self, answer: Answer) -> None:
-        self._totals.add(answer)
-        self._answers[answer.id] = answer
+    def has(self, trial: Trial) -> bool:
+        """Whether this problem is finished under this seed."""
+        return trial in self._answers
 
-    def has(self, problem: str) -> bool:
-        """Whether this problem is finished."""
-        return problem in self._answers
-
-    def recorded(self, problem: str) -> bool:
+    def recorded(self, trial: Trial) -> bool:
         """Whether this problem is finished, and need not be tried again."""
-        return problem in self._answers and self._answers[problem].error is None
+        return trial in self._answers and self._answers[trial].error is None
 
     def add(self, outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
         """Counts and writes the outcome of a problem, with its grade."""
-        answer = self._sizes.priced(answer_of(outcome, gold, grade, self._info.seed))
+        answer = self._sizes.priced(answer_of(outcome, gold, grade))
         self._meter.advance()
         candidates: Sequence[CandidateRecord] = ()
         if self._op_stats is not None or self._writer is not None:
@@ -74,17 +68,17 @@ class ResultCollector:
         if self._writer is not None:
             decisions: list[dict[str, Any]] = []
             if outcome.error is None:
-                decisions = self._decisions.lines(answer.id)
-            self._decisions.forget(answer.id)
+                decisions = self._decisions.lines(answer.trial)
+            self._decisions.forget(answer.trial)
             counts = {"nodes": len(candidates), "decisions": len(decisions)}
             answer = answer.model_copy(update=counts)
             self._writer.problem(answer, candidates, decisions)
-        self._count(answer)
+        self._answers[answer.trial] = answer
         return answer
 
-    def summary(self) -> Summary:
-        """The summary of the problems finished so far."""
-        return self._totals.summary(
+    def _summary(self, answers: Iterable[Answer]) -> Summary:
+        return summary_of(
+            answers,
             strategy=self._plan.strategy,
             params=self._plan.parameters,
             wall_s=self._meter.wall_s,
@@ -93,18 +87,19 @@ class ResultCollector:
         )
 
     def write_summary(self) -> None:
-        """Writes the summary into the run directory, if there is one and a problem has finished."""
+        """Writes the summary of all that the run directory has, if there is one with an answer."""
         if self._writer is not None and self._answers:
-            self._writer.summary(self.summary())
+            self._writer.summary(self._summary(self._answers.values()))
 
-    def result(self, problems: Sequence[str]) -> Result:
-        """The result once all problems are finished."""
-        answers = tuple(self._answers[problem] for problem in problems)
+    def result(self, trials: Iterable[Trial]) -> Result:
+        """The result once these are finished; the directory may have more."""
+        answers = tuple(self._answers[trial] for trial in trials)
         resumed = frozenset(self._finished.answers)
-        return Result(self.summary(), answers, self._meter.work, self._op_stats, resumed)
+        summary = self._summary(answers)
+        return Result(summary, answers, self._meter.work, self._op_stats, resumed)
 
 
-def answer_of(outcome: Outcome, gold: str | None, grade: Grade, seed: int = 0) -> Answer:
+def answer_of(outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
     """The outcome of a problem, with its grade."""
     counts = outcome.counts
     reliability = outcome.reliability
@@ -112,7 +107,7 @@ def answer_of(outcome: Outcome, gold: str | None, grade: Grade, seed: int = 0) -
         reliability += Reliability(ungraded={grade.kind: 1}, unread=grade.fault)
     return Answer(
         id=outcome.problem_id,
-        seed=seed,
+        seed=outcome.seed,
         node=outcome.row,
         answer=outcome.answer,
         key=outcome.answer_key,

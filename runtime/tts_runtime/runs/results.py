@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.explain.units import short
 from tts_runtime.executor import Work
+from tts_runtime.problems.model import Trial
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.html import table
 from tts_runtime.runs.op_stats import OpStats
+from tts_runtime.stats.proportions import clustered_wilson
 
 #: What is added up over problems.
 COSTS = (
@@ -23,9 +24,6 @@ COSTS = (
     "scorer_calls",
     "scorer_tokens",
 )
-
-#: Two-sided 95 % quantile of the standard normal distribution.
-_Z95 = 1.959963984540054
 
 
 class Answer(BaseModel):
@@ -64,12 +62,18 @@ class Answer(BaseModel):
         default=Reliability(), description="What went wrong with its candidates"
     )
 
+    @property
+    def trial(self) -> Trial:
+        """The problem and seed that it answers."""
+        return Trial(self.id, self.seed)
+
 
 class Summary(BaseModel):
-    """One strategy over one problem set.
+    """One strategy over one problem set, under one or several seeds.
 
-    Costs are totals over the problems that did not fail, of what the strategy needed (semantics.md,
-    C66); `wall_s` and `engines` are of the run, with all strategies that ran beside this one.
+    Counts are of trials: a problem under a seed. Costs are totals over the trials that did not
+    fail, of what the strategy needed (semantics.md, C66); `wall_s` and `engines` are of the run,
+    with all strategies that ran beside this one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,12 +81,15 @@ class Summary(BaseModel):
     strategy: str
     params: Mapping[str, int | float | str | bool | None]
     problems: int
-    answered: int = Field(description="Problems that got an answer, right or wrong")
-    failed: int = Field(description="Problems that ended with an error")
+    trials: int = Field(description="Problems times seeds, as far as they have finished")
+    answered: int = Field(description="Trials that got an answer, right or wrong")
+    failed: int = Field(description="Trials that ended with an error")
     correct: int
     accuracy: float | None = Field(description="Share correct of those with a grade")
-    accuracy_low: float | None = Field(description="Lower end of the 95 % Wilson interval")
-    accuracy_high: float | None = Field(description="Upper end of the 95 % Wilson interval")
+    accuracy_low: float | None = Field(
+        description="Lower end of the 95 % interval: Wilson's, with problems as clusters of seeds"
+    )
+    accuracy_high: float | None = Field(description="Upper end of the interval")
     policy_calls: int
     policy_tokens: int
     prompt_tokens: int
@@ -96,7 +103,7 @@ class Summary(BaseModel):
     exact: bool = Field(
         description="Every engine follows the streams: a rerun gives the same texts"
     )
-    seed: int
+    seeds: Sequence[int]
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
     problem_set: str | None = Field(
@@ -110,19 +117,19 @@ class Summary(BaseModel):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Result:
-    """The summary of one strategy, and its answers in the order of the problems.
+    """The summary of one strategy, and its answers by seed, in the order of the problems.
 
     Args:
         work: What the engines did in this session, for all strategies of the run.
         op_stats: Counts per operation, with `Settings.analyze`.
-        resumed: Ids of the problems that an earlier session of the run finished (`Settings.out`).
+        resumed: What an earlier session of the run finished (`Settings.out`).
     """
 
     summary: Summary
     answers: tuple[Answer, ...]
     work: Work = field(default_factory=Work)
     op_stats: OpStats | None = None
-    resumed: frozenset[str] = frozenset()
+    resumed: frozenset[Trial] = frozenset()
 
     def __repr__(self) -> str:
         found = self.summary
@@ -140,21 +147,6 @@ class Results(list[Result]):
         return _summaries([result.summary for result in self])
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) without trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    share = successes / trials
-    square = _Z95 * _Z95
-    centre = share + square / (2 * trials)
-    spread = _Z95 * sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
-    scale = 1 + square / trials
-    # At the ends the interval reaches 0 or 1 exactly, which rounding would miss.
-    low = (centre - spread) / scale if successes else 0.0
-    high = (centre + spread) / scale if successes < trials else 1.0
-    return low, high
-
-
 def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
     """The sum over all answers; `None` if it is unknown for one that did not fail."""
     for answer in answers:
@@ -167,74 +159,68 @@ def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The part of a summary that is known before the run: seed, engines, problem set."""
+    """The part of a summary that is known before the run: engines, problem set."""
 
     exact: bool
-    seed: int
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
     problem_set: str | None
     graders: tuple[str, ...] = ("math",)
 
 
-class Totals:
-    """Adds up answers as they arrive, so that a run need not hold them."""
-
-    def __init__(self) -> None:
-        self.problems = 0
-        self.answered = 0
-        self.failed = 0
-        self.correct = 0
-        self.graded = 0
-        self.costs = dict.fromkeys(COSTS, 0)
-        self.flops: int | None = 0
-        self.reliability = Reliability()
-
-    def add(self, answer: Answer) -> None:
-        """Counts one problem."""
-        self.problems += 1
-        self.answered += answer.answer is not None
-        self.failed += answer.error is not None
-        self.graded += answer.correct is not None
-        self.correct += bool(answer.correct)
-        for name in self.costs:
-            self.costs[name] += getattr(answer, name)
-        self.reliability += answer.reliability
-        self.flops = None if self.flops is None else total_flops((answer,), self.flops)
-
-    def summary(
-        self,
-        *,
-        strategy: str,
-        params: Mapping[str, int | float | str | bool | None],
-        wall_s: float,
-        engines: Work,
-        info: RunInfo,
-    ) -> Summary:
-        """The summary of the answers so far."""
-        low, high = wilson(self.correct, self.graded)
-        return Summary(
-            strategy=strategy,
-            params=params,
-            problems=self.problems,
-            answered=self.answered,
-            failed=self.failed,
-            correct=self.correct,
-            accuracy=self.correct / self.graded if self.graded else None,
-            accuracy_low=low if self.graded else None,
-            accuracy_high=high if self.graded else None,
-            flops=self.flops,
-            wall_s=wall_s,
-            engines=engines,
-            exact=info.exact,
-            seed=info.seed,
-            policies=info.policies,
-            scorers=info.scorers,
-            problem_set=info.problem_set,
-            graders=info.graders,
-            reliability=self.reliability,
-            **self.costs,
-        )
+def summary_of(
+    answers: Iterable[Answer],
+    *,
+    strategy: str,
+    params: Mapping[str, int | float | str | bool | None],
+    wall_s: float,
+    engines: Work,
+    info: RunInfo,
+) -> Summary:
+    """The summary of these answers of a strategy."""
+    trials = answered = failed = 0
+    costs = dict.fromkeys(COSTS, 0)
+    flops: int | None = 0
+    reliability = Reliability()
+    seeds: set[int] = set()
+    grades: dict[str, tuple[int, int]] = {}
+    for answer in answers:
+        trials += 1
+        seeds.add(answer.seed)
+        answered += answer.answer is not None
+        failed += answer.error is not None
+        right, graded = grades.get(answer.id, (0, 0))
+        grades[answer.id] = right + bool(answer.correct), graded + (answer.correct is not None)
+        for name in costs:
+            costs[name] += getattr(answer, name)
+        reliability += answer.reliability
+        flops = None if flops is None else total_flops((answer,), flops)
+    correct = sum(right for right, _ in grades.values())
+    graded = sum(count for _, count in grades.values())
+    low, high = clustered_wilson(grades.values())
+    return Summary(
+        strategy=strategy,
+        params=params,
+        problems=len(grades),
+        trials=trials,
+        answered=answered,
+        failed=failed,
+        correct=correct,
+        accuracy=correct / graded if graded else None,
+        accuracy_low=low if graded else None,
+        accuracy_high=high if graded else None,
+        flops=flops,
+        wall_s=wall_s,
+        engines=engines,
+        exact=info.exact,
+        seeds=sorted(seeds),
+        policies=info.policies,
+        scorers=info.scorers,
+        problem_set=info.problem_set,
+        graders=info.graders,
+        reliability=reliability,
+        **costs,
+    )
 
 
 # ------------------------------------------------------------------ notebooks
@@ -248,7 +234,7 @@ def _summaries(found: Sequence[Summary]) -> str:
     head = ("strategy", "accuracy", "95 % interval", "policy tokens", "scorer tokens", "FLOPs")
     rows = []
     for each in found:
-        count = max(1, each.problems - each.failed)
+        count = max(1, each.trials - each.failed)
         accuracy, interval = "-", "-"
         if each.accuracy is not None and each.accuracy_low is not None:
             accuracy = f"{each.accuracy:.1%}"
@@ -256,15 +242,21 @@ def _summaries(found: Sequence[Summary]) -> str:
         cells = (f"{each.policy_tokens / count:,.0f}", f"{each.scorer_tokens / count:,.0f}")
         flops = "-" if each.flops is None else short(each.flops / count)
         rows.append((each.strategy, accuracy, interval, *cells, flops))
-    return table(head, rows) + "<p>tokens and FLOPs: means per problem</p>"
+    return table(head, rows) + "<p>tokens and FLOPs: means per problem and seed</p>"
 
 
 def _answers(found: Sequence[Answer]) -> str:
     """The first answers of a result."""
     grades = {True: "right", False: "wrong", None: ""}
     rows = [
-        (each.id, each.error or each.answer or "", each.gold or "", grades[each.correct])
+        (
+            each.id,
+            str(each.seed),
+            each.error or each.answer or "",
+            each.gold or "",
+            grades[each.correct],
+        )
         for each in found[:_LISTED]
     ]
     more = f"<p>and {len(found) - _LISTED:,} more</p>" if len(found) > _LISTED else ""
-    return table(("problem", "answer", "gold", ""), rows) + more
+    return table(("problem", "seed", "answer", "gold", ""), rows) + more

@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tts_runtime.executor import CandidateRecord
-from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, SUMMARY, DirectoryError
+from tts_runtime.problems.model import Trial
+from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, SUMMARY, DirectoryError, trial_of
 from tts_runtime.record.lines import Damage
 from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.runs.results import Answer, Summary
@@ -27,12 +28,12 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class FinishedProblems:
-    """One strategy's finished problems, and the summary that was written last.
+    """One strategy's finished problems, by seed, and the summary that was written last.
 
     `damaged`: what cannot be believed; its problems are not among the answers.
     """
 
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[Trial, Answer] = field(default_factory=dict)
     summary: Summary | None = None
     damaged: tuple[Damage, ...] = ()
 
@@ -45,22 +46,22 @@ def read(folder: Path, name: str, identity: str) -> FinishedProblems:
     """
     record = StrategyRecord(name, folder, identity, {})
     try:
-        found = {id_: answer for id_, answer in record.answers.items() if answer.error is None}
-        counts = {problem: len(nodes) for problem, nodes in record.nodes()}
-        decided: dict[str, int] = {}
+        found = {trial: each for trial, each in record.answers.items() if each.error is None}
+        counts = {trial: len(nodes) for trial, nodes in record.nodes()}
+        decided: dict[Trial, int] = {}
         for _, line in record.lines(DECISIONS):
-            decided[str(line.get("problem"))] = decided.get(str(line.get("problem")), 0) + 1
+            decided[trial_of(line)] = decided.get(trial_of(line), 0) + 1
     except DirectoryError as error:
         raise RunDirectoryError(str(error)) from error
     whole = {
-        id_: answer
-        for id_, answer in found.items()
-        if counts.get(id_, 0) == answer.nodes and decided.get(id_, 0) == answer.decisions
+        trial: answer
+        for trial, answer in found.items()
+        if counts.get(trial, 0) == answer.nodes and decided.get(trial, 0) == answer.decisions
     }
     missing = [
-        Damage(f"{folder.name}/{NODES}", 0, f"problem {id_}: its lines are not all there")
-        for id_ in found
-        if id_ not in whole
+        Damage(f"{folder.name}/{NODES}", 0, f"problem {trial.problem}: its lines are not all there")
+        for trial in found
+        if trial not in whole
     ]
     summary = None
     with suppress(OSError, UnicodeDecodeError, ValidationError):
@@ -83,24 +84,22 @@ def clear(folder: Path, name: str, identity: str, finished: FinishedProblems) ->
         RunDirectoryError: A file that cannot be read or written.
     """
     record = StrategyRecord(name, folder, identity, {})
-    for file, key in ((NODES, "problem"), (DECISIONS, "problem"), (ANSWERS, "id")):
+    for file in (NODES, DECISIONS, ANSWERS):
         if (folder / file).exists():
-            _rewrite(folder / file, _kept(record, file, key, finished.answers))
+            _rewrite(folder / file, _kept(record, file, finished.answers))
 
 
-def _kept(
-    record: StrategyRecord, file: str, key: str, answers: Mapping[str, Answer]
-) -> Iterator[str]:
+def _kept(record: StrategyRecord, file: str, answers: Mapping[Trial, Answer]) -> Iterator[str]:
     """Lines of finished problems; of an answer that was written twice, the first."""
-    seen: set[str] = set()
+    seen: set[Trial] = set()
     for line, value in record.lines(file):
-        problem = str(value.get(key))
-        if problem not in answers:
+        trial = trial_of(value)
+        if trial not in answers:
             continue
         if file == ANSWERS:
-            if problem in seen or value.get("error") is not None:
+            if trial in seen or value.get("error") is not None:
                 continue
-            seen.add(problem)
+            seen.add(trial)
         yield line
 
 

@@ -33,7 +33,7 @@ from tts_lang.plan.serialize import to_json
 from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.executor import CandidateRecord
-from tts_runtime.problems.model import Problem
+from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
     MANIFEST,
     PLAN,
@@ -58,7 +58,6 @@ _FOLDER: Final = 0o700
 _OTHER = {
     "strategies": "other strategies or parameters",
     "plans": "a strategy has changed since",
-    "seed": "another seed",
     "policies": "another policy engine",
     "scorers": "another scorer engine",
     "graders": "another grader",
@@ -75,7 +74,7 @@ class RunDirectoryError(Exception):
 def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Problem]) -> bool:
     """Whether `path` holds an earlier session of this very run; makes nothing.
 
-    The problems may be more or fewer than there: what is the same in both is the same run.
+    Problems and seeds may be more or fewer than there: what is the same in both is the same run.
 
     Raises:
         RunDirectoryError: `path` holds something else, or cannot be read.
@@ -151,11 +150,13 @@ def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Itera
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
     try:
         _lock(path, lock)
-        sessions = list(manifest.sessions)
+        whole = manifest
         if check(path, manifest.configuration, problems):
-            sessions = [*read_manifest(path).sessions, *sessions]
+            before = read_manifest(path)
+            seeds = sorted({*before.seeds, *manifest.seeds})
+            sessions = [*before.sessions, *manifest.sessions]
+            whole = manifest.model_copy(update={"seeds": seeds, "sessions": sessions})
         _write_problems(path, manifest.identity, problems)
-        whole = manifest.model_copy(update={"sessions": sessions})
         write(path / MANIFEST, whole.model_dump_json(indent=2, by_alias=True) + "\n")
         yield path
     finally:
@@ -231,7 +232,7 @@ def open_replies(
     path: Path,
     identity: str,
     engines: Mapping[str, PolicyEngine | ScorerEngine],
-    ended: Callable[[tuple[str, int]], bool],
+    ended: Callable[[Trial], bool],
 ) -> ReplyLog:
     """The replies to problems in flight, after those of earlier sessions.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -29,8 +29,11 @@ from tts_runtime.executor import (
     check_names,
     execute_together,
 )
+from tts_runtime.executor.model import ProblemLike
+from tts_runtime.executor.problem_run import Events
 from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.record.replies import ReplyLog
@@ -40,7 +43,7 @@ from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.result_collector import ResultCollector
-from tts_runtime.runs.results import Result, Results, RunInfo, Totals
+from tts_runtime.runs.results import Result, Results, RunInfo, summary_of
 from tts_runtime.runs.resume import FinishedProblems
 from tts_runtime.runs.rundir import (
     RunDirectoryError,
@@ -51,6 +54,7 @@ from tts_runtime.runs.rundir import (
     opened,
     write_models,
 )
+from tts_runtime.runs.seeds import distinct_seeds, trials_of
 from tts_runtime.runs.window import default_window
 
 
@@ -62,7 +66,8 @@ class Settings:
         policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that
             strategies give them. Without any other policy, `policy` and `prm` are the bundled ones.
         scorers: The same for scorers (`bundled`, `field:pass_rate`...).
-        seed: Of all random streams.
+        seeds: Of the random streams: a number, or several (`range(5)`), under each of which every
+            problem is answered.
         out: A run directory, new or of the same run: what an earlier session has finished is read
             back there, and not run again. Nothing is written when absent.
         concurrency: At most this many problems in flight; when absent, a small multiple of what
@@ -82,7 +87,7 @@ class Settings:
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
     scorers: Mapping[str, str | ScorerEngine] = field(default_factory=dict)
-    seed: int = 0
+    seeds: int | Iterable[int] = 0
     out: Path | None = None
     concurrency: int | None = None
     disabled: frozenset[str] = frozenset()
@@ -97,6 +102,7 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
             object.__setattr__(self, "out", Path(self.out))
+        object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
 
 
 async def run_plans(
@@ -115,6 +121,7 @@ async def run_plans(
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
     graders = Graders(settings.grader, problems)
+    trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
     earlier = [FinishedProblems() for _ in plans]
     configuration: dict[str, Any] = {}
     identity = ""
@@ -125,9 +132,9 @@ async def run_plans(
             earlier = [
                 resume.read(folder(settings.out, plan), plan.strategy, identity) for plan in plans
             ]
-            if all(problem.id in each.answers for each in earlier for problem in problems):
+            if all(trial in each.answers for each in earlier for trial in trials):
                 return Results(
-                    _read_back(plan, each, problems, settings, identity, graders.names)
+                    _read_back(plan, each, trials, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
                 )
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
@@ -146,6 +153,7 @@ async def run_plans(
             manifest = Manifest(
                 schema=SCHEMA,
                 configuration=configuration,
+                seeds=sorted(distinct_seeds(settings.seeds)),
                 problem_set=settings.problem_set,
                 engines=_engines(settings, {**policies, **scorers}),
                 sessions=[session_now(settings.command)],
@@ -167,7 +175,7 @@ async def run_plans(
                 directory,
                 identity,
                 {**policies, **scorers},
-                lambda asker: all(asker[0] in answers for answers in answered),
+                lambda trial: all(trial in answers for answers in answered),
             )
             stack.enter_context(replies)
             resume.report(replies.damaged, "what it held is drawn again")
@@ -206,7 +214,6 @@ async def _run_bound(
             bound.plan,
             RunInfo(
                 bound.exact,
-                settings.seed,
                 _names(settings.policies, bound.plan.policies),
                 _names(settings.scorers, _scorer_names(bound.plan)),
                 settings.problem_set,
@@ -221,22 +228,27 @@ async def _run_bound(
         for bound, writer, each in zip(bounds, writers, earlier, strict=True)
     ]
     by_id = {problem.id: problem for problem in problems}
-    progress.run_starts([bound.plan for bound in bounds], len(problems), policies)
+    trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
+    progress.run_starts([bound.plan for bound in bounds], len(trials), policies)
     for place, each in enumerate(earlier):
-        for answer in each.answers.values():
-            progress.problem_resumed(place, answer)
+        for trial in trials:
+            if trial in each.answers:
+                progress.problem_resumed(place, each.answers[trial])
 
     async def finished(place: int, outcome: Outcome) -> None:
         progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
         answer = collectors[place].add(outcome, problem.answer, grade)
-        if replies is not None and all(each.recorded(problem.id) for each in collectors):
-            replies.drop(problem.id, settings.seed)
+        if replies is not None and all(each.recorded(answer.trial) for each in collectors):
+            replies.drop(answer.trial)
         progress.problem_done(place, answer)
 
-    def done(place: int, problem: str) -> bool:
-        return collectors[place].has(problem)
+    def done(place: int, problem: str, seed: int) -> bool:
+        return collectors[place].has(Trial(problem, seed))
+
+    def listen(place: int, problem: ProblemLike, seed: int, events: Events) -> None:
+        collectors[place].listen(Trial(problem.id, seed), events)
 
     if DEFAULT in graders.names:
         warm_up(problem.answer for problem in problems)  # before the clock starts
@@ -245,11 +257,10 @@ async def _run_bound(
         await execute_together(
             bounds,
             [
-                each
-                for each in problems
-                if not all(collector.has(each.id) for collector in collectors)
+                (by_id[trial.problem], trial.seed)
+                for trial in trials
+                if not all(collector.has(trial) for collector in collectors)
             ],
-            settings.seed,
             finished,
             concurrency=settings.concurrency
             or default_window([bound.plan for bound in bounds], policies.values()),
@@ -257,22 +268,23 @@ async def _run_bound(
             done=done,
             speculate=settings.speculate,
             work=meter.work,
-            subscribe=lambda place, problem, events: collectors[place].listen(problem.id, events),
-            kept=None if replies is None else lambda problem: replies.of(problem.id, settings.seed),
+            subscribe=listen,
+            kept=None
+            if replies is None
+            else lambda problem, seed: replies.of(Trial(problem.id, seed)),
         )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.
         for collector in collectors:
             collector.write_summary()
     progress.run_ends()
-    ids = [problem.id for problem in problems]
-    return Results(collector.result(ids) for collector in collectors)
+    return Results(collector.result(trials) for collector in collectors)
 
 
 def _read_back(
     plan: Plan,
     earlier: FinishedProblems,
-    problems: Sequence[Problem],
+    trials: Sequence[Trial],
     settings: Settings,
     identity: str,
     graders: tuple[str, ...],
@@ -283,22 +295,19 @@ def _read_back(
         sizes = ModelSizes.read(settings.out, plan, settings.models)
     except LengthError as error:
         raise RunDirectoryError(f"{error}; remove it to go without sizes") from error
-    answers = tuple(sizes.priced(earlier.answers[problem.id]) for problem in problems)
-    totals = Totals()
-    for answer in answers:
-        totals.add(answer)
+    answers = tuple(sizes.priced(earlier.answers[trial]) for trial in trials)
     last = earlier.summary
     engines = read_manifest(settings.out).engines
     used = (*plan.policies, *_scorer_names(plan))
     info = RunInfo(
         all(engines.get(name, {}).get("exact", True) for name in used),
-        settings.seed,
         _names(settings.policies, plan.policies),
         _names(settings.scorers, _scorer_names(plan)),
         settings.problem_set,
         graders,
     )
-    summary = totals.summary(
+    summary = summary_of(
+        answers,
         strategy=plan.strategy,
         params=plan.parameters,
         wall_s=0.0 if last is None else last.wall_s,
@@ -355,7 +364,6 @@ def _configuration(
         "version": version("tts-lang"),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
         "plans": {plan.strategy: _digest(to_json(plan)) for plan in plans},
-        "seed": settings.seed,
         "without": sorted(settings.disabled),
         "strict": settings.strict,
         "graders": graders,

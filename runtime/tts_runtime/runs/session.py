@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ from tts_runtime.executor.problem_run import Events
 from tts_runtime.executor.speculation import Speculator
 from tts_runtime.graders import Grader, Graders
 from tts_runtime.problems import Problem, problem_given, problems_given, problems_named
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.runs.costs import ModelSizes
 from tts_runtime.runs.defaults import PROBLEMS, completed
@@ -39,6 +40,7 @@ from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Results
 from tts_runtime.runs.runner import Settings, run_plans
+from tts_runtime.runs.seeds import distinct_seeds
 
 #: Strategies: a shipped name, a file, a plan or its file; one or several.
 Strategies: TypeAlias = "str | Plan | Sequence[str | Plan]"
@@ -52,7 +54,7 @@ _BOUND: Final = 256
 class RunOptions(TypedDict, total=False):
     """Settings that one run of a session may have of its own (`Settings`)."""
 
-    seed: int
+    seeds: int | Iterable[int]
     out: str | Path | None
     concurrency: int | None
     disabled: frozenset[str]
@@ -147,7 +149,7 @@ class Session:
             problem: A text, a `Problem`, a dict with the fields of a file, or a chat's messages.
                 Graded if it has a gold answer. Its id decides the random numbers: a problem of a
                 set is answered as in a run, one without an id as by `tts-run --ask`.
-            seed: Of the random streams; that of the session's settings if absent.
+            seed: Of the random streams; the first of the session's settings if absent.
             progress: Told what happens.
             subscribe: Called with the events of the run before it starts (and again if it is
                 replayed, C66), to subscribe to them.
@@ -164,11 +166,11 @@ class Session:
         ready = self.prepare(self._plan(strategy, parameters), shown)
         graders = Graders(self.settings.grader, [chosen])
         graders.open(self._engines.grader)
-        seed = self.settings.seed if seed is None else seed
+        seed = distinct_seeds(self.settings.seeds)[0] if seed is None else seed
         decided, work = DecisionLog(), Work()
 
         def listen(problem: ProblemLike, events: Events) -> None:
-            decided.subscribe(problem.id, events)
+            decided.subscribe(Trial(problem.id, seed), events)
             if subscribe is not None:
                 subscribe(events)
 
@@ -185,7 +187,7 @@ class Session:
         if outcome.error is not None:
             raise AnswerError(outcome.error)
         grade = await graders.verdict(chosen, outcome.answer, outcome.text)
-        record = ready.sizes.priced(answer_of(outcome, chosen.answer, grade, seed))
+        record = ready.sizes.priced(answer_of(outcome, chosen.answer, grade))
         return Response(
             ready.bound.plan, chosen, outcome, record, decided, work, exact=ready.bound.exact
         )
@@ -203,7 +205,7 @@ class Session:
 
         Args:
             strategies, problems, parameters, progress: As for `tts_runtime.run`.
-            options: Settings of this run alone: `out="runs/x"`, `seed=7`...
+            options: Settings of this run alone: `out="runs/x"`, `seeds=range(3)`...
 
         Raises:
             As `tts_runtime.run`.
