@@ -14,6 +14,7 @@ from tts_lang.cli.compile import run_command as run_compile
 from tts_lang.cli.parser import CommandParser
 from tts_runtime.cli.command import run_command as run_run
 from tts_runtime.cli.parser import parser as run_parser
+from tts_runtime.cli.serve import serve_parser
 
 COMMANDS = pytest.mark.parametrize("command", [run_compile, run_run], ids=["compile", "run"])
 Run = Callable[[Sequence[str]], int]
@@ -21,7 +22,11 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-@pytest.mark.parametrize("parser", [compile_parser, run_parser], ids=["tts-compile", "tts-run"])
+@pytest.mark.parametrize(
+    "parser",
+    [compile_parser, run_parser, serve_parser],
+    ids=["tts-compile", "tts-run", "tts-serve"],
+)
 def test_help(
     parser: Callable[[], CommandParser],
     columns: int,

@@ -1,7 +1,7 @@
-"""The commands `tts-run` and `tts-show` as processes.
+"""The commands `tts-run`, `tts-show` and `tts-serve` as processes.
 
 Nothing but the handling of interrupts is imported before they are handled; the command itself is
-`tts_runtime.cli.command`, or `tts_runtime.cli.show`.
+`tts_runtime.cli.command`, `show` or `serve`.
 """
 
 from __future__ import annotations
@@ -35,5 +35,16 @@ def show(arguments: Sequence[str] | None = None) -> NoReturn:
         from tts_runtime.cli.show import show_command
 
         return show_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
+def serve(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-serve`. Exit code: 0 once it is stopped, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.serve import serve_command
+
+        return serve_command(sys.argv[1:] if arguments is None else arguments)
 
     run_as_process(command)

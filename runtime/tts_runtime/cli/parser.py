@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 
 import tts_lang.cli.completion as completion
-from tts_lang.cli.parser import CommandParser
+from tts_lang.cli.parser import CommandParser, Group
 from tts_lang.cli.shared import budget_option, library_options, settings_option
 
 #: Options by the names that other tools have for them.
@@ -92,30 +92,7 @@ def parser() -> CommandParser:
     group.value("--offset", metavar="N", help="skip the first N problems")
     group.value("--limit", metavar="N", help="at most N problems")
 
-    group = command.group("Engines")
-    group.values(
-        "--policy",
-        metavar="[NAME=]ENGINE",
-        help="engine of a policy (NAME defaults to `policy`): bundled (the default), sim, "
-        "transformers:MODEL, vllm:MODEL, SERVER/MODEL (openai, ollama...), openai:URL#MODEL or a "
-        "model's folder",
-        completer=_policies,
-    )
-    group.values(
-        "--scorer",
-        metavar="NAME=ENGINE",
-        help="engine of a scorer: bundled (the default for `prm` with the bundled policy), sim, "
-        "field:NAME, auto:MODEL, http:URL#MODEL or a model's folder; docs/engines.md lists all",
-        completer=_scorers,
-    )
-    group.values(
-        "--engine-arg",
-        metavar="[NAME.]KEY=VALUE",
-        help="option of the engine of policy or scorer NAME, such as policy.dtype=bfloat16; NAME "
-        "may be omitted if one engine is named",
-        completer=_engine_args,
-    )
-
+    group = engine_options(command)
     group.value(
         "--grader",
         metavar="GRADER",
@@ -186,6 +163,34 @@ def parser() -> CommandParser:
     group.flag("-q", "--quiet", help="print results and errors only")
     command.common()
     return command
+
+
+def engine_options(command: CommandParser) -> Group:
+    """`--policy`, `--scorer` and `--engine-arg`, under their heading."""
+    group = command.group("Engines")
+    group.values(
+        "--policy",
+        metavar="[NAME=]ENGINE",
+        help="engine of a policy (NAME defaults to `policy`): bundled (the default), sim, "
+        "transformers:MODEL, vllm:MODEL, SERVER/MODEL (openai, ollama...), openai:URL#MODEL or a "
+        "model's folder",
+        completer=_policies,
+    )
+    group.values(
+        "--scorer",
+        metavar="NAME=ENGINE",
+        help="engine of a scorer: bundled (the default for `prm` with the bundled policy), sim, "
+        "field:NAME, auto:MODEL, http:URL#MODEL or a model's folder; docs/engines.md lists all",
+        completer=_scorers,
+    )
+    group.values(
+        "--engine-arg",
+        metavar="[NAME.]KEY=VALUE",
+        help="option of the engine of policy or scorer NAME, such as policy.dtype=bfloat16; NAME "
+        "may be omitted if one engine is named",
+        completer=_engine_args,
+    )
+    return group
 
 
 def _problem_sets(prefix: str, _options: Namespace) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 
@@ -12,6 +12,7 @@ from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord, Outcome, ScoreColumn, Work
 from tts_runtime.problems import Problem
 from tts_runtime.record.decisions import DecisionLog, classes
+from tts_runtime.record.nodes import place_of
 from tts_runtime.record.reader import Tree
 from tts_runtime.runs.html import table
 from tts_runtime.runs.results import Answer
@@ -136,7 +137,9 @@ class Response:
     @cached_property
     def trace(self) -> Tree:
         """Everything that the strategy made and decided, as `open_run(...).tree` gives it."""
-        nodes = {each.uid: each for each in self._outcome.candidates}
+        nodes = {
+            each.uid: replace(each, place=place_of(each.place)) for each in self._outcome.candidates
+        }
         decisions = self._decided.lines(self._record.trial)
         counts = {"nodes": len(nodes), "decisions": len(decisions)}
         return Tree(self.problem, self._record.model_copy(update=counts), nodes, decisions)

@@ -126,7 +126,7 @@ async def run_plans(
     configuration: dict[str, Any] = {}
     identity = ""
     if settings.out is not None:
-        configuration = _configuration(plans, settings, graders.names)
+        configuration = configuration_of(plans, settings, graders.names)
         identity = identity_of(configuration)
         if check(settings.out, configuration, problems):
             earlier = [
@@ -345,7 +345,7 @@ def _names(
     return {name: _name(engine) for name, engine in engines.items() if name in used}
 
 
-def _configuration(
+def configuration_of(
     plans: Sequence[Plan], settings: Settings, graders: Sequence[str]
 ) -> dict[str, Any]:
     """What makes a run: two of the same configuration give the same answers.

@@ -66,7 +66,7 @@ class RunOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Prepared:
     """A strategy on open engines; `plan` is the one that was given."""
 
     plan: Plan
@@ -107,7 +107,7 @@ class Session:
         self._engines = EngineSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._compiled: dict[tuple[object, ...], Plan] = {}
-        self._bound: dict[int, _Ready] = {}
+        self._bound: dict[int, Prepared] = {}
         self._ahead: Speculator | None = None
 
     async def __aenter__(self) -> Self:
@@ -255,7 +255,7 @@ class Session:
             self._compiled[name] = plan
         return plan
 
-    def prepare(self, plan: Plan, progress: Progress | None = None) -> _Ready:
+    def prepare(self, plan: Plan, progress: Progress | None = None) -> Prepared:
         """A strategy on this session's engines, which open now if they have not yet.
 
         Raises:
@@ -277,7 +277,7 @@ class Session:
             settings.speculate > 0,
             settings.strict,
         )
-        ready = _Ready(plan, bound, ModelSizes.of(*opened, settings.models))
+        ready = Prepared(plan, bound, ModelSizes.of(*opened, settings.models))
         if len(self._bound) >= _BOUND:
             self._bound.pop(next(iter(self._bound)))
         self._bound[id(plan)] = ready

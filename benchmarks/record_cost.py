@@ -1,0 +1,88 @@
+"""What a run's record costs: processor time beside the executor's, and memory over many problems.
+
+    python benchmarks/record_cost.py [--problems 500] [--candidates 16] [--steps 10]
+    python benchmarks/record_cost.py --memory [--problems 10000] [--candidates 64]
+
+The first runs the beam search of `executor_overhead.py`, on engines that answer at once, with and
+without a run directory. The second runs `majority` on the simulated engine into a directory, and
+prints the resident memory of this process at every tenth of the problems.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from time import process_time
+
+import psutil
+
+import tts_lang
+import tts_runtime
+from benchmarks.executor_overhead import InstantPolicy, InstantScorer, calibration, plan
+from tts_runtime.runs.results import Answer
+
+
+def seconds(problems: int, candidates: int, steps: int, out: Path | None) -> float:
+    """Processor time of one run."""
+    asked = [tts_runtime.Problem(str(number), "x" * 40) for number in range(problems)]
+    settings = tts_runtime.Settings(
+        policies={"policy": InstantPolicy()},
+        scorers={"prm": InstantScorer()},
+        out=out,
+        disabled=frozenset({"all"}),
+    )
+    start = process_time()
+    [result] = tts_runtime.run(plan(candidates, steps), asked, settings=settings)
+    taken = process_time() - start
+    assert not result.summary.failed
+    return taken
+
+
+class Memory(tts_runtime.Progress):
+    """Prints the resident memory as problems finish."""
+
+    def __init__(self, problems: int) -> None:
+        self._every = max(1, problems // 10)
+        self._done = 0
+
+    def problem_done(self, strategy: int, answer: Answer) -> None:  # noqa: ARG002
+        """One more."""
+        self._done += 1
+        if not self._done % self._every:
+            resident = psutil.Process().memory_info().rss / 2**20
+            print(f"{self._done:,} problems: {resident:.0f} MiB", flush=True)
+
+
+def main() -> None:
+    """Prints the measurements."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--problems", type=int)
+    parser.add_argument("--candidates", type=int)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--memory", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.memory:
+            many = options.problems or 10_000
+            settings = tts_runtime.Settings(policies={"policy": "sim"}, out=Path(folder) / "run")
+            asked = [f"What is {number} + 1?" for number in range(many)]
+            majority = tts_lang.compile("majority", n=options.candidates or 64)
+            tts_runtime.run(majority, asked, settings=settings, progress=Memory(many))
+            return
+        size = options.problems or 500, options.candidates or 16, options.steps
+        seconds(*size, None)
+        without = min(seconds(*size, None) for _ in range(3))
+        written = min(seconds(*size, Path(folder) / str(number)) for number in range(3))
+        steps = size[0] * size[1] * size[2]
+        print(
+            f"{1e6 * without / steps:.1f} us per candidate step without a directory, "
+            f"{1e6 * written / steps:.1f} with: {written / without - 1:+.0%} "
+            f"(ten million empty rounds: {calibration():.2f} s)"
+        )
+
+
+if __name__ == "__main__":
+    main()

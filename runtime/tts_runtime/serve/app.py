@@ -1,0 +1,236 @@
+"""The HTTP interface: routes, bodies under limits, streams, clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from tts_runtime.serve import replies, requests
+from tts_runtime.serve.errors import ApiError
+from tts_runtime.serve.keys import ApiKey, Keys
+from tts_runtime.serve.replies import Interface
+from tts_runtime.serve.requests import Asked
+from tts_runtime.serve.service import AnswerService, ServedReply
+from tts_runtime.serve.watch import Watch
+
+_LOGGER = logging.getLogger(__name__)
+
+_LONGEST_BODY: Final = 4 << 20
+#: Seconds that a body may take to arrive, and that an event may wait for its reader.
+_SLOWEST_BODY: Final = 30.0
+_SLOWEST_READER: Final = 60.0
+#: Seconds between two lines of progress, and between comments while nothing happens.
+_PROGRESS: Final = 0.5
+#: Seconds in which a request is refused, if it is; then its stream begins.
+_AT_ONCE: Final = 0.05
+_SILENCE: Final = 10.0
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> FastAPI:
+    """The application.
+
+    Args:
+        service: Answers requests.
+        keys: Who may ask.
+        joined: Conversations of several messages become one text.
+    """
+    app = FastAPI(title="tts-serve", openapi_url=None, docs_url=None, redoc_url=None)
+
+    async def answered(
+        request: Request,
+        read: Callable[[dict[str, Any]], Asked],
+        interface: type[Interface],
+    ) -> Response:
+        key = keys.of(request.headers.get("authorization"))
+        asked = read(requests.parsed(await _body(request)))
+        return _Answer(service, key, interface(asked))
+
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        return await answered(
+            request, lambda body: requests.chat(body, joined=joined), replies.Chat
+        )
+
+    @app.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        return await answered(request, requests.completion, replies.Completions)
+
+    @app.post("/v1/responses")
+    async def responses(request: Request) -> Response:
+        def read(body: dict[str, Any]) -> Asked:
+            return requests.responses(body, joined=joined)
+
+        return await answered(request, read, replies.Responses)
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> Response:
+        keys.of(request.headers.get("authorization"))
+        listed = [replies.model_card(served) for served in service.catalogue.listed()]
+        return JSONResponse({"object": "list", "data": listed})
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str, request: Request) -> Response:
+        keys.of(request.headers.get("authorization"))
+        return JSONResponse(replies.model_card(service.catalogue.find(name, {})))
+
+    @app.get("/health")
+    async def health() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        if service.admission.open:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ending"}, 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> Response:
+        return _refusal(error)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_route(_: Request, error: HTTPException) -> Response:
+        code = "not_found" if error.status_code == 404 else "invalid_request"
+        return _refusal(ApiError(error.status_code, str(error.detail), code))
+
+    return app
+
+
+def _refusal(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def _body(request: Request) -> bytes:
+    """A request's body, not too long and not too slow.
+
+    Raises:
+        ApiError: It is either.
+    """
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_SLOWEST_BODY):
+            async for piece in request.stream():
+                content += piece
+                if len(content) > _LONGEST_BODY:
+                    message = f"the body is longer than {_LONGEST_BODY >> 20} MiB"
+                    raise ApiError(413, message, "body_too_long", headers={"Connection": "close"})
+    except TimeoutError:
+        message = f"the body did not arrive within {_SLOWEST_BODY:.0f} s"
+        raise ApiError(408, message, "body_too_slow", headers={"Connection": "close"}) from None
+    return bytes(content)
+
+
+class _Answer(Response):
+    """An answer in the making. A client that leaves, or does not read, ends it."""
+
+    def __init__(self, service: AnswerService, key: ApiKey, interface: Interface) -> None:
+        super().__init__()
+        self._service = service
+        self._key = key
+        self._interface = interface
+        self._watch = Watch()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers, unless the client leaves first."""
+        answering = (
+            self._stream(scope, receive, send)
+            if self._asked.stream
+            else self._once(scope, receive, send)
+        )
+        work = asyncio.ensure_future(answering)
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, gone):
+                task.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+        error = None if work.cancelled() else work.exception()
+        if error is not None and not isinstance(error, OSError | TimeoutError):
+            raise error  # the others: the connection is lost, or unread
+
+    @property
+    def _asked(self) -> Asked:
+        return self._interface.asked
+
+    async def _reply(self) -> ServedReply:
+        return await self._service.answer(self._asked, self._key, self._watch)
+
+    async def _once(self, scope: Message, receive: Receive, send: Send) -> None:
+        response: Response
+        try:
+            response = JSONResponse(self._interface.whole(await self._reply()))
+        except ApiError as error:
+            response = _refusal(error)
+        await response(scope, receive, send)
+
+    async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Events; one that is refused before it begins is an error like any other."""
+        work = asyncio.ensure_future(self._reply())
+        try:
+            await asyncio.wait((work,), timeout=_AT_ONCE)
+            refused = work.exception() if work.done() and not work.cancelled() else None
+            if isinstance(refused, ApiError):
+                await _refusal(refused)(scope, receive, send)
+                return
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async with aclosing(self._events(work)) as events:
+                async for text in events:
+                    part = {"type": "http.response.body", "body": text.encode(), "more_body": True}
+                    async with asyncio.timeout(_SLOWEST_READER):
+                        await send(part)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            work.cancel()
+            with suppress(BaseException):
+                await asyncio.gather(work, return_exceptions=True)
+
+    async def _events(self, work: asyncio.Future[ServedReply]) -> AsyncGenerator[str, None]:
+        for text in self._interface.opening():
+            yield text
+        seen, silent = 0, 0.0
+        while not work.done():
+            await asyncio.wait((work,), timeout=_PROGRESS)
+            silent += _PROGRESS
+            if work.done():
+                break
+            if self._watch.changes != seen:
+                seen, silent = self._watch.changes, 0.0
+                for text in self._interface.progress(self._watch.said()):
+                    yield text
+            elif silent >= _SILENCE:
+                silent = 0.0
+                yield replies.COMMENT
+        try:
+            reply = work.result()
+        except ApiError as error:
+            yield f"data: {json.dumps(error.body())}\n\n"
+            return
+        for text in self._interface.closing(reply):
+            yield text
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

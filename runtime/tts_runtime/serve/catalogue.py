@@ -1,0 +1,267 @@
+"""What a server serves: strategies by name, at the values of parameters that clients choose."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from time import time
+from typing import Any, Final
+
+from tts_lang.arguments import plan_from
+from tts_lang.compiler import compile_strategy, locate, parameters_of
+from tts_lang.diagnostics import DiagnosticError, did_you_mean
+from tts_lang.explain.budget import OverBudget
+from tts_lang.explain.costs import PlanBounds, bounds
+from tts_lang.optimise import optimise
+from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import to_json
+from tts_lang.plan.verify import PlanError
+from tts_lang.source import Source
+from tts_runtime.cli.options import CostLimits
+from tts_runtime.serve.errors import ApiError, bad_request, told
+
+_LOGGER = logging.getLogger(__name__)
+
+#: The policy itself, as a model of its own: one sample.
+BARE: Final = "policy"
+_BARE_SOURCE: Final = (
+    'strategy policy():\n    """One sample of the policy."""\n    return sample 1{}\n'
+)
+#: Plans at other values than the defaults; the oldest go first.
+_KEPT: Final = 512
+_LONGEST_NAME: Final = 500
+_VALUE: Final = re.compile(r"[\w.+-]{1,40}")
+
+Value = int | float | str
+
+
+class SetupError(Exception):
+    """Strategies that cannot be served together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A strategy that runs.
+
+    Args:
+        name: `beam_search`, or `beam_search@n=4` where a client chose values.
+        plan: As it runs.
+        bounds: Of its cost per request.
+        created: Seconds since 1970 when its file was read.
+    """
+
+    name: str
+    plan: Plan
+    bounds: PlanBounds
+    created: int
+
+    @property
+    def digest(self) -> str:
+        """Of the plan: equal if it is."""
+        return sha256(to_json(self.plan).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """Candidates in flight at once, at most; 1 if nothing bounds them."""
+        return max([1, *(each.high for each in self.bounds.rows.values() if each.high)])
+
+    def described(self) -> dict[str, Any]:
+        """Parameters and bounds, for `/v1/models`."""
+        total = self.bounds.total
+        return {
+            "description": self.plan.document.strip(),
+            "parameters": dict(self.plan.parameters),
+            "bounds": {
+                "tokens": total.sampled_tokens,
+                "calls": total.policy_calls,
+                "rounds": total.rounds,
+                "scorer_tokens": total.scorer_tokens,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A strategy of the command line; `text`: as it was named there, `None` for the policy."""
+
+    text: str | None
+    settings: Mapping[str, Value]
+    parameters: tuple[str, ...]
+    stamp: object
+    served: Served
+
+
+class Catalogue:
+    """The strategies of a server.
+
+    Args:
+        strategies: As `tts-run` takes them: shipped names, files, `FILE:STRATEGY`, plans.
+        settings: Values of parameters; each goes to every strategy that has it.
+        limits: No plan that may cost more is served; also what bounds assume.
+
+    Raises:
+        DiagnosticError, PlanError: A strategy has a mistake, or may cost too much.
+        SetupError: Two have one name.
+    """
+
+    def __init__(
+        self, strategies: Sequence[str], settings: Mapping[str, str], limits: CostLimits
+    ) -> None:
+        self._limits = limits
+        self._chosen: OrderedDict[str, Served] = OrderedDict()
+        self._entries: dict[str, _Entry] = {}
+        for text, plan in zip(strategies, plan_from(strategies, settings), strict=True):
+            file = text.endswith(".json")
+            names = () if file else parameters_of(text)
+            own = {name: value for name, value in settings.items() if name in names}
+            served = self._checked(plan.strategy, plan)
+            if plan.strategy in self._entries:
+                raise SetupError(f"two strategies are called {plan.strategy}: serve one of them")
+            entry = _Entry(text, own, names, _stamp(text), served)
+            self._entries[plan.strategy] = entry
+        if BARE not in self._entries:
+            plan = _bare({})
+            served = self._checked(BARE, plan)
+            self._entries[BARE] = _Entry(None, {}, ("temperature", "max_tokens"), None, served)
+
+    def listed(self) -> list[Served]:
+        """Every strategy at its default values, the policy last."""
+        self.reload()
+        return [entry.served for entry in self._entries.values()]
+
+    def parameters(self, model: str) -> tuple[str, ...]:
+        """Names of a model's parameters; none if there is no such model."""
+        entry = self._entries.get(model.partition("@")[0])
+        return () if entry is None else entry.parameters
+
+    def find(self, model: str, parameters: Mapping[str, Value]) -> Served:
+        """The strategy that a client names, at the values that it chooses.
+
+        Args:
+            model: `beam_search`, `beam_search@n=16,width=4`.
+            parameters: More values.
+
+        Raises:
+            ApiError: There is none, or a value is not one of its parameter's.
+        """
+        if len(model) > _LONGEST_NAME:
+            raise bad_request(f"`model` is longer than {_LONGEST_NAME} characters", "model")
+        name, at, text = model.partition("@")
+        entry = self._entries.get(name)
+        if entry is None:
+            hint = (
+                did_you_mean(name[:60], self._entries) or f"models are {', '.join(self._entries)}"
+            )
+            raise ApiError(
+                404, f"there is no model `{name[:60]}`; {hint}", "model_not_found", "model"
+            )
+        chosen = {**_parsed(text), **parameters} if at else dict(parameters)
+        for parameter, value in chosen.items():
+            if parameter not in entry.parameters:
+                hint = did_you_mean(parameter, entry.parameters) or (
+                    f"it has {', '.join(entry.parameters)}" if entry.parameters else "it has none"
+                )
+                message = f"`{name}` has no parameter `{parameter[:60]}`; {hint}"
+                raise bad_request(message, "model", "unknown_parameter")
+            if isinstance(value, str) and not _VALUE.fullmatch(value):
+                raise bad_request(f"`{parameter}` is not a number or a name", "model")
+        self.reload()
+        entry = self._entries[name]
+        if not chosen:
+            return entry.served
+        called = f"{name}@" + ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+        if called in self._chosen:
+            self._chosen.move_to_end(called)
+            return self._chosen[called]
+        try:
+            if entry.text is None:
+                plan = _bare(chosen)
+            else:
+                plan = compile_strategy(entry.text, settings={**entry.settings, **chosen})
+            served = self._checked(called, plan)
+        except DiagnosticError as error:
+            raise bad_request(told(error), "model", "invalid_parameter") from error
+        except OverBudget as error:
+            raise bad_request(
+                str(error).partition("; if that is meant")[0], "model", "over_budget"
+            ) from error
+        self._chosen[called] = served
+        if len(self._chosen) > _KEPT:
+            self._chosen.popitem(last=False)
+        return served
+
+    def reload(self) -> None:
+        """Compiles files that have changed since; one that has a mistake leaves the old plan."""
+        for name, entry in self._entries.items():
+            if entry.text is None:
+                continue
+            stamp = _stamp(entry.text)
+            if stamp == entry.stamp:
+                continue
+            try:
+                [plan] = plan_from([entry.text], entry.settings)
+                served = self._checked(name, plan)
+                names = () if entry.text.endswith(".json") else parameters_of(entry.text)
+                if plan.strategy != name:
+                    raise SetupError(f"the strategy is called {plan.strategy} now")
+            except (DiagnosticError, PlanError, SetupError, OSError) as error:
+                _LOGGER.error("%s: the old plan of %s stays: %s", entry.text, name, error)
+                self._entries[name] = replace(entry, stamp=stamp)
+                continue
+            _LOGGER.info("%s: read again", entry.text)
+            self._entries[name] = replace(entry, stamp=stamp, served=served, parameters=names)
+            for called in [each for each in self._chosen if each.startswith(f"{name}@")]:
+                del self._chosen[called]
+
+    def _checked(self, name: str, plan: Plan) -> Served:
+        best = optimise(plan).plan
+        self._limits.check(best)
+        assumed = self._limits.assumed
+        found = bounds(best, assumed.context, assumed.prompt, assumed.models)
+        return Served(name, best, found, int(time()))
+
+
+def _bare(chosen: Mapping[str, Value]) -> Plan:
+    """The policy's strategy: one sample, as long and as random as a client wants it."""
+    clauses = ""
+    for name, clause in (("temperature", " at temperature {}"), ("max_tokens", " max {} tokens")):
+        if name in chosen:
+            try:
+                number = float(chosen[name])
+            except ValueError:
+                raise bad_request(f"`{name}` must be a number", name) from None
+            least = 1.0 if name == "max_tokens" else 0.0
+            if not least <= number <= 1e9:
+                raise bad_request(f"`{name}` must be at least {least:g}", name)
+            shown = int(number) if number.is_integer() else number
+            clauses += clause.format(f"{shown:.6f}" if isinstance(shown, float) else shown)
+    return compile_strategy(Source.of(_BARE_SOURCE.format(clauses), "policy.tts"))
+
+
+def _parsed(text: str) -> dict[str, Value]:
+    """The values of `n=16,width=4`."""
+    found: dict[str, Value] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise bad_request("after `@` write NAME=VALUE,...: `beam_search@n=16,width=4`", "model")
+        if name in found:
+            raise bad_request(f"`{name[:60]}` is set twice", "model")
+        found[name] = value
+    return found
+
+
+def _stamp(text: str) -> object:
+    """Changes when a strategy's file does, or one beside it that it may import."""
+    try:
+        path = Path(text) if text.endswith(".json") else locate(text)[0]
+        beside = sorted(path.parent.glob("*.tts")) if path.suffix == ".tts" else []
+        files = dict.fromkeys([path, *beside])
+        return [(file, (about := file.stat()).st_mtime_ns, about.st_size) for file in files]
+    except (OSError, DiagnosticError):
+        return None

@@ -1,0 +1,46 @@
+"""Metrics of a server, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tts_runtime.serve.admission import Admission
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """Counts of one server."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.registry = CollectorRegistry()
+        kept = self.registry
+        self.requests = Counter(
+            "tts_requests", "Requests by strategy and status", ("model", "status"), registry=kept
+        )
+        self.seconds = Histogram(
+            "tts_request_seconds",
+            "From request to answer",
+            ("model",),
+            buckets=_SECONDS,
+            registry=kept,
+        )
+        self.waited = Histogram(
+            "tts_waiting_seconds", "Waiting for room", buckets=_SECONDS, registry=kept
+        )
+        self.tokens = Counter(
+            "tts_tokens", "Tokens: drawn, prompt, scorer", ("model", "kind"), registry=kept
+        )
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "tts_running_requests": ("Requests that run", lambda: admission.running),
+            "tts_running_candidates": ("Candidates they have room for", lambda: admission.rows),
+            "tts_waiting_requests": ("Requests that wait", lambda: admission.waiting),
+        }
+        for name, (what, read) in gauges.items():
+            Gauge(name, what, registry=kept).set_function(read)
+
+    def text(self) -> bytes:
+        """In Prometheus's text format."""
+        return generate_latest(self.registry)

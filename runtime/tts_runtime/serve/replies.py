@@ -1,0 +1,315 @@
+"""What clients read: chat completions, completions and responses, whole or as events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from time import time
+from typing import Any, Final
+
+from tts_runtime.serve.catalogue import Served
+from tts_runtime.serve.requests import Asked
+from tts_runtime.serve.service import ServedReply
+
+#: Characters of an answer in one event.
+_PIECE: Final = 400
+DONE: Final = "data: [DONE]\n\n"
+#: Keeps connections open that would be closed for silence.
+COMMENT: Final = ": tts-serve\n\n"
+
+
+def event(value: dict[str, Any], name: str | None = None) -> str:
+    """One server-sent event."""
+    head = "" if name is None else f"event: {name}\n"
+    return f"{head}data: {json.dumps(value)}\n\n"
+
+
+def model_card(served: Served) -> dict[str, Any]:
+    """An entry of `/v1/models`."""
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": served.created,
+        "owned_by": "tts-lang",
+        "tts": served.described(),
+    }
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for start in range(0, len(text), _PIECE):
+        yield text[start : start + _PIECE]
+
+
+class Interface:
+    """How one of the interfaces writes replies; one object per request."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.created = int(time())
+
+    def whole(self, reply: ServedReply) -> dict[str, Any]:
+        """The reply as one object."""
+        raise NotImplementedError
+
+    def opening(self) -> Sequence[str]:
+        """Events at the start of a stream."""
+        raise NotImplementedError
+
+    def progress(self, line: str) -> Sequence[str]:
+        """Events that say how a search proceeds."""
+        raise NotImplementedError
+
+    def closing(self, reply: ServedReply) -> Iterator[str]:
+        """Events of the reply."""
+        raise NotImplementedError
+
+
+class Chat(Interface):
+    """`/v1/chat/completions`."""
+
+    kind = "chat.completion"
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self.id = f"chatcmpl-{token_hex(12)}"
+
+    def whole(self, reply: ServedReply) -> dict[str, Any]:
+        """A chat completion."""
+        choices = []
+        for index, choice in enumerate(reply.choices):
+            message = {"role": "assistant", "content": choice.text, "refusal": None}
+            if choice.thought:
+                message["reasoning_content"] = choice.thought
+            choices.append(
+                {
+                    "index": index,
+                    "message": message,
+                    "logprobs": None,
+                    "finish_reason": choice.finish,
+                }
+            )
+        return {**self._head(self.kind, reply), "choices": choices, "usage": _usage(reply)}
+
+    def opening(self) -> Sequence[str]:
+        """The role."""
+        return [COMMENT, self._delta({"role": "assistant", "content": ""})]
+
+    def progress(self, line: str) -> Sequence[str]:
+        """A delta of reasoning."""
+        return [self._delta({"reasoning_content": f"{line}\n"})]
+
+    def closing(self, reply: ServedReply) -> Iterator[str]:
+        """Deltas of all choices, then the usage if it was asked for."""
+        for index, choice in enumerate(reply.choices):
+            if choice.thought:
+                yield self._delta({"reasoning_content": choice.thought}, index)
+            for piece in _pieces(choice.text):
+                yield self._delta({"content": piece}, index)
+            last = {"index": index, "delta": {}, "finish_reason": choice.finish}
+            yield event({**self._head(f"{self.kind}.chunk", reply), "choices": [last]})
+        if self.asked.usage:
+            head = self._head(f"{self.kind}.chunk", reply)
+            yield event({**head, "choices": [], "usage": _usage(reply)})
+        yield DONE
+
+    def _delta(self, delta: dict[str, Any], index: int = 0) -> str:
+        choice = {"index": index, "delta": delta, "finish_reason": None}
+        head = {"id": self.id, "object": f"{self.kind}.chunk", "created": self.created}
+        return event({**head, "model": self.asked.model, "choices": [choice]})
+
+    def _head(self, kind: str, reply: ServedReply) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": reply.model,
+            "system_fingerprint": reply.fingerprint,
+            "tts": dict(reply.extras),
+        }
+
+
+class Completions(Interface):
+    """`/v1/completions`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self.id = f"cmpl-{token_hex(12)}"
+
+    def whole(self, reply: ServedReply) -> dict[str, Any]:
+        """A completion."""
+        choices = [
+            _completed(index, choice.text, choice.finish)
+            for index, choice in enumerate(reply.choices)
+        ]
+        return {**self._head(reply), "choices": choices, "usage": _usage(reply)}
+
+    def opening(self) -> Sequence[str]:
+        """A comment."""
+        return [COMMENT]
+
+    def progress(self, line: str) -> Sequence[str]:
+        """A comment: this interface has no place for reasoning."""
+        return [f": {line}\n\n"]
+
+    def closing(self, reply: ServedReply) -> Iterator[str]:
+        """Pieces of all choices, then the usage if it was asked for."""
+        head = self._head(reply)
+        for index, choice in enumerate(reply.choices):
+            for piece in _pieces(choice.text):
+                yield event({**head, "choices": [_completed(index, piece, None)]})
+            yield event({**head, "choices": [_completed(index, "", choice.finish)]})
+        if self.asked.usage:
+            yield event({**head, "choices": [], "usage": _usage(reply)})
+        yield DONE
+
+    def _head(self, reply: ServedReply) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "text_completion",
+            "created": self.created,
+            "model": reply.model,
+            "system_fingerprint": reply.fingerprint,
+            "tts": dict(reply.extras),
+        }
+
+
+def _completed(index: int, text: str, finish: str | None) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+
+
+def _usage(reply: ServedReply) -> dict[str, Any]:
+    """As paid: all drawn tokens; those that are not returned count as reasoning."""
+    usage = reply.usage
+    return {
+        "prompt_tokens": usage["prompt"],
+        "completion_tokens": usage["drawn"],
+        "total_tokens": usage["prompt"] + usage["drawn"],
+        "prompt_tokens_details": {"cached_tokens": usage["cached"]},
+        "completion_tokens_details": {
+            "reasoning_tokens": max(0, usage["drawn"] - usage["returned"])
+        },
+    }
+
+
+@dataclass
+class _Numbered:
+    """Events of a response, each with its number."""
+
+    number: int = -1
+
+    def __call__(self, name: str, **members: Any) -> str:
+        self.number += 1
+        return event({"type": name, "sequence_number": self.number, **members}, name)
+
+
+class Responses(Interface):
+    """`/v1/responses`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self.id = f"resp_{token_hex(16)}"
+        self._message = f"msg_{token_hex(16)}"
+        self._thought = f"rs_{token_hex(16)}"
+        self._event = _Numbered()
+        self._thinking = False
+
+    def whole(self, reply: ServedReply) -> dict[str, Any]:
+        """A response."""
+        [choice] = reply.choices[:1]
+        output = [self._item(choice.text)]
+        if choice.thought or self._thinking:
+            output.insert(0, self._reasoning(choice.thought))
+        usage = _usage(reply)
+        partial = choice.finish == "length"
+        return {
+            **self._head("incomplete" if partial else "completed"),
+            "incomplete_details": {"reason": "max_output_tokens"} if partial else None,
+            "output": output,
+            "tts": {**reply.extras, "system_fingerprint": reply.fingerprint},
+            "usage": {
+                "input_tokens": usage["prompt_tokens"],
+                "input_tokens_details": usage["prompt_tokens_details"],
+                "output_tokens": usage["completion_tokens"],
+                "output_tokens_details": usage["completion_tokens_details"],
+                "total_tokens": usage["total_tokens"],
+            },
+        }
+
+    def opening(self) -> Sequence[str]:
+        """The response, without its output."""
+        response = self._head("in_progress")
+        return [
+            COMMENT,
+            self._event("response.created", response=response),
+            self._event("response.in_progress", response=response),
+        ]
+
+    def progress(self, line: str) -> Sequence[str]:
+        """A part of the reasoning's summary."""
+        events = []
+        place = {"item_id": self._thought, "output_index": 0, "summary_index": 0}
+        if not self._thinking:
+            self._thinking = True
+            item = self._reasoning("")
+            events.append(self._event("response.output_item.added", output_index=0, item=item))
+            part = {"type": "summary_text", "text": ""}
+            name = "response.reasoning_summary_part.added"
+            events.append(self._event(name, **place, part=part))
+        delta = self._event("response.reasoning_summary_text.delta", **place, delta=f"{line}\n")
+        return [*events, delta]
+
+    def closing(self, reply: ServedReply) -> Iterator[str]:
+        """The message, piece by piece, and the whole response."""
+        whole = self.whole(reply)
+        index = len(whole["output"]) - 1
+        for place, item in enumerate(whole["output"][:-1]):
+            yield self._event("response.output_item.done", output_index=place, item=item)
+        item = whole["output"][-1]
+        empty = {**item, "status": "in_progress", "content": []}
+        yield self._event("response.output_item.added", output_index=index, item=empty)
+        place_of = {"item_id": self._message, "output_index": index, "content_index": 0}
+        [part] = item["content"]
+        bare = {**part, "text": ""}
+        yield self._event("response.content_part.added", **place_of, part=bare)
+        for piece in _pieces(part["text"]):
+            yield self._event("response.output_text.delta", **place_of, delta=piece, logprobs=[])
+        text = part["text"]
+        yield self._event("response.output_text.done", **place_of, text=text, logprobs=[])
+        yield self._event("response.content_part.done", **place_of, part=part)
+        yield self._event("response.output_item.done", output_index=index, item=item)
+        yield self._event(f"response.{whole['status']}", response=whole)
+
+    def _head(self, status: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created,
+            "status": status,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": None,
+            "metadata": {},
+            "model": self.asked.model,
+            "output": [],
+            "parallel_tool_calls": False,
+            "temperature": None,
+            "tool_choice": "none",
+            "tools": [],
+            "top_p": None,
+        }
+
+    def _item(self, text: str) -> dict[str, Any]:
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        return {
+            "id": self._message,
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [part],
+        }
+
+    def _reasoning(self, text: str) -> dict[str, Any]:
+        summary = [{"type": "summary_text", "text": text}] if text else []
+        return {"id": self._thought, "type": "reasoning", "summary": summary}

@@ -1,0 +1,313 @@
+"""What clients send: chat completions, completions and responses, read into one form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tts_runtime.serve.catalogue import Value
+from tts_runtime.serve.errors import bad_request
+
+#: Members that ask for something that no strategy gives; empty values ask for nothing.
+_REFUSED: Final = {
+    "tools": "tools",
+    "functions": "tools",
+    "audio": "audio",
+    "web_search_options": "tools",
+    "prediction": "predicted outputs",
+    "logprobs": "log-probabilities of tokens",
+    "top_logprobs": "log-probabilities of tokens",
+    "echo": "echoing the prompt",
+    "suffix": "inserting text",
+    "previous_response_id": "stored conversations",
+    "conversation": "stored conversations",
+    "background": "responses in the background",
+}
+#: Members that strategies decide themselves; of these, a strategy's own parameters are set.
+_SAMPLING: Final = (
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "reasoning_effort",
+    "reasoning",
+    "best_of",
+)
+#: Other names of a parameter.
+_SYNONYMS: Final = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
+_TEXTS: Final = ("text", "input_text", "output_text")
+_MOST_CHOICES: Final = 128
+
+
+class Budget(BaseModel):
+    """Limits of one request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tokens: float | None = Field(default=None, gt=0, description="Refuse a plan that may draw more")
+    seconds: float | None = Field(default=None, gt=0, le=86_400, description="Answer by then")
+
+
+class Extra(BaseModel):
+    """`extra_body={"tts": ...}`: what the OpenAI interface has no member for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    params: dict[str, int | float | str] = {}
+    id: str | None = Field(default=None, min_length=1, max_length=200)
+    seed: int | None = None
+    return_: Sequence[Literal["candidates", "trace"]] = Field(default=(), alias="return")
+    budget: Budget = Budget()
+
+
+class _Body(BaseModel):
+    """Members that all requests have; others are looked at by `_REFUSED` and `_SAMPLING`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    stream: bool | None = False
+    seed: int | None = None
+    tts: Extra = Extra()
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool | None = False
+
+
+class _Chat(_Body):
+    messages: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
+    n: int | None = Field(default=1, ge=1, le=_MOST_CHOICES)
+    stream_options: _StreamOptions | None = None
+
+
+class _Completion(_Body):
+    prompt: str | list[Any]
+    n: int | None = Field(default=1, ge=1, le=_MOST_CHOICES)
+    stream_options: _StreamOptions | None = None
+
+    @field_validator("prompt")
+    @classmethod
+    def _one(cls, value: object) -> str:
+        if isinstance(value, list) and len(value) == 1:
+            [value] = value
+        if not isinstance(value, str):
+            raise ValueError("one text is answered at a time; token ids are not read")
+        return value
+
+
+class _Responses(_Body):
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, whatever interface it came by.
+
+    Args:
+        model: As the client names it.
+        text: The problem.
+        parameters: Values that the client chooses.
+        id: Of the problem: where its random streams begin; `None`: the usual one.
+        seed: `None`: the server's.
+        choices: Solutions wanted, the best first.
+        stream: Answer by server-sent events; with `usage`, say at the end what it cost.
+        tokens, seconds: Limits.
+        extras: `candidates`, `trace`: also wanted.
+        sampling: Members about sampling, which set parameters of these names if there are any.
+    """
+
+    model: str
+    text: str
+    parameters: Mapping[str, Value]
+    id: str | None
+    seed: int | None
+    choices: int
+    stream: bool
+    usage: bool
+    tokens: float | None
+    seconds: float | None
+    extras: frozenset[str]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+Body = TypeVar("Body", bound=_Body)
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """The object in a request's body.
+
+    Raises:
+        ApiError: It is none.
+    """
+    try:
+        value = json.loads(content, parse_constant=_no_number)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half characters cannot be answered
+    except RecursionError:
+        raise bad_request("the JSON is nested too deeply") from None
+    except (ValueError, UnicodeError) as error:
+        raise bad_request(
+            f"the body is not JSON: {str(error)[:120]}", code="invalid_json"
+        ) from None
+    if not isinstance(value, dict):
+        raise bad_request("the body must be a JSON object", code="invalid_json")
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def chat(content: dict[str, Any], *, joined: bool) -> Asked:
+    """A request for chat completions.
+
+    Args:
+        content: The body.
+        joined: Conversations of several messages become one text.
+
+    Raises:
+        ApiError: It is wrong, or asks for what there is not.
+    """
+    body = _checked(content, _Chat)
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    return _asked(body, _conversation(body.messages, joined), body.n or 1, usage=usage)
+
+
+def completion(content: dict[str, Any]) -> Asked:
+    """A request for completions."""
+    body = _checked(content, _Completion)
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    return _asked(body, str(body.prompt), body.n or 1, usage=usage)
+
+
+def responses(content: dict[str, Any], *, joined: bool) -> Asked:
+    """A request for responses."""
+    body = _checked(content, _Responses)
+    turns = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
+    if body.instructions:
+        turns = [{"role": "system", "content": body.instructions}, *turns]
+    return _asked(body, _conversation(turns, joined), 1, usage=True)
+
+
+def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
+    for name, what in _REFUSED.items():
+        if content.get(name):
+            raise bad_request(f"`{name}`: {what} are not supported", name, "unsupported_parameter")
+    form = content.get("response_format") or content.get("text")
+    if isinstance(form, dict):
+        wanted = form.get("format") if "format" in form else form
+        if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+            message = "answers are texts: JSON schemas are not supported"
+            raise bad_request(message, "response_format", "unsupported_parameter")
+    if content.get("modalities") not in (None, [], ["text"]):
+        raise bad_request("answers are texts only", "modalities", "unsupported_parameter")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(
+            str(part) for part in first["loc"] if not str(part).startswith("function-")
+        )
+        raise bad_request(f"`{where}`: {first['msg']}", where or None) from None
+
+
+def _asked(body: _Body, text: str, choices: int, *, usage: bool) -> Asked:
+    if not text.strip():
+        raise bad_request("the question is empty", "messages")
+    given = body.model_extra or {}
+    sampling = {name: given[name] for name in _SAMPLING if given.get(name) is not None}
+    return Asked(
+        body.model,
+        text,
+        body.tts.params,
+        body.tts.id,
+        body.seed if body.tts.seed is None else body.tts.seed,
+        choices,
+        bool(body.stream),
+        usage,
+        body.tts.budget.tokens,
+        body.tts.budget.seconds,
+        frozenset(body.tts.return_),
+        sampling,
+    )
+
+
+def of_sampling(
+    sampling: Mapping[str, Any], known: Sequence[str]
+) -> tuple[dict[str, Value], list[str]]:
+    """Members about sampling: those that are parameters of the strategy, and those that are not."""
+    chosen: dict[str, Value] = {}
+    ignored = []
+    for name, value in sampling.items():
+        parameter = _SYNONYMS.get(name, name)
+        if parameter in known and isinstance(value, int | float) and not isinstance(value, bool):
+            chosen[parameter] = value
+        else:
+            ignored.append(name)
+    return chosen, ignored
+
+
+# ------------------------------------------------------------------------------ messages
+
+
+def _conversation(messages: Sequence[Mapping[str, Any]], joined: bool) -> str:
+    """The text of a conversation: its only message, or all of them under their roles."""
+    turns = []
+    for number, message in enumerate(messages):
+        role = message.get("role", "user")
+        where = f"messages.{number}"
+        if role not in ("user", "system", "developer", "assistant"):
+            raise bad_request(
+                f"`{where}.role`: messages of `{str(role)[:40]}` are not supported", where
+            )
+        if message.get("tool_calls"):
+            raise bad_request("tools are not supported", where, "unsupported_parameter")
+        text = _text(message.get("content"), where)
+        if text.strip():
+            turns.append(("system" if role == "developer" else str(role), text))
+    if len(turns) == 1 and turns[0][0] == "user":
+        return turns[0][1]
+    if not turns or turns[-1][0] != "user":
+        raise bad_request("the last message must be a user's, and not empty", "messages")
+    if not joined:
+        what = "a system message" if turns[0][0] == "system" else "several messages"
+        raise bad_request(
+            f"strategies answer one message of a user, and this request has {what}: put it into "
+            "that message, or start the server with --join-messages",
+            "messages",
+            "unsupported_messages",
+        )
+    if len(turns) == 2 and turns[0][0] == "system":
+        return f"{turns[0][1].strip()}\n\n{turns[1][1]}"
+    return "\n\n".join(f"{role.capitalize()}: {text.strip()}" for role, text in turns)
+
+
+def _text(content: object, where: str) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise bad_request(f"`{where}.content` must be a text", where)
+    parts = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in _TEXTS or not isinstance(part.get("text"), str):
+            what = str(kind)[:40] if kind else "this"
+            message = f"`{where}.content`: only texts are read, not `{what}`"
+            raise bad_request(message, where, "unsupported_content")
+        parts.append(part["text"])
+    return "".join(parts)

@@ -1,0 +1,291 @@
+"""Answers requests: within limits, one at a time, as one session's answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.metadata import version
+from random import SystemRandom
+from time import monotonic
+from typing import Any, Final
+
+from tts_runtime.problems import QUESTION, Problem
+from tts_runtime.runs.response import AnswerError, Response
+from tts_runtime.runs.session import Session
+from tts_runtime.serve.admission import Admission
+from tts_runtime.serve.catalogue import Catalogue, Served
+from tts_runtime.serve.errors import ApiError
+from tts_runtime.serve.keys import ApiKey
+from tts_runtime.serve.metrics import Metrics
+from tts_runtime.serve.requests import Asked, of_sampling
+from tts_runtime.serve.watch import Best, Watch
+
+_LOGGER = logging.getLogger(__name__)
+_RANDOM: Final = SystemRandom()
+#: How the executor says that a prompt is too long.
+_TOO_LONG: Final = "has a context window of"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedChoice:
+    """One solution: its text, what the policy thought before, why it ended."""
+
+    text: str
+    thought: str
+    finish: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedReply:
+    """What a request gets, whatever interface it came by.
+
+    Args:
+        model: As the client named it.
+        choices: Solutions, the best first.
+        usage: Tokens: `prompt`, `cached`, `drawn`, `returned`.
+        fingerprint: Of the plan, the engines and this version: of all that answers depend on.
+        extras: What the OpenAI interface has no member for.
+    """
+
+    model: str
+    choices: Sequence[ServedChoice]
+    usage: Mapping[str, int]
+    fingerprint: str
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Told of every answer that a request has got: the strategy, and how it was found.
+Recorder = Callable[[Served, Response], None]
+
+
+class AnswerService:
+    """The strategies of a catalogue, on the engines of a session.
+
+    Args:
+        seed: Of requests without one; `None`: a fresh one each, which the reply names.
+        seconds: No request takes longer.
+        record: Told of every answer.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        admission: Admission,
+        *,
+        seed: int | None = None,
+        seconds: float = 600.0,
+        record: Recorder | None = None,
+    ) -> None:
+        self.session = session
+        self.catalogue = catalogue
+        self.admission = admission
+        self.metrics = Metrics(admission)
+        self._seed = seed
+        self._seconds = seconds
+        self._record = record
+        #: What ends the thoughts of policies.
+        self._ends: list[str] = []
+        settings = session.settings
+        self._engines = repr(
+            [
+                (name, engine if isinstance(engine, str) else type(engine).__name__)
+                for engines in (settings.policies, settings.scorers)
+                for name, engine in sorted(engines.items())
+            ]
+        )
+
+    def prepare(self) -> None:
+        """Opens the engines of all strategies.
+
+        Raises:
+            UnnamedError, BindError, EngineError: They are missing, or do not fit.
+        """
+        for served in self.catalogue.listed():
+            policy = self.session.prepare(served.plan).bound.program.engines.default
+            thinking = policy.binding.thinking
+            if thinking is not None and thinking.end not in self._ends:
+                self._ends.append(thinking.end)
+
+    async def answer(self, asked: Asked, key: ApiKey, watch: Watch) -> ServedReply:
+        """The reply to a request. Cancelling it frees all that it holds.
+
+        Raises:
+            ApiError: There is none; what the client is told.
+        """
+        begun = monotonic()
+        status, model = 500, "none"
+        try:
+            known = self.catalogue.parameters(asked.model)
+            chosen, ignored = of_sampling(asked.sampling, known)
+            served = self.catalogue.find(asked.model, {**chosen, **asked.parameters})
+            model = served.plan.strategy  # only now: metrics have no names that clients invent
+            _check_budget(asked, served)
+            reply = await self._within_limits(asked, served, ignored, key, watch)
+            status = 200
+        except ApiError as error:
+            status = error.status
+            raise
+        except asyncio.CancelledError:
+            status = 499  # the client has gone
+            raise
+        except Exception as error:
+            _LOGGER.exception("a request failed")
+            raise ApiError(500, "the server failed on this request", "internal_error") from error
+        finally:
+            self.metrics.requests.labels(model, status).inc()
+            self.metrics.seconds.labels(model).observe(monotonic() - begun)
+        return reply
+
+    async def _within_limits(
+        self, asked: Asked, served: Served, ignored: Sequence[str], key: ApiKey, watch: Watch
+    ) -> ServedReply:
+        seed = asked.seed if asked.seed is not None else self._seed
+        seed = _RANDOM.getrandbits(31) if seed is None else seed
+        problem = Problem(asked.id or QUESTION, asked.text)
+        begun = monotonic()
+        limit = min(self._seconds, asked.seconds or self._seconds)
+        with key.request(served.bounds.total.sampled_tokens) as paid:
+            try:
+                async with asyncio.timeout(limit):
+                    async with self.admission.room(key.name, served.rows):
+                        self.metrics.waited.observe(monotonic() - begun)
+                        response = await self.session.answer(
+                            served.plan, problem, seed=seed, subscribe=watch.subscribe
+                        )
+            except TimeoutError:
+                return self._late(asked, served, ignored, watch, seed)
+            except AnswerError as error:
+                raise _failed(error) from error
+            paid(response.usage.policy_tokens)
+        if self._record is not None:
+            self._record(served, response)
+        return self._reply(asked, served, ignored, response)
+
+    def _reply(
+        self, asked: Asked, served: Served, ignored: Sequence[str], response: Response
+    ) -> ServedReply:
+        usage = response.usage
+        if asked.choices == 1:
+            found = [(response.text, response.finish, response.answer)]
+        else:
+            listed = response.candidates[: asked.choices]
+            found = [(each.text, each.finish, each.answer) for each in listed] or [("", None, None)]
+        extras: dict[str, Any] = {
+            "answer": response.answer,
+            "seed": response.seed,
+            "exact": response.exact,
+            "policy_calls": usage.policy_calls,
+            "scorer_tokens": usage.scorer_tokens,
+            "flops": usage.flops,
+        }
+        if ignored:
+            extras["ignored"] = sorted(ignored)
+        if "candidates" in asked.extras:
+            extras["candidates"] = [
+                {
+                    "text": each.text,
+                    "answer": each.answer,
+                    "scores": dict(each.scores),
+                    "tokens": each.tokens,
+                    "finish": each.finish,
+                }
+                for each in response.candidates
+            ]
+        if "trace" in asked.extras:
+            extras["trace"] = _trace(response)
+        drawn, prompt = usage.policy_tokens, usage.prompt_tokens
+        name = served.plan.strategy
+        for kind, count in (("drawn", drawn), ("prompt", prompt), ("scorer", usage.scorer_tokens)):
+            self.metrics.tokens.labels(name, kind).inc(count)
+        return ServedReply(
+            asked.model,
+            [self._choice(*each) for each in found],
+            {
+                "prompt": prompt,
+                "cached": max(0, prompt - usage.engines.prompt_tokens),
+                "drawn": drawn,
+                "returned": usage.returned_tokens,
+            },
+            self._fingerprint(served),
+            extras,
+        )
+
+    def _late(
+        self, asked: Asked, served: Served, ignored: Sequence[str], watch: Watch, seed: int
+    ) -> ServedReply:
+        """The best answer at the deadline, marked as such."""
+        best: Best | None = watch.best()
+        if best is None:
+            message = "the deadline passed before any solution was complete"
+            raise ApiError(504, message, "deadline_exceeded")
+        extras: dict[str, Any] = {"answer": best.answer, "seed": seed, "partial": True}
+        if ignored:
+            extras["ignored"] = sorted(ignored)
+        self.metrics.tokens.labels(served.plan.strategy, "drawn").inc(watch.tokens)
+        return ServedReply(
+            asked.model,
+            [self._choice(best.text, "length", best.answer)],
+            {"prompt": 0, "cached": 0, "drawn": watch.tokens, "returned": best.tokens},
+            self._fingerprint(served),
+            extras,
+        )
+
+    def _choice(self, text: str, finish: str | None, answer: str | None) -> ServedChoice:
+        thought = ""
+        for end in self._ends:
+            if end in text:
+                thought, _, text = text.rpartition(end)
+                break
+        return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
+
+    def _fingerprint(self, served: Served) -> str:
+        text = f"{served.digest}{self._engines}{version('tts-lang')}"
+        return "fp_" + sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_budget(asked: Asked, served: Served) -> None:
+    """Refuses a plan that may draw more than the request allows, before the first token."""
+    if asked.tokens is None:
+        return
+    bound = served.bounds.total.sampled_tokens
+    if bound is None or bound > asked.tokens:
+        most = "any number of" if bound is None else f"up to {bound:,}"
+        raise ApiError(
+            400,
+            f"`{served.name}` may draw {most} tokens, and the request allows {asked.tokens:,.0f}",
+            "over_budget",
+            "tts.budget.tokens",
+        )
+
+
+def _failed(error: AnswerError) -> ApiError:
+    message = str(error)
+    if _TOO_LONG in message:
+        return ApiError(400, message, "context_length_exceeded", "messages")
+    _LOGGER.warning("a strategy failed: %s", message)
+    return ApiError(500, f"the strategy failed: {message}", "strategy_failed")
+
+
+def _trace(response: Response) -> dict[str, Any]:
+    """Nodes and decisions, as the record writes them."""
+    return {
+        "nodes": [
+            {
+                "node": node.uid,
+                "parent": node.parent,
+                "op": node.op,
+                "place": node.place,
+                "text": node.added,
+                "scores": dict(node.scores),
+                "answer": node.answer,
+                "finish": node.finish,
+            }
+            for node in response.trace.nodes.values()
+        ],
+        "decisions": [dict(each) for each in response.trace.decisions],
+    }

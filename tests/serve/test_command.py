@@ -1,0 +1,154 @@
+"""`tts-serve` as a command: what it refuses, and a whole life of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+import tts_runtime
+from tests.serve.conftest import serving
+from tts_lang.explain.assumptions import Assumed
+from tts_runtime.cli.options import CostLimits
+from tts_runtime.cli.serve import serve_command
+from tts_runtime.runs.runner import Settings
+from tts_runtime.serve import server
+from tts_runtime.serve.catalogue import SetupError
+from tts_runtime.serve.keys import Keys
+from tts_runtime.serve.server import ServeOptions
+from tts_runtime.serve.trace import TraceWriter
+
+SIM = ("--policy", "sim")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no strategy"),
+        (("majorty", *SIM), "did you mean 'majority'"),
+        (("majority", "m=3", *SIM), "no parameter `m`"),
+        (("majority", *SIM, "--port", "70000"), "at most 65535"),
+        (("majority", *SIM, "--port", "x"), "expected a whole number"),
+        (("majority", *SIM, "--max-running", "0"), "1 or more"),
+        (("majority", "majority", *SIM), "two strategies are called majority"),
+        (("majority", "--policy", "simm"), "unknown policy engine `simm`"),
+        (("majority", *SIM, "--policy", "b=sim"), "no strategy here uses a policy `b`"),
+        (("best_of_n", *SIM), "name the scorer that best_of_n needs"),
+        (("majority", *SIM, "--budget", "tokens=100"), "the budget of 100"),
+        (("majority", *SIM, "--key-file", "none.txt"), "none.txt cannot be read"),
+        (("majority", *SIM, "--trace", "file/below"), "--trace"),
+        (("majority", *SIM, "--model", "x"), "--policy"),
+    ],
+)
+def test_what_cannot_be_served_is_said(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert serve_command(arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def options(strategies: list[str], trace: Path | None = None) -> ServeOptions:
+    """A server on a free port."""
+    return ServeOptions(
+        strategies,
+        {},
+        ({"policy": "sim"}, {}),
+        CostLimits((), Assumed()),
+        Keys(),
+        host="127.0.0.1",
+        port=0,
+        running=64,
+        waiting=64,
+        seconds=60.0,
+        drain=10,
+        seed=1,
+        joined=False,
+        strict=False,
+        trace=trace,
+        quiet=False,
+        verbose=False,
+        command=(),
+    )
+
+
+def test_a_server_lives_traces_reloads_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over a real socket."""
+    file = tmp_path / "mine.tts"
+    file.write_text("strategy mine(n = 2):\n    return vote (sample n)\n")
+    made: list[server._Server] = []
+
+    class Kept(server._Server):
+        async def startup(self, sockets: object = None) -> None:
+            await super().startup(sockets)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(server, "_Server", Kept)
+
+    async def life() -> None:
+        serving = asyncio.ensure_future(server.serve(options([str(file)], tmp_path / "trace")))
+        while not made and not serving.done():
+            await asyncio.sleep(0.01)
+        port = made[0].servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+
+            async def calls() -> int:
+                asked = {"model": "mine", "messages": [{"role": "user", "content": "1 + 1"}]}
+                reply = await http.post("/v1/chat/completions", json=asked)
+                found: int = reply.json()["tts"]["policy_calls"]
+                return found
+
+            assert await calls() == 2
+            file.write_text("strategy mine(n = 3):\n    return vote (sample n)\n")
+            assert await calls() == 3
+            file.write_text("strategy mine(n = 4:\n    return vote (sample n)\n")
+            assert await calls() == 3  # a mistake leaves the old plan
+            assert "policy" in (await http.get("/v1/models")).text
+            with pytest.raises(SetupError, match="is the port taken"):
+                await server.serve(_at(port, str(file)))
+        made[0].handle_exit(15, None)
+        await serving
+
+    def _at(port: int, strategy: str) -> ServeOptions:
+        from dataclasses import replace
+
+        file.write_text("strategy mine(n = 2):\n    return vote (sample n)\n")
+        return replace(options([strategy]), port=port)
+
+    asyncio.run(life())
+    assert "serving mine, policy at http://127.0.0.1:" in capsys.readouterr().err
+    first, second = sorted((tmp_path / "trace").iterdir())
+    for folder, nodes in ((first, [2]), (second, [3, 3])):
+        run = tts_runtime.open_run(folder)
+        assert [answer.nodes for answer in run.answers()] == nodes
+        assert run.verify() == []
+        for problem in run.problems.values():
+            assert (problem.text, problem.fields["seed"]) == ("1 + 1", 1)
+            assert len(run.tree(problem.id).decisions) == 1
+
+
+def test_a_trace_that_cannot_be_written_stops_no_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def asked() -> None:
+        settings = Settings(policies={"policy": "sim"})
+        with TraceWriter(tmp_path / "trace", settings, ()) as trace:
+            (tmp_path / "trace" / "majority@n=3").write_text("in the way")
+            (tmp_path / "trace").chmod(0o500)
+            async with serving(record=trace.write) as served:
+                assert (await served.chat()).status_code == 200
+
+    asyncio.run(asked())
+    (tmp_path / "trace").chmod(0o700)
+    assert caplog.text == "" or "not in the trace" in caplog.text

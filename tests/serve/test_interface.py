@@ -1,0 +1,213 @@
+"""What clients of the OpenAI interface send and get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+import tts_runtime
+from tests.serve.conftest import serving
+from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.model import SimModel
+
+
+def events(text: str) -> list[Any]:
+    """The objects of a stream."""
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data:")]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+def test_models_have_parameters_and_bounds() -> None:
+    async def asked() -> None:
+        async with serving(settings={"n": "4"}) as served:
+            listed = (await served.http.get("/v1/models")).json()["data"]
+            assert [each["id"] for each in listed] == ["majority", "best_of_n", "policy"]
+            assert listed[0]["tts"]["parameters"] == {"n": 4}
+            assert listed[0]["tts"]["bounds"] == {
+                "tokens": 4 * 1024,
+                "calls": 4,
+                "rounds": 1,
+                "scorer_tokens": 0,
+            }
+            one = (await served.http.get("/v1/models/majority@n=2")).json()
+            assert one["tts"]["bounds"]["calls"] == 2
+            assert (await served.http.get("/v1/models/none")).status_code == 404
+
+    asyncio.run(asked())
+
+
+def test_an_answer_is_that_of_a_session_and_seeds_repeat_it() -> None:
+    async def asked() -> None:
+        async with tts_runtime.Session({"policy": SimPolicy(SimModel())}) as session:
+            expected = await session.answer("majority", "What is 17 x 3?", n=3, seed=7)
+        async with serving() as served:
+            # Twelve at once, by every way to name parameters and seeds.
+            ways: list[dict[str, Any]] = [
+                {"model": "majority@n=3", "seed": 7},
+                {"model": "majority", "seed": 7, "tts": {"params": {"n": 3}}},
+                {"model": "majority", "tts": {"params": {"n": "3"}, "seed": 7}},
+            ]
+            asking = (served.chat("What is 17 x 3?", **way) for way in ways * 4)
+            replies = [reply.json() for reply in await asyncio.gather(*asking)]
+            for reply in replies:
+                text = reply["choices"][0]["message"]["content"]
+                assert expected.text.endswith(text)
+                assert reply["tts"]["answer"] == expected.answer
+                assert reply["tts"]["seed"] == 7
+                assert reply["usage"]["completion_tokens"] == expected.usage.policy_tokens
+                details = reply["usage"]["completion_tokens_details"]
+                drawn, returned = expected.usage.policy_tokens, expected.usage.returned_tokens
+                assert details["reasoning_tokens"] == drawn - returned
+            assert len({reply["system_fingerprint"] for reply in replies}) == 1
+            other = (await served.chat("What is 17 x 3?", seed=8)).json()
+            assert other["system_fingerprint"] == replies[0]["system_fingerprint"]
+            fresh = [(await served.chat()).json()["tts"]["seed"] for _ in range(2)]
+            assert fresh[0] != fresh[1]
+            assert served.idle()
+
+    asyncio.run(asked())
+
+
+def test_n_gives_the_best_rows_and_extras_the_search() -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            tts = {"return": ["candidates", "trace"]}
+            reply = (await served.chat(model="best_of_n@n=5", n=3, seed=1, tts=tts)).json()
+            assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
+            candidates = reply["tts"]["candidates"]
+            assert len(candidates) == 5
+            assert candidates[0]["text"].endswith(reply["choices"][0]["message"]["content"])
+            scores = [each["scores"]["prm"][-1] for each in candidates]
+            assert scores == sorted(scores, reverse=True)
+            trace = reply["tts"]["trace"]
+            assert len(trace["nodes"]) == 5
+            assert all(node["place"].startswith("best_of_n.tts:") for node in trace["nodes"])
+            assert trace["decisions"][-1]["op"] == "select"
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize("choices", [1, 2])
+def test_a_stream_says_what_the_whole_reply_says(choices: int) -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            body = {"model": "best_of_n@n=3", "seed": 5, "n": choices}
+            whole = (await served.chat(**body)).json()
+            options = {"stream": True, "stream_options": {"include_usage": True}}
+            reply = await served.chat(**body, **options)
+            assert reply.headers["content-type"].startswith("text/event-stream")
+            assert reply.text.startswith(": ")
+            *chunks, usage, done = events(reply.text)
+            assert done == "[DONE]"
+            assert usage["usage"] == whole["usage"]
+            assert usage["choices"] == []
+            texts = [""] * choices
+            ends = []
+            for chunk in chunks:
+                for choice in chunk["choices"]:
+                    texts[choice["index"]] += choice["delta"].get("content", "")
+                    ends += [choice["finish_reason"]] * (choice["finish_reason"] is not None)
+            assert texts == [each["message"]["content"] for each in whole["choices"]]
+            assert ends == [each["finish_reason"] for each in whole["choices"]]
+
+    asyncio.run(asked())
+
+
+def test_completions_and_responses_give_the_same_text() -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            chat = (await served.chat("2 + 2", seed=3)).json()
+            text = chat["choices"][0]["message"]["content"]
+            asked = {"model": "majority@n=3", "seed": 3}
+            post = served.http.post
+            completion = (await post("/v1/completions", json={**asked, "prompt": "2 + 2"})).json()
+            assert completion["choices"][0]["text"] == text
+            assert completion["usage"] == chat["usage"]
+            response = (await post("/v1/responses", json={**asked, "input": "2 + 2"})).json()
+            message = response["output"][-1]
+            assert message["content"][0]["text"] == text
+            streamed = await post("/v1/responses", json={**asked, "input": "2 + 2", "stream": True})
+            found = events(streamed.text)
+            numbers = [each["sequence_number"] for each in found]
+            assert numbers == list(range(len(found)))
+            deltas = [each["delta"] for each in found if each["type"].endswith("text.delta")]
+            assert "".join(deltas) == text
+            assert found[-1]["response"]["output"][-1]["content"] == message["content"]
+
+    asyncio.run(asked())
+
+
+def test_sampling_members_set_parameters_of_their_name_and_others_are_named() -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            greedy = {"model": "policy", "temperature": 0, "max_tokens": 4}
+            first, second = [(await served.chat(**greedy, seed=seed)).json() for seed in (1, 2)]
+            assert first["choices"] == second["choices"]
+            assert first["usage"]["completion_tokens"] <= 4
+            assert "ignored" not in first["tts"]
+            reply = (await served.chat(temperature=0.3, stop=["x"], max_tokens=9)).json()
+            assert reply["tts"]["ignored"] == ["max_tokens", "stop", "temperature"]
+
+    asyncio.run(asked())
+
+
+def test_conversations_are_one_text_where_the_server_joins_them() -> None:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "1 + 1"}]},
+    ]
+    longer = [*turns, {"role": "assistant", "content": "2"}, {"role": "user", "content": "Why?"}]
+
+    async def asked() -> None:
+        async with serving(joined=True) as served:
+            body = {"model": "majority@n=2", "seed": 1}
+            for messages, text in (
+                (turns, "Be brief.\n\n1 + 1"),
+                (longer, "System: Be brief.\n\nUser: 1 + 1\n\nAssistant: 2\n\nUser: Why?"),
+            ):
+                asked = {**body, "messages": messages}
+                joined = (await served.http.post("/v1/chat/completions", json=asked)).json()
+                alone = (await served.chat(text, **body)).json()
+                assert joined["choices"] == alone["choices"]
+        async with serving() as served:
+            reply = await served.http.post("/v1/chat/completions", json={**body, "messages": turns})
+            assert reply.status_code == 400
+            assert "--join-messages" in reply.json()["error"]["message"]
+
+    asyncio.run(asked())
+
+
+def test_the_openai_client_asks_and_streams() -> None:
+    openai = pytest.importorskip("openai")
+
+    async def asked() -> None:
+        async with serving() as served:
+            client = openai.AsyncOpenAI(
+                base_url="http://test/v1", api_key="any", http_client=served.http, max_retries=0
+            )
+            models = [model.id async for model in client.models.list()]
+            assert models[-1] == "policy"
+            asking: dict[str, Any] = {
+                "model": "majority@n=3",
+                "messages": [{"role": "user", "content": "1 + 1"}],
+                "seed": 4,
+            }
+            whole = await client.chat.completions.create(**asking)
+            stream = await client.chat.completions.create(**asking, stream=True)
+            text = "".join(
+                [each.choices[0].delta.content or "" async for each in stream if each.choices]
+            )
+            assert text == whole.choices[0].message.content
+            response = await client.responses.create(
+                model="majority@n=3", input="1 + 1", extra_body={"tts": {"seed": 4}}
+            )
+            assert response.output_text == text
+            with pytest.raises(openai.NotFoundError) as caught:
+                await client.chat.completions.create(**{**asking, "model": "majorty"})
+            assert caught.value.code == "model_not_found"
+            assert "did you mean 'majority'" in str(caught.value)
+
+    asyncio.run(asked())
