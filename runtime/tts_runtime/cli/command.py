@@ -170,7 +170,7 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
         for result in results:
             print(printable(result.summary.model_dump_json()))
     else:
-        print_table([result.summary for result in results])
+        print_table(results)
     _print_analysis(request, results, sys.stderr if options.json else sys.stdout)
     if not options.quiet:
         if request.settings.out is not None and not progress.total:

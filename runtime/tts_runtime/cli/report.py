@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from tts_lang.printable import printable
 from tts_runtime.cli.display import named_in, remarks
-from tts_runtime.cli.tables import CAPTION, run_line, table
+from tts_runtime.cli.tables import (
+    CAPTION,
+    comparison_caption,
+    comparison_table,
+    run_line,
+    table,
+)
 from tts_runtime.reliability import warnings_of
-from tts_runtime.runs.results import Result, Summary
+from tts_runtime.runs.results import Result
 from tts_runtime.runs.sweeps import Shift
+from tts_runtime.stats.paired import PairedComparison, compare
 
 
-def print_table(summaries: Sequence[Summary]) -> None:
-    """The table, and the lines below it."""
+def print_table(results: Sequence[Result]) -> None:
+    """The table, and the lines below it; comparisons with the first strategy, if several ran."""
+    summaries = [result.summary for result in results]
+    lines = (CAPTION, run_line(summaries[0]), printable(named_in(summaries)), *remarks(summaries))
+    _print(lambda width: table(summaries, width), lines)
+    names = [each.strategy for each in summaries if each.accuracy is not None]
+    if len(names) > 1:
+        answers = {result.summary.strategy: result.answers for result in results}
+        print_comparisons(compare(answers, [(name, names[0]) for name in names[1:]]))
+
+
+def print_comparisons(found: Sequence[PairedComparison]) -> None:
+    """Comparisons with one strategy, as a table of their own."""
+    print()
+    _print(lambda width: comparison_table(found, width), [comparison_caption(found)])
+
+
+def _print(shown: Callable[[int | None], str], lines: Sequence[str]) -> None:
+    """A table in the width of the terminal, and lines below it."""
     console = Console()
     # Nobody has to read the lines of a pipe at once, unless a width is asked for.
     fixed = console.is_terminal or "COLUMNS" in os.environ
-    print(table(summaries, console.width if fixed else None))
-    for line in (
-        *(CAPTION, run_line(summaries[0]), printable(named_in(summaries))),
-        *remarks(summaries),
-    ):
+    print(shown(console.width if fixed else None))
+    for line in lines:
         console.print(line, style="italic", highlight=False, markup=False, soft_wrap=not fixed)
 
 

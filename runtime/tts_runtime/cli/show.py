@@ -20,6 +20,7 @@ from tts_runtime.record.decisions import classes
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import Run, Tree, open_run
 from tts_runtime.runs.seeds import in_words
+from tts_runtime.stats.paired import compare
 
 if TYPE_CHECKING:
     from tts_runtime.executor import CandidateRecord
@@ -34,6 +35,7 @@ Examples:
   tts-show runs/one                         strategies, answers
   tts-show runs/one test-0001               how this problem was solved, by every strategy
   tts-show runs/one test-0001 --seed 3      the same under another seed
+  tts-show runs/one --compare majority      every other strategy against this one
   tts-show runs/one --verify                whether every line is as it was written
 
 Exit codes: 0 success, 2 usage error, no run there, or damaged lines.
@@ -55,6 +57,12 @@ def show_parser() -> CommandParser:
     group = command.group("Options")
     group.value("--strategy", metavar="NAME", help="only this strategy")
     group.value("--seed", metavar="N", help="only this seed (of one problem: default the first)")
+    group.values(
+        "--compare",
+        metavar="NAME",
+        help="compare strategies on the same problems: each with the first one named, or all "
+        "with the only one",
+    )
     group.flag("--all", help="every node, not only the first of many children")
     group.flag("--verify", help="read everything, and name every damaged line")
     command.common()
@@ -95,6 +103,8 @@ def _show(options: Namespace) -> int:
     seed = limit_of("--seed", options.seed, least=None)
     if seed is not None and seed not in run.seeds:
         raise KeyError(f"{run.directory} has {in_words(run.seeds)}, not {seed}")
+    if options.compare:
+        return _compare(run, options.compare, seed)
     if options.problem is None:
         lines = _overview(run, names, seed)
     else:
@@ -107,6 +117,22 @@ def _show(options: Namespace) -> int:
     if options.verify and not damaged:
         print("every line agrees with its checksum, and none is missing")
     return MISTAKE if damaged else 0
+
+
+def _compare(run: Run, names: Sequence[str], seed: int | None) -> int:
+    """Comparisons with the first strategy of `names`, of the others, or of all that there are."""
+    from tts_runtime.cli.report import print_comparisons
+
+    first, *others = [run.strategy(name).name for name in names]
+    pairs = [(name, first) for name in others or run.strategies if name != first]
+    if not pairs:
+        raise KeyError(f"{run.directory} has no other strategy than {first}")
+    answers = {name: run.answers(name, seed) for name in run.strategies}
+    ungraded = [n for n in (first, *others) if all(a.correct is None for a in answers[n])]
+    if ungraded:
+        raise KeyError(f"{ungraded[0]} has no graded answer, so nothing can be compared with it")
+    print_comparisons(compare(answers, pairs))
+    return 0
 
 
 def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Final
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.runs.results import Summary
+from tts_runtime.stats.paired import PairedComparison
 
 #: The line below the table that explains its columns.
 CAPTION = (
@@ -58,22 +59,69 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
         printable(each.strategy) + (f" ({each.failed} failed)" * (each.failed > 0))
         for each in summaries
     ]
-    columns = _columns(summaries)
-    longest = max(map(len, ("strategy", *names)))
+    return _laid_out("strategy", names, _columns(summaries), DROPPED, width)
+
+
+def comparison_table(found: Sequence[PairedComparison], width: int | None = None) -> str:
+    """One row per comparison with one strategy, the same for all; `width` as in `table`."""
+    against = printable(found[0].right)
+    columns = [
+        _Column("difference", [f"{100 * each.difference:+.1f}" for each in found]),
+        _Column("95 % interval", [_points(each.low, each.high) for each in found]),
+        _Column("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
+        _Column("p", [_chance(each.adjusted) for each in found]),
+        _Column("verdict", [each.verdict.value for each in found]),
+    ]
+    names = [printable(each.left) for each in found]
+    return _laid_out(f"against {against}", names, columns, ("won lost", "95 % interval"), width)
+
+
+def comparison_caption(found: Sequence[PairedComparison]) -> str:
+    """The line below: on what, by which methods."""
+    trials = {each.trials for each in found}
+    counts = f"{min(trials):,}" if len(trials) == 1 else f"{min(trials):,} to {max(trials):,}"
+    several = f", adjusted for {len(found)} comparisons (Holm)" if len(found) > 1 else ""
+    same = "answers to the same problems" + " and seeds" * (trials != {found[0].problems})
+    return (
+        f"difference: points of accuracy, on {counts} {same}; interval: bootstrap over problems; "
+        f"p: exact sign-flip test (McNemar){several}; `cannot tell`: p is 0.05 or more"
+    )
+
+
+def _points(low: float, high: float) -> str:
+    return f"{100 * low:+.0f} to {100 * high:+.0f}"
+
+
+def _chance(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _laid_out(
+    title: str,
+    names: Sequence[str],
+    columns: list[_Column],
+    dropped: Sequence[str],
+    width: int | None,
+) -> str:
+    longest = max(map(len, (title, *names)))
     left_out: list[str] = []
     room = longest
     if width is not None:
-        for title in (*DROPPED, None):
+        for each in (*dropped, None):
             room = width - 1 - sum(column.width + _GAP for column in columns)
-            if room >= min(longest, _NAME) or title is None:
+            if room >= min(longest, _NAME) or each is None:
                 break
-            columns = [column for column in columns if column.title != title]
-            left_out.append(title)
+            columns = [column for column in columns if column.title != each]
+            left_out.append(each)
         room = max(_LEAST, min(longest, room))
+    *above, heading = _pieces(title, room)
     lines = [
+        *(f" {piece}" for piece in above),
         _line("", [column.lines[0] for column in columns], columns, room),
-        _line("strategy"[:room], [column.lines[1] for column in columns], columns, room),
+        _line(heading, [column.lines[1] for column in columns], columns, room),
     ]
+    if not lines[-2]:
+        del lines[-2]
     lines.append(" " + "─" * (max(map(len, lines)) - 1))
     for row, name in enumerate(names):
         first, *others = _pieces(name, room)

@@ -33,6 +33,7 @@ from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.manifest import Manifest
 from tts_runtime.record.nodes import NodeBatch, records
 from tts_runtime.runs.results import Answer
+from tts_runtime.stats.paired import PairedComparison, compare
 
 if TYPE_CHECKING:
     import pandas
@@ -246,6 +247,15 @@ class Run:
     def tree(self, problem: str, strategy: str | None = None, seed: int | None = None) -> Tree:
         """What a strategy did for one problem, under a seed (the first if absent)."""
         return self.strategy(strategy).tree(problem, seed)
+
+    def compare(self, left: str, right: str) -> PairedComparison:
+        """A strategy against another, on the same problems and seeds (`stats.paired`).
+
+        Raises:
+            KeyError: There is no such strategy.
+        """
+        answers = {name: self.answers(name) for name in (left, right)}
+        return compare(answers, [(left, right)])[0]
 
     def rows(self, what: str = "answers") -> Iterable[dict[str, Any]]:
         """`answers` or `nodes` of all strategies, as flat rows.

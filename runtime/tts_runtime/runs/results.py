@@ -14,6 +14,7 @@ from tts_runtime.problems.model import Trial
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.html import table
 from tts_runtime.runs.op_stats import OpStats
+from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.proportions import clustered_wilson
 
 #: What is added up over problems.
@@ -142,6 +143,19 @@ class Result:
 
 class Results(list[Result]):
     """The results of a run, one per strategy; a notebook shows their table."""
+
+    def compare(self, left: str, right: str | None = None) -> PairedComparison:
+        """A strategy against another, on the same problems and seeds (`stats.paired`).
+
+        Args:
+            left: Its name.
+            right: The other's; the first of the run if absent.
+
+        Raises:
+            KeyError: There is no such strategy.
+        """
+        answers = {result.summary.strategy: result.answers for result in self}
+        return compare(answers, [(left, right or self[0].summary.strategy)])[0]
 
     def _repr_html_(self) -> str:
         return _summaries([result.summary for result in self])

@@ -1,0 +1,192 @@
+"""Compares strategies on the same problems and seeds.
+
+Both see the same problems (and, where they share expansions, the same samples), so what counts is
+where they differ. Problems are the unit, as in `stats.proportions`: a problem's difference is the
+sum over its seeds.
+
+* **Interval**: paired bootstrap over problems (Efron and Tibshirani 1993, chapter 13; clusters are
+  drawn whole, Field and Welsh 2007), percentiles of 10,000 resamples with a fixed seed.
+* **p**: the exact sign-flip test (Fisher's randomisation test for pairs): if neither strategy is
+  better, a problem's difference is as likely to have the other sign. With one seed it is McNemar's
+  exact test (1947), the binomial test of the problems that only one of them solves.
+* **Several comparisons** are adjusted by Holm (1979), which holds for any dependence.
+
+NumPy alone: SciPy and statsmodels would double what an installation takes. The tests compare the
+results with theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tts_runtime.problems.model import Trial
+
+#: Of the bootstrap.
+RESAMPLES: Final = 10_000
+_LEVEL: Final = 0.05
+
+
+class Graded(Protocol):
+    """An answer (`runs.results.Answer`), as far as it is compared."""
+
+    @property
+    def trial(self) -> Trial:
+        """Which problem and seed it answers."""
+
+    @property
+    def correct(self) -> bool | None:
+        """Its grade, if it has one."""
+
+
+class Verdict(Enum):
+    """What a comparison says at the 5 % level."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    """A strategy against another, on the trials that both have a grade for.
+
+    Args:
+        left, right: Their names; `difference` is the accuracy of `left` minus that of `right`.
+        problems, trials: On how many problems, and problems times seeds.
+        left_only, right_only: Trials that only this one solves.
+        low, high: 95 % interval of the difference.
+        p: Two-sided; `adjusted`: the same for all comparisons made together (Holm).
+    """
+
+    left: str
+    right: str
+    problems: int
+    trials: int
+    left_only: int
+    right_only: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether `left` is better, worse, or it cannot be told."""
+        if self.adjusted >= _LEVEL:
+            return Verdict.OPEN
+        return Verdict.BETTER if self.difference > 0 else Verdict.WORSE
+
+
+def compare(
+    answers: Mapping[str, Iterable[Graded]], pairs: Sequence[tuple[str, str]]
+) -> list[PairedComparison]:
+    """Compares pairs of strategies, `p` adjusted for all of these pairs.
+
+    Args:
+        answers: Of each strategy, by its name.
+        pairs: Names: which is compared with which.
+
+    Raises:
+        KeyError: A strategy without answers here.
+    """
+    graded = {
+        name: {each.trial: bool(each.correct) for each in found if each.correct is not None}
+        for name, found in answers.items()
+    }
+    found = [_compared(left, right, graded[left], graded[right]) for left, right in pairs]
+    adjusted = holm([each[-1] for each in found])
+    return [PairedComparison(*each, smaller) for each, smaller in zip(found, adjusted, strict=True)]
+
+
+def _compared(
+    left: str,
+    right: str,
+    first: Mapping[Trial, bool],
+    second: Mapping[Trial, bool],
+) -> tuple[str, str, int, int, int, int, float, float, float, float]:
+    both = [trial for trial in first if trial in second]
+    sums: dict[str, tuple[int, int]] = {}
+    for trial in both:
+        total, count = sums.get(trial.problem, (0, 0))
+        sums[trial.problem] = total + first[trial] - second[trial], count + 1
+    clusters = list(sums.values())
+    left_only = sum(first[trial] and not second[trial] for trial in both)
+    right_only = sum(second[trial] and not first[trial] for trial in both)
+    difference = (left_only - right_only) / len(both) if both else 0.0
+    low, high = paired_interval(clusters)
+    p = sign_flip_p([total for total, _ in clusters])
+    return (
+        *(left, right, len(clusters), len(both), left_only, right_only),
+        *(difference, low, high, p),
+    )
+
+
+def paired_interval(
+    clusters: Sequence[tuple[int, int]], resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean difference.
+
+    Args:
+        clusters: Of each problem, the sum of its differences, and of how many trials.
+        resamples: How many.
+
+    Returns:
+        The interval; (-1, 1) without problems. Where no problem differs every resample is 0, so the
+        interval is that of the share of problems that could differ all the same (Clopper and
+        Pearson 1934).
+    """
+    import numpy as np
+
+    count = len(clusters)
+    if not count:
+        return -1.0, 1.0
+    kinds = Counter(clusters)
+    if all(total == 0 for total, _ in kinds):
+        most = 1 - (_LEVEL / 2) ** (1 / count)
+        return -most, most
+    values = np.array(list(kinds), dtype=float)
+    often = np.array(list(kinds.values()), dtype=float)
+    drawn = np.random.default_rng(0).multinomial(count, often / count, size=resamples)
+    means = (drawn @ values[:, 0]) / (drawn @ values[:, 1])
+    low, high = np.quantile(means, (_LEVEL / 2, 1 - _LEVEL / 2))
+    return float(low), float(high)
+
+
+def sign_flip_p(differences: Iterable[int]) -> float:
+    """The two-sided p of the exact sign-flip test of these differences; 1 if all are 0."""
+    import numpy as np
+
+    listed = [each for each in differences if each]
+    sizes = Counter(map(abs, listed))
+    reach = sum(size * count for size, count in sizes.items())
+    if not reach:
+        return 1.0
+    # The distribution of the sum, from -reach to reach, over all signs.
+    chance: NDArray[np.float64] = np.zeros(2 * reach + 1)
+    chance[reach] = 1.0
+    for size, count in sizes.items():
+        for _ in range(count):
+            up, down = np.roll(chance, size), np.roll(chance, -size)
+            chance = (up + down) / 2
+    seen = abs(sum(listed))
+    tail = chance[: reach - seen + 1].sum() + chance[reach + seen :].sum()
+    return min(1.0, float(tail))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values adjusted for being several (Holm 1979), in their order."""
+    adjusted = [0.0] * len(ps)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = largest
+    return adjusted

@@ -1,0 +1,104 @@
+"""Paired comparisons: equal to scipy's and statsmodels', and wrong as rarely as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap, permutation_test
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from tts_runtime.runs.results import Answer
+from tts_runtime.stats.paired import Verdict, compare, holm, paired_interval, sign_flip_p
+
+FEW = st.lists(st.integers(-3, 3), max_size=9)
+
+
+def answers(grades: list[list[bool | None]]) -> list[Answer]:
+    """Of each problem, the grades under its seeds."""
+    return [
+        Answer(id=str(problem), seed=seed, correct=grade)
+        for problem, row in enumerate(grades)
+        for seed, grade in enumerate(row)
+    ]
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 40))
+def test_with_one_seed_the_test_is_mcnemars(won: int, lost: int, same: int) -> None:
+    known = mcnemar([[same, won], [lost, 0]], exact=True)
+    found = sign_flip_p([1] * won + [-1] * lost + [0] * same)
+    assert found == pytest.approx(min(1.0, known.pvalue), rel=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(FEW.filter(any))
+def test_the_sign_flip_test_is_scipys_exact_permutation_test(differences: list[int]) -> None:
+    if len(differences) < 2:
+        differences = [*differences, 0]
+    pair = (np.array(differences, float), np.zeros(len(differences)))
+    known = permutation_test(
+        pair, lambda a, b, axis: np.sum(a - b, axis), permutation_type="samples", vectorized=True,
+        n_resamples=np.inf,
+    )  # fmt: skip
+    assert sign_flip_p(differences) == pytest.approx(known.pvalue)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+    known = multipletests(ps, method="holm")[1] if ps else []
+    assert holm(ps) == pytest.approx(list(known))
+
+
+def test_the_interval_is_scipys_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    sums = rng.choice([-1, 0, 0, 0, 1, 1], 150)
+    known = bootstrap((sums,), np.mean, method="percentile", rng=rng).confidence_interval
+    found = paired_interval([(int(each), 1) for each in sums])
+    assert found == pytest.approx((known.low, known.high), abs=0.01)
+    # Three seeds that agree say what one says.
+    assert paired_interval([(3 * int(each), 3) for each in sums]) == found
+
+
+def test_no_difference_seen_is_none_proved() -> None:
+    low, high = paired_interval([(0, 1)] * 100)
+    assert low == -high
+    assert high == pytest.approx(1 - 0.025 ** (1 / 100))
+    assert paired_interval([]) == (-1, 1)
+    assert (sign_flip_p([]), sign_flip_p([0, 0])) == (1.0, 1.0)
+
+
+def test_equal_strategies_are_told_apart_as_rarely_as_said() -> None:
+    rng = np.random.default_rng(3)
+    wrong = covered = 0
+    for _ in range(400):
+        rates = rng.beta(0.7, 0.7, 60)
+        sums = rng.binomial(3, rates) - rng.binomial(3, rates)
+        wrong += sign_flip_p(map(int, sums)) < 0.05
+        low, high = paired_interval([(int(each), 3) for each in sums], 1000)
+        covered += low <= 0 <= high
+    assert 0.005 < wrong / 400 < 0.06  # exact tests are conservative
+    assert 0.91 < covered / 400 < 0.98
+
+
+def test_only_what_both_graded_is_compared() -> None:
+    a = answers([[True, True], [True, None], [False, True]])
+    b = answers([[False, True], [True, True], [None, False]])
+    [found] = compare({"a": a, "b": b}, [("a", "b")])
+    assert (found.problems, found.trials) == (3, 4)
+    assert (found.left_only, found.right_only) == (2, 0)
+    assert (found.difference, found.verdict) == (0.5, Verdict.OPEN)
+    [back] = compare({"a": a, "b": b}, [("b", "a")])
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=0.02)
+
+
+def test_who_won_is_said_or_that_it_cannot_be_told() -> None:
+    names = {
+        "good": answers([[True]] * 40),
+        "fair": answers([[at % 2 == 0] for at in range(40)]),
+        "same": answers([[at % 2 == 0 or at == 1] for at in range(40)]),
+    }
+    found = compare(names, [("good", "fair"), ("same", "fair"), ("fair", "good")])
+    assert [each.verdict for each in found] == [Verdict.BETTER, Verdict.OPEN, Verdict.WORSE]
+    assert all(each.adjusted >= each.p for each in found)
