@@ -295,5 +295,9 @@ def test_flops_of_a_finished_run_follow_what_is_assumed(tts_run: Command) -> Non
         for row in rows("--assume", f"params={size}"):
             assert row["flops"] == 2 * size * (row["policy_tokens"] + row["prompt_tokens"])
     Path("run", "models.json").write_text("[]")
+    assert [str(damage) for damage in open_run("run").verify()] == [
+        "run/models.json: it has no checksum at its end"
+    ]
     code, _, err = tts_run(*BOTH, "--out", "run")
-    assert (code, "models.json: not sizes of models" in err) == (2, True)
+    assert (code, "run/models.json: it has no checksum" in err) == (0, True)
+    assert not open_run("run").verify()

@@ -34,7 +34,7 @@ def stored(folder: Path) -> Model:
 def test_sizes_of_the_bundled_models_reach_explain(tmp_path: Path) -> None:
     async def cards() -> tuple[Model | None, Model | None]:
         policy, prm = BundledPolicy(bundled("policy")), BundledPrm(bundled("prm"))
-        write_models(tmp_path, {"policy": policy, "prm": prm, "other": SimPolicy()})
+        write_models(tmp_path, "", {"policy": policy, "prm": prm, "other": SimPolicy()})
         await policy.close()
         await prm.close()
         return policy.card, prm.card

@@ -162,7 +162,7 @@ def test_damaged_replies_are_named_and_drawn_again(
     named = [(each.file, each.line) for each in open_run(tmp_path / "killed").verify()]
     assert named == [("killed/replies.jsonl", 1), ("killed/replies.jsonl", len(lines))]
     ran("beam_search", tmp_path / "killed", Watching())
-    assert "what it held is drawn again" in caplog.text
+    assert "what it held is done again" in caplog.text
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 

@@ -27,7 +27,7 @@ def content(directory: str | Path) -> dict[str, Any]:
             found[name] = sorted(path.read_text().splitlines())
         elif path.suffix == ".json":
             found[name] = json.loads(path.read_text())
-            for of_a_session in ("wall_s", "engines", "sessions"):
+            for of_a_session in ("wall_s", "engines", "sessions", "crc"):
                 found[name].pop(of_a_session, None)
     return found
 

@@ -228,6 +228,7 @@ def stated(directory: Path) -> Models:
         named = {
             name: Model(float(card["parameters"]), float(card["layers"]), float(card["width"]))
             for name, card in cards.items()
+            if not name.startswith("#")  # a checksum
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LengthError(f"{path / 'models.json'}: not sizes of models: {error}") from error

@@ -22,6 +22,7 @@ DECISIONS: Final = "decisions.jsonl"
 ANSWERS: Final = "answers.jsonl"
 REPLIES: Final = "replies.jsonl"
 SUMMARY: Final = "summary.json"
+MODELS: Final = "models.json"
 PLAN: Final = "plan.json"
 #: Who may read and write a file: its owner only, as models write there what they like.
 PRIVATE: Final = 0o600
@@ -64,9 +65,12 @@ def read_manifest(directory: Path) -> Manifest:
             "read it with the version that wrote it"
         )
     try:
+        seal_of("", "", MANIFEST).check_document(text)
         return Manifest.model_validate(value)
     except ValidationError as error:
         raise DirectoryError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+    except ValueError as error:
+        raise DirectoryError(f"{path} is damaged: {error}") from error
 
 
 def seal_of(identity: str, folder: str, file: str) -> Seal:
@@ -77,6 +81,23 @@ def seal_of(identity: str, folder: str, file: str) -> Seal:
 def trial_of(line: Mapping[str, Any]) -> Trial:
     """The problem and seed that a line of nodes, decisions or answers belongs to."""
     return Trial(str(line.get("problem", line.get("id"))), line.get("seed", 0))
+
+
+def read_document(path: Path, seal: Seal, damaged: list[Damage]) -> str | None:
+    """The text of a sealed document; `None` if it is not there, or joins `damaged`.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    try:
+        text = read_written(path, MAX_PLAN_BYTES).decode("utf-8", "surrogateescape")
+        seal.check_document(text)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        damaged.append(Damage(f"{path.parent.name}/{path.name}", 0, str(error)))
+        return None
+    return text
 
 
 def problem_line(problem: Problem) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from tts_lang.readers import MAX_LINE_BYTES, TooDeep, parse_json
 
 _SEAL: Final = re.compile(r',"crc":"([0-9a-f]{8})"\}\n?')
 _SEAL_LENGTH: Final = len(',"crc":"00000000"}')
+_DOCUMENT_SEAL: Final = re.compile(r',?\n  "#?crc": "([0-9a-f]{8})"\n\}\n')
+_DOCUMENT_SEAL_LENGTH: Final = len(',\n  "#crc": "00000000"\n}\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.reason}"
 
 
 def _line(file: TextIO) -> str:
@@ -79,6 +82,24 @@ class Seal:
         if not isinstance(value, dict):
             raise ValueError("no JSON object")
         return value
+
+    def document(self, text: str, member: str = "crc") -> str:
+        """A JSON object of several lines, as `json.dumps(..., indent=2)` writes it, sealed."""
+        body = printable(text).rstrip().removesuffix("}").rstrip()
+        comma = "" if body == "{" else ","
+        return f'{body}{comma}\n  "{member}": "{self._sum(body)}"\n}}\n'
+
+    def check_document(self, text: str) -> None:
+        """Raises an error if a sealed document is damaged.
+
+        Raises:
+            ValueError: What is wrong with it.
+        """
+        found = _DOCUMENT_SEAL.search(text, max(0, len(text) - _DOCUMENT_SEAL_LENGTH))
+        if found is None or found.end() != len(text):
+            raise ValueError("it has no checksum at its end")
+        if self._sum(text[: found.start()]) != found[1]:
+            raise ValueError("the checksum does not agree: damaged, or of another run")
 
     def _sum(self, body: str) -> str:
         return f"{crc32(body.encode('utf-8', 'surrogatepass'), self._start):08x}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,15 @@ from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
     ANSWERS,
     DECISIONS,
+    MODELS,
     NODES,
     PLAN,
+    PROBLEMS,
     REPLIES,
+    SUMMARY,
     DirectoryError,
     folder_of,
+    read_document,
     read_manifest,
     read_problems,
     seal_of,
@@ -310,15 +316,7 @@ class Run:
 
     def verify(self) -> list[Damage]:
         """Reads everything, and says what cannot be believed."""
-        seal = seal_of(self.manifest.identity, "", REPLIES)
-        for _ in lines_of(self.directory / REPLIES, seal, self.damaged):
-            pass
-        for record in self.strategies.values():
-            whole = {tree.answer.trial for tree in record.trees()}
-            for trial, answer in record.answers.items():
-                if answer.nodes and trial not in whole:
-                    reason = f"problem {trial.problem}: its nodes are not all there"
-                    self.damaged.append(Damage(f"{record.folder.name}/{NODES}", 0, reason))
+        self.damaged += _damage_in(self)
         return list(dict.fromkeys(self.damaged))
 
     def _repr_html_(self) -> str:
@@ -344,3 +342,69 @@ def open_run(directory: str | Path) -> Run:
         DirectoryError: It holds no run, or one of another schema.
     """
     return Run(directory)
+
+
+# ------------------------------------------------------------------ damage
+
+
+def _damage_in(run: Run) -> list[Damage]:
+    """What cannot be believed of a run, beyond what reading its lines finds.
+
+    Raises:
+        DirectoryError: A file cannot be read.
+    """
+    found: list[Damage] = []
+    identity = run.manifest.identity
+    try:
+        read_document(run.directory / MODELS, seal_of(identity, "", MODELS), found)
+        for _ in lines_of(run.directory / REPLIES, seal_of(identity, "", REPLIES), found):
+            pass
+        for record in run.strategies.values():
+            if record.folder.exists():
+                seal = seal_of(identity, record.folder.name, SUMMARY)
+                read_document(record.folder / SUMMARY, seal, found)
+                found += _in_plan(record, run.manifest.configuration.get("plans", {}))
+                found += _in_problems(run, record)
+    except OSError as error:
+        raise DirectoryError(f"{run.directory} cannot be read: {error}") from error
+    return found
+
+
+def _in_plan(record: StrategyRecord, digests: Mapping[str, str]) -> Iterator[Damage]:
+    path = record.folder / PLAN
+    reason = "it is not there"
+    if path.exists():
+        digest = sha256(read_written(path, MAX_PLAN_BYTES).removesuffix(b"\n")).hexdigest()
+        reason = "it is not the plan that ran" if digest != digests.get(record.name) else ""
+    if reason:
+        yield Damage(f"{record.folder.name}/{PLAN}", 0, reason)
+
+
+def _in_problems(run: Run, record: StrategyRecord) -> Iterator[Damage]:
+    """Nodes, decisions and answers of each problem, held against each other."""
+    nodes = {trial: len(each) for trial, each in record.nodes()}
+    decisions: Counter[Trial] = Counter()
+    places: dict[Trial, int] = {}
+    for _, line in record.lines(DECISIONS):
+        trial = trial_of(line)
+        decisions[trial] += 1
+        place = max(line.get("in", ()), default=0)
+        if place < places.get(trial, place):
+            yield _damage(record, DECISIONS, trial, "its lines are not in order")
+        places[trial] = place
+    for trial, answer in record.answers.items():
+        if trial.problem not in run.problems:
+            reason = f"problem {trial.problem}: it is not there"
+            yield Damage(f"{run.directory.name}/{PROBLEMS}", 0, reason)
+        if nodes.get(trial, 0) != answer.nodes:
+            yield _damage(record, NODES, trial, "its nodes are not all there")
+        if decisions[trial] != answer.decisions:
+            yield _damage(record, DECISIONS, trial, "its decisions are not all there")
+    for trial in {**nodes, **decisions}:
+        if trial not in record.answers:
+            yield _damage(record, ANSWERS, trial, "it has nodes, but no answer")
+
+
+def _damage(record: StrategyRecord, file: str, trial: Trial, reason: str) -> Damage:
+    place = f", seed {trial.seed}" if trial.seed else ""
+    return Damage(f"{record.folder.name}/{file}", 0, f"problem {trial.problem}{place}: {reason}")

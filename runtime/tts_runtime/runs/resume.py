@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Trial
-from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, SUMMARY, DirectoryError, trial_of
+from tts_runtime.record.files import (
+    ANSWERS,
+    DECISIONS,
+    MODELS,
+    NODES,
+    SUMMARY,
+    DirectoryError,
+    read_document,
+    read_problems,
+    seal_of,
+    trial_of,
+)
 from tts_runtime.record.lines import Damage
 from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.runs.results import Answer, Summary
@@ -63,10 +71,28 @@ def read(folder: Path, name: str, identity: str) -> FinishedProblems:
         for trial in found
         if trial not in whole
     ]
-    summary = None
-    with suppress(OSError, UnicodeDecodeError, ValidationError):
-        summary = Summary.model_validate_json((folder / SUMMARY).read_text(encoding="utf-8"))
+    try:
+        seal = seal_of(identity, folder.name, SUMMARY)
+        text = read_document(folder / SUMMARY, seal, record.damaged)
+    except OSError as error:
+        raise RunDirectoryError(f"{folder} cannot be read: {reason_of(error)}") from error
+    summary = None if text is None else Summary.model_validate_json(text)
     return FinishedProblems(whole, summary, (*record.damaged, *missing))
+
+
+def read_shared(path: Path, identity: str) -> list[Damage]:
+    """What is damaged in the files that strategies share.
+
+    Raises:
+        RunDirectoryError: A file that cannot be read.
+    """
+    damaged: list[Damage] = []
+    try:
+        read_problems(path, identity, damaged)
+        read_document(path / MODELS, seal_of(identity, "", MODELS), damaged)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
+    return damaged
 
 
 def report(damaged: Sequence[Damage], then: str) -> None:

@@ -36,6 +36,7 @@ from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
     MANIFEST,
+    MODELS,
     PLAN,
     PRIVATE,
     PROBLEMS,
@@ -81,8 +82,8 @@ def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Probl
     """
     try:
         _check_place(path)
-        if not path.exists() or not any(path.iterdir()):
-            return False
+        if not path.exists() or all(each.name == f"{MANIFEST}.new" for each in path.iterdir()):
+            return False  # or it was stopped before it began
         there = read_manifest(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
@@ -156,8 +157,10 @@ def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Itera
             seeds = sorted({*before.seeds, *manifest.seeds})
             sessions = [*before.sessions, *manifest.sessions]
             whole = manifest.model_copy(update={"seeds": seeds, "sessions": sessions})
+        seal = seal_of("", "", MANIFEST)
+        # First: a directory with anything else in it would not be known as a run.
+        write(path / MANIFEST, seal.document(whole.model_dump_json(indent=2, by_alias=True)))
         _write_problems(path, manifest.identity, problems)
-        write(path / MANIFEST, whole.model_dump_json(indent=2, by_alias=True) + "\n")
         yield path
     finally:
         os.close(lock)
@@ -212,12 +215,16 @@ def write(path: Path, text: str) -> None:
     try:
         with open_private(new, "w") as file:
             file.write(printable(text))
+            file.flush()
+            os.fsync(file.fileno())
         new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
-def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine]) -> None:
+def write_models(
+    path: Path, identity: str, engines: Mapping[str, PolicyEngine | ScorerEngine]
+) -> None:
     """Writes how large the models behind engines are, for `tts-compile --stats`.
 
     Raises:
@@ -225,7 +232,7 @@ def write_models(path: Path, engines: Mapping[str, PolicyEngine | ScorerEngine])
     """
     cards = {name: engine.card for name, engine in engines.items() if engine.card is not None}
     text = json.dumps({name: asdict(card) for name, card in cards.items()}, indent=2)
-    write(path / "models.json", text + "\n")
+    write(path / MODELS, seal_of(identity, "", MODELS).document(text, "#crc"))
 
 
 def open_replies(
@@ -259,6 +266,7 @@ class StrategyWriter:
 
     def __init__(self, directory: Path, plan: Plan, identity: str) -> None:
         self.path = folder(directory, plan)
+        self._summary_seal = seal_of(identity, self.path.name, SUMMARY)
         try:
             self.path.mkdir(_FOLDER, exist_ok=True)
             self._record = RecordWriter(self.path, identity, lambda path: open_private(path, "a"))
@@ -295,7 +303,7 @@ class StrategyWriter:
 
     def summary(self, summary: Summary) -> None:
         """Writes the strategy's summary."""
-        write(self.path / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+        write(self.path / SUMMARY, self._summary_seal.document(summary.model_dump_json(indent=2)))
 
 
 def _plain(value: object) -> object:

@@ -132,7 +132,10 @@ async def run_plans(
             earlier = [
                 resume.read(folder(settings.out, plan), plan.strategy, identity) for plan in plans
             ]
-            if all(trial in each.answers for each in earlier for trial in trials):
+            damaged = [*resume.read_shared(settings.out, identity)]
+            damaged += [damage for each in earlier for damage in each.damaged]
+            whole = all(trial in each.answers for each in earlier for trial in trials)
+            if whole and not damaged:
                 return Results(
                     _read_back(plan, each, trials, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
@@ -158,14 +161,15 @@ async def run_plans(
                 engines=_engines(settings, {**policies, **scorers}),
                 sessions=[session_now(settings.command)],
             )
+            resume.report(resume.read_shared(settings.out, identity), "it is written again")
             directory = stack.enter_context(opened(settings.out, manifest, problems))
-            write_models(directory, {**policies, **scorers})
+            write_models(directory, identity, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
             earlier = [
                 resume.read(folder(directory, plan), plan.strategy, identity) for plan in plans
             ]
             for plan, each in zip(plans, earlier, strict=True):
-                resume.report(each.damaged, "its problem runs again")
+                resume.report(each.damaged, "what it held is done again")
                 resume.clear(folder(directory, plan), plan.strategy, identity, each)
             writers = [
                 stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
@@ -178,7 +182,7 @@ async def run_plans(
                 lambda trial: all(trial in answers for answers in answered),
             )
             stack.enter_context(replies)
-            resume.report(replies.damaged, "what it held is drawn again")
+            resume.report(replies.damaged, "what it held is done again")
         return await _run_bound(
             bounds,
             policies,
