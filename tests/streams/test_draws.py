@@ -169,5 +169,5 @@ def test_the_normaliser_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_device_without_a_kernel_leaves_rows_to_the_generic_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_on_cpu", lambda array: False)
+    monkeypatch.setattr(module, "_on_cpu", lambda _: False)
     compare(normal(2, 4200, 2.0, 6), [PLAIN, Sampling(temperature=0)], "float32")
