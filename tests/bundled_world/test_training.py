@@ -62,7 +62,7 @@ def test_a_few_steps_lower_the_loss_of_every_copy() -> None:
 
 def test_a_run_is_the_same_twice(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        run = Run(tmp_path / name, steps=8, tokens=200, rate=4e-3, seed=7)
+        run = Run(tmp_path / name, steps=4, tokens=200, rate=4e-3, seed=7)
         training.fit(run, learner(), train_policy.make, train_policy.losses, train_policy.WEIGHTS)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.support.processes import python
 from tests.support.tts_run import SIM, Command
+from tts_lang.cli.compile import run_command
 from tts_lang.printable import printable
 from tts_runtime.cli.command import _show_notices
 
@@ -21,7 +21,6 @@ from tts_runtime.cli.command import _show_notices
 HOSTILE = "\x1b[2J\u202e\x07\x9b31m"
 SHOWN = "\\u001b[2J\\u202e\\u0007\\u009b31m"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-COMPILE = "import sys; from tts_lang.cli import main; main(sys.argv[1:])"
 
 
 @given(st.text(st.characters(codec=None), max_size=40))
@@ -43,20 +42,28 @@ def test_a_json_document_keeps_its_meaning(value: object) -> None:
     assert json.loads(printable(json.dumps(value, ensure_ascii=False))) == value
 
 
-def test_names_and_documents_of_strategies(tmp_path: Path) -> None:
+def test_names_and_documents_of_strategies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def tts_compile(*arguments: str) -> tuple[int, str, str]:
+        code = run_command(arguments)
+        return code, *capsys.readouterr()
+
     name = f"s{HOSTILE}.tts"
     text = f'strategy s():\n    """Says {HOSTILE}."""\n    return sample 1 at temperature x\n'
     (tmp_path / name).write_text(text)
-    done = python(COMPILE, name, folder=tmp_path)
-    assert done.returncode == 2
-    assert SHOWN in done.stderr
-    assert not OBEYED.search(done.stderr)
+    code, _, said = tts_compile(name)
+    assert code == 2
+    assert SHOWN in said
+    assert not OBEYED.search(said)
     (tmp_path / "s.tts").write_text(text.replace("at temperature x", ""))
     for form in ("text", "json", "html", "dot", "mermaid"):
-        done = python(COMPILE, "s.tts", "--explain", "--format", form, folder=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert not OBEYED.search(done.stdout), form
-    plan = python(COMPILE, "s.tts", "-o", "-", folder=tmp_path).stdout
+        code, shown, said = tts_compile("s.tts", "--explain", "--format", form)
+        assert code == 0, said
+        assert not OBEYED.search(shown), form
+    _, plan, _ = tts_compile("s.tts", "-o", "-")
     assert not OBEYED.search(plan)
     assert HOSTILE in json.loads(plan)["plan"]["document"]
 

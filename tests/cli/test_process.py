@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, python
+from tests.support.processes import ROOT, forked, python
 from tests.support.tts_run import SIM, two_problems
 
 RUN = "import sys; from tts_runtime.cli import main; main(sys.argv[1:])"
@@ -52,10 +52,9 @@ def test_a_run_that_ignores_hangups_is_not_ended_by_one(tmp_path: Path) -> None:
 
 
 _PRINTING = [
-    pytest.param(command, arguments, id=f"{name} {' '.join(arguments)}")
-    for name, command, several in (
+    (command, arguments)
+    for command, several in (
         (
-            "tts-compile",
             COMPILE,
             (
                 ["--help"],
@@ -69,7 +68,6 @@ _PRINTING = [
             ),
         ),
         (
-            "tts-run",
             RUN,
             (["--help"], ["--version"], ["greedy", *SIM], ["greedy", *SIM, "--json"]),
         ),
@@ -78,14 +76,13 @@ _PRINTING = [
 ]
 
 
-@pytest.mark.parametrize(("command", "arguments"), _PRINTING)
-def test_a_reader_that_stops_reading_is_no_error(
-    command: str, arguments: list[str], tmp_path: Path
-) -> None:
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     two_problems(tmp_path)
-    unread = "import os; read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
-    done = python(unread + command, *arguments, folder=tmp_path)
-    assert (done.returncode, done.stderr) == (141, "")
+    unread = "read, write = os.pipe(); os.close(read); os.dup2(write, 1);"
+    ended = forked([(unread + command, arguments) for command, arguments in _PRINTING], tmp_path)
+    assert dict(zip(map(str, _PRINTING), ended, strict=True)) == dict.fromkeys(
+        map(str, _PRINTING), (141, "")
+    )
 
 
 def test_nobody_reads_standard_error(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: C
     command = (
         "greedy",
         "--policy",
-        "transformers:no-such-engine",
+        "openai:http://127.0.0.1:9/v1#m?attempts=1",
         "--problems",
         "two.jsonl",
         "--out",
@@ -223,8 +223,8 @@ def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: C
         code, _, err = tts_run(*command, out)
         assert code == 2
         assert wrong in err
-        assert "no-such-engine" not in err
-    assert "no-such-engine" in tts_run(*command, "new")[2]
+        assert "cannot be reached" not in err
+    assert "cannot be reached" in tts_run(*command, "new")[2]
     assert not Path("new").exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -118,3 +118,4 @@ class Copies(RuleBasedStateMachine):
 
 
 TestCopies = Copies.TestCase
+TestCopies.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)

@@ -1,10 +1,10 @@
-"""`pytest tests/optimise --optimised 20000` runs that many programs instead of 500."""
+"""`pytest tests/optimise --optimised 20000` runs that many programs instead of 300."""
 
 from __future__ import annotations
 
 import pytest
 
-USUAL_PROGRAMS = 500
+USUAL_PROGRAMS = 300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

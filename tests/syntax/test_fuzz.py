@@ -81,7 +81,7 @@ def test_one_changed_token_gives_an_error_near_it() -> None:
     broken = single = near = 0
     for source in SAMPLES[:2]:
         tokens = [token for token in tokenize(source).tokens if token.text and token.type != "TEXT"]
-        for _ in range(90):
+        for _ in range(60):
             token = rng.choice(tokens)
             other = rng.choice(tokens).text
             replacement = rng.choice(["", other, f"{token.text} {other}"])
@@ -95,7 +95,7 @@ def test_one_changed_token_gives_an_error_near_it() -> None:
             line = source.position(token.start).line
             found = result.source.position(result.diagnostics[0].span.start).line
             near += abs(found - line) <= 1
-    assert broken > 100
+    assert broken > 70
     assert single / broken > 0.93
     assert near / broken > 0.97
 

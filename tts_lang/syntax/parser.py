@@ -8,6 +8,7 @@ its block, and continues after it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,8 +52,13 @@ class ParseResult:
         return not any(diagnostic.is_error for diagnostic in self.diagnostics)
 
 
+@lru_cache(maxsize=128)
 def parse(source: Source) -> ParseResult:
-    """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`."""
+    """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`.
+
+    A file is parsed once although it is compiled for every point of a sweep, or has many
+    strategies; the tree is frozen.
+    """
     if len(source.text) > MAX_TEXT_BYTES:
         return _unread(TooLarge(MAX_TEXT_BYTES), source.name)
     tokens = tokenize(source)
