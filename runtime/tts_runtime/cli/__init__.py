@@ -1,7 +1,7 @@
-"""The commands `tts-run`, `tts-show` and `tts-serve` as processes.
+"""The commands that run strategies and read records, as processes.
 
-Nothing but the handling of interrupts is imported before they are handled; the command itself is
-`tts_runtime.cli.command`, `show` or `serve`.
+Nothing but the handling of interrupts is imported before they are handled; the commands themselves
+are in the modules of this package.
 """
 
 from __future__ import annotations
@@ -46,5 +46,27 @@ def serve(arguments: Sequence[str] | None = None) -> NoReturn:
         from tts_runtime.cli.serve import serve_command
 
         return serve_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
+def report(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-report`. Exit code: 0, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.reporting import report_command
+
+        return report_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
+def view(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-view`. Exit code: 0 after Ctrl-C, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.viewing import view_command
+
+        return view_command(sys.argv[1:] if arguments is None else arguments)
 
     run_as_process(command)

@@ -6,18 +6,16 @@ import sys
 from argparse import SUPPRESS, Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from tts_lang.cli.completion import complete, script
-from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.parser import CommandParser
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.record_command import read_records
 from tts_runtime.record.decisions import classes
-from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import Run, Tree, open_run
 from tts_runtime.runs.seeds import in_words
 from tts_runtime.stats.paired import compare
@@ -32,11 +30,10 @@ _LEAST_WIDTH = 30
 
 _NOTES = """
 Examples:
-  tts-show runs/one                         strategies, answers
-  tts-show runs/one test-0001               how this problem was solved, by every strategy
-  tts-show runs/one test-0001 --seed 3      the same under another seed
-  tts-show runs/one --compare majority      every other strategy against this one
-  tts-show runs/one --verify                whether every line is as it was written
+  tts-show runs/one                    strategies, answers
+  tts-show runs/one test-0001          a problem's trees
+  tts-show runs/one --compare majority
+  tts-show runs/one --verify           check every line
 
 Exit codes: 0 success, 2 usage error, no run there, or damaged lines.
 """
@@ -75,24 +72,7 @@ def show_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    command = show_parser()
-    complete(command)
-    try:
-        options = command.parse(arguments)
-        if options.version:
-            print(f"{command.prog} {version('tts-lang')}")
-            return 0
-        if options.completion is not None:
-            sys.stdout.write(script(options.completion))
-            return 0
-        return _show(options)
-    except (UsageError, ValueError) as error:
-        return usage_error(command.prog, UsageError(error))
-    except (DirectoryError, KeyError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
-        sys.stdout.flush()
-        print(f"error: {printable(message)}", file=sys.stderr)
-        return MISTAKE
+    return read_records(show_parser(), arguments, _show)
 
 
 def _show(options: Namespace) -> int:

@@ -1,0 +1,51 @@
+"""What the commands that read a record (`tts-show`, `tts-report`, `tts-view`) have in common."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from tts_lang.cli.completion import complete, script
+from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.process import MISTAKE
+from tts_lang.printable import printable
+from tts_runtime.record.files import DirectoryError
+
+
+def read_records(
+    command: CommandParser,
+    arguments: Sequence[str],
+    act: Callable[[Namespace], int],
+    *mistakes: type[Exception],
+) -> int:
+    """Runs a command with these arguments; every mistake of the user's ends with a message.
+
+    Args:
+        command: Its options.
+        arguments: As typed.
+        act: What it does with the options; returns the exit code.
+        mistakes: Exceptions whose message is for the user, beside those of every record.
+
+    Returns:
+        The exit code.
+    """
+    expected: tuple[type[Exception], ...] = (DirectoryError, KeyError, *mistakes)
+    complete(command)
+    try:
+        options = command.parse(arguments)
+        if options.version:
+            print(f"{command.prog} {version('tts-lang')}")
+            return 0
+        if options.completion is not None:
+            sys.stdout.write(script(options.completion))
+            return 0
+        return act(options)
+    except (UsageError, ValueError) as error:
+        return usage_error(command.prog, UsageError(error))
+    except expected as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        sys.stdout.flush()
+        print(f"error: {printable(message)}", file=sys.stderr)
+        return MISTAKE

@@ -1,0 +1,1 @@
+"""From records of runs to figures, a site and a terminal: `tts-report`, `tts-view`."""

@@ -1,0 +1,81 @@
+"""Groups of problems by difficulty: by a field, or by how often the policy solves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tts_runtime.problems.model import Problem
+
+#: Names of fields that give a level, and that give the policy's pass rate.
+_LEVELS: Final = ("level", "difficulty", "difficulty_level")
+_RATES: Final = ("pass_rate", "pass@1", "solve_rate")
+#: Least pass rates of easy and of medium problems, as Liu et al. (2025, section 3) cut them.
+EASY: Final = 0.5
+MEDIUM: Final = 0.1
+#: Levels that can still be drawn side by side.
+_MOST: Final = 8
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Names of groups, easiest first, and the group of each problem that has one.
+
+    Args:
+        by: What it is made of, for readers.
+    """
+
+    names: Sequence[str]
+    of: Mapping[str, str]
+    by: str
+
+
+def grouping(problems: Mapping[str, Problem]) -> Grouping | None:
+    """The groups of problems; `None` where no field says how hard they are."""
+    for field in _RATES:
+        rates = {id_: _number(each.fields.get(field)) for id_, each in problems.items()}
+        known = {id_: rate for id_, rate in rates.items() if rate is not None and 0 <= rate <= 1}
+        if known:
+            return by_rate(known, f"`{field}` of the problem set")
+    for field in _LEVELS:
+        levels = {
+            id_: str(each.fields[field]) for id_, each in problems.items() if field in each.fields
+        }
+        names = sorted(set(levels.values()), key=_order)
+        if 2 <= len(names) <= _MOST:
+            of = {id_: _level(field, level) for id_, level in levels.items()}
+            return Grouping(
+                [_level(field, name) for name in names], of, f"`{field}` of the problem set"
+            )
+    return None
+
+
+def by_rate(rates: Mapping[str, float], source: str) -> Grouping:
+    """Easy, medium and hard problems by the share of the policy's samples that solve them."""
+    of = {
+        id_: "easy" if rate >= EASY else "medium" if rate >= MEDIUM else "hard"
+        for id_, rate in rates.items()
+    }
+    names = [name for name in ("easy", "medium", "hard") if name in of.values()]
+    cuts = f"easy from {EASY:.0%}, hard below {MEDIUM:.0%}"
+    return Grouping(names, of, f"{source} ({cuts} of samples right)")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _level(field: str, level: str) -> str:
+    return f"{field} {level}" if _number(level) is not None else level
+
+
+def _order(level: str) -> tuple[float, str]:
+    words = {"easy": 0.0, "medium": 1.0, "hard": 2.0}
+    number = _number(level.rpartition(" ")[2])
+    return (words.get(level.lower(), 9.0) if number is None else number, level)

@@ -1,0 +1,68 @@
+"""Figures as files: SVG and PDF by vl-convert (`tts-lang[report]`), CSV without it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from tts_runtime.report.theme import config, dark_style
+
+if TYPE_CHECKING:
+    from tts_runtime.report.charts import Figure
+
+#: What draws as the library in the page does, of the versions that vl-convert has.
+_VEGA_LITE: Final = "6.4"
+#: Characters that a spreadsheet takes for the beginning of a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def can_draw() -> bool:
+    """Whether SVG and PDF can be made here."""
+    return find_spec("vl_convert") is not None
+
+
+def _whole(figure: Figure) -> dict[str, Any]:
+    return {**figure.spec, "config": config(dark=False)}
+
+
+def svg(figure: Figure) -> str:
+    """An SVG document on no ground, which a dark page shows in colors for the dark.
+
+    Raises:
+        ModuleNotFoundError: vl-convert is not installed.
+    """
+    import vl_convert
+
+    drawn = vl_convert.vegalite_to_svg(_whole(figure), vl_version=_VEGA_LITE)
+    head, end, rest = drawn.partition(">")
+    return f"{head}{end}<style>{dark_style()}</style>{rest}\n"
+
+
+def pdf(figure: Figure) -> bytes:
+    """A PDF document of one page as large as the figure, its fonts embedded.
+
+    Raises:
+        ModuleNotFoundError: vl-convert is not installed.
+    """
+    import vl_convert
+
+    made: bytes = vl_convert.vegalite_to_pdf(_whole(figure), vl_version=_VEGA_LITE)
+    return made
+
+
+def as_csv(figure: Figure) -> str:
+    """The rows of a figure; texts that a spreadsheet would run are quoted by an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(figure.columns.values())
+    for row in figure.rows:
+        writer.writerow([_cell(row.get(name)) for name in figure.columns])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return "" if value is None else value

@@ -1,0 +1,321 @@
+"""The figures of a study: accuracy against what it costs, by difficulty, compared, and rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+from typing import Any, Final
+
+from tts_runtime.report.charts import Axis, Figure, bars, curves, forest
+from tts_runtime.report.difficulty import Grouping
+from tts_runtime.report.estimates import Estimate, share
+from tts_runtime.report.reward import Scored, behaviour
+from tts_runtime.report.study import Entry, Study
+from tts_runtime.stats.paired import PairedComparison, compare
+from tts_runtime.stats.proportions import Z95, wilson
+
+#: Costs that accuracy is drawn against: of `Entry.mean`, axis, and what is beside the figure.
+_COSTS: Final = (
+    (
+        "policy_tokens",
+        "tokens drawn per problem",
+        "Tokens that the policy draws, each counted once, as if the strategy ran alone.",
+    ),
+    (
+        "flops",
+        "FLOPs per problem",
+        "2 × parameters × tokens that policy and scorers draw and read.",
+    ),
+    (
+        "seconds",
+        "seconds per problem",
+        "Wall time of the run over its problems: of runs that hold one strategy, on their machine "
+        "with what ran beside it.",
+    ),
+)
+_INTERVALS: Final = "Bars: 95 % intervals."
+_BESIDE: Final = "Points with the same cost are set side by side."
+#: Groups of equal size that scores and lengths are drawn in.
+_BINS: Final = 8
+
+
+def figures(study: Study, groups: Grouping | None, baseline: Entry | None) -> list[Figure]:
+    """All figures that the records have data for."""
+    graded = [entry for entry in study.entries if entry.grades()]
+    found: list[Figure] = []
+    for parameter in _ordered(study):
+        found += _against_parameter(study, graded, parameter)
+    for cost, title, note in _COSTS:
+        found += _against_cost(study, graded, cost, title, note)
+    if groups is not None:
+        found += _by_difficulty(study, graded, groups)
+    if baseline is not None:
+        found += _differences(study, baseline)
+    found += _rewards(study)
+    return found
+
+
+def _ordered(study: Study) -> list[str]:
+    swept = study.swept()
+    budget = study.budget
+    return [] if budget is None else [budget, *sorted(swept - {budget})]
+
+
+def _row(series: str, at: Any, found: Estimate) -> dict[str, Any]:
+    return {
+        "series": series,
+        "at": at,
+        "value": round(found.value, 3),
+        "low": round(found.low, 3),
+        "high": round(found.high, 3),
+    }
+
+
+def _against_parameter(study: Study, entries: Sequence[Entry], name: str) -> Iterator[Figure]:
+    rows = []
+    for entry in entries:
+        at, found = entry.parameters.get(name), share(entry.grades())
+        if found is not None and isinstance(at, int | float) and not isinstance(at, bool):
+            rows.append(_row(study.series(entry, name), at, found))
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["series"]] = counts.get(row["series"], 0) + 1
+    rows = [row for row in rows if counts[row["series"]] > 1]
+    if not rows:
+        return
+    positive = all(row["at"] > 0 for row in rows)
+    drawn = curves(
+        f"accuracy-{name}", f"Accuracy against {name}", rows, Axis("at", name, positive, exact=True)
+    )
+    yield drawn.with_note(f"{_INTERVALS} {_BESIDE}")
+
+
+def _against_cost(
+    study: Study, entries: Sequence[Entry], cost: str, title: str, note: str
+) -> Iterator[Figure]:
+    rows = []
+    for entry in entries:
+        at, found = entry.mean(cost), share(entry.grades())
+        if at is None or found is None:
+            if cost != "policy_tokens":  # unknown for one: not drawn for the others alone
+                return
+            continue
+        rows.append(_row(study.series(entry, study.budget), at, found))
+    rows = [row for row in rows if row["at"] > 0]
+    if rows:
+        name = f"accuracy-{cost.removeprefix('policy_')}"
+        drawn = curves(name, f"Accuracy against {title}", rows, Axis("at", title))
+        yield drawn.with_note(f"{note} {_INTERVALS} {_BESIDE}")
+
+
+def _by_difficulty(study: Study, entries: Sequence[Entry], groups: Grouping) -> Iterator[Figure]:
+    budget = study.budget
+    rows = []
+    for group in groups.names:
+        for entry in entries:
+            grades = {
+                key: right
+                for key, right in entry.grades().items()
+                if groups.of.get(key[0]) == group
+            }
+            found = share(grades)
+            if found is not None:
+                at = str(entry.parameters.get(budget, "-")) if budget else "-"
+                row = _row(study.series(entry, budget), at, found)
+                problems = len({key[0] for key in grades})
+                rows.append({**row, "panel": f"{group} ({problems})"})
+    if rows:
+        order = {
+            str(entry.parameters.get(budget)): entry.parameters.get(budget)
+            for entry in entries
+            if budget
+        }
+        rows.sort(key=lambda row: _number(order.get(row["at"])))
+        rows.sort(key=lambda row: groups.names.index(row["panel"].rpartition(" (")[0]))
+        drawn = bars("difficulty", "Accuracy by difficulty", rows, budget or "")
+        yield drawn.with_note(f"By {groups.by}; in brackets how many problems. {_INTERVALS}")
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float("inf")
+
+
+def partner(study: Study, entry: Entry, baseline: Entry) -> Entry:
+    """What an entry is compared with: the baseline at the same budget where there is one."""
+    budget = study.budget
+    if budget is not None and budget in entry.parameters:
+        for each in study.entries:
+            same = (each.base, each.run) == (baseline.base, baseline.run)
+            if same and each.parameters.get(budget) == entry.parameters[budget]:
+                return each
+    return baseline
+
+
+def comparisons(study: Study, baseline: Entry) -> list[PairedComparison]:
+    """Every strategy against the baseline; what they have no graded problem in common for is not
+    there."""
+    graded = [entry for entry in study.entries if entry.grades()]
+    pairs = [
+        (entry.name, other.name)
+        for entry in graded
+        if (other := partner(study, entry, baseline)) is not entry and other in graded
+    ]
+    answers = {entry.name: entry.trials.values() for entry in graded}
+    return [each for each in compare(answers, pairs) if each.trials]
+
+
+def _differences(study: Study, baseline: Entry) -> Iterator[Figure]:
+    rows = [
+        {
+            "series": each.left,
+            "value": round(100 * each.difference, 3),
+            "low": round(100 * each.low, 3),
+            "high": round(100 * each.high, 3),
+            "against": each.right,
+            "only": each.left_only,
+            "only_other": each.right_only,
+            "p": float(f"{each.adjusted:.3g}"),
+            "verdict": each.verdict.value,
+        }
+        for each in comparisons(study, baseline)
+    ]
+    if not rows:
+        return
+    drawn = forest(
+        "differences", f"Differences to {baseline.base}", rows, "difference, percentage points"
+    )
+    columns = {
+        **drawn.columns,
+        "against": "compared with",
+        "only": "only this one right",
+        "only_other": "only the other right",
+        "p": "p (Holm)",
+        "verdict": "verdict at 5 %",
+    }
+    same = f", at the same {study.budget} where it ran" if study.budget else ""
+    note = (
+        f"Paired: both strategies on the same problems and seeds{same}. Bars: 95 % intervals of a "
+        "bootstrap over problems; p: exact sign-flip test (with one seed McNemar's), adjusted for "
+        "all comparisons here (Holm)."
+    )
+    yield Figure(drawn.name, drawn.title, drawn.rows, columns, drawn.spec, note)
+
+
+# ------------------------------------------------------------------------------ reward models
+
+
+def observed(study: Study, scorer: str) -> Entry | None:
+    """The strategy whose candidates say most of a scorer: not pruned by scores, and many."""
+    using = [entry for entry in study.entries if entry.tally.seen(scorer)]
+    return max(
+        using,
+        key=lambda entry: (entry.tally.selected == 0, entry.tally.seen(scorer)),
+        default=None,
+    )
+
+
+def scorers(study: Study) -> list[str]:
+    """All scorers of a study."""
+    return list(dict.fromkeys(name for entry in study.entries for name in entry.scorers))
+
+
+def _rewards(study: Study) -> Iterator[Figure]:
+    shares: list[dict[str, Any]] = []
+    for scorer in scorers(study):
+        entry = observed(study, scorer)
+        kept = () if entry is None else entry.tally.kept(scorer)
+        if entry is None or len(kept) < 2 * _BINS:
+            continue
+        source = f"Finished candidates of {entry.name}, in groups of equal size."
+        rows = _lengths(kept, study.right)
+        if len({row["at"] for row in rows}) > 1:
+            drawn = curves(
+                f"length-{scorer}",
+                f"Score of {scorer} against length",
+                rows,
+                Axis("at", "tokens of the solution"),
+                "mean score",
+            )
+            yield drawn.with_note(
+                f"{source} A slope within right or within wrong ones is a bias "
+                f"by length. {_INTERVALS}"
+            )
+        shares += _calibration(scorer, kept, study.right)
+    if shares and study.right:
+        drawn = curves(
+            "score-right",
+            "Share right against score",
+            shares,
+            Axis("at", "score", log=False),
+            "right, %",
+        )
+        yield drawn.with_note(
+            "Finished candidates in groups of equal size by score; right: the same canonical "
+            f"answer as one that was graded right. {_INTERVALS}"
+        )
+
+
+def _groups(values: Sequence[Scored], by: str) -> Iterator[Sequence[Scored]]:
+    """Groups of about equal size; equal values stay together."""
+    ordered = sorted(values, key=lambda each: float(getattr(each, by)))
+    size = max(1, len(ordered) / _BINS)
+    start = 0
+    while start < len(ordered):
+        end = min(len(ordered), max(start + 1, round(start + size)))
+        while end < len(ordered) and getattr(ordered[end], by) == getattr(ordered[end - 1], by):
+            end += 1
+        yield ordered[start:end]
+        start = end
+
+
+def _lengths(kept: Sequence[Scored], right: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+    rows = []
+    for good, series in ((True, "right answer"), (False, "wrong answer")):
+        members = [each for each in kept if (each.key in right.get(each.problem, ())) == good]
+        for group in _groups(members, "tokens"):
+            mean, half = _mean([each.score for each in group])
+            at = sum(each.tokens for each in group) / len(group)
+            rows.append(
+                _row(series, round(at, 2), Estimate(mean, mean - half, mean + half, len(group)))
+            )
+    return rows
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """A mean, and half the width of its 95 % interval."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return mean, 0.0
+    variance = sum((each - mean) ** 2 for each in values) / (len(values) - 1)
+    return mean, Z95 * sqrt(variance / len(values))
+
+
+def _calibration(
+    scorer: str, kept: Sequence[Scored], right: Mapping[str, set[str]]
+) -> Iterator[dict[str, Any]]:
+    for group in _groups(kept, "score"):
+        good = sum(each.key in right.get(each.problem, ()) for each in group)
+        low, high = wilson(good, len(group))
+        at = sum(each.score for each in group) / len(group)
+        found = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
+        yield _row(scorer, round(at, 5), found)
+
+
+def rewards(study: Study) -> list[Mapping[str, Any]]:
+    """A line per scorer: what it does on which candidates."""
+    found: list[Mapping[str, Any]] = []
+    for scorer in scorers(study):
+        entry = observed(study, scorer)
+        if entry is None:
+            continue
+        measured = behaviour(entry.tally.kept(scorer), study.right)
+        found.append(
+            {
+                "scorer": scorer,
+                "strategy": entry.name,
+                "candidates": entry.tally.seen(scorer),
+                "length": measured.length,
+                "auc": measured.auc if study.right else None,
+            }
+        )
+    return found

@@ -1,0 +1,154 @@
+"""How a reward model scores: against the length of a solution, and against its being right.
+
+Read a tree at a time. Of the finished candidates of a strategy an even sample is kept, so that
+memory does not grow with the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tts_runtime.record.reader import Tree
+
+#: Finished candidates that are kept of one strategy and scorer.
+MOST: Final = 20_000
+
+
+class Scored(NamedTuple):
+    """A finished candidate. `tokens`: sampled, on its whole path; `steps` likewise."""
+
+    problem: str
+    tokens: int
+    steps: int
+    score: float
+    key: str | None
+
+
+@dataclass
+class _Sample:
+    """Every 2^k-th of a stream, k growing so that at most `MOST` are kept."""
+
+    stride: int = 1
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        self.kept: list[Scored] = []
+
+    def add(self, each: Scored) -> None:
+        if self.seen % self.stride == 0:
+            if len(self.kept) == MOST:
+                self.kept = self.kept[::2]
+                self.stride *= 2
+            if self.seen % self.stride == 0:
+                self.kept.append(each)
+        self.seen += 1
+
+
+class RewardTally:
+    """Finished candidates of one strategy by scorer.
+
+    Args:
+        scorers: Names that the strategy uses.
+    """
+
+    def __init__(self, scorers: Sequence[str]) -> None:
+        self._samples = {scorer: _Sample() for scorer in scorers}
+        self.selected = 0
+
+    def add(self, tree: Tree) -> None:
+        """Adds a problem's finished candidates."""
+        continued = {node.parent for node in tree.nodes.values()}
+        for node in tree.nodes.values():
+            if not node.done or node.uid in continued or node.op in ("fork", "resample"):
+                continue
+            for scorer, sample in self._samples.items():
+                score = node.scores.get(scorer)
+                last = (score[-1] if score else None) if isinstance(score, tuple) else score
+                if last is not None:
+                    sample.add(
+                        Scored(tree.problem.id, node.tokens, node.steps, last, node.answer_key)
+                    )
+        ended = {node.uid for node in tree.nodes.values() if node.done}
+        self.selected += any(
+            decision["op"] in ("select", "resample", "where")
+            and any(uid not in ended for uid in decision["in"])
+            for decision in tree.decisions
+        )
+
+    def kept(self, scorer: str) -> Sequence[Scored]:
+        """The even sample of a scorer's candidates."""
+        sample = self._samples.get(scorer)
+        return () if sample is None else sample.kept
+
+    def seen(self, scorer: str) -> int:
+        """How many finished candidates the scorer has scored."""
+        sample = self._samples.get(scorer)
+        return 0 if sample is None else sample.seen
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a scorer does, on the finished candidates of one strategy.
+
+    Args:
+        length: Spearman's correlation of score and tokens within problems, the mean over problems
+            weighted by their candidates; `None` where nothing varies.
+        auc: The chance that of two candidates of one problem, one right and one wrong, the right
+            one has the higher score (ties count half); `None` without such pairs.
+    """
+
+    count: int
+    length: float | None
+    auc: float | None
+
+
+def behaviour(kept: Sequence[Scored], right: Mapping[str, Collection[str | None]]) -> Behaviour:
+    """Measures a scorer; `right` has the keys of right answers, by problem."""
+    by_problem: dict[str, list[Scored]] = {}
+    for each in kept:
+        by_problem.setdefault(each.problem, []).append(each)
+    total = weight = 0.0
+    won = pairs = 0.0
+    for problem, group in by_problem.items():
+        found = _spearman([each.tokens for each in group], [each.score for each in group])
+        if found is not None:
+            total += found * len(group)
+            weight += len(group)
+        good = [each.score for each in group if each.key in right.get(problem, ())]
+        bad = [each.score for each in group if each.key not in right.get(problem, ())]
+        if good and bad:
+            won += _wins(good, bad)
+            pairs += len(good) * len(bad)
+    return Behaviour(len(kept), total / weight if weight else None, won / pairs if pairs else None)
+
+
+def _wins(good: Sequence[float], bad: Sequence[float]) -> float:
+    """Pairs in which the first is higher, ties half (Mann and Whitney 1947)."""
+    ranks = _ranks([*good, *bad])
+    return sum(ranks[: len(good)]) - len(good) * (len(good) + 1) / 2
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1, equal values have the mean of theirs."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    at = 0
+    while at < len(order):
+        end = at
+        while end < len(order) and values[order[end]] == values[order[at]]:
+            end += 1
+        for place in range(at, end):
+            ranks[order[place]] = (at + end + 1) / 2
+        at = end
+    return ranks
+
+
+def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; `None` where one of them does not vary."""
+    first, second = _ranks(one), _ranks(other)
+    mean = (len(first) + 1) / 2
+    across = sum((a - mean) * (b - mean) for a, b in zip(first, second, strict=True))
+    spread = sum((a - mean) ** 2 for a in first) * sum((b - mean) ** 2 for b in second)
+    return across / spread**0.5 if spread > 0 else None

@@ -1,0 +1,27 @@
+"""Data as scripts, which a page can load from a file, where it may not fetch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Final
+
+#: What ends a script element, or begins a comment in one, if it stands in a text.
+_MARKUP: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def call(function: str, *arguments: Any) -> str:
+    """A script that hands values to a function of the page.
+
+    It is ASCII, and no text in it can end the script: recorded texts are data, whatever they hold.
+    """
+    shown = (json.dumps(each, separators=(",", ":"), allow_nan=False) for each in arguments)
+    return f"{function}({','.join(shown)});\n".translate(_MARKUP)
+
+
+def with_values(template: str, values: Mapping[str, str]) -> str:
+    """A page with texts put in for `{{name}}`; they are escaped."""
+    for name, value in values.items():
+        template = template.replace("{{" + name + "}}", escape(value))
+    return template

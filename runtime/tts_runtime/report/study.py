@@ -1,0 +1,276 @@
+"""What a report is made of: the strategies of some runs, small enough to be held in memory.
+
+Of an answer only grades and costs are kept; texts and trees stay in the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from json import loads
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tts_lang.readers import MAX_PLAN_BYTES, read_written
+from tts_runtime.problems.model import Problem, Trial
+from tts_runtime.record.files import SUMMARY, DirectoryError
+from tts_runtime.record.index import RecordIndex
+from tts_runtime.record.reader import Run, StrategyRecord, Tree, open_run
+from tts_runtime.reliability import Reliability
+from tts_runtime.report.reward import RewardTally
+from tts_runtime.runs.results import COSTS
+
+Scalar = int | float | str | bool | None
+
+#: Names of the parameter that says how much is spent, most telling first.
+_BUDGETS: Final = ("n", "waits", "depth", "width")
+
+
+class Graded(NamedTuple):
+    """What is kept of an answer. `correct`: its grade; `key`: canonical form."""
+
+    trial: Trial
+    correct: bool | None
+    failed: bool
+    key: str | None
+    costs: tuple[int, ...]
+    flops: int | None
+
+
+@dataclass
+class Entry:
+    """One strategy of one run, at certain parameters.
+
+    Args:
+        name: Unique in the study, for readers.
+        base: The strategy's name without values of a sweep.
+        parameters: Of the plan that ran.
+        run: Name of the run's directory.
+    """
+
+    name: str
+    base: str
+    parameters: Mapping[str, Scalar]
+    run: str
+    scorers: tuple[str, ...]
+    record: StrategyRecord = field(repr=False)
+    index: RecordIndex = field(repr=False)
+    tally: RewardTally = field(repr=False)
+    wall_s: float | None = None
+    trials: dict[Trial, Graded] = field(default_factory=dict, repr=False)
+    reliability: Reliability = field(default_factory=Reliability, repr=False)
+    restarts: int = 0
+    waiting: dict[Trial, None] = field(default_factory=dict, repr=False)
+
+    def mean(self, cost: str) -> float | None:
+        """A cost per problem, over those that did not fail; `flops` may be unknown."""
+        if cost == "seconds":
+            return (
+                None if self.wall_s is None or not self.trials else self.wall_s / len(self.trials)
+            )
+        done = [each for each in self.trials.values() if not each.failed]
+        if cost == "flops":
+            values = [each.flops for each in done]
+        else:
+            at = COSTS.index(cost)
+            values = [each.costs[at] for each in done]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known and len(known) == len(values) else None
+
+    def grades(self, keys: Iterable[Trial] | None = None) -> dict[Trial, bool]:
+        """Grades by problem and seed, of those that have one."""
+        chosen = self.trials if keys is None else keys
+        return {
+            key: found.correct
+            for key in chosen
+            if (found := self.trials.get(key)) is not None and found.correct is not None
+        }
+
+
+#: Told of each tree that is read: the entry and the tree.
+Reader = Callable[[Entry, Tree], None]
+
+
+class Study:
+    """The strategies of some runs; `update` reads what the runs have added.
+
+    Raises:
+        DirectoryError: A directory holds no run, or the same one stands twice.
+    """
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self.directories = [Path(each) for each in directories]
+        seen: dict[Path, Path] = {}
+        for each in self.directories:
+            if each.resolve() in seen:
+                raise DirectoryError(f"{each} is named twice; name each run once")
+            seen[each.resolve()] = each
+        self.runs: dict[str, Run] = {}
+        self.entries: list[Entry] = []
+        self.problems: dict[str, Problem] = {}
+        #: Numbers of problems and seeds, in the order in which they came.
+        self.places: dict[Trial, int] = {}
+        #: Canonical forms of answers that were graded right, by problem.
+        self.right: dict[str, set[str]] = {}
+        self.version = 0
+        self._states: dict[str, object] = dict.fromkeys(_names(self.directories))
+
+    def update(self, reader: Reader | None = None) -> bool:
+        """Reads what has changed since the last time; `reader` is told of each new tree.
+
+        Returns:
+            Whether anything has changed.
+
+        Raises:
+            DirectoryError: A run cannot be read.
+        """
+        changed = False
+        for name, directory in zip(self._states, self.directories, strict=True):
+            changed |= self._open(name, directory)
+        # Answers of all strategies first: they say which candidates of a tree are right.
+        fresh = [(entry, key) for entry in self.entries for key in self._read(entry)]
+        if reader is not None:
+            for entry, key in fresh:
+                tree = entry.index.tree(key)
+                if tree is not None:
+                    entry.tally.add(tree)
+                    reader(entry, tree)
+        changed |= bool(fresh)
+        self.version += changed
+        return changed
+
+    def _open(self, name: str, directory: Path) -> bool:
+        """Opens a run again if its manifest or its problems have changed."""
+        state = (_state(directory / "run.json"), _state(directory / "problems.jsonl"))
+        if self._states[name] == state:
+            return False
+        self._states[name] = state
+        run = open_run(directory)
+        self.runs[name] = run
+        for id_, problem in run.problems.items():
+            there = self.problems.setdefault(id_, problem)
+            if (there.text, there.answer) != (problem.text, problem.answer):
+                raise DirectoryError(
+                    f"problem {id_!r} of {directory} is another one than in the other runs: "
+                    "report runs of different problem sets apart"
+                )
+        known = {entry.record.folder: entry for entry in self.entries}
+        several = len(self.directories) > 1
+        for record in run.strategies.values():
+            if record.folder in known:
+                known[record.folder].record = known[record.folder].index.record = record
+            else:
+                self.entries.append(_entry(record, name, several))
+        return True
+
+    def _read(self, entry: Entry) -> list[Trial]:
+        """Reads an entry's new answers; only grades and costs stay in memory."""
+        fresh = entry.waiting | entry.index.update()
+        if entry.restarts != entry.index.restarts:
+            entry.restarts = entry.index.restarts
+            entry.trials, entry.reliability = {}, Reliability()
+            entry.tally = RewardTally(entry.scorers)
+        if not fresh:
+            return []
+        alone = len(self.runs[entry.run].strategies) == 1
+        entry.wall_s = _seconds(entry.record) if alone else None
+        entry.waiting = {key: None for key in fresh if key[0] not in entry.record.problems}
+        found = []
+        for key in fresh:
+            answer = None if key in entry.waiting else entry.index.answer(key)
+            if answer is None:
+                continue
+            costs = tuple(getattr(answer, name) for name in COSTS)
+            failed = answer.error is not None
+            entry.trials[key] = Graded(key, answer.correct, failed, answer.key, costs, answer.flops)
+            entry.reliability += answer.reliability
+            self.places.setdefault(key, len(self.places))
+            if answer.correct and answer.key is not None:
+                self.right.setdefault(answer.id, set()).add(answer.key)
+            found.append(key)
+        return found
+
+    @property
+    def budget(self) -> str | None:
+        """The parameter that the strategies were swept over, the most telling one."""
+        swept = self.swept()
+        return next((name for name in _BUDGETS if name in swept), min(swept, default=None))
+
+    def swept(self) -> set[str]:
+        """Parameters with several numbers within one strategy."""
+        values: dict[tuple[str, str], set[Scalar]] = {}
+        for entry in self.entries:
+            for name, value in entry.parameters.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    values.setdefault((entry.base, name), set()).add(value)
+        return {name for (_, name), found in values.items() if len(found) > 1}
+
+    def series(self, entry: Entry, without: str | None) -> str:
+        """What an entry's line in a figure is called: its name without one parameter's value."""
+        others = [
+            f"{name}={entry.parameters[name]}"
+            for name in sorted(self.swept())
+            if name in entry.parameters and name != without and self._varies(entry, name)
+        ]
+        run = f"{entry.run}: " if len(self.directories) > 1 else ""
+        return f"{run}{entry.base}" + (f"[{','.join(others)}]" if others else "")
+
+    def _varies(self, entry: Entry, name: str) -> bool:
+        same = [each for each in self.entries if each.base == entry.base]
+        return len({each.parameters.get(name) for each in same}) > 1
+
+    def notes(self) -> Iterator[str]:
+        """What a reader must know of the runs: what is damaged, or not the same for all."""
+        damaged = list(dict.fromkeys(d for run in self.runs.values() for d in run.damaged))
+        if damaged:
+            more = f", and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+            listed = "; ".join(map(str, damaged[:3]))
+            yield f"damaged lines are left out: {listed}{more}"
+        counts = {len(entry.trials) for entry in self.entries}
+        if len(counts) > 1:
+            yield (
+                f"strategies have answered {min(counts):,} to {max(counts):,} problems so far: "
+                "single accuracies are each over its own, differences over the common ones"
+            )
+
+
+def _entry(record: StrategyRecord, run: str, several: bool) -> Entry:
+    plan = record.plan
+    scorers = tuple(scorer.name for scorer in plan.scorers)
+    name = f"{run}: {record.name}" if several else record.name
+    base = record.name.partition("[")[0]
+    parameters = dict(plan.parameters)
+    return Entry(
+        name, base, parameters, run, scorers, record, RecordIndex(record), RewardTally(scorers)
+    )
+
+
+def _state(path: Path) -> object:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _seconds(record: StrategyRecord) -> float | None:
+    """The wall time of a run, which only its summary has."""
+    try:
+        value: Any = loads(read_written(record.folder / SUMMARY, MAX_PLAN_BYTES))
+        return float(value["wall_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _names(directories: Sequence[Path]) -> list[str]:
+    """Short names of directories, each another one."""
+    found: list[str] = []
+    for each in directories:
+        parts = each.resolve().parts
+        name = parts[-1] if parts else str(each)
+        deep = 2
+        while name in found and deep <= len(parts):
+            name = "/".join(parts[-deep:])
+            deep += 1
+        found.append(name)
+    return found

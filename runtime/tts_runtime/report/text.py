@@ -1,0 +1,173 @@
+"""A study in the terminal: accuracies on a common axis, by difficulty, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tts_lang.explain.units import short
+from tts_lang.printable import printable
+from tts_runtime.report.difficulty import grouping
+from tts_runtime.report.estimates import Estimate, share
+from tts_runtime.report.figures import comparisons, rewards
+from tts_runtime.report.page import baseline_of
+from tts_runtime.report.study import Entry, Study
+
+#: Characters of an axis, at most and at least; on a narrower terminal there is none.
+_WIDEST: Final = 72
+_LEAST: Final = 16
+_DOT, _LINE, _ENDS, _ZERO = "●", "─", ("├", "┤"), "│"
+
+
+def print_study(study: Study, baseline: str | None = None, console: Console | None = None) -> None:
+    """Reads a study and prints it: colors only on a terminal, no line longer than it is wide.
+
+    Raises:
+        DirectoryError: A run cannot be read.
+        KeyError: There is no strategy `baseline`.
+    """
+    study.update(lambda _entry, _tree: None)
+    out = console or Console(highlight=False, emoji=False, markup=False)
+    chosen = baseline_of(study, baseline)
+    for block in (
+        _accuracy(study, out.width),
+        _difficulty(study),
+        _differences(study, chosen, out.width),
+    ):
+        for each in block:
+            out.print(each)
+    for line in rewards(study):
+        auc = "" if line["auc"] is None else f"; right above wrong {line['auc']:.3f}"
+        bias = "" if line["length"] is None else f"; score and length {line['length']:+.3f}"
+        out.print(
+            Text(f"{printable(line['scorer'])}: {line['candidates']:,} candidates{auc}{bias}")
+        )
+
+
+def _heading(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _accuracy(study: Study, width: int) -> Iterator[Text | Table]:
+    rows = [(entry, share(entry.grades())) for entry in study.entries]
+    names = [printable(entry.name) for entry, _ in rows]
+    estimates = [found for _, found in rows if found is not None]
+    room = _room(width, names, extra=24)
+    yield _heading("accuracy, %, with 95 % intervals; tokens drawn per problem")
+    table = _table("strategy", "accuracy", "tokens")
+    scale = _scale(estimates, least=0.0, most=100.0)
+    if room:
+        table.add_column(_ruler(scale, room), no_wrap=True)
+    for (entry, found), name in zip(rows, names, strict=True):
+        tokens = entry.mean("policy_tokens")
+        cells = [name, "no gold" if found is None else f"{found.value:.1f}"]
+        cells.append("-" if tokens is None else short(tokens))
+        if room:
+            cells.append("" if found is None else _drawn(found, scale, room))
+        table.add_row(*map(Text, cells))
+    yield table
+
+
+def _differences(study: Study, baseline: Entry | None, width: int) -> Iterator[Text | Table]:
+    if baseline is None:
+        return
+    found = comparisons(study, baseline)
+    rows = [
+        (
+            printable(each.left),
+            Estimate(100 * each.difference, 100 * each.low, 100 * each.high, each.trials),
+            each,
+        )
+        for each in found
+    ]
+    if not rows:
+        return
+    same = f", at the same {study.budget} where it ran" if study.budget else ""
+    yield Text("")
+    yield _heading(f"difference to {printable(baseline.base)}{same}, points, paired; p by Holm")
+    room = _room(width, [name for name, _, _ in rows], extra=36)
+    table = _table("strategy", "points", "from", "to", "p")
+    scale = _scale([gain for _, gain, _ in rows], least=-100.0, most=100.0, zero=True)
+    if room:
+        table.add_column(_ruler(scale, room), no_wrap=True)
+    for name, gain, each in rows:
+        cells = [name, f"{gain.value:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}"]
+        cells.append(f"{each.adjusted:.2g}")
+        table.add_row(*map(Text, [*cells, _drawn(gain, scale, room)] if room else cells))
+    yield table
+
+
+def _difficulty(study: Study) -> Iterator[Text | Table]:
+    groups = grouping(study.problems)
+    if groups is None:
+        return
+    counts = {name: sum(group == name for group in groups.of.values()) for name in groups.names}
+    yield Text("")
+    yield _heading(f"accuracy by {printable(groups.by)}, %")
+    heads = [f"{printable(name)} ({counts[name]})" for name in groups.names]
+    table = _table("strategy", *heads)
+    for entry in study.entries:
+        cells = [printable(entry.name)]
+        for name in groups.names:
+            found = share(
+                {
+                    key: right
+                    for key, right in entry.grades().items()
+                    if groups.of.get(key[0]) == name
+                }
+            )
+            cells.append("-" if found is None else f"{found.value:.0f}")
+        table.add_row(*map(Text, cells))
+    yield table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, overflow="fold", min_width=8)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _room(width: int, names: Sequence[str], extra: int) -> int:
+    """Characters that are left for an axis; 0 if they are too few."""
+    left = width - min(max(map(len, names), default=8), width // 2) - extra
+    return 0 if left < _LEAST else min(left, _WIDEST)
+
+
+def _scale(
+    found: Sequence[Estimate], least: float, most: float, *, zero: bool = False
+) -> tuple[float, float]:
+    """Ends of an axis in steps of 10."""
+    low = min((each.low for each in found), default=least)
+    high = max((each.high for each in found), default=most)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    low, high = max(least, low // 10 * 10), min(most, -(-high // 10) * 10)
+    return (low, high) if high > low else (least, most)
+
+
+def _ruler(scale: tuple[float, float], room: int) -> Text:
+    low, high = f"{scale[0]:.0f}", f"{scale[1]:.0f}"
+    return Text(low + " " * max(1, room - len(low) - len(high)) + high, style="dim")
+
+
+def _drawn(found: Estimate, scale: tuple[float, float], room: int) -> str:
+    """An interval as a line with ends, the estimate as a dot on it; zero is marked."""
+
+    def place(value: float) -> int:
+        share = (value - scale[0]) / (scale[1] - scale[0])
+        return max(0, min(room - 1, round(share * (room - 1))))
+
+    cells = [" "] * room
+    if scale[0] < 0 < scale[1]:
+        cells[place(0)] = _ZERO
+    low, high = place(found.low), place(found.high)
+    cells[low : high + 1] = _LINE * (high - low + 1)
+    cells[low], cells[high] = _ENDS if low < high else (_LINE, _LINE)
+    cells[place(found.value)] = _DOT
+    return "".join(cells).rstrip()

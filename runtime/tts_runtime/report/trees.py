@@ -1,0 +1,108 @@
+"""A search tree as the page reads it: columns instead of objects, each text once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from tts_runtime.executor import CandidateRecord, ScoreColumn
+from tts_runtime.record.reader import Tree
+
+#: Digits of a score; the record has all of them.
+_DIGITS: Final = 6
+#: Characters of one node's text; the record has the rest.
+MOST_TEXT: Final = 200_000
+
+
+def columns(tree: Tree, right: Collection[str]) -> dict[str, Any]:
+    """What the page needs to know of a tree; `right`: canonical forms of right answers."""
+    nodes = list(tree.nodes.values())
+    scorers = dict.fromkeys(name for node in nodes for name in node.scores)
+    found: dict[str, Any] = {
+        "id": tree.problem.id,
+        "seed": tree.answer.seed,
+        "text": _cut(tree.problem.text),
+        "gold": tree.problem.answer,
+        "fields": {name: _plain(value) for name, value in tree.problem.fields.items()},
+        "answer": tree.answer.answer,
+        "correct": tree.answer.correct,
+        "error": tree.answer.error,
+        "winner": tree.answer.node,
+        "tokens": tree.answer.policy_tokens,
+        "calls": tree.answer.policy_calls,
+        "uid": [node.uid for node in nodes],
+        "parent": [node.parent or 0 for node in nodes],
+        "before": [node.before or 0 for node in nodes],
+        "kind": [node.op for node in nodes],
+        "place": [node.place for node in nodes],
+        "added": [_cut(node.added) for node in nodes],
+        "sampled": [node.tokens for node in nodes],
+        "finish": [node.finish for node in nodes],
+        "done": [int(node.done) for node in nodes],
+        "logprob": [_rounded(node.logprob) for node in nodes],
+        "answers": [node.answer for node in nodes],
+        "right": [
+            None if node.answer_key is None or not right else int(node.answer_key in right)
+            for node in nodes
+        ],
+        "scores": {name: _scores(name, nodes, tree.nodes) for name in scorers},
+        "decisions": [_decision(each) for each in tree.decisions],
+    }
+    for name, values in (
+        ("prompt", {at: _cut(n.prompt) for at, n in enumerate(nodes) if n.prompt is not None}),
+        ("errors", {at: dict(n.errors) for at, n in enumerate(nodes) if n.errors}),
+        ("unread", {at: n.unread for at, n in enumerate(nodes) if n.unread}),
+        ("forced", {at: 1 for at, n in enumerate(nodes) if n.forced}),
+    ):
+        if values:
+            found[name] = values
+    for name in ("kind", "place", "finish"):
+        found[name] = _coded(found[name])
+    return found
+
+
+def _coded(values: Sequence[str | None]) -> dict[str, Any]:
+    """Few different values as their list and a number per node."""
+    names = list(dict.fromkeys(values))
+    at = {name: place for place, name in enumerate(names)}
+    return {"names": names, "at": [at[value] for value in values]}
+
+
+def _scores(
+    name: str, nodes: Sequence[CandidateRecord], by_uid: Mapping[int, CandidateRecord]
+) -> list[Any]:
+    """Per node its score, or the list of its new steps' scores; null: missing, false: none."""
+    found: list[Any] = []
+    for node in nodes:
+        if name not in node.scores:
+            found.append(False)
+            continue
+        score: ScoreColumn = node.scores[name]
+        if isinstance(score, tuple):
+            continued = by_uid.get(node.before or 0)
+            before = None if continued is None else continued.scores.get(name)
+            kept = len(before) if isinstance(before, tuple) and len(before) <= len(score) else 0
+            found.append([_rounded(each) for each in score[kept:] or score[-1:]])
+        else:
+            found.append(_rounded(score))
+    return found
+
+
+def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in decision.items() if name not in ("problem", "seed")}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= MOST_TEXT:
+        return text
+    return f"{text[:MOST_TEXT]}\n[... {len(text) - MOST_TEXT:,} more characters in the record]"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _cut(value if isinstance(value, str) else str(value))

@@ -1,0 +1,200 @@
+"""The page in Chromium, opened from a file: every size and theme, by keyboard, hostile texts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.report.conftest import HOSTILE
+from tts_runtime.record.reader import open_run
+from tts_runtime.report.script import call
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+axe = pytest.importorskip("axe_playwright_python", reason="axe checks accessibility")
+
+AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+if CHROMIUM is None:
+    pytest.skip("Chromium is not installed", allow_module_level=True)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+#: Opens an address of the site at a size, in a theme; what the console says is an error.
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, site: Path) -> Iterator[Open]:
+    said: list[str] = []
+    contexts = []
+
+    def open_page(
+        view: str = "",
+        size: tuple[int, int] = (1280, 800),
+        theme: Literal["light", "dark"] = "light",
+        **query: str,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme
+        )
+        contexts.append(context)
+        context.route("http*://**", lambda route: route.abort())
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{(site / 'index.html').as_uri()}#/{view}?{urlencode(query)}")
+        if view != "problems":
+            page.wait_for_selector("html[data-drawn]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run({preload: false})")
+    return [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [((375, 812), "dark"), ((820, 1180), "light"), ((1440, 900), "dark")],
+    ids=["phone", "tablet", "desktop"],
+)
+def test_every_view_fits_and_is_accessible(opened: Open, size: tuple[int, int], theme: str) -> None:
+    page = opened("", size, theme)
+    assert page.locator(".chart svg").count() == page.locator("figure").count() >= 4
+    views = {
+        "": "html[data-drawn]",
+        "problems": ".problems .row",
+        "tree?p=one&a=main&b=beam_search%5Bn%3D8%5D": "html[data-drawn] .outline .row",
+    }
+    for view, there in views.items():
+        page.evaluate("view => { location.hash = '#/' + view; }", view)
+        page.wait_for_selector(there)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        assert violations(page) == [], view
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (theme == "light")
+
+
+def test_hostile_texts_are_shown_and_never_run(opened: Open) -> None:
+    page = opened("tree", p="one", a="main")
+    page.locator(".outline .row", has_text="#5").click()
+    shown = page.locator(".steps").inner_text()
+    for part in ("</script><script>window.pwned = 1</script>", "\\u202etxet", "\\u0000", "\\ud800"):
+        assert part in shown, part
+    assert "\\u202etxet" in page.locator(".problem .text").inner_text()
+    page.evaluate("location.hash = '#/problems'")
+    page.wait_for_selector(".problems .row")
+    assert "<b>three</b>&?#=%" in page.locator(".problems").inner_text()
+    page.locator(".problems .row", has_text="three").click()
+    page.wait_for_selector("h2:has-text('<b>three</b>&?#=%')")
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img, main script").count() == 0
+    assert len(HOSTILE) > 100
+
+
+def test_a_tree_says_what_was_pruned_and_why(opened: Open, run: Path) -> None:
+    tree, decision, pruned = next(
+        (tree, decision, uid)
+        for tree in open_run(run).strategy("beam_search[n=8]").trees()
+        for decision in tree.decisions
+        for uid, value in zip(decision["in"], decision["values"], strict=True)
+        if uid not in decision["out"] and value is not None
+    )
+    scored = dict(zip(decision["in"], decision["values"], strict=True))
+    page = opened("tree", p=tree.problem.id, a="beam_search[n=8]", n=str(pruned))
+    detail = page.locator(".detail")
+    assert f"Node #{pruned}: pruned" in detail.inner_text()
+    known = [value for value in scored.values() if value is not None]
+    rank = 1 + sum(value > scored[pruned] for value in known)
+    assert f"select at {decision['place']}: value " in detail.inner_text()
+    assert f"rank {rank} of {len(decision['in'])}" in detail.inner_text()
+    assert tree.winner is not None
+    page.keyboard.press("w")
+    assert f"Node #{tree.winner.uid}: on the path that won" in detail.inner_text()
+    assert f"n={tree.winner.uid}" in page.url
+
+
+def test_everything_is_reached_by_keyboard(opened: Open) -> None:
+    page = opened()
+    page.keyboard.press("2")
+    page.wait_for_selector(".problems .row")
+    page.keyboard.press("/")
+    page.keyboard.type("two")
+    assert page.locator(".problems .row").count() == 1
+    page.keyboard.press("Tab")
+    page.locator(".problems").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-drawn] .outline .row")
+    assert "two/../x" in page.locator("h2").inner_text()
+    page.locator(".outline").focus()
+    page.keyboard.press("Home")
+    first = page.locator(".outline .row.at .uid").inner_text()
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".outline .row.at .uid").inner_text() != first
+    page.keyboard.press("n")
+    page.wait_for_function("!document.querySelector('h2').textContent.includes('two')")
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").is_visible()
+
+
+def test_the_same_sample_is_marked_in_the_other_tree(opened: Open) -> None:
+    page = opened("tree", p="one", a="majority[n=4]", b="majority[n=8]", n="2")
+    page.wait_for_selector(".pane + .pane .row.marked")
+    assert page.locator(".pane + .pane .row.marked .uid").inner_text() == "#2"
+    assert "also in the other tree, #2" in page.locator(".pane .detail h4").first.inner_text()
+
+
+def test_ten_thousand_candidates_stay_few_elements(opened: Open) -> None:
+    page = opened("tree", p="one", a="majority[n=4]")
+    count = 10_000
+    tree = {
+        **dict.fromkeys(("gold", "answer", "error")),
+        **{name: {} for name in ("fields", "scores")},
+        **dict.fromkeys(("tokens", "calls", "correct"), 1),
+        "id": "one",
+        "seed": 0,
+        "text": "many",
+        "winner": count,
+        "decisions": [],
+        "uid": list(range(1, count + 1)),
+        **{name: [at // 10 for at in range(count)] for name in ("parent", "before")},
+        "added": [f"step {at}" for at in range(count)],
+        **{name: [0] * count for name in ("sampled", "done")},
+        **{name: [None] * count for name in ("logprob", "answers", "right")},
+        **{name: {"names": ["x"], "at": [0] * count} for name in ("kind", "place", "finish")},
+    }
+    place = page.evaluate("tts.store.problems.find.get('one\\0' + 0)")
+    page.evaluate(call("tts.tree", 1, place, tree))
+    page.evaluate("location.hash = '#/tree?p=one&a=' + encodeURIComponent('majority[n=8]')")
+    page.wait_for_selector(f".outline .row.at:has-text('#{count}')")
+    page.locator(".outline").focus()
+    for key in ("Home", "*", "End", "PageUp", "Home"):
+        page.keyboard.press(key)
+    assert page.locator(".outline .row.at .uid").inner_text() == "#1"
+    assert page.locator(".outline .row").count() < 60

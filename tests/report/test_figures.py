@@ -1,0 +1,133 @@
+"""Figures: what they are drawn from, how what coincides is told apart, what scorers do."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tts_runtime.problems import Problem
+from tts_runtime.report.charts import Axis, curves
+from tts_runtime.report.difficulty import grouping
+from tts_runtime.report.reward import MOST, Scored, behaviour
+from tts_runtime.report.theme import SERIES, config, dark_style
+
+
+def test_points_at_one_place_are_drawn_side_by_side_and_written_as_they_are() -> None:
+    rows = [
+        {"series": name, "at": at, "value": 50, "low": 40, "high": 60}
+        for name in ("one", "two", "three")
+        for at in (4, 16, 64)
+    ]
+    figure = curves("f", "title", rows, Axis("at", "n", exact=True))
+    drawn = figure.spec["data"]["values"]
+    for at in (4, 16, 64):
+        places = sorted(row["_x"] for row in drawn if row["at"] == at)
+        assert all(other / one > 1.01 for one, other in pairwise(places))
+        assert places[1] == pytest.approx(at)
+    assert figure.rows == rows
+    dashes = [
+        str(layer["mark"]["strokeDash"])
+        for layer in figure.spec["layer"]
+        if layer["mark"]["type"] == "line"
+    ]
+    assert len(set(dashes)) == 3
+
+
+def test_points_apart_stay_where_they_are() -> None:
+    rows = [{"series": "one", "at": at, "value": at} for at in (1, 1000, 5, 70)]
+    drawn = curves("f", "title", rows, Axis("at", "tokens")).spec["data"]["values"]
+    assert [row["_x"] for row in drawn] == pytest.approx([1, 1000, 5, 70])
+
+
+def test_a_logarithmic_axis_leaves_out_zero() -> None:
+    rows = [{"series": "one", "at": at, "value": 1} for at in (0, 1, 2)]
+    assert len(curves("f", "title", rows, Axis("at", "waits")).rows) == 2
+
+
+def luminance(color: str) -> float:
+    def linear(part: int) -> float:
+        share = part / 255
+        return float(share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4)
+
+    red, green, blue = (linear(int(color[at : at + 2], 16)) for at in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(("at", "ground"), [(0, "#ffffff"), (1, "#0d1117")])
+def test_every_color_of_a_series_can_be_seen(at: int, ground: str) -> None:
+    below = luminance(ground)
+    for pair in SERIES:
+        lighter, darker = sorted((luminance(pair[at]), below), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, pair
+
+
+def test_the_dark_style_knows_every_color_of_the_light_look() -> None:
+    texts = str(config(dark=False))
+    style = dark_style()
+    for color in {texts[at : at + 7] for at in range(len(texts)) if texts[at] == "#"}:
+        assert f'[fill="{color}"]' in style
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.booleans()),
+        min_size=2,
+        max_size=30,
+    )
+)
+def test_what_a_scorer_does_is_what_scipy_says(
+    candidates: list[tuple[int, float, bool]],
+) -> None:
+    kept = [
+        Scored("p", tokens, 1, score, "right" if right else "wrong")
+        for tokens, score, right in candidates
+    ]
+    found = behaviour(kept, {"p": {"right"}})
+    tokens, scores = [each.tokens for each in kept], [each.score for each in kept]
+    if len(set(tokens)) > 1 and len(set(scores)) > 1:
+        assert found.length == pytest.approx(stats.spearmanr(tokens, scores).statistic)
+    else:
+        assert found.length is None
+    good = [each.score for each in kept if each.key == "right"]
+    bad = [each.score for each in kept if each.key == "wrong"]
+    if good and bad:
+        pairs = len(good) * len(bad)
+        assert found.auc == pytest.approx(stats.mannwhitneyu(good, bad).statistic / pairs)
+    else:
+        assert found.auc is None
+
+
+def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
+    from tts_runtime.report.reward import _Sample
+
+    sample = _Sample()
+    for at in range(5 * MOST + 7):
+        sample.add(Scored("p", at, 1, 0.5, None))
+    assert MOST // 2 <= len(sample.kept) <= MOST
+    assert sample.seen == 5 * MOST + 7
+    steps = {other.tokens - one.tokens for one, other in pairwise(sample.kept)}
+    assert len(steps) == 1
+
+
+def problems(field: str, *values: object) -> dict[str, Problem]:
+    return {str(at): Problem(str(at), "?", "1", {field: each}) for at, each in enumerate(values)}
+
+
+def test_groups_by_difficulty() -> None:
+    rates = grouping(problems("pass_rate", 0.5, "0.49", 0.1, 0.0999, None, "none"))
+    assert rates is not None
+    assert rates.names == ["easy", "medium", "hard"]
+    assert rates.of == {"0": "easy", "1": "medium", "2": "medium", "3": "hard"}
+    levels = grouping(problems("level", 5, "Level 1", 10))
+    assert levels is not None
+    assert list(levels.names) == ["Level 1", "level 5", "level 10"]
+    words = grouping(problems("difficulty", "hard", "easy"))
+    assert words is not None
+    assert list(words.names) == ["easy", "hard"]
+    assert grouping(problems("level", *range(50))) is None
+    assert grouping(problems("other", 1)) is None

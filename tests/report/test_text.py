@@ -1,0 +1,37 @@
+"""`tts-report --text`: no line too long, the numbers of the run, no color but on a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tts_runtime.report.study import Study
+from tts_runtime.report.text import print_study
+
+
+def printed(run: Path, width: int, terminal: bool | None = None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, markup=False, highlight=False, force_terminal=terminal)
+    print_study(Study([run]), None, console)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_lines_fit_the_terminal(run: Path, width: int) -> None:
+    text = printed(run, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    for name in ("majority", "beam_search", "main"):
+        assert name in text.replace("\n", "")
+
+
+def test_an_axis_is_drawn_where_there_is_room(run: Path) -> None:
+    assert "●" in printed(run, 80)
+    assert "●" not in printed(run, 50)
+
+
+def test_a_terminal_has_styles(run: Path) -> None:
+    assert "\x1b[1m" in printed(run, 80, terminal=True)
