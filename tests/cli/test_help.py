@@ -13,6 +13,7 @@ from tts_lang.cli.compile import parser as compile_parser
 from tts_lang.cli.compile import run_command as run_compile
 from tts_lang.cli.parser import CommandParser
 from tts_runtime.cli.command import run_command as run_run
+from tts_runtime.cli.merging import merge_parser
 from tts_runtime.cli.parser import parser as run_parser
 from tts_runtime.cli.serve import serve_parser
 
@@ -24,8 +25,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.mark.parametrize("columns", [60, 80, 200])
 @pytest.mark.parametrize(
     "parser",
-    [compile_parser, run_parser, serve_parser],
-    ids=["tts-compile", "tts-run", "tts-serve"],
+    [compile_parser, run_parser, serve_parser, merge_parser],
+    ids=["tts-compile", "tts-run", "tts-serve", "tts-merge"],
 )
 def test_help(
     parser: Callable[[], CommandParser],

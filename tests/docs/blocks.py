@@ -14,6 +14,7 @@ from unittest import mock
 
 from tts_lang.cli.compile import run_command as tts_compile
 from tts_runtime.cli.command import run_command as tts_run
+from tts_runtime.cli.merging import merge_command as tts_merge
 from tts_runtime.cli.reporting import report_command as tts_report
 from tts_runtime.cli.show import show_command as tts_show
 
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tts-compile": tts_compile,
     "tts-run": tts_run,
     "tts-report": tts_report,
+    "tts-merge": tts_merge,
     "tts-show": tts_show,
 }
 #: Blocks that are no code: output, data, drawings.

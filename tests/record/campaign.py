@@ -134,6 +134,7 @@ def served() -> Iterator[tuple[str, Callable[[], int]]]:
     ask_read, ask_write = os.pipe()
     child = os.fork()
     if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # clients that die make it complain
         with sim_server(vllm=True).running() as server:
             os.write(port_write, f"{server.url}\n".encode())
             while os.read(ask_read, 1):

@@ -70,3 +70,14 @@ def view(arguments: Sequence[str] | None = None) -> NoReturn:
         return view_command(sys.argv[1:] if arguments is None else arguments)
 
     run_as_process(command)
+
+
+def merge(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-merge`. Exit code: 0, or 2 for any mistake, also of damaged shards."""
+
+    def command() -> int:
+        from tts_runtime.cli.merging import merge_command
+
+        return merge_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)

@@ -34,6 +34,7 @@ from tts_runtime.cli.options import (
     limits_of,
     names_of,
     seeds_of,
+    shard_of,
     share_of,
     with_engine_args,
 )
@@ -213,6 +214,9 @@ def _request(options: Namespace) -> _RunRequest:
         limits.check(plan)
     if options.out is not None and not options.out:
         raise UsageError("--out: expected a directory")
+    shard = shard_of("--shard", options.shard)
+    if shard is not None and (options.out is None or options.ask is not None):
+        raise UsageError("--shard: name the directory of the whole run with --out, and no --ask")
 
     from tts_runtime.runs.runner import Settings
 
@@ -232,6 +236,7 @@ def _request(options: Namespace) -> _RunRequest:
             strict=options.strict,
             models=limits.assumed.models,
             grader=options.grader,
+            shard=shard,
             command=[printable(each) for each in sys.argv],
         ),
         limits,

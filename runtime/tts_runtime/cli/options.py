@@ -16,6 +16,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.problems import FieldNames, field_names
 from tts_runtime.runs.defaults import BUNDLED
 from tts_runtime.runs.seeds import seeds_in
+from tts_runtime.runs.shards import Shard
 
 
 def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
@@ -43,6 +44,18 @@ def seeds_of(flag: str, text: str | None) -> tuple[int, ...]:
     """
     try:
         return (0,) if text is None else seeds_in(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+
+
+def shard_of(flag: str, text: str | None) -> Shard | None:
+    """A part of a run, `3/16`; the whole if the option is absent.
+
+    Raises:
+        UsageError: Not of this form, or no such part.
+    """
+    try:
+        return None if text is None else Shard.parse(text)
     except ValueError as error:
         raise UsageError(f"{flag}: {error}") from None
 

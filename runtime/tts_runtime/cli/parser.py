@@ -120,6 +120,12 @@ def parser() -> CommandParser:
         completer=completion.folders,
     )
     group.value(
+        "--shard",
+        metavar="I/K",
+        help="run every K-th problem from the I-th, in a folder of its own below DIR; tts-merge "
+        "puts the K shards together",
+    )
+    group.value(
         "--concurrency",
         metavar="N",
         help="at most N problems in flight (default: enough to keep the engines full)",

@@ -28,6 +28,16 @@ class RunSession(BaseModel):
     versions: Mapping[str, str] = Field(description="Of the packages that can change a text")
 
 
+class ShardOf(BaseModel):
+    """Which part of a run a directory holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int = Field(ge=1, description="From 1")
+    of: int = Field(ge=1, description="How many parts the run has")
+    problems: int = Field(ge=0, description="Of the whole run; this part has every `of`-th")
+
+
 class Manifest(BaseModel):
     """`run.json`."""
 
@@ -42,6 +52,7 @@ class Manifest(BaseModel):
     engines: Mapping[str, Mapping[str, Any]] = Field(
         default={}, description="By name in the strategies: engine, parameters, exactness, binding"
     )
+    shard: ShardOf | None = Field(default=None, description="Of a run in parts: which this is")
     sessions: Sequence[RunSession] = ()
 
     @property

@@ -180,6 +180,37 @@ class StrategyRecord:
         if current is not None:
             yield current, found
 
+    def mismatches(self) -> Iterator[tuple[Trial, Damage]]:
+        """Problems whose nodes, decisions and answer do not fit each other, and why.
+
+        Raises:
+            DirectoryError: A file cannot be read.
+        """
+        nodes = {trial: len(each) for trial, each in self.nodes()}
+        decisions: Counter[Trial] = Counter()
+        places: dict[Trial, int] = {}
+
+        def damage(file: str, trial: Trial, reason: str) -> tuple[Trial, Damage]:
+            seed = f", seed {trial.seed}" if trial.seed else ""
+            where = f"{self.folder.name}/{file}"
+            return trial, Damage(where, 0, f"problem {trial.problem}{seed}: {reason}")
+
+        for _, line in self.lines(DECISIONS):
+            trial = trial_of(line)
+            decisions[trial] += 1
+            place = max(line.get("in", ()), default=0)
+            if place < places.get(trial, place):
+                yield damage(DECISIONS, trial, "its lines are not in order")
+            places[trial] = place
+        for trial, answer in self.answers.items():
+            if nodes.get(trial, 0) != answer.nodes:
+                yield damage(NODES, trial, "its nodes are not all there")
+            if decisions[trial] != answer.decisions:
+                yield damage(DECISIONS, trial, "its decisions are not all there")
+        for trial in {**nodes, **decisions}:
+            if trial not in self.answers:
+                yield damage(ANSWERS, trial, "it has nodes, but no answer")
+
     def _decisions(self) -> dict[Trial, list[dict[str, Any]]]:
         found: dict[Trial, list[dict[str, Any]]] = {}
         for _, value in self.lines(DECISIONS):
@@ -364,7 +395,12 @@ def _damage_in(run: Run) -> list[Damage]:
                 seal = seal_of(identity, record.folder.name, SUMMARY)
                 read_document(record.folder / SUMMARY, seal, found)
                 found += _in_plan(record, run.manifest.configuration.get("plans", {}))
-                found += _in_problems(run, record)
+                found += [damage for _, damage in record.mismatches()]
+                found += [
+                    Damage(f"{run.directory.name}/{PROBLEMS}", 0, f"problem {id_}: it is not there")
+                    for id_ in dict.fromkeys(trial.problem for trial in record.answers)
+                    if id_ not in run.problems
+                ]
     except OSError as error:
         raise DirectoryError(f"{run.directory} cannot be read: {error}") from error
     return found
@@ -378,33 +414,3 @@ def _in_plan(record: StrategyRecord, digests: Mapping[str, str]) -> Iterator[Dam
         reason = "it is not the plan that ran" if digest != digests.get(record.name) else ""
     if reason:
         yield Damage(f"{record.folder.name}/{PLAN}", 0, reason)
-
-
-def _in_problems(run: Run, record: StrategyRecord) -> Iterator[Damage]:
-    """Nodes, decisions and answers of each problem, held against each other."""
-    nodes = {trial: len(each) for trial, each in record.nodes()}
-    decisions: Counter[Trial] = Counter()
-    places: dict[Trial, int] = {}
-    for _, line in record.lines(DECISIONS):
-        trial = trial_of(line)
-        decisions[trial] += 1
-        place = max(line.get("in", ()), default=0)
-        if place < places.get(trial, place):
-            yield _damage(record, DECISIONS, trial, "its lines are not in order")
-        places[trial] = place
-    for trial, answer in record.answers.items():
-        if trial.problem not in run.problems:
-            reason = f"problem {trial.problem}: it is not there"
-            yield Damage(f"{run.directory.name}/{PROBLEMS}", 0, reason)
-        if nodes.get(trial, 0) != answer.nodes:
-            yield _damage(record, NODES, trial, "its nodes are not all there")
-        if decisions[trial] != answer.decisions:
-            yield _damage(record, DECISIONS, trial, "its decisions are not all there")
-    for trial in {**nodes, **decisions}:
-        if trial not in record.answers:
-            yield _damage(record, ANSWERS, trial, "it has nodes, but no answer")
-
-
-def _damage(record: StrategyRecord, file: str, trial: Trial, reason: str) -> Damage:
-    place = f", seed {trial.seed}" if trial.seed else ""
-    return Damage(f"{record.folder.name}/{file}", 0, f"problem {trial.problem}{place}: {reason}")

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tts_lang.plan.graph import Plan
+from tts_lang.plan.serialize import to_json
+from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import (
@@ -17,6 +20,7 @@ from tts_runtime.record.files import (
     DECISIONS,
     MODELS,
     NODES,
+    PLAN,
     SUMMARY,
     DirectoryError,
     read_document,
@@ -46,38 +50,36 @@ class FinishedProblems:
     damaged: tuple[Damage, ...] = ()
 
 
-def read(folder: Path, name: str, identity: str) -> FinishedProblems:
+def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
     """What is kept of the strategy in this folder; nothing if there is no such folder.
 
     Raises:
         RunDirectoryError: A file that cannot be read.
     """
-    record = StrategyRecord(name, folder, identity, {})
+    record = StrategyRecord(plan.strategy, folder, identity, {})
+    if not folder.exists():
+        return FinishedProblems()
     try:
-        found = {trial: each for trial, each in record.answers.items() if each.error is None}
-        counts = {trial: len(nodes) for trial, nodes in record.nodes()}
-        decided: dict[Trial, int] = {}
-        for _, line in record.lines(DECISIONS):
-            decided[trial_of(line)] = decided.get(trial_of(line), 0) + 1
-    except DirectoryError as error:
-        raise RunDirectoryError(str(error)) from error
-    whole = {
-        trial: answer
-        for trial, answer in found.items()
-        if counts.get(trial, 0) == answer.nodes and decided.get(trial, 0) == answer.decisions
-    }
-    missing = [
-        Damage(f"{folder.name}/{NODES}", 0, f"problem {trial.problem}: its lines are not all there")
-        for trial in found
-        if trial not in whole
-    ]
-    try:
+        mismatches = list(record.mismatches())
         seal = seal_of(identity, folder.name, SUMMARY)
         text = read_document(folder / SUMMARY, seal, record.damaged)
+        there = read_written(folder / PLAN, MAX_PLAN_BYTES) if (folder / PLAN).exists() else b""
+    except DirectoryError as error:
+        raise RunDirectoryError(str(error)) from error
     except OSError as error:
         raise RunDirectoryError(f"{folder} cannot be read: {reason_of(error)}") from error
+    if there != f"{to_json(plan)}\n".encode("utf-8", "surrogatepass"):
+        record.damaged.append(Damage(f"{folder.name}/{PLAN}", 0, "it is not the plan that ran"))
+    wrong = {trial for trial, _ in mismatches}
+    whole = {
+        trial: answer
+        for trial, answer in record.answers.items()
+        if answer.error is None and trial not in wrong
+    }
     summary = None if text is None else Summary.model_validate_json(text)
-    return FinishedProblems(whole, summary, (*record.damaged, *missing))
+    return FinishedProblems(
+        whole, summary, (*record.damaged, *(damage for _, damage in mismatches))
+    )
 
 
 def read_shared(path: Path, identity: str) -> list[Damage]:

@@ -54,7 +54,7 @@ from tts_runtime.record.writer import RecordWriter
 from tts_runtime.runs.results import Answer, Summary
 
 #: Who may do what with folders: their owner only.
-_FOLDER: Final = 0o700
+FOLDER: Final = 0o700
 #: What a message says of each part of a configuration that is another one.
 _OTHER = {
     "strategies": "other strategies or parameters",
@@ -90,7 +90,7 @@ def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Probl
     except DirectoryError as error:
         raise RunDirectoryError(f"{error}: name another directory with --out") from error
     here = json.loads(_text(configuration))
-    differs = _differences(there.configuration, here)
+    differs = differences(there.configuration, here)
     if not differs:
         differs = _changed(path, there.identity, problems)
     if differs:
@@ -120,7 +120,7 @@ def _check_place(path: Path) -> None:
         raise RunDirectoryError(f"{path} cannot be written: no right to write into {there}")
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What is another configuration there, most telling first; empty if nothing is."""
     found = [key for key in _OTHER if there.get(key) != here.get(key)]
     if "strategies" in found and "plans" in found:
@@ -145,7 +145,7 @@ def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Itera
         RunDirectoryError: As `check`; also if another process writes there.
     """
     try:
-        path.mkdir(_FOLDER, parents=True, exist_ok=True)
+        path.mkdir(FOLDER, parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
@@ -268,7 +268,7 @@ class StrategyWriter:
         self.path = folder(directory, plan)
         self._summary_seal = seal_of(identity, self.path.name, SUMMARY)
         try:
-            self.path.mkdir(_FOLDER, exist_ok=True)
+            self.path.mkdir(FOLDER, exist_ok=True)
             self._record = RecordWriter(self.path, identity, lambda path: open_private(path, "a"))
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error

@@ -8,7 +8,7 @@ from contextlib import (
     ExitStack,
     nullcontext,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,7 @@ from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import read_manifest
-from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
+from tts_runtime.record.manifest import SCHEMA, Manifest, ShardOf, identity_of, session_now
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
 from tts_runtime.runs.costs import ModelSizes, RunMeter
@@ -55,6 +55,7 @@ from tts_runtime.runs.rundir import (
     write_models,
 )
 from tts_runtime.runs.seeds import distinct_seeds, trials_of
+from tts_runtime.runs.shards import Shard
 from tts_runtime.runs.window import default_window
 
 
@@ -82,6 +83,8 @@ class Settings:
         models: Sizes of models, for FLOPs, where engines do not state them.
         grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
             stays open); absent: each problem's own, else `math`.
+        shard: The part of the problems that is run here, in a folder of its own below `out`;
+            `runs.merge.merge` puts the parts together.
         command: The command line, for the record.
     """
 
@@ -97,6 +100,7 @@ class Settings:
     strict: bool = False
     models: Models = UNKNOWN
     grader: str | Grader | None = None
+    shard: Shard | None = None
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -120,7 +124,14 @@ async def run_plans(
     # What needs no engine is checked before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
-    graders = Graders(settings.grader, problems)
+    graders = Graders(settings.grader, problems)  # of the whole run, also in a shard
+    part: ShardOf | None = None
+    if settings.shard is not None:
+        index, of = settings.shard.index, settings.shard.of
+        part = ShardOf(index=index, of=of, problems=len(problems))
+        problems = settings.shard.part(problems)
+        if settings.out is not None:
+            settings = replace(settings, out=settings.shard.folder(settings.out))
     trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
     earlier = [FinishedProblems() for _ in plans]
     configuration: dict[str, Any] = {}
@@ -129,9 +140,7 @@ async def run_plans(
         configuration = configuration_of(plans, settings, graders.names)
         identity = identity_of(configuration)
         if check(settings.out, configuration, problems):
-            earlier = [
-                resume.read(folder(settings.out, plan), plan.strategy, identity) for plan in plans
-            ]
+            earlier = [resume.read(folder(settings.out, plan), plan, identity) for plan in plans]
             damaged = [*resume.read_shared(settings.out, identity)]
             damaged += [damage for each in earlier for damage in each.damaged]
             whole = all(trial in each.answers for each in earlier for trial in trials)
@@ -158,6 +167,7 @@ async def run_plans(
                 configuration=configuration,
                 seeds=sorted(distinct_seeds(settings.seeds)),
                 problem_set=settings.problem_set,
+                shard=part,
                 engines=_engines(settings, {**policies, **scorers}),
                 sessions=[session_now(settings.command)],
             )
@@ -165,9 +175,7 @@ async def run_plans(
             directory = stack.enter_context(opened(settings.out, manifest, problems))
             write_models(directory, identity, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
-            earlier = [
-                resume.read(folder(directory, plan), plan.strategy, identity) for plan in plans
-            ]
+            earlier = [resume.read(folder(directory, plan), plan, identity) for plan in plans]
             for plan, each in zip(plans, earlier, strict=True):
                 resume.report(each.damaged, "what it held is done again")
                 resume.clear(folder(directory, plan), plan.strategy, identity, each)

@@ -1,0 +1,96 @@
+"""`--shard` and `tts-merge`: a run in parts is the run of one process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.records import content
+from tests.support.tts_run import Command
+from tts_runtime.cli.merging import merge_command
+from tts_runtime.record.reader import open_run
+
+ENGINES = ("--policy", "sim", "--scorer", "prm=sim", "--problems", "many.jsonl")
+RUN = ("majority", "best_of_n", "--set", "n=2", *ENGINES)
+
+
+@pytest.fixture(autouse=True)
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven problems."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": f"p{at}", "problem": f"{at} + 1", "answer": at + 1} for at in range(7)]
+    Path("many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def sharded(tts_run: Command, of: int, *more: str, out: str = "parts") -> None:
+    for index in range(1, of + 1):
+        assert tts_run(*RUN, *more, "--out", out, "--shard", f"{index}/{of}")[0] == 0
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert merge_command(arguments) == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("of", [1, 3, 9])
+def test_merged_shards_are_the_run_of_one_process(tts_run: Command, of: int) -> None:
+    more = ("--seeds", "0..1", "--shuffle", "5")
+    assert tts_run(*RUN, *more, "--out", "whole")[0] == 0
+    sharded(tts_run, of, *more)
+    assert merge_command(["parts", "--out", "merged"]) == 0
+    assert content("merged") == content("whole")
+    assert list(open_run("merged").problems) == list(open_run("whole").problems)
+    assert open_run("merged").verify() == []
+    before = content("merged")
+    code, _, err = tts_run(*RUN, *more, "--out", "merged")
+    assert (code, "everything was finished before" in err) == (0, True)
+    assert content("merged") == before
+
+
+def test_shards_that_are_no_whole_run_are_refused(
+    tts_run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sharded(tts_run, 3)
+    first, second, third = (f"parts/shard-{index}-of-3" for index in (1, 2, 3))
+    out = ("--out", "merged")
+    assert "missing: shard 2/3" in refused(capsys, first, third, *out)
+    shutil.copytree(first, "copy")
+    assert "shard 1/3 is there twice" in refused(capsys, "parts", "copy", *out)
+    assert tts_run(*RUN, "--seed", "9", "--out", "other", "--shard", "2/3")[0] == 0
+    assert "of different runs (other seeds)" in refused(capsys, first, "other", third, *out)
+    assert tts_run("majority", "best_of_n", *ENGINES, "--out", "more", "--shard", "2/3")[0] == 0
+    assert "(other strategies or parameters)" in refused(capsys, first, "more", third, *out)
+    assert tts_run(*RUN, "--limit", "6", "--out", "fewer", "--shard", "2/3")[0] == 0
+    assert "7 problems there, 6 here" in refused(capsys, first, "fewer", third, *out)
+    assert tts_run(*RUN, "--out", "halves", "--shard", "1/2")[0] == 0
+    assert "one of 3 shards" in refused(capsys, first, "halves", *out)
+    assert tts_run(*RUN, "--out", "unsharded")[0] == 0
+    assert "was run without --shard" in refused(capsys, "unsharded", *out)
+    Path("empty").mkdir()
+    assert "has no shards" in refused(capsys, "empty", *out)
+    assert "is there already" in refused(capsys, "parts", "--out", "empty")
+    assert "--out: name the merged run directory" in refused(capsys, "parts")
+    answers = Path(second, "majority", "answers.jsonl")
+    lines = answers.read_text().splitlines(keepends=True)
+    answers.write_text(lines[0])
+    assert "answers.jsonl: problem" in refused(capsys, "parts", *out)
+    for file in ("nodes.jsonl", "decisions.jsonl", "answers.jsonl", "summary.json"):
+        Path(second, "majority", file).unlink(missing_ok=True)
+    assert "has not ended (majority: 2 of 2 answers are missing)" in refused(capsys, "parts", *out)
+    assert not Path("merged").exists()
+    assert tts_run(*RUN, "--out", "parts", "--shard", "2/3")[0] == 0
+    assert merge_command(["parts", *out]) == 0
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/2", "1/2/3", "", "a/b"])
+def test_no_such_shard(tts_run: Command, shard: str) -> None:
+    code, _, err = tts_run(*RUN, "--out", "parts", f"--shard={shard}")
+    assert (code, "--shard: " in err, Path("parts").exists()) == (2, True, False)
+
+
+def test_a_shard_needs_a_directory(tts_run: Command) -> None:
+    code, _, err = tts_run(*RUN, "--shard", "1/2")
+    assert (code, "--shard: name the directory" in err) == (2, True)
