@@ -265,17 +265,17 @@ def _damage(
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(source, out)
             told = {damage.file for damage in open_run(out).verify()}
-            file = _spoilt(kind, out, other, chance)
+            file = spoilt(kind, out, other, chance)
             if file is None:
                 continue
             report.damage[kind] += 1
             label = f"{names[at]}, {kind} {file.relative_to(out)}"
-            named = _named(out)
-            if not any(file.name in each for each in named - told):
-                if _same(out, source):
+            found = named(out)
+            if not any(file.name in each for each in found - told):
+                if same(out, source):
                     report.harmless += 1
-                elif not named - told:
-                    report.problems.append(f"{label}: not named, but {sorted(named)}")
+                elif not found - told:
+                    report.problems.append(f"{label}: not named, but {sorted(found)}")
             code = runner.run([*cases[at], "--out", str(out)])
             said = runner.said
             if code == 2 and "Traceback" not in said and ("damaged" in said or "another" in said):
@@ -288,7 +288,7 @@ def _damage(
                 report.repaired += 1
 
 
-def _named(out: Path) -> set[str]:
+def named(out: Path) -> set[str]:
     """The files that `verify` names, with the reason."""
     try:
         return {f"{damage.file} {damage.reason}" for damage in open_run(out).verify()}
@@ -296,7 +296,7 @@ def _named(out: Path) -> set[str]:
         return {str(error)}
 
 
-def _same(one: Path, other: Path) -> bool:
+def same(one: Path, other: Path) -> bool:
     """Whether two directories say the same, whatever the order of their lines."""
     try:
         return content(one) == content(other)
@@ -304,7 +304,7 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _spoilt(kind: str, out: Path, other: Path, chance: random.Random) -> Path | None:
+def spoilt(kind: str, out: Path, other: Path, chance: random.Random) -> Path | None:
     """Damages one file of a directory; `None`: it could not be."""
     files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.stat().st_size > 2]
     path = chance.choice(files)

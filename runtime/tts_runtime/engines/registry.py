@@ -103,7 +103,7 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
         from tts_runtime.engines.openai.options import ServerOptions
 
         served = options_of(parsed, ServerOptions)
-        return _opener("tts_runtime.engines.openai.policy:OpenAIPolicy", parsed.argument, served)
+        return _opener("tts_runtime.engines.openai.replicas:open_servers", parsed.argument, served)
     if parsed.kind == "exec":
         parsed = _of_python(parsed)
         from tts_runtime.engines.sandbox.box import SandboxOptions
