@@ -161,13 +161,22 @@ def image(finding: Finding) -> str:
 
 def draw(finding: Finding, run: Run) -> None:
     """The figure: a panel for each group of problems."""
-    from benchmarks.charts import differences
+    from tts_runtime.report.charts import panels
+    from tts_runtime.report.drawing import svg
 
-    panels: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for each in finding.comparisons:
-        series = panels.setdefault(f"{each.group} problems", {}).setdefault(each.series, {})
-        series[each.place] = estimate(each, run)
-    differences(IMAGES / image(finding), finding.title, finding.axis, panels)
+    rows = [
+        {
+            "panel": f"{each.group} problems",
+            "series": each.series,
+            "at": each.place,
+            **dict(zip(("value", "low", "high"), estimate(each, run), strict=True)),
+        }
+        for each in finding.comparisons
+    ]
+    figure = panels(
+        finding.name, finding.title, rows, finding.axis, "difference, percentage points"
+    )
+    write_or_complain({IMAGES / image(finding): svg(figure)})
 
 
 # ------------------------------------------------------------------------------ command

@@ -13,14 +13,17 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import refill
 from benchmarks.families import FAMILIES, NOT_MEASURED, Family
 from benchmarks.formulas import Costs, costs_at, counts_of, fitted, written
 from benchmarks.measured import (
     DATA,
+    DRAWN,
     IMAGES,
     ROOT,
     Run,
     chosen,
+    estimated,
     load,
     measure,
     provenance,
@@ -165,6 +168,8 @@ def _page(family: Family, formulas: Mapping[str, Mapping[str, str | None]], run:
             "drawn, per problem and as if the strategy ran alone; *scorer tokens* are what the "
             "engine processed in this run, where strategies shared work (recorded before C66).",
         ]
+    if "beam_search_refill" in family.files:
+        lines += ["", *refill.explanation()]
     for file in family.files:
         lines += _section(file, formulas, run)
     return "\n".join(lines) + "\n"
@@ -220,16 +225,19 @@ def _measurements(strategies: Iterable[CheckedStrategy], run: Run | None) -> Ite
 
 def draw(runs: Mapping[str, Run]) -> None:
     """A figure for each family that was measured."""
-    from benchmarks.charts import curves
+    from tts_runtime.report.charts import Axis, curves
+    from tts_runtime.report.drawing import svg
 
     for family in FAMILIES:
         if family.name not in runs:
             continue
-        lines: dict[str, list[tuple[float, float]]] = {"majority": []}
-        for row in runs[family.name].rows:
-            lines.setdefault(row.strategy, []).append((row.tokens, row.accuracy * 100))
+        rows = [
+            estimated(row.strategy, row.tokens, row)
+            for row in sorted(runs[family.name].rows, key=lambda row: row.strategy != "majority")
+        ]
         title = f"{family.title}: bundled models, {len(runs[family.name].problems)} problems"
-        curves(IMAGES / f"gallery-{family.name}.svg", title, lines)
+        figure = curves(f"gallery-{family.name}", title, rows, Axis("at", DRAWN))
+        write_or_complain({IMAGES / f"{figure.name}.svg": svg(figure)})
 
 
 # ------------------------------------------------------------------------------ command

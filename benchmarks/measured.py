@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tts_runtime.stats.proportions import wilson
 
 if TYPE_CHECKING:
     from tts_runtime import Answer, Progress
@@ -22,6 +24,9 @@ IMAGES = ROOT / "docs" / "images"
 GROUPS = ("easy", "medium", "hard")
 #: Problems in flight at once: bounds memory where many plans run together.
 IN_FLIGHT = 12
+
+#: The horizontal axis of figures.
+DRAWN = "tokens drawn per problem"
 
 Value = int | float | str
 
@@ -186,6 +191,13 @@ def fingerprints() -> dict[str, str]:
         name: hashlib.sha256((folder / name / "model.safetensors").read_bytes()).hexdigest()[:12]
         for name in ("policy", "prm")
     }
+
+
+def estimated(series: str, at: float | str, row: Measured) -> dict[str, Any]:
+    """A measurement as a row of a figure: accuracy in per cent, with its 95 % Wilson interval."""
+    low, high = wilson(row.right.count("1"), len(row.right))
+    value = 100 * row.accuracy
+    return {"series": series, "at": at, "value": value, "low": 100 * low, "high": 100 * high}
 
 
 def save(path: Path, runs: Mapping[str, Run]) -> None:

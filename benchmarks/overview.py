@@ -13,25 +13,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.charts import Band, bands
+from benchmarks.measured import DRAWN
+from tts_runtime.report.charts import Axis, Row, curves
+from tts_runtime.report.drawing import svg
 
 METHODS = ("majority", "best_of_n", "weighted_best_of_n", "beam_search", "dvts")
 WIDTHS = (4, 16, 64)
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def measured(limit: int) -> dict[str, list[Band]]:
-    """By method: tokens per problem, accuracy and its 95 % interval in per cent, a point per n."""
+def measured(limit: int) -> list[Row]:
+    """By method and n: tokens per problem, accuracy and its 95 % interval in per cent."""
     command = [sys.executable, "-m", "tts_runtime", *METHODS, "--json", "--problems", "arith"]
     command += ["--sweep", "n=" + ",".join(map(str, WIDTHS)), "--limit", str(limit)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    lines: dict[str, list[Band]] = {method: [] for method in METHODS}
-    for row in map(json.loads, done.stdout.splitlines()):
-        share = [100 * row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")]
-        lines[row["strategy"].split("[")[0]].append(
-            (row["policy_tokens"] / row["problems"], share[0], share[1], share[2])
-        )
-    return lines
+    names = {"value": "accuracy", "low": "accuracy_low", "high": "accuracy_high"}
+    rows: list[Row] = []
+    for found in map(json.loads, done.stdout.splitlines()):
+        row = {"series": found["strategy"].split("[")[0]}
+        row["at"] = found["policy_tokens"] / found["problems"]
+        rows.append(row | {name: 100 * found[field] for name, field in names.items()})
+    return sorted(rows, key=lambda row: METHODS.index(row["series"]))
 
 
 def main() -> None:
@@ -40,11 +42,12 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "overview.svg")
     options = parser.parse_args()
-    lines = measured(options.limit)
+    rows = measured(options.limit)
     title = f"Bundled models, {options.limit} problems, n = " + ", ".join(map(str, WIDTHS))
-    bands(options.out, title, lines)
-    for method, points in lines.items():
-        print(method, *(f"{tokens:,.0f}: {share:.1f} %" for tokens, share, _, _ in points))
+    figure = curves("overview", title, rows, Axis("at", DRAWN))
+    options.out.write_text(svg(figure), encoding="utf-8")
+    for row in rows:
+        print(f"{row['series']} {row['at']:,.0f} tokens: {row['value']:.1f} %")
 
 
 if __name__ == "__main__":

@@ -92,12 +92,13 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
     }
     told = _tooltip(x)
     layer: list[Spec] = []
+    faint = 0.75 if len(names) <= 6 else 0.4  # intervals of many lines would hide the lines
     if any(row.get("low") is not None for row in kept):
         ends = {"y": {**up, "field": "low"}, "y2": {"field": "high"}}
         layer.append(
             {
                 "mark": {"type": "rule", "strokeWidth": 1.2},
-                "encoding": {"x": across, **ends, "color": color, "opacity": _focus(0.75)},
+                "encoding": {"x": across, **ends, "color": color, "opacity": _focus(faint)},
             }
         )
     layer += [

@@ -53,6 +53,7 @@ def config(*, dark: bool) -> dict[str, Any]:
             "labelFontSize": 11,
             "labelLimit": 240,
             "symbolStrokeWidth": 2,
+            "symbolOpacity": 1,
         },
         "header": {"labelColor": text, "titleColor": text, "labelFontSize": 12},
         "rule": {"color": line},
