@@ -4,7 +4,7 @@
     python benchmarks/record_cost.py --memory [--problems 10000] [--candidates 64]
 
 The first runs the beam search of `executor_overhead.py`, on engines that answer at once, with and
-without a run directory. The second runs `majority` on the simulated engine into a directory, and
+without a run directory. The second runs it with one step and many candidates into a directory, and
 prints the resident memory of this process at every tenth of the problems.
 """
 
@@ -17,15 +17,22 @@ from time import process_time
 
 import psutil
 
-import tts_lang
 import tts_runtime
 from benchmarks.executor_overhead import InstantPolicy, InstantScorer, calibration, plan
 from tts_runtime.runs.results import Answer
 
 
-def seconds(problems: int, candidates: int, steps: int, out: Path | None) -> float:
+def seconds(
+    problems: int,
+    candidates: int,
+    steps: int,
+    out: Path | None,
+    progress: tts_runtime.Progress | None = None,
+) -> float:
     """Processor time of one run."""
-    asked = [tts_runtime.Problem(str(number), "x" * 40) for number in range(problems)]
+    asked = [
+        tts_runtime.Problem(str(number), f"What is {number} + 1?") for number in range(problems)
+    ]
     settings = tts_runtime.Settings(
         policies={"policy": InstantPolicy()},
         scorers={"prm": InstantScorer()},
@@ -33,7 +40,7 @@ def seconds(problems: int, candidates: int, steps: int, out: Path | None) -> flo
         disabled=frozenset({"all"}),
     )
     start = process_time()
-    [result] = tts_runtime.run(plan(candidates, steps), asked, settings=settings)
+    [result] = tts_runtime.run(plan(candidates, steps), asked, settings=settings, progress=progress)
     taken = process_time() - start
     assert not result.summary.failed
     return taken
@@ -67,10 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.memory:
             many = options.problems or 10_000
-            settings = tts_runtime.Settings(policies={"policy": "sim"}, out=Path(folder) / "run")
-            asked = [f"What is {number} + 1?" for number in range(many)]
-            majority = tts_lang.compile("majority", n=options.candidates or 64)
-            tts_runtime.run(majority, asked, settings=settings, progress=Memory(many))
+            seconds(many, options.candidates or 64, 1, Path(folder) / "run", Memory(many))
             return
         size = options.problems or 500, options.candidates or 16, options.steps
         seconds(*size, None)

@@ -286,6 +286,10 @@ class ProblemRun(Scheduler):
         # they took a third of the executor's time.
         self.requests.clear()
         self.scores.clear()
+        # Listeners keep events, and events refer to the run.
+        self.events = Events()
+        self._on_request = self._on_reply = self._on_score_request = ()
+        self._on_progress = self._on_stop = ()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the others; its failure is the run's."""
