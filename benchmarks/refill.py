@@ -96,18 +96,18 @@ def explanation() -> list[str]:
 
     covered = listed([str(each.covered) for each in found])
     shares = listed([f"{each.share:.0%}" for each in found])
+    low, high = (f"{each.right / each.problems:.0%}" for each in (first, last))
     text = (
-        f"`beam_search_refill` falls from {first.right / first.problems:.0%} to "
-        f"{last.right / last.problems:.0%} as n grows, though it finds more: at n = {sizes} a "
-        f"right solution is among the finished ones of {covered} of {first.problems} problems, but only "
-        f"{shares} of what finishes is right. Equal beams are dropped, so the places up to n are "
-        "filled with other ones, mostly wrong, until one of them deceives the PRM: of the "
-        f"{lost} problems that n = {last.n} answers wrongly with a right solution at hand, in "
-        f"{last.outscored} the wrong one that it returns has the higher score. This is "
-        "over-optimisation of a reward model, which Snell et al. (2024) see in beam search on easy "
-        f"problems. {first.problems} problems leave it open whether the fall itself is chance "
-        f"(p = {measured['p']:.2f}, exact sign-flip test). `python -m benchmarks.refill` counts "
-        "again."
+        f"`beam_search_refill` falls from {low} to {high} as n grows, though it finds more: at "
+        f"n = {sizes} a right solution is among the finished ones of {covered} of "
+        f"{first.problems} problems, but only {shares} of what finishes is right. Equal beams are "
+        "dropped, so the places up to n are filled with other ones, mostly wrong, until one of "
+        f"them deceives the PRM: of the {lost} problems that n = {last.n} answers wrongly with a "
+        f"right solution at hand, in {last.outscored} the wrong one that it returns has the higher "
+        "score. This is over-optimisation of a reward model, which Snell et al. (2024) see in beam "
+        f"search on easy problems. {first.problems} problems leave it open whether the fall itself "
+        f"is chance (p = {measured['p']:.2f}, exact sign-flip test). `python -m benchmarks.refill` "
+        "counts again."
     )
     return fill(text, 118).splitlines()
 

@@ -92,6 +92,7 @@ def test_mistakes(
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+    assert {each.name for each in Path().iterdir()} == {"run"}
 
 
 @pytest.mark.usefixtures("here")

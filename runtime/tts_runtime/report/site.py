@@ -56,6 +56,8 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
         DirectoryError: A run cannot be read.
         KeyError: There is no strategy `baseline`.
     """
+    study.open()
+    baseline_of(study, baseline)
     _check(study, out)
     count = 0
     try:

@@ -124,9 +124,7 @@ class Study:
         Raises:
             DirectoryError: A run cannot be read.
         """
-        changed = False
-        for name, directory in zip(self._states, self.directories, strict=True):
-            changed |= self._open(name, directory)
+        changed = self.open()
         # Answers of all strategies first: they say which candidates of a tree are right.
         fresh = [(entry, key) for entry in self.entries for key in self._read(entry)]
         if reader is not None:
@@ -138,6 +136,18 @@ class Study:
         changed |= bool(fresh)
         self.version += changed
         return changed
+
+    def open(self) -> bool:
+        """Opens the runs, those again whose manifest or problems have changed.
+
+        Returns:
+            Whether one was opened.
+
+        Raises:
+            DirectoryError: A run cannot be read, or has other problems than the others.
+        """
+        named = zip(self._states, self.directories, strict=True)
+        return any([self._open(name, directory) for name, directory in named])
 
     def _open(self, name: str, directory: Path) -> bool:
         """Opens a run again if its manifest or its problems have changed."""
