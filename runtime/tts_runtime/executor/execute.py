@@ -75,6 +75,7 @@ class CandidateRecord:
         scores: The latest score of each scorer.
         errors: Why it has no text (by its policy's name), or no score (by the scorer's).
         unread: Why its answer could not be read: it has none, or it is compared as text.
+        correct: Its grade, which the run gives it (`Grader.every_candidate`).
     """
 
     uid: int
@@ -100,6 +101,7 @@ class CandidateRecord:
     sampling: Mapping[str, Any] | None = None
     number: int = 0
     stream: str | None = None
+    correct: bool | None = None
 
 
 @dataclass(frozen=True)

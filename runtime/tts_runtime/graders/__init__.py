@@ -7,7 +7,7 @@ package registers, or any scorer per solution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
@@ -153,6 +153,19 @@ class Graders:
     def name(self, problem: Problem) -> str:
         """Which grader a problem has."""
         return self._chosen or problem.grader or DEFAULT
+
+    async def of_answers(self, problem: Problem, answers: Iterable[str | None]) -> dict[str, bool]:
+        """Grades of candidates' answers, each text once, where `Grader.every_candidate`."""
+        grader = self._only or self._opened[self.name(problem)]
+        if not grader.every_candidate or problem.answer is None:
+            return {}
+        found: dict[str, bool] = {}
+        for answer in dict.fromkeys(answers):
+            if answer is not None:
+                grade = await grader.verdict(Submission(problem, answer, ""))
+                if grade.correct is not None:
+                    found[answer] = grade.correct
+        return found
 
     async def verdict(self, problem: Problem, answer: str | None, text: str) -> Grade:
         """The grade of an answer; whatever it is, this does not fail."""

@@ -38,6 +38,9 @@ class Grader(ABC):
 
     #: Problems without a gold answer are not graded.
     needs_gold: bool = True
+    #: A grade depends on the answer and the gold answer alone and costs little: a record has one of
+    #: every candidate. Others run programs or ask models, and grade what is returned.
+    every_candidate: bool = False
 
     async def verdict(self, submission: Submission) -> Grade:
         """The grade; a missing one, with its reason, where grading goes wrong. Never raises."""

@@ -23,6 +23,8 @@ _LETTER = re.compile(r"[\W_]{0,3}([A-Za-z])[\W_]{0,3}")
 class MathGrader(Grader):
     """Mathematical equality, by value where both sides have one ([answers.md](answers.md))."""
 
+    every_candidate = True
+
     async def grade(self, submission: Submission) -> Grade:
         """Equal forms, or equal values; worked out in a process under limits where it is hard."""
         gold = submission.problem.answer
@@ -43,6 +45,8 @@ class TextOptions(NoOptions):
 
 class TextGrader(Grader):
     """The same text, white space and Unicode's ways of writing one character apart."""
+
+    every_candidate = True
 
     def __init__(self, options: TextOptions) -> None:
         self._case = options.case
@@ -67,6 +71,8 @@ class NumberOptions(NoOptions):
 
 class NumberGrader(Grader):
     """Numbers within a tolerance of the gold number; units and what is no number do not count."""
+
+    every_candidate = True
 
     def __init__(self, options: NumberOptions) -> None:
         stated = options.tolerance > 0 or options.relative > 0
@@ -108,6 +114,8 @@ def number_of(text: str) -> Fraction | None:
 
 class ChoiceGrader(Grader):
     """The letter of the gold choice, or that choice's text (field `choices`)."""
+
+    every_candidate = True
 
     async def grade(self, submission: Submission) -> Grade:
         """Whether both name one choice."""

@@ -29,6 +29,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "logprob": None,
     "answer": None,
     "key": None,
+    "correct": None,
 }
 _KINDS: Final = {
     "force": "forced",
@@ -89,6 +90,9 @@ class NodeBatch(BaseModel):
     )
     answer: Texts = Field(default=None, description="As written in the text")
     key: Texts = Field(default=None, description="Canonical form, if it is another text")
+    correct: bool | list[bool | None] | None = Field(
+        default=None, description="The grade of the answer"
+    )
     scores: Mapping[str, list[bool | float | list[float | None] | None]] = Field(
         default={},
         description="By scorer, per node: a number, or how many of the parent's scores are its "
@@ -158,6 +162,7 @@ def _batch(
         "logprob": [record.logprob for record in group],
         "answer": [record.answer for record in group],
         "key": keys,
+        "correct": [record.correct for record in group],
     }
     line: dict[str, Any] = {"problem": problem}
     if seed:
@@ -289,6 +294,7 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             batch.sampling,
             row["number"],
             row["stream"],
+            row["correct"],
         )
         found.append(record)
         before[uid] = record
@@ -311,6 +317,7 @@ _COLUMNS: Final = (
     "logprob",
     "answer",
     "key",
+    "correct",
 )
 
 

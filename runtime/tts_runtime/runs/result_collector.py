@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from tts_lang.plan.graph import Plan
@@ -56,13 +58,34 @@ class ResultCollector:
         """Whether this problem is finished, and need not be tried again."""
         return trial in self._answers and self._answers[trial].error is None
 
-    def add(self, outcome: Outcome, gold: str | None, grade: Grade) -> Answer:
-        """Counts and writes the outcome of a problem, with its grade."""
+    def candidates(self, outcome: Outcome) -> Sequence[CandidateRecord]:
+        """The candidates of a problem, if anything is done with them."""
+        kept = self._op_stats is not None or self._writer is not None
+        return outcome.candidates if kept else ()
+
+    def add(
+        self,
+        outcome: Outcome,
+        gold: str | None,
+        grade: Grade,
+        candidates: Sequence[CandidateRecord] = (),
+        right: Mapping[str, bool] = MappingProxyType({}),
+    ) -> Answer:
+        """Counts and writes the outcome of a problem.
+
+        Args:
+            outcome: What a strategy gave.
+            gold, grade: The problem's answer, and the grade of the strategy's.
+            candidates: As `candidates` gives them.
+            right: Grades of their answers, as far as there are any.
+        """
         answer = self._sizes.priced(answer_of(outcome, gold, grade))
         self._meter.advance()
-        candidates: Sequence[CandidateRecord] = ()
-        if self._op_stats is not None or self._writer is not None:
-            candidates = outcome.candidates
+        if right:
+            candidates = [
+                replace(each, correct=right.get(each.answer)) if each.answer is not None else each
+                for each in candidates
+            ]
         if self._op_stats is not None:
             self._op_stats.add(candidates)
         if self._writer is not None:

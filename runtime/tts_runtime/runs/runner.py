@@ -251,7 +251,9 @@ async def _run_bound(
         progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
-        answer = collectors[place].add(outcome, problem.answer, grade)
+        candidates = collectors[place].candidates(outcome)
+        right = await graders.of_answers(problem, (each.answer for each in candidates))
+        answer = collectors[place].add(outcome, problem.answer, grade, candidates, right)
         if replies is not None and all(each.recorded(answer.trial) for each in collectors):
             replies.drop(answer.trial)
         progress.problem_done(place, answer)
