@@ -15,8 +15,10 @@ from unittest import mock
 from tts_lang.cli.compile import run_command as tts_compile
 from tts_runtime.cli.command import run_command as tts_run
 from tts_runtime.cli.merging import merge_command as tts_merge
+from tts_runtime.cli.metrics import metrics_command as tts_metrics
 from tts_runtime.cli.reporting import report_command as tts_report
 from tts_runtime.cli.show import show_command as tts_show
+from tts_runtime.cli.tune import tune_command as tts_tune
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,6 +29,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tts-report": tts_report,
     "tts-merge": tts_merge,
     "tts-show": tts_show,
+    "tts-tune": tts_tune,
+    "tts-metrics": tts_metrics,
 }
 #: Blocks that are no code: output, data, drawings.
 PASSIVE = {"", "text", "json", "yaml", "mermaid", "dot"}

@@ -19,7 +19,15 @@ from tts_lang.plan.verify import PlanError
 #: Completes the value of an option: (text before the cursor, options read so far) -> candidates.
 Completer = Callable[[str, Namespace], Iterable[str]]
 
-COMMANDS = ("tts-compile", "tts-run", "tts-show", "tts-merge", "tts-report", "tts-view")
+COMMANDS = (
+    "tts-compile",
+    "tts-run",
+    "tts-show",
+    "tts-merge",
+    "tts-merge",
+    "tts-report",
+    "tts-view",
+)
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -39,6 +39,28 @@ def show(arguments: Sequence[str] | None = None) -> NoReturn:
     run_as_process(command)
 
 
+def tune(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-tune`. Exit code: 0, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.tune import tune_command
+
+        return tune_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
+def metrics(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-metrics`. Exit code: 0, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.metrics import metrics_command
+
+        return metrics_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
 def serve(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `tts-serve`. Exit code: 0 once it is stopped, or 2 for any mistake."""
 

@@ -13,8 +13,10 @@ from tts_lang.printable import printable
 from tts_runtime.cli.display import named_in, remarks
 from tts_runtime.cli.tables import (
     CAPTION,
+    Column,
     comparison_caption,
     comparison_table,
+    laid_out,
     run_line,
     table,
 )
@@ -39,6 +41,17 @@ def print_comparisons(found: Sequence[PairedComparison]) -> None:
     """Comparisons with one strategy, as a table of their own."""
     print()
     _print(lambda width: comparison_table(found, width), [comparison_caption(found)])
+
+
+def print_rows(
+    title: str,
+    names: Sequence[str],
+    columns: Sequence[Column],
+    dropped: Sequence[str],
+    lines: Sequence[str],
+) -> None:
+    """Any table, with lines below it (`tables.laid_out`)."""
+    _print(lambda width: laid_out(title, names, list(columns), dropped, width), lines)
 
 
 def _print(shown: Callable[[int | None], str], lines: Sequence[str]) -> None:

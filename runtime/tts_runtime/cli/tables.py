@@ -31,7 +31,7 @@ _PARTS: Final = re.compile(r" ?\([^)]*\)|[^][, ]*[][, ]|[^][, ]+")
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """A title and one cell per row; neither is ever truncated."""
 
     title: str
@@ -59,21 +59,21 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
         printable(each.strategy) + (f" ({each.failed} failed)" * (each.failed > 0))
         for each in summaries
     ]
-    return _laid_out("strategy", names, _columns(summaries), DROPPED, width)
+    return laid_out("strategy", names, _columns(summaries), DROPPED, width)
 
 
 def comparison_table(found: Sequence[PairedComparison], width: int | None = None) -> str:
     """One row per comparison with one strategy, the same for all; `width` as in `table`."""
     against = printable(found[0].right)
     columns = [
-        _Column("difference", [f"{100 * each.difference:+.1f}" for each in found]),
-        _Column("95 % interval", [_points(each.low, each.high) for each in found]),
-        _Column("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
-        _Column("p", [_chance(each.adjusted) for each in found]),
-        _Column("verdict", [each.verdict.value for each in found]),
+        Column("difference", [f"{100 * each.difference:+.1f}" for each in found]),
+        Column("95 % interval", [_points(each.low, each.high) for each in found]),
+        Column("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
+        Column("p", [_chance(each.adjusted) for each in found]),
+        Column("verdict", [each.verdict.value for each in found]),
     ]
     names = [printable(each.left) for each in found]
-    return _laid_out(f"against {against}", names, columns, ("won lost", "95 % interval"), width)
+    return laid_out(f"against {against}", names, columns, ("won lost", "95 % interval"), width)
 
 
 def comparison_caption(found: Sequence[PairedComparison]) -> str:
@@ -96,13 +96,14 @@ def _chance(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def _laid_out(
+def laid_out(
     title: str,
     names: Sequence[str],
-    columns: list[_Column],
+    columns: list[Column],
     dropped: Sequence[str],
     width: int | None,
 ) -> str:
+    """A table of any columns: see `table`."""
     longest = max(map(len, (title, *names)))
     left_out: list[str] = []
     room = longest
@@ -132,7 +133,7 @@ def _laid_out(
     return "\n".join(lines)
 
 
-def _columns(summaries: Sequence[Summary]) -> list[_Column]:
+def _columns(summaries: Sequence[Summary]) -> list[Column]:
     counts = [max(1, each.trials - each.failed) for each in summaries]
 
     def means(name: str) -> list[str]:
@@ -144,12 +145,12 @@ def _columns(summaries: Sequence[Summary]) -> list[_Column]:
         for each, count in zip(summaries, counts, strict=True)
     ]
     return [
-        _Column("accuracy", [_percent(each) for each in summaries]),
-        _Column("95 % interval", [_interval(each) for each in summaries]),
-        _Column("policy tokens", means("policy_tokens")),
-        _Column("prompt tokens", means("prompt_tokens")),
-        _Column("scorer tokens", means("scorer_tokens")),
-        _Column("FLOPs", flops),
+        Column("accuracy", [_percent(each) for each in summaries]),
+        Column("95 % interval", [_interval(each) for each in summaries]),
+        Column("policy tokens", means("policy_tokens")),
+        Column("prompt tokens", means("prompt_tokens")),
+        Column("scorer tokens", means("scorer_tokens")),
+        Column("FLOPs", flops),
     ]
 
 
@@ -162,7 +163,7 @@ def _interval(summary: Summary) -> str:
     return "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}"
 
 
-def _line(name: str, cells: Sequence[str], columns: Sequence[_Column], room: int) -> str:
+def _line(name: str, cells: Sequence[str], columns: Sequence[Column], room: int) -> str:
     parts = [name.ljust(room)]
     parts += [cell.rjust(column.width) for cell, column in zip(cells, columns, strict=True)]
     return (" " + (" " * _GAP).join(parts)).rstrip()

@@ -1,0 +1,445 @@
+"""`tts-metrics WHAT DIR...`: figures of recorded runs; nothing is drawn."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import SUPPRESS, Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from tts_lang.cli.completion import complete, fixed, script
+from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.process import MISTAKE
+from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.units import short
+from tts_lang.printable import printable
+from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.report import print_rows
+from tts_runtime.cli.tables import Column
+from tts_runtime.record.files import DirectoryError, problem_line
+from tts_runtime.record.reader import Run, StrategyRecord, open_run
+from tts_runtime.runs.results import Answer, total_flops
+from tts_runtime.stats.difficulty import (
+    ABSOLUTE,
+    bin_names,
+    bins_of,
+    pass_rates,
+    predicted,
+    quantile_borders,
+)
+from tts_runtime.stats.load import ExperimentError
+from tts_runtime.stats.samples import (
+    REDUCTIONS,
+    Rule,
+    SampledProblem,
+    best,
+    coverage,
+    majority,
+    mean_over,
+    samples_of,
+    scorers_of,
+    weighted,
+    whole,
+)
+from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
+
+_NOTES = """
+What there is:
+  samples     pass@k, maj@k and the best of k, from the n samples of a strategy (--k)
+  rewards     vote and maximum for every reduction of every scorer; tokens per step and solution
+  costs       tokens, FLOPs, and what a solved problem costs
+  difficulty  pass rates and bins; --write FILE adds them to the problems as fields
+  scaling     Control, Scaling and Performance of s1, over the strategies of a sweep
+  flops       how much inference matches a larger model (--size-ratio, --token-ratio)
+
+Examples:
+  tts-metrics samples runs/votes --k 1,4,16
+  tts-metrics difficulty runs/votes --bins 5 --write problems.jsonl
+  tts-metrics scaling runs/waits --between 100,2000
+
+Exit codes: 0 success, 2 usage error, or a record that cannot be used.
+"""
+
+
+def metrics_parser() -> CommandParser:
+    """The arguments and options of `tts-metrics`."""
+    command = CommandParser(
+        "tts-metrics",
+        "WHAT DIR... [OPTION...]",
+        "Compute figures from recorded runs.",
+        _NOTES,
+        {"--write FILE": ("out", "output"), "--strategy NAME": ("method",)},
+    )
+    command.add_argument("what", metavar="WHAT", help=SUPPRESS)
+    command.add_argument("directories", metavar="DIR", nargs="*", help=SUPPRESS)
+    group = command.group("Options")
+    group.value("--strategy", metavar="NAME", help="only this strategy (default: all)")
+    group.value("--k", metavar="K,...", help="samples: how many (default: powers of 2)")
+    group.value(
+        "--bins",
+        metavar="BINS",
+        help="difficulty: absolute (easy above 50 %%, medium above 10 %%, hard), or a number of "
+        "bins that hold as many problems each (default: absolute)",
+        completer=fixed("absolute", "3", "5"),
+    )
+    group.value(
+        "--scorer",
+        metavar="NAME",
+        help="difficulty: predict it by the mean score of the samples, without gold answers",
+    )
+    group.value("--write", metavar="FILE", help="difficulty: write the problems with their bins")
+    group.value(
+        "--between",
+        metavar="LOW,HIGH",
+        help="scaling: policy tokens of an answer that count as controlled",
+    )
+    group.value("--size-ratio", metavar="M", help="flops: parameters, larger over smaller model")
+    group.value(
+        "--token-ratio",
+        metavar="R,...",
+        help="flops: tokens of all inference over those of pre-training (default: 0.16,0.79,22)",
+    )
+    command.common()
+    return command
+
+
+def metrics_command(arguments: Sequence[str]) -> int:
+    """Runs `tts-metrics` with these arguments; every mistake of the user's ends with a message.
+
+    Returns:
+        The exit code.
+    """
+    command = metrics_parser()
+    complete(command)
+    try:
+        if "--version" in arguments:
+            print(f"{command.prog} {version('tts-lang')}")
+            return 0
+        if "--completion" in arguments[:1]:
+            sys.stdout.write(script(arguments[1] if len(arguments) > 1 else ""))
+            return 0
+        options = command.parse(arguments)
+        show = _WHAT.get(options.what)
+        if show is None:
+            hint = did_you_mean(options.what, _WHAT) or f"there are {', '.join(_WHAT)}"
+            raise UsageError(f"no figures `{options.what}`; {hint}")
+        if not options.directories and options.what != "flops":
+            raise UsageError(f"tts-metrics {options.what}: name a run directory")
+        show(options)
+    except (UsageError, ValueError) as error:
+        return usage_error(command.prog, UsageError(error))
+    except (DirectoryError, ExperimentError, KeyError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        sys.stdout.flush()
+        print(f"error: {printable(message)}", file=sys.stderr)
+        return MISTAKE
+    return 0
+
+
+_DEPENDENT: Final = (
+    "the samples depend on each other: this says what was in these pools, not what k samples give"
+)
+
+
+def _stopped(problems: Sequence[SampledProblem]) -> list[str]:
+    """A warning about pools that ended early, as votes do once they are decided."""
+    if whole(problems):
+        return []
+    return [
+        "pools differ in size: some ended once their vote was decided, so what is easy has fewer "
+        "samples; record with --no-pass short_circuit, or a strategy that needs every sample"
+    ]
+
+
+# ------------------------------------------------------------------ what is read
+
+
+def _records(options: Namespace) -> list[tuple[Run, StrategyRecord]]:
+    """The strategies that are asked for, of all directories."""
+    runs = [open_run(each) for each in options.directories]
+    if options.strategy is None:
+        return [(run, record) for run in runs for record in run.strategies.values()]
+    found = [(r, r.strategies[options.strategy]) for r in runs if options.strategy in r.strategies]
+    return found or [(run, run.strategy(options.strategy)) for run in runs]
+
+
+def _sampled(record: StrategyRecord) -> list[SampledProblem]:
+    return [samples_of(tree) for tree in record.trees()]
+
+
+def _labels(records: Sequence[tuple[Run, StrategyRecord]]) -> list[str]:
+    """Names of strategies, with their directories if there are several."""
+    several = len({run.directory for run, _ in records}) > 1
+    return [
+        f"{record.name} ({run.directory})" if several else record.name for run, record in records
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+# ------------------------------------------------------------------ figures
+
+
+def _samples(options: Namespace) -> None:
+    for _, record in _records(options):
+        problems = _sampled(record)
+        scorers = scorers_of(problems)
+        fewest = min((len(each.samples) for each in problems if each.graded), default=0)
+        if not fewest:
+            print(printable(f"{record.name}: no graded samples of every problem\n"))
+            continue
+        asked = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
+        names = ["pass@k (coverage)", "maj@k"]
+        rules: list[Rule] = [coverage, majority]
+        for scorer, per_step in scorers.items():
+            reduction = "last"
+            label = f"{reduction}({scorer})" if per_step else scorer
+            names += [f"best of k by {label}", f"vote of k weighted by {label}"]
+            rules += [best(scorer, reduction), weighted(scorer, reduction)]
+        values = [[mean_over(problems, k, rule) for rule in rules] for k in asked]
+        columns = [
+            Column(f"k={k}", [_percent(each) for each in row])
+            for k, row in zip(asked, values, strict=True)
+        ]
+        said = f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
+        lines = [f"{said} of k samples (Chen et al. 2021)"]
+        if not all(each.independent for each in problems):
+            lines.append(_DEPENDENT)
+        print_rows(record.name, names, columns, (), [*lines, *_stopped(problems)])
+        print()
+
+
+def _rewards(options: Namespace) -> None:
+    for _, record in _records(options):
+        problems = [each for each in _sampled(record) if each.graded and each.samples]
+        scorers = scorers_of(problems)
+        if not scorers:
+            continue
+        names: list[str] = []
+        maxima: list[float] = []
+        votes: list[float] = []
+        for scorer, per_step in scorers.items():
+            for reduction in REDUCTIONS if per_step else ("last",):
+                names.append(f"{reduction}({scorer})" if per_step else scorer)
+                for found, rule in ((maxima, best), (votes, weighted)):
+                    each = rule(scorer, reduction)
+                    found.append(_mean(each(problem, len(problem.samples)) for problem in problems))
+        vote = _mean(majority(problem, len(problem.samples)) for problem in problems)
+        samples = [sample for problem in problems for sample in problem.samples]
+        tokens = sum(each.tokens for each in samples)
+        columns = [
+            Column("maximum", [_percent(each) for each in maxima]),
+            Column("weighted vote", [_percent(each) for each in votes]),
+            Column(
+                "vote gains", [f"{100 * (b - a):+.1f}" for a, b in zip(maxima, votes, strict=True)]
+            ),
+        ]
+        steps = sum(each.steps for each in samples)
+        print_rows(record.name, names, columns, (), [
+            f"plain vote {_percent(vote)}; {tokens / max(1, len(samples)):,.0f} tokens and "
+            f"{steps / max(1, len(samples)):.1f} steps per solution, "
+            f"{tokens / max(1, steps):.1f} tokens per step"
+        ])  # fmt: skip
+        print()
+
+
+def _gain(before: float, after: float) -> str:
+    return f"{100 * (after - before):+.1f}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else 0.0
+
+
+def _costs(options: Namespace) -> None:
+    records = _records(options)
+    found = [
+        [each for each in run.answers(record.name) if not each.error] for run, record in records
+    ]
+    solved = [sum(bool(each.correct) for each in answers) for answers in found]
+    tokens = [sum(_all_tokens(each) for each in answers) for answers in found]
+    flops = [total_flops(answers) for answers in found]
+
+    def means(values: Sequence[int | None], counts: Sequence[int]) -> list[str]:
+        return [
+            "-" if value is None or not count else short(value / count)
+            for value, count in zip(values, counts, strict=True)
+        ]
+
+    counts = [len(answers) for answers in found]
+    columns = [
+        Column("solved", [f"{a} of {b}" for a, b in zip(solved, counts, strict=True)]),
+        Column("tokens each", means(tokens, counts)),
+        Column("FLOPs each", means(flops, counts)),
+        Column("tokens solved", means(tokens, solved)),
+        Column("FLOPs solved", means(flops, solved)),
+    ]
+    print_rows("strategy", _labels(records), columns, ("FLOPs each", "tokens each"), [
+        "each: mean per answer; solved: the total over the answers that are right, what one solved "
+        "problem costs. Tokens: drawn, and read by policies and scorers"
+    ])  # fmt: skip
+
+
+def _all_tokens(answer: Answer) -> int:
+    return answer.policy_tokens + answer.prompt_tokens + answer.scorer_tokens
+
+
+def _difficulty(options: Namespace) -> None:
+    records = _records(options)
+    if len(records) > 1 and options.strategy is None:
+        records = [max(records, key=lambda each: _size(each[1]))]
+    problems = [each for _, record in records for each in _sampled(record)]
+    if options.scorer is None:
+        ease, field = pass_rates(problems), "pass_rate"
+    else:
+        known = scorers_of(problems)
+        if options.scorer not in known:
+            raise UsageError(f"--scorer: there are scores of {', '.join(known) or 'none'}")
+        ease, field = predicted(problems, options.scorer), "predicted"
+    if not ease:
+        raise ExperimentError("no problem has graded samples: record majority with gold answers")
+    bins = options.bins or "absolute"
+    number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
+    borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
+    of, names = bins_of(ease, borders), bin_names(borders)
+    members = [[id_ for id_ in of if of[id_] == at] for at in range(len(names))]
+    means = [_mean(ease[id_] for id_ in ids) if ids else None for ids in members]
+    spans = [*borders[::-1], None]
+    columns = [
+        Column("problems", [f"{len(ids):,}" for ids in members]),
+        Column("above", ["" if each is None else f"{each:.3g}" for each in spans]),
+        Column(field, ["-" if each is None else f"{each:.3f}" for each in means]),
+    ]
+    names_of = ", ".join(record.name for _, record in records)
+    print_rows("difficulty", names, columns, (), [
+        f"by the samples of {names_of}: {len(ease):,} problems, "
+        f"{sum(len(each.samples) for each in problems):,} samples",
+        *_stopped(problems),
+    ])  # fmt: skip
+    if options.write is not None:
+        _write_problems(Path(options.write), records[0][0], ease, of, names, field)
+
+
+def _size(record: StrategyRecord) -> tuple[bool, int]:
+    """How well a strategy's samples tell: complete pools first, then the largest."""
+    problems = [each for each in _sampled(record) if each.graded and each.independent]
+    return whole(problems), min((len(each.samples) for each in problems), default=0)
+
+
+def _write_problems(
+    path: Path,
+    run: Run,
+    ease: Mapping[str, float],
+    bins: Mapping[str, int],
+    names: Sequence[str],
+    field: str,
+) -> None:
+    lines = []
+    for id_, problem in run.problems.items():
+        if id_ not in ease:
+            continue
+        line = problem_line(problem)
+        row = {"id": id_, "problem": line["text"], **line.get("fields", {})}
+        if problem.answer is not None:
+            row["answer"] = problem.answer
+        row |= {field: round(ease[id_], 6), "difficulty": names[bins[id_]]}
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    try:
+        path.write_text("".join(lines), encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"--write: {path} cannot be written: {error.strerror}") from error
+    print(printable(f"written to {path}: {len(lines):,} problems, with {field} and difficulty"))
+
+
+def _scaling(options: Namespace) -> None:
+    records = _records(options)
+    found = [(run.answers(record.name)) for run, record in records]
+    points = []
+    for answers in found:
+        graded = [each for each in answers if each.correct is not None]
+        if not graded:
+            raise ExperimentError("accuracy needs gold answers")
+        points.append((
+            _mean(float(each.policy_tokens) for each in graded),
+            _mean(float(bool(each.correct)) for each in graded),
+        ))  # fmt: skip
+    columns = [
+        Column("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points]),
+        Column("accuracy", [_percent(accuracy) for _, accuracy in points]),
+    ]
+    print_rows("strategy", _labels(records), columns, (), [])
+    if options.between is not None:
+        low, high = _numbers("--between", options.between, 2)
+        every = [float(each.policy_tokens) for answers in found for each in answers]
+        print(f"Control: {_percent(control(every, low, high))} of {len(every):,} answers")
+    rise = slope(points)
+    said = "unknown: all cost the same" if rise is None else f"{100_000 * rise:+.2f}"
+    print(f"Scaling: {said} (points of accuracy per 1,000 tokens, mean over pairs)")
+    print(f"Performance: {_percent(performance(points))}")
+
+
+def _flops(options: Namespace) -> None:
+    if options.size_ratio is None:
+        raise UsageError("tts-metrics flops: name the --size-ratio of the two models")
+    [size] = _numbers("--size-ratio", options.size_ratio, 1)
+    ratios = _numbers("--token-ratio", options.token_ratio or "0.16,0.79,22")
+    multiples = [matched_multiple(size, ratio) for ratio in ratios]
+    columns = [Column("inference of the smaller", [f"{each:,.1f} times" for each in multiples])]
+    print_rows("R", [f"{ratio:g}" for ratio in ratios], columns, (), [
+        f"what matches a model of {size:g} times the parameters, trained on as many tokens, that "
+        "answers once: M + 3 (M - 1) / R (Snell et al. 2024, section 7)"
+    ])  # fmt: skip
+    records = _records(options)
+    if not records:
+        return
+    found = [(record, run.answers(record.name)) for run, record in records]
+    cheapest = min(_mean(float(each.policy_tokens) for each in answers) for _, answers in found)
+    print()
+    names, cells = [], []
+    for multiple, ratio in zip(multiples, ratios, strict=True):
+        fit = [
+            (
+                _mean(float(bool(each.correct)) for each in answers if each.correct is not None),
+                record,
+            )
+            for record, answers in found
+            if _mean(float(each.policy_tokens) for each in answers) <= cheapest * multiple
+        ]
+        accuracy, record = max(fit, key=lambda each: each[0])
+        names.append(f"R = {ratio:g}: {record.name}")
+        cells.append(_percent(accuracy))
+    print_rows("best within the budget", names, [Column("accuracy", cells)], (), [
+        f"the budget: that many times the {cheapest:,.0f} tokens of the cheapest strategy here; "
+        "compare with the accuracy of the larger model that answers once"
+    ])  # fmt: skip
+
+
+def _whole_numbers(flag: str, text: str | None) -> list[int]:
+    return [] if text is None else [limit_of(flag, part) or 1 for part in text.split(",")]
+
+
+def _numbers(flag: str, text: str, count: int | None = None) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or any(not abs(each) < 1e300 for each in found) or count not in (None, len(found)):
+        wanted = {None: "numbers", 1: "a number", 2: "LOW,HIGH"}[count]
+        raise UsageError(f"{flag}: expected {wanted}, found `{text}`")
+    return found
+
+
+_WHAT: Final[Mapping[str, Callable[[Namespace], None]]] = {
+    "samples": _samples,
+    "rewards": _rewards,
+    "costs": _costs,
+    "difficulty": _difficulty,
+    "scaling": _scaling,
+    "flops": _flops,
+}

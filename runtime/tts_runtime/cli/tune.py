@@ -1,0 +1,392 @@
+"""`tts-tune DIR...`: the compute-optimal choice of recorded strategies, as a `.tts` file."""
+
+from __future__ import annotations
+
+import sys
+from argparse import SUPPRESS, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from tts_lang.cli.completion import complete, fixed, script
+from tts_lang.cli.parser import CommandParser, UsageError, usage_error
+from tts_lang.cli.process import MISTAKE
+from tts_lang.diagnostics import DiagnosticError, did_you_mean
+from tts_lang.explain.units import short
+from tts_lang.printable import printable
+from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.report import print_rows
+from tts_runtime.cli.tables import Column
+from tts_runtime.record.files import DirectoryError
+from tts_runtime.runs.results import Answer
+from tts_runtime.stats.difficulty import (
+    ABSOLUTE,
+    bin_names,
+    bins_of,
+    pass_rates,
+    predicted,
+    quantile_borders,
+)
+from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
+from tts_runtime.stats.paired import PairedComparison, compare
+from tts_runtime.stats.samples import scorers_of, whole
+from tts_runtime.stats.tuned_file import FromField, Predicted, base_of, tuned_source
+from tts_runtime.stats.tuning import Candidate, TunedPoint, budget_ratio, tuned
+
+_NOTES = """
+Calibrates on one half of the problems and validates on the other, both ways round (Snell et al. \
+2024). Nothing is drawn: record candidates first, with as many values as you like.
+
+Examples:
+  tts-run majority best_of_n beam_search --sweep n=1,4,16,64 --out runs/grid
+  tts-tune runs/grid -o tuned.tts
+  tts-tune runs/grid --difficulty predicted --probes 4 --bins 3 -o tuned.tts
+  tts-run tuned.tts --problems new.jsonl
+
+Exit codes: 0 success, 2 usage error, or records that cannot be used.
+"""
+#: Strategies that a choice is compared with where none is named, the first of them that there is.
+_BASELINES = ("best_of_n", "weighted_best_of_n", "majority")
+
+
+def tune_parser() -> CommandParser:
+    """The arguments and options of `tts-tune`."""
+    command = CommandParser(
+        "tts-tune",
+        "DIR... [OPTION...]",
+        "Choose, from recorded runs, the best strategy for each difficulty and budget, and write "
+        "the choice as a strategy.",
+        _NOTES,
+        {"--out FILE": ("output", "save"), "--budget N": ("budgets",)},
+    )
+    command.add_argument("directories", metavar="DIR", nargs="+", help=SUPPRESS)
+    group = command.group("Difficulty")
+    group.value(
+        "--difficulty",
+        metavar="KIND",
+        help="oracle: the share of a problem's samples that are right (the default); predicted: "
+        "the mean score of its first samples, which costs them; field:NAME: a field of the problem",
+        completer=fixed("oracle", "predicted", "field:"),
+    )
+    group.value(
+        "--bins",
+        metavar="BINS",
+        help="absolute: easy above 50 %%, medium above 10 %%, hard (the default), or a number of "
+        "bins that hold as many problems each (5 for predicted)",
+        completer=fixed("absolute", "3", "5"),
+    )
+    group.value("--probe", metavar="NAME", help="strategy whose samples tell (default: the most)")
+    group.value("--probes", metavar="N", help="samples that predict (default: 4)")
+    group.value("--scorer", metavar="NAME", help="scorer that predicts (default: the only one)")
+    group = command.group("Budget")
+    group.value(
+        "--cost",
+        metavar="KIND",
+        help="what a budget counts: tokens of policies (the default), flops of all models, or "
+        "samples (the parameter n)",
+        completer=fixed(*COSTS),
+    )
+    group.values("--budget", metavar="N", help="cost per problem that a choice may have")
+    group.value(
+        "--baseline",
+        metavar="NAME",
+        help="strategy to compare with at its own costs, at all recorded values (default: "
+        "best_of_n, weighted_best_of_n or majority)",
+    )
+    group = command.group("Output")
+    group.value("-o", "--out", metavar="FILE", help="write the choice at the last budget here")
+    command.common()
+    return command
+
+
+def tune_command(arguments: Sequence[str]) -> int:
+    """Runs `tts-tune` with these arguments; every mistake of the user's ends with a message.
+
+    Returns:
+        The exit code.
+    """
+    command = tune_parser()
+    complete(command)
+    try:
+        options = command.parse(arguments)
+        if options.version:
+            print(f"{command.prog} {version('tts-lang')}")
+            return 0
+        if options.completion is not None:
+            sys.stdout.write(script(options.completion))
+            return 0
+        _tune(options)
+    except UsageError as error:
+        return usage_error(command.prog, error)
+    except (DirectoryError, ExperimentError) as error:
+        sys.stdout.flush()
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return MISTAKE
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Bins:
+    """Of each problem its bin; the borders, how a file finds them, and what that costs."""
+
+    of: Mapping[str, int]
+    borders: Sequence[float]
+    source: Predicted | FromField
+    overhead: float
+    words: str
+
+
+def _tune(options: Namespace) -> None:
+    cost = options.cost or "tokens"
+    if cost not in COSTS:
+        hint = did_you_mean(cost, COSTS) or f"there are {', '.join(COSTS)}"
+        raise UsageError(f"--cost: `{cost}`: {hint}")
+    budgets = [float(limit_of("--budget", text) or 0) for text in options.budget]
+    experiment = read_experiment(options.directories)
+    candidates = experiment.candidates(cost)
+    bins = _bins(options, experiment, candidates)
+    baseline = _baseline(options.baseline, experiment, candidates)
+    if not baseline and not budgets:
+        raise UsageError("name a --budget, or the --baseline to compare with")
+    points: list[TunedPoint] = []
+    for budget in budgets:
+        points += filter(None, [tuned(candidates, bins.of, budget=budget, overhead=bins.overhead)])
+    for each in [] if budgets else baseline:
+        points += filter(None, [tuned(candidates, bins.of, baseline=each, overhead=bins.overhead)])
+    if not points:
+        raise ExperimentError("no strategy fits the budget in every bin: name a larger one")
+    count = f"{len(experiment.problems):,} problems, {len(candidates)} strategies"
+    engines = {**experiment.policies, **experiment.scorers}
+    named = "; ".join(f"{name} {engine}" for name, engine in engines.items())
+    print(printable(f"{count}; {named}; {bins.words}"))
+    _print_points(points, candidates, bins, cost)
+    for line in _conclusions(points, baseline, candidates, cost):
+        print(printable(line))
+    if options.out is not None:
+        _write(Path(options.out), experiment, points[-1], bins, named, cost)
+
+
+def _bins(options: Namespace, experiment: Experiment, candidates: Sequence[Candidate]) -> _Bins:
+    kind = options.difficulty or "oracle"
+    bins = options.bins or ("5" if kind == "predicted" else "absolute")
+    number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
+    field = kind.removeprefix("field:") if kind.startswith("field:") else ""
+    overhead, source = 0.0, FromField(field or "pass_rate")
+    predictor: Predicted | None = None
+    if field:
+        ease = _from_field(experiment, field)
+        words = f"difficulty: field {field}"
+    elif kind not in ("oracle", "predicted"):
+        hint = did_you_mean(kind, ("oracle", "predicted")) or "oracle, predicted or field:NAME"
+        raise UsageError(f"--difficulty: `{kind}`: {hint}")
+    else:
+        probe = _probe(options.probe, experiment)
+        sampled = experiment.samples(probe)
+        if kind == "oracle":
+            ease = pass_rates(sampled)
+            words = f"difficulty: pass rate of {probe}'s samples"
+        else:
+            known = scorers_of(sampled)
+            scorer = options.scorer or (next(iter(known)) if len(known) == 1 else None)
+            if scorer not in known:
+                listed = ", ".join(known) or "none: record one of best_of_n"
+                raise UsageError(f"--scorer: {probe} has scores of {listed}")
+            probes = limit_of("--probes", options.probes) or 4
+            fewest = min(len(each.samples) for each in sampled)
+            if probes > fewest:
+                raise UsageError(f"--probes: {probe} has {fewest} samples of a problem")
+            first = [replace(each, samples=each.samples[:probes]) for each in sampled]
+            ease = predicted(first, str(scorer))
+            measured = next(each for each in candidates if each.name == probe).measured
+            overhead = sum(e.cost for e in measured.values()) / len(measured) * probes / fewest
+            predictor = Predicted(str(scorer), probes, known[str(scorer)])
+            words = f"difficulty: mean {scorer} of {probes} probes, which cost {short(overhead)}"
+    missing = [id_ for id_ in experiment.problems if id_ not in ease]
+    if missing:
+        raise ExperimentError(
+            f"the difficulty of {len(missing)} problems is not known, the first {missing[0]}: they "
+            "have no graded samples or scores"
+        )
+    borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
+    of = bins_of({id_: ease[id_] for id_ in experiment.problems}, borders)
+    return _Bins(of, borders, predictor or source, overhead, words)
+
+
+def _from_field(experiment: Experiment, field: str) -> dict[str, float]:
+    record = next(iter(experiment.records.values()))
+    found: dict[str, float] = {}
+    for id_ in experiment.problems:
+        value = record.problems[id_].fields.get(field) if id_ in record.problems else None
+        try:
+            found[id_] = float(str(value))
+        except ValueError:
+            raise UsageError(
+                f"--difficulty: problem {id_} has no number in field {field}"
+            ) from None
+    return found
+
+
+def _probe(name: str | None, experiment: Experiment) -> str:
+    """The strategy whose samples are told by: the one with the most independent ones."""
+    if name is not None:
+        if name not in experiment.records:
+            listed = ", ".join(experiment.records)
+            hint = did_you_mean(name, experiment.records) or f"there are {listed}"
+            raise UsageError(f"--probe: `{name}`: {hint}")
+        return name
+    best, most = None, (False, 0, False)
+    for each in experiment.records:
+        sampled = experiment.samples(each)
+        if sampled and all(one.independent and one.graded for one in sampled):
+            fewest = min(len(one.samples) for one in sampled)
+            size = (whole(sampled), fewest, bool(scorers_of(sampled)))
+            if fewest and size > most:
+                best, most = each, size
+    if best is None:
+        raise ExperimentError(
+            "no strategy here draws graded samples that do not depend on each other: record "
+            "majority or best_of_n, or name a --difficulty field:NAME"
+        )
+    return best
+
+
+def _baseline(
+    name: str | None, experiment: Experiment, candidates: Sequence[Candidate]
+) -> list[Candidate]:
+    """The baseline at all its values, the cheapest first."""
+    bases = {each.name: base_of(experiment.records[each.name].plan) for each in candidates}
+    if name is not None and name not in bases.values() and name not in bases:
+        hint = did_you_mean(name, [*bases, *bases.values()])
+        raise UsageError(f"--baseline: no strategy `{name}` here" + (f"; {hint}" if hint else ""))
+    wanted = [name] if name is not None else [each for each in _BASELINES if each in bases.values()]
+    found = [each for each in candidates if wanted and wanted[0] in (each.name, bases[each.name])]
+    return sorted(found, key=_mean_cost)
+
+
+def _mean_cost(candidate: Candidate) -> float:
+    costs = [each.cost for each in candidate.measured.values()]
+    return sum(costs) / len(costs)
+
+
+def _print_points(
+    points: Sequence[TunedPoint], candidates: Sequence[Candidate], bins: _Bins, cost: str
+) -> None:
+    known = {each.name: each for each in candidates}
+    names = [each.baseline or f"at most {each.budget:,.0f} {cost}" for each in points]
+    spans = [each.interval for each in points]
+    columns = [
+        Column("chosen accuracy", [f"{100 * each.accuracy:.1f} %" for each in points]),
+        Column("95 % interval", [f"{100 * low:.0f} - {100 * high:.0f}" for low, high in spans]),
+        Column(f"{cost}", [short(each.cost) for each in points]),
+    ]
+    if points[0].baseline is not None:
+        against = [known[str(each.baseline)] for each in points]
+        columns[:0] = [
+            Column("its accuracy", [f"{100 * _accuracy(each):.1f} %" for each in against]),
+            Column(f"its {cost}", [short(_mean_cost(each)) for each in against]),
+        ]
+    columns += [
+        Column("one strategy", [f"{100 * each.best_single:.1f} %" for each in points]),
+        Column("best possible", [f"{100 * each.ceiling:.1f} %" for each in points]),
+    ]
+    heading = "budget of" if points[0].baseline is not None else "budget"
+    dropped = ("one strategy", "95 % interval", "best possible")
+    print_rows(heading, names, columns, dropped, [
+        "accuracy: each problem by the choice of the half that it is not in; `one strategy`: the "
+        "same without bins; `best possible`: the choice of each bin made on the problems that it "
+        "is measured on"
+    ])  # fmt: skip
+    last = points[-1]
+    sizes = [list(bins.of.values()).count(at) for at in range(len(bins.borders) + 1)]
+    print(f"\nthe choice with the {'budget of ' if last.baseline else 'largest budget'}"
+          f"{last.baseline or ''}:")  # fmt: skip
+    for label, size, chosen in zip(bin_names(bins.borders), sizes, last.choice, strict=False):
+        print(printable(f"  {label} ({size:,} problems): {chosen}"))
+
+
+def _accuracy(candidate: Candidate) -> float:
+    right = sum(each.right for each in candidate.measured.values())
+    return right / sum(each.answers for each in candidate.measured.values())
+
+
+def _conclusions(
+    points: Sequence[TunedPoint],
+    baseline: Sequence[Candidate],
+    candidates: Sequence[Candidate],
+    cost: str,
+) -> Iterator[str]:
+    """The gain at equal cost, the budget ratio at equal accuracy, the distance to the best."""
+    last = points[-1]
+    if last.baseline is not None:
+        known = {each.name: each for each in candidates}
+        found = _against(last, known[last.baseline])
+        yield (
+            f"gain over {found.right} at no more {cost}: {100 * found.difference:+.1f} points "
+            f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, p {found.p:.2g}): "
+            + {"better": "the choice is better", "worse": "the choice is worse"}.get(
+                found.verdict.value, "cannot tell whether it is better"
+            )
+        )
+    if baseline:
+        ratio, low, high = budget_ratio(points, baseline[-1])
+        if ratio is None:
+            yield f"the choice does not reach the accuracy of {baseline[-1].name} at these budgets"
+        else:
+            least = "not reached" if low is None else f"{low:.2g}"
+            span = f"{least} to {0.0 if high is None else high:.2g}"
+            yield (
+                f"budget for the accuracy of {baseline[-1].name}: {ratio:.2g} times less {cost} "
+                f"(95 % interval {span})"
+            )
+    yield (
+        f"the best possible choice by these bins is {100 * (last.ceiling - last.accuracy):.1f} "
+        "points above, of which part is luck of the problems that it is made on"
+    )
+
+
+def _against(point: TunedPoint, baseline: Candidate) -> PairedComparison:
+    def answers(counts: Mapping[str, tuple[int, int]]) -> list[Answer]:
+        return [
+            Answer(id=id_, seed=seed, correct=seed < right)
+            for id_, (right, count) in counts.items()
+            for seed in range(count)
+        ]
+
+    counts = {id_: (each.right, each.answers) for id_, each in baseline.measured.items()}
+    found = {"the choice": answers(point.right), baseline.name: answers(counts)}
+    return compare(found, [("the choice", baseline.name)])[0]
+
+
+def _write(
+    path: Path, experiment: Experiment, point: TunedPoint, bins: _Bins, engines: str, cost: str
+) -> None:
+    plans = [experiment.records[name].plan for name in point.choice]
+    low, high = point.interval
+    budget = f"that of {point.baseline}" if point.baseline else f"{point.budget:,.0f} {cost}"
+    about = (
+        "\n".join(
+            [
+                "The best recorded strategy for each difficulty, chosen by tts-tune.",
+                "",
+                f"On {len(experiment.problems):,} problems; {engines}.",
+                f"Budget: {budget}. Validated accuracy: {100 * point.accuracy:.1f} % "
+                f"({100 * low:.0f} to {100 * high:.0f} %).",
+                f"{bins.words[0].upper()}{bins.words[1:]}.",
+                "Source: Snell et al. (2024), section 3 (two-fold validation).",
+            ]
+        )
+        .replace('"', "'")
+        .replace("\\", "/")
+    )
+    name = path.stem if path.stem.isidentifier() else "tuned"
+    try:
+        text = tuned_source(
+            plans, bins.borders, bins.source, about=about, folder=path.parent, name=name
+        )
+        path.write_text(text, encoding="utf-8")
+    except DiagnosticError as error:
+        raise ExperimentError(f"the choice cannot be written as a strategy: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--out: {path} cannot be written: {error.strerror}") from error
+    print(printable(f"written to {path}"))

@@ -1,0 +1,71 @@
+"""How difficult problems are for a policy: from the samples of a run.
+
+*Oracle*: the share of a problem's samples that are right, pass@1 (Snell et al. 2024, section 3.2;
+Liu et al. 2025). *Predicted*: the mean score of its samples, without a gold answer (Snell et al.).
+Bins are *absolute* (easy above 50 %, medium above 10 %, hard; Liu et al.) or quantiles, five in
+Snell et al. The first bin is the easiest; a border belongs to the harder bin, as `above` of the
+language has it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from tts_runtime.stats.samples import SampledProblem
+
+#: Where the absolute bins begin, from the hardest on.
+ABSOLUTE: Final = (0.1, 0.5)
+#: Names of three bins, from the easiest on.
+THREE: Final = ("easy", "medium", "hard")
+
+
+def pass_rates(problems: Iterable[SampledProblem]) -> dict[str, float]:
+    """Of each problem, the share of right samples over all seeds; those without samples are left
+    out."""
+    return _means(
+        (each.problem, float(sample.correct))
+        for each in problems
+        for sample in each.samples
+        if each.graded
+    )
+
+
+def predicted(
+    problems: Iterable[SampledProblem], scorer: str, reduction: str = "last"
+) -> dict[str, float]:
+    """Of each problem, the mean score of its samples, of those that have one."""
+    scored = (
+        (each.problem, sample.score(scorer, reduction))
+        for each in problems
+        for sample in each.samples
+    )
+    return _means((problem, score) for problem, score in scored if score is not None)
+
+
+def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for problem, value in values:
+        found.setdefault(problem, []).append(value)
+    return {problem: sum(each) / len(each) for problem, each in found.items()}
+
+
+def quantile_borders(ease: Iterable[float], bins: int) -> tuple[float, ...]:
+    """Borders between bins that hold about as many problems each, rising; equal ones are merged."""
+    ordered = sorted(ease)
+    count = len(ordered)
+    borders = {ordered[-(-count * at // bins) - 1] for at in range(1, bins)} if ordered else set()
+    return tuple(sorted(borders - set(ordered[-1:])))
+
+
+def bins_of(ease: Mapping[str, float], borders: Sequence[float]) -> dict[str, int]:
+    """The bin of each problem, 0 the easiest: above the last border."""
+    return {id_: len(borders) - bisect_left(borders, value) for id_, value in ease.items()}
+
+
+def bin_names(borders: Sequence[float]) -> list[str]:
+    """Names of the bins, from the easiest on."""
+    if len(borders) == 2:
+        return list(THREE)
+    return [f"level {at + 1}" for at in range(len(borders) + 1)]

@@ -1,0 +1,119 @@
+"""Reads what comparisons of strategies need from run directories: accuracies, costs, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts_lang.plan.graph import Plan
+from tts_runtime.record.reader import StrategyRecord, open_run
+from tts_runtime.runs.results import Answer
+from tts_runtime.stats.samples import SampledProblem, samples_of
+from tts_runtime.stats.tuning import Candidate, Measured
+
+
+class ExperimentError(Exception):
+    """Records that cannot be used together; the message says why and what to do."""
+
+
+#: What an answer costs, by the names of `--cost`.
+COSTS: Mapping[str, Callable[[Answer, Plan], float | None]] = {
+    "tokens": lambda answer, _: answer.policy_tokens,
+    "flops": lambda answer, _: answer.flops,
+    "samples": lambda _, plan: _number(plan.parameters.get("n", 1)),
+}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Strategies over the same problems, from one or several run directories.
+
+    Args:
+        records: By name, with the values of a sweep (`majority[n=4]`).
+        answers: Of each strategy; graded ones.
+        gold: How many problems have a grade from every strategy.
+        policies, scorers: Engines, by their names in strategies.
+    """
+
+    records: Mapping[str, StrategyRecord]
+    answers: Mapping[str, Sequence[Answer]]
+    problems: Sequence[str]
+    policies: Mapping[str, str]
+    scorers: Mapping[str, str]
+
+    def candidates(self, cost: str) -> list[Candidate]:
+        """What each strategy did on the problems that all have answered.
+
+        Raises:
+            ExperimentError: A cost is not known.
+        """
+        return [
+            Candidate(name, _measured(name, found, self.records[name].plan, cost, self.problems))
+            for name, found in self.answers.items()
+        ]
+
+    def samples(self, name: str) -> list[SampledProblem]:
+        """The solutions of a strategy to these problems."""
+        known = set(self.problems)
+        return [samples_of(tree) for tree in self.records[name].trees() if tree.problem.id in known]
+
+
+def read_experiment(directories: Sequence[str | Path]) -> Experiment:
+    """Everything that these runs have of problems that all their strategies have answered.
+
+    Raises:
+        DirectoryError: One is no run directory.
+        ExperimentError: They are of other policies or scorers, or of other problems.
+    """
+    records: dict[str, StrategyRecord] = {}
+    answers: dict[str, Sequence[Answer]] = {}
+    engines: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    texts: dict[str, str] = {}
+    for directory in directories:
+        run = open_run(directory)
+        about = run.manifest.configuration
+        for known, name in zip(engines, ("policies", "scorers"), strict=True):
+            for engine, value in dict(about.get(name, {})).items():
+                if known.setdefault(engine, value) != value:
+                    raise ExperimentError(
+                        f"{engine} is {known[engine]} in one directory and {value} in {directory}: "
+                        "what is best depends on policy and reward model, so use them one by one"
+                    )
+        for id_, problem in run.problems.items():
+            if texts.setdefault(id_, problem.text) != problem.text:
+                raise ExperimentError(f"problem {id_} has another text in {directory}")
+        for name, record in run.strategies.items():
+            if name in records:
+                raise ExperimentError(f"{name} is in two directories; name one of them")
+            records[name] = record
+            answers[name] = [each for each in run.answers(name) if each.correct is not None]
+    graded = [{each.id for each in found} for found in answers.values()]
+    common = set.intersection(*graded) if graded else set()
+    if not common:
+        raise ExperimentError(
+            "no problem has a graded answer of every strategy: run them over the same problems, "
+            "which need gold answers"
+        )
+    return Experiment(records, answers, [id_ for id_ in texts if id_ in common], *engines)
+
+
+def _measured(
+    name: str, answers: Sequence[Answer], plan: Plan, cost: str, problems: Sequence[str]
+) -> dict[str, Measured]:
+    rows: dict[str, list[Answer]] = {}
+    for answer in answers:
+        rows.setdefault(answer.id, []).append(answer)
+    found = {}
+    for id_ in problems:
+        costs = [COSTS[cost](answer, plan) for answer in rows[id_]]
+        known = [each for each in costs if each is not None]
+        if len(known) < len(costs):
+            raise ExperimentError(f"the {cost} of {name} are not known; choose another --cost")
+        right = sum(bool(answer.correct) for answer in rows[id_])
+        found[id_] = Measured(right, len(costs), sum(known) / len(known))
+    return found

@@ -1,0 +1,157 @@
+"""The solutions in a record, and what other rules would have made of them: nothing is drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from random import Random
+from typing import Final
+
+from tts_runtime.record.reader import Tree
+from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
+
+#: What makes one number of a process scorer's steps, by its name in the language.
+REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
+    "last": lambda steps: steps[-1],
+    "min": min,
+    "prod": prod,
+    "mean": lambda steps: sum(steps) / len(steps),
+}
+#: Subsets by which a weighted vote of fewer than all samples is estimated.
+_SUBSETS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A complete solution: its answer, grade, length, and scores by scorer."""
+
+    key: str | None
+    correct: bool
+    tokens: int
+    steps: int
+    scores: Mapping[str, tuple[float | None, ...] | float | None]
+
+    def score(self, scorer: str, reduction: str) -> float | None:
+        """One number; missing if the solution has none, or a step has none."""
+        value = self.scores.get(scorer)
+        if not isinstance(value, tuple):
+            return value
+        known = [each for each in value if each is not None]
+        return REDUCTIONS[reduction](known) if known and len(known) == len(value) else None
+
+
+@dataclass(frozen=True, slots=True)
+class SampledProblem:
+    """The solutions to one problem under one seed.
+
+    Args:
+        graded: They have grades (a gold answer, and a grader that grades every candidate).
+        independent: Each was drawn on its own from the problem, and none because of another: only
+            then what k of them would give says what k samples give.
+    """
+
+    problem: str
+    seed: int
+    graded: bool
+    independent: bool
+    samples: Sequence[Sample]
+
+
+def samples_of(tree: Tree) -> SampledProblem:
+    """Complete solutions of a tree: candidates that are done and that no other continues."""
+    continued = {node.before for node in tree.nodes.values()}
+    found = [
+        node
+        for node in tree.nodes.values()
+        if node.done and node.finish is not None and node.uid not in continued
+    ]
+    return SampledProblem(
+        tree.problem.id,
+        tree.answer.seed,
+        tree.problem.answer is not None
+        and (any(each.correct is not None for each in found) or not any(e.answer for e in found)),
+        all(not each.parent and each.op == "expand" for each in found),
+        [
+            Sample(each.answer_key, bool(each.correct), each.tokens, each.steps, dict(each.scores))
+            for each in found
+        ],
+    )
+
+
+def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:
+    """Scorers of the solutions; whether they score steps."""
+    found: dict[str, bool] = {}
+    for problem in problems:
+        for sample in problem.samples:
+            for name, value in sample.scores.items():
+                found[name] = found.get(name, False) or isinstance(value, tuple)
+    return found
+
+
+def whole(problems: Sequence[SampledProblem]) -> bool:
+    """Whether all pools are of one size: votes end theirs once they are decided (C66)."""
+    return len({len(each.samples) for each in problems}) < 2
+
+
+Rule = Callable[[SampledProblem, int], float]
+
+
+def coverage(problem: SampledProblem, k: int) -> float:
+    """pass@k."""
+    right = sum(sample.correct for sample in problem.samples)
+    return pass_at_k(len(problem.samples), right, k)
+
+
+def majority(problem: SampledProblem, k: int) -> float:
+    """maj@k."""
+    counts = Counter(each.key for each in problem.samples if each.key is not None)
+    right = {each.key: True for each in problem.samples if each.correct and each.key is not None}
+    return majority_at_k(counts, right, len(problem.samples), k)
+
+
+def best(scorer: str, reduction: str) -> Rule:
+    """The sample of the highest score: best-of-k."""
+
+    def rule(problem: SampledProblem, k: int) -> float:
+        scored = [(each.score(scorer, reduction), each.correct) for each in problem.samples]
+        return best_at_k(scored, k)
+
+    return rule
+
+
+def weighted(scorer: str, reduction: str) -> Rule:
+    """A vote weighted by the score; with k below n the mean over subsets of a fixed seed."""
+
+    def rule(problem: SampledProblem, k: int) -> float:
+        samples = problem.samples
+        if k == len(samples):
+            return _vote(samples, scorer, reduction)
+        random = Random(f"{problem.problem} {problem.seed} {k}")
+        drawn = [_vote(random.sample(samples, k), scorer, reduction) for _ in range(_SUBSETS)]
+        return sum(drawn) / _SUBSETS
+
+    return rule
+
+
+def _vote(samples: Sequence[Sample], scorer: str, reduction: str) -> float:
+    weights: dict[str, float] = {}
+    right: set[str] = set()
+    for each in samples:
+        score = each.score(scorer, reduction)
+        if each.key is not None and score is not None:
+            weights[each.key] = weights.get(each.key, 0.0) + max(0.0, score)
+            if each.correct:
+                right.add(each.key)
+    if not weights:
+        return 0.0
+    top = max(weights.values())
+    tied = [key for key, weight in weights.items() if weight == top]
+    return sum(key in right for key in tied) / len(tied)
+
+
+def mean_over(problems: Iterable[SampledProblem], k: int, rule: Rule) -> float | None:
+    """The mean over problems with at least k samples and with grades; `None` without any."""
+    found = [rule(each, k) for each in problems if each.graded and len(each.samples) >= k]
+    return sum(found) / len(found) if found else None

@@ -1,0 +1,229 @@
+"""The compute-optimal choice: which strategy, at which budget, for problems of which difficulty.
+
+Snell et al. (2024), section 3: for a budget choose the strategy of the highest accuracy, bin by bin
+of difficulty, on one half of the problems, and measure it on the other, both ways round. Whatever
+was recorded can be chosen, with any parameters: nothing is drawn. A choice holds for the policy and
+the scorers that the record is of (Liu et al. 2025, "reward-aware").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from math import exp, log
+from random import Random
+from typing import Final
+
+from tts_runtime.stats.proportions import clustered_wilson
+
+#: Of the bootstrap of a budget ratio.
+_RESAMPLES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a strategy did on one problem: right answers, answers, mean cost."""
+
+    right: int
+    answers: int
+    cost: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return self.right / self.answers
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A strategy that can be chosen, with its parameters: what it did on each problem."""
+
+    name: str
+    measured: Mapping[str, Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class TunedPoint:
+    """What the choice gives at one budget.
+
+    Args:
+        budget: Mean cost per problem that a choice may have in its bin; `None`: that of the
+            baseline in this bin.
+        choice: Per bin, the strategy chosen on all problems: what is written.
+        right: Per problem, right answers and answers of what the other half of the problems chose.
+        cost: Mean cost of these, per problem.
+        ceiling: Accuracy of the best choice per bin on the very problems that it is measured on:
+            no choice by these bins from these strategies can be better here.
+        best_single: The best one strategy for all problems, chosen as the bins' are; its accuracy.
+    """
+
+    budget: float | None
+    baseline: str | None
+    choice: tuple[str, ...]
+    right: Mapping[str, tuple[int, int]]
+    cost: float
+    ceiling: float
+    best_single: float
+
+    @property
+    def accuracy(self) -> float:
+        """Validated: each problem by the choice of the half that it is not in."""
+        return _share(self.right.values())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy."""
+        return clustered_wilson(self.right.values())
+
+
+def _share(counts: Iterable[tuple[int, int]]) -> float:
+    listed = list(counts)
+    answers = sum(count for _, count in listed)
+    return sum(right for right, _ in listed) / answers if answers else 0.0
+
+
+def halves(bins: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """Two halves of the problems, every bin in both; by a digest of the ids, so always the same."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    ordered = sorted(bins, key=lambda id_: (bins[id_], sha256(id_.encode()).digest()))
+    for place, id_ in enumerate(ordered):
+        sides[place % 2].append(id_)
+    return sides
+
+
+def tuned(
+    candidates: Sequence[Candidate],
+    bins: Mapping[str, int],
+    *,
+    budget: float | None = None,
+    baseline: Candidate | None = None,
+    overhead: float = 0.0,
+) -> TunedPoint | None:
+    """The choice at one budget, and what it gives; `None` if nothing fits the budget.
+
+    Args:
+        candidates: What can be chosen; each was measured on all problems of `bins`.
+        bins: Of each problem, its bin, 0 the easiest.
+        budget: Mean cost per problem in any bin; or instead
+        baseline: No choice may cost more, in its bin, than this strategy does there.
+        overhead: Cost of finding the bin, which counts (probes of a predicted difficulty).
+    """
+    everything = list(bins)
+    number = max(bins.values()) + 1
+    members = [[id_ for id_ in everything if bins[id_] == at] for at in range(number)]
+
+    def allowed(at: int, ids: Sequence[str]) -> float:
+        if baseline is not None:
+            return _cost(baseline, members[at] or ids)
+        return float("inf") if budget is None else budget
+
+    def choose(at: int, ids: Sequence[str]) -> Candidate | None:
+        """The best for a bin, judged on `ids`; the cheaper one of equals."""
+        most = allowed(at, ids) * (1 + 1e-9)
+        fit = [each for each in candidates if _cost(each, members[at] or ids) + overhead <= most]
+        return max(fit, key=lambda each: (_accuracy(each, ids), -_cost(each, ids)), default=None)
+
+    def choices(ids: Sequence[str]) -> list[Candidate] | None:
+        known = set(ids)
+        found = [
+            choose(at, [id_ for id_ in members[at] if id_ in known] or ids) for at in range(number)
+        ]
+        return [each for each in found if each is not None] if all(found) else None
+
+    final = choices(everything)
+    sides = halves(bins)
+    validated = [choices(sides[1]) or final, choices(sides[0]) or final]
+    if final is None:
+        return None
+    right: dict[str, tuple[int, int]] = {}
+    cost = 0.0
+    for side, chosen in zip(sides, validated, strict=True):
+        assert chosen is not None
+        for id_ in side:
+            measured = chosen[bins[id_]].measured[id_]
+            right[id_] = (measured.right, measured.answers)
+            cost += measured.cost + overhead
+    best = _share([_counts(final[bins[id_]], id_) for id_ in everything])
+    return TunedPoint(
+        budget,
+        None if baseline is None else baseline.name,
+        tuple(each.name for each in final),
+        right,
+        cost / len(everything),
+        best,
+        _single(candidates, sides, allowed_cost=_budget(baseline, budget, everything)),
+    )
+
+
+def _budget(baseline: Candidate | None, budget: float | None, ids: Sequence[str]) -> float:
+    if baseline is not None:
+        return _cost(baseline, ids)
+    return float("inf") if budget is None else budget
+
+
+def _single(
+    candidates: Sequence[Candidate], sides: tuple[list[str], list[str]], allowed_cost: float
+) -> float:
+    """Accuracy of one strategy for all problems, chosen on the other half each time."""
+    whole = [*sides[0], *sides[1]]
+    fit = [each for each in candidates if _cost(each, whole) <= allowed_cost * (1 + 1e-9)]
+    if not fit:
+        return 0.0
+    counts: list[tuple[int, int]] = []
+    for side, other in (sides, sides[::-1]):
+        judged = other or side
+        chosen = max(fit, key=lambda each: (_accuracy(each, judged), -_cost(each, judged)))
+        counts += [_counts(chosen, id_) for id_ in side]
+    return _share(counts)
+
+
+def _counts(candidate: Candidate, id_: str) -> tuple[int, int]:
+    return candidate.measured[id_].right, candidate.measured[id_].answers
+
+
+def _accuracy(candidate: Candidate, ids: Sequence[str]) -> float:
+    return _share([_counts(candidate, id_) for id_ in ids])
+
+
+def _cost(candidate: Candidate, ids: Sequence[str]) -> float:
+    return sum(candidate.measured[id_].cost for id_ in ids) / len(ids)
+
+
+def budget_ratio(
+    points: Sequence[TunedPoint], baseline: Candidate
+) -> tuple[float | None, float | None, float | None]:
+    """How many times less the choice costs than a baseline, at the baseline's accuracy.
+
+    The choice's accuracy at each budget, joined over the logarithm of its cost; where that line
+    first reaches the baseline's accuracy, the baseline's cost is divided by its cost. The interval
+    is a bootstrap over problems, choices as they are (Efron and Tibshirani 1993).
+
+    Returns:
+        The ratio and its 95 % interval; `None` where the accuracy is not reached (the ratio is then
+        below that of the dearest point).
+    """
+    ids = list(baseline.measured)
+    found = _ratio(points, baseline, ids)
+    random = Random(0)
+    drawn = [
+        _ratio(points, baseline, random.choices(ids, k=len(ids))) or 0.0 for _ in range(_RESAMPLES)
+    ]
+    drawn.sort()
+    low, high = drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
+    return found, low or None, high or None
+
+
+def _ratio(points: Sequence[TunedPoint], baseline: Candidate, ids: Sequence[str]) -> float | None:
+    wanted = _accuracy(baseline, ids)
+    curve = sorted((each.cost, _share([each.right[id_] for id_ in ids])) for each in points)
+    before: tuple[float, float] | None = None
+    for cost, accuracy in curve:
+        if accuracy >= wanted:
+            at = cost
+            if before is not None and accuracy > before[1]:
+                part = (wanted - before[1]) / (accuracy - before[1])
+                at = exp(log(before[0]) + part * (log(cost) - log(before[0])))
+            return _cost(baseline, ids) / at if at else None
+        before = (cost, accuracy)
+    return None

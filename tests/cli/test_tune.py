@@ -1,0 +1,177 @@
+"""`tts-tune` and `tts-metrics` over a recorded run, from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.tts_run import Command
+from tts_runtime.cli.command import run_command
+from tts_runtime.cli.metrics import metrics_command
+from tts_runtime.cli.tune import tune_command
+from tts_runtime.record.reader import open_run
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two strategies at three values, over problems that the simulated policy solves sometimes."""
+    folder = tmp_path_factory.mktemp("grid")
+    problems = [{"id": f"p{at}", "problem": f"{at} + 1", "answer": str(at % 3), "rate": at / 24}
+                for at in range(24)]  # fmt: skip
+    (folder / "problems.jsonl").write_text("".join(json.dumps(each) + "\n" for each in problems))
+
+    arguments = ["best_of_n", "majority", "--sweep", "n=1,2,6", "--policy", "sim", "--scorer",
+                 "prm=sim", "--problems", str(folder / "problems.jsonl"), "--quiet",
+                 "--out", str(folder / "run"), "--seeds", "0..1"]  # fmt: skip
+    assert run_command(arguments) == 0
+    return folder
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(command: Callable[[list[str]], int], *arguments: object) -> tuple[int, str, str]:
+        code = command([str(each) for each in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_every_candidate_has_its_grade(grid: Path) -> None:
+    run = open_run(grid / "run")
+    graded = 0
+    for tree in run.strategy("best_of_n[n=6]").trees():
+        for node in tree.nodes.values():
+            assert node.correct == (None if node.answer is None else
+                                    node.answer_key == tree.problem.answer)  # fmt: skip
+            graded += node.correct is not None
+        winner = tree.winner
+        assert winner is not None
+        assert bool(winner.correct) == bool(tree.answer.correct)
+    assert graded
+
+
+def test_tune_writes_a_strategy_that_runs(grid: Path, call: Call, tts_run: Command) -> None:
+    for options in (
+        ("--difficulty", "oracle"),
+        ("--difficulty", "field:rate", "--bins", "2"),
+        ("--difficulty", "predicted", "--probes", "2", "--bins", "3", "--baseline", "majority"),
+        ("--budget", "50", "--budget", "5000", "--cost", "tokens"),
+        ("--cost", "samples", "--budget", "6"),
+    ):
+        code, out, err = call(tune_command, grid / "run", "-o", "tuned.tts", *options)
+        assert (code, err) == (0, ""), (options, err)
+        assert "24 problems, 6 strategies; policy sim; prm sim; difficulty" in out
+        assert "best possible" in out
+        text = Path("tuned.tts").read_text()
+        assert text.startswith('import "')
+        rated = Path("rated.jsonl")
+        rated.write_text('{"problem": "1 + 1", "answer": "2", "rate": 0.4, "pass_rate": 0.4}\n')
+        arguments = ("tuned.tts", "--policy", "sim", "--problems", "rated.jsonl", "--quiet")
+        codes = [tts_run(*arguments, *scorer)[0] for scorer in ((), ("--scorer", "prm=sim"))]
+        assert 0 in codes  # the second where the choice needs no scorer is a mistake
+
+
+def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -> None:
+    code, out, _ = call(tune_command, grid / "run")
+    assert code == 0
+    assert "budget of" in out
+    for word in ("best_of_n[n=1]", "best_of_n[n=6]", "gain over best_of_n[n=6]", "95 % interval"):
+        assert word in out
+    assert "easy" in out
+    assert "points above" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--cost", "flop"), "--cost: `flop`: did you mean 'flops'?"),
+        (("--difficulty", "orakel"), "--difficulty: `orakel`"),
+        (("--difficulty", "field:level"), "has no number in field level"),
+        (("--bins", "1"), "--bins: must be 2 or more"),
+        (("--probe", "majorty"), "--probe: `majorty`"),
+        (("--baseline", "dvts"), "--baseline: no strategy `dvts` here"),
+        (("--budget", "0"), "--budget: must be 1 or more"),
+        (("--budget", "1"), "no strategy fits the budget in every bin"),
+        (("--difficulty", "predicted", "--probes", "99"), "has 6 samples of a problem"),
+    ],
+)
+def test_what_tune_refuses(grid: Path, call: Call, arguments: tuple[str, ...], said: str) -> None:
+    code, _, err = call(tune_command, grid / "run", *arguments)
+    assert (code, said in err) == (2, True), err
+    assert call(tune_command, grid)[0] == 2
+
+
+def test_records_of_other_engines_are_not_mixed(grid: Path, call: Call, tts_run: Command) -> None:
+    assert tts_run("majority", "--policy", "sim:2", "--problems", str(grid / "problems.jsonl"),
+                   "--out", "other")[0] == 0  # fmt: skip
+    code, _, err = call(tune_command, grid / "run", "other")
+    assert (code, "policy is sim in one directory and sim:2 in other" in err) == (2, True)
+    code, _, err = call(tune_command, grid / "run", grid / "run")
+    assert (code, "is in two directories" in err) == (2, True)
+
+
+def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
+    code, out, err = call(metrics_command, "samples", grid / "run", "--strategy", "best_of_n[n=6]")
+    assert (code, err) == (0, "")
+    for word in ("pass@k (coverage)", "maj@k", "best of k by last(prm)", "k=4", "48 answers"):
+        assert word in out
+    run = open_run(grid / "run")
+    alone = [each.correct for each in run.answers("best_of_n[n=6]")]
+    code, out, _ = call(metrics_command, "samples", grid / "run", "--k", "6", "--strategy",
+                        "best_of_n[n=6]")  # fmt: skip
+    line = next(line for line in out.splitlines() if "best of k" in line)
+    assert f"{100 * sum(map(bool, alone)) / 48:.1f} %" in line  # all n: what the strategy got
+    code, out, _ = call(metrics_command, "rewards", grid / "run", "--strategy", "best_of_n[n=6]")
+    assert (code, all(each in out for each in ("prod(prm)", "tokens per step", "plain vote"))) == (
+        0, True)  # fmt: skip
+    code, out, _ = call(metrics_command, "costs", grid / "run")
+    assert (code, "majority[n=6]" in out, "solved" in out) == (0, True, True)
+
+
+def test_difficulty_is_written_back_as_a_field(grid: Path, call: Call, tts_run: Command) -> None:
+    code, out, _ = call(metrics_command, "difficulty", grid / "run", "--write", "rated.jsonl")
+    assert (code, "written to rated.jsonl: 24 problems" in out) == (0, True)
+    rows = [json.loads(line) for line in Path("rated.jsonl").read_text().splitlines()]
+    assert {row["difficulty"] for row in rows} <= {"easy", "medium", "hard"}
+    assert all(0 <= row["pass_rate"] <= 1 and row["rate"] < 1 for row in rows)
+    code, out, _ = tts_run("greedy", "--policy", "sim", "--problems", "rated.jsonl", "--where",
+                           "pass_rate>=0", "--limit", "1")  # fmt: skip
+    assert code == 0
+    code, out, _ = call(metrics_command, "difficulty", grid / "run", "--scorer", "prm", "--bins",
+                        "3", "--strategy", "best_of_n[n=6]")  # fmt: skip
+    assert (code, "predicted" in out) == (0, True)
+
+
+def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:
+    code, out, _ = call(metrics_command, "scaling", grid / "run", "--between", "0,1e9")
+    assert (code, "Control: 100.0 % of 288 answers" in out, "Performance: " in out) == (
+        0,
+        True,
+        True,
+    )
+    code, out, _ = call(metrics_command, "flops", grid / "run", "--size-ratio", "14")
+    assert (code, "257.8 times" in out, "R = 22: " in out) == (0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sampels", "x"), "no figures `sampels`; did you mean 'samples'?"),
+        (("samples",), "name a run directory"),
+        (("samples", "nowhere"), "nowhere is not a run directory"),
+        (("flops",), "name the --size-ratio"),
+        (("flops", "--size-ratio", "nan"), "--size-ratio: expected a number, found `nan`"),
+        (("flops", "--size-ratio", "0.5"), "the size ratio must be 1 or more"),
+    ],
+)
+def test_what_metrics_refuses(call: Call, arguments: tuple[str, ...], said: str) -> None:
+    code, _, err = call(metrics_command, *arguments)
+    assert (code, said in err) == (2, True), err

@@ -1,0 +1,156 @@
+"""The compute-optimal choice on worlds whose optimum is known, and as a file that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tts_lang.compiler import compile_strategy
+from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, quantile_borders
+from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
+from tts_runtime.stats.tuned_file import FromField, Predicted, tuned_source
+from tts_runtime.stats.tuning import Candidate, Measured, budget_ratio, halves, tuned
+
+PROBLEMS = [f"p{at}" for at in range(300)]
+#: A third easy, a third medium, a third hard.
+BINS = {id_: at % 3 for at, id_ in enumerate(PROBLEMS)}
+
+
+def candidate(name: str, cost: float, *rates: float, seed: int = 0) -> Candidate:
+    """A strategy with these chances of being right on easy, medium and hard problems."""
+    random = Random(f"{name} {seed}")
+    return Candidate(
+        name,
+        {id_: Measured(random.random() < rates[BINS[id_]], 1, cost) for id_ in PROBLEMS},
+    )
+
+
+SEARCH = [candidate(f"search[n={n}]", 100.0 * n, 0.6, 0.5, 0.1 + 0.04 * n) for n in (4, 16)]
+VOTE = [candidate(f"vote[n={n}]", 100.0 * n, 0.95, 0.5, 0.05) for n in (4, 16)]
+
+
+def test_the_known_optimum_is_found_bin_by_bin() -> None:
+    found = tuned([*SEARCH, *VOTE], BINS, budget=1600)
+    assert found is not None
+    assert (found.choice[0].partition("[")[0], found.choice[2]) == ("vote", "search[n=16]")
+    assert found.accuracy == pytest.approx((0.95 + 0.5 + 0.74) / 3, abs=0.06)
+    assert found.accuracy > found.best_single
+    assert found.accuracy <= found.ceiling + 1e-9
+    low, high = found.interval
+    assert low < found.accuracy < high
+
+
+def test_where_searching_never_helps_it_does_not_search() -> None:
+    plain = [candidate(f"vote[n={n}]", 100.0 * n, 0.9, 0.6, 0.3) for n in (4, 16)]
+    search = [candidate(f"search[n={n}]", 100.0 * n, 0.7, 0.4, 0.1) for n in (4, 16)]
+    for limit in (400.0, 1600.0):
+        found = tuned([*search, *plain], BINS, budget=limit)
+        assert found is not None
+        assert all(name.startswith("vote") for name in found.choice)
+
+
+def test_a_budget_is_kept_in_every_bin_and_probes_count() -> None:
+    found = tuned([*SEARCH, *VOTE], BINS, baseline=SEARCH[0])
+    assert found is not None
+    assert all(name.endswith("[n=4]") for name in found.choice)
+    assert found.cost <= 400
+    assert tuned([*SEARCH, *VOTE], BINS, budget=420, overhead=50) is None
+    found = tuned([*SEARCH, *VOTE], BINS, budget=450, overhead=50)
+    assert found is not None
+    assert found.cost == pytest.approx(450)
+
+
+def test_an_accuracy_is_not_that_of_the_problems_chosen_on() -> None:
+    lucky = [candidate(f"same{at}", 100, 0.5, 0.5, 0.5, seed=at) for at in range(30)]
+    found = tuned(lucky, BINS, budget=100)
+    assert found is not None
+    assert found.ceiling > 0.55  # the luck of 30 equal strategies
+    low, high = found.interval
+    assert low < 0.5 < high
+
+
+def test_the_halves_have_all_bins_and_do_not_overlap() -> None:
+    first, second = halves(BINS)
+    assert sorted([*first, *second]) == sorted(PROBLEMS)
+    for half in (first, second):
+        assert {BINS[id_] for id_ in half} == {0, 1, 2}
+    assert halves(dict(reversed(BINS.items()))) == (first, second)
+
+
+def test_the_budget_ratio_of_a_known_world() -> None:
+    baseline = [candidate(f"base[n={n}]", 100.0 * n, *[0.2 + 0.1 * at] * 3) for at, n in
+                enumerate((1, 2, 4, 8, 16))]  # fmt: skip
+    better = [candidate(f"better[n={n}]", 100.0 * n, *[0.4 + 0.1 * at] * 3) for at, n in
+              enumerate((1, 2, 4, 8, 16))]  # fmt: skip
+    points = [tuned([*baseline, *better], BINS, baseline=each) for each in baseline]
+    ratio, low, high = budget_ratio([each for each in points if each], baseline[-1])
+    assert ratio == pytest.approx(4, rel=0.5)  # two doublings earlier
+    assert low is not None
+    assert high is not None
+    assert low < 4 < high
+    worse = [tuned(baseline[:1], BINS, baseline=each) for each in baseline]
+    assert budget_ratio([each for each in worse if each], baseline[-1])[0] is None
+
+
+def test_bins_are_those_of_the_papers_and_of_above() -> None:
+    ease = {"a": 1.0, "b": 0.51, "c": 0.5, "d": 0.11, "e": 0.1, "f": 0.0}
+    assert list(bins_of(ease, ABSOLUTE).values()) == [0, 0, 1, 1, 2, 2]
+    assert bin_names(ABSOLUTE) == ["easy", "medium", "hard"]
+    borders = quantile_borders([at / 100 for at in range(100)], 5)
+    bins = bins_of({str(at): at / 100 for at in range(100)}, borders)
+    assert [list(bins.values()).count(at) for at in range(5)] == [20] * 5
+    assert quantile_borders([0.0] * 50, 5) == ()
+    assert quantile_borders([], 5) == ()
+
+
+def test_a_tuned_file_runs_and_reads_well(tmp_path: Path) -> None:
+    plans = [compile_strategy("majority", settings={"n": "4"}),
+             compile_strategy("beam_search", settings={"n": "8", "width": "2"})]  # fmt: skip
+    text = tuned_source([plans[0], plans[0], plans[1]], (0.1, 0.5), FromField("pass_rate"),
+                        about="The best.\n\nSource: a test.", folder=tmp_path)  # fmt: skip
+    assert text == (
+        'import "beam_search.tts"\nimport "majority.tts"\n\n'
+        'scorer difficulty field "pass_rate"\n\n'
+        'strategy tuned():\n    """The best.\n\n    Source: a test.\n    """\n'
+        "    asked = problem\n    score asked by difficulty\n"
+        "    choose by first(difficulty of asked):\n"
+        "        above 0.1: return majority(n = 4)\n"
+        "        otherwise: return beam_search(n = 8, width = 2)\n"
+    )
+    probed = tuned_source([*plans, plans[0]], (0.2, 0.6), Predicted("prm", 4, True),
+                          about="The best.", folder=tmp_path)  # fmt: skip
+    assert (
+        "probe = sample 4\n    score probe by prm\n    choose by mean(last(prm) of probe):"
+        in probed
+    )
+    assert "above 0.6: return majority(n = 4)\n        above 0.2: return beam" in probed
+    alone = tuned_source([plans[0]] * 3, (0.1, 0.5), FromField("x"), about="One.", folder=tmp_path)
+    assert alone.endswith("    return majority(n = 4)\n")
+    assert "choose" not in alone
+
+
+def test_a_strategy_of_ones_own_is_imported_from_where_it_is(tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "own.tts"
+    mine.parent.mkdir()
+    mine.write_text(
+        "strategy own(n = 2, heat = 0.5):\n    return vote (sample n at temperature heat)\n"
+    )
+    plan = compile_strategy(mine, settings={"heat": "0.7"})
+    text = tuned_source([plan], (), FromField("x"), about="Mine.", folder=tmp_path)
+    assert 'import "mine/own.tts"' in text
+    assert "return own(n = 2, heat = 0.7)" in text
+
+
+def test_the_figures_of_s1_and_of_matched_flops() -> None:
+    points = [(1000.0, 0.2), (2000.0, 0.4), (4000.0, 0.5)]
+    assert slope(points) == pytest.approx((0.2 / 1000 + 0.3 / 3000 + 0.1 / 2000) / 3)
+    assert slope(points[:1]) is None
+    assert slope([(1.0, 0.1), (1.0, 0.2)]) is None
+    assert performance(points) == 0.5
+    assert control([5, 10, 15, 20], 10, 15) == 0.5
+    # Snell et al., section 7: about 14 times the parameters.
+    assert matched_multiple(14, 22) == pytest.approx(14 + 39 / 22)
+    with pytest.raises(ValueError, match="1 or more"):
+        matched_multiple(0.5, 1)
