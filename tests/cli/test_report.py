@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         [{"problem": "1 + 1", "answer": "2"}, {"problem": "2 + 2"}],
         settings=settings,
     )
+    Path("begun").mkdir()
+    shutil.copy("run/run.json", "begun")
     return tmp_path
 
 
@@ -51,7 +54,7 @@ def test_help(
 def test_a_site_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report_command(["run"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("wrote report/index.html: 2 strategies, 2 problems, ")
+    assert out.startswith("wrote report/index.html: strategies 2, problems 2, ")
     assert err == ""
     assert (here / "report" / "index.html").is_file()
 
@@ -68,6 +71,8 @@ def test_text_is_printed(here: Path, capsys: pytest.CaptureFixture[str]) -> None
     [
         (report_command, [], "no run: name directories that `tts-run --out` wrote"),
         (report_command, ["nowhere"], "nowhere is not a run directory: it has no run.json"),
+        (report_command, ["begun"], "no strategy has begun in begun; `tts-view` waits for it"),
+        (report_command, ["begun", "--text"], "no strategy has begun"),
         (report_command, ["run", "./run"], "run is named twice; name each run once"),
         (report_command, ["run", "--out", "run"], "run holds something else than a report"),
         (report_command, ["run", "--out="], "--out: expected a folder"),
@@ -92,7 +97,7 @@ def test_mistakes(
     assert out == ""
     assert said in err
     assert "Traceback" not in err
-    assert {each.name for each in Path().iterdir()} == {"run"}
+    assert {each.name for each in Path().iterdir()} == {"run", "begun"}
 
 
 @pytest.mark.usefixtures("here")

@@ -12,11 +12,12 @@ from tts_runtime.report.study import Study
 from tts_runtime.report.text import print_study
 
 
-def printed(run: Path, width: int, terminal: bool | None = None) -> str:
-    out = io.StringIO()
+def printed(run: Path, width: int, terminal: bool | None = None, encoding: str = "utf-8") -> str:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     console = Console(file=out, width=width, markup=False, highlight=False, force_terminal=terminal)
     print_study(Study([run]), None, console)
-    return out.getvalue()
+    out.seek(0)
+    return out.read()
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
@@ -35,3 +36,9 @@ def test_an_axis_is_drawn_where_there_is_room(run: Path) -> None:
 
 def test_a_terminal_has_styles(run: Path) -> None:
     assert "\x1b[1m" in printed(run, 80, terminal=True)
+
+
+def test_an_axis_in_ascii(run: Path) -> None:
+    text = printed(run, 80, encoding="ascii")
+    assert "*" in text
+    assert "[" in text

@@ -104,9 +104,9 @@ def _report(options: Namespace) -> int:
         written = write_site(study, Path(options.out or _OUT), options.baseline)
         kinds = "SVG, PDF, CSV" if can_draw() else "CSV"
         print(
-            f"wrote {printable(written.index)}: {len(study.entries)} strategies, "
-            f"{len(study.problems):,} problems, {written.figures} figures ({kinds}), "
-            f"{written.trees:,} search trees, {written.size / 1e6:,.1f} MB"
+            f"wrote {printable(written.index)}: strategies {len(study.entries)}, problems "
+            f"{len(study.problems):,}, figures {written.figures} ({kinds}), search trees "
+            f"{written.trees:,}; {written.size / 1e6:,.1f} MB"
         )
     for note in study.notes():
         print(f"note: {printable(note)}", file=sys.stderr)

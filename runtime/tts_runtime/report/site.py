@@ -57,6 +57,7 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
         KeyError: There is no strategy `baseline`.
     """
     study.open()
+    study.check_begun()
     baseline_of(study, baseline)
     _check(study, out)
     count = 0

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.problems.model import Problem, Trial
-from tts_runtime.record.files import SUMMARY, DirectoryError
+from tts_runtime.record.files import PLAN, SUMMARY, DirectoryError
 from tts_runtime.record.index import RecordIndex
 from tts_runtime.record.reader import Run, StrategyRecord, Tree, open_run
 from tts_runtime.reliability import Reliability
@@ -146,8 +146,10 @@ class Study:
         Raises:
             DirectoryError: A run cannot be read, or has other problems than the others.
         """
-        named = zip(self._states, self.directories, strict=True)
-        return any([self._open(name, directory) for name, directory in named])
+        changed = False
+        for name, directory in zip(self._states, self.directories, strict=True):
+            changed |= self._open(name, directory)
+        return changed
 
     def _open(self, name: str, directory: Path) -> bool:
         """Opens a run again if its manifest or its problems have changed."""
@@ -169,6 +171,8 @@ class Study:
         for record in run.strategies.values():
             if record.folder in known:
                 known[record.folder].record = known[record.folder].index.record = record
+            elif not (record.folder / PLAN).exists():
+                self._states[name] = None  # it has not begun: look again
             else:
                 self.entries.append(_entry(record, name, several))
         return True
@@ -199,6 +203,16 @@ class Study:
                 self.right.setdefault(answer.id, set()).add(answer.key)
             found.append(key)
         return found
+
+    def check_begun(self) -> None:
+        """Refuses runs that have nothing to report.
+
+        Raises:
+            DirectoryError: No strategy has begun.
+        """
+        if not self.entries:
+            listed = ", ".join(map(str, self.directories))
+            raise DirectoryError(f"no strategy has begun in {listed}; `tts-view` waits for it")
 
     @property
     def budget(self) -> str | None:

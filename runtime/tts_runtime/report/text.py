@@ -20,7 +20,9 @@ from tts_runtime.report.study import Entry, Study
 #: Characters of an axis, at most and at least; on a narrower terminal there is none.
 _WIDEST: Final = 72
 _LEAST: Final = 16
-_DOT, _LINE, _ENDS, _ZERO = "●", "─", ("├", "┤"), "│"
+#: An estimate, its interval, ends of the interval, zero; and where only ASCII can be written.
+_MARKS: Final = ("●", "─", "├", "┤", "│")
+_PLAIN: Final = ("*", "-", "[", "]", "|")
 
 
 def print_study(study: Study, baseline: str | None = None, console: Console | None = None) -> None:
@@ -30,13 +32,16 @@ def print_study(study: Study, baseline: str | None = None, console: Console | No
         DirectoryError: A run cannot be read.
         KeyError: There is no strategy `baseline`.
     """
+    study.open()
+    study.check_begun()
     study.update(lambda _entry, _tree: None)
     out = console or Console(highlight=False, emoji=False, markup=False)
     chosen = baseline_of(study, baseline)
+    marks = _MARKS if out.encoding.lower().startswith("utf") else _PLAIN
     for block in (
-        _accuracy(study, out.width),
+        _accuracy(study, out.width, marks),
         _difficulty(study),
-        _differences(study, chosen, out.width),
+        _differences(study, chosen, out.width, marks),
     ):
         for each in block:
             out.print(each)
@@ -52,7 +57,7 @@ def _heading(text: str) -> Text:
     return Text(text, style="bold")
 
 
-def _accuracy(study: Study, width: int) -> Iterator[Text | Table]:
+def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text | Table]:
     rows = [(entry, share(entry.grades())) for entry in study.entries]
     names = [printable(entry.name) for entry, _ in rows]
     estimates = [found for _, found in rows if found is not None]
@@ -67,12 +72,14 @@ def _accuracy(study: Study, width: int) -> Iterator[Text | Table]:
         cells = [name, "no gold" if found is None else f"{found.value:.1f}"]
         cells.append("-" if tokens is None else short(tokens))
         if room:
-            cells.append("" if found is None else _drawn(found, scale, room))
+            cells.append("" if found is None else _drawn(found, scale, room, marks))
         table.add_row(*map(Text, cells))
     yield table
 
 
-def _differences(study: Study, baseline: Entry | None, width: int) -> Iterator[Text | Table]:
+def _differences(
+    study: Study, baseline: Entry | None, width: int, marks: Sequence[str]
+) -> Iterator[Text | Table]:
     if baseline is None:
         return
     found = comparisons(study, baseline)
@@ -97,7 +104,7 @@ def _differences(study: Study, baseline: Entry | None, width: int) -> Iterator[T
     for name, gain, each in rows:
         cells = [name, f"{gain.value:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}"]
         cells.append(f"{each.adjusted:.2g}")
-        table.add_row(*map(Text, [*cells, _drawn(gain, scale, room)] if room else cells))
+        table.add_row(*map(Text, [*cells, _drawn(gain, scale, room, marks)] if room else cells))
     yield table
 
 
@@ -156,18 +163,19 @@ def _ruler(scale: tuple[float, float], room: int) -> Text:
     return Text(low + " " * max(1, room - len(low) - len(high)) + high, style="dim")
 
 
-def _drawn(found: Estimate, scale: tuple[float, float], room: int) -> str:
+def _drawn(found: Estimate, scale: tuple[float, float], room: int, marks: Sequence[str]) -> str:
     """An interval as a line with ends, the estimate as a dot on it; zero is marked."""
 
     def place(value: float) -> int:
         share = (value - scale[0]) / (scale[1] - scale[0])
         return max(0, min(room - 1, round(share * (room - 1))))
 
+    dot, line, first, last, zero = marks
     cells = [" "] * room
     if scale[0] < 0 < scale[1]:
-        cells[place(0)] = _ZERO
+        cells[place(0)] = zero
     low, high = place(found.low), place(found.high)
-    cells[low : high + 1] = _LINE * (high - low + 1)
-    cells[low], cells[high] = _ENDS if low < high else (_LINE, _LINE)
-    cells[place(found.value)] = _DOT
+    cells[low : high + 1] = line * (high - low + 1)
+    cells[low], cells[high] = (first, last) if low < high else (line, line)
+    cells[place(found.value)] = dot
     return "".join(cells).rstrip()
