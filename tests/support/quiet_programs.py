@@ -174,7 +174,7 @@ class _Writer:
                 k = f"k{self.random.randrange(100)}"
                 unread = f"    let worth of {p} = {k}"
                 step = f"    {p} = expand {p} by 1 step{self.limits()}"
-                return [f"{k} = 1", "repeat 2:", unread, f"    {k} = 2", step]
+                return [f"{k} = 1", "repeat 9:", unread, f"    {k} = 2", step]
             case 25:
                 k = f"k{self.random.randrange(100)}"
                 limits = self.limits()
@@ -187,7 +187,7 @@ class _Writer:
                 step = f"    {p} = expand {p} by 1 step{self.limits()}"
                 kept = self.pick(f"    {k} = {k}", f"    {k} = {k} + 0", f"    {k} = {k}")
                 after = self.pick(f"{p} = first {k} of {p}", f"{p} = {p} where {k} > 1")
-                return [f"{k} = {self.count()}", "repeat 2:", kept, step, after]
+                return [f"{k} = {self.count()}", "repeat 9:", kept, step, after]
             case _:
                 return [f"{p} = ask improve about {p}{self.limits()}"]
 
@@ -228,6 +228,69 @@ def quiet_program(seed: int) -> tuple[str, Plan]:
     random = Random(seed)
     while True:
         source = _Writer(random).program()
+        try:
+            return source, compile_strategy(Source.of(source, "main.tts"), "main")
+        except DiagnosticError:
+            continue
+
+
+#: Statements that the rules of `row_laws` and `branch_laws` rewrite, and some that they must not;
+#: `{p}` and `{q}` are pools, `{k}` and `{j}` numbers, `{e}`, `{f}` keys, `{c}` a condition.
+_LAWFUL = (
+    "{p} = first {k} of (sort {p} by {e})",
+    "{p} = sort (sort {p} by {e}) by {f}",
+    "{p} = select top {k} of (sort {p} by {e}) by {f}",
+    "{p} = first {k} of (first {j} of {p})",
+    "{q} = {p} where {c}\n{p} = {p} + {q}",
+    "{q} = first {k} of (sort {p} by {e})\n{p} = {p} {sign} {q}",
+    "{q} = {p} where {c}\n{p} = {p} - {q}",
+    "{q} = {p} where not {c}\n{p} = {p} - {q}",
+    "{p} = vote {p} weighted by {k} if has(answer) else {j}",
+    "{p} = vote {p} on text weighted by {k} if has(answer) else {j}",
+    "let w of {p} = {e}\nlet v of {p} = w + {k}\n{p} = {p} where v > w",
+    "let w of {p} = {e}\nscore {p} by orm\n{p} = select top {k} of {p} by w",
+    "let w of {p} = last(prm)\n{p} = expand {p} by 1 step\nscore {p} by prm\n"
+    "{p} = sort {p} by w - last(prm)",
+    "let ok of {p} = {c}\n{p} = {p} where not ok",
+    "let told of {p} = answer\n{p} = {p} where told == {told}",
+    "score {p} by prm\nscore {p} by orm\n{p} = select top {k} of {p} by orm + last(prm)",
+    "if not count({p}) > {k}:\n    {p} = first {j} of {p}\nelse:\n    {p} = sort {p} by {e}",
+    "if not max(tokens of ({p} where {c})) > {k}:\n    {p} = first {j} of {p}",
+    "if count({p}) > {k}:\n    {p} = expand {p} by {j} steps\nelse:\n"
+    "    {p} = expand {p} by {other} steps",
+    "repeat {j}:\n    {p} = expand {p} by {k} steps\n    {p} = first 4 of {p}",
+    "repeat {j}:\n    repeat 2:\n        {p} = expand {p} by 1 step\n    {q} = sample {k}\n"
+    "    {p} = {p} + {q}\n    {p} = first 4 of {p}",
+    "repeat {j}:\n    if count({p}) > {k}:\n        {p} = first {k} of {p}\n    else:\n"
+    "        {p} = {p} + chosen({k})",
+)
+_KEYS = ("tokens", "steps", "-tokens", "last(prm)", "mean(prm)", "index", "tokens / (steps - 2)")
+_TESTS = ("done", "tokens > 4", "has(answer)", "last(prm) > 0.5", "answer == {told}", "index > 1")
+_ENDINGS = ("vote {p}", "first of {p}", "first of (sort {p} by {e})", "best of {p} by {e}")
+
+
+def _lawful(random: Random) -> str:
+    names = {"p": "pool", "q": "other", "told": f'"{random.randint(1, 3)}"'}
+    lines = [f"pool = sample {random.choice((3, 4, 5))}{random.choice(('', ' steps'))}"]
+    lines.append("score pool by prm")
+    for form in (*random.choices(_LAWFUL, k=random.randint(1, 3)), random.choice(_ENDINGS)):
+        key = random.choice(_KEYS)
+        keys = {"e": key, "f": random.choice((key, key, random.choice(_KEYS)))}
+        j, k = random.randint(1, 4), random.choice(("1", "2", "3", "2.5", "0"))
+        test = random.choice(_TESTS).format_map(names)
+        more = {"j": j, "other": random.choice((j, 2)), "k": k, "c": f"({test})"}
+        sign = random.choice("+-")
+        lines += form.format_map({**names, **keys, **more, "sign": sign}).split("\n")
+    lines[-1] = f"return {lines[-1]}"
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"scorer orm per solution\n{HELPERS}\nstrategy main():\n{body}"
+
+
+def lawful_program(seed: int) -> tuple[str, Plan]:
+    """The same of what only the prover rewrites: order, parts of pools, columns, branches."""
+    random = Random(f"lawful {seed}")
+    while True:
+        source = _lawful(random)
         try:
             return source, compile_strategy(Source.of(source, "main.tts"), "main")
         except DiagnosticError:

@@ -18,16 +18,6 @@ strategy few(n = 3):
 _POOL = "pool = sample 4\n"
 _TWO = _POOL + "score pool by prm\nscore pool by orm\n"
 
-#: True, but not proved.
-OPEN = frozenset(
-    (
-        *("independent scores", "let inlined", "let inlined in a condition", "loop unrolled"),
-        *("repeat 1 until, and if not", "equal branches", "first of sort, and best of"),
-        *("first k of sort, and select", "sorted twice", "difference with the rest"),
-        *("union with a part", "a part of a part", "weight of answers"),
-    )
-)
-
 PAIRS: dict[str, tuple[str, str]] = {
     "independent scores": (
         _TWO + "return best of pool by last(prm) + orm",

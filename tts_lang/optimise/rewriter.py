@@ -263,7 +263,7 @@ class MutablePlan:
             for value in inner.results:
                 self._users.setdefault(value, {})[inner] = None
             for each in inner:
-                each.block = inner
+                self._enter(each, inner)  # some may be new, copied with the region
 
     def _read_instead(self, value: int, other: int) -> Iterator[OpNode]:
         for user in self._users.pop(value, {}):

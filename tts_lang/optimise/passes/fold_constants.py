@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tts_lang.optimise.passes.branch_laws import BRANCH_LAWS
 from tts_lang.optimise.rebuild import mapped, rebuilt
 from tts_lang.optimise.rewriter import Block, Edit, OpNode
 from tts_lang.optimise.rules import Declined, Keeps, Match, Pass, Pattern, Rule
@@ -46,12 +47,12 @@ def _changed(match: Match, spec: Spec) -> Edit | Declined | None:
     node = match.it
     if spec is node.spec:
         return None
-    if _canonical(spec) > _canonical(node.spec):
+    if canonical_comparisons(spec) > canonical_comparisons(node.spec):
         return Declined("`answer` is compared with a literal text by canonical form (C42)")
     return match.respecified(spec)
 
 
-def _canonical(spec: Spec) -> int:
+def canonical_comparisons(spec: Spec) -> int:
     """Comparisons of `answer` with a literal text, which are by canonical form (C42).
 
     A text that is computed is compared as it is, so it must not become a literal there.
@@ -201,5 +202,6 @@ FOLD_CONSTANTS = Pass(
             "a strategy that only calls another on the problem is that other (C13)",
             Keeps.ANSWER,
         ),
+        *BRANCH_LAWS,
     ),
 )

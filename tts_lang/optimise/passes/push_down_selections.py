@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from tts_lang.optimise.analyses import fixed
+from tts_lang.optimise.passes.row_laws import COLUMN_LAWS
 from tts_lang.optimise.rewriter import Edit, OpNode
 from tts_lang.optimise.rules import Declined, Match, Pass, Pattern, Rule, origins
 from tts_lang.plan import graph
@@ -46,5 +47,6 @@ PUSH_DOWN_SELECTIONS = Pass(
             _select_first,
             "a score is a function of the row alone, and the selection does not read it (C28, C32)",
         ),
+        *COLUMN_LAWS,
     ),
 )

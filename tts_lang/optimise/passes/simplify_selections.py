@@ -11,12 +11,11 @@ from math import inf
 
 from tts_lang.explain.interval import ANYTHING, IntervalReading, evaluate
 from tts_lang.optimise.liveness import literal_number
-from tts_lang.optimise.rewriter import Block, Edit, OpNode
+from tts_lang.optimise.passes.row_laws import POOL_LAWS, returned, row_alone
+from tts_lang.optimise.rewriter import Edit, OpNode
 from tts_lang.optimise.rules import Declined, Keeps, Match, Pass, Pattern, Rule, origins
 from tts_lang.plan import graph
-from tts_lang.plan.columns import NEEDS_POOL
-from tts_lang.plan.expr import Apply, Column, Const, Expr, Reduce, walk
-from tts_lang.plan.graph import Exit
+from tts_lang.plan.expr import Apply, Const, Expr
 from tts_lang.plan.rows import literal_count
 
 _DRAWS = Declined("its key draws random numbers, and later draws count from there")
@@ -84,21 +83,12 @@ def _two_conditions(match: Match) -> Edit | Declined:
     outer, inner = match.it.spec, match["inner"].spec
     assert isinstance(outer, graph.Where)
     assert isinstance(inner, graph.Where)
-    if not all(map(_row_alone, (inner.condition, outer.condition))):
+    if not all(map(row_alone, (inner.condition, outer.condition))):
         return Declined("a condition reads more than the row")
     both = graph.Where(Apply("and", (inner.condition, outer.condition)))
     inputs = match["inner"].inputs
     merged = OpNode(both, inputs, match.it.outputs, (), origins(match["inner"], match.it))
     return Edit({match.it: (merged,), match["inner"]: ()})
-
-
-def _row_alone(condition: Expr) -> bool:
-    """It reads columns that a row has in whatever pool it is, and nothing else."""
-    return all(
-        isinstance(node, Const | Apply | Reduce)
-        or (isinstance(node, Column) and node.name not in NEEDS_POOL)
-        for node in walk(condition)
-    )
 
 
 def _nothing_added(match: Match) -> Edit | Declined:
@@ -133,13 +123,6 @@ def _positive(weight: Expr | None) -> bool:
 # ------------------------------------------------------------------ the answer alone
 
 
-def _returned(match: Match) -> Block | None:
-    """The region that returns the operation's output, if nothing else reads it."""
-    output, block = match.it.outputs[0], match.it.block
-    returned = block.exit is Exit.RETURN and block.results == (output,)
-    return block if returned and match.plan.read_once(output) else None
-
-
 def _one_voter(match: Match) -> Edit | Declined:
     """A vote of one row whose result is only returned by the strategy itself.
 
@@ -154,7 +137,7 @@ def _one_voter(match: Match) -> Edit | Declined:
         return Declined("its classes are not answers")
     if pool.high > 1 or (spec.per == "root" and not pool.rooted):
         return Declined("the pool may have several rows, or one without a key")
-    block = _returned(match)
+    block = returned(match)
     if block is None or block.scope is not match.plan.body:
         return Declined("more than the answer of its result may be read")
     return _pool(match)
@@ -166,7 +149,7 @@ def _first_row(match: Match) -> Edit | Declined:
     assert isinstance(spec, graph.First)
     if spec.per is not None or (literal_count(spec.count) or 0) < 1:
         return Declined("it may leave the first row out")
-    if _returned(match) is None:
+    if returned(match) is None:
         return Declined("its result is not only returned")
     return _pool(match)
 
@@ -264,5 +247,6 @@ SIMPLIFY_SELECTIONS = Pass(
             "fork into 1 gives the row, on its own node (C3)",
             Keeps.ANSWER,
         ),
+        *POOL_LAWS,
     ),
 )
