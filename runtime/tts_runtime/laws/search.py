@@ -72,8 +72,13 @@ def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, OutcomePair]]) 
 
 
 def same(one: Outcome, other: Outcome) -> bool:
-    """Whether two runs made the same candidates and chose the same of them."""
-    return (one.answer, one.row, one.candidates) == (other.answer, other.row, other.candidates)
+    """Whether two runs made the same candidates and chose the same of them, whatever limits they
+    were sampled with."""
+    return _seen(one) == _seen(other)
+
+
+def _seen(ran: Outcome) -> tuple[object, ...]:
+    return ran.answer, ran.row, [replace(each, sampling=None) for each in ran.candidates]
 
 
 def shrunk(
