@@ -13,7 +13,7 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("best_of_n_outcome", {"n": 6}),
     ("best_of_n_likelihood", {"n": 6}),
     ("best_of_n_two_scorers", {"n": 6, "balance": 0.3}),
-    ("pass_at", {"k": 5}),
+    ("pass_at", {"n": 5}),
     ("early_stopping_consistency", {"window": 3, "windows": 4}),
     ("early_stopping_consistency", {"window": 2, "windows": 6}),
     ("cascade", {"n": 4, "sure": 0.7}),

@@ -48,7 +48,7 @@ from tts_runtime.problems import (
     SelectionError,
     problems_named,
 )
-from tts_runtime.runs.defaults import PROBLEMS, UnnamedError, completed
+from tts_runtime.runs.defaults import UnnamedError, completed, problem_set
 from tts_runtime.runs.sweeps import Shift, SweepError, swept
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ def _request(options: Namespace) -> _RunRequest:
     _check_engines(policy_engines, scorer_engines, options.grader)
     named = options.problems is not None or options.ask is not None
     engines = completed(plans, policy_engines, scorer_engines, named)
-    problems = _problems(options)
+    named_set = options.problems or problem_set(policy_engines)
+    problems = _problems(options, named_set)
     without, disabled = left_out(options.no_pass)
     plans = [optimise(plan, without=without).plan for plan in plans]
     for plan in plans:
@@ -232,7 +233,7 @@ def _request(options: Namespace) -> _RunRequest:
             disabled=disabled.union(without),
             analyze=options.analyze,
             speculate=ahead,
-            problem_set=None if options.ask is not None else options.problems or PROBLEMS,
+            problem_set=None if options.ask is not None else named_set,
             strict=options.strict,
             models=limits.assumed.models,
             grader=options.grader,
@@ -243,7 +244,7 @@ def _request(options: Namespace) -> _RunRequest:
     )
 
 
-def _problems(options: Namespace) -> Sequence[Problem]:
+def _problems(options: Namespace, named_set: str) -> Sequence[Problem]:
     """The question of `--ask`, or the chosen problems of a set.
 
     Raises:
@@ -258,7 +259,7 @@ def _problems(options: Namespace) -> Sequence[Problem]:
     )
     if options.ask is None:
         names = names_of(options.fields)
-        return selection.of(problems_named(options.problems or PROBLEMS, names=names))
+        return selection.of(problems_named(named_set, names=names))
     _check_question(options)
     text = sys.stdin.read() if options.ask == "-" else options.ask
     if not text.strip():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,10 +19,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tts_lang.explain.models import Model
+from tts_lang.plan.graph import Plan
 from tts_runtime.binding import Binding
 from tts_runtime.engines.errors import CandidateError as CandidateError
 from tts_runtime.engines.errors import EngineError as EngineError
 from tts_runtime.engines.errors import Fault as Fault
+from tts_runtime.engines.errors import NotRecordedError as NotRecordedError
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
@@ -118,11 +120,13 @@ class Origin(NamedTuple):
         root: The key of the problem (`streams.root_key`).
         parent: The key of the path that is continued.
         number: Which child of it this is (C2).
+        level: How many of its last nodes added no token (C10).
     """
 
     root: Key
     parent: Key
     number: int
+    level: int = 0
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -283,6 +287,10 @@ class PolicyEngine(ABC):
         that broke.
         """
 
+    def unfit(self, plan: Plan, name: str) -> Iterable[str]:  # noqa: ARG002
+        """What a plan asks of it, as its policy `name`, that it cannot do: a line each."""
+        return ()
+
     async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
         """Frees what the engine holds; requests in flight are cancelled."""
 
@@ -316,6 +324,10 @@ class ScorerEngine(ABC):
             "this engine scores one candidate at a time, so it cannot score "
             f"{len(requests)} candidates together"
         )
+
+    def unfit(self, plan: Plan, name: str) -> Iterable[str]:  # noqa: ARG002
+        """As of policies, for the scorer `name` of a plan."""
+        return ()
 
     async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
         """Frees what the engine holds; requests in flight are cancelled."""

@@ -18,6 +18,13 @@ class EngineError(Exception):
         super().__init__(concealed(message))
 
 
+class NotRecordedError(EngineError):
+    """A record does not have what was asked for: it ends the problem if the answer needs it.
+
+    A run that ended early was given less than it had asked for, so its record has less, too.
+    """
+
+
 class Fault(StrEnum):
     """Why a single candidate has no text or no score."""
 

@@ -42,6 +42,7 @@ _POLICIES = (
     "openai:URL#MODEL",
     *(f"{server}/MODEL" for server in SERVERS),
     "exec:python",
+    "replay:PATH",
     "a model's folder with a `binding.yaml`",
 )
 _SCORERS = (
@@ -52,6 +53,7 @@ _SCORERS = (
     *POOL_SCORERS,
     "exec:python?field=NAME",
     "python:MODULE:NAME",
+    "replay:PATH",
     *(f"{family}:MODEL" for family in FAMILIES),
     "http:URL#MODEL",
     "a PRM's folder with a `binding.yaml`",
@@ -110,6 +112,11 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
 
         sandbox = options_of(parsed, SandboxOptions)
         return _opener("tts_runtime.engines.sandbox.policy:ExecPolicy", sandbox)
+    if parsed.kind == "replay":
+        from tts_runtime.replay.options import ReplayOptions
+
+        replayed = options_of(parsed, ReplayOptions)
+        return _opener("tts_runtime.replay.policy:ReplayPolicy", parsed.argument, replayed)
     if parsed.kind == "sim":
         from tts_runtime.engines.sim.engines import SimPolicy
         from tts_runtime.engines.sim.model import SimModel
@@ -178,6 +185,11 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
 
         tests = options_of(name, TestOptions)
         return _opener("tts_runtime.engines.sandbox.scorer:ExecScorer", tests)
+    if name.kind == "replay":
+        from tts_runtime.replay.options import ReplayScorerOptions
+
+        replayed = options_of(name, ReplayScorerOptions)
+        return _opener("tts_runtime.replay.scorer:ReplayScorer", name.argument, replayed)
     if name.kind == "sim":
         from tts_runtime.engines.sim.engines import SimScorer
 

@@ -306,6 +306,17 @@ def _scorers(
             )
 
 
+def _engines(
+    plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """What engines themselves say of a plan."""
+    for name, policy in policies.items():
+        yield from policy.engine.unfit(plan, name)
+    for scorer in plan.scorers:
+        if scorer.name in scorers:
+            yield from scorers[scorer.name].unfit(plan, scorer.name)
+
+
 def _inside(scorer: Scorer, low: float | None, high: float | None) -> bool:
     """Whether an engine's range lies in the declared one."""
     if (low, high) == (None, None) and (scorer.low, scorer.high) != (0, 1):
@@ -445,7 +456,14 @@ def _made(region: Region, owners: _Owners) -> Iterator[frozenset[str]]:
 
 
 #: What is checked once every name is bound.
-CHECKS: Final[tuple[_Check, ...]] = (_thoughts, _streaming, _abilities, _scorers, unfit_paths)
+CHECKS: Final[tuple[_Check, ...]] = (
+    _thoughts,
+    _streaming,
+    _abilities,
+    _scorers,
+    _engines,
+    unfit_paths,
+)
 
 
 def misfits(

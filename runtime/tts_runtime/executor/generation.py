@@ -399,7 +399,7 @@ def request_for(
         number if settings.likeliest else None,
         run.engines.statistics,
         number if number > rank else rank,
-        Origin(run.root_key, node.key, number),
+        Origin(run.root_key, node.key, number, node.level),
     )
 
 

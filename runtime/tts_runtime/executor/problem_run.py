@@ -3,10 +3,9 @@
 Everything here runs on one event loop. The core says what happens, features and records subscribe.
 An event is a small class beside the code that emits it: here; in `scope` (`PoolWaits`, `PoolKnown`,
 `Decided`, `Scored`, `JudgeReplied`, `StrategyReturned`); in `generation` (`CandidateMade`). It is
-created only if there are listeners: events cost nothing while nobody listens. Events come in the
-order in which things happen, which depends on timing where rows are pending; what they say of each
-row does not. Listeners are called synchronously and change nothing. Events refer to the run: who
-keeps them keeps its memory. A candidate has its `uid` once the problem has its outcome.
+created only if there are listeners. Events come in the order in which things happen, which depends
+on timing where rows are pending; what they say of each row does not. Listeners change nothing. Who
+keeps events keeps the run. A candidate has its `uid` after the outcome.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from tts_lang.plan.graph import Scorer
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import (
     CandidateError,
-    EngineError,
     Finish,
     GenerateRequest,
     Generation,
+    NotRecordedError,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
@@ -38,6 +37,7 @@ from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
     Work,
+    engine_error,
     request_name,
     scorer_error,
     scorer_future,
@@ -236,12 +236,11 @@ class ProblemRun(Scheduler):
         self.settled = False
         #: Some candidate was given up before it was complete.
         self.abandoned = False
-        #: Something stopped waiting early, or may have: what was requested depends on timing.
+        #: Something may have stopped waiting early: what was requested depends on timing.
         self.ended_early = False
         #: Generations by name: the same request twice is one (C62).
         self.requests: dict[Any, Request] = {}
-        #: Scores by request, or what waits for them: scoring's memo (C62).
-        self.scores: dict[Any, Any] = {}
+        self.scores: dict[Any, Any] = {}  # the same of scores, or what waits for them
         #: Futures of engines that the program waits for.
         self.in_flight: set[Future[Any]] = set()
         self._openings: dict[bool, Node] = {}
@@ -345,11 +344,12 @@ class ProblemRun(Scheduler):
 
     def engine_failed(self, error: BaseException) -> None:
         """An engine failed a request that is waited for: the problem fails."""
-        if isinstance(error, CancelledError):
-            error = EngineError("the engine gave up a request (was it closed?)")
-        elif not isinstance(error, EngineError):  # an engine's library, out of memory perhaps
-            error = EngineError(f"the engine broke: {type(error).__name__}: {error}")
-        self.fail(error)
+        error = engine_error(error)
+        if not isinstance(error, NotRecordedError):
+            self.fail(error)
+        elif not self.lacking:
+            self.lacking = True
+            self.spawn(self.fail_if_blocked(error, self.in_flight, self._tasks))
 
     def deliver(self, slot: PendingRow, row: Row) -> None:
         """Makes a child's row known, once its answer can be compared without computing here."""

@@ -31,16 +31,13 @@ from tts_runtime.executor.problem_run import (
     RequestMade,
     ScoreRequested,
 )
+from tts_runtime.executor.scheduler import PATIENCE, PAUSE
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
 
 #: Other problems get a turn after this many replies.
 _AT_ONCE: Final = 64
-
-#: Turns of the event loop in which something usually happens; seconds to sleep if nothing does.
-_PATIENCE: Final = 100
-_PAUSE: Final = 0.001
 
 
 class Recording:
@@ -176,12 +173,12 @@ class Replay(ProblemRun):
                 if self._busy():
                     # Soon, or when a process is done with an answer.
                     turns += 1
-                    await asyncio.sleep(0 if turns < _PATIENCE else _PAUSE)
+                    await asyncio.sleep(0 if turns < PATIENCE else PAUSE)
                     continue
                 turns = 0
                 turn = self._next()
                 if turn is None:  # it waits for something other than an engine
-                    await asyncio.wait((task,), timeout=_PAUSE)
+                    await asyncio.wait((task,), timeout=PAUSE)
                     continue
                 await turn.come()
                 replies += 1

@@ -272,6 +272,15 @@ def scorer_future(ask: Callable[..., Future[Reply]], argument: Any) -> Future[Re
         return future
 
 
+def engine_error(error: BaseException) -> EngineError:
+    """The error of an engine, whatever it raised."""
+    if isinstance(error, CancelledError):
+        return EngineError("the engine gave up a request (was it closed?)")
+    if not isinstance(error, EngineError):  # an engine's library, out of memory perhaps
+        return EngineError(f"the engine broke: {type(error).__name__}: {error}")
+    return error
+
+
 def scorer_error(error: BaseException) -> BaseException:
     """A scorer's error; an exception of its code, with the line, is that of the candidate."""
     if isinstance(error, EngineError | CancelledError):

@@ -12,13 +12,17 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from tts_runtime.executor.model import Row
 from tts_runtime.streams import Key
+
+#: Turns of the event loop in which something usually happens; seconds to sleep if nothing does.
+PATIENCE: Final = 100
+PAUSE: Final = 0.001
 
 #: What a pending row resolves to.
 Content: TypeAlias = "Row | PendingRow | list[Row | PendingRow] | None"
@@ -158,7 +162,7 @@ _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 class Scheduler:
     """The pending rows of one problem and the tasks that wait for them."""
 
-    __slots__ = ("_draining", "_queue", "_waits", "error", "has_gaps", "turns")
+    __slots__ = ("_draining", "_queue", "_waits", "error", "has_gaps", "lacking", "turns")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -170,6 +174,8 @@ class Scheduler:
         self._queue: deque[tuple[_Callbacks, Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
+        #: A record did not have something: it is waited for as long as anything else can happen.
+        self.lacking = False
 
     def resolve(self, slot: PendingRow, content: Content) -> None:
         """Makes a pending row's content known and calls back what waits for it."""
@@ -295,6 +301,19 @@ class Scheduler:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
+
+    async def fail_if_blocked(self, error: BaseException, requests: Sized, tasks: Sized) -> None:
+        """Ends the run once it can do nothing without what it was refused.
+
+        `requests`: in flight; `tasks`: what may still make something known, this one among them.
+        """
+        quiet = 0
+        while quiet < PATIENCE:
+            busy = len(requests) + len(tasks) > 1
+            await asyncio.sleep(PAUSE if busy else 0)
+            waiting = any(not future.done() for future in self._waits)
+            quiet = quiet + 1 if waiting and not busy else 0
+        self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Ends the run: everything that waits is woken with the error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -62,11 +63,14 @@ def problems_named(
     name: str, limit: int | None = None, names: FieldNames | None = None
 ) -> list[Problem]:
     """The problems of a set: bundled (`arith`), published (`math500`), of the hub, of a file, of a
-    function (`python:MODULE:NAME`) or of an installed package.
+    record (`replay:PATH`), of a function (`python:MODULE:NAME`) or of an installed package.
 
     Raises:
         ProblemFileError: There is no such set or file, or it has bad lines.
     """
+    if name.startswith("replay:"):
+        recorded = import_module("tts_runtime.replay.sources").problems_recorded(name)
+        return _problems(name, rows_given(recorded), names or FieldNames())[:limit]
     function = set_function(name)
     if function is not None:
         return _problems(name, rows_of_function(name, function), names or FieldNames())[:limit]

@@ -65,7 +65,7 @@ def rows_of(path: Path) -> FileRows:
     Raises:
         ProblemFileError: It cannot be read, is too large, or is nothing that holds rows.
     """
-    content = _decompressed(path, _content(path))
+    content = contents(path)
     for start, what in _FOREIGN:
         if content[: len(start)].lower() == start.lower():
             raise _error(path, f"the file is {what}")
@@ -87,6 +87,15 @@ def rows_of(path: Path) -> FileRows:
     if document is not None:
         return FileRows("row", document)
     return FileRows("line", _json_lines(text))
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file, decompressed; `-` is standard input.
+
+    Raises:
+        ProblemFileError: It cannot be read, or is too large.
+    """
+    return _decompressed(path, _content(path))
 
 
 def _error(path: Path, reason: str, number: int = 0) -> ProblemFileError:

@@ -3,12 +3,15 @@
 The bundled PRM was trained on the bundled policy's solutions of the bundled problems: beside any
 other policy it ranks at random, and a table would not show it. So the three stand in for each other
 only together.
+
+A record (`replay:PATH`) has its own problems and scores: they stand in where it is the policy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 from tts_lang.plan.graph import Plan
 
@@ -18,6 +21,9 @@ Scorer = TypeVar("Scorer")
 BUNDLED = "bundled"
 #: The problem set that goes with the bundled policy.
 PROBLEMS = "arith"
+
+
+_REPLAY = "replay:"
 
 
 class UnnamedError(Exception):
@@ -35,7 +41,8 @@ def completed(
     Args:
         plans: What runs.
         policies: Engines that are named; `policy` is the bundled one if it is not among them.
-        scorers: Scorers that are named; `prm` is the bundled one if every policy is.
+        scorers: Scorers that are named; `prm` is the bundled one if every policy is, and those that
+            a record has are the record's.
         problems_named: Whether the problem set is.
 
     Raises:
@@ -43,6 +50,8 @@ def completed(
     """
     bound: dict[str, str | Policy] = {"policy": BUNDLED, **policies}
     used = dict.fromkeys(name for plan in plans for name in plan.policies)
+    scorers = {**_recorded_scorers(plans, used, bound), **scorers}
+    problems_named = problems_named or problem_set(bound) != PROBLEMS
     foreign = next((name for name in used if name in bound and _foreign(name, bound[name])), None)
     if foreign is None:
         return bound, {"prm": BUNDLED, **scorers}
@@ -64,6 +73,36 @@ def completed(
         head = f"policy `{foreign}` is {what}, so nothing else is taken for granted:"
         raise UnnamedError("\n".join([head, *(f"  {line}" for line in missing)]))
     return bound, dict(scorers)
+
+
+def problem_set(policies: Mapping[str, Any]) -> str:
+    """The problems that go with these policies: those of a record, else the bundled ones."""
+    for engine in policies.values():
+        if isinstance(engine, str) and engine.startswith(_REPLAY):
+            return _source(engine)
+    return PROBLEMS
+
+
+def _source(engine: str) -> str:
+    found: str = import_module("tts_runtime.replay.sources").source_of(engine)
+    return found
+
+
+def _recorded_scorers(
+    plans: Sequence[Plan], used: Mapping[str, None], policies: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Scorers of these plans that the record of a policy has."""
+    found: dict[str, Any] = {}
+    for name in used:
+        engine = policies.get(name)
+        if not isinstance(engine, str) or not engine.startswith(_REPLAY):
+            continue
+        recorded = import_module("tts_runtime.replay.sources").scorers_recorded(engine)
+        for plan in plans:
+            for scorer in plan.scorers:
+                if scorer.judge is None and scorer.field is None and scorer.name in recorded:
+                    found.setdefault(scorer.name, recorded[scorer.name])
+    return found
 
 
 def _foreign(name: str, engine: object) -> bool:

@@ -33,7 +33,7 @@ from tts_runtime.problems import Problem, problem_given, problems_given, problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.runs.costs import ModelSizes
-from tts_runtime.runs.defaults import PROBLEMS, completed
+from tts_runtime.runs.defaults import completed, problem_set
 from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.response import AnswerError, Response
@@ -230,7 +230,7 @@ class Session:
         plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
         given = problems is not None
         policies, scorers = completed(plans, settings.policies, settings.scorers, given)
-        name = PROBLEMS if problems is None else problems
+        name = problem_set(policies) if problems is None else problems
         chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
         if isinstance(name, str) and settings.problem_set is None:
             settings = replace(settings, problem_set=name)

@@ -92,10 +92,10 @@ def best_of_n_two_scorers(lab: Lab, n: int = 16, balance: float = 0.5) -> Path |
 
 
 @published
-def pass_at(lab: Lab, k: int = 16) -> Path | None:
+def pass_at(lab: Lab, n: int = 16) -> Path | None:
     """Coverage: a right solution if there is one. Brown et al. (2024), section 2."""
     return best(
-        lab.sample(lab.problem, k),
+        lab.sample(lab.problem, n),
         lambda path: float(lab.answer(path) == lab.task.answer),
     )
 

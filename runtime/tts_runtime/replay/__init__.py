@@ -1,0 +1,1 @@
+"""Recorded samples in place of a model: `--policy replay:PATH`."""

@@ -1,0 +1,97 @@
+"""Clauses of a plan and of a request, compared with those of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tts_lang.plan.decoding import Amount, Decoding, Unit
+from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.graph import Ask, Expand, Plan, operations
+from tts_runtime.engines.base import Finish, GenerateRequest, Limits
+from tts_runtime.replay.samples import DRAWING, Place, Recorded
+
+
+def unfit(recorded: Recorded, plan: Plan, name: str) -> Iterator[str]:
+    """What a plan asks of its policy `name` that the record cannot have."""
+    for operation in operations(plan.body):
+        spec = operation.spec
+        if not isinstance(spec, Expand | Ask) or spec.decoding.policy != name:
+            continue
+        where = f"{operation.origins[0].file}:{operation.origins[0].line}: " * bool(
+            operation.origins
+        )
+        for line in _unfit(recorded, spec.amount, spec.decoding, asks=isinstance(spec, Ask)):
+            yield f"{where}{line} (record {recorded.name})"
+
+
+def _unfit(recorded: Recorded, amount: Amount, decoding: Decoding, *, asks: bool) -> Iterator[str]:
+    asked = _constant(decoding.temperature)
+    known = recorded.temperatures
+    if asked is not None and known and float(asked) not in known:
+        listed = ", ".join(f"{each:g}" for each in sorted(known))
+        yield (
+            f"this samples at temperature {asked:g}, and the record was drawn at {listed}: "
+            "recorded samples cannot stand in"
+        )
+    if not recorded.flat:
+        return
+    if asks:
+        yield "this asks a question of its own, and the record has only solutions of problems"
+    elif amount.unit is not Unit.SOLUTIONS:
+        yield f"this samples {amount.unit.value}, and the record has whole solutions only"
+    for clause in ("top_p", "top_k", "min_p", "at_least"):
+        value = _constant(getattr(decoding, clause))
+        if value is not None and value != DRAWING[clause]:
+            words = clause.replace("_", " ")
+            yield f"this samples with `{words} {value:g}`, which the record does not state"
+    if decoding.likeliest:
+        yield "`likeliest` needs the policy itself"
+    many = _constant(amount.count)
+    if many is not None and many > recorded.most:
+        yield (
+            f"this draws {many:g} samples, and the record has at most {recorded.most} of a "
+            f"problem: use n={recorded.most} or less"
+        )
+
+
+def clauses_of(request: GenerateRequest) -> dict[str, Any]:
+    """A request's clauses, as a record has them."""
+    sampling = request.sampling
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "likeliest": request.first_rank is not None,
+        "at_least": request.limits.at_least,
+    }
+
+
+def same_limits(place: Place, limits: Limits) -> bool:
+    """Whether a draw was stopped by what this request says, as far as that is known."""
+    clauses = place.clauses or {}
+    if "policy" not in clauses:  # of a file: only that these are solutions is known
+        return False
+    unit, length = clauses.get("unit"), clauses.get("length", 1)
+    wanted = (
+        ("steps", limits.steps)
+        if limits.steps
+        else ("tokens", limits.unit_tokens)
+        if limits.unit_tokens
+        else ("thoughts", 1)
+        if limits.thought
+        else ("solutions", 1)
+    )
+    if (unit, length) != wanted or clauses.get("stop_at", "") != limits.stop_at.decode():
+        return False
+    if place.finish is Finish.LENGTH and not place.done:
+        return place.count == limits.max_tokens
+    return True
+
+
+def _constant(expression: Expr | None) -> float | None:
+    """The value of a literal number."""
+    if not isinstance(expression, Const) or isinstance(expression.value, str | bool):
+        return None
+    return None if expression.value is None else float(expression.value)

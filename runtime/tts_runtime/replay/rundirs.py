@@ -1,0 +1,334 @@
+"""A run directory as a record: every stream that its strategies drew from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tts_lang.explain.models import Model
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import EngineError, Finish
+from tts_runtime.executor import CandidateRecord
+from tts_runtime.record.files import NODES, DirectoryError
+from tts_runtime.record.nodes import NodeBatch, kind_of, records
+from tts_runtime.record.reader import Run, open_run
+from tts_runtime.replay.options import ReplayOptions
+from tts_runtime.replay.samples import (
+    DRAWING,
+    ROOM,
+    Place,
+    Recorded,
+    ScoredText,
+    ScorerAbout,
+    Trial,
+)
+from tts_runtime.streams import UNCLAIMED, child_key, root_key, sampling_tag
+
+#: Trials whose trees are kept: those in flight ask for theirs again and again.
+_KEPT = 512
+
+
+class RecordedRun(Recorded):
+    """What the strategies of a run directory sampled.
+
+    Strategies of one run share streams, so their trees are joined: the same draw is there once.
+
+    Raises:
+        EngineError: The directory cannot be read, is damaged, or has no such policy.
+    """
+
+    def __init__(self, directory: Path, options: ReplayOptions) -> None:
+        self.name = str(directory)
+        try:
+            run = open_run(directory)
+            damaged = run.verify()
+        except DirectoryError as error:
+            raise EngineError(str(error)) from error
+        if damaged:
+            raise EngineError(
+                f"{directory} is damaged, so it is not replayed: {damaged[0]}; "
+                f"`tts-show {directory} --verify` lists everything"
+            )
+        policies = {
+            name: about for name, about in run.manifest.engines.items() if "binding" in about
+        }
+        policy = _chosen(self.name, policies, options.policy)
+        self.policy = policy
+        self.binding = _binding(self.name, policies[policy].get("binding"))
+        size = policies[policy].get("parameters")
+        self.card = Model(float(size)) if size else None
+        self.problems = list(run.problems.values())
+        self._lines = _lines(run)
+        self.scorers = _scorers(run)
+        self.logprobs = True
+        self._temperatures: set[float] = set()
+        self._forced: dict[str, int] = {}
+        self._most = 0
+        for lists in self._lines.values():
+            for nodes in lists:
+                self._survey(nodes)
+        self._tree = lru_cache(_KEPT)(self._joined)
+        self._ids: dict[str, list[Trial]] = {}
+        for trial in self._lines:
+            self._ids.setdefault(self.by_id[trial.problem].text, []).append(trial)
+
+    def _survey(self, batches: Sequence[NodeBatch]) -> None:
+        drawn = 0
+        for batch in batches:
+            clauses = batch.sampling or {}
+            if clauses.get("policy") == self.policy and "temperature" in clauses:
+                self._temperatures.add(clauses["temperature"])
+            if batch.parent == 0 and kind_of(batch.op) == "sampled":
+                drawn += batch.count
+            if batch.kind == "forced":
+                texts, counts = batch.text, batch.forced
+                for at in range(batch.count):
+                    text = texts[at] if isinstance(texts, list) else texts
+                    self._forced[text] = counts[at] if isinstance(counts, list) else counts
+            self.logprobs &= batch.logprob is not None or not clauses
+        self._most = max(self._most, drawn)
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """Problems that finished, under each seed."""
+        return list(self._lines)
+
+    @property
+    def temperatures(self) -> frozenset[float]:
+        """Of all that the policy sampled."""
+        return frozenset(self._temperatures)
+
+    @property
+    def most(self) -> int:
+        """Draws from the problem itself, by the strategy that has most."""
+        return self._most
+
+    @property
+    def forced(self) -> Mapping[str, int]:
+        """Texts that strategies forced, and the ids that they had."""
+        return self._forced
+
+    def root(self, trial: Trial) -> Place:
+        """The joined trees of all strategies."""
+        return self._tree(trial)
+
+    def scores(self, problem: str) -> Mapping[str, ScoredText]:
+        """Of all candidates; of equal texts, the first's."""
+        found: dict[str, ScoredText] = {}
+        known: dict[str, dict[str, Any]] = {}
+        for trial in self._ids.get(problem, ()):
+            for batches in self._lines[trial]:
+                nodes = _nodes(batches)
+                for node in nodes.values():
+                    if node.scores:
+                        text = _text(node, nodes)
+                        into = known.setdefault(text, {})
+                        found.setdefault(text, ScoredText(into, node.ids))
+                        for name, value in node.scores.items():
+                            into.setdefault(name, value)
+        return found
+
+    def _joined(self, trial: Trial) -> Place:
+        key = root_key(trial.seed, trial.problem)
+        root = Place(key=key)
+        for batches in self._lines[trial]:
+            _join(root, _nodes(batches))
+        return root
+
+
+def _nodes(batches: Sequence[NodeBatch]) -> dict[int, CandidateRecord]:
+    found: dict[int, CandidateRecord] = {}
+    for batch in batches:
+        records(batch, found)
+    return found
+
+
+def _text(node: CandidateRecord, nodes: Mapping[int, CandidateRecord]) -> str:
+    parts = [node.added]
+    while node.before:
+        node = nodes[node.before]
+        parts.append(node.added)
+    return "".join(reversed(parts))
+
+
+def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> None:
+    """Adds a strategy's tree to those of others of the same problem and seed."""
+    reached: dict[int, Place] = {0: root}
+    streams = {(place.key, place.position): place for place in root.others if place.key}
+    for node in nodes.values():
+        kind = kind_of(node.op)
+        before = reached.get(node.before, root)
+        if kind == "returned":
+            reached[node.uid] = _same(node, nodes, reached)
+            continue
+        if kind in ("sampled", "asked"):
+            if node.stream is not None:  # a question, or a call on a stream of its own
+                key = bytes.fromhex(node.stream)
+                whole = before if node.before else None
+                place = (key, 0 if whole is None else whole.position)
+                if place not in streams:
+                    streams[place] = Place(whole, node.prompt, key=key)
+                    root.others.append(streams[place])
+                before = streams[place]
+            reached[node.uid] = _drawn(before, node)
+        elif kind == "copied":
+            reached[node.uid] = _same(node, nodes, reached)
+        else:
+            start = None if not node.before else before
+            made = Place(
+                start,
+                node.prompt,
+                node.added,
+                node.ids - (start.position if start is not None else 0),
+                key=None if node.stream is None else bytes.fromhex(node.stream),
+            )
+            root.others.append(made)
+            streams[made.key or b"", made.position] = made
+            reached[node.uid] = made
+
+
+def _same(
+    node: CandidateRecord, nodes: Mapping[int, CandidateRecord], reached: Mapping[int, Place]
+) -> Place:
+    """The place of a copy, or of what a call returned: an earlier candidate's."""
+    text = _text(node, nodes)
+    key = None if node.stream is None else bytes.fromhex(node.stream)
+    alike = [
+        reached[uid]
+        for uid, other in nodes.items()
+        if 0 < uid < node.uid and uid in reached and other.ids == node.ids
+    ]
+    alike = [place for place in alike if place.whole == text]
+    exact = [place for place in alike if key is not None and place.key == key]
+    return next(iter(exact or alike), reached[0])
+
+
+def _drawn(before: Place, node: CandidateRecord) -> Place:
+    """The child of a place that a node is: one that another strategy drew too, or a new one."""
+    clauses = node.sampling or {}
+    text, start = node.added, before.position
+    if not node.before and before.before is not None:  # the line has the whole text
+        text = text.removeprefix(before.whole)
+    siblings = before.children.setdefault(node.number, [])
+    for other in siblings:
+        if other.text == text and other.clauses == clauses:
+            return other
+    key, claimed = _stream(before, node, clauses, start)
+    count = node.ids - start
+    made = Place(
+        before,
+        None,
+        text,
+        count,
+        count + (node.finish == Finish.END.value),
+        node.steps,
+        None if node.finish is None else Finish(node.finish),
+        node.done,
+        next(iter(node.errors.values()), "") if node.finish == Finish.FAILED.value else None,
+        node.logprob,
+        clauses,
+        key,
+        claimed,
+        0 if count else before.level + 1,
+    )
+    siblings.append(made)
+    return made
+
+
+def _stream(
+    before: Place, node: CandidateRecord, clauses: Mapping[str, Any], start: int
+) -> tuple[bytes | None, bytes]:
+    """The key of a child, and what it is claimed by."""
+    if before.key is None or "temperature" not in clauses:
+        return None, UNCLAIMED
+    least = clauses.get("at_least", 0)
+    words = [f"at least {least} in {clauses['unit']}"] * (least > 0)
+    words += ["likeliest"] * bool(clauses.get("likeliest"))
+    numbers = [clauses.get(name, DRAWING[name]) for name in ("top_p", "top_k", "min_p")]
+    tag = sampling_tag(
+        clauses["policy"],
+        float(clauses["temperature"]),
+        float(numbers[0]),
+        int(numbers[1]),
+        float(numbers[2]),
+        " ".join(words),
+    )
+    key = child_key(before.key, before.claimed, start, before.level, node.number, tag)
+    return key, UNCLAIMED if words else tag
+
+
+# ------------------------------------------------------------------------------ the directory
+
+
+def _lines(run: Run) -> dict[Trial, list[list[NodeBatch]]]:
+    """The lines of each problem and seed that finished, by strategy."""
+    found: dict[Trial, list[list[NodeBatch]]] = {}
+    for record in run.strategies.values():
+        mine: dict[Trial, list[NodeBatch]] = {}
+        for _, value in record.lines(NODES):
+            try:
+                batch = NodeBatch.model_validate(value)
+            except ValidationError as error:
+                raise EngineError(f"{record.folder}: {error.errors()[0]['msg']}") from error
+            trial = Trial(batch.problem, batch.seed)
+            if batch.first == 1:
+                mine[trial] = []
+            mine.setdefault(trial, []).append(batch)
+        whole = {
+            Trial(answer.id, answer.seed) for answer in run.answers(record.name) if not answer.error
+        }
+        for trial, batches in mine.items():
+            if trial not in whole:
+                continue
+            found.setdefault(trial, []).append(batches)
+    if not found:
+        raise EngineError(
+            f"{run.directory} has no finished problems, so there is nothing to replay"
+        )
+    return found
+
+
+def _chosen(name: str, policies: Mapping[str, Any], wanted: str | None) -> str:
+    listed = ", ".join(policies) or "none"
+    if wanted is None and "policy" in policies:
+        return "policy"
+    if wanted is None and len(policies) == 1:
+        return next(iter(policies))
+    if wanted in policies:
+        assert wanted is not None
+        return wanted
+    raise EngineError(
+        f"{name} has no policy `{wanted}`; its policies: {listed}"
+        if wanted is not None
+        else f"{name} has several policies ({listed}): name one, `replay:{name}?policy=NAME`"
+    )
+
+
+def _binding(name: str, written: object) -> Binding:
+    """The binding that the run used; its chat template is not needed."""
+    if not isinstance(written, dict):
+        raise EngineError(
+            f"{name} does not say how its policy was talked to (`binding` in run.json): it was "
+            "written by an earlier tts-lang; run it again"
+        )
+    known = {**written, "context": ROOM, "stop": ()}
+    if known.pop("chat_template", False):
+        known["prompt"] = "{message}"
+    try:
+        return Binding.model_validate(known)
+    except ValidationError as error:
+        raise EngineError(f"{name}: run.json is damaged: {error.errors()[0]['msg']}") from error
+
+
+def _scorers(run: Run) -> Mapping[str, ScorerAbout]:
+    """Scorers that a strategy of the run declared, but for judges and fields."""
+    found: dict[str, ScorerAbout] = {}
+    for record in run.strategies.values():
+        for scorer in record.plan.scorers:
+            if scorer.judge is None and scorer.field is None:
+                found[scorer.name] = ScorerAbout(scorer.steps, None, scorer.low, scorer.high)
+    return found

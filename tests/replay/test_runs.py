@@ -1,0 +1,119 @@
+"""Run directories replayed: what a strategy gave, and others as far as the record reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tts_runtime
+from tests.support.runs import plan_of
+from tts_lang.plan.graph import Plan
+from tts_runtime.engines.base import EngineError
+from tts_runtime.executor import BindError
+from tts_runtime.problems import problems_named
+from tts_runtime.runs.results import Answer
+
+PROBLEMS = problems_named("arith", 2)
+
+
+def ran(folder: Path, strategy: str | Plan, **parameters: float) -> list[list[Answer]]:
+    """What a strategy gives on the bundled models, recorded in `folder`."""
+    results = tts_runtime.run(
+        strategy, PROBLEMS, settings=tts_runtime.Settings(out=folder), parameters=parameters
+    )
+    return [list(result.answers) for result in results]
+
+
+def replayed(folder: Path, strategy: str | Plan, seed: int = 0, **parameters: Any) -> list[Answer]:
+    """What it gives on the record in `folder`."""
+    settings = tts_runtime.Settings(policies={"policy": f"replay:{folder}"}, seed=seed)
+    [result] = tts_runtime.run(strategy, settings=settings, parameters=parameters)
+    return list(result.answers)
+
+
+def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
+    """What does not depend on how the policy counts prompts, and the scorer steps."""
+    return [
+        (each.id, each.answer, each.correct, each.node, each.policy_calls, each.policy_tokens)
+        for each in answers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters"),
+    [
+        ("weighted_best_of_n", {"n": 8}),  # its vote ends early
+        ("beam_search", {"n": 4}),
+        ("dvts", {"n": 4}),
+        ("rebase", {"n": 4}),
+        ("particle_filter", {"n": 4}),  # copies
+        ("budget_forcing", {}),  # forced texts, whose ids are other ones here
+        ("plan_search", {}),  # questions
+        ("best_of_n_likelihood", {"n": 3}),
+    ],
+)
+def test_a_strategy_gives_what_it_gave(
+    tmp_path: Path, strategy: str, parameters: dict[str, Any]
+) -> None:
+    [first] = ran(tmp_path / "run", strategy, **parameters)
+    again = replayed(tmp_path / "run", strategy, **parameters)
+    assert [each.error for each in again] == [None, None]
+    assert gist(again) == gist(first)
+
+
+def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> None:
+    ran(tmp_path / "run", "best_of_n", n=6)
+    for strategy, n in (
+        ("majority", 6),
+        ("best_of_n", 3),
+        ("weighted_best_of_n", 5),
+        ("pass_at", 4),
+    ):
+        [alone] = ran(tmp_path / f"{strategy}-{n}", strategy, n=n)
+        assert gist(replayed(tmp_path / "run", strategy, n=n)) == gist(alone), strategy
+    [first, _] = replayed(tmp_path / "run", "best_of_n", n=9)
+    assert "the record ends with draw 6, and draw 7 is asked for" in (first.error or "")
+    [first, _] = replayed(tmp_path / "run", "beam_search", n=4)
+    assert "is recorded as a whole, and this stops inside" in (first.error or "")
+
+
+def test_a_search_is_replayed_with_another_selection(tmp_path: Path) -> None:
+    """Of the beams that were drawn, another one may win; a path that was not drawn is missed."""
+    lines = "beams = sample 4 steps", "score beams by prm", "beams = expand beams by 2 solutions"
+    last = "return best of beams by last(prm)"
+    [first] = ran(tmp_path / "run", plan_of(*lines, "score beams by prm", last))
+    best = "return best of beams by min(prm)"
+    again = replayed(tmp_path / "run", plan_of(*lines, "score beams by prm", best))
+    assert [each.error for each in again] == [None, None]
+    assert [each.policy_tokens for each in again] == [each.policy_tokens for each in first]
+    further = plan_of(*lines[:2], "return best of (expand beams by 3 solutions) by tokens")
+    [missed, _] = replayed(tmp_path / "run", further)
+    assert "the record ends after a path that ends" in (missed.error or "")
+
+
+def test_other_clauses_seeds_and_questions_are_refused(tmp_path: Path) -> None:
+    ran(tmp_path / "run", "majority", n=2)
+    with pytest.raises(BindError, match=r"temperature 0\.5, and the record was drawn at 1"):
+        replayed(tmp_path / "run", plan_of("return vote (sample 2 at temperature 0.5)"))
+    [first, _] = replayed(tmp_path / "run", "majority", seed=3, n=2)
+    assert "not there under seed 3; its seeds are 0" in (first.error or "")
+    with pytest.raises(tts_runtime.UnnamedError, match="name the scorer that best_of_n needs"):
+        replayed(tmp_path / "run", "best_of_n", n=2)
+    settings = tts_runtime.Settings(policies={"policy": f"replay:{tmp_path}/run"})
+    [result] = tts_runtime.run(
+        "majority", [{"id": PROBLEMS[0].id, "problem": "1+1"}], settings=settings,
+        parameters={"n": 2},
+    )  # fmt: skip
+    assert "has another text here than in the record" in (result.answers[0].error or "")
+    [result] = tts_runtime.run("majority", ["1+1"], settings=settings, parameters={"n": 2})
+    assert "has no such problem" in (result.answers[0].error or "")
+
+
+def test_a_damaged_run_is_not_replayed(tmp_path: Path) -> None:
+    ran(tmp_path / "run", "majority", n=2)
+    nodes = tmp_path / "run" / "majority" / "nodes.jsonl"
+    nodes.write_text(nodes.read_text(encoding="utf-8").replace("boxed", "boxes", 1), "utf-8")
+    with pytest.raises(EngineError, match="is damaged, so it is not replayed"):
+        replayed(tmp_path / "run", "majority", n=2)
