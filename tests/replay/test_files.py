@@ -67,7 +67,7 @@ META = {"model": "m:1b", "temperature": 0.7, "max_tokens": 23, "seed": 4, "prm_a
 
 
 def replayed(strategies: str | Sequence[str], policy: str, seed: int = 0, **given: Any) -> Results:
-    settings = tts_runtime.Settings(policies={"policy": policy}, seed=seed)
+    settings = tts_runtime.Settings(policies={"policy": policy}, seeds=(seed,))
     return tts_runtime.run(strategies, settings=settings, parameters=given)
 
 
@@ -144,7 +144,7 @@ def test_other_clauses_are_refused(tmp_path: Path, plans: Callable[..., Any]) ->
         ("pool = sample 4 max 500 tokens", "was stopped after 23 tokens"),
         ("pool = sample 2 top_p 0.5", "top p 0.5"),
     ):
-        settings = tts_runtime.Settings(policies={"policy": policy}, seed=4)
+        settings = tts_runtime.Settings(policies={"policy": policy}, seeds=(4,))
         try:
             [result] = tts_runtime.run(plans(line, "return vote pool"), settings=settings)
             found = result.answers[0].error or ""

@@ -28,7 +28,7 @@ def ran(folder: Path, strategy: str | Plan, **parameters: float) -> list[list[An
 
 def replayed(folder: Path, strategy: str | Plan, seed: int = 0, **parameters: Any) -> list[Answer]:
     """What it gives on the record in `folder`."""
-    settings = tts_runtime.Settings(policies={"policy": f"replay:{folder}"}, seed=seed)
+    settings = tts_runtime.Settings(policies={"policy": f"replay:{folder}"}, seeds=(seed,))
     [result] = tts_runtime.run(strategy, settings=settings, parameters=parameters)
     return list(result.answers)
 

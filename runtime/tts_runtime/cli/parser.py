@@ -43,7 +43,7 @@ Exit codes: 0 success, 2 usage or configuration error, 3 some problems failed, 1
 """
 
 _BUNDLED_SETS = ("arith", "arith:calibration", "arith:train")
-_POLICIES = ("bundled", "sim", "transformers:", "vllm:", "openai:", "exec:python")
+_POLICIES = ("bundled", "sim", "transformers:", "vllm:", "openai:", "exec:python", "replay:")
 
 
 def parser() -> CommandParser:

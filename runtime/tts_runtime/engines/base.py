@@ -288,7 +288,7 @@ class PolicyEngine(ABC):
         """
 
     def unfit(self, plan: Plan, name: str) -> Iterable[str]:  # noqa: ARG002
-        """What a plan asks of it, as its policy `name`, that it cannot do: a line each."""
+        """What a plan asks of it, as its policy `name`, that it cannot do: one line per fault."""
         return ()
 
     async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)

@@ -18,7 +18,7 @@ from tts_lang.readers import parse_json
 from tts_runtime.binding import Binding, Defaults
 from tts_runtime.engines.base import EngineError, Finish
 from tts_runtime.problems.fields import FieldNames, problem_of
-from tts_runtime.problems.model import BadRowError, Problem, ProblemFileError
+from tts_runtime.problems.model import BadRowError, Problem, ProblemFileError, Trial
 from tts_runtime.problems.rows import contents, rows_of
 from tts_runtime.replay.options import ReplayOptions
 from tts_runtime.replay.samples import (
@@ -29,7 +29,6 @@ from tts_runtime.replay.samples import (
     Score,
     ScoredText,
     ScorerAbout,
-    Trial,
 )
 from tts_runtime.tokens import split_text
 

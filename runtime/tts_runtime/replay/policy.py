@@ -21,9 +21,10 @@ from tts_runtime.engines.base import (
     NotRecordedError,
     PolicyEngine,
 )
+from tts_runtime.problems.model import Trial
 from tts_runtime.replay.clauses import clauses_of, same_limits, unfit
 from tts_runtime.replay.options import ReplayOptions
-from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, Trial, text_of
+from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, text_of
 from tts_runtime.replay.sources import open_recorded
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key, cut_key, forced_key, root_key, split_key, thinking_key

@@ -13,6 +13,7 @@ from tts_lang.explain.models import Model
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError, Finish
 from tts_runtime.executor import CandidateRecord
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import NODES, DirectoryError
 from tts_runtime.record.nodes import NodeBatch, kind_of, records
 from tts_runtime.record.reader import Run, open_run
@@ -24,7 +25,6 @@ from tts_runtime.replay.samples import (
     Recorded,
     ScoredText,
     ScorerAbout,
-    Trial,
 )
 from tts_runtime.streams import UNCLAIMED, child_key, root_key, sampling_tag
 

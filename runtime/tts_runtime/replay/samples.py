@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from tts_lang.explain.models import Model
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import Finish
-from tts_runtime.problems.model import Problem
+from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import TEXT, split_evenly, to_bytes, to_text
 
@@ -38,13 +38,6 @@ class ScoredText(NamedTuple):
 
     scores: Mapping[str, Score]
     tokens: int
-
-
-class Trial(NamedTuple):
-    """A problem under one seed."""
-
-    problem: str
-    seed: int
 
 
 @dataclass(slots=True, eq=False)
