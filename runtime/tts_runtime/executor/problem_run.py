@@ -232,14 +232,10 @@ class ProblemRun(Scheduler):
         self.work = Work() if work is None else work
         self.recorder = Recorder()
         self.closed = False
-        #: The answer is known: what is in flight is not waited for.
-        self.settled = False
-        #: Some candidate was given up before it was complete.
-        self.abandoned = False
-        #: Something may have stopped waiting early: what was requested depends on timing.
-        self.ended_early = False
-        #: Generations by name: the same request twice is one (C62).
-        self.requests: dict[Any, Request] = {}
+        self.settled = False  # the answer is known: what is in flight is not waited for
+        self.abandoned = False  # some candidate was given up before it was complete
+        self.ended_early = False  # perhaps: what was requested depends on timing
+        self.requests: dict[Any, Request] = {}  # by name: the same one twice is one (C62)
         self.scores: dict[Any, Any] = {}  # the same of scores, or what waits for them
         #: Futures of engines that the program waits for.
         self.in_flight: set[Future[Any]] = set()
