@@ -1,6 +1,7 @@
 """What the executor costs per candidate step: everything but the engines.
 
     python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
+    python benchmarks/executor_overhead.py --record
 
 Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once, so that
 what is left is scheduling: numbering, keys, requests, futures, rows, columns. Candidates write
@@ -14,11 +15,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import math
+import tempfile
 from asyncio import Future
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from time import process_time
 
+from tts_lang.optimise import NAMES
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Reduce
 from tts_lang.plan.graph import Amount, Decoding, Kind, Operation, Plan, Region, Scorer, Unit, Value
@@ -36,6 +41,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.executor import bind, execute_all
 from tts_runtime.problems import Problem
+from tts_runtime.runs.runner import Settings
+from tts_runtime.runs.session import run
 from tts_runtime.steps import StepSplit
 
 WORDS = (b"so ", b"two ", b"and ", b"three ", b"is ", b"five ", b"then ", b"half", b"\n\n")
@@ -165,6 +172,30 @@ def measure(problems: int, candidates: int, steps: int, select: bool = True) -> 
     return Measured(1e6 * total / count, 1e6 * engines / count)
 
 
+def with_record(problems: int, candidates: int, steps: int) -> tuple[float, float]:
+    """Microseconds of CPU per candidate step of whole runs: without a run directory, and with one.
+
+    Of three runs each, taken in turns, the fastest.
+    """
+    asked = [Problem(str(number), "x" * 40) for number in range(problems)]
+    found = {False: math.inf, True: math.inf}
+    for kept in (False, True) * 3:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Settings(
+                policies={"policy": InstantPolicy()},
+                scorers={"prm": InstantScorer()},
+                out=Path(folder, "run") if kept else None,
+                disabled=frozenset(NAMES),  # the plan is to run as it is
+            )
+            gc.collect()
+            start = process_time()
+            [result] = run(plan(candidates, steps), asked, settings=settings)
+            found[kept] = min(found[kept], process_time() - start)
+            assert not result.summary.failed
+    count = problems * candidates * steps
+    return 1e6 * found[False] / count, 1e6 * found[True] / count
+
+
 def calibration() -> float:
     """Seconds for ten million empty rounds: shows how busy the machine is (0.2 to 0.25 if idle)."""
     start = process_time()
@@ -181,7 +212,15 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--record", action="store_true", help="what a run directory adds")
     arguments = parser.parse_args()
+    if arguments.record:
+        without, kept = with_record(arguments.problems, arguments.candidates, arguments.steps)
+        print(
+            f"whole runs: {without:.1f} us per candidate step, {kept:.1f} with a run directory "
+            f"(ten million empty rounds: {calibration():.2f} s)"
+        )
+        return
     for select in (True, False):
         found = measure(arguments.problems, arguments.candidates, arguments.steps, select)
         what = "with a selection every round" if select else "row by row"
