@@ -212,6 +212,8 @@ def stops_alike(request: GenerateRequest, engine: PolicyEngine, generation: Gene
     ends = end_ids(engine.tokenizer, engine.binding)
     delimiter = engine.binding.step_delimiter.encode()
     tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
+    if not generation.statistics.keys() >= set(request.statistics):
+        return False  # from a server that does not know them all
     columns = [generation.statistics[name] for name in request.statistics]
     read = 0
     for token, logprob in zip(generation.ids, generation.logprobs, strict=True):

@@ -118,9 +118,6 @@ class RunStopped:
     run: ProblemRun
 
 
-# ------------------------------------------------------------------ requests
-
-
 class Request:
     """A request for a generation, pending or answered; the callback of its future."""
 
@@ -196,9 +193,6 @@ class Request:
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             run.fail(problem)
         run.check_idle()
-
-
-# ------------------------------------------------------------------ the run
 
 
 class ProblemRun(Scheduler):

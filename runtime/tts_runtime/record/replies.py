@@ -297,7 +297,10 @@ class ProblemReplies:
         found = self._generations.get((name, self._log.call(request), *path_name(request)))
         if found is None:
             return None
-        generation = found.generation(engine, request)
+        try:
+            generation = found.generation(engine, request)
+        except IndexError:  # a model of the same name with a smaller vocabulary
+            return None
         if request.limits.watched and not stops_alike(request, engine, generation):
             return None
         return generation
