@@ -4,9 +4,9 @@
 
 A run is killed (SIGKILL) at a random moment of its life, again while it resumes in every third
 case, and resumed until it ends. Its directory must equal that of the undisturbed run: every line of
-every file, and all of `summary.json` but times and what engines did. Runs are six strategies on the
-simulated engines, the bundled models, and a server of the OpenAI protocol whose replies are as the
-seed says.
+every file (log-probabilities to 6 digits), and all of `summary.json` but times and what engines
+did. Runs are six strategies on the simulated engines, the bundled models, and a server of the
+OpenAI protocol whose replies are as the seed says.
 
 Damage of five kinds is done to directories of finished and of killed runs: a file is torn (in its
 last line), truncated anywhere, has a bit flipped, is swapped with another one or has a line swapped
@@ -17,8 +17,6 @@ command must repair it, or be refused by name (exit code 2).
 from __future__ import annotations
 
 import argparse
-import difflib  # noqa: F401  (loaded when used, which a child without rights cannot do)
-import getpass  # noqa: F401
 import json
 import os
 import random
@@ -95,6 +93,7 @@ class Runner:
             os.dup2(out, 2)
             if before is not None:
                 before()
+            sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
             main_of_runs(list(arguments))
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 98
@@ -153,8 +152,13 @@ def served() -> Iterator[tuple[str, Callable[[], int]]]:
         os.waitpid(child, 0)
 
 
-def campaign(kills: int, damage: int, seed: int, engines: Sequence[str] = ENGINES) -> Report:
-    """Runs until that many runs have been killed, and that many files damaged in each way."""
+def campaign(
+    kills: int, damage: int, seed: int, engines: Sequence[str] = ENGINES, repaired: int = 1
+) -> Report:
+    """Runs until that many runs have been killed, and that many files damaged in each way.
+
+    Of the damaged directories, one in `repaired` is continued.
+    """
     report = Report()
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, served() as (server, asked):
@@ -187,7 +191,7 @@ def campaign(kills: int, damage: int, seed: int, engines: Sequence[str] = ENGINE
             left = _killed(report, runner, chance, cases[at], names[at], whole[cases[at]], asked)
             if left is not None and len(killed) < 3 * len(cases):
                 killed.append((at, left))
-        _damage(report, runner, chance, damage, cases, names, whole, killed)
+        _damage(report, runner, chance, damage, cases, names, whole, killed, repaired)
         _others(report, runner, place, cases[0], whole[cases[0]][0])
     return report
 
@@ -226,7 +230,7 @@ def _killed(
     code = runner.run(command)
     if code or "Traceback" in runner.said:
         report.problems.append(f"{name}: code {code} when resumed: {runner.said}")
-    elif content(out) != content(undisturbed):
+    elif _differing(out, undisturbed):
         report.problems.append(f"{name}: another directory: {_differing(out, undisturbed)}")
     elif open_run(out).verify():
         report.problems.append(f"{name}: damaged: {open_run(out).verify()}")
@@ -235,8 +239,32 @@ def _killed(
     return left
 
 
+def held(directory: Path) -> dict[str, object]:
+    """What two directories of one run have in common; log-probabilities to 6 digits, as their last
+    bits depend on what else is in a batch of the bundled models."""
+    found = content(directory)
+    for name, lines in found.items():
+        if name.endswith("nodes.jsonl"):
+            nodes = [json.loads(line) for line in lines]
+            for node in nodes:
+                node.pop("crc", None)
+                node["logprob"] = _rounded(node.get("logprob"))
+            found[name] = sorted(nodes, key=lambda node: (node["problem"], node["first"]))
+    return found
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
 def _differing(one: Path, other: Path) -> list[str]:
-    here, there = content(one), content(other)
+    """Files that two directories of one run do not have in common."""
+    try:
+        here, there = held(one), held(other)
+    except ValueError as error:
+        return [str(error)]
     return [name for name in {**here, **there} if here.get(name) != there.get(name)]
 
 
@@ -252,6 +280,7 @@ def _damage(
     names: Sequence[str],
     whole: dict[tuple[str, ...], tuple[Path, float, int]],
     killed: Sequence[tuple[int, Path]],
+    repaired: int,
 ) -> None:
     for kind in DAMAGE:
         while report.damage[kind] < count:
@@ -264,25 +293,26 @@ def _damage(
             out = runner.place / "damaged"
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(source, out)
-            told = {damage.file for damage in open_run(out).verify()}
+            told = named(out)
             file = spoilt(kind, out, other, chance)
             if file is None:
                 continue
             report.damage[kind] += 1
             label = f"{names[at]}, {kind} {file.relative_to(out)}"
             found = named(out)
-            if not any(file.name in each for each in found - told):
-                if same(out, source):
-                    report.harmless += 1
-                elif not found - told:
-                    report.problems.append(f"{label}: not named, but {sorted(found)}")
+            if same(out, source):
+                report.harmless += 1
+            elif not found - told and not any(file.name in each for each in found):
+                report.problems.append(f"{label}: not named, but {sorted(found)}")
+            if report.damage[kind] % repaired:
+                continue
             code = runner.run([*cases[at], "--out", str(out)])
             said = runner.said
             if code == 2 and "Traceback" not in said and ("damaged" in said or "another" in said):
                 report.refused += 1
             elif code or "Traceback" in said:
                 report.problems.append(f"{label}: code {code}: {said}")
-            elif content(out) != content(whole[cases[at]][0]):
+            elif _differing(out, whole[cases[at]][0]):
                 report.problems.append(f"{label}: {_differing(out, whole[cases[at]][0])} differ")
             else:
                 report.repaired += 1
@@ -401,10 +431,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="kills and damage at random")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--damage", type=int, default=100, help="files, of each kind")
+    parser.add_argument("--one-in", type=int, default=1, help="continue one damaged run of N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     options = parser.parse_args()
-    report = campaign(options.kills, options.damage, options.seed, options.engines)
+    report = campaign(options.kills, options.damage, options.seed, options.engines, options.one_in)
     print(json.dumps(report.kills))
     more = [asked - needed for asked, needed in report.asked]
     print(
