@@ -83,18 +83,15 @@ def test_the_dark_style_knows_every_color_of_the_light_look() -> None:
 def test_what_a_scorer_does_is_what_scipy_says(
     candidates: list[tuple[int, float, bool]],
 ) -> None:
-    kept = [
-        Scored("p", tokens, 1, score, "right" if right else "wrong")
-        for tokens, score, right in candidates
-    ]
-    found = behaviour(kept, {"p": {"right"}})
+    kept = [Scored("p", tokens, score, right) for tokens, score, right in candidates]
+    found = behaviour(kept)
     tokens, scores = [each.tokens for each in kept], [each.score for each in kept]
     if len(set(tokens)) > 1 and len(set(scores)) > 1:
         assert found.length == pytest.approx(stats.spearmanr(tokens, scores).statistic)
     else:
         assert found.length is None
-    good = [each.score for each in kept if each.key == "right"]
-    bad = [each.score for each in kept if each.key == "wrong"]
+    good = [each.score for each in kept if each.right]
+    bad = [each.score for each in kept if not each.right]
     if good and bad:
         pairs = len(good) * len(bad)
         assert found.auc == pytest.approx(stats.mannwhitneyu(good, bad).statistic / pairs)
@@ -107,7 +104,7 @@ def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
 
     sample = _Sample()
     for at in range(5 * MOST + 7):
-        sample.add(Scored("p", at, 1, 0.5, None))
+        sample.add(Scored("p", at, 0.5, None))
     assert MOST // 2 <= len(sample.kept) <= MOST
     assert sample.seen == 5 * MOST + 7
     steps = {other.tokens - one.tokens for one, other in pairwise(sample.kept)}
@@ -119,15 +116,18 @@ def problems(field: str, *values: object) -> dict[str, Problem]:
 
 
 def test_groups_by_difficulty() -> None:
-    rates = grouping(problems("pass_rate", 0.5, "0.49", 0.1, 0.0999, None, "none"))
+    rates = grouping(problems("pass_rate", 0.51, "0.5", 0.11, 0.1, None, "none"), {})
     assert rates is not None
     assert rates.names == ["easy", "medium", "hard"]
     assert rates.of == {"0": "easy", "1": "medium", "2": "medium", "3": "hard"}
-    levels = grouping(problems("level", 5, "Level 1", 10))
+    levels = grouping(problems("level", 5, "Level 1", 10), {})
     assert levels is not None
     assert list(levels.names) == ["Level 1", "level 5", "level 10"]
-    words = grouping(problems("difficulty", "hard", "easy"))
+    words = grouping(problems("difficulty", "hard", "easy"), {})
     assert words is not None
     assert list(words.names) == ["easy", "hard"]
-    assert grouping(problems("level", *range(50))) is None
-    assert grouping(problems("other", 1)) is None
+    assert grouping(problems("level", *range(50)), {}) is None
+    assert grouping(problems("other", 1), {}) is None
+    measured = grouping(problems("other", 1, 2), {"0": 0.9, "1": 0.0})
+    assert measured is not None
+    assert measured.of == {"0": "easy", "1": "hard"}

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tts_runtime.problems.model import Problem
+from tts_runtime.stats.difficulty import ABSOLUTE, THREE, bins_of
 
 #: Names of fields that give a level, and that give the policy's pass rate.
 _LEVELS: Final = ("level", "difficulty", "difficulty_level")
 _RATES: Final = ("pass_rate", "pass@1", "solve_rate")
-#: Least pass rates of easy and of medium problems, as Liu et al. (2025, section 3) cut them.
-EASY: Final = 0.5
-MEDIUM: Final = 0.1
 #: Levels that can still be drawn side by side.
 _MOST: Final = 8
 
@@ -31,8 +29,13 @@ class Grouping:
     by: str
 
 
-def grouping(problems: Mapping[str, Problem]) -> Grouping | None:
-    """The groups of problems; `None` where no field says how hard they are."""
+def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> Grouping | None:
+    """The groups of problems; `None` where nothing says how hard they are.
+
+    Args:
+        problems: By id; a field of theirs comes first.
+        measured: Shares of right samples, for problems without such a field.
+    """
     for field in _RATES:
         rates = {id_: _number(each.fields.get(field)) for id_, each in problems.items()}
         known = {id_: rate for id_, rate in rates.items() if rate is not None and 0 <= rate <= 1}
@@ -48,17 +51,14 @@ def grouping(problems: Mapping[str, Problem]) -> Grouping | None:
             return Grouping(
                 [_level(field, name) for name in names], of, f"`{field}` of the problem set"
             )
-    return None
+    return by_rate(measured, "the samples recorded here") if measured else None
 
 
 def by_rate(rates: Mapping[str, float], source: str) -> Grouping:
     """Easy, medium and hard problems by the share of the policy's samples that solve them."""
-    of = {
-        id_: "easy" if rate >= EASY else "medium" if rate >= MEDIUM else "hard"
-        for id_, rate in rates.items()
-    }
-    names = [name for name in ("easy", "medium", "hard") if name in of.values()]
-    cuts = f"easy from {EASY:.0%}, hard below {MEDIUM:.0%}"
+    of = {id_: THREE[at] for id_, at in bins_of(rates, ABSOLUTE).items()}
+    names = [name for name in THREE if name in of.values()]
+    cuts = f"easy above {ABSOLUTE[1]:.0%}, hard up to {ABSOLUTE[0]:.0%}"
     return Grouping(names, of, f"{source} ({cuts} of samples right)")
 
 

@@ -226,8 +226,8 @@ def _rewards(study: Study) -> Iterator[Figure]:
         kept = () if entry is None else entry.tally.kept(scorer)
         if entry is None or len(kept) < 2 * _BINS:
             continue
-        source = f"Finished candidates of {entry.name}, in groups of equal size."
-        rows = _lengths(kept, study.right)
+        source = f"Complete solutions of {entry.name}, in groups of equal size."
+        rows = _lengths(kept)
         if len({row["at"] for row in rows}) > 1:
             drawn = curves(
                 f"length-{scorer}",
@@ -240,8 +240,8 @@ def _rewards(study: Study) -> Iterator[Figure]:
                 f"{source} A slope within right or within wrong ones is a bias "
                 f"by length. {_INTERVALS}"
             )
-        shares += _calibration(scorer, kept, study.right)
-    if shares and study.right:
+        shares += _calibration(scorer, kept)
+    if shares:
         drawn = curves(
             "score-right",
             "Share right against score",
@@ -249,10 +249,7 @@ def _rewards(study: Study) -> Iterator[Figure]:
             Axis("at", "score", log=False),
             "right, %",
         )
-        yield drawn.with_note(
-            "Finished candidates in groups of equal size by score; right: the same canonical "
-            f"answer as one that was graded right. {_INTERVALS}"
-        )
+        yield drawn.with_note(f"Complete solutions in groups of equal size by score. {_INTERVALS}")
 
 
 def _groups(values: Sequence[Scored], by: str) -> Iterator[Sequence[Scored]]:
@@ -268,10 +265,10 @@ def _groups(values: Sequence[Scored], by: str) -> Iterator[Sequence[Scored]]:
         start = end
 
 
-def _lengths(kept: Sequence[Scored], right: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+def _lengths(kept: Sequence[Scored]) -> list[dict[str, Any]]:
     rows = []
-    for good, series in ((True, "right answer"), (False, "wrong answer")):
-        members = [each for each in kept if (each.key in right.get(each.problem, ())) == good]
+    for grade, series in ((True, "right answer"), (False, "wrong answer"), (None, "no grade")):
+        members = [each for each in kept if each.right is grade]
         for group in _groups(members, "tokens"):
             mean, half = _mean([each.score for each in group])
             at = sum(each.tokens for each in group) / len(group)
@@ -290,11 +287,10 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
     return mean, Z95 * sqrt(variance / len(values))
 
 
-def _calibration(
-    scorer: str, kept: Sequence[Scored], right: Mapping[str, set[str]]
-) -> Iterator[dict[str, Any]]:
-    for group in _groups(kept, "score"):
-        good = sum(each.key in right.get(each.problem, ()) for each in group)
+def _calibration(scorer: str, kept: Sequence[Scored]) -> Iterator[dict[str, Any]]:
+    graded = [each for each in kept if each.right is not None]
+    for group in _groups(graded, "score"):
+        good = sum(bool(each.right) for each in group)
         low, high = wilson(good, len(group))
         at = sum(each.score for each in group) / len(group)
         found = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
@@ -308,14 +304,14 @@ def rewards(study: Study) -> list[Mapping[str, Any]]:
         entry = observed(study, scorer)
         if entry is None:
             continue
-        measured = behaviour(entry.tally.kept(scorer), study.right)
+        measured = behaviour(entry.tally.kept(scorer))
         found.append(
             {
                 "scorer": scorer,
                 "strategy": entry.name,
                 "candidates": entry.tally.seen(scorer),
                 "length": measured.length,
-                "auc": measured.auc if study.right else None,
+                "auc": measured.auc,
             }
         )
     return found

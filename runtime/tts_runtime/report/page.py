@@ -53,7 +53,7 @@ def baseline_of(study: Study, name: str | None) -> Entry | None:
 
 def drawn(study: Study, baseline: Entry | None) -> tuple[list[Figure], Grouping | None]:
     """The figures of a study, and its groups of problems."""
-    groups = grouping(study.problems)
+    groups = grouping(study.problems, study.pass_rates())
     return figures(study, groups, baseline), groups
 
 

@@ -6,24 +6,24 @@ memory does not grow with the run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tts_runtime.record.reader import Tree
+from tts_runtime.stats.samples import samples_of
 
 #: Finished candidates that are kept of one strategy and scorer.
 MOST: Final = 20_000
 
 
 class Scored(NamedTuple):
-    """A finished candidate. `tokens`: sampled, on its whole path; `steps` likewise."""
+    """A complete solution. `tokens`: sampled, on its whole path; `right`: its grade, if known."""
 
     problem: str
     tokens: int
-    steps: int
     score: float
-    key: str | None
+    right: bool | None
 
 
 @dataclass
@@ -55,27 +55,24 @@ class RewardTally:
 
     def __init__(self, scorers: Sequence[str]) -> None:
         self._samples = {scorer: _Sample() for scorer in scorers}
+        #: Of problems whose samples are independent: how many are right, and how many there are.
+        self.solved: dict[str, tuple[int, int]] = {}
         self.selected = 0
 
     def add(self, tree: Tree) -> None:
-        """Adds a problem's finished candidates."""
-        continued = {node.parent for node in tree.nodes.values()}
-        for node in tree.nodes.values():
-            if not node.done or node.uid in continued or node.op in ("fork", "resample"):
-                continue
-            for scorer, sample in self._samples.items():
-                score = node.scores.get(scorer)
-                last = (score[-1] if score else None) if isinstance(score, tuple) else score
-                if last is not None:
-                    sample.add(
-                        Scored(tree.problem.id, node.tokens, node.steps, last, node.answer_key)
-                    )
-        ended = {node.uid for node in tree.nodes.values() if node.done}
-        self.selected += any(
-            decision["op"] in ("select", "resample", "where")
-            and any(uid not in ended for uid in decision["in"])
-            for decision in tree.decisions
-        )
+        """Adds a problem's complete solutions."""
+        found = samples_of(tree)
+        self.selected += not found.independent
+        if found.graded and found.independent:
+            right, count = self.solved.get(found.problem, (0, 0))
+            right += sum(sample.correct for sample in found.samples)
+            self.solved[found.problem] = right, count + len(found.samples)
+        for sample in found.samples:
+            for scorer, kept in self._samples.items():
+                score = sample.score(scorer, "last")
+                if score is not None:
+                    right_one = sample.correct if found.graded else None
+                    kept.add(Scored(found.problem, sample.tokens, score, right_one))
 
     def kept(self, scorer: str) -> Sequence[Scored]:
         """The even sample of a scorer's candidates."""
@@ -104,20 +101,20 @@ class Behaviour:
     auc: float | None
 
 
-def behaviour(kept: Sequence[Scored], right: Mapping[str, Collection[str | None]]) -> Behaviour:
-    """Measures a scorer; `right` has the keys of right answers, by problem."""
+def behaviour(kept: Sequence[Scored]) -> Behaviour:
+    """Measures a scorer."""
     by_problem: dict[str, list[Scored]] = {}
     for each in kept:
         by_problem.setdefault(each.problem, []).append(each)
     total = weight = 0.0
     won = pairs = 0.0
-    for problem, group in by_problem.items():
+    for group in by_problem.values():
         found = _spearman([each.tokens for each in group], [each.score for each in group])
         if found is not None:
             total += found * len(group)
             weight += len(group)
-        good = [each.score for each in group if each.key in right.get(problem, ())]
-        bad = [each.score for each in group if each.key not in right.get(problem, ())]
+        good = [each.score for each in group if each.right is True]
+        bad = [each.score for each in group if each.right is False]
         if good and bad:
             won += _wins(good, bad)
             pairs += len(good) * len(bad)

@@ -93,7 +93,7 @@ class Live:
             return None
         key = list(study.places)[place]
         tree = study.entries[strategy].index.tree(key)
-        return None if tree is None else tree_script(study, strategy, place, tree)
+        return None if tree is None else tree_script(strategy, place, tree)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -71,7 +71,7 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
             nonlocal count
             at = numbers.setdefault(id(entry), study.entries.index(entry))
             place = study.places[tree.answer.trial]
-            _write(out / tree_path(at, place), tree_script(study, at, place, tree).encode())
+            _write(out / tree_path(at, place), tree_script(at, place, tree).encode())
             count += 1
 
         study.update(write_tree)
@@ -100,10 +100,9 @@ def tree_path(strategy: int, place: int) -> str:
     return f"data/trees/{strategy}/{place}.js"
 
 
-def tree_script(study: Study, strategy: int, place: int, tree: Tree) -> str:
+def tree_script(strategy: int, place: int, tree: Tree) -> str:
     """The script that hands a tree to the page."""
-    right = study.right.get(tree.problem.id, set())
-    return call("tts.tree", strategy, place, columns(tree, right))
+    return call("tts.tree", strategy, place, columns(tree))
 
 
 def _check(study: Study, out: Path) -> None:

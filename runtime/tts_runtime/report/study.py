@@ -27,12 +27,11 @@ _BUDGETS: Final = ("n", "waits", "depth", "width")
 
 
 class Graded(NamedTuple):
-    """What is kept of an answer. `correct`: its grade; `key`: canonical form."""
+    """What is kept of an answer. `correct`: its grade."""
 
     trial: Trial
     correct: bool | None
     failed: bool
-    key: str | None
     costs: tuple[int, ...]
     flops: int | None
 
@@ -110,8 +109,6 @@ class Study:
         self.problems: dict[str, Problem] = {}
         #: Numbers of problems and seeds, in the order in which they came.
         self.places: dict[Trial, int] = {}
-        #: Canonical forms of answers that were graded right, by problem.
-        self.right: dict[str, set[str]] = {}
         self.version = 0
         self._states: dict[str, object] = dict.fromkeys(_names(self.directories))
 
@@ -125,7 +122,6 @@ class Study:
             DirectoryError: A run cannot be read.
         """
         changed = self.open()
-        # Answers of all strategies first: they say which candidates of a tree are right.
         fresh = [(entry, key) for entry in self.entries for key in self._read(entry)]
         if reader is not None:
             for entry, key in fresh:
@@ -196,13 +192,18 @@ class Study:
                 continue
             costs = tuple(getattr(answer, name) for name in COSTS)
             failed = answer.error is not None
-            entry.trials[key] = Graded(key, answer.correct, failed, answer.key, costs, answer.flops)
+            entry.trials[key] = Graded(key, answer.correct, failed, costs, answer.flops)
             entry.reliability += answer.reliability
             self.places.setdefault(key, len(self.places))
-            if answer.correct and answer.key is not None:
-                self.right.setdefault(answer.id, set()).add(answer.key)
             found.append(key)
         return found
+
+    def pass_rates(self) -> dict[str, float]:
+        """Of each problem, the share of independent samples that are right: of the strategy that
+        has the most of them."""
+        counts = [entry.tally.solved for entry in self.entries]
+        most = max(counts, key=lambda each: sum(count for _, count in each.values()), default={})
+        return {id_: right / count for id_, (right, count) in most.items() if count}
 
     def check_begun(self) -> None:
         """Refuses runs that have nothing to report.

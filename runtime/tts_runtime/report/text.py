@@ -109,7 +109,7 @@ def _differences(
 
 
 def _difficulty(study: Study) -> Iterator[Text | Table]:
-    groups = grouping(study.problems)
+    groups = grouping(study.problems, study.pass_rates())
     if groups is None:
         return
     counts = {name: sum(group == name for group in groups.of.values()) for name in groups.names}

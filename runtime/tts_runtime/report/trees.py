@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tts_runtime.executor import CandidateRecord, ScoreColumn
@@ -14,8 +14,8 @@ _DIGITS: Final = 6
 MOST_TEXT: Final = 200_000
 
 
-def columns(tree: Tree, right: Collection[str]) -> dict[str, Any]:
-    """What the page needs to know of a tree; `right`: canonical forms of right answers."""
+def columns(tree: Tree) -> dict[str, Any]:
+    """What the page needs to know of a tree."""
     nodes = list(tree.nodes.values())
     scorers = dict.fromkeys(name for node in nodes for name in node.scores)
     found: dict[str, Any] = {
@@ -41,10 +41,7 @@ def columns(tree: Tree, right: Collection[str]) -> dict[str, Any]:
         "done": [int(node.done) for node in nodes],
         "logprob": [_rounded(node.logprob) for node in nodes],
         "answers": [node.answer for node in nodes],
-        "right": [
-            None if node.answer_key is None or not right else int(node.answer_key in right)
-            for node in nodes
-        ],
+        "right": [None if node.correct is None else int(node.correct) for node in nodes],
         "scores": {name: _scores(name, nodes, tree.nodes) for name in scorers},
         "decisions": [_decision(each) for each in tree.decisions],
     }
