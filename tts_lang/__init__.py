@@ -62,13 +62,13 @@ def diagnose(strategy: str | Path | Source, /) -> tuple[Diagnostic, ...]:
     Raises:
         DiagnosticError: Neither a file nor a shipped strategy.
     """
-    from tts_lang.compiler import check_path, check_source, locate
+    from tts_lang.compiler import check_path, check_source, helped, locate
     from tts_lang.source import Source
 
     if isinstance(strategy, Source):
-        return check_source(strategy).diagnostics
+        return helped(check_source(strategy).diagnostics)
     path, _ = locate(strategy)
-    return check_path(path).diagnostics
+    return helped(check_path(path).diagnostics)
 
 
 def explain_plan(plan: Plan, form: str = "text", context: int | None = None) -> str:

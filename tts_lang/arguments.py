@@ -118,7 +118,7 @@ def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) ->
 
 def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
     """Checks strategies at their defaults (all of a file); returns those without errors."""
-    from tts_lang.compiler import check_path
+    from tts_lang.compiler import check_path, helped
 
     fine: list[str] = []
     for strategy in strategies:
@@ -127,7 +127,7 @@ def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
             fine.extend(called(plan.strategy, plan.parameters) for plan in plans)
             continue
         result = check_path(strategy)
-        found.extend(result.diagnostics)
+        found.extend(helped(result.diagnostics))
         if result.ok:
             declared = [called(each.name, each.parameters) for each in result.strategies]
             fine.extend(declared or [f"{strategy} (no strategies)"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,15 @@ def check_source(source: Source) -> CheckResult:
         return _check(loader.source(source), loader)
 
 
+def helped(found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The findings about a file, for people: with helps that have been tried on it."""
+    if not any(each.is_error for each in found):
+        return tuple(found)
+    from tts_lang.repair import repaired  # only when something is wrong: it costs start-up time
+
+    return repaired(found, lambda source: check_source(source).diagnostics)
+
+
 def check_path(path: Path | str) -> CheckResult:
     """`check_source` for a file; one that cannot be read is a diagnostic too."""
     with _deep():
@@ -121,7 +130,7 @@ def compile_with_warnings(
         scope, strategy = _entered(loader, path_or_source, strategy)
         result = _check(scope, loader)
         if not result.ok:
-            raise CompileError(result.diagnostics)
+            raise CompileError(helped(result.diagnostics))
         chosen = _chosen(scope, strategy, result.diagnostics)
         check = CheckContext(plan_wanted=True)
         values = parameters(check, chosen, settings or {})

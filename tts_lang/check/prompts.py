@@ -11,7 +11,7 @@ from tts_lang.check.resolve import declaration_context, gives_pool
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.values import expect, pool, scalar, static
-from tts_lang.diagnostics import Diagnostic, did_you_mean, error, warning
+from tts_lang.diagnostics import Diagnostic, did_you_mean, error, suggest, warning
 from tts_lang.plan.expr import Column, Expr, JudgeWords
 from tts_lang.plan.template import LISTS, ROW_SLOTS, TEXTS, Slot, Template, shows_row, split_slot
 from tts_lang.syntax import nodes
@@ -41,7 +41,8 @@ def template(
             slots = ", ".join(f"{{{each}}}" for each in known)
             help_ = "as in `{attempts last 4}`" if part.last else f"slots: {slots}"
             if not _fits_somewhere(part.name, known, columns):
-                help_ = did_you_mean(part.name, (*known, *columns)) or help_
+                close = suggest(part.name, (*known, *columns))
+                help_ = f"write `{{{close}}}`" if close else help_
             found.append(error("TTS217", message, part.span, source, suggestion=help_))
             continue
         parts.append(Slot(part.name, int(part.last) if part.last else None))
@@ -52,7 +53,7 @@ def template(
                 f"`{near.text}` is no slot: it is text",
                 near.span,
                 source,
-                suggestion=f"write `{{{near.name}}}`",
+                suggestion=f"write `{near.meant}`",
             )
         )
     return Template(name, tuple(parts)), found
@@ -161,7 +162,7 @@ def fits_view(
     prompt: Template,
     parameters: Collection[str],
     together: bool,
-    node: nodes.Name,
+    node: nodes.Expression,
     verb: str,
 ) -> None:
     """Reports slots that the way of looking (one candidate or the pool) cannot fill."""

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from tts_lang.check import builtins
 from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, error
+from tts_lang.plan.expr import KEY
 from tts_lang.plan.template import ROW_SLOTS
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
@@ -117,7 +118,8 @@ class FileScope:
             for node in walk(*self.file.items)
             if isinstance(node, nodes.LetStatement)
         )
-        return frozenset((*builtins.COLUMNS, *self.of_role([Role.SCORER]), *made))
+        shown = (name for name, type_ in builtins.COLUMNS.items() if type_.value != KEY)
+        return frozenset((*shown, *self.of_role([Role.SCORER]), *made))
 
     def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The usable names with one of these roles."""

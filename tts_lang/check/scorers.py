@@ -121,7 +121,7 @@ def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeD
     for diagnostic in found:
         context.check.add(diagnostic)
     given = {each.name.text for each in node.parameters}
-    fits_view(context, prompt, given, node.view is not JudgeView.SINGLE, node.name, "judge")
+    fits_view(context, prompt, given, node.view is not JudgeView.SINGLE, node.text, "judge")
     reading = node.reading
     kind = reading.kind
     single = node.view is JudgeView.SINGLE

@@ -42,14 +42,14 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
 
 
 def _laws(options: Namespace, checker: LawChecker) -> list[Judgement]:
-    from tts_lang.compiler import check_path, locate
+    from tts_lang.compiler import check_path, helped, locate
 
     found: list[Judgement] = []
     for strategy in options.strategies:
         path, _ = locate(strategy)
         result = check_path(path)
         if not result.ok:
-            raise DiagnosticError(result.diagnostics)
+            raise DiagnosticError(helped(result.diagnostics))
         shown = strategy if Path(strategy) == path else path.name
         if not result.laws:
             raise LawError(

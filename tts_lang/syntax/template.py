@@ -60,11 +60,19 @@ class NearSlot:
     name: str
     span: Span
 
+    @property
+    def meant(self) -> str:
+        """The slot that was probably meant."""
+        many = re.search(r"\d+", self.text)
+        if self.name == "attempts" and many is not None:
+            return f"{{attempts last {many[0]}}}"
+        return f"{{{self.name}}}"
+
 
 #: Doubled, or with a format as in Python.
 _NEAR = re.compile(
     r"(?<!\{)\{\{ *(?P<doubled>[A-Za-z_][\w.]*) *\}\}(?!\})"
-    r"|\{ *(?P<formatted>[A-Za-z_][\w.]*) *[:!\[][^{}\n]*\}",
+    r"|\{ *(?P<formatted>[A-Za-z_][\w.]*) *[:!\[ ][^{}\n]*\}",
     re.ASCII,
 )
 
@@ -75,7 +83,7 @@ def near_slots(text: Text, source: Source, names: frozenset[str]) -> list[NearSl
     found = []
     for near in _NEAR.finditer(source.slice(text.span)):
         name = near["doubled"] or near["formatted"]
-        if name in names:
+        if name in names and not _SLOT.fullmatch(near.group() if near["formatted"] else ""):
             span = Span(start + near.start(), start + near.end())
             found.append(NearSlot(near.group(), name, span))
     return found

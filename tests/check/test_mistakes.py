@@ -1,0 +1,73 @@
+"""What newcomers type wrongly: one report, on the right line, with a help that works."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mistakes import Judged, corpus
+from tts_lang import diagnose
+from tts_lang.source import Source
+
+#: Every 16th of the corpus; `python -m tests.support.mistakes` has the figures for all.
+STEP = 16
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[Judged]:
+    """How part of the corpus is answered."""
+    return [Judged(each, each.errors()) for each in list(corpus())[5::STEP]]
+
+
+def share(parts: list[bool]) -> float:
+    """Of those that hold."""
+    return sum(parts) / len(parts)
+
+
+def test_a_mistake_is_reported_once_and_on_its_line(judged: list[Judged]) -> None:
+    assert share([each.right_line for each in judged]) >= 0.95
+    assert share([each.one for each in judged]) >= 0.93
+
+
+def test_the_help_is_what_was_meant(judged: list[Judged]) -> None:
+    assert share([each.works for each in judged]) >= 0.88
+    assert share([each.wrong for each in judged]) <= 0.07
+
+
+def help_for(line: str, head: str = "") -> str | None:
+    """The help for a line of a strategy that has a pool `beams`."""
+    text = (
+        f"{head}strategy s(n = 8, width = 2):\n    beams = sample n steps\n    score beams by prm\n"
+        f"    {line}\n    return best of beams by logprob\n"
+    )
+    found = [each for each in diagnose(Source.of(text, "s.tts")) if each.is_error]
+    return found[0].suggestion
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("beams = select topk n / width of beams by last(prm)", "top n / width of beams"),
+        ("beams = filter beams where done", "beams = beams where done"),
+        ("beams = fork beams 2", "fork beams into 2"),
+        ("repeat width times: beams = expand beams by 1 step", "repeat width: beams = expand"),
+        ("beams.append(sample 1 step)", "beams = beams + (sample 1 step)"),
+        ('force "a.b" in beams  # why', 'force "a.b" into beams  # why'),
+    ],
+)
+def test_a_line_that_would_do_is_shown_whole(line: str, meant: str) -> None:
+    help_ = help_for(line)
+    assert help_ is not None
+    assert help_.startswith("write `")
+    assert meant in help_
+
+
+def test_where_nothing_helps_the_form_of_the_verb_is_shown() -> None:
+    assert (
+        help_for("beams = select most promising")
+        == "the form is `select top k of P by E [per KEY]`"
+    )
+
+
+def test_a_guess_that_does_not_help_is_not_shown() -> None:
+    """`did you mean 'with'?` for `width`."""
+    assert "with" not in (help_for("beams = select top n / width by last(prm)") or "")

@@ -1,0 +1,154 @@
+"""What repairs say and try besides rewrites: forms of verbs and statements, notes, small words."""
+
+from __future__ import annotations
+
+import re
+
+from tts_lang.repair_rules import rule
+from tts_lang.plan.ops import POOL_VERBS
+
+#: Words that may be missing, or meant by another word, where a line stops to parse.
+CONNECTIVES = (
+    *("of", "by", "to", "into", "about", "weighted by", "where", "at temperature", "at"),
+    *("until", "from", "per", "=", ":", ","),
+)
+#: Words and signs that people write for one of them.
+WRONG_CONNECTIVES = frozenset(
+    [
+        "with",
+        "using",
+        "on",
+        "in",
+        "for",
+        "from",
+        "over",
+        "among",
+        "via",
+        "at",
+        "to",
+        "into",
+        "by",
+        "of",
+        "as",
+        "times",
+        "after",
+        "onto",
+        "about",
+        "per",
+        "and",
+        "when",
+        "is",
+        "than",
+        "=",
+        ":",
+        ",",
+        ";",
+        "against",
+        "under",
+        "within",
+        "toward",
+        "towards",
+        "through",
+    ]
+)
+#: Words that mean nothing here.
+SUPERFLUOUS = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "more",
+        "each",
+        "every",
+        "all",
+        "of",
+        "is",
+        "are",
+        "be",
+        "then",
+        "do",
+        "order",
+        "sorted",
+        "ordered",
+        "ranked",
+        "copies",
+        "times",
+        "samples",
+        "children",
+        "candidates",
+        "only",
+        "just",
+        "also",
+        "too",
+        "please",
+        "by",
+        "up",
+        ",",
+        ";",
+        ".",
+        "{",
+        "}",
+    ]
+)
+
+_TOP = "imports stand at the top of a file and bring strategies, not Python: "
+_NOTES: tuple[tuple[str, str], ...] = (
+    (r"^import <P>$|^(?:import|from) <P>.*$", _TOP + r'`import "\1\2.tts"`'),
+    (r"^(?:const )?<P> = [\d.]+$", r"constants are parameters: `strategy NAME(\1 = ...):`"),
+    (r"^prompt ?= ?.*$", 'a prompt has a name: `prompt NAME = "TEXT"`'),
+    (r"^prompt .* \+ .*$", "a prompt is one text: write both parts in one"),
+    (r"^print\(\w+\)$", "`--explain` shows a plan, and a run directory every candidate"),
+    (r"^(?:print\()?\w+\(.*\)+$", "a file says what to run, `tts-run FILE` runs it"),
+    (r"^read .* retry.*$", "`retry N` stands on a line of its own"),
+    (r"^assert .*$", "write `if CONDITION:`; conditions that always hold are laws of the file"),
+    (r"^try:.*$", "there are no exceptions: what fails is missing, so ask `has(E)`"),
+    (r"^for(?:each|) .*$", "write `repeat N:`; a pool's rows are handled all at once"),
+    (r"ask <S> about.*$", 'give the text a name at the top of the file: `prompt NAME = "..."`'),
+    (r"\bask about ", "name the prompt: `ask PROMPT about P`"),
+    (r"\bseed ", "seeds belong to the run: `tts-run --seed N`"),
+    (r"\b\w+_penalty\b", "clauses are `at temperature`, `top_p`, `top_k` and `min_p`"),
+    (r"= f<S>", "texts are joined by `+`; braces are slots in prompts alone"),
+    (r"\b(?:top_?k)\(<P>, ?<K>\)", r"write `select top \2 of \1 by E`"),
+    (r"\b(?:copy|duplicate) <P>$", r"write `fork \1 into 2`"),
+    (r"\bmerge <P>$", "write `P + Q`"),
+    (r"\bper (?:trees?|groups?)\b", "a key is a column: `per root`, `per parent`, `per answer`"),
+)
+#: What is said where no rewrite helps.
+NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(rule(*each) for each in _NOTES)
+
+_CLAUSES = "[at temperature E] [max E tokens] [stop at TEXT] [stop when C] [from POLICY]"
+
+#: How verbs and statements are written, by their first word.
+FORMS = {
+    "sample": f"sample AMOUNT {_CLAUSES}",
+    "expand": f"expand P by AMOUNT {_CLAUSES}",
+    "fork": "fork P into k",
+    "select": "select top k of P by E [per KEY]",
+    "best": "best of P by E [per KEY]",
+    "first": "first [k] of P [per KEY]",
+    "sort": "sort P by E [per KEY]",
+    "vote": "vote P [on KEY] [weighted by E] [per KEY]",
+    "resample": "resample P to n by E [per KEY]",
+    "dedupe": "dedupe P [by KEY] [per KEY]",
+    "ask": "ask PROMPT about P [together] [by AMOUNT] [at temperature E] [from POLICY]",
+    "descend": "descend T by E [times k] [staying by F]",
+    "cut": "cut P to E steps",
+    "split": "split P at TEXT [at most k]",
+    "score": "score P by S [times k] [looking ahead k steps] [per KEY]",
+    "force": "force TEXT into P",
+    "let": "let NAME of P = E",
+    "backup": "backup T from P by E [keeping max]",
+    "repeat": "repeat N [until C]:",
+    "if": "if C:",
+    "choose": "choose by E:",
+    "read": "read number from 0 to 10",
+    "retry": "retry N",
+    "import": 'import "FILE.tts"',
+    "policy": "policy NAME",
+    "scorer": "scorer NAME [per solution] [from A to B]",
+    "prompt": 'prompt NAME[(PARAMETERS)] = "TEXT"',
+    "judge": "judge NAME [together] [from POLICY] [at temperature E]:",
+    "strategy": "strategy NAME(PARAMETER = VALUE, ...):",
+    "law": "law S(ARGUMENTS) == T(ARGUMENTS)",
+}
+assert FORMS.keys() >= POOL_VERBS.keys(), "every verb has a form"
