@@ -20,7 +20,7 @@ ENGINE_FOLDER = ROOT / "runtime" / "tts_runtime" / "engines"
 FLOORS = (
     ("backed",),
     ("model", "errors"),
-    ("scheduler", "views", "requests"),
+    ("scheduler", "views", "requests", "records"),
     ("engine_calls",),
     ("expressions", "problem_run"),
     ("scope", "generation", "replay"),

@@ -29,6 +29,7 @@ from tts_lang.printable import printable
 from tts_runtime.cli.options import (
     CostLimits,
     engine_names,
+    kept_of,
     left_out,
     limit_of,
     limits_of,
@@ -235,6 +236,7 @@ def _request(options: Namespace) -> _RunRequest:
             speculate=ahead,
             problem_set=None if options.ask is not None else named_set,
             strict=options.strict,
+            keep=kept_of(options.keep, options.out),
             models=limits.assumed.models,
             grader=options.grader,
             shard=shard,

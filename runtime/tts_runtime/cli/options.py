@@ -36,6 +36,23 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
     return int(digits)
 
 
+def kept_of(texts: Sequence[str], out: str | None) -> list[str]:
+    """What `--keep` keeps.
+
+    Raises:
+        UsageError: Something else, or there is no directory to keep it in.
+    """
+    known = ("ids", "logprobs")
+    found = [part.strip() for text in texts for part in text.split(",")]
+    for part in found:
+        if part not in known:
+            hint = did_you_mean(part, known) or f"expected {', '.join(known)}"
+            raise UsageError(f"--keep: `{part}`: {hint}")
+    if found and out is None:
+        raise UsageError("--keep: name the run directory to keep it in, --out DIR")
+    return list(dict.fromkeys(found))
+
+
 def seeds_of(flag: str, text: str | None) -> tuple[int, ...]:
     """The seeds of a run; 0 if the option is absent.
 

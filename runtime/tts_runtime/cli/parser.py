@@ -125,6 +125,13 @@ def parser() -> CommandParser:
         help="run every K-th problem from the I-th, in a folder of its own below DIR; tts-merge "
         "puts the K shards together",
     )
+    group.values(
+        "--keep",
+        metavar="WHAT,...",
+        help="more of every candidate in the run directory: ids (of its tokens and its prompt), "
+        "logprobs (of each token)",
+        completer=completion.fixed("ids", "logprobs", "ids,logprobs"),
+    )
     group.value(
         "--concurrency",
         metavar="N",

@@ -14,16 +14,15 @@ from tts_lang.optimise.early_exit import PASSES
 from tts_runtime.executor.bind import BindError, Bound, bind, check_names
 from tts_runtime.executor.errors import RunError
 from tts_runtime.executor.execute import (
-    CandidateRecord,
     Observer,
     Outcome,
-    ScoreColumn,
     execute,
     execute_all,
     execute_together,
     patient_collector,
 )
 from tts_runtime.executor.model import ProblemLike
+from tts_runtime.executor.records import CandidateRecord, ScoreColumn
 from tts_runtime.executor.requests import Counts, Work
 
 __all__ = [

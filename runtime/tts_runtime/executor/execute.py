@@ -7,27 +7,26 @@ import gc
 from collections.abc import (
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from tts_lang.plan.operator import Makes, entry
-from tts_lang.values import number
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.engine_calls import EngineCalls, KeptReplies, SharedRequests
-from tts_runtime.executor.errors import RunError, place, unforeseen
+from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.generation import CandidateMade
 from tts_runtime.executor.model import Candidate, ProblemLike, Row
 from tts_runtime.executor.problem_run import Events, ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
+from tts_runtime.executor.records import CandidateRecord, kept_of, record_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
 from tts_runtime.executor.scheduler import Pool
@@ -36,9 +35,6 @@ from tts_runtime.executor.speculation import Speculator
 from tts_runtime.reliability import Recorder, Reliability
 
 # ------------------------------------------------------------------ outcomes
-
-#: A score column: a number per step, one number, or missing.
-ScoreColumn = float | tuple[float | None, ...] | None
 
 
 class Observer:
@@ -52,56 +48,6 @@ class Observer:
 
     def outcome_ready(self, outcome: Outcome) -> None:
         """A problem finished or failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateRecord:
-    """One candidate, as it was made.
-
-    Args:
-        uid: Number in program order, from 1; 0 stands for the problem itself.
-        parent, root: Uids of the candidate that it was expanded from or asks about, and of the
-            first of its tree; `None` where there is none.
-        op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
-        prompt: The question asked, where its conversation is not the problem's.
-        before: Uid of the candidate whose text it continues; 0: it starts a text.
-        added: Text that it adds to that; `forced`: the policy did not choose it.
-        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was; `number`:
-            which child it is (C2).
-        stream: Key of the path that it was drawn from, where that is neither the problem nor
-            `before`; of a candidate that was not drawn, its own.
-        ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
-        finish: Why its generation stopped.
-        scores: The latest score of each scorer.
-        errors: Why it has no text (by its policy's name), or no score (by the scorer's).
-        unread: Why its answer could not be read: it has none, or it is compared as text.
-        correct: Its grade, which the run gives it (`Grader.every_candidate`).
-    """
-
-    uid: int
-    parent: int | None
-    root: int | None
-    op: str
-    place: str
-    prompt: str | None
-    before: int
-    added: str
-    forced: bool
-    ids: int
-    tokens: int
-    steps: int
-    finish: str | None
-    done: bool
-    logprob: float | None
-    answer: str | None
-    answer_key: str | None
-    scores: Mapping[str, ScoreColumn]
-    errors: Mapping[str, str] = field(default_factory=dict)
-    unread: str | None = None
-    sampling: Mapping[str, Any] | None = None
-    number: int = 0
-    stream: str | None = None
-    correct: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -131,14 +77,18 @@ class Outcome:
     reliability: Reliability = field(default_factory=Reliability)
     tokens: int = 0
     finish: str | None = None
-    _records: Callable[[], tuple[CandidateRecord, ...]] = field(
-        default=tuple, repr=False, compare=False
+    _records: Callable[[Collection[str]], tuple[CandidateRecord, ...]] = field(
+        default=lambda _: (), repr=False, compare=False
     )
 
     @property
     def candidates(self) -> tuple[CandidateRecord, ...]:
         """Every candidate, in program order; computed again each time it is read."""
-        return self._records()
+        return self._records(())
+
+    def recorded(self, keep: Collection[str]) -> tuple[CandidateRecord, ...]:
+        """`candidates` with what is in `keep`: `ids`, `logprobs`."""
+        return self._records(keep)
 
 
 def reliability_of(
@@ -188,56 +138,6 @@ def reliability_of(
         as_text=as_text,
         unread=min(unread, default=None),
         scorers=recorder.scorers(),
-    )
-
-
-def record_of(candidate: Candidate) -> CandidateRecord:
-    node = candidate.node
-    operation = candidate.operation
-    assert operation is not None
-    conversation = node.conversation
-    before = candidate.parent if candidate.before is None else candidate.before
-    written, key = node.answers
-    text = node.text
-    errors = dict(candidate.errors)
-    if node.error is not None:
-        errors[node.policy.name] = str(node.error)
-    added, continued = text, 0
-    if before is not None and before.node.conversation is conversation:
-        source = before.node.text
-        if text.startswith(source):
-            added, continued = text[len(source) :], before.candidate.uid
-    makes = entry(operation.spec).makes
-    stream = node.key if makes in (Makes.EDITED, Makes.COPIES) else None
-    start = node.parent
-    if makes in (Makes.CHILDREN, Makes.CONVERSATIONS) and start is not None:
-        recorded = continued and before is not None and not before.candidate.problem
-        plain = start.start == () and not conversation.thinking
-        stream = None if recorded or plain else start.key
-    return CandidateRecord(
-        candidate.uid,
-        None if candidate.parent is None else candidate.parent.candidate.uid,
-        None if candidate.root is None else candidate.root.uid,
-        operation.spec.op,
-        place(operation.origins),
-        None if conversation.own else conversation.message,
-        continued,
-        added,
-        entry(operation.spec).foreign,
-        node.position,
-        node.tokens,
-        node.segments.steps,
-        None if node.finish is None else node.finish.value,
-        node.done,
-        number(node.logprob),
-        written,
-        key,
-        dict(candidate.scores),
-        errors,
-        node.unread and node.unread[1],
-        node.sampling,
-        node.number,
-        None if stream is None else stream.hex(),
     )
 
 
@@ -338,7 +238,7 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
         seed,
         counts=run.counts,
         reliability=reliability_of(candidates, run.recorder, complete=not run.abandoned),
-        _records=lambda: tuple(map(record_of, candidates)),
+        _records=lambda keep: tuple(kept_of(each, record_of(each), keep) for each in candidates),
     )
     if not rows:
         return outcome

@@ -93,6 +93,17 @@ class NodeBatch(BaseModel):
     correct: bool | list[bool | None] | None = Field(
         default=None, description="The grade of the answer"
     )
+    ids: Sequence[list[int] | None] = Field(
+        default=(), description="With `--keep ids`, per node: ids of what it adds, forced ones too"
+    )
+    logprobs: Sequence[list[float | None] | None] = Field(
+        default=(),
+        description="With `--keep logprobs`, per node: log-probability of each id that it adds; "
+        "null: forced, or not known",
+    )
+    prompt_ids: Sequence[int] | None = Field(
+        default=None, description="With `--keep ids`: ids of the prompt, where a text starts"
+    )
     scores: Mapping[str, list[bool | float | list[float | None] | None]] = Field(
         default={},
         description="By scorer, per node: a number, or how many of the parent's scores are its "
@@ -111,7 +122,8 @@ class NodeBatch(BaseModel):
         return len(self.parent) if isinstance(self.parent, list) else self._listed()
 
     def _listed(self) -> int:
-        lists = [value for _, value in self if isinstance(value, list)]
+        lists = [getattr(self, name) for name in _COLUMNS]
+        lists = [value for value in lists if isinstance(value, list)]
         columns = [*lists, *self.scores.values()]
         return len(columns[0]) if columns else 1
 
@@ -122,7 +134,11 @@ def batches(
     """The lines of a problem's candidates, in program order."""
     by_uid = {record.uid: record for record in records}
     for _, group in groupby(
-        records, lambda record: (record.op, record.place, record.prompt, record.sampling)
+        records,
+        lambda record: (
+            *(record.op, record.place, record.prompt, record.sampling),
+            record.prompt_ids,
+        ),
     ):
         part: list[CandidateRecord] = []
         room = _MOST_TEXT
@@ -178,6 +194,12 @@ def _batch(
         if shared and name in _DEFAULTS and values[0] == _DEFAULTS[name]:
             continue
         line[name] = values[0] if shared and name != "text" else list(values)
+    if any(record.token_ids is not None for record in group):
+        line["ids"] = [record.token_ids for record in group]
+    if any(record.token_logprobs is not None for record in group):
+        line["logprobs"] = [record.token_logprobs for record in group]
+    if first.prompt_ids is not None:
+        line["prompt_ids"] = first.prompt_ids
     scorers = dict.fromkeys(name for record in group for name in record.scores)
     if scorers:
         line["scores"] = {
@@ -295,6 +317,9 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             row["number"],
             row["stream"],
             row["correct"],
+            _numbers_at(batch.ids, at),
+            _numbers_at(batch.logprobs, at),
+            None if batch.prompt_ids is None or continued else tuple(batch.prompt_ids),
         )
         found.append(record)
         before[uid] = record
@@ -319,6 +344,11 @@ _COLUMNS: Final = (
     "key",
     "correct",
 )
+
+
+def _numbers_at(column: Sequence[list[Any] | None], at: int) -> tuple[Any, ...] | None:
+    found = column[at] if at < len(column) else None
+    return None if found is None else tuple(found)
 
 
 def _whole(value: Any, before: ScoreColumn) -> ScoreColumn:

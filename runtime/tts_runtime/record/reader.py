@@ -69,6 +69,19 @@ class Tree:
             at = self.nodes.get(at.before)
         return found[::-1]
 
+    def ids(self, node: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids of a node's prompt and of its whole text, exactly as they were sampled.
+
+        Raises:
+            ValueError: They were not kept (`--keep ids`).
+        """
+        path = self.path(node)
+        found = [each.token_ids for each in path]
+        prompt = path[0].prompt_ids if path else None
+        if prompt is None or any(each is None for each in found):
+            raise ValueError(f"the ids of node {node} are not in the record: run with --keep ids")
+        return prompt, tuple(id_ for each in found for id_ in each or ())
+
     def text(self, node: int) -> str:
         """The whole text of a node."""
         return "".join(each.added for each in self.path(node))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +34,7 @@ class ResultCollector:
         *,
         op_stats: OpStats | None = None,
         writer: StrategyWriter | None = None,
+        keep: Collection[str] = (),
     ) -> None:
         self._plan = plan
         self._info = info
@@ -42,6 +43,7 @@ class ResultCollector:
         self._sizes = sizes
         self._op_stats = op_stats
         self._writer = writer
+        self._keep = keep
         self._decisions = DecisionLog()
         self._answers = {trial: sizes.priced(each) for trial, each in finished.answers.items()}
 
@@ -61,7 +63,7 @@ class ResultCollector:
     def candidates(self, outcome: Outcome) -> Sequence[CandidateRecord]:
         """The candidates of a problem, if anything is done with them."""
         kept = self._op_stats is not None or self._writer is not None
-        return outcome.candidates if kept else ()
+        return outcome.recorded(self._keep) if kept else ()
 
     def add(
         self,

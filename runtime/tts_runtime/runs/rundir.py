@@ -64,6 +64,7 @@ _OTHER = {
     "graders": "another grader",
     "without": "other --no-pass",
     "strict": "with --strict or without",
+    "keep": "other --keep",
     "version": "another version of tts-lang",
 }
 

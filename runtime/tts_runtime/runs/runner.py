@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tts_lang.explain.assumptions import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
@@ -58,6 +58,9 @@ from tts_runtime.runs.seeds import distinct_seeds, trials_of
 from tts_runtime.runs.shards import Shard
 from tts_runtime.runs.window import default_window
 
+#: What `Settings.keep` may have.
+KEPT: Final = ("ids", "logprobs")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -85,6 +88,8 @@ class Settings:
             stays open); absent: each problem's own, else `math`.
         shard: The part of the problems that is run here, in a folder of its own below `out`;
             `runs.merge.merge` puts the parts together.
+        keep: What else a run directory has of every candidate: `ids` (of tokens, with those of the
+            prompt), `logprobs` (of each).
         command: The command line, for the record.
     """
 
@@ -101,12 +106,16 @@ class Settings:
     models: Models = UNKNOWN
     grader: str | Grader | None = None
     shard: Shard | None = None
+    keep: Collection[str] = ()
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
             object.__setattr__(self, "out", Path(self.out))
         object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
+        unknown = sorted(set(self.keep).difference(KEPT))
+        if unknown:
+            raise ValueError(f"keep: expected {' or '.join(KEPT)}, found {unknown[0]!r}")
 
 
 async def run_plans(
@@ -236,6 +245,7 @@ async def _run_bound(
             sizes,
             op_stats=_op_stats(bound.plan, settings, identity),
             writer=writer,
+            keep=settings.keep,
         )
         for bound, writer, each in zip(bounds, writers, earlier, strict=True)
     ]
@@ -380,6 +390,7 @@ def configuration_of(
         "plans": {plan.strategy: _digest(to_json(plan)) for plan in plans},
         "without": sorted(settings.disabled),
         "strict": settings.strict,
+        "keep": sorted(settings.keep),
         "graders": graders,
         "policies": _names(settings.policies, used),
         "scorers": _names(settings.scorers, used),

@@ -1,0 +1,159 @@
+"""Candidates as records keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from math import nan
+from typing import Any
+
+from tts_lang.plan.operator import Makes, entry
+from tts_lang.values import number
+from tts_runtime.executor.errors import place
+from tts_runtime.executor.model import Candidate, Node
+
+#: A score column: a number per step, one number, or missing.
+ScoreColumn = float | tuple[float | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """One candidate, as it was made.
+
+    Args:
+        uid: Number in program order, from 1; 0 stands for the problem itself.
+        parent, root: Uids of the candidate that it was expanded from or asks about, and of the
+            first of its tree; `None` where there is none.
+        op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
+        prompt: The question asked, where its conversation is not the problem's.
+        before: Uid of the candidate whose text it continues; 0: it starts a text.
+        added: Text that it adds to that; `forced`: the policy did not choose it.
+        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was; `number`:
+            which child it is (C2).
+        stream: Key of the path that it was drawn from, where that is neither the problem nor
+            `before`; of a candidate that was not drawn, its own.
+        ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
+        finish: Why its generation stopped.
+        scores: The latest score of each scorer.
+        errors: Why it has no text (by its policy's name), or no score (by the scorer's).
+        unread: Why its answer could not be read: it has none, or it is compared as text.
+        correct: Its grade, which the run gives it (`Grader.every_candidate`).
+        token_ids: Ids that it adds to those of `before`; `token_logprobs`: their log-probabilities,
+            missing for forced ids and where the engine has none; `prompt_ids`: of the prompt before
+            it, if it starts a text. All only on request (`Outcome.recorded`).
+    """
+
+    uid: int
+    parent: int | None
+    root: int | None
+    op: str
+    place: str
+    prompt: str | None
+    before: int
+    added: str
+    forced: bool
+    ids: int
+    tokens: int
+    steps: int
+    finish: str | None
+    done: bool
+    logprob: float | None
+    answer: str | None
+    answer_key: str | None
+    scores: Mapping[str, ScoreColumn]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    unread: str | None = None
+    sampling: Mapping[str, Any] | None = None
+    number: int = 0
+    stream: str | None = None
+    correct: bool | None = None
+    token_ids: tuple[int, ...] | None = None
+    token_logprobs: tuple[float | None, ...] | None = None
+    prompt_ids: tuple[int, ...] | None = None
+
+
+def record_of(candidate: Candidate) -> CandidateRecord:
+    node = candidate.node
+    operation = candidate.operation
+    assert operation is not None
+    conversation = node.conversation
+    before = candidate.parent if candidate.before is None else candidate.before
+    written, key = node.answers
+    text = node.text
+    errors = dict(candidate.errors)
+    if node.error is not None:
+        errors[node.policy.name] = str(node.error)
+    added, continued = text, 0
+    if before is not None and before.node.conversation is conversation:
+        source = before.node.text
+        if text.startswith(source):
+            added, continued = text[len(source) :], before.candidate.uid
+    makes = entry(operation.spec).makes
+    stream = node.key if makes in (Makes.EDITED, Makes.COPIES) else None
+    start = node.parent
+    if makes in (Makes.CHILDREN, Makes.CONVERSATIONS) and start is not None:
+        recorded = continued and before is not None and not before.candidate.problem
+        plain = start.start == () and not conversation.thinking
+        stream = None if recorded or plain else start.key
+    return CandidateRecord(
+        candidate.uid,
+        None if candidate.parent is None else candidate.parent.candidate.uid,
+        None if candidate.root is None else candidate.root.uid,
+        operation.spec.op,
+        place(operation.origins),
+        None if conversation.own else conversation.message,
+        continued,
+        added,
+        entry(operation.spec).foreign,
+        node.position,
+        node.tokens,
+        node.segments.steps,
+        None if node.finish is None else node.finish.value,
+        node.done,
+        number(node.logprob),
+        written,
+        key,
+        dict(candidate.scores),
+        errors,
+        node.unread and node.unread[1],
+        node.sampling,
+        node.number,
+        None if stream is None else stream.hex(),
+    )
+
+
+def kept_of(
+    candidate: Candidate, record: CandidateRecord, keep: Collection[str]
+) -> CandidateRecord:
+    """The record with the ids of what it adds, and their log-probabilities."""
+    if not keep:
+        return record
+    node = candidate.node
+    before: Node | None = None
+    if record.before:
+        source = candidate.parent if candidate.before is None else candidate.before
+        before = None if source is None else source.node
+    edges = node.edges()
+    if before is not None:
+        known = before.edges()
+        if edges[: len(known)] != known:
+            return record  # the same text, of other ids
+        edges = edges[len(known) :]
+    ids = tuple(id_ for edge in edges for id_ in edge.ids)
+    logprobs = [
+        number(value)
+        for edge in edges
+        for value in (
+            edge.logprobs
+            if edge.sampled and len(edge.logprobs) == len(edge.ids)
+            else [nan] * len(edge.ids)
+        )
+    ]
+    return replace(
+        record,
+        token_ids=ids if "ids" in keep else None,
+        token_logprobs=tuple(logprobs) if "logprobs" in keep else None,
+        prompt_ids=node.conversation.prompt(node.policy)
+        if "ids" in keep and before is None
+        else None,
+    )
