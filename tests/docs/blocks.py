@@ -14,6 +14,7 @@ from unittest import mock
 
 from tts_lang.cli.compile import run_command as tts_compile
 from tts_runtime.cli.command import run_command as tts_run
+from tts_runtime.cli.export import export_command as tts_export
 from tts_runtime.cli.merging import merge_command as tts_merge
 from tts_runtime.cli.metrics import metrics_command as tts_metrics
 from tts_runtime.cli.reporting import report_command as tts_report
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tts-run": tts_run,
     "tts-report": tts_report,
     "tts-merge": tts_merge,
+    "tts-export": tts_export,
     "tts-show": tts_show,
     "tts-tune": tts_tune,
     "tts-metrics": tts_metrics,

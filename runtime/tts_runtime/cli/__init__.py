@@ -39,6 +39,17 @@ def show(arguments: Sequence[str] | None = None) -> NoReturn:
     run_as_process(command)
 
 
+def export(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `tts-export`. Exit code: 0, or 2 for any mistake."""
+
+    def command() -> int:
+        from tts_runtime.cli.export import export_command
+
+        return export_command(sys.argv[1:] if arguments is None else arguments)
+
+    run_as_process(command)
+
+
 def tune(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `tts-tune`. Exit code: 0, or 2 for any mistake."""
 

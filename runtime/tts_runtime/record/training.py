@@ -1,0 +1,150 @@
+"""A record as training data, in the formats of TRL's trainers.
+
+Solutions of one problem, under all seeds and by all strategies of a run, are taken together; equal
+texts count once for fine-tuning and pairs, and as often as they were drawn for estimates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from tts_runtime.problems.model import Problem, Trial
+from tts_runtime.record.nodes import kind_of
+from tts_runtime.record.reader import Run
+from tts_runtime.steps import NOTHING
+
+#: What can be written.
+FORMATS: Final = ("sft", "preference", "stepwise", "prm")
+#: A field of problems whose text a record of others does not have.
+_MISSING: Final = "text_missing"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A solution that ended by itself and was graded: its steps and its whole text."""
+
+    text: str
+    steps: tuple[str, ...]
+    right: bool
+
+
+def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Iterator[Row]:
+    """The rows of a data set.
+
+    Args:
+        run: The record.
+        form: `sft`: prompt and completion of every right solution. `preference`: a right and a
+            wrong solution with the longest beginning of steps that two such share, a pair for each
+            place where they part. `stepwise`: a solution's steps, each right if a right solution
+            was drawn below it (Wang et al. 2024, Math-Shepherd, section 3.2, hard estimation).
+            `prm`: the same with the share of right solutions below each step (soft estimation).
+        strategies: Of the run, by name.
+        chat: Messages in place of texts (not for steps, which TRL has as texts only).
+
+    Raises:
+        ValueError: The record does not have the texts of its problems, or a run has other graders
+            than those that grade every candidate.
+    """
+    delimiter = _delimiter(run)
+    for problem, solutions in _solutions(run, strategies, delimiter):
+        if problem.fields.get(_MISSING):
+            raise ValueError(f"the record does not have the text of problem {problem.id}")
+        prompt: Any = [{"role": "user", "content": problem.text}] if chat else problem.text
+
+        def reply(text: str) -> Any:
+            return [{"role": "assistant", "content": text}] if chat else text
+
+        if form == "sft":
+            for text in dict.fromkeys(each.text for each in solutions if each.right):
+                yield {"prompt": prompt, "completion": reply(text)}
+        elif form == "preference":
+            for chosen, rejected in _pairs(solutions):
+                yield {"prompt": prompt, "chosen": reply(chosen), "rejected": reply(rejected)}
+        else:
+            yield from _labelled(problem.text, solutions, soft=form == "prm")
+
+
+def _delimiter(run: Run) -> bytes:
+    for about in run.manifest.engines.values():
+        binding = about.get("binding")
+        if isinstance(binding, Mapping):
+            return str(binding.get("step_delimiter", "\n\n")).encode()
+    return b"\n\n"
+
+
+def _solutions(
+    run: Run, strategies: Sequence[str], delimiter: bytes
+) -> list[tuple[Problem, list[Solution]]]:
+    """By problem; draws that strategies share count once."""
+    drawn: dict[Trial, Counter[Solution]] = {}
+    ungraded = 0
+    for name in strategies:
+        for tree in run.strategy(name).trees():
+            mine: Counter[Solution] = Counter()
+            for node in tree.nodes.values():
+                if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
+                    continue
+                if node.answer is not None and node.correct is None:
+                    ungraded += 1
+                    continue
+                text = tree.text(node.uid)
+                mine[Solution(text, _steps(text, delimiter), node.correct is True)] += 1
+            drawn[tree.answer.trial] = drawn.get(tree.answer.trial, Counter()) | mine
+    if ungraded and not any(drawn.values()):
+        raise ValueError(
+            "no candidate has a grade: problems without a gold answer, or a grader that grades "
+            "only what is returned"
+        )
+    found: dict[str, list[Solution]] = {}
+    for trial, solutions in drawn.items():
+        found.setdefault(trial.problem, []).extend(solutions.elements())
+    return [(run.problems[id_], listed) for id_, listed in found.items()]
+
+
+def _steps(text: str, delimiter: bytes) -> tuple[str, ...]:
+    split = NOTHING.add(text.encode("utf-8", "replace"), delimiter)
+    steps = (*split.closed, *([split.tail] if split.tail.strip() else []))
+    return tuple(step.decode("utf-8", "replace").strip() for step in steps)
+
+
+def _pairs(solutions: Sequence[Solution]) -> Iterator[tuple[str, str]]:
+    """A right and a wrong solution for each beginning after which two such part; longest first."""
+    below: dict[tuple[str, ...], dict[str, dict[bool, Solution]]] = {}
+    for solution in solutions:
+        for many, step in enumerate(solution.steps):
+            group = below.setdefault(solution.steps[:many], {})
+            group.setdefault(step, {}).setdefault(solution.right, solution)
+    for beginning in sorted(below, key=len, reverse=True):
+        steps = below[beginning]
+        parted = (
+            (steps[one][True].text, steps[other][False].text)
+            for one in steps
+            for other in steps
+            if one != other and True in steps[one] and False in steps[other]
+        )
+        yield from islice(parted, 1)
+
+
+def _labelled(prompt: str, solutions: Sequence[Solution], *, soft: bool) -> Iterator[Row]:
+    right: dict[tuple[str, ...], int] = {}
+    drawn: dict[tuple[str, ...], int] = {}
+    for solution in solutions:
+        for many in range(1, len(solution.steps) + 1):
+            beginning = solution.steps[:many]
+            drawn[beginning] = drawn.get(beginning, 0) + 1
+            right[beginning] = right.get(beginning, 0) + solution.right
+    for steps in dict.fromkeys(solution.steps for solution in solutions if solution.steps):
+        beginnings = [steps[: many + 1] for many in range(len(steps))]
+        row: Row = {"prompt": prompt, "completions": list(steps)}
+        if soft:
+            row["labels"] = [right[each] / drawn[each] for each in beginnings]
+            row["drawn"] = [drawn[each] for each in beginnings]
+        else:
+            row["labels"] = [right[each] > 0 for each in beginnings]
+        yield row

@@ -1,0 +1,95 @@
+"""`tts-export`: rows of every format, as TRL's formats are, and what cannot be written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tts_runtime
+from tts_runtime.cli.export import export_command
+
+#: Solutions of one problem by their steps: two right ones, two that share a beginning.
+TEXTS = ["a\n\nb\n\n\\boxed{2}", "a\n\nb\n\n\\boxed{3}", "a\n\nc\n\n\\boxed{2}", "d\n\n\\boxed{4}"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Two strategies that share these samples."""
+    row = {"id": "one", "problem": "1 + 1", "answer": "2", "completions": TEXTS}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    settings = tts_runtime.Settings(
+        policies={"policy": f"replay:{tmp_path}/samples.jsonl"}, out=tmp_path / "run"
+    )
+    tts_runtime.run(["pass_at", "majority"], settings=settings, parameters={"n": 4})
+    return tmp_path / "run"
+
+
+def exported(
+    capsys: pytest.CaptureFixture[str], run: Path, form: str, *options: str
+) -> list[dict[str, Any]]:
+    assert export_command([str(run), "--as", form, *options]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_right_solutions(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    assert exported(capsys, run, "sft") == [
+        {"prompt": "1 + 1", "completion": TEXTS[0]}, {"prompt": "1 + 1", "completion": TEXTS[2]},
+    ]  # fmt: skip
+    [first, _] = exported(capsys, run, "sft", "--chat")
+    assert first == {
+        "prompt": [{"role": "user", "content": "1 + 1"}],
+        "completion": [{"role": "assistant", "content": TEXTS[0]}],
+    }
+
+
+def test_pairs_share_the_longest_beginning(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    pairs = [(row["chosen"], row["rejected"]) for row in exported(capsys, run, "preference")]
+    assert pairs == [
+        (TEXTS[0], TEXTS[1]),  # they part after two steps, the next after one, then at once
+        (TEXTS[2], TEXTS[1]),
+        (TEXTS[0], TEXTS[3]),
+    ]
+
+
+def test_steps_have_labels_and_estimates(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    hard = {tuple(row["completions"]): row["labels"] for row in exported(capsys, run, "stepwise")}
+    assert hard == {
+        ("a", "b", "\\boxed{2}"): [True, True, True],
+        ("a", "b", "\\boxed{3}"): [True, True, False],
+        ("a", "c", "\\boxed{2}"): [True, True, True],
+        ("d", "\\boxed{4}"): [False, False],
+    }
+    soft = {tuple(row["completions"]): row for row in exported(capsys, run, "prm")}
+    assert soft["a", "b", "\\boxed{3}"]["labels"] == [2 / 3, 1 / 2, 0]
+    assert soft["a", "b", "\\boxed{3}"]["drawn"] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("form", ["sft", "preference", "stepwise", "prm"])
+def test_datasets_reads_it_with_the_columns_of_its_kind(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path, form: str
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    wanted = {
+        "sft": {"prompt", "completion"},
+        "preference": {"prompt", "chosen", "rejected"},
+        "stepwise": {"prompt", "completions", "labels"},
+        "prm": {"prompt", "completions", "labels", "drawn"},
+    }
+    rows = datasets.Dataset.from_list(exported(capsys, run, form))
+    assert set(rows.column_names) == wanted[form]
+
+
+def test_what_cannot_be_written(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    for options, words in (
+        (["--as", "stf"], "did you mean 'sft'?"),
+        ([], "--as: expected a format"),
+        (["--as", "prm", "--chat"], "--chat: steps are texts"),
+        (["--as", "sft", "--strategy", "pass"], "name one of the run's strategies"),
+    ):
+        assert export_command([str(run), *options]) == 2
+        assert words in capsys.readouterr().err
+    assert export_command([str(run.parent), "--as", "sft"]) == 2
+    assert "is not a run directory" in capsys.readouterr().err
