@@ -69,7 +69,7 @@ def test_steps_have_labels_and_estimates(capsys: pytest.CaptureFixture[str], run
 
 @pytest.mark.parametrize("form", ["sft", "preference", "stepwise", "prm"])
 def test_datasets_reads_it_with_the_columns_of_its_kind(
-    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path, form: str
+    capsys: pytest.CaptureFixture[str], run: Path, form: str
 ) -> None:
     datasets = pytest.importorskip("datasets")
     wanted = {
