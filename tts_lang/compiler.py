@@ -23,10 +23,9 @@ from tts_lang.check.file import (
 from tts_lang.check.imports import Loader
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.settings import Settings, parameters
-from tts_lang.check.types import ScalarType, Typed
 from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
-from tts_lang.plan.expr import Const, Scalar
+from tts_lang.plan.expr import Scalar
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
@@ -162,11 +161,7 @@ def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:
     """
     with _deep():
         check = CheckContext(plan_wanted=True)
-        free = {
-            parameter: Typed(ScalarType.NUMBER, Const(numbers[name]))
-            for parameter, name in side.free.items()
-        }
-        values = defaults(check, side.declared, {**side.given, **free})
+        values = defaults(check, side.declared, side.values(check, numbers))
         plan = _plan(check, side.declared, values)
         found = unique(check.diagnostics)
         if any(diagnostic.is_error for diagnostic in found):

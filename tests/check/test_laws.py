@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from tests.support.checking import body, codes
-from tts_lang.compiler import check_source
+from tts_lang.compiler import check_source, compile_law_side
+from tts_lang.laws.decide import LawChecker
+from tts_lang.laws.statements import title
+from tts_lang.laws.verdicts import Verdict
 from tts_lang.source import Source
+from tts_lang.syntax import nodes
 
 MAJORITY = body("return vote (sample n)", header="strategy majority(n = 16):")
 ONE = body("return sample 1", header="strategy one():")
@@ -25,9 +29,9 @@ def test_arguments_are_values_or_free_names() -> None:
     assert (law.left.strategy, dict(law.left.arguments), dict(law.left.free)) == (
         "beams",
         {"width": 1},
-        {"n": "n"},
+        {"n": nodes.Name("n")},
     )
-    assert (law.right.strategy, dict(law.right.free)) == ("majority", {"n": "n"})
+    assert (law.right.strategy, dict(law.right.free)) == ("majority", {"n": nodes.Name("n")})
 
 
 def test_defaults_fill_in() -> None:
@@ -43,3 +47,26 @@ def test_a_call_that_does_not_fit_is_an_error() -> None:
 
 def test_a_law_about_what_is_no_strategy() -> None:
     assert codes("scorer orm\n" + ONE + "law orm() == one()\n") == ["TTS216"]
+
+
+def test_arguments_may_calculate_with_free_names() -> None:
+    law = "law beams(n = a * b, width = b) == majority(n = max(a, 1) + 2)\n"
+    result = check_source(Source.of(BEAMS + MAJORITY + law, "laws.tts"))
+    assert result.diagnostics == ()
+    (checked,) = result.laws
+    assert checked.free_names == ("a", "b")
+    assert title(checked) == law.removeprefix("law ").strip()
+    values = [
+        compile_law_side(side, {"a": 3, "b": 2}).parameters
+        for side in (checked.left, checked.right)
+    ]
+    assert values == [{"n": 6, "width": 2}, {"n": 5}]
+    assert codes(MAJORITY + "law majority(n = foo(n)) == majority(n)\n") != []
+    assert codes(MAJORITY + "law majority(n = n + tokens) == majority(n)\n") == ["TTS207"]
+
+
+def test_laws_with_arithmetic_are_proved() -> None:
+    parts = body("return vote ((sample a) + (sample b))", header="strategy parts(a = 1, b = 1):")
+    text = parts + MAJORITY + "law parts(a, b) == majority(n = a + b)\n"
+    (law,) = check_source(Source.of(text, "laws.tts")).laws
+    assert LawChecker().law(law, "").verdict is Verdict.PROVED

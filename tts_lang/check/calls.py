@@ -20,7 +20,7 @@ from tts_lang.check.resolve import is_strategy, new_context, top_level
 from tts_lang.check.scope import ROLE_WORDS, Declared, Role, collisions
 from tts_lang.check.statements import block
 from tts_lang.check.types import POISON, PROBLEM, WORDS, ScalarType
-from tts_lang.check.uses import reads
+from tts_lang.check.uses import reads, walk
 from tts_lang.check.values import NO_POOL, not_a_pool, scalar, static
 from tts_lang.check.verbs import over
 from tts_lang.plan.expr import REDUCTIONS, Const
@@ -213,29 +213,30 @@ def _fits(
 def argument_value(
     context: StrategyContext, node: nodes.Expression, free: bool = False
 ) -> Parameter:
-    """An argument: a static number or text, or the name of something at top level."""
+    """An argument: a static number or text, or the name of something at top level.
+
+    With `free`, it may calculate with names that nothing declares, and is unknown then.
+    """
     if isinstance(node, nodes.Name):
         named = _named(context, node.text)
         if named is not None:
             return named
-        if free and node.text not in context.scope.names:
-            return POISON
-    elif free and (loose := _loose(context, node)) is not None:
-        context.error(
-            "TTS403",
-            f"`{loose}` stands for any number, and a law cannot calculate with it",
-            node,
-            "calculate inside a strategy of your own, and write the law about that",
-        )
+    if free and (unknown := free_names(context, node)):
+        context.parameters = {**context.parameters, **dict.fromkeys(unknown, POISON)}
+        static(context, node, "an argument of a strategy")
         return POISON
     typed = static(context, node, "an argument of a strategy")
     return POISON if typed is None else typed
 
 
-def _loose(context: StrategyContext, node: nodes.Expression) -> str | None:
-    """A name in an expression that nothing declares."""
-    used = (name.text for name in reads(node))
-    return next((n for n in used if n not in context.scope.names and meaning(n) is None), None)
+def free_names(context: StrategyContext, node: nodes.Expression) -> tuple[str, ...]:
+    """The names in an argument of a law that nothing declares: they stand for any number."""
+    called = {each.function.text for each in walk(node) if isinstance(each, nodes.CallExpression)}
+    used = sorted(reads(node), key=lambda name: name.span)
+    known = {*context.scope.names, *called}
+    return tuple(
+        dict.fromkeys(n.text for n in used if n.text not in known and meaning(n.text) is None)
+    )
 
 
 def _named(context: StrategyContext, name: str) -> NameValue | None:

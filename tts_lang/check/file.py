@@ -12,7 +12,7 @@ from tts_lang.check import (
     statements,
     verbs,
 )
-from tts_lang.check.calls import argument_value, bind, walk_strategy
+from tts_lang.check.calls import argument_value, bind, free_names, walk_strategy
 from tts_lang.check.context import (
     MOST_VALUES,
     NO_VALUE,
@@ -26,7 +26,7 @@ from tts_lang.check.prompts import template
 from tts_lang.check.resolve import declaration_context, new_context, top_level
 from tts_lang.check.scope import Declared, FileScope, Role, check_parameters, collisions
 from tts_lang.check.scorers import check_judge, describe
-from tts_lang.check.types import POISON, ScalarType
+from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.uses import assigned
 from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
@@ -47,15 +47,24 @@ class LawSide:
     Args:
         strategy: What is called; `declared` is its declaration.
         arguments: Values of the parameters that are not free, defaults included.
-        free: The free name that each parameter stands for, if it does.
+        free: The arguments that free names stand in, by parameter.
         given: The arguments that are written in the law and known.
+        law: Where the arguments stand.
     """
 
     strategy: str
     arguments: Mapping[str, Scalar]
-    free: Mapping[str, str]
+    free: Mapping[str, nodes.Expression]
     declared: Declared = field(repr=False)
     given: Mapping[str, Parameter] = field(repr=False)
+    law: Declared = field(repr=False)
+
+    def values(self, check: CheckContext, numbers: Mapping[str, int]) -> dict[str, Parameter]:
+        """The arguments at a number for each free name."""
+        known = {name: Typed(ScalarType.NUMBER, Const(each)) for name, each in numbers.items()}
+        context = new_context(check, self.law, dict(known))
+        found = {name: argument_value(context, node) for name, node in self.free.items()}
+        return {**self.given, **found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,9 @@ def check_law(check: CheckContext, scope: FileScope, law: nodes.Law) -> CheckedL
             sides.append(side)
     if len(sides) != 2:
         return None
-    free = dict.fromkeys(name for side in sides for name in side.free.values())
+    free = dict.fromkeys(
+        name for side in sides for node in side.free.values() for name in free_names(context, node)
+    )
     document = "" if law.docstring is None else law.docstring.value
     return CheckedLaw(sides[0], sides[1], tuple(free), document, law.span)
 
@@ -215,14 +226,14 @@ def _law_side(
     if bound is None:
         return None
     names_ = [parameter.name.text for parameter in declared.strategy.parameters]
-    free: dict[str, str] = {}
+    free: dict[str, nodes.Expression] = {}
     given: dict[str, Parameter] = {}
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
         known = isinstance(value, NameValue) or value.type is not ScalarType.UNKNOWN
-        if isinstance(argument.value, nodes.Name) and not known:
-            free[name] = argument.value.text
+        if not known and free_names(context, argument.value):
+            free[name] = argument.value
         else:
             given[name] = value
     source = context.scope.source
@@ -234,7 +245,7 @@ def _law_side(
     except PlanTooLarge:
         return None  # the strategy's own check has said so
     values = {key: scalar_of(value) for key, value in bound.items() if key not in free}
-    return LawSide(declared.name, values, free, declared, given)
+    return LawSide(declared.name, values, free, declared, given, context.declared)
 
 
 def scalar_of(value: Parameter) -> Scalar:

@@ -11,6 +11,7 @@ from tts_lang.compiler import compile_law_side
 from tts_lang.diagnostics import DiagnosticError
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.pretty import constant
+from tts_lang.syntax.printer import print_node
 
 #: What a free name stands for: every small number, and some that have many divisors.
 SMALL = (1, 2, 3, 4, 5, 6, 8, 12, 16)
@@ -39,7 +40,7 @@ def _call(side: LawSide) -> str:
     for parameter in side.declared.strategy.parameters:
         name = parameter.name.text
         if name in side.free:
-            free = side.free[name]
+            free = print_node(side.free[name])
             by_place = by_place and name == free
             shown.append(name if by_place else f"{name} = {free}")
         elif name in side.given:
