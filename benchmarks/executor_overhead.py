@@ -3,6 +3,8 @@
     python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
     python benchmarks/executor_overhead.py --record
 
+With `--steps 10 100 500` it shows how time and memory grow with the depth of a search.
+
 Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once, so that
 what is left is scheduling: numbering, keys, requests, futures, rows, columns. Candidates write
 different texts, so each of their steps is scored. What is subtracted is the CPU time of the
@@ -17,6 +19,7 @@ import asyncio
 import gc
 import math
 import tempfile
+import tracemalloc
 from asyncio import Future
 from dataclasses import dataclass
 from itertools import product
@@ -39,7 +42,9 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor import bind, execute_all
+from tts_runtime.executor import bind, execute, execute_all
+from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.scope import StrategyReturned
 from tts_runtime.problems import Problem
 from tts_runtime.runs.runner import Settings
 from tts_runtime.runs.session import run
@@ -196,6 +201,28 @@ def with_record(problems: int, candidates: int, steps: int) -> tuple[float, floa
     return 1e6 * found[False] / count, 1e6 * found[True] / count
 
 
+def memory(candidates: int, steps: int) -> float:
+    """Bytes per candidate step that are kept until a problem's answer is known."""
+    bound = bind(plan(candidates, steps), {"policy": InstantPolicy()}, {"prm": InstantScorer()})
+    found: list[int] = []
+
+    def returned(_: StrategyReturned) -> None:
+        found.append(tracemalloc.get_traced_memory()[0])
+
+    def subscribe(_: object, events: Events) -> None:
+        events.subscribe(StrategyReturned, returned)
+
+    gc.collect()
+    tracemalloc.start()
+    try:
+        problem = Problem("memory", "x" * 40)
+        outcome = asyncio.run(execute(bound, problem, 0, subscribe=subscribe))
+    finally:
+        tracemalloc.stop()
+    assert outcome.error is None, outcome.error
+    return found[0] / (candidates * steps)
+
+
 def calibration() -> float:
     """Seconds for ten million empty rounds: shows how busy the machine is (0.2 to 0.25 if idle)."""
     start = process_time()
@@ -209,26 +236,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--problems", type=int, default=1000, help="of 10 steps; fewer of more")
     parser.add_argument("--candidates", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, nargs="+", default=[10])
     parser.add_argument("--record", action="store_true", help="what a run directory adds")
     arguments = parser.parse_args()
     if arguments.record:
-        without, kept = with_record(arguments.problems, arguments.candidates, arguments.steps)
+        without, kept = with_record(arguments.problems, arguments.candidates, arguments.steps[0])
         print(
             f"whole runs: {without:.1f} us per candidate step, {kept:.1f} with a run directory "
             f"(ten million empty rounds: {calibration():.2f} s)"
         )
         return
-    for select in (True, False):
-        found = measure(arguments.problems, arguments.candidates, arguments.steps, select)
-        what = "with a selection every round" if select else "row by row"
-        print(
-            f"{what}: {found.overhead:.1f} us per candidate step "
-            f"({found.total:.1f} in all, {found.engines:.1f} in the engines; "
-            f"ten million empty rounds: {calibration():.2f} s)"
-        )
+    for steps in arguments.steps:
+        problems = max(1, arguments.problems * 10 // steps)
+        print(f"{steps} steps, {memory(arguments.candidates, steps):,.0f} bytes per candidate step")
+        for select in (True, False):
+            found = measure(problems, arguments.candidates, steps, select)
+            what = "with a selection every round" if select else "row by row"
+            print(
+                f"  {what}: {found.overhead:.1f} us per candidate step "
+                f"({found.total:.1f} in all, {found.engines:.1f} in the engines; "
+                f"ten million empty rounds: {calibration():.2f} s)"
+            )
 
 
 if __name__ == "__main__":

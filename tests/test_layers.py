@@ -106,6 +106,10 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     assert code_size.circles(code_size.modules()) == []
 
 
+def test_one_class_name_has_one_meaning() -> None:
+    assert code_size.repeated_classes(code_size.modules()) == {}
+
+
 @pytest.mark.parametrize(
     "source",
     [

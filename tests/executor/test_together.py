@@ -146,14 +146,15 @@ def test_c62_a_step_is_taken_out_of_a_solution_that_is_there() -> None:
 
 def test_a_request_is_cancelled_when_nobody_waits_for_it_any_more() -> None:
     policy = ScriptedPolicy([box(1)], delays=(1, 2, 3, 4, 50))
-    vote, everything = plan_of("return vote (sample 5)"), plan_of("return first of (sample 3)")
-    bounds = [bind(plan, {"policy": policy}, {}, tuple(PASSES)) for plan in (vote, everything)]
+    three = plan_of("some = first 3 of (sample 5)", "return vote some")
+    one = plan_of("return first of (sample 3)")
+    bounds = [bind(plan, {"policy": policy}, {}, tuple(PASSES)) for plan in (three, one)]
     outcomes: dict[int, Outcome] = {}
     total = run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
     assert {outcome.answer for outcome in outcomes.values()} == {"1"}
     assert (policy.cancelled, policy.waiting) == (2, 0)
     assert total.cancelled_calls == 2
-    # `first` was over at 1 and left; the vote still waited for the others.
+    # `first` was over at 1 and left; `first 3` still waited for the others.
     assert outcomes[1].counts.policy_calls == 1
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from tts_runtime.problems import Problem
 from tts_runtime.report.charts import Axis, curves
 from tts_runtime.report.difficulty import grouping
-from tts_runtime.report.reward import MOST, Scored, behaviour
+from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
 from tts_runtime.report.theme import SERIES, config, dark_style
 
 
@@ -83,7 +83,7 @@ def test_the_dark_style_knows_every_color_of_the_light_look() -> None:
 def test_what_a_scorer_does_is_what_scipy_says(
     candidates: list[tuple[int, float, bool]],
 ) -> None:
-    kept = [Scored("p", tokens, score, right) for tokens, score, right in candidates]
+    kept = [ScoredCandidate("p", tokens, score, right) for tokens, score, right in candidates]
     found = behaviour(kept)
     tokens, scores = [each.tokens for each in kept], [each.score for each in kept]
     if len(set(tokens)) > 1 and len(set(scores)) > 1:
@@ -104,7 +104,7 @@ def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
 
     sample = _Sample()
     for at in range(5 * MOST + 7):
-        sample.add(Scored("p", at, 0.5, None))
+        sample.add(ScoredCandidate("p", at, 0.5, None))
     assert MOST // 2 <= len(sample.kept) <= MOST
     assert sample.seen == 5 * MOST + 7
     steps = {other.tokens - one.tokens for one, other in pairwise(sample.kept)}

@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from tts_runtime.runs.results import Answer
-from tts_runtime.stats.paired import Verdict, compare, holm, paired_interval, sign_flip_p
+from tts_runtime.stats.paired import PairedVerdict, compare, holm, paired_interval, sign_flip_p
 
 FEW = st.lists(st.integers(-3, 3), max_size=9)
 
@@ -88,7 +88,7 @@ def test_only_what_both_graded_is_compared() -> None:
     [found] = compare({"a": a, "b": b}, [("a", "b")])
     assert (found.problems, found.trials) == (3, 4)
     assert (found.left_only, found.right_only) == (2, 0)
-    assert (found.difference, found.verdict) == (0.5, Verdict.OPEN)
+    assert (found.difference, found.verdict) == (0.5, PairedVerdict.OPEN)
     [back] = compare({"a": a, "b": b}, [("b", "a")])
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=0.02)
 
@@ -100,5 +100,9 @@ def test_who_won_is_said_or_that_it_cannot_be_told() -> None:
         "same": answers([[at % 2 == 0 or at == 1] for at in range(40)]),
     }
     found = compare(names, [("good", "fair"), ("same", "fair"), ("fair", "good")])
-    assert [each.verdict for each in found] == [Verdict.BETTER, Verdict.OPEN, Verdict.WORSE]
+    assert [each.verdict for each in found] == [
+        PairedVerdict.BETTER,
+        PairedVerdict.OPEN,
+        PairedVerdict.WORSE,
+    ]
     assert all(each.adjusted >= each.p for each in found)

@@ -11,17 +11,17 @@ from tts_lang.compiler import compile_strategy
 from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, quantile_borders
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
 from tts_runtime.stats.tuned_file import FromField, Predicted, tuned_source
-from tts_runtime.stats.tuning import Candidate, Measured, budget_ratio, halves, tuned
+from tts_runtime.stats.tuning import Measured, TuningCandidate, budget_ratio, halves, tuned
 
 PROBLEMS = [f"p{at}" for at in range(300)]
 #: A third easy, a third medium, a third hard.
 BINS = {id_: at % 3 for at, id_ in enumerate(PROBLEMS)}
 
 
-def candidate(name: str, cost: float, *rates: float, seed: int = 0) -> Candidate:
+def candidate(name: str, cost: float, *rates: float, seed: int = 0) -> TuningCandidate:
     """A strategy with these chances of being right on easy, medium and hard problems."""
     random = Random(f"{name} {seed}")
-    return Candidate(
+    return TuningCandidate(
         name,
         {id_: Measured(random.random() < rates[BINS[id_]], 1, cost) for id_ in PROBLEMS},
     )

@@ -34,11 +34,14 @@ class EarlyExits:
         votes: Votes that may end before all rows are known.
         firsts: `first` operations, each with the value of the expansion whose later children only
             this `first` reads.
+        sources: Expansions whose rows only one of these votes reads, one by one: their children
+            are generated as far as it needs them.
     """
 
     final: frozenset[int] = frozenset()
     votes: frozenset[int] = frozenset()
     firsts: Mapping[int, int] = field(default_factory=dict)
+    sources: frozenset[int] = frozenset()
 
 
 #: Nothing stops early: all candidates of the program are generated.
@@ -60,6 +63,7 @@ def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
     final = frozenset(_returned(plan.body, readers))
     votes: set[int] = set()
     firsts: dict[int, int] = {}
+    sources: set[int] = set()
     for region in _regions(plan.body):
         definers = {
             value: operation for operation in region.operations for value in operation.outputs
@@ -69,13 +73,16 @@ def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
             if isinstance(spec, graph.Vote):
                 if SHORT_CIRCUIT in passes and operation.outputs[0] in final and _countable(spec):
                     votes.add(operation.outputs[0])
+                    source = _source(operation, definers, readers)
+                    sources.update([] if source is None else [source])
             elif isinstance(spec, graph.First) and LAZY_FIRST in passes:
-                source = _source(operation, spec, definers, readers)
+                by_row = spec.per is None and not needs_pool(spec.count)
+                source = _source(operation, definers, readers) if by_row else None
                 if source is not None:
                     firsts[operation.outputs[0]] = source
     if not votes and not firsts:
         return EVERYTHING
-    return EarlyExits(final, frozenset(votes), firsts)
+    return EarlyExits(final, frozenset(votes), firsts, frozenset(sources))
 
 
 def _countable(vote: graph.Vote) -> bool:
@@ -88,17 +95,12 @@ def _countable(vote: graph.Vote) -> bool:
 
 
 def _source(
-    operation: Operation,
-    first: graph.First,
-    definers: Mapping[int, Operation],
-    readers: Counter[int],
+    operation: Operation, definers: Mapping[int, Operation], readers: Counter[int]
 ) -> int | None:
-    """The expansion that a `first` cuts short; `None` if anything else reads its rows.
+    """The expansion whose rows an operation reads; `None` if anything else reads them.
 
     Only operations that look at one row at a time may lie between the two (C58).
     """
-    if first.per is not None or needs_pool(first.count):
-        return None
     value = operation.inputs[0]
     while readers[value] == 1 and value in definers:
         before = definers[value]

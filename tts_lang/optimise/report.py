@@ -15,7 +15,7 @@ from tts_lang.plan.graph import Plan, operations
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class BoundChange:
     """One upper bound, before and after; by pass what it took off (`None`: not a number)."""
 
     name: str
@@ -24,7 +24,7 @@ class Figure:
     saved: tuple[tuple[str, int | None], ...]
 
 
-def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ...]:
+def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[BoundChange, ...]:
     """Upper bounds of what a run costs, and the number of operations."""
     known = Assumed() if assumed is None else assumed
     costs = [_costs(made.raw, known)]
@@ -38,7 +38,7 @@ def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[Figure, ..
         values = [each[name] for each in costs]
         steps = zip(names, values, values[1:], strict=False)
         saved = tuple((by, _less(before, after)) for by, before, after in steps if before != after)
-        found.append(Figure(name, values[0], values[-1], saved))
+        found.append(BoundChange(name, values[0], values[-1], saved))
     return tuple(found)
 
 
@@ -50,7 +50,7 @@ def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
     return {"plan size": sum(1 for _ in operations(plan.body)), **costs}
 
 
-def _said(made: Optimised, assumed: Assumed | None) -> list[Figure]:
+def _said(made: Optimised, assumed: Assumed | None) -> list[BoundChange]:
     """The figures of what costs anything; whole paths only where steps are remembered."""
     known = {figure.name: figure for figure in figures(made, assumed)}
     read, whole = known["scorer tokens"], known["of whole paths"]

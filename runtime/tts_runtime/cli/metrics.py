@@ -18,7 +18,7 @@ from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.report import print_rows
-from tts_runtime.cli.tables import Column
+from tts_runtime.cli.tables import TableColumn
 from tts_runtime.record.files import DirectoryError, problem_line
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
 from tts_runtime.runs.results import Answer, total_flops
@@ -203,7 +203,7 @@ def _samples(options: Namespace) -> None:
             rules += [best(scorer, reduction), weighted(scorer, reduction)]
         values = [[mean_over(problems, k, rule) for rule in rules] for k in asked]
         columns = [
-            Column(f"k={k}", [_percent(each) for each in row])
+            TableColumn(f"k={k}", [_percent(each) for each in row])
             for k, row in zip(asked, values, strict=True)
         ]
         said = f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
@@ -233,9 +233,9 @@ def _rewards(options: Namespace) -> None:
         samples = [sample for problem in problems for sample in problem.samples]
         tokens = sum(each.tokens for each in samples)
         columns = [
-            Column("maximum", [_percent(each) for each in maxima]),
-            Column("weighted vote", [_percent(each) for each in votes]),
-            Column(
+            TableColumn("maximum", [_percent(each) for each in maxima]),
+            TableColumn("weighted vote", [_percent(each) for each in votes]),
+            TableColumn(
                 "vote gains", [f"{100 * (b - a):+.1f}" for a, b in zip(maxima, votes, strict=True)]
             ),
         ]
@@ -274,11 +274,11 @@ def _costs(options: Namespace) -> None:
 
     counts = [len(answers) for answers in found]
     columns = [
-        Column("solved", [f"{a} of {b}" for a, b in zip(solved, counts, strict=True)]),
-        Column("tokens each", means(tokens, counts)),
-        Column("FLOPs each", means(flops, counts)),
-        Column("tokens solved", means(tokens, solved)),
-        Column("FLOPs solved", means(flops, solved)),
+        TableColumn("solved", [f"{a} of {b}" for a, b in zip(solved, counts, strict=True)]),
+        TableColumn("tokens each", means(tokens, counts)),
+        TableColumn("FLOPs each", means(flops, counts)),
+        TableColumn("tokens solved", means(tokens, solved)),
+        TableColumn("FLOPs solved", means(flops, solved)),
     ]
     print_rows("strategy", _labels(records), columns, ("FLOPs each", "tokens each"), [
         "each: mean per answer; solved: the total over the answers that are right, what one solved "
@@ -312,9 +312,9 @@ def _difficulty(options: Namespace) -> None:
     means = [_mean(ease[id_] for id_ in ids) if ids else None for ids in members]
     spans = [*borders[::-1], None]
     columns = [
-        Column("problems", [f"{len(ids):,}" for ids in members]),
-        Column("above", ["" if each is None else f"{each:.3g}" for each in spans]),
-        Column(field, ["-" if each is None else f"{each:.3f}" for each in means]),
+        TableColumn("problems", [f"{len(ids):,}" for ids in members]),
+        TableColumn("above", ["" if each is None else f"{each:.3g}" for each in spans]),
+        TableColumn(field, ["-" if each is None else f"{each:.3f}" for each in means]),
     ]
     names_of = ", ".join(record.name for _, record in records)
     print_rows("difficulty", names, columns, (), [
@@ -370,8 +370,8 @@ def _scaling(options: Namespace) -> None:
             _mean(float(bool(each.correct)) for each in graded),
         ))  # fmt: skip
     columns = [
-        Column("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points]),
-        Column("accuracy", [_percent(accuracy) for _, accuracy in points]),
+        TableColumn("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points]),
+        TableColumn("accuracy", [_percent(accuracy) for _, accuracy in points]),
     ]
     print_rows("strategy", _labels(records), columns, (), [])
     if options.between is not None:
@@ -390,7 +390,9 @@ def _flops(options: Namespace) -> None:
     [size] = _numbers("--size-ratio", options.size_ratio, 1)
     ratios = _numbers("--token-ratio", options.token_ratio or "0.16,0.79,22")
     multiples = [matched_multiple(size, ratio) for ratio in ratios]
-    columns = [Column("inference of the smaller", [f"{each:,.1f} times" for each in multiples])]
+    columns = [
+        TableColumn("inference of the smaller", [f"{each:,.1f} times" for each in multiples])
+    ]
     print_rows("R", [f"{ratio:g}" for ratio in ratios], columns, (), [
         f"what matches a model of {size:g} times the parameters, trained on as many tokens, that "
         "answers once: M + 3 (M - 1) / R (Snell et al. 2024, section 7)"
@@ -414,7 +416,7 @@ def _flops(options: Namespace) -> None:
         accuracy, record = max(fit, key=lambda each: each[0])
         names.append(f"R = {ratio:g}: {record.name}")
         cells.append(_percent(accuracy))
-    print_rows("best within the budget", names, [Column("accuracy", cells)], (), [
+    print_rows("best within the budget", names, [TableColumn("accuracy", cells)], (), [
         f"the budget: that many times the {cheapest:,.0f} tokens of the cheapest strategy here; "
         "compare with the accuracy of the larger model that answers once"
     ])  # fmt: skip

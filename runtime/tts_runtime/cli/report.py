@@ -13,7 +13,7 @@ from tts_lang.printable import printable
 from tts_runtime.cli.display import named_in, remarks
 from tts_runtime.cli.tables import (
     CAPTION,
-    Column,
+    TableColumn,
     comparison_caption,
     comparison_table,
     laid_out,
@@ -46,7 +46,7 @@ def print_comparisons(found: Sequence[PairedComparison]) -> None:
 def print_rows(
     title: str,
     names: Sequence[str],
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     dropped: Sequence[str],
     lines: Sequence[str],
 ) -> None:

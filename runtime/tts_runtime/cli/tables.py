@@ -31,7 +31,7 @@ _PARTS: Final = re.compile(r" ?\([^)]*\)|[^][, ]*[][, ]|[^][, ]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A title and one cell per row; neither is ever truncated."""
 
     title: str
@@ -66,11 +66,11 @@ def comparison_table(found: Sequence[PairedComparison], width: int | None = None
     """One row per comparison with one strategy, the same for all; `width` as in `table`."""
     against = printable(found[0].right)
     columns = [
-        Column("difference", [f"{100 * each.difference:+.1f}" for each in found]),
-        Column("95 % interval", [_points(each.low, each.high) for each in found]),
-        Column("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
-        Column("p", [_chance(each.adjusted) for each in found]),
-        Column("verdict", [each.verdict.value for each in found]),
+        TableColumn("difference", [f"{100 * each.difference:+.1f}" for each in found]),
+        TableColumn("95 % interval", [_points(each.low, each.high) for each in found]),
+        TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
+        TableColumn("p", [_chance(each.adjusted) for each in found]),
+        TableColumn("verdict", [each.verdict.value for each in found]),
     ]
     names = [printable(each.left) for each in found]
     return laid_out(f"against {against}", names, columns, ("won lost", "95 % interval"), width)
@@ -99,7 +99,7 @@ def _chance(p: float) -> str:
 def laid_out(
     title: str,
     names: Sequence[str],
-    columns: list[Column],
+    columns: list[TableColumn],
     dropped: Sequence[str],
     width: int | None,
 ) -> str:
@@ -133,7 +133,7 @@ def laid_out(
     return "\n".join(lines)
 
 
-def _columns(summaries: Sequence[Summary]) -> list[Column]:
+def _columns(summaries: Sequence[Summary]) -> list[TableColumn]:
     counts = [max(1, each.trials - each.failed) for each in summaries]
 
     def means(name: str) -> list[str]:
@@ -145,12 +145,12 @@ def _columns(summaries: Sequence[Summary]) -> list[Column]:
         for each, count in zip(summaries, counts, strict=True)
     ]
     return [
-        Column("accuracy", [_percent(each) for each in summaries]),
-        Column("95 % interval", [_interval(each) for each in summaries]),
-        Column("policy tokens", means("policy_tokens")),
-        Column("prompt tokens", means("prompt_tokens")),
-        Column("scorer tokens", means("scorer_tokens")),
-        Column("FLOPs", flops),
+        TableColumn("accuracy", [_percent(each) for each in summaries]),
+        TableColumn("95 % interval", [_interval(each) for each in summaries]),
+        TableColumn("policy tokens", means("policy_tokens")),
+        TableColumn("prompt tokens", means("prompt_tokens")),
+        TableColumn("scorer tokens", means("scorer_tokens")),
+        TableColumn("FLOPs", flops),
     ]
 
 
@@ -163,7 +163,7 @@ def _interval(summary: Summary) -> str:
     return "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}"
 
 
-def _line(name: str, cells: Sequence[str], columns: Sequence[Column], room: int) -> str:
+def _line(name: str, cells: Sequence[str], columns: Sequence[TableColumn], room: int) -> str:
     parts = [name.ljust(room)]
     parts += [cell.rjust(column.width) for cell, column in zip(cells, columns, strict=True)]
     return (" " + (" " * _GAP).join(parts)).rstrip()

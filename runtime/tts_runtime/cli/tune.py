@@ -17,7 +17,7 @@ from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.report import print_rows
-from tts_runtime.cli.tables import Column
+from tts_runtime.cli.tables import TableColumn
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.difficulty import (
@@ -32,7 +32,7 @@ from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_expe
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.samples import scorers_of, whole
 from tts_runtime.stats.tuned_file import FromField, Predicted, base_of, tuned_source
-from tts_runtime.stats.tuning import Candidate, TunedPoint, budget_ratio, tuned
+from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, tuned
 
 _NOTES = """
 Calibrates on one half of the problems and validates on the other, both ways round (Snell et al. \
@@ -167,7 +167,9 @@ def _tune(options: Namespace) -> None:
         _write(Path(options.out), experiment, points[-1], bins, named, cost)
 
 
-def _bins(options: Namespace, experiment: Experiment, candidates: Sequence[Candidate]) -> _Bins:
+def _bins(
+    options: Namespace, experiment: Experiment, candidates: Sequence[TuningCandidate]
+) -> _Bins:
     kind = options.difficulty or "oracle"
     bins = options.bins or ("5" if kind == "predicted" else "absolute")
     number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
@@ -252,8 +254,8 @@ def _probe(name: str | None, experiment: Experiment) -> str:
 
 
 def _baseline(
-    name: str | None, experiment: Experiment, candidates: Sequence[Candidate]
-) -> list[Candidate]:
+    name: str | None, experiment: Experiment, candidates: Sequence[TuningCandidate]
+) -> list[TuningCandidate]:
     """The baseline at all its values, the cheapest first."""
     bases = {each.name: base_of(experiment.records[each.name].plan) for each in candidates}
     if name is not None and name not in bases.values() and name not in bases:
@@ -264,31 +266,33 @@ def _baseline(
     return sorted(found, key=_mean_cost)
 
 
-def _mean_cost(candidate: Candidate) -> float:
+def _mean_cost(candidate: TuningCandidate) -> float:
     costs = [each.cost for each in candidate.measured.values()]
     return sum(costs) / len(costs)
 
 
 def _print_points(
-    points: Sequence[TunedPoint], candidates: Sequence[Candidate], bins: _Bins, cost: str
+    points: Sequence[TunedPoint], candidates: Sequence[TuningCandidate], bins: _Bins, cost: str
 ) -> None:
     known = {each.name: each for each in candidates}
     names = [each.baseline or f"at most {each.budget:,.0f} {cost}" for each in points]
     spans = [each.interval for each in points]
     columns = [
-        Column("chosen accuracy", [f"{100 * each.accuracy:.1f} %" for each in points]),
-        Column("95 % interval", [f"{100 * low:.0f} - {100 * high:.0f}" for low, high in spans]),
-        Column(f"{cost}", [short(each.cost) for each in points]),
+        TableColumn("chosen accuracy", [f"{100 * each.accuracy:.1f} %" for each in points]),
+        TableColumn(
+            "95 % interval", [f"{100 * low:.0f} - {100 * high:.0f}" for low, high in spans]
+        ),
+        TableColumn(f"{cost}", [short(each.cost) for each in points]),
     ]
     if points[0].baseline is not None:
         against = [known[str(each.baseline)] for each in points]
         columns[:0] = [
-            Column("its accuracy", [f"{100 * _accuracy(each):.1f} %" for each in against]),
-            Column(f"its {cost}", [short(_mean_cost(each)) for each in against]),
+            TableColumn("its accuracy", [f"{100 * _accuracy(each):.1f} %" for each in against]),
+            TableColumn(f"its {cost}", [short(_mean_cost(each)) for each in against]),
         ]
     columns += [
-        Column("one strategy", [f"{100 * each.best_single:.1f} %" for each in points]),
-        Column("best possible", [f"{100 * each.ceiling:.1f} %" for each in points]),
+        TableColumn("one strategy", [f"{100 * each.best_single:.1f} %" for each in points]),
+        TableColumn("best possible", [f"{100 * each.ceiling:.1f} %" for each in points]),
     ]
     heading = "budget of" if points[0].baseline is not None else "budget"
     dropped = ("one strategy", "95 % interval", "best possible")
@@ -305,15 +309,15 @@ def _print_points(
         print(printable(f"  {label} ({size:,} problems): {chosen}"))
 
 
-def _accuracy(candidate: Candidate) -> float:
+def _accuracy(candidate: TuningCandidate) -> float:
     right = sum(each.right for each in candidate.measured.values())
     return right / sum(each.answers for each in candidate.measured.values())
 
 
 def _conclusions(
     points: Sequence[TunedPoint],
-    baseline: Sequence[Candidate],
-    candidates: Sequence[Candidate],
+    baseline: Sequence[TuningCandidate],
+    candidates: Sequence[TuningCandidate],
     cost: str,
 ) -> Iterator[str]:
     """The gain at equal cost, the budget ratio at equal accuracy, the distance to the best."""
@@ -345,7 +349,7 @@ def _conclusions(
     )
 
 
-def _against(point: TunedPoint, baseline: Candidate) -> PairedComparison:
+def _against(point: TunedPoint, baseline: TuningCandidate) -> PairedComparison:
     def answers(counts: Mapping[str, tuple[int, int]]) -> list[Answer]:
         return [
             Answer(id=id_, seed=seed, correct=seed < right)

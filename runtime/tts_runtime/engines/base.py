@@ -113,7 +113,7 @@ class Limits:
         return self.stop_when is not None or self.end_when is not None
 
 
-class Origin(NamedTuple):
+class StreamOrigin(NamedTuple):
     """Where in a problem's random streams a request stands.
 
     Args:
@@ -156,7 +156,7 @@ class GenerateRequest:
     first_rank: int | None = None
     statistics: tuple[str, ...] = ()
     priority: int = field(default=0, compare=False)
-    origin: Origin | None = field(default=None, compare=False)
+    origin: StreamOrigin | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ class Generation:
     """
 
     ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
+    logprobs: Sequence[float]
     finish: Finish
     segments: StepSplit
     end_logprob: float = 0.0

@@ -24,6 +24,7 @@ class Policy:
         "defaults",
         "delimiter",
         "engine",
+        "ids",
         "name",
         "pieces",
         "thought",
@@ -49,6 +50,8 @@ class Policy:
             defaults.top_k,
             float(defaults.min_p),
         )
+        #: Each id that it has drawn: one object for all its occurrences.
+        self.ids: dict[int, int] = {}
         self._encoded: dict[tuple[str, tuple[tuple[int, int], ...]], tuple[int, ...]] = {}
 
     def forced(self, text: str) -> tuple[int, ...]:

@@ -99,8 +99,9 @@ def bind(
     exact = all(policy.engine.exact for policy in bound.values()) and all(
         engine.exact for engine in engines.values()
     )
-    special = handlers(early_exits(plan, passes))
-    program = Program(plan, bound, engines, strict, special)
+    exits = early_exits(plan, passes)
+    special = handlers(exits)
+    program = Program(plan, bound, engines, strict, special, exits.sources)
     following = next_expansions(plan) if speculate else {}
     return Bound(
         plan,

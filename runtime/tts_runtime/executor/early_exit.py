@@ -19,6 +19,7 @@ from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.optimise.early_exit import EarlyExits
 from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import First, Scorer, Vote
+from tts_lang.plan.reads import draws
 from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.problem_run import ProblemRun
@@ -80,13 +81,23 @@ class VoteCounter:
     """Counts rows in pool order, until the winner is known or all rows are.
 
     Rows that come early wait for those before them: which of them count, and so what the vote
-    costs, is then a matter of the rows alone (C66).
+    costs, is then a matter of the rows alone (C66). Where the pool's requests can wait, only those
+    are made without which no outcome decides the vote.
     """
 
     def __init__(self, run: ProblemRun, pool: Pool, vote_key: VoteKey, most: Fraction) -> None:
         self._run = run
+        self._demand = pool.demand
+        self._items = pool.items
+        #: Where requests can wait: rows that are asked for, of these known, and their sums.
+        self._asked = self._known = 0
+        self._arrived: dict[Any, Fraction] = {}
         self._vote_key = vote_key
         self._most = most
+        #: What has been counted.
+        self.rows: list[Row] = []
+        self.keys: list[Any] = []
+        self.weights: list[float] = []
         #: Exact sums by class, and the first row of each; classes in order of their first rows.
         self._sums: dict[Any, Fraction] = {}
         self._first: dict[Any, Row] = {}
@@ -96,6 +107,9 @@ class VoteCounter:
         self._unknown = 0  # those of which nobody knows how many rows they will be
         for item in self._left:
             self._expect(item, 1)
+        if self._demand is not None and self._unknown:
+            self._demand.reach(None)
+            self._demand = None
         self._over: Future[None] = asyncio.get_running_loop().create_future()
 
     async def winner(self) -> Row | None:
@@ -121,6 +135,7 @@ class VoteCounter:
             item = self._left[-1]
             if type(item) is PendingRow and not item.resolved:
                 item.then(self._continue)
+                self._ask(len(self._items) - len(self._left) + 1)
                 return
             self._left.pop()
             self._expect(item, -1)
@@ -136,8 +151,51 @@ class VoteCounter:
         if not self._over.done():
             self._over.set_result(None)
 
+    # ------------------------------------------------------------------ requests
+
+    def _ask(self, least: int = 0) -> None:
+        """Has rows generated: the first `least`, and all that any outcome needs.
+
+        The best that can happen is that every row to come votes for the leader. Ties are left to
+        `_decided`: it asks for one more row where they matter.
+        """
+        if self._demand is None or self._over.done():
+            return
+        leader, *rivals = sorted(self._arrived.values(), reverse=True)[:2] or [Fraction(0)]
+        rival = rivals[0] if rivals else Fraction(0)
+        places = len(self._items)
+        needed, enough = max(least, self._asked), places
+        while needed < enough:
+            middle = (needed + enough) // 2
+            others = rival + (places - middle) * self._most
+            if _rounded(others) <= _rounded(leader + (middle - self._known) * self._most):
+                enough = middle
+            else:
+                needed = middle + 1
+        if needed > self._asked:
+            new = self._items[self._asked : needed]
+            self._asked = needed
+            self._demand.reach(needed)
+            for item in new:
+                if type(item) is PendingRow and not item.resolved:
+                    item.then(self._row_arrived)
+                else:
+                    self._row_arrived(item.content if isinstance(item, PendingRow) else item)
+
+    def _row_arrived(self, content: Content) -> None:
+        """A row that was asked for is known, perhaps before those in front of it."""
+        self._known += 1
+        if type(content) is Row:
+            key, weight = self._vote_key(content)
+            if key is not None:
+                self._arrived[key] = self._arrived.get(key, Fraction(0)) + Fraction(weight)
+        self._ask()
+
     def _count(self, row: Row) -> None:
         key, weight = self._vote_key(row)
+        self.rows.append(row)
+        self.keys.append(key)
+        self.weights.append(weight)
         if key is not None:
             self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(weight)
             self._first.setdefault(key, row)
@@ -193,6 +251,7 @@ def _vote(builder: Builder, spec: Vote) -> Action:
     on, weight = compiler.column(spec.on), compiler.optional(spec.weight)
     context = max(policy.context for policy in builder.policies.values())
     scorers = {scorer.name: scorer for scorer in program.plan.scorers}
+    drawing = spec.weight is not None and draws(spec.weight)
     full_vote = HANDLERS[Vote](builder, spec)
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Any:
@@ -200,20 +259,21 @@ def _vote(builder: Builder, spec: Vote) -> Action:
         if most is None:
             return await full_vote(scope, inputs)
         view = View(scope.draw_key, inputs)
-        rows: list[Row] = []
-        keys: list[Any] = []
-        weights: list[float] = []
+        pool: Pool = inputs[0]
+        if drawing and pool.demand is not None:  # in pool order, each number once
+            pool.demand.reach(None)
+            pool.demand = None
 
         def vote_key(row: Row) -> tuple[Any, float]:
-            rows.append(row)
-            keys.append(on(row, view))
             value = 1.0 if weight is None else weight_of(weight(row, view), row, 0, operation)
-            weights.append(value)
-            return keys[-1], value
+            return on(row, view), value
 
-        winner = await VoteCounter(scope.run, inputs[0], vote_key, most).winner()
+        vote = VoteCounter(scope.run, pool, vote_key, most)
+        winner = await vote.winner()
+        rows = vote.rows
         kept = () if winner is None else (rows.index(winner),)
-        return (scope.decided(operation, rows, kept, (range(len(rows)),), keys, weights),)
+        groups = (range(len(rows)),)
+        return (scope.decided(operation, rows, kept, groups, vote.keys, vote.weights),)
 
     return action
 

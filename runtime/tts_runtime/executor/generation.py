@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from tts_lang.plan.decoding import call_expressions
@@ -22,16 +22,16 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
-    Origin,
     Partial,
     Sampling,
+    StreamOrigin,
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.scheduler import Item, PendingRow
+from tts_runtime.executor.scheduler import Demand, Item, PendingRow
 from tts_runtime.executor.views import Evaluate, View, excerpt
 from tts_runtime.streams import UNCLAIMED, Key, child_key, sampling_tag
 from tts_runtime.tokens import to_text
@@ -277,13 +277,20 @@ class GenerationCall:
         operation: The operation, for errors and records.
         settings: Its clauses.
         sequence: Its number among the operations of the scope that number children.
+        demand: Makes the requests when they are needed; `None`: at once.
     """
 
-    __slots__ = ("on_candidate", "operation", "run", "sequence", "settings")
+    __slots__ = ("demand", "on_candidate", "operation", "run", "sequence", "settings")
 
     def __init__(
-        self, run: ProblemRun, operation: Operation, settings: CallSettings, sequence: int
+        self,
+        run: ProblemRun,
+        operation: Operation,
+        settings: CallSettings,
+        sequence: int,
+        demand: Demand | None = None,
     ) -> None:
+        self.demand = demand
         self.run = run
         self.operation = operation
         self.settings = settings
@@ -385,13 +392,18 @@ def child_node(
 
 
 def request_for(
-    run: ProblemRun, node: Node, number: int, settings: CallSettings, limits: Limits
+    run: ProblemRun,
+    node: Node,
+    path: tuple[int, ...],
+    number: int,
+    settings: CallSettings,
+    limits: Limits,
 ) -> GenerateRequest:
-    """The request for a node's child of this number."""
+    """The request for a node's child of this number; `path`: that of the node."""
     rank = node.rank
     return GenerateRequest(
         node.conversation.prompt(settings.policy),
-        node.path(),
+        path,
         child_key(node.key, node.claimed, node.position, node.level, number, settings.tag),
         settings.sampling,
         limits,
@@ -399,7 +411,7 @@ def request_for(
         number if settings.likeliest else None,
         run.engines.statistics,
         number if number > rank else rank,
-        Origin(run.root_key, node.key, number, node.level),
+        StreamOrigin(run.root_key, node.key, number, node.level),
     )
 
 
@@ -412,10 +424,11 @@ def children(
     """
     call, node = spec.call, spec.node
     run, settings = call.run, call.settings
-    limits = settings.limits(spec.room)
+    limits, path = settings.limits(spec.room), node.path()
     found: list[Item] = []
+    ask = partial(run.generate, settings.policy, settings.signature)
     for number in range(first, first + many):
-        request = request_for(run, node, number, settings, limits)
+        request = request_for(run, node, path, number, settings, limits)
         if settings.stop_when is not None or settings.end_when is not None:
             # Every request has watchers of its own: they follow what it draws.
             request = replace(request, limits=_watched(limits, spec, view))
@@ -426,7 +439,10 @@ def children(
             slot = PendingRow(request.key, 1)
             found.append(slot)
         on_reply = OnReply(slot, spec, number, request.priority)
-        slot.source = run.generate(settings.policy, settings.signature, node, request, on_reply)
+        if call.demand is None:
+            slot.source = ask(node, request, on_reply)
+        else:
+            call.demand.add(slot, partial(ask, node, request, on_reply))
     return found or place or []
 
 
@@ -470,7 +486,7 @@ def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Part
             None,
             False,
             True,
-            cast("tuple[float, ...]", partial.logprobs),
+            partial.logprobs,
             0.0,
             cast("Mapping[str, tuple[float, ...]]", partial.statistics),
         )

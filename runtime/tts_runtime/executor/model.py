@@ -6,9 +6,9 @@ and several rows (scored, not scored) can stand for one candidate. Everything is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from itertools import chain
+from functools import lru_cache
 from math import nan
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -31,6 +31,10 @@ EMPTY: Final[Mapping[str, Any]] = {}
 #: Where a call runs beside the plain one on a node: the how-manieth row on it (>= 1, C13), or a
 #: strategy and the how-manieth fresh call of it (C65).
 Lane: TypeAlias = "int | tuple[str, int]"
+
+
+#: Nodes between those that keep the ids of the nodes between them.
+_STRETCH: Final = 16
 
 
 class ProblemLike(Protocol):
@@ -80,25 +84,27 @@ class Conversation:
 class Node:
     """A path of a conversation: the ids added to a parent node, and the key of its stream.
 
+    It keeps what is new, not the path: ids and text of the whole are put together when asked for.
+    `depth` counts the nodes before it; `anchor` is the nearest of them at a multiple of `_STRETCH`.
+
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
     requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
-    the path. `start`, of a problem's own first node only, holds the lanes of the calls that lead to
-    it (C13). `sampling`: the clauses that its own ids were sampled with, as child `number` of its
-    parent. `error`: why there is no
+    the path. `mixed`: policies with different delimiters wrote it. `start`, of a problem's own
+    first node only, holds the lanes of the calls that lead to it (C13). `sampling`: the clauses
+    that its own ids were sampled with, as child `number` of its parent. `error`: why there is no
     text of its own, and it is done: it has no answer and no score (C64).
     """
 
     __slots__ = (
-        "_closed_texts",
-        "_data",
         "_form",
-        "_path",
-        "_text",
+        "_stretched",
         "_written",
+        "anchor",
         "claimed",
         "conversation",
+        "depth",
         "done",
         "end_logprob",
         "error",
@@ -107,6 +113,7 @@ class Node:
         "key",
         "level",
         "logprobs",
+        "mixed",
         "number",
         "parent",
         "policy",
@@ -134,7 +141,7 @@ class Node:
         finish: Finish | None,
         done: bool,
         sampled: bool,
-        logprobs: tuple[float, ...] = (),
+        logprobs: Sequence[float] = (),
         end_logprob: float = 0.0,
         statistics: Mapping[str, tuple[float, ...]] = EMPTY,
         error: CandidateError | None = None,
@@ -160,17 +167,21 @@ class Node:
         if parent is None:
             self.position = len(ids)
             self.tokens = len(ids) if sampled else 0
-            self.rank = 0
+            self.rank = self.depth = 0
+            self.mixed = False
+            self.anchor: Node | None = None
         else:
             self.position = parent.position + len(ids)
             self.tokens = parent.tokens + len(ids) if sampled else parent.tokens
             self.rank = parent.rank
-        self._closed_texts: tuple[str, ...] | None = None
-        self._data: bytes | None = None
-        self._text: str | None = None
+            self.depth = parent.depth + 1
+            self.anchor = parent.anchor if parent.depth % _STRETCH else parent
+            self.mixed = parent.mixed or (
+                parent.policy is not policy and parent.policy.delimiter != policy.delimiter
+            )
+        self._stretched: tuple[int, ...] | None = None
         self._written: tuple[str | None, str | None] | None = None
         self._form: Form | None = None
-        self._path: tuple[int, ...] | None = None
         self.reader: Policy | None = None
 
     @property
@@ -190,65 +201,49 @@ class Node:
 
     def path(self) -> tuple[int, ...]:
         """All ids after the prompt, forced ones included (C1)."""
-        path = self._path
-        if path is None:
-            parent = self.parent
-            if parent is None or not parent.position:
-                return self.ids
-            parts = [self.ids]
-            while parent is not None:
-                path = parent._path
-                if path is not None:
-                    # Kept at the end of a path only: all nodes' paths would take much memory.
-                    parent._path = None
-                    parts.append(path)
-                    break
-                parts.append(parent.ids)
-                parent = parent.parent
-            parts.reverse()
-            path = self._path = tuple(chain.from_iterable(parts))
-        return path
+        parts: list[tuple[int, ...]] = []
+        node: Node | None = self
+        while node is not None:
+            if node.depth % _STRETCH:
+                parts.append(node.ids)
+                node = node.parent
+            else:
+                parts.append(node._stretch())
+                node = node.anchor
+        return _joined(parts)
+
+    def _stretch(self) -> tuple[int, ...]:
+        """Its ids and those before, up to its anchor: what keeps the walk along a path short."""
+        if self._stretched is None:
+            parts: list[tuple[int, ...]] = []
+            node: Node | None = self
+            while node is not None and node is not self.anchor:
+                parts.append(node.ids)
+                node = node.parent
+            self._stretched = _joined(parts)
+        return self._stretched
 
     @property
     def data(self) -> bytes:
         """The bytes of the path."""
-        if self._data is None:
-            missing = [self]
-            node = self.parent
-            while node is not None and node._data is None:
-                missing.append(node)
-                node = node.parent
-            data = b"" if node is None or node._data is None else node._data
-            for each in reversed(missing):
-                pieces = each.policy.pieces
-                data += b"".join([pieces[token] for token in each.ids])
-                each._data = data
-        assert self._data is not None
-        return self._data
+        if self.mixed:
+            return b"".join([node.policy.pieces[id_] for node in self.edges() for id_ in node.ids])
+        segments = self.segments
+        return self.policy.delimiter.join((*segments.closed, segments.tail))
 
     @property
     def text(self) -> str:
         """All text since the prompt, forced text included."""
-        if self._text is None:
-            self._text = to_text(self.data)
-        return self._text
+        return to_text(self.data)
 
     @property
     def step_texts(self) -> tuple[str, ...]:
-        """Text of each step, stripped (`StepSplit.texts`); a parent's closed steps are kept."""
+        """Text of each step, stripped (`StepSplit.texts`)."""
         segments = self.segments
-        texts = self._closed_texts
-        if texts is None:
-            parent = self.parent
-            before = parent._closed_texts if parent is not None else None
-            closed = segments.closed
-            texts = before or ()
-            if len(closed) > len(texts):
-                texts += tuple([to_text(piece).strip() for piece in closed[len(texts) :]])
-            self._closed_texts = texts
-        if segments.steps > len(texts):
-            return (*texts, to_text(segments.tail).strip())
-        return texts
+        closed = segments.closed
+        if segments.steps > len(closed):
+            return (*map(_step_text, closed), _step_text(segments.tail))
+        return tuple(map(_step_text, closed))
 
     @property
     def written(self) -> str | None:
@@ -308,35 +303,24 @@ class Node:
         return self._ended(Finish.FAILED, error)
 
     def _ended(self, finish: Finish, error: CandidateError | None) -> Node:
-        node = Node(
-            self.conversation,
-            self.parent,
-            self.policy,
-            self.ids,
-            self.key,
-            self.claimed,
-            self.level,
-            self.segments,
-            finish,
-            True,
-            self.sampled,
-            self.logprobs,
-            0.0,
-            self.statistics,
-            error,
-        )
-        node.start = self.start
+        node = self._copy(self.key, self.claimed)
+        node.finish, node.done, node.error, node.end_logprob = finish, True, error, 0.0
         return node
 
     def on_lane(self, lane: Lane) -> Node:
         """This node on the stream of another call on it, which nobody has claimed."""
+        node = self._copy(_on_lane(self, lane), UNCLAIMED)
+        node.start = None if self.start is None else (*self.start, lane)
+        return node
+
+    def _copy(self, key: Key, claimed: bytes) -> Node:
         node = Node(
             self.conversation,
             self.parent,
             self.policy,
             self.ids,
-            _on_lane(self, lane),
-            UNCLAIMED,
+            key,
+            claimed,
             self.level,
             self.segments,
             self.finish,
@@ -347,8 +331,24 @@ class Node:
             self.statistics,
             self.error,
         )
-        node.start = None if self.start is None else (*self.start, lane)
+        node.start = self.start
         return node
+
+
+@lru_cache(1 << 14)
+def _step_text(piece: bytes) -> str:
+    """A step is asked for again with every later step of its path."""
+    return to_text(piece).strip()
+
+
+def _joined(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The ids of a path, of which the last part comes first."""
+    if len(parts) == 1:
+        return parts[0]
+    ids: list[int] = []
+    for part in reversed(parts):
+        ids += part
+    return tuple(ids)
 
 
 def _on_lane(node: Node, lane: Lane) -> Key:

@@ -37,6 +37,7 @@ from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
     Work,
+    compact,
     engine_error,
     request_name,
     scorer_error,
@@ -52,8 +53,6 @@ Reply = TypeVar("Reply")
 #: Called with the reply to a request.
 OnGeneration: TypeAlias = Callable[[Generation], None]
 
-
-# ------------------------------------------------------------------ events
 
 Event = TypeVar("Event")
 
@@ -183,7 +182,7 @@ class Request:
             generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
         if run.error is not None:
             return
-        self.reply = generation
+        self.reply = generation = compact(generation, self.policy)
         self.future = None
         waiting, self._waiting = self._waiting, []
         try:

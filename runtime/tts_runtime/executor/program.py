@@ -147,6 +147,7 @@ class Program:
         strict: See `BoundEngines`.
         special: Handlers of single operations, by the value that they give, instead of the
             operator's.
+        lazy: Values of expansions whose children are asked for as they are needed.
 
     `draws`: some expression draws random numbers, so copies need lanes of their own.
     """
@@ -158,6 +159,7 @@ class Program:
         scorers: Mapping[str, ScorerEngine],
         strict: bool = False,
         special: Mapping[int, Handler] | None = None,
+        lazy: frozenset[int] = frozenset(),
     ) -> None:
         self.plan = plan
         expressions: list[Expr] = [
@@ -176,6 +178,7 @@ class Program:
         self.score_columns = frozenset(scorer.name for scorer in plan.scorers)
         self.draws = any(map(draws, expressions))
         self._special = special or {}
+        self.lazy = lazy
         self.body = self.block(plan.body)
 
     def block(self, region: Region) -> CompiledRegion:

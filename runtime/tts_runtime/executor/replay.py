@@ -31,6 +31,7 @@ from tts_runtime.executor.problem_run import (
     RequestMade,
     ScoreRequested,
 )
+from tts_runtime.executor.requests import digest
 from tts_runtime.executor.scheduler import PATIENCE, PAUSE
 
 Reply = TypeVar("Reply")
@@ -77,7 +78,7 @@ class Recording:
 def _score_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
     """What equal requests for a score have in common, within a problem."""
     (request,) = requests
-    return id(engine), request.text, request.steps, request.known, request.answer
+    return id(engine), digest(request.text), hash(request.steps), request.known, request.answer
 
 
 def _pool_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:

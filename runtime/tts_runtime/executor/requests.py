@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 from tts_runtime.engines.base import (
@@ -49,10 +51,6 @@ class Counts:
     by_scorer: dict[str, int] = field(default_factory=dict)
 
 
-#: Steps that a scorer has read, as a tree: what follows each step.
-_Steps = dict[str, Any]
-
-
 class _Policy:
     """What one policy did."""
 
@@ -71,7 +69,8 @@ class _Scorer:
 
     def __init__(self) -> None:
         self.calls = self.tokens = 0
-        self.steps: _Steps = {}
+        #: Steps that it has read, each by a digest of it and all before it.
+        self.steps: set[int] = set()
 
 
 class CostCounter:
@@ -118,18 +117,15 @@ class CostCounter:
         if not steps:
             mine.tokens += sum(sizes)
             return
-        tree = mine.steps
-        if not tree:
+        read = mine.steps
+        if not read:
             mine.tokens += reply.opening
-        known = request.known
         # A path without scores has no sizes: none of its steps has been read.
-        for at, step in enumerate(request.steps[: known + len(sizes)]):
-            below = tree.get(step)
-            if below is None:
-                below = tree[step] = {}
-                if at >= known:
-                    mine.tokens += sizes[at - known]
-            tree = below
+        for many, size in enumerate(sizes, request.known + 1):
+            mark = hash(request.steps[:many])
+            if mark not in read:
+                read.add(mark)
+                mine.tokens += size
 
     def _unread(self, policy: Policy, node: Node, read: set[Any]) -> int:
         """Prompt and path tokens that the policy has neither read nor drawn in this problem."""
@@ -255,6 +251,28 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
         return signature, limits.max_tokens, request.key, position, request.first_rank
     # Temperature 0 ignores the key, so greedy children are one request (C15).
     return whole_name((signature, limits.max_tokens, request.first_rank), request)
+
+
+def compact(generation: Generation, policy: Policy) -> Generation:
+    """The same in less memory: a run keeps it to its end, while engines make objects of each id."""
+    same = policy.ids.setdefault
+    return Generation(
+        tuple([same(id_, id_) for id_ in generation.ids]),
+        array("d", generation.logprobs),
+        generation.finish,
+        generation.segments,
+        generation.end_logprob,
+        generation.halted,
+        generation.drawn,
+        generation.prefilled,
+        generation.statistics,
+        generation.error,
+    )
+
+
+def digest(text: str) -> bytes:
+    """What stands for a text in a name that is kept: a path's text is long."""
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def whole_name(name: Any, request: GenerateRequest) -> Any:

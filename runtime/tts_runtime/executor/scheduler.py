@@ -64,21 +64,66 @@ class PendingRow:
             self.waiters.append(callback)
 
 
+class Demand:
+    """Requests for the pending rows of one pool, which are made only as far as they are needed.
+
+    They are those of a pool that only one vote reads, row by row (`EarlyExits.sources`).
+    """
+
+    __slots__ = ("_later", "_sealed")
+
+    def __init__(self) -> None:
+        #: What waits, the next one last: its place in the pool, the row, what makes its request.
+        self._later: list[tuple[int, PendingRow, Callable[[], PendingReply]]] = []
+        self._sealed = False
+
+    def add(self, row: PendingRow, request: Callable[[], PendingReply]) -> None:
+        """A row whose request can wait, until the pool is there."""
+        if self._sealed:
+            row.source = request()
+        else:
+            self._later.append((-1, row, request))
+
+    def seal(self, items: Sequence[Item]) -> bool:
+        """Takes the places from the pool; false, with all requests made, if they do not show."""
+        self._sealed = True
+        places = {id(item): place for place, item in enumerate(items) if type(item) is PendingRow}
+        later = [(places.pop(id(row), -1), row, request) for _, row, request in self._later]
+        self._later = sorted(later, key=lambda each: -each[0])
+        if not places and all(place >= 0 for place, _, _ in later):
+            return True
+        self.reach(None)
+        return False
+
+    def reach(self, places: int | None) -> None:
+        """Makes the requests of the first `places` rows of the pool; of all without a number."""
+        while self._later and (places is None or self._later[-1][0] < places):
+            _, row, request = self._later.pop()
+            if not row.resolved:  # nobody has given it up
+                row.source = request()
+
+
 class Pool:
     """An ordered table of rows.
 
     `pending`: some items may be pending rows. `apart`: no two rows, now or later, share a stream
-    key, so that the children of different items can be numbered in any order.
+    key, so that the children of different items can be numbered in any order. `demand`: makes the
+    requests of pending rows; its places are those of `items`.
     """
 
-    __slots__ = ("_apart", "items", "pending")
+    __slots__ = ("_apart", "demand", "items", "pending")
 
     def __init__(
-        self, items: Sequence[Item], pending: bool = False, apart: bool | None = None
+        self,
+        items: Sequence[Item],
+        pending: bool = False,
+        apart: bool | None = None,
+        demand: Demand | None = None,
     ) -> None:
         self.items: list[Item] = list(items)
         self.pending = pending
         self._apart = apart
+        self.demand = demand
 
     @property
     def apart(self) -> bool:
@@ -237,7 +282,11 @@ class Scheduler:
                 pending = True
             else:
                 self.has_gaps = True
-        return Pool(items, pending, pool.apart)
+        demand = pool.demand
+        if demand is not None and (grows or len(items) != len(pool.items)):
+            demand.reach(None)
+            demand = None
+        return Pool(items, pending, pool.apart, demand)
 
     def _applied(
         self, content: Content, work: RowWork, slot: PendingRow | None, grows: bool
@@ -269,6 +318,8 @@ class Scheduler:
     async def rows(self, pool: Pool) -> list[Row]:
         """All rows of a pool, once they are known."""
         if pool.pending:
+            if pool.demand is not None:
+                pool.demand.reach(None)
             settling = _Settling(pool.items)
             if settling.remaining:
                 await self.wait(settling.future)

@@ -40,7 +40,7 @@ _ABOUT: Final = ("scores", "completion_tokens", "pred", "agg_scores")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class RecordedSample:
     """One solution; `tokens` are counted if the file does not say how many there are."""
 
     text: str
@@ -49,11 +49,11 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class SampledProblem:
+class RecordedProblem:
     """The samples of one problem."""
 
     problem: Problem
-    samples: Sequence[Sample]
+    samples: Sequence[RecordedSample]
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class SampleFile:
     """One file. What it does not say is `None`; `counted`: tokens are estimates."""
 
     path: Path
-    problems: list[SampledProblem] = field(default_factory=list)
+    problems: list[RecordedProblem] = field(default_factory=list)
     seed: int | None = None
     model: str | None = None
     temperature: float | None = None
@@ -119,7 +119,7 @@ def _rows(path: Path) -> SampleFile:
     return found
 
 
-def _row(row: Mapping[str, Any], default_id: str) -> tuple[SampledProblem, bool]:
+def _row(row: Mapping[str, Any], default_id: str) -> tuple[RecordedProblem, bool]:
     name = next((each for each in _COMPLETIONS if isinstance(row.get(each), list)), None)
     if name is None:
         there = ", ".join(list(row)[:12]) or "none"
@@ -135,7 +135,7 @@ def _row(row: Mapping[str, Any], default_id: str) -> tuple[SampledProblem, bool]
     # search-and-learn's searches leave -1 or 0 where nothing was counted.
     known = tokens is not None and all(_positive(each) for each in tokens)
     samples = [
-        Sample(
+        RecordedSample(
             text,
             tokens[at] if known and tokens is not None else max(1, len(split_text(text))),
             None if scores is None else _score(scores[at]),
@@ -143,7 +143,7 @@ def _row(row: Mapping[str, Any], default_id: str) -> tuple[SampledProblem, bool]
         for at, text in enumerate(texts)
     ]
     fields = {key: row[key] for key in row if key not in (name, *_ABOUT) and "@" not in key}
-    return SampledProblem(problem_of(fields, default_id, FieldNames()), samples), not known
+    return RecordedProblem(problem_of(fields, default_id, FieldNames()), samples), not known
 
 
 def _listed(row: Mapping[str, Any], name: str, many: int) -> list[Any] | None:
@@ -207,7 +207,7 @@ def _recording(path: Path, value: dict[str, Any]) -> SampleFile:
     )
 
 
-def _recorded(record: object) -> SampledProblem:
+def _recorded(record: object) -> RecordedProblem:
     if not isinstance(record, dict) or not isinstance(record.get("traces"), list):
         raise BadRowError("a record must be an object with `traces`")
     about = record.get("problem")
@@ -228,10 +228,10 @@ def _recorded(record: object) -> SampledProblem:
         raise BadRowError(f"problem {id_}: {error}") from error
     if not samples:
         raise BadRowError(f"problem {id_} has no traces")
-    return SampledProblem(problem, samples)
+    return RecordedProblem(problem, samples)
 
 
-def _trace(trace: object) -> Sample:
+def _trace(trace: object) -> RecordedSample:
     if not isinstance(trace, dict):
         raise BadRowError("a trace must be an object")
     text, tokens = trace.get("text"), trace.get("tokens")
@@ -245,7 +245,7 @@ def _trace(trace: object) -> Sample:
     if not _positive(tokens):
         raise BadRowError(f"a trace needs the number of its `tokens`, found {tokens!r:.20}")
     assert isinstance(tokens, int)
-    return Sample(text, tokens, _number(trace.get("prm_score")))
+    return RecordedSample(text, tokens, _number(trace.get("prm_score")))
 
 
 # ------------------------------------------------------------------------------ records
@@ -277,7 +277,7 @@ class RecordedFiles(Recorded):
             defaults=Defaults(temperature=1.0 if temperature is None else temperature),
         )
         self._problems: dict[str, Problem] = {}
-        self._sampled: dict[Trial, Sequence[Sample]] = {}
+        self._sampled: dict[Trial, Sequence[RecordedSample]] = {}
         self._scores: dict[str, dict[str, ScoredText]] = {}
         for file in files:
             for each in file.problems:
@@ -285,7 +285,7 @@ class RecordedFiles(Recorded):
         self.problems = list(self._problems.values())
         self.scorers = _scorers(files)
 
-    def _add(self, file: SampleFile, sampled: SampledProblem) -> None:
+    def _add(self, file: SampleFile, sampled: RecordedProblem) -> None:
         problem = sampled.problem
         before = self._problems.setdefault(problem.id, problem)
         if (before.text, before.answer) != (problem.text, problem.answer):

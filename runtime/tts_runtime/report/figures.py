@@ -9,7 +9,7 @@ from typing import Any, Final
 from tts_runtime.report.charts import Axis, Figure, bars, curves, forest
 from tts_runtime.report.difficulty import Grouping
 from tts_runtime.report.estimates import Estimate, share
-from tts_runtime.report.reward import Scored, behaviour
+from tts_runtime.report.reward import ScoredCandidate, behaviour
 from tts_runtime.report.study import Entry, Study
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.proportions import Z95, wilson
@@ -252,7 +252,7 @@ def _rewards(study: Study) -> Iterator[Figure]:
         yield drawn.with_note(f"Complete solutions in groups of equal size by score. {_INTERVALS}")
 
 
-def _groups(values: Sequence[Scored], by: str) -> Iterator[Sequence[Scored]]:
+def _groups(values: Sequence[ScoredCandidate], by: str) -> Iterator[Sequence[ScoredCandidate]]:
     """Groups of about equal size; equal values stay together."""
     ordered = sorted(values, key=lambda each: float(getattr(each, by)))
     size = max(1, len(ordered) / _BINS)
@@ -265,7 +265,7 @@ def _groups(values: Sequence[Scored], by: str) -> Iterator[Sequence[Scored]]:
         start = end
 
 
-def _lengths(kept: Sequence[Scored]) -> list[dict[str, Any]]:
+def _lengths(kept: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
     rows = []
     for grade, series in ((True, "right answer"), (False, "wrong answer"), (None, "no grade")):
         members = [each for each in kept if each.right is grade]
@@ -287,7 +287,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
     return mean, Z95 * sqrt(variance / len(values))
 
 
-def _calibration(scorer: str, kept: Sequence[Scored]) -> Iterator[dict[str, Any]]:
+def _calibration(scorer: str, kept: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
     graded = [each for each in kept if each.right is not None]
     for group in _groups(graded, "score"):
         good = sum(bool(each.right) for each in group)

@@ -17,7 +17,7 @@ from tts_runtime.stats.samples import samples_of
 MOST: Final = 20_000
 
 
-class Scored(NamedTuple):
+class ScoredCandidate(NamedTuple):
     """A complete solution. `tokens`: sampled, on its whole path; `right`: its grade, if known."""
 
     problem: str
@@ -34,9 +34,9 @@ class _Sample:
     seen: int = 0
 
     def __post_init__(self) -> None:
-        self.kept: list[Scored] = []
+        self.kept: list[ScoredCandidate] = []
 
-    def add(self, each: Scored) -> None:
+    def add(self, each: ScoredCandidate) -> None:
         if self.seen % self.stride == 0:
             if len(self.kept) == MOST:
                 self.kept = self.kept[::2]
@@ -72,9 +72,9 @@ class RewardTally:
                 score = sample.score(scorer, "last")
                 if score is not None:
                     right_one = sample.correct if found.graded else None
-                    kept.add(Scored(found.problem, sample.tokens, score, right_one))
+                    kept.add(ScoredCandidate(found.problem, sample.tokens, score, right_one))
 
-    def kept(self, scorer: str) -> Sequence[Scored]:
+    def kept(self, scorer: str) -> Sequence[ScoredCandidate]:
         """The even sample of a scorer's candidates."""
         sample = self._samples.get(scorer)
         return () if sample is None else sample.kept
@@ -101,9 +101,9 @@ class Behaviour:
     auc: float | None
 
 
-def behaviour(kept: Sequence[Scored]) -> Behaviour:
+def behaviour(kept: Sequence[ScoredCandidate]) -> Behaviour:
     """Measures a scorer."""
-    by_problem: dict[str, list[Scored]] = {}
+    by_problem: dict[str, list[ScoredCandidate]] = {}
     for each in kept:
         by_problem.setdefault(each.problem, []).append(each)
     total = weight = 0.0

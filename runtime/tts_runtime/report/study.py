@@ -26,7 +26,7 @@ Scalar = int | float | str | bool | None
 _BUDGETS: Final = ("n", "waits", "depth", "width")
 
 
-class Graded(NamedTuple):
+class GradedTrial(NamedTuple):
     """What is kept of an answer. `correct`: its grade."""
 
     trial: Trial
@@ -56,7 +56,7 @@ class Entry:
     index: RecordIndex = field(repr=False)
     tally: RewardTally = field(repr=False)
     wall_s: float | None = None
-    trials: dict[Trial, Graded] = field(default_factory=dict, repr=False)
+    trials: dict[Trial, GradedTrial] = field(default_factory=dict, repr=False)
     reliability: Reliability = field(default_factory=Reliability, repr=False)
     restarts: int = 0
     waiting: dict[Trial, None] = field(default_factory=dict, repr=False)
@@ -192,7 +192,7 @@ class Study:
                 continue
             costs = tuple(getattr(answer, name) for name in COSTS)
             failed = answer.error is not None
-            entry.trials[key] = Graded(key, answer.correct, failed, costs, answer.flops)
+            entry.trials[key] = GradedTrial(key, answer.correct, failed, costs, answer.flops)
             entry.reliability += answer.reliability
             self.places.setdefault(key, len(self.places))
             found.append(key)

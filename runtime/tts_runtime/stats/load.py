@@ -10,7 +10,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.record.reader import StrategyRecord, open_run
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.samples import SampledProblem, samples_of
-from tts_runtime.stats.tuning import Candidate, Measured
+from tts_runtime.stats.tuning import Measured, TuningCandidate
 
 
 class ExperimentError(Exception):
@@ -46,14 +46,16 @@ class Experiment:
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
 
-    def candidates(self, cost: str) -> list[Candidate]:
+    def candidates(self, cost: str) -> list[TuningCandidate]:
         """What each strategy did on the problems that all have answered.
 
         Raises:
             ExperimentError: A cost is not known.
         """
         return [
-            Candidate(name, _measured(name, found, self.records[name].plan, cost, self.problems))
+            TuningCandidate(
+                name, _measured(name, found, self.records[name].plan, cost, self.problems)
+            )
             for name, found in self.answers.items()
         ]
 

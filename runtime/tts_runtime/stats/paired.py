@@ -46,7 +46,7 @@ class Graded(Protocol):
         """Its grade, if it has one."""
 
 
-class Verdict(Enum):
+class PairedVerdict(Enum):
     """What a comparison says at the 5 % level."""
 
     BETTER = "better"
@@ -79,11 +79,11 @@ class PairedComparison:
     adjusted: float
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> PairedVerdict:
         """Whether `left` is better, worse, or it cannot be told."""
         if self.adjusted >= _LEVEL:
-            return Verdict.OPEN
-        return Verdict.BETTER if self.difference > 0 else Verdict.WORSE
+            return PairedVerdict.OPEN
+        return PairedVerdict.BETTER if self.difference > 0 else PairedVerdict.WORSE
 
 
 def compare(

@@ -36,7 +36,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TuningCandidate:
     """A strategy that can be chosen, with its parameters: what it did on each problem."""
 
     name: str
@@ -93,11 +93,11 @@ def halves(bins: Mapping[str, int]) -> tuple[list[str], list[str]]:
 
 
 def tuned(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[TuningCandidate],
     bins: Mapping[str, int],
     *,
     budget: float | None = None,
-    baseline: Candidate | None = None,
+    baseline: TuningCandidate | None = None,
     overhead: float = 0.0,
 ) -> TunedPoint | None:
     """The choice at one budget, and what it gives; `None` if nothing fits the budget.
@@ -118,13 +118,13 @@ def tuned(
             return _cost(baseline, members[at] or ids)
         return float("inf") if budget is None else budget
 
-    def choose(at: int, ids: Sequence[str]) -> Candidate | None:
+    def choose(at: int, ids: Sequence[str]) -> TuningCandidate | None:
         """The best for a bin, judged on `ids`; the cheaper one of equals."""
         most = allowed(at, ids) * (1 + 1e-9)
         fit = [each for each in candidates if _cost(each, members[at] or ids) + overhead <= most]
         return max(fit, key=lambda each: (_accuracy(each, ids), -_cost(each, ids)), default=None)
 
-    def choices(ids: Sequence[str]) -> list[Candidate] | None:
+    def choices(ids: Sequence[str]) -> list[TuningCandidate] | None:
         known = set(ids)
         found = [
             choose(at, [id_ for id_ in members[at] if id_ in known] or ids) for at in range(number)
@@ -156,14 +156,14 @@ def tuned(
     )
 
 
-def _budget(baseline: Candidate | None, budget: float | None, ids: Sequence[str]) -> float:
+def _budget(baseline: TuningCandidate | None, budget: float | None, ids: Sequence[str]) -> float:
     if baseline is not None:
         return _cost(baseline, ids)
     return float("inf") if budget is None else budget
 
 
 def _single(
-    candidates: Sequence[Candidate], sides: tuple[list[str], list[str]], allowed_cost: float
+    candidates: Sequence[TuningCandidate], sides: tuple[list[str], list[str]], allowed_cost: float
 ) -> float:
     """Accuracy of one strategy for all problems, chosen on the other half each time."""
     whole = [*sides[0], *sides[1]]
@@ -178,20 +178,20 @@ def _single(
     return _share(counts)
 
 
-def _counts(candidate: Candidate, id_: str) -> tuple[int, int]:
+def _counts(candidate: TuningCandidate, id_: str) -> tuple[int, int]:
     return candidate.measured[id_].right, candidate.measured[id_].answers
 
 
-def _accuracy(candidate: Candidate, ids: Sequence[str]) -> float:
+def _accuracy(candidate: TuningCandidate, ids: Sequence[str]) -> float:
     return _share([_counts(candidate, id_) for id_ in ids])
 
 
-def _cost(candidate: Candidate, ids: Sequence[str]) -> float:
+def _cost(candidate: TuningCandidate, ids: Sequence[str]) -> float:
     return sum(candidate.measured[id_].cost for id_ in ids) / len(ids)
 
 
 def budget_ratio(
-    points: Sequence[TunedPoint], baseline: Candidate
+    points: Sequence[TunedPoint], baseline: TuningCandidate
 ) -> tuple[float | None, float | None, float | None]:
     """How many times less the choice costs than a baseline, at the baseline's accuracy.
 
@@ -214,7 +214,9 @@ def budget_ratio(
     return found, low or None, high or None
 
 
-def _ratio(points: Sequence[TunedPoint], baseline: Candidate, ids: Sequence[str]) -> float | None:
+def _ratio(
+    points: Sequence[TunedPoint], baseline: TuningCandidate, ids: Sequence[str]
+) -> float | None:
     wanted = _accuracy(baseline, ids)
     curve = sorted((each.cost, _share([each.right[id_] for id_ in ids])) for each in points)
     before: tuple[float, float] | None = None

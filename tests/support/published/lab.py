@@ -216,7 +216,7 @@ class Lab:
             path,
             key=request.key,
             ids=path.ids + reply.ids,
-            logprobs=path.logprobs + reply.logprobs,
+            logprobs=(*path.logprobs, *reply.logprobs),
             statistics=tuple(
                 (each, path.values(each) + values) for each, values in reply.statistics.items()
             ),

@@ -30,7 +30,7 @@ from tts_runtime.executor.generation import (
 )
 from tts_runtime.executor.model import Candidate, Conversation, Row, opening
 from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, append
+from tts_runtime.executor.scheduler import Content, Demand, Item, PendingRow, Pool, append
 from tts_runtime.executor.scope import OrderedNumbering, Scope
 from tts_runtime.executor.views import View, grouped, weights_of
 from tts_runtime.streams import asked_key, resample_key, uniform
@@ -47,6 +47,7 @@ def expand(builder: Builder, spec: Expand) -> Action:
     weight = compiler.optional(spec.weight)
     per = compiler.column_or_none(spec.per)
     whole = spec.deal or any(map(needs_pool, fields_in(spec)))
+    lazy = operation.outputs[0] in builder.program.lazy
     deal = _rounded_up if spec.rounding_up and weight is not None else largest_remainders
 
     def dealt(rows: Sequence[Row], total: int, view: View) -> list[int]:
@@ -70,7 +71,8 @@ def expand(builder: Builder, spec: Expand) -> Action:
         shares = iter(dealt(view.inputs[0], many, view)) if spec.deal else repeat(many)
         numbering = OrderedNumbering(run, scope.barrier)
         # `expanded` must not refer to `numbering`, which refers to it: that would be a cycle.
-        call_for = _calls(clauses, scope, operation, view, numbering.sequence)
+        demand = Demand() if lazy and not pool.pending else None
+        call_for = _calls(clauses, scope, operation, view, numbering.sequence, demand)
 
         def expanded(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
@@ -96,6 +98,8 @@ def expand(builder: Builder, spec: Expand) -> Action:
         # A done row passes through, however many children it was to have.
         most = 0 if spec.deal else max(1, many)
         result = await numbering.apply(pool, expanded, in_order=spec.deal, most=most)
+        if demand is not None and demand.seal(result.items):
+            result.demand = demand
         scope.made.append(result)
         return (result,)
 
@@ -103,13 +107,19 @@ def expand(builder: Builder, spec: Expand) -> Action:
 
 
 def _calls(
-    clauses: Clauses, scope: Scope, operation: Operation, view: View, sequence: int
+    clauses: Clauses,
+    scope: Scope,
+    operation: Operation,
+    view: View,
+    sequence: int,
+    demand: Demand | None = None,
 ) -> Callable[[Row], GenerationCall]:
     """The call by which a row is continued: one for all rows, unless its clauses tell them apart
     (C69)."""
 
     def call(row: Row) -> GenerationCall:
-        return GenerationCall(scope.run, operation, clauses.settings(row, view), sequence)
+        settings = clauses.settings(row, view)
+        return GenerationCall(scope.run, operation, settings, sequence, demand)
 
     if clauses.differ:
         return call

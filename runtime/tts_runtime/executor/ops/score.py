@@ -28,6 +28,7 @@ from tts_runtime.executor.generation import CallSettings, child_node
 from tts_runtime.executor.model import Candidate, Node, Row, ScoreCache, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.requests import digest
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope, Scored
 from tts_runtime.executor.views import View, grouped
@@ -173,8 +174,9 @@ class _Reader:
             return self.column(run, row, node, rollout, known, len(known))
         # Only outcome scorers are told the answer: finding it costs, and a step has none.
         answer = None if self.steps else node.written
+        text = node.text
         # The text and how many steps it has say what they are, given the delimiter.
-        name = self.name, node.text, len(steps), node.policy.delimiter, answer
+        name = self.name, digest(text), len(steps), node.policy.delimiter, answer
         memo = run.scores.get(name)
         if type(memo) is tuple or isinstance(memo, CandidateError):
             return self.column(run, row, node, rollout, memo, len(known))
@@ -182,7 +184,7 @@ class _Reader:
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
-        request = ScoreRequest(run.problem.text, run.fields, node.text, steps, len(known), answer)
+        request = ScoreRequest(run.problem.text, run.fields, text, steps, len(known), answer)
         wanted = len(steps) - len(known) if self.steps else 1
         first = row, node, rollout, target
         reading = run.scores[name] = _Reading(self, run, name, known, wanted, request, first)
@@ -290,7 +292,7 @@ class _Reader:
         ]
         name = (
             self.name,
-            tuple([(request.text, request.steps, request.answer) for request in requests]),
+            tuple([(digest(each.text), hash(each.steps), each.answer) for each in requests]),
         )
 
         def arrived(found: Sequence[Vector | CandidateError]) -> None:
