@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tts_lang.repair_rules import rule
 from tts_lang.plan.ops import POOL_VERBS
+from tts_lang.repair_rules import rule
 
 #: Words that may be missing, or meant by another word, where a line stops to parse.
 CONNECTIVES = (

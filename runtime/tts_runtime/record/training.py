@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class TrainingSolution:
     """A solution that ended by itself and was graded: its steps and its whole text."""
 
     text: str
@@ -80,13 +80,13 @@ def _delimiter(run: Run) -> bytes:
 
 def _solutions(
     run: Run, strategies: Sequence[str], delimiter: bytes
-) -> list[tuple[Problem, list[Solution]]]:
+) -> list[tuple[Problem, list[TrainingSolution]]]:
     """By problem; draws that strategies share count once."""
-    drawn: dict[Trial, Counter[Solution]] = {}
+    drawn: dict[Trial, Counter[TrainingSolution]] = {}
     ungraded = 0
     for name in strategies:
         for tree in run.strategy(name).trees():
-            mine: Counter[Solution] = Counter()
+            mine: Counter[TrainingSolution] = Counter()
             for node in tree.nodes.values():
                 if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
                     continue
@@ -94,14 +94,14 @@ def _solutions(
                     ungraded += 1
                     continue
                 text = tree.text(node.uid)
-                mine[Solution(text, _steps(text, delimiter), node.correct is True)] += 1
+                mine[TrainingSolution(text, _steps(text, delimiter), node.correct is True)] += 1
             drawn[tree.answer.trial] = drawn.get(tree.answer.trial, Counter()) | mine
     if ungraded and not any(drawn.values()):
         raise ValueError(
             "no candidate has a grade: problems without a gold answer, or a grader that grades "
             "only what is returned"
         )
-    found: dict[str, list[Solution]] = {}
+    found: dict[str, list[TrainingSolution]] = {}
     for trial, solutions in drawn.items():
         found.setdefault(trial.problem, []).extend(solutions.elements())
     return [(run.problems[id_], listed) for id_, listed in found.items()]
@@ -113,9 +113,9 @@ def _steps(text: str, delimiter: bytes) -> tuple[str, ...]:
     return tuple(step.decode("utf-8", "replace").strip() for step in steps)
 
 
-def _pairs(solutions: Sequence[Solution]) -> Iterator[tuple[str, str]]:
+def _pairs(solutions: Sequence[TrainingSolution]) -> Iterator[tuple[str, str]]:
     """A right and a wrong solution for each beginning after which two such part; longest first."""
-    below: dict[tuple[str, ...], dict[str, dict[bool, Solution]]] = {}
+    below: dict[tuple[str, ...], dict[str, dict[bool, TrainingSolution]]] = {}
     for solution in solutions:
         for many, step in enumerate(solution.steps):
             group = below.setdefault(solution.steps[:many], {})
@@ -131,7 +131,7 @@ def _pairs(solutions: Sequence[Solution]) -> Iterator[tuple[str, str]]:
         yield from islice(parted, 1)
 
 
-def _labelled(prompt: str, solutions: Sequence[Solution], *, soft: bool) -> Iterator[Row]:
+def _labelled(prompt: str, solutions: Sequence[TrainingSolution], *, soft: bool) -> Iterator[Row]:
     right: dict[tuple[str, ...], int] = {}
     drawn: dict[tuple[str, ...], int] = {}
     for solution in solutions:
