@@ -17,7 +17,7 @@ SLOW = Latency(overhead=30.0, token=0.0)
 
 
 async def until(served: Served, waiting: int, running: int) -> None:
-    """Waits until so many requests run and wait."""
+    """Waits until this many requests run, and this many wait."""
     for _ in range(2000):
         admission = served.service.admission
         if (admission.waiting, admission.running) == (waiting, running):
