@@ -165,14 +165,17 @@ def thinkprm_vote(lab: Lab, n: int = 8, chains: int = 4) -> Path | None:
 def sample_scrutinize(
     lab: Lab, n: int = 16, checks: int = 8, near: float = 0.05, ties: int = 2
 ) -> Path | None:
-    """Verify, then compare those near the top in pairs. Zhao et al. (2025), algorithm 1."""
+    """Verify, then compare those near the top in pairs. Zhao et al. (2025), algorithm 1.
+
+    The paper's checks always give a score; here, who has none is compared, too.
+    """
     pool = lab.sample(lab.problem, n)
     scores = [verified(lab, path, checks) for path in pool]
     known = [score for score in scores if score is not None]
     finalists = [
         path
         for path, score in zip(pool, scores, strict=True)
-        if score is not None and score >= max(known) - near
+        if score is None or score >= max(known) - near
     ]
     turns = [duels(lab, finalists, turn) for turn in range(ties)]
     wins = [average(won) for won in zip(*turns, strict=True)]
