@@ -17,7 +17,7 @@ from tests.support.agreement import (
     world,
 )
 from tests.support.invariants import drawn_in_two_contexts
-from tests.support.programs import DECLARATIONS, random_program
+from tests.support.programs import declarations_of, random_program
 from tts_runtime.engines.base import CandidateError
 from tts_runtime.executor import Outcome
 
@@ -142,7 +142,7 @@ strategy main():
 @pytest.mark.parametrize("source", QUESTIONS)
 def test_one_row_asked_about_in_two_ways_gets_two_streams(source: str) -> None:
     """C5: the key of a conversation is made of all that its prompt shows."""
-    outcome = by_reference(compiled(DECLARATIONS + source), world(0), PROBLEMS[0], 0)
+    outcome = by_reference(compiled(declarations_of(source) + source), world(0), PROBLEMS[0], 0)
     assert drawn_in_two_contexts(outcome.drawn) is None
 
 

@@ -170,6 +170,7 @@ def made_by_reference(outcome: reference.ReferenceOutcome) -> list[tuple[object,
     found: list[tuple[object, ...]] = []
     for operation, row in outcome.rows:
         node = row.node
+        parent = row.recorded_parent
         start = 0 if row.parent is None or operation == "ask" else row.parent.node.position
         added = to_text(to_bytes(node.tokenizer, node.ids[start:]))
         found.append(
@@ -182,7 +183,7 @@ def made_by_reference(outcome: reference.ReferenceOutcome) -> list[tuple[object,
                 None if node.finish is None else node.finish.value,
                 node.done,
                 node.logprob,
-                None if row.parent is None else places.get(row.parent.uid, 0),
+                None if parent is None else places.get(parent.uid, 0),
                 None if row.root is None else places[row.root],
                 dict(outcome.scores[row.uid]) if operation in GENERATED else {},
             )

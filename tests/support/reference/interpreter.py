@@ -352,4 +352,5 @@ def start_of(
             node = replace(node, key=key, claimed=UNCLAIMED)
         if copy:
             node = replace(node, key=lane_key(node.key, copy), claimed=UNCLAIMED)
-    return Row(node, lane=row_lane(node.key, node.position, node.level), problem=True)
+    lane = row_lane(node.key, node.position, node.level)
+    return Row(node, lane=lane, problem=True, called_on=row)

@@ -100,7 +100,8 @@ class Row:
     """A reference to a node, with an identity, a place in the lineage, and columns.
 
     `before` is the row that `force` or `cut` made this one from; `asked` the row that this
-    conversation asks about; `problem` marks the row that a strategy calls `problem`.
+    conversation asks about; `problem` marks the row that a strategy calls `problem`, and
+    `called_on` is the row of the caller that it stands for.
     """
 
     node: Node
@@ -117,6 +118,7 @@ class Row:
     kept: str = "mean"
     backed: float | None = None
     uid: int = field(default_factory=_identities.__next__)
+    called_on: Row | None = None
 
     @property
     def value(self) -> float | None:
@@ -129,6 +131,14 @@ class Row:
     def again(self, **changes: object) -> Row:
         """The same row (the same identity) with other columns."""
         return replace(self, uid=self.uid, **changes)  # type: ignore[arg-type]
+
+    @property
+    def recorded_parent(self) -> Row | None:
+        """What the record calls its parent: for a strategy's `problem`, what it was called on."""
+        parent = self.parent
+        while parent is not None and parent.called_on is not None:
+            parent = parent.called_on
+        return parent
 
     def lineage(self) -> list[Row]:
         """The row itself, then everything it was made from, nearest first."""
