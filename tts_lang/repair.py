@@ -4,7 +4,8 @@ A diagnostic's own help says what its place in the compiler knows. Here the line
 people mean it who come from Python, SQL or other tools (`tts_lang.repair_rules`), and by putting,
 replacing and leaving out single words where it stops to parse. What parses is put into the file,
 which is checked again; what gets past the line becomes the help. A `did you mean` that repairs
-nothing is dropped, and the form of the verb or statement stands in for it.
+nothing is dropped, and the form of the verb or statement stands in for it. What a help says of the
+language ("every loop has a bound") stays beside the line to write.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ _COMMENT = re.compile(r"\s*#.*")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*%?|\*\*|[<>=!]=|\S')
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
 _WRITE = re.compile(r"^write `([^`]*)`")
+#: Parts of a help that say how the language is, not what to write.
+_FACT = re.compile(
+    r"(?:lists|pools|a pool's rows|blocks|names|every|comments|parameters|clauses|the most|`).*"
+)
+#: Stands in a line for what only its author knows.
+_OPEN = re.compile(r"\b[EPNC]\b")
 #: Lines that do not stand alone in the body of a strategy.
 _PARTIAL = re.compile(r"\s*(?:else\b|above\b|otherwise\b|read\b|retry\b|#)")
 
@@ -81,6 +88,8 @@ class _Repair:
         for new in self._candidates():
             if self._further(new):
                 return self._written(new)
+        if said is not None and _OPEN.search(said) and _stops(said, [1]) is None:
+            return error
         hidden, _ = _hidden(self._line.strip())
         for pattern, note in NOTES:
             if (at := pattern.search(hidden)) is not None:
@@ -92,7 +101,8 @@ class _Repair:
 
     def _written(self, new: str) -> Diagnostic:
         shown = new.strip().replace("\n", "` and `")
-        return replace(self._error, suggestion=f"write `{shown}`", expected=())
+        facts = [f"; {each}" for each in _facts(self._error) if each not in new]
+        return replace(self._error, suggestion=f"write `{shown}`{''.join(facts)}", expected=())
 
     def _further(self, new: str) -> bool:
         """Whether the file gets past this line if it is written so."""
@@ -149,6 +159,14 @@ def meant(error: Diagnostic, line: str, start: int) -> str | None:
         if place is not None:
             return line[: place.start(1)] + found[1]
     return None
+
+
+def _facts(error: Diagnostic) -> list[str]:
+    """What the help for something that does not parse says of the language."""
+    if not error.code.startswith("TTS1"):
+        return []
+    parts = (part.partition(": write")[0] for part in (error.suggestion or "").split("; "))
+    return [part for part in parts if _FACT.fullmatch(part)]
 
 
 def rewritten(line: str, before: str, rules: Rules) -> Iterator[str]:

@@ -133,6 +133,7 @@ LINES: tuple[tuple[str, str], ...] = (
     (r"^(prompt \w+(?:\(.*\))?) ?:? ?<S>$", r"\1 = \2"),
     (r"^(prompt \w+(?:\(.*\))? = )\{(.*)\}$", r'\1"{\2}"'),
     (r"^law <E> = ", r"law \1 == "),
+    (r"^law \w+ ?: ?", "law "),
     (r"^assert ", "law "),
     (
         r"^(?:return|reads|parse|extract|read) (?:a )?(?:number|score|float|grade)"

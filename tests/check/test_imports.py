@@ -211,3 +211,16 @@ def test_links_inside_the_project_and_shipped_files_are_fine(tmp_path: Path) -> 
     assert _codes(main) == []
     shipped = library.find("majority")
     assert _codes(_importing(project, str(shipped))) == []
+
+
+def test_a_prompt_shows_columns_that_the_importing_file_makes(tmp_path: Path) -> None:
+    asks = (
+        'import "prompts.tts"\n\nstrategy main():\n    p = sample 2\n{}'
+        "    p = ask moody about p\n    return best of p by logprob\n"
+    )
+    prompts = 'prompt moody = """{mood} {text}"""\n\nstrategy other():\n    return sample 1\n'
+    makes = asks.format("    let mood of p = tokens\n")
+    assert _codes(_write(tmp_path, prompts=prompts, main=makes)) == []
+    (lacks,) = check_path(_write(tmp_path, main=asks.format(""))).diagnostics
+    assert lacks.code == "TTS217"
+    assert "`let mood of p = ...`" in str(lacks.suggestion)

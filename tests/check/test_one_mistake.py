@@ -37,7 +37,10 @@ MISTAKES = {
         "    few = select 2 of pool\n    return vote few",
         (3, "write `select top 2 of pool by E`"),
     ),
-    "best by nothing": ("    return best of pool", (3, "write `best of P by E`")),
+    "best by nothing": (
+        "    return best of pool",
+        (3, "write `best of pool by E`; the most frequent answer is"),
+    ),
     "repeat until": (
         "    repeat until all pool done:\n        pool = expand pool by 1\n    return vote pool",
         (3, "write `repeat N until all pool done:`"),
@@ -48,7 +51,7 @@ MISTAKES = {
     ),
     "clause with equals": (
         "    more = sample n temperature=0.7\n    return vote more",
-        (3, "write `at temperature 0.7`"),
+        (3, "write `more = sample n at temperature 0.7`"),
     ),
     "no such column": ("    return best of pool by lenght", (3, "candidates have `text`, ")),
     "division by zero": (
@@ -67,20 +70,20 @@ MISTAKES = {
     ),
     "score with": (
         "    score pool with prm\n    return best of pool by last(prm)",
-        (3, "write `by prm`"),
+        (3, "write `score pool by prm`"),
     ),
     "best without of": (
         "    return best pool by tokens",
         (3, "write `best of pool by tokens`"),
     ),
-    "no verb": ("    return majority pool", (3, "call a strategy as `majority(...)`")),
+    "no verb": ("    return majority pool", (3, "write `return vote pool`")),
     "limit in another order": (
         "    more = sample n max tokens 200\n    return vote more",
-        (3, "write `max 200 tokens`"),
+        (3, "write `more = sample n max 200 tokens`"),
     ),
     "let for a variable": (
         "    let more = 5\n    return vote (sample more)",
-        (3, "`let more of P = E` for a column"),
+        (3, "write `more = 5`; `let more of P = E` for a column"),
     ),
     "two targets": ("    one, two = sample n\n    return vote one", (3, "write one `=` a line")),
     "break": ("    break\n    return vote pool", (3, "write `repeat N until CONDITION:`")),
@@ -124,7 +127,7 @@ FILES = {
         strategy s():
             return sample 1 at temperature 0
         """,
-        (1, "comments begin with `#`"),
+        (1, "write `# greedy`; comments begin with `#`"),
     ),
     "named law": (
         """
@@ -133,21 +136,21 @@ FILES = {
 
         law same: a(n = 4) == a()
         """,
-        (4, "write `law A(...) == B(...)`"),
+        (4, "write `law a(n = 4) == a()`"),
     ),
     "typed parameter": (
         """
         strategy s(n: int = 4):
             return vote (sample n)
         """,
-        (1, "parameters have no types"),
+        (1, "write `strategy s(n = 4):`; parameters have no types"),
     ),
     "typed answer": (
         """
         strategy s(n = 4) -> answer:
             return vote (sample n)
         """,
-        (1, "write `:`; every strategy gives an answer"),
+        (1, "write `strategy s(n = 4):`; every strategy gives an answer"),
     ),
     "hyphen": (
         """

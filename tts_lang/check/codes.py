@@ -294,6 +294,12 @@ CODES: tuple[Code, ...] = (
         "for text that should have braces.",
     ),
     Code(
+        "TTS914",
+        "slot for a column that other files make",
+        "The prompt or judge is used by no strategy of this file, and none makes a column of this "
+        "name. It is looked for in the pool that is asked about, where the prompt is used.",
+    ),
+    Code(
         "TTS912",
         "hidden character",
         "A comment or text holds a character that is not seen, such as one that turns the "

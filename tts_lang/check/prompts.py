@@ -14,6 +14,7 @@ from tts_lang.check.values import expect, pool, scalar, static
 from tts_lang.diagnostics import Diagnostic, did_you_mean, error, suggest, warning
 from tts_lang.plan.expr import Column, Expr, JudgeWords
 from tts_lang.plan.template import LISTS, ROW_SLOTS, TEXTS, Slot, Template, shows_row, split_slot
+from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.template import WrittenSlot, near_slots, parse_template
 
@@ -23,15 +24,18 @@ def template(
     text: nodes.Text,
     parameters: tuple[nodes.Parameter, ...],
     home: FileScope,
+    imported: bool = False,
 ) -> tuple[Template, list[Diagnostic]]:
     """A prompt's text cut at its slots, and what is wrong with them.
 
-    Whether a pool has the column that a slot shows is seen where the prompt is used (`shown`).
+    Whether a pool has the column that a slot shows is seen where the prompt is used (`shown`); a
+    file that imports the prompt may make columns that its own does not.
     """
     source = home.source
     found: list[Diagnostic] = []
     known = (*ROW_SLOTS, *(parameter.name.text for parameter in parameters))
     columns = home.columns
+    others: set[str] = set()
     parts: list[str | Slot] = []
     for part in parse_template(text, source):
         if isinstance(part, str):
@@ -41,8 +45,15 @@ def template(
             slots = ", ".join(f"{{{each}}}" for each in known)
             help_ = "as in `{attempts last 4}`" if part.last else f"slots: {slots}"
             if not _fits_somewhere(part.name, known, columns):
-                close = suggest(part.name, (*known, *columns))
+                close = _close(part.name, known, columns)
                 help_ = f"write `{{{close}}}`" if close else help_
+                if _is_column(part) and (imported or not (close or home.uses(name))):
+                    parts.append(Slot(part.name))
+                    _, column = split_slot(part.name)
+                    if not imported and column not in others:
+                        others.add(column)
+                        found.append(_column_of_others(part, column, source))
+                    continue
             found.append(error("TTS217", message, part.span, source, suggestion=help_))
             continue
         parts.append(Slot(part.name, int(part.last) if part.last else None))
@@ -67,6 +78,31 @@ def _fits_somewhere(name: str, known: Collection[str], columns: Collection[str])
     if head in LISTS:
         return shown in TEXTS or shown in columns
     return shown == "words" if head else shown in columns
+
+
+def _is_column(slot: WrittenSlot) -> bool:
+    """Whether a slot that fits nothing here would show a column of a pool that has it."""
+    head, shown = split_slot(slot.name)
+    return slot.last is None and head in ("", *LISTS) and "." not in shown
+
+
+def _close(name: str, known: Collection[str], columns: Collection[str]) -> str | None:
+    """The slot that may be meant."""
+    head, shown = split_slot(name)
+    if head not in LISTS or not shown:
+        return suggest(name, (*known, *columns))
+    close = suggest(shown, (*TEXTS, *columns))
+    return None if close is None else f"{head}.{close}"
+
+
+def _column_of_others(slot: WrittenSlot, column: str, source: Source) -> Diagnostic:
+    return warning(
+        "TTS914",
+        f"`{{{slot.name}}}` shows a column that no strategy of this file makes",
+        slot.span,
+        source,
+        suggestion=f"a file that imports this prompt makes it: `let {column} of P = E`",
+    )
 
 
 def _slot_error(slot: WrittenSlot, known: tuple[str, ...], columns: frozenset[str]) -> str | None:
@@ -262,7 +298,8 @@ def match(
 def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name) -> Template:
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
-    prompt, found = template(declared.name, node.text, node.parameters, declared.home)
+    imported = declared.home is not context.scope
+    prompt, found = template(declared.name, node.text, node.parameters, declared.home, imported)
     # Its own file may not have been checked: it may be imported.
     context.check.diagnostics.extend(each for each in found if each.is_error)
     known = context.check.prompts.setdefault(declared.name, (declared, prompt))

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from tts_lang.check import builtins
-from tts_lang.check.uses import walk
+from tts_lang.check.uses import reads, walk
 from tts_lang.diagnostics import Diagnostic, error
 from tts_lang.plan.expr import KEY
 from tts_lang.plan.template import ROW_SLOTS
@@ -120,6 +120,12 @@ class FileScope:
         )
         shown = (name for name, type_ in builtins.COLUMNS.items() if type_.value != KEY)
         return frozenset((*shown, *self.of_role([Role.SCORER]), *made))
+
+    def uses(self, name: str) -> bool:
+        """Whether a strategy of this file names a prompt or judge."""
+        return any(
+            name == each.text for known in self.strategies for each in reads(*known.strategy.body)
+        )
 
     def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The usable names with one of these roles."""

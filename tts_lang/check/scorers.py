@@ -24,14 +24,14 @@ class Bounds:
     high: float | None = None
 
 
-def describe(context: StrategyContext, declared: Declared) -> Scorer:
+def describe(context: StrategyContext, declared: Declared, imported: bool = False) -> Scorer:
     """A scorer for the plan; its declaration is read in the file that it stands in.
 
     `context` must be a context of that file (`declaration_context`).
     """
     node = declared.scorer
     if isinstance(node, nodes.JudgeDeclaration):
-        return _judge(context, declared, node)
+        return _judge(context, declared, node, imported)
     bounds = value_range(context, node.range)
     field = None if node.problem_field is None else node.problem_field.value
     return Scorer(
@@ -55,8 +55,10 @@ def value_range(context: StrategyContext, node: nodes.ValueRange | None) -> Boun
     return Bounds(low, high)
 
 
-def _judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> Scorer:
-    prompt, _ = template(node.name.text, node.text, node.parameters, declared.home)
+def _judge(
+    context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration, imported: bool
+) -> Scorer:
+    prompt, _ = template(node.name.text, node.text, node.parameters, declared.home, imported)
     inputs = Inputs()
     how = decoding(context, node.clauses, Site(inputs))
     if inputs.numbers:
@@ -115,9 +117,14 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
     return tuple(options)
 
 
-def check_judge(context: StrategyContext, declared: Declared, node: nodes.JudgeDeclaration) -> None:
+def check_judge(
+    context: StrategyContext,
+    declared: Declared,
+    node: nodes.JudgeDeclaration,
+    imported: bool = False,
+) -> None:
     """Checks a judge's declaration, slots included."""
-    prompt, found = template(node.name.text, node.text, node.parameters, declared.home)
+    prompt, found = template(node.name.text, node.text, node.parameters, declared.home, imported)
     for diagnostic in found:
         context.check.add(diagnostic)
     given = {each.name.text for each in node.parameters}
@@ -167,9 +174,10 @@ def enter_scorer(
     known = context.check.scorers.get(declared.name)
     if known is not None and known[0] is declared:
         return known[1]
+    imported = declared.home is not context.scope
     if isinstance(declared.node, nodes.JudgeDeclaration):
-        check_judge(home, declared, declared.node)
-    scorer = describe(home, declared)
+        check_judge(home, declared, declared.node, imported)
+    scorer = describe(home, declared, imported)
     if known is None:
         context.check.scorers[declared.name] = (declared, scorer)
         if scorer.judge is not None:

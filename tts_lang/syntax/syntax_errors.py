@@ -43,7 +43,7 @@ def _let_without_pool(e: ErrorContext) -> Diagnostic | None:
         return e.report(
             "TTS129",
             "`let` computes a column of a pool",
-            f"write `{name} = {e[1].text} ...` for a variable, `let {name} of P = E` for a column",
+            f"write `{name} {e.rest()}` for a variable; `let {name} of P = E` for a column",
             span=e.head.span.to(e.token.span),
             expected=("`of`",),
         )
@@ -90,11 +90,12 @@ def _select_what(e: ErrorContext) -> Diagnostic | None:
 
 
 def _best_by_what(e: ErrorContext) -> Diagnostic | None:
-    if e.token.type in {"NL", "RPAR"} and "BY" in e.accepts and "BEST" in {t.type for t in e.line}:
+    best = next((token for token in e.line if token.type == "BEST"), None)
+    if e.token.type in {"NL", "RPAR"} and "BY" in e.accepts and best is not None:
         return e.report(
             "TTS120",
             "`best` needs to know by what",
-            "write `best of P by E`; the most frequent answer is `vote P`",
+            f"write `{e.text(best, e.before)} by E`; the most frequent answer is `vote P`",
             expected=("`by`",),
         )
     return None
