@@ -42,6 +42,19 @@ def test_the_known_optimum_is_found_bin_by_bin() -> None:
     assert low < found.accuracy < high
 
 
+def test_a_bin_without_problems_has_the_choice_of_its_neighbour() -> None:
+    tried = [*SEARCH, *VOTE]
+    easy = {id_: 1 for id_, at in BINS.items() if at == 1}
+    point = tuned(tried, easy, number=4, budget=2000)
+    assert point is not None
+    assert len(point.choice) == 4
+    assert len(set(point.choice)) == 1
+    some = {id_: at for id_, at in BINS.items() if at != 1}
+    found = tuned(tried, some, number=3, budget=2000)
+    assert found is not None
+    assert found.choice == ("vote[n=4]", "vote[n=4]", "search[n=16]")
+
+
 def test_where_searching_never_helps_it_does_not_search() -> None:
     plain = [candidate(f"vote[n={n}]", 100.0 * n, 0.9, 0.6, 0.3) for n in (4, 16)]
     search = [candidate(f"search[n={n}]", 100.0 * n, 0.7, 0.4, 0.1) for n in (4, 16)]

@@ -6,6 +6,7 @@ import sys
 from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,7 +40,7 @@ Calibrates on one half of the problems and validates on the other, both ways rou
 2024). Nothing is drawn: record candidates first, with as many values as you like.
 
 Examples:
-  tts-run majority best_of_n beam_search --sweep n=1,4,16,64 --out runs/grid
+  tts-run majority best_of_n beam_search --sweep n=4,16,64 --out runs/grid
   tts-tune runs/grid -o tuned.tts
   tts-tune runs/grid --difficulty predicted --probes 4 --bins 3 -o tuned.tts
   tts-run tuned.tts --problems new.jsonl
@@ -149,11 +150,14 @@ def _tune(options: Namespace) -> None:
     baseline = _baseline(options.baseline, experiment, candidates)
     if not baseline and not budgets:
         raise UsageError("name a --budget, or the --baseline to compare with")
-    points: list[TunedPoint] = []
-    for budget in budgets:
-        points += filter(None, [tuned(candidates, bins.of, budget=budget, overhead=bins.overhead)])
-    for each in [] if budgets else baseline:
-        points += filter(None, [tuned(candidates, bins.of, baseline=each, overhead=bins.overhead)])
+    choose = partial(
+        tuned, candidates, bins.of, number=len(bins.borders) + 1, overhead=bins.overhead
+    )
+    if budgets:
+        found = [choose(budget=budget) for budget in budgets]
+    else:
+        found = [choose(baseline=each) for each in baseline]
+    points = [each for each in found if each is not None]
     if not points:
         raise ExperimentError("no strategy fits the budget in every bin: name a larger one")
     count = f"{len(experiment.problems):,} problems, {len(candidates)} strategies"
@@ -305,7 +309,7 @@ def _print_points(
     sizes = [list(bins.of.values()).count(at) for at in range(len(bins.borders) + 1)]
     print(f"\nthe choice with the {'budget of ' if last.baseline else 'largest budget'}"
           f"{last.baseline or ''}:")  # fmt: skip
-    for label, size, chosen in zip(bin_names(bins.borders), sizes, last.choice, strict=False):
+    for label, size, chosen in zip(bin_names(bins.borders), sizes, last.choice, strict=True):
         print(printable(f"  {label} ({size:,} problems): {chosen}"))
 
 
@@ -340,7 +344,7 @@ def _conclusions(
             least = "not reached" if low is None else f"{low:.2g}"
             span = f"{least} to {0.0 if high is None else high:.2g}"
             yield (
-                f"budget for the accuracy of {baseline[-1].name}: {ratio:.2g} times less {cost} "
+                f"budget for the accuracy of {baseline[-1].name}: {ratio:.2g} times fewer {cost} "
                 f"(95 % interval {span})"
             )
     yield (

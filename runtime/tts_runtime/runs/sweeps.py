@@ -8,6 +8,7 @@ from itertools import product
 
 from tts_lang.arguments import plan_from
 from tts_lang.compiler import parameters_of
+from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.explain.costs import bounds
 from tts_lang.explain.nesting import shifting
 from tts_lang.plan.graph import Origin, Plan
@@ -71,9 +72,12 @@ def swept(
         for chosen in product(*(values[name] for name in own)):
             given = dict(zip(own, chosen, strict=True))
             used = {name: text for name, text in settings.items() if name in known[strategy]}
-            plan = plan_from([strategy], {**used, **given})[0]
-            rows.append(plan)
             words = ",".join(f"{name}={text}" for name, text in given.items())
+            try:
+                plan = plan_from([strategy], {**used, **given})[0]
+            except DiagnosticError as error:
+                raise DiagnosticError([_at(words, each) for each in error.diagnostics]) from None
+            rows.append(plan)
             plans.append(replace(plan, strategy=f"{plan.strategy}[{words}]") if words else plan)
         for origin in shifting(rows):
             shift = _shift(origin, rows)
@@ -82,6 +86,13 @@ def swept(
     if unused:
         plan_from(strategies, {name: settings[name] for name in unused})  # says so
     return plans, list(shifts.values())
+
+
+def _at(values: str, diagnostic: Diagnostic) -> Diagnostic:
+    """The same, with the value of the sweep it is about; the others may do."""
+    if not values:
+        return diagnostic
+    return replace(diagnostic, notes=(*diagnostic.notes, f"of the sweep, with {values}"))
 
 
 def _read(sweep: str) -> tuple[str, list[str]]:

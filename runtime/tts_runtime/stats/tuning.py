@@ -96,6 +96,7 @@ def tuned(
     candidates: Sequence[TuningCandidate],
     bins: Mapping[str, int],
     *,
+    number: int | None = None,
     budget: float | None = None,
     baseline: TuningCandidate | None = None,
     overhead: float = 0.0,
@@ -105,30 +106,37 @@ def tuned(
     Args:
         candidates: What can be chosen; each was measured on all problems of `bins`.
         bins: Of each problem, its bin, 0 the easiest.
+        number: How many bins there are, if some of the hardest may be empty. An empty bin has the
+            choice of the one before it: the nearest that was measured.
         budget: Mean cost per problem in any bin; or instead
         baseline: No choice may cost more, in its bin, than this strategy does there.
         overhead: Cost of finding the bin, which counts (probes of a predicted difficulty).
     """
     everything = list(bins)
-    number = max(bins.values()) + 1
+    number = number or max(bins.values()) + 1
     members = [[id_ for id_ in everything if bins[id_] == at] for at in range(number)]
 
-    def allowed(at: int, ids: Sequence[str]) -> float:
+    def allowed(at: int) -> float:
         if baseline is not None:
-            return _cost(baseline, members[at] or ids)
+            return _cost(baseline, members[at])
         return float("inf") if budget is None else budget
 
     def choose(at: int, ids: Sequence[str]) -> TuningCandidate | None:
         """The best for a bin, judged on `ids`; the cheaper one of equals."""
-        most = allowed(at, ids) * (1 + 1e-9)
-        fit = [each for each in candidates if _cost(each, members[at] or ids) + overhead <= most]
+        most = allowed(at) * (1 + 1e-9)
+        fit = [each for each in candidates if _cost(each, members[at]) + overhead <= most]
         return max(fit, key=lambda each: (_accuracy(each, ids), -_cost(each, ids)), default=None)
 
     def choices(ids: Sequence[str]) -> list[TuningCandidate] | None:
         known = set(ids)
-        found = [
-            choose(at, [id_ for id_ in members[at] if id_ in known] or ids) for at in range(number)
+        used = [at for at in range(number) if members[at]]
+        nearest = [
+            max((each for each in used if each <= at), default=used[0]) for at in range(number)
         ]
+        chosen = {
+            at: choose(at, [id_ for id_ in members[at] if id_ in known] or ids) for at in used
+        }
+        found = [chosen[at] for at in nearest]
         return [each for each in found if each is not None] if all(found) else None
 
     final = choices(everything)
