@@ -45,6 +45,7 @@ from tts_runtime.stats.samples import (
     whole,
 )
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
+from tts_runtime.stats.tuned_file import base_of
 
 _NOTES = """
 What there is:
@@ -378,10 +379,18 @@ def _scaling(options: Namespace) -> None:
         low, high = _numbers("--between", options.between, 2)
         every = [float(each.policy_tokens) for answers in found for each in answers]
         print(f"Control: {_percent(control(every, low, high))} of {len(every):,} answers")
-    rise = slope(points)
-    said = "unknown: all cost the same" if rise is None else f"{100_000 * rise:+.2f}"
-    print(f"Scaling: {said} (points of accuracy per 1,000 tokens, mean over pairs)")
-    print(f"Performance: {_percent(performance(points))}")
+    # A slope from one method to another says nothing of how either grows.
+    families: dict[str, list[tuple[float, float]]] = {}
+    for (_, record), point in zip(records, points, strict=True):
+        families.setdefault(base_of(record.plan), []).append(point)
+    if all(len(family) == 1 for family in families.values()):
+        families = {"": points}
+    for name, family in families.items():
+        rise = slope(family)
+        said = f"{100_000 * rise:+.2f}" if rise is not None else "unknown: all cost the same"
+        of = f" of {name}" if len(families) > 1 else ""
+        print(f"Scaling{of}: {said} (points of accuracy per 1,000 tokens, mean over pairs)")
+        print(f"Performance{of}: {_percent(performance(family))}")
 
 
 def _flops(options: Namespace) -> None:
