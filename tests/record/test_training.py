@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,17 @@ import pytest
 
 import tts_runtime
 from tts_runtime.cli.export import export_command
+from tts_runtime.engines.registry import find_policy
 
 #: Solutions of one problem by their steps: two right ones, two that share a beginning.
 TEXTS = ["a\n\nb\n\n\\boxed{2}", "a\n\nb\n\n\\boxed{3}", "a\n\nc\n\n\\boxed{2}", "d\n\n\\boxed{4}"]
+
+FORCED = """strategy forced():
+    pool = sample 4 max 3 tokens
+    force "So " into pool
+    pool = expand pool by 1
+    return best of pool by tokens
+"""
 
 
 @pytest.fixture
@@ -86,10 +95,44 @@ def test_what_cannot_be_written(capsys: pytest.CaptureFixture[str], run: Path) -
     for options, words in (
         (["--as", "stf"], "did you mean 'sft'?"),
         ([], "--as: expected a format"),
-        (["--as", "prm", "--chat"], "--chat: steps are texts"),
+        (["--as", "prm", "--chat"], "--chat: it goes with --as sft or preference"),
         (["--as", "sft", "--strategy", "pass"], "name one of the run's strategies"),
     ):
         assert export_command([str(run), *options]) == 2
         assert words in capsys.readouterr().err
     assert export_command([str(run.parent), "--as", "sft"]) == 2
     assert "is not a run directory" in capsys.readouterr().err
+
+
+def test_trajectories_are_what_was_sampled(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, keep=["ids", "logprobs"])
+    problems = [{"id": "one", "problem": "1 + 1", "answer": "2"}]
+    (tmp_path / "forced.tts").write_text(FORCED, encoding="utf-8")
+    for name, strategy in (("drawn", "pass_at"), ("forced", f"{tmp_path}/forced.tts")):
+        tts_runtime.run([strategy], problems, settings=replace(settings, out=tmp_path / name))
+        rows = exported(capsys, tmp_path / name, "trajectories")
+        [record] = tts_runtime.open_run(tmp_path / name).strategies.values()
+        trees = record.trees()
+        ended = [(tree, node) for tree in trees for node in tree.nodes.values()
+                 if node.finish == "end" and node.op == "expand"]  # fmt: skip
+        assert len(rows) == len(ended) > 0
+        by_text = {tree.text(node.uid): (tree, node) for tree, node in ended}
+        pieces = find_policy("sim")().tokenizer.pieces
+        for row in rows:
+            tree, node = by_text[row["completion"]]
+            assert b"".join(pieces[id_] for id_ in row["completion_ids"]).decode(
+                "utf-8", "replace"
+            ) == tree.text(node.uid)
+            assert row["reward"] == float(node.correct is True)
+            assert sum(row["env_mask"]) == node.tokens
+            assert all(logprob == 0.0 for logprob, mask in
+                       zip(row["logprobs"], row["env_mask"], strict=True) if not mask)  # fmt: skip
+            assert (0 in row["env_mask"]) == (name == "forced")
+            assert len(row["completion_ids"]) == len(row["logprobs"]) == len(row["env_mask"])
+
+
+def test_trajectories_need_what_was_kept(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    assert export_command([str(run), "--as", "trajectories"]) == 2
+    assert "run with --keep ids" in capsys.readouterr().err

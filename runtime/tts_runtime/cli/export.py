@@ -43,7 +43,9 @@ def export_parser() -> CommandParser:
         "--as",
         metavar="FORMAT",
         help="sft: right solutions; preference: a right and a wrong one that share a beginning; "
-        "stepwise: steps, right or wrong; prm: steps with the share of right solutions below",
+        "stepwise: steps, right or wrong; prm: steps with the share of right solutions below; "
+        "trajectories: token ids, log-probabilities and reward of every draw (a run with --keep "
+        "ids,logprobs)",
         completer=fixed(*FORMATS),
     )
     group.flag("--chat", help="messages in place of texts (sft, preference)")
@@ -74,7 +76,7 @@ def _export(options: Namespace) -> int:
         hint = did_you_mean(form or "", FORMATS) or f"one of {', '.join(FORMATS)}"
         raise UsageError(f"--as: expected a format; {hint}")
     if options.chat and form not in FORMATS[:2]:
-        raise UsageError(f"--chat: steps are texts, so it does not go with --as {form}")
+        raise UsageError(f"--chat: it goes with --as {' or '.join(FORMATS[:2])}")
     run = open_run(options.directory)
     names = [run.strategy(options.strategy).name] if options.strategy else list(run.strategies)
     lines = [

@@ -1,28 +1,31 @@
 """A record as training data, in the formats of TRL's trainers.
 
 Solutions of one problem, under all seeds and by all strategies of a run, are taken together; equal
-texts count once for fine-tuning and pairs, and as often as they were drawn for estimates.
+texts count once for fine-tuning and pairs, and as often as they were drawn for estimates and
+trajectories.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.nodes import kind_of
-from tts_runtime.record.reader import Run
+from tts_runtime.record.reader import Run, Tree
 from tts_runtime.steps import NOTHING
 
 #: What can be written.
-FORMATS: Final = ("sft", "preference", "stepwise", "prm")
+FORMATS: Final = ("sft", "preference", "stepwise", "prm", "trajectories")
 #: A field of problems whose text a record of others does not have.
 _MISSING: Final = "text_missing"
 
 Row = dict[str, Any]
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,25 @@ class TrainingSolution:
 
     text: str
     steps: tuple[str, ...]
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """A solution token by token, as it was sampled.
+
+    Args:
+        prompt: Ids of the prompt.
+        ids: What follows it: sampled ids and forced ones.
+        logprobs: Of each id under the policy as it sampled; `None` where it was forced.
+        text: Of `ids`.
+        right: Its grade.
+    """
+
+    prompt: tuple[int, ...]
+    ids: tuple[int, ...]
+    logprobs: tuple[float | None, ...]
+    text: str
     right: bool
 
 
@@ -44,15 +66,26 @@ def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Itera
             place where they part. `stepwise`: a solution's steps, each right if a right solution
             was drawn below it (Wang et al. 2024, Math-Shepherd, section 3.2, hard estimation).
             `prm`: the same with the share of right solutions below each step (soft estimation).
+            `trajectories`: every draw, token by token, with its grade as the reward.
         strategies: Of the run, by name.
         chat: Messages in place of texts (not for steps, which TRL has as texts only).
 
     Raises:
         ValueError: The record does not have the texts of its problems, or a run has other graders
-            than those that grade every candidate.
+            than those that grade every candidate; or trajectories, and their ids or
+            log-probabilities were not kept.
     """
+    if form == "trajectories":
+        for problem, drawn in _drawn(run, strategies, _trajectory):
+            yield from (_of_tokens(problem, each) for each in drawn)
+        return
     delimiter = _delimiter(run)
-    for problem, solutions in _solutions(run, strategies, delimiter):
+
+    def solution(tree: Tree, node: CandidateRecord) -> TrainingSolution:
+        text = tree.text(node.uid)
+        return TrainingSolution(text, _steps(text, delimiter), node.correct is True)
+
+    for problem, solutions in _drawn(run, strategies, solution):
         if problem.fields.get(_MISSING):
             raise ValueError(f"the record does not have the text of problem {problem.id}")
         prompt: Any = [{"role": "user", "content": problem.text}] if chat else problem.text
@@ -78,33 +111,60 @@ def _delimiter(run: Run) -> bytes:
     return b"\n\n"
 
 
-def _solutions(
-    run: Run, strategies: Sequence[str], delimiter: bytes
-) -> list[tuple[Problem, list[TrainingSolution]]]:
-    """By problem; draws that strategies share count once."""
-    drawn: dict[Trial, Counter[TrainingSolution]] = {}
+def _drawn(
+    run: Run, strategies: Sequence[str], read: Callable[[Tree, CandidateRecord], D]
+) -> list[tuple[Problem, list[D]]]:
+    """What ended by itself and was graded, by problem; draws that strategies share count once."""
+    drawn: dict[Trial, Counter[D]] = {}
     ungraded = 0
     for name in strategies:
         for tree in run.strategy(name).trees():
-            mine: Counter[TrainingSolution] = Counter()
+            mine: Counter[D] = Counter()
             for node in tree.nodes.values():
                 if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
                     continue
                 if node.answer is not None and node.correct is None:
                     ungraded += 1
                     continue
-                text = tree.text(node.uid)
-                mine[TrainingSolution(text, _steps(text, delimiter), node.correct is True)] += 1
+                mine[read(tree, node)] += 1
             drawn[tree.answer.trial] = drawn.get(tree.answer.trial, Counter()) | mine
     if ungraded and not any(drawn.values()):
         raise ValueError(
             "no candidate has a grade: problems without a gold answer, or a grader that grades "
             "only what is returned"
         )
-    found: dict[str, list[TrainingSolution]] = {}
+    found: dict[str, list[D]] = {}
     for trial, solutions in drawn.items():
         found.setdefault(trial.problem, []).extend(solutions.elements())
     return [(run.problems[id_], listed) for id_, listed in found.items()]
+
+
+def _trajectory(tree: Tree, node: CandidateRecord) -> Trajectory:
+    prompt, ids = tree.ids(node.uid)
+    path = tree.path(node.uid)
+    logprobs = tuple(
+        each for part in path for each in part.token_logprobs or (None,) * len(part.token_ids or ())
+    )
+    if sum(each is not None for each in logprobs) < node.tokens:
+        raise ValueError(
+            f"the log-probabilities of node {node.uid} are not in the record: run with --keep "
+            "ids,logprobs, on an engine that gives them"
+        )
+    return Trajectory(prompt, ids, logprobs, tree.text(node.uid), node.correct is True)
+
+
+def _of_tokens(problem: Problem, drawn: Trajectory) -> Row:
+    """The columns of TRL's rollouts: what was forced has no part in the loss (`env_mask` 0)."""
+    return {
+        "id": problem.id,
+        "prompt": problem.text,
+        "completion": drawn.text,
+        "prompt_ids": drawn.prompt,
+        "completion_ids": drawn.ids,
+        "logprobs": [0.0 if each is None else each for each in drawn.logprobs],
+        "env_mask": [int(each is not None) for each in drawn.logprobs],
+        "reward": float(drawn.right),
+    }
 
 
 def _steps(text: str, delimiter: bytes) -> tuple[str, ...]:
