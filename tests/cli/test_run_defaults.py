@@ -41,6 +41,15 @@ def test_the_bundled_scorer_and_problems_can_be_named_beside_any_policy(tts_run:
     assert "policy sim; problems arith (2); seed 0" in out
 
 
+def test_what_the_bundled_policy_cannot_know_is_said(tts_run: Command) -> None:
+    said = 'knows only problems such as "Start with 54; a: +76 (mod 100)"'
+    code, _, err = tts_run("greedy", "--ask", "What is 17 x 3?")
+    assert (code, said in err) == (0, True)
+    assert tts_run("greedy", "--ask", "What is 17 x 3?", "--quiet")[2] == ""
+    assert tts_run("greedy", "--ask", "Start with 4; a: *9 (mod 100)")[2] == ""
+    assert tts_run("greedy", "--ask", "What is 17 x 3?", "--policy", "sim")[2] == ""
+
+
 def test_one_policy_of_several_that_is_not_bundled_is_enough() -> None:
     source = "policy small\n\nstrategy s():\n    return sample 1 from small\n"
     plan = compiled(source)

@@ -49,7 +49,7 @@ from tts_runtime.problems import (
     SelectionError,
     problems_named,
 )
-from tts_runtime.runs.defaults import UnnamedError, completed, problem_set
+from tts_runtime.runs.defaults import UnnamedError, completed, problem_set, unknown_to_bundled
 from tts_runtime.runs.sweeps import Shift, SweepError, swept
 
 if TYPE_CHECKING:
@@ -210,6 +210,10 @@ def _request(options: Namespace) -> _RunRequest:
     engines = completed(plans, policy_engines, scorer_engines, named)
     named_set = options.problems or problem_set(policy_engines)
     problems = _problems(options, named_set)
+    used = {name: engines[0].get(name) for plan in plans for name in plan.policies}
+    unknown = unknown_to_bundled(used, [each.text for each in problems])
+    if unknown and not options.quiet:
+        print(f"note: {unknown}", file=sys.stderr)
     without, disabled = left_out(options.no_pass)
     plans = [optimise(plan, without=without).plan for plan in plans]
     for plan in plans:

@@ -21,7 +21,8 @@ Scorer = TypeVar("Scorer")
 BUNDLED = "bundled"
 #: The problem set that goes with the bundled policy.
 PROBLEMS = "arith"
-
+#: How each of them begins.
+_KNOWN = "Start with "
 
 _REPLAY = "replay:"
 
@@ -81,6 +82,16 @@ def problem_set(policies: Mapping[str, Any]) -> str:
         if isinstance(engine, str) and engine.startswith(_REPLAY):
             return _source(engine)
     return PROBLEMS
+
+
+def unknown_to_bundled(policies: Mapping[str, Any], texts: Sequence[str]) -> str | None:
+    """What to say of problems that are not of the bundled policy's kind; `None` if all are."""
+    if BUNDLED not in policies.values() or all(text.startswith(_KNOWN) for text in texts):
+        return None
+    return (
+        f'the bundled policy knows only problems such as "{_KNOWN}54; a: +76 (mod 100)", and its '
+        "answers to others mean nothing: name a model with --policy"
+    )
 
 
 def _source(engine: str) -> str:
