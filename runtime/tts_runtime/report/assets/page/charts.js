@@ -9,7 +9,7 @@ tts.dark = function () {
 /** A specification for a width in pixels. */
 tts.fitted = function (spec, width, config) {
   const made = structuredClone(spec);
-  const narrow = width < 620;
+  const narrow = width < (made.facet ? 900 : 620);
   delete made.title;
   made.config = structuredClone(config);
   if (narrow) made.config.legend = { ...made.config.legend, orient: "bottom", columns: width < 420 ? 1 : 2 };
@@ -17,6 +17,8 @@ tts.fitted = function (spec, width, config) {
   if (made.facet) {
     const room = width - (narrow ? 44 : 230);
     made.columns = Math.max(1, Math.min(made.columns, Math.floor(room / 150)));
+    // A row that is not full has an axis without a panel.
+    if (made.facet.sort.length % made.columns) made.columns = 1;
     made.spec.width = Math.max(120, Math.min(300, Math.floor(room / made.columns) - 24));
     delete made.autosize;
   } else {

@@ -42,16 +42,26 @@ tts.TreeMap = class {
   }
 
   draw() {
-    const scale = devicePixelRatio || 1;
     this.width = this.canvas.clientWidth;
     this.height = this.canvas.clientHeight;
     if (!this.width) return;
-    this.canvas.width = this.width * scale;
-    this.canvas.height = this.height * scale;
-    const pen = this.canvas.getContext("2d");
+    this.scale = devicePixelRatio || 1;
     const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue("--" + name).trim();
-    pen.scale(scale, scale);
+    this.color = (name) => style.getPropertyValue("--" + name).trim();
+    this.canvas.width = this.width * this.scale;
+    this.canvas.height = this.height * this.scale;
+    this.drawTree();
+    this.show();
+  }
+
+  /** Nodes and lines, on a canvas of their own: they stay while the mark moves. */
+  drawTree() {
+    this.ground = document.createElement("canvas");
+    this.ground.width = this.canvas.width;
+    this.ground.height = this.canvas.height;
+    const pen = this.ground.getContext("2d");
+    const { color } = this;
+    pen.scale(this.scale, this.scale);
     const root = [14, this.height / 2];
     const line = (at) => {
       const [x, y] = this.spot(at);
@@ -72,7 +82,7 @@ tts.TreeMap = class {
     pen.beginPath();
     for (const at of tree.won) line(at);
     pen.stroke();
-    const size = count > 2000 ? 1.6 : count > 300 ? 2.5 : 3.5;
+    const size = this.size = count > 2000 ? 1.6 : count > 300 ? 2.5 : 3.5;
     const fill = { won: color("won"), kept: color("kept"), agreed: color("kept"), outvoted: color("faint"), pruned: color("pruned"), lost: color("faint") };
     for (let at = 0; at < count; at++) {
       const [x, y] = this.spot(at);
@@ -81,17 +91,29 @@ tts.TreeMap = class {
       pen.arc(x, y, tree.won.has(at) ? size + 1 : size, 0, 7);
       pen.fill();
     }
-    if (this.at >= 0) {
-      const [x, y] = this.spot(this.at);
-      pen.strokeStyle = color("text");
-      pen.lineWidth = 2;
-      pen.beginPath();
-      pen.arc(x, y, size + 4, 0, 7);
-      pen.stroke();
-    }
   }
 
-  mark(at) { this.at = at; this.draw(); }
+  /** The tree, and a ring around the node that was chosen. */
+  show() {
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    pen.drawImage(this.ground, 0, 0);
+    if (!(this.at >= 0)) return;
+    const [x, y] = this.spot(this.at);
+    pen.scale(this.scale, this.scale);
+    pen.strokeStyle = this.color("text");
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(x, y, this.size + 4, 0, 7);
+    pen.stroke();
+  }
+
+  mark(at) {
+    this.at = at;
+    if (this.ground) this.show();
+    else this.draw();
+  }
 
   clicked(event) {
     const box = this.canvas.getBoundingClientRect();

@@ -58,7 +58,7 @@ tts.views.problems = function (main, query) {
     rows = problems.order.filter((place) => keep(one[place], other ? other[place] : undefined)
       && (!wanted || problems.ids[place].toLowerCase().includes(wanted) || problems.texts[place].toLowerCase().includes(wanted)));
     list.set(rows.length, rows.length ? 0 : -1);
-    count.textContent = tts.number(rows.length) + " of " + tts.number(problems.ids.length) + " problems" + (rows.length ? "; Enter or a click opens the search tree" : "");
+    count.textContent = tts.number(rows.length) + " of " + tts.number(problems.ids.length) + (new Set(problems.ids).size < problems.ids.length ? " problems and seeds" : " problems") + (rows.length ? "; Enter or a click opens the search tree" : "");
     tts.go("problems", { a: state.a, b: state.b, show: state.show === "all" ? null : state.show, find: state.find }, true);
   };
   const search = tts.el("input", { type: "search", value: state.find, oninput: () => { state.find = search.value; filter(); } });
