@@ -74,7 +74,7 @@ def plan_from(
             the first strategy that cannot be compiled.
         PlanError: A plan file that cannot be used.
     """
-    from tts_lang.compiler import compile_with_warnings, parameters_of
+    from tts_lang.compiler import compile_with_warnings, settings_of
 
     plans: list[Plan] = []
     known: list[str] = []
@@ -83,7 +83,7 @@ def plan_from(
             plans.append(_read_plan(strategy))
             continue
         try:
-            names = parameters_of(strategy) if settings else ()
+            names = settings_of(strategy) if settings else ()
             known.extend(names)
             chosen = {name: value for name, value in settings.items() if name in names}
             compiled = compile_with_warnings(strategy, settings=chosen)

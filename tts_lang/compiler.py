@@ -21,8 +21,10 @@ from tts_lang.check.file import (
     unique,
 )
 from tts_lang.check.imports import Loader
+from tts_lang.check.sampling import sampling_parameters
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.settings import Settings, parameters
+from tts_lang.check.types import DEFAULT
 from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
 from tts_lang.plan.expr import Scalar
@@ -175,7 +177,7 @@ def _plan(check: CheckContext, chosen: Declared, values: dict[str, Parameter]) -
     document = chosen.strategy.docstring
     return Plan(
         strategy=chosen.name,
-        parameters={name: scalar_of(value) for name, value in values.items()},
+        parameters={name: scalar_of(value) for name, value in values.items() if value != DEFAULT},
         body=region,
         values=tuple(check.values),
         policies=tuple(check.policies),
@@ -212,11 +214,27 @@ def parameters_of(
     Raises:
         CompileError: The file cannot be read or has no such strategy.
     """
+    chosen = _declared(path_or_source, strategy)
+    return tuple(parameter.name.text for parameter in chosen.strategy.parameters)
+
+
+def settings_of(
+    path_or_source: str | Path | Source, strategy: str | None = None
+) -> tuple[str, ...]:
+    """What can be set of a strategy: its parameters, then how it samples (C72).
+
+    Raises:
+        CompileError: As `parameters_of`.
+    """
+    chosen = _declared(path_or_source, strategy)
+    return (*parameters_of(path_or_source, strategy), *sampling_parameters(chosen))
+
+
+def _declared(path_or_source: str | Path | Source, strategy: str | None) -> Declared:
     with _deep():
         loader = Loader()
         scope, strategy = _entered(loader, path_or_source, strategy)
-        chosen = _chosen(scope, strategy, tuple(loader.diagnostics))
-    return tuple(parameter.name.text for parameter in chosen.strategy.parameters)
+        return _chosen(scope, strategy, tuple(loader.diagnostics))
 
 
 def _check(scope: FileScope, loader: Loader) -> CheckResult:

@@ -14,7 +14,9 @@ from tts_lang.compiler import (
     compile_with_warnings,
     locate,
     parameters_of,
+    settings_of,
 )
+from tts_lang.plan.graph import Ask, Call, Expand, Plan, Score, operations
 from tts_lang.source import Source
 
 KINDS = body(
@@ -160,6 +162,122 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
 
 def test_parameters_can_be_asked_for() -> None:
     assert parameters_of("beam_search") == ("n", "width", "depth")
+
+
+DISPATCH = """import "beam_search.tts"
+
+prompt hint(limit, tone = "calm") = \"\"\"{problem} {limit} {tone}\"\"\"
+
+judge grade(scale):
+    \"\"\"{text} {scale} Grade:\"\"\"
+    read number from 0 to 10
+
+strategy s(n = 8, search = beam_search(width = 2), asked = hint(3), good = grade(scale = 5)):
+    pool = ask asked(tone = "terse") about problem by 2
+    pool = pool + search(n)
+    score pool by good
+    return best of pool by good
+"""
+
+
+def arguments_of(plan: Plan) -> list[tuple[str, object]]:
+    """The arguments of prompts and judges."""
+    specs = [each.spec for each in operations(plan.body)]
+    given = [each.arguments for each in specs if isinstance(each, Ask | Score)]
+    return [(name, getattr(value, "value", None)) for each in given for name, value in each]
+
+
+def test_c71_strategies_prompts_and_judges_are_values_with_arguments() -> None:
+    plan = compiled(DISPATCH)
+    assert dict(plan.parameters) == {
+        "n": 8,
+        "search": "beam_search(width = 2)",
+        "asked": "hint(limit = 3)",
+        "good": "grade(scale = 5)",
+    }
+    assert arguments_of(plan) == [("limit", 3), ("tone", "terse"), ("scale", 5)]
+    direct = DISPATCH.replace("search = beam_search(width = 2)", "k = 2")
+    direct = direct.replace("search(n)", "beam_search(n, width = k)")
+    assert plan.body == compiled(direct).body
+
+
+@pytest.mark.parametrize("value", ["beam_search(width=8)", "dvts( depth = 3 )", "majority"])
+def test_c71_values_with_arguments_come_from_the_command_line(value: str) -> None:
+    """Shipped strategies need no import there."""
+    plan = compiled(DISPATCH, settings={"search": value})
+    calls = [each.spec for each in operations(plan.body) if isinstance(each.spec, Call)]
+    assert [each.strategy for each in calls] == [value.partition("(")[0]]
+    again = compiled(DISPATCH, settings={"search": str(plan.parameters["search"])})
+    assert again.body == plan.body
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [
+        ("beam_search(widht = 8)", "TTS403", "did you mean 'width'?"),
+        ('beam_search(width = "8")', "TTS403", "`width` of `beam_search` is a number"),
+        ("beam_search(n = 8)", "TTS403", "`search` has a value for `n` already"),
+        ("beam_search(width = ", "TTS556", "and not `beam_search(width =`"),
+        ("hint(3)", "TTS556", "is a strategy, and not `hint(3)`"),
+        ("majorty(3)", "TTS201", "did you mean `majority`"),
+    ],
+)
+def test_c71_arguments_that_do_not_fit_are_refused(value: str, code: str, said: str) -> None:
+    with pytest.raises(CompileError) as error:
+        compiled(DISPATCH, settings={"search": value.strip()})
+    (found,) = error.value.diagnostics
+    assert found.code == code
+    assert said in f"{found.message} {found.suggestion}"
+
+
+def samplings(plan: Plan) -> list[object]:
+    """The temperature of each expansion."""
+    specs = [each.spec for each in operations(plan.body)]
+    found = [each.decoding.temperature for each in specs if isinstance(each, Expand)]
+    return [getattr(each, "value", None) for each in found]
+
+
+INNER = """strategy inner(n = 2) at temperature 0.1:
+    return vote (sample n)
+
+"""
+OUTER = INNER + body(
+    "pool = (sample 2) + (sample 2 at temperature 0.5)", "return vote (pool + inner())"
+)
+
+
+def test_c72_how_a_strategy_samples_can_be_given_and_is_passed_on() -> None:
+    assert samplings(compiled(OUTER, "s")) == [None, 0.5, 0.1]
+    given = compiled(OUTER, "s", {"temperature": "0.9"})
+    assert samplings(given) == [0.9, 0.5, 0.9]
+    assert given.parameters == {"n": 4, "temperature": 0.9}
+    keeps = OUTER.replace("inner()", "inner(temperature = 0.3)")
+    assert samplings(compiled(keeps, "s", {"temperature": 0.9})) == [0.9, 0.5, 0.3]
+
+
+def test_c72_default_leaves_a_clause_as_it_is_without_it() -> None:
+    assert samplings(compiled(OUTER, "inner", {"temperature": "default"})) == [None]
+    text = body(
+        "return vote (sample n at temperature 2 * heat max size tokens)",
+        header="strategy s(n = 4, heat = default, size = default):",
+    )
+    plain = compiled(body("return vote (sample n)"))
+    assert compiled(text).body == plain.body
+    assert dict(compiled(text).parameters) == {"n": 4}
+    assert samplings(compiled(text, settings={"heat": 0.5})) == [1.0]
+
+
+def test_c72_only_what_has_an_effect_can_be_given() -> None:
+    assert settings_of("mixture_of_agents") == (
+        *("n", "diverse", "focused"),
+        *("top_p", "top_k", "min_p", "length"),
+    )
+    mine = body("return vote (sample n top_k top_k)", header="strategy s(n = 4, top_k = 3):")
+    assert "top_k" not in settings_of(Source.of(mine, "mine.tts"))[2:]
+    closed = INNER.replace("sample n", "sample n at temperature 1")
+    with pytest.raises(CompileError) as error:
+        compiled(closed, "inner", {"temperature": 1})
+    assert _codes(error) == ["TTS555"]
 
 
 def test_a_missing_file_is_a_diagnostic(tmp_path: Path) -> None:

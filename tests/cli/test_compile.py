@@ -145,7 +145,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority", "--set", "n"], "expected NAME=VALUE"),
         (["majority", "--set", "n=3", "--set", "n=4"], "`n` is set twice"),
         (["majority", "--set", "n=many"], "error[TTS"),
-        (["greedy", "--set", "n=3"], "there are no parameters"),
+        (["greedy", "--set", "n=3"], "known: temperature, top_p, top_k, min_p, length"),
         (["majority", "--assume", "window=3"], "expected context=N"),
         (["majority", "--assume", "context=0"], "tokens of a context window"),
         (["majority", "--check"], "--check belongs to --fmt"),

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.writing import blocks
 from tests.support.writing.world import Choices, Helper, World
+from tts_lang.check.imports import Loader
+from tts_lang.check.sampling import sampling_parameters
+from tts_lang.source import Source
 
 DECLARATIONS = '''policy small
 scorer orm per solution
@@ -98,7 +101,7 @@ def program(choices: Choices) -> str:
         name = f"helper{number}"
         body, cost = _body(choices, tuple(helpers), HELPER_BUDGET, depth=1)
         lines += ["", f"strategy {name}(n = 2):", *blocks.indented(body)]
-        helpers.append(Helper(name, max(1, cost)))
+        helpers.append(Helper(name, max(1, cost), _samples(name, lines)))
     body, _ = _body(choices, tuple(helpers), BUDGET, depth=2)
     header = choices.one_of(["", "", "", " at temperature 0", " top_k 3 within 12 tokens"])
     lines += ["", f"strategy main(n = {choices.integer(1, 3)}){header}:", *blocks.indented(body)]
@@ -118,6 +121,12 @@ def declarations_of(text: str) -> str:
             used.append(left.pop(name))
             waiting.append(used[-1])
     return "".join(block for block in _BLOCKS.values() if block in used)
+
+
+def _samples(name: str, lines: list[str]) -> tuple[str, ...]:
+    """How a strategy samples, as far as calls of it can say."""
+    scope = Loader().source(Source.of("\n".join(lines) + "\n", "helpers.tts"))
+    return sampling_parameters(scope.names[name])
 
 
 def _body(

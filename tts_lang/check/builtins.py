@@ -37,6 +37,9 @@ POOL_AGGREGATES = ("count", "share", "lead", "entropy")
 #: Delimiters that a policy's binding defines, usable as texts.
 DELIMITERS = ("end_of_thought", "end_of_step")
 
+#: Leaves a clause as it is without it (C72).
+UNSET = "default"
+
 #: Pools that are there from the start.
 POOLS = ("problem", "none")
 
@@ -74,6 +77,8 @@ def meaning(name: str) -> str | None:
         return "a function"
     if name in DELIMITERS:
         return "a delimiter of the policy"
+    if name == UNSET:
+        return "the value that leaves a clause as it is"
     if name == "problem":
         return "the problem itself"
     if name == "none":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tts_lang.check.builtins import meaning
+from tts_lang.check import builtins
 from tts_lang.check.context import (
     Callee,
     Inputs,
@@ -16,15 +16,23 @@ from tts_lang.check.context import (
 )
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.prompts import match
-from tts_lang.check.resolve import is_strategy, new_context, top_level
-from tts_lang.check.scope import ROLE_WORDS, Declared, Role, collisions
+from tts_lang.check.resolve import (
+    given_again,
+    held_arguments,
+    is_strategy,
+    new_context,
+    top_level,
+)
+from tts_lang.check.sampling import given_clauses, sampling_parameters
+from tts_lang.check.scope import ROLE_WORDS, Declaration, Declared, Role, collisions
 from tts_lang.check.statements import block
-from tts_lang.check.types import POISON, PROBLEM, WORDS, ScalarType
+from tts_lang.check.types import DEFAULT, POISON, PROBLEM, WORDS, ScalarType, Typed
 from tts_lang.check.uses import reads, walk
 from tts_lang.check.values import NO_POOL, not_a_pool, scalar, static
 from tts_lang.check.verbs import over
 from tts_lang.plan.expr import REDUCTIONS, Const
 from tts_lang.plan.graph import Call, Exit, Leaves, Region
+from tts_lang.plan.pretty import constant
 from tts_lang.syntax import nodes
 
 MOST_NESTED_CALLS = 24
@@ -133,10 +141,24 @@ def walk_strategy(context: StrategyContext) -> Region:
 def shown(value: Parameter) -> str:
     """A parameter's value for messages."""
     if isinstance(value, NameValue):
-        return value.name
+        return written(value)
+    if value == DEFAULT:
+        return builtins.UNSET
     if isinstance(value.expr, Const) and value.type is not ScalarType.UNKNOWN:
         return repr(value.expr.value)
     return "?"
+
+
+def written(value: NameValue) -> str:
+    """A name as one would write it, with the arguments that it has."""
+    with_ = ", ".join(f"{name} = {_literal(each)}" for name, each in value.given)
+    return f"{value.name}({with_})" if with_ else value.name
+
+
+def _literal(value: Parameter) -> str:
+    if isinstance(value, Typed) and isinstance(value.expr, Const) and value != DEFAULT:
+        return constant(value.expr.value)
+    return shown(value)
 
 
 def _no_result(context: StrategyContext, strategy: nodes.StrategyDeclaration) -> None:
@@ -164,7 +186,9 @@ def bind(
     """
     names = [parameter.name.text for parameter in declared.strategy.parameters]
     before = len(context.check.diagnostics)
-    matched = match(context, declared.name, names, node.arguments, "TTS403")
+    sampling = sampling_parameters(declared)
+    matched = match(context, declared.name, names, node.arguments, "TTS403", sampling)
+    held = held_arguments(context, node.function.text)
     misnamed = len(context.check.diagnostics) > before
     home = new_context(context.check, declared, {})
     values: dict[str, Parameter] = {}
@@ -175,7 +199,11 @@ def bind(
         default = None
         if parameter.default is not None:
             default = argument_value(home, parameter.default)
-        if argument is not None:
+        if argument is not None and name in held:
+            given_again(context, node.function, name, argument, "TTS403")
+        elif name in held:
+            values[name] = held[name]
+        elif argument is not None:
             values[name] = argument_value(context, argument, free)
             _fits(context, declared, name, values[name], default, argument)
         elif default is not None:
@@ -183,6 +211,16 @@ def bind(
         elif not misnamed:  # one that is given under another name is not missing too
             message = f"`{declared.name}` needs a value for `{name}`"
             context.error("TTS403", message, node, f"`{declared.name}({name} = ...)`")
+    # How it samples: as the call says, else as the caller was told to (C72).
+    passed_on = {each: context.parameters[each] for each in given_clauses(context)}
+    for name in sampling:
+        if name in matched and name in held:
+            given_again(context, node.function, name, matched[name], "TTS403")
+        elif name in matched:
+            values[name] = argument_value(context, matched[name], free)
+            _fits(context, declared, name, values[name], DEFAULT, matched[name])
+        elif name in held or name in passed_on:
+            values[name] = held.get(name) or passed_on[name]
     failed = any(each.is_error for each in context.check.diagnostics[before:])
     return None if failed else values
 
@@ -221,6 +259,10 @@ def argument_value(
         named = _named(context, node.text)
         if named is not None:
             return named
+    if isinstance(node, nodes.CallExpression) and not node.fresh:
+        named = _named(context, node.function.text)
+        if named is not None and named.role in _TAKE_ARGUMENTS and named.declared is not None:
+            return _with_arguments(context, named, named.declared, node, free)
     if free and (unknown := free_names(context, node)):
         context.parameters = {**context.parameters, **dict.fromkeys(unknown, POISON)}
         static(context, node, "an argument of a strategy")
@@ -229,13 +271,62 @@ def argument_value(
     return POISON if typed is None else typed
 
 
+_TAKE_ARGUMENTS = (Role.STRATEGY, Role.PROMPT, Role.SCORER)
+
+
+def _with_arguments(
+    context: StrategyContext,
+    named: NameValue,
+    declared: Declared,
+    node: nodes.CallExpression,
+    free: bool,
+) -> Parameter:
+    """`beam_search(width = 8)` as a value: the strategy, prompt or judge with an argument (C71)."""
+    parameters = {each.name.text: each for each in parameters_of(declared.node)}
+    names = list(parameters)
+    sampling = sampling_parameters(declared) if named.role is Role.STRATEGY else ()
+    code = "TTS403" if named.role is Role.STRATEGY else "TTS218"
+    matched = match(context, named.name, names, node.arguments, code, sampling)
+    given = dict(named.given)
+    home = new_context(context.check, declared, {}) if named.role is Role.STRATEGY else None
+    for name, value in matched.items():
+        if name in given:
+            given_again(context, node.function, name, value, code)
+            continue
+        given[name] = argument_value(context, value, free)
+        usual = parameters[name].default if name in parameters else None
+        if (
+            home is not None
+            and usual is not None
+            and not any(each.text in names for each in reads(usual))
+        ):
+            _fits(context, declared, name, given[name], argument_value(home, usual), value)
+    in_order = tuple((name, given[name]) for name in (*names, *sampling) if name in given)
+    return replace(named, given=in_order)
+
+
+def parameters_of(node: Declaration) -> tuple[nodes.Parameter, ...]:
+    """The parameters of a strategy, prompt or judge; other declarations have none."""
+    with_ = nodes.StrategyDeclaration | nodes.PromptDeclaration | nodes.JudgeDeclaration
+    return node.parameters if isinstance(node, with_) else ()
+
+
+def is_known(value: Parameter) -> bool:
+    """Whether a value, with the arguments that it has, is known."""
+    if isinstance(value, NameValue):
+        return all(is_known(each) for _, each in value.given)
+    return value.type is not ScalarType.UNKNOWN
+
+
 def free_names(context: StrategyContext, node: nodes.Expression) -> tuple[str, ...]:
     """The names in an argument of a law that nothing declares: they stand for any number."""
     called = {each.function.text for each in walk(node) if isinstance(each, nodes.CallExpression)}
     used = sorted(reads(node), key=lambda name: name.span)
     known = {*context.scope.names, *called}
     return tuple(
-        dict.fromkeys(n.text for n in used if n.text not in known and meaning(n.text) is None)
+        dict.fromkeys(
+            n.text for n in used if n.text not in known and builtins.meaning(n.text) is None
+        )
     )
 
 

@@ -65,14 +65,18 @@ Binding: TypeAlias = PoolValue | Scalar | Fixed | Unset
 
 @dataclass(frozen=True, slots=True)
 class NameValue:
-    """A parameter's value that is a name: a scorer, policy, prompt, strategy or reduction."""
+    """A parameter's value that is a name: a scorer, policy, prompt, strategy or reduction.
+
+    `given` are arguments that it has already: `beam_search(width = 8)` (C71).
+    """
 
     role: Role
     name: str
     declared: Declared | None = None
+    given: tuple[tuple[str, Parameter], ...] = ()
 
 
-Parameter: TypeAlias = Typed | NameValue
+Parameter: TypeAlias = "Typed | NameValue"
 
 
 @dataclass(slots=True)

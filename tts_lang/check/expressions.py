@@ -8,7 +8,7 @@ from tts_lang.check.context import Fixed, NameValue, PoolValue, Scalar, Strategy
 from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import unknown, unset
 from tts_lang.check.scope import ROLE_WORDS, Role
-from tts_lang.check.types import POISON, WORDS, ScalarType, Typed
+from tts_lang.check.types import DEFAULT, POISON, WORDS, ScalarType, Typed
 from tts_lang.check.values import expect, not_a_scalar, scalar
 from tts_lang.diagnostics import suggest
 from tts_lang.plan.constants import fold
@@ -46,6 +46,8 @@ def _name(context: StrategyContext, node: nodes.Name, site: Site) -> Typed:
     if isinstance(binding, Unset):
         unset(context, node, binding)
         return POISON
+    if name == builtins.UNSET:
+        return DEFAULT
     if name in builtins.DELIMITERS:
         if name == "end_of_thought":
             context.thinks = True

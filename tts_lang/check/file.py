@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tts_lang.check import (
+    builtins,
     control,
     expressions,
     generate,
     statements,
     verbs,
 )
-from tts_lang.check.calls import argument_value, bind, free_names, walk_strategy
+from tts_lang.check.calls import (
+    argument_value,
+    bind,
+    free_names,
+    is_known,
+    walk_strategy,
+    written,
+)
 from tts_lang.check.context import (
     MOST_VALUES,
     NO_VALUE,
@@ -26,7 +34,7 @@ from tts_lang.check.prompts import template
 from tts_lang.check.resolve import declaration_context, new_context, top_level
 from tts_lang.check.scope import Declared, FileScope, Role, check_parameters, collisions
 from tts_lang.check.scorers import check_judge, describe
-from tts_lang.check.types import POISON, ScalarType, Typed
+from tts_lang.check.types import DEFAULT, POISON, ScalarType, Typed
 from tts_lang.check.uses import assigned
 from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
@@ -105,7 +113,10 @@ def _defaults(context: StrategyContext, declared: Declared) -> None:
 def defaults(
     check: CheckContext, declared: Declared, given: Mapping[str, Parameter] | None = None
 ) -> dict[str, Parameter]:
-    """A strategy's parameters: given values, else defaults, else unknown ones."""
+    """A strategy's parameters: given values, else defaults, else unknown ones.
+
+    Given values may say how it samples, too (C72).
+    """
     context = new_context(check, declared, {})
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:
@@ -117,7 +128,7 @@ def defaults(
             values[name] = argument_value(context, parameter.default)
         else:
             values[name] = POISON
-    return values
+    return {**values, **(given or {})}
 
 
 def check_strategy(
@@ -231,8 +242,7 @@ def _law_side(
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
-        known = isinstance(value, NameValue) or value.type is not ScalarType.UNKNOWN
-        if not known and free_names(context, argument.value):
+        if not is_known(value) and free_names(context, argument.value):
             free[name] = argument.value
         else:
             given[name] = value
@@ -251,7 +261,9 @@ def _law_side(
 def scalar_of(value: Parameter) -> Scalar:
     """A parameter's value as the plan keeps it."""
     if isinstance(value, NameValue):
-        return value.name
+        return written(value)
+    if value == DEFAULT:
+        return builtins.UNSET
     return value.expr.value if isinstance(value.expr, Const) else None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tts_lang.check.context import Inputs, PoolValue, StrategyContext
+from tts_lang.check.builtins import UNSET
+from tts_lang.check.context import Fixed, Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.prompts import arguments, enter_prompt, fits_view, shown_columns
 from tts_lang.check.resolve import top_level
+from tts_lang.check.sampling import given_clauses
 from tts_lang.check.scope import Role
-from tts_lang.check.types import PROBLEM, PoolType, plus, times
+from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, plus, times
+from tts_lang.check.uses import reads
 from tts_lang.check.values import NO_POOL, bounded, condition, count, known_number, number, text
 from tts_lang.check.verbs import bound_of, grouping, over
 from tts_lang.plan.clauses import MIN_P, TEMPERATURE, TOP_P, Range
@@ -55,8 +58,12 @@ def amount(context: StrategyContext, node: nodes.AmountPhrase, inputs: Inputs) -
 def clauses_of(context: StrategyContext, own: tuple[nodes.Clause, ...]) -> tuple[nodes.Clause, ...]:
     """A verb's clauses, and those defaults of its strategy that it does not set itself."""
     kinds = {clause.kind for clause in own}
-    defaults = (clause for clause in context.strategy.clauses if clause.kind not in kinds)
-    return (*own, *defaults)
+    given = {
+        kind: nodes.Clause(kind, nodes.Name(name, span=context.strategy.name.span))
+        for name, kind in given_clauses(context).items()
+    }
+    usual = {clause.kind: clause for clause in context.strategy.clauses} | given
+    return (*own, *(clause for kind, clause in usual.items() if kind not in kinds))
 
 
 def decoding(
@@ -69,6 +76,8 @@ def decoding(
     fields: dict[str, Expr] = {}
     for clause in clauses:
         if clause.value is None or clause.kind is ClauseKind.FROM:
+            continue
+        if is_unset(context, clause.value):
             continue
         if clause.kind in _RANGES:
             what, fits = _RANGES[clause.kind]
@@ -83,6 +92,16 @@ def decoding(
         fields[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
     return Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
+
+
+def is_unset(context: StrategyContext, node: nodes.Expression) -> bool:
+    """Whether a clause is calculated from `default`, so that it is as without it (C72)."""
+    for name in reads(node):
+        binding = context.env.get(name.text)
+        value = binding.typed if isinstance(binding, Fixed) else context.parameters.get(name.text)
+        if name.text == UNSET or value == DEFAULT:
+            return True
+    return False
 
 
 _FIELDS = {

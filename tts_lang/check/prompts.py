@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from tts_lang.check import builtins
-from tts_lang.check.context import Inputs, StrategyContext
+from tts_lang.check.context import Inputs, NameValue, Parameter, StrategyContext
 from tts_lang.check.dispatch import Site
-from tts_lang.check.resolve import declaration_context, gives_pool
+from tts_lang.check.resolve import (
+    declaration_context,
+    given_again,
+    gives_pool,
+    held_arguments,
+)
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.types import POISON, ScalarType
 from tts_lang.check.values import expect, pool, scalar, static
@@ -230,12 +235,17 @@ def arguments(
     """
     before = len(context.check.diagnostics)
     matched = match(context, declared.name, [each.name.text for each in parameters], written)
+    held = held_arguments(context, place.text)
     fits = len(context.check.diagnostics) == before
     values: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
         value = matched.get(name)
-        if value is None and parameter.default is not None:
+        if name in held:
+            values.append((name, _held(context, held[name], place)))
+            if value is not None:
+                given_again(context, place, name, value, "TTS218")
+        elif value is None and parameter.default is not None:
             home = declaration_context(context.check, declared)
             usual = static(home, parameter.default, "a default")
             values.append((name, POISON.expr if usual is None else usual.expr))
@@ -258,25 +268,38 @@ def arguments(
     return tuple(values)
 
 
+def _held(context: StrategyContext, value: Parameter, place: nodes.Name) -> Expr:
+    """An argument that a parameter's prompt or judge has already."""
+    if isinstance(value, NameValue):
+        message = f"`{place.text}` has `{value.name}` as an argument, which is no number or text"
+        context.error("TTS218", message, place)
+        return POISON.expr
+    return value.expr
+
+
 def match(
     context: StrategyContext,
     called: str,
     names: list[str],
     written: tuple[nodes.Argument, ...],
     code: str = "TTS218",
+    by_name: Collection[str] = (),
 ) -> dict[str, nodes.Expression]:
-    """Arguments by the names of their parameters: by place first, then by name, each once."""
+    """Arguments by the names of their parameters: by place first, then by name, each once.
+
+    Those in `by_name` are only given by name.
+    """
     matched: dict[str, nodes.Expression] = {}
     for position, argument in enumerate(written):
         if argument.name is not None:
             name = argument.name.text
-            if name not in names:
+            if name not in names and name not in by_name:
                 takes = ", ".join(f"`{each}`" for each in names) or "nothing"
                 context.error(
                     code,
                     f"`{called}` has no parameter `{name}`",
                     argument.name,
-                    did_you_mean(name, names) or f"it takes {takes}",
+                    did_you_mean(name, (*names, *by_name)) or f"it takes {takes}",
                 )
                 continue
         elif position >= len(names):

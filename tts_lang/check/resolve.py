@@ -123,6 +123,24 @@ def unknown(
     )
 
 
+def held_arguments(context: StrategyContext, name: str) -> dict[str, Parameter]:
+    """The arguments that a parameter's strategy, prompt or judge has already, by name (C71)."""
+    parameter = context.parameters.get(name)
+    return dict(parameter.given) if isinstance(parameter, NameValue) else {}
+
+
+def given_again(
+    context: StrategyContext, called: nodes.Name, name: str, node: nodes.SyntaxNode, code: str
+) -> None:
+    """Reports an argument that a parameter's strategy, prompt or judge has already."""
+    context.error(
+        code,
+        f"`{called.text}` has a value for `{name}` already",
+        node,
+        f"leave it out here, or where `{called.text}` gets its value",
+    )
+
+
 def reduction(context: StrategyContext, name: str) -> str | None:
     """The reduction that a function name (or a parameter holding one) stands for."""
     parameter = context.parameters.get(name)

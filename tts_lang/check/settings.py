@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
+import tts_lang.library as library
+from tts_lang.check.builtins import UNSET
 from tts_lang.check.calls import argument_value, sort_name
 from tts_lang.check.context import CheckContext, NameValue, Parameter, StrategyContext
 from tts_lang.check.file import defaults
+from tts_lang.check.imports import Loader
 from tts_lang.check.resolve import new_context
-from tts_lang.check.scope import Declared
-from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.sampling import sampling_parameters
+from tts_lang.check.scope import Declared, Role
+from tts_lang.check.types import DEFAULT, ScalarType, Typed
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS, Const
 from tts_lang.syntax import nodes
 from tts_lang.syntax.literals import number_problem, number_value
+from tts_lang.syntax.parser import parse_value
 from tts_lang.values import LARGEST, is_number
 
 #: Values by parameter: numbers, or texts as on a command line ("64", "10%", "last").
@@ -30,14 +36,18 @@ def parameters(
     written = {parameter.name.text: parameter for parameter in declared.strategy.parameters}
     usual = defaults(check, declared)
     values: dict[str, Parameter] = {}
+    sampling = sampling_parameters(declared)
     for name, value in settings.items():
+        if name in sampling:
+            values[name] = _sampling(context, name, value)
+            continue
         if name not in written:
             takes = ", ".join(f"`{each}`" for each in written) or "no parameters"
             context.error(
                 "TTS555",
                 f"`{declared.name}` has no parameter `{name}`",
                 declared.strategy.name,
-                did_you_mean(name, written) or f"it has {takes}",
+                did_you_mean(name, (*written, *sampling)) or f"it has {takes}",
             )
             continue
         setting = _value(context, written[name], usual[name], value)
@@ -63,16 +73,33 @@ def _value(
         return _name(context, parameter, usual, str(value))
     if usual.type is ScalarType.TEXT:
         return Typed(ScalarType.TEXT, Const(str(value)))
+    if usual.type is ScalarType.NUMBER and value == UNSET:
+        return DEFAULT
     number = _number(value)
     if number is not None and usual.share:
         return _share(context, parameter, number, value)
     if number is not None:
         return number
     if usual.type is ScalarType.UNKNOWN:
-        named = _known_name(context, str(value))
+        named = _named(context, parameter, str(value))
+        if isinstance(named, _Refused):
+            return None
         return named if named is not None else Typed(ScalarType.TEXT, Const(str(value)))
     _wrong(context, parameter, value, usual)
     return None
+
+
+def _sampling(context: StrategyContext, name: str, value: str | int | float) -> Parameter:
+    """How it samples: a number, or `default`."""
+    number = DEFAULT if value == UNSET else _number(value)
+    if number is None:
+        context.error(
+            "TTS556",
+            f"`{name}` is a number, and not `{_shown(value)}`",
+            context.strategy.name,
+            f"`{name}=0.8`, or `{name}={UNSET}` for that of the binding",
+        )
+    return number or DEFAULT
 
 
 def _share(
@@ -106,22 +133,50 @@ def _number(value: str | int | float) -> Typed | None:
     return Typed(ScalarType.NUMBER, Const(number / 100 if share else number), share)
 
 
-def _known_name(context: StrategyContext, name: str) -> NameValue | None:
-    if not name.isidentifier() or name in context.parameters:
+def _named(
+    context: StrategyContext, parameter: nodes.Parameter, value: str
+) -> NameValue | _Refused | None:
+    """The name that a value is, perhaps with arguments: `beam_search(width=8)` (C71).
+
+    Names are those of the strategy's file, then those of shipped strategies.
+    """
+    name, _, arguments = value.partition("(")
+    name = name.strip()
+    if not name.isidentifier() or name in context.parameters or "\n" in value:
         return None
+    scope = context.scope
+    if name not in scope.names and name in library.names():
+        loaded = Loader().path(library.names()[name])
+        scope = replace(scope, names={**scope.names, name: loaded.names[name]})
     before = len(context.check.diagnostics)
-    setting = argument_value(context, nodes.Name(name))
-    del context.check.diagnostics[before:]
+    if not arguments:
+        home = replace(context, scope=scope)
+        setting = argument_value(home, nodes.Name(name))
+        del context.check.diagnostics[before:]
+        return setting if isinstance(setting, NameValue) else None
+    setting_name = parameter.name.text
+    source, parsed = parse_value(setting_name, value, f"--set {setting_name}")
+    if parsed is None:
+        return None
+    home = replace(context, scope=replace(scope, source=source))
+    setting = argument_value(home, parsed)
+    if any(each.is_error for each in context.check.diagnostics[before:]):
+        return _Refused()
     return setting if isinstance(setting, NameValue) else None
+
+
+class _Refused:
+    """It has been said what is wrong with a value."""
 
 
 def _name(
     context: StrategyContext, parameter: nodes.Parameter, usual: NameValue, value: str
 ) -> NameValue | None:
-    setting = _known_name(context, value)
-    if setting is not None and setting.role is usual.role:
+    setting = _named(context, parameter, value)
+    if isinstance(setting, NameValue) and setting.role is usual.role:
         return setting
-    _wrong(context, parameter, value, usual)
+    if not isinstance(setting, _Refused):
+        _wrong(context, parameter, value, usual)
     return None
 
 
@@ -139,7 +194,9 @@ def _wrong(
     close = None
     if isinstance(usual, NameValue):
         options = [*context.scope.of_role([usual.role]), *REDUCTIONS]
-        close = did_you_mean(str(value), options)
+        if usual.role is Role.STRATEGY:
+            options += library.names()
+        close = did_you_mean(str(value).partition("(")[0], options)
     context.error(
         "TTS556",
         f"`{parameter.name.text}` is {sort_name(usual)}, and not `{_shown(value)}`",

@@ -21,7 +21,7 @@ from tts_lang.check.scope import Role
 from tts_lang.check.scorers import enter_scorer
 from tts_lang.check.types import POISON, VALUE_KINDS, WORDS, ColumnType, PoolType, ScalarType, Typed
 from tts_lang.check.uses import reads
-from tts_lang.check.values import NO_POOL, count, expect, number, pool, scalar, text
+from tts_lang.check.values import NO_POOL, count, expect, known_number, number, pool, scalar, text
 from tts_lang.check.verbs import grouping
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.constants import constant, is_constant
@@ -193,7 +193,7 @@ def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
                 "leave `times` out",
             )
     if node.look_ahead is not None:
-        ahead = count(context, node.look_ahead, "the number of steps looked ahead", inputs)
+        ahead = _ahead(context, node.look_ahead, inputs)
     per = grouping(context, node.per, operand, pool_name(node.pool))
     if node.per is not None and not described.together:
         context.error(
@@ -224,6 +224,14 @@ def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
     spec = Score(declared.name, times, ahead, per, expressions, shown)
     _rebind(context, node.pool, context.emit_pool(spec, inputs, type_, node))
     return False
+
+
+def _ahead(context: StrategyContext, node: nodes.Expression, inputs: Inputs) -> Expr | None:
+    """The steps looked ahead; none is no look-ahead (C11)."""
+    typed = scalar(context, node, Site(inputs))
+    if typed.type is ScalarType.NUMBER and known_number(typed.expr) == 0:
+        return None
+    return count(context, node, "the number of steps looked ahead", inputs)
 
 
 @statement_rule(nodes.ForceStatement)

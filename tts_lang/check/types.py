@@ -55,6 +55,9 @@ class Typed:
 #: Stands for what has been reported already; it suppresses further messages.
 POISON = Typed(ScalarType.UNKNOWN, Const(None))
 
+#: The value of `default`, which leaves a clause as it is without it (C72).
+DEFAULT = Typed(ScalarType.NUMBER, Const(None))
+
 
 # ------------------------------------------------------------------------------ pools
 

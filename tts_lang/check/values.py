@@ -190,6 +190,8 @@ def count(
 
 def _shown(context: StrategyContext, node: nodes.Expression, value: int | float) -> str:
     written = context.scope.source.slice(node.span)
+    if isinstance(node, nodes.Name):  # of a clause that is given from outside, elsewhere
+        written = node.text
     return f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
 
 

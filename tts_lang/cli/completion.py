@@ -138,9 +138,9 @@ def _named(options: Namespace, names_of: Callable[[str], Iterable[str]]) -> list
 
 
 def _parameters(strategy: str) -> Iterable[str]:
-    from tts_lang.compiler import parameters_of
+    from tts_lang.compiler import settings_of
 
-    return () if strategy.endswith(".json") else parameters_of(strategy)
+    return () if strategy.endswith(".json") else settings_of(strategy)
 
 
 def _policies(strategy: str) -> Iterable[str]:

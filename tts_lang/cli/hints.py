@@ -9,6 +9,13 @@ from tts_lang.diagnostics import DiagnosticError
 #: What other tools call the number of samples.
 _SAMPLES = ("k", "samples", "num_samples", "n_samples", "num_return_sequences", "best_of")
 
+#: What other tools call a parameter of ours.
+_PARAMETERS = {
+    **dict.fromkeys(_SAMPLES, "n"),
+    "temp": "temperature",
+    **dict.fromkeys(("max_tokens", "max_new_tokens", "max_length"), "length"),
+}
+
 #: Clauses of a strategy's sampling that are options elsewhere.
 _CLAUSES = {
     **dict.fromkeys(("temperature", "temp"), "at temperature {}"),
@@ -31,7 +38,7 @@ def option_hint(
     name = option.lstrip("-").replace("-", "_").lower()
     known = _parameters(arguments)
     value = value or _value_of(option, arguments)
-    for parameter in (name, "n" if name in _SAMPLES else ""):
+    for parameter in (name, _PARAMETERS.get(name, "")):
         if parameter in known:
             return (
                 f"`{parameter}` is a parameter of {known[parameter]}: "
@@ -58,14 +65,14 @@ def _value_of(option: str, arguments: Sequence[str]) -> str:
 
 def _parameters(arguments: Sequence[str]) -> dict[str, str]:
     """The parameters of all strategies in a command line, each with a strategy that has it."""
-    from tts_lang.compiler import parameters_of
+    from tts_lang.compiler import settings_of
 
     known: dict[str, str] = {}
     for argument in arguments:
         if argument.startswith("-") or argument.endswith(".json"):
             continue
         try:
-            names = parameters_of(argument)
+            names = settings_of(argument)
         except DiagnosticError:
             continue  # no strategy, but the value of an option
         for name in names:

@@ -12,7 +12,7 @@ import tts_lang.cli.completion as completion
 import tts_lang.library as library
 from tts_lang.arguments import split_settings
 from tts_lang.cli.parser import CommandParser, Group, UsageError
-from tts_lang.compiler import locate, parameters_of
+from tts_lang.compiler import locate, settings_of
 from tts_lang.diagnostics import DiagnosticError
 from tts_lang.explain.budget import KINDS
 from tts_lang.printable import printable
@@ -103,7 +103,7 @@ def _parameters(strategies: Sequence[str]) -> set[str]:
     for strategy in strategies:
         if not strategy.endswith(".json"):
             try:
-                found.update(parameters_of(strategy))
+                found.update(settings_of(strategy))
             except DiagnosticError:
                 continue  # reported when it is compiled
     return found

@@ -74,6 +74,18 @@ def parse(source: Source) -> ParseResult:
     return ParseResult(file, diagnostics, source)
 
 
+def parse_value(name: str, value: str, where: str) -> tuple[Source, nodes.Expression | None]:
+    """What a setting `NAME = VALUE` has as its value, and the source that its spans point into.
+
+    `None` if it is no expression.
+    """
+    source = Source(where, f"strategy s():\n    {name} = {value}\n    return s\n")
+    parsed = parse(source)
+    item = parsed.file.items[0] if parsed.ok else None
+    first = item.body[0] if isinstance(item, nodes.StrategyDeclaration) else None
+    return source, first.value if isinstance(first, nodes.AssignStatement) else None
+
+
 def parse_bytes(data: bytes, name: str) -> ParseResult:
     """Parse a file's bytes, which should be UTF-8; a byte order mark and any line ends are fine."""
     if len(data) > MAX_TEXT_BYTES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from tts_lang.arguments import plan_from
-from tts_lang.compiler import parameters_of
+from tts_lang.compiler import settings_of
 from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.explain.costs import bounds
 from tts_lang.explain.nesting import shifting
@@ -58,7 +58,7 @@ def swept(
             raise SweepError(f"--sweep {sweep}: `{name}` has a value twice, or is in --set too")
         values[name] = listed
     known = {
-        strategy: () if strategy.endswith(".json") else parameters_of(strategy)
+        strategy: () if strategy.endswith(".json") else settings_of(strategy)
         for strategy in strategies
     }
     for name, listed in values.items():

@@ -259,7 +259,14 @@ def call(world: World) -> Phrase | None:
     if not world.helpers:
         return None
     helper = world.choices.one_of(world.helpers)
-    text = f"{helper.name}({world.choices.integer(1, 3)})"
+    arguments = str(world.choices.integer(1, 3))
+    if helper.samples and world.choices.chance(30):
+        name, values = world.choices.one_of(
+            [("temperature", ["0.5", "1", "default"]), ("top_k", ["2", "3"])]
+        )
+        if name in helper.samples:
+            arguments += f", {name} = {world.choices.one_of(values)}"
+    text = f"{helper.name}({arguments})"
     if world.choices.chance(40):
         text = f"fresh {text}"
     if world.choices.chance(50):

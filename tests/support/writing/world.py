@@ -49,10 +49,14 @@ class PoolInfo:
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """A strategy that later ones may call; `cost` is about how many generations it takes."""
+    """A strategy that later ones may call; `cost` is about how many generations it takes.
+
+    `samples` are the parameters of how it samples that a call can give (C72).
+    """
 
     name: str
     cost: int
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
