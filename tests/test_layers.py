@@ -58,6 +58,13 @@ def test_compiler_imports_no_runtime_and_no_engine(path: Path) -> None:
     assert not imported(path) & (HEAVY | {"tts_runtime", "numpy", "pydantic"})
 
 
+def test_only_the_language_server_imports_its_library() -> None:
+    found = [path for path in modules("tts_lang") if imported(path) & {"pygls", "lsprotocol"}]
+    assert {path.parent.name for path in found} == {"lsp"}
+    command = ROOT / "tts_lang" / "lsp" / "command.py"
+    assert not imported(command, top_level_only=True) & {"pygls", "lsprotocol"}
+
+
 @pytest.mark.parametrize(
     "path", modules("runtime/tts_runtime"), ids=lambda path: str(path.relative_to(ROOT))
 )

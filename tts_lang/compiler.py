@@ -75,13 +75,14 @@ class Compiled:
     warnings: tuple[Diagnostic, ...]
 
 
-def check_source(source: Source) -> CheckResult:
+def check_source(source: Source, texts: Mapping[Path, str] | None = None) -> CheckResult:
     """Checks a whole file: every strategy at its parameters' defaults, and the laws.
 
-    Imports are relative to `source.name`. Never raises for bad text.
+    Imports are relative to `source.name`; `texts` has what stands for some of them, by real path.
+    Never raises for bad text.
     """
     with _deep():
-        loader = Loader()
+        loader = Loader(texts or {})
         return _check(loader.source(source), loader)
 
 
@@ -124,10 +125,11 @@ def compile_with_warnings(
     path_or_source: str | Path | Source,
     strategy: str | None = None,
     settings: Settings | None = None,
+    texts: Mapping[Path, str] | None = None,
 ) -> Compiled:
-    """`compile_strategy`, with what was found besides errors."""
+    """`compile_strategy`, with what was found besides errors; `texts` as for `check_source`."""
     with _deep():
-        loader = Loader()
+        loader = Loader(texts or {})
         scope, strategy = _entered(loader, path_or_source, strategy)
         result = _check(scope, loader)
         if not result.ok:

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,13 @@ def _is_missing(error: OSError | ValueError) -> bool:
 
 @dataclass(slots=True)
 class Loader:
-    """Reads files once each; what it finds wrong is in `diagnostics`."""
+    """Reads files once each; what it finds wrong is in `diagnostics`.
 
+    Args:
+        texts: By real path, what stands for a file: an editor may not have saved it yet.
+    """
+
+    texts: Mapping[Path, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _loaded: dict[Path, FileScope] = field(default_factory=dict)
     _loading: list[Path] = field(default_factory=list)
@@ -60,6 +65,11 @@ class Loader:
     def path(self, path: Path) -> FileScope:
         """The scope of a file; reading errors are diagnostics."""
         return self._main(Path(os.path.realpath(path)), load(path))
+
+    @property
+    def read(self) -> frozenset[Path]:
+        """The real paths of the files so far."""
+        return frozenset(self._loaded)
 
     def _main(self, key: Path, result: ParseResult) -> FileScope:
         self._project = key.parent
@@ -132,7 +142,10 @@ class Loader:
             return
         known = self._loaded.get(key)
         if known is None:
-            known = self._enter(key, load(key, str(written)))
+            text = self.texts.get(key)
+            named = str(written)
+            read = load(key, named) if text is None else parse(Source.of(text, named))
+            known = self._enter(key, read)
         scope.incomplete = scope.incomplete or known.incomplete
         scope.broken |= known.broken
         for declared in known.own.values():

@@ -19,6 +19,7 @@ class BuiltInColumn:
     """What is known of a column.
 
     Args:
+        about: What it is, in a few words: what editors show.
         type: "number", "text", "flag", or "key": a reference to a row, for comparing and grouping.
         low, high: Range of a number.
         per_token: A number that is at most one for each token of the context window.
@@ -32,6 +33,7 @@ class BuiltInColumn:
         engine: The policy's engine has to give it.
     """
 
+    about: str
     type: str
     low: float = -inf
     high: float = inf
@@ -47,22 +49,44 @@ class BuiltInColumn:
 #: By name. `visits`, `value` and `parent_visits` are those of search trees (C54); a pool that was
 #: never backed up reads as unvisited.
 COLUMNS: Mapping[str, BuiltInColumn] = {
-    "text": BuiltInColumn("text"),
-    "answer": BuiltInColumn("text", optional=True),
-    "tokens": BuiltInColumn("number", low=0, per_token=True),
-    "steps": BuiltInColumn("number", low=0, per_token=True),
-    "done": BuiltInColumn("flag", low=0, high=1),
+    "text": BuiltInColumn("everything since the prompt, forced text included", "text"),
+    "answer": BuiltInColumn("the final answer in `text`, in canonical form", "text", optional=True),
+    "tokens": BuiltInColumn("sampled tokens on the path", "number", low=0, per_token=True),
+    "steps": BuiltInColumn("steps on the path", "number", low=0, per_token=True),
+    "done": BuiltInColumn("nothing more can be added", "flag", low=0, high=1),
     "finish": BuiltInColumn(
-        "text", optional=True, values=("stop", "end", "length", "cut", "failed"), history=True
+        "why the last generation stopped",
+        "text",
+        optional=True,
+        values=("stop", "end", "length", "cut", "failed"),
+        history=True,
     ),
-    "logprob": BuiltInColumn("number", high=0, optional=True, engine=True),
-    "parent": BuiltInColumn(KEY, optional=True, history=True, lineage=True),
-    "root": BuiltInColumn(KEY, optional=True),
-    "index": BuiltInColumn("number", low=0, needs_pool=True),
-    "visits": BuiltInColumn("number", low=0, history=True, lineage=True),
-    "value": BuiltInColumn("number", optional=True, history=True, lineage=True),
+    "logprob": BuiltInColumn(
+        "sum of the sampled tokens' log-probabilities", "number", high=0, optional=True, engine=True
+    ),
+    "parent": BuiltInColumn(
+        "what it was expanded from", KEY, optional=True, history=True, lineage=True
+    ),
+    "root": BuiltInColumn("its tree", KEY, optional=True),
+    "index": BuiltInColumn("place in the pool, from 0", "number", low=0, needs_pool=True),
+    "visits": BuiltInColumn(
+        "how often `backup` reached it", "number", low=0, history=True, lineage=True
+    ),
+    "value": BuiltInColumn(
+        "what `backup` keeps of the values that reached it",
+        "number",
+        optional=True,
+        history=True,
+        lineage=True,
+    ),
     "parent_visits": BuiltInColumn(
-        "number", low=0, optional=True, needs_pool=True, history=True, lineage=True
+        "the visits of its parent",
+        "number",
+        low=0,
+        optional=True,
+        needs_pool=True,
+        history=True,
+        lineage=True,
     ),
 }
 

@@ -1,0 +1,196 @@
+"""What stands under the cursor: a declaration with its cost bound, or a word of the language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tts_lang.check.scope import Declared, FileScope
+from tts_lang.check.uses import walk
+from tts_lang.compiler import compile_with_warnings
+from tts_lang.diagnostics import DiagnosticError
+from tts_lang.explain.costs import CostBounds
+from tts_lang.explain.tree import explain
+from tts_lang.explain.units import exact
+from tts_lang.lsp.project import EditorFiles
+from tts_lang.lsp.symbols import NamedThing, SymbolKind, at, home_of, occurrences, reach
+from tts_lang.plan.verify import PlanError
+from tts_lang.reference import meaning
+from tts_lang.source import Source, Span
+from tts_lang.syntax import nodes
+from tts_lang.syntax.printer import print_node
+from tts_lang.syntax.tokens import Token, tokenize
+
+_COSTS = (
+    ("policy calls", "policy_calls"),
+    ("sampled tokens", "sampled_tokens"),
+    ("scorer calls", "scorer_calls"),
+    ("tokens that scorers read", "scorer_tokens"),
+    ("engine calls in a row", "rounds"),
+)
+
+
+def hover(files: EditorFiles, source: Source, offset: int) -> tuple[str, Span] | None:
+    """Markdown about what an offset is in, and the range that it is about."""
+    token = word_at(source, offset)
+    if token is None:
+        return None
+    scope = files.scope(source)
+    found = at(occurrences(scope), offset)
+    if found is not None:
+        text = _about(files, scope, found.thing, found.span)
+        return None if text is None else (text, found.span)
+    if token.type == "STRATEGY" and (declared := _declared_at(scope, token.end)) is not None:
+        return _strategy(files, scope, declared, None), token.span
+    if token.type in ("STRING", "TEXT"):
+        return None
+    called = source.text[token.end : token.end + 1] == "("
+    known = meaning(token.text, called=called)
+    if known is not None:
+        return f"{_code(known.form)}\n{known.meaning}", token.span
+    built_in = scope.names.get(token.text)
+    if built_in is not None and not built_in.home.source.text:
+        return f"{_code(_signature(built_in.node))}\nneeds no declaration", token.span
+    return None
+
+
+def word_at(source: Source, offset: int) -> Token | None:
+    """The token that an offset is in, or at the end of."""
+    found = None
+    for token in tokenize(source).tokens:
+        if token.text and token.start <= offset <= token.end:
+            found = token
+            if offset < token.end:
+                break
+    return found
+
+
+def _code(text: str) -> str:
+    return f"```tts\n{text}\n```"
+
+
+def _declared_at(scope: FileScope, offset: int) -> Declared | None:
+    """The strategy whose name follows a place."""
+    return next(
+        (
+            each
+            for each in scope.strategies
+            if not scope.source.text[offset : each.node.name.span.start].strip()
+            and each.node.name.span.start >= offset
+        ),
+        None,
+    )
+
+
+def declared_thing(scope: FileScope, thing: NamedThing) -> Declared | None:
+    """The declaration of a thing that is global, in a file or what it imports."""
+    for each in reach(scope):
+        if home_of(each) == thing.home and thing.name in each.own:
+            return each.own[thing.name]
+    return None
+
+
+def _about(files: EditorFiles, scope: FileScope, thing: NamedThing, span: Span) -> str | None:
+    match thing.kind:
+        case SymbolKind.PARAMETER:
+            owner = declared_thing(scope, NamedThing(thing.kind, thing.within, thing.home))
+            default = None
+            for each in getattr(owner.node if owner else None, "parameters", ()):
+                if each.name.text == thing.name and each.default is not None:
+                    default = print_node(each.default)
+            written = thing.name if default is None else f"{thing.name} = {default}"
+            return f"{_code(written)}\na parameter of `{thing.within}`"
+        case SymbolKind.VARIABLE:
+            return f"a variable of `{thing.within}`"
+        case SymbolKind.COLUMN:
+            return f"{_code(f'let {thing.name} of P = ...')}\na column that `let` makes"
+        case SymbolKind.FREE:
+            return "a free name of this law: it holds for every small value"
+        case _:
+            declared = declared_thing(scope, thing)
+            if declared is None:
+                return None
+            if thing.kind is SymbolKind.STRATEGY:
+                return _strategy(files, scope, declared, _call_at(scope, span))
+            return _code(_signature(declared.node))
+
+
+def _call_at(scope: FileScope, span: Span) -> nodes.CallExpression | None:
+    """The call whose strategy is named at a place."""
+    for node in walk(*scope.file.items):
+        if isinstance(node, nodes.CallExpression) and node.function.span == span:
+            return node
+    return None
+
+
+def _signature(node: nodes.SyntaxNode) -> str:
+    """A declaration without its body."""
+    if isinstance(node, nodes.StrategyDeclaration):
+        return print_node(_without_body(node)).partition(":\n")[0]
+    text = print_node(node).rstrip("\n")
+    lines = text.split("\n")
+    return text if len(lines) <= 12 else "\n".join([*lines[:12], "..."])
+
+
+def _without_body(node: nodes.StrategyDeclaration) -> nodes.StrategyDeclaration:
+    end = nodes.ReturnStatement(nodes.Name("none"))
+    return nodes.StrategyDeclaration(node.name, node.parameters, node.clauses, None, (end,))
+
+
+def _strategy(
+    files: EditorFiles, scope: FileScope, declared: Declared, call: nodes.CallExpression | None
+) -> str:
+    """Signature, docstring and cost bound."""
+    parts = [_code(_signature(declared.node))]
+    document = declared.strategy.docstring
+    if document is not None:
+        parts.append(_plain(document.value.strip()))
+    parts.append(_bound(files, scope, declared, call))
+    return "\n\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    """A docstring as Markdown: what would be markup of HTML is text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _settings(call: nodes.CallExpression, declared: Declared) -> dict[str, str] | None:
+    """The arguments of a call, if all are literals."""
+    names = [parameter.name.text for parameter in declared.strategy.parameters]
+    found: dict[str, str] = {}
+    for place, argument in enumerate(call.arguments):
+        value = argument.value
+        name = names[place] if argument.name is None and place < len(names) else None
+        name = argument.name.text if argument.name is not None else name
+        if name not in names or not isinstance(value, nodes.Number | nodes.Text):
+            return None
+        found[name] = value.value if isinstance(value, nodes.Text) else print_node(value)
+    return found
+
+
+def _bound(
+    files: EditorFiles, scope: FileScope, declared: Declared, call: nodes.CallExpression | None
+) -> str:
+    """EXPLAIN's bound of what a strategy costs: as it is called, or at its defaults."""
+    settings = {} if call is None else _settings(call, declared)
+    shown = {} if settings is None else settings
+    source = declared.home.source
+    if source != scope.source:
+        source = files.source(Path(source.name))
+    try:
+        plan = compile_with_warnings(source, declared.name, shown, files.texts).plan
+        explained = explain(plan)
+    except (DiagnosticError, PlanError):
+        return "*Cost: not known, since it does not compile (or a parameter needs a value).*"
+    lines = [f"**Cost at most**, per problem, of `{explained.title}`:\n"]
+    lines += _costs(explained.bounds.total)
+    if settings is None:
+        lines.append("\nThe arguments here are not plain numbers: this is at its defaults.")
+    return "\n".join(lines)
+
+
+def _costs(total: CostBounds) -> list[str]:
+    found = [(name, getattr(total, field)) for name, field in _COSTS]
+    lines = [f"- {exact(value)} {name}" for name, value in found if value != 0]
+    if total.open_calls:
+        lines.append(f"\n{exact(total.open_calls)} calls are limited by the context window alone.")
+    return lines or ["- nothing"]
