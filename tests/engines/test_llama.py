@@ -225,10 +225,10 @@ def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> No
     stem = tuple(range(10, 40))
     with model.turn():
         first, again = reader.read([(stem, 30), (stem, 30)])
-        assert (first.start, again.start) == (0, 30)
-        assert reader.read([((*stem, 50, 51), 32)])[0].start == 30
-        assert reader.read([((*stem[:20], 60), 21)])[0].start == 20
-        assert reader.read([((*stem, 50, 51), 5)])[0].start == 5
+        assert (first.read, again.read) == (30, 0)
+        assert reader.read([((*stem, 50, 51), 32)])[0].read == 2
+        assert reader.read([((*stem[:20], 60), 21)])[0].read == 1
+        assert reader.read([((*stem, 50, 51), 5)])[0].read == 27
         # What is loaded from split and joined segments is what was computed.
         cache, fresh = model.cache(8), model.cache(8)
         reader.load((*stem, 50, 51), cache, 3)
@@ -239,8 +239,8 @@ def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> No
             reader.trim()
         assert reader.tokens <= 60
         # The stem was used all the time, its old continuation was not.
-        assert reader.read([((*stem[:5], 99), 6)])[0].start == 5
-        assert reader.read([((*stem, 50, 51), 32)])[0].start == 5
+        assert reader.read([((*stem[:5], 99), 6)])[0].read == 1
+        assert reader.read([((*stem, 50, 51), 32)])[0].read == 27
 
 
 def test_short_texts_are_not_padded_to_a_long_one(policy_folder: Path) -> None:
@@ -262,21 +262,27 @@ def test_short_texts_are_not_padded_to_a_long_one(policy_folder: Path) -> None:
     with model.turn():
         readings = reader.read([(text, 0) for text in texts])
     assert sorted(passes) == [(1, 60), (8, 10)]
-    assert [len(reading.hidden) for reading in readings] == lengths
+    assert [reading.read for reading in readings] == lengths
 
 
-STEMS = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 1), st.integers(1, 24)),
+STEMS = st.lists(  # stem, its length, branch, its length, tokens at the end that are looked at
+    st.tuples(
+        st.integers(0, 2),
+        st.integers(0, 40),
+        st.integers(0, 1),
+        st.integers(1, 24),
+        st.integers(1, 50),
+    ),
     min_size=1,
     max_size=8,
 )
 
 
 @given(shapes=st.lists(STEMS, min_size=1, max_size=2))
-@example(shapes=[[(0, 40, number % 2, number + 1) for number in range(8)]])
+@example(shapes=[[(0, 40, number % 2, number + 1, 50) for number in range(8)]])
 @settings(max_examples=30, deadline=None)
 def test_what_texts_share_is_read_once(
-    policy_folder: Path, shapes: list[list[tuple[int, int, int, int]]]
+    policy_folder: Path, shapes: list[list[tuple[int, int, int, int, int]]]
 ) -> None:
     """Whatever comes together: hidden states as if read alone, and few tokens read twice."""
     model = Llama(policy_folder)
@@ -285,15 +291,19 @@ def test_what_texts_share_is_read_once(
     for shape in shapes:
         texts = [
             (*range(10 * stem, 10 * stem + cut), *range(50 + 20 * branch, 50 + 20 * branch + rest))
-            for stem, cut, branch, rest in shape
+            for stem, cut, branch, rest, _ in shape
         ]
+        skipped = [max(0, len(text) - seen) for text, (*_, seen) in zip(texts, shape, strict=True)]
+        again: set[tuple[int, ...]] = set()
         with model.turn():
-            readings = reader.read([(text, len(text) - 1) for text in texts])
-            for text, reading in zip(texts, readings, strict=True):
+            readings = reader.read(list(zip(texts, skipped, strict=True)))
+            for text, skip, reading in zip(texts, skipped, readings, strict=True):
                 alone = model.extend(np.array([text]), np.array([0]), model.cache(1), block=True)
-                np.testing.assert_array_equal(reading.hidden[-1], alone[0, -1])
+                found = np.concatenate([*reading.at(range(skip, len(text)))])
+                np.testing.assert_array_equal(found, alone[0, skip:])
+                again |= {text[: place + 1] for place in range(skip, len(text))}
         new = {text[: place + 1] for text in texts for place in range(len(text))} - known
+        read = sum(reading.read for reading in readings)
+        # What is looked at is read in any case; 4 tokens a text, or 12 in all, may be read again.
+        assert len(new) <= read <= len(new | again) + 4 * len(texts) + 12
         known |= new
-        read = sum(len(text) - reading.start for text, reading in zip(texts, readings, strict=True))
-        # A text's last token is read in any case; 4 tokens a text, or 12 in all, may be read again.
-        assert len(new) <= read <= len(new) + (1 + 4) * len(texts) + 12

@@ -82,6 +82,22 @@ def test_equal_paths_are_read_once(prm_folder: Path) -> None:
     assert min(first.tokens, second.tokens) < max(first.tokens, second.tokens)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_steps_that_candidates_share_are_read_and_scored_once(
+    prm_folder: Path, together: bool
+) -> None:
+    """Whoever comes first, with the scores that each has alone."""
+    ends = ("d: 88+1=89", "d: 88+2=90", "so it is 88")
+    paths = [replace(path(0, 3), steps=(*STEPS[:3], end)) for end in ends]
+    batches = [paths] if together else [[each] for each in paths]
+    found = [reply for batch in replies(prm_folder, batches) for reply in batch]
+    alone = [replies(prm_folder, [[each]])[0][0] for each in paths]
+    assert [reply.scores for reply in found] == [reply.scores for reply in alone]
+    ((shared,),) = replies(prm_folder, [[path(0, 3)]])
+    new = shared.tokens + sum(reply.tokens - shared.tokens for reply in alone)
+    assert new - 20 <= sum(reply.tokens for reply in found) <= new  # ends may begin alike
+
+
 def test_nothing_new_gives_no_scores(prm_folder: Path) -> None:
     ((empty, known),) = replies(prm_folder, [[path(0, 0), path(0, 2, 2)]])
     assert (empty.scores, known.scores) == ((), ())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from hashlib import blake2b
+from itertools import pairwise, takewhile
 
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 
 #: Problems whose opening is cached.
 _OPENINGS = 4096
+#: Places whose scores are remembered.
+_PLACES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,39 @@ class Path:
         ends = [self.start, *(place + 1 for place in self.places)]
         sizes = tuple(end - begin for begin, end in pairwise(ends))
         return ScoreReply(tuple(scores), tokens, self.opening, sizes)
+
+
+class KnownScores:
+    """Scores by the ids up to their places, on which alone they depend.
+
+    Candidates of one problem often begin with the same steps; these are read once. The least
+    recently used scores are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._scores: OrderedDict[bytes, float] = OrderedDict()
+
+    def keys(self, path: Path) -> list[bytes]:
+        """A key for each of a path's places."""
+        digest = blake2b(digest_size=16)
+        keys = []
+        for begin, end in pairwise((0, *(place + 1 for place in path.places))):
+            digest.update(array("q", path.ids[begin:end]).tobytes())
+            keys.append(digest.digest())
+        return keys
+
+    def leading(self, keys: Sequence[bytes]) -> list[float]:
+        """The scores of the first places, as far as all are known."""
+        found = list(takewhile(self._scores.__contains__, keys))
+        for key in found:
+            self._scores.move_to_end(key)
+        return [self._scores[key] for key in found]
+
+    def add(self, keys: Sequence[bytes], scores: Sequence[float]) -> None:
+        """Remembers scores."""
+        self._scores.update(zip(keys, scores, strict=True))
+        while len(self._scores) > _PLACES:
+            self._scores.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         texts = [tuple(row.read) for row in rows]
         readings = self._reader.read([(text, len(text)) for text in texts])
         for row, text, reading in zip(rows, texts, readings, strict=True):
-            row.prefilled += len(row.ids) - reading.start
+            row.prefilled += len(row.ids) - len(row.read) + reading.read
             self._batch.add(row)
             self._reader.load(text, self._batch.cache, row.slot)
 

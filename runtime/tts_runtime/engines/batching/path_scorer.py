@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.batching.forward import Array, Forward
 from tts_runtime.engines.batching.memory import out_of_memory, release_memory
-from tts_runtime.engines.batching.prefix_reader import PrefixRead, PrefixReader
-from tts_runtime.engines.paths import Outline, Path
+from tts_runtime.engines.batching.prefix_reader import PrefixReader
+from tts_runtime.engines.paths import KnownScores, Outline, Path
 from tts_runtime.engines.worker import Job, Worker
 
 ScoreJob = Job[ScoreRequest, ScoreReply]
@@ -46,6 +46,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         self.rows = rows
         self._recipe = recipe
         self._reader = PrefixReader(model, known_tokens, block=True)
+        self._known = KnownScores()
         self._model = model
         self._waiting: list[ScoreJob] = []
 
@@ -85,19 +86,24 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         return path
 
     def _score(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
-        readings = self._reader.read([(path.ids, path.places[0]) for _, path in paths])
-        self.finish(
-            [
-                (job, self._reply(path, reading))
-                for (job, path), reading in zip(paths, readings, strict=True)
-            ]
-        )
+        answered, unread = [], []
+        for job, path in paths:
+            keys = self._known.keys(path)
+            known = self._known.leading(keys)
+            if len(known) == len(keys):
+                answered.append((job, path.reply(known, 0)))
+            else:
+                unread.append((job, path, keys, known))
+        texts = [(path.ids, path.places[len(known)]) for _, path, _, known in unread]
+        readings = self._reader.read(texts)
+        for (job, path, keys, known), reading in zip(unread, readings, strict=True):
+            new: list[float] = []
+            for hidden in reading.at(path.places[len(known) :]):
+                new += self._recipe.judge(hidden)
+            self._known.add(keys[len(known) :], new)
+            answered.append((job, path.reply([*known, *new], reading.read)))
+        self.finish(answered)
         self._reader.trim()
-
-    def _reply(self, path: Path, reading: PrefixRead) -> ScoreReply:
-        begin = len(path.ids) - reading.hidden.shape[0]
-        hidden = reading.hidden[[place - begin for place in path.places]]
-        return path.reply(self._recipe.judge(hidden), len(path.ids) - reading.start)
 
     def _shrink(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
         """Half as many paths from now on; a single one that does not fit fails."""

@@ -29,13 +29,20 @@ class PrefixRead:
     """The result of reading a text.
 
     Args:
-        start: Tokens before this one were known and not read again.
-        hidden: Hidden states of the text's last tokens, at least of those that may not be skipped:
-            [tokens, hidden].
+        read: Tokens read for it. Those that it shares with others are read for one of them.
+        parts: Hidden states [tokens, hidden] from a position on, in order, without gaps from the
+            first token that may not be skipped to the last.
     """
 
-    start: int
-    hidden: Array
+    read: int
+    parts: tuple[tuple[int, Array], ...]
+
+    def at(self, places: Sequence[int]) -> Iterator[Array]:
+        """Hidden states [places, hidden] at these positions, in pieces; none may be skipped."""
+        for begin, hidden in self.parts:
+            here = [place - begin for place in places if 0 <= place - begin < len(hidden)]
+            if here:
+                yield hidden[here]
 
 
 class PrefixReader:
@@ -58,24 +65,37 @@ class PrefixReader:
 
         Equal texts are read once, and so are long common beginnings.
         """
-        readings: list[PrefixRead | None] = [None] * len(texts)
-        pending: dict[Text, list[int]] = {}
+        asked: dict[Text, list[int]] = {}
         for number, text in enumerate(texts):
-            pending.setdefault(text, []).append(number)
-        starts = {text: self._start(text) for text in pending}
-        paid = dict(starts)
-        while self._known.capacity and (groups := _sharing(starts)):
-            for _ in self._rows([(shared, self._start(shared)) for shared in groups]):
-                pass  # from now on it is known
-            for group in groups.values():
-                starts.update((text, self._start(text)) for text in group)
-                paid.update((text, starts[text]) for text in group[1:])
-        for text, hidden in self._rows(list(starts.items())):
-            first, *others = pending[text]
-            readings[first] = PrefixRead(paid[text], hidden)
-            for other in others:
-                readings[other] = PrefixRead(len(text[0]), hidden)
-        return [reading for reading in readings if reading is not None]
+            asked.setdefault(text, []).append(number)
+        rest = {text: text for text in asked}  # what is left to read
+        parts: dict[Text, list[tuple[int, Array]]] = {text: [] for text in asked}
+        read = dict.fromkeys(asked, 0)
+
+        def took(ids: tuple[int, ...], hidden: Array, sharers: Sequence[Text]) -> None:
+            begin = len(ids) - len(hidden)
+            read[sharers[0]] += len(hidden)
+            for text in sharers:
+                parts[text].append((begin, hidden))
+                rest[text] = (text[0], max(rest[text][1], len(ids)))
+
+        while self._known.capacity:
+            groups = _sharing({text: self._start(left) for text, left in rest.items()})
+            if not groups:
+                break
+            stems = {(ids, min(rest[text][1] for text in groups[ids])): ids for ids in groups}
+            for stem, hidden in self._rows([(stem, self._start(stem)) for stem in stems]):
+                took(stem[0], hidden, groups[stem[0]])
+        ends: dict[Text, list[Text]] = {}
+        for text, left in rest.items():
+            ends.setdefault(left, []).append(text)
+        for left, hidden in self._rows([(left, self._start(left)) for left in ends]):
+            took(left[0], hidden, ends[left])
+        found: dict[int, PrefixRead] = {}
+        for text, numbers in asked.items():
+            for place, number in enumerate(numbers):
+                found[number] = PrefixRead(0 if place else read[text], tuple(parts[text]))
+        return [found[number] for number in range(len(texts))]
 
     def load(self, ids: Sequence[int], cache: KvCache, row: int) -> None:
         """Writes the keys and values of a text that was just read to a row of a cache."""
@@ -143,24 +163,24 @@ def _chunks(texts: Iterable[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]
         yield chunk
 
 
-def _sharing(starts: Mapping[Text, int]) -> dict[Text, list[Text]]:
+def _sharing(starts: Mapping[Text, int]) -> dict[tuple[int, ...], list[Text]]:
     """Beginnings that are worth reading once, before the texts that begin so; maybe none.
 
-    Where texts of a group share more in smaller groups, that shows when this much is known.
+    `starts`: where reading each text begins. Where texts of a group share more in smaller groups,
+    that shows when this much is known.
     """
-    groups: dict[Text, list[Text]] = {}
+    groups: dict[tuple[int, ...], list[Text]] = {}
     group: list[Text] = []
     shared = spared = 0
 
     def close() -> None:
         nonlocal spared
         if len(group) > 1:
-            ids = group[0][0][:shared]
-            groups[ids, len(ids)] = group
+            groups[group[0][0][:shared]] = group
             spared += (len(group) - 1) * (shared - starts[group[0]])
 
     for text in sorted(starts):
-        common = min(common_length(group[-1][0], text[0]), group[-1][1], text[1]) if group else 0
+        common = common_length(group[-1][0], text[0]) if group else 0
         if group and common >= max(starts[group[-1]], starts[text]) + _WORTH:
             shared = min(shared, common)
             group.append(text)

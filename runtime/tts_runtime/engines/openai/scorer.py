@@ -32,7 +32,7 @@ from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.probe import ServedModel, find_model
 from tts_runtime.engines.openai.replies import number, read
-from tts_runtime.engines.paths import Path
+from tts_runtime.engines.paths import KnownScores, Path
 from tts_runtime.engines.prm.families import TABLE, HeadKind
 from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.worker import at_once
@@ -115,6 +115,7 @@ class HttpScorer(ScorerEngine):
         self.steps = self._outline.steps
         self.low, self.high = self._reading.low, self._reading.high
         self._model = served.model
+        self._known = KnownScores()
         self._tasks: set[asyncio.Task[ScoreReply]] = set()
         self.chosen = f"{opened.chosen}, /{_PLACES[self._head]} of {address.root}"
         _LOGGER.info("scorer `%s`: %s", served.model, self.chosen)
@@ -139,10 +140,13 @@ class HttpScorer(ScorerEngine):
         if path is None:
             return ScoreReply(())
         if self._head is HeadKind.VERDICT:
-            replies = await asyncio.gather(
-                *(self._verdict(path.ids[: place + 1]) for place in path.places)
-            )
-            return path.reply([score for score, _ in replies], sum(read for _, read in replies))
+            keys = self._known.keys(path)
+            known = self._known.leading(keys)
+            new = path.places[len(known) :]
+            replies = await asyncio.gather(*(self._verdict(path.ids[: place + 1]) for place in new))
+            scores = [*known, *(score for score, _ in replies)]
+            self._known.add(keys, scores)
+            return path.reply(scores, sum(read for _, read in replies))
         if self._head is HeadKind.SEQUENCE:
             row, tokens = await self._classified(path.ids)
             return path.reply([self._number(row)], tokens)

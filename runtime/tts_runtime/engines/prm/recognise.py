@@ -52,12 +52,14 @@ class OpenedFamily:
 
     Args:
         files: The model.
+        tokenizer: Its tokenizer.
         reading: How it is read.
         outline: How paths are laid out for it.
         chosen: A sentence that says which family and why.
     """
 
     files: ModelFiles
+    tokenizer: HuggingFaceTokenizer
     reading: PrmSpec
     outline: Outline
     chosen: str
@@ -96,4 +98,5 @@ def open_family(
     window = checked_window(name, positions or files.positions, context)
     read, chosen = reading(FamilyFiles(family, files, tokenizer), layout)
     outline = Outline(family, read.lay_out, window, read.steps)
-    return OpenedFamily(files, read, outline, f"family {family} ({why}), layout {chosen}")
+    chosen = f"family {family} ({why}), layout {chosen}"
+    return OpenedFamily(files, tokenizer, read, outline, chosen)
