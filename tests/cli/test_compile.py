@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -247,10 +246,6 @@ def test_option_errors_are_two_lines(capsys: Capture) -> None:
         "error: --trials: expected a whole number, found `x`",
         "  help: tts-compile --help lists the options",
     ]
-
-
-def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
-    assert tts_compile(capsys, "--version").out == f"tts-compile {version('tts-lang')}\n"
 
 
 def test_shipped_strategies_are_listed_with_what_they_do(capsys: Capture) -> None:

@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from argparse import Namespace
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,10 @@ from tts_lang.cli.parser import CommandParser
 from tts_runtime.cli.parser import parser as run_parser
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Entry points by command.
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+    "scripts"
+]
 MODULES = {"tts-compile": "tts_lang.cli", "tts-run": "tts_runtime.cli"}
 
 
@@ -85,6 +92,25 @@ def test_candidates_of_tts_compile() -> None:
     assert completed(compile_parser(), "majority --format m") == {"mermaid"}
     assert "beam_search" in completed(compile_parser(), "majority --equiv beam")
     assert completed(compile_parser(), "--expl") == {"--explain"}
+
+
+@pytest.mark.parametrize("name", completion.COMMANDS)
+def test_every_command_has_a_version_and_a_completion(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, _, function = SCRIPTS[name].partition(":")
+    main = getattr(import_module(module), function)
+    for option, said in (
+        (["--version"], f"{name} {version('tts-lang')}\n"),
+        (["--completion", "bash"], completion.script("bash")),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(option)
+        assert (ended.value.code, capsys.readouterr()) == (0, (said, ""))
+
+
+def test_every_command_is_completed() -> None:
+    assert set(completion.COMMANDS) == set(SCRIPTS)
 
 
 def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,6 @@ def test_one_json_object_per_strategy(tts_run: Command) -> None:
     # Time, and what engines did, are those of the run.
     assert (greedy["wall_s"], greedy["engines"]) == (majority["wall_s"], majority["engines"])
     assert greedy["engines"]["policy_calls"] == 8
-
-
-def test_the_version_is_that_of_the_package(tts_run: Command) -> None:
-    assert tts_run("--version") == (0, f"tts-run {version('tts-lang')}\n", "")
 
 
 def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:

@@ -176,7 +176,7 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
         SystemExit: After `--help`.
     """
     options = command.parse(arguments)
-    if shared(command, options):
+    if shared(options):
         return 0
     if not (options.fmt and options.strategies):
         place_settings(options)

@@ -23,10 +23,14 @@ COMMANDS = (
     "tts-compile",
     "tts-run",
     "tts-show",
-    "tts-merge",
-    "tts-merge",
     "tts-report",
     "tts-view",
+    "tts-tune",
+    "tts-metrics",
+    "tts-export",
+    "tts-serve",
+    "tts-merge",
+    "tts-lsp",
 )
 SHELLS = ("bash", "zsh", "fish")
 

@@ -16,7 +16,7 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypedDict, Unpack
 
-from tts_lang.cli.completion import SHELLS, Completer, fixed
+from tts_lang.cli.completion import SHELLS, Completer, fixed, script
 from tts_lang.cli.hints import option_hint
 from tts_lang.cli.printing import in_color
 from tts_lang.cli.process import MISTAKE
@@ -142,20 +142,23 @@ class CommandParser(argparse.ArgumentParser):
         """The last heading: options that every command has."""
         group = self.group("Help")
         group._group.add_argument("-h", "--help", action="help", help="show this help and exit")
-        group.flag("--version", help="show the version and exit")
-        group.value(
+        group._group.add_argument(
+            "--version", action=_Version, nargs=0, help="show the version and exit"
+        )
+        action = group._group.add_argument(
             "--completion",
+            action=_Completion,
             metavar="SHELL",
             help="print the script that completes the commands in bash, zsh or fish",
-            completer=fixed(*SHELLS),
         )
+        _complete(action, fixed(*SHELLS))
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Options and positional arguments, in any order.
 
         Raises:
             UsageError: With what was probably meant.
-            SystemExit: After `--help`.
+            SystemExit: After `--help`, `--version` and `--completion`.
         """
         self._refuse_wrong_dashes(arguments)
         options, unknown = self.parse_known_intermixed_args(arguments)
@@ -242,6 +245,34 @@ class _Once(argparse.Action):
                 f"{option_string}: given twice (`{earlier}` and `{values}`); give it once"
             )
         setattr(namespace, self.dest, values)
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends, whatever else is missing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        # Loads the parser of e-mail headers, which no other start should wait for.
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('tts-lang')}")
+        raise SystemExit(0)
+
+
+class _Completion(argparse.Action):
+    """Prints the completion script of a shell and ends, whatever else is missing."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            sys.stdout.write(script(values))
+        except ValueError as error:
+            raise UsageError(f"{option_string}: {error}") from error
+        raise SystemExit(0)
 
 
 _KINDS: Final[Mapping[type[argparse.Action], Literal["flag", "value", "values"]]] = {

@@ -54,19 +54,9 @@ def budget_option(group: Group) -> None:
     )
 
 
-def shared(command: CommandParser, options: Namespace) -> bool:
-    """Runs `--completion`, `--list`, `--source` or `--version`; whether it was one of them."""
-    if options.completion is not None:
-        try:
-            sys.stdout.write(completion.script(options.completion))
-        except ValueError as error:
-            raise UsageError(f"--completion: {error}") from error
-    elif options.version:
-        # Loads the parser of e-mail headers, which no other start should wait for.
-        from importlib.metadata import version
-
-        print(f"{command.prog} {version('tts-lang')}")
-    elif options.list:
+def shared(options: Namespace) -> bool:
+    """Runs `--list` or `--source`; whether it was one of them."""
+    if options.list:
         print_list()
     elif options.source is not None:
         print_source(options.source)

@@ -8,109 +8,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import NoReturn, Protocol
 
 from tts_lang.cli.process import run_as_process
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-run`.
+class EntryPoint(Protocol):
+    """Runs a command with these arguments, by default those of the process, and ends it."""
 
-    Exit code: 0, 2 for any mistake of the user's (with a message), 3 if problems failed, and those
-    of `run_as_process`.
-    """
-
-    def command() -> int:
-        from tts_runtime.cli.command import run_command
-
-        return run_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
+    def __call__(self, arguments: Sequence[str] | None = None) -> NoReturn: ...
 
 
-def show(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-show`. Exit code: 0, or 2 for any mistake, also of damaged lines."""
+def _entry(module: str, function: str) -> EntryPoint:
+    def main(arguments: Sequence[str] | None = None) -> NoReturn:
+        def command() -> int:
+            run = getattr(import_module(f"tts_runtime.cli.{module}"), function)
+            return int(run(sys.argv[1:] if arguments is None else arguments))
 
-    def command() -> int:
-        from tts_runtime.cli.show import show_command
+        run_as_process(command)
 
-        return show_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def export(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-export`. Exit code: 0, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.export import export_command
-
-        return export_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
+    return main
 
 
-def tune(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-tune`. Exit code: 0, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.tune import tune_command
-
-        return tune_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def metrics(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-metrics`. Exit code: 0, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.metrics import metrics_command
-
-        return metrics_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def serve(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-serve`. Exit code: 0 once it is stopped, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.serve import serve_command
-
-        return serve_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def report(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-report`. Exit code: 0, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.reporting import report_command
-
-        return report_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def view(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-view`. Exit code: 0 after Ctrl-C, or 2 for any mistake."""
-
-    def command() -> int:
-        from tts_runtime.cli.viewing import view_command
-
-        return view_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
-
-
-def merge(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of `tts-merge`. Exit code: 0, or 2 for any mistake, also of damaged shards."""
-
-    def command() -> int:
-        from tts_runtime.cli.merging import merge_command
-
-        return merge_command(sys.argv[1:] if arguments is None else arguments)
-
-    run_as_process(command)
+# Exit codes: 0; 2 for any mistake of the user's, with a message; those of `run_as_process`.
+main = _entry("command", "run_command")  # 3 if problems failed
+show_main = _entry("show", "show_command")
+export_main = _entry("export", "export_command")
+tune_main = _entry("tune", "tune_command")
+metrics_main = _entry("metrics", "metrics_command")
+serve_main = _entry("serve", "serve_command")
+report_main = _entry("reporting", "report_command")
+view_main = _entry("viewing", "view_command")
+merge_main = _entry("merging", "merge_command")

@@ -80,7 +80,7 @@ def run_command(arguments: Sequence[str]) -> int:
     sources: list[ValueSource] = []
     try:
         options = command.parse(arguments)
-        if shared(command, options):
+        if shared(options):
             return 0
         return _run(command, options, sources)
     except UsageError as error:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import SUPPRESS
+from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
-from tts_lang.cli.completion import complete, folders, script
-from tts_lang.cli.parser import CommandParser, UsageError, usage_error
-from tts_lang.cli.process import MISTAKE
+from tts_lang.cli.completion import folders
+from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.printable import printable
+from tts_runtime.cli.record_command import read_records
 from tts_runtime.runs.merge import merge
 from tts_runtime.runs.rundir import RunDirectoryError
 
@@ -51,25 +49,13 @@ def merge_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    command = merge_parser()
-    complete(command)
-    try:
-        options = command.parse(arguments)
-        if options.version:
-            print(f"{command.prog} {version('tts-lang')}")
-            return 0
-        if options.completion is not None:
-            sys.stdout.write(script(options.completion))
-            return 0
-        if not options.out:
-            raise UsageError("--out: name the merged run directory, a new one")
-        run = merge([Path(each) for each in options.directories], Path(options.out))
-    except UsageError as error:
-        return usage_error(command.prog, error)
-    except RunDirectoryError as error:
-        sys.stdout.flush()
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return MISTAKE
+    return read_records(merge_parser(), arguments, _merge, RunDirectoryError)
+
+
+def _merge(options: Namespace) -> int:
+    if not options.out:
+        raise UsageError("--out: name the merged run directory, a new one")
+    run = merge([Path(each) for each in options.directories], Path(options.out))
     count = len(run.problems)
     print(printable(f"{run.directory}: {count} problems, {', '.join(run.strategies)}"))
     return 0

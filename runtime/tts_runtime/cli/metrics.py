@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import SUPPRESS, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from tts_lang.cli.completion import complete, fixed, script
-from tts_lang.cli.parser import CommandParser, UsageError, usage_error
-from tts_lang.cli.process import MISTAKE
+from tts_lang.cli.completion import fixed
+from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.record_command import read_records
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
-from tts_runtime.record.files import DirectoryError, problem_line
+from tts_runtime.record.files import problem_line
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
 from tts_runtime.runs.results import Answer, total_flops
 from tts_runtime.stats.difficulty import (
@@ -74,7 +72,7 @@ def metrics_parser() -> CommandParser:
         _NOTES,
         {"--write FILE": ("out", "output"), "--strategy NAME": ("method",)},
     )
-    command.add_argument("what", metavar="WHAT", help=SUPPRESS)
+    command.add_argument("what", metavar="WHAT", nargs="?", help=SUPPRESS)
     command.add_argument("directories", metavar="DIR", nargs="*", help=SUPPRESS)
     group = command.group("Options")
     group.value("--strategy", metavar="NAME", help="only this strategy (default: all)")
@@ -113,30 +111,18 @@ def metrics_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    command = metrics_parser()
-    complete(command)
-    try:
-        if "--version" in arguments:
-            print(f"{command.prog} {version('tts-lang')}")
-            return 0
-        if "--completion" in arguments[:1]:
-            sys.stdout.write(script(arguments[1] if len(arguments) > 1 else ""))
-            return 0
-        options = command.parse(arguments)
-        show = _WHAT.get(options.what)
-        if show is None:
-            hint = did_you_mean(options.what, _WHAT) or f"there are {', '.join(_WHAT)}"
-            raise UsageError(f"no figures `{options.what}`; {hint}")
-        if not options.directories and options.what != "flops":
-            raise UsageError(f"tts-metrics {options.what}: name a run directory")
-        show(options)
-    except (UsageError, ValueError) as error:
-        return usage_error(command.prog, UsageError(error))
-    except (DirectoryError, ExperimentError, KeyError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
-        sys.stdout.flush()
-        print(f"error: {printable(message)}", file=sys.stderr)
-        return MISTAKE
+    return read_records(metrics_parser(), arguments, _metrics, ExperimentError)
+
+
+def _metrics(options: Namespace) -> int:
+    show = _WHAT.get(options.what)
+    if show is None:
+        hint = did_you_mean(options.what or "", _WHAT) or f"there are {', '.join(_WHAT)}"
+        wrong = "name the figures" if options.what is None else f"no figures `{options.what}`"
+        raise UsageError(f"{wrong}; {hint}")
+    if not options.directories and options.what != "flops":
+        raise UsageError(f"tts-metrics {options.what}: name a run directory")
+    show(options)
     return 0
 
 

@@ -1,13 +1,12 @@
-"""What the commands that read a record (`tts-show`, `tts-report`, `tts-view`) have in common."""
+"""What the commands that read a record (`tts-show`, `tts-report`, `tts-tune`...) have in common."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
-from tts_lang.cli.completion import complete, script
+from tts_lang.cli.completion import complete
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.printable import printable
@@ -34,14 +33,7 @@ def read_records(
     expected: tuple[type[Exception], ...] = (DirectoryError, KeyError, *mistakes)
     complete(command)
     try:
-        options = command.parse(arguments)
-        if options.version:
-            print(f"{command.prog} {version('tts-lang')}")
-            return 0
-        if options.completion is not None:
-            sys.stdout.write(script(options.completion))
-            return 0
-        return act(options)
+        return act(command.parse(arguments))
     except (UsageError, ValueError) as error:
         return usage_error(command.prog, UsageError(error))
     except expected as error:

@@ -151,7 +151,7 @@ def serve_command(arguments: Sequence[str]) -> int:
     sources: list[ValueSource] = []
     try:
         options = command.parse(arguments)
-        if shared(command, options):
+        if shared(options):
             return 0
         return _serve(command, options, sources)
     except UsageError as error:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
-from tts_lang.cli.completion import complete, fixed, script
-from tts_lang.cli.parser import CommandParser, UsageError, usage_error
-from tts_lang.cli.process import MISTAKE
+from tts_lang.cli.completion import fixed
+from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.record_command import read_records
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
-from tts_runtime.record.files import DirectoryError
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.difficulty import (
     ABSOLUTE,
@@ -107,24 +104,7 @@ def tune_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    command = tune_parser()
-    complete(command)
-    try:
-        options = command.parse(arguments)
-        if options.version:
-            print(f"{command.prog} {version('tts-lang')}")
-            return 0
-        if options.completion is not None:
-            sys.stdout.write(script(options.completion))
-            return 0
-        _tune(options)
-    except UsageError as error:
-        return usage_error(command.prog, error)
-    except (DirectoryError, ExperimentError) as error:
-        sys.stdout.flush()
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return MISTAKE
-    return 0
+    return read_records(tune_parser(), arguments, _tune, ExperimentError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +118,7 @@ class _Bins:
     words: str
 
 
-def _tune(options: Namespace) -> None:
+def _tune(options: Namespace) -> int:
     cost = options.cost or "tokens"
     if cost not in COSTS:
         hint = did_you_mean(cost, COSTS) or f"there are {', '.join(COSTS)}"
@@ -169,6 +149,7 @@ def _tune(options: Namespace) -> None:
         print(printable(line))
     if options.out is not None:
         _write(Path(options.out), experiment, points[-1], bins, named, cost)
+    return 0
 
 
 def _bins(
