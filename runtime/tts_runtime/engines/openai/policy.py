@@ -28,6 +28,7 @@ from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused
 from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Clock, Spoilt, Transient
+from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.calls import PendingGeneration
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.payloads import PayloadWriter
@@ -98,7 +99,7 @@ class OpenAIPolicy(PolicyEngine):
             adds=not own_ids and served.opening is None,
         )
         self._ranks: OrderedDict[tuple[tuple[int, ...], ...], Chunk] = OrderedDict()
-        self._tasks: set[asyncio.Task[Generation]] = set()
+        self._in_flight: InFlight[Generation] = InFlight()
         self._cancelled = 0
         self._cut_said = False
         self._slots = options.concurrency
@@ -112,22 +113,15 @@ class OpenAIPolicy(PolicyEngine):
     @property
     def load(self) -> Load:
         """Requests at the server, and those waiting for a connection."""
-        running = min(len(self._tasks), self._slots)
-        return Load(running, self._slots, len(self._tasks) - running)
+        return self._in_flight.load(self._slots)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Sends a request as soon as a connection is free; cancelling it closes the connection."""
-        task = asyncio.get_running_loop().create_task(self._generate(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._in_flight.start(self._generate(request))
 
     async def close(self) -> None:
         """Cancels what is in flight and closes the connections."""
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._in_flight.cancel()
         await self._client.close()
 
     async def _generate(self, request: GenerateRequest) -> Generation:

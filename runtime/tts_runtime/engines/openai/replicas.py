@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
@@ -20,6 +19,7 @@ from tts_runtime.engines.base import (
     PolicyEngine,
 )
 from tts_runtime.engines.http.client import Refused
+from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 
@@ -112,7 +112,7 @@ class Replicas(PolicyEngine):
         self._busy = [0] * len(members)
         self._rests_until = [0.0] * len(members)
         self._places: OrderedDict[tuple[int, ...], int] = OrderedDict()
-        self._tasks: set[asyncio.Task[Generation]] = set()
+        self._in_flight: InFlight[Generation] = InFlight()
 
     @property
     def cancelled_tokens(self) -> int:
@@ -132,17 +132,11 @@ class Replicas(PolicyEngine):
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Asks the conversation's server, and others if it fails."""
-        task = asyncio.get_running_loop().create_task(self._generate(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._in_flight.start(self._generate(request))
 
     async def close(self) -> None:
         """Cancels what is in flight, and closes the members."""
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._in_flight.cancel()
         for member in self._members:
             await member.close()
 

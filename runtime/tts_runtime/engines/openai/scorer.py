@@ -29,6 +29,7 @@ from tts_runtime.engines.http.address import find_key, parse_address
 from tts_runtime.engines.http.client import HttpClient, Refused
 from tts_runtime.engines.http.fields import ABOUT_WINDOW, Fields
 from tts_runtime.engines.http.retry import Clock, Spoilt
+from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.probe import ServedModel, find_model
 from tts_runtime.engines.openai.replies import number, read
@@ -116,23 +117,17 @@ class HttpScorer(ScorerEngine):
         self.low, self.high = self._reading.low, self._reading.high
         self._model = served.model
         self._known = KnownScores()
-        self._tasks: set[asyncio.Task[ScoreReply]] = set()
+        self._in_flight: InFlight[ScoreReply] = InFlight()
         self.chosen = f"{opened.chosen}, /{_PLACES[self._head]} of {address.root}"
         _LOGGER.info("scorer `%s`: %s", served.model, self.chosen)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Sends one path; cancelling it closes its connection."""
-        task = asyncio.get_running_loop().create_task(self._score(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._in_flight.start(self._score(request))
 
     async def close(self) -> None:
         """Cancels what is in flight and closes the connections."""
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._in_flight.cancel()
         await self._client.close()
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:

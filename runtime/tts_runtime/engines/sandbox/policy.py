@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from asyncio import Future, Task, get_running_loop
+from asyncio import Future
 from dataclasses import replace
 from math import nan
 from typing import Final
@@ -22,6 +22,7 @@ from tts_runtime.engines.base import (
     Load,
     PolicyEngine,
 )
+from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
 from tts_runtime.engines.sandbox.programs import program_in, reply_of
 from tts_runtime.engines.stopping import StopCriteria, fitted
@@ -53,27 +54,21 @@ class ExecPolicy(PolicyEngine):
         self.binding = Binding(name="exec:python", context=_WINDOW)
         self.tokenizer = TEXT
         self._sandbox = Sandbox(options)
-        self._tasks: set[Task[Generation]] = set()
+        self._in_flight: InFlight[Generation] = InFlight()
         _LOGGER.info("policy `exec:python`: %s", self._sandbox.description)
 
     @property
     def load(self) -> Load:
         """Running and waiting programs."""
-        slots = self._sandbox.slots
-        running = min(len(self._tasks), slots)
-        return Load(running, slots, len(self._tasks) - running)
+        return self._in_flight.load(self._sandbox.slots)
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """Runs a program as soon as there is a slot; cancelling ends it."""
-        task = get_running_loop().create_task(self._generate(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._in_flight.start(self._generate(request))
 
     async def close(self) -> None:
         """Ends running programs."""
-        for task in self._tasks:
-            task.cancel()
+        await self._in_flight.cancel()
         await self._sandbox.close()
 
     async def _generate(self, request: GenerateRequest) -> Generation:
