@@ -291,7 +291,9 @@ class _HelpFormatter(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(
-            paragraph if ":\n" in paragraph else fill(paragraph, width, initial_indent=indent)
+            paragraph
+            if ":\n" in paragraph
+            else fill(paragraph, width, initial_indent=indent, break_on_hyphens=False)
             for paragraph in text.strip("\n").split("\n\n")
         )
 

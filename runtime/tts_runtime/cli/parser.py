@@ -32,7 +32,7 @@ the form NAME=VALUE are merged by NAME.
 
 Examples:
   tts-run beam_search majority --limit 20
-  tts-run majority n=16 --ask "What is 17 x 3?"
+  tts-run majority n=16 --ask "What is 17 x 3?" --policy ollama/qwen3
   tts-run majority --sweep n=1,2,4,...,64 --out runs/votes
   tts-run best_of_n --policy vllm:Qwen/Qwen3-8B \\
       --engine-arg policy.dtype=bfloat16 \\
@@ -185,8 +185,8 @@ def engine_options(command: CommandParser) -> Group:
         "--policy",
         metavar="[NAME=]ENGINE",
         help="engine of a policy (NAME defaults to `policy`): bundled (the default), sim, "
-        "transformers:MODEL, vllm:MODEL, SERVER/MODEL (openai, ollama...), openai:URL#MODEL or a "
-        "model's folder",
+        "transformers:MODEL, vllm:MODEL, SERVER/MODEL (openai, ollama...), openai:URL#MODEL, "
+        "replay:PATH (recorded samples) or a model's folder; docs/engines.md lists all",
         completer=_policies,
     )
     group.values(
