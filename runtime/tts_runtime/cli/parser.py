@@ -32,7 +32,8 @@ the form NAME=VALUE are merged by NAME.
 
 Examples:
   tts-run beam_search majority --limit 20
-  tts-run majority n=16 --ask "What is 17 x 3?" --policy ollama/qwen3
+  tts-run majority --ask "What is 17 x 3?" \\
+      --policy ollama/qwen3
   tts-run majority --sweep n=1,2,4,...,64 --out runs/votes
   tts-run best_of_n --policy vllm:Qwen/Qwen3-8B \\
       --engine-arg policy.dtype=bfloat16 \\
