@@ -14,6 +14,7 @@ from tts_runtime.cli.command import run_command
 from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.cli.tune import tune_command
 from tts_runtime.record.reader import open_run
+from tts_runtime.stats.samples import samples_of
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -57,6 +58,25 @@ def test_every_candidate_has_its_grade(grid: Path) -> None:
         assert winner is not None
         assert bool(winner.correct) == bool(tree.answer.correct)
     assert graded
+
+
+def test_what_was_replayed_is_of_the_same_policy(grid: Path, call: Call, tts_run: Command) -> None:
+    replayed = ("majority", "--sweep", "n=3,4", "--policy", f"replay:{grid / 'run'}")
+    assert tts_run(*replayed, "--seeds", "0..1", "--quiet", "--out", "replayed")[0] == 0
+    code, out, err = call(tune_command, grid / "run", "replayed")
+    assert (code, err) == (0, "")
+    assert "24 problems, 8 strategies; policy sim; prm sim; difficulty" in out
+
+
+def test_a_solution_that_a_limit_cut_is_a_sample(tts_run: Command) -> None:
+    Path("cut.tts").write_text(
+        "strategy limited(n = 4):\n    pool = sample n max 3 tokens\n    return vote pool\n"
+    )
+    arguments = ("cut.tts", "--policy", "sim", "--problems", "two.jsonl", "--quiet")
+    assert tts_run(*arguments, "--no-pass", "short_circuit", "--out", "cut")[0] == 0
+    tree = open_run("cut").tree("one", "limited")
+    assert any(node.finish == "length" for node in tree.nodes.values())
+    assert len(samples_of(tree).samples) == 4
 
 
 def test_tune_writes_a_strategy_that_runs(grid: Path, call: Call, tts_run: Command) -> None:

@@ -186,7 +186,8 @@ def _bins(
             first = [replace(each, samples=each.samples[:probes]) for each in sampled]
             ease = predicted(first, str(scorer))
             measured = next(each for each in candidates if each.name == probe).measured
-            overhead = sum(e.cost for e in measured.values()) / len(measured) * probes / fewest
+            each = [measured[s.problem].cost * probes / len(s.samples) for s in sampled]
+            overhead = sum(each) / len(each)
             predictor = Predicted(str(scorer), probes, known[str(scorer)])
             words = f"difficulty: mean {scorer} of {probes} probes, which cost {short(overhead)}"
     missing = [id_ for id_ in experiment.problems if id_ not in ease]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tts_lang.plan.graph import Plan
+from tts_runtime.engines.options import parse_name
+from tts_runtime.record.files import MANIFEST
 from tts_runtime.record.reader import StrategyRecord, open_run
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.samples import SampledProblem, samples_of
@@ -80,7 +82,7 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
         run = open_run(directory)
         about = run.manifest.configuration
         for known, name in zip(engines, ("policies", "scorers"), strict=True):
-            for engine, value in dict(about.get(name, {})).items():
+            for engine, value in _origins(dict(about.get(name, {})), name).items():
                 if known.setdefault(engine, value) != value:
                     raise ExperimentError(
                         f"{engine} is {known[engine]} in one directory and {value} in {directory}: "
@@ -102,6 +104,18 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
             "which need gold answers"
         )
     return Experiment(records, answers, [id_ for id_ in texts if id_ in common], *engines)
+
+
+def _origins(engines: dict[str, str], kind: str) -> dict[str, str]:
+    """Engines by name; what was replayed from a run directory is what that run's engines gave."""
+    found = {}
+    for name, engine in engines.items():
+        found[name] = engine
+        source = Path(parse_name(engine).argument)
+        if engine.startswith("replay:") and (source / MANIFEST).is_file():
+            there = dict(open_run(source).manifest.configuration.get(kind, {}))
+            found[name] = _origins(there, kind).get(name, engine)
+    return found
 
 
 def _measured(

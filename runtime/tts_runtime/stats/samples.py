@@ -9,6 +9,7 @@ from math import prod
 from random import Random
 from typing import Final
 
+from tts_runtime.executor import CandidateRecord
 from tts_runtime.record.reader import Tree
 from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
 
@@ -25,7 +26,7 @@ _SUBSETS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A complete solution: its answer, grade, length, and scores by scorer."""
+    """A solution: its answer, grade, length, and scores by scorer."""
 
     key: str | None
     correct: bool
@@ -60,12 +61,12 @@ class SampledProblem:
 
 
 def samples_of(tree: Tree) -> SampledProblem:
-    """Complete solutions of a tree: candidates that are done and that no other continues."""
+    """Solutions of a tree: candidates that no other continues, and that are done or were cut."""
     continued = {node.before for node in tree.nodes.values()}
     found = [
         node
         for node in tree.nodes.values()
-        if node.done and node.finish is not None and node.uid not in continued
+        if node.finish is not None and node.uid not in continued and (node.done or _cut(node))
     ]
     return SampledProblem(
         tree.problem.id,
@@ -78,6 +79,11 @@ def samples_of(tree: Tree) -> SampledProblem:
             for each in found
         ],
     )
+
+
+def _cut(node: CandidateRecord) -> bool:
+    """Whether a limit cut a solution; steps that a limit cut may have been pruned instead."""
+    return node.finish == "length" and (node.sampling or {}).get("unit") == "solutions"
 
 
 def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import tts_lang.library as library
 from tts_lang.compiler import compile_strategy
@@ -76,7 +77,11 @@ def tuned_source(
         falling = list(borders)[::-1]
         body += [f"    above {_plain(falling[at])}: return {calls[at]}" for at in kept]
         body.append(f"    otherwise: return {calls[-1]}")
-    words = [f"    {line}".rstrip() for line in about.splitlines()]
+    words = [
+        f"    {line}".rstrip()
+        for paragraph in about.splitlines()
+        for line in wrap(paragraph, 96, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
     text = "\n".join(
         [
             *lines,
