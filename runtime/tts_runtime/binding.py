@@ -59,6 +59,10 @@ class Binding(BaseModel):
         default="{message}",
         description="Conversation opener; {message} is the user's turn, {system} is `system`",
     )
+    turn: str | None = Field(
+        default=None,
+        description="Between a reply and the next one; {message} is the user's turn there",
+    )
     chat_template: bool = Field(
         default=False, description="The model's own chat template opens conversations, not `prompt`"
     )
@@ -86,8 +90,8 @@ class Binding(BaseModel):
 
     @model_validator(mode="after")
     def _one_message(self) -> Binding:
-        for name, text in (("prompt", self.prompt), ("user", self.user)):
-            if text.count("{message}") != 1:
+        for name, text in (("prompt", self.prompt), ("user", self.user), ("turn", self.turn)):
+            if text is not None and text.count("{message}") != 1:
                 raise ValueError(f"`{name}` must hold {{message}} once")
         return self
 
@@ -96,7 +100,20 @@ class Binding(BaseModel):
 
         The message is not trusted: no control token written out in it becomes one.
         """
-        before, after = self.prompt.split("{message}")
+        return self._around(self.prompt, message, thinking)
+
+    def follow(self, message: str, *, thinking: bool) -> Trusted:
+        """What follows a reply: the user's next turn, and the opening of the reply to it (C73).
+
+        Raises:
+            BindingError: It has no `turn`; binding a plan refuses that.
+        """
+        if self.turn is None:
+            raise BindingError(f"binding `{self.name}` has no `turn`")
+        return self._around(self.turn, message, thinking)
+
+    def _around(self, template: str, message: str, thinking: bool) -> Trusted:
+        before, after = template.split("{message}")
         first, last = self.user.split("{message}")
         if self.trim:  # the turn as a whole: a directive keeps the space between
             first, last = first.lstrip(), last.rstrip()

@@ -45,6 +45,31 @@ def test_models_are_recognised_by_their_own_prompt(
     assert len(end_ids(tokenizer, binding)) == len(binding.stop) >= len(model.ends) > 0
 
 
+@pytest.mark.parametrize(("name", "model"), [each[:2] for each in PUBLISHED])
+def test_conversations_go_on_as_the_model_s_template_writes_them(
+    tmp_path: Path, name: str, model: Model
+) -> None:
+    """C73: what stands behind an earlier reply."""
+    files = write(tmp_path / "any", model)
+    binding, _ = choose_binding(files)
+    user = binding.user.replace("{message}", "And then?")
+    turns = [("user", "Hi"), ("assistant", "REPLY"), ("user", user)]
+    if binding.system is not None:
+        turns.insert(0, ("system", binding.system))
+    own = AutoTokenizer.from_pretrained(files.folder).apply_chat_template(
+        [{"role": role, "content": text} for role, text in turns],
+        tokenize=False,
+        add_generation_prompt=True,
+        date_string="26 Jul 2024",
+        **binding.template_options,
+    )
+    turn = f"REPLY{binding.follow('And then?', thinking=False)}"
+    thinking = binding.thinking
+    if thinking is not None and thinking.always and not own.endswith(thinking.begin):
+        own += thinking.begin  # earlier templates of R1 leave it to the model
+    assert own.endswith(turn), name
+
+
 def test_no_thinking_is_a_binding_of_its_own(tmp_path: Path) -> None:
     files = write(tmp_path / "any", QWEN3)
     binding, why = choose_binding(files, "qwen3-no-thinking")

@@ -75,6 +75,7 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("forest_of_thought", {"trees": 3, "width": 2, "depth": 3, "agreed": 0.7}),
     ("mctsr", {"rollouts": 4, "readings": 2, "c": 1.0}),
     ("think_twice", {"rounds": 3}),
+    ("rci", {"rounds": 2}),
     ("step_back", {}),
     ("pacore", {"wide": 4, "narrow": 2}),
     ("group_think", {"agents": 3, "chunk": 3, "rounds": 2}),

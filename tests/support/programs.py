@@ -61,6 +61,11 @@ judge choice together max 6 tokens:
     read choice
     retry 1
 
+judge talks with history max 5 tokens:
+    """{answer} Answer:"""
+    read number from 0 to 9
+    retry 1
+
 judge panel max 5 tokens at temperature 0.7:
     """{text}"""
     read number from 0 to 9

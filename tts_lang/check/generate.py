@@ -256,7 +256,7 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
         context, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
     )
     shown = shown_columns(context, prompt, given, site, node.prompt)
-    spec = Ask(declared.name, quantity, how, passed, node.together, per, shown)
+    spec = Ask(declared.name, quantity, how, passed, node.together, per, shown, node.history)
     rows = operand.type.bound if not node.together or node.per is not None else 1
     bound = times(rows, bound_of(quantity.count))
     why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"

@@ -86,6 +86,7 @@ def _judge(
         how,
         options,
         node.view is JudgeView.PAIRWISE,
+        node.history,
     )
     return Scorer(declared.name, False, node.view is not JudgeView.SINGLE, low, high, judge)
 

@@ -219,6 +219,8 @@ def _ask(spec: graph.Ask, run: Run, out: AbstractPool) -> Result:
     most = run.count(spec.amount.count).high
     limit = call_tokens(spec.amount, spec.decoding, AbstractPool(), run)
     about, prompt = _conversations(pool, spec.per, run, together=spec.together)
+    if spec.history:
+        prompt = min(domain.context, prompt + pool.prompt + pool.length)
     new = _continued(AbstractPool(out.least, calls, prompt=prompt), limit[0], spec, run)._replace(
         parents=min(pool.rows, calls),
         roots=min(calls, pool.roots + (calls if pool.problem or spec.together else 0)),
@@ -291,6 +293,8 @@ def _judging(spec: graph.Score, judge: graph.Judge, together: bool, times: float
     if judge.pairwise:
         about = product(pool.rows, max(0, pool.rows - 1))
         prompt = domain.conversation(product(min(pool.rows, 2), pool.length))
+    if judge.history:
+        prompt = min(domain.context, prompt + pool.prompt + pool.length)
     about = product(about, times)
     if judge.read == "probability":
         limit, tries, prompts = (1.0, False), graph.PROBABILITY_RANKS, about

@@ -98,6 +98,7 @@ class Judge:
         decoding: How the reply is sampled.
         options: Words that stand for numbers, with `read choice of "sure" = 20, "likely" = 1`.
         pairwise: It sees two rows at a time, every ordered pair, and a row's score is its wins.
+        history: Its question is another turn of the row's conversation (C73).
     """
 
     policy: str
@@ -110,6 +111,7 @@ class Judge:
     decoding: Decoding
     options: tuple[tuple[str, float], ...] = ()
     pairwise: bool = False
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,6 +335,8 @@ class _Rules:
         judge = scorer.judge
         self.template(judge.template)
         single = not scorer.together and not judge.pairwise
+        if judge.history and not single:
+            raise self.fail(f"judge `{scorer.name}` continues the conversations of several rows")
         options = len(judge.options)
         fits = {
             "number": not options and judge.low is not None and judge.high is not None,
@@ -408,6 +410,8 @@ class _Rules:
                 if name in COLUMNS or any(each.name == name for each in plan.scorers):
                     raise self.fail(f"`{name}` is a column already")
             case graph.Ask(prompt=prompt, together=together, arguments=arguments):
+                if spec.history and together:
+                    raise self.fail("`with history` continues one conversation")
                 given = (*arguments, *spec.shown)
                 self.arguments(plan.prompt(prompt), together, given, types, row)
             case graph.Score(scorer=scorer, arguments=arguments):

@@ -90,7 +90,8 @@ def _ask_rows(spec: Any, of: RowCounts[N]) -> N:
 
 
 @operator(
-    "ask {prompt}{arguments} about {0}[together? together][ per {per}] by {amount}{decoding}",
+    "ask {prompt}{arguments} about {0}[together? together][ per {per}][history? with history]"
+    " by {amount}{decoding}",
     Makes.CONVERSATIONS,
     rows=_ask_rows,
     numbers=Numbers.CHILDREN,
@@ -99,7 +100,8 @@ def _ask_rows(spec: Any, of: RowCounts[N]) -> N:
 class Ask:
     """New conversations from a prompt about the rows of input 0 (C5, C6), and children of each.
 
-    `together` makes one conversation of the whole pool, or one per `per`. An argument is an
+    `together` makes one conversation of the whole pool, or one per `per`; `history` continues
+    each row's, by another turn (C73). An argument is an
     expression, or the index of the operation's input that is a pool. `shown` are the columns in
     the prompt's slots, by slot.
     """
@@ -112,6 +114,7 @@ class Ask:
     together: bool = False
     per: Annotated[str | None, KEY] = None
     shown: tuple[tuple[str, Expr], ...] = ()
+    history: bool = False
 
 
 @operator(

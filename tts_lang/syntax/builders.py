@@ -196,7 +196,26 @@ def _check_ask(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> node
             span,
             f"write `together per {fields['per'].text}`",
         )
+    if "history" in fields and "together" in fields:
+        return builder.refuse(
+            "TTS146",
+            "`together` asks about several candidates, and `with history` continues one",
+            span,
+            "leave one of them out",
+        )
     return _check_arguments(builder, fields, span)
+
+
+def _check_judge(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> nodes.Broken | None:
+    if "history" in fields and "view" in fields:
+        return builder.refuse(
+            "TTS146",
+            f"a judge that looks `{fields['view'].value}` sees several candidates, and "
+            "`with history` continues one",
+            span,
+            "leave one of them out",
+        )
+    return None
 
 
 def _check_on(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> nodes.Broken | None:
@@ -375,6 +394,7 @@ BUILDERS: dict[str, Builder] = {
     "judge": node(
         nodes.JudgeDeclaration,
         "name text reading",
+        _check_judge,
         parameters=(),
         view=JudgeView.SINGLE,
         clauses=(),
@@ -422,6 +442,7 @@ BUILDERS: dict[str, Builder] = {
     "weighted": part("weight", "weighted by"),
     "weighted_up": part("weight", "weighted by", rounding_up=True),
     "by_amount": part("amount", "by"),
+    "history": part("history", "with history"),
     "times": part("times"),
     "staying": part("staying"),
     "amount": node(nodes.AmountPhrase, "count"),

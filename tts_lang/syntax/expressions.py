@@ -296,7 +296,7 @@ class FirstPhrase(SyntaxNode):
 
 @node
 class AskPhrase(SyntaxNode):
-    """`ask PROMPT[(arguments)] about P [together [per KEY]] [by AMOUNT] clauses`."""
+    """`ask PROMPT[(arguments)] about P [together [per KEY]] [with history] [by AMOUNT] clauses`."""
 
     prompt: Name
     arguments: tuple[Argument, ...]
@@ -305,6 +305,7 @@ class AskPhrase(SyntaxNode):
     per: Name | None = None
     amount: AmountPhrase | None = None
     clauses: tuple[Clause, ...] = ()
+    history: bool = False
 
 
 @node

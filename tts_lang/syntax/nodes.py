@@ -331,6 +331,7 @@ class JudgeDeclaration(SyntaxNode):
     text: Text
     reading: Reading
     retry: Expression | None = None
+    history: bool = False
 
 
 @node

@@ -114,6 +114,7 @@ def _range(value: nodes.ValueRange) -> str:
 def _judge(judge: nodes.JudgeDeclaration) -> Iterator[str]:
     given = f"({print_parameters(judge.parameters)})" if judge.parameters else ""
     view = "" if judge.view is nodes.JudgeView.SINGLE else f" {judge.view.value}"
+    view += " with history" if judge.history else ""
     yield f"judge {judge.name.text}{given}{view}{print_clauses(judge.clauses)}:"
     yield _INDENT + _text(judge.text, _INDENT)
     reading = judge.reading

@@ -213,6 +213,28 @@ def _streaming(
                 )
 
 
+def _turns(
+    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
+) -> Iterator[str]:
+    """`with history` needs a binding that says how a conversation continues (C73)."""
+    asks = [
+        (_at(operation), operation.spec.decoding.policy)
+        for operation in operations(plan.body)
+        if isinstance(operation.spec, Ask) and operation.spec.history
+    ]
+    for scorer in plan.scorers:
+        if scorer.judge is not None and scorer.judge.history:
+            asks.append((f"judge `{scorer.name}`: ", scorer.judge.policy))
+    for where, name in asks:
+        binding = policies[name].binding
+        if binding.turn is None:
+            yield (
+                f"{where}`with history` continues a conversation, and the binding of policy "
+                f"`{name}` (`{binding.name}`) does not say how: add `turn` to it "
+                "(docs/bindings.md), or ask about the candidate without its history"
+            )
+
+
 def _abilities(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
@@ -460,6 +482,7 @@ def _made(region: Region, owners: _Owners) -> Iterator[frozenset[str]]:
 CHECKS: Final[tuple[_Check, ...]] = (
     _thoughts,
     _streaming,
+    _turns,
     _abilities,
     _scorers,
     _engines,

@@ -61,12 +61,16 @@ class Conversation:
     """A prompt and the key that its candidates descend from.
 
     `message` is what the policy's chat template is filled with. `own`: it is the problem's own.
+    `history`: the path that it continues, by another turn (C73).
     """
 
-    __slots__ = ("_prompts", "key", "message", "own", "thinking")
+    __slots__ = ("_prompts", "history", "key", "message", "own", "thinking")
 
-    def __init__(self, key: Key, message: str, *, thinking: bool, own: bool) -> None:
+    def __init__(
+        self, key: Key, message: str, *, thinking: bool, own: bool, history: Node | None = None
+    ) -> None:
         self.key = key
+        self.history = history
         self.message = message
         self.thinking = thinking
         self.own = own
@@ -76,9 +80,25 @@ class Conversation:
         """Ids of the prompt, as `policy` reads it."""
         ids = self._prompts.get(policy.name)
         if ids is None:
-            text = policy.binding.open(self.message, thinking=self.thinking)
-            ids = self._prompts[policy.name] = encode(policy.tokenizer, text)
+            if self.history is None:
+                text = policy.binding.open(self.message, thinking=self.thinking)
+                ids = encode(policy.tokenizer, text)
+            else:
+                ids = (*self._before(self.history, policy), *self.turn(policy))
+            self._prompts[policy.name] = ids
         return ids
+
+    def turn(self, policy: Policy) -> tuple[int, ...]:
+        """Ids of the last turn, where there is one before."""
+        text = policy.binding.follow(self.message, thinking=self.thinking)
+        return encode(policy.tokenizer, text)
+
+    def _before(self, history: Node, policy: Policy) -> tuple[int, ...]:
+        """The conversation so far; a policy with another tokenizer reads it as text (C9)."""
+        path = history.path() if shares_ids(history, policy) else None
+        if path is None:
+            path = encode(policy.tokenizer, history.text)
+        return (*history.conversation.prompt(policy), *path)
 
 
 class Node:
@@ -356,6 +376,11 @@ def _on_lane(node: Node, lane: Lane) -> Key:
         return lane_key(node.key, lane)
     strategy, number = lane
     return fresh_key(node.key, node.position, strategy, number)
+
+
+def shares_ids(node: Node, policy: Policy) -> bool:
+    """Whether a policy can read the ids of a path as they are."""
+    return not node.ids or node.policy.tokenizer.fingerprint == policy.tokenizer.fingerprint
 
 
 def opening(conversation: Conversation, policy: Policy) -> Node:

@@ -143,7 +143,15 @@ class Request:
             mine.path() == node.path()
             and mine.conversation.message == node.conversation.message
             and mine.conversation.thinking == node.conversation.thinking
+            and self._one_history(mine, node)
         )
+
+    def _one_history(self, mine: Node, node: Node) -> bool:
+        """Whether both conversations continue the same one, or both from none."""
+        one, other = mine.conversation, node.conversation
+        if one.history is other.history:
+            return True
+        return one.prompt(self.policy) == other.prompt(self.policy)
 
     def abandon(self) -> None:
         """Nobody waits any more; the engine may finish."""

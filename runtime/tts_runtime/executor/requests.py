@@ -21,7 +21,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import unforeseen
-from tts_runtime.executor.model import Node
+from tts_runtime.executor.model import Node, shares_ids
 
 # ------------------------------------------------------------------ costs
 
@@ -146,7 +146,11 @@ class CostCounter:
         conversation = node.conversation.key
         if conversation not in read:
             read.add(conversation)
-            count += len(node.conversation.prompt(policy))
+            history = node.conversation.history
+            if history is not None and shares_ids(history, policy):
+                count += len(node.conversation.turn(policy)) + self._unread(policy, history, read)
+            else:
+                count += len(node.conversation.prompt(policy))
         return count
 
     def _foreign(self, node: Node, read: set[Any]) -> int:

@@ -51,16 +51,18 @@ def ask(
     given: Sequence[Sequence[Path]] = (),
     thinks: bool = False,
     policy: str = "policy",
+    history: bool = False,
     **how: Unpack[How],
 ) -> list[Path]:
-    """Replies in a new conversation about a path.
+    """Replies in a new conversation about a path, or (`history`) in that of the path.
 
     `shown` fills slots of the prompt; `given` are the pools among its arguments.
     """
     text = filled(lab, prompt, about, shown or {})
-    parts = [text, int(thinks), *_named(given)]
+    parts = [text, int(thinks), *_named(given), *(["history"] if history else [])]
     key = asked_key(prompt, parts, [(about.key, len(about.ids))])
-    replies = lab.sample(lab.opened(text, key, thinks, policy), number, policy, **how)
+    opened = lab.opened(text, key, thinks, policy, about if history else None)
+    replies = lab.sample(opened, number, policy, **how)
     return [replace(reply, parent=about) for reply in replies]
 
 

@@ -60,6 +60,16 @@ def think_twice(lab: Lab, rounds: int = 2) -> Path:
 
 
 @published
+def rci(lab: Lab, rounds: int = 1) -> Path:
+    """A review and a better answer in one conversation. Kim et al. (2023), section 3."""
+    reply = lab.sample(lab.problem)[0]
+    for _ in range(rounds):
+        review = ask(lab, "find_problems", reply, history=True)[0]
+        reply = ask(lab, "improve_answer", review, history=True)[0]
+    return reply
+
+
+@published
 def step_back(lab: Lab) -> Path:
     """Abstraction, then reasoning from it; greedy. Zheng et al. (2023), section 2."""
     question = ask(lab, "abstract_question", lab.problem, temperature=0)[0]

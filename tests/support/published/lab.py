@@ -87,10 +87,21 @@ class Lab:
         start = self.opened(self.task.text, thinking_key(self.root), thinks=True)
         return replace(start, question=self.task.text)
 
-    def opened(self, text: str, key: Key, thinks: bool = False, policy: str = "policy") -> Path:
-        """A new conversation."""
+    def opened(
+        self,
+        text: str,
+        key: Key,
+        thinks: bool = False,
+        policy: str = "policy",
+        history: Path | None = None,
+    ) -> Path:
+        """A new conversation, or the next turn of that of a path."""
         engine = self.policies[policy]
-        prompt = engine.tokenizer.encode(engine.binding.open(text, thinking=thinks))
+        if history is None:
+            prompt = engine.tokenizer.encode(engine.binding.open(text, thinking=thinks))
+        else:
+            turn = engine.tokenizer.encode(engine.binding.follow(text, thinking=thinks))
+            prompt = history.prompt + history.ids + turn
         return Path(prompt, key, engine.tokenizer)
 
     def sample(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import children, settings
-from tests.support.reference.machine import Machine
+from tests.support.reference.machine import Machine, Policy
 from tests.support.reference.model import Conversation, Node, Pool, Row, Value
 from tts_lang.plan import expr, graph
 from tts_lang.plan.template import Slot, Template
-from tts_runtime.streams import Part, asked_key
+from tts_runtime.streams import Key, Part, asked_key
 
 
 def text_of(machine: Machine, row: Row) -> str:
@@ -172,13 +172,22 @@ def opened(
 ) -> Node:
     """The first node of a conversation."""
     policy = machine.policies[spec.decoding.policy]
-    prompt = policy.binding.open(text, thinking=context.scope.thinks)
-    key = asked_key(
-        spec.prompt,
-        [text, int(context.scope.thinks), *argument_parts(arguments)],
-        [(row.node.key, row.node.position) for row in about],
-    )
-    return Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
+    thinks = context.scope.thinks
+    told = [text, int(thinks), *argument_parts(arguments), *["history"] * spec.history]
+    key = asked_key(spec.prompt, told, [(row.node.key, row.node.position) for row in about])
+    history = about[0].node if spec.history else None
+    return Node(conversation(policy, text, thinks, key, history), key, policy.tokenizer)
+
+
+def conversation(
+    policy: Policy, text: str, thinks: bool, key: Key, history: Node | None
+) -> Conversation:
+    """A conversation of its own, or another turn of the one so far (C73)."""
+    if history is None:
+        return Conversation(key, policy.binding.open(text, thinking=thinks), problems_own=False)
+    so_far = history.conversation.ids(policy.tokenizer)
+    turn = policy.binding.follow(text, thinking=thinks)
+    return Conversation(key, turn, problems_own=False, before=(*so_far, *history.ids))
 
 
 def argument_parts(arguments: dict[str, Value | Pool]) -> list[Part]:

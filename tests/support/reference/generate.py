@@ -108,7 +108,7 @@ def settings(
 def room(machine: Machine, node: Node, call: Call, *, own_limit: bool = True) -> int:
     """Tokens that may still be drawn; `own_limit` counts `max` of this call too (C21)."""
     policy = machine.policies[call.policy]
-    prompt = policy.tokenizer.encode(node.conversation.prompt)
+    prompt = node.conversation.ids(policy.tokenizer)
     left = [policy.binding.context - len(prompt) - node.position]
     if call.within is not None:
         left.append(call.within - node.tokens)
@@ -143,7 +143,7 @@ def request_for(
         return truth(evaluate(tested, here))
 
     return GenerateRequest(
-        prompt=policy.tokenizer.encode(node.conversation.prompt),
+        prompt=node.conversation.ids(policy.tokenizer),
         prefix=node.ids,
         key=child_key(node.key, node.claimed, node.position, node.level, number_of_child, call.tag),
         sampling=call.sampling,

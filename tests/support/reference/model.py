@@ -31,6 +31,11 @@ class Conversation:
     key: Key
     prompt: str
     problems_own: bool
+    before: tuple[int, ...] = ()
+
+    def ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """What a policy reads: earlier turns, then this one."""
+        return (*self.before, *tokenizer.encode(self.prompt))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from dataclasses import replace
 from itertools import permutations
 from math import exp, isfinite
 
-from tests.support.reference.asks import Slots, argument_parts, fill
+from tests.support.reference.asks import Slots, argument_parts, conversation, fill
 from tests.support.reference.expressions import Context, count_by, evaluate, groups
 from tests.support.reference.generate import Call, grown, request_for, room, settings
 from tests.support.reference.machine import Machine
 from tests.support.reference.model import (
-    Conversation,
     Node,
     Pool,
     Row,
@@ -231,13 +230,13 @@ def reply_to(
     slots = Slots(arguments, dict(spec.shown), context)
     text = fill(machine, judge.template, slots, row, about)
     policy = machine.policies[judge.policy]
-    prompt = policy.binding.open(text, thinking=False)
+    history = about[0].node if judge.history else None
     parts = argument_parts(arguments)
     names = [(other.node.key, other.node.position) for other in about]
     reply = ""
     for retry in range(judge.retries + 1):
         key = asked_key(f"judge:{spec.scorer}", [text, 0, *parts, reading, retry], names)
-        node = Node(Conversation(key, prompt, problems_own=False), key, policy.tokenizer)
+        node = Node(conversation(policy, text, False, key, history), key, policy.tokenizer)
         if judge.read == "probability":
             return [probability(machine, judge, node, context) for _ in about], ""
         # How a reply is read is a table of its own (tests/executor/test_reading.py).
@@ -262,7 +261,7 @@ def probability(machine: Machine, judge: graph.Judge, node: Node, context: Conte
     """The raw probability of an option's first token, if it is one of the likeliest; else 0."""
     wanted = node.tokenizer.encode(judge.options[0][0])[0]
     call = settings(machine, graph.Amount(Const(1)), judge.decoding, context)
-    prompt = node.tokenizer.encode(node.conversation.prompt)
+    prompt = node.conversation.ids(node.tokenizer)
     for rank in range(LIKELIEST):
         asked = GenerateRequest(
             prompt, (), node.key, call.sampling, Limits(1), NOTHING, first_rank=rank

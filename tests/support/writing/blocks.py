@@ -15,6 +15,7 @@ SCORERS = (
     ("orm", "number"),
     ("pick", "number"),
     ("grade", "number"),
+    ("talks", "number"),
     ("choice", "number"),
     ("panel", "steps"),
     ("gold", "number"),
@@ -25,7 +26,8 @@ SCORERS = (
     ("order", "number"),
 )
 #: About how many generations a judge takes for each row.
-JUDGES = {"grade": 2, "choice": 2, "panel": 2, "word": 1, "duel": 5, "order": 2, "likely": 2}
+JUDGES = {"choice": 2, "panel": 2, "word": 1, "duel": 5, "order": 2, "likely": 2}
+JUDGES |= {"grade": 2, "talks": 2}
 
 
 def indented(lines: Lines) -> Lines:

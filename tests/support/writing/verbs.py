@@ -220,7 +220,8 @@ def ask(world: World) -> Phrase | None:
     if size > LARGEST_POOL or not world.affords(size):
         return None
     world.spend(size)
-    return f"ask {prompt} about {name}{by}{clauses(world)}", pool.children(size)
+    history = " with history" * choices.chance(25)
+    return f"ask {prompt} about {name}{history}{by}{clauses(world)}", pool.children(size)
 
 
 def combined(world: World) -> Phrase | None:

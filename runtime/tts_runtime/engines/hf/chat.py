@@ -16,6 +16,8 @@ from tts_runtime.engines.hf.files import ModelFiles
 _DAY: Final = date(2024, 7, 26)
 #: Stands for a text: private-use characters that no template changes.
 MARK: Final = "\ue000text\ue001"
+#: Stands for an earlier reply.
+_REPLY: Final = "\ue002reply\ue003"
 
 
 class ChatTemplate:
@@ -120,10 +122,28 @@ class ChatTemplate:
         return binding.model_copy(
             update={
                 "prompt": text.replace(MARK, "{message}"),
+                "turn": self._turn(binding) if binding.turn is None else binding.turn,
                 "trim": self.trims(binding),
                 "thinking": thinking,
             }
         )
+
+    def _turn(self, binding: Binding) -> str | None:
+        """What it writes between a reply and the next one; nothing if it changes earlier ones."""
+        messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": _REPLY}]
+        messages.append({"role": "user", "content": MARK})
+        if binding.system is not None:
+            messages.insert(0, {"role": "system", "content": binding.system})
+        try:
+            text = self.render(messages, binding.template_options, reply=True)
+        except EngineError:
+            return None
+        _, _, turn = text.partition(_REPLY)
+        if not turn or _REPLY in turn or turn.count(MARK) != 1 or "{message}" in turn:
+            return None
+        if binding.thinking is not None:  # it stands in `open` and `follow`, not in the texts
+            turn = turn.removesuffix(binding.thinking.begin)
+        return turn.replace(MARK, "{message}")
 
 
 def has_chat_template(files: ModelFiles) -> bool:

@@ -127,6 +127,7 @@ class SimModel:
         return Binding(
             name=f"sim:{self.seed}",
             prompt="{message}\n",
+            turn="\n{message}\n",
             thinking=Thinking(begin="<think>", end="</think>"),
             stop=_SPECIAL,
             context=context,

@@ -278,7 +278,8 @@ class _JudgeCall:
         """One reading; a reply that cannot be read is asked again, then missing."""
         declared, settings = self._judge, self._settings
         key = asked_key(self._name, [message, 0, *self._parts, reading, retry], _places(about))
-        conversation = Conversation(key, message, thinking=False, own=False)
+        history = about[0].node if declared.history else None
+        conversation = Conversation(key, message, thinking=False, own=False, history=history)
 
         def missing(error: CandidateError) -> None:
             arrived(reading, [JudgeVerdict(None, error)] * len(about))

@@ -193,11 +193,14 @@ def ask(builder: Builder, spec: Ask) -> Action:
             settings = call.settings
             message = fill(prompt, run.problem, values, row, pool, view)
             places = [(each.node.key, each.node.position) for each in about]
+            history = row.node if spec.history else None
+            told = [message, int(scope.thinks), *parts, *(["history"] if spec.history else [])]
             conversation = Conversation(
-                asked_key(spec.prompt, [message, int(scope.thinks), *parts], places),
+                asked_key(spec.prompt, told, places),
                 message,
                 thinking=scope.thinks,
                 own=False,
+                history=history,
             )
             error = overlong(conversation, settings)
             if error is not None and not run.loses_candidate(error):
