@@ -2,11 +2,12 @@
 
 Registered as an entry point of Pygments, so that whatever uses Pygments (MkDocs, Sphinx, Rich)
 knows the language once this package is installed. The words are those of the tokenizer.
+`textmate_grammar` says the same for editors: docs/editors/vscode has it as a file.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pygments.lexer import RegexLexer, words
 from pygments.token import (
@@ -20,6 +21,7 @@ from pygments.token import (
     Text,
 )
 
+from tts_lang.check import builtins
 from tts_lang.syntax.words import (
     HARD_WORDS,
     ITEM_WORDS,
@@ -34,6 +36,7 @@ _LOGIC = frozenset({"and", "or", "not"})
 _CONTROL = frozenset({"repeat", "until", "if", "else", "choose", "where"})
 _VERBS = (VERBS | STATEMENT_WORDS | _CONTROL) - {"first"}
 _OTHERS = (HARD_WORDS | SOFT_WORDS | UNIT_WORDS.keys()) - _VERBS - ITEM_WORDS - _LOGIC
+_GIVEN = frozenset((*builtins.POOLS, *builtins.DELIMITERS))
 
 
 class TtsLexer(RegexLexer):
@@ -62,3 +65,66 @@ class TtsLexer(RegexLexer):
             (r"[(),:]", Punctuation),
         ],
     }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ TextMate
+
+
+def _any_of(those: frozenset[str]) -> str:
+    return rf"\b(?:{'|'.join(sorted(those))})\b"
+
+
+_SLOT = r"\{ *[A-Za-z_][\w.]*(?: +last +\w+)? *\}"
+
+
+def textmate_grammar() -> dict[str, Any]:
+    """The grammar for VS Code, GitHub and other readers of TextMate grammars, as JSON values."""
+    slots = {"match": rf"\{{\{{|\}}\}}|({_SLOT})", "name": "constant.other.placeholder.tts"}
+    escape = {"match": r'\\[nt"\\]', "name": "constant.character.escape.tts"}
+    simple = {
+        "constant.numeric.tts": r"(?<![\w.])\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?",
+        "variable.other.assignment.tts": rf"\b{NAME}(?=\s*=(?!=))",
+        "support.function.tts": rf"{_any_of(frozenset(builtins.FUNCTIONS))}(?=\()",
+        "entity.name.function.call.tts": rf"\b{NAME}(?=\()",
+        "storage.type.tts": _any_of(ITEM_WORDS),
+        "keyword.operator.word.tts": _any_of(_LOGIC),
+        "keyword.control.tts": _any_of(_VERBS),
+        "keyword.other.tts": _any_of(_OTHERS),
+        "support.variable.column.tts": _any_of(frozenset(builtins.COLUMNS) - _OTHERS),
+        "constant.language.tts": _any_of(_GIVEN),
+        "keyword.operator.tts": r"\*\*|[=!<>]=|[-+*/<>=]",
+        "punctuation.separator.tts": r"[,:]",
+    }
+    declared = {
+        "match": rf"^(strategy|judge|prompt|policy|scorer)\s+({NAME})",
+        "captures": {
+            "1": {"name": "storage.type.tts"},
+            "2": {"name": "entity.name.function.tts"},
+        },
+    }
+    texts = [
+        {
+            "begin": '"""',
+            "end": r'"""(?!")',
+            "name": "string.quoted.triple.tts",
+            "patterns": [slots],
+        },
+        {
+            "begin": '"',
+            "end": r'"|$',
+            "name": "string.quoted.double.tts",
+            "patterns": [escape, slots],
+        },
+    ]
+    return {
+        "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
+        "name": "tts-lang",
+        "scopeName": "source.tts",
+        "fileTypes": ["tts"],
+        "patterns": [
+            {"match": "#.*$", "name": "comment.line.number-sign.tts"},
+            *texts,
+            declared,
+            *({"match": pattern, "name": name} for name, pattern in simple.items()),
+        ],
+    }

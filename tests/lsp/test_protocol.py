@@ -86,13 +86,15 @@ def test_what_is_never_used_is_faded(editor: EditorSession) -> None:
 )
 def test_a_help_is_a_quick_fix(editor: EditorSession, wrong: str, right: str) -> None:
     text = STRATEGY.replace("score pool by prm", wrong)
-    ((_, after),) = editor.fixes("fix.tts", text)
+    ((title, after),) = editor.fixes("fix.tts", text)
+    assert title == "Write `score pool by prm`"
     assert after == STRATEGY.replace("score pool by prm", right)
 
 
 def test_a_missing_import_is_a_quick_fix(editor: EditorSession) -> None:
     text = "strategy s():\n    return majority(n = 4)\n"
-    ((_, after),) = editor.fixes("import.tts", text)
+    ((title, after),) = editor.fixes("import.tts", text)
+    assert title == 'Add `import "majority.tts"`'
     assert after == f'import "majority.tts"\n{text}'
 
 
@@ -303,13 +305,13 @@ def test_other_line_ends_and_a_byte_order_mark(editor: EditorSession) -> None:
     assert found.range == lsp.Range(lsp.Position(4, 19), lsp.Position(4, 22))
 
 
-def test_the_server_survives_what_it_is_sent(editor: EditorSession) -> None:
-    for text in ("\x00\x01((((", '"""' * 7, "x" * 200_000, "é\u2028\x0b"):
-        editor.open("bad.tts", text)
-        editor.hover("bad.tts", text + "‸")
-        editor.completions("bad.tts", text + "‸")
-        editor.symbols("bad.tts", text)
-        editor.format("bad.tts", text)
+@pytest.mark.parametrize("text", ["\x00\x01((((", '"""' * 7, "x" * 200_000, "é\u2028\x0b"], ids=len)
+def test_the_server_survives_what_it_is_sent(editor: EditorSession, text: str) -> None:
+    editor.open("bad.tts", text)
+    editor.hover("bad.tts", text + "‸")
+    editor.completions("bad.tts", text + "‸")
+    editor.symbols("bad.tts", text)
+    editor.format("bad.tts", text)
     assert editor.open("bad.tts", STRATEGY) == []
     assert editor.client.messages == []
 

@@ -355,12 +355,11 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
     checked, found = server.found.get(uri, (source, ()))
     if checked != source:
         return []
-    start = offset_at(source, params.range.start, files.codec)
-    end = offset_at(source, params.range.end, files.codec)
+    lines = range(params.range.start.line + 1, params.range.end.line + 2)
     here = [
         each
         for each in found
-        if each.source == source and each.span.start <= end and start <= each.span.end
+        if each.source == source and source.position(each.span.start).line in lines
     ]
 
     def look(text: Source) -> Sequence[Diagnostic]:
@@ -374,7 +373,7 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
             edit = lsp.TextEdit(range_of(source, span, files.codec), text)
             actions.append(
                 lsp.CodeAction(
-                    str(each.suggestion).strip().rstrip("?").replace("`", ""),
+                    _title(span, text),
                     kind=lsp.CodeActionKind.QuickFix,
                     diagnostics=findings.published(source, [each], files.codec),
                     is_preferred=True,
@@ -382,6 +381,14 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
                 )
             )
     return actions
+
+
+def _title(span: Span, text: str) -> str:
+    """What a quick fix does, as the editor lists it."""
+    shown = " and ".join(f"`{line.strip()}`" for line in text.strip().split("\n"))
+    if not shown.strip("`"):
+        return "Remove it"
+    return f"Add {shown}" if span.start == span.end else f"Write {shown}"
 
 
 def serve() -> None:
