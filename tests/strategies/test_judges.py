@@ -46,3 +46,25 @@ def test_the_better_solution_wins(
     assert len(policy.requests) == len(texts)
     for judged in outcome.reliability.scorers.values():
         assert (judged.missing, judged.unreadable) == ({}, 0)
+
+
+def test_fusion_shows_all_answers_to_the_model_that_merges_them() -> None:
+    [plan] = plan_from(["fusion"], {"each": 1})
+    models = {name: ScriptedPolicy([f"said by {name} " + box(1)]) for name in "abc"}
+    merging = ScriptedPolicy(["all agree: " + box(7)])
+    engines = {f"model_{name}": model for name, model in models.items()}
+    outcome = run_plan(plan, {**engines, "policy": merging})
+    assert (outcome.error, outcome.answer) == (None, "7")
+    [asked] = merging.requests
+    shown = bytes(b"".join(merging.tokenizer.pieces[token] for token in asked.prompt)).decode()
+    places = [shown.index(f"said by {name}") for name in "abc"]
+    assert places == sorted(places)
+
+
+def test_a_judge_of_its_own_grades_the_samples_of_the_policy() -> None:
+    [plan] = plan_from(["judged_best_of_n"], {"n": 2})
+    critic = ScriptedPolicy(["Grade: 9", "A slip in step 2. Grade: 2"])
+    policy = ScriptedPolicy([box(1), box(2)])
+    outcome = run_plan(plan, {"policy": policy, "critic": critic})
+    assert (outcome.error, outcome.answer) == (None, "1")
+    assert (len(policy.requests), len(critic.requests)) == (2, 2)
