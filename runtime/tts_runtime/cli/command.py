@@ -28,6 +28,7 @@ from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
 from tts_runtime.cli.options import (
     CostLimits,
+    cluster_of,
     engine_names,
     kept_of,
     left_out,
@@ -223,6 +224,12 @@ def _request(options: Namespace) -> _RunRequest:
     shard = shard_of("--shard", options.shard)
     if shard is not None and (options.out is None or options.ask is not None):
         raise UsageError("--shard: name the directory of the whole run with --out, and no --ask")
+    replicas = limit_of("--replicas", options.replicas)
+    cluster = cluster_of("--cluster", options.cluster)
+    if cluster is None and replicas is not None:
+        raise UsageError("--replicas: they run on a cluster: name one with --cluster ray")
+    if cluster is not None and options.ask is not None:
+        raise UsageError("--ask asks one question: it does not go with --cluster")
 
     from tts_runtime.runs.runner import Settings
 
@@ -244,6 +251,8 @@ def _request(options: Namespace) -> _RunRequest:
             models=limits.assumed.models,
             grader=options.grader,
             shard=shard,
+            cluster=cluster,
+            replicas=replicas or 1,
             command=[printable(each) for each in sys.argv],
         ),
         limits,

@@ -77,6 +77,23 @@ def shard_of(flag: str, text: str | None) -> Shard | None:
         raise UsageError(f"{flag}: {error}") from None
 
 
+def cluster_of(flag: str, text: str | None) -> str | None:
+    """Where replicas run, as it was written.
+
+    Raises:
+        UsageError: No such address.
+    """
+    if text is None:
+        return None
+    from tts_runtime.cluster.ray_cluster import ClusterAddress
+
+    try:
+        ClusterAddress.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    return text
+
+
 def share_of(flag: str, text: str | None) -> float:
     """A number from 0 to 1; 0 if the option is absent.
 

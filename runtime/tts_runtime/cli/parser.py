@@ -126,6 +126,15 @@ def parser() -> CommandParser:
         help="run every K-th problem from the I-th, in a folder of its own below DIR; tts-merge "
         "puts the K shards together",
     )
+    group.value(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run on replicas, processes with engines of their own: `ray` (the cluster of "
+        "RAY_ADDRESS, or one on this machine) or `ray://HOST:PORT`; `?gpus=1&cpus=4`: what each "
+        "reserves",
+        completer=completion.fixed("ray", "ray://", "ray?gpus=1"),
+    )
+    group.value("--replicas", metavar="N", help="with --cluster: N replicas (default: 1)")
     group.values(
         "--keep",
         metavar="WHAT,...",

@@ -72,6 +72,7 @@ class ResultCollector:
         grade: Grade,
         candidates: Sequence[CandidateRecord] = (),
         right: Mapping[str, bool] = MappingProxyType({}),
+        decisions: Sequence[dict[str, Any]] | None = None,
     ) -> Answer:
         """Counts and writes the outcome of a problem.
 
@@ -80,6 +81,7 @@ class ResultCollector:
             gold, grade: The problem's answer, and the grade of the strategy's.
             candidates: As `candidates` gives them.
             right: Grades of their answers, as far as there are any.
+            decisions: Of a run elsewhere; absent: those that `listen` has heard.
         """
         answer = self._sizes.priced(answer_of(outcome, gold, grade))
         self._meter.advance()
@@ -91,9 +93,9 @@ class ResultCollector:
         if self._op_stats is not None:
             self._op_stats.add(candidates)
         if self._writer is not None:
-            decisions: list[dict[str, Any]] = []
-            if outcome.error is None:
-                decisions = self._decisions.lines(answer.trial)
+            if decisions is None:
+                failed = outcome.error is not None
+                decisions = [] if failed else self._decisions.lines(answer.trial)
             self._decisions.forget(answer.trial)
             counts = {"nodes": len(candidates), "decisions": len(decisions)}
             answer = answer.model_copy(update=counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
-    ExitStack,
+    AsyncExitStack,
     nullcontext,
 )
 from dataclasses import dataclass, field, replace
@@ -19,6 +19,9 @@ from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
 from tts_runtime.answers.boundary import warm_up
+from tts_runtime.cluster.ray_cluster import ClusterAddress, on_ray
+from tts_runtime.cluster.replica import Finished, ReplicaSetup
+from tts_runtime.cluster.replicas import ReplicaPool, Task
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.executor import (
     PASSES,
@@ -90,6 +93,9 @@ class Settings:
             `runs.merge.merge` puts the parts together.
         keep: What else a run directory has of every candidate: `ids` (of tokens, with those of the
             prompt), `logprobs` (of each).
+        cluster: Where problems run (`ray`, `ray://HOST:PORT`), on engines of `replicas` processes;
+            absent: here.
+        replicas: Processes, each with all engines of its own.
         command: The command line, for the record.
     """
 
@@ -107,12 +113,18 @@ class Settings:
     grader: str | Grader | None = None
     shard: Shard | None = None
     keep: Collection[str] = ()
+    cluster: str | None = None
+    replicas: int = 1
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
             object.__setattr__(self, "out", Path(self.out))
         object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
+        if self.cluster is not None:
+            ClusterAddress.parse(self.cluster)
+        if self.replicas < 1:
+            raise ValueError(f"replicas: at least 1, not {self.replicas}")
         unknown = sorted(set(self.keep).difference(KEPT))
         if unknown:
             raise ValueError(f"keep: expected {' or '.join(KEPT)}, found {unknown[0]!r}")
@@ -159,15 +171,26 @@ async def run_plans(
                     for plan, each in zip(plans, earlier, strict=True)
                 )
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
-    with ExitStack() as stack:
+    passes = [name for name in PASSES if name not in settings.disabled]
+    policies: Mapping[str, PolicyEngine]
+    scorers: Mapping[str, ScorerEngine]
+    bounds: Sequence[Bound] | ReplicaPool
+    async with AsyncExitStack() as stack:
         with loading or nullcontext():
-            policies, scorers = engines.open(settings.policies, settings.scorers, used, progress)
+            if settings.cluster is None:
+                policies, scorers = engines.open(
+                    settings.policies, settings.scorers, used, progress
+                )
+                bounds = [
+                    bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
+                    for plan in plans
+                ]
+            else:
+                place = ClusterAddress.parse(settings.cluster)
+                setup = _setup(plans, settings, passes)
+                bounds = await stack.enter_async_context(on_ray(place, setup, settings.replicas))
+                policies, scorers = bounds.policies, bounds.scorers
             graders.open(engines.grader)
-        passes = [name for name in PASSES if name not in settings.disabled]
-        bounds = [
-            bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
-            for plan in plans
-        ]
         writers: list[StrategyWriter | None] = [None] * len(plans)
         replies: ReplyLog | None = None
         if settings.out is not None:
@@ -201,6 +224,7 @@ async def run_plans(
             stack.enter_context(replies)
             resume.report(replies.damaged, "what it held is done again")
         return await _run_bound(
+            plans,
             bounds,
             policies,
             scorers,
@@ -215,8 +239,23 @@ async def run_plans(
         )
 
 
+def _setup(plans: Sequence[Plan], settings: Settings, passes: Sequence[str]) -> ReplicaSetup:
+    used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
+    return ReplicaSetup(
+        plans,
+        {name: each for name, each in settings.policies.items() if name in used},
+        {name: each for name, each in settings.scorers.items() if name in used},
+        passes,
+        settings.speculate,
+        settings.strict,
+        settings.keep if settings.out is not None or settings.analyze else None,
+        settings.out is not None,
+    )
+
+
 async def _run_bound(
-    bounds: Sequence[Bound],
+    plans: Sequence[Plan],
+    bounds: Sequence[Bound] | ReplicaPool,
     policies: Mapping[str, PolicyEngine],
     scorers: Mapping[str, ScorerEngine],
     graders: Graders,
@@ -230,40 +269,43 @@ async def _run_bound(
 ) -> Results:
     meter = RunMeter([each.summary for each in earlier], policies)
     sizes = ModelSizes.of(policies, scorers, settings.models)
+    exact = bounds.exact if isinstance(bounds, ReplicaPool) else [bound.exact for bound in bounds]
     collectors = [
         ResultCollector(
-            bound.plan,
+            plan,
             RunInfo(
-                bound.exact,
-                _names(settings.policies, bound.plan.policies),
-                _names(settings.scorers, _scorer_names(bound.plan)),
+                followed,
+                _names(settings.policies, plan.policies),
+                _names(settings.scorers, _scorer_names(plan)),
                 settings.problem_set,
                 graders.names,
             ),
             each,
             meter,
             sizes,
-            op_stats=_op_stats(bound.plan, settings, identity),
+            op_stats=_op_stats(plan, settings, identity),
             writer=writer,
             keep=settings.keep,
         )
-        for bound, writer, each in zip(bounds, writers, earlier, strict=True)
+        for plan, followed, writer, each in zip(plans, exact, writers, earlier, strict=True)
     ]
     by_id = {problem.id: problem for problem in problems}
     trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
-    progress.run_starts([bound.plan for bound in bounds], len(trials), policies)
+    progress.run_starts(plans, len(trials), policies)
     for place, each in enumerate(earlier):
         for trial in trials:
             if trial in each.answers:
                 progress.problem_resumed(place, each.answers[trial])
 
-    async def finished(place: int, outcome: Outcome) -> None:
+    async def finished(
+        place: int, outcome: Outcome, decisions: Sequence[dict[str, Any]] | None = None
+    ) -> None:
         progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
         candidates = collectors[place].candidates(outcome)
         right = await graders.of_answers(problem, (each.answer for each in candidates))
-        answer = collectors[place].add(outcome, problem.answer, grade, candidates, right)
+        answer = collectors[place].add(outcome, problem.answer, grade, candidates, right, decisions)
         if replies is not None and all(each.recorded(answer.trial) for each in collectors):
             replies.drop(answer.trial)
         progress.problem_done(place, answer)
@@ -277,26 +319,40 @@ async def _run_bound(
     if DEFAULT in graders.names:
         warm_up(problem.answer for problem in problems)  # before the clock starts
     meter.start()
+
+    async def arrived(each: Finished) -> None:
+        progress.tokens_drawn(each.outcome.counts.policy_tokens)
+        progress.outcome_ready(each.outcome)
+        await finished(each.place, each.outcome, each.decisions)
+
+    left = [trial for trial in trials if not all(each.has(trial) for each in collectors)]
+    window = settings.concurrency or default_window(plans, policies.values())
     try:
-        await execute_together(
-            bounds,
-            [
-                (by_id[trial.problem], trial.seed)
-                for trial in trials
-                if not all(collector.has(trial) for collector in collectors)
-            ],
-            finished,
-            concurrency=settings.concurrency
-            or default_window([bound.plan for bound in bounds], policies.values()),
-            observer=progress,
-            done=done,
-            speculate=settings.speculate,
-            work=meter.work,
-            subscribe=listen,
-            kept=None
-            if replies is None
-            else lambda problem, seed: replies.of(Trial(problem.id, seed)),
-        )
+        if isinstance(bounds, ReplicaPool):
+            tasks = [
+                Task(
+                    by_id[trial.problem],
+                    trial.seed,
+                    [place for place, each in enumerate(collectors) if not each.has(trial)],
+                )
+                for trial in left
+            ]
+            await bounds.run(tasks, arrived, window=window, work=meter.work)
+        else:
+            await execute_together(
+                bounds,
+                [(by_id[trial.problem], trial.seed) for trial in left],
+                finished,
+                concurrency=window,
+                observer=progress,
+                done=done,
+                speculate=settings.speculate,
+                work=meter.work,
+                subscribe=listen,
+                kept=None
+                if replies is None
+                else lambda problem, seed: replies.of(Trial(problem.id, seed)),
+            )
     finally:
         # Also of a run that was stopped, so that its directory says how far it got.
         for collector in collectors:

@@ -64,6 +64,8 @@ class RunOptions(TypedDict, total=False):
     strict: bool
     keep: Collection[str]
     grader: str | Grader | None
+    cluster: str | None
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class Session:
             UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
             ProblemFileError: It is no problem.
         """
+        if self.settings.cluster is not None:
+            raise RuntimeError("single answers come from engines of this process: use run()")
         chosen = problem_given(problem)
         shown = progress or Progress()
         ready = self.prepare(self._plan(strategy, parameters), shown)

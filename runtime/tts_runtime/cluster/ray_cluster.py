@@ -1,0 +1,180 @@
+"""Replicas as actors of Ray, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tts_runtime.cluster.replica import Replica, ReplicaFacts, ReplicaReply, ReplicaSetup
+from tts_runtime.cluster.replicas import ReplicaHandle, ReplicaLostError, ReplicaPool
+from tts_runtime.engines.base import EngineError
+from tts_runtime.executor import BindError
+from tts_runtime.problems import Problem
+
+_LOGGER = logging.getLogger(__name__)
+
+#: Bytes of the object store of a cluster that is started here: replies pass through memory.
+_STORE: Final = 200 << 20
+#: Seconds after which it is said that the cluster has no room yet.
+_PATIENCE: Final = 30.0
+_ADDRESS: Final = re.compile(r"ray(?P<place>://[^?]+)?(?:\?(?P<options>.*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAddress:
+    """Where replicas run, and what each takes there.
+
+    Args:
+        place: `ray://HOST:PORT`; `None`: the cluster that `RAY_ADDRESS` names, else one that is
+            started on this machine and ends with the run.
+        cpus, gpus: That each replica reserves.
+    """
+
+    place: str | None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> ClusterAddress:
+        """`ray`, `ray://HOST:10001`, `ray?gpus=1&cpus=4`.
+
+        Raises:
+            ValueError: Not of this form.
+        """
+        found = _ADDRESS.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"expected `ray` or `ray://HOST:PORT`, found {text!r}")
+        amounts = {"cpus": 1.0, "gpus": 0.0}
+        for option in (found["options"] or "").split("&") if found["options"] else ():
+            name, _, value = option.partition("=")
+            try:
+                if name not in amounts or not 0 <= float(value) < 1e6:
+                    raise ValueError
+                amounts[name] = float(value)
+            except ValueError:
+                raise ValueError(
+                    f"`{option}`: expected what each replica reserves, such as `ray?cpus=4&gpus=1`"
+                ) from None
+        place = None if found["place"] is None else f"ray{found['place']}"
+        return ClusterAddress(place, **amounts)
+
+
+@asynccontextmanager
+async def on_ray(
+    address: ClusterAddress, setup: ReplicaSetup, count: int
+) -> AsyncIterator[ReplicaPool]:
+    """Replicas of a setup on a cluster.
+
+    Raises:
+        EngineError: Ray is not installed, or cannot be reached; engines cannot be opened.
+        BindError: Engines do not fit.
+    """
+    open_here = [
+        name
+        for engines in (setup.policies, setup.scorers)
+        for name, engine in engines.items()
+        if not isinstance(engine, str)
+    ]
+    if open_here:
+        raise EngineError(
+            f"`{open_here[0]}` is an engine of this process, which replicas cannot have: give its "
+            "name (`python:MODULE:NAME`...)"
+        )
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            "--cluster needs Ray, which is not installed: pip install 'tts-lang[ray]'"
+        ) from error
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, address, count)
+    try:
+        async with ReplicaPool(lambda: _RayReplica(ray, address, setup), count) as replicas:
+            yield replicas
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: ClusterAddress, count: int) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    place = address.place or os.environ.get("RAY_ADDRESS")
+    try:
+        if place is not None:
+            ray.init(address=place, **quiet)
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Replicas find the modules that this process finds (`python:my_rewards:brevity`).
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=_STORE,
+            num_cpus=max(os.cpu_count() or 1, -int(-count * address.cpus // 1)),
+            **quiet,
+        )
+    except Exception as error:
+        # Ray says so by exceptions of many kinds.
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EngineError(f"no cluster at {place or 'this machine'}: {what}") from error
+
+
+class _RayReplica(ReplicaHandle):
+    """An actor."""
+
+    def __init__(self, ray: Any, address: ClusterAddress, setup: ReplicaSetup) -> None:
+        self._ray = ray
+        self._address = address
+        options = {"num_cpus": address.cpus, "num_gpus": address.gpus, "max_concurrency": 1 << 14}
+        # It is not Ray that starts it again: problems in flight must be known to be lost.
+        self._actor = ray.remote(Replica).options(max_restarts=0, **options).remote(setup)
+
+    async def open(self) -> ReplicaFacts:
+        """Waits for room on the cluster, and for the engines."""
+        opening = asyncio.ensure_future(self._reply(self._actor.open.remote()))
+        try:
+            done, _ = await asyncio.wait((opening,), timeout=_PATIENCE)
+            if not done:
+                wanted = f"{self._address.cpus:g} CPUs, {self._address.gpus:g} GPUs"
+                _LOGGER.warning("still waiting for a replica (%s): room, or its engines", wanted)
+            facts: ReplicaFacts = await opening
+        finally:
+            opening.cancel()
+        _LOGGER.info("a replica joined: process %d", facts.process)
+        return facts
+
+    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
+        """Sends a problem, and waits for its outcomes."""
+        # Its fields may be a view, which cannot be pickled.
+        plain = Problem(problem.id, problem.text, problem.answer, {**problem.fields})
+        reply: ReplicaReply = await self._reply(
+            self._actor.answer.remote(plain, seed, tuple(places))
+        )
+        return reply
+
+    async def end(self) -> None:
+        """Kills the actor."""
+        self._ray.kill(self._actor)
+
+    async def _reply(self, reference: Any) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return await asyncio.wrap_future(reference.future())
+        except errors.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, EngineError | BindError):
+                raise type(cause)(str(cause)) from error
+            raise EngineError(f"a replica failed: {cause!r}") from error
+        except errors.RayError as error:
+            reason = str(error).strip().splitlines()
+            raise ReplicaLostError(
+                reason[-1].strip() if reason else type(error).__name__
+            ) from error

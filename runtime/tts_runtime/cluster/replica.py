@@ -1,0 +1,223 @@
+"""A replica: engines in a process of their own, which answer whole problems."""
+
+from __future__ import annotations
+
+import os
+from asyncio import Future
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+from tts_lang.explain.models import Model
+from tts_lang.plan.graph import Plan
+from tts_runtime.binding import Binding
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    Load,
+    PolicyEngine,
+    ScorerEngine,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.executor import Bound, Outcome, ProblemLike, Work, bind, execute_together
+from tts_runtime.executor.problem_run import Events
+from tts_runtime.problems import Problem
+from tts_runtime.problems.model import Trial
+from tts_runtime.record.decisions import DecisionLog
+from tts_runtime.runs.engine_set import EngineSet
+from tts_runtime.runs.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetup:
+    """All that a replica needs to answer problems; it can be pickled where engines are names.
+
+    Args:
+        plans: The strategies, as they run.
+        policies, scorers: Engines by the name that strategies give them.
+        passes: Of the executor (`bind`).
+        speculate: As in `Settings`.
+        strict: As in `Settings`.
+        keep: As in `Settings`; `None`: candidates are not needed at all.
+        decisions: What strategies decide is needed.
+    """
+
+    plans: Sequence[Plan]
+    policies: Mapping[str, str | PolicyEngine]
+    scorers: Mapping[str, str | ScorerEngine]
+    passes: Sequence[str]
+    speculate: float
+    strict: bool
+    keep: Collection[str] | None
+    decisions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What a run says of an engine, wherever it is.
+
+    Args:
+        exact, card: As of engines.
+        binding, slots: Of policies; 0 slots: it does not say.
+    """
+
+    exact: bool
+    card: Model | None
+    binding: Binding | None = None
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """What a replica says of itself.
+
+    Args:
+        version: Of this package.
+        exact: Per strategy: every engine follows the streams.
+        policies, scorers: Engines by the name that strategies give them.
+        process: Its process, for logs.
+    """
+
+    version: str
+    exact: Sequence[bool]
+    policies: Mapping[str, EngineFacts]
+    scorers: Mapping[str, EngineFacts]
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One strategy's outcome, with its candidates and what it decided."""
+
+    place: int
+    outcome: Outcome
+    decisions: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReply:
+    """The outcomes of a problem; `work`: what the replica's engines have done since its last."""
+
+    finished: Sequence[Finished]
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The candidates of an outcome that came from elsewhere."""
+
+    candidates: tuple[Any, ...] = field(default=())
+
+    def __call__(self, _keep: Collection[str]) -> tuple[Any, ...]:
+        return self.candidates
+
+
+class Replica:
+    """The engines of a setup, and the problems that they answer."""
+
+    def __init__(self, setup: ReplicaSetup) -> None:
+        self._setup = setup
+        self._engines = EngineSet()
+        self._policies: dict[str, PolicyEngine] = {}
+        self._bounds: list[Bound] = []
+        self._cancelled = 0
+
+    async def open(self) -> ReplicaFacts:
+        """Opens the engines.
+
+        Raises:
+            BindError, EngineError: They cannot be opened, or do not fit.
+        """
+        setup = self._setup
+        used = {name for plan in setup.plans for name in plan.policies}
+        used |= {scorer.name for plan in setup.plans for scorer in plan.scorers}
+        policies, scorers = self._engines.open(setup.policies, setup.scorers, used, Progress())
+        self._bounds = [
+            bind(plan, policies, scorers, setup.passes, setup.speculate > 0, setup.strict)
+            for plan in setup.plans
+        ]
+        self._policies = policies
+        return ReplicaFacts(
+            version("tts-lang"),
+            [bound.exact for bound in self._bounds],
+            {name: _facts_of_policy(engine) for name, engine in policies.items()},
+            {name: EngineFacts(each.exact, each.card) for name, each in scorers.items()},
+            os.getpid(),
+        )
+
+    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
+        """The outcomes of the strategies in these places; what they have in common is done once."""
+        decided = [DecisionLog() for _ in self._bounds]
+        found: list[Finished] = []
+        trial = Trial(problem.id, seed)
+        keep = self._setup.keep
+
+        def listen(place: int, _problem: ProblemLike, _seed: int, events: Events) -> None:
+            if self._setup.decisions:
+                decided[place].subscribe(trial, events)
+
+        def ended(place: int, outcome: Outcome) -> None:
+            candidates = () if keep is None else outcome.recorded(keep)
+            lines = decided[place].lines(trial) if outcome.error is None else []
+            found.append(Finished(place, replace(outcome, _records=_Kept(candidates)), lines))
+
+        work = await execute_together(
+            self._bounds,
+            [(problem, seed)],
+            ended,
+            done=lambda place, _id, _seed: place not in places,
+            speculate=self._setup.speculate,
+            subscribe=listen,
+        )
+        engines = {id(engine): engine for engine in self._policies.values()}.values()
+        cancelled = sum(engine.cancelled_tokens for engine in engines)
+        work.cancelled_tokens, self._cancelled = cancelled - self._cancelled, cancelled
+        return ReplicaReply(found, work)
+
+    async def close(self) -> None:
+        """Closes the engines."""
+        await self._engines.close()
+
+
+def _facts_of_policy(engine: PolicyEngine) -> EngineFacts:
+    load = engine.load
+    return EngineFacts(engine.exact, engine.card, engine.binding, 0 if load is None else load.slots)
+
+
+class DistantPolicy(PolicyEngine):
+    """Stands for a policy of replicas where a run tells what it ran on; it answers nothing."""
+
+    def __init__(self, facts: EngineFacts) -> None:
+        assert facts.binding is not None
+        self.exact, self.card, self.binding = facts.exact, facts.card, facts.binding
+        self._slots = facts.slots
+        #: Tokens of requests that replicas gave up.
+        self.given_up = 0
+
+    @property
+    def cancelled_tokens(self) -> int:
+        """As replicas have counted them."""
+        return self.given_up
+
+    @property
+    def load(self) -> Load | None:
+        """The slots of one replica; who is busy is known there."""
+        return Load(0, self._slots, 0) if self._slots else None
+
+    def generate(self, request: GenerateRequest) -> Future[Generation]:
+        """Replicas generate."""
+        raise EngineError(f"stream {request.key!r} is drawn by a replica")
+
+
+class DistantScorer(ScorerEngine):
+    """Stands for a scorer of replicas, as `DistantPolicy` does."""
+
+    def __init__(self, facts: EngineFacts) -> None:
+        self.exact, self.card = facts.exact, facts.card
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Replicas score."""
+        raise EngineError(f"{request.problem[:40]!r} is scored by a replica")
