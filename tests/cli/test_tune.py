@@ -68,6 +68,15 @@ def test_what_was_replayed_is_of_the_same_policy(grid: Path, call: Call, tts_run
     assert "24 problems, 8 strategies; policy sim; prm sim; difficulty" in out
 
 
+def test_probes_are_free_where_they_are_drawn_anyway(grid: Path, call: Call) -> None:
+    """`best_of_n[n=2]` draws both probes itself, so the budget of its own cost has room for it."""
+    options = ("--difficulty", "predicted", "--probes", "2", "--bins", "2")
+    code, out, _ = call(tune_command, grid / "run", *options)
+    assert code == 0
+    rows = [line.split()[0] for line in out.splitlines() if line.startswith(" best_of_n")]
+    assert rows == ["best_of_n[n=2]", "best_of_n[n=6]"]  # n=1 cannot pay for the second probe
+
+
 def test_a_solution_that_a_limit_cut_is_a_sample(tts_run: Command) -> None:
     Path("cut.tts").write_text(
         "strategy limited(n = 4):\n    pool = sample n max 3 tokens\n    return vote pool\n"

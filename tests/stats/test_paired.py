@@ -45,6 +45,7 @@ def test_the_sign_flip_test_is_scipys_exact_permutation_test(differences: list[i
     assert sign_flip_p(differences) == pytest.approx(known.pvalue)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
     known = multipletests(ps, method="holm")[1] if ps else []

@@ -69,10 +69,17 @@ def test_a_budget_is_kept_in_every_bin_and_probes_count() -> None:
     assert found is not None
     assert all(name.endswith("[n=4]") for name in found.choice)
     assert found.cost <= 400
-    assert tuned([*SEARCH, *VOTE], BINS, budget=420, overhead=50) is None
-    found = tuned([*SEARCH, *VOTE], BINS, budget=450, overhead=50)
+    probes = dict.fromkeys((each.name for each in (*SEARCH, *VOTE)), 50)
+    assert tuned([*SEARCH, *VOTE], BINS, budget=420, overhead=probes) is None
+    found = tuned([*SEARCH, *VOTE], BINS, budget=450, overhead=probes)
     assert found is not None
     assert found.cost == pytest.approx(450)
+    # Who draws the probes anyway pays nothing for them.
+    free = {each.name: 0.0 if each in VOTE else 50.0 for each in (*SEARCH, *VOTE)}
+    found = tuned([*SEARCH, *VOTE], BINS, budget=420, overhead=free)
+    assert found is not None
+    assert found.choice == ("vote[n=4]",) * 3
+    assert found.cost == pytest.approx(400)
 
 
 def test_an_accuracy_is_not_that_of_the_problems_chosen_on() -> None:

@@ -28,7 +28,7 @@ from tts_runtime.stats.difficulty import (
 )
 from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
 from tts_runtime.stats.paired import PairedComparison, compare
-from tts_runtime.stats.samples import scorers_of, whole
+from tts_runtime.stats.samples import scorers_of, shared_draws, whole
 from tts_runtime.stats.tuned_file import FromField, Predicted, base_of, tuned_source
 from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, tuned
 
@@ -114,7 +114,7 @@ class _Bins:
     of: Mapping[str, int]
     borders: Sequence[float]
     source: Predicted | FromField
-    overhead: float
+    overhead: Mapping[str, float]
     words: str
 
 
@@ -126,7 +126,7 @@ def _tune(options: Namespace) -> int:
     budgets = [float(limit_of("--budget", text) or 0) for text in options.budget]
     experiment = read_experiment(options.directories)
     candidates = experiment.candidates(cost)
-    bins = _bins(options, experiment, candidates)
+    bins = _bins(options, experiment, candidates, cost)
     baseline = _baseline(options.baseline, experiment, candidates)
     if not baseline and not budgets:
         raise UsageError("name a --budget, or the --baseline to compare with")
@@ -153,13 +153,14 @@ def _tune(options: Namespace) -> int:
 
 
 def _bins(
-    options: Namespace, experiment: Experiment, candidates: Sequence[TuningCandidate]
+    options: Namespace, experiment: Experiment, candidates: Sequence[TuningCandidate], cost: str
 ) -> _Bins:
     kind = options.difficulty or "oracle"
     bins = options.bins or ("5" if kind == "predicted" else "absolute")
     number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
     field = kind.removeprefix("field:") if kind.startswith("field:") else ""
-    overhead, source = 0.0, FromField(field or "pass_rate")
+    source = FromField(field or "pass_rate")
+    overhead: dict[str, float] = {}
     predictor: Predicted | None = None
     if field:
         ease = _from_field(experiment, field)
@@ -187,9 +188,12 @@ def _bins(
             ease = predicted(first, str(scorer))
             measured = next(each for each in candidates if each.name == probe).measured
             each = [measured[s.problem].cost * probes / len(s.samples) for s in sampled]
-            overhead = sum(each) / len(each)
+            price = sum(each) / len(each)
+            scored = str(scorer) if cost == "flops" else None
+            overhead = _overheads(experiment, probe, scored, probes, price)
             predictor = Predicted(str(scorer), probes, known[str(scorer)])
-            words = f"difficulty: mean {scorer} of {probes} probes, which cost {short(overhead)}"
+            count = f"{probes} {'probe' if probes == 1 else 'probes'}"
+            words = f"difficulty: mean {scorer} of {count}, {short(price)} {cost}"
     missing = [id_ for id_ in experiment.problems if id_ not in ease]
     if missing:
         raise ExperimentError(
@@ -199,6 +203,19 @@ def _bins(
     borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
     of = bins_of({id_: ease[id_] for id_ in experiment.problems}, borders)
     return _Bins(of, borders, predictor or source, overhead, words)
+
+
+def _overheads(
+    experiment: Experiment, probe: str, scored: str | None, probes: int, price: float
+) -> dict[str, float]:
+    """What probes cost beside each strategy: nothing where it draws, and scores, the same ones."""
+    probed = next(experiment.records[probe].trees())
+    found = {}
+    for name, record in experiment.records.items():
+        drawn = shared_draws(next(record.trees()), probed)[:probes]
+        same = sum(scored is None or scored in each.scores for each in drawn)
+        found[name] = price * (probes - same) / probes
+    return found
 
 
 def _from_field(experiment: Experiment, field: str) -> dict[str, float]:

@@ -86,6 +86,25 @@ def _cut(node: CandidateRecord) -> bool:
     return node.finish == "length" and (node.sampling or {}).get("unit") == "solutions"
 
 
+def shared_draws(tree: Tree, other: Tree) -> list[CandidateRecord]:
+    """The solutions that a strategy draws from the problem itself, sampled as `other`'s are.
+
+    Strategies draw the same of them, in the same order: called after another one, such a strategy
+    pays only for what the other has not drawn (C2, C66).
+    """
+
+    def drawn(of: Tree) -> list[CandidateRecord]:
+        nodes = of.nodes.values()
+        return [
+            each
+            for each in nodes
+            if each.op == "expand" and not each.parent and each.stream is None
+        ]
+
+    theirs = drawn(other)
+    return [each for each in drawn(tree) if theirs and each.sampling == theirs[0].sampling]
+
+
 def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:
     """Scorers of the solutions; whether they score steps."""
     found: dict[str, bool] = {}

@@ -99,7 +99,7 @@ def tuned(
     number: int | None = None,
     budget: float | None = None,
     baseline: TuningCandidate | None = None,
-    overhead: float = 0.0,
+    overhead: Mapping[str, float] | None = None,
 ) -> TunedPoint | None:
     """The choice at one budget, and what it gives; `None` if nothing fits the budget.
 
@@ -110,8 +110,10 @@ def tuned(
             choice of the one before it: the nearest that was measured.
         budget: Mean cost per problem in any bin; or instead
         baseline: No choice may cost more, in its bin, than this strategy does there.
-        overhead: Cost of finding the bin, which counts (probes of a predicted difficulty).
+        overhead: Cost of finding the bin, which counts (probes of a predicted difficulty), by the
+            candidate that is then chosen, which may use what was drawn for it.
     """
+    extra = overhead or {}
     everything = list(bins)
     number = number or max(bins.values()) + 1
     members = [[id_ for id_ in everything if bins[id_] == at] for at in range(number)]
@@ -124,7 +126,11 @@ def tuned(
     def choose(at: int, ids: Sequence[str]) -> TuningCandidate | None:
         """The best for a bin, judged on `ids`; the cheaper one of equals."""
         most = allowed(at) * (1 + 1e-9)
-        fit = [each for each in candidates if _cost(each, members[at]) + overhead <= most]
+        fit = [
+            each
+            for each in candidates
+            if _cost(each, members[at]) + extra.get(each.name, 0.0) <= most
+        ]
         return max(fit, key=lambda each: (_accuracy(each, ids), -_cost(each, ids)), default=None)
 
     def choices(ids: Sequence[str]) -> list[TuningCandidate] | None:
@@ -149,9 +155,9 @@ def tuned(
     for side, chosen in zip(sides, validated, strict=True):
         assert chosen is not None
         for id_ in side:
-            measured = chosen[bins[id_]].measured[id_]
+            name, measured = chosen[bins[id_]].name, chosen[bins[id_]].measured[id_]
             right[id_] = (measured.right, measured.answers)
-            cost += measured.cost + overhead
+            cost += measured.cost + extra.get(name, 0.0)
     best = _share([_counts(final[bins[id_]], id_) for id_ in everything])
     return TunedPoint(
         budget,
