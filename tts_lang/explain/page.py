@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 WIDE: Final = 1000
 NARROW: Final = 360
 
+#: What scrolls on a phone can be reached without a mouse.
+_REACHED: Final = ' tabindex="0"'
+
 _STYLE = """
 :root { color-scheme: light dark;
   --page: #fff; --text: #1d2025; --soft: #5c636d; --rule: #e2e5e9; --edge: #6b727c;
@@ -93,7 +96,7 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body>",
+        f"<style>{_STYLE}</style></head><body><main>",
         f"<h1>{title}</h1>",
         f"<p>{escape(document)}</p>",
         *_drawings(explained.lines),
@@ -108,16 +111,19 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
     if optimiser is not None:
         parts.append(f"<h2>{escape(optimiser.heading[0].capitalize())}</h2>")
         rows = [[escape(cell) for cell in row] for row in optimiser.rows]
-        parts += _table(["", *optimiser.heading[1:]], rows) if rows else []
+        parts += _table(["cost", *optimiser.heading[1:]], rows) if rows else []
         parts += [f'<p class="note">{escape(note)}</p>' for note in optimiser.notes]
     parts.append("<h2>What the numbers mean</h2>")
     meanings = [f"{f.column or f.name.strip()}: {f.meaning}" for f in figures if f.meaning]
     if explained.assumed.models:
         meanings.append(FORMULA)
+    if explained.nouns:
+        names = ", ".join(f"({noun})" for noun in explained.nouns)
+        meanings.append(f"{names}: rows that the strategy gives no name")
     parts += [
         f'<p class="note">{escape(note)}</p>' for note in (*meanings, *assumptions(explained))
     ]
-    return "\n".join([*parts, "</body></html>"]) + "\n"
+    return "\n".join([*parts, "</main></body></html>"]) + "\n"
 
 
 # ------------------------------------------------------------------------------ the drawing
@@ -128,9 +134,10 @@ def _drawings(lines: Sequence[Line]) -> Iterator[str]:
     drawings = (layout(lines, width) for width in (WIDE, NARROW))
     wide, narrow = (to_svg(drawing, f"arrow-{drawing.width:.0f}") for drawing in drawings)
     if wide == narrow:
-        yield f'<div class="scroll">{wide}</div>'
+        yield f'<div class="scroll"{_REACHED}>{wide}</div>'
     else:
-        yield f'<div class="scroll wide">{wide}</div><div class="scroll narrow">{narrow}</div>'
+        yield f'<div class="scroll wide"{_REACHED}>{wide}</div>'
+        yield f'<div class="scroll narrow"{_REACHED}>{narrow}</div>'
     roles = {box.role for box in layout(lines, WIDE).all_boxes() if box.line is not None}
     yield '<ul class="legend">'
     for role in BoxRole:
@@ -210,7 +217,7 @@ def _totals(explained: Explained, figures: Sequence[CostFigure]) -> Iterator[str
         most = show(getattr(explained.bounds.total, figure.field))
         expected = [] if mean is None else [show(getattr(mean, figure.field))]
         rows.append([escape(figure.name.strip()), *expected, most])
-    yield from _table(["", *(["expected"] if mean is not None else []), "at most"], rows)
+    yield from _table(["cost", *(["expected"] if mean is not None else []), "at most"], rows)
 
 
 def _walk(lines: Sequence[Line], depth: int) -> Iterator[tuple[Line, int]]:
@@ -248,7 +255,7 @@ def _cells(line: Line, depth: int, figures: Sequence[CostFigure], expecting: boo
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells that are HTML already, under a heading that is not."""
     cells = "".join(f"<th>{escape(each)}</th>" for each in heading)
-    lines = ['<div class="scroll"><table>', f"<tr>{cells}</tr>"]
+    lines = [f'<div class="scroll"{_REACHED}><table>', f"<tr>{cells}</tr>"]
     for first, *others in rows:
         cells = "".join(f"<td>{cell}</td>" for cell in others)
         lines.append(f'<tr><td class="op">{first}</td>{cells}</tr>')

@@ -72,6 +72,7 @@ class Explained:
 
     Attributes:
         total: What is expected of a run; `None` where no lengths are assumed.
+        nouns: What stands in parentheses for rows that the strategy gives no name.
     """
 
     plan: Plan
@@ -80,6 +81,7 @@ class Explained:
     bounds: PlanBounds
     assumed: Assumed
     total: Cost | None
+    nouns: tuple[str, ...] = ()
 
     def all_lines(self) -> Iterator[Line]:
         """Every line, from top to bottom."""
@@ -105,7 +107,8 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     values = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
     builder = _TreeBuilder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
-    return Explained(plan, f"{plan.strategy}({values})", lines, most, known, total)
+    title = f"{plan.strategy}({values})"
+    return Explained(plan, title, lines, most, known, total, builder.nouns)
 
 
 class _TreeBuilder:
@@ -123,6 +126,11 @@ class _TreeBuilder:
         self.inlined: dict[int, tuple[int, ...]] = {}
         self.shared = dict(_shared(plan))
         self._unnamed: Counter[str] = Counter()
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """The nouns that stand for unnamed rows, in the order of their use."""
+        return tuple(self._unnamed)
 
     def name(self, value: int) -> str:
         """The variable's name, the expression of an unnamed number, `(kept)` for unnamed rows."""
