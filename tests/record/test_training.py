@@ -136,3 +136,14 @@ def test_trajectories_are_what_was_sampled(
 def test_trajectories_need_what_was_kept(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     assert export_command([str(run), "--as", "trajectories"]) == 2
     assert "run with --keep ids" in capsys.readouterr().err
+
+
+def test_without_gold_answers_nothing_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=tmp_path / "run")
+    tts_runtime.run(["majority"], ["1 + 1"], settings=settings, parameters={"n": 16})
+    [tree] = tts_runtime.open_run(tmp_path / "run").strategy("majority").trees()
+    assert any(node.answer is None for node in tree.nodes.values())
+    assert export_command([str(tmp_path / "run"), "--as", "stepwise"]) == 2
+    assert "no candidate has a grade" in capsys.readouterr().err

@@ -120,10 +120,14 @@ def _drawn(
     for name in strategies:
         for tree in run.strategy(name).trees():
             mine: Counter[D] = Counter()
+            # Without an answer a solution is wrong, but only where answers are graded.
+            graded = tree.problem.answer is not None or any(
+                node.correct is not None for node in tree.nodes.values()
+            )
             for node in tree.nodes.values():
                 if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
                     continue
-                if node.answer is not None and node.correct is None:
+                if node.correct is None and (node.answer is not None or not graded):
                     ungraded += 1
                     continue
                 mine[read(tree, node)] += 1
