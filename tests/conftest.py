@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
+from hypothesis import settings
+
+# Tests measure no time: a busy machine fails none of them.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # The shell of `make test &` ignores Ctrl-C, which its processes inherit; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -18,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="write what the code gives now as the expected text of golden tests",
     )
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: garbage collection need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,9 @@ from benchmarks import code_size
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"torch", "transformers", "vllm", "ray"}
-#: Modules that may import an engine's libraries: only the engines themselves, and what starts
-#: replicas of them.
-ENGINE_FOLDER = ROOT / "runtime" / "tts_runtime" / "engines"
-CLUSTER_FOLDER = ENGINE_FOLDER.parent / "cluster"
+#: Modules that may import an engine's libraries: the engines, and what starts replicas of them.
+ENGINES = "tts_runtime.engines"
+CLUSTER = "tts_runtime.cluster"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
@@ -36,10 +36,25 @@ FLOORS = (
 )
 
 
-def imported(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """First parts of the names that a module imports, type-checking imports left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
+@cache
+def everything() -> dict[str, code_size.Module]:
+    return code_size.modules()
+
+
+def below(package: str) -> dict[str, code_size.Module]:
+    """The modules of a package."""
+    found = {
+        name: module
+        for name, module in everything().items()
+        if name == package or name.startswith(f"{package}.")
+    }
+    assert found, package
+    return found
+
+
+def imported(module: code_size.Module, *, top_level_only: bool = False) -> set[str]:
+    """First parts of the names that a module imports."""
+    nodes = module.tree.body if top_level_only else list(ast.walk(module.tree))
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -49,30 +64,26 @@ def imported(path: Path, *, top_level_only: bool = False) -> set[str]:
     return names
 
 
-def modules(folder: str) -> list[Path]:
-    found = sorted((ROOT / folder).rglob("*.py"))
-    assert found, folder
-    return found
+def importing(package: str, *libraries: str) -> set[str]:
+    """The modules of a package that import one of these, at their top or later."""
+    return {name for name, module in below(package).items() if imported(module) & {*libraries}}
 
 
-@pytest.mark.parametrize("path", modules("tts_lang"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_compiler_imports_no_runtime_and_no_engine(path: Path) -> None:
-    assert not imported(path) & (HEAVY | {"tts_runtime", "numpy", "pydantic"})
+def test_compiler_imports_no_runtime_and_no_engine() -> None:
+    assert not importing("tts_lang", *HEAVY, "tts_runtime", "numpy", "pydantic")
 
 
 def test_only_the_language_server_imports_its_library() -> None:
-    found = [path for path in modules("tts_lang") if imported(path) & {"pygls", "lsprotocol"}]
-    assert {path.parent.name for path in found} == {"lsp"}
-    command = ROOT / "tts_lang" / "lsp" / "command.py"
+    found = importing("tts_lang", "pygls", "lsprotocol")
+    assert {name.split(".")[1] for name in found} == {"lsp"}
+    command = everything()["tts_lang.lsp.command"]
     assert not imported(command, top_level_only=True) & {"pygls", "lsprotocol"}
 
 
-@pytest.mark.parametrize(
-    "path", modules("runtime/tts_runtime"), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_only_engines_import_engine_libraries(path: Path) -> None:
-    if not {ENGINE_FOLDER, CLUSTER_FOLDER}.intersection(path.parents):
-        assert not imported(path) & HEAVY
+def test_only_engines_import_engine_libraries() -> None:
+    found = importing("tts_runtime", *HEAVY)
+    assert found
+    assert all(name.startswith((f"{ENGINES}.", f"{CLUSTER}.")) for name in found)
 
 
 @pytest.mark.parametrize("module", ["tts_lang", "tts_lang.cli", "tts_runtime", "tts_runtime.cli"])
@@ -104,7 +115,7 @@ def test_the_bundled_models_run_without_torch() -> None:
 def test_no_file_is_too_long_to_read_in_one_sitting(folder: str) -> None:
     long = {
         str(path.relative_to(ROOT)): lines
-        for path in modules(folder)
+        for path in sorted((ROOT / folder).rglob("*.py"))
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
     assert not long
@@ -112,11 +123,11 @@ def test_no_file_is_too_long_to_read_in_one_sitting(folder: str) -> None:
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     """Imports for type checking and inside functions count."""
-    assert code_size.circles(code_size.modules()) == []
+    assert code_size.circles(everything()) == []
 
 
 def test_one_class_name_has_one_meaning() -> None:
-    assert code_size.repeated_classes(code_size.modules()) == {}
+    assert code_size.repeated_classes(everything()) == {}
 
 
 @pytest.mark.parametrize(
@@ -139,10 +150,9 @@ def test_every_kind_of_import_closes_a_circle(source: str) -> None:
 
 def test_no_import_is_relative() -> None:
     """The graph of imports is read from names."""
-    for folder in ("tts_lang", "runtime"):
-        for path in modules(folder):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                assert not (isinstance(node, ast.ImportFrom) and node.level), path
+    for name, module in everything().items():
+        for node in ast.walk(module.tree):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), name
 
 
 def test_the_executor_has_floors() -> None:
@@ -153,11 +163,7 @@ def test_the_executor_has_floors() -> None:
         for floor, names in enumerate(FLOORS)
         for name in names
     }
-    found = {
-        name: module
-        for name, module in code_size.modules().items()
-        if name == package or name.startswith(f"{package}.")
-    }
+    found = below(package)
     assert found.keys() == floors.keys()
     upwards = [
         f"{name} imports {target}"
@@ -178,28 +184,27 @@ DOCUMENTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ENGINE_FOLDER / "vllm").glob("*.py")), ids=lambda p: p.stem
-)
-def test_undocumented_parts_of_vllm_are_in_one_module(path: Path) -> None:
+def test_undocumented_parts_of_vllm_are_in_one_module() -> None:
     """Imports count, and names of modules in texts."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.update([node.value] if " " not in node.value else [])
-    undocumented = {
-        name
-        for name in names
-        if name.startswith("vllm.") and DOCUMENTED.get(name, "none") not in ("", path.name)
-    }
-    assert not undocumented or path.name == "internals.py"
+    for module in below(f"{ENGINES}.vllm").values():
+        names: set[str] = set()
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.update([node.value] if " " not in node.value else [])
+        file = module.path.name
+        undocumented = {
+            name
+            for name in names
+            if name.startswith("vllm.") and DOCUMENTED.get(name, "none") not in ("", file)
+        }
+        assert not undocumented or file == "internals.py", module.path
 
 
 def test_only_the_engine_of_vllm_imports_vllm() -> None:
-    for path in modules("runtime"):
-        if path.parent != ENGINE_FOLDER / "vllm":
-            assert "vllm" not in imported(path), path
+    found = importing("tts_runtime", "vllm")
+    assert found
+    assert all(name.startswith(f"{ENGINES}.vllm") for name in found)
