@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.runs import PROBLEM, box, plan_of
@@ -69,6 +69,7 @@ def test_c45_a_vote_generates_what_its_decision_needs() -> None:
     assert votes("1121112", "return vote pool") == ("1", 2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("1234"), min_size=1, max_size=12), st.randoms())
 def test_c45_a_vote_generates_no_candidate_beyond_the_one_that_decides(
     answers: list[str], random: Random
@@ -251,7 +252,7 @@ def test_each_pass_can_be_left_out() -> None:
             outcome(plan, policy, passes)
             done = len(policy.requests) - policy.cancelled
             assert (done < 3) == (name in passes)
-    with pytest.raises(ValueError, match="not one of short_circuit, lazy_first"):
+    with pytest.raises(ValueError, match="not one of short_circuit, lazy_first, select_by_row"):
         bind(vote, {"policy": ScriptedPolicy(["a"])}, {}, ("shortcut",))
 
 

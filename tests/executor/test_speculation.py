@@ -1,4 +1,4 @@
-"""Likely survivors run ahead while stragglers hold up a selection: when, and what it saves."""
+"""Survivors of a selection continue while stragglers hold it up: certain ones, and likely ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.executor import Outcome, Work, bind, execute_all
+from tts_runtime.executor import PASSES, Outcome, Work, bind, execute_all
 from tts_runtime.problems import Problem
 
 BEAM = compile_strategy("beam_search", settings={"n": 16, "depth": 12})
@@ -46,6 +46,7 @@ def ran(
     stalls: Mapping[int, float] | None = None,
     problems: int = 1,
     prefill: float = 0.0,
+    passes: Sequence[str] = tuple(PASSES),
 ) -> Ran:
     """A run on simulated engines whose requests take as long as their texts."""
     speed = Latency(token=0.01, slots=slots, prefill=prefill)
@@ -55,7 +56,7 @@ def ran(
         faults=FaultPlan(stalls=stalls or {}),
     )
     engines = {"policy": policy}, {"prm": SimScorer(1, latency=Latency(token=0.0))}
-    bound = bind(plan, *engines, speculate=fraction > 0)
+    bound = bind(plan, *engines, passes, speculate=fraction > 0)
     found: list[Outcome] = []
 
     async def timed() -> tuple[Work, float]:
@@ -81,6 +82,45 @@ def test_a_beam_search_with_stragglers_ends_earlier(slots: int) -> None:
     ]
 
 
+def test_survivors_that_are_certain_go_on_without_the_rest() -> None:
+    """No token is wasted, and every cost is that of a selection that waits."""
+    waiting, by_row = (ran(BEAM, 0.0, 64, passes=passes) for passes in ((), tuple(PASSES)))
+    assert by_row.seconds < 0.9 * waiting.seconds
+    assert by_row.work == waiting.work
+    assert [outcome.counts for outcome in by_row.outcomes] == [
+        outcome.counts for outcome in waiting.outcomes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("select", "seconds"),
+    [
+        ("top 2 of pool by last(prm)", 102.0),  # a is kept whatever c is
+        ("top 3 of pool by last(prm)", 101.0),
+        ("top 1 of pool by last(prm)", 150.0),  # nobody knows before c is there
+        ("top 50% of pool by last(prm)", 150.0),
+        ("top 1 of pool by last(prm) per root", 150.0),
+    ],
+)
+def test_a_row_is_kept_as_soon_as_none_to_come_can_displace_it(select: str, seconds: float) -> None:
+    """Texts a and b come after 1 and 2 seconds, c after 50; the next step of a takes 100."""
+    lines = [
+        *ROUND[:2],
+        f"pool = select {select}",
+        "pool = expand pool by 1 step",
+        "return best of pool by tokens",
+    ]
+    policy = ScriptedPolicy(TEXTS, (1.0, 2.0, 50.0, 100.0, 5.0, 5.0))
+    scorers = {"prm": TableScorer({A: 0.5, B: 0.2, C: 0.9}, steps=True)}
+    bound = bind(plan_of(*lines), {"policy": policy}, scorers, tuple(PASSES))
+
+    async def timed() -> float:
+        await execute_all(bound, [Problem("p", "Q", "1")], 0, lambda _: None)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(timed()) == seconds
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.3, 1.0])
 @pytest.mark.parametrize("slots", [3, 8, 0])
 def test_the_cap_is_never_exceeded(fraction: float, slots: int) -> None:
@@ -89,7 +129,7 @@ def test_the_cap_is_never_exceeded(fraction: float, slots: int) -> None:
 
 
 def test_a_larger_cap_lets_more_run_ahead() -> None:
-    tokens = [ran(BEAM, fraction).work.speculated_tokens for fraction in (0.0, 0.1, 1.0)]
+    tokens = [ran(BEAM, fraction).work.speculated_tokens for fraction in (0.0, 0.5, 1.0)]
     assert tokens[0] == 0
     assert tokens == sorted(set(tokens))
 

@@ -9,6 +9,7 @@ from zlib import crc32
 from tests.support import reference
 from tests.support.invariants import drawn_in_two_contexts
 from tts_lang.compiler import compile_strategy
+from tts_lang.optimise.early_exit import SELECT_BY_ROW
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_runtime.binding import Defaults
@@ -87,6 +88,8 @@ def compiled(source: str) -> Plan:
 
 
 INSTANT = Latency(token=0.0)
+#: The pass that changes neither what is asked for nor what is given, only when.
+BY_ROW = (SELECT_BY_ROW,)
 
 
 def latency(seed: int) -> Latency:
@@ -111,7 +114,8 @@ def by_executor(
 
     Strict, as the reference is: what is wrong with one candidate fails the problem.
     """
-    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed), strict=True)
+    policies, scorers = world.policies(plan, speed), world.scorers(plan, speed)
+    bound = bind(plan, policies, scorers, BY_ROW, strict=True)
 
     async def one() -> Outcome:
         return await execute(bound, problem, seed)
@@ -123,7 +127,8 @@ def side_by_side(
     plan: Plan, world: World, problems: Sequence[Problem], seed: int, speed: Latency
 ) -> list[Outcome]:
     """The executor's outcomes of one run over several problems, in the order they finished."""
-    bound = bind(plan, world.policies(plan, speed), world.scorers(plan, speed), strict=True)
+    policies, scorers = world.policies(plan, speed), world.scorers(plan, speed)
+    bound = bind(plan, policies, scorers, BY_ROW, strict=True)
     found: list[Outcome] = []
     run_virtual(execute_all(bound, problems, seed, found.append))
     return found

@@ -17,11 +17,13 @@ from tts_lang.plan.reads import needs_pool
 
 SHORT_CIRCUIT: Final = "short_circuit"
 LAZY_FIRST: Final = "lazy_first"
+SELECT_BY_ROW: Final = "select_by_row"
 
 #: Passes that act while a plan runs, and why each keeps the answer.
 PASSES: Final[Mapping[str, str]] = {
     SHORT_CIRCUIT: "a vote ends once the remaining candidates cannot change its winner (C45)",
     LAZY_FIRST: "candidates after the first n are not generated (C58)",
+    SELECT_BY_ROW: "a row continues once no row to come can displace it (C39)",
 }
 
 

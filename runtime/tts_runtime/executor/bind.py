@@ -12,7 +12,7 @@ from typing import Final
 
 import tts_runtime.executor.ops  # noqa: F401  (registers the handlers of operators)
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.optimise.early_exit import early_exits
+from tts_lang.optimise.early_exit import SELECT_BY_ROW, early_exits
 from tts_lang.optimise.next_expansion import next_expansions
 from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
 from tts_lang.plan.graph import (
@@ -101,7 +101,8 @@ def bind(
     )
     exits = early_exits(plan, passes)
     special = handlers(exits)
-    program = Program(plan, bound, engines, strict, special, exits.sources)
+    by_row = SELECT_BY_ROW in passes
+    program = Program(plan, bound, engines, strict, special, exits.sources, by_row)
     following = next_expansions(plan) if speculate else {}
     return Bound(
         plan,

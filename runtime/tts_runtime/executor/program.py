@@ -148,6 +148,9 @@ class Program:
         special: Handlers of single operations, by the value that they give, instead of the
             operator's.
         lazy: Values of expansions whose children are asked for as they are needed.
+        by_row: Selections may decide row by row. They do not where numbers are drawn in the order
+            of rows, or where a vote may end early, since what was asked for by then would depend
+            on what came first (C66).
 
     `draws`: some expression draws random numbers, so copies need lanes of their own.
     """
@@ -160,6 +163,7 @@ class Program:
         strict: bool = False,
         special: Mapping[int, Handler] | None = None,
         lazy: frozenset[int] = frozenset(),
+        by_row: bool = True,
     ) -> None:
         self.plan = plan
         expressions: list[Expr] = [
@@ -177,6 +181,7 @@ class Program:
         self.engines = BoundEngines(policies, scorers, default, tuple(sorted(statistics)), strict)
         self.score_columns = frozenset(scorer.name for scorer in plan.scorers)
         self.draws = any(map(draws, expressions))
+        self.by_row = by_row and not self.draws and not special
         self._special = special or {}
         self.lazy = lazy
         self.body = self.block(plan.body)

@@ -108,10 +108,11 @@ class Pool:
 
     `pending`: some items may be pending rows. `apart`: no two rows, now or later, share a stream
     key, so that the children of different items can be numbered in any order. `demand`: makes the
-    requests of pending rows; its places are those of `items`.
+    requests of pending rows; its places are those of `items`. `most`: it has at most this many
+    rows; 0: unknown.
     """
 
-    __slots__ = ("_apart", "demand", "items", "pending")
+    __slots__ = ("_apart", "demand", "items", "most", "pending")
 
     def __init__(
         self,
@@ -119,11 +120,13 @@ class Pool:
         pending: bool = False,
         apart: bool | None = None,
         demand: Demand | None = None,
+        most: int = 0,
     ) -> None:
         self.items: list[Item] = list(items)
         self.pending = pending
         self._apart = apart
         self.demand = demand
+        self.most = most
 
     @property
     def apart(self) -> bool:
@@ -286,7 +289,7 @@ class Scheduler:
         if demand is not None and (grows or len(items) != len(pool.items)):
             demand.reach(None)
             demand = None
-        return Pool(items, pending, pool.apart, demand)
+        return Pool(items, pending, pool.apart, demand, 0 if grows else pool.most)
 
     def _applied(
         self, content: Content, work: RowWork, slot: PendingRow | None, grows: bool
@@ -326,6 +329,13 @@ class Scheduler:
             pool.items = list(rows_in(pool.items))
             pool.pending = False
         return pool.items  # type: ignore[return-value]
+
+    async def some(self, pool: Pool, test: Callable[[Row], bool]) -> bool:
+        """Whether a row passes a test, as soon as one that does is known."""
+        search = _Search(pool.items, test)
+        if not search.future.done():
+            await self.wait(search.future)
+        return search.found
 
     async def leading(self, pool: Pool, many: int) -> list[Row]:
         """The first rows of a pool, as soon as they are known, without the rest (C58)."""
@@ -406,4 +416,39 @@ class _Settling:
             self._add(content)
         self.remaining -= 1
         if not self.remaining and not self.future.done():
+            self.future.set_result(None)
+
+
+class _Search:
+    """Looks at the rows of a pool as they become known, until one passes a test."""
+
+    __slots__ = ("_remaining", "_test", "found", "future")
+
+    def __init__(self, items: Sequence[Item], test: Callable[[Row], bool]) -> None:
+        self.found = False
+        self.future: Future[None] = asyncio.get_running_loop().create_future()
+        self._test = test
+        self._remaining = 1
+        self._arrived(list(items))
+
+    def _look(self, content: Content) -> None:
+        if type(content) is Row:
+            self.found = self.found or self._test(content)
+        elif type(content) is PendingRow:
+            if content.resolved:
+                self._look(content.content)
+            else:
+                self._remaining += 1
+                content.then(self._arrived)
+        elif isinstance(content, list):
+            for item in content:
+                if self.found:
+                    return
+                self._look(item)
+
+    def _arrived(self, content: Content) -> None:
+        self._remaining -= 1
+        if not self.found:
+            self._look(content)
+        if (self.found or not self._remaining) and not self.future.done():
             self.future.set_result(None)

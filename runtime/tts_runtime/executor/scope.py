@@ -9,7 +9,8 @@ known yet: these might lie on the same node, and come first.
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -145,7 +146,7 @@ class OrderedNumbering:
                 content = self._streamed(item, None)
                 self._run.has_gaps |= content is None
                 append(items, content)
-            return Pool(items, True, True)
+            return Pool(items, True, True, most=pool.most * most)
         rows = await self._run.rows(pool)
         await self.turn()
         made: list[Item] = []
@@ -200,10 +201,14 @@ class OrderedNumbering:
 
 @dataclass(frozen=True, slots=True)
 class PoolWaits:
-    """An operation waits for a pool of which some rows are still pending."""
+    """An operation waits for a pool of which some rows are still pending.
+
+    `expanded`: whether it has continued with a row already.
+    """
 
     scope: Scope
     pool: Pool
+    expanded: Callable[[Row], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,15 +378,25 @@ class Scope:
         return [await self._rows(value) if isinstance(value, Pool) else value for value in inputs]
 
     async def _rows(self, pool: Pool) -> list[Row]:
-        run = self.run
         if not pool.pending:
-            return await run.rows(pool)
-        for waits in run.events.listeners(PoolWaits):
+            return await self.run.rows(pool)
+        with self._waiting(pool):
+            return await self.run.rows(pool)
+
+    async def some(self, pool: Pool, test: Callable[[Row], bool]) -> bool:
+        """Whether a row of a pool passes a test, as soon as one that does is known."""
+        with self._waiting(pool):
+            return await self.run.some(pool, test)
+
+    @contextmanager
+    def _waiting(self, pool: Pool) -> Iterator[None]:
+        events = self.run.events
+        for waits in events.listeners(PoolWaits):
             waits(PoolWaits(self, pool))
         try:
-            return await run.rows(pool)
+            yield
         finally:
-            for known in run.events.listeners(PoolKnown):
+            for known in events.listeners(PoolKnown):
                 known(PoolKnown(self, pool))
 
     def decided(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from math import floor
@@ -113,12 +113,15 @@ class Guess:
 class Held:
     """A pool that an operation waits for."""
 
-    __slots__ = ("_guess", "_idle", "_pool", "scope")
+    __slots__ = ("_expanded", "_guess", "_idle", "_pool", "scope")
 
-    def __init__(self, scope: Scope, pool: Pool, guess: Guess) -> None:
+    def __init__(
+        self, scope: Scope, pool: Pool, guess: Guess, expanded: Callable[[Row], bool]
+    ) -> None:
         self.scope = scope
         self._pool = pool
         self._guess = guess
+        self._expanded = expanded
         self._idle = -1
 
     def children(self) -> Iterator[tuple[Node, int, CallSettings, int]]:
@@ -127,15 +130,16 @@ class Held:
         Each as parent, number, how it is drawn, and the tokens that it should be granted.
         """
         rows = list(rows_in(self._pool.items))
-        coming = sum(max(1, row.most) for row in pending_rows(self._pool.items))
+        total = len(rows) + sum(max(1, row.most) for row in pending_rows(self._pool.items))
+        total = min(total, self._pool.most or total)
         if not rows or len(rows) == self._idle:
             return
         guess, scope = self._guess, self.scope
         settings = guess.settings(scope)
         survivors = [
             row.node
-            for row in guess.survivors(scope, rows, len(rows) + coming)
-            if not row.node.done and settings.room(row.node) > 0
+            for row in guess.survivors(scope, rows, total)
+            if not self._expanded(row) and not row.node.done and settings.room(row.node) > 0
         ]
         longest = max(_LEAST_STEP, *(len(row.node.ids) for row in rows))
         for ahead in range(guess.many):
@@ -300,7 +304,7 @@ class Speculator:
         scope, pool = event.scope, event.pool
         for value, guess in guesses.items():
             if scope.values[value] is pool:
-                self._held[scope, pool] = Held(scope, pool, guess)
+                self._held[scope, pool] = Held(scope, pool, guess, event.expanded)
                 self._schedule()
 
     def _pool_known(self, event: PoolKnown) -> None:

@@ -24,6 +24,8 @@ class Latency:
         overhead: Per request.
         token: Per token generated (or scored).
         prefill: Per prompt and prefix token.
+        row: Added to `token` for every request that is being served, as on a GPU, whose step takes
+            a little longer with each row of its batch. Without jitter.
         slots: Requests served at once; 0: all. The others wait: the lowest priority number first,
             then first come first served.
         jitter: Service times are stretched by up to this factor, at random, so that replies
@@ -34,6 +36,7 @@ class Latency:
     overhead: float = 0.0
     token: float = 0.01
     prefill: float = 0.0
+    row: float = 0.0
     slots: int = 0
     jitter: float = 0.0
     seed: int = 0
@@ -88,6 +91,8 @@ class _SimRequest(Generic[Reply]):
     written: int = 0
     started: float = 0.0
     seconds: float = 0.0
+    ends: float = 0.0
+    finish: Callable[[], None] = lambda: None
 
 
 class SimServer:
@@ -100,6 +105,10 @@ class SimServer:
         self._key = derive(b"station", latency.seed)
         self._queue: list[tuple[int, int, _SimRequest[Any]]] = []
         self._running: dict[int, _SimRequest[Any]] = {}
+        # With `row`: seconds of an engine with one row alone, which pass slower with more.
+        self._passed = 0.0
+        self._looked = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def slots(self) -> int:
@@ -150,7 +159,32 @@ class SimServer:
             seconds *= 1 + latency.jitter * uniform(self._key, job.number)
         loop = asyncio.get_running_loop()
         job.started, job.seconds = loop.time(), seconds
-        job.timer = loop.call_later(seconds, finish)
+        if not latency.row:
+            job.timer = loop.call_later(seconds, finish)
+            return
+        self._pass(joined=1)
+        job.started, job.ends, job.finish = self._passed, self._passed + seconds, finish
+        self._next()
+
+    def _pass(self, joined: int = 0) -> None:
+        """Lets pass what has passed with the rows so far, of which `joined` are new."""
+        latency, now = self._latency, asyncio.get_running_loop().time()
+        rows = len(self._running) - joined
+        pace = 1 + latency.row * max(0, rows - 1) / latency.token
+        self._passed += (now - self._looked) / pace
+        self._looked = now
+
+    def _next(self) -> None:
+        """Sets the timer for the request that ends next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._running:
+            latency = self._latency
+            job = min(self._running.values(), key=lambda job: (job.ends, job.number))
+            pace = 1 + latency.row * (len(self._running) - 1) / latency.token
+            left = max(0.0, job.ends - self._passed) * pace
+            self._timer = asyncio.get_running_loop().call_later(left, job.finish)
 
     def _finish(self, job: _SimRequest[Any], served: SimReply[Any]) -> None:
         if job.future.done():  # cancelled in the same turn of the loop
@@ -173,11 +207,16 @@ class SimServer:
         if not future.cancelled():
             return
         self.counts.cancelled += 1
-        if job.timer is None:
+        if job.number not in self._running:
             self.counts.waiting -= 1  # its entry in the queue is skipped later
         else:
-            job.timer.cancel()
-            served = asyncio.get_running_loop().time() - job.started
+            now = asyncio.get_running_loop().time()
+            if job.timer is not None:
+                job.timer.cancel()
+            else:
+                self._pass()
+                now = self._passed
+            served = now - job.started
             part = min(1.0, served / job.seconds) if job.seconds else 1.0
             self.counts.cancelled_tokens += int(job.written * part)
             self._release(job)
@@ -185,4 +224,8 @@ class SimServer:
 
     def _release(self, job: _SimRequest[Any]) -> None:
         self.counts.running -= 1
+        if self._latency.row:
+            self._pass()
         del self._running[job.number]
+        if self._latency.row:
+            self._next()

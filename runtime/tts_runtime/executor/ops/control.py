@@ -70,7 +70,7 @@ def call(builder: Builder, spec: Call) -> Action:
         values = scope.values
 
         def called(row: Row, slot: PendingRow | None) -> Content:
-            target = PendingRow() if slot is None else slot
+            target = PendingRow(b"", 1) if slot is None else slot
             place = row.node.place
             copy = copies[place] = copies.get(place, -1) + 1
             inner = Scope(run, _problem(row, copy), spec.thinks, list(values), row)

@@ -90,7 +90,7 @@ def judge(builder: Builder, spec: Score) -> Action:
             def judged(row: Row, slot: PendingRow | None) -> Content:
                 if row.node.error is not None:
                     return silent(row)
-                target = PendingRow() if slot is None else slot
+                target = PendingRow(b"", 1) if slot is None else slot
 
                 def done(found: Sequence[JudgeVerdicts]) -> None:
                     run.resolve(target, column(row, [verdicts[0] for verdicts in found]))
@@ -104,7 +104,7 @@ def judge(builder: Builder, spec: Score) -> Action:
             everyone = _with_text(await run.rows(seen)) if whole else []
             return (run.map(seen, alone(everyone)),)
         rows = await run.rows(seen)
-        slots: list[Item] = [PendingRow() for _ in rows]
+        slots: list[Item] = [PendingRow(b"", 1) for _ in rows]
         visible = [
             [place for place in group if rows[place].node.error is None]
             for group in grouped(view.inputs[0], per, view)

@@ -59,7 +59,7 @@ def _alone(builder: Builder, spec: Score, reader: _Reader) -> Action:
         chosen = settings
 
         def looked_ahead(row: Row, slot: PendingRow | None) -> Content:
-            target = PendingRow() if slot is None else slot
+            target = PendingRow(b"", 1) if slot is None else slot
 
             def arrived(node: Node) -> None:
                 made = reader.read(run, row, target, node)
@@ -83,7 +83,7 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         run = scope.run
-        slots = [PendingRow() for _ in rows]
+        slots = [PendingRow(b"", 1) for _ in rows]
         found = grouped(rows, per, view)
         members = {place for group in found for place in group}
         for place in range(len(rows)):
@@ -180,7 +180,7 @@ class _Reader:
         memo = run.scores.get(name)
         if type(memo) is tuple or isinstance(memo, CandidateError):
             return self.column(run, row, node, rollout, memo, len(known))
-        target = PendingRow() if slot is None else slot
+        target = PendingRow(b"", 1) if slot is None else slot
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
@@ -413,7 +413,7 @@ def rolled_out(
 
     def work(row: Row, slot: PendingRow | None) -> Content:
         originals[row.candidate] = row
-        target = PendingRow() if slot is None else slot
+        target = PendingRow(b"", 1) if slot is None else slot
 
         def arrived(node: Node) -> None:
             run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))

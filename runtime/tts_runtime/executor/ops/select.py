@@ -8,9 +8,11 @@ from math import ceil
 from typing import Any
 
 from tts_lang.plan import graph
+from tts_lang.plan.expr import Aggregate, fields_in, node_is_flag
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
 from tts_runtime.executor.model import Row
+from tts_runtime.executor.ops.row_selection import RowSelection
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Decided, Scope
@@ -31,8 +33,15 @@ def empty(_builder: Builder, _spec: graph.Empty) -> Action:
 def compute(builder: Builder, spec: graph.Compute) -> Action:
     """A number, text or flag."""
     value = builder.compiler.compile(spec.value)
+    asked = spec.value
+    ends = isinstance(asked, Aggregate) and node_is_flag(asked) and builder.program.by_row
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        if ends and isinstance(asked, Aggregate) and inputs[asked.pool].pending:
+            # One row that is not done tells that not all are, before the others are known.
+            every = asked.how == "all done"
+            found = await scope.some(inputs[asked.pool], lambda row: row.node.done is not every)
+            return (found is not every,)
         view = await scope.view(inputs, whole=True)
         return (value(scope.problem, view),)
 
@@ -87,8 +96,15 @@ def select(builder: Builder, spec: graph.Select) -> Action:
     compiler, operation = builder.compiler, builder.operation
     by, count = compiler.compile(spec.by), compiler.optional(spec.count)
     share, per = compiler.optional(spec.share), compiler.column_or_none(spec.per)
+    by_row = builder.program.by_row and share is None and per is None
+    by_row = by_row and not any(map(needs_pool, fields_in(spec)))
 
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
+        pool: Pool = inputs[0]
+        if by_row and pool.pending and count is not None:
+            view = await scope.view(inputs, whole=False)
+            many = max(0, view.whole(count(scope.problem, view)))
+            return (RowSelection(scope, operation, pool, by, view, many).start(),)
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         values = [by(row, view) for row in rows]
