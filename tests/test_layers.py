@@ -23,7 +23,7 @@ FLOORS = (
     ("backed",),
     ("model", "errors"),
     ("scheduler", "views", "requests", "records"),
-    ("engine_calls",),
+    ("engine_calls", "watching"),
     ("expressions", "problem_run"),
     ("scope", "generation", "replay"),
     ("program",),

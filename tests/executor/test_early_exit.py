@@ -261,3 +261,77 @@ def test_children_of_low_numbers_ask_first() -> None:
     lines = ("pool = sample 3 steps", "pool = expand pool by 2 steps", "return vote pool")
     outcome(plan_of(*lines), policy, ())
     assert [request.priority for request in policy.requests] == [0, 1, 2, 0, 1, 1, 1, 2, 2]
+
+
+# ------------------------------------------------------------------------------ the shortest rows
+
+
+def lengths(
+    sizes: Sequence[int], kept: int, passes: Collection[str], delays: Sequence[float] = ()
+) -> tuple[Outcome, list[int]]:
+    """A run that keeps the shortest of candidates with these lengths, and the requests' limits."""
+    texts = [chr(ord("a") + number) * size for number, size in enumerate(sizes)]
+    policy = ScriptedPolicy(texts, delays)
+    lines = (f"pool = sample {len(sizes)}", f"pool = select top {kept} of pool by -tokens")
+    found = outcome(plan_of(*lines, 'force "!" into pool', "return vote pool"), policy, passes)
+    assert policy.waiting == policy.cancelled == 0
+    return found, [request.limits.max_tokens for request in policy.requests]
+
+
+def selected(found: Outcome) -> list[str]:
+    """Texts of the rows that were kept."""
+    by_uid = {record.uid: record for record in found.candidates}
+    forced = [record for record in found.candidates if record.op == "force"]
+    return [by_uid[record.before].added for record in forced]
+
+
+def test_c74_candidates_are_cut_off_where_they_are_longer_than_those_kept() -> None:
+    found, limits = lengths([4, 2, 6, 1], 1, ("shortest",))
+    whole = limits[0]
+    # The one, then one more, then two: each with the token that ends it.
+    assert limits == [whole, 5, 3, 3]
+    assert found.counts.policy_tokens == 5 + 3 + 3 + 2
+    everything, _ = lengths([4, 2, 6, 1], 1, ())
+    assert everything.counts.policy_tokens == 5 + 3 + 7 + 2
+    assert selected(found) == selected(everything) == ["d"]
+    assert len([record for record in found.candidates if record.op == "expand"]) == 3
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=9), st.integers(1, 4), st.randoms())
+def test_c74_the_same_rows_are_kept_at_costs_that_know_no_order(
+    sizes: list[int], kept: int, random: Random
+) -> None:
+    everything, _ = lengths(sizes, kept, ())
+    delays = [random.random() for _ in sizes]
+    one, other = lengths(sizes, kept, PASSES)[0], lengths(sizes, kept, PASSES, delays)[0]
+    assert selected(one) == selected(other) == selected(everything)
+    assert one.counts == other.counts
+    assert one.counts.policy_tokens <= everything.counts.policy_tokens
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("few = select top 1 of pool by -tokens", "return vote (few + pool)"),
+        ("few = select top 1 of pool by tokens", "return vote few"),
+        ("few = select top 50% of pool by -tokens", "return vote few"),
+        ("few = select top 1 of pool by -tokens per finish", "return vote few"),
+    ],
+)
+def test_c74_not_where_others_read_the_pool_or_more_than_lengths_count(
+    lines: Sequence[str],
+) -> None:
+    policy = ScriptedPolicy(["aaa", "aaaaaa", "a"])
+    outcome(plan_of("pool = sample 3", *lines), policy, ("shortest",))
+    assert len({request.limits.max_tokens for request in policy.requests}) == 1
+    assert len(policy.requests) == 3
+
+
+def test_c74_a_thought_may_end_with_the_token_that_fills_it() -> None:
+    """Delimiters are drawn, and are no tokens of the path."""
+    policy = ScriptedPolicy(["ab</think>", "c</think>"], thinking=True)
+    lines = ("pool = sample 2 thoughts", "return best of pool by -tokens")
+    found = outcome(plan_of(*lines), policy, ("shortest",))
+    assert found.row is not None
+    assert [record.added for record in found.candidates] == ["ab", "c"]
+    assert policy.requests[1].limits.max_tokens == 2 + len("</think>") + 1

@@ -1,4 +1,4 @@
-"""Finds votes and `first`s whose result is fixed before their pool is complete (C45, C58).
+"""Finds choices whose result is fixed before their pool is complete (C45, C58, C74).
 
 An analysis of the plan; the executor reads its result (`EarlyExits`) and stops generating there.
 """
@@ -11,19 +11,21 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tts_lang.plan import graph
-from tts_lang.plan.expr import fields_in
+from tts_lang.plan.expr import Apply, Column, fields_in
 from tts_lang.plan.graph import Exit, Operation, Plan, Region, operations
 from tts_lang.plan.reads import needs_pool
 
 SHORT_CIRCUIT: Final = "short_circuit"
 LAZY_FIRST: Final = "lazy_first"
 SELECT_BY_ROW: Final = "select_by_row"
+SHORTEST: Final = "shortest"
 
 #: Passes that act while a plan runs, and why each keeps the answer.
 PASSES: Final[Mapping[str, str]] = {
     SHORT_CIRCUIT: "a vote ends once the remaining candidates cannot change its winner (C45)",
     LAZY_FIRST: "candidates after the first n are not generated (C58)",
     SELECT_BY_ROW: "a row continues once no row to come can displace it (C39)",
+    SHORTEST: "candidates are cut off where they are longer than the shortest that are kept (C74)",
 }
 
 
@@ -36,14 +38,16 @@ class EarlyExits:
         votes: Votes that may end before all rows are known.
         firsts: `first` operations, each with the value of the expansion whose later children only
             this `first` reads.
-        sources: Expansions whose rows only one of these votes reads, one by one: their children
-            are generated as far as it needs them.
+        shortest: Selections of the shortest rows of an expansion that nothing else reads.
+        sources: Expansions whose rows only one of these votes or selections reads, one by one:
+            their children are generated as far as it needs them.
     """
 
     final: frozenset[int] = frozenset()
     votes: frozenset[int] = frozenset()
     firsts: Mapping[int, int] = field(default_factory=dict)
     sources: frozenset[int] = frozenset()
+    shortest: frozenset[int] = frozenset()
 
 
 #: Nothing stops early: all candidates of the program are generated.
@@ -66,6 +70,7 @@ def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
     votes: set[int] = set()
     firsts: dict[int, int] = {}
     sources: set[int] = set()
+    shortest: set[int] = set()
     for region in _regions(plan.body):
         definers = {
             value: operation for operation in region.operations for value in operation.outputs
@@ -82,9 +87,24 @@ def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
                 source = _source(operation, definers, readers) if by_row else None
                 if source is not None:
                     firsts[operation.outputs[0]] = source
-    if not votes and not firsts:
+            elif isinstance(spec, graph.Select) and SHORTEST in passes and _by_length(spec):
+                source = _source(operation, definers, readers)
+                if source is not None and source == operation.inputs[0]:
+                    shortest.add(operation.outputs[0])
+                    sources.add(source)
+    if not votes and not firsts and not shortest:
         return EVERYTHING
-    return EarlyExits(final, frozenset(votes), firsts, frozenset(sources))
+    return EarlyExits(final, frozenset(votes), firsts, frozenset(sources), frozenset(shortest))
+
+
+def _by_length(select: graph.Select) -> bool:
+    """Whether the rows with the fewest tokens are selected, a number that is known beforehand."""
+    return (
+        select.by == Apply("neg", (Column("tokens"),))
+        and select.per is None
+        and select.count is not None
+        and not needs_pool(select.count)
+    )
 
 
 def _countable(vote: graph.Vote) -> bool:

@@ -1,4 +1,4 @@
-"""Votes and `first`s that end before their pool is complete (C45, C58).
+"""Choices that are made before their pool is complete (C45, C58, C74).
 
 `tts_lang.optimise.early_exit` finds them in a plan; nothing else decides what may end early. The
 handlers here stop waiting as soon as they know enough; the program of the other operations is the
@@ -18,13 +18,13 @@ from typing import Any, Final, TypeAlias
 from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.optimise.early_exit import EarlyExits
 from tts_lang.plan.expr import Column, Const, Expr, Reduce
-from tts_lang.plan.graph import First, Scorer, Vote
+from tts_lang.plan.graph import First, Scorer, Select, Vote
 from tts_lang.plan.reads import draws
 from tts_lang.values import LARGEST
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import HANDLERS, Action, Builder, Handler
-from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
+from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, rows_in
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, weight_of
 
@@ -242,6 +242,7 @@ def handlers(exits: EarlyExits) -> dict[int, Handler]:
             value: _first(source, final=value in exits.final)
             for value, source in exits.firsts.items()
         },
+        **dict.fromkeys(exits.shortest, _shortest),
     }
 
 
@@ -274,6 +275,30 @@ def _vote(builder: Builder, spec: Vote) -> Action:
         kept = () if winner is None else (rows.index(winner),)
         groups = (range(len(rows)),)
         return (scope.decided(operation, rows, kept, groups, vote.keys, vote.weights),)
+
+    return action
+
+
+def _shortest(builder: Builder, spec: Select) -> Action:
+    """The shortest rows: as many as are kept are generated whole, then as many again, and so on,
+    none longer than the shortest so far."""
+    assert spec.count is not None
+    count, full_select = builder.compiler.compile(spec.count), HANDLERS[Select](builder, spec)
+
+    async def action(scope: Scope, inputs: Sequence[Any]) -> Any:
+        pool: Pool = inputs[0]
+        view = View(scope.draw_key, inputs)
+        kept = max(1, view.whole(count(scope.problem, view)))
+        demand, places = pool.demand, len(pool.items)
+        reached, fewer = 0, None
+        while demand is not None and reached < places:
+            reached = min(places, max(kept, 2 * reached))
+            demand.reach(reached, fewer)
+            asked = pool.items[:reached]
+            await scope.run.known(asked)
+            lengths = sorted(row.node.tokens for row in rows_in(asked))
+            fewer = lengths[kept - 1] if len(lengths) >= kept else None
+        return await full_select(scope, inputs)
 
     return action
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from tts_lang.plan.decoding import call_expressions
 from tts_lang.plan.expr import Const
@@ -22,7 +22,6 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
-    Partial,
     Sampling,
     StreamOrigin,
 )
@@ -31,8 +30,9 @@ from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.scheduler import Demand, Item, PendingRow
+from tts_runtime.executor.scheduler import Demand, Item, PendingReply, PendingRow
 from tts_runtime.executor.views import Evaluate, View, excerpt
+from tts_runtime.executor.watching import watcher
 from tts_runtime.streams import UNCLAIMED, Key, child_key, sampling_tag
 from tts_runtime.tokens import to_text
 
@@ -344,20 +344,24 @@ class ChildSpec:
 
 
 class OnReply:
-    """The callback of one pending child."""
+    """The callback of one pending child; one that comes to have `fewer` tokens is lost (C74)."""
 
-    __slots__ = ("number", "rank", "slot", "spec")
+    __slots__ = ("fewer", "number", "rank", "slot", "spec")
 
     def __init__(self, slot: PendingRow, spec: ChildSpec, number: int, rank: int) -> None:
         self.slot = slot
         self.spec = spec
         self.number = number
         self.rank = rank
+        self.fewer: int | None = None
 
     def __call__(self, generation: Generation) -> None:
         spec = self.spec
         slot = self.slot
         call = spec.call
+        if self.fewer is not None and spec.node.tokens + len(generation.ids) >= self.fewer:
+            call.run.resolve(slot, None)
+            return
         node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
         node.number = self.number
         node.rank = self.rank
@@ -442,56 +446,47 @@ def children(
         if call.demand is None:
             slot.source = ask(node, request, on_reply)
         else:
-            call.demand.add(slot, partial(ask, node, request, on_reply))
+            call.demand.add(slot, partial(_ask_shorter, ask, node, request, on_reply))
     return found or place or []
+
+
+def _ask_shorter(
+    ask: Callable[[Node, GenerateRequest, OnReply], PendingReply],
+    node: Node,
+    request: GenerateRequest,
+    on_reply: OnReply,
+    fewer: int | None,
+) -> PendingReply | None:
+    """Makes a request; with `fewer`, it is cut off once its path has so many tokens."""
+    if fewer is None:
+        return ask(node, request, on_reply)
+    on_reply.fewer = fewer
+    if node.tokens >= fewer:
+        on_reply.spec.call.run.resolve(on_reply.slot, None)
+        return None
+    limits = request.limits
+    # Ends and delimiters are drawn, and are no tokens of the path.
+    most = fewer - node.tokens + len(limits.thought) + 1
+    if most < limits.max_tokens:
+        request = replace(request, limits=replace(limits, max_tokens=most))
+    return ask(node, request, on_reply)
 
 
 def _watched(limits: Limits, spec: ChildSpec, view: View) -> Limits:
     """The limits with `stop when` and `end when`."""
-    stop, end = spec.call.settings.stop_when, spec.call.settings.end_when
+    settings = spec.call.settings
+    drawn = partial(_drawn, spec)
+    stop, end = settings.stop_when, settings.end_when
+    policy, node = settings.policy, spec.node
     return replace(
         limits,
-        stop_when=None if stop is None else _watcher(stop, spec, view),
-        end_when=None if end is None else _watcher(end, spec, view),
+        stop_when=None if stop is None else watcher(stop, policy, node, drawn, view),
+        end_when=None if end is None else watcher(end, policy, node, drawn, view),
     )
 
 
-def _watcher(condition: Evaluate, spec: ChildSpec, view: View) -> Callable[[Partial], bool]:
-    """Evaluates a condition on the whole path after every token (C27)."""
-    node = spec.node
-    policy = spec.call.settings.policy
-    streaming = View(view.draw_key, view.inputs, None, streaming=True)
-    segments = node.segments
+def _drawn(spec: ChildSpec, path: Node) -> Row:
+    """A row while it is being drawn."""
     parent = spec.parent
-    seen = 0
-    watched: Partial | None = None
-
-    def fires(partial: Partial) -> bool:
-        nonlocal segments, seen, watched
-        if partial is not watched:  # a reply that was there before, or an engine's attempt
-            segments, seen, watched = node.segments, 0, partial
-        for token in partial.ids[seen:]:
-            segments = segments.add(policy.pieces[token], policy.delimiter)
-        seen = len(partial.ids)
-        path = Node(
-            node.conversation,
-            node,
-            policy,
-            # Lists where a node has tuples: copying them for every token would cost n squared.
-            cast("tuple[int, ...]", partial.ids),
-            node.key,
-            UNCLAIMED,
-            0,
-            segments,
-            None,
-            False,
-            True,
-            partial.logprobs,
-            0.0,
-            cast("Mapping[str, tuple[float, ...]]", partial.statistics),
-        )
-        candidate = Candidate(path, parent, spec.root, None, spec.about, 0, None)
-        scores = EMPTY if parent is None else parent.scores
-        return condition(Row(path, candidate, spec.lets, scores), streaming) is True
-
-    return fires
+    candidate = Candidate(path, parent, spec.root, None, spec.about, 0, None)
+    return Row(path, candidate, spec.lets, EMPTY if parent is None else parent.scores)

@@ -64,23 +64,28 @@ class PendingRow:
             self.waiters.append(callback)
 
 
+#: Makes a request, for a path of fewer than so many tokens.
+Ask: TypeAlias = "Callable[[int | None], PendingReply | None]"
+
+
 class Demand:
     """Requests for the pending rows of one pool, which are made only as far as they are needed.
 
-    They are those of a pool that only one vote reads, row by row (`EarlyExits.sources`).
+    They are those of a pool that only one vote or selection reads (`EarlyExits.sources`). A request
+    is made for at most so many tokens of the path, if a number is given (C74).
     """
 
     __slots__ = ("_later", "_sealed")
 
     def __init__(self) -> None:
         #: What waits, the next one last: its place in the pool, the row, what makes its request.
-        self._later: list[tuple[int, PendingRow, Callable[[], PendingReply]]] = []
+        self._later: list[tuple[int, PendingRow, Ask]] = []
         self._sealed = False
 
-    def add(self, row: PendingRow, request: Callable[[], PendingReply]) -> None:
+    def add(self, row: PendingRow, request: Ask) -> None:
         """A row whose request can wait, until the pool is there."""
         if self._sealed:
-            row.source = request()
+            row.source = request(None)
         else:
             self._later.append((-1, row, request))
 
@@ -95,12 +100,15 @@ class Demand:
         self.reach(None)
         return False
 
-    def reach(self, places: int | None) -> None:
-        """Makes the requests of the first `places` rows of the pool; of all without a number."""
+    def reach(self, places: int | None, tokens: int | None = None) -> None:
+        """Makes the requests of the first `places` rows of the pool; of all without a number.
+
+        Rows that come to have `tokens` tokens are lost: they become nothing.
+        """
         while self._later and (places is None or self._later[-1][0] < places):
             _, row, request = self._later.pop()
             if not row.resolved:  # nobody has given it up
-                row.source = request()
+                row.source = request(tokens)
 
 
 class Pool:
@@ -346,6 +354,13 @@ class Scheduler:
             known: Future[None] = asyncio.get_running_loop().create_future()
             pending.then(partial(_done, known))
             await self.wait(known)
+
+    async def known(self, items: Sequence[Item]) -> None:
+        """Waits for all rows of these places."""
+        while (pending := next(pending_rows(items), None)) is not None:
+            future: Future[None] = asyncio.get_running_loop().create_future()
+            pending.then(partial(_done, future))
+            await self.wait(future)
 
     async def wait(self, future: Future[None]) -> None:
         """Waits for a future of this run; raises if the run fails meanwhile."""

@@ -133,7 +133,7 @@ def chosen(world: World) -> Phrase:
     name = world.some_pool()
     pool = world.pools[name]
     per = f" per {expressions.key(world, pool)}" if choices.chance(25) else ""
-    by = expressions.row_number(world, pool)
+    by = "-tokens" if choices.chance(12) else expressions.row_number(world, pool)
     match choices.integer(0, 6):
         case 0:
             text, most = expressions.count(world, 3)
