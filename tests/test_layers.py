@@ -20,7 +20,7 @@ CLUSTER = "tts_runtime.cluster"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
-    ("backed",),
+    ("backed", "problem"),
     ("model", "errors"),
     ("scheduler", "views", "requests", "records"),
     ("engine_calls", "watching"),

@@ -81,6 +81,16 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     return tokenizer.encode(text)
 
 
+def joined(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The ids of a path, of which the last part comes first."""
+    if len(parts) == 1:
+        return parts[0]
+    ids: list[int] = []
+    for part in reversed(parts):
+        ids += part
+    return tuple(ids)
+
+
 def to_bytes(tokenizer: Tokenizer, ids: Iterable[int]) -> bytes:
     """The bytes of a list of ids."""
     pieces = tokenizer.pieces

@@ -21,7 +21,7 @@ from tts_runtime.executor.execute import (
     execute_together,
     patient_collector,
 )
-from tts_runtime.executor.model import ProblemLike
+from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.records import CandidateRecord, ScoreColumn
 from tts_runtime.executor.requests import Counts, Work
 

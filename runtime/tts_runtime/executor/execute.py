@@ -23,7 +23,8 @@ from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.engine_calls import EngineCalls, KeptReplies, SharedRequests
 from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.model import Candidate, ProblemLike, Row
+from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.problem_run import Events, ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.records import CandidateRecord, kept_of, record_of

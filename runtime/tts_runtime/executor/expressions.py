@@ -19,7 +19,8 @@ from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, first_steps, mean, n
 from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Candidate, ProblemLike, Row
+from tts_runtime.executor.model import Candidate, Row
+from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part
 from tts_runtime.tokens import Trusted

@@ -457,7 +457,7 @@ def _ask_shorter(
     on_reply: OnReply,
     fewer: int | None,
 ) -> PendingReply | None:
-    """Makes a request; with `fewer`, it is cut off once its path has so many tokens."""
+    """Makes a request; with `fewer`, it is cut off once its path has that many tokens."""
     if fewer is None:
         return ask(node, request, on_reply)
     on_reply.fewer = fewer

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from math import nan
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tts_lang.plan.graph import Operation
 from tts_lang.values import total
@@ -21,7 +21,7 @@ from tts_runtime.executor.backed import UNVISITED, Backed
 from tts_runtime.randomness import row_lane
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
-from tts_runtime.tokens import encode, to_text
+from tts_runtime.tokens import encode, joined, to_text
 
 #: Scores of a process scorer's steps, or of a judge's readings.
 Vector: TypeAlias = "tuple[float | None, ...]"
@@ -35,26 +35,6 @@ Lane: TypeAlias = "int | tuple[str, int]"
 
 #: Nodes between those that keep the ids of the nodes between them.
 _STRETCH: Final = 16
-
-
-class ProblemLike(Protocol):
-    """What the executor reads of a problem (see tts_runtime.problems.Problem)."""
-
-    @property
-    def id(self) -> str:
-        """Unique in a run (C15)."""
-
-    @property
-    def text(self) -> str:
-        """What is asked."""
-
-    @property
-    def answer(self) -> str | None:
-        """The gold answer, which only field scorers see."""
-
-    @property
-    def fields(self) -> Mapping[str, object]:
-        """What else the problem file says."""
 
 
 class Conversation:
@@ -95,9 +75,8 @@ class Conversation:
 
     def _before(self, history: Node, policy: Policy) -> tuple[int, ...]:
         """The conversation so far; a policy with another tokenizer reads it as text (C9)."""
-        path = history.path() if shares_ids(history, policy) else None
-        if path is None:
-            path = encode(policy.tokenizer, history.text)
+        same = shares_ids(history, policy)
+        path = history.path() if same else encode(policy.tokenizer, history.text)
         return (*history.conversation.prompt(policy), *path)
 
 
@@ -230,7 +209,7 @@ class Node:
             else:
                 parts.append(node._stretch())
                 node = node.anchor
-        return _joined(parts)
+        return joined(parts)
 
     def _stretch(self) -> tuple[int, ...]:
         """Its ids and those before, up to its anchor: what keeps the walk along a path short."""
@@ -240,7 +219,7 @@ class Node:
             while node is not None and node is not self.anchor:
                 parts.append(node.ids)
                 node = node.parent
-            self._stretched = _joined(parts)
+            self._stretched = joined(parts)
         return self._stretched
 
     @property
@@ -359,16 +338,6 @@ class Node:
 def _step_text(piece: bytes) -> str:
     """A step is asked for again with every later step of its path."""
     return to_text(piece).strip()
-
-
-def _joined(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The ids of a path, of which the last part comes first."""
-    if len(parts) == 1:
-        return parts[0]
-    ids: list[int] = []
-    for part in reversed(parts):
-        ids += part
-    return tuple(ids)
 
 
 def _on_lane(node: Node, lane: Lane) -> Key:

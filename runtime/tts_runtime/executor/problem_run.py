@@ -32,7 +32,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.policy import BoundEngines, Policy
 from tts_runtime.executor.engine_calls import EngineCalls
-from tts_runtime.executor.model import Conversation, Node, ProblemLike, Row, opening
+from tts_runtime.executor.model import Conversation, Node, Row, opening
+from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
@@ -138,20 +139,14 @@ class Request:
 
     def same_path(self, node: Node) -> bool:
         """Whether a request of the same name, from this node, continues the same path."""
-        mine = self.node
+        mine, policy = self.node, self.policy
+        one, other = mine.conversation, node.conversation
         return mine is node or (
             mine.path() == node.path()
-            and mine.conversation.message == node.conversation.message
-            and mine.conversation.thinking == node.conversation.thinking
-            and self._one_history(mine, node)
+            and one.message == other.message
+            and one.thinking == other.thinking
+            and (one.history is other.history or one.prompt(policy) == other.prompt(policy))
         )
-
-    def _one_history(self, mine: Node, node: Node) -> bool:
-        """Whether both conversations continue the same one, or both from none."""
-        one, other = mine.conversation, node.conversation
-        if one.history is other.history:
-            return True
-        return one.prompt(self.policy) == other.prompt(self.policy)
 
     def abandon(self) -> None:
         """Nobody waits any more; the engine may finish."""

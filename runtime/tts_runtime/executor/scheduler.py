@@ -64,7 +64,7 @@ class PendingRow:
             self.waiters.append(callback)
 
 
-#: Makes a request, for a path of fewer than so many tokens.
+#: Makes a request, for a path of fewer tokens than a number, if one is given.
 Ask: TypeAlias = "Callable[[int | None], PendingReply | None]"
 
 
@@ -72,7 +72,7 @@ class Demand:
     """Requests for the pending rows of one pool, which are made only as far as they are needed.
 
     They are those of a pool that only one vote or selection reads (`EarlyExits.sources`). A request
-    is made for at most so many tokens of the path, if a number is given (C74).
+    may be limited to a number of tokens of the path (C74).
     """
 
     __slots__ = ("_later", "_sealed")
