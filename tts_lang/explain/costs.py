@@ -18,7 +18,7 @@ from tts_lang.explain.domain import AbstractPool, Cost
 from tts_lang.explain.interval import INFINITY
 from tts_lang.explain.mean_domain import MeanDomain
 from tts_lang.explain.models import UNKNOWN, Models
-from tts_lang.explain.walk import Walk
+from tts_lang.explain.walk import Sides, Walk
 from tts_lang.plan.graph import Operation, Plan, operations
 
 #: The fields of `Cost` that are expected.
@@ -91,6 +91,8 @@ class PlanBounds:
         result: Rows of the returned pool.
         total: Sums and maxima along the worst path.
         context: The assumed context window in tokens; `None` if none was assumed.
+        sides: Of each branch, by its place in `graph.operations(plan.body)`, which sides are
+            possible (1) or not (0).
     """
 
     rows: Mapping[int, RowRange]
@@ -98,6 +100,7 @@ class PlanBounds:
     result: RowRange
     total: CostBounds
     context: int | None
+    sides: Mapping[int, Sides]
 
     @property
     def policy_calls(self) -> int | None:
@@ -157,7 +160,7 @@ def bounds(
     if path is not None:
         total = total._replace(rounds=min(total.rounds, path))
     spent = _spent(domain.read_prompts(total, walk.all_prompts()))
-    return PlanBounds(rows, listed, _rows(result), spent, context)
+    return PlanBounds(rows, listed, _rows(result), spent, context, walk.sides)
 
 
 def _whole(value: float) -> int | None:
@@ -188,11 +191,11 @@ def expected(
         models: Sizes of models, for FLOPs.
         most: Bounds of the plan, if they are known already.
     """
-    domain = MeanDomain(plan, lengths, models)
-    walk = Walk(plan, domain)
-    walk.run()
     # Intervals know some conditions (`share(P) > 1`) that mean numbers do not.
     limits = bounds(plan, None, None, models) if most is None else most
+    domain = MeanDomain(plan, lengths, models)
+    walk = Walk(plan, domain, limits.sides)
+    walk.run()
     costs = []
     for index, (cost, bound) in enumerate(zip(walk.costs, limits.operations, strict=True)):
         whole = domain.read_prompts(cost, walk.prompts.get(index, {}))

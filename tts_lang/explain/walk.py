@@ -13,8 +13,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from typing import Any, Generic, TypeAlias
 
 from tts_lang.explain.domain import (
     NO_PATHS,
@@ -96,6 +97,10 @@ class _Loop(Generic[Number]):
     ends: Ends = Ends()
 
 
+#: Weights of a branch being taken and not.
+Sides: TypeAlias = "tuple[float, float]"
+
+
 class Walk(Generic[Number]):
     """One abstract run of a plan.
 
@@ -106,9 +111,17 @@ class Walk(Generic[Number]):
         trips: Rounds that each loop has begun in any of its executions, at most.
         work: Operations interpreted so far.
         share: How likely the operation under way is to be reached (of bounds, 1).
+        sides: Of each branch, the largest weights that its sides had (of bounds, 0: impossible).
+
+    Args:
+        sides: Those of the bounds, if they are known: what cannot happen costs nothing.
     """
 
-    def __init__(self, plan: Plan, domain: Domain[Number]) -> None:
+    def __init__(
+        self, plan: Plan, domain: Domain[Number], sides: Mapping[int, Sides] | None = None
+    ) -> None:
+        self._possible = sides or {}
+        self.sides: dict[int, Sides] = {}
         self.plan = plan
         self.domain = domain
         self.operations = numbered(plan.body)
@@ -234,6 +247,11 @@ class Walk(Generic[Number]):
         operation, domain = place.operation, self.domain
         condition = operation.inputs[0]
         odds = domain.odds(domain.number(condition))
+        possible = self._possible.get(place.index, odds)
+        if min(possible) == 0 < max(possible):
+            odds = possible
+        first, second = self.sides.get(place.index, (0.0, 0.0))
+        self.sides[place.index] = (max(first, odds[0]), max(second, odds[1]))
         share, before = self.share, domain.read
         ends = Ends()
         outputs: list[tuple[float, list[AbstractPool | Number]]] = []
