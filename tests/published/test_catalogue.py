@@ -40,7 +40,7 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("temperature_ladder", {"n": 5, "low": 0, "high": 1.2}),
     ("beacon", {"most": 8, "least": 3, "cost": 0.05}),
     ("leco", {"rounds": 3}),
-    ("deer", {"switch": "\\boxed{", "sure": 0.3, "most": 5, "budget": 40}),
+    ("deer", {"turn": "\\boxed{", "sure": 0.3, "most": 5, "budget": 40}),
     ("cards", {"doubt": 1.5, "goal": 0.6, "heat": 0.3, "length": 30, "most": 12}),
     ("early_answer", {"chunk": 2, "stable": 2, "checks": 6}),
 ]

@@ -29,7 +29,7 @@ ALTERED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("short_m_at_k", {"k": 5, "m": 3}, {"m": 2}),
     ("beacon", {"most": 8, "least": 3, "cost": 0.05}, {"cost": 0.1}),
     ("cards", {"goal": 0.6, "heat": 0.3, "doubt": 1.5, "most": 12}, {"heat": 0.5}),
-    ("deer", {"switch": "\\boxed{", "sure": 0.3, "budget": 40}, {"sure": 1.0}),
+    ("deer", {"turn": "\\boxed{", "sure": 0.3, "budget": 40}, {"sure": 1.0}),
 ]
 
 
