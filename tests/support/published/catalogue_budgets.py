@@ -132,16 +132,16 @@ def leco(lab: Lab, rounds: int = 3) -> Path:
 
 @published
 def deer(
-    lab: Lab, switch: str = "Wait", sure: float = 0.95, most: int = 20, budget: int = 16_000
+    lab: Lab, turn: str = "Wait", sure: float = 0.95, most: int = 20, budget: int = 16_000
 ) -> Path:
     """A trial answer at every turn of the thought; exit when sure. Yang et al. (2025), 3."""
 
     def think(path: Path) -> Path:
-        return lab.sample(path, thought=True, stop_at=switch, within=budget, temperature=0)[0]
+        return lab.sample(path, thought=True, stop_at=turn, within=budget, temperature=0)[0]
 
     path = think(lab.thinking)
     for _ in range(most):
-        if not path.text.endswith(switch):
+        if not path.text.endswith(turn):
             break
         shorter = path.tokens - 1
         before = lab.cut_at(path, lambda kept, enough=shorter: len(kept.ids) >= enough)  # type: ignore[misc]
