@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -121,13 +122,13 @@ def test_a_server_lives_traces_reloads_and_ends(
         await serving
 
     def _at(port: int, strategy: str) -> ServeOptions:
-        from dataclasses import replace
-
         file.write_text("strategy mine(n = 2):\n    return vote (sample n)\n")
         return replace(options([strategy]), port=port)
 
     asyncio.run(life())
-    assert "serving mine, policy at http://127.0.0.1:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "serving mine, policy at http://127.0.0.1:" in err
+    assert "may ask" not in err
     first, second = sorted((tmp_path / "trace").iterdir())
     for folder, nodes in ((first, [2]), (second, [3, 3])):
         run = tts_runtime.open_run(folder)
@@ -152,3 +153,23 @@ def test_a_trace_that_cannot_be_written_stops_no_answer(
     asyncio.run(asked())
     (tmp_path / "trace").chmod(0o700)
     assert caplog.text == "" or "not in the trace" in caplog.text
+
+
+def test_an_address_that_others_reach_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a second signal ends the server without a word."""
+    file = tmp_path / "mine.tts"
+    file.write_text("strategy mine(n = 2):\n    return vote (sample n)\n")
+
+    class Stopped(server._Server):
+        async def startup(self, sockets: object = None) -> None:
+            await super().startup(sockets)  # type: ignore[arg-type]
+            self.handle_exit(15, None)
+            self.handle_exit(15, None)
+
+    monkeypatch.setattr(server, "_Server", Stopped)
+    asyncio.run(server.serve(replace(options([str(file)]), host="0.0.0.0")))
+    warned, serving = capsys.readouterr().err.splitlines()
+    assert warned == "warning: whoever reaches 0.0.0.0 may ask: --key-file names keys"
+    assert serving.startswith("serving mine, policy at http://0.0.0.0:")

@@ -141,6 +141,11 @@ class Keys:
         self._keys = keys
         self._everybody = ApiKey("everybody")
 
+    @property
+    def open(self) -> bool:
+        """Whether everybody may ask."""
+        return self._keys is None
+
     def of(self, authorization: str | None) -> ApiKey:
         """The key in an `Authorization` header.
 

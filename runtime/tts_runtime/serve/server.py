@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from socket import socket
 from types import FrameType
@@ -68,17 +69,22 @@ class ServeOptions:
 class _Server(uvicorn.Server):
     """Says where it listens; admits nobody once it is told to end."""
 
-    def __init__(self, config: uvicorn.Config, service: AnswerService, quiet: bool) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: AnswerService, options: ServeOptions
+    ) -> None:
         super().__init__(config)
         self._service = service
-        self._quiet = quiet
+        self._options = options
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Listens."""
         await super().startup(sockets)
-        if self.should_exit or self._quiet:
+        if self.should_exit or self._options.quiet:
             return
         host, port = self.servers[0].sockets[0].getsockname()[:2]
+        if self._options.keys.open and not ip_address(host).is_loopback:
+            line = f"warning: whoever reaches {host} may ask: --key-file names keys"
+            print(printable(line), file=sys.stderr)
         host = f"[{host}]" if ":" in host else host
         names = ", ".join(served.name for served in self._service.catalogue.listed())
         print(printable(f"serving {names} at http://{host}:{port}/v1"), file=sys.stderr, flush=True)
@@ -123,6 +129,7 @@ async def serve(options: ServeOptions) -> None:
                 make_app(service, options.keys, joined=options.joined),
                 host=options.host,
                 port=options.port,
+                lifespan="off",  # the application has none, and a second signal would print its end
                 log_config=None,
                 log_level="info" if options.verbose else "warning",
                 access_log=options.verbose,
@@ -131,7 +138,7 @@ async def serve(options: ServeOptions) -> None:
                 h11_max_incomplete_event_size=64 << 10,
             )
             try:
-                await _Server(config, service, options.quiet).serve()
+                await _Server(config, service, options).serve()
             except SystemExit as error:
                 message = f"nobody can listen on {options.host}:{options.port}: is the port taken?"
                 raise SetupError(message) from error
