@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) 
 # What `make test-fast` runs: no process, no engine with a model.
 FAST := tests/syntax tests/check tests/plan tests/values tests/streams
 
-.PHONY: help demo test test-fast test-vllm check format bench size docs docs-serve setup clean lock audit
+.PHONY: help demo test test-fast test-vllm check format bench size docs docs-serve test-playground setup clean lock audit
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -105,6 +105,12 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 docs: $(INSTALLED)  ## the documentation as a site, in site/; warnings are errors
 	$(MKDOCS) build --strict
+
+# Pyodide is as the page loads it, from npm: the CDN has the same files.
+test-playground: $(INSTALLED)  ## the playground of the documentation, in Chromium; needs npm
+	npm install --no-save --prefix build/playground pyodide@$$(grep -o 'npm/pyodide@[0-9.]*' docs/playground.md | cut -d@ -f2)
+	$(MKDOCS) build --quiet --strict --site-dir build/playground/site
+	$(BIN)/pytest -n 0 tests/playground
 
 docs-serve: $(INSTALLED)  ## the same, shown while you write
 	$(MKDOCS) serve

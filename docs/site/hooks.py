@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import lark
+import networkx
+from hatchling.builders.wheel import WheelBuilder
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -36,3 +43,25 @@ def on_page_markdown(
         return f"{opening}{config.repo_url}/blob/main/{target}{anchor}"
 
     return _FENCE.sub(r"```\1", _LINK.sub(adapted, markdown))
+
+
+# ------------------------------------------------------------------------------ the playground
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Wheels of what the playground runs: the compiler, and the packages that it imports."""
+    folder = Path(config.site_dir) / "site" / "playground"
+    with tempfile.TemporaryDirectory() as made:
+        root = str(Path(config.config_file_path or "mkdocs.yml").resolve().parent)
+        (wheel,) = WheelBuilder(root).build(directory=made, versions=["standard"])
+        with ZipFile(wheel) as whole, ZipFile(folder / "tts_lang.whl", "w", ZIP_DEFLATED) as kept:
+            for name in whole.namelist():
+                if name.startswith("tts_lang/"):  # engines and models stay out
+                    kept.writestr(name, whole.read(name))
+    for package in (lark, networkx):
+        home = Path(str(package.__file__)).parent
+        with ZipFile(folder / f"{home.name}.whl", "w", ZIP_DEFLATED) as kept:
+            for path in sorted(home.rglob("*")):
+                inside = path.relative_to(home.parent)
+                if path.suffix in (".py", ".lark") and "tests" not in inside.parts:
+                    kept.write(path, inside.as_posix())

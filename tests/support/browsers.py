@@ -31,9 +31,9 @@ def chromium() -> Iterator[Browser]:
         made.close()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds wrong with the accessibility of a page."""
+def violations(page: Page, inside: str = "html") -> list[str]:
+    """What axe finds wrong with the accessibility of a page, or of what a selector finds in it."""
     axe = pytest.importorskip("axe_playwright_python", reason="axe checks accessibility")
     page.evaluate(Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run({preload: false})")
+    found = page.evaluate("inside => axe.run(inside, {preload: false})", inside)
     return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found["violations"]]

@@ -69,7 +69,7 @@ def _cache_folders() -> Iterator[Path]:
     folder = Path(os.environ.get(variable) or Path(os.path.expanduser("~"), usual))  # noqa: PTH111
     if folder.is_absolute():
         yield folder / "tts-lang"
-    user = os.geteuid() if sys.platform != "win32" else os.environ.get("USERNAME", "")
+    user = os.geteuid() if hasattr(os, "geteuid") else os.environ.get("USERNAME", "")
     yield Path(tempfile.gettempdir(), f"tts-lang-{user}")
 
 
@@ -110,7 +110,7 @@ def _read(path: Path) -> Lark | None:
 
 def _is_private(status: os.stat_result) -> bool:
     """Whether a file or folder belongs to this user, and nobody else can write it."""
-    if sys.platform == "win32":
+    if not hasattr(os, "geteuid"):  # Windows; a browser
         return True
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 

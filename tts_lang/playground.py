@@ -1,0 +1,121 @@
+"""What the playground of the documentation asks the compiler, as JSON texts.
+
+It runs in a browser, in Pyodide, from the wheel: nothing here needs files of the user's, a network
+or threads. `docs/site/playground` has the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tts_lang.compiler import CheckResult, check_source, compile_with_warnings, helped
+from tts_lang.diagnostics import Diagnostic, DiagnosticError, as_json
+from tts_lang.laws.search import LawError
+from tts_lang.source import Source
+
+_FOLDER = re.compile(r'(?<=^import ")[^"\n]*/', re.MULTILINE)
+#: What the text is called in messages.
+NAME = "playground.tts"
+
+
+def answer(request: str) -> str:
+    """The answer to a question: `{"do": NAME, ...}` by the function of that name."""
+    asked: dict[str, Any] = json.loads(request)
+    return json.dumps(_ANSWERS[asked.pop("do")](**asked))
+
+
+def examples() -> list[dict[str, str]]:
+    """The shipped strategies: name and text of the file, whose imports are shipped names."""
+    import tts_lang.library as library
+
+    return [
+        {"name": name, "text": _FOLDER.sub("", path.read_text(encoding="utf-8"))}
+        for name, path in library.names().items()
+        if name == path.stem
+    ]
+
+
+def check(text: str, tried: bool = False) -> dict[str, Any]:
+    """What is wrong with a text, and what it declares.
+
+    Args:
+        tried: Helps are tried on the file first, which takes longer.
+    """
+    result = check_source(Source.of(text, NAME))
+    found = helped(result.diagnostics) if tried else result.diagnostics
+    return {
+        "diagnostics": _shown(found),
+        "strategies": [
+            {"name": each.name, "parameters": _texts(each.parameters)} for each in result.strategies
+        ],
+        "laws": len(result.laws),
+    }
+
+
+def explain(text: str, strategy: str, settings: Mapping[str, str], form: str) -> dict[str, Any]:
+    """What a strategy costs at most, in one of the forms of `tts-compile --format`.
+
+    A parameter's text is read as after `--set`; an empty one means the default.
+    """
+    from tts_lang.explain.formats import explained
+
+    given = {name: value for name, value in settings.items() if value.strip()}
+    try:
+        plan = compile_with_warnings(Source.of(text, NAME), strategy, given).plan
+    except DiagnosticError as error:
+        return {"diagnostics": _shown(error.diagnostics)}
+    return {"diagnostics": [], "page": explained(plan, form, width=80)}
+
+
+def laws(text: str) -> dict[str, Any]:
+    """What the prover says about the laws of a text; it does not search for counterexamples."""
+    from tts_lang.laws.decide import LawChecker, check_laws
+    from tts_lang.laws.render import text_of
+
+    source = Source.of(text, NAME)
+    result: CheckResult = check_source(source)
+    if not result.ok:
+        return {"diagnostics": _shown(result.diagnostics)}
+    found = []
+    for law in result.laws:
+        line = source.position(law.span.start).line
+        try:
+            judged = check_laws([law], NAME, source.text, LawChecker(search=_no_search))
+            found.append(text_of(judged, show=False).rstrip("\n"))
+        except _NotProvedError:
+            written = source.slice(law.span).partition("\n")[0].rstrip(": ")
+            found.append(
+                f"{NAME}:{line}: not proved: {written}\n"
+                "  `tts-compile --laws` also searches for a counterexample"
+            )
+        except (DiagnosticError, LawError) as error:
+            found.append(f"{NAME}:{line}: {error}")
+    return {"diagnostics": [], "page": "\n".join(found) or "The text states no laws."}
+
+
+class _NotProvedError(LawError):
+    """A law is not proved, and there is nothing to search with."""
+
+
+def _no_search(*_: object, **__: object) -> Any:
+    raise _NotProvedError
+
+
+def _shown(found: Sequence[Diagnostic]) -> list[dict[str, object]]:
+    """The findings about the text itself; what an import has wrong names its file."""
+    return [as_json(each) for each in found]
+
+
+def _texts(parameters: Mapping[str, object]) -> dict[str, str]:
+    return {name: "" if value is None else str(value) for name, value in parameters.items()}
+
+
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    "examples": examples,
+    "check": check,
+    "explain": explain,
+    "laws": laws,
+}
