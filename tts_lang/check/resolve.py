@@ -14,7 +14,7 @@ from tts_lang.check.context import (
     Unset,
 )
 from tts_lang.check.scope import ROLE_WORDS, Declared, Role
-from tts_lang.check.types import ScalarType, Typed
+from tts_lang.check.types import ScalarType
 from tts_lang.check.uses import Uses, walk
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
@@ -182,12 +182,6 @@ def _names_pool(context: StrategyContext, name: str) -> bool:
     if name in builtins.POOLS:
         return True
     return isinstance(context.env.get(name), PoolValue)
-
-
-def parameter_scalar(context: StrategyContext, name: str) -> Typed | None:
-    """The value of a parameter that is a number or text."""
-    parameter = context.parameters.get(name)
-    return parameter if isinstance(parameter, Typed) else None
 
 
 def unset(context: StrategyContext, name: nodes.Name, binding: Unset) -> None:

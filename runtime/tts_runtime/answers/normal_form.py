@@ -24,7 +24,6 @@ MAXIMUM_QUOTIENT_SYMBOLS = 4
 MAXIMUM_FACTORIAL = 200
 MAXIMUM_RADICALS = 3
 MAXIMUM_NESTING = 2
-MAXIMUM_SIMPLE_FUNCTIONS = 4
 MAXIMUM_COMPLEX_NESTING = 1
 
 _FUNCTIONS: tuple[type, ...] = (
@@ -112,14 +111,6 @@ def nesting(node: Any) -> int:
         plain = node.exp.is_Integer or (node.exp.is_Rational and inner == 0)
         return inner if plain else inner + 1
     return inner + isinstance(node, sympy.Function)
-
-
-def is_simple(parsed: Any) -> bool:
-    """Whether simplify() is known to be quick: few functions, none of a function or of i."""
-    functions = parsed.atoms(sympy.Function)
-    if nesting(parsed) > 1 or len(functions) > MAXIMUM_SIMPLE_FUNCTIONS:
-        return False
-    return not (functions and parsed.has(IMAGINARY, sympy.I))
 
 
 def write(value: Any) -> str:

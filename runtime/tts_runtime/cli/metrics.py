@@ -235,10 +235,6 @@ def _rewards(options: Namespace) -> None:
         print()
 
 
-def _gain(before: float, after: float) -> str:
-    return f"{100 * (after - before):+.1f}"
-
-
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
     return sum(listed) / len(listed) if listed else 0.0
