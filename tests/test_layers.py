@@ -26,7 +26,7 @@ FLOORS = (
     ("engine_calls", "watching"),
     ("expressions", "problem_run"),
     ("scope", "generation", "replay"),
-    ("program",),
+    ("program", "ops.row_selection"),
     ("ops.control", "ops.edit", "ops.sample", "ops.score", "ops.select", "ops.tree", "early_exit"),
     ("ops.judge", "speculation"),
     ("ops",),

@@ -119,7 +119,10 @@ _FUNCTIONS = {
     "nth": ("nth(prm, k)", "the score of step k, from 0"),
     "take": ("take(prm, k)", "the scores of the first k steps, as in `mean(take(prm, 3))`"),
     "softmax": ("softmax(E [per KEY], temperature)", "the row's part, over the current pool"),
-    "rank": ("rank(E [per KEY])", "the row's place by E in the current pool"),
+    "rank": (
+        "rank(E [per KEY]), rank(E, E)",
+        "the row's place by E in the current pool, 1 for the largest; then by the next E",
+    ),
     "has": ("has(E)", "whether E is not missing"),
     "leaves": ("leaves(T)", "all leaves of a tree"),
     "uniform": ("uniform()", "a random number between 0 and 1"),
@@ -148,6 +151,7 @@ FUNCTIONS = {word: WordMeaning(*entry) for word, entry in _FUNCTIONS.items()}
 NAMES = {
     "problem": WordMeaning("problem", "the pool that holds the problem itself"),
     "none": WordMeaning("none", "the pool without rows"),
+    "default": WordMeaning("default", "leaves a clause as it is without it"),
     "end_of_thought": WordMeaning("end_of_thought", "the policy's text that ends a thought"),
     "end_of_step": WordMeaning("end_of_step", "the policy's text that ends a step"),
 }

@@ -292,10 +292,17 @@ def softmax(numbers: Sequence[float | None], temperature: float) -> list[float]:
     return [power / whole for power in powers]
 
 
-def ranks(numbers: Sequence[float | None]) -> list[int | None]:
-    """1 for the largest, equal numbers share a rank; missing has none."""
+def in_turn(numbers: Sequence[float | None]) -> tuple[float, ...] | None:
+    """What compares rows by one number after another, missing ones last; none is missing (C75)."""
+    if all(number is None for number in numbers):
+        return None
+    return tuple(-math.inf if number is None else number for number in numbers)
+
+
+def ranks(numbers: Sequence[Any]) -> list[int | None]:
+    """1 for the largest, equal numbers (or numbers `in_turn`) share a rank; missing has none."""
     ordered = sorted((number for number in numbers if number is not None), reverse=True)
-    place: dict[float, int] = {}
+    place: dict[Any, int] = {}
     for rank, number in enumerate(ordered, 1):
         place.setdefault(number, rank)
     return [None if number is None else place[number] for number in numbers]

@@ -260,6 +260,33 @@ def test_c44_softmax_is_shifted_and_missing_weighs_nothing() -> None:
     assert values.ranks([0.5, None, 0.9, 0.5]) == [2, None, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [
+        ("(orm, -tokens)", "bcad"),
+        ("(orm, tokens)", "cbad"),
+        ("(-orm, -tokens, index)", "abcd"),
+        ("-rank(orm, -tokens)", "bcad"),
+        ("(tokens, orm)", "acbd"),
+    ],
+)
+def test_c75_one_number_after_another_decides_and_missing_is_last(by: str, order: str) -> None:
+    texts = {"a": box("1", "aaa"), "b": box("1", "b"), "c": box("1", "cc"), "d": box("1", "")}
+    scores = {texts["a"]: 0.1, texts["b"]: 0.9, texts["c"]: 0.9, texts["d"]: None}
+    outcome = says(
+        list(texts.values()),
+        "pool = sample 4",
+        "score pool by orm",
+        f"pool = sort pool by {by}",
+        'force "!" into pool',
+        "return first of pool",
+        before=ORM,
+        scorers={"orm": TableScorer(scores)},
+    )
+    names = {record.uid: name for name, record in zip("abcd", outcome.candidates, strict=False)}
+    assert "".join(names[record.before] for record in made(outcome, "force")) == order
+
+
 def test_c45_sums_do_not_depend_on_order() -> None:
     weights = [0.1] * 10
     assert values.AGGREGATES["sum"](weights) == 1.0

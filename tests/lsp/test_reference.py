@@ -18,7 +18,7 @@ def test_every_word_has_a_meaning() -> None:
     assert reference.VERBS.keys() == VERBS | POOL_VERBS.keys()
     assert reference.STATEMENTS.keys() == STATEMENT_WORDS | ITEM_WORDS
     assert reference.FUNCTIONS.keys() == set(builtins.FUNCTIONS)
-    assert reference.NAMES.keys() == {*builtins.POOLS, *builtins.DELIMITERS}
+    assert reference.NAMES.keys() == {*builtins.POOLS, *builtins.DELIMITERS, builtins.UNSET}
     for kind in ClauseKind:
         word = kind.value.removeprefix("at ").split()[0]
         assert kind.value.split()[0] in reference.CLAUSES[word].form

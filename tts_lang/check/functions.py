@@ -183,8 +183,9 @@ def pool_wide(
     temperature: nodes.Expression | None,
     per: str | None,
     site: Site,
+    then: tuple[nodes.Expression, ...] = (),
 ) -> Typed:
-    """`softmax(E, temperature)` and `rank(E)` over the pool whose rows are looked at."""
+    """`softmax(E, temperature)` and `rank(E, E)` over the pool whose rows are looked at."""
     if site.row is None or site.streaming:
         where = "while a row is generated" if site.streaming else "here"
         context.error(
@@ -198,7 +199,16 @@ def pool_wide(
     heat = None
     if temperature is not None:
         heat = bounded(context, temperature, "the temperature of softmax", site.inputs, HEAT)
-    return Typed(ScalarType.NUMBER, PoolWide(function.text, of, heat, per))
+    others = tuple(number(context, each, site) for each in then)
+    return Typed(ScalarType.NUMBER, PoolWide(function.text, of, heat, per, others))
+
+
+@scalar_rule(nodes.InTurn)
+def _in_turn(context: StrategyContext, node: nodes.InTurn, site: Site) -> Typed:
+    """`by (a, b)`: the rank by a, then by b, the best first (C75)."""
+    first, *then = node.keys
+    rank = pool_wide(context, nodes.Name("rank"), first, None, None, site, tuple(then))
+    return Typed(ScalarType.NUMBER, fold("neg", rank.expr))
 
 
 def softmax_arguments(
@@ -226,6 +236,8 @@ def _softmax(context: StrategyContext, node: nodes.CallExpression, site: Site) -
     if split is None:
         return POISON
     by_place, temperature = split
+    if node.function.text == "rank" and by_place:
+        return pool_wide(context, node.function, by_place[0], None, None, site, by_place[1:])
     most = 2 if node.function.text == "softmax" and temperature is None else 1
     if not 1 <= len(by_place) <= most:
         expected = "a value and a temperature" if most == 2 else "one value"

@@ -186,12 +186,16 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class PoolWide:
-    """`softmax(E, temperature)` or `rank(E)` over the operator's pool, or over each `per` group."""
+    """`softmax(E, temperature)` or `rank(E)` over the operator's pool, or over each `per` group.
+
+    `then`: with `rank`, what tells rows apart that are equal before (C75).
+    """
 
     how: str
     of: Expr
     temperature: Annotated[Expr | None, ClauseType(range=HEAT)] = None
     per: str | None = None
+    then: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -488,6 +488,7 @@ BUILDERS: dict[str, Builder] = {
     "call": _call,
     "fresh": node(nodes.CallExpression, "function", _check_fresh, fresh=True),
     "arguments": sequence("arguments"),
+    "in_turn": lambda _, values, span: nodes.InTurn(tuple(values), span=span),
     "positional": node(nodes.Argument, "value", name=None),
     "named": node(nodes.Argument, "name value"),
     "of_pool": _of_pool,

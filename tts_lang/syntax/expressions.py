@@ -286,6 +286,13 @@ class BestPhrase(SyntaxNode):
 
 
 @node
+class InTurn(SyntaxNode):
+    """`(a, b)` behind `by`: the first that differs decides."""
+
+    keys: tuple[Expression, ...]
+
+
+@node
 class FirstPhrase(SyntaxNode):
     """`first [K] of P [per KEY]`."""
 
@@ -355,5 +362,6 @@ Expression: TypeAlias = (
     | ConditionalExpression
     | QuantifiedExpression
     | WhereExpression
+    | InTurn
     | VerbPhrase
 )

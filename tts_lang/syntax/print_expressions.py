@@ -76,6 +76,8 @@ def _show(expression: nodes.SyntaxNode) -> tuple[_Level, str]:
         case nodes.WhereExpression(pool, condition):
             shown_pool = _at(pool, _Level.ATOM)
             return _Level.WHERE, f"{shown_pool} where {_at(condition, _Level.VALUE)}"
+        case nodes.InTurn(keys):
+            return _Level.ATOM, f"({', '.join(_at(key, _Level.WHERE) for key in keys)})"
         case nodes.TokenSpan():
             return _Level.PHRASE, _token_span(expression)
         case _:

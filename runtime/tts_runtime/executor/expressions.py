@@ -220,6 +220,7 @@ class Compiler:
             self.optional(expression.temperature),
             self.column_or_none(expression.per),
             self.operation,
+            tuple(map(self.compile, expression.then)),
         )
 
 

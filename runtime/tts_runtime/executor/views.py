@@ -247,6 +247,7 @@ def pool_wide(
     temperature: Evaluate | None,
     per: Evaluate | None,
     operation: Operation,
+    then: Sequence[Evaluate] = (),
 ) -> Evaluate:
     """softmax or rank of the row at hand among the rows of its pool, or of its group."""
 
@@ -262,6 +263,9 @@ def pool_wide(
         rows = view.rows
         assert rows is not None
         numbers = [of(each, view) for each in rows]
+        if then:
+            others = [[part(each, view) for part in then] for each in rows]
+            numbers = [values.in_turn((a, *b)) for a, b in zip(numbers, others, strict=True)]
         found: list[Any] = [None] * len(rows)
         keys = [0] * len(rows) if per is None else [per(each, view) for each in rows]
         for places in groups(keys):

@@ -225,6 +225,8 @@ def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
     if expression.per is not None:
         found = groups(context.pool, expression.per, context)
         places = next((group for group in found if context.index in group), [])
+    if expression.then:
+        return _rank_in_turn(expression, places, context)
     if id(expression) not in context.once:
         context.once[id(expression)] = [
             values.number(value) for value in each(expression.of, context.pool, context)
@@ -246,6 +248,30 @@ def _pool_wide(expression: expr.PoolWide, context: Context) -> Value:
     if mine is None:
         return None
     return 1 + sum(other is not None and other > mine for other in numbers)
+
+
+def _rank_in_turn(expression: expr.PoolWide, places: list[int], context: Context) -> Value:
+    """1 and the rows that come before: the first number that differs decides, missing is last."""
+    assert context.pool is not None
+    found: list[list[float | int | None]] = []
+    for part in (expression.of, *expression.then):
+        if id(part) not in context.once:
+            context.once[id(part)] = [
+                values.number(value) for value in each(part, context.pool, context)
+            ]
+        found.append(context.once[id(part)])
+    mine = [numbers[context.index] for numbers in found]
+    if context.index not in places or all(number is None for number in mine):
+        return None
+
+    def before(place: int) -> bool:
+        for numbers, own in zip(found, mine, strict=True):
+            other = numbers[place]
+            if other != own:
+                return own is None or (other is not None and other > own)
+        return False
+
+    return 1 + sum(map(before, places))
 
 
 def _statistic(expression: expr.Statistic, context: Context) -> Value:

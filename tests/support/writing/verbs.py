@@ -134,6 +134,8 @@ def chosen(world: World) -> Phrase:
     pool = world.pools[name]
     per = f" per {expressions.key(world, pool)}" if choices.chance(25) else ""
     by = "-tokens" if choices.chance(12) else expressions.row_number(world, pool)
+    if choices.chance(12):
+        by = f"({choices.one_of(['tokens', 'steps'])}, {by})"
     match choices.integer(0, 6):
         case 0:
             text, most = expressions.count(world, 3)
