@@ -96,6 +96,7 @@ def test_a_server_lives_traces_reloads_and_ends(
             made.append(self)
 
     monkeypatch.setattr(server, "_Server", Kept)
+    monkeypatch.setattr("tts_runtime.serve.catalogue._LOOK_EVERY", 0.0)
 
     async def life() -> None:
         serving = asyncio.ensure_future(server.serve(options([str(file)], tmp_path / "trace")))

@@ -78,6 +78,21 @@ MEMBERS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
+#: A request as the application gets it from its server.
+POST = {
+    "type": "http",
+    "method": "POST",
+    "path": "/v1/chat/completions",
+    "raw_path": b"/v1/chat/completions",
+    "query_string": b"",
+    "headers": [],
+    "http_version": "1.1",
+    "scheme": "http",
+    "server": ("test", 80),
+    "client": ("test", 1),
+}
+
+
 def refused(reply: Any) -> Mapping[str, Any]:
     """The error of a reply, which says nothing of this machine."""
     error: Mapping[str, Any] = reply.json()["error"]
@@ -140,18 +155,6 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
             await asyncio.Event().wait()
 
         async with serving() as served:
-            scope = {
-                "type": "http",
-                "method": "POST",
-                "path": "/v1/chat/completions",
-                "raw_path": b"/v1/chat/completions",
-                "query_string": b"",
-                "headers": [],
-                "http_version": "1.1",
-                "scheme": "http",
-                "server": ("test", 80),
-                "client": ("test", 1),
-            }
             pieces = drip()
             sent: list[Any] = []
 
@@ -162,7 +165,7 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
             async def send(message: Any) -> None:
                 sent.append(message)
 
-            await served.app(scope, receive, send)
+            await served.app(POST, receive, send)
             assert sent[0]["status"] == 408
 
     asyncio.run(asked())
@@ -177,18 +180,6 @@ def test_a_reader_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
         async with serving() as served:
             body = json.dumps({**GOOD, "stream": True}).encode()
             received = iter([{"type": "http.request", "body": body, "more_body": False}])
-            scope = {
-                "type": "http",
-                "method": "POST",
-                "path": "/v1/chat/completions",
-                "raw_path": b"/v1/chat/completions",
-                "query_string": b"",
-                "headers": [],
-                "http_version": "1.1",
-                "scheme": "http",
-                "server": ("test", 80),
-                "client": ("test", 1),
-            }
 
             async def receive() -> Any:
                 for message in received:
@@ -199,8 +190,26 @@ def test_a_reader_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
                 if message["type"] == "http.response.body":
                     await asyncio.Event().wait()
 
-            await served.app(scope, receive, send)
+            await served.app(POST, receive, send)
             await asyncio.sleep(0)
+            assert served.idle()
+
+    asyncio.run(asked())
+
+
+def test_clients_that_leave_in_the_middle_are_no_errors() -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            for body in (b"{", b"[]", json.dumps(GOOD).encode()):
+                received = iter([{"type": "http.request", "body": body, "more_body": body == b"{"}])
+
+                async def receive(received: Any = received) -> Any:
+                    return next(received, {"type": "http.disconnect"})
+
+                async def send(_message: Any) -> None:
+                    raise RuntimeError("the connection is closed")
+
+                await served.app(POST, receive, send)  # it raises nothing
             assert served.idle()
 
     asyncio.run(asked())

@@ -12,6 +12,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from tts_runtime.serve import replies, requests
 from tts_runtime.serve.errors import ApiError
@@ -99,6 +101,8 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
+    app.add_middleware(_Quiet)
+
     @app.exception_handler(ApiError)
     async def refused(_: Request, error: ApiError) -> Response:
         return _refusal(error)
@@ -133,6 +137,29 @@ async def _body(request: Request) -> bytes:
         message = f"the body did not arrive within {_SLOWEST_BODY:.0f} s"
         raise ApiError(408, message, "body_too_slow", headers={"Connection": "close"}) from None
     return bytes(content)
+
+
+class _GoneError(OSError):
+    """Nothing can be sent to a client any more."""
+
+
+class _Quiet:
+    """Clients that leave, in the middle of a request or of a reply, are no errors of the server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+
+        async def sent(message: Message) -> None:
+            try:
+                await send(message)
+            except Exception as error:
+                raise _GoneError("the connection is lost") from error
+
+        with suppress(_GoneError, ClientDisconnect):
+            await self._app(scope, receive, sent)
 
 
 class _Answer(Response):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any, Final
 
 from tts_lang.arguments import plan_from
@@ -35,6 +35,8 @@ _BARE_SOURCE: Final = (
 #: Plans at other values than the defaults; the oldest go first.
 _KEPT: Final = 512
 _LONGEST_NAME: Final = 500
+#: Seconds between two looks whether files have changed: their folders have many.
+_LOOK_EVERY: Final = 0.5
 _VALUE: Final = re.compile(r"[\w.+-]{1,40}")
 
 Value = int | float | str
@@ -113,6 +115,7 @@ class Catalogue:
         self, strategies: Sequence[str], settings: Mapping[str, str], limits: CostLimits
     ) -> None:
         self._limits = limits
+        self._looked = 0.0
         self._chosen: OrderedDict[str, Served] = OrderedDict()
         self._entries: dict[str, _Entry] = {}
         for text, plan in zip(strategies, plan_from(strategies, settings), strict=True):
@@ -197,6 +200,9 @@ class Catalogue:
 
     def reload(self) -> None:
         """Compiles files that have changed since; one that has a mistake leaves the old plan."""
+        if monotonic() - self._looked < _LOOK_EVERY:
+            return
+        self._looked = monotonic()
         for name, entry in self._entries.items():
             if entry.text is None:
                 continue

@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/serve.py`: a server on simulated engines, clients, what they do to it."""
