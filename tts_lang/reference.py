@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tts_lang.plan.columns import COLUMNS
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.repair_words import FORMS
 
 
@@ -22,18 +23,10 @@ class WordMeaning(NamedTuple):
 _VERBS = {
     "sample": "children of the problem: short for `expand problem by AMOUNT`",
     "expand": "every candidate gets that many children",
-    "fork": "k copies of each candidate, each a tree of its own; no tokens are spent",
     "select": "the best k by E, ties to the earlier",
     "best": "`select top 1 of P by E`",
     "first": "the first rows",
-    "sort": "all rows, largest E first",
-    "vote": "equal answers add up 1 or E; the heaviest wins, ties to the earlier",
-    "resample": "n draws with replacement in proportion to E (systematic)",
-    "dedupe": "the first row of each text, or of each KEY",
     "ask": "a new conversation about each candidate, or about the whole pool",
-    "descend": "from a tree's roots to a leaf by the largest E",
-    "cut": "each candidate back to its first steps",
-    "split": "each candidate's text as pieces",
 }
 
 _OTHERS = {
@@ -143,6 +136,7 @@ _FUNCTIONS = {
     ),
 }
 
+_VERBS |= {word: verb.about for word, verb in POOL_VERBS.items()}
 VERBS = {word: WordMeaning(FORMS[word], meaning) for word, meaning in _VERBS.items()}
 STATEMENTS = {
     word: WordMeaning(FORMS.get(word, "return P"), meaning) for word, meaning in _OTHERS.items()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tts_lang.plan.clauses import clauses
+from tts_lang.plan.operator import OperatorEntry
 from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.repair_rules import rule
 
@@ -118,22 +120,37 @@ NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(rule(*each) for each in _
 
 _CLAUSES = "[at temperature E] [max E tokens] [stop at TEXT] [stop when C] [from POLICY]"
 
+
+def _form(verb: OperatorEntry) -> str:
+    """How a verb on a pool is written, from its entry."""
+    fields = clauses(verb.spec)
+
+    def letter(name: str) -> str:
+        if name == "0":
+            return "P"
+        known = fields.get(name)
+        if known is None:
+            return name
+        if known.column:
+            return "KEY"
+        return "TEXT" if known.type == "text" else "k" if known.counts else "E"
+
+    # Optional clauses stand in brackets, with the space before them outside.
+    text = str(verb.form).replace("[ ", " [")
+    return re.sub(r"\{(\w+)\}", lambda found: letter(found[1]), text)
+
+
 #: How verbs and statements are written, by their first word.
-FORMS = {
+FORMS = {word: _form(verb) for word, verb in POOL_VERBS.items()} | {
     "sample": f"sample AMOUNT {_CLAUSES}",
     "expand": f"expand P by AMOUNT {_CLAUSES}",
-    "fork": "fork P into k",
     "select": "select top k of P by E [per KEY]",
     "best": "best of P by E [per KEY]",
     "first": "first [k] of P [per KEY]",
-    "sort": "sort P by E [per KEY]",
-    "vote": "vote P [on KEY] [weighted by E] [per KEY]",
     "resample": "resample P to n by E [per KEY]",
-    "dedupe": "dedupe P [by KEY] [per KEY]",
     "ask": "ask PROMPT about P [together] [by AMOUNT] [at temperature E] [from POLICY]",
     "descend": "descend T by E [times k] [staying by F]",
     "cut": "cut P to E steps",
-    "split": "split P at TEXT [at most k]",
     "score": "score P by S [times k] [looking ahead k steps] [per KEY]",
     "force": "force TEXT into P",
     "let": "let NAME of P = E",
@@ -151,4 +168,3 @@ FORMS = {
     "strategy": "strategy NAME(PARAMETER = VALUE, ...):",
     "law": "law S(ARGUMENTS) == T(ARGUMENTS)",
 }
-assert FORMS.keys() >= POOL_VERBS.keys(), "every verb has a form"

@@ -97,6 +97,7 @@ class OperatorEntry:
         spec: Its class; `spec.op` is its name.
         form: Its text, in plans, EXPLAIN and drawings.
         makes: How its rows relate to those of input 0.
+        about: Of a verb: what it gives, in a few words. Editors show it.
         rows: How many rows it gives; `None` where it gives no pool, or its regions decide.
         brief: Its text for people, where that differs.
         inputs: Kinds of the first inputs; expressions may read more.
@@ -113,6 +114,7 @@ class OperatorEntry:
     spec: type[Any]
     form: Form
     makes: Makes
+    about: str = ""
     rows: RowRule | None = None
     brief: Form | None = None
     inputs: tuple[Kind, ...] = (Kind.POOL,)

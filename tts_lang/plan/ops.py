@@ -120,6 +120,7 @@ class Ask:
 @operator(
     "fork {0} into {count}",
     Makes.COPIES,
+    about="k copies of each candidate, each a tree of its own; no tokens are spent",
     rows=lambda spec, of: of.product(of.rows(), of.count(spec.count)),
     numbers=Numbers.COPIES,
 )
@@ -134,6 +135,7 @@ class Fork:
 @operator(
     "resample {0} to {count} by {by}[ per {per}]",
     Makes.COPIES,
+    about="n draws with replacement in proportion to E (systematic)",
     rows=lambda spec, of: of.product(
         of.least(of.groups(spec.per), of.rows()), of.count(spec.count)
     ),
@@ -271,7 +273,9 @@ class First:
     per: Annotated[str | None, KEY] = None
 
 
-@operator("sort {0} by {by}[ per {per}]", Makes.SUBSET, rows=keyed_rows)
+@operator(
+    "sort {0} by {by}[ per {per}]", Makes.SUBSET, about="all rows, largest E first", rows=keyed_rows
+)
 @dataclass(frozen=True, slots=True)
 class Sort:
     """Input 0 by falling `by`, ties in their order, missing last."""
@@ -284,6 +288,7 @@ class Sort:
 @operator(
     "vote {0}[ on {on}][ weighted by {weight}][ per {per}]",
     Makes.SUBSET,
+    about="equal answers add up 1 or E; the heaviest wins, ties to the earlier",
     rows=lambda spec, of: of.up_to(of.exactly(0), of.least(of.rows(), of.groups(spec.per))),
     selects=True,
 )
@@ -297,7 +302,13 @@ class Vote:
     per: Annotated[str | None, KEY] = None
 
 
-@operator("dedupe {0}[ by {key}][ per {per}]", Makes.SUBSET, rows=distinct_rows, selects=True)
+@operator(
+    "dedupe {0}[ by {key}][ per {per}]",
+    Makes.SUBSET,
+    about="the first row of each text, or of each KEY",
+    rows=distinct_rows,
+    selects=True,
+)
 @dataclass(frozen=True, slots=True)
 class Dedupe:
     """The first row of each value of `key` in input 0; a missing key equals nothing (C52)."""
@@ -320,6 +331,7 @@ class Leaves:
 @operator(
     "descend {0} by {by}[ times {times}][ staying by {staying}]",
     Makes.SUBSET,
+    about="from a tree's roots to a leaf by the largest E",
     rows=lambda spec, of: some(of, of.least(of.rows(), of.count(spec.times))),
     lineage=True,
 )
@@ -358,7 +370,12 @@ class Difference:
 # ------------------------------------------------------------------------------ editing
 
 
-@operator("cut {0} to {length} {unit}", Makes.EDITED, rows=same_rows)
+@operator(
+    "cut {0} to {length} {unit}",
+    Makes.EDITED,
+    about="each candidate back to its first steps",
+    rows=same_rows,
+)
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Each row of input 0 back to its first `length` steps or tokens; reopens it (C17)."""
@@ -371,6 +388,7 @@ class Cut:
 @operator(
     "split {0} at {at}[ at most {most}]",
     Makes.CHILDREN,
+    about="each candidate's text as pieces",
     rows=lambda spec, of: of.product(of.rows(), of.pieces(spec.most)),
     foreign=True,
 )
