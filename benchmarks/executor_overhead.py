@@ -42,7 +42,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor import bind, execute, execute_all
+from tts_runtime.executor import PASSES, bind, execute, execute_all
 from tts_runtime.executor.problem_run import Events
 from tts_runtime.executor.scope import StrategyReturned
 from tts_runtime.problems import Problem
@@ -156,9 +156,8 @@ async def _engines(requests: int, steps: int) -> float:
 
 def measure(problems: int, candidates: int, steps: int, select: bool = True) -> Measured:
     """Runs the plan once over all problems."""
-    bound = bind(
-        plan(candidates, steps, select), {"policy": InstantPolicy()}, {"prm": InstantScorer()}
-    )
+    engines = {"policy": InstantPolicy()}, {"prm": InstantScorer()}
+    bound = bind(plan(candidates, steps, select), *engines, tuple(PASSES))
     asked = [Problem(str(number), "x" * 40) for number in range(problems)]
     count = problems * candidates * steps
     failed: list[str] = []
@@ -173,8 +172,8 @@ def measure(problems: int, candidates: int, steps: int, select: bool = True) -> 
     asyncio.run(execute_all(bound, asked, 0, finished))
     total = process_time() - start
     assert not failed, failed[0]
-    engines = asyncio.run(_engines(count, steps))
-    return Measured(1e6 * total / count, 1e6 * engines / count)
+    own = asyncio.run(_engines(count, steps))
+    return Measured(1e6 * total / count, 1e6 * own / count)
 
 
 def with_record(problems: int, candidates: int, steps: int) -> tuple[float, float]:
@@ -203,7 +202,8 @@ def with_record(problems: int, candidates: int, steps: int) -> tuple[float, floa
 
 def memory(candidates: int, steps: int) -> float:
     """Bytes per candidate step that are kept until a problem's answer is known."""
-    bound = bind(plan(candidates, steps), {"policy": InstantPolicy()}, {"prm": InstantScorer()})
+    engines = {"policy": InstantPolicy()}, {"prm": InstantScorer()}
+    bound = bind(plan(candidates, steps), *engines, tuple(PASSES))
     found: list[int] = []
 
     def returned(_: StrategyReturned) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.runs import plan_of, run_plan, says
 from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.scorers import SimilarityScorer
 from tts_runtime.executor import BindError, bind
 
@@ -82,7 +82,7 @@ def test_a_scorer_must_score_what_is_declared(declared: str, steps: bool) -> Non
 def test_together_needs_a_scorer_that_sees_a_pool() -> None:
     plan = plan_of(*SCORED, before="scorer orm together from 0 to 1")
     assert "one candidate at a time" in refused(plan, scorers={"orm": OneByOne({})})
-    assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": TableScorer({})}).exact
+    assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": TableScorer({})}).exactness.exact
 
 
 def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
@@ -186,8 +186,14 @@ def test_engines_that_the_plan_does_not_name_are_ignored() -> None:
 
 def test_a_run_is_exact_only_if_every_engine_is() -> None:
     engine = ScriptedPolicy(["a"])
-    engine.exact = False
-    assert not bind(plan_of("return sample 1"), {"policy": engine}, {}).exact
+    plan = plan_of("return sample 1")
+    levels = []
+    for exact, same_bits in ((True, True), (True, False), (False, False)):
+        engine.exact, engine.same_bits = exact, same_bits
+        bound = bind(plan, {"policy": engine}, {})
+        assert bound.exactness.exact == exact
+        levels.append(bound.exactness)
+    assert levels == list(Exactness)
 
 
 COMPARED = ("pool = sample 2", "score pool by x", "return best of pool by x")

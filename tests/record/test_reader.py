@@ -32,7 +32,7 @@ def test_everything_of_a_run_is_there(directory: Path) -> None:
     run = open_run(directory)
     assert list(run.strategies) == ["majority", "beam_search"]
     assert [run.problems[problem.id] for problem in PROBLEMS] == PROBLEMS
-    assert run.manifest.engines["prm"] == {"engine": "sim", "exact": True}
+    assert run.manifest.engines["prm"] == {"engine": "sim", "exactness": "bit-exact"}
     assert run.strategy("majority").plan.parameters == {"n": 4}
     assert run.verify() == []
     for name in run.strategies:

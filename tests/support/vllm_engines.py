@@ -35,13 +35,17 @@ class Engines:
 
     def __init__(self, internals: Literal["auto", "off"] = "auto") -> None:
         self._internals = internals
-        self._made: dict[tuple[str, int], VllmPolicy] = {}
+        self._made: dict[tuple[str, int, str], VllmPolicy] = {}
 
-    def policy(self, folder: Path, slots: int = 64) -> VllmPolicy:
-        """An engine in float32 with little memory."""
-        key = (str(folder), slots)
+    def policy(
+        self, folder: Path, slots: int = 64, dtype: Literal["float32", "bfloat16"] = "float32"
+    ) -> VllmPolicy:
+        """An engine with little memory."""
+        key = (str(folder), slots, dtype)
         if key not in self._made:
-            options = VllmPolicyOptions(slots=slots, kv_cache=0.25, internals=self._internals)
+            options = VllmPolicyOptions(
+                slots=slots, dtype=dtype, kv_cache=0.25, internals=self._internals
+            )
             self._made[key] = VllmPolicy(str(folder), options)
         return self._made[key]
 

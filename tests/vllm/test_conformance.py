@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.policy_conformance import PolicyConformance, Subject
 from tests.support.vllm_engines import Engines
+from tts_runtime.engines.base import Exactness
+from tts_runtime.engines.vllm.internals import cannot_be_invariant
 
 
 def subject_of(engines: Engines, folder: Path) -> Subject:
@@ -24,6 +26,24 @@ class TestVllm(PolicyConformance):
     def subject(self, engines: Engines, policy_folder: Path) -> Subject:
         """With vLLM's undocumented parts."""
         return subject_of(engines, policy_folder)
+
+
+class TestVllmInBfloat16(PolicyConformance):
+    """All cases in bfloat16, where the device gives a row the same bits in every batch."""
+
+    test_close_cancels_what_is_in_flight = None  # type: ignore[assignment]
+
+    @pytest.fixture
+    def subject(self, engines: Engines, policy_folder: Path) -> Subject:
+        """Batch-invariant, so exact."""
+        lacks = cannot_be_invariant()
+        if lacks:
+            pytest.skip(lacks)
+        assert engines.policy(policy_folder, 64, "bfloat16").exactness is Exactness.BITS
+        return Subject(
+            lambda slots: engines.policy(policy_folder, 1 if slots == 1 else 64, "bfloat16"),
+            shared=True,
+        )
 
 
 class TestVllmInPublic(PolicyConformance):

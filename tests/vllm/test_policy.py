@@ -179,6 +179,7 @@ def test_a_longer_prefix_is_mostly_cached(engine: VllmPolicy) -> None:
         ("?slot=3", "unknown option `slot`; did you mean 'slots'?"),
         ("?gpu_memory=1.5", "option `gpu_memory`: Input should be less than or equal to 1"),
         ("?context=9999", "context 9999 is more than the 256 positions"),
+        ("?batch_invariant=on", "`batch_invariant=on`: VLLM_BATCH_INVARIANT needs a GPU"),
         ("?lora=nowhere", "option `lora`: `nowhere` is no folder of a LoRA adapter"),
     ],
 )

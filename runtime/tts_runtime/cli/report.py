@@ -20,6 +20,7 @@ from tts_runtime.cli.tables import (
     run_line,
     table,
 )
+from tts_runtime.engines.base import Exactness
 from tts_runtime.reliability import warnings_of
 from tts_runtime.runs.results import Result
 from tts_runtime.runs.sweeps import Shift
@@ -83,8 +84,11 @@ def print_remarks(results: Sequence[Result], shifts: Sequence[Shift]) -> None:
             f"note: {printable(shift.site)}: other children at each value, since an earlier "
             f"expansion of the same rows changes (C14): {cost}"
         )
-    if not all(result.summary.exact for result in results):
+    level = Exactness.weakest(result.summary.exactness for result in results)
+    if level is Exactness.NONE:
         say("note: not exact: an engine cannot follow the random streams")
+    elif level is Exactness.NEAR_TIES:
+        say("note: exact up to near ties: an engine's numbers round by the batch")
 
 
 def print_failures(results: Sequence[Result], out: Path | None) -> bool:

@@ -14,6 +14,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
     EngineError,
+    Exactness,
     GenerateRequest,
     Generation,
     Load,
@@ -60,11 +61,12 @@ class EngineFacts:
     """What a run says of an engine, wherever it is.
 
     Args:
-        exact, card: As of engines.
+        exact, same_bits, card: As of engines.
         binding, slots: Of policies; 0 slots: it does not say.
     """
 
     exact: bool
+    same_bits: bool
     card: Model | None
     binding: Binding | None = None
     slots: int = 0
@@ -76,13 +78,13 @@ class ReplicaFacts:
 
     Args:
         version: Of this package.
-        exact: Per strategy: every engine follows the streams.
+        exactness: Per strategy: how far a rerun repeats it.
         policies, scorers: Engines by the name that strategies give them.
         process: Its process, for logs.
     """
 
     version: str
-    exact: Sequence[bool]
+    exactness: Sequence[Exactness]
     policies: Mapping[str, EngineFacts]
     scorers: Mapping[str, EngineFacts]
     process: int
@@ -142,9 +144,12 @@ class Replica:
         self._policies = policies
         return ReplicaFacts(
             version("tts-lang"),
-            [bound.exact for bound in self._bounds],
+            [bound.exactness for bound in self._bounds],
             {name: _facts_of_policy(engine) for name, engine in policies.items()},
-            {name: EngineFacts(each.exact, each.card) for name, each in scorers.items()},
+            {
+                name: EngineFacts(each.exact, each.same_bits, each.card)
+                for name, each in scorers.items()
+            },
             os.getpid(),
         )
 
@@ -184,7 +189,8 @@ class Replica:
 
 def _facts_of_policy(engine: PolicyEngine) -> EngineFacts:
     load = engine.load
-    return EngineFacts(engine.exact, engine.card, engine.binding, 0 if load is None else load.slots)
+    slots = 0 if load is None else load.slots
+    return EngineFacts(engine.exact, engine.same_bits, engine.card, engine.binding, slots)
 
 
 class DistantPolicy(PolicyEngine):
@@ -192,7 +198,8 @@ class DistantPolicy(PolicyEngine):
 
     def __init__(self, facts: EngineFacts) -> None:
         assert facts.binding is not None
-        self.exact, self.card, self.binding = facts.exact, facts.card, facts.binding
+        self.exact, self.same_bits = facts.exact, facts.same_bits
+        self.card, self.binding = facts.card, facts.binding
         self._slots = facts.slots
         #: Tokens of requests that replicas gave up.
         self.given_up = 0
@@ -216,7 +223,7 @@ class DistantScorer(ScorerEngine):
     """Stands for a scorer of replicas, as `DistantPolicy` does."""
 
     def __init__(self, facts: EngineFacts) -> None:
-        self.exact, self.card = facts.exact, facts.card
+        self.exact, self.same_bits, self.card = facts.exact, facts.same_bits, facts.card
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Replicas score."""

@@ -24,7 +24,7 @@ from tts_runtime.cluster.replica import (
     ReplicaFacts,
     ReplicaReply,
 )
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.base import EngineError, Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems import Problem
 
@@ -117,7 +117,7 @@ class ReplicaPool:
         self._deaths = self._early = 0
         #: Handles that are open or opening, with what waits for them.
         self._opening: dict[ReplicaHandle, asyncio.Task[ReplicaFacts]] = {}
-        self.exact: Sequence[bool] = ()
+        self.exactness: Sequence[Exactness] = ()
         self.policies: dict[str, DistantPolicy] = {}
         self.scorers: dict[str, DistantScorer] = {}
 
@@ -144,7 +144,7 @@ class ReplicaPool:
         except BaseException:
             await self._close()
             raise
-        self.exact = facts.exact
+        self.exactness = facts.exactness
         self.policies = {name: DistantPolicy(each) for name, each in facts.policies.items()}
         self.scorers = {name: DistantScorer(each) for name, each in facts.scorers.items()}
         return self

@@ -13,7 +13,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from threading import Event
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -247,11 +247,46 @@ class Load:
     waiting: int
 
 
-class PolicyEngine(ABC):
+class Exactness(StrEnum):
+    """How far a rerun repeats what an engine gives; the strongest first."""
+
+    BITS = "bit-exact"
+    """A path has the same numbers in every batch, read whole or in pieces."""
+    NEAR_TIES = "exact up to near ties"
+    """Numbers round by the batch, by a millionth: of tokens that close, another may win."""
+    NONE = "not exact"
+    """They round so coarsely that draws differ, or nobody follows the streams."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether streams are followed."""
+        return self is not Exactness.NONE
+
+    @classmethod
+    def weakest(cls, levels: Iterable[Exactness]) -> Exactness:
+        """Of a run, whose engines have these."""
+        return max(levels, key=list(cls).index, default=cls.BITS)
+
+
+class Engine(ABC):  # noqa: B024  (what is abstract differs)
+    """What policies and scorers have in common."""
+
+    #: Exact results whatever the batching, but for near ties: the engine follows the streams.
+    exact: bool = True
+    #: The same bits whatever the batching.
+    same_bits: bool = True
+
+    @property
+    def exactness(self) -> Exactness:
+        """How far a rerun repeats what it gives."""
+        if not self.exact:
+            return Exactness.NONE
+        return Exactness.BITS if self.same_bits else Exactness.NEAR_TIES
+
+
+class PolicyEngine(Engine):
     """Generates continuations."""
 
-    #: Exact results whatever the batching: the engine follows the streams.
-    exact: bool = True
     #: The size of its model, for FLOPs; `None`: not known.
     card: Model | None = None
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
@@ -291,14 +326,13 @@ class PolicyEngine(ABC):
         """What a plan asks of it, as its policy `name`, that it cannot do: one line per fault."""
         return ()
 
-    async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
+    async def close(self) -> None:
         """Frees what the engine holds; requests in flight are cancelled."""
 
 
-class ScorerEngine(ABC):
+class ScorerEngine(Engine):
     """Scores paths."""
 
-    exact: bool = True
     #: The size of its model, for FLOPs; `None`: not known.
     card: Model | None = None
 
@@ -329,7 +363,7 @@ class ScorerEngine(ABC):
         """As of policies, for the scorer `name` of a plan."""
         return ()
 
-    async def close(self) -> None:  # noqa: B027  (most engines have nothing to free)
+    async def close(self) -> None:
         """Frees what the engine holds; requests in flight are cancelled."""
 
 

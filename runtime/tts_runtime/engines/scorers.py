@@ -57,7 +57,7 @@ class ReducedScorer(ScorerEngine):
                 f"omit `:{reduction}`"
             )
         self.inner = inner
-        self.exact = inner.exact
+        self.exact, self.same_bits = inner.exact, inner.same_bits
         self.card = inner.card
         if reduction != "sum":  # a sum of several scores is outside their range
             self.low, self.high = inner.low, inner.high

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import tts_runtime.executor.ops  # noqa: F401  (registers the handlers of operators)
@@ -31,7 +32,7 @@ from tts_lang.plan.graph import (
     operations,
 )
 from tts_lang.plan.operator import Makes, entry
-from tts_runtime.engines.base import Ability, PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
 from tts_runtime.executor.early_exit import handlers
@@ -51,14 +52,14 @@ class Bound:
     Args:
         plan: The plan.
         program: The plan, ready to run.
-        exact: Every engine follows the streams, so a rerun gives the same texts.
+        exactness: How far a rerun gives the same texts: the weakest of the engines'.
         early: Operations may end early: runs that do are replayed (C66).
         guesses: What may run ahead of which value, if the plan is bound with `speculate`.
     """
 
     plan: Plan
     program: Program
-    exact: bool
+    exactness: Exactness
     early: bool
     guesses: Mapping[int, Guess]
 
@@ -96,9 +97,8 @@ def bind(
     problems = misfits(plan, bound, engines)
     if problems:
         raise BindError("\n".join(problems))
-    exact = all(policy.engine.exact for policy in bound.values()) and all(
-        engine.exact for engine in engines.values()
-    )
+    used = [policy.engine for policy in bound.values()], engines.values()
+    exactness = Exactness.weakest(each.exactness for each in chain(*used))
     exits = early_exits(plan, passes)
     special = handlers(exits)
     by_row = SELECT_BY_ROW in passes
@@ -107,7 +107,7 @@ def bind(
     return Bound(
         plan,
         program,
-        exact,
+        exactness,
         bool(special),
         {value: Guess(program, expansion) for value, expansion in following.items()},
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import (
@@ -216,7 +217,7 @@ def _write_strategy(manifest: Manifest, records: Sequence[StrategyRecord], folde
             }
         ),
         info=RunInfo(
-            all(summary.exact for summary in summaries),
+            Exactness.weakest(summary.exactness for summary in summaries),
             known.policies,
             known.scorers,
             known.problem_set,

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.explain.units import short
+from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
 from tts_runtime.reliability import Reliability
@@ -104,6 +105,9 @@ class Summary(BaseModel):
     exact: bool = Field(
         description="Every engine follows the streams: a rerun gives the same texts"
     )
+    exactness: Exactness = Field(
+        default=Exactness.BITS, description="How far a rerun repeats the run"
+    )
     seeds: Sequence[int]
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
@@ -175,7 +179,7 @@ def total_flops(answers: Iterable[Answer], start: int = 0) -> int | None:
 class RunInfo:
     """The part of a summary that is known before the run: engines, problem set."""
 
-    exact: bool
+    exactness: Exactness
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
     problem_set: str | None
@@ -226,7 +230,8 @@ def summary_of(
         flops=flops,
         wall_s=wall_s,
         engines=engines,
-        exact=info.exact,
+        exact=info.exactness.exact,
+        exactness=info.exactness,
         seeds=sorted(seeds),
         policies=info.policies,
         scorers=info.scorers,

@@ -22,7 +22,7 @@ from tts_runtime.answers.boundary import warm_up
 from tts_runtime.cluster.ray_cluster import ClusterAddress, on_ray
 from tts_runtime.cluster.replica import Finished, ReplicaSetup
 from tts_runtime.cluster.replicas import ReplicaPool, Task
-from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.executor import (
     PASSES,
     Bound,
@@ -269,12 +269,15 @@ async def _run_bound(
 ) -> Results:
     meter = RunMeter([each.summary for each in earlier], policies)
     sizes = ModelSizes.of(policies, scorers, settings.models)
-    exact = bounds.exact if isinstance(bounds, ReplicaPool) else [bound.exact for bound in bounds]
+    if isinstance(bounds, ReplicaPool):
+        levels = bounds.exactness
+    else:
+        levels = [bound.exactness for bound in bounds]
     collectors = [
         ResultCollector(
             plan,
             RunInfo(
-                followed,
+                exactness,
                 _names(settings.policies, plan.policies),
                 _names(settings.scorers, _scorer_names(plan)),
                 settings.problem_set,
@@ -287,7 +290,7 @@ async def _run_bound(
             writer=writer,
             keep=settings.keep,
         )
-        for plan, followed, writer, each in zip(plans, exact, writers, earlier, strict=True)
+        for plan, exactness, writer, each in zip(plans, levels, writers, earlier, strict=True)
     ]
     by_id = {problem.id: problem for problem in problems}
     trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
@@ -380,7 +383,7 @@ def _read_back(
     engines = read_manifest(settings.out).engines
     used = (*plan.policies, *_scorer_names(plan))
     info = RunInfo(
-        all(engines.get(name, {}).get("exact", True) for name in used),
+        Exactness.weakest(_exactness(engines.get(name, {})) for name in used),
         _names(settings.policies, plan.policies),
         _names(settings.scorers, _scorer_names(plan)),
         settings.problem_set,
@@ -460,13 +463,19 @@ def _engines(
     named = {**settings.policies, **settings.scorers}
     found: dict[str, dict[str, Any]] = {}
     for name, engine in opened.items():
-        about: dict[str, Any] = {"engine": _name(named[name]), "exact": engine.exact}
+        about: dict[str, Any] = {"engine": _name(named[name]), "exactness": engine.exactness}
         if engine.card is not None:
             about["parameters"] = engine.card.parameters
         if isinstance(engine, PolicyEngine):
             about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
         found[name] = about
     return found
+
+
+def _exactness(about: Mapping[str, Any]) -> Exactness:
+    """Of an engine in `run.json`; before 0.3 it said `exact` only."""
+    level = Exactness.BITS if about.get("exact", True) else Exactness.NONE
+    return Exactness(about.get("exactness", level))
 
 
 def _digest(text: str) -> str:

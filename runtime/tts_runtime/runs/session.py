@@ -193,9 +193,8 @@ class Session:
             raise AnswerError(outcome.error)
         grade = await graders.verdict(chosen, outcome.answer, outcome.text)
         record = ready.sizes.priced(answer_of(outcome, chosen.answer, grade))
-        return Response(
-            ready.bound.plan, chosen, outcome, record, decided, work, exact=ready.bound.exact
-        )
+        exact = ready.bound.exactness.exact
+        return Response(ready.bound.plan, chosen, outcome, record, decided, work, exact=exact)
 
     async def run(
         self,

@@ -125,10 +125,13 @@ class FamilyScorer(ScorerEngine):
         self.family = outline.name
         self.steps = outline.steps
         self.low, self.high = reading.low, reading.high
-        self.exact = model.dtype == "float32"
+        self.exact, self.same_bits = model.dtype == "float32", False
         recipe = Recipe(outline, head(reading, opened.files, model))
         self.worker = PathScorer(recipe, model, options.rows, options.known_tokens)
-        self.chosen = f"{opened.chosen}, {model.device}, {model.dtype}, window {outline.context}"
+        self.chosen = (
+            f"{opened.chosen}, {model.device}, {model.dtype} ({self.exactness}), "
+            f"window {outline.context}"
+        )
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:

@@ -39,8 +39,8 @@ class TransformersPolicy(PolicyEngine):
         placement = Placement(options.device, options.dtype, options.threads)
         self.model = TransformersModel(files, placement)
         self.card = self.model.card
-        # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
-        self.exact = self.model.dtype == "float32"
+        # Numbers round by batch shape, narrow ones so that a stream may draw another token (C63).
+        self.exact, self.same_bits = self.model.dtype == "float32", False
         self.decoder = Decoder(
             self.model,
             self.tokenizer,
@@ -49,7 +49,8 @@ class TransformersPolicy(PolicyEngine):
             options.known_tokens,
         )
         self.chosen = (
-            f"{chosen}, {self.model.device}, {self.model.dtype}, window {self.binding.context}"
+            f"{chosen}, {self.model.device}, {self.model.dtype} ({self.exactness}), "
+            f"window {self.binding.context}"
         )
         _LOGGER.info("policy `%s`: %s", name, self.chosen)
 

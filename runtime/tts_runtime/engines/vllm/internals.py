@@ -17,6 +17,7 @@ cannot be followed, and the engine is refused.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,6 +189,18 @@ def on_gpu() -> bool:
     """Whether the installed vLLM runs on a GPU."""
     platform = getattr(import_module("vllm.platforms"), "current_platform", None)
     return torch.cuda.is_available() if platform is None else not platform.is_cpu()
+
+
+def cannot_be_invariant() -> str:
+    """Why this device gives a row other bits in other batches; empty if `VLLM_BATCH_INVARIANT`
+    works on it."""
+    if not on_gpu():
+        return "VLLM_BATCH_INVARIANT needs a GPU"
+    if os.environ.get("VLLM_BATCH_INVARIANT") == "0":
+        return "the environment says VLLM_BATCH_INVARIANT=0"
+    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
+        return "VLLM_BATCH_INVARIANT needs a GPU of compute capability 8.0 or higher"
+    return ""
 
 
 def no_streams() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import IO, TYPE_CHECKING, Any
 
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.base import EngineError, Exactness
 from tts_runtime.engines.vllm.options import PARTIAL_BLOCKS, VllmOptions
 from tts_runtime.engines.vllm.service import Service
 
@@ -38,6 +38,8 @@ _CAUSES = (
 _IMPORTED = re.compile(r"finished its\s+bootstrapping phase|imports your script again")
 #: Lines of a log without information about a failure.
 _FRAMES = re.compile(r"^\s*(File |Traceback|\^|raise |return |$)")
+#: vLLM says that it cannot do without variance.
+_INVARIANCE = re.compile(r"batch.?invarian", re.IGNORECASE)
 #: A frame of ours in vLLM's processes.
 _OURS = re.compile(r'vllm/internals\.py", line')
 _SHOWN = 400
@@ -50,20 +52,29 @@ class Started:
     Args:
         service: Runs it.
         dtype: Of its numbers.
+        same_bits: A row has the same numbers in every batch (`VLLM_BATCH_INVARIANT`).
         internals: Undocumented parts of vLLM that it uses.
         lists: Requests carry their tokens' values home in one list (`protocol`).
     """
 
     service: Service
     dtype: str
+    same_bits: bool
     internals: Internals
     lists: bool
+
+    @property
+    def exact(self) -> bool:
+        """Narrow numbers that round by the batch let a stream draw another token (C63)."""
+        return self.same_bits or self.dtype == "float32"
 
     @property
     def described(self) -> str:
         """Of the engine's description, what vLLM does."""
         how = self.internals.described
-        return f"vLLM, {self.dtype}" + (f", {how}" if how else "")
+        level = Exactness.NEAR_TIES if self.exact else Exactness.NONE
+        level = Exactness.BITS if self.same_bits else level
+        return f"vLLM, {self.dtype} ({level})" + (f", {how}" if how else "")
 
 
 def start(
@@ -106,17 +117,24 @@ def start(
         found = internals.turned_off("internals=off")
         if options.internals == "auto":
             found = internals.probe()
+        same_bits = _same_bits(name, options, internals.cannot_be_invariant())
     arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
     try:
-        service = _started(name, arguments, options)
+        service = _started(name, arguments, options, same_bits=same_bits)
     except _InternalsBroke as error:
         found = internals.turned_off(f"it does not start otherwise: {error}")
         arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
-        service = _started(name, arguments, options)
+        service = _started(name, arguments, options, same_bits=same_bits)
+    except EngineError as error:
+        if options.batch_invariant != "auto" or not _INVARIANCE.search(str(error)):
+            raise
+        same_bits = False
+        _LOGGER.warning("`%s`: without VLLM_BATCH_INVARIANT: %s", name, error)
+        service = _started(name, arguments, options, same_bits=same_bits)
     if found.reasons and options.internals == "auto":
         _LOGGER.warning("`%s`: %s: slower, with equal answers", name, found.described)
     lists = {"distributed_executor_backend", "kv_transfer_config"} <= set(arguments)
-    return Started(service, arguments["dtype"], found, lists)
+    return Started(service, arguments["dtype"], same_bits, found, lists)
 
 
 def _arguments(
@@ -178,11 +196,28 @@ def _dtype(options: VllmOptions, *, gpu: bool) -> str:
     return "bfloat16" if gpu else "float32"
 
 
-def _started(name: str, arguments: Mapping[str, Any], options: VllmOptions) -> Service:
+def _same_bits(name: str, options: VllmOptions, lacks: str) -> bool:
+    """Whether vLLM is to give a row the same bits in every batch; `lacks`: why it cannot.
+
+    Raises:
+        EngineError: The user asks for it, and it cannot.
+    """
+    if options.batch_invariant == "on" and lacks:
+        raise EngineError(
+            f"`{name}`: option `batch_invariant=on`: {lacks}; omit it, or use `dtype=float32`, "
+            f"which is {Exactness.NEAR_TIES}"
+        )
+    return options.batch_invariant != "off" and not lacks
+
+
+def _started(
+    name: str, arguments: Mapping[str, Any], options: VllmOptions, *, same_bits: bool
+) -> Service:
     from tts_runtime.engines.vllm.internals import ENVIRONMENT, shut_down
 
     variables = ENVIRONMENT | {
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
+        "VLLM_BATCH_INVARIANT": "1" if same_bits else "0",
     }
     if arguments["enforce_eager"]:
         variables["TORCHDYNAMO_DISABLE"] = "1"

@@ -39,6 +39,9 @@ class VllmOptions(NoOptions):
     partial_blocks: float | None = Field(
         default=None, ge=0, description="Cache of partial blocks, in GiB"
     )
+    batch_invariant: Literal["auto", "on", "off"] = Field(
+        default="auto", description="A row has the same bits in every batch; auto: where it can"
+    )
     internals: Literal["auto", "off"] = Field(
         default="auto", description="off: vLLM's documented interface only"
     )

@@ -89,8 +89,7 @@ class VllmPolicy(PolicyEngine):
         started = launch.start(
             name, files.folder, options, POLICY_SHARE, self.binding.context, further
         )
-        # Narrow numbers round by batch shape: the same stream may then draw another token (C63).
-        self.exact = started.dtype == "float32"
+        self.exact, self.same_bits = started.exact, started.same_bits
         self.service = started.service
         who = f"policy `{self.binding.name}`"
         try:

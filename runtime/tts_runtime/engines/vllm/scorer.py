@@ -76,7 +76,7 @@ class VllmScorer(ScorerEngine):
         started = launch.start(
             name, opened.files.folder, options, SCORER_SHARE, opened.outline.context, further
         )
-        self.exact = started.dtype == "float32"
+        self.exact, self.same_bits = started.exact, started.same_bits
         self.service = started.service
         self.chosen = f"{opened.chosen}, {started.described}, window {self._outline.context}"
         _LOGGER.info("scorer `%s`: %s", name, self.chosen)
