@@ -106,6 +106,14 @@ _FUNCTIONS = {
     "odds": ("odds(x)", "x / (1 - x)"),
     "remainder": ("remainder(x, y)", "what is left of x after division by y"),
     "erf": ("erf(x)", "the error function"),
+    "extract": (
+        'extract("REGEX", text)',
+        "the first group of the leftmost match, or all of it; missing without one",
+    ),
+    "number": (
+        "number(text)",
+        "the number that a text is, as in `1,234.5` and `45%`; else missing",
+    ),
     "argmin": ("argmin(prm)", "how many steps come before the one with the lowest score"),
     "argmax": ("argmax(prm)", "how many steps come before the one with the highest score"),
     "first_below": ("first_below(prm, x)", "how many steps come before the first one below x"),

@@ -13,10 +13,13 @@ in, they count as missing. Every function is total and takes bounded time and me
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
+
+from tts_lang.regex import RegexError, compiled
 
 #: The largest number, as a whole number.
 LARGEST: Final = int(sys.float_info.max)
@@ -107,6 +110,36 @@ def _text_test(function: Callable[[str, str], bool]) -> Callable[[Any, Any], boo
     return lambda a, b: isinstance(a, str) and isinstance(b, str) and function(a, b)
 
 
+def _extract(pattern: Any, text: Any) -> str | None:
+    if not isinstance(pattern, str) or not isinstance(text, str):
+        return None
+    try:
+        return compiled(pattern).extract(text)
+    except RegexError:  # of a plan that no compiler made
+        return None
+
+
+#: `12`, `-1,234.5`, `.5e-3`, `45%`; the longest number has 309 digits.
+_NUMBER: Final = re.compile(
+    r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?%?", re.ASCII
+)
+
+
+def text_number(text: Any) -> Any:
+    """The number that a text is, white space around it left out; missing for any other (C76)."""
+    if not isinstance(text, str) or len(text) > 1_000:
+        return None
+    written = text.strip().replace("\u2212", "-")
+    if _NUMBER.fullmatch(written) is None or not any(map(str.isdigit, written)):
+        return None
+    plain = written.removesuffix("%").replace(",", "")
+    try:
+        found = number(int(plain) if plain.lstrip("+-").isdigit() else float(plain))
+    except ValueError:
+        return None
+    return found if found is None or not written.endswith("%") else _divide(found, 100)
+
+
 #: Every function of `plan.expr.FUNCTIONS`. The executor leaves arguments of `and`, `or` and `if`
 #: that decide nothing unevaluated, which changes no value.
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -129,6 +162,8 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "has": _there,
     "ends with": _text_test(lambda text, end: text.endswith(end)),
     "contains": _text_test(lambda text, part: part in text),
+    "extract": _extract,
+    "number": text_number,
     "log": _arithmetic(math.log),
     "exp": _arithmetic(math.exp),
     "sqrt": _arithmetic(math.sqrt),

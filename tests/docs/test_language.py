@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tts_lang.check import builtins
+from tts_lang.reference import FUNCTIONS
 
 PAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
 GRAMMAR = (ROOT / "tts_lang" / "syntax" / "grammar.lark").read_text(encoding="utf-8")
@@ -26,6 +27,13 @@ NAMES = sorted({*builtins.COLUMNS, *builtins.FUNCTIONS, *builtins.DELIMITERS, *b
 @pytest.mark.parametrize("word", [*WORDS, *NAMES])
 def test_every_word_of_the_language_is_in_the_reference(word: str) -> None:
     assert re.search(rf"\b{word}s?\b", PAGE)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_its_forms_in_the_reference(name: str) -> None:
+    """As the language server shows them."""
+    for form in re.split(r", (?=[a-z_]+\()", FUNCTIONS[name].form):
+        assert f"`{form}`".replace("|", "\\|") in PAGE
 
 
 def test_the_words_are_those_of_the_grammar() -> None:

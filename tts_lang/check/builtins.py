@@ -51,6 +51,8 @@ FUNCTIONS = tuple(
             "last",
             "prod",
             *MATHEMATICS,
+            "extract",
+            "number",
             *STEP_FUNCTIONS,
             "take",
             "softmax",

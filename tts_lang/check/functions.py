@@ -11,6 +11,7 @@ from tts_lang.check.dispatch import Site, scalar_rule
 from tts_lang.check.resolve import gives_pool, hidden, is_strategy, reduction
 from tts_lang.check.scope import Role
 from tts_lang.check.steps import of_steps, positional, step_function
+from tts_lang.check.texts import extract, text_number
 from tts_lang.check.types import POISON, ScalarType, Typed
 from tts_lang.check.values import bounded, count, expect, not_a_scalar, number, pool, scalar
 from tts_lang.diagnostics import did_you_mean, suggest
@@ -305,6 +306,8 @@ def _span(context: StrategyContext, node: nodes.TokenSpan, site: Site) -> Typed:
 _Handler = Callable[[StrategyContext, nodes.CallExpression, Site], Typed]
 _HANDLERS: dict[str, _Handler] = {
     "has": _has,
+    "extract": extract,
+    "number": text_number,
     "softmax": _softmax,
     "rank": _softmax,
     "take": step_function,

@@ -40,6 +40,8 @@ FUNCTIONS: dict[str, int] = {
     "has": 1,  # not missing
     "ends with": 2,
     "contains": 2,
+    "extract": 2,  # a regular expression and a text: its first group, or all that it matches
+    "number": 1,  # of a text that is one
     "log": 1,  # missing for arguments <= 0
     "exp": 1,
     "sqrt": 1,  # missing for arguments < 0
@@ -306,6 +308,10 @@ def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
         return ["flag"] * len(parts), "flag"
     if function in ("ends with", "contains"):
         return ["text", "text"], "flag"
+    if function == "extract":
+        return ["text", "text"], "text"
+    if function == "number":
+        return ["text"], "number"
     if function == "has":
         return [parts[0] if parts[0] != STEPS else "number"], "flag"
     if function == "if":

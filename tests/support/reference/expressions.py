@@ -152,6 +152,8 @@ def _apply(expression: expr.Apply, context: Context) -> Value:
         return not values.truth(given[0])
     if function == "has":
         return given[0] is not None
+    if function in ("extract", "number"):
+        return values.of_text(function, given)
     if function in ("==", "!=", "<", "<=", ">", ">=", "ends with", "contains"):
         return values.compare(function, given[0], given[1])
     return values.arithmetic(function, given)

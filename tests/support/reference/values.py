@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
@@ -39,6 +40,17 @@ def compare(operator: str, left: Value, right: Value) -> bool:
     assert a is not None
     assert b is not None
     return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
+
+
+def of_text(function: str, given: Sequence[Value]) -> Value:
+    """What a regular expression finds, by backtracking, and the number that a text is."""
+    if any(value is None for value in given):
+        return None
+    if function == "extract":
+        found = re.search(str(given[0]), str(given[1]), re.ASCII)
+        return None if found is None else found[min(1, found.re.groups)]
+    written = str(given[0]).strip()
+    return int(written) if re.fullmatch("-?[0-9]+", written) else None
 
 
 def arithmetic(function: str, given: Sequence[Value]) -> Value:

@@ -72,6 +72,7 @@ def _column(world: World, pool: PoolInfo) -> str:
         found += [name] * 3
     rare = ["value", "visits", "confidence(2)", "certainty(all)", "entropy(tail 3)"]
     rare += ["margin(lowest 2)", "confidence(all)", "uniform()", "gumbel()", "normal()"]
+    rare += ['number(extract("[0-9]+", text))', 'number(extract("so (.)", text))']
     rare += ["beta(1, 2)", "confidence(step)", "entropy(answer)", "certainty(lowest 2 share 0.5)"]
     return choices.one_of(rare if choices.chance(12) else found)
 

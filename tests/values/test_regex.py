@@ -1,0 +1,127 @@
+"""Regular expressions in linear time, and numbers in texts (C76)."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+
+from tests.support.checking import body, codes
+from tests.support.runs import says
+from tts_lang.regex import MOST_STEPS, RegexError, compiled
+from tts_lang.values import apply
+
+ATOMS = ("a", "b", "c", ".", r"\d", "[ab]", "[^a]", r"\w", "1", "[a-c1]", r"\.")
+PLACES = (r"\b", "^", "$")
+REPEATS = ("*", "+", "?", "{1,2}", "{2}", "{1,}", "*?", "+?", "??")
+
+
+def pattern(random: Random, depth: int = 0) -> str:
+    """An expression that repeats only what is not empty: there all matchers agree."""
+    chance = random.random()
+    if depth > 3 or chance < 0.35:
+        return random.choice(ATOMS)
+    if chance < 0.6:
+        place = random.choice(["", *PLACES])
+        return pattern(random, depth + 1) + place + pattern(random, depth + 1)
+    if chance < 0.7:
+        return f"(?:{pattern(random, depth + 1)}|{pattern(random, depth + 1)})"
+    if chance < 0.8:
+        return f"({pattern(random, depth + 1)})"
+    return f"{random.choice(ATOMS)}{random.choice(REPEATS)}"
+
+
+def test_c76_finds_what_a_backtracking_search_finds() -> None:
+    random = Random(1)
+    found = 0
+    for _ in range(3000):
+        text = "".join(random.choice("abc1 .") for _ in range(random.randint(0, 12)))
+        written = pattern(random)
+        match = re.search(written, text, re.ASCII)
+        wanted = None if match is None else match[min(1, match.re.groups)]
+        assert compiled(written).extract(text) == wanted, (written, text)
+        found += match is not None
+    assert 1000 < found < 2900
+
+
+def test_c76_time_is_linear_where_backtracking_takes_for_ever() -> None:
+    assert compiled("(a|a)*b").extract("a" * 3000) is None
+    assert compiled("(x+x+)+y").extract("x" * 3000) is None
+    longest = "a{0,100}" * 4 + "b"
+    assert compiled(longest).extract("a" * (MOST_STEPS // 100)) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "found"),
+    [
+        (r"Score: (\d+)", "Score: 7, Score: 8", "7"),
+        (r"(?s).*Score: (\d+)", "Score: 7\nScore: 8", "8"),
+        (r"(?i)answer is (\w+)", "The Answer Is B.", "B"),
+        (r"(?m)^- (.+)$", "a\n- one\n- two", "one"),
+        (r"[\]\-x]+", "a]-x", "]-x"),
+        (r"\\boxed\{(.*?)\}", r"\boxed{4}, \boxed{5}", "4"),
+        ("a|(b)", "a", None),
+    ],
+)
+def test_c76_expressions_as_people_write_them(written: str, text: str, found: str | None) -> None:
+    assert compiled(written).extract(text) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (r"(a)\1", "time would not be linear"),
+        ("(?=a)", "time would not be linear"),
+        ("(?P<n>a)", "time would not be linear"),
+        ("(a", "a `)` is missing"),
+        ("a)", "a `)` too many"),
+        ("*a", "nothing before `*`"),
+        ("[a", "ends too early"),
+        ("[z-a]", "`z-a` is no range"),
+        ("a{2", "after `{` stand"),
+        ("a{3,2}", "repeats go up"),
+        (r"\q", "has no meaning"),
+        ("((a{50}){50}){50}", "too long"),
+    ],
+)
+def test_c76_what_cannot_be_used_is_told(written: str, said: str) -> None:
+    with pytest.raises(RegexError, match=re.escape(said)):
+        compiled(written)
+    source = written.replace("\\", "\\\\")
+    text = body(f'let k of p = extract("{source}", text)', "return best of p by index")
+    assert codes(text.replace("    let", "    p = sample n\n    let")) == ["TTS302"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((" 12 ", 12), ("-1,234.5", -1234.5), (".5e-1", 0.05), ("45%", 0.45), ("200%", 2)),
+        *(
+            ("\u22123", -3),
+            ("1,23", None),
+            ("", None),
+            ("%", None),
+            ("twelve", None),
+            ("1e999", None),
+        ),
+        *(("1e999", None), ("7/10", None), ("9" * 400, None), ("9" * 2000, None)),
+    ],
+)
+def test_c76_a_number_is_all_of_a_text(text: str, value: float | None) -> None:
+    found = apply("number", [text])
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_c76_what_a_candidate_says_can_decide() -> None:
+    outcome = says(
+        ["Sure: 20%, a", "no number", "Sure: 90%, b"],
+        "pool = sample 3",
+        'let sure of pool = number(extract("Sure: ([0-9]+%)", text))',
+        "pool = best of pool by sure",
+        'force "!" into pool',
+        "return pool",
+    )
+    forced = [record for record in outcome.candidates if record.op == "force"]
+    assert [record.before for record in forced] == [3]

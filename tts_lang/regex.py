@@ -1,0 +1,355 @@
+"""Regular expressions in linear time: what RE2 takes, matched by Pike's virtual machine.
+
+Time is at most the length of the text times that of the expression, whatever they are; so there are
+no back-references and nothing looks ahead or behind. The leftmost match counts, and of those at
+one place the one that a backtracking search would find first. Source: Cox, R. (2009), Regular
+Expression Matching: the Virtual Machine Approach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+#: Instructions of one expression, steps of one search, and repeats of one part.
+MOST_INSTRUCTIONS: Final = 1_000
+MOST_STEPS: Final = 3_000_000
+_MOST_REPEATS: Final = 200
+
+_Fits: TypeAlias = Callable[[str], bool]
+
+
+class RegexError(Exception):
+    """An expression that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Char:
+    fits: _Fits
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Save:
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Assert:
+    holds: Callable[[str, int], bool]
+
+
+_Instruction: TypeAlias = "_Char | _Split | _Save | _Assert | None"  # None: a match
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A compiled expression; `groups`: how many parts it captures, of which the first counts."""
+
+    program: tuple[_Instruction, ...]
+    groups: int
+
+    def extract(self, text: str) -> str | None:
+        """The first group of the leftmost match, or all of it without groups; `None` without a
+        match, or after `MOST_STEPS`."""
+        slots = self._search(text)
+        if slots is None:
+            return None
+        start, end = slots[2:4] if self.groups else slots[:2]
+        return None if start < 0 or end < 0 else text[start:end]
+
+    def _search(self, text: str) -> tuple[int, ...] | None:
+        threads: list[tuple[int, tuple[int, ...]]] = []
+        found: tuple[int, ...] | None = None
+        steps = 0
+        for at in range(len(text) + 1):
+            following: list[tuple[int, tuple[int, ...]]] = []
+            seen: set[int] = set()
+            if found is None:
+                threads.append((0, (at, -1, -1, -1)))
+            elif not threads:
+                break
+            char = text[at] if at < len(text) else ""
+            for place, slots in threads:
+                steps += 1
+                matched = self._follow(place, slots, text, at, char, seen, following)
+                if matched is not None:
+                    found = matched
+                    break  # threads of lower priority are cut off
+            steps += len(seen)
+            if steps > MOST_STEPS:
+                return None
+            threads = following
+        return found
+
+    def _follow(
+        self,
+        place: int,
+        slots: tuple[int, ...],
+        text: str,
+        at: int,
+        char: str,
+        seen: set[int],
+        following: list[tuple[int, tuple[int, ...]]],
+    ) -> tuple[int, ...] | None:
+        """Threads of one place behind this character, in order; the slots of a match."""
+        waiting = [(place, slots)]
+        while waiting:
+            place, slots = waiting.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            instruction = self.program[place]
+            match instruction:
+                case None:
+                    return (slots[0], at, *slots[2:])
+                case _Char(fits):
+                    if char and fits(char):
+                        following.append((place + 1, slots))
+                case _Split(first, second):
+                    waiting += [(second, slots), (first, slots)]
+                case _Save(slot):
+                    waiting.append((place + 1, (*slots[:slot], at, *slots[slot + 1 :])))
+                case _Assert(holds):
+                    if holds(text, at):
+                        waiting.append((place + 1, slots))
+        return None
+
+
+# ------------------------------------------------------------------ reading an expression
+
+
+@lru_cache(512)
+def compiled(pattern: str) -> Regex:
+    """Reads an expression.
+
+    Raises:
+        RegexError: What is wrong with it.
+    """
+    reader = _Reader(pattern)
+    program = [*reader.alternatives(), None]
+    if reader.at < len(pattern):
+        raise RegexError("there is a `)` too many")
+    if len(program) > MOST_INSTRUCTIONS:
+        raise RegexError(f"it is too long: more than {MOST_INSTRUCTIONS} parts, repeats counted")
+    return Regex(tuple(program), reader.groups)
+
+
+_CLASSES: Final[dict[str, str]] = {
+    "d": "0123456789",
+    "w": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_",
+    "s": " \t\n\r\f\v",
+}
+_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
+_LAZY: Final = "it cannot look ahead or behind, name groups or refer back: time would not be linear"
+
+
+def _word(text: str, at: int) -> bool:
+    before = at > 0 and text[at - 1] in _CLASSES["w"]
+    after = at < len(text) and text[at] in _CLASSES["w"]
+    return before != after
+
+
+class _Reader:
+    """Recursive descent; parts are programs whose places count from their own beginning."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.groups = 0
+        self.flags = ""
+        if pattern.startswith("(?") and (end := pattern.find(")")) > 2:
+            flags = pattern[2:end]
+            if all(flag in "ims" for flag in flags):
+                self.flags, self.at = flags, end + 1
+
+    def _peek(self) -> str:
+        return self.pattern[self.at : self.at + 1]
+
+    def _next(self) -> str:
+        char = self._peek()
+        if not char:
+            raise RegexError("it ends too early")
+        self.at += 1
+        return char
+
+    def alternatives(self) -> list[_Instruction]:
+        program = self._sequence()
+        while self._peek() == "|":
+            self.at += 1
+            other = self._sequence()
+            # split, one, jump, other: a jump is a split to one place.
+            end = len(program) + 2 + len(other)
+            jump = _Split(end, end)
+            program = [
+                _Split(1, len(program) + 2),
+                *_shifted(program, 1),
+                jump,
+                *_shifted(other, len(program) + 2),
+            ]
+        return program
+
+    def _sequence(self) -> list[_Instruction]:
+        program: list[_Instruction] = []
+        while self._peek() not in ("", "|", ")"):
+            part = self._repeated()
+            program += _shifted(part, len(program))
+            if len(program) > MOST_INSTRUCTIONS:
+                raise RegexError(f"it is too long: more than {MOST_INSTRUCTIONS} parts")
+        return program
+
+    def _repeated(self) -> list[_Instruction]:
+        part = self._atom()
+        while (sign := self._peek()) and sign in "*+?{":
+            least, most = self._counts()
+            greedy = self._peek() != "?"
+            self.at += not greedy
+            part = _repeat(part, least, most, greedy)
+        return part
+
+    def _counts(self) -> tuple[int, int | None]:
+        sign = self._next()
+        if sign != "{":
+            return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
+        end = self.pattern.find("}", self.at)
+        low, comma, high = self.pattern[self.at : end].partition(",")
+        if end < 0 or not low.isdecimal() or (high and not high.isdecimal()):
+            raise RegexError("after `{` stand one or two numbers, as in `{2,4}`; else write `\\{`")
+        self.at = end + 1
+        least, most = int(low), int(high) if high else (None if comma else int(low))
+        if max(least, most or 0) > _MOST_REPEATS or (most is not None and most < least):
+            raise RegexError(f"repeats go up from the least to at most {_MOST_REPEATS}")
+        return least, most
+
+    def _atom(self) -> list[_Instruction]:
+        char = self._next()
+        if char == "(":
+            return self._group()
+        if char == "[":
+            return [_Char(self._class())]
+        if char == ".":
+            every = "s" in self.flags
+            return [_Char(lambda c: every or c != "\n")]
+        if char == "^":
+            many = "m" in self.flags
+            return [_Assert(lambda t, at: at == 0 or (many and t[at - 1] == "\n"))]
+        if char == "$":
+            many = "m" in self.flags
+            return [_Assert(lambda t, at: at == len(t) or (many and t[at] == "\n"))]
+        if char == "\\":
+            return self._escaped()
+        if char in "*+?{":
+            raise RegexError(f"there is nothing before `{char}` to repeat")
+        return [_Char(self._literal(char))]
+
+    def _group(self) -> list[_Instruction]:
+        captures = not self.pattern.startswith("?:", self.at)
+        if self._peek() == "?":
+            if captures:
+                raise RegexError(_LAZY)
+            self.at += 2
+        self.groups += captures
+        number = self.groups
+        inner = self.alternatives()
+        if self._peek() != ")":
+            raise RegexError("a `)` is missing")
+        self.at += 1
+        if not captures or number != 1:  # only the first is asked for
+            return inner
+        return [_Save(2), *_shifted(inner, 1), _Save(3)]
+
+    def _escaped(self) -> list[_Instruction]:
+        char = self._next()
+        if char in "bB":
+            wanted = char == "b"
+            return [_Assert(lambda t, at: _word(t, at) == wanted)]
+        if char in "123456789":
+            raise RegexError(_LAZY)
+        return [_Char(self._escape(char))]
+
+    def _escape(self, char: str) -> _Fits:
+        if char.lower() in _CLASSES:
+            members, wanted = frozenset(_CLASSES[char.lower()]), char.islower()
+            return lambda c: (c in members) == wanted
+        if char in _ESCAPES:
+            return self._literal(_ESCAPES[char])
+        if char.isalnum():
+            raise RegexError(f"`\\{char}` has no meaning")
+        return self._literal(char)
+
+    def _literal(self, char: str) -> _Fits:
+        if "i" in self.flags:
+            folded = char.casefold()
+            return lambda c: c.casefold() == folded
+        return lambda c: c == char
+
+    def _class(self) -> _Fits:
+        wanted = self._peek() != "^"
+        self.at += not wanted
+        parts: list[_Fits] = []
+        while self._peek() != "]" or not parts:
+            char = self._next()
+            if char == "\\":
+                low = self._next()
+                if low.lower() in _CLASSES:
+                    parts.append(self._escape(low))
+                    continue
+                char = _ESCAPES.get(low, low)
+            if self._peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                high = self._next()
+                high = _ESCAPES.get(self._next(), high) if high == "\\" else high
+                if high < char:
+                    raise RegexError(f"`{char}-{high}` is no range")
+                parts.append(self._range(char, high))
+            else:
+                parts.append(self._literal(char))
+        self.at += 1
+        return lambda c: any(fits(c) for fits in parts) == wanted
+
+    def _range(self, low: str, high: str) -> _Fits:
+        if "i" in self.flags:
+            return lambda c: any(low <= each <= high for each in (c, c.lower(), c.upper()))
+        return lambda c: low <= c <= high
+
+
+def _shifted(program: list[_Instruction], by: int) -> list[_Instruction]:
+    """The same, with its places counted from elsewhere."""
+    return [
+        _Split(each.first + by, each.second + by) if isinstance(each, _Split) else each
+        for each in program
+    ]
+
+
+def _repeat(
+    part: list[_Instruction], least: int, most: int | None, greedy: bool
+) -> list[_Instruction]:
+    copies = least + 1 if most is None else most
+    if copies * (len(part) + 2) > 2 * MOST_INSTRUCTIONS:
+        raise RegexError(f"it is too long: more than {MOST_INSTRUCTIONS} parts, repeats counted")
+    program: list[_Instruction] = []
+    for _ in range(least):
+        program += _shifted(part, len(program))
+    if most is None:
+        start, end = len(program), len(program) + len(part) + 2
+        program.append(_split(start + 1, end, greedy))
+        program += _shifted(part, start + 1)
+        program.append(_Split(start, start))
+        return program
+    size = len(part) + 1
+    end = len(program) + (most - least) * size
+    for _ in range(most - least):
+        program.append(_split(len(program) + 1, end, greedy))
+        program += _shifted(part, len(program))
+    return program
+
+
+def _split(inside: int, outside: int, greedy: bool) -> _Split:
+    return _Split(inside, outside) if greedy else _Split(outside, inside)
