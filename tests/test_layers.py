@@ -13,10 +13,12 @@ import pytest
 from benchmarks import code_size
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "transformers", "vllm", "ray"}
-#: Modules that may import an engine's libraries: the engines, and what starts replicas of them.
+HEAVY = {"torch", "transformers", "vllm", "ray", "inspect_ai", "lm_eval"}
+#: Modules that may import heavy libraries: the engines, what starts replicas of them, and what
+#: harnesses load.
 ENGINES = "tts_runtime.engines"
 CLUSTER = "tts_runtime.cluster"
+ADAPTERS = "tts_runtime.adapters"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
@@ -83,7 +85,7 @@ def test_only_the_language_server_imports_its_library() -> None:
 def test_only_engines_import_engine_libraries() -> None:
     found = importing("tts_runtime", *HEAVY)
     assert found
-    assert all(name.startswith((f"{ENGINES}.", f"{CLUSTER}.")) for name in found)
+    assert all(name.startswith((f"{ENGINES}.", f"{CLUSTER}.", f"{ADAPTERS}.")) for name in found)
 
 
 @pytest.mark.parametrize("module", ["tts_lang", "tts_lang.cli", "tts_runtime", "tts_runtime.cli"])

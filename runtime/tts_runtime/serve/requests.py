@@ -183,7 +183,7 @@ def chat(content: dict[str, Any], *, joined: bool) -> Asked:
     """
     body = _checked(content, _Chat)
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    return _asked(body, _conversation(body.messages, joined), body.n or 1, usage=usage)
+    return _asked(body, conversation(body.messages, joined=joined), body.n or 1, usage=usage)
 
 
 def completion(content: dict[str, Any]) -> Asked:
@@ -199,7 +199,7 @@ def responses(content: dict[str, Any], *, joined: bool) -> Asked:
     turns = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
     if body.instructions:
         turns = [{"role": "system", "content": body.instructions}, *turns]
-    return _asked(body, _conversation(turns, joined), 1, usage=True)
+    return _asked(body, conversation(turns, joined=joined), 1, usage=True)
 
 
 def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
@@ -263,8 +263,16 @@ def of_sampling(
 # ------------------------------------------------------------------------------ messages
 
 
-def _conversation(messages: Sequence[Mapping[str, Any]], joined: bool) -> str:
-    """The text of a conversation: its only message, or all of them under their roles."""
+def conversation(messages: Sequence[Mapping[str, Any]], *, joined: bool) -> str:
+    """The text of a conversation: its only message, or all of them under their roles.
+
+    Args:
+        messages: As of a chat completion.
+        joined: Several messages become one text; else they are refused.
+
+    Raises:
+        ApiError: There is something in it that no strategy reads.
+    """
     turns = []
     for number, message in enumerate(messages):
         role = message.get("role", "user")

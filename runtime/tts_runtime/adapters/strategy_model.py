@@ -1,0 +1,109 @@
+"""A strategy that answers texts, for a harness that has its own event loop and its own problems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from typing import Any, Final
+
+from tts_lang.arguments import plan_from
+from tts_lang.cli.parser import UsageError
+from tts_runtime.cli.options import engine_names
+from tts_runtime.problems import Problem
+from tts_runtime.runs.defaults import completed
+from tts_runtime.runs.response import Response
+from tts_runtime.runs.runner import Settings
+from tts_runtime.runs.session import Session
+from tts_runtime.serve.errors import ApiError
+from tts_runtime.serve.requests import conversation
+
+#: What a harness may set beside the parameters of the strategy.
+OPTIONS: Final = ("policy", "scorer", "seed", "strict")
+
+
+class StrategyModel:
+    """A strategy on engines of its own, which open with the first answer.
+
+    Args:
+        strategy: A shipped name, a file, `FILE:STRATEGY`, a plan's file.
+        options: Values of its parameters, and of `OPTIONS`: `policy` and `scorer` as for `tts-run`
+            (`vllm:Qwen/Qwen3-8B`, `prm=auto:MODEL`; several with spaces between them); `seed` (0);
+            `strict`.
+
+    Raises:
+        DiagnosticError, PlanError: The strategy has a mistake, or no such parameter.
+        UnnamedError: An engine must be named.
+        ValueError: An option cannot be read.
+    """
+
+    def __init__(self, strategy: str, options: Mapping[str, Any]) -> None:
+        own = {name: value for name, value in options.items() if name not in OPTIONS}
+        [self.plan] = plan_from([strategy], {name: str(value) for name, value in own.items()})
+        try:
+            policies = engine_names("policy", _words(options.get("policy")), default="policy")
+            scorers = engine_names("scorer", _words(options.get("scorer")))
+            policies.check_used({"policy", *self.plan.policies})
+            scorers.check_used({scorer.name for scorer in self.plan.scorers})
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        seed = str(options.get("seed", 0))
+        if not seed.isdecimal():
+            raise ValueError(f"seed: expected a whole number, found {seed!r}")
+        self._seed = int(seed)
+        engines = completed([self.plan], policies.engines, scorers.engines, True)
+        self._settings = Settings(*engines, strict=bool(options.get("strict", False)))
+        self._asked: Counter[str] = Counter()
+        self._stack = AsyncExitStack()
+        self._session: Session | None = None
+
+    async def answer(
+        self, text: str, *, name: str | None = None, repeat: int | None = None
+    ) -> Response:
+        """The answer to a text.
+
+        Args:
+            text: The problem.
+            name: Its id, where its random streams begin; absent: a digest of the text.
+            repeat: Which time it is asked, from 0: added to the seed; absent: counted.
+
+        Raises:
+            AnswerError: The strategy failed.
+            BindError, EngineError: Engines do not fit, or cannot be opened.
+        """
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(Session(settings=self._settings))
+        name = name or name_of(text)
+        if repeat is None:
+            repeat = self._asked[name]
+            self._asked[name] += 1
+        return await self._session.answer(self.plan, Problem(name, text), seed=self._seed + repeat)
+
+    async def close(self) -> None:
+        """Closes the engines; the next answer opens them again."""
+        self._session = None
+        await self._stack.aclose()
+
+
+def name_of(text: str) -> str:
+    """The id of a problem that has no other."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a chat, as `tts-serve --join-messages` has it.
+
+    Raises:
+        ValueError: It has something that no strategy reads: an image, a tool's reply.
+    """
+    try:
+        return conversation(messages, joined=True)
+    except ApiError as error:
+        raise ValueError(str(error)) from None
+
+
+def _words(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(each) for each in value] if isinstance(value, list | tuple) else str(value).split()

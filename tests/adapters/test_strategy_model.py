@@ -1,0 +1,58 @@
+"""A strategy that answers texts: what harnesses set, what is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tts_lang.diagnostics import DiagnosticError
+from tts_runtime.adapters.strategy_model import StrategyModel, text_of
+
+SIM = {"policy": "sim", "scorer": "prm=sim", "n": 3}
+
+
+def test_a_text_asked_again_has_another_seed_and_names_begin_streams() -> None:
+    async def asked() -> None:
+        model = StrategyModel("best_of_n", {**SIM, "seed": 5})
+        try:
+            first, second = [await model.answer("1 + 1") for _ in range(2)]
+            assert (first.seed, second.seed) == (5, 6)
+            again = await model.answer("1 + 1", repeat=0)
+            assert again.text == first.text
+            named = await model.answer("1 + 1", name="p1", repeat=0)
+            assert named.problem.id == "p1"
+            assert len(first.candidates) == 3
+        finally:
+            await model.close()
+        reopened = await model.answer("1 + 1", repeat=0)
+        assert reopened.text == first.text
+        await model.close()
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "message"),
+    [
+        ("majorty", {}, "did you mean"),
+        ("majority", {"m": 3}, "no parameter"),
+        ("majority", {"policy": "sim critic=sim"}, "critic"),
+        ("best_of_n", {"policy": "sim", "scorer": "sim"}, "prm=sim"),
+        ("majority", {"seed": "x"}, "seed"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_asked(
+    strategy: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, DiagnosticError), match=message):
+        StrategyModel(strategy, options)
+
+
+def test_chats_become_one_text() -> None:
+    user = {"role": "user", "content": "1 + 1"}
+    assert text_of([user]) == "1 + 1"
+    assert text_of([{"role": "system", "content": "Be brief."}, user]) == "Be brief.\n\n1 + 1"
+    with pytest.raises(ValueError, match="only texts are read, not `image`"):
+        text_of([{"role": "user", "content": [{"type": "image"}]}])
