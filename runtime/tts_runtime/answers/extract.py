@@ -42,8 +42,8 @@ _TURN = re.compile(
     r"equals|wrong|correction|likely|possibly)\b",
     re.IGNORECASE,
 )
-# What every phrase has in it (`phrases`).
-_PHRASE_WORD = re.compile(r"answer|correct|####|答案|结果|选", re.IGNORECASE)
+# Every phrase (`phrases`) has one of them: looking for them is much faster than for phrases.
+_PHRASE_WORDS = ("answer", "correct", "####", "答案", "结果", "选")
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -81,8 +81,13 @@ def extract_answer(
             best = found
     if best is not None and not best[1]:
         return None
-    if best is not None and not _PHRASE_WORD.search(text, best[0]):
-        return best[1]
+    begin = 0 if best is None else best[0]
+    folded = text[begin:].casefold()
+    if not any(word in folded for word in _PHRASE_WORDS):
+        if best is not None:
+            return best[1]
+        if not ended:
+            return None
     from tts_runtime.answers.phrases import last_mathematics, phrase_answer
 
     phrase = phrase_answer(text, best[0] if best is not None else -1, ended)
