@@ -53,7 +53,7 @@ from tts_runtime.engines.hf.files import model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
-from tts_runtime.executor import Outcome, bind, execute_all
+from tts_runtime.executor import PASSES, Outcome, bind, execute_all
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.steps import NOTHING
@@ -182,7 +182,7 @@ async def search(
     """
     plan = tts_lang.compile("beam_search", n=n, width=WIDTH, depth=depth)
     prm = CountingPrm(bundled("prm"))
-    bound = bind(plan, {"policy": policy}, {"prm": prm})
+    bound = bind(plan, {"policy": policy}, {"prm": prm}, tuple(PASSES))
     outcomes: list[Outcome] = []
     sampler = asyncio.create_task(policy.sample())
     cost = await timed(execute_all(bound, problems, 0, outcomes.append))
