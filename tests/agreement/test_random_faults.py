@@ -116,8 +116,8 @@ def test_c64_random_faults_end_no_problem_and_depend_on_no_schedule(program_coun
         bad = [each for each in one.candidates if each.finish == "failed"]
         assert len(bad) == sum(found.failed.values()), told
         assert not any(each.answer or each.logprob is not None for each in bad), told
-    assert failed > 10
-    assert missing > 10
+    assert failed > 5
+    assert missing > 5
 
 
 def test_c64_without_faults_strict_changes_nothing(program_count: int) -> None:

@@ -76,6 +76,8 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("mctsr", {"rollouts": 4, "readings": 2, "c": 1.0}),
     ("think_twice", {"rounds": 3}),
     ("rci", {"rounds": 2}),
+    ("stated_confidence", {"n": 5, "marker": "so "}),
+    ("stated_confidence", {"n": 6, "marker": "b"}),
     ("step_back", {}),
     ("pacore", {"wide": 4, "narrow": 2}),
     ("group_think", {"agents": 3, "chunk": 3, "rounds": 2}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import floor, log, sqrt
 
@@ -184,6 +185,22 @@ def multi_agent_debate(lab: Lab, agents: int = 3, rounds: int = 2) -> Path | Non
 def others(views: Sequence[Path], mine: Path) -> list[Path]:
     """All but one."""
     return [path for path in views if path is not mine]
+
+
+@published
+def stated_confidence(lab: Lab, n: int = 8, marker: str = "Probability:") -> Path | None:
+    """A vote weighted by stated probabilities. Tian et al. (2023), section 3.2."""
+    pool = ask(lab, "with_probability", lab.problem, n, shown={"marker": marker})
+
+    def stated(path: Path) -> float | None:
+        _, found, after = path.text.rpartition(marker)
+        written = re.match(r"[ *]*([0-9.]+)", after) if found else None
+        try:
+            return None if written is None else min(max(float(written[1]), 0.0), 1.0)
+        except ValueError:
+            return None
+
+    return vote(lab, pool, stated)
 
 
 @published
