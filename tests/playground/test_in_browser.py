@@ -43,10 +43,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         return super().translate_path(path)
 
     def do_GET(self) -> None:
-        if self.path != "/playground/":
+        plain, _, query = self.path.partition("?")
+        if plain != "/playground/":
             return super().do_GET()
         text = (SITE / "playground" / "index.html").read_text(encoding="utf-8")
-        body = CDN.sub("/pyodide/", text).encode()
+        body = CDN.sub(query or "/pyodide/", text).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
@@ -137,3 +138,15 @@ def test_examples_and_accessibility(page: Page) -> None:
     page.get_by_label("Example").select_option("mctsr")
     page.locator("[data-part=plain]").get_by_text("mctsr(rollouts = 8").wait_for()
     assert violations(page, "#tts-playground") == []
+
+
+def test_without_pyodide_the_page_says_so(page: Page, address: str) -> None:
+    other = page.context.new_page()
+    said: list[str] = []
+    other.on("pageerror", lambda error: said.append(str(error)))
+    other.goto(f"{address}?/missing/")
+    other.wait_for_selector("#tts-playground[data-state=failed]")
+    status = other.locator("[data-part=status]").text_content() or ""
+    assert status.startswith("The compiler does not start: ")
+    assert said == []
+    other.close()

@@ -43,6 +43,7 @@ worker.onmessage = ({ data }) => {
   }
   if (data.id === undefined) {
     status.textContent = `The compiler does not start: ${data.failed}`;
+    document.querySelector("#tts-playground").dataset.state = "failed";
     return;
   }
   const { resolve, reject } = waiting.get(data.id);
@@ -159,6 +160,7 @@ async function update() {
   try {
     const found = await ask({ do: "check", text: written });
     if (mine !== round) return;
+    status.textContent = "";
     show(found.diagnostics);
     choose(found.strategies);
     const wrong = found.diagnostics.some((each) => each.severity === "error");
@@ -170,7 +172,7 @@ async function update() {
     }
     await result(mine, written);
   } catch (error) {
-    status.textContent = String(error);
+    status.textContent ||= String(error);
   }
 }
 
@@ -226,4 +228,4 @@ for (const each of document.querySelectorAll("#tts-playground [name=view]")) {
   each.addEventListener("change", update);
 }
 update();
-fill();
+fill().catch(() => {}); // the page has said why there is no compiler
