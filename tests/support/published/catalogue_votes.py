@@ -193,8 +193,7 @@ def stated_confidence(lab: Lab, n: int = 8, marker: str = "Probability:") -> Pat
     pool = ask(lab, "with_probability", lab.problem, n, shown={"marker": marker})
 
     def stated(path: Path) -> float | None:
-        _, found, after = path.text.rpartition(marker)
-        written = re.match(r"[ *]*([0-9.]+)", after) if found else None
+        written = re.search(f"(?s).*{marker}[ *]*([0-9.]+)", path.text)
         try:
             return None if written is None else min(max(float(written[1]), 0.0), 1.0)
         except ValueError:
