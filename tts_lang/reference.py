@@ -74,6 +74,19 @@ CLAUSES = {
     "together": WordMeaning("together", "one conversation, or one reading, of the whole pool"),
     "looking": WordMeaning("looking ahead k steps", "scores greedy rollouts, then drops them"),
     "times": WordMeaning("times k", "k independent readings, or descents"),
+    "pairwise": WordMeaning("judge NAME pairwise:", "reads every ordered pair of candidates"),
+    "read": WordMeaning(FORMS["read"], "what the judge's reply is read as"),
+    "retry": WordMeaning(FORMS["retry"], "asks again where the reply cannot be read"),
+    "staying": WordMeaning(
+        "staying by F", "ends above the leaves, at a row where staying is worth as much"
+    ),
+    "contains": WordMeaning('text contains "T"', "whether one text is in the other"),
+    "ends": WordMeaning('text ends with "T"', "whether a text ends with another"),
+    "below": WordMeaning("f(E of Q below)", "over the row's descendants in Q"),
+    "tail": WordMeaning("tail w", "the last w tokens"),
+    "lowest": WordMeaning(
+        "lowest w [share q]", "the lowest mean over windows of w tokens, or of the lowest q of them"
+    ),
     "otherwise": WordMeaning("otherwise:", "the arm that is left"),
     "above": WordMeaning("above E:", "the arm for values above E"),
 }
