@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +151,35 @@ def test_sampling_members_set_parameters_of_their_name_and_others_are_named() ->
             assert "ignored" not in first["tts"]
             reply = (await served.chat(temperature=0.3, stop=["x"], max_tokens=9)).json()
             assert reply["tts"]["ignored"] == ["max_tokens", "stop", "temperature"]
+
+    asyncio.run(asked())
+
+
+def test_reasoning_effort_is_what_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.tts"
+    file.write_text(
+        'strategy mine(reasoning_effort = "low"):\n'
+        '    if reasoning_effort == "high":\n'
+        "        return best of (sample 4) by tokens\n"
+        "    return best of (sample 2) by tokens\n"
+    )
+
+    async def asked() -> None:
+        async with serving([str(file), "majority"]) as served:
+
+            async def calls(path: str = "chat/completions", **body: object) -> Any:
+                asking = {"model": "mine", "input": "1 + 1", **body}
+                asking["messages"] = [{"role": "user", "content": "1 + 1"}]
+                return (await served.http.post(f"/v1/{path}", json=asking)).json()["tts"]
+
+            assert (await calls())["policy_calls"] == 2
+            assert (await calls(reasoning_effort="high"))["policy_calls"] == 4
+            effort = {"effort": "high", "summary": "auto"}
+            assert (await calls("responses", reasoning=effort))["policy_calls"] == 4
+            other = await calls(model="majority@n=3", reasoning_effort="high")
+            assert other["ignored"] == ["reasoning_effort"]
+            wrong = {"model": "mine", "reasoning_effort": "high; rm"}
+            assert (await served.chat(**wrong)).status_code == 400
 
     asyncio.run(asked())
 

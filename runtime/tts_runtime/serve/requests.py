@@ -46,7 +46,13 @@ _SAMPLING: Final = (
     "best_of",
 )
 #: Other names of a parameter.
-_SYNONYMS: Final = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens"}
+_SYNONYMS: Final = {
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "reasoning": "reasoning_effort",
+}
+#: The only one of them that is a word.
+_EFFORT: Final = "reasoning_effort"
 _TEXTS: Final = ("text", "input_text", "output_text")
 _MOST_CHOICES: Final = 128
 
@@ -253,7 +259,11 @@ def of_sampling(
     ignored = []
     for name, value in sampling.items():
         parameter = _SYNONYMS.get(name, name)
-        if parameter in known and isinstance(value, int | float) and not isinstance(value, bool):
+        if name == "reasoning" and isinstance(value, Mapping):  # as responses have it
+            value = value.get("effort")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        effort = parameter == _EFFORT and isinstance(value, str)
+        if parameter in known and (number or effort):
             chosen[parameter] = value
         else:
             ignored.append(name)
