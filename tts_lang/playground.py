@@ -96,6 +96,16 @@ def laws(text: str) -> dict[str, Any]:
     return {"diagnostics": [], "page": "\n".join(found) or "The text states no laws."}
 
 
+def formatted(text: str) -> dict[str, Any]:
+    """The text in canonical layout, as `tts-compile --fmt` writes it."""
+    from tts_lang.syntax.format import format_source
+
+    try:
+        return {"diagnostics": [], "text": format_source(Source.of(text, NAME))}
+    except DiagnosticError as error:
+        return {"diagnostics": _shown(error.diagnostics)}
+
+
 class _NotProvedError(LawError):
     """A law is not proved, and there is nothing to search with."""
 
@@ -118,4 +128,5 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "check": check,
     "explain": explain,
     "laws": laws,
+    "format": formatted,
 }

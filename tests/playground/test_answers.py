@@ -63,6 +63,11 @@ def test_laws_are_proved_or_left_open() -> None:
     assert ask(do="laws", text="law few() == few()\n")["diagnostics"]
 
 
+def test_a_text_is_formatted() -> None:
+    assert ask(do="format", text=STRATEGY.replace(" = ", "="))["text"] == STRATEGY
+    assert ask(do="format", text="strategy s(:\n")["diagnostics"]
+
+
 def test_examples_are_the_shipped_files() -> None:
     found = {each["name"]: each["text"] for each in ask(do="examples")}
     assert found["beam_search"].startswith('import "best_of_n.tts"')

@@ -118,6 +118,16 @@ def test_mistakes_are_shown_as_one_types(page: Page) -> None:
     page.wait_for_selector(".messages li", state="detached")
 
 
+def test_the_text_is_formatted(page: Page) -> None:
+    text = page.get_by_label("The text of a strategy file")
+    before = text.input_value()
+    text.fill(before.replace(" = ", "="))
+    page.get_by_role("button", name="Format").click()
+    page.wait_for_function(
+        "before => document.querySelector('[data-part=text]').value === before", arg=before
+    )
+
+
 def test_laws_and_plans(page: Page) -> None:
     plain = page.locator("[data-part=plain]")
     page.get_by_role("radio", name="Laws").check()

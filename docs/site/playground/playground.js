@@ -224,6 +224,14 @@ text.addEventListener("scroll", () => {
   marks.scrollLeft = text.scrollLeft;
 });
 strategies.addEventListener("change", update);
+find("format").addEventListener("click", async () => {
+  const written = text.value;
+  const answer = await ask({ do: "format", text: written });
+  if (answer.text !== undefined && text.value === written) {
+    text.value = answer.text;
+    update();
+  }
+});
 for (const each of document.querySelectorAll("#tts-playground [name=view]")) {
   each.addEventListener("change", update);
 }
