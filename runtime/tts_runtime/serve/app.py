@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from opentelemetry import context, propagate
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -158,8 +159,19 @@ class _Quiet:
             except Exception as error:
                 raise _GoneError("the connection is lost") from error
 
-        with suppress(_GoneError, ClientDisconnect):
-            await self._app(scope, receive, sent)
+        # A client's trace continues in the spans of its request.
+        token = context.attach(propagate.extract(_text_headers(scope)))
+        try:
+            with suppress(_GoneError, ClientDisconnect):
+                await self._app(scope, receive, sent)
+        finally:
+            context.detach(token)
+
+
+def _text_headers(scope: Message) -> dict[str, str]:
+    return {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())
+    }
 
 
 class _Answer(Response):

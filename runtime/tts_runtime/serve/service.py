@@ -12,6 +12,7 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
+from tts_runtime.executor.problem_run import Events
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.session import Session
@@ -21,6 +22,7 @@ from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.keys import ApiKey
 from tts_runtime.serve.metrics import Metrics
 from tts_runtime.serve.requests import Asked, of_sampling
+from tts_runtime.serve.spans import RequestSpan, request_span
 from tts_runtime.serve.watch import Best, Watch
 
 _LOGGER = logging.getLogger(__name__)
@@ -125,7 +127,9 @@ class AnswerService:
             served = self.catalogue.find(asked.model, {**chosen, **asked.parameters})
             model = served.plan.strategy  # only now: metrics have no names that clients invent
             _check_budget(asked, served)
-            reply = await self._within_limits(asked, served, ignored, key, watch)
+            with request_span(model) as span:
+                reply = await self._within_limits(asked, served, ignored, key, watch, span)
+                span.replied(reply.usage, [choice.finish for choice in reply.choices])
             status = 200
         except ApiError as error:
             status = error.status
@@ -142,8 +146,18 @@ class AnswerService:
         return reply
 
     async def _within_limits(
-        self, asked: Asked, served: Served, ignored: Sequence[str], key: ApiKey, watch: Watch
+        self,
+        asked: Asked,
+        served: Served,
+        ignored: Sequence[str],
+        key: ApiKey,
+        watch: Watch,
+        span: RequestSpan,
     ) -> ServedReply:
+        def listen(events: Events) -> None:
+            watch.subscribe(events)
+            span.subscribe(events)
+
         seed = asked.seed if asked.seed is not None else self._seed
         seed = _RANDOM.getrandbits(31) if seed is None else seed
         problem = Problem(asked.id or QUESTION, asked.text)
@@ -155,7 +169,7 @@ class AnswerService:
                     async with self.admission.room(key.name, served.rows):
                         self.metrics.waited.observe(monotonic() - begun)
                         response = await self.session.answer(
-                            served.plan, problem, seed=seed, subscribe=watch.subscribe
+                            served.plan, problem, seed=seed, subscribe=listen
                         )
             except TimeoutError:
                 return self._late(asked, served, ignored, watch, seed)
