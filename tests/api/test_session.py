@@ -271,7 +271,7 @@ def test_candidates_of_a_vote_come_by_the_weight_of_their_class() -> None:
     assert response.usage.returned_tokens == response.candidates[0].tokens
 
 
-@pytest.mark.parametrize(("value", "longest_first"), [("tokens", True), ("-tokens", False)])
+@pytest.mark.parametrize(("value", "longest_first"), [("tokens", True), ("1 / tokens", False)])
 def test_candidates_of_a_selection_come_by_its_values(value: str, longest_first: bool) -> None:
     texts = [box(1, "a"), box(2, "bbbb"), box(3, "cccccccc"), box(4, "aa")]
     response = answered("pool = sample 4", f"return best of pool by {value}", texts=texts)
