@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from opentelemetry import context, propagate
+from opentelemetry.trace import get_current_span
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -159,13 +160,16 @@ class _Quiet:
             except Exception as error:
                 raise _GoneError("the connection is lost") from error
 
-        # A client's trace continues in the spans of its request.
-        token = context.attach(propagate.extract(_text_headers(scope)))
+        # A client's trace continues in the spans of its request; newer versions of FastAPI have
+        # made one already.
+        current = get_current_span().get_span_context().is_valid
+        token = None if current else context.attach(propagate.extract(_text_headers(scope)))
         try:
             with suppress(_GoneError, ClientDisconnect):
                 await self._app(scope, receive, sent)
         finally:
-            context.detach(token)
+            if token is not None:
+                context.detach(token)
 
 
 def _text_headers(scope: Message) -> dict[str, str]:

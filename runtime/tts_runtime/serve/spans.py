@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import time_ns
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 from tts_lang.plan.graph import Operation
 from tts_runtime.executor.errors import place
@@ -119,7 +119,6 @@ def request_span(model: str) -> Iterator[RequestSpan]:
     }
     span = tracer.start_span(
         f"chat {model}",
-        kind=SpanKind.SERVER,
         attributes=attributes,
         start_time=begun,
     )
