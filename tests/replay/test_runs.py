@@ -14,6 +14,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import BindError
 from tts_runtime.problems import problems_named
 from tts_runtime.runs.results import Answer
+from tts_runtime.runs.sweeps import swept
 
 PROBLEMS = problems_named("arith", 2)
 
@@ -61,6 +62,17 @@ def test_a_strategy_gives_what_it_gave(
     again = replayed(tmp_path / "run", strategy, **parameters)
     assert [each.error for each in again] == [None, None]
     assert gist(again) == gist(first)
+
+
+def test_of_several_budgets_each_is_served_its_own_thought(tmp_path: Path) -> None:
+    plans, _ = swept(["budget_forcing_maximum"], {}, ["budget=8,64"])
+    settings = tts_runtime.Settings(out=tmp_path / "run")
+    first = tts_runtime.run(plans, PROBLEMS, settings=settings)
+    for budget, result in zip((8, 64), first, strict=True):
+        again = replayed(tmp_path / "run", "budget_forcing_maximum", budget=budget)
+        assert gist(again) == gist(list(result.answers))
+    [refused, _] = replayed(tmp_path / "run", "budget_forcing_maximum", budget=32)
+    assert "the record" in (refused.error or "")
 
 
 def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def same_limits(place: Place, limits: Limits) -> bool:
     )
     if (unit, length) != wanted or clauses.get("stop_at", "") != limits.stop_at.decode():
         return False
-    if place.finish is Finish.LENGTH and not place.done:
+    if place.finish is Finish.LENGTH:  # of the call (`max`), or of the whole path (`within`)
         return place.count == limits.max_tokens
     return True
 
