@@ -167,6 +167,25 @@ def test_a_finished_run_is_read_back_without_engines(
     assert "everything was finished before: read from run" in err
 
 
+def test_a_run_that_was_killed_after_its_last_answer_is_ended(tts_run: Command) -> None:
+    """No summary yet, that of fewer problems, or replies that were still kept."""
+    assert tts_run(*BOTH, "--out", "few", "--limit", "1")[0] == 0
+    assert tts_run(*BOTH, "--out", "run")[0] == 0
+    run, whole = Path("run"), content("run")
+    for gone in ("majority", "greedy"):
+        (run / gone / "summary.json").unlink()
+        assert tts_run(*BOTH, "--out", "run")[0] == 0
+        assert content("run") == whole
+    for kept in (b"", b"{}\n"):
+        (run / "replies.jsonl").write_bytes(kept)
+        assert tts_run(*BOTH, "--out", "run")[0] == 0
+        assert content("run") == whole
+    fewer = (Path("few") / "greedy" / "summary.json").read_bytes()
+    (run / "greedy" / "summary.json").write_bytes(fewer)
+    assert tts_run(*BOTH, "--out", "run")[0] == 0
+    assert content("run") == whole
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -100,8 +100,9 @@ class Runner:
         except BaseException as error:  # noqa: BLE001  (that is what is looked for)
             print(f"Traceback: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         finally:
-            with suppress(OSError):
-                sys.stdout.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
             os._exit(code)
 
     def run(self, arguments: Sequence[str], before: Callable[[], None] | None = None) -> int:

@@ -37,7 +37,7 @@ from tts_runtime.executor.problem_run import Events
 from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
-from tts_runtime.record.files import read_manifest
+from tts_runtime.record.files import REPLIES, read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, ShardOf, identity_of, session_now
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
@@ -165,7 +165,11 @@ async def run_plans(
             damaged = [*resume.read_shared(settings.out, identity)]
             damaged += [damage for each in earlier for damage in each.damaged]
             whole = all(trial in each.answers for each in earlier for trial in trials)
-            if whole and not damaged:
+            # A run that was killed after its last answer has no summary of it, or kept replies.
+            ended = not (settings.out / REPLIES).exists() and all(
+                each.summary is not None and each.summary.trials >= len(trials) for each in earlier
+            )
+            if whole and ended and not damaged:
                 return Results(
                     _read_back(plan, each, trials, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
