@@ -336,14 +336,16 @@ def _conclusions(
             )
         )
     if baseline:
-        ratio, low, high = budget_ratio(points, baseline[-1])
+        # More samples may be worse: what counts is the most accurate of them, at its least cost.
+        best = max(baseline, key=_accuracy)
+        ratio, low, high = budget_ratio(points, best)
         if ratio is None:
-            yield f"the choice does not reach the accuracy of {baseline[-1].name} at these budgets"
+            yield f"the choice does not reach the accuracy of {best.name} at these budgets"
         else:
-            least = "not reached" if low is None else f"{low:.2g}"
-            span = f"{least} to {0.0 if high is None else high:.2g}"
+            least = "not reached" if low is None else f"{low:.1f}"
+            span = f"{least} to {0.0 if high is None else high:.1f}"
             yield (
-                f"budget for the accuracy of {baseline[-1].name}: {ratio:.2g} times fewer {cost} "
+                f"budget for the accuracy of {best.name}: {ratio:.1f} times fewer {cost} "
                 f"(95 % interval {span})"
             )
     yield (
