@@ -148,7 +148,7 @@ FORMS = {word: _form(verb) for word, verb in POOL_VERBS.items()} | {
     "best": "best of P by E [per KEY]",
     "first": "first [k] of P [per KEY]",
     "resample": "resample P to n by E [per KEY]",
-    "ask": "ask PROMPT about P [together] [by AMOUNT] [at temperature E] [from POLICY]",
+    "ask": "ask PROMPT about P [together] [with history] [by AMOUNT] [at temperature E]",
     "descend": "descend T by E [times k] [staying by F]",
     "cut": "cut P to E steps",
     "score": "score P by S [times k] [looking ahead k steps] [per KEY]",
@@ -164,7 +164,7 @@ FORMS = {word: _form(verb) for word, verb in POOL_VERBS.items()} | {
     "policy": "policy NAME",
     "scorer": "scorer NAME [per solution] [from A to B]",
     "prompt": 'prompt NAME[(PARAMETERS)] = "TEXT"',
-    "judge": "judge NAME [together] [from POLICY] [at temperature E]:",
+    "judge": "judge NAME [together] [with history] [from POLICY] [at temperature E]:",
     "strategy": "strategy NAME(PARAMETER = VALUE, ...):",
     "law": "law S(ARGUMENTS) == T(ARGUMENTS)",
 }
