@@ -193,11 +193,15 @@ def test_ray_gives_what_one_process_gives(tmp_path: Path) -> None:
     assert content(tmp_path / "spread") == content(tmp_path / "alone")
 
 
-def test_a_cluster_that_is_not_there_is_named() -> None:
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
     class Absent:
         @staticmethod
         def init(**_: object) -> None:
             raise ConnectionError("ray client connection timeout\nmore")
 
-    with pytest.raises(EngineError, match=r"no cluster at ray://h:1: ray client connection t"):
-        ray_cluster._connect(Absent, ClusterAddress.parse("ray://h:1"), 1)
+    with pytest.raises(EngineError, match=r"no cluster at this machine: ray client connection t"):
+        ray_cluster._connect(Absent, ClusterAddress.parse("ray"), 1)
+    with pytest.raises(EngineError, match=r"no cluster at ray://127\.0\.0\.1:1: .*refused"):
+        ray_cluster._connect(Absent, ClusterAddress.parse("ray://127.0.0.1:1"), 1)

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import os
 import re
+import socket
 import sys
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from tts_runtime.cluster.replica import Replica, ReplicaFacts, ReplicaReply, ReplicaSetup
@@ -24,6 +26,8 @@ _LOGGER = logging.getLogger(__name__)
 _STORE: Final = 200 << 20
 #: Seconds after which it is said that the cluster has no room yet.
 _PATIENCE: Final = 30.0
+#: Seconds in which a cluster's address must answer.
+_REACH: Final = 15.0
 _ADDRESS: Final = re.compile(r"ray(?P<place>://[^?]+)?(?:\?(?P<options>.*))?")
 
 
@@ -109,22 +113,51 @@ def _connect(ray: Any, address: ClusterAddress, count: int) -> None:
     place = address.place or os.environ.get("RAY_ADDRESS")
     try:
         if place is not None:
+            _reach(place)
             ray.init(address=place, **quiet)
             return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Replicas find the modules that this process finds (`python:my_rewards:brevity`).
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=_STORE,
-            num_cpus=max(os.cpu_count() or 1, -int(-count * address.cpus // 1)),
-            **quiet,
-        )
+        with _environment():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=_STORE,
+                num_cpus=max(os.cpu_count() or 1, ceil(count * address.cpus)),
+                **quiet,
+            )
     except Exception as error:
         # Ray says so by exceptions of many kinds.
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EngineError(f"no cluster at {place or 'this machine'}: {what}") from error
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What replicas on this machine inherit: modules are found where this process finds them."""
+    wanted = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _reach(place: str) -> None:
+    """Tries the address first: Ray itself would try for minutes.
+
+    Raises:
+        OSError: Nobody listens there.
+    """
+    host, colon, port = place.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
 
 
 class _RayReplica(ReplicaHandle):
