@@ -11,9 +11,12 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
-from benchmarks.claims import ALL, FINDINGS, Comparison, Finding
+from benchmarks import optimal
+from benchmarks.claims import FINDINGS, Comparison, Finding
 from benchmarks.measured import (
+    ALL,
     DATA,
     IMAGES,
     ROOT,
@@ -23,6 +26,7 @@ from benchmarks.measured import (
     load,
     measure,
     provenance,
+    recorded,
     save,
     write_or_complain,
 )
@@ -109,6 +113,11 @@ def page(runs: Mapping[str, Run]) -> str:
         "it, which also draws its figure; `python -m benchmarks.findings all` runs them together",
         "and draws what they share once.",
         "",
+        "The problems are not those that ship, but others of the same world",
+        "(`python -m benchmarks.more_problems`): enough to tell five points between strategies",
+        "that share samples, and six to eight between others. The commands at the end record",
+        "everything, and `python -m benchmarks.findings all --recorded runs/*` reads it.",
+        "",
         "Differences are in percentage points of accuracy, between two strategies on the same",
         "problems. Brackets hold 95 % intervals of a paired bootstrap: problems are drawn with",
         f"replacement ({RESAMPLES:,} times), both strategies keep their result on each. Strategies",
@@ -120,13 +129,14 @@ def page(runs: Mapping[str, Run]) -> str:
     for finding in FINDINGS:
         lines += ["", f"## {finding.title}", "", finding.claim, ""]
         lines += [f"`python -m benchmarks.findings {finding.name}`", ""]
-        run = runs.get(key(finding))
+        run = runs.get(finding.problems)
         if run is None or not measured(finding, run):
             lines.append("Not measured yet.")
             continue
         lines += [verdict(finding, run), ""]
         lines += [f"![{finding.title}](images/{image(finding)})", ""]
         lines += [f"Measured on {provenance(run)}.", "", *_table(finding, run)]
+    lines += optimal.sections(runs)
     return "\n".join(lines) + "\n"
 
 
@@ -182,11 +192,6 @@ def draw(finding: Finding, run: Run) -> None:
 # ------------------------------------------------------------------------------ command
 
 
-def key(finding: Finding) -> str:
-    """The run that a finding is part of."""
-    return "by difficulty" if finding.each else "all problems"
-
-
 def measured(finding: Finding, run: Run) -> bool:
     """Whether a run has everything that a finding needs."""
     known = {row.point for row in run.rows}
@@ -201,14 +206,15 @@ def merged(old: Run | None, new: Run) -> Run:
     return replace(new, rows=(*(row for row in old.rows if row.point not in fresh), *new.rows))
 
 
-def measure_findings(wanted: Sequence[Finding], limit: int | None, runs: dict[str, Run]) -> None:
-    """Runs what some findings need, and adds it to `runs`; saved after each run."""
-    for name in dict.fromkeys(key(finding) for finding in wanted):
-        together = [finding for finding in wanted if key(finding) == name]
-        each = together[0].each
-        problems = chosen(None, limit or each) if limit or each else chosen(None)
-        points = [point for finding in together for point in finding.points]
-        runs[name] = merged(runs.get(name), measure(points, problems))
+def measure_findings(
+    wanted: Sequence[Finding], limit: int | None, folders: Sequence[Path], runs: dict[str, Run]
+) -> None:
+    """Runs what some findings need, or reads it from run directories, and adds it to `runs`."""
+    for name in dict.fromkeys(finding.problems for finding in wanted):
+        points = [p for finding in wanted if finding.problems == name for p in finding.points]
+        problems = chosen(limit, name)
+        new = recorded(points, problems, folders) if folders else measure(points, problems)
+        runs[name] = merged(runs.get(name), new)
         save(MEASURED, runs)
 
 
@@ -217,15 +223,21 @@ def main() -> None:
     names = [finding.name for finding in FINDINGS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*names, "all", []], metavar="NAME")
+    parser.add_argument("--limit", type=int, help="that many problems")
     parser.add_argument(
-        "--limit", type=int, help="that many problems, of each difficulty where these are compared"
+        "--recorded",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="read these runs instead",
     )
     options = parser.parse_args()
     wanted = [each for each in FINDINGS if each.name in options.names or "all" in options.names]
     runs = load(MEASURED)
-    measure_findings(wanted, options.limit, runs)
+    measure_findings(wanted, options.limit, options.recorded, runs)
     for finding in FINDINGS:
-        run = runs.get(key(finding))
+        run = runs.get(finding.problems)
         if run is not None and measured(finding, run):
             draw(finding, run)
     write_or_complain({PAGE: page(runs)})

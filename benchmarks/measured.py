@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_runtime.stats.proportions import wilson
+from tts_runtime.stats.tuned_file import base_of
 
 if TYPE_CHECKING:
     from tts_runtime import Answer, Progress
@@ -22,6 +23,7 @@ IMAGES = ROOT / "docs" / "images"
 
 #: Difficulty by the policy's pass rate, as Liu et al. (2025) cut it: from 0.5, from 0.1, below.
 GROUPS = ("easy", "medium", "hard")
+ALL = "all"
 #: Problems in flight at once: bounds memory where many plans run together.
 IN_FLIGHT = 12
 
@@ -120,15 +122,50 @@ def group_of(problem: Problem) -> str:
     return "easy" if rate >= 0.5 else "medium" if rate >= 0.1 else "hard"
 
 
-def chosen(limit: int | None, each: int | None = None) -> list[Problem]:
-    """Bundled test problems: the first `limit`, or the first `each` of every difficulty."""
+#: More problems than those that ship, with pass rates: `python -m benchmarks.more_problems`.
+LARGER = "larger"
+
+
+def chosen(limit: int | None, name: str = "arith") -> list[Problem]:
+    """The first `limit` bundled test problems, or of a set in benchmarks/data."""
     from tts_runtime import problems_named
 
-    problems = problems_named("arith", limit=limit)
-    if each is None:
-        return problems
-    kept = {group: [p for p in problems if group_of(p) == group][:each] for group in GROUPS}
-    return [problem for group in GROUPS for problem in kept[group]]
+    file = DATA / f"{name}.jsonl"
+    return problems_named(str(file) if file.exists() else name, limit=limit)
+
+
+def recorded(
+    points: Sequence[Point], problems: Sequence[Problem], folders: Sequence[Path], seed: int = 0
+) -> Run:
+    """The same as `measure`, from run directories that have the points; others are left out."""
+    from tts_lang.compiler import compile_strategy
+    from tts_runtime import open_run
+
+    ids = [problem.id for problem in problems]
+    known = [record for folder in folders for record in open_run(folder).strategies.values()]
+    rows = []
+    for each in dict.fromkeys(points):
+        plan = compile_strategy(each.strategy, settings=dict(each.parameters))
+        for record in known:
+            if (base_of(record.plan), record.plan.parameters) == (plan.strategy, plan.parameters):
+                answers = {one.id: one for one in record.answers.values() if one.seed == seed}
+                if answers.keys() >= set(ids):
+                    rows.append(measured_by(each, [answers[id_] for id_ in ids]))
+                    break
+    groups = tuple(group_of(problem) for problem in problems)
+    return Run(tuple(ids), groups, fingerprints(), seed, tuple(rows))
+
+
+def measured_by(point: Point, answers: Sequence[Answer]) -> Measured:
+    """What these answers, one per problem, say of a point."""
+    return Measured(
+        point.strategy,
+        dict(point.parameters),
+        "".join("1" if answer.correct else "0" for answer in answers),
+        sum(answer.error is not None for answer in answers),
+        round(sum(answer.policy_tokens for answer in answers) / len(answers), 1),
+        round(sum(answer.scorer_tokens for answer in answers) / len(answers), 1),
+    )
 
 
 def measure(points: Sequence[Point], problems: Sequence[Problem], seed: int = 0) -> Run:
@@ -148,17 +185,7 @@ def measure(points: Sequence[Point], problems: Sequence[Problem], seed: int = 0)
     results = run(plans, problems, settings=settings, progress=_tenths(len(plans) * len(problems)))
     rows = []
     for each, result in zip(points, results, strict=True):
-        summary = result.summary
-        rows.append(
-            Measured(
-                each.strategy,
-                dict(each.parameters),
-                "".join("1" if answer.correct else "0" for answer in result.answers),
-                summary.failed,
-                round(summary.policy_tokens / len(problems), 1),
-                round(summary.scorer_tokens / len(problems), 1),
-            )
-        )
+        rows.append(measured_by(each, result.answers))
         print(f"{each.label:60} {rows[-1].accuracy:6.1%} {rows[-1].tokens:8.0f} tokens", flush=True)
     return Run(
         tuple(problem.id for problem in problems),
@@ -233,9 +260,10 @@ def provenance(run: Run) -> str:
     count = {group: run.groups.count(group) for group in GROUPS}
     parts = ", ".join(f"{number} {group}" for group, number in count.items())
     models = ", ".join(f"{name} `{mark}`" for name, mark in run.models.items())
-    return (
-        f"{len(run.problems)} bundled test problems ({parts}), seed {run.seed}; weights: {models}"
-    )
+    name, kind = run.problems[0].partition("-")[0], "bundled test problems"
+    if name != "test":
+        kind = f"problems of benchmarks/data/{name}.jsonl"
+    return f"{len(run.problems)} {kind} ({parts}), seed {run.seed}; weights: {models}"
 
 
 def write_or_complain(pages: Mapping[Path, str]) -> None:

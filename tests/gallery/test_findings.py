@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import findings
-from benchmarks.claims import ALL, FINDINGS, Comparison, Finding
+from benchmarks.claims import FINDINGS, Comparison, Finding
 from benchmarks.families import FAMILIES
 from benchmarks.findings import agrees, bootstrapped, estimate, merged, verdict
-from benchmarks.measured import GROUPS, IMAGES, Measured, Point, Run, load, point
+from benchmarks.measured import ALL, GROUPS, IMAGES, Measured, Point, Run, load, point
 from tts_lang.compiler import compile_strategy
 
 RUNS = load(findings.MEASURED)
@@ -36,7 +36,7 @@ def test_the_page_is_what_was_measured() -> None:
 
 def test_every_finding_is_measured_and_has_its_figure() -> None:
     for finding in FINDINGS:
-        assert findings.measured(finding, RUNS[findings.key(finding)])
+        assert findings.measured(finding, RUNS[finding.problems])
         assert 1_000 < (IMAGES / findings.image(finding)).stat().st_size < MOST_BYTES
 
 

@@ -1,0 +1,45 @@
+"""More problems of the bundled world: `python -m benchmarks.more_problems`.
+
+Writes benchmarks/data/larger.jsonl, 200 problems of all difficulties, and hardest.jsonl, 60 hard
+ones. Difficulty is what the model of the policy's training noise expects (runtime/bundled/noise.py;
+the policy is better), so nothing is sampled; none of the problems is among the shipped ones.
+Measured pass rates are added by `tts-metrics difficulty --write`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "runtime"))
+
+from bundled.make_problems import GROUPS, distinct_problems, likely_problems, write  # noqa: E402
+from bundled.noise import expected_pass_rate  # noqa: E402
+from bundled.world import Problem  # noqa: E402
+
+FOLDER = ROOT / "benchmarks" / "data"
+EACH, LARGER, HARDEST, SEED = 100, 200, 60, 3
+
+
+def main() -> None:
+    """Draws and writes both files."""
+    shipped = sorted((ROOT / "runtime" / "bundled" / "problems").glob("*.jsonl"))
+    lines = [line for path in shipped for line in path.read_text(encoding="utf-8").splitlines()]
+    seen = {json.loads(line)["problem"] for line in lines}
+    rng = random.Random(SEED)
+    larger = [problem for group in GROUPS for problem in likely_problems(rng, group, EACH, seen)]
+    rng.shuffle(larger)
+    write(FOLDER / "larger.jsonl", larger[:LARGER], None)
+    hardest: list[Problem] = []
+    while len(hardest) < HARDEST:
+        [problem] = distinct_problems(rng, 1, seen)
+        if expected_pass_rate(problem) < 0.005:
+            hardest.append(problem)
+    write(FOLDER / "hardest.jsonl", hardest, None)
+
+
+if __name__ == "__main__":
+    main()
