@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from tts_lang.explain.walk import NumberedOperation, Walk
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Aggregate, Const, Expr, PoolWide, fields_in, walk
+from tts_lang.plan.expr import Const, Expr, fields_in
 from tts_lang.plan.graph import Exit, Operation, Region
 from tts_lang.plan.operator import entry
+from tts_lang.plan.reads import needs_pool
 
 #: Rounds of a loop that are followed one by one.
 _ROUNDS: Final = 3
@@ -179,14 +180,9 @@ class _Depths:
                 judged = self.scorers[spec.scorer].judge is not None
                 return alone and not judged and all(map(_constant, fields_in(spec)))
             case graph.Let() | graph.Where() as choice:
-                return not any(map(_whole, fields_in(choice)))
+                return not any(map(needs_pool, fields_in(choice)))
         return False
 
 
 def _constant(expression: Expr) -> bool:
     return isinstance(expression, Const)
-
-
-def _whole(expression: Expr) -> bool:
-    """Whether an expression reads a whole pool."""
-    return any(isinstance(node, Aggregate | PoolWide) for node in walk(expression))
