@@ -183,6 +183,8 @@ FAMILIES = (
             "confident_debate",
             "revised_rebase",
             "best_of_answered",
+            "fusion",
+            "judged_best_of_n",
         ),
         (
             *BASELINES,
@@ -209,4 +211,6 @@ NOT_MEASURED = {
     "step_conditional_forced": PROMPTS,
     "class_conditional": PROMPTS,
     "confident_debate": PROMPTS,
+    "fusion": PROMPTS,
+    "judged_best_of_n": PROMPTS,
 }
