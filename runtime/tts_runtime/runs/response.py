@@ -45,8 +45,7 @@ class Solution:
 class AnswerError(Exception):
     """A strategy that failed on its problem: an engine's error, a weight below 0, ...
 
-    Args:
-        message: What went wrong, and where in the strategy.
+    The message says what went wrong, and where in the strategy.
     """
 
 

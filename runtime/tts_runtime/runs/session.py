@@ -205,14 +205,10 @@ class Session:
         progress: Progress | None = None,
         **options: Unpack[RunOptions],
     ) -> Results:
-        """Runs each strategy over all problems on this session's engines (`tts_runtime.run`).
+        """Runs each strategy over all problems on this session's engines.
 
-        Args:
-            strategies, problems, parameters, progress: As for `tts_runtime.run`.
-            options: Settings of this run alone: `out="runs/x"`, `seeds=range(3)`...
-
-        Raises:
-            As `tts_runtime.run`.
+        Arguments and errors are those of `tts_runtime.run`; `options` are settings of this run
+        alone: `out="runs/x"`, `seeds=range(3)`...
         """
         changed: dict[str, Any] = {**options}
         settings = replace(self.settings, **changed)
