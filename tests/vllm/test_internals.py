@@ -69,7 +69,7 @@ def test_an_engine_that_breaks_in_our_parts_starts_without_them(
 ) -> None:
     tried: list[dict[str, Any]] = []
 
-    def started(_name: str, arguments: dict[str, Any], _options: object) -> object:
+    def started(_name: str, arguments: dict[str, Any], *_: object, **__: object) -> object:
         tried.append(arguments)
         if len(tried) == 1:
             raise launch._InternalsBroke("no attribute `page_size_bytes`")
