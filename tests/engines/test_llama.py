@@ -21,7 +21,7 @@ from tests.support.tiny_models import tiny_model
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.batching.forward import Integers
 from tts_runtime.engines.batching.prefix_reader import PrefixReader
-from tts_runtime.engines.bundled import blocks
+from tts_runtime.engines.bundled import blas, blocks
 from tts_runtime.engines.bundled.kv_cache import ArrayCache
 from tts_runtime.engines.bundled.llama import Floats, Llama
 
@@ -172,11 +172,13 @@ def test_attention_is_a_softmax_whatever_the_size_of_scores(
         )
 
 
-def test_numpy_gets_its_threads_back(policy_folder: Path) -> None:
+def test_numpy_gets_its_threads_back(policy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def threads() -> set[int]:
         return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
 
     gc.collect()  # models of other tests that were not closed
+    monkeypatch.setattr(blas, "_holders", 0)  # and those that are still used
+    monkeypatch.setattr(blas, "_before", [])
     with threadpool_limits(2, user_api="blas"):
         before = threads()
         first, second = Llama(policy_folder), Llama(policy_folder)
