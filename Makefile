@@ -59,8 +59,8 @@ demo: $(CORE)  ## six strategies at n = 16 on 200 bundled problems
 	$(BIN)/tts-run $(STRATEGIES) --set n=16 --problems arith
 	@echo "$$AFTER_DEMO"
 
-# Three workers on two cores: many tests wait for servers and processes of their own.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal --quiet
+# Four workers on two cores: many tests wait for servers and processes of their own.
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist worksteal --quiet
 
 test: $(INSTALLED)  ## all tests but vLLM's
 	$(PYTEST)

@@ -20,8 +20,8 @@ from tts_runtime.laws.random_models import world
 from tts_runtime.laws.runs import run
 
 RULES = [rule for each in PASSES for rule in each.rules]
-PROGRAMS = range(360)
-SINGLY = range(30)
+PROGRAMS = range(240)
+SINGLY = range(20)
 
 
 @cache
