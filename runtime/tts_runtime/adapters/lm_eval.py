@@ -12,7 +12,7 @@ import asyncio
 import atexit
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.api.instance import Instance
@@ -69,8 +69,8 @@ class StrategyLM(LM):  # type: ignore[misc]
             asked = [group.create_task(one(request)) for request in requests]
         return [each.result() for each in asked]
 
-    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """Strategies have none.
+    def loglikelihood(self, requests: Sequence[Instance]) -> NoReturn:
+        """The harness's question for likelihoods, which strategies have none of.
 
         Raises:
             NotImplementedError: Always.
@@ -80,9 +80,9 @@ class StrategyLM(LM):  # type: ignore[misc]
             "tasks that generate (`output_type: generate_until`, such as gsm8k_cot)"
         )
 
-    def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
-        """Strategies have none, as above."""
-        raise NotImplementedError(f"{self.loglikelihood(requests)}")
+    def loglikelihood_rolling(self, requests: Sequence[Instance]) -> NoReturn:
+        """The same of whole texts."""
+        self.loglikelihood(requests)
 
     def apply_chat_template(
         self,

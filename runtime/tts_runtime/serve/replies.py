@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
@@ -42,28 +43,28 @@ def _pieces(text: str) -> Iterator[str]:
         yield text[start : start + _PIECE]
 
 
-class Interface:
+class Interface(ABC):
     """How one of the interfaces writes replies; one object per request."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.created = int(time())
 
+    @abstractmethod
     def whole(self, reply: ServedReply) -> dict[str, Any]:
         """The reply as one object."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opening(self) -> Sequence[str]:
         """Events at the start of a stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def progress(self, line: str) -> Sequence[str]:
         """Events that say how a search proceeds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def closing(self, reply: ServedReply) -> Iterator[str]:
         """Events of the reply."""
-        raise NotImplementedError
 
 
 class Chat(Interface):
