@@ -98,7 +98,7 @@ def outcome_of(
 
 def test_c64_random_faults_end_no_problem_and_depend_on_no_schedule(program_count: int) -> None:
     failed = missing = 0
-    for number in range(max(20, program_count // 5)):
+    for number in range(max(20, program_count // 2)):
         source = random_program(number)
         plan, here = compiled(source), world(number)
         one = outcome_of(plan, here, number, INSTANT, OFTEN)
@@ -116,8 +116,8 @@ def test_c64_random_faults_end_no_problem_and_depend_on_no_schedule(program_coun
         bad = [each for each in one.candidates if each.finish == "failed"]
         assert len(bad) == sum(found.failed.values()), told
         assert not any(each.answer or each.logprob is not None for each in bad), told
-    assert failed > 5
-    assert missing > 5
+    assert failed > 10
+    assert missing > 10
 
 
 def test_c64_without_faults_strict_changes_nothing(program_count: int) -> None:
