@@ -21,8 +21,9 @@ from torch import Tensor
 
 from tts_runtime.engines.base import Sampling
 from tts_runtime.engines.batching.draws import draws
+from tts_runtime.engines.batching.noise import position_seeds
 from tts_runtime.engines.batching.sampling import SamplingColumns, choices, log_probabilities
-from tts_runtime.streams import derive, position_seeds
+from tts_runtime.streams import derive
 
 SETTINGS = {
     "no filter": Sampling(),

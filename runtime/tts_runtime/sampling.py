@@ -1,21 +1,18 @@
-"""From logits to a draw: the NumPy reference that every engine's own kernels are tested against.
+"""From logits to a draw, one position at a time in plain Python: what a draw means.
 
-All functions take the logits of one position, shape [vocabulary], and compute in float64. Order:
-forbidden tokens, temperature, top-k, top-p, min-p, Gumbel-max (semantics.md C15, C36).
+Engines draw many rows at once with kernels of their own, which are tested against this. Logits are
+those of one position, one number a token. Order: forbidden tokens, temperature, top-k, top-p,
+min-p, Gumbel-max (semantics.md C15, C36). Sums are `fsum`'s: the same in every Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from math import log
-
-import numpy as np
-from numpy.typing import NDArray
+from heapq import nlargest
+from math import exp, fsum, inf, log
 
 from tts_runtime.engines.base import EngineError, Sampling
 from tts_runtime.streams import Key, gumbel, position_seed
-
-Floats = NDArray[np.float64]
 
 #: Statistics that an engine can give per token, all under the raw distribution.
 STATISTICS = ("confidence", "certainty", "entropy", "margin")
@@ -23,35 +20,41 @@ STATISTICS = ("confidence", "certainty", "entropy", "margin")
 CONFIDENCE_WIDTH = 20
 
 
-def adjust(logits: Floats, sampling: Sampling, forbidden: Collection[int] = ()) -> Floats:
+def adjust(
+    logits: Sequence[float], sampling: Sampling, forbidden: Collection[int] = ()
+) -> list[float]:
     """Logits of the distribution that is sampled: scaled, and -inf where nothing may be drawn.
 
     At temperature 0 only forbidden tokens are taken away. Ties at a border of top-k or top-p keep
     the lower token id.
     """
-    scaled = np.asarray(logits, np.float64)
-    if forbidden:
-        scaled = scaled.copy()
-        scaled[list(forbidden)] = -np.inf
+    scaled = list(logits)
+    for token in forbidden:
+        scaled[token] = -inf
     if sampling.temperature == 0:
         return scaled
-    scaled = scaled / sampling.temperature
-    if 0 < sampling.top_k < scaled.size or sampling.top_p < 1:
-        order = np.argsort(-scaled, kind="stable")
+    if sampling.temperature != 1:
+        scaled = [each / sampling.temperature for each in scaled]
+    if 0 < sampling.top_k < len(scaled) or sampling.top_p < 1:
+        order = sorted(range(len(scaled)), key=scaled.__getitem__, reverse=True)  # stable
         if sampling.top_k > 0:
-            scaled[order[sampling.top_k :]] = -np.inf
+            for token in order[sampling.top_k :]:
+                scaled[token] = -inf
         if sampling.top_p < 1:
-            ordered = np.exp(log_probabilities(scaled)[order])
-            before = np.cumsum(ordered) - ordered
-            before[0] = 0.0  # at least one token, whatever rounding says
-            scaled[order[before >= sampling.top_p]] = -np.inf
+            log_probs, before = log_probabilities(scaled), 0.0
+            for token in order:
+                # At least one token, whatever rounding says.
+                if before >= sampling.top_p and token != order[0]:
+                    scaled[token] = -inf
+                before += exp(log_probs[token])
     if sampling.min_p > 0:
-        scaled[scaled < scaled.max() + log(sampling.min_p)] = -np.inf
+        least = max(scaled) + log(sampling.min_p)
+        scaled = [each if each >= least else -inf for each in scaled]
     return scaled
 
 
 def draw(
-    logits: Floats,
+    logits: Sequence[float],
     sampling: Sampling,
     key: Key,
     position: int,
@@ -60,38 +63,38 @@ def draw(
     """The token of stream `key` at `position`; at temperature 0 the likeliest one."""
     scores = adjust(logits, sampling, forbidden)
     if sampling.temperature > 0:
-        seed = np.array([position_seed(key, position)], np.int64)
-        scores = scores + gumbel(seed, scores.size)[0]
-    token = int(scores.argmax())
-    if scores[token] == -np.inf:
+        noise = gumbel(position_seed(key, position), len(scores))
+        scores = [score + each for score, each in zip(scores, noise, strict=True)]
+    best = max(scores)
+    if best == -inf:
         raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
-    return token
+    return scores.index(best)
 
 
-def ranked(logits: Floats, rank: int, forbidden: Collection[int] = ()) -> int:
+def ranked(logits: Sequence[float], rank: int, forbidden: Collection[int] = ()) -> int:
     """The token of a rank, 0 the likeliest; ties in order of id.
 
     Raises:
         EngineError: There are not that many tokens.
     """
     allowed = adjust(logits, Sampling(temperature=0.0), forbidden)
-    if rank >= np.count_nonzero(allowed > -np.inf):
+    possible = len(allowed) - allowed.count(-inf)
+    if rank >= possible:
         raise EngineError(
             f"`likeliest` asks for the token of rank {rank + 1}, but the policy can start with "
-            f"only {np.count_nonzero(allowed > -np.inf)}; ask for fewer children"
+            f"only {possible}; ask for fewer children"
         )
-    return int(np.argsort(-allowed, kind="stable")[rank])
+    return nlargest(rank + 1, range(len(allowed)), key=allowed.__getitem__)[rank]
 
 
-def log_probabilities(logits: Floats) -> Floats:
+def log_probabilities(logits: Sequence[float]) -> list[float]:
     """Natural log-probabilities of the distribution that the logits stand for."""
-    exact = np.asarray(logits, np.float64)
-    shifted = exact - exact.max()
-    normalised: Floats = shifted - np.log(np.exp(shifted).sum())
-    return normalised
+    most = max(logits)
+    total = log(fsum([exp(each - most) for each in logits])) + most
+    return [each - total for each in logits]
 
 
-def token_statistics(log_probs: Floats, names: Sequence[str]) -> tuple[float, ...]:
+def token_statistics(log_probs: Sequence[float], names: Sequence[str]) -> tuple[float, ...]:
     """The named statistics of one raw distribution.
 
     confidence: minus the mean of the 20 largest log-probabilities (DeepConf); certainty: mean over
@@ -101,26 +104,25 @@ def token_statistics(log_probs: Floats, names: Sequence[str]) -> tuple[float, ..
     return tuple(_STATISTICS[name](log_probs) for name in names)
 
 
-def _confidence(log_probs: Floats) -> float:
-    width = min(CONFIDENCE_WIDTH, log_probs.size)
-    return float(-np.partition(log_probs, -width)[-width:].mean())
+def _confidence(log_probs: Sequence[float]) -> float:
+    best = nlargest(CONFIDENCE_WIDTH, log_probs)
+    return -fsum(best) / len(best)
 
 
-def _certainty(log_probs: Floats) -> float:
-    return float(-(log_probs.mean() + log(log_probs.size)))
+def _certainty(log_probs: Sequence[float]) -> float:
+    return -(fsum(log_probs) / len(log_probs) + log(len(log_probs)))
 
 
-def _entropy(log_probs: Floats) -> float:
-    probabilities = np.exp(log_probs)
+def _entropy(log_probs: Sequence[float]) -> float:
     # 0 * -inf counts as 0.
-    return float(-np.where(probabilities > 0, probabilities * log_probs, 0.0).sum())
+    return -fsum([exp(each) * each for each in log_probs if each > -inf])
 
 
-def _margin(log_probs: Floats) -> float:
-    if log_probs.size < 2:
+def _margin(log_probs: Sequence[float]) -> float:
+    if len(log_probs) < 2:
         return 1.0
-    second, first = np.partition(log_probs, -2)[-2:]
-    return float(np.exp(first) - np.exp(second))
+    first, second = nlargest(2, log_probs)
+    return exp(first) - exp(second)
 
 
 _STATISTICS = {

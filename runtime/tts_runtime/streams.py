@@ -18,18 +18,17 @@ from hashlib import blake2b
 from math import log
 from typing import Final, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 Key: TypeAlias = bytes
 Part: TypeAlias = "int | str | bytes | tuple[int, ...]"
 
 #: Tag of a key that no sampling has claimed: the problem's own, and every derived key.
 UNCLAIMED: Final = b""
 
-_GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit number
-_FIRST: Final = -4658895280553007687  # 0xBF58476D1CE4E5B9
-_SECOND: Final = -7723592293110705685  # 0x94D049BB133111EB
+#: Constants of SplitMix64 (Steele, Lea and Flood 2014).
+GOLDEN: Final = 0x9E3779B97F4A7C15
+FIRST: Final = 0xBF58476D1CE4E5B9
+SECOND: Final = 0x94D049BB133111EB
+_64_BITS: Final = (1 << 64) - 1
 _DENOMINATOR: Final = 2.0**-53
 
 
@@ -141,39 +140,23 @@ def gumbel_number(key: Key, draw: int = 0) -> float:
     return -log(-log(uniform(key, draw)))
 
 
-def position_seed(key: Key, position: int) -> int:
-    """The signed 64-bit seed of the noise at one position of a stream."""
-    return int.from_bytes(_seed_bytes(key, position), "little", signed=True)
-
-
-def position_seeds(places: Iterable[tuple[Key, int]]) -> NDArray[np.int64]:
-    """`position_seed` of many places, shape [places]."""
-    data = b"".join([_seed_bytes(key, position) for key, position in places])
-    return np.frombuffer(bytearray(data), dtype="<i8").astype(np.int64, copy=False)
-
-
-def _seed_bytes(key: Key, position: int) -> bytes:
+def seed_bytes(key: Key, position: int) -> bytes:
+    """The 8 bytes, little-endian, that seed the noise at one position of a stream."""
     return blake2b(position.to_bytes(8, "little"), key=key, digest_size=8).digest()
 
 
-def mix(bits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014) on signed 64-bit integers that wrap.
-
-    Uses only operators that NumPy arrays and torch tensors share, so that engines on both draw
-    the same bits.
-    """
-    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * _FIRST
-    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * _SECOND
-    return bits ^ ((bits >> 31) & 0x1FFFFFFFF)
+def position_seed(key: Key, position: int) -> int:
+    """`seed_bytes` as a signed number."""
+    return int.from_bytes(seed_bytes(key, position), "little", signed=True)
 
 
-def random_bits(seeds: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """53 random bits for each seed and token id; shapes broadcast ([rows, 1] with [vocabulary])."""
-    return (mix(seeds + tokens * _GOLDEN) >> 11) & 0x1FFFFFFFFFFFFF
-
-
-def gumbel(seeds: NDArray[np.int64], vocabulary: int) -> NDArray[np.float64]:
-    """Standard Gumbel noise, shape [rows, vocabulary], for seeds of shape [rows]."""
-    bits = random_bits(seeds[:, None], np.arange(1, vocabulary + 1, dtype=np.int64))
-    noise: NDArray[np.float64] = -np.log(-np.log((bits + 0.5) * _DENOMINATOR))
+def gumbel(seed: int, vocabulary: int) -> list[float]:
+    """Standard Gumbel noise for every token, from 53 bits of SplitMix64 each."""
+    noise = []
+    state = seed & _64_BITS
+    for _ in range(vocabulary):
+        state = (state + GOLDEN) & _64_BITS
+        bits = ((state ^ (state >> 30)) * FIRST) & _64_BITS
+        bits = ((bits ^ (bits >> 27)) * SECOND) & _64_BITS
+        noise.append(-log(-log((((bits ^ (bits >> 31)) >> 11) + 0.5) * _DENOMINATOR)))
     return noise

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tts_runtime.engines.base import Sampling
 from tts_runtime.engines.batching import draws as module
 from tts_runtime.engines.batching.draws import draws, log_normalisers
+from tts_runtime.engines.batching.noise import position_seeds
 from tts_runtime.engines.batching.sampling import SamplingColumns
 from tts_runtime.sampling import draw, log_probabilities
-from tts_runtime.streams import derive, position_seeds
+from tts_runtime.streams import derive
 
 KEY = derive(b"root", "draws")
 PLAIN = Sampling()
@@ -50,9 +51,10 @@ def compare(
     result = draws(batch, columns, seeds)
     exact = np.asarray(batch if kind == "numpy" else batch.double(), np.float64)
     for number, sampling in enumerate(rows):
-        token = draw(exact[number], sampling, *places[number])
+        row = exact[number].tolist()
+        token = draw(row, sampling, *places[number])
         assert int(result.tokens[number]) == token
-        chance = log_probabilities(exact[number])[token]
+        chance = log_probabilities(row)[token]
         assert float(result.logprobs[number]) == pytest.approx(chance, rel=1e-12, abs=1e-12)
 
 

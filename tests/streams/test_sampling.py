@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tts_runtime.engines.base import EngineError, Sampling
+from tts_runtime.engines.batching import noise
 from tts_runtime.engines.batching import sampling as batch_sampling
 from tts_runtime.sampling import (
     STATISTICS,
@@ -22,9 +23,9 @@ from tts_runtime.sampling import (
     ranked,
     token_statistics,
 )
-from tts_runtime.streams import derive, gumbel, position_seed, position_seeds
+from tts_runtime.streams import derive, position_seed
 
-LOGITS = np.array([1.2, -0.5, 0.3, 2.0, -1.0, 0.3, 1.9, -3.0])
+LOGITS = [1.2, -0.5, 0.3, 2.0, -1.0, 0.3, 1.9, -3.0]
 SETTINGS = {
     "plain": Sampling(),
     "temperature": Sampling(temperature=0.6),
@@ -73,11 +74,11 @@ def test_streams_sample_from_the_softmax_distribution(name: str) -> None:
     # Half of the draws along one stream, half at one position of many streams.
     keys = [derive(b"root", n) for n in range(draws // 2)]
     places = [*((keys[0], t) for t in range(draws // 2)), *((key, 3) for key in keys)]
-    seeds = position_seeds(places)
+    seeds = noise.position_seeds(places)
     assert seeds[:200].tolist() == [position_seed(*place) for place in places[:200]]
-    tokens = (adjust(LOGITS, sampling) + gumbel(seeds, LOGITS.size)).argmax(axis=1)
+    tokens = (adjust(LOGITS, sampling) + noise.gumbel(seeds, len(LOGITS))).argmax(axis=1)
     expected = np.array(expected_probabilities(sampling))
-    counts = np.bincount(tokens, minlength=LOGITS.size)
+    counts = np.bincount(tokens, minlength=len(LOGITS))
     assert counts[expected == 0].sum() == 0
     result = chisquare(counts[expected > 0], expected[expected > 0] * draws)
     assert result.pvalue > 1e-3
@@ -99,7 +100,7 @@ def test_neighbouring_positions_and_streams_are_independent() -> None:
 
 def test_ties_go_to_the_lower_token() -> None:
     """C15: at the borders of top-k and top-p, in argmax and in ranks."""
-    flat = np.zeros(5)
+    flat = [0.0] * 5
     assert np.isfinite(adjust(flat, Sampling(top_k=2))).tolist() == [1, 1, 0, 0, 0]
     assert np.isfinite(adjust(flat, Sampling(top_p=0.5))).tolist() == [1, 1, 1, 0, 0]
     assert draw(flat, Sampling(temperature=0), b"k", 0) == 0
@@ -146,15 +147,15 @@ def test_rows_of_a_batch_draw_what_the_reference_draws(
     assert array.tolist() == [logits] * len(rows)  # left as it was
     for number, sampling in enumerate(rows):
         forbidden = banned.get(number, set())
-        reference = adjust(np.array(logits), sampling, forbidden)
+        reference = adjust(logits, sampling, forbidden)
         np.testing.assert_allclose(adjusted[number], reference, rtol=1e-12)
-        assert tokens[number] == draw(np.array(logits), sampling, key, number, forbidden)
+        assert tokens[number] == draw(logits, sampling, key, number, forbidden)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(logits_lists)
 def test_statistics_follow_their_definitions(logits: list[float]) -> None:
-    log_probs = log_probabilities(np.array(logits))
+    log_probs = log_probabilities(logits)
     p = sorted(np.exp(log_probs), reverse=True)
     confidence, certainty, entropy, margin = token_statistics(log_probs, STATISTICS)
     assert sum(p) == pytest.approx(1)
@@ -162,7 +163,7 @@ def test_statistics_follow_their_definitions(logits: list[float]) -> None:
     assert certainty == pytest.approx(-sum(log(x * len(p)) for x in p) / len(p))
     assert entropy == pytest.approx(-sum(x * log(x) for x in p))
     assert margin == pytest.approx(p[0] - p[1])
-    for rows in (log_probs[None], torch.from_numpy(log_probs)[None]):
+    for rows in (np.array([log_probs]), torch.tensor([log_probs], dtype=torch.float64)):
         batched = batch_sampling.token_statistics(rows, STATISTICS)
         for name, value in zip(STATISTICS, (confidence, certainty, entropy, margin), strict=True):
             assert batched[name] == [pytest.approx(value)]
@@ -171,5 +172,7 @@ def test_statistics_follow_their_definitions(logits: list[float]) -> None:
 
 
 def test_confidence_averages_the_twenty_likeliest() -> None:
-    log_probs = log_probabilities(np.arange(50.0))
-    assert token_statistics(log_probs, ("confidence",))[0] == pytest.approx(-log_probs[-20:].mean())
+    log_probs = log_probabilities([float(number) for number in range(50)])
+    assert token_statistics(log_probs, ("confidence",))[0] == pytest.approx(
+        -sum(log_probs[-20:]) / 20
+    )

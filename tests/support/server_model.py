@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from heapq import nlargest
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tts_runtime.engines.base import Sampling
-from tts_runtime.sampling import Floats, draw, log_probabilities
+from tts_runtime.sampling import draw, log_probabilities
 from tts_runtime.streams import derive
 from tts_runtime.tokens import Tokenizer
 
@@ -31,17 +33,17 @@ class HashModel:
         self.seed = seed
         self._pieces = [bytes(piece) for piece in tokenizer.pieces]
         self._weights = {state: self._usual(state) for state in ("text", "open", "inside", "half")}
-        self._known: dict[tuple[int, ...], Floats] = {}
+        self._known: dict[tuple[int, ...], list[float]] = {}
 
-    def logits(self, ids: Sequence[int]) -> Floats:
+    def logits(self, ids: Sequence[int]) -> list[float]:
         """Logits of the token after these."""
         recent = tuple(ids[-12:])
         if recent not in self._known:
             name = b"%d|" % self.seed + b",".join(b"%d" % token for token in recent)
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
             noise = np.random.default_rng(seed).gumbel(size=len(self._pieces))
-            found: Floats = self._weights[self._state(recent[-3:])] + 0.5 * noise
-            self._known[recent] = found
+            weights = self._weights[self._state(recent[-3:])]
+            self._known[recent] = (weights + 0.5 * noise).tolist()
         return self._known[recent]
 
     def _state(self, ids: Sequence[int]) -> str:
@@ -50,7 +52,7 @@ class HashModel:
             return "half" if text.endswith(b"</") else "open"
         return "inside" if text.rfind(b"\\boxed{") > text.rfind(b"}") else "text"
 
-    def _usual(self, state: str) -> Floats:
+    def _usual(self, state: str) -> NDArray[np.float64]:
         boxed = {b"}": 3.0 if state == "inside" else -9.0, b"1": 2.0, b"2": 2.5}
         plain = {b"\n\n": -0.5, b"\\boxed{": -0.5, b"</": -1.5}
         plain |= {bytes([letter]): -1.0 for letter in b"abcdefgh"}
@@ -98,9 +100,8 @@ def generate(
         for token, add in bias.items():
             biased[token] += add
         token = draw(biased, sampling, derive(b"server", body.get("seed", 0)), number)
-        order = np.argsort(-log_probs, kind="stable")[: body.get("_top", 0)]
-        top = [(int(each), float(log_probs[each])) for each in order]
-        written = Written(token, float(log_probs[token]), top)
+        best = nlargest(body.get("_top", 0), range(len(log_probs)), key=log_probs.__getitem__)
+        written = Written(token, log_probs[token], [(each, log_probs[each]) for each in best])
         ids.append(token)
         data += model.tokenizer.pieces[token]
         stop = next((text for text in stops if text.encode() in data), None)

@@ -15,8 +15,9 @@ PROGRAM = """
 import numpy as np, torch
 from tts_runtime.engines.base import Sampling
 from tts_runtime.engines.batching.triton_draws import drawn
+from tts_runtime.engines.batching.noise import position_seeds
 from tts_runtime.sampling import draw, log_probabilities
-from tts_runtime.streams import derive, position_seeds
+from tts_runtime.streams import derive
 
 generator = np.random.default_rng(0)
 checked = 0
@@ -32,7 +33,7 @@ for dtype in (torch.float32, torch.bfloat16, torch.float64):
         column = torch.tensor(temperatures, dtype=torch.float64)[:, None]
         alike = column if vocabulary > 1024 else column[:1]
         tokens, scores, logprobs = drawn(logits, alike, torch.from_numpy(position_seeds(places)))
-        exact = logits.double().numpy()
+        exact = logits.double().tolist()
         for row, (place, temperature) in enumerate(zip(places, temperatures)):
             token = draw(exact[row], Sampling(temperature), *place)
             assert int(tokens[row]) == token, (dtype, vocabulary, row, int(tokens[row]), token)

@@ -17,7 +17,6 @@ from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.problems import Problem
-from tts_runtime.sampling import Floats
 
 _INSTANT: Final = Latency(token=0.0)
 #: Far enough below all others that a token never comes.
@@ -213,7 +212,7 @@ class _LawModel(SimModel):
         self._without = without
         super().__init__(seed, rates, order)
 
-    def _expected(self, state: str) -> Floats:
+    def _expected(self, state: str) -> list[float]:
         logits = super()._expected(state)
         known = self.tokenizer.names()
         for name in self._without:

@@ -10,17 +10,15 @@ from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
 from tts_runtime.engines.batching.draws import draws
 from tts_runtime.engines.batching.forward import Array, Forward, KvCache
 from tts_runtime.engines.batching.memory import release_memory
+from tts_runtime.engines.batching.noise import library, position_seeds
 from tts_runtime.engines.batching.sampling import (
     SamplingColumns,
-    library,
     log_probabilities,
     token_statistics,
 )
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.worker import Job
-from tts_runtime.sampling import log_probabilities as reference_log_probabilities
 from tts_runtime.sampling import ranked
-from tts_runtime.streams import position_seeds
 
 
 @dataclass(slots=True, eq=False)
@@ -122,13 +120,13 @@ class Batch:
             request = row.criteria.request
             if request.first_rank is None or row.criteria.drawn:
                 continue
-            numbers = np.array(logits[number].tolist())
+            numbers, bans = logits[number].tolist(), forbidden.get(number, ())
             try:
-                tokens[number] = ranked(numbers, request.first_rank, forbidden.get(number, ()))
+                tokens[number] = ranked(numbers, request.first_rank, bans)
             except EngineError as error:
                 row.error = error
             else:
-                logprobs[number] = float(reference_log_probabilities(numbers)[int(tokens[number])])
+                logprobs[number] = log_probabilities(logits[[number]])[0, int(tokens[number])]
         chosen = logprobs.tolist()
         names = {name for row in rows for name in row.criteria.request.statistics}
         statistics = token_statistics(log_probabilities(logits), names) if names else {}

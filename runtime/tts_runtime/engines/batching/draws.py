@@ -24,14 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tts_runtime.engines.batching.sampling import (
-    Array,
-    SamplingColumns,
-    choices,
-    library,
-    log_probabilities,
-)
-from tts_runtime.streams import random_bits
+from tts_runtime.engines.batching.noise import Array, library, random_bits
+from tts_runtime.engines.batching.sampling import SamplingColumns, choices, log_probabilities
+from tts_runtime.streams import FIRST, GOLDEN, SECOND
 
 #: Vocabularies below it are drawn by `sampling.choices`: calls cost more than passes there.
 LARGE = 4096
@@ -257,8 +252,8 @@ class _Scratch:
             width = part.stop - first
             bits, other, noise = self._bits[:width], self._other[:width], self._noise[:width]
             np.add(self._counters[part], seed, out=bits)
-            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
-                np.right_shift(bits, np.uint64(shift), out=other)  # as `streams.mix`
+            for shift, factor in ((30, FIRST), (27, SECOND), (31, 1)):
+                np.right_shift(bits, np.uint64(shift), out=other)  # as `streams.gumbel`
                 np.bitwise_xor(bits, other, out=bits)
                 if factor > 1:
                     np.multiply(bits, np.uint64(factor), out=bits)
@@ -275,7 +270,7 @@ class _Scratch:
 @cache
 def _counters(vocabulary: int) -> NDArray[np.uint64]:
     """What a token's id adds to its row's seed."""
-    return np.arange(1, vocabulary + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return np.arange(1, vocabulary + 1, dtype=np.uint64) * np.uint64(GOLDEN)
 
 
 def _on_cpu(array: Array) -> bool:

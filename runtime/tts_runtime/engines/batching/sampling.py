@@ -5,39 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from tts_runtime.engines.base import Sampling
+from tts_runtime.engines.batching.noise import Array, gumbel, library
 from tts_runtime.sampling import CONFIDENCE_WIDTH
-from tts_runtime.streams import random_bits
-
-#: A NumPy array or a torch tensor. The two share their operators, and the functions used here.
-Array: TypeAlias = Any
-
-
-def library(array: Array) -> Any:
-    """`numpy` or `torch`, whichever an array belongs to."""
-    if isinstance(array, np.ndarray):
-        return np
-    import torch  # loaded already, since there is a tensor
-
-    return torch
-
-
-def gumbel(seeds: Array, vocabulary: int) -> Array:
-    """As `streams.gumbel`: float64 noise of shape [rows, vocabulary] for seeds [rows]."""
-    xp = library(seeds)
-    tokens = xp.arange(1, vocabulary + 1, dtype=xp.int64, device=seeds.device)
-    noise = xp.asarray(random_bits(seeds[:, None], tokens), dtype=xp.float64)
-    # In place: the same numbers, and no copies on the way.
-    noise += 0.5
-    noise *= 2.0**-53
-    for _ in range(2):
-        xp.log(noise, out=noise)
-        xp.negative(noise, out=noise)
-    return noise
 
 
 @dataclass(frozen=True, slots=True)

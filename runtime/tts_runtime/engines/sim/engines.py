@@ -105,9 +105,7 @@ class SimPolicy(PolicyEngine):
             else:
                 token = draw(logits, request.sampling, request.key, position, forbidden)
             log_probs = log_probabilities(logits)
-            criteria.push(
-                token, float(log_probs[token]), token_statistics(log_probs, request.statistics)
-            )
+            criteria.push(token, log_probs[token], token_statistics(log_probs, request.statistics))
             reader.add(token)
             position += 1
         return criteria.result(prefilled=len(request.prompt) + len(request.prefix))

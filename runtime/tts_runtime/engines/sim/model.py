@@ -12,12 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from math import log, pi
 from typing import Final
 
-import numpy as np
-
 from tts_runtime.binding import Binding, Defaults, Thinking
-from tts_runtime.sampling import Floats
 
 UNKNOWN: Final = "?"
 _SPECIAL: Final = ("<end>", "<eot>")
@@ -32,7 +30,7 @@ _PIECES: Final = (
 
 #: Logistic noise of unit variance for every byte: a 64-byte hash is a row of logits. With so
 #: few values, equal logits occur, as ties need.
-_NOISE: Final = np.log((np.arange(256) + 0.5) / (255.5 - np.arange(256))) * 3**0.5 / np.pi
+_NOISE: Final = tuple(log((byte + 0.5) / (255.5 - byte)) * 3**0.5 / pi for byte in range(256))
 
 
 class SimTokenizer:
@@ -134,17 +132,18 @@ class SimModel:
             defaults=defaults if defaults is not None else Defaults(),
         )
 
-    def logits(self, prompt: Sequence[int], ids: Sequence[int]) -> Floats:
-        """Logits of the next token after a prompt and a path, shape [vocabulary]."""
+    def logits(self, prompt: Sequence[int], ids: Sequence[int]) -> tuple[float, ...]:
+        """Logits of the next token after a prompt and a path, one of each token."""
         return Reader(self, prompt, ids).logits()
 
-    def _row(self, digest: bytes, state: str) -> Floats:
-        noise = _NOISE[np.frombuffer(digest, np.uint8)[: self._usual[state].size]]
-        logits: Floats = self._usual[state] + self.rates.spread * noise
-        logits.flags.writeable = False  # cached rows are shared
-        return logits
+    def _row(self, digest: bytes, state: str) -> tuple[float, ...]:
+        spread, usual = self.rates.spread, self._usual[state]
+        # A digest has more bytes than there are tokens.
+        return tuple(
+            [mean + spread * _NOISE[byte] for mean, byte in zip(usual, digest, strict=False)]
+        )
 
-    def _expected(self, state: str) -> Floats:
+    def _expected(self, state: str) -> list[float]:
         rates = self.rates
         weights = dict.fromkeys((*_SPECIAL, *_PIECES), 0.003)
         if state == "answer":
@@ -160,11 +159,10 @@ class SimModel:
             weights |= {"\n\n": rates.step * 0.6, "\n\nb": rates.step * 0.3, "\n": rates.step * 0.1}
             weights |= {"<end>": rates.end * 0.7, "<eot>": rates.end * 0.3}
             weights |= {"\\boxed{": rates.answer, "</": rates.thought}
-        expected = np.full(len(self.tokenizer.pieces), 0.003)
+        expected = [0.003] * len(self.tokenizer.pieces)
         for name, weight in weights.items():
             expected[self.tokenizer.id(name)] = max(weight, 1e-9)
-        logits: Floats = np.log(expected)
-        return logits
+        return [log(each) for each in expected]
 
 
 _STATES: Final = ("answer", "digit", "closed", "thought", "text")
@@ -200,8 +198,8 @@ class Reader:
         else:
             self._recent = [*self._recent, token][-model.order :]
 
-    def logits(self) -> Floats:
-        """Logits of the next token, shape [vocabulary]; not to be written to."""
+    def logits(self) -> tuple[float, ...]:
+        """Logits of the next token, one of each token."""
         digest = self._hash.copy()
         for token in self._recent:
             digest.update(b"r%d" % token)

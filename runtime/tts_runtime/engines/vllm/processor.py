@@ -24,7 +24,8 @@ from vllm.v1.sample.logits_processor import (
 
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
 from tts_runtime.engines.batching.draws import draws
-from tts_runtime.engines.batching.sampling import SamplingColumns, statistic
+from tts_runtime.engines.batching.noise import position_seeds
+from tts_runtime.engines.batching.sampling import SamplingColumns, log_probabilities, statistic
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.vllm.protocol import (
@@ -36,8 +37,8 @@ from tts_runtime.engines.vllm.protocol import (
     unpacked,
     values_in,
 )
-from tts_runtime.sampling import log_probabilities, ranked
-from tts_runtime.streams import Key, position_seeds
+from tts_runtime.sampling import ranked
+from tts_runtime.streams import Key
 
 
 @dataclass(slots=True, eq=False)
@@ -173,13 +174,13 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             row = rows[number]
             if row.request.first_rank is None or row.drawn:
                 continue
-            numbers, bans = raw[number].double().cpu().numpy(), forbidden.get(number, ())
+            numbers, bans = raw[number].tolist(), forbidden.get(number, ())
             try:
                 tokens[number] = ranked(numbers, row.request.first_rank, bans)
             except EngineError:
                 errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
             else:
-                values[number] = float(log_probabilities(numbers)[int(tokens[number])])
+                values[number] = log_probabilities(raw[[number]])[0, int(tokens[number])]
         for number in forbidden:
             if number not in errors and best[number] == -torch.inf:
                 errors[number] = NOTHING_ALLOWED
