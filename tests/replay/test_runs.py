@@ -75,6 +75,23 @@ def test_of_several_budgets_each_is_served_its_own_thought(tmp_path: Path) -> No
     assert "the record" in (refused.error or "")
 
 
+def test_waits_are_replayed_together_as_far_as_the_record_reaches(tmp_path: Path) -> None:
+    """Paths of several strategies that force the same are one, and greedy draws have their keys."""
+    first, record = {}, tts_runtime.Settings(out=tmp_path / "run")
+    plans, _ = swept(["budget_forcing"], {}, ["waits=0,1,3"])
+    for waits, result in zip(
+        (0, 1, 3), tts_runtime.run(plans, PROBLEMS, settings=record), strict=True
+    ):
+        first[waits] = gist(list(result.answers))
+        assert gist(replayed(tmp_path / "run", "budget_forcing", waits=waits)) == first[waits]
+    replay = tts_runtime.Settings(policies={"policy": f"replay:{tmp_path / 'run'}"})
+    for waits, result in zip((0, 1, 3), tts_runtime.run(plans, settings=replay), strict=True):
+        assert gist(list(result.answers)) == first[waits]
+    [refused, _] = replayed(tmp_path / "run", "budget_forcing", waits=2)
+    words = "the record continues with 'Wait' where this continues with '</think>'"
+    assert words in (refused.error or "")
+
+
 def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> None:
     ran(tmp_path / "run", "best_of_n", n=6)
     for strategy, n in (

@@ -141,9 +141,8 @@ class SharedRequests(EngineCalls):
         """The reply to a request; from what is there, if possible."""
         if request.limits.watched:
             return super().generate(engine, request)
-        if not request.sampling.temperature:
-            request = replace(request, key=b"")  # greedy children are one (C15)
-        name = (id(engine), request)
+        shared = request if request.sampling.temperature else replace(request, key=b"")  # C15
+        name = (id(engine), shared)
         flight = self._flights.get(name)
         if flight is not None:
             return flight.join()
@@ -208,7 +207,8 @@ def _stream(engine: PolicyEngine, request: GenerateRequest) -> Any:
     limits = request.limits
     if not engine.exact or limits.at_least or request.first_rank is not None:
         return None
-    return id(engine), request.prompt, request.key, request.sampling, request.statistics
+    key = request.key if request.sampling.temperature else b""
+    return id(engine), request.prompt, key, request.sampling, request.statistics
 
 
 class _Flight(Generic[Reply]):

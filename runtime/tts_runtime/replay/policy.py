@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.problems.model import Trial
 from tts_runtime.replay.clauses import clauses_of, same_limits, unfit
 from tts_runtime.replay.options import ReplayOptions
-from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, text_of
+from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, places, text_of
 from tts_runtime.replay.sources import open_recorded
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key, cut_key, forced_key, root_key, split_key, thinking_key
@@ -293,8 +293,12 @@ class ReplayPolicy(PolicyEngine):
                 f"{name}: this samples the problem a second time, independently of the first, and "
                 "the record has one set of samples"
             )
-        shown = " ".join(text_of(request.prefix).split())[-60:]
-        return EngineError(f"{name}: nothing was sampled there after a path that ends {shown!r}")
+        text = text_of(request.prefix)
+        shown = " ".join(text.split())[-60:]
+        return EngineError(
+            f"{name}: nothing was sampled there after a path that ends {shown!r}"
+            + _parted(self.recorded.root(trial), text)
+        )
 
     # ------------------------------------------------------------------ what was drawn there
 
@@ -444,6 +448,23 @@ class ReplayPolicy(PolicyEngine):
                 f"{limit:,}",
             )
         return True
+
+
+def _parted(root: Place, text: str) -> str:
+    """Where a text leaves the record: what was forced there, and what this forces instead."""
+    shared = [each for each in places(root) if each.whole and text.startswith(each.whole)]
+    last = max(shared, key=lambda each: len(each.whole), default=None)
+    if last is None:
+        return ""
+    forced = {each.text for each in root.others if each.before is last}
+    rest = text.removeprefix(last.whole)
+    if not forced or not rest:
+        return ""
+    listed = " or ".join(repr(each) for each in sorted(forced))
+    return (
+        f": the record continues with {listed} where this continues with {rest[:60]!r}; record "
+        "both in one run (`--sweep` draws once what they share)"
+    )
 
 
 def _size(place: Place) -> int:

@@ -179,15 +179,15 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> None:
             reached[node.uid] = _same(node, nodes, reached)
         else:
             start = None if not node.before else before
-            made = Place(
-                start,
-                node.prompt,
-                node.added,
-                node.ids - (start.position if start is not None else 0),
-                key=None if node.stream is None else bytes.fromhex(node.stream),
-            )
-            root.others.append(made)
-            streams[made.key or b"", made.position] = made
+            stream = None if node.stream is None else bytes.fromhex(node.stream)
+            count = node.ids - (start.position if start is not None else 0)
+            made = Place(start, node.prompt, node.added, count, key=stream)
+            known = None if stream is None else streams.get((stream, made.position))
+            if known is not None and (known.before, known.text) == (start, made.text):
+                made = known  # another strategy, or row, forced the same here
+            else:
+                root.others.append(made)
+                streams[stream or b"", made.position] = made
             reached[node.uid] = made
 
 
