@@ -24,7 +24,7 @@ ADAPTERS = "tts_runtime.adapters"
 FLOORS = (
     ("backed", "problem"),
     ("model", "errors"),
-    ("scheduler", "views", "requests", "records"),
+    ("scheduler", "views", "requests", "records", "answer_feed"),
     ("engine_calls", "watching"),
     ("expressions", "problem_run"),
     ("scope", "generation", "replay"),

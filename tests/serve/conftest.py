@@ -16,6 +16,7 @@ import httpx
 
 from tts_lang.explain.assumptions import Assumed
 from tts_runtime.cli.options import CostLimits
+from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
@@ -33,7 +34,7 @@ class Served:
 
     http: httpx.AsyncClient
     service: AnswerService
-    policy: SimPolicy
+    policy: PolicyEngine
     app: Any
 
     async def chat(self, text: object = "1 + 1", **body: object) -> httpx.Response:
@@ -43,10 +44,9 @@ class Served:
 
     def idle(self) -> bool:
         """Whether nothing runs or waits, in the server and in the engine."""
-        admission, counts = self.service.admission, self.policy.counts
-        return not any(
-            (admission.rows, admission.running, admission.waiting, counts.running, counts.waiting)
-        )
+        admission, load = self.service.admission, self.policy.load
+        counts = () if load is None else (load.running, load.waiting)
+        return not any((admission.rows, admission.running, admission.waiting, *counts))
 
 
 Serve = Callable[..., Any]
@@ -62,13 +62,14 @@ async def serving(
     keys: Keys | None = None,
     joined: bool = False,
     latency: Latency | None = None,
+    policy: PolicyEngine | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """Serves strategies on a simulated policy and PRM."""
+    """Serves strategies on a simulated PRM and a simulated policy, or another one."""
     catalogue = Catalogue(
         strategies or ["majority", "best_of_n"], settings or {}, CostLimits((), Assumed())
     )
-    policy = SimPolicy(SimModel(), latency=latency or Latency(token=0.0))
+    policy = policy or SimPolicy(SimModel(), latency=latency or Latency(token=0.0))
     scorers = {"prm": SimScorer(latency=Latency(token=0.0))}
     async with Session({"policy": policy}, scorers) as session:
         service = AnswerService(session, catalogue, Admission(running, waiting), **options)

@@ -201,6 +201,18 @@ class PolicyConformance:
         assert isinstance(failed, ZeroDivisionError)
         assert isinstance(answered, Generation)
 
+    def test_tokens_are_told_as_they_are_drawn_and_change_nothing(self, subject: Subject) -> None:
+        [request] = requests_for(subject, 1, Limits(12))
+        seen: list[tuple[int, ...]] = []
+        told = replace(request, on_token=lambda partial: seen.append(tuple(partial.ids)))
+
+        async def work(engine: PolicyEngine) -> list[Generation]:
+            return [await engine.generate(told), await engine.generate(request)]
+
+        followed, alone = subject.run(work)
+        assert followed.ids == alone.ids
+        assert seen == [followed.ids[:count] for count in range(1, len(followed.ids) + 1)]
+
     def test_likeliest_starts_differ_and_follow_greedily(self, subject: Subject) -> None:
         base = replace(requests_for(subject, 1, Limits(8, at_least=8))[0], sampling=Sampling(0.0))
         ranks = [replace(base, first_rank=rank) for rank in range(4)]

@@ -65,7 +65,7 @@ def early_exits(plan: Plan, passes: Collection[str]) -> EarlyExits:
             raise ValueError(f"pass {name!r} is not one of {', '.join(PASSES)}")
     if not passes:
         return EVERYTHING
-    readers = Counter(_reads(plan.body))
+    readers = Counter(values_read(plan.body))
     final = frozenset(_returned(plan.body, readers))
     votes: set[int] = set()
     firsts: dict[int, int] = {}
@@ -141,7 +141,7 @@ def _regions(region: Region) -> Iterator[Region]:
         yield from operation.regions
 
 
-def _reads(region: Region) -> Iterator[int]:
+def values_read(region: Region) -> Iterator[int]:
     """Every value that is read, once per read."""
     for inner in _regions(region):
         yield from inner.results

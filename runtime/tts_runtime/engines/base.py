@@ -145,6 +145,9 @@ class GenerateRequest:
         priority: Waiting requests with the lowest number get a free slot first, then those that
             came first. It does not affect the answer, so it is no part of the request's identity.
         origin: What `key` was derived from; `None` for judges, look-ahead and graders.
+        on_token: Called after every token of the reply, perhaps in an engine's thread; no part of
+            the request's identity either. An engine that begins again calls with a new `Partial`;
+            one that does not see tokens as they are drawn calls late, or not at all.
     """
 
     prompt: tuple[int, ...]
@@ -157,6 +160,7 @@ class GenerateRequest:
     statistics: tuple[str, ...] = ()
     priority: int = field(default=0, compare=False)
     origin: StreamOrigin | None = field(default=None, compare=False)
+    on_token: Callable[[Partial], None] | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

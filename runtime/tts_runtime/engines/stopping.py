@@ -46,6 +46,7 @@ class StopCriteria:
         self._closing: tuple[int, ...] | None = None
         self._end_logprob = 0.0
         self._halted = False
+        self._on_token = request.on_token
 
     def forbidden(self) -> frozenset[int]:
         """Ids that must not be drawn next (`at least`); usually none."""
@@ -79,6 +80,8 @@ class StopCriteria:
         piece = self._pieces[token]
         self.segments = self.segments.add(piece, self._delimiter)
         self.finish = self._reached(piece)
+        if self._on_token is not None:
+            self._on_token(partial)
         return self.finish
 
     def result(self, prefilled: int) -> Generation:

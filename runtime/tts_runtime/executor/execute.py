@@ -34,6 +34,7 @@ from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
 from tts_runtime.reliability import Recorder, Reliability
+from tts_runtime.thoughts import split_thought
 
 # ------------------------------------------------------------------ outcomes
 
@@ -60,6 +61,7 @@ class Outcome:
         answer: The answer as written in the returned candidate; missing if it has none (C40).
         answer_key: Its canonical form.
         text: The returned candidate's whole text; empty if none was returned.
+        thought, reply: Of the text, what the policy thought, and what it said after that.
         row: Uid of the returned candidate, if any was returned; `tokens`: those drawn on its path.
         finish: Why its generation stopped.
         error: Why the problem failed; the answer is missing then.
@@ -78,6 +80,8 @@ class Outcome:
     reliability: Reliability = field(default_factory=Reliability)
     tokens: int = 0
     finish: str | None = None
+    thought: str = ""
+    reply: str = ""
     _records: Callable[[Collection[str]], tuple[CandidateRecord, ...]] = field(
         default=lambda _: (), repr=False, compare=False
     )
@@ -219,7 +223,7 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
     candidate.problem = candidate.rootless = True
     candidate.uid = 0
     problem = Row(candidate.node, candidate)
-    scope = Scope(run, problem, plan.thinks, [None] * len(plan.values))
+    scope = Scope(run, problem, plan.thinks, [None] * len(plan.values), answers=True)
     scope.values[plan.body.parameters[0]] = Pool([problem])
     returned = await program.body.walk(scope)
     assert returned is not None  # the verifier sees that strategies return
@@ -245,11 +249,15 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
         return outcome
     node = rows[0].node
     written, key = node.answers
+    text, conversation = node.text, node.conversation
+    thought, reply = split_thought(text, node.policy.binding, thinking=conversation.thinking)
     return replace(
         outcome,
         answer=written,
         answer_key=key,
-        text=node.text,
+        text=text,
+        thought=thought,
+        reply=reply,
         row=rows[0].candidate.uid,
         tokens=node.tokens,
         finish=None if node.finish is None else node.finish.value,

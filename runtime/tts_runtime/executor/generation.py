@@ -26,6 +26,7 @@ from tts_runtime.engines.base import (
     StreamOrigin,
 )
 from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.answer_feed import AnswerDrawn, AnswerFeed
 from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
@@ -278,9 +279,10 @@ class GenerationCall:
         settings: Its clauses.
         sequence: Its number among the operations of the scope that number children.
         demand: Makes the requests when they are needed; `None`: at once.
+        answer: Its one child is the answer.
     """
 
-    __slots__ = ("demand", "on_candidate", "operation", "run", "sequence", "settings")
+    __slots__ = ("demand", "on_answer", "on_candidate", "operation", "run", "sequence", "settings")
 
     def __init__(
         self,
@@ -289,6 +291,7 @@ class GenerationCall:
         settings: CallSettings,
         sequence: int,
         demand: Demand | None = None,
+        answer: bool = False,
     ) -> None:
         self.demand = demand
         self.run = run
@@ -296,6 +299,9 @@ class GenerationCall:
         self.settings = settings
         self.sequence = sequence
         self.on_candidate = run.events.listeners(CandidateMade)
+        # Of a thought's delimiter, which is withheld, the first tokens would be told.
+        told = answer and settings.unit is not Unit.THOUGHTS
+        self.on_answer = run.events.listeners(AnswerDrawn) if told else ()
 
 
 class ChildSpec:
@@ -436,6 +442,8 @@ def children(
         if settings.stop_when is not None or settings.end_when is not None:
             # Every request has watchers of its own: they follow what it draws.
             request = replace(request, limits=_watched(limits, spec, view))
+        if call.on_answer:
+            request = replace(request, on_token=AnswerFeed(call.on_answer, settings.policy, node))
         if place is not None and many == 1:
             slot = place
             slot.key = request.key

@@ -11,6 +11,7 @@ from math import inf
 from typing import Any, Final, TypeAlias, TypeVar
 
 from tts_lang.explain.budget import CEILINGS
+from tts_lang.optimise.last_draws import are_running, last_draws
 from tts_lang.plan.expr import Const, Expr, Statistic, fields_in, walk
 from tts_lang.plan.graph import Exit, Judge, Operation, Plan, Region, Score, Scorer, operations
 from tts_lang.plan.reads import draws
@@ -132,6 +133,11 @@ class Builder:
 
         return count
 
+    def is_answer(self, scope: Scope) -> bool:
+        """Whether the row of the operation is the answer, if it makes one."""
+        rounds = self.program.last_draws.get(self.operation.outputs[0])
+        return rounds is not None and scope.answers and are_running(rounds, scope.round)
+
     def scorer(self, name: str) -> tuple[Scorer, ScorerEngine | None]:
         """A scorer's declaration and engine; a judge has none."""
         return self.program.plan.scorer(name), self.program.engines.scorers.get(name)
@@ -184,6 +190,7 @@ class Program:
         self.by_row = by_row and not self.draws and not special
         self._special = special or {}
         self.lazy = lazy
+        self.last_draws = last_draws(plan)
         self.body = self.block(plan.body)
 
     def block(self, region: Region) -> CompiledRegion:

@@ -137,6 +137,14 @@ class Pool:
         self.most = most
 
     @property
+    def single(self) -> bool:
+        """Whether it has at most one row, now and later."""
+        if len(self.items) != 1:
+            return not self.items
+        [item] = self.items
+        return type(item) is Row or item.most == 1  # type: ignore[union-attr]
+
+    @property
     def apart(self) -> bool:
         """See the class; computed from the rows where they are all known."""
         if self._apart is None:

@@ -292,6 +292,7 @@ class Scope:
         thinks: It asks a policy's thinking conversation.
         values: The plan's values, by number.
         caller: The row that it is called on, in the scope of its caller.
+        answers: What it returns is the problem's answer.
 
     `made` lists, in program order, what made candidates: pools, and calls (their input pool and the
     scope of each row's run).
@@ -303,6 +304,7 @@ class Scope:
         "_draws",
         "_fresh",
         "_resamplings",
+        "answers",
         "barrier",
         "caller",
         "made",
@@ -320,12 +322,14 @@ class Scope:
         thinks: bool,
         values: list[Any],
         caller: Row | None = None,
+        answers: bool = False,
     ) -> None:
         self.run = run
         self.problem = problem
         self.thinks = thinks
         self.values = values
         self.caller = caller
+        self.answers = answers
         #: Numbers of the rounds of the loops that are running, the outermost first.
         self.round: tuple[int, ...] = ()
         self.barrier = NumberingBarrier()

@@ -87,6 +87,7 @@ class Response:
         problem: The problem.
         seed: Of the random streams.
         text: The returned candidate's whole text; empty if none was returned.
+        thought, reply: Of it, what the policy thought, and what it said after that.
         answer: The answer as written there; `None` if it has none.
         finish: Why its generation stopped: "end", "stop", "length", ...
         correct: Whether it is right; `None` without a grade (no gold answer).
@@ -109,6 +110,8 @@ class Response:
         self.problem = problem
         self.seed = record.seed
         self.text = outcome.text
+        self.thought = outcome.thought
+        self.reply = outcome.reply
         self.answer = outcome.answer
         self.finish = outcome.finish
         self.correct = record.correct

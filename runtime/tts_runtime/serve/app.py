@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
+from time import monotonic
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -251,25 +253,33 @@ class _Answer(Response):
     async def _events(self, work: asyncio.Future[ServedReply]) -> AsyncGenerator[str, None]:
         for text in self._interface.opening():
             yield text
-        seen, silent = 0, 0.0
+        watch, interface = self._watch, self._interface
+        seen, told = 0, monotonic()
         while not work.done():
-            await asyncio.wait((work,), timeout=_PROGRESS)
-            silent += _PROGRESS
+            waited = (work, watch.news())
+            await asyncio.wait(waited, timeout=_PROGRESS, return_when=FIRST_COMPLETED)
+            now = monotonic()
             if work.done():
                 break
-            if self._watch.changes != seen:
-                seen, silent = self._watch.changes, 0.0
-                for text in self._interface.progress(self._watch.said()):
+            if (answer := watch.take_news()) is not None:
+                for text in interface.drawn(*interface.grown(answer.thought, answer.text)):
+                    told = now
                     yield text
-            elif silent >= _SILENCE:
-                silent = 0.0
+            # Once the answer is being drawn, nothing else is worth a line.
+            elif watch.changes != seen and watch.answer is None:
+                seen, told = watch.changes, now
+                for text in interface.progress(watch.said()):
+                    yield text
+            elif now - told >= _SILENCE:
+                told = now
                 yield replies.COMMENT
         try:
             reply = work.result()
+            interface.check(reply)
         except ApiError as error:
             yield f"data: {json.dumps(error.body())}\n\n"
             return
-        for text in self._interface.closing(reply):
+        for text in interface.closing(reply):
             yield text
 
 

@@ -11,6 +11,7 @@ from time import time
 from typing import Any, Final
 
 from tts_runtime.serve.catalogue import Served
+from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.requests import Asked
 from tts_runtime.serve.service import ServedReply
 
@@ -49,6 +50,32 @@ class Interface(ABC):
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.created = int(time())
+        #: What a stream has sent of its first choice: the thought, and the text after it.
+        self.sent = ("", "")
+
+    def grown(self, thought: str, text: str) -> tuple[str, str]:
+        """What is to be sent now that a stream's first choice has come so far.
+
+        Nothing where this does not continue what was sent: an engine that is not exact has begun
+        again, and draws something else.
+        """
+        old_thought, old_text = self.sent
+        if not (thought.startswith(old_thought) and text.startswith(old_text)):
+            return "", ""
+        self.sent = thought, text
+        return thought[len(old_thought) :], text[len(old_text) :]
+
+    def check(self, reply: ServedReply) -> None:
+        """Before the end of a stream.
+
+        Raises:
+            ApiError: The reply does not continue what was sent.
+        """
+        thought, text = self.sent
+        choice = reply.choices[0]
+        if not (choice.thought.startswith(thought) and choice.text.startswith(text)):
+            message = "the policy had to begin again, and its answer is not what was sent"
+            raise ApiError(502, message, "stream_interrupted")
 
     @abstractmethod
     def whole(self, reply: ServedReply) -> dict[str, Any]:
@@ -63,8 +90,12 @@ class Interface(ABC):
         """Events that say how a search proceeds."""
 
     @abstractmethod
+    def drawn(self, thought: str, text: str) -> Iterator[str]:
+        """Events of more of the first choice, which is being drawn."""
+
+    @abstractmethod
     def closing(self, reply: ServedReply) -> Iterator[str]:
-        """Events of the reply."""
+        """Events of what has not been sent of the reply."""
 
 
 class Chat(Interface):
@@ -101,13 +132,18 @@ class Chat(Interface):
         """A delta of reasoning."""
         return [self._delta({"reasoning_content": f"{line}\n"})]
 
+    def drawn(self, thought: str, text: str, index: int = 0) -> Iterator[str]:
+        """Deltas of reasoning and content."""
+        if thought:
+            yield self._delta({"reasoning_content": thought}, index)
+        for piece in _pieces(text):
+            yield self._delta({"content": piece}, index)
+
     def closing(self, reply: ServedReply) -> Iterator[str]:
         """Deltas of all choices, then the usage if it was asked for."""
         for index, choice in enumerate(reply.choices):
-            if choice.thought:
-                yield self._delta({"reasoning_content": choice.thought}, index)
-            for piece in _pieces(choice.text):
-                yield self._delta({"content": piece}, index)
+            parts = choice.thought, choice.text
+            yield from self.drawn(*(parts if index else self.grown(*parts)), index)
             last = {"index": index, "delta": {}, "finish_reason": choice.finish}
             yield event({**self._head(f"{self.kind}.chunk", reply), "choices": [last]})
         if self.asked.usage:
@@ -126,8 +162,7 @@ class Chat(Interface):
             "object": kind,
             "created": self.created,
             "model": reply.model,
-            "system_fingerprint": reply.fingerprint,
-            "tts": dict(reply.extras),
+            **_of(reply),
         }
 
 
@@ -144,7 +179,7 @@ class Completions(Interface):
             _completed(index, choice.text, choice.finish)
             for index, choice in enumerate(reply.choices)
         ]
-        return {**self._head(reply), "choices": choices, "usage": _usage(reply)}
+        return {**self._head(), **_of(reply), "choices": choices, "usage": _usage(reply)}
 
     def opening(self) -> Sequence[str]:
         """A comment."""
@@ -154,26 +189,36 @@ class Completions(Interface):
         """A comment: this interface has no place for reasoning."""
         return [f": {line}\n\n"]
 
+    def drawn(self, thought: str, text: str) -> Iterator[str]:  # noqa: ARG002  (has no place)
+        """Pieces of the text."""
+        yield from self._parts(text)
+
     def closing(self, reply: ServedReply) -> Iterator[str]:
         """Pieces of all choices, then the usage if it was asked for."""
-        head = self._head(reply)
+        head = {**self._head(), **_of(reply)}
         for index, choice in enumerate(reply.choices):
-            for piece in _pieces(choice.text):
-                yield event({**head, "choices": [_completed(index, piece, None)]})
+            text = choice.text if index else self.grown(choice.thought, choice.text)[1]
+            yield from self._parts(text, index)
             yield event({**head, "choices": [_completed(index, "", choice.finish)]})
         if self.asked.usage:
             yield event({**head, "choices": [], "usage": _usage(reply)})
         yield DONE
 
-    def _head(self, reply: ServedReply) -> dict[str, Any]:
+    def _parts(self, text: str, index: int = 0) -> Iterator[str]:
+        for piece in _pieces(text):
+            yield event({**self._head(), "choices": [_completed(index, piece, None)]})
+
+    def _head(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "object": "text_completion",
             "created": self.created,
-            "model": reply.model,
-            "system_fingerprint": reply.fingerprint,
-            "tts": dict(reply.extras),
+            "model": self.asked.model,
         }
+
+
+def _of(reply: ServedReply) -> dict[str, Any]:
+    return {"system_fingerprint": reply.fingerprint, "tts": dict(reply.extras)}
 
 
 def _completed(index: int, text: str, finish: str | None) -> dict[str, Any]:
@@ -214,7 +259,7 @@ class Responses(Interface):
         self._message = f"msg_{token_hex(16)}"
         self._thought = f"rs_{token_hex(16)}"
         self._event = _Numbered()
-        self._thinking = False
+        self._thinking = self._answering = False
 
     def whole(self, reply: ServedReply) -> dict[str, Any]:
         """A response."""
@@ -249,38 +294,60 @@ class Responses(Interface):
 
     def progress(self, line: str) -> Sequence[str]:
         """A part of the reasoning's summary."""
-        events = []
+        return list(self._summary(f"{line}\n"))
+
+    def drawn(self, thought: str, text: str) -> Iterator[str]:
+        """Parts of the reasoning's summary, then of the message."""
+        if thought:
+            yield from self._summary(thought)
+        if text and not self._answering:
+            yield from self._begun(self.sent[0])
+        for piece in _pieces(text):
+            name = "response.output_text.delta"
+            yield self._event(name, **self._place, delta=piece, logprobs=[])
+
+    def closing(self, reply: ServedReply) -> Iterator[str]:
+        """What is left of the message, and the whole response."""
+        yield from self.drawn(*self.grown(reply.choices[0].thought, reply.choices[0].text))
+        if not self._answering:
+            yield from self._begun(reply.choices[0].thought)
+        whole = self.whole(reply)
+        item = whole["output"][-1]
+        [part] = item["content"]
+        text = part["text"]
+        yield self._event("response.output_text.done", **self._place, text=text, logprobs=[])
+        yield self._event("response.content_part.done", **self._place, part=part)
+        index = self._place["output_index"]
+        yield self._event("response.output_item.done", output_index=index, item=item)
+        yield self._event(f"response.{whole['status']}", response=whole)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        index = int(self._thinking)
+        return {"item_id": self._message, "output_index": index, "content_index": 0}
+
+    def _summary(self, text: str) -> Iterator[str]:
         place = {"item_id": self._thought, "output_index": 0, "summary_index": 0}
         if not self._thinking:
             self._thinking = True
             item = self._reasoning("")
-            events.append(self._event("response.output_item.added", output_index=0, item=item))
+            yield self._event("response.output_item.added", output_index=0, item=item)
             part = {"type": "summary_text", "text": ""}
-            name = "response.reasoning_summary_part.added"
-            events.append(self._event(name, **place, part=part))
-        delta = self._event("response.reasoning_summary_text.delta", **place, delta=f"{line}\n")
-        return [*events, delta]
+            yield self._event("response.reasoning_summary_part.added", **place, part=part)
+        yield self._event("response.reasoning_summary_text.delta", **place, delta=text)
 
-    def closing(self, reply: ServedReply) -> Iterator[str]:
-        """The message, piece by piece, and the whole response."""
-        whole = self.whole(reply)
-        index = len(whole["output"]) - 1
-        for place, item in enumerate(whole["output"][:-1]):
-            yield self._event("response.output_item.done", output_index=place, item=item)
-        item = whole["output"][-1]
-        empty = {**item, "status": "in_progress", "content": []}
-        yield self._event("response.output_item.added", output_index=index, item=empty)
-        place_of = {"item_id": self._message, "output_index": index, "content_index": 0}
-        [part] = item["content"]
-        bare = {**part, "text": ""}
-        yield self._event("response.content_part.added", **place_of, part=bare)
-        for piece in _pieces(part["text"]):
-            yield self._event("response.output_text.delta", **place_of, delta=piece, logprobs=[])
-        text = part["text"]
-        yield self._event("response.output_text.done", **place_of, text=text, logprobs=[])
-        yield self._event("response.content_part.done", **place_of, part=part)
-        yield self._event("response.output_item.done", output_index=index, item=item)
-        yield self._event(f"response.{whole['status']}", response=whole)
+    def _begun(self, thought: str) -> Iterator[str]:
+        """The reasoning ends, and the message begins."""
+        self._answering = True
+        if self._thinking:
+            item = self._reasoning(thought)
+            yield self._event("response.output_item.done", output_index=0, item=item)
+        item = {**self._item(""), "status": "in_progress"}
+        [bare] = item["content"]
+        index = self._place["output_index"]
+        added = {**item, "content": []}
+        yield self._event("response.output_item.added", output_index=index, item=added)
+        yield self._event("response.content_part.added", **self._place, part=bare)
 
     def _head(self, status: str) -> dict[str, Any]:
         return {

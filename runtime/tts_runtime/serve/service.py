@@ -24,6 +24,7 @@ from tts_runtime.serve.metrics import Metrics
 from tts_runtime.serve.requests import Asked, of_sampling
 from tts_runtime.serve.spans import RequestSpan, request_span
 from tts_runtime.serve.watch import Best, Watch
+from tts_runtime.thoughts import split_thought
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
@@ -90,8 +91,6 @@ class AnswerService:
         self._seed = seed
         self._seconds = seconds
         self._record = record
-        #: What ends the thoughts of policies.
-        self._ends: list[str] = []
         settings = session.settings
         self._engines = repr(
             [
@@ -108,10 +107,7 @@ class AnswerService:
             UnnamedError, BindError, EngineError: They are missing, or do not fit.
         """
         for served in self.catalogue.listed():
-            policy = self.session.prepare(served.plan).bound.program.engines.default
-            thinking = policy.binding.thinking
-            if thinking is not None and thinking.end not in self._ends:
-                self._ends.append(thinking.end)
+            self.session.prepare(served.plan)
 
     async def answer(self, asked: Asked, key: ApiKey, watch: Watch) -> ServedReply:
         """The reply to a request. Cancelling it frees all that it holds.
@@ -154,8 +150,10 @@ class AnswerService:
         watch: Watch,
         span: RequestSpan,
     ) -> ServedReply:
+        drawing = asked.stream or asked.seconds is not None
+
         def listen(events: Events) -> None:
-            watch.subscribe(events)
+            watch.subscribe(events, drawing=drawing)
             span.subscribe(events)
 
         seed = asked.seed if asked.seed is not None else self._seed
@@ -184,11 +182,12 @@ class AnswerService:
         self, asked: Asked, served: Served, ignored: Sequence[str], response: Response
     ) -> ServedReply:
         usage = response.usage
-        if asked.choices == 1:
-            found = [(response.text, response.finish, response.answer)]
-        else:
-            listed = response.candidates[: asked.choices]
-            found = [(each.text, each.finish, each.answer) for each in listed] or [("", None, None)]
+        choices = [_choice(response.thought, response.reply, response.finish, response.answer)]
+        if asked.choices > 1:
+            binding = self.session.prepare(served.plan).bound.program.engines.default.binding
+            for each in response.candidates[1 : asked.choices]:
+                parts = split_thought(each.text, binding, thinking=served.plan.thinks)
+                choices.append(_choice(*parts, each.finish, each.answer))
         extras: dict[str, Any] = {
             "answer": response.answer,
             "seed": response.seed,
@@ -218,7 +217,7 @@ class AnswerService:
             self.metrics.tokens.labels(name, kind).inc(count)
         return ServedReply(
             asked.model,
-            [self._choice(*each) for each in found],
+            choices,
             {
                 "prompt": prompt,
                 "cached": max(0, prompt - usage.engines.prompt_tokens),
@@ -233,7 +232,7 @@ class AnswerService:
         self, asked: Asked, served: Served, ignored: Sequence[str], watch: Watch, seed: int
     ) -> ServedReply:
         """The best answer at the deadline, marked as such."""
-        best: Best | None = watch.best()
+        best: Best | None = watch.best(told=asked.stream)
         if best is None:
             message = "the deadline passed before any solution was complete"
             raise ApiError(504, message, "deadline_exceeded")
@@ -243,23 +242,19 @@ class AnswerService:
         self.metrics.tokens.labels(served.plan.strategy, "drawn").inc(watch.tokens)
         return ServedReply(
             asked.model,
-            [self._choice(best.text, "length", best.answer)],
+            [_choice(best.thought, best.text, "length", best.answer)],
             {"prompt": 0, "cached": 0, "drawn": watch.tokens, "returned": best.tokens},
             self._fingerprint(served),
             extras,
         )
 
-    def _choice(self, text: str, finish: str | None, answer: str | None) -> ServedChoice:
-        thought = ""
-        for end in self._ends:
-            if end in text:
-                thought, _, text = text.rpartition(end)
-                break
-        return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
-
     def _fingerprint(self, served: Served) -> str:
         text = f"{served.digest}{self._engines}{version('tts-lang')}"
         return "fp_" + sha256(text.encode()).hexdigest()[:16]
+
+
+def _choice(thought: str, text: str, finish: str | None, answer: str | None) -> ServedChoice:
+    return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
 
 
 def _check_budget(asked: Asked, served: Served) -> None:

@@ -2,28 +2,91 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
+from codecs import getincrementaldecoder
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tts_runtime.engines.base import Finish, Partial
+from tts_runtime.executor.answer_feed import AnswerDrawn
 from tts_runtime.executor.generation import CandidateMade
 from tts_runtime.executor.model import Row
 from tts_runtime.executor.problem_run import Events, ReplyArrived
 from tts_runtime.executor.scope import Decided, Scored
+from tts_runtime.thoughts import ThoughtSplit, split_thought
+
+_Decoder = getincrementaldecoder("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best complete candidate so far, and the tokens drawn on its path."""
+    """The best solution so far, and the tokens drawn on its path."""
 
+    thought: str
     text: str
     answer: str | None
     finish: str | None
     tokens: int
 
 
+class DrawnAnswer:
+    """The answer while it is drawn; `thought` and `text`: what is certain of them by now."""
+
+    def __init__(self, event: AnswerDrawn) -> None:
+        self._node = event.node
+        self._policy = event.policy
+        self._partial = event.partial
+        self._read = 0
+        thinking = event.node.conversation.thinking
+        self._split = ThoughtSplit(event.policy.binding, thinking=thinking)
+        self._decoder = _Decoder("replace")
+        self._whole = ""
+        self._take(event.node.data)
+
+    @property
+    def thought(self) -> str:
+        """What the policy thought before."""
+        return self._split.thought
+
+    @property
+    def text(self) -> str:
+        """What it says after that."""
+        return self._split.reply
+
+    def follows(self, partial: Partial) -> bool:
+        """Whether these tokens continue those that were read; else the engine began again."""
+        return partial is self._partial
+
+    def read(self) -> None:
+        """Reads the tokens that are new."""
+        new: Sequence[int] = self._partial.ids[self._read :]
+        self._read += len(new)
+        pieces = self._policy.pieces
+        self._take(b"".join([pieces[token] for token in new]))
+
+    def best(self) -> Best:
+        """As an answer that was cut off here."""
+        answer, _ = self._policy.written(self._whole, Finish.LENGTH)
+        tokens = self._node.tokens + self._read
+        return Best(self.thought, self.text, answer, Finish.LENGTH.value, tokens)
+
+    def _take(self, data: bytes) -> None:
+        text = self._decoder.decode(data)
+        self._whole += text
+        self._split.feed(text)
+
+
 class Watch:
-    """Listens to the run of one request."""
+    """Listens to the run of one request.
+
+    `answer`: what has been drawn of its answer, where the plan ends in one sample.
+    """
+
+    answer: DrawnAnswer | None = None
+    _news: Future[None] | None = None
 
     def __init__(self) -> None:
         #: Counts up with everything that happens: whether there is something new to say.
@@ -36,13 +99,39 @@ class Watch:
         self._scores: dict[int, float] = {}
         self._done: list[Row] = []
 
-    def subscribe(self, events: Events) -> None:
-        """Listens to a run; what a first run said is forgotten when it is replayed."""
+    def subscribe(self, events: Events, *, drawing: bool = False) -> None:
+        """Listens to a run; what a first run said is forgotten when it is replayed.
+
+        `drawing`: also to the answer while it is drawn, which engines may have to work for.
+        """
         self.__init__()  # type: ignore[misc]
+        if drawing:
+            events.subscribe(AnswerDrawn, self._drawn)
         events.subscribe(ReplyArrived, self._replied)
         events.subscribe(CandidateMade, self._candidate)
         events.subscribe(Scored, self._scored)
         events.subscribe(Decided, self._decided)
+
+    def news(self) -> Future[None]:
+        """Done when more of the answer has been drawn than at the last `take_news`."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    def take_news(self) -> DrawnAnswer | None:
+        """The answer so far; `None` if there is nothing new."""
+        if self._news is None or not self._news.done():
+            return None
+        self._news = None
+        return self.answer
+
+    def _drawn(self, event: AnswerDrawn) -> None:
+        if self.answer is None or not self.answer.follows(event.partial):
+            self.answer = DrawnAnswer(event)
+        self.answer.read()
+        news = self.news()
+        if not news.done():
+            news.set_result(None)
 
     def _replied(self, event: ReplyArrived) -> None:
         self.changes += 1
@@ -77,8 +166,11 @@ class Watch:
             parts.append(f"best {self._score[0]} {self._score[1]:.2f}")
         return ", ".join(parts)
 
-    def best(self) -> Best | None:
-        """Of the complete candidates, the one with the best score, or with the commonest answer."""
+    def best(self, *, told: bool) -> Best | None:
+        """What has been drawn of the answer, where a client was `told` of it or nothing else is
+        complete; else the complete candidate with the best score, or with the commonest answer."""
+        if self.answer is not None and (told or not self._done):
+            return self.answer.best()
         if not self._done:
             return None
         common = Counter(row.node.written for row in self._done)
@@ -91,4 +183,6 @@ class Watch:
 
         node = max(self._done, key=rank).node
         finish = None if node.finish is None else node.finish.value
-        return Best(node.text, node.written, finish, node.tokens)
+        thinking = node.conversation.thinking
+        thought, text = split_thought(node.text, node.policy.binding, thinking=thinking)
+        return Best(thought, text, node.written, finish, node.tokens)

@@ -255,7 +255,7 @@ class PendingGeneration:
             texts.append(self._binding.step_delimiter.encode())
         if limits.stop_at:
             texts.append(limits.stop_at)
-        if limits.watched:
+        if limits.watched or self.request.on_token is not None:
             return True, []
         if not texts or self.ranked:
             return False, []

@@ -85,7 +85,8 @@ class GenerateCall(CoreRequest[Generation]):
             criteria = self._criteria = StopCriteria(
                 request, context.tokenizer, frozenset(config.ends), config.delimiter.encode()
             )
-            self._listed = context.listing and not request.statistics and not request.limits.watched
+            told = request.statistics or request.limits.watched or request.on_token is not None
+            self._listed = context.listing and not told
         request = criteria.request
         ids = [*request.prompt, *request.prefix, *criteria.partial.ids]
         self._prefilled += len(ids)  # minus what is cached, which the first output tells

@@ -68,12 +68,13 @@ def call(builder: Builder, spec: Call) -> Action:
         copies: dict[Any, int] = {}
         fresh = (spec.strategy, scope.next_fresh(spec.strategy)) if spec.fresh else None
         values = scope.values
+        answers = pool.single and builder.is_answer(scope)
 
         def called(row: Row, slot: PendingRow | None) -> Content:
             target = PendingRow(b"", 1) if slot is None else slot
             place = row.node.place
             copy = copies[place] = copies.get(place, -1) + 1
-            inner = Scope(run, _problem(row, copy), spec.thinks, list(values), row)
+            inner = Scope(run, _problem(row, copy), spec.thinks, list(values), row, answers)
             inner.values[body.parameters[0]] = Pool([inner.problem])
             calls.scopes[row.candidate] = inner
             run.spawn(_call(row, inner, target))

@@ -72,7 +72,8 @@ def expand(builder: Builder, spec: Expand) -> Action:
         numbering = OrderedNumbering(run, scope.barrier)
         # `expanded` must not refer to `numbering`, which refers to it: that would be a cycle.
         demand = Demand() if lazy and not pool.pending else None
-        call_for = _calls(clauses, scope, operation, view, numbering.sequence, demand)
+        answer = many == 1 and pool.single and not spec.deal and builder.is_answer(scope)
+        call_for = _calls(clauses, scope, operation, view, numbering.sequence, demand, answer)
 
         def expanded(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
@@ -113,13 +114,14 @@ def _calls(
     view: View,
     sequence: int,
     demand: Demand | None = None,
+    answer: bool = False,
 ) -> Callable[[Row], GenerationCall]:
     """The call by which a row is continued: one for all rows, unless its clauses tell them apart
     (C69)."""
 
     def call(row: Row) -> GenerationCall:
         settings = clauses.settings(row, view)
-        return GenerationCall(scope.run, operation, settings, sequence, demand)
+        return GenerationCall(scope.run, operation, settings, sequence, demand, answer=answer)
 
     if clauses.differ:
         return call
@@ -180,7 +182,10 @@ def ask(builder: Builder, spec: Ask) -> Action:
         parts = argument_parts(values)
         numbering = OrderedNumbering(run, scope.barrier)
         # As in `expand`, nothing defined here may refer to `numbering`.
-        call_for = _calls(clauses, scope, operation, view, numbering.sequence)
+        groups = grouped(view.inputs[0], per, view) if spec.together else []
+        one = many == 1 and (len(groups) == 1 if spec.together else pool.single)
+        answer = one and builder.is_answer(scope)
+        call_for = _calls(clauses, scope, operation, view, numbering.sequence, answer=answer)
 
         def conversation_children(
             about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None
@@ -223,7 +228,7 @@ def ask(builder: Builder, spec: Ask) -> Action:
             await numbering.turn()
             rows: list[Row] = view.inputs[0]
             items: list[Item] = []
-            for group in grouped(rows, per, view):
+            for group in groups:
                 members = [rows[place] for place in group]
                 append(items, conversation_children(members, members, None))
             result = Pool(items, True, True)
