@@ -102,17 +102,26 @@ size: $(INSTALLED)  ## how large the code is, what it says twice
 
 # mkdocstrings reads both packages from the checkout.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+WASM := build/wasm/.downloaded
 
-docs: $(INSTALLED)  ## the documentation as a site, in site/; warnings are errors
+# What runs strategies in the playground's browser; the platform is that of its Pyodide.
+$(WASM): $(CONSTRAINTS)
+	rm -rf $(@D)
+	$(BIN)/python -m pip download --quiet --no-deps --constraint $(CONSTRAINTS) --only-binary :all: \
+		--platform pyemscripten_2026_0_wasm32 --implementation cp --python-version 3.14 --abi cp314 \
+		--dest $(@D) pydantic-core
+	@touch $@
+
+docs: $(INSTALLED) $(WASM)  ## the documentation as a site, in site/; warnings are errors
 	$(MKDOCS) build --strict
 
 # Pyodide is as the page loads it, from npm: the CDN has the same files.
-test-playground: $(INSTALLED)  ## the playground of the documentation, in Chromium; needs npm
+test-playground: $(INSTALLED) $(WASM)  ## the playground of the documentation, in Chromium; needs npm
 	npm install --no-save --prefix build/playground pyodide@$$(grep -o 'npm/pyodide@[0-9.]*' docs/playground.md | cut -d@ -f2)
 	$(MKDOCS) build --quiet --strict --site-dir build/playground/site
 	$(BIN)/pytest -n 0 tests/playground
 
-docs-serve: $(INSTALLED)  ## the same, shown while you write
+docs-serve: $(INSTALLED) $(WASM)  ## the same, shown while you write
 	$(MKDOCS) serve
 
 $(TOOLS_VENV)/.installed:

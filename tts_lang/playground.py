@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tts_lang.compiler import CheckResult, check_source, compile_with_warnings, helped
+from tts_lang.compiler import check_source, compile_with_warnings, helped
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, as_json
-from tts_lang.laws.search import LawError
+from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 
 _FOLDER = re.compile(r'(?<=^import ")[^"\n]*/', re.MULTILINE)
@@ -47,7 +47,7 @@ def check(text: str, tried: bool = False) -> dict[str, Any]:
     result = check_source(Source.of(text, NAME))
     found = helped(result.diagnostics) if tried else result.diagnostics
     return {
-        "diagnostics": _shown(found),
+        "diagnostics": shown(found),
         "strategies": [
             {"name": each.name, "parameters": _texts(each.parameters)} for each in result.strategies
         ],
@@ -62,38 +62,21 @@ def explain(text: str, strategy: str, settings: Mapping[str, str], form: str) ->
     """
     from tts_lang.explain.formats import explained
 
-    given = {name: value for name, value in settings.items() if value.strip()}
-    try:
-        plan = compile_with_warnings(Source.of(text, NAME), strategy, given).plan
-    except DiagnosticError as error:
-        return {"diagnostics": _shown(error.diagnostics)}
+    plan, diagnostics = compiled(text, strategy, settings)
+    if plan is None:
+        return {"diagnostics": diagnostics}
     return {"diagnostics": [], "page": explained(plan, form, width=80)}
 
 
-def laws(text: str) -> dict[str, Any]:
-    """What the prover says about the laws of a text; it does not search for counterexamples."""
-    from tts_lang.laws.decide import LawChecker, check_laws
-    from tts_lang.laws.render import text_of
-
-    source = Source.of(text, NAME)
-    result: CheckResult = check_source(source)
-    if not result.ok:
-        return {"diagnostics": _shown(result.diagnostics)}
-    found = []
-    for law in result.laws:
-        line = source.position(law.span.start).line
-        try:
-            judged = check_laws([law], NAME, source.text, LawChecker(search=_no_search))
-            found.append(text_of(judged, show=False).rstrip("\n"))
-        except _NotProvedError:
-            written = source.slice(law.span).partition("\n")[0].rstrip(": ")
-            found.append(
-                f"{NAME}:{line}: not proved: {written}\n"
-                "  `tts-compile --laws` also searches for a counterexample"
-            )
-        except (DiagnosticError, LawError) as error:
-            found.append(f"{NAME}:{line}: {error}")
-    return {"diagnostics": [], "page": "\n".join(found) or "The text states no laws."}
+def compiled(
+    text: str, strategy: str, settings: Mapping[str, str]
+) -> tuple[Plan | None, list[dict[str, object]]]:
+    """A strategy's plan, or what is wrong with it."""
+    given = {name: value for name, value in settings.items() if value.strip()}
+    try:
+        return compile_with_warnings(Source.of(text, NAME), strategy, given).plan, []
+    except DiagnosticError as error:
+        return None, shown(error.diagnostics)
 
 
 def formatted(text: str) -> dict[str, Any]:
@@ -103,18 +86,10 @@ def formatted(text: str) -> dict[str, Any]:
     try:
         return {"diagnostics": [], "text": format_source(Source.of(text, NAME))}
     except DiagnosticError as error:
-        return {"diagnostics": _shown(error.diagnostics)}
+        return {"diagnostics": shown(error.diagnostics)}
 
 
-class _NotProvedError(LawError):
-    """A law is not proved, and there is nothing to search with."""
-
-
-def _no_search(*_: object, **__: object) -> Any:
-    raise _NotProvedError
-
-
-def _shown(found: Sequence[Diagnostic]) -> list[dict[str, object]]:
+def shown(found: Sequence[Diagnostic]) -> list[dict[str, object]]:
     """The findings about the text itself; what an import has wrong names its file."""
     return [as_json(each) for each in found]
 
@@ -127,6 +102,5 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "examples": examples,
     "check": check,
     "explain": explain,
-    "laws": laws,
     "format": formatted,
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
-import lark
-import networkx
+import typing_extensions
 from hatchling.builders.wheel import WheelBuilder
+from mkdocs.exceptions import PluginError
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -48,20 +49,35 @@ def on_page_markdown(
 # ------------------------------------------------------------------------------ the playground
 
 
+#: Where `make docs` puts the build of pydantic's core for Pyodide.
+WASM = "build/wasm"
+#: Packages that are pure Python, or can be.
+_LEFT_OUT = re.compile(r"/(assets|bundled)/")  # pages of reports, models
+_PACKAGES = ("lark", "networkx", "pydantic", "annotated_types", "typing_inspection", "yaml")
+
+
 def on_post_build(config: MkDocsConfig) -> None:
-    """Wheels of what the playground runs: the compiler, and the packages that it imports."""
+    """Wheels of what the playground runs: both packages, and what they import there."""
     folder = Path(config.site_dir) / "site" / "playground"
+    root = Path(config.config_file_path or "mkdocs.yml").resolve().parent
+    cores = sorted((root / WASM).glob("pydantic_core-*.whl"))
+    if not cores:
+        raise PluginError(f"{root / WASM} has no wheel of pydantic-core: `make docs` fetches it")
+    (folder / "pydantic_core.whl").write_bytes(cores[-1].read_bytes())
     with tempfile.TemporaryDirectory() as made:
-        root = str(Path(config.config_file_path or "mkdocs.yml").resolve().parent)
-        (wheel,) = WheelBuilder(root).build(directory=made, versions=["standard"])
-        with ZipFile(wheel) as whole, ZipFile(folder / "tts_lang.whl", "w", ZIP_DEFLATED) as kept:
-            for name in whole.namelist():
-                if name.startswith("tts_lang/"):  # engines and models stay out
-                    kept.writestr(name, whole.read(name))
-    for package in (lark, networkx):
-        home = Path(str(package.__file__)).parent
-        with ZipFile(folder / f"{home.name}.whl", "w", ZIP_DEFLATED) as kept:
+        (wheel,) = WheelBuilder(str(root)).build(directory=made, versions=["standard"])
+        with ZipFile(wheel) as whole:
+            for package in ("tts_lang", "tts_runtime"):
+                with ZipFile(folder / f"{package}.whl", "w", ZIP_DEFLATED) as kept:
+                    for name in whole.namelist():
+                        if name.startswith(f"{package}/") and not _LEFT_OUT.search(name):
+                            kept.writestr(name, whole.read(name))
+    for package in _PACKAGES:
+        home = Path(str(import_module(package).__file__)).parent
+        with ZipFile(folder / f"{package}.whl", "w", ZIP_DEFLATED) as kept:
             for path in sorted(home.rglob("*")):
                 inside = path.relative_to(home.parent)
                 if path.suffix in (".py", ".lark") and "tests" not in inside.parts:
                     kept.write(path, inside.as_posix())
+    with ZipFile(folder / "typing_extensions.whl", "w", ZIP_DEFLATED) as kept:
+        kept.write(str(typing_extensions.__file__), "typing_extensions.py")

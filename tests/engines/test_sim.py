@@ -208,3 +208,16 @@ def test_scores_together_depend_on_the_whole_pool_in_order() -> None:
         return [reply.scores[0] for reply in await scorer.score_together(pool)]
 
     assert run_virtual(main()) == scores
+
+
+def test_virtual_time_passes_inside_a_running_loop() -> None:
+    async def inner() -> float:
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time()
+
+    async def outer() -> float:
+        found = run_virtual(inner())
+        await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(outer()) == pytest.approx(3600)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.browsers import chromium, violations
+from tts_runtime.playground import run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -133,6 +134,11 @@ def test_laws_and_plans(page: Page) -> None:
     page.get_by_role("radio", name="Laws").check()
     page.wait_for_selector("#tts-playground[data-shown=laws]")
     assert plain.text_content() == "playground.tts:9: proved: best(n = 1) == majority(n = 1)"
+    text = page.get_by_label("The text of a strategy file")
+    before = text.input_value()
+    text.fill(before + "law best(n = 2) == majority(n = 2)\n")
+    plain.get_by_text("playground.tts:10: refuted: best(n = 2) == majority(n = 2)").wait_for()
+    text.fill(before)
     page.get_by_role("radio", name="Plan").check()
     page.wait_for_selector("#tts-playground[data-shown=text]")
     assert (plain.text_content() or "").startswith("best(n = 16)")
@@ -142,6 +148,23 @@ def test_laws_and_plans(page: Page) -> None:
     page.wait_for_selector(".messages li.error")
     page.get_by_label("n =").fill("")
     page.wait_for_selector(".messages li", state="detached")
+
+
+def test_a_strategy_runs_as_it_does_elsewhere(page: Page) -> None:
+    plain = page.locator("[data-part=plain]")
+    page.get_by_role("radio", name="Run").check()
+    page.wait_for_selector("#tts-playground[data-shown=run]")
+    for seed in (0, 5):
+        page.get_by_label("Seed").fill(str(seed))
+        text = page.get_by_label("The text of a strategy file").input_value()
+        page_here = run(text, "best", {}, seed)["page"]
+        page.wait_for_function(
+            "page => document.querySelector('[data-part=plain]').textContent === page",
+            arg=page_here,
+        )
+    assert "winner: node" in (plain.text_content() or "")
+    page.get_by_role("radio", name="Plan").check()
+    page.wait_for_selector("#tts-playground[data-shown=text]")
 
 
 def test_examples_and_accessibility(page: Page) -> None:

@@ -114,14 +114,14 @@ def _rounds(region: Region) -> float:
     return total
 
 
-def runnable(plan: Plan, context: int = 400) -> bool:
-    """Whether a run takes little enough to be repeated some hundred times."""
+def runnable(plan: Plan, context: int = 400, scale: int = 1) -> bool:
+    """Whether a run takes little enough to be repeated some hundred times, if `scale` is 1."""
     found = bounds(plan, context, 64)
     calls, rows = found.total.policy_calls, [each.high for each in found.rows.values()]
     return (
-        (calls is None or calls <= _CALLS)
-        and all(high is None or high <= _ROWS for high in rows)
-        and _rounds(plan.body) <= _ROUNDS
+        (calls is None or calls <= _CALLS * scale)
+        and all(high is None or high <= _ROWS * scale for high in rows)
+        and _rounds(plan.body) <= _ROUNDS * scale
     )
 
 

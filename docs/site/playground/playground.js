@@ -11,7 +11,8 @@ law best(n = 1) == majority(n = 1)
 `;
 const PAUSE = 250; // milliseconds without typing
 
-const find = (name) => document.querySelector(`#tts-playground [data-part="${name}"]`);
+const root = document.querySelector("#tts-playground");
+const find = (name) => root.querySelector(`[data-part="${name}"]`);
 const text = find("text");
 const marks = find("marks");
 const messages = find("messages");
@@ -24,15 +25,15 @@ const plain = find("plain");
 // ---------------------------------------------------------------------------- the compiler
 
 const address = new URL("worker.js", import.meta.url);
-const pyodide = document.querySelector("#tts-playground").dataset.pyodide;
+const pyodide = root.dataset.pyodide;
 address.searchParams.set("pyodide", new URL(pyodide, document.baseURI));
 const worker = new Worker(address, { type: "module" });
 const waiting = new Map();
 let count = 0;
 
-function ask(request) {
+function ask(request, of = "compiler") {
   count += 1;
-  worker.postMessage({ id: count, request: JSON.stringify(request) });
+  worker.postMessage({ id: count, of, request: JSON.stringify(request) });
   return new Promise((resolve, reject) => waiting.set(count, { resolve, reject }));
 }
 
@@ -43,7 +44,7 @@ worker.onmessage = ({ data }) => {
   }
   if (data.id === undefined) {
     status.textContent = `The compiler does not start: ${data.failed}`;
-    document.querySelector("#tts-playground").dataset.state = "failed";
+    root.dataset.state = "failed";
     return;
   }
   const { resolve, reject } = waiting.get(data.id);
@@ -141,7 +142,7 @@ function choose(found) {
   );
 }
 
-const view = () => document.querySelector("#tts-playground [name=view]:checked").value;
+const view = () => root.querySelector("[name=view]:checked").value;
 
 // ---------------------------------------------------------------------------- as one types
 
@@ -164,7 +165,7 @@ async function update() {
     show(found.diagnostics);
     choose(found.strategies);
     const wrong = found.diagnostics.some((each) => each.severity === "error");
-    document.querySelector("#tts-playground").dataset.state = wrong ? "wrong" : "right";
+    root.dataset.state = wrong ? "wrong" : "right";
     if (wrong) {
       const tried = await ask({ do: "check", text: written, tried: true });
       if (mine === round) show(tried.diagnostics);
@@ -172,7 +173,7 @@ async function update() {
     }
     await result(mine, written);
   } catch (error) {
-    status.textContent ||= String(error);
+    if (root.dataset.state !== "failed") status.textContent = String(error);
   }
 }
 
@@ -181,12 +182,19 @@ async function result(mine, written) {
   const given = Object.fromEntries(
     [...settings.querySelectorAll("input")].map((each) => [each.name, each.value]),
   );
+  find("seed").parentElement.hidden = form !== "run";
   if (form !== "laws" && !strategies.value) return;
+  const asked = { text: written, strategy: strategies.value, settings: given };
+  const slow = form === "run" || form === "laws";
+  if (slow) status.textContent = form === "run" ? "Running..." : "Looking for proofs...";
   const answer =
-    form === "laws"
-      ? await ask({ do: "laws", text: written })
-      : await ask({ do: "explain", text: written, strategy: strategies.value, settings: given, form });
+    form === "run"
+      ? await ask({ do: "run", ...asked, seed: find("seed").valueAsNumber || 0 }, "runtime")
+      : form === "laws"
+        ? await ask({ do: "laws", text: written }, "runtime")
+        : await ask({ do: "explain", ...asked, form });
   if (mine !== round) return;
+  status.textContent = "";
   if (answer.page === undefined) {
     show(answer.diagnostics);
     return;
@@ -198,7 +206,7 @@ async function result(mine, written) {
   } else {
     plain.textContent = answer.page;
   }
-  document.querySelector("#tts-playground").dataset.shown = form;
+  root.dataset.shown = form;
 }
 
 async function fill() {
@@ -224,6 +232,7 @@ text.addEventListener("scroll", () => {
   marks.scrollLeft = text.scrollLeft;
 });
 strategies.addEventListener("change", update);
+find("seed").addEventListener("input", later);
 find("format").addEventListener("click", async () => {
   const written = text.value;
   const answer = await ask({ do: "format", text: written });
@@ -232,7 +241,7 @@ find("format").addEventListener("click", async () => {
     update();
   }
 });
-for (const each of document.querySelectorAll("#tts-playground [name=view]")) {
+for (const each of root.querySelectorAll("[name=view]")) {
   each.addEventListener("change", update);
 }
 update();

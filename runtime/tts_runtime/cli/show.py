@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from argparse import SUPPRESS, Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tts_lang.cli.parser import CommandParser
 from tts_lang.cli.process import MISTAKE
@@ -15,18 +14,13 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records
-from tts_runtime.record.decisions import classes
-from tts_runtime.record.reader import Run, Tree, open_run
+from tts_runtime.record.reader import Run, open_run
+from tts_runtime.report.tree_text import SHOWN, one_line, tree_lines
 from tts_runtime.runs.seeds import in_words
 from tts_runtime.stats.paired import compare
 
 if TYPE_CHECKING:
-    from tts_runtime.executor import CandidateRecord
     from tts_runtime.runs.results import Answer
-
-#: Children of one node that are shown; of the others only the number is said.
-_SHOWN = 8
-_LEAST_WIDTH = 30
 
 _NOTES = """
 Examples:
@@ -88,7 +82,7 @@ def _show(options: Namespace) -> int:
     if options.problem is None:
         lines = _overview(run, names, seed)
     else:
-        lines = _problem(run, names, options.problem, seed, None if options.all else _SHOWN)
+        lines = _problem(run, names, options.problem, seed, None if options.all else SHOWN)
     for line in lines:
         print(printable(line))
     damaged = run.verify() if options.verify else list(dict.fromkeys(run.damaged))
@@ -146,7 +140,7 @@ def _marks(answers: Sequence[Answer]) -> str:
 def _said(answers: Sequence[Answer]) -> str:
     """The answers to a problem under all seeds, most frequent first; the gold one if any is not."""
     said = Counter(
-        _line(each.error or (each.answer if each.answer is not None else "no answer"))
+        one_line(each.error or (each.answer if each.answer is not None else "no answer"))
         for each in answers
     )
     shown = ", ".join(f"{text} ({n}x)" if n > 1 else text for text, n in said.most_common())
@@ -155,7 +149,7 @@ def _said(answers: Sequence[Answer]) -> str:
 
 
 def _gold(answer: str | None) -> str:
-    return "" if answer is None else f"  (gold: {_line(answer)})"
+    return "" if answer is None else f"  (gold: {one_line(answer)})"
 
 
 def _problem(
@@ -176,101 +170,4 @@ def _problem(
             yield str(error.args[0])
             continue
         several = len(run.seeds) > 1
-        yield from _tree(f"{name}, seed {tree.answer.seed}" if several else name, tree, most)
-
-
-def _tree(name: str, tree: Tree, most: int | None) -> Iterator[str]:
-    answer = tree.answer
-    if answer.error is not None:
-        yield f"{name}: failed: {answer.error}"
-        return
-    grade = {True: "right", False: "wrong", None: "not graded"}[answer.correct]
-    shown = "no answer" if answer.answer is None else _line(answer.answer)
-    yield f"{name}: {shown} ({grade}); {len(tree.nodes)} nodes, {answer.policy_tokens:,} tokens"
-    won = {node.uid for node in tree.path(answer.node or 0)}
-    children: dict[int, list[CandidateRecord]] = {}
-    for node in tree.nodes.values():
-        children.setdefault(node.parent or 0, []).append(node)
-    yield from _below(0, children, won, most, "")
-    if tree.decisions:
-        yield ""
-        yield from map(_decided, tree.decisions)
-    if tree.winner is not None:
-        yield ""
-        yield f"winner: node {tree.winner.uid}, {tree.winner.op} at {tree.winner.place}"
-        yield from (f"  {line}" for line in tree.text(tree.winner.uid).splitlines())
-
-
-def _below(
-    parent: int,
-    children: Mapping[int, Sequence[CandidateRecord]],
-    won: set[int],
-    most: int | None,
-    indent: str,
-) -> Iterator[str]:
-    """The nodes below one, the path that won marked; a stack, since trees can be deep."""
-    stack: list[tuple[str, CandidateRecord | int]] = []
-
-    def push(of: int, indent: str) -> None:
-        below = children.get(of, ())
-        listed = [
-            node for at, node in enumerate(below) if most is None or at < most or node.uid in won
-        ]
-        entries: list[tuple[str, CandidateRecord | int]] = [(indent, node) for node in listed]
-        if len(listed) < len(below):
-            entries.append((indent, len(below) - len(listed)))
-        stack.extend(reversed(entries))
-
-    push(parent, indent)
-    while stack:
-        indent, node = stack.pop()
-        if isinstance(node, int):
-            yield f"  {indent}... {node} more (--all shows them)"
-            continue
-        yield _node(node, indent, node.uid in won)
-        push(node.uid, indent + "  ")
-
-
-def _node(node: CandidateRecord, indent: str, won: bool) -> str:
-    scores = " ".join(f"{name} {_number(_last(value))}" for name, value in node.scores.items())
-    what = _line(node.added) or ("(copied)" if node.op == "fork" else "(no text)")
-    end = f" [{node.finish}]" if node.done or node.finish == "length" else ""
-    head = f"{'*' if won else ' '} {indent}{node.uid}"
-    tail = f"{end}  {scores}" if scores else end
-    width = max(_LEAST_WIDTH, _columns() - len(head) - len(tail) - 4)
-    return f"{head}  {what[:width]}{'...' if len(what) > width else ''}{tail}"
-
-
-def _columns() -> int:
-    return get_terminal_size((100, 40)).columns
-
-
-def _last(value: Any) -> Any:
-    return (value[-1] if value else None) if isinstance(value, tuple) else value
-
-
-def _number(value: Any) -> str:
-    return "missing" if value is None else f"{value:.3g}"
-
-
-def _line(text: str) -> str:
-    """A text on one line."""
-    return " ".join(text.split())
-
-
-def _decided(decision: Mapping[str, Any]) -> str:
-    """One decision in a line: how many rows, which survived, the classes of a vote."""
-    rounds = decision.get("round", ())
-    where = f" round {'.'.join(map(str, rounds))}" if rounds else ""
-    head = f"{decision['op']} at {decision['place']}{where}: {len(decision['in'])} nodes"
-    if decision["op"] == "vote":
-        listed = list(classes(decision).items())
-        shown = ", ".join(f"{key} {weight:.3g}" for key, weight in listed[:_SHOWN])
-        more = f", {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-        return f"{head}, classes {shown or 'none'}{more} -> {_nodes(decision['out'])}"
-    return f"{head} -> {_nodes(decision['out'])}"
-
-
-def _nodes(listed: Sequence[int]) -> str:
-    shown = ", ".join(map(str, listed[:_SHOWN])) or "none"
-    return shown if len(listed) <= _SHOWN else f"{shown}, ... ({len(listed)})"
+        yield from tree_lines(f"{name}, seed {tree.answer.seed}" if several else name, tree, most)

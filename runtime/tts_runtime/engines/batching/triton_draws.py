@@ -3,7 +3,7 @@
 Each program reads one part of one row once, in registers: it makes the noise of its tokens from
 seed and id (`streams.random_bits`), keeps the best score with its token and logit, and the largest
 logit with the sum of exponentials. What the parts of a row found is joined afterwards, on arrays of
-[rows, parts]. Scores and sums are in 64 bits, as in the NumPy reference.
+[rows, parts]. Scores and sums are in 64 bits, as in the reference.
 """
 
 # mypy: ignore-errors
