@@ -125,17 +125,22 @@ def kills() -> bool:
 class _Here(ReplicaHandle):
     """A replica in this process, on the simulated clock."""
 
-    def __init__(self, setup: ReplicaSetup) -> None:
+    def __init__(self) -> None:
         latency = Latency(token=0.01, slots=_SLOTS)
         policy, scorer = SimPolicy(latency=latency), SimScorer(latency=Latency(token=0.0))
-        engines = {"policy": policy}, {"prm": scorer}
-        self._replica = Replica(replace(setup, policies=engines[0], scorers=engines[1]))
+        self._engines = {"policy": policy}, {"prm": scorer}
+        self._replica = Replica()
 
-    async def open(self) -> ReplicaFacts:
-        return await self._replica.open()
+    def _own(self, setup: ReplicaSetup) -> ReplicaSetup:
+        return replace(setup, policies=self._engines[0], scorers=self._engines[1])
 
-    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
-        return await self._replica.answer(problem, seed, places)
+    async def open(self, setup: ReplicaSetup) -> ReplicaFacts:
+        return await self._replica.open(self._own(setup))
+
+    async def answer(
+        self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
+    ) -> ReplicaReply:
+        return await self._replica.answer(self._own(setup), problem, seed, places)
 
     async def end(self) -> None:
         await self._replica.close()
@@ -148,15 +153,16 @@ def simulated(strategy: str, count: int, chosen: list[Problem]) -> tuple[float, 
 
     async def ran() -> tuple[float, int]:
         work = Work()
-        async with ReplicaPool(lambda: _Here(setup), count) as pool:
+        async with ReplicaPool(_Here, count) as pool:
+            ready = await pool.prepare(setup)
 
             async def finished(_: Finished) -> None:
                 """Nothing is graded or written here."""
 
             tasks = [Task(problem, 0, (0,)) for problem in chosen]
-            window = default_window([plan], pool.policies.values())
+            window = default_window([plan], ready.policies.values())
             begun = asyncio.get_running_loop().time()
-            await pool.run(tasks, finished, window=window, work=work)
+            await ready.run(tasks, finished, window=window, work=work)
             return asyncio.get_running_loop().time() - begun, work.policy_tokens
 
     return run_virtual(ran())

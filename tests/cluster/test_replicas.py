@@ -6,8 +6,10 @@ import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from tts_runtime.cluster.replica import Replica, ReplicaFacts, ReplicaReply, Rep
 from tts_runtime.cluster.replicas import ReplicaHandle, ReplicaLostError, ReplicaPool
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.runs import runner
+from tts_runtime.executor import Work
 
 SIM = Settings({"policy": "sim"}, {"prm": "sim"}, analyze=True)
 PROBLEMS = [Problem(str(number), f"{number} + 1", "2", {"level": number}) for number in range(8)]
@@ -28,26 +30,30 @@ PROBLEMS = [Problem(str(number), f"{number} + 1", "2", {"level": number}) for nu
 class Here(ReplicaHandle):
     """A replica in this process; `die` makes it fail as one does whose machine is gone."""
 
-    def __init__(self, setup: ReplicaSetup, *, joins: bool = True) -> None:
-        self._replica = Replica(setup)
+    def __init__(self, *, joins: bool = True) -> None:
+        self._replica = Replica()
         self._joins = joins
         self._dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = False
+        self.answered = 0
 
     def die(self) -> None:
         if not self._dead.done():
             self._dead.set_result(None)
 
-    async def open(self) -> ReplicaFacts:
+    async def open(self, setup: ReplicaSetup) -> ReplicaFacts:
         if not self._joins:
             await asyncio.Event().wait()
         await asyncio.sleep(0.02)
         if self._dead.done():
             raise ReplicaLostError("killed while it opened its engines")
-        return await self._replica.open()
+        return await self._replica.open(setup)
 
-    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
-        asking = asyncio.ensure_future(self._replica.answer(problem, seed, places))
+    async def answer(
+        self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
+    ) -> ReplicaReply:
+        self.answered += 1
+        asking = asyncio.ensure_future(self._replica.answer(setup, problem, seed, places))
         await asyncio.wait((asking, self._dead), return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(0)
         if self._dead.done():
@@ -69,18 +75,16 @@ def cluster(
     started: list[Here] = []
 
     @asynccontextmanager
-    async def here(
-        _: ClusterAddress, setup: ReplicaSetup, count: int
-    ) -> AsyncIterator[ReplicaPool]:
+    async def here(_: ClusterAddress, count: int) -> AsyncIterator[ReplicaPool]:
         def start() -> Here:
-            started.append(Here(setup, joins=len(started) < joining))
+            started.append(Here(joins=len(started) < joining))
             began(started[-1], len(started))
             return started[-1]
 
         async with ReplicaPool(start, count) as replicas:
             yield replicas
 
-    monkeypatch.setattr(runner, "on_ray", here)
+    monkeypatch.setattr(ray_cluster, "on_ray", here)
     return started
 
 
@@ -163,15 +167,72 @@ def test_an_engine_that_cannot_be_opened_is_said_once(monkeypatch: pytest.Monkey
         run("majority", PROBLEMS, settings=elsewhere)
 
 
-def test_answers_and_open_engines_belong_to_this_process() -> None:
+def test_a_session_answers_and_runs_on_replicas_that_stay_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = cluster(monkeypatch)
+
+    async def on(where: str | None) -> list[Any]:
+        found: list[Any] = []
+        async with Session(
+            SIM.policies, SIM.scorers, cluster=where, replicas=2 if where else None
+        ) as session:
+            asking = [
+                session.answer(name, problem, seed=3, n=3)
+                for problem in PROBLEMS
+                for name in ("majority", "best_of_n")
+            ]
+            for each in await asyncio.gather(*asking):
+                nodes = sorted(each.trace.nodes)
+                texts = [solution.text for solution in each.candidates]
+                usage = replace(each.usage, engines=Work())
+                found.append((each.text, each.answer, each.correct, usage, nodes, texts))
+                found.append(each.trace.decisions)
+            for strategy in ("majority", "greedy"):
+                [result] = await session.run(strategy, PROBLEMS, seeds=range(2))
+                found.append(result.answers)
+            if where:
+                with pytest.raises(ValueError, match="other processes"):
+                    await session.answer("majority", "1 + 1", subscribe=lambda _: None)
+        return found
+
+    alone = run_virtual(on(None))
+    assert run_virtual(on("ray")) == alone
+    assert len(started) == 2
+    assert all(handle.ended and handle.answered > 10 for handle in started)
+
+
+def test_a_session_survives_deaths_between_and_during_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = cluster(monkeypatch)
+
+    async def answered() -> list[str]:
+        async with Session(SIM.policies, SIM.scorers, cluster="ray", replicas=2) as session:
+            first = await session.answer("majority", "1 + 1", n=3)
+            for handle in started:
+                handle.die()
+            asking = [session.answer("best_of_n", "1 + 1", n=3, seed=seed) for seed in range(6)]
+            asyncio.get_running_loop().call_later(0.05, lambda: started[-1].die())
+            again = await session.answer("majority", "1 + 1", n=3)
+            assert again.text == first.text
+            return [each.text for each in await asyncio.gather(*asking)]
+
+    async def alone() -> list[str]:
+        async with Session(SIM.policies, SIM.scorers) as session:
+            return [
+                (await session.answer("best_of_n", "1 + 1", n=3, seed=seed)).text
+                for seed in range(6)
+            ]
+
+    assert run_virtual(answered()) == run_virtual(alone())
+    assert len(started) > 3
+    assert all(handle.ended for handle in started)
+
+
+def test_open_engines_belong_to_this_process() -> None:
     from tts_runtime.engines.sim.engines import SimPolicy
 
-    async def answered() -> None:
-        async with Session(settings=settings(cluster="ray")) as session:
-            await session.answer("majority", "1 + 1")
-
-    with pytest.raises(RuntimeError, match="use run"):
-        asyncio.run(answered())
     with pytest.raises(EngineError, match="give its name"):
         run("majority", PROBLEMS, settings=Settings({"policy": SimPolicy()}, cluster="ray"))
     with pytest.raises(ValueError, match="at least 1"):

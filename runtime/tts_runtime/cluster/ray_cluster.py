@@ -8,14 +8,20 @@ import os
 import re
 import socket
 import sys
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
 
 from tts_runtime.cluster.replica import Replica, ReplicaFacts, ReplicaReply, ReplicaSetup
-from tts_runtime.cluster.replicas import ReplicaHandle, ReplicaLostError, ReplicaPool
+from tts_runtime.cluster.replicas import (
+    PreparedSetup,
+    ReplicaHandle,
+    ReplicaLostError,
+    ReplicaPool,
+)
 from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import BindError
 from tts_runtime.problems import Problem
@@ -24,6 +30,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Bytes of the object store of a cluster that is started here: replies pass through memory.
 _STORE: Final = 200 << 20
+#: Setups that are kept there.
+_STORED: Final = 64
 #: Seconds after which it is said that the cluster has no room yet.
 _PATIENCE: Final = 30.0
 #: Seconds in which a cluster's address must answer.
@@ -70,27 +78,51 @@ class ClusterAddress:
         return ClusterAddress(place, **amounts)
 
 
+class Clusters:
+    """The replicas of a session: started when they are first needed, ended with the session."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._pools: dict[tuple[ClusterAddress, int], ReplicaPool] = {}
+
+    async def prepare(self, address: str, count: int, setup: ReplicaSetup) -> PreparedSetup:
+        """A setup on a number of replicas at an address (`ClusterAddress.parse`).
+
+        Raises:
+            EngineError: Ray is not installed, or cannot be reached; engines cannot be opened.
+            BindError: Engines do not fit.
+        """
+        open_here = [
+            name
+            for engines in (setup.policies, setup.scorers)
+            for name, engine in engines.items()
+            if not isinstance(engine, str)
+        ]
+        if open_here:
+            raise EngineError(
+                f"`{open_here[0]}` is an engine of this process, which replicas cannot have: give "
+                "its name (`python:MODULE:NAME`...)"
+            )
+        place = ClusterAddress.parse(address)
+        pool = self._pools.get((place, count))
+        if pool is None:  # nothing is waited for: there can be no second one meanwhile
+            pool = await self._stack.enter_async_context(on_ray(place, count))
+            self._pools[place, count] = pool
+        return await pool.prepare(setup)
+
+    async def close(self) -> None:
+        """Ends all replicas."""
+        self._pools.clear()
+        await self._stack.aclose()
+
+
 @asynccontextmanager
-async def on_ray(
-    address: ClusterAddress, setup: ReplicaSetup, count: int
-) -> AsyncIterator[ReplicaPool]:
-    """Replicas of a setup on a cluster.
+async def on_ray(address: ClusterAddress, count: int) -> AsyncIterator[ReplicaPool]:
+    """Replicas on a cluster.
 
     Raises:
-        EngineError: Ray is not installed, or cannot be reached; engines cannot be opened.
-        BindError: Engines do not fit.
+        EngineError: Ray is not installed, or cannot be reached.
     """
-    open_here = [
-        name
-        for engines in (setup.policies, setup.scorers)
-        for name, engine in engines.items()
-        if not isinstance(engine, str)
-    ]
-    if open_here:
-        raise EngineError(
-            f"`{open_here[0]}` is an engine of this process, which replicas cannot have: give its "
-            "name (`python:MODULE:NAME`...)"
-        )
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -101,7 +133,7 @@ async def on_ray(
     if ours:
         _connect(ray, address, count)
     try:
-        async with ReplicaPool(lambda: _RayReplica(ray, address, setup), count) as replicas:
+        async with ReplicaPool(lambda: _RayReplica(ray, address), count) as replicas:
             yield replicas
     finally:
         if ours:
@@ -163,16 +195,18 @@ def _reach(place: str) -> None:
 class _RayReplica(ReplicaHandle):
     """An actor."""
 
-    def __init__(self, ray: Any, address: ClusterAddress, setup: ReplicaSetup) -> None:
+    def __init__(self, ray: Any, address: ClusterAddress) -> None:
         self._ray = ray
         self._address = address
         options = {"num_cpus": address.cpus, "num_gpus": address.gpus, "max_concurrency": 1 << 14}
         # It is not Ray that starts it again: problems in flight must be known to be lost.
-        self._actor = ray.remote(Replica).options(max_restarts=0, **options).remote(setup)
+        self._actor = ray.remote(Replica).options(max_restarts=0, **options).remote()
+        self._setups: OrderedDict[int, Any] = OrderedDict()
 
-    async def open(self) -> ReplicaFacts:
+    async def open(self, setup: ReplicaSetup) -> ReplicaFacts:
         """Waits for room on the cluster, and for the engines."""
-        opening = asyncio.ensure_future(self._reply(self._actor.open.remote()))
+        stored = self._stored(setup)
+        opening = asyncio.ensure_future(self._reply(self._actor.open.remote(stored)))
         try:
             done, _ = await asyncio.wait((opening,), timeout=_PATIENCE)
             if not done:
@@ -184,12 +218,22 @@ class _RayReplica(ReplicaHandle):
         _LOGGER.info("a replica joined: process %d", facts.process)
         return facts
 
-    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
+    def _stored(self, setup: ReplicaSetup) -> Any:
+        """A setup in Ray's store, from where replicas take it."""
+        if setup.number not in self._setups:
+            self._setups[setup.number] = self._ray.put(setup)
+            if len(self._setups) > _STORED:
+                self._setups.popitem(last=False)
+        return self._setups[setup.number]
+
+    async def answer(
+        self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
+    ) -> ReplicaReply:
         """Sends a problem, and waits for its outcomes."""
         # Its fields may be a view, which cannot be pickled.
         plain = Problem(problem.id, problem.text, problem.answer, {**problem.fields})
         reply: ReplicaReply = await self._reply(
-            self._actor.answer.remote(plain, seed, tuple(places))
+            self._actor.answer.remote(self._stored(setup), plain, seed, tuple(places))
         )
         return reply
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from asyncio import Future
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from tts_lang.explain.models import Model
 from tts_lang.plan.graph import Plan
@@ -31,6 +33,10 @@ from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.progress import Progress
 
+_NUMBERS: Final = count()
+#: Setups that stay bound to engines in a replica; the oldest go first.
+_BOUND: Final = 64
+
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSetup:
@@ -44,6 +50,7 @@ class ReplicaSetup:
         strict: As in `Settings`.
         keep: As in `Settings`; `None`: candidates are not needed at all.
         decisions: What strategies decide is needed.
+        number: Tells the setups of one process apart.
     """
 
     plans: Sequence[Plan]
@@ -54,6 +61,7 @@ class ReplicaSetup:
     strict: bool
     keep: Collection[str] | None
     decisions: bool
+    number: int = field(default_factory=_NUMBERS.__next__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,34 +125,47 @@ class _Kept:
         return self.candidates
 
 
-class Replica:
-    """The engines of a setup, and the problems that they answer."""
+@dataclass(frozen=True, slots=True)
+class _BoundSetup:
+    """Strategies on open engines."""
 
-    def __init__(self, setup: ReplicaSetup) -> None:
-        self._setup = setup
+    bounds: Sequence[Bound]
+    facts: ReplicaFacts
+
+
+class Replica:
+    """Engines, each opened when a setup first needs it, and the problems that they answer."""
+
+    def __init__(self) -> None:
         self._engines = EngineSet()
-        self._policies: dict[str, PolicyEngine] = {}
-        self._bounds: list[Bound] = []
+        self._policies: dict[int, PolicyEngine] = {}
+        self._bound: OrderedDict[int, _BoundSetup] = OrderedDict()
         self._cancelled = 0
 
-    async def open(self) -> ReplicaFacts:
-        """Opens the engines.
+    async def open(self, setup: ReplicaSetup) -> ReplicaFacts:
+        """Opens the engines of a setup, unless they are.
 
         Raises:
             BindError, EngineError: They cannot be opened, or do not fit.
         """
-        setup = self._setup
+        return self._bind(setup).facts
+
+    def _bind(self, setup: ReplicaSetup) -> _BoundSetup:
+        found = self._bound.get(setup.number)
+        if found is not None:
+            self._bound.move_to_end(setup.number)
+            return found
         used = {name for plan in setup.plans for name in plan.policies}
         used |= {scorer.name for plan in setup.plans for scorer in plan.scorers}
         policies, scorers = self._engines.open(setup.policies, setup.scorers, used, Progress())
-        self._bounds = [
+        bounds = [
             bind(plan, policies, scorers, setup.passes, setup.speculate > 0, setup.strict)
             for plan in setup.plans
         ]
-        self._policies = policies
-        return ReplicaFacts(
+        self._policies |= {id(engine): engine for engine in policies.values()}
+        facts = ReplicaFacts(
             version("tts-lang"),
-            [bound.exactness for bound in self._bounds],
+            [bound.exactness for bound in bounds],
             {name: _facts_of_policy(engine) for name, engine in policies.items()},
             {
                 name: EngineFacts(each.exact, each.same_bits, each.card)
@@ -152,16 +173,23 @@ class Replica:
             },
             os.getpid(),
         )
+        found = self._bound[setup.number] = _BoundSetup(bounds, facts)
+        if len(self._bound) > _BOUND:
+            self._bound.popitem(last=False)
+        return found
 
-    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
+    async def answer(
+        self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
+    ) -> ReplicaReply:
         """The outcomes of the strategies in these places; what they have in common is done once."""
-        decided = [DecisionLog() for _ in self._bounds]
+        bounds = self._bind(setup).bounds
+        decided = [DecisionLog() for _ in bounds]
         found: list[Finished] = []
         trial = Trial(problem.id, seed)
-        keep = self._setup.keep
+        keep = setup.keep
 
         def listen(place: int, _problem: ProblemLike, _seed: int, events: Events) -> None:
-            if self._setup.decisions:
+            if setup.decisions:
                 decided[place].subscribe(trial, events)
 
         def ended(place: int, outcome: Outcome) -> None:
@@ -170,15 +198,14 @@ class Replica:
             found.append(Finished(place, replace(outcome, _records=_Kept(candidates)), lines))
 
         work = await execute_together(
-            self._bounds,
+            bounds,
             [(problem, seed)],
             ended,
             done=lambda place, _id, _seed: place not in places,
-            speculate=self._setup.speculate,
+            speculate=setup.speculate,
             subscribe=listen,
         )
-        engines = {id(engine): engine for engine in self._policies.values()}.values()
-        cancelled = sum(engine.cancelled_tokens for engine in engines)
+        cancelled = sum(engine.cancelled_tokens for engine in self._policies.values())
         work.cancelled_tokens, self._cancelled = cancelled - self._cancelled, cancelled
         return ReplicaReply(found, work)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from tts_runtime.cluster.replica import (
     Finished,
     ReplicaFacts,
     ReplicaReply,
+    ReplicaSetup,
 )
 from tts_runtime.engines.base import EngineError, Exactness
 from tts_runtime.executor import Work
@@ -34,6 +35,8 @@ _LOGGER = logging.getLogger(__name__)
 #: joined, and of those that die before they have their engines.
 _DEATHS: Final = 50
 _EARLY_DEATHS: Final = 10
+#: Setups of which a replica is known to have the engines.
+_KEPT: Final = 256
 
 
 class ReplicaLostError(Exception):
@@ -44,8 +47,8 @@ class ReplicaHandle(ABC):
     """A replica, wherever it runs."""
 
     @abstractmethod
-    async def open(self) -> ReplicaFacts:
-        """Waits until it has its engines.
+    async def open(self, setup: ReplicaSetup) -> ReplicaFacts:
+        """Waits until it has the engines of a setup.
 
         Raises:
             EngineError: It cannot open them.
@@ -53,7 +56,9 @@ class ReplicaHandle(ABC):
         """
 
     @abstractmethod
-    async def answer(self, problem: Problem, seed: int, places: Collection[int]) -> ReplicaReply:
+    async def answer(
+        self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
+    ) -> ReplicaReply:
         """The outcomes of a problem (`Replica.answer`).
 
         Raises:
@@ -102,8 +107,61 @@ class _Waiting:
         self._change = asyncio.Event()
 
 
+class _Slot:
+    """A place for a replica: one that dies is replaced by another.
+
+    `held`: problems that it is answering.
+    """
+
+    def __init__(self, start: Callable[[], ReplicaHandle]) -> None:
+        self._start = start
+        self.handle = start()
+        self.held = 0
+        self._opening: OrderedDict[int, asyncio.Task[ReplicaFacts]] = OrderedDict()
+
+    def opening(self, setup: ReplicaSetup) -> asyncio.Task[ReplicaFacts]:
+        """Opens a setup on the replica, once."""
+        found = self._opening.get(setup.number)
+        if found is None:
+            found = asyncio.ensure_future(self.handle.open(setup))
+            self._opening[setup.number] = found
+            if len(self._opening) > _KEPT and next(iter(self._opening.values())).done():
+                self._opening.popitem(last=False)
+        return found
+
+    def ask(self, setup: ReplicaSetup, task: Task) -> asyncio.Task[ReplicaReply]:
+        """Has a problem answered."""
+        asking = self.handle.answer(setup, task.problem, task.seed, task.places)
+        asked = asyncio.ensure_future(asking)
+        self.held += 1
+        asked.add_done_callback(self._done)
+        return asked
+
+    def _done(self, _: asyncio.Task[ReplicaReply]) -> None:
+        self.held -= 1
+
+    async def replace(self) -> bool:
+        """Starts another replica; whether the old one had died before it had any engines."""
+        old, self.handle = self.handle, self._start()
+        return await self._end(old)
+
+    async def end(self) -> None:
+        """Ends the replica."""
+        await self._end(self.handle)
+
+    async def _end(self, handle: ReplicaHandle) -> bool:
+        openings, self._opening = [*self._opening.values()], OrderedDict()
+        done = [each for each in openings if each.done() and not each.cancelled()]
+        early = not any(each.exception() is None for each in done)
+        for each in openings:
+            each.cancel()
+        await asyncio.gather(*openings, return_exceptions=True)
+        await handle.end()
+        return early
+
+
 class ReplicaPool:
-    """Replicas of one setup, inside `async with`.
+    """Replicas, inside `async with`; they stay open for all setups that are prepared on them.
 
     Args:
         start: Starts one; it may take as long as it likes to be there, and joins then.
@@ -115,38 +173,10 @@ class ReplicaPool:
         self._count = count
         #: In a row: without a problem that ended, and without a replica that joined.
         self._deaths = self._early = 0
-        #: Handles that are open or opening, with what waits for them.
-        self._opening: dict[ReplicaHandle, asyncio.Task[ReplicaFacts]] = {}
-        self.exactness: Sequence[Exactness] = ()
-        self.policies: dict[str, DistantPolicy] = {}
-        self.scorers: dict[str, DistantScorer] = {}
+        self._slots: list[_Slot] = []
 
     async def __aenter__(self) -> Self:
-        """Waits for the first replica.
-
-        Raises:
-            EngineError: It cannot open its engines, or replicas die again and again.
-        """
-        try:
-            for _ in range(self._count):
-                self._open()
-            facts: ReplicaFacts | None = None
-            while facts is None:
-                await asyncio.wait(self._opening.values(), return_when=asyncio.FIRST_COMPLETED)
-                for handle, opening in list(self._opening.items()):
-                    if not opening.done():
-                        continue
-                    try:
-                        facts = opening.result()
-                    except ReplicaLostError as error:
-                        await self._lost(handle, error, 0)
-                        self._open()
-        except BaseException:
-            await self._close()
-            raise
-        self.exactness = facts.exactness
-        self.policies = {name: DistantPolicy(each) for name, each in facts.policies.items()}
-        self.scorers = {name: DistantScorer(each) for name, each in facts.scorers.items()}
+        self._slots = [_Slot(self._start) for _ in range(self._count)]
         return self
 
     async def __aexit__(
@@ -155,7 +185,146 @@ class ReplicaPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._close()
+        slots, self._slots = self._slots, []
+        for slot in slots:
+            await slot.end()
+
+    async def prepare(self, setup: ReplicaSetup) -> PreparedSetup:
+        """Waits until the first replica has the engines of a setup.
+
+        Raises:
+            EngineError: It cannot open its engines, or replicas die again and again.
+            BindError: Engines do not fit.
+        """
+        while True:
+            opening = {slot.opening(setup): slot for slot in self._slots}
+            handles = {slot: slot.handle for slot in self._slots}
+            done, _ = await asyncio.wait(opening, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                slot = opening[each]
+                if each.cancelled():  # a run has seen its replica die
+                    continue
+                try:
+                    return PreparedSetup(self, setup, self._checked(each.result()))
+                except ReplicaLostError as error:
+                    await self._lost(slot, handles[slot], error, 0)
+
+    async def run(
+        self,
+        setup: ReplicaSetup,
+        tasks: Sequence[Task],
+        finished: Callable[[ReplicaReply], Awaitable[None]],
+        window: int,
+    ) -> None:
+        """Runs all problems; see `PreparedSetup.run`."""
+        waiting = _Waiting(tasks)
+
+        async def keep(slot: _Slot) -> None:
+            while waiting.open:
+                held: dict[asyncio.Task[ReplicaReply], Task] = {}
+                handle = slot.handle
+                try:
+                    if not await self._joined(slot.opening(setup), waiting):
+                        return
+                    await self._work(slot, setup, waiting, held, finished, window)
+                except ReplicaLostError as error:
+                    await self._lost(slot, handle, error, len(held))
+                finally:
+                    for asked in held:
+                        asked.cancel()
+                    waiting.give_back(held.values())
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                # Those that have least to do begin: a single problem goes to the first.
+                for slot in sorted(self._slots, key=lambda slot: slot.held):
+                    group.create_task(keep(slot))
+        except BaseExceptionGroup as errors:
+            cause: BaseException = errors
+            while isinstance(cause, BaseExceptionGroup):
+                cause = cause.exceptions[0]
+            raise cause from None
+
+    async def _joined(self, opening: asyncio.Task[ReplicaFacts], waiting: _Waiting) -> bool:
+        """Waits until a replica is there; false if the last problem ends first."""
+        while waiting.open and not opening.done():
+            await _first(opening, waiting.change())
+        if not waiting.open:
+            return False
+        if opening.cancelled():  # another run has seen its replica die
+            return True
+        self._checked(opening.result())
+        return True
+
+    def _checked(self, facts: ReplicaFacts) -> ReplicaFacts:
+        self._early = 0
+        if facts.version != version("tts-lang"):
+            raise EngineError(
+                f"a replica has tts-lang {facts.version}, and this process {version('tts-lang')}"
+            )
+        return facts
+
+    async def _work(
+        self,
+        slot: _Slot,
+        setup: ReplicaSetup,
+        waiting: _Waiting,
+        held: dict[asyncio.Task[ReplicaReply], Task],
+        finished: Callable[[ReplicaReply], Awaitable[None]],
+        window: int,
+    ) -> None:
+        """Keeps a replica busy; `held` are its problems in flight."""
+        handle = slot.handle
+        while waiting.open and slot.handle is handle:
+            # Its share of what is left, so that those that are free find some. Half of it was
+            # slower: searches wait for their slowest candidate, and slots were empty meanwhile.
+            share = min(window, ceil(waiting.open / self._count))
+            while len(held) < share and (task := waiting.take()) is not None:
+                held[slot.ask(setup, task)] = task
+            await _first(*held, waiting.change())
+            lost: ReplicaLostError | None = None
+            for asked in [each for each in held if each.done()]:
+                try:
+                    reply = asked.result()
+                except ReplicaLostError as error:
+                    lost = error
+                    continue
+                await finished(reply)
+                del held[asked]
+                self._deaths = 0
+                waiting.ended()
+            if lost is not None:
+                raise lost
+
+    async def _lost(
+        self, slot: _Slot, handle: ReplicaHandle, error: ReplicaLostError, held: int
+    ) -> None:
+        """Makes room for another one, unless another run has.
+
+        Raises:
+            EngineError: Too many have died.
+        """
+        if slot.handle is not handle:
+            return
+        self._deaths += 1
+        _LOGGER.warning("a replica died (%s); its %d problems run again", error, held)
+        self._early += await slot.replace()
+        if self._deaths >= _DEATHS or self._early >= _EARLY_DEATHS:
+            raise EngineError(
+                f"{self._deaths} replicas have died in a row before a problem ended; the last: "
+                f"{error}"
+            ) from error
+
+
+class PreparedSetup:
+    """A setup on replicas, and what they say of its engines."""
+
+    def __init__(self, pool: ReplicaPool, setup: ReplicaSetup, facts: ReplicaFacts) -> None:
+        self.setup = setup
+        self._pool = pool
+        self.exactness: Sequence[Exactness] = facts.exactness
+        self.policies = {name: DistantPolicy(each) for name, each in facts.policies.items()}
+        self.scorers = {name: DistantScorer(each) for name, each in facts.scorers.items()}
 
     async def run(
         self,
@@ -176,115 +345,16 @@ class ReplicaPool:
         Raises:
             EngineError: Replicas die again and again.
         """
-        waiting = _Waiting(tasks)
 
-        async def keep(handle: ReplicaHandle) -> None:
-            while waiting.open:
-                held: dict[asyncio.Task[ReplicaReply], Task] = {}
-                try:
-                    if not await self._joined(handle, waiting):
-                        return
-                    await self._work(handle, waiting, held, finished, window, work)
-                except ReplicaLostError as error:
-                    await self._lost(handle, error, len(held))
-                    handle = self._open()
-                finally:
-                    for asked in held:
-                        asked.cancel()
-                    waiting.give_back(held.values())
+        async def replied(reply: ReplicaReply) -> None:
+            for each in reply.finished:
+                await finished(each)
+            for name in (each.name for each in fields(Work)):
+                setattr(work, name, getattr(work, name) + getattr(reply.work, name))
+            for policy in list(self.policies.values())[:1]:
+                policy.given_up += reply.work.cancelled_tokens
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for handle in list(self._opening):
-                    group.create_task(keep(handle))
-        except BaseExceptionGroup as errors:
-            cause: BaseException = errors
-            while isinstance(cause, BaseExceptionGroup):
-                cause = cause.exceptions[0]
-            raise cause from None
-
-    async def _joined(self, handle: ReplicaHandle, waiting: _Waiting) -> bool:
-        """Waits until a replica is there; false if the last problem ends first."""
-        opening = self._opening[handle]
-        while waiting.open and not opening.done():
-            await _first(opening, waiting.change())
-        if not waiting.open:
-            return False
-        facts = opening.result()
-        self._early = 0
-        if facts.version != version("tts-lang"):
-            raise EngineError(
-                f"a replica has tts-lang {facts.version}, and this process {version('tts-lang')}"
-            )
-        return True
-
-    async def _work(
-        self,
-        handle: ReplicaHandle,
-        waiting: _Waiting,
-        held: dict[asyncio.Task[ReplicaReply], Task],
-        finished: Callable[[Finished], Awaitable[None]],
-        window: int,
-        work: Work,
-    ) -> None:
-        """Keeps a replica busy; `held` are its problems in flight."""
-        while waiting.open:
-            # Its share of what is left, so that those that are free find some. Half of it was
-            # slower: searches wait for their slowest candidate, and slots were empty meanwhile.
-            share = min(window, ceil(waiting.open / self._count))
-            while len(held) < share and (task := waiting.take()) is not None:
-                asking = handle.answer(task.problem, task.seed, task.places)
-                held[asyncio.ensure_future(asking)] = task
-            await _first(*held, waiting.change())
-            lost: ReplicaLostError | None = None
-            for asked in [each for each in held if each.done()]:
-                try:
-                    reply = asked.result()
-                except ReplicaLostError as error:
-                    lost = error
-                    continue
-                for each in reply.finished:
-                    await finished(each)
-                for name in (each.name for each in fields(Work)):
-                    setattr(work, name, getattr(work, name) + getattr(reply.work, name))
-                for policy in list(self.policies.values())[:1]:
-                    policy.given_up += reply.work.cancelled_tokens
-                del held[asked]
-                self._deaths = 0
-                waiting.ended()
-            if lost is not None:
-                raise lost
-
-    def _open(self) -> ReplicaHandle:
-        handle = self._start()
-        self._opening[handle] = asyncio.ensure_future(handle.open())
-        return handle
-
-    async def _lost(self, handle: ReplicaHandle, error: ReplicaLostError, held: int) -> None:
-        """Makes room for another one.
-
-        Raises:
-            EngineError: Too many have died.
-        """
-        opening = self._opening.pop(handle)
-        await handle.end()
-        self._deaths += 1
-        if opening.exception() is not None:
-            self._early += 1
-        _LOGGER.warning("a replica died (%s); its %d problems run again", error, held)
-        if self._deaths >= _DEATHS or self._early >= _EARLY_DEATHS:
-            raise EngineError(
-                f"{self._deaths} replicas have died in a row before a problem ended; the last: "
-                f"{error}"
-            ) from error
-
-    async def _close(self) -> None:
-        for opening in self._opening.values():
-            opening.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        for handle in self._opening:
-            await handle.end()
-        self._opening.clear()
+        await self._pool.run(self.setup, tasks, replied, window)
 
 
 async def _first(

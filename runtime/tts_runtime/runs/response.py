@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
+from typing import Any
 
 from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord, Outcome, ScoreColumn, Work
 from tts_runtime.problems import Problem
-from tts_runtime.record.decisions import DecisionLog, classes
+from tts_runtime.record.decisions import classes
 from tts_runtime.record.nodes import place_of
 from tts_runtime.record.reader import Tree
 from tts_runtime.runs.html import table
@@ -101,7 +102,7 @@ class Response:
         problem: Problem,
         outcome: Outcome,
         record: Answer,
-        decided: DecisionLog,
+        decisions: Callable[[], Sequence[dict[str, Any]]],
         work: Work,
         *,
         exact: bool,
@@ -118,7 +119,7 @@ class Response:
         self.exact = exact
         self._outcome = outcome
         self._record = record
-        self._decided = decided
+        self._decisions = decisions
         self._work = work
 
     @cached_property
@@ -142,7 +143,7 @@ class Response:
         nodes = {
             each.uid: replace(each, place=place_of(each.place)) for each in self._outcome.candidates
         }
-        decisions = self._decided.lines(self._record.trial)
+        decisions = list(self._decisions())
         counts = {"nodes": len(nodes), "decisions": len(decisions)}
         return Tree(self.problem, self._record.model_copy(update=counts), nodes, decisions)
 

@@ -19,9 +19,9 @@ from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
 from tts_runtime.answers.boundary import warm_up
-from tts_runtime.cluster.ray_cluster import ClusterAddress, on_ray
+from tts_runtime.cluster.ray_cluster import ClusterAddress, Clusters
 from tts_runtime.cluster.replica import Finished, ReplicaSetup
-from tts_runtime.cluster.replicas import ReplicaPool, Task
+from tts_runtime.cluster.replicas import PreparedSetup, Task
 from tts_runtime.engines.base import Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.executor import (
     PASSES,
@@ -136,6 +136,7 @@ async def run_plans(
     settings: Settings,
     progress: Progress,
     engines: EngineSet,
+    clusters: Clusters,
     loading: AbstractContextManager[None] | None = None,
 ) -> Results:
     """`Session.run` for compiled plans; what is not open yet is opened within `loading`.
@@ -178,7 +179,7 @@ async def run_plans(
     passes = [name for name in PASSES if name not in settings.disabled]
     policies: Mapping[str, PolicyEngine]
     scorers: Mapping[str, ScorerEngine]
-    bounds: Sequence[Bound] | ReplicaPool
+    bounds: Sequence[Bound] | PreparedSetup
     async with AsyncExitStack() as stack:
         with loading or nullcontext():
             if settings.cluster is None:
@@ -190,9 +191,9 @@ async def run_plans(
                     for plan in plans
                 ]
             else:
-                place = ClusterAddress.parse(settings.cluster)
-                setup = _setup(plans, settings, passes)
-                bounds = await stack.enter_async_context(on_ray(place, setup, settings.replicas))
+                keeps = settings.out is not None or settings.analyze
+                setup = setup_of(plans, settings, keeps=keeps, decisions=settings.out is not None)
+                bounds = await clusters.prepare(settings.cluster, settings.replicas, setup)
                 policies, scorers = bounds.policies, bounds.scorers
             graders.open(engines.grader)
         writers: list[StrategyWriter | None] = [None] * len(plans)
@@ -243,7 +244,11 @@ async def run_plans(
         )
 
 
-def _setup(plans: Sequence[Plan], settings: Settings, passes: Sequence[str]) -> ReplicaSetup:
+def setup_of(
+    plans: Sequence[Plan], settings: Settings, *, keeps: bool, decisions: bool
+) -> ReplicaSetup:
+    """What replicas need for these plans; with their candidates, and what they decide."""
+    passes = [name for name in PASSES if name not in settings.disabled]
     used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
     return ReplicaSetup(
         plans,
@@ -252,14 +257,14 @@ def _setup(plans: Sequence[Plan], settings: Settings, passes: Sequence[str]) -> 
         passes,
         settings.speculate,
         settings.strict,
-        settings.keep if settings.out is not None or settings.analyze else None,
-        settings.out is not None,
+        settings.keep if keeps else None,
+        decisions,
     )
 
 
 async def _run_bound(
     plans: Sequence[Plan],
-    bounds: Sequence[Bound] | ReplicaPool,
+    bounds: Sequence[Bound] | PreparedSetup,
     policies: Mapping[str, PolicyEngine],
     scorers: Mapping[str, ScorerEngine],
     graders: Graders,
@@ -273,7 +278,7 @@ async def _run_bound(
 ) -> Results:
     meter = RunMeter([each.summary for each in earlier], policies)
     sizes = ModelSizes.of(policies, scorers, settings.models)
-    if isinstance(bounds, ReplicaPool):
+    if isinstance(bounds, PreparedSetup):
         levels = bounds.exactness
     else:
         levels = [bound.exactness for bound in bounds]
@@ -335,7 +340,7 @@ async def _run_bound(
     left = [trial for trial in trials if not all(each.has(trial) for each in collectors)]
     window = settings.concurrency or default_window(plans, policies.values())
     try:
-        if isinstance(bounds, ReplicaPool):
+        if isinstance(bounds, PreparedSetup):
             tasks = [
                 Task(
                     by_id[trial.problem],

@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypedDict, Unpack
 
 from tts_lang.arguments import plan_from
 from tts_lang.optimise import optimise
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.cluster.ray_cluster import Clusters
+from tts_runtime.cluster.replica import Finished, ReplicaSetup
+from tts_runtime.cluster.replicas import Task
+from tts_runtime.engines.base import Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.executor import (
     PASSES,
     Bound,
+    Outcome,
     ProblemLike,
     Work,
     bind,
@@ -39,7 +45,7 @@ from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Results
-from tts_runtime.runs.runner import Settings, run_plans
+from tts_runtime.runs.runner import Settings, run_plans, setup_of
 from tts_runtime.runs.seeds import distinct_seeds
 
 #: Strategies: a shipped name, a file, a plan or its file; one or several.
@@ -90,6 +96,10 @@ class Session:
             bundled one if it is not among them.
         scorers: The same for scorers; `prm` is the bundled one beside the bundled policy.
         settings: What answers and runs take where they say nothing themselves.
+        cluster: Where problems are answered (`ray`, `ray://HOST:PORT`), on engines of `replicas`
+            processes there, which start when they are first needed and end with the session;
+            absent: here.
+        replicas: Processes, each with all engines of its own.
 
     Raises:
         EngineError: On entering: there is no engine or grader of this name.
@@ -100,14 +110,21 @@ class Session:
         policies: Mapping[str, str | PolicyEngine] | None = None,
         scorers: Mapping[str, str | ScorerEngine] | None = None,
         settings: Settings | None = None,
+        *,
+        cluster: str | None = None,
+        replicas: int | None = None,
     ) -> None:
         base = settings or Settings()
         self.settings = replace(
             base,
             policies={**base.policies, **(policies or {})},
             scorers={**base.scorers, **(scorers or {})},
+            cluster=base.cluster if cluster is None else cluster,
+            replicas=base.replicas if replicas is None else replicas,
         )
         self._engines = EngineSet()
+        self._clusters = Clusters()
+        self._distant: OrderedDict[int, tuple[Plan, ReplicaSetup]] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._compiled: dict[tuple[object, ...], Plan] = {}
         self._bound: dict[int, Prepared] = {}
@@ -129,6 +146,8 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         self._loop = None
         self._bound.clear()
+        self._distant.clear()
+        await self._clusters.close()
         await self._engines.close()
 
     async def answer(
@@ -155,7 +174,7 @@ class Session:
             seed: Of the random streams; the first of the session's settings if absent.
             progress: Told what happens.
             subscribe: Called with the events of the run before it starts (and again if it is
-                replayed, C66), to subscribe to them.
+                replayed, C66), to subscribe to them; not on a cluster.
             parameters: Values for the strategy's parameters: `n=16`.
 
         Raises:
@@ -164,14 +183,17 @@ class Session:
             UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
             ProblemFileError: It is no problem.
         """
-        if self.settings.cluster is not None:
-            raise RuntimeError("single answers come from engines of this process: use run()")
         chosen = problem_given(problem)
         shown = progress or Progress()
-        ready = self.prepare(self._plan(strategy, parameters), shown)
+        plan = self._plan(strategy, parameters)
+        seed = distinct_seeds(self.settings.seeds)[0] if seed is None else seed
         graders = Graders(self.settings.grader, [chosen])
         graders.open(self._engines.grader)
-        seed = distinct_seeds(self.settings.seeds)[0] if seed is None else seed
+        if self.settings.cluster is not None:
+            if subscribe is not None:
+                raise ValueError("subscribe: on a cluster, events are those of other processes")
+            return await self._answer_there(plan, chosen, seed, shown, graders)
+        ready = self.prepare(plan, shown)
         decided, work = DecisionLog(), Work()
 
         def listen(problem: ProblemLike, events: Events) -> None:
@@ -189,12 +211,64 @@ class Session:
                 work=work,
                 subscribe=listen,
             )
+        decisions = partial(decided.lines, Trial(chosen.id, seed))
+        bound = ready.bound
+        return await self._response(
+            bound.plan, chosen, outcome, ready.sizes, decisions, work, bound.exactness, graders
+        )
+
+    async def _answer_there(
+        self, plan: Plan, problem: Problem, seed: int, progress: Progress, graders: Graders
+    ) -> Response:
+        """As `answer`, on a replica of the cluster."""
+        settings = self.settings
+        assert settings.cluster is not None
+        if id(plan) not in self._distant:
+            best = _optimised(plan, settings)
+            policies, scorers = completed([best], settings.policies, settings.scorers, True)
+            named = replace(settings, policies=policies, scorers=scorers)
+            self._distant[id(plan)] = plan, setup_of([best], named, keeps=True, decisions=True)
+            if len(self._distant) > _BOUND:
+                self._distant.popitem(last=False)
+        _, setup = self._distant[id(plan)]
+        ready = await self._clusters.prepare(settings.cluster, settings.replicas, setup)
+        work, found = Work(), list[Finished]()
+
+        async def finished(each: Finished) -> None:
+            found.append(each)
+
+        await ready.run([Task(problem, seed, (0,))], finished, window=1, work=work)
+        [reply] = found
+        progress.tokens_drawn(reply.outcome.counts.policy_tokens)
+        progress.outcome_ready(reply.outcome)
+        sizes = ModelSizes.of(ready.policies, ready.scorers, settings.models)
+        return await self._response(
+            setup.plans[0],
+            problem,
+            reply.outcome,
+            sizes,
+            lambda: reply.decisions,
+            work,
+            ready.exactness[0],
+            graders,
+        )
+
+    async def _response(
+        self,
+        plan: Plan,
+        problem: Problem,
+        outcome: Outcome,
+        sizes: ModelSizes,
+        decisions: Callable[[], Sequence[dict[str, Any]]],
+        work: Work,
+        exactness: Exactness,
+        graders: Graders,
+    ) -> Response:
         if outcome.error is not None:
             raise AnswerError(outcome.error)
-        grade = await graders.verdict(chosen, outcome.answer, outcome.text)
-        record = ready.sizes.priced(answer_of(outcome, chosen.answer, grade))
-        exact = ready.bound.exactness.exact
-        return Response(ready.bound.plan, chosen, outcome, record, decided, work, exact=exact)
+        grade = await graders.verdict(problem, outcome.answer, outcome.text)
+        record = sizes.priced(answer_of(outcome, problem.answer, grade))
+        return Response(plan, problem, outcome, record, decisions, work, exact=exactness.exact)
 
     async def run(
         self,
@@ -237,7 +311,9 @@ class Session:
         settings = replace(settings, policies=policies, scorers=scorers)
         plans = [_optimised(plan, settings) for plan in plans]
         shown = progress or Progress()
-        return await run_plans(plans, chosen, settings, shown, self._engines, loading)
+        return await run_plans(
+            plans, chosen, settings, shown, self._engines, self._clusters, loading
+        )
 
     def _plan(self, strategy: str | Plan, parameters: Mapping[str, int | float | str]) -> Plan:
         """The strategy's plan; shipped ones are compiled once."""
