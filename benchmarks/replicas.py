@@ -1,10 +1,13 @@
 """Replicas on Ray: killed at random, they write what one process writes; how speed grows with them.
 
-    python -m benchmarks.replicas                 # all three, about five minutes
-    python -m benchmarks.replicas --only curve    # kills, curve, driver
+    python -m benchmarks.replicas                 # all four, about eight minutes
+    python -m benchmarks.replicas --only curve    # kills, nodes, curve, driver
 
 kills: for one, two and four replicas, a run on Ray whose actors are killed (SIGKILL) 20 times, at
 random moments. Its directory must equal that of one process: every line, answers, texts, costs.
+
+nodes: a Ray cluster of several nodes, all on this machine (`ray.cluster_utils`). During a run,
+nodes are added, and killed with all that runs on them.
 
 curve: up to 64 replicas on the simulated clock, each an engine of 16 slots at 100 tokens a second
 per slot. The time of a run is what its engines need, and what they wait for each other.
@@ -29,7 +32,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.support.records import content
 from tts_lang.compiler import compile_strategy
@@ -114,6 +117,80 @@ def kills() -> bool:
             print(
                 f"{count} replicas: {len(killed)} kills in {time.monotonic() - begun:.0f} s, "
                 f"{lines} lines {'equal' if same else 'DIFFER'}",
+                flush=True,
+            )
+    return good
+
+
+# ------------------------------------------------------------------ nodes
+
+
+class _Nodes:
+    """Nodes of a Ray cluster, which come and go during a run.
+
+    Of those that may have replicas there are two to four; the head has none.
+    """
+
+    def __init__(self, seed: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._chance = random.Random(seed)
+        quiet = {"include_dashboard": False, "object_store_memory": 100 << 20}
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **quiet})
+        self._nodes = [self._added() for _ in range(2)]
+        self.address: str = self._cluster.address
+        self.log: list[str] = []
+
+    def _added(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, object_store_memory=100 << 20, wait=False)
+
+    def change(self, stop: threading.Event, count: int) -> None:
+        """Adds and kills nodes, that many in all, until the run has ended."""
+        while len(self.log) < count and not stop.wait(2 + 4 * self._chance.random()):
+            kill = len(self._nodes) > 3 or (len(self._nodes) > 1 and self._chance.random() < 0.5)
+            self.log.append("killed" if kill else "added")
+            if kill:
+                victim = self._nodes.pop(self._chance.randrange(len(self._nodes)))
+                self._cluster.remove_node(victim, allow_graceful=False)
+            else:
+                self._nodes.append(self._added())
+
+    def close(self) -> None:
+        """Ends all nodes."""
+        self._cluster.shutdown()
+
+
+def nodes(runs: int = 3, changes: int = 6) -> bool:
+    """Runs on nodes that come and go; whether every directory is that of one process."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        base = Settings({"policy": "sim"}, {"prm": "sim"}, concurrency=4)
+        chosen = problems(300)
+        run(STRATEGIES, chosen, settings=replace(base, out=place / "one"), parameters=PARAMETERS)
+        expected = content(place / "one")
+        for number in range(runs):
+            cluster = _Nodes(number)
+            stop = threading.Event()
+            thread = threading.Thread(target=cluster.change, args=(stop, changes))
+            os.environ["RAY_ADDRESS"] = cluster.address
+            thread.start()
+            begun = time.monotonic()
+            try:
+                settings = replace(base, out=place / f"{number}", cluster="ray", replicas=4)
+                run(STRATEGIES, chosen, settings=settings, parameters=PARAMETERS)
+            finally:
+                stop.set()
+                thread.join()
+                cluster.close()
+                del os.environ["RAY_ADDRESS"]
+            same = content(place / f"{number}") == expected
+            good = good and same and "killed" in cluster.log
+            print(
+                f"nodes {', '.join(cluster.log)} in {time.monotonic() - begun:.0f} s: "
+                f"{'equal' if same else 'DIFFERENT'}",
                 flush=True,
             )
     return good
@@ -206,13 +283,15 @@ def driver() -> None:
 def main() -> int:
     """Runs the parts; the exit code says whether all directories were equal."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--only", choices=("kills", "curve", "driver"))
+    options.add_argument("--only", choices=("kills", "nodes", "curve", "driver"))
     options.add_argument("--problems", type=int, default=256, help="of the curve (256)")
     chosen = options.parse_args()
     logging.getLogger("tts_runtime").setLevel(logging.ERROR)
     good = True
     if chosen.only in (None, "kills"):
         good = kills()
+    if chosen.only in (None, "nodes"):
+        good = nodes() and good
     if chosen.only in (None, "curve"):
         curve(chosen.problems)
     if chosen.only in (None, "driver"):
