@@ -1,7 +1,7 @@
 """The corpus of mistakes in tests/fixtures/mistakes, and what the compiler makes of each.
 
-`python -m tests.support.mistakes [--show KIND]` prints the figures of docs/diagnostics.md; KIND is
-`line`, `many`, `none` or `wrong`.
+`python -m tests.support.mistakes [FILE...] [KIND]` prints the figures of docs/language.md, and the
+mistakes of a kind: `line`, `many`, `none`, `wrong`, `accepted` or `works`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tts_lang.repair import meant, repaired
 from tts_lang.source import Source
 
 CORPUS = Path(__file__).resolve().parents[1] / "fixtures/mistakes"
+SETS = ("strategies", "second")
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,19 @@ class Mistake:
         return [each for each in found if each.is_error] or list(found)
 
 
-def corpus() -> Iterator[Mistake]:
-    """The mistakes in strategy files."""
+def corpus(*names: str) -> Iterator[Mistake]:
+    """The mistakes of some files of the corpus, or of all."""
     contexts: dict[str, list[str]] = {}
+    for name in SETS:
+        found = _mistakes(name, contexts)
+        yield from (each for each in found if not names or name in names)
+
+
+def _mistakes(file: str, contexts: dict[str, list[str]]) -> Iterator[Mistake]:
+    """The mistakes of a file; contexts stand in the first one."""
     context: list[str] | None = None
     name = ""
-    text = (CORPUS / "strategies.txt").read_text("utf-8")
+    text = (CORPUS / f"{file}.txt").read_text("utf-8")
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("[context "):
             context = contexts.setdefault(line[9:-1], [])
@@ -155,42 +163,48 @@ class Judged:
         """It suggests something else."""
         return bool(self.help) and not self.works
 
-
-def main(show: str) -> None:
-    """Prints the figures, and the mistakes of one kind."""
-    judged = [Judged(each, each.errors()) for each in corpus()]
-    counts = Counter[str]()
-    for each in judged:
-        counts["wrong"] += each.wrong
-        counts["line"] += not each.right_line
-        counts["many"] += len(each.errors) > 1
-        counts["none"] += not each.help and not each.works
-        counts["accepted"] += not each.found
-        counts["works"] += each.works
-    total = len(judged)
-    print(f"{total} mistakes")
-    print(
-        f"right line {1 - counts['line'] / total:.1%}, one report {1 - counts['many'] / total:.1%}"
-    )
-    print(
-        f"help that works {counts['works'] / total:.1%}, another help {counts['wrong'] / total:.1%}"
-    )
-    print(dict(counts))
-    for each in judged:
-        kinds = {
-            "wrong": each.wrong,
-            "line": not each.right_line,
-            "many": len(each.errors) > 1,
-            "none": each.found and not each.help and not each.works,
-            "accepted": not each.found,
+    @property
+    def kinds(self) -> dict[str, bool]:
+        """What there is to say about it."""
+        return {
+            "wrong": self.wrong,
+            "line": not self.right_line,
+            "many": len(self.errors) > 1,
+            "none": self.found and not self.help and not self.works,
+            "accepted": not self.found,
+            "works": self.works,
         }
-        if kinds.get(show):
-            print(f"{each.mistake.number}: {each.mistake.typed}   WANTS {each.mistake.helps}")
-            for error in each.errors[:3]:
-                line = error.source.position(error.span.start).line
-                place = f"{error.code}@{line - each.mistake.line:+d}"
-                print(f"      {place} {error.message} -> {error.suggestion}")
+
+
+def figures(judged: Sequence[Judged]) -> Counter[str]:
+    """How many there are of each kind."""
+    counts = Counter[str](
+        {"wrong": 0, "line": 0, "many": 0, "none": 0, "accepted": 0, "works": 0}
+    )
+    for each in judged:
+        counts.update(kind for kind, is_so in each.kinds.items() if is_so)
+    return counts
+
+
+def main(names: Sequence[str], show: str) -> None:
+    """Prints the figures of each file, and the mistakes of one kind."""
+    for name in names:
+        judged = [Judged(each, each.errors()) for each in corpus(name)]
+        counts, total = figures(judged), len(judged)
+        print(
+            f"{name}: {total} mistakes, right line {1 - counts['line'] / total:.1%}, one report "
+            f"{1 - counts['many'] / total:.1%}, help that works {counts['works'] / total:.1%}, "
+            f"another help {counts['wrong'] / total:.1%} ({dict(counts)})"
+        )
+        for each in judged:
+            if each.kinds.get(show):
+                print(f"{each.mistake.number}: {each.mistake.typed}   WANTS {each.mistake.helps}")
+                for error in each.errors[:3]:
+                    line = error.source.position(error.span.start).line
+                    place = f"{error.code}@{line - each.mistake.line:+d}"
+                    print(f"      {place} {error.message} -> {error.suggestion}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    chosen = [each for each in sys.argv[1:] if each in SETS]
+    main(chosen or SETS, next((each for each in sys.argv[1:] if each not in SETS), ""))
