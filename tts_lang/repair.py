@@ -36,6 +36,7 @@ LARGEST_SOURCE = 30_000
 
 _STRING = re.compile(r'"""|"(?:\\.|[^"\\])*"')
 _MARK = re.compile("\x01(\\d+)\x01")
+_ASSIGNED = re.compile(r"\s*(\w+) *=(?!=)")
 _COMMENT = re.compile(r"\s*#.*")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*%?|\*\*|[<>=!]=|\S')
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
@@ -95,12 +96,14 @@ class _Repair:
             if (at := pattern.search(hidden)) is not None:
                 return replace(error, suggestion=at.expand(note))
         form = _form(self._line)
+        if form is None and said is not None and _MEANT.fullmatch(error.suggestion or ""):
+            return replace(error, suggestion=None)
         if form is None or (said is None and error.suggestion is not None):
             return error
         return replace(error, suggestion=form, expected=())
 
     def _written(self, new: str) -> Diagnostic:
-        shown = new.strip().replace("\n", "` and `")
+        shown = "` and `".join(line.strip() for line in new.strip().split("\n"))
         facts = [f"; {each}" for each in _facts(self._error) if each not in new]
         return replace(self._error, suggestion=f"write `{shown}`{''.join(facts)}", expected=())
 
@@ -108,12 +111,19 @@ class _Repair:
         """Whether the file gets past this line if it is written so."""
         if new in self._tried or new == self._line or len(self._tried) >= MOST_CHECKED:
             return False
+        if (name := _ASSIGNED.match(new)) and "=" not in self._line:
+            # `assert C` becomes no variable: what gets a name is read somewhere.
+            others = self._source.text[: self._start] + self._source.text[self._end :]
+            if not re.search(rf"\b{name[1]}\b", others):
+                return False
         self._tried.add(new)
         text, start = self._source.text, self._start
         text = text[:start] + new + text[self._end :]
         here = start + len(new)
         for each in self._check(Source.of(text, self._source.name)):
             if not each.is_error or each.source.name != self._source.name:
+                continue
+            if each.source.slice(each.span) == "}":  # what closes the block was not reported
                 continue
             new_one = (each.code, each.message) not in self._before
             # Names that are wrong further down may have been hidden; what does not parse was not.
@@ -245,7 +255,7 @@ def _one_word(line: str, at: int) -> Iterator[str]:
         token = tokens[near]
         before, after = line[: token.start()], line[token.end() :]
         if token[0].lower() in WRONG_CONNECTIVES:
-            yield from (f"{before}{word}{after}" for word in CONNECTIVES if word != token[0])
+            yield from (_put(before, word, after) for word in CONNECTIVES if word != token[0])
         if token[0].lower() in SUPERFLUOUS:
             yield (
                 f"{before.rstrip()} {after.lstrip()}".rstrip()
@@ -254,7 +264,14 @@ def _one_word(line: str, at: int) -> Iterator[str]:
             )
     if place < len(tokens):
         start = tokens[place].start()
-        yield from (f"{line[:start]}{word} {line[start:]}" for word in CONNECTIVES)
+        yield from (_put(line[:start], word, f" {line[start:]}") for word in CONNECTIVES)
+
+
+def _put(before: str, word: str, after: str) -> str:
+    """A word or sign between two parts of a line, with the blanks that it has there."""
+    if before.strip() and word in {":", ","}:
+        before = before.rstrip()
+    return f"{before}{' ' if word == '=' and before[-1:] != ' ' else ''}{word}{after}"
 
 
 def _parses(new: str, budget: list[int]) -> bool:

@@ -113,6 +113,10 @@ _NOTES: tuple[tuple[str, str], ...] = (
     (r"\b(?:top_?k)\(<P>, ?<K>\)", r"write `select top \2 of \1 by E`"),
     (r"\b(?:copy|duplicate) <P>$", r"write `fork \1 into 2`"),
     (r"\bmerge <P>$", "write `P + Q`"),
+    (r"[-+*/] *$", "a value belongs behind the last operator"),
+    (r"^with <P>:$", r"a policy is named by the verb: `sample 4 from \1`"),
+    (r"= map\(.*$", "a pool's rows are handled all at once: `ask PROMPT about P`"),
+    (r"\b<P>\.(?:best|top|argmax|max)\(.*$", r"write `best of \1 by E`"),
     (r"\bper (?:trees?|groups?)\b", "a key is a column: `per root`, `per parent`, `per answer`"),
 )
 #: What is said where no rewrite helps.

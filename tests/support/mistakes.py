@@ -178,9 +178,7 @@ class Judged:
 
 def figures(judged: Sequence[Judged]) -> Counter[str]:
     """How many there are of each kind."""
-    counts = Counter[str](
-        {"wrong": 0, "line": 0, "many": 0, "none": 0, "accepted": 0, "works": 0}
-    )
+    counts = Counter[str]({"wrong": 0, "line": 0, "many": 0, "none": 0, "accepted": 0, "works": 0})
     for each in judged:
         counts.update(kind for kind, is_so in each.kinds.items() if is_so)
     return counts

@@ -116,13 +116,14 @@ class Attack:
             self.answered += not both.failed and both.left.answer_key is not None
 
     def program(self, number: int, worlds: int) -> None:
-        """A generated program of each kind, and those mutants of it that are proved equal to it."""
+        """A generated program of each kind; of some, the mutants that are proved equal to it."""
         trials = range(number * worlds, (number + 1) * worlds)
         for kind in KINDS:
             source, plan = kind(number)
             form = normalise(plan)
             self.worlds(kind.__name__, source, plan, form.plan, trials, form=True)
-            for name, mutant in mutants(plan):
+            # Most of these are no equals: finding them takes longer than running the program.
+            for name, mutant in mutants(plan) if number % 4 == 0 else ():
                 if same(normalise(mutant), form):
                     self.worlds("mutant", f"{source}\n{name}", plan, mutant, trials[:1])
 
@@ -170,7 +171,7 @@ def main(arguments: list[str]) -> int:
     """Attacks until the worlds are used up; 1 if something breaks."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.soundness", description=__doc__)
     parser.add_argument("--programs", type=int, default=1500, help="generated programs of a kind")
-    parser.add_argument("--worlds", type=int, default=12, help="worlds for each of them")
+    parser.add_argument("--worlds", type=int, default=16, help="worlds for each of them")
     parser.add_argument("--laws", type=int, default=130, help="worlds for each proved law")
     parser.add_argument("--seed", type=int, default=8, help="which worlds")
     parser.add_argument("--from", type=int, default=10_000, dest="first", help="first program")

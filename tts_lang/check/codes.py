@@ -289,9 +289,9 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         "TTS913",
-        "braces that are no slot",
-        "A prompt shows them as they stand. A slot is a name alone in braces; doubled braces are "
-        "for text that should have braces.",
+        "what looks like a slot and is none",
+        "A prompt shows it as it stands. A slot is a name alone in braces: no format, no number, "
+        "no `%s`. Doubled braces are for text that should have braces.",
     ),
     Code(
         "TTS914",

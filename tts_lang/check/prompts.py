@@ -66,10 +66,12 @@ def template(
         found.append(
             warning(
                 "TTS913",
-                f"`{near.text}` is no slot: it is text",
+                f"`{near.text}` is no slot: it is text"
+                if near.text[0] != "$"
+                else f"the `$` of `{near.text}` is text",
                 near.span,
                 source,
-                suggestion=f"write `{near.meant}`",
+                suggestion=near.meant,
             )
         )
     return Template(name, tuple(parts)), found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -290,12 +291,18 @@ class _Run:
         first, second, third = (self.tokens[min(index + i, len(self.tokens) - 1)] for i in range(3))
         if not first.text.isidentifier():
             return None
-        if second.type == "COMMA" or (second.type == "COLON" and third.type == "ASSIGN"):
+        if first.type == "NAME" and second.type in {"COMMA", "COLON"}:
+            return nodes.Name(first.text, span=first.span)
+        if second.type == "LT" and third.type == "MINUS":  # `pool <- sample 4`
             return nodes.Name(first.text, span=first.span)
         if first.text == "let" and third.type == "ASSIGN" and second.text.isidentifier():
             return nodes.Name(second.text, span=second.span)
         if second.type in {"ASSIGN", "EQ"} or (first.type == "NAME" and second.text in VERBS):
             return nodes.Name(first.text, span=first.span)
+        end = next(at for at in count(index) if self.tokens[at].type in _LAYOUT)
+        if end - index > 3 and self.tokens[end - 2].text in {"as", "into"}:  # `sample 4 into pool`
+            last = self.tokens[end - 1]
+            return nodes.Name(last.text, span=last.span) if last.type == "NAME" else None
         # A first word that means nothing may be a misspelled one of these.
         names = first.text in _NAMING or first.type == "NAME"
         if names and third.type != "ASSIGN" and second.text.isidentifier():

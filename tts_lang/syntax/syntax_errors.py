@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tts_lang.diagnostics import Diagnostic, did_you_mean
@@ -141,7 +142,11 @@ def _verb_that_is_none(e: ErrorContext) -> Diagnostic | None:
     if not all(words) or e.top_level or below:
         return None
     name = e.before.text
-    if did_you_mean(name, VERBS):
+    assigned = any(
+        token.text == name and after.type == "ASSIGN"
+        for token, after in pairwise(e.tokens[: e.first])
+    )
+    if assigned or did_you_mean(name, VERBS):
         return None
     return e.report(
         "TTS120", f"`{name}` is no verb", f"call a strategy as `{name}(...)`", span=e.before.span
@@ -185,7 +190,11 @@ def _law_form(e: ErrorContext) -> Diagnostic | None:
 def _repeat_times(e: ErrorContext) -> Diagnostic | None:
     if e.head.type == "REPEAT" and e.token.type == "TIMES" and e.at > e.first + 1:
         count = e.text(e.tokens[e.first + 1], e.before)
-        return e.report("TTS127", "`repeat` takes the number alone", f"write `repeat {count}:`")
+        rest = e.rest().removeprefix(e.token.text).lstrip(" ,")
+        until = f" {rest}" if rest.startswith("until ") and rest.endswith(":") else ":"
+        return e.report(
+            "TTS127", "`repeat` takes the number alone", f"write `repeat {count}{until}`"
+        )
     return None
 
 

@@ -54,7 +54,7 @@ def parse_template(text: Text, source: Source | None = None) -> tuple[str | Writ
 
 @dataclass(frozen=True, slots=True)
 class NearSlot:
-    """Braces that hold no slot, but look as if they should: `{text:.2f}`, `{{problem}}`."""
+    """What is no slot, but looks as if it should be one: `{text:.2f}`, `{{problem}}`, `%s`."""
 
     text: str
     name: str
@@ -62,28 +62,36 @@ class NearSlot:
 
     @property
     def meant(self) -> str:
-        """The slot that was probably meant."""
+        """What to write."""
+        if self.name == "":
+            return "a slot is a name in braces, such as `{problem}` and `{text}`"
         many = re.search(r"\d+", self.text)
         if self.name == "attempts" and many is not None:
-            return f"{{attempts last {many[0]}}}"
-        return f"{{{self.name}}}"
+            return f"write `{{attempts last {many[0]}}}`"
+        return f"write `{{{self.name}}}`"
 
 
-#: Doubled, or with a format as in Python.
+#: Doubled, with a format as in Python, a number, a `$` before it as in a shell (and none behind it
+#: as in LaTeX), `%s`, a tag.
 _NEAR = re.compile(
     r"(?<!\{)\{\{ *(?P<doubled>[A-Za-z_][\w.]*) *\}\}(?!\})"
-    r"|\{ *(?P<formatted>[A-Za-z_][\w.]*) *[:!\[ ][^{}\n]*\}",
+    r"|\{ *(?P<formatted>[A-Za-z_][\w.]*) *[:!\[ ][^{}\n]*\}"
+    r"|(?<![\w^}\\$])\{\d\}|(?<![\w%\\])%s\b"
+    r"|\$\{ *(?P<shell>[A-Za-z_][\w.]*) *\}(?!\$)|<(?P<tag>[A-Za-z_]\w*)>",
     re.ASCII,
 )
 
 
 def near_slots(text: Text, source: Source, names: frozenset[str]) -> list[NearSlot]:
-    """Braces around one of these names that are no slot."""
-    start = text.span.start
+    """What stands around one of these names, or for one, and is no slot."""
+    start, raw = text.span.start, source.slice(text.span)
     found = []
-    for near in _NEAR.finditer(source.slice(text.span)):
-        name = near["doubled"] or near["formatted"]
-        if name in names and not _SLOT.fullmatch(near.group() if near["formatted"] else ""):
+    for near in _NEAR.finditer(raw):
+        name = near["doubled"] or near["formatted"] or near["shell"] or near["tag"] or ""
+        if near["tag"] and f"</{name}>" in raw:
+            continue
+        known = name in names or name == ""
+        if known and not _SLOT.fullmatch(near.group() if near["formatted"] else ""):
             span = Span(start + near.start(), start + near.end())
             found.append(NearSlot(near.group(), name, span))
     return found
