@@ -62,6 +62,11 @@ CLAUSES = {
         "stop at TEXT, stop when CONDITION",
         "stops behind the text, or after the first token at which C holds; stays open",
     ),
+    "matching": WordMeaning("matching REGEX", "all that the call draws matches this"),
+    "one": WordMeaning('one of "A", "B"', "draws one of these texts, then ends"),
+    "avoiding": WordMeaning(
+        'avoiding "W" by E', "takes E nats from the logits of the tokens that begin the word"
+    ),
     "end": WordMeaning("end when CONDITION", "stops after the first token at which it holds; done"),
     "where": WordMeaning("P where CONDITION", "the rows for which the condition holds"),
     "fresh": WordMeaning(

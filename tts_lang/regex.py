@@ -8,7 +8,7 @@ Expression Matching: the Virtual Machine Approach.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -55,6 +55,38 @@ class Regex:
 
     program: tuple[_Instruction, ...]
     groups: int
+
+    @property
+    def asserts(self) -> bool:
+        """Whether it says where in a text something stands: `^`, `$`, `\\b`."""
+        return any(isinstance(each, _Assert) for each in self.program)
+
+    def matches(self, text: str) -> bool:
+        """Whether it matches all of a text; for expressions that assert nothing."""
+        places = {0}
+        for char in text:
+            places = {
+                place + 1
+                for place, instruction in self._reached(places)
+                if isinstance(instruction, _Char) and instruction.fits(char)
+            }
+        return any(instruction is None for _, instruction in self._reached(places))
+
+    def _reached(self, places: set[int]) -> Iterator[tuple[int, _Instruction]]:
+        """The instructions at which threads wait for a character, or match."""
+        waiting, seen = list(places), set[int]()
+        while waiting:
+            place = waiting.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            instruction = self.program[place]
+            if isinstance(instruction, _Split):
+                waiting += (instruction.first, instruction.second)
+            elif isinstance(instruction, _Save):
+                waiting.append(place + 1)
+            else:
+                yield place, instruction
 
     def extract(self, text: str) -> str | None:
         """The first group of the leftmost match, or all of it without groups; `None` without a
@@ -121,6 +153,76 @@ class Regex:
                     if holds(text, at):
                         waiting.append((place + 1, slots))
         return None
+
+
+# ------------------------------------------------------------------ writing an expression
+
+_ASCII: Final = {"d": "0-9", "w": "0-9A-Za-z_", "s": " \\t\\n\\r\\f\\v"}
+
+
+def escaped(text: str) -> str:
+    """An expression that matches this text alone."""
+    return "".join(each if each.isalnum() else _escapes(each) for each in text)
+
+
+def _escapes(char: str) -> str:
+    name = next((name for name, meant in _ESCAPES.items() if meant == char), None)
+    return f"\\{char if name is None else name}"
+
+
+def for_rust(pattern: str) -> str:
+    """The same expression for Rust's `regex` crate, whose classes hold operators, sets and letters
+    of all scripts."""
+    found: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "[":
+            inside, at = _rust_class(pattern, at + 1)
+            found.append(inside)
+        elif char == "\\":
+            found.append(_rust_escape(pattern[at + 1], inside=False))
+            at += 2
+        else:
+            found.append(char if char in "()|.*+?{},:" else _hexadecimal(char))
+            at += 1
+    return "".join(found)
+
+
+def _rust_class(pattern: str, at: int) -> tuple[str, int]:
+    """A class, and the place behind it; `at`: behind its `[`."""
+    found = ["["]
+    if pattern[at] == "^":
+        found.append("^")
+        at += 1
+    first, high = True, False
+    while pattern[at] != "]" or first:
+        first, char = False, pattern[at]
+        at += 1
+        if char == "\\":
+            char = pattern[at]
+            at += 1
+            if char.lower() in _ASCII and not high:
+                found.append(_rust_escape(char, inside=True))
+                continue
+            char = _ESCAPES.get(char, char)
+        found.append(_hexadecimal(char))
+        high = not high and pattern[at] == "-" and pattern[at + 1] != "]"
+        if high:
+            found.append("-")
+            at += 1
+    return "".join([*found, "]"]), at + 1
+
+
+def _rust_escape(char: str, *, inside: bool) -> str:
+    members = _ASCII.get(char.lower())
+    if members is None:
+        return _hexadecimal(_ESCAPES.get(char, char))
+    return members if inside and char.islower() else f"[{'^' * char.isupper()}{members}]"
+
+
+def _hexadecimal(char: str) -> str:
+    return char if char.isascii() and char.isalnum() else f"\\x{{{ord(char):x}}}"
 
 
 # ------------------------------------------------------------------ reading an expression

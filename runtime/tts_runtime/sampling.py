@@ -1,18 +1,21 @@
 """From logits to a draw, one position at a time in plain Python: what a draw means.
 
 Engines draw many rows at once with kernels of their own, which are tested against this. Logits are
-those of one position, one number a token. Order: forbidden tokens, temperature, top-k, top-p,
-min-p, Gumbel-max (semantics.md C15, C36). Sums are `fsum`'s: the same in every Python.
+those of one position, one number a token. Order: penalties, forbidden tokens, temperature, top-k,
+top-p, min-p, Gumbel-max (semantics.md C15, C36). Sums are `fsum`'s: the same in every Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from heapq import nlargest
 from math import exp, fsum, inf, log
 
 from tts_runtime.engines.base import EngineError, Sampling
 from tts_runtime.streams import Key, gumbel, position_seed
+
+_GREEDY = Sampling(temperature=0.0)
 
 #: Statistics that an engine can give per token, all under the raw distribution.
 STATISTICS = ("confidence", "certainty", "entropy", "margin")
@@ -20,15 +23,24 @@ STATISTICS = ("confidence", "certainty", "entropy", "margin")
 CONFIDENCE_WIDTH = 20
 
 
+#: Of a draw from nothing.
+NOTHING_ALLOWED = (
+    "no token may be drawn: `at least` forbids all that the policy knows, or none of its tokens "
+    "leads to what `matching` or `one of` asks for"
+)
+
+
 def adjust(
     logits: Sequence[float], sampling: Sampling, forbidden: Collection[int] = ()
 ) -> list[float]:
     """Logits of the distribution that is sampled: scaled, and -inf where nothing may be drawn.
 
-    At temperature 0 only forbidden tokens are taken away. Ties at a border of top-k or top-p keep
-    the lower token id.
+    At temperature 0 only forbidden tokens are taken away, and penalties count. Ties at a border of
+    top-k or top-p keep the lower token id.
     """
     scaled = list(logits)
+    for token, nats in sampling.penalties:
+        scaled[token] -= nats
     for token in forbidden:
         scaled[token] = -inf
     if sampling.temperature == 0:
@@ -67,17 +79,22 @@ def draw(
         scores = [score + each for score, each in zip(scores, noise, strict=True)]
     best = max(scores)
     if best == -inf:
-        raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
+        raise EngineError(NOTHING_ALLOWED)
     return scores.index(best)
 
 
-def ranked(logits: Sequence[float], rank: int, forbidden: Collection[int] = ()) -> int:
-    """The token of a rank, 0 the likeliest; ties in order of id.
+def ranked(
+    logits: Sequence[float],
+    rank: int,
+    forbidden: Collection[int] = (),
+    sampling: Sampling = _GREEDY,
+) -> int:
+    """The token of a rank, 0 the likeliest, penalties of `sampling` counted; ties in order of id.
 
     Raises:
         EngineError: There are not that many tokens.
     """
-    allowed = adjust(logits, Sampling(temperature=0.0), forbidden)
+    allowed = adjust(logits, replace(sampling, temperature=0.0), forbidden)
     possible = len(allowed) - allowed.count(-inf)
     if rank >= possible:
         raise EngineError(

@@ -55,14 +55,22 @@ def root_key(seed: int, problem: str) -> Key:
 
 
 def sampling_tag(
-    policy: str, temperature: float, top_p: float, top_k: int, min_p: float, irregular: str = ""
+    policy: str,
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    min_p: float,
+    irregular: str = "",
+    avoiding: str = "",
 ) -> bytes:
     """What a key is claimed by: the policy and how its tokens are drawn.
 
     `irregular` names what makes a call's draws depend on where the call starts (`at least`,
-    `likeliest`); a key claimed so is never inherited.
+    `likeliest`, `matching`); a key claimed so is never inherited. `avoiding`: that clause.
     """
     settings = f"{policy}|{temperature!r}|{top_p!r}|{top_k}|{min_p!r}|{irregular}"
+    if avoiding:
+        settings += f"|{avoiding}"
     return blake2b(settings.encode(), digest_size=8).digest()
 
 

@@ -28,7 +28,11 @@ def drawn_in_two_contexts(
             limits = request.limits
             masked = max(0, limits.at_least - offset)
             # What `at least` forbids depends on the unit.
-            forbidden = (masked, bool(limits.steps), limits.thought) if masked else ()
+            forbidden: tuple[object, ...] = ()
+            if masked:
+                forbidden = masked, bool(limits.steps), limits.thought
+            if limits.matching:  # what it allows depends on where the call starts
+                forbidden += (limits.matching, offset)
             context = (before, request.sampling, forbidden)
             noise = (policy, request.key, len(request.prefix) + offset)
             known, other = first.setdefault(noise, (context, request))

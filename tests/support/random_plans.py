@@ -77,6 +77,8 @@ _DECODINGS = st.builds(
     within=st.none() | _SMALL,
     stop_at=st.none() | st.text(min_size=1, max_size=3).map(Const),
     likeliest=st.booleans(),
+    avoiding=st.just(("Wait",)),
+    avoided_by=st.none() | _SMALL,
 )
 _AMOUNTS = st.builds(Amount, _SMALL, st.sampled_from(Unit), st.none() | _LEAST_ONE)
 _PER = st.sampled_from([None, "parent", "root", "answer"])

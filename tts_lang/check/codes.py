@@ -158,6 +158,13 @@ CODES: tuple[Code, ...] = (
         "At temperature 0 all samples are equal, so that a search among them for one that fits "
         "finds the first or none (C15).",
     ),
+    Code(
+        "TTS308",
+        "wrong form of what is drawn",
+        "`matching` takes one regular expression, which all that the call draws has to match, "
+        "`one of` different texts, `avoiding` words. A form is asked of solutions, steps and "
+        "tokens, not of thoughts, and not together with `at least` (C77, C78).",
+    ),
     # ------------------------------------------------------------------ control and calls
     Code(
         "TTS401",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tts_lang.check.builtins import UNSET
 from tts_lang.check.context import Fixed, Inputs, PoolValue, StrategyContext
@@ -11,12 +12,23 @@ from tts_lang.check.prompts import arguments, enter_prompt, fits_view, shown_col
 from tts_lang.check.resolve import top_level
 from tts_lang.check.sampling import given_clauses
 from tts_lang.check.scope import Role
-from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, plus, times
+from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, ScalarType, plus, times
 from tts_lang.check.uses import reads
-from tts_lang.check.values import NO_POOL, bounded, condition, count, known_number, number, text
+from tts_lang.check.values import (
+    NO_POOL,
+    bounded,
+    condition,
+    count,
+    expect,
+    known_number,
+    number,
+    static,
+    text,
+)
 from tts_lang.check.verbs import bound_of, grouping, over
-from tts_lang.plan.clauses import MIN_P, TEMPERATURE, TOP_P, Range
+from tts_lang.plan.clauses import MIN_P, PENALTY, TEMPERATURE, TOP_P, Range
 from tts_lang.plan.constants import is_constant
+from tts_lang.plan.decoding import misfit
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Ask, Decoding, Expand, Unit
 from tts_lang.syntax import nodes
@@ -33,6 +45,8 @@ _COUNTS: dict[ClauseKind, str] = {
     ClauseKind.WITHIN: "the limit `within`",
     ClauseKind.AT_LEAST: "`at least`",
 }
+
+_FORMS = {ClauseKind.MATCHING, ClauseKind.ONE_OF}
 
 
 def amount(context: StrategyContext, node: nodes.AmountPhrase, inputs: Inputs) -> Amount:
@@ -58,6 +72,8 @@ def amount(context: StrategyContext, node: nodes.AmountPhrase, inputs: Inputs) -
 def clauses_of(context: StrategyContext, own: tuple[nodes.Clause, ...]) -> tuple[nodes.Clause, ...]:
     """A verb's clauses, and those defaults of its strategy that it does not set itself."""
     kinds = {clause.kind for clause in own}
+    if kinds & _FORMS:
+        kinds |= _FORMS
     given = {
         kind: nodes.Clause(kind, nodes.Name(name, span=context.strategy.name.span))
         for name, kind in given_clauses(context).items()
@@ -70,14 +86,25 @@ def decoding(
     context: StrategyContext,
     clauses: tuple[nodes.Clause, ...],
     site: Site,
+    unit: Unit = Unit.SOLUTIONS,
 ) -> Decoding:
     """The decoding settings and stop conditions of one verb; with a row, one for each (C69)."""
     inputs = site.inputs
-    fields: dict[str, Expr] = {}
+    fields: dict[str, Any] = {}
     for clause in clauses:
+        if clause.kind in (ClauseKind.ONE_OF, ClauseKind.AVOIDING):
+            fields[_FIELDS[clause.kind]] = tuple(known_text(context, each) for each in clause.words)
         if clause.value is None or clause.kind is ClauseKind.FROM:
             continue
         if is_unset(context, clause.value):
+            fields.pop(_FIELDS[clause.kind], None)
+            continue
+        if clause.kind is ClauseKind.AVOIDING:
+            value = bounded(context, clause.value, "the penalty", inputs, PENALTY, site)
+            fields["avoided_by"] = value
+            continue
+        if clause.kind is ClauseKind.MATCHING:
+            fields["matching"] = known_text(context, clause.value)
             continue
         if clause.kind in _RANGES:
             what, fits = _RANGES[clause.kind]
@@ -91,7 +118,23 @@ def decoding(
             value = condition(context, clause.value, streamed)
         fields[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
-    return Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
+    found = Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
+    wrong = misfit(unit, found)
+    if wrong is not None:
+        kinds = _FORMS if found.pattern else {ClauseKind.AVOIDING}
+        where = [each for each in clauses if each.kind in kinds]
+        context.error("TTS308", wrong, where[-1])
+        found = replace(found, matching="", one_of=())
+    return found
+
+
+def known_text(context: StrategyContext, node: nodes.Expression) -> str:
+    """A text that is known when compiling."""
+    typed = static(context, node, "a text that says what is drawn")
+    if typed is None:
+        return "?"
+    found = expect(context, typed, ScalarType.TEXT, node).expr
+    return found.value if isinstance(found, Const) and isinstance(found.value, str) else "?"
 
 
 def is_unset(context: StrategyContext, node: nodes.Expression) -> bool:
@@ -115,6 +158,9 @@ _FIELDS = {
     ClauseKind.STOP_AT: "stop_at",
     ClauseKind.STOP_WHEN: "stop_when",
     ClauseKind.END_WHEN: "end_when",
+    ClauseKind.MATCHING: "matching",
+    ClauseKind.ONE_OF: "one_of",
+    ClauseKind.AVOIDING: "avoiding",
 }
 
 
@@ -162,7 +208,7 @@ def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
     inputs = Inputs([context.problem])
     quantity = amount(context, node.amount, inputs)
     site = Site(inputs, PROBLEM, "the problem")
-    how = decoding(context, clauses_of(context, node.clauses), site)
+    how = decoding(context, clauses_of(context, node.clauses), site, quantity.unit)
     equal = equal_samples(context, node.amount.count, quantity, how)
     type_ = PoolType(bound=bound_of(quantity.count), identical=equal, closed=closes(quantity, how))
     return context.emit_pool(Expand(quantity, how), inputs, type_, node)
@@ -172,7 +218,7 @@ def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
 def _expand(context: StrategyContext, node: nodes.ExpandPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     quantity = amount(context, node.amount, inputs)
-    how = decoding(context, clauses_of(context, node.clauses), site)
+    how = decoding(context, clauses_of(context, node.clauses), site, quantity.unit)
     _nothing_open(context, node, operand.type)
     why = f"`expand` at line {context.line(node)} dropped it: the text has changed"
     closed = operand.type.closed or closes(quantity, how)
@@ -242,7 +288,7 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     if node.amount is not None:
         quantity = amount(context, node.amount, inputs)
     about = Site(inputs) if node.together else site
-    how = decoding(context, clauses_of(context, node.clauses), about)
+    how = decoding(context, clauses_of(context, node.clauses), about, quantity.unit)
     if node.amount is not None:
         equal_samples(context, node.amount.count, quantity, how)
     per = grouping(context, node.per, operand, site.pool_name)

@@ -20,6 +20,7 @@ MIN_P: Range = (0, 1, False)
 SHARE: Range = (0, 1, True)
 QUANTILE: Range = (0, 1, False)
 HEAT: Range = (0, inf, True)
+PENALTY: Range = (0, inf, False)
 
 
 @dataclass(frozen=True, slots=True)

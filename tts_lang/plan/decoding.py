@@ -7,8 +7,9 @@ from enum import Enum
 from math import inf
 from typing import Annotated
 
-from tts_lang.plan.clauses import FLAG, MIN_P, TEMPERATURE, TEXT, TOP_P, number, size
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.clauses import FLAG, MIN_P, PENALTY, TEMPERATURE, TEXT, TOP_P, number, size
+from tts_lang.plan.expr import Const, Expr
+from tts_lang.regex import RegexError, compiled, escaped
 
 
 class Unit(Enum):
@@ -43,6 +44,10 @@ class Decoding:
         stop_when: Condition checked after every token; true stops the call, open (C27).
         end_when: The same, and what is drawn is done (C17, C27).
         likeliest: Child j starts with the j-th likeliest token.
+        matching: An expression that all that the call draws has to match; empty: any text.
+        one_of: Texts of which it draws one; empty: any text.
+        avoiding: Words that begin less often.
+        avoided_by: What is taken from the logits of their first tokens, in nats.
     """
 
     policy: str = "policy"
@@ -57,6 +62,40 @@ class Decoding:
     stop_when: Annotated[Expr | None, FLAG] = None
     end_when: Annotated[Expr | None, FLAG] = None
     likeliest: bool = False
+    matching: str = ""
+    one_of: tuple[str, ...] = ()
+    avoiding: tuple[str, ...] = ()
+    avoided_by: Annotated[Expr | None, number(PENALTY)] = None
+
+    @property
+    def pattern(self) -> str:
+        """The expression that what is drawn has to match, whichever clause says so."""
+        return self.matching or "|".join(map(escaped, self.one_of))
+
+
+def misfit(unit: Unit, decoding: Decoding) -> str | None:
+    """What is wrong with a form that is asked of what is drawn (C77, C78), if anything is."""
+    options = decoding.one_of
+    if decoding.matching and options:
+        return "`matching` and `one of` both say what is drawn"
+    if options and ("" in options or len(set(options)) < len(options)):
+        return "the texts of `one of` must differ, and have something in them"
+    if decoding.matching:
+        try:
+            if compiled(decoding.matching).asserts:
+                return (
+                    "all that is drawn has to match, so `^`, `$` and `\\b` have no place in the "
+                    "expression"
+                )
+        except RegexError as error:
+            return f"this regular expression cannot be used: {error}"
+    if decoding.pattern and unit is Unit.THOUGHTS:
+        return "a thought has no form: ask it of what is drawn behind `end_of_thought`"
+    if decoding.pattern and decoding.at_least not in (None, Const(0)):
+        return "`at least` may forbid the only tokens that fit: say it in the expression, `.{20,}`"
+    if "" in [word.strip() for word in decoding.avoiding]:
+        return "a word to avoid must have something in it"
+    return None
 
 
 def call_expressions(amount: Amount, decoding: Decoding) -> dict[str, Expr]:
@@ -71,5 +110,6 @@ def call_expressions(amount: Amount, decoding: Decoding) -> dict[str, Expr]:
         "within": decoding.within,
         "at_least": decoding.at_least,
         "stop_at": decoding.stop_at,
+        "avoided_by": decoding.avoided_by,
     }
     return {name: expression for name, expression in named.items() if expression is not None}

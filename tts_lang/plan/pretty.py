@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias, TypeVar
 
 from tts_lang.plan import expr, graph
-from tts_lang.plan.expr import Expr
+from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.operator import entry, fill
 
 Result = TypeVar("Result")
@@ -175,6 +175,14 @@ def decoding(value: graph.Decoding, names: Sequence[str], *, brief: bool = False
         if setting is not None:
             text = expression(setting, names)
             said.append(f" {word} {text}{unit if text != '1' else unit.removesuffix('s')}")
+    if value.matching:
+        said.append(f" matching {expression(Const(value.matching), names)}")
+    for word, texts in (("one of", value.one_of), ("avoiding", value.avoiding)):
+        if texts:
+            listed = ", ".join(expression(Const(text), names) for text in texts)
+            said.append(f" {word} {listed}")
+    if value.avoided_by is not None:
+        said.append(f" by {expression(value.avoided_by, names)}")
     if value.likeliest:
         said.append(" likeliest")
     if not brief or value.policy != "policy":

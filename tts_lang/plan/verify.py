@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tts_lang.plan import expr, graph
 from tts_lang.plan.clauses import keys_of
 from tts_lang.plan.columns import COLUMNS
+from tts_lang.plan.decoding import misfit
 from tts_lang.plan.expr import Expr, fields_in
 from tts_lang.plan.graph import Exit, Kind, Operation, Plan, Region
 from tts_lang.plan.legal import check
@@ -86,6 +87,8 @@ class _Verifier:
             if scorer.judge is not None:
                 where = _Where(plan, f"scorer {scorer.name}")
                 self.policy(scorer.judge.policy, where)
+                if (wrong := misfit(graph.Unit.SOLUTIONS, scorer.judge.decoding)) is not None:
+                    raise where.fail(wrong)
                 for inner in fields_in(scorer.judge.decoding):
                     if any(
                         isinstance(node, expr.Input | expr.Aggregate) for node in expr.walk(inner)
@@ -212,6 +215,8 @@ class _Verifier:
             self.expression(expression, operation, pool, kinds, scope)
         if isinstance(spec, graph.Expand | graph.Ask):
             self.policy(spec.decoding.policy, scope)
+            if (wrong := misfit(spec.amount.unit, spec.decoding)) is not None:
+                raise scope.fail(wrong)
         for key in keys_of(spec):
             self.column(key, pool, scope)
         if isinstance(spec, graph.Score) and spec.scorer not in self.scorers:

@@ -229,5 +229,14 @@ def binary(operator: Operator) -> Builder:
 
 
 def clause(kind: ClauseKind) -> Builder:
-    """A decoding clause."""
-    return node(nodes.Clause, "value", kind=kind)
+    """A decoding clause: of a value, of texts, or of texts and then a value."""
+    if kind not in (ClauseKind.ONE_OF, ClauseKind.AVOIDING):
+        return node(nodes.Clause, "value", kind=kind)
+
+    def build(_: TreeBuilder, values: list[Any], span: Span) -> nodes.Clause:
+        words = tuple(values)
+        if kind is ClauseKind.ONE_OF:
+            return nodes.Clause(kind, None, words, span=span)
+        return nodes.Clause(kind, words[-1], words[:-1], span=span)
+
+    return build

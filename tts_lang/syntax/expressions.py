@@ -40,6 +40,9 @@ class ClauseKind(Enum):
     STOP_AT = "stop at"
     STOP_WHEN = "stop when"
     END_WHEN = "end when"
+    MATCHING = "matching"
+    ONE_OF = "one of"
+    AVOIDING = "avoiding"
 
 
 class Operator(Enum):
@@ -103,10 +106,14 @@ class AmountPhrase(SyntaxNode):
 
 @node
 class Clause(SyntaxNode):
-    """One decoding clause; `value` is missing for `likeliest` only, and a `Name` for `from`."""
+    """One decoding clause; `value` is a `Name` for `from`, and missing for `likeliest`, `one of`.
+
+    `words`: the texts of `one of` and `avoiding`.
+    """
 
     kind: ClauseKind
     value: Expression | None = None
+    words: tuple[Expression, ...] = ()
 
 
 def find_clause(clauses: tuple[Clause, ...], kind: ClauseKind) -> Clause | None:

@@ -178,8 +178,11 @@ def print_clauses(clauses: tuple[nodes.Clause, ...]) -> str:
 
 
 def _clause(clause: nodes.Clause) -> str:
+    words = ", ".join(map(print_expression, clause.words))
     if clause.value is None:
-        return clause.kind.value
+        return f"{clause.kind.value} {words}".rstrip()
+    if words:
+        return f"{clause.kind.value} {words} by {print_expression(clause.value)}"
     text = f"{clause.kind.value} {print_expression(clause.value)}"
     if clause.kind in {ClauseKind.MAX, ClauseKind.WITHIN, ClauseKind.AT_LEAST}:
         text += _count_of(Unit.TOKENS, clause.value)

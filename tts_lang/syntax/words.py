@@ -12,9 +12,10 @@ _HARD = (
     "where within"
 )
 _SOFT = (
-    "above after ahead below best contains done end ends field first fresh history judge keeping "
-    "least likeliest looking max min_p most otherwise pairwise policy prompt read retry rounding "
-    "scorer share staying stop temperature times together top top_k top_p up when with x"
+    "above after ahead avoiding below best contains done end ends field first fresh history judge "
+    "keeping least likeliest looking matching max min_p most one otherwise pairwise policy prompt "
+    "read retry rounding scorer share staying stop temperature times together top top_k top_p up "
+    "when with x"
 )
 _VERBS = "sample expand select best first ask"
 _STATEMENTS = "score force let backup repeat if choose return"

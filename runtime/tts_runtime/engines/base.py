@@ -39,6 +39,8 @@ class Ability(Enum):
     FIRST_TOKENS = "the likeliest first tokens"
     LIKELIEST = "continuing from the likeliest first tokens"
     AT_LEAST = "tokens that may not be drawn"
+    MATCHING = "drawing only what matches an expression"
+    AVOIDING = "making tokens less likely"
     CONFIDENCE = "the 20 largest log-probabilities of each token"
     CERTAINTY = "the log-probabilities of the whole vocabulary"
     ENTROPY = "all log-probabilities of each token"
@@ -61,17 +63,19 @@ LEAST_TEMPERATURE: Final = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How logits become a draw: temperature, then top-k, then top-p, then min-p, then Gumbel-max.
+    """How logits become a draw: penalties, then temperature, top-k, top-p, min-p, Gumbel-max.
 
     Ties (equal logits at a top-k or top-p border, equal maxima) go to the lower token id (C15).
     Temperature 0 takes the likeliest token and ignores the key. One below `LEAST_TEMPERATURE` is 0:
     it would draw the same tokens, and dividing by it leaves the range of 32-bit floats.
+    `penalties`: ids in rising order, and what is taken from their logits, in nats (C78).
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0  # 0: off
     min_p: float = 0.0
+    penalties: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         if 0 < self.temperature < LEAST_TEMPERATURE:
@@ -96,6 +100,9 @@ class Limits:
             error in it fails the request.
         end_when: The same; true also marks the generation `halted`.
         at_least: No end, thought delimiter or step end can be drawn in the first `at_least` tokens.
+        matching: A regular expression of `tts_lang.regex`: only tokens can be drawn with which the
+            call's text can still come to match it, and ends where it matches (C77).
+        begun: Ids at the end of the prefix that belong to the call: an earlier request drew them.
     """
 
     max_tokens: int
@@ -106,6 +113,8 @@ class Limits:
     stop_when: Callable[[Partial], bool] | None = None
     end_when: Callable[[Partial], bool] | None = None
     at_least: int = 0
+    matching: str = ""
+    begun: int = 0
 
     @property
     def watched(self) -> bool:
@@ -293,6 +302,8 @@ class PolicyEngine(Engine):
 
     #: The size of its model, for FLOPs; `None`: not known.
     card: Model | None = None
+    #: It finds itself what `matching` and `one of` allow (`engines.matching`).
+    masks: bool = True
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
     #: Without a marked answer, the last line of a finished reply is the answer (printed output).

@@ -6,8 +6,9 @@ when a later call completes it: generating step by step equals generating at onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tts_runtime.binding import Binding, BindingError
 from tts_runtime.engines.base import (
@@ -21,6 +22,9 @@ from tts_runtime.engines.base import (
     PolicyEngine,
 )
 from tts_runtime.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from tts_runtime.engines.matching import Matcher
 
 
 class StopCriteria:
@@ -47,9 +51,23 @@ class StopCriteria:
         self._end_logprob = 0.0
         self._halted = False
         self._on_token = request.on_token
+        self._matcher: Matcher | None = None
+        self._tokenizer = tokenizer
 
-    def forbidden(self) -> frozenset[int]:
-        """Ids that must not be drawn next (`at least`); usually none."""
+    def forbidden(self) -> Collection[int]:
+        """Ids that must not be drawn next (`at least`, `matching`); usually none."""
+        limits = self.request.limits
+        if not limits.matching:
+            return self.too_early()
+        if self._matcher is None:
+            from tts_runtime.engines.matching import Matcher  # llguidance is an extra
+
+            before = self.request.prefix[len(self.request.prefix) - limits.begun :]
+            self._matcher = Matcher(limits.matching, self._tokenizer, self._ends, before)
+        return self._matcher.forbidden(self.partial.ids)
+
+    def too_early(self) -> frozenset[int]:
+        """Ids that `at least` forbids next."""
         limits = self.request.limits
         if len(self.partial.ids) >= limits.at_least:
             return frozenset()

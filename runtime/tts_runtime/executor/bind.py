@@ -15,12 +15,11 @@ import tts_runtime.executor.ops  # noqa: F401  (registers the handlers of operat
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.optimise.early_exit import SELECT_BY_ROW, early_exits
 from tts_lang.optimise.next_expansion import next_expansions
-from tts_lang.plan.expr import Column, Const, Delimiter, Statistic, fields_in, walk
+from tts_lang.plan.expr import Delimiter, fields_in, walk
 from tts_lang.plan.graph import (
     Ask,
     Branch,
     Call,
-    Decoding,
     Expand,
     Operation,
     Plan,
@@ -35,8 +34,9 @@ from tts_lang.plan.operator import Makes, entry
 from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
+from tts_runtime.executor.abilities import abilities
 from tts_runtime.executor.early_exit import handlers
-from tts_runtime.executor.errors import place
+from tts_runtime.executor.errors import at
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.speculation import Guess
 
@@ -167,11 +167,6 @@ def _unbound(kind: str, name: str, plan: Plan, names: Collection[str]) -> str:
 _Check = Callable[[Plan, Mapping[str, Policy], Mapping[str, ScorerEngine]], Iterator[str]]
 
 
-def _at(operation: Operation) -> str:
-    where = place(operation.origins)
-    return f"{where}: " if where else ""
-
-
 def _thoughts(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
@@ -189,7 +184,7 @@ def _thoughts(
         for name in sorted(wanting):
             if policies[name].binding.thinking is None:
                 yield (
-                    f"{_at(operation)}policy `{name}` (`{policies[name].binding.name}`) has no "
+                    f"{at(operation)}policy `{name}` (`{policies[name].binding.name}`) has no "
                     "thoughts: bind a policy whose binding has `thinking: {begin: ..., end: ...}`, "
                     "or ask for steps or solutions instead"
                 )
@@ -208,7 +203,7 @@ def _streaming(
         for clause, condition in conditions.items():
             if condition is not None and not policy.engine.streaming:
                 yield (
-                    f"{_at(operation)}`{clause}` needs an engine that streams, and that of policy "
+                    f"{at(operation)}`{clause}` needs an engine that streams, and that of policy "
                     f"`{policy.name}` (`{policy.binding.name}`) does not: bind another engine, or "
                     "leave the clause out"
                 )
@@ -219,7 +214,7 @@ def _turns(
 ) -> Iterator[str]:
     """`with history` needs a binding that says how a conversation continues (C73)."""
     asks = [
-        (_at(operation), operation.spec.decoding.policy)
+        (at(operation), operation.spec.decoding.policy)
         for operation in operations(plan.body)
         if isinstance(operation.spec, Ask) and operation.spec.history
     ]
@@ -234,59 +229,6 @@ def _turns(
                 f"`{name}` (`{binding.name}`) does not say how: add `turn` to it "
                 "(docs/bindings.md), or ask about the candidate without its history"
             )
-
-
-def _abilities(
-    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
-) -> Iterator[str]:
-    """What expressions and clauses read must be there: engines on servers may lack it."""
-    for operation in operations(plan.body):
-        spec = operation.spec
-        read = _read_in(operation)
-        for name in plan.policies:
-            yield from _lacking(_at(operation), policies[name], read)
-        if isinstance(spec, Expand | Ask):
-            asked = _asked_by(spec.decoding)
-            yield from _lacking(_at(operation), policies[spec.decoding.policy], asked)
-    for scorer in plan.scorers:
-        judge = scorer.judge
-        if judge is not None:
-            asked = _asked_by(judge.decoding)
-            if judge.read == "probability":
-                asked[Ability.FIRST_TOKENS] = "reading a probability"
-            yield from _lacking(f"judge `{scorer.name}`: ", policies[judge.policy], asked)
-
-
-def _lacking(at: str, policy: Policy, wanted: Mapping[Ability, str]) -> Iterator[str]:
-    lacks = policy.engine.lacks
-    for ability, words in wanted.items():
-        if ability in lacks:
-            yield (
-                f"{at}{words} needs {ability.value}, but policy `{policy.name}` "
-                f"(`{policy.binding.name}`) {lacks[ability]}"
-            )
-
-
-def _read_in(operation: Operation) -> dict[Ability, str]:
-    """What an operation's expressions read of every policy's tokens, and how it is written."""
-    found = {}
-    for expression in fields_in(operation.spec):
-        for part in walk(expression):
-            if isinstance(part, Statistic):
-                found[Ability[part.how.upper()]] = f"`{part.how}`"
-            elif part == Column("logprob"):
-                found[Ability.LOGPROBS] = "`logprob`"
-    return found
-
-
-def _asked_by(decoding: Decoding) -> dict[Ability, str]:
-    """What a call's clauses ask of its policy."""
-    found = {}
-    if decoding.likeliest:
-        found[Ability.LIKELIEST] = "`likeliest`"
-    if decoding.at_least not in (None, Const(0)):
-        found[Ability.AT_LEAST] = "`at least`"
-    return found
 
 
 def _scorers(
@@ -452,9 +394,8 @@ class _Analysis:
         policy = self._policies[name]
         lacking = policy.engine.lacks.get(Ability.CONTINUE)
         if owners and lacking is not None:
-            where = place(operation.origins)
             self.problems.append(
-                (f"{where}: " if where else "")
+                at(operation)
                 + f"this continues candidates, but policy `{name}` (`{policy.binding.name}`) "
                 + lacking
             )
@@ -462,9 +403,8 @@ class _Analysis:
         for owner in sorted(owners):
             other = self._policies[owner]
             if other.tokenizer.fingerprint != policy.tokenizer.fingerprint:
-                where = place(operation.origins)
                 self.problems.append(
-                    (f"{where}: " if where else "")
+                    at(operation)
                     + f"policy `{name}` (`{policy.binding.name}`) cannot continue candidates of "
                     f"`{owner}` (`{other.binding.name}`): their tokenizers differ, and ids are "
                     f"never encoded again; `ask` policy `{name}` about them instead"
@@ -484,7 +424,7 @@ CHECKS: Final[tuple[_Check, ...]] = (
     _thoughts,
     _streaming,
     _turns,
-    _abilities,
+    abilities,
     _scorers,
     _engines,
     unfit_paths,

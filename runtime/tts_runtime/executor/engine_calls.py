@@ -205,7 +205,7 @@ class SharedRequests(EngineCalls):
 def _stream(engine: PolicyEngine, request: GenerateRequest) -> Any:
     """The name of a request's stream; none where its draws depend on where the call begins."""
     limits = request.limits
-    if not engine.exact or limits.at_least or request.first_rank is not None:
+    if not engine.exact or limits.at_least or limits.matching or request.first_rank is not None:
         return None
     key = request.key if request.sampling.temperature else b""
     return id(engine), request.prompt, key, request.sampling, request.statistics

@@ -40,6 +40,12 @@ def unforeseen(error: BaseException) -> str:
     return f"{line}{type(error).__name__}: {error}"[:MAXIMUM_MESSAGE]
 
 
+def at(operation: Operation) -> str:
+    """`file:line: ` in front of a message about an operation."""
+    where = place(operation.origins)
+    return f"{where}: " if where else ""
+
+
 def place(origins: tuple[Origin, ...]) -> str:
     """`file:line` of a statement; empty where it is not known."""
     return f"{origins[0].file}:{origins[0].line}" if origins else ""

@@ -32,7 +32,8 @@ from tts_runtime.engines.base import (
     Limits,
     PolicyEngine,
 )
-from tts_runtime.executor.generation import CallSettings, Clauses, request_for
+from tts_runtime.executor.clauses import CallSettings, Clauses
+from tts_runtime.executor.generation import request_for
 from tts_runtime.executor.model import Node, Row
 from tts_runtime.executor.problem_run import (
     Events,

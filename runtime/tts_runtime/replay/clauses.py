@@ -40,7 +40,9 @@ def _unfit(recorded: Recorded, amount: Amount, decoding: Decoding, *, asks: bool
         yield "this asks a question of its own, and the record has only solutions of problems"
     elif amount.unit is not Unit.SOLUTIONS:
         yield f"this samples {amount.unit.value}, and the record has whole solutions only"
-    for clause in ("top_p", "top_k", "min_p", "at_least"):
+    if decoding.pattern:
+        yield "`matching` and `one of` need the policy itself"
+    for clause in ("top_p", "top_k", "min_p", "at_least", "avoided_by"):
         value = _constant(getattr(decoding, clause))
         if value is not None and value != DRAWING[clause]:
             words = clause.replace("_", " ")
@@ -65,6 +67,8 @@ def clauses_of(request: GenerateRequest) -> dict[str, Any]:
         "min_p": sampling.min_p,
         "likeliest": request.first_rank is not None,
         "at_least": request.limits.at_least,
+        "matching": request.limits.matching,
+        "avoided_by": next((nats for _, nats in sampling.penalties), 0),
     }
 
 

@@ -13,6 +13,7 @@ from tts_lang.explain.models import Model
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import EngineError, Finish
 from tts_runtime.executor import CandidateRecord
+from tts_runtime.executor.clauses import avoided
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import NODES, DirectoryError
 from tts_runtime.record.nodes import NodeBatch, kind_of, records
@@ -248,6 +249,7 @@ def _stream(
     least = clauses.get("at_least", 0)
     words = [f"at least {least} in {clauses['unit']}"] * (least > 0)
     words += ["likeliest"] * bool(clauses.get("likeliest"))
+    words += [f"matching {clauses['matching']}"] * ("matching" in clauses)
     numbers = [clauses.get(name, DRAWING[name]) for name in ("top_p", "top_k", "min_p")]
     tag = sampling_tag(
         clauses["policy"],
@@ -256,6 +258,7 @@ def _stream(
         int(numbers[1]),
         float(numbers[2]),
         " ".join(words),
+        avoided(clauses.get("avoiding", ()), clauses.get("avoided_by", 0.0)),
     )
     key = child_key(before.key, before.claimed, start, before.level, node.number, tag)
     return key, UNCLAIMED if words else tag

@@ -23,6 +23,8 @@ DRAWING: Final[Mapping[str, object]] = {
     "min_p": 0,
     "likeliest": False,
     "at_least": 0,
+    "matching": "",
+    "avoided_by": 0,
 }
 #: A field of problems whose text the record does not have.
 MISSING: Final = "text_missing"

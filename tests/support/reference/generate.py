@@ -49,6 +49,7 @@ class Call:
     stop_when: expr.Expr | None
     end_when: expr.Expr | None
     likeliest: bool
+    matching: str
 
 
 def settings(
@@ -76,9 +77,20 @@ def settings(
         defaults.top_k if top_k is None else top_k,
         float(defaults.min_p if min_p is None else min_p),
     )
+    nats = given(decoding.avoided_by) or 0
+    tokenizer = machine.policies[decoding.policy].tokenizer
+    avoided = {
+        next(token for token in tokenizer.encode(text) if tokenizer.pieces[token].strip())
+        for word in decoding.avoiding
+        for text in (word, " " + word.strip())
+    }
+    sampling = replace(
+        sampling, penalties=tuple((token, float(nats)) for token in sorted(avoided) if nats)
+    )
     least = whole(decoding.at_least) or 0
     words = [f"at least {least} in {amount.unit.value}"] * (least > 0)
     words += ["likeliest"] * decoding.likeliest
+    words += [f"matching {decoding.pattern}"] * (decoding.pattern != "")
     tag = sampling_tag(
         decoding.policy,
         sampling.temperature,
@@ -86,6 +98,7 @@ def settings(
         sampling.top_k,
         sampling.min_p,
         " ".join(words),
+        f"avoiding {', '.join(map(repr, decoding.avoiding))} by {float(nats)!r}" if nats else "",
     )
     stop_at = "" if decoding.stop_at is None else evaluate(decoding.stop_at, context)
     return Call(
@@ -102,6 +115,7 @@ def settings(
         decoding.stop_when,
         decoding.end_when,
         decoding.likeliest,
+        decoding.pattern,
     )
 
 
@@ -156,6 +170,7 @@ def request_for(
             stop_when=None if call.stop_when is None else partial(holds, call.stop_when),
             end_when=None if call.end_when is None else partial(holds, call.end_when),
             at_least=call.at_least,
+            matching=call.matching,
         ),
         segments=node.segments,
         first_rank=number_of_child if call.likeliest else None,

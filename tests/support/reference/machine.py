@@ -195,5 +195,6 @@ def fields_of(spec: graph.Spec | graph.Amount | graph.Decoding) -> list[Expr]:
         elif isinstance(value, graph.Amount | graph.Decoding):
             found.extend(fields_of(value))
         elif isinstance(value, tuple):  # arguments of a prompt or judge
-            found.extend(given for _, given in value if isinstance(given, Expr))
+            given = [each[1] for each in value if isinstance(each, tuple)]
+            found.extend(each for each in given if isinstance(each, Expr))
     return found

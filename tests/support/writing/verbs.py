@@ -29,6 +29,14 @@ def unit(world: World) -> str:
     return choices.one_of(found)
 
 
+#: Words of `avoiding`, and forms of what is drawn, which the simulated vocabulary can spell.
+AVOIDED = ('"Wait"', '"Wait", "so"', '"b"')
+FORMS = (
+    ' one of "1", "12", "3"',
+    ' matching "[a-d]{1,4}( so)?"',
+    ' matching "(a|b|\\n\\n)+[0-9]"',
+    ' one of "a", "Wait"',
+)
 #: Clauses whose values are those of the row that is continued (C69).
 OF_A_ROW = (
     " at temperature 0.2 + 0.3 * index",
@@ -41,11 +49,12 @@ OF_A_ROW = (
     ' stop at "b" if index == 0 else "so"',
     " at temperature clip(logprob, 0, 1) min_p index / 10",
     " at temperature uniform()",
+    ' avoiding "a", "b" by index',
 )
 
 
-def clauses(world: World, *, policy: bool = True, row: bool = True) -> str:
-    """Decoding clauses, usually few; `row`: they may look at a row."""
+def clauses(world: World, unit: str = "", *, policy: bool = True, row: bool = True) -> str:
+    """Decoding clauses that fit a unit, usually few; `row`: they may look at a row."""
     choices = world.choices
     if row and choices.chance(8):
         return choices.one_of(OF_A_ROW)
@@ -66,6 +75,10 @@ def clauses(world: World, *, policy: bool = True, row: bool = True) -> str:
         text += f" at least {choices.one_of(['1', '3'])} tokens"
     if choices.chance(5):
         text += " likeliest"
+    if choices.chance(4):
+        text += f" avoiding {choices.one_of(AVOIDED)} by {choices.one_of(['2', '0', '9.5'])}"
+    if " thoughts" not in unit and " at least" not in text and choices.chance(5):
+        text += choices.one_of(FORMS)
     if choices.chance(6):
         text += f" stop at {choices.one_of(['b', 'so', '}'])!r}".replace("'", '"')
     if choices.chance(5):
@@ -83,7 +96,8 @@ def sample(world: World) -> Phrase | None:
     if not world.affords(most):
         return None
     world.spend(most)
-    return f"sample {text}{unit(world)}{clauses(world)}", PoolInfo(most)
+    far = unit(world)
+    return f"sample {text}{far}{clauses(world, far)}", PoolInfo(most)
 
 
 def expand(world: World) -> Phrase | None:
@@ -97,7 +111,8 @@ def expand(world: World) -> Phrase | None:
     if size > LARGEST_POOL or not world.affords(pool.size * each):
         return None
     world.spend(pool.size * each)
-    return f"expand {name} by {text}{unit(world)}{clauses(world)}", pool.children(size)
+    far = unit(world)
+    return f"expand {name} by {text}{far}{clauses(world, far)}", pool.children(size)
 
 
 def _deal(world: World, name: str, pool: PoolInfo) -> Phrase | None:
@@ -114,7 +129,8 @@ def _deal(world: World, name: str, pool: PoolInfo) -> Phrase | None:
     if size > LARGEST_POOL or not world.affords(many):
         return None
     world.spend(many)
-    return f"expand {name} to {text}{unit(world)}{tail}{clauses(world)}", pool.children(size)
+    far = unit(world)
+    return f"expand {name} to {text}{far}{tail}{clauses(world, far)}", pool.children(size)
 
 
 def fork(world: World) -> Phrase | None:
@@ -204,7 +220,7 @@ def ask(world: World) -> Phrase | None:
         if size > LARGEST_POOL or not world.affords(size):
             return None
         world.spend(size)
-        text = f"ask {prompt} about {name} together{per}{by}{clauses(world, row=False)}"
+        text = f"ask {prompt} about {name} together{per}{by}{clauses(world, by, row=False)}"
         return text, PoolInfo(size)
     prompt = choices.one_of(
         [
@@ -223,7 +239,7 @@ def ask(world: World) -> Phrase | None:
         return None
     world.spend(size)
     history = " with history" * choices.chance(25)
-    return f"ask {prompt} about {name}{history}{by}{clauses(world)}", pool.children(size)
+    return f"ask {prompt} about {name}{history}{by}{clauses(world, by)}", pool.children(size)
 
 
 def combined(world: World) -> Phrase | None:

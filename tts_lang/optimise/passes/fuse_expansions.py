@@ -34,6 +34,8 @@ def limited(decoding: Decoding) -> str | None:
         ("stop when", decoding.stop_when),
         ("end when", decoding.end_when),
         ("likeliest", decoding.likeliest or None),
+        ("matching", decoding.matching or None),
+        ("one of", decoding.one_of or None),
     ):
         if value is not None:
             return clause

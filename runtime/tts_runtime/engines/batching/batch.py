@@ -18,7 +18,7 @@ from tts_runtime.engines.batching.sampling import (
 )
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.worker import Job
-from tts_runtime.sampling import ranked
+from tts_runtime.sampling import NOTHING_ALLOWED, ranked
 
 
 @dataclass(slots=True, eq=False)
@@ -115,14 +115,14 @@ class Batch:
         drawn = draws(logits, self._sampling, seeds, forbidden)
         tokens, logprobs = drawn.tokens, drawn.logprobs
         if forbidden and bool((drawn.scores == -np.inf).any()):
-            raise EngineError("no token may be drawn: `at least` forbids all that the policy knows")
+            raise EngineError(NOTHING_ALLOWED)
         for number, row in enumerate(rows):
             request = row.criteria.request
             if request.first_rank is None or row.criteria.drawn:
                 continue
             numbers, bans = logits[number].tolist(), forbidden.get(number, ())
             try:
-                tokens[number] = ranked(numbers, request.first_rank, bans)
+                tokens[number] = ranked(numbers, request.first_rank, bans, request.sampling)
             except EngineError as error:
                 row.error = error
             else:

@@ -15,7 +15,7 @@ No temporary of rows x vocabulary is larger than the logits in 32 bits.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from math import isfinite, log
@@ -25,7 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts_runtime.engines.batching.noise import Array, library, random_bits
-from tts_runtime.engines.batching.sampling import SamplingColumns, choices, log_probabilities
+from tts_runtime.engines.batching.sampling import (
+    SamplingColumns,
+    choices,
+    log_probabilities,
+    penalised,
+)
 from tts_runtime.streams import FIRST, GOLDEN, SECOND
 
 #: Vocabularies below it are drawn by `sampling.choices`: calls cost more than passes there.
@@ -63,6 +68,10 @@ def draws(
     """The token of each row; as `sampling.choices`, for logits of any float type."""
     xp = library(logits)
     count, vocabulary = logits.shape
+    if columns.penalties:
+        alike = replace(columns, penalties=())
+        drawn = draws(penalised(logits, columns), alike, seeds, forbidden)
+        return replace(drawn, logprobs=_logprobs(logits, drawn.tokens))
     if vocabulary < LARGE:
         return _generic(logits, columns, seeds, forbidden)
     banned = forbidden or {}
@@ -90,8 +99,17 @@ def draws(
         bans = {0: banned[row]} if row in banned else None
         single = _generic(logits[row : row + 1], columns.take([row]), seeds[row : row + 1], bans)
         tokens[row], scores[row] = single.tokens[0], single.scores[0]
-    chosen = xp.asarray(logits[xp.arange(count, device=logits.device), tokens], dtype=xp.float64)
-    return Draws(tokens, scores, chosen - log_normalisers(logits))
+    return Draws(tokens, scores, _logprobs(logits, tokens))
+
+
+def _logprobs(logits: Array, tokens: Array) -> Array:
+    """Log-probabilities of one token of each row under the raw distribution, shape [rows]."""
+    xp = library(logits)
+    places = xp.arange(logits.shape[0], device=logits.device)
+    if logits.shape[1] < LARGE:
+        return log_probabilities(xp.asarray(logits, dtype=xp.float64))[places, tokens]
+    chosen = xp.asarray(logits[places, tokens], dtype=xp.float64)
+    return chosen - log_normalisers(logits)
 
 
 def _drawn(
@@ -149,8 +167,7 @@ def _generic(
     xp = library(logits)
     exact = xp.asarray(logits, dtype=xp.float64)
     scores, tokens = choices(exact, columns, seeds, forbidden)
-    numbers = xp.arange(exact.shape[0], device=exact.device)
-    return Draws(tokens, scores, log_probabilities(exact)[numbers, tokens])
+    return Draws(tokens, scores, _logprobs(exact, tokens))
 
 
 def _among_likeliest(

@@ -11,6 +11,7 @@ import numpy as np
 
 from tts_runtime.engines.base import Sampling
 from tts_runtime.engines.batching.noise import Array, gumbel, library
+from tts_runtime.engines.matching import TokenIds
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 
 
@@ -28,6 +29,8 @@ class SamplingColumns:
     log_min_p: Array | None
     #: How each row is drawn: greedy, filtered (top-k, top-p, min-p) or free.
     methods: tuple[str, ...]
+    #: Of each row, as `Sampling.penalties`; empty where no row has any.
+    penalties: tuple[tuple[tuple[int, float], ...], ...] = ()
 
     @classmethod
     def of(cls, rows: Sequence[Sampling], like: Array) -> SamplingColumns:
@@ -51,6 +54,7 @@ class SamplingColumns:
             needed([row.top_p for row in rows], 1.0),
             needed([log(row.min_p) if row.min_p else -inf for row in rows], -inf),
             tuple(_method(row) for row in rows),
+            tuple(row.penalties for row in rows) if any(row.penalties for row in rows) else (),
         )
 
     def take(self, rows: Sequence[int]) -> SamplingColumns:
@@ -68,6 +72,7 @@ class SamplingColumns:
             some(self.top_p),
             some(self.log_min_p),
             tuple(self.methods[row] for row in rows),
+            tuple(self.penalties[row] for row in rows) if self.penalties else (),
         )
 
 
@@ -77,15 +82,42 @@ def _method(row: Sampling) -> str:
     return "filtered" if row.top_k or row.top_p < 1 or row.min_p else "free"
 
 
+def penalised(logits: Array, columns: SamplingColumns) -> Array:
+    """The logits in float64 without what `avoiding` takes from them."""
+    xp = library(logits)
+    found = xp.asarray(logits, dtype=xp.float64, copy=True)
+    groups: dict[tuple[tuple[int, float], ...], list[int]] = {}
+    for row in range(len(found)):
+        groups.setdefault(columns.penalties[row % len(columns.penalties)], []).append(row)
+    for penalties, rows in groups.items():
+        known = [each for each in penalties if each[0] < found.shape[1]]
+        if known:
+            places = xp.asarray(rows, device=found.device)[:, None]
+            tokens = xp.asarray([token for token, _ in known], device=found.device)
+            nats = xp.asarray([nats for _, nats in known], dtype=xp.float64, device=found.device)
+            found[places, tokens] -= nats
+    return found
+
+
+def _ids(tokens: Collection[int], logits: Array) -> Array:
+    """Those of the ids that have a logit, as an index."""
+    ids = tokens.ids if isinstance(tokens, TokenIds) else np.array([*tokens], np.int64)
+    ids = ids[ids < logits.shape[1]]
+    xp = library(logits)
+    return ids if xp is np else xp.asarray(ids, device=logits.device)
+
+
 def adjust(
     logits: Array, columns: SamplingColumns, forbidden: Mapping[int, Collection[int]] | None = None
 ) -> Array:
     """As `sampling.adjust`, for float64 logits [rows, vocabulary]; `forbidden` by row."""
     xp = library(logits)
+    if columns.penalties:
+        logits = penalised(logits, columns)
     if forbidden:
         logits = xp.asarray(logits, copy=True)
         for row, tokens in forbidden.items():
-            logits[row, list(tokens)] = -xp.inf
+            logits[row, _ids(tokens, logits)] = -xp.inf
     scaled = logits / columns.temperature
     if columns.top_k is not None or columns.top_p is not None:
         rows = xp.arange(logits.shape[0], device=logits.device)[:, None]

@@ -70,6 +70,11 @@ class PendingGeneration:
         self._prefilled = 0
 
     @property
+    def continues(self) -> bool:
+        """Whether another HTTP request can continue it: a form (C77) begins with each request."""
+        return self._served.continues and not self.request.limits.matching
+
+    @property
     def ranked(self) -> bool:
         """Whether the first token of a rank is still missing."""
         return self.request.first_rank is not None and not self.tracker.ids
@@ -188,7 +193,7 @@ class PendingGeneration:
             return
         nothing = tracker.received == self._before
         short = finish == "length" and self._short()
-        if nothing or (short and not self._served.continues):
+        if nothing or (short and not self.continues):
             # Another request would not end, or not help.
             self.cut = self._drawn_now()
             tracker.stop(Finish.LENGTH)
@@ -255,7 +260,8 @@ class PendingGeneration:
             texts.append(self._binding.step_delimiter.encode())
         if limits.stop_at:
             texts.append(limits.stop_at)
-        if limits.watched or self.request.on_token is not None:
+        cut_here = limits.matching and (limits.steps or limits.stop_at)
+        if limits.watched or cut_here or self.request.on_token is not None:
             return True, []
         if not texts or self.ranked:
             return False, []

@@ -96,8 +96,14 @@ class PayloadWriter:
             stops += self._binding.stop
         if stops:
             body["stop"] = stops
-        if call.forbidden:
-            body["logit_bias"] = {str(token): _FORBIDDEN for token in sorted(call.forbidden)}
+        bias = {token: max(_FORBIDDEN, -nats) for token, nats in request.sampling.penalties}
+        bias |= dict.fromkeys(sorted(call.forbidden), _FORBIDDEN)
+        if bias:
+            body["logit_bias"] = {str(token): value for token, value in bias.items()}
+        if pattern := request.limits.matching:
+            body |= (
+                {"regex": pattern} if served.sglang else {"structured_outputs": {"regex": pattern}}
+            )
         if call.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         if served.vllm:

@@ -15,10 +15,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from tts_lang.regex import RegexError, compiled
 from tts_runtime.engines.base import (
     Ability,
     CandidateError,
+    EngineError,
     Fault,
+    Finish,
     GenerateRequest,
     Generation,
     Load,
@@ -37,7 +40,7 @@ from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.stopping import end_ids, fitted
 from tts_runtime.engines.worker import at_once
-from tts_runtime.tokens import TEXT
+from tts_runtime.tokens import TEXT, to_bytes, to_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class OpenAIPolicy(PolicyEngine):
     """
 
     exact = False
+    masks = False
 
     def __init__(
         self, name: str, options: ServerOptions | None = None, clock: Clock | None = None
@@ -145,7 +149,28 @@ class OpenAIPolicy(PolicyEngine):
             raise CandidateError(Fault.FILTERED, str(error)) from error
         if pending.cut is not None:
             self._say_cut(pending.cut)
-        return pending.result()
+        found = pending.result()
+        self._check_form(request, found)
+        return found
+
+    def _check_form(self, request: GenerateRequest, found: Generation) -> None:
+        """Servers ignore fields that they do not know."""
+        pattern = request.limits.matching
+        if not pattern or found.finish is not Finish.END:
+            return
+        text = to_text(to_bytes(self.tokenizer, found.ids))
+        if self.binding.thinking is not None:
+            text = text.rpartition(self.binding.thinking.end)[2]
+        try:
+            form = compiled(pattern)
+        except RegexError:  # of very many options
+            return
+        if not (form.matches(text) or form.matches(text.strip())):
+            raise EngineError(
+                f"server {self._client.address.base} answered {text[:60]!r} where it was to match "
+                f"`{pattern[:60]}`: it seems to ignore the field for it; bind an engine in this "
+                "process (`transformers:MODEL`), or a newer server"
+            )
 
     def _say_cut(self, tokens: int) -> None:
         """Warns once that the server cuts answers before their limit."""
@@ -170,7 +195,7 @@ class OpenAIPolicy(PolicyEngine):
 
     async def _attempt(self, pending: PendingGeneration) -> None:
         """Continues a generation by one HTTP request; tokens received before a failure stay."""
-        call = pending.call(again=not self._served.continues)
+        call = pending.call(again=not pending.continues)
         body = self._payloads.write(pending.request, call)
         finish: str | None = None
         try:

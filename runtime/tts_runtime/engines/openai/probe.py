@@ -57,6 +57,7 @@ class ServedModel:
         model: Its name there.
         window: Tokens of its window, if the server says.
         vllm: The server is vLLM, so its own options are used.
+        sglang: It is SGLang.
         root: Source of the model: a hub id or folder.
         chat: It is used through chat completions.
         ids: Prompts are sent as token ids.
@@ -69,6 +70,7 @@ class ServedModel:
     model: str
     window: int | None = None
     vllm: bool = False
+    sglang: bool = False
     root: str | None = None
     chat: bool = False
     ids: bool = False
@@ -109,6 +111,7 @@ async def find_model(client: HttpClient) -> ServedModel:
     served = ServedModel(
         asked,
         vllm=entry.get("owned_by") == "vllm",
+        sglang=entry.get("owned_by") == "sglang",
         root=root if isinstance(root, str) else None,
     )
     return await _with_window(client, served, entry)

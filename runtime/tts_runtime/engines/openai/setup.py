@@ -247,6 +247,16 @@ def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
         Ability.CERTAINTY: inf,
     }
     lacks = {ability: told for ability, many in wanted.items() if served.top < many}
+    if not (served.vllm or served.sglang):
+        lacks[Ability.MATCHING] = (
+            "is behind a server that takes no regular expressions (vLLM and SGLang do): choose "
+            f"among answers with `where`, or {in_process}"
+        )
+    if not own_ids:
+        lacks[Ability.AVOIDING] = (
+            "cannot tell its server which tokens, since their ids are not known: add "
+            "`?tokenizer=PATH_OR_HUB`"
+        )
     if not served.continues:
         again = (
             "uses chat completions, which start every answer from scratch: add "

@@ -65,7 +65,7 @@ class StopTracker:
         limits = self._request.limits
         ids = self.ids
         if not self._held or len(ids) >= limits.at_least:
-            return self.criteria.forbidden()
+            return self.criteria.too_early()
         # The criteria do not know withheld tokens, which may be most of a delimiter.
         *begun, last = limits.thought
         ending = begun and ids[len(ids) - len(begun) :] == begun

@@ -100,7 +100,7 @@ class SimPolicy(PolicyEngine):
             logits = reader.logits()
             forbidden = criteria.forbidden()
             if first_rank is not None:
-                token = ranked(logits, first_rank, forbidden)
+                token = ranked(logits, first_rank, forbidden, request.sampling)
                 first_rank = None
             else:
                 token = draw(logits, request.sampling, request.key, position, forbidden)

@@ -139,6 +139,7 @@ class GenerateCall(CoreRequest[Generation]):
                 limits,
                 steps=limits.steps and limits.steps - self._closed(criteria),
                 at_least=max(0, limits.at_least - done),
+                begun=done,
             ),
         )
         wanted = len(request.statistics)

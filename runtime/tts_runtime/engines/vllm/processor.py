@@ -60,11 +60,13 @@ class _Row:
     key: Key = field(init=False)
     first: int = field(init=False)
     least: int = field(init=False)
+    matching: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = self.request.key
         self.first = len(self.request.prefix)
         self.least = self.request.limits.at_least
+        self.matching = bool(self.request.limits.matching)
 
     def stops(self) -> bool:
         """Takes the tokens drawn since the last call; true if the request must stop."""
@@ -73,7 +75,7 @@ class _Row:
             return self.failed
         drawn = self.drawn
         count = len(drawn)
-        if self.pushed < count and (drawn[-1] in self.telling or count < self.least):
+        if self.pushed < count and (drawn[-1] in self.telling or self.choosy):
             for token in drawn[self.pushed :]:
                 if criteria.finish is None:
                     criteria.push(token, 0.0)
@@ -83,7 +85,7 @@ class _Row:
     @property
     def choosy(self) -> bool:
         """Whether the next token may be a forbidden one: the criteria need all tokens before it."""
-        return len(self.drawn) < self.least
+        return self.matching or len(self.drawn) < self.least
 
     def note(self, value: float) -> None:
         """Lists the value of the next token; vLLM discards it if the prompt is not yet read."""
@@ -176,7 +178,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
                 continue
             numbers, bans = raw[number].tolist(), forbidden.get(number, ())
             try:
-                tokens[number] = ranked(numbers, row.request.first_rank, bans)
+                tokens[number] = ranked(numbers, row.request.first_rank, bans, row.request.sampling)
             except EngineError:
                 errors[number] = RANK_TOO_HIGH + raw.shape[1] - len(bans)
             else:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from tts_runtime import sampling
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.steps import NOTHING, StepSplit
 
@@ -73,18 +74,23 @@ def packed(request: GenerateRequest, *, listed: bool = False) -> dict[str, Any]:
 
     Omits what the processor does not need: limits that vLLM checks, texts of steps.
     """
-    sampling, limits, segments = request.sampling, request.limits, request.segments
+    how, limits, segments = request.sampling, request.limits, request.segments
     fields: dict[str, Any] = {
         "key": request.key,
         "start": len(request.prompt),
-        "sampling": [sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p],
+        "sampling": [how.temperature, how.top_p, how.top_k, how.min_p],
     }
+    if how.penalties:
+        fields["penalties"] = [list(each) for each in how.penalties]
     if request.first_rank is not None:
         fields["rank"] = request.first_rank
     if request.statistics:
         fields["statistics"] = list(request.statistics)
     if followed(limits):
-        fields["limits"] = [limits.steps, list(limits.thought), limits.stop_at, limits.at_least]
+        fields["limits"] = [
+            *(limits.steps, list(limits.thought), limits.stop_at, limits.at_least),
+            *(limits.matching, limits.begun),
+        ]
         fields["segments"] = [len(segments.closed), segments.tail, segments.grown]
     if listed:
         fields["values"] = []
@@ -107,18 +113,26 @@ def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateReq
         return None
     limits, segments = _ENDLESS, NOTHING
     if "limits" in fields:
-        steps, thought, stop_at, at_least = fields["limits"]
+        steps, thought, stop_at, at_least, matching, begun = fields["limits"]
         limits = replace(
-            limits, steps=steps, thought=tuple(thought), stop_at=stop_at, at_least=at_least
+            limits,
+            steps=steps,
+            thought=tuple(thought),
+            stop_at=stop_at,
+            at_least=at_least,
+            matching=matching,
+            begun=begun,
         )
         closed, tail, grown = fields["segments"]
         segments = StepSplit((b"",) * closed, tail, grown)
     start = fields["start"]
+    penalties = tuple((token, nats) for token, nats in fields.get("penalties", ()))
+    temperature, top_p, top_k, min_p = fields["sampling"]
     return GenerateRequest(
         tuple(ids[:start]),
         tuple(ids[start:]),
         fields["key"],
-        Sampling(*fields["sampling"]),
+        Sampling(temperature, top_p, top_k, min_p, penalties),
         limits,
         segments,
         fields.get("rank"),
@@ -131,7 +145,13 @@ def followed(limits: Limits) -> bool:
 
     vLLM itself stops only at single ids and at a length.
     """
-    return bool(limits.steps or limits.stop_at or limits.at_least or len(limits.thought) > 1)
+    return bool(
+        limits.steps
+        or limits.stop_at
+        or limits.at_least
+        or limits.matching
+        or len(limits.thought) > 1
+    )
 
 
 def statistic_value(statistic: Any) -> Any:
@@ -159,7 +179,7 @@ def read_value(logprob: float) -> float:
         EngineError: Nothing could be drawn.
     """
     if logprob == NOTHING_ALLOWED:
-        raise EngineError("no token may be drawn: `at least` forbids the policy's whole vocabulary")
+        raise EngineError(sampling.NOTHING_ALLOWED)
     if logprob >= RANK_TOO_HIGH:
         raise EngineError(
             "`likeliest` asks for more first tokens than the policy has "

@@ -17,6 +17,7 @@ from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Operation, Sco
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
+from tts_runtime.executor.clauses import CallSettings, Clauses
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
@@ -26,7 +27,7 @@ from tts_runtime.executor.expressions import (
     fill,
     needs_others,
 )
-from tts_runtime.executor.generation import SHORTEN, CallSettings, Clauses, child_node, overlong
+from tts_runtime.executor.generation import SHORTEN, child_node, overlong
 from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
 from tts_runtime.executor.ops.score import LookAhead, rolled_out
 from tts_runtime.executor.problem_run import ProblemRun

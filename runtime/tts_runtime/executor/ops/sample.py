@@ -11,6 +11,7 @@ from typing import Any
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
 from tts_lang.plan.reads import needs_pool
+from tts_runtime.executor.clauses import Clauses
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
@@ -20,14 +21,7 @@ from tts_runtime.executor.expressions import (
     fill,
     needs_others,
 )
-from tts_runtime.executor.generation import (
-    SHORTEN,
-    ChildSpec,
-    Clauses,
-    GenerationCall,
-    children,
-    overlong,
-)
+from tts_runtime.executor.generation import SHORTEN, ChildSpec, GenerationCall, children, overlong
 from tts_runtime.executor.model import Candidate, Conversation, Row, opening
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.scheduler import Content, Demand, Item, PendingRow, Pool, append

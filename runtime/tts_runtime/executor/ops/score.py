@@ -22,9 +22,10 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.policy import Policy
+from tts_runtime.executor.clauses import CallSettings
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import Compiler
-from tts_runtime.executor.generation import CallSettings, child_node
+from tts_runtime.executor.generation import child_node
 from tts_runtime.executor.model import Candidate, Node, Row, ScoreCache, Vector
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
