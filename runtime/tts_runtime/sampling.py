@@ -40,7 +40,8 @@ def adjust(
     """
     scaled = list(logits)
     for token, nats in sampling.penalties:
-        scaled[token] -= nats
+        if token < len(scaled):  # the tokenizer may have more
+            scaled[token] -= nats
     for token in forbidden:
         scaled[token] = -inf
     if sampling.temperature == 0:

@@ -42,6 +42,9 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("leco", {"rounds": 3}),
     ("deer", {"turn": "\\boxed{", "sure": 0.3, "most": 5, "budget": 40}),
     ("cards", {"doubt": 1.5, "goal": 0.6, "heat": 0.3, "length": 30, "most": 12}),
+    ("multiple_choice", {"n": 5, "choices": "1|2|33"}),
+    ("thought_switching_penalty", {"word": "Wait", "penalty": 3, "span": 6, "most": 4}),
+    ("thought_switching_penalty", {"word": "b", "penalty": 1.5, "span": 3, "most": 9}),
     ("early_answer", {"chunk": 2, "stable": 2, "checks": 6}),
 ]
 PROMPTED: list[tuple[str, dict[str, Any]]] = [

@@ -53,6 +53,8 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
         ("budget_forcing", {}),  # forced texts, whose ids are other ones here
         ("plan_search", {}),  # questions
         ("best_of_n_likelihood", {"n": 3}),
+        ("multiple_choice", {"n": 3, "choices": "[0-9]{1,2}"}),  # forms (C77)
+        ("thought_switching_penalty", {"word": "is", "span": 8, "most": 3}),  # penalties (C78)
     ],
 )
 def test_a_strategy_gives_what_it_gave(

@@ -22,6 +22,7 @@ from tests.support.scripted_server import (
 )
 from tests.support.tts_run import Command
 from tts_runtime import Problem, Result, Settings, run
+from tts_runtime.executor import BindError
 
 Answer = Callable[[Asked], Reply]
 PROBLEMS = [Problem("one", "What is 6 * 7?", "42"), Problem("two", "What is 40 + 2?", "42")]
@@ -333,3 +334,42 @@ def test_other_errors_get_no_hint_about_windows(tts_run: Command) -> None:
     assert code == 3
     assert "HTTP 400: no more today" in said
     assert "?context" not in said
+
+
+# ---------------------------------------------------------------------- forms (C77, C78)
+
+
+@pytest.mark.parametrize(
+    ("owner", "field", "value"),
+    [("vllm", "structured_outputs", {"regex": "1|42"}), ("sglang", "regex", "1|42")],
+)
+def test_a_form_is_sent_in_the_servers_own_field(owner: str, field: str, value: object) -> None:
+    listed = models(owned_by=owner, max_model_len=512)
+    with serving(chats_only(lambda _: chat("42")), listed) as server:
+        result = result_of(server, plan_of('return sample 1 one of "1", "42"'), "api=chat")
+        assert [asked[field] for asked in server.sent() if field in asked] == [value] * 2
+    assert result.summary.accuracy == 1.0
+
+
+def test_a_server_that_ignores_a_form_is_found_out() -> None:
+    listed = models(owned_by="vllm", max_model_len=512)
+    with serving(chats_only(lambda _: chat("I think 42")), listed) as server:
+        settings = Settings(policies={"policy": f"openai:{server.root}/v1#m?api=chat"}, scorers={})
+        [result] = run(plan_of('return sample 1 matching "[0-9]+"'), PROBLEMS, settings=settings)
+    assert all("seems to ignore" in str(answer.error) for answer in result.answers)
+
+
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        ('one of "A", "B"', "takes no regular expressions"),
+        ('avoiding "A" by 2', "their ids are not known"),
+    ],
+)
+def test_what_a_server_does_not_take_is_refused_before_anything_is_spent(
+    clause: str, said: str
+) -> None:
+    with serving(chats_only(lambda _: chat(RIGHT))) as server:
+        settings = Settings(policies={"policy": f"openai:{server.root}/v1#m?api=chat"}, scorers={})
+        with pytest.raises(BindError, match=said):
+            run(plan_of(f"return sample 1 {clause}"), PROBLEMS, settings=settings)

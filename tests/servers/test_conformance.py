@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -228,6 +230,34 @@ def test_at_least_keeps_ends_away(known_ids: Subject) -> None:
     for limits in (Limits(30, at_least=6), Limits(30, thought=thought, at_least=2)):
         answers = known_ids.answers(12, limits)
         assert min(len(answer.ids) for answer in answers) >= limits.at_least
+
+
+@pytest.mark.parametrize("subject", ["vllm", "vllm-ids", "vllm-chat"], indirect=True)
+def test_a_form_is_kept_by_a_server_that_knows_it(subject: Subject) -> None:
+    form = "[a-h]{2,6}"
+    answers, said = written(subject, 8, Limits(24, matching=form))
+    assert all(re.fullmatch(form, text) for text in said)
+    assert {answer.finish for answer in answers} == {Finish.END}
+    assert [len(answer.ids) for answer in subject.answers(8, Limits(1, matching=form))] == [1] * 8
+
+
+@pytest.mark.parametrize("subject", ["vllm", "vllm-ids"], indirect=True)
+def test_a_form_begins_again_after_a_failure(subject: Subject) -> None:
+    """Not where the failed reply was cut: the server knows nothing of an earlier request."""
+    form = "[a-h]{6}"
+    subject.server.faults = first(Fault(events=3))
+    limits = Limits(24, matching=form, stop_at=b"never said")  # streamed
+    answers, said = written(subject, 1, limits)
+    assert re.fullmatch(form, said[0])
+    assert answers[0].finish is Finish.END
+
+
+def test_a_penalty_is_a_bias(known_ids: Subject) -> None:
+    plain = known_ids.answers(12, Limits(1))
+    often = Counter(answer.ids[0] for answer in plain if answer.ids).most_common(1)[0][0]
+    penalised = known_ids.answers(12, Limits(1), Sampling(penalties=((often, 1e9),)))
+    assert not any(answer.ids == (often,) for answer in penalised)
+    assert known_ids.server.bodies()[-1]["logit_bias"] == {str(often): -100}
 
 
 def test_cancelling_closes_the_connection_and_makes_room(continuing: Subject) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -228,6 +230,36 @@ class PolicyConformance:
     def test_at_least_is_kept(self, subject: Subject) -> None:
         answers = subject.answers(requests_for(subject, 20, Limits(40, at_least=15, steps=1)))
         assert min(len(answer.ids) for answer in answers.values()) >= 15
+
+    def test_a_form_is_kept_and_every_engine_ends_where_it_ends(self, subject: Subject) -> None:
+        """C77, with bytes that every vocabulary has; limits only cut."""
+        form = "[a-h]{2,6} [0-9]"
+        requests = requests_for(subject, 12, Limits(40, matching=form))
+        answers = subject.answers(requests)
+        tokenizer = subject.make(1).tokenizer
+        for answer in answers.values():
+            assert answer.finish is Finish.END
+            assert re.fullmatch(form, to_bytes(tokenizer, answer.ids).decode())
+        short = subject.answers(requests_for(subject, 12, Limits(2, matching=form)))
+        for request, answer in zip(requests, short.values(), strict=True):
+            assert answer.ids == answers[request].ids[:2]
+        ranks = [replace(requests[0], first_rank=rank) for rank in range(4)]
+        firsts = {answer.ids[0] for answer in subject.answers(ranks).values()}
+        assert len(firsts) == 4
+
+    def test_a_penalty_makes_a_token_rare(self, subject: Subject) -> None:
+        """C78; what is told is the policy's own probability."""
+        asked = requests_for(subject, 30, Limits(1, at_least=1))
+        plain = [replace(each, sampling=Sampling()) for each in asked]
+        answers = subject.answers(plain)
+        often = Counter(answer.ids[0] for answer in answers.values()).most_common(1)[0][0]
+        less = Sampling(penalties=((often, 1e4), (10**6, 1.0)))
+        penalised = subject.answers([replace(each, sampling=less) for each in plain])
+        for request, answer in zip(plain, penalised.values(), strict=True):
+            assert answer.ids[0] != often
+            if answers[request].ids[0] != often:
+                assert answer.ids == answers[request].ids
+                assert answer.logprobs == pytest.approx(answers[request].logprobs, abs=1e-6)
 
     def test_statistics_on_demand(self, subject: Subject) -> None:
         plain = requests_for(subject, 8, Limits(12))

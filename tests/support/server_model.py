@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts_runtime.engines.base import Sampling
+from tts_runtime.engines.matching import Matcher
 from tts_runtime.sampling import draw, log_probabilities
 from tts_runtime.streams import derive
 from tts_runtime.tokens import Tokenizer
@@ -91,6 +92,8 @@ def generate(
     )
     stops = body.get("stop") or []
     bias = {int(token): number for token, number in (body.get("logit_bias") or {}).items()}
+    form = (body.get("structured_outputs") or {}).get("regex")
+    matcher = Matcher(form, model.tokenizer, frozenset(model.ends)) if form else None
     ids = list(prompt)
     data = b""
     for number in range(limit):
@@ -99,7 +102,8 @@ def generate(
         biased = logits.copy()
         for token, add in bias.items():
             biased[token] += add
-        token = draw(biased, sampling, derive(b"server", body.get("seed", 0)), number)
+        forbidden = matcher.forbidden(ids[len(prompt) :]) if matcher is not None else ()
+        token = draw(biased, sampling, derive(b"server", body.get("seed", 0)), number, forbidden)
         best = nlargest(body.get("_top", 0), range(len(log_probs)), key=log_probs.__getitem__)
         written = Written(token, log_probs[token], [(each, log_probs[each]) for each in best])
         ids.append(token)

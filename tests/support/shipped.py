@@ -15,9 +15,10 @@ from tts_lang.syntax.parser import load
 FILES = tuple(sorted(library.folder().rglob("*.tts")))
 
 #: Values of the parameters that make work; each strategy takes those that it has.
-SMALL = {
+SMALL: dict[str, int | str] = {
     "agents": 4,
     "budget": 6,
+    "choices": "1|2|33",
     "checks": 3,
     "chunk": 6,
     "depth": 3,

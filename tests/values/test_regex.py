@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.checking import body, codes
 from tests.support.runs import says
-from tts_lang.regex import MOST_STEPS, RegexError, compiled
+from tts_lang.regex import MOST_STEPS, RegexError, compiled, escaped
 from tts_lang.values import apply
+from tts_runtime.engines.matching import Matcher
 
 ATOMS = ("a", "b", "c", ".", r"\d", "[ab]", "[^a]", r"\w", "1", "[a-c1]", r"\.")
 PLACES = (r"\b", "^", "$")
@@ -125,3 +126,66 @@ def test_c76_what_a_candidate_says_can_decide() -> None:
     )
     forced = [record for record in outcome.candidates if record.op == "force"]
     assert [record.before for record in forced] == [3]
+
+
+# ------------------------------------------------------------------------------ all of a text
+
+#: Expressions that Python's `re` reads as ours does, for texts of `_ALPHABET`.
+_FORMS = (
+    *(
+        "a",
+        "a|ab|",
+        "[ab]*c",
+        "(a|b){2,3}",
+        "[^a]+",
+        "a.c",
+        "(?s)a.c",
+        "(?i)AB",
+        r"\d\w\s",
+        r"[\d\s]",
+    ),
+    *(r"\D\W\S", "[]a]", "[^]a]", "[a\\-c]", "[a-]", "[-a]", "[&~[|]{1,2}", r"\.\*\[", "/", "#b c"),
+    *(r"[\w-]+", "a{0}b", "(a?b??)*", r"[+--]", r"[\n-\r]", "\xe9|\u0430", '"a"', "[a&&b]"),
+)
+_ALPHABET = 'abcAB0 \n./*[]&~-+,|#"_\xe9\u0430\u0663'
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of sets in classes
+@pytest.mark.parametrize("form", _FORMS)
+def test_c77_a_text_matches_as_a_whole(form: str) -> None:
+    """By our machine, Python's, and the one that masks tokens, one character after another."""
+    random = Random(form)
+    expected = re.compile(form, re.ASCII)
+    tokenizer = _Characters()
+    for _ in range(25):
+        text = "".join(random.choices(_ALPHABET, k=random.randrange(5)))
+        whole = expected.fullmatch(text) is not None
+        assert compiled(form).matches(text) == whole, text
+        matcher = Matcher(form, tokenizer, frozenset({0}))
+        drawn: list[int] = []
+        for token in [*tokenizer.encode(text), 0]:
+            allowed = token not in matcher.forbidden(drawn)
+            drawn.append(token)
+            if not allowed:
+                break
+        assert allowed == whole, text
+
+
+@pytest.mark.parametrize(
+    "text", ["a.b", "A|B", "\n\t\0", "[x]-{2}", "\\", "\xe9 \u0430", "^$", '"']
+)
+def test_c77_an_escaped_text_matches_itself_alone(text: str) -> None:
+    assert compiled(escaped(text)).matches(text)
+    assert not compiled(escaped(text)).matches(text + text)
+    assert not compiled(escaped(text)).asserts
+
+
+class _Characters:
+    """Token 0 ends a text; the others are the characters of the alphabet."""
+
+    fingerprint = "characters"
+    pieces = (b"", *(each.encode() for each in _ALPHABET))
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The places of a text's characters."""
+        return tuple(_ALPHABET.index(each) + 1 for each in text)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tts_lang.diagnostics import Diagnostic
     from tts_lang.source import Source
 
+#: Behind `one` in `one of`; anything else behind it, and it is a name.
+_OF = re.compile(r"[ \t]+of\b")
+
 # Deeper nesting is never meant, and later stages walk the tree by recursion.
 MAX_NESTING = 50
 
@@ -131,7 +134,9 @@ class _Tokenizer:
             kind, end = found.lastgroup, found.end()
             if kind == "word":
                 word = found.group()
-                self.tokens.append(Token(TERMINALS.get(word, "NAME"), word, position, end))
+                named = word == "one" and not _OF.match(text, end)
+                kind = "NAME" if named else TERMINALS.get(word, "NAME")
+                self.tokens.append(Token(kind, word, position, end))
             elif kind == "newline":
                 line_start = True
             elif kind == "sign":

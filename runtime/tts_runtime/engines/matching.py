@@ -74,7 +74,7 @@ class Matcher:
             matcher.consume_token(token)
         self._read = len(ids)
         matches = matcher.is_accepting()
-        # One that matches and cannot go on has stopped, and then has no mask.
+        # One that matches and cannot continue has stopped, and then has no mask.
         mask = b"" if matches and matcher.is_stopped() else matcher.compute_bitmask()
         self._check()
         return _forbidden(mask, self._size, self._ends if matches else frozenset())

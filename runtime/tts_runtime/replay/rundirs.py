@@ -249,7 +249,8 @@ def _stream(
     least = clauses.get("at_least", 0)
     words = [f"at least {least} in {clauses['unit']}"] * (least > 0)
     words += ["likeliest"] * bool(clauses.get("likeliest"))
-    words += [f"matching {clauses['matching']}"] * ("matching" in clauses)
+    if form := clauses.get("matching"):
+        words.append(f"matching {form}")
     numbers = [clauses.get(name, DRAWING[name]) for name in ("top_p", "top_k", "min_p")]
     tag = sampling_tag(
         clauses["policy"],

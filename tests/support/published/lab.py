@@ -122,7 +122,7 @@ class Lab:
                 prompt=path.prompt,
                 prefix=path.ids,
                 key=child_key(path.key, path.claimed, len(path.ids), path.level, count, tag),
-                sampling=self.sampling(policy, how.get("temperature")),
+                sampling=self.sampling(policy, how.get("temperature"), how.get("avoiding")),
                 limits=self._limits(policy, room, how),
                 segments=path.segments,
                 first_rank=count if how.get("likeliest") else None,
@@ -203,11 +203,25 @@ class Lab:
         end = binding.thinking.end if binding.thinking else None
         return extract_answer(path.written, binding.answer, path.finish or "", end)
 
-    def sampling(self, policy: str, temperature: float | None = None) -> Sampling:
+    def sampling(
+        self,
+        policy: str,
+        temperature: float | None = None,
+        avoiding: tuple[str, float] | None = None,
+    ) -> Sampling:
         """The binding's way to sample, at another temperature if one is given."""
         usual = self.policies[policy].binding.defaults
         heat = usual.temperature if temperature is None else float(temperature)
-        return Sampling(heat, usual.top_p, usual.top_k, usual.min_p)
+        penalties: dict[int, float] = {}
+        if avoiding is not None:
+            word, nats = avoiding
+            tokenizer = self.policies[policy].tokenizer
+            for text in (word, f" {word}"):
+                ids = [each for each in tokenizer.encode(text) if tokenizer.pieces[each].strip()]
+                penalties[ids[0]] = nats
+        return Sampling(
+            heat, usual.top_p, usual.top_k, usual.min_p, tuple(sorted(penalties.items()))
+        )
 
     def room(self, path: Path, policy: str = "policy", within: int | None = None) -> int:
         """Tokens that may still be drawn."""
@@ -261,9 +275,13 @@ class Lab:
         words = [f"at least {least} in {unit}"] * bool(least) + ["likeliest"] * how.get(
             "likeliest", False
         )
+        if how.get("matching"):
+            words.append(f"matching {how['matching']}")
         s = self.sampling(policy, how.get("temperature"))
         settings = (s.temperature, s.top_p, s.top_k, s.min_p)
-        return sampling_tag(policy, *settings, " ".join(words)), bool(words)
+        word, nats = how.get("avoiding", ("", 0.0))
+        avoiding = f"avoiding {word!r} by {float(nats)!r}" if word else ""
+        return sampling_tag(policy, *settings, " ".join(words), avoiding), bool(words)
 
     def _limits(self, policy: str, room: int, how: How) -> Limits:
         engine = self.policies[policy]
@@ -276,6 +294,7 @@ class Lab:
             unit_tokens=how.get("tokens", 0),
             stop_at=how.get("stop_at", "").encode(),
             at_least=how.get("at_least", 0),
+            matching=how.get("matching", ""),
             stop_when=how.get("stop_when"),
             end_when=None if cut_off is None else lambda so_far: cut_off(confidences(so_far)),
         )

@@ -20,7 +20,8 @@ class How(TypedDict, total=False):
 
     `steps`, `tokens`, `thought`: the unit; `most`: tokens of this call; `within`: of the path.
     `cut_off` sees the confidences of the call's tokens after each, and ends the path if true;
-    `stop_when` sees all that is known of them, and leaves it open.
+    `stop_when` sees all that is known of them, and leaves it open. `avoiding`: a word, and what is
+    taken from the logits of the tokens that begin it.
     """
 
     steps: int
@@ -35,6 +36,8 @@ class How(TypedDict, total=False):
     statistics: tuple[str, ...]
     cut_off: Callable[[Sequence[float]], bool]
     stop_when: Callable[[Partial], bool]
+    avoiding: tuple[str, float]
+    matching: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -157,3 +157,21 @@ def early_answer(lab: Lab, chunk: int = 64, stable: int = 2, checks: int = 64) -
         repeated = repeated + 1 if told is not None and told == guess else 0
         guess = told
     return lab.sample(lab.force(thought, END + "Final Answer:"))[0]
+
+
+@published
+def thought_switching_penalty(
+    lab: Lab, word: str = "Alternatively", penalty: float = 3, span: int = 600, most: int = 50
+) -> Path:
+    """z - alpha for words that switch, in the first beta tokens of a thought. TIP, section 4."""
+    trace = lab.thinking
+    for _ in range(most):
+        if trace.done:
+            break
+        early = (word, float(penalty))
+        trace = lab.sample(trace, thought=True, most=span, stop_at=word, avoiding=early)[0]
+        if trace.finish == "length":
+            trace = lab.sample(trace, thought=True, stop_at=word)[0]
+        if not trace.written.endswith(word):
+            break
+    return lab.sample(lab.force(trace, END))[0]

@@ -206,3 +206,13 @@ def deepconf_online(
         if bar is not None and (value := confidence(path)) is not None and value >= bar
     ]
     return vote(lab, kept, confidence)
+
+
+@published
+def multiple_choice(
+    lab: Lab, n: int = 8, choices: str = "A|B", marker: str = "\n\nThe answer is \\boxed{"
+) -> Path | None:
+    """Each solution then names a choice, and these vote. Willard and Louf (2023), 4."""
+    pool = [lab.force(path, marker) for path in lab.sample(lab.problem, n)]
+    chosen = [path for each in pool for path in lab.sample(each, matching=choices)]
+    return vote(lab, [lab.force(path, "}") for path in chosen])
