@@ -131,12 +131,31 @@ def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -
         (("--budget", "0"), "--budget: must be 1 or more"),
         (("--budget", "1"), "no strategy fits the budget in every bin"),
         (("--difficulty", "predicted", "--probes", "99"), "has 6 samples of a problem"),
+        (("--out", "tuned.txt"), "tuned.txt is no file of strategies: name it tuned.tts"),
+        (("--out", "none/tuned.tts"), "there is no folder none"),
     ],
 )
 def test_what_tune_refuses(grid: Path, call: Call, arguments: tuple[str, ...], said: str) -> None:
     code, _, err = call(tune_command, grid / "run", *arguments)
     assert (code, said in err) == (2, True), err
     assert call(tune_command, grid)[0] == 2
+
+
+def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call) -> None:
+    options = ("--difficulty", "field:rate", "--bins", "2", "--cost", "samples")
+    code, out, _ = call(tune_command, grid / "run", *options, "--budget", "6", "--budget", "1")
+    assert code == 0
+    assert out.index("at most 1 samples") < out.index("at most 6 samples")
+    bins = out.partition("the choice with the largest budget:\n")[2].splitlines()[:2]
+    assert bins[0].startswith("  rate above 0.")
+    assert bins[1].startswith("  the others (")
+
+
+def test_one_strategy_alone_is_no_choice(call: Call, tts_run: Command) -> None:
+    arguments = ("majority", "--policy", "sim", "--problems", "two.jsonl", "--out", "one")
+    assert tts_run(*arguments)[0] == 0
+    code, _, err = call(tune_command, "one")
+    assert (code, "only majority is recorded, so there is nothing to choose" in err) == (2, True)
 
 
 def test_records_of_other_engines_are_not_mixed(grid: Path, call: Call, tts_run: Command) -> None:
@@ -159,6 +178,8 @@ def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
                         "best_of_n[n=6]")  # fmt: skip
     line = next(line for line in out.splitlines() if "best of k" in line)
     assert f"{100 * sum(map(bool, alone)) / 48:.1f} %" in line  # all n: what the strategy got
+    code, out, _ = call(metrics_command, "samples", grid / "run", "--k", "7")
+    assert (code, "best_of_n[n=6]: at most 6 samples of a problem" in out) == (0, True)
     code, out, _ = call(metrics_command, "rewards", grid / "run", "--strategy", "best_of_n[n=6]")
     assert (code, all(each in out for each in ("prod(prm)", "tokens per step", "plain vote"))) == (
         0, True)  # fmt: skip

@@ -94,6 +94,12 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         open_run(tmp_path)
     with pytest.raises(DirectoryError, match="is not a run directory"):
         open_run(tmp_path / "none")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "run.json").write_text("{}")
+    with pytest.raises(DirectoryError, match=r"it has no run\.json; there is one in it: .*x$"):
+        open_run(tmp_path)
+    with pytest.raises(DirectoryError, match=r"it is a file in one: name .*x$"):
+        open_run(tmp_path / "x" / "run.json")
     (tmp_path / "run.json").write_text("[" * 200)
     with pytest.raises(DirectoryError, match="damaged"):
         open_run(tmp_path)

@@ -110,6 +110,13 @@ def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> No
     assert "is recorded as a whole, and this stops inside" in (first.error or "")
 
 
+def test_flops_are_known_where_the_record_knows_its_models(tmp_path: Path) -> None:
+    """Scorer tokens are the policy's count of the same texts, so about the same FLOPs."""
+    [first] = ran(tmp_path / "run", "best_of_n", n=2)
+    for before, again in zip(first, replayed(tmp_path / "run", "best_of_n", n=2), strict=True):
+        assert again.flops == pytest.approx(before.flops, rel=0.5)
+
+
 def test_a_search_is_replayed_with_another_selection(tmp_path: Path) -> None:
     """Of the beams that were drawn, another one may win; a path that was not drawn is missed."""
     lines = "beams = sample 4 steps", "score beams by prm", "beams = expand beams by 2 solutions"

@@ -174,6 +174,8 @@ def test_the_same_sample_is_marked_in_the_other_tree(opened: Open) -> None:
     page.wait_for_selector(".pane + .pane .row.marked")
     assert page.locator(".pane + .pane .row.marked .uid").inner_text() == "#2"
     assert "also in the other tree, #2" in page.locator(".pane .detail h4").first.inner_text()
+    room = "list => list.clientHeight - list.querySelector('.space').clientHeight"
+    assert page.locator(".outline").first.evaluate(room) <= 0  # a short list leaves no empty box
 
 
 def test_ten_thousand_candidates_stay_few_elements(opened: Open) -> None:

@@ -181,6 +181,12 @@ def _samples(options: Namespace) -> None:
             print(printable(f"{record.name}: no graded samples of every problem\n"))
             continue
         asked = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
+        most = max(len(each.samples) for each in problems)
+        if min(asked) > most:
+            print(
+                printable(f"{record.name}: at most {most:,} samples of a problem, fewer than --k\n")
+            )
+            continue
         names = ["pass@k (coverage)", "maj@k"]
         rules: list[Rule] = [coverage, majority]
         for scorer, per_step in scorers.items():
@@ -341,6 +347,7 @@ def _write_problems(
 
 
 def _scaling(options: Namespace) -> None:
+    limits = options.between and _numbers("--between", options.between, 2)
     records = _records(options)
     found = [(run.answers(record.name)) for run, record in records]
     points = []
@@ -357,8 +364,8 @@ def _scaling(options: Namespace) -> None:
         TableColumn("accuracy", [_percent(accuracy) for _, accuracy in points]),
     ]
     print_rows("strategy", _labels(records), columns, (), [])
-    if options.between is not None:
-        low, high = _numbers("--between", options.between, 2)
+    if limits:
+        low, high = limits
         every = [float(each.policy_tokens) for answers in found for each in answers]
         print(f"Control: {_percent(control(every, low, high))} of {len(every):,} answers")
     # A slope from one method to another says nothing of how either grows.

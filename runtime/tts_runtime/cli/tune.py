@@ -64,14 +64,15 @@ def tune_parser() -> CommandParser:
         "--difficulty",
         metavar="KIND",
         help="oracle: the share of a problem's samples that are right (the default); predicted: "
-        "the mean score of its first samples, which costs them; field:NAME: a field of the problem",
+        "the mean score of its first samples, which costs them; field:NAME: a field of the "
+        "problem, the larger the easier",
         completer=fixed("oracle", "predicted", "field:"),
     )
     group.value(
         "--bins",
         metavar="BINS",
         help="absolute: easy above 50 %%, medium above 10 %%, hard (the default), or a number of "
-        "bins that hold as many problems each (5 for predicted)",
+        "bins that hold as many problems each (5 for predicted, and for fields beyond 0 to 1)",
         completer=fixed("absolute", "3", "5"),
     )
     group.value("--probe", metavar="NAME", help="strategy whose samples tell (default: the most)")
@@ -93,7 +94,7 @@ def tune_parser() -> CommandParser:
         "best_of_n, weighted_best_of_n or majority)",
     )
     group = command.group("Output")
-    group.value("-o", "--out", metavar="FILE", help="write the choice at the last budget here")
+    group.value("-o", "--out", metavar="FILE", help="write the choice at the largest budget here")
     command.common()
     return command
 
@@ -109,10 +110,11 @@ def tune_command(arguments: Sequence[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Bins:
-    """Of each problem its bin; the borders, how a file finds them, and what that costs."""
+    """Of each problem its bin; borders and names, how a file finds them, and what that costs."""
 
     of: Mapping[str, int]
     borders: Sequence[float]
+    labels: Sequence[str]
     source: Predicted | FromField
     overhead: Mapping[str, float]
     words: str
@@ -123,9 +125,16 @@ def _tune(options: Namespace) -> int:
     if cost not in COSTS:
         hint = did_you_mean(cost, COSTS) or f"there are {', '.join(COSTS)}"
         raise UsageError(f"--cost: `{cost}`: {hint}")
-    budgets = [float(limit_of("--budget", text) or 0) for text in options.budget]
+    budgets = sorted(float(limit_of("--budget", text) or 0) for text in options.budget)
+    if options.out is not None:
+        _check_out(Path(options.out))
     experiment = read_experiment(options.directories)
     candidates = experiment.candidates(cost)
+    if len(candidates) == 1:
+        raise ExperimentError(
+            f"only {candidates[0].name} is recorded, so there is nothing to choose: add runs of "
+            "other strategies, or of other values (`tts-run --sweep`)"
+        )
     bins = _bins(options, experiment, candidates, cost)
     baseline = _baseline(options.baseline, experiment, candidates)
     if not baseline and not budgets:
@@ -156,15 +165,13 @@ def _bins(
     options: Namespace, experiment: Experiment, candidates: Sequence[TuningCandidate], cost: str
 ) -> _Bins:
     kind = options.difficulty or "oracle"
-    bins = options.bins or ("5" if kind == "predicted" else "absolute")
-    number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
     field = kind.removeprefix("field:") if kind.startswith("field:") else ""
     source = FromField(field or "pass_rate")
     overhead: dict[str, float] = {}
     predictor: Predicted | None = None
     if field:
         ease = _from_field(experiment, field)
-        words = f"difficulty: field {field}"
+        words = f"difficulty: field {field}, the larger the easier"
     elif kind not in ("oracle", "predicted"):
         hint = did_you_mean(kind, ("oracle", "predicted")) or "oracle, predicted or field:NAME"
         raise UsageError(f"--difficulty: `{kind}`: {hint}")
@@ -200,9 +207,20 @@ def _bins(
             f"the difficulty of {len(missing)} problems is not known, the first {missing[0]}: they "
             "have no graded samples or scores"
         )
+    rates = all(0 <= value <= 1 for value in ease.values())
+    bins = options.bins or ("absolute" if rates and kind != "predicted" else "5")
+    if bins == "absolute" and not rates:
+        raise UsageError(
+            f"--bins: {words.partition(',')[0].removeprefix('difficulty: ')} is no pass rate, "
+            "which absolute bins are made of: name a number of bins"
+        )
+    number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
     borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
+    labels = bin_names(borders)
+    if field:
+        labels = [*(f"{field} above {each:g}" for each in reversed(borders)), "the others"]
     of = bins_of({id_: ease[id_] for id_ in experiment.problems}, borders)
-    return _Bins(of, borders, predictor or source, overhead, words)
+    return _Bins(of, borders, labels, predictor or source, overhead, words)
 
 
 def _overheads(
@@ -308,7 +326,7 @@ def _print_points(
     sizes = [list(bins.of.values()).count(at) for at in range(len(bins.borders) + 1)]
     print(f"\nthe choice with the {'budget of ' if last.baseline else 'largest budget'}"
           f"{last.baseline or ''}:")  # fmt: skip
-    for label, size, chosen in zip(bin_names(bins.borders), sizes, last.choice, strict=True):
+    for label, size, chosen in zip(bins.labels, sizes, last.choice, strict=True):
         print(printable(f"  {label} ({size:,} problems): {chosen}"))
 
 
@@ -365,6 +383,14 @@ def _against(point: TunedPoint, baseline: TuningCandidate) -> PairedComparison:
     counts = {id_: (each.right, each.answers) for id_, each in baseline.measured.items()}
     found = {"the choice": answers(point.right), baseline.name: answers(counts)}
     return compare(found, [("the choice", baseline.name)])[0]
+
+
+def _check_out(path: Path) -> None:
+    """Says at once what would be found out at the end."""
+    if path.suffix != ".tts":
+        raise UsageError(f"--out: {path} is no file of strategies: name it {path.stem}.tts")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out: {path} cannot be written: there is no folder {path.parent}")
 
 
 def _write(

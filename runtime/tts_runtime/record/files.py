@@ -36,6 +36,20 @@ class DirectoryError(Exception):
     """A directory that cannot be read as a run; the message says why, and what to do."""
 
 
+def _instead(directory: Path) -> str:
+    """What a folder is that is no run directory, and what was probably meant."""
+    if not directory.is_dir():
+        inside = directory.is_file() and (directory.parent / MANIFEST).is_file()
+        return (
+            f"it is a file in one: name {directory.parent}" if inside else f"it has no {MANIFEST}"
+        )
+    found = sorted(each.parent for each in directory.glob(f"*/{MANIFEST}"))
+    there = f"; there is one in it: {found[0]}" if len(found) == 1 else ""
+    if len(found) > 1:
+        there = f"; there are {len(found)} in it: name {found[0]} or others, or {directory}/*"
+    return f"it has no {MANIFEST}{there}"
+
+
 def read_manifest(directory: Path) -> Manifest:
     """The run that a directory holds.
 
@@ -47,7 +61,9 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         text = read_written(path, MAX_PLAN_BYTES).decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DirectoryError(f"{directory} is not a run directory: it has no {MANIFEST}") from error
+        raise DirectoryError(
+            f"{directory} is not a run directory: {_instead(directory)}"
+        ) from error
     try:
         value = parse_json(text)
     except ValueError as error:

@@ -60,8 +60,7 @@ class RecordedRun(Recorded):
         policy = _chosen(self.name, policies, options.policy)
         self.policy = policy
         self.binding = _binding(self.name, policies[policy].get("binding"))
-        size = policies[policy].get("parameters")
-        self.card = Model(float(size)) if size else None
+        self.card = _card(policies[policy])
         self.problems = list(run.problems.values())
         self._lines = _lines(run)
         self.scorers = _scorers(run)
@@ -334,5 +333,12 @@ def _scorers(run: Run) -> Mapping[str, ScorerAbout]:
     for record in run.strategies.values():
         for scorer in record.plan.scorers:
             if scorer.judge is None and scorer.field is None:
-                found[scorer.name] = ScorerAbout(scorer.steps, None, scorer.low, scorer.high)
+                card = _card(run.manifest.engines.get(scorer.name, {}))
+                found[scorer.name] = ScorerAbout(scorer.steps, None, scorer.low, scorer.high, card)
     return found
+
+
+def _card(about: Mapping[str, Any]) -> Model | None:
+    """The size of an engine's model, as far as the run knew it."""
+    size = about.get("parameters")
+    return Model(float(size)) if size else None

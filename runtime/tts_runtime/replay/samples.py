@@ -126,12 +126,14 @@ class ScorerAbout:
         whole: It scored steps, but the record has one number per solution: the mean, as `reduced`
             says, or what else they were reduced to.
         low, high: Range that its numbers lie in.
+        card: Size of its model, if known.
     """
 
     steps: bool
     reduced: str | None = None
     low: float | None = 0.0
     high: float | None = 1.0
+    card: Model | None = None
 
 
 class Recorded(ABC):

@@ -47,7 +47,7 @@ class ReplayScorer(ScorerEngine):
         self.recorded: Recorded = open_recorded(path, read)
         self.name, self.about = _chosen(self.recorded, options.scorer)
         self.steps = self.about.steps
-        self.low, self.high = self.about.low, self.about.high
+        self.low, self.high, self.card = self.about.low, self.about.high, self.about.card
         self._told: set[str] = set()
         self._problems: OrderedDict[str, Mapping[str, ScoredText]] = OrderedDict()
 

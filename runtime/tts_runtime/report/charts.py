@@ -210,7 +210,8 @@ def forest(name: str, title: str, rows: Sequence[Row], x: str) -> Figure:
         "sort": names,
         "axis": {"title": None, "labelLimit": 260, "grid": True},
     }
-    across = {"type": "quantitative", "axis": {"title": x}, "scale": {"nice": True}}
+    axis = {"title": x, "labelOverlap": True, "tickCount": 8}
+    across = {"type": "quantitative", "axis": axis, "scale": {"nice": True}}
     layer: list[Spec] = [
         {"mark": {"type": "rule", "strokeWidth": 1.4}, "encoding": {"x": {"datum": 0}}},
         {

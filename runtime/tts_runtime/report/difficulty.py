@@ -40,7 +40,7 @@ def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> 
         rates = {id_: _number(each.fields.get(field)) for id_, each in problems.items()}
         known = {id_: rate for id_, rate in rates.items() if rate is not None and 0 <= rate <= 1}
         if known:
-            return by_rate(known, f"`{field}` of the problem set")
+            return by_rate(known, f"the problem set's {field}")
     for field in _LEVELS:
         levels = {
             id_: str(each.fields[field]) for id_, each in problems.items() if field in each.fields
@@ -49,7 +49,7 @@ def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> 
         if 2 <= len(names) <= _MOST:
             of = {id_: _level(field, level) for id_, level in levels.items()}
             return Grouping(
-                [_level(field, name) for name in names], of, f"`{field}` of the problem set"
+                [_level(field, name) for name in names], of, f"the problem set's {field}"
             )
     return by_rate(measured, "the samples recorded here") if measured else None
 

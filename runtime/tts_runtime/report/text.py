@@ -63,13 +63,16 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
     estimates = [found for _, found in rows if found is not None]
     room = _room(width, names, extra=24)
     yield _heading("accuracy, %, with 95 % intervals; tokens drawn per problem")
-    table = _table("strategy", "accuracy", "tokens")
+    heads = ("strategy", "accuracy", *([] if room else ["95 %"]), "tokens")
+    table = _table(*heads)
     scale = _scale(estimates, least=0.0, most=100.0)
     if room:
         table.add_column(_ruler(scale, room), no_wrap=True)
     for (entry, found), name in zip(rows, names, strict=True):
         tokens = entry.mean("policy_tokens")
         cells = [name, "no gold" if found is None else f"{found.value:.1f}"]
+        if not room:
+            cells.append("" if found is None else f"{found.low:.0f}-{found.high:.0f}")
         cells.append("-" if tokens is None else short(tokens))
         if room:
             cells.append("" if found is None else _drawn(found, scale, room, marks))

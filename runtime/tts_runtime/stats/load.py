@@ -84,9 +84,16 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
         for known, name in zip(engines, ("policies", "scorers"), strict=True):
             for engine, value in _origins(dict(about.get(name, {})), name).items():
                 if known.setdefault(engine, value) != value:
+                    what = "what is best depends on policy and reward model, so use them one by one"
+                    lost = [each for each in (known[engine], value) if each.startswith("replay:")]
+                    if lost:
+                        what = (
+                            f"what {lost[0]} was recorded with is not known here: if it is a "
+                            "run directory, call this in the folder from which it was replayed"
+                        )
                     raise ExperimentError(
                         f"{engine} is {known[engine]} in one directory and {value} in {directory}: "
-                        "what is best depends on policy and reward model, so use them one by one"
+                        f"{what}"
                     )
         for id_, problem in run.problems.items():
             if texts.setdefault(id_, problem.text) != problem.text:

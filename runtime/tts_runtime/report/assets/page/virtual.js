@@ -27,6 +27,7 @@ tts.VirtualList = class {
   set(length, at) {
     this.length = length;
     this.space.style.height = length * this.options.rowHeight + "px";
+    this.box.style.maxHeight = Math.max(length, 1) * this.options.rowHeight + 2 + "px"; // with its border
     this.at = Math.min(at, length - 1);
     this.draw();
   }
