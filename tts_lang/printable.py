@@ -29,6 +29,13 @@ def concealed(text: str) -> str:
     return text
 
 
+def printable_json(data: bytes) -> bytes:
+    """`printable` of a JSON text in one line, where control characters are escapes already."""
+    if data.isascii() and b"\x7f" not in data and not _SECRETS:
+        return data
+    return printable(data.decode("utf-8", "surrogatepass")).encode()
+
+
 def printable(text: object, *, line: bool = False) -> str:
     r"""A text with escapes (`\u001b`) in place of control and bidirectional characters.
 

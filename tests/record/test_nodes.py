@@ -65,7 +65,7 @@ def test_lines_hold_candidates_as_they_were(made: list[CandidateRecord]) -> None
     known: dict[int, CandidateRecord] = {}
     read: list[CandidateRecord] = []
     for line in batches("p", 3, made):
-        batch = NodeBatch.model_validate(seal.read(seal.line(line)))
+        batch = NodeBatch.model_validate(seal.read(seal.line(line).decode()))
         assert (batch.problem, batch.seed) == ("p", 3)
         read += records(batch, known)
     assert read == made

@@ -170,10 +170,11 @@ def test_a_log_that_cannot_be_written_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def two_writes() -> None:
-        with ReplyLog(tmp_path, "run", {}, lambda _: False) as log:
+        scorer = SimScorer()
+        with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
             log._file = Path("/dev/full").open("wb")  # noqa: SIM115  (the log closes it)
             for problem in "pq":
-                log.add(Trial(problem, 0)).scores.append(("prm", (), ()))
+                log.of(Trial(problem, 0)).scored(scorer, (), ())
                 await asyncio.sleep(0)
 
     asyncio.run(two_writes())

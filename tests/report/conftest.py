@@ -57,7 +57,7 @@ def write_hostile(directory: Path) -> None:
         if line["op"] == "force":
             line["text"] = [HOSTILE] * len(line["text"])
         lines.append(seal.line(line))
-    (record.folder / NODES).write_text("".join(lines), errors="surrogatepass")
+    (record.folder / NODES).write_bytes(b"".join(lines))
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,10 @@ def extract_answer(
         return None
     begin = 0 if best is None else best[0]
     folded = text[begin:].casefold()
-    if not any(word in folded for word in _PHRASE_WORDS):
+    for word in _PHRASE_WORDS:  # asked of every step's path: `any` is slower
+        if word in folded:
+            break
+    else:
         if best is not None:
             return best[1]
         if not ended:

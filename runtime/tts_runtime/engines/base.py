@@ -222,6 +222,7 @@ class ScoreRequest:
         steps: Its steps (`StepSplit.texts`).
         known: Number of leading steps that have been scored before.
         answer: The answer extracted from the text, if any.
+        digest: Of the text (`executor.requests.digest`), where whoever asks knows it.
     """
 
     problem: str
@@ -230,6 +231,7 @@ class ScoreRequest:
     steps: tuple[str, ...]
     known: int = 0
     answer: str | None = None
+    digest: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @fast_dataclass(frozen=True, slots=True)

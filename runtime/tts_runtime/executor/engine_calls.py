@@ -24,7 +24,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.stopping import StopCriteria, end_ids
-from tts_runtime.executor.requests import Work
+from tts_runtime.executor.requests import Then, Work, asked
 
 Reply = TypeVar("Reply")
 
@@ -33,8 +33,10 @@ class KeptReplies(Protocol):
     """Replies that one problem's requests were given by an earlier session, which was stopped.
 
     They are not asked for again. What engines reply now is kept for the next session, errors are
-    not.
+    not. `empty`: an earlier session left none.
     """
+
+    empty: bool
 
     def generation(self, engine: PolicyEngine, request: GenerateRequest, /) -> Generation | None:
         """What this request was given; `None`: it has to be asked."""
@@ -62,6 +64,9 @@ class KeptReplies(Protocol):
 class EngineCalls:
     """What one problem asks of engines.
 
+    A request is made with what is called when it is done, `then`: two callbacks of one future would
+    be two turns of the event loop's queue.
+
     Args:
         work: What engines do is added here; what each strategy costs is its own affair.
         kept: What they need not do again.
@@ -70,50 +75,54 @@ class EngineCalls:
     def __init__(self, work: Work, kept: KeptReplies | None = None) -> None:
         self.work = work
         self._kept = kept
+        #: The same if an earlier session left any.
+        self._there = None if kept is None or kept.empty else kept
 
-    def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
+    def generate(
+        self, engine: PolicyEngine, request: GenerateRequest, then: Then | None = None
+    ) -> Future[Generation]:
         """The reply to a request."""
-        kept = self._kept
-        found = None if kept is None else kept.generation(engine, request)
+        found = None if self._there is None else self._there.generation(engine, request)
         if found is not None:
-            return _settled(found)
-        future = engine.generate(request)
-        future.add_done_callback(partial(self._generated, engine, request))
-        return future
+            return _settled(found, then)
+        return asked(engine.generate, request, partial(self._generated, engine, request, then))
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+    def score(
+        self, engine: ScorerEngine, request: ScoreRequest, then: Then | None = None
+    ) -> Future[ScoreReply]:
         """The scores of a path."""
-        kept = self._kept
-        found = None if kept is None else kept.scores(engine, (request,))
+        found = None if self._there is None else self._there.scores(engine, (request,))
         if found is not None:
-            return _settled(found[0])
-        future = engine.score(request)
-        future.add_done_callback(partial(self._scored, engine, (request,)))
-        return future
+            return _settled(found[0], then)
+        return asked(engine.score, request, partial(self._scored, engine, (request,), then))
 
     def score_together(
-        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then | None = None
     ) -> Future[Sequence[ScoreReply]]:
         """The scores of a pool; they are not shared between strategies."""
-        kept = self._kept
-        found = None if kept is None else kept.scores(engine, requests)
+        found = None if self._there is None else self._there.scores(engine, requests)
         if found is not None:
-            return _settled(found)
-        future = engine.score_together(requests)
-        future.add_done_callback(partial(self._scored, engine, requests))
-        return future
+            return _settled(found, then)
+        return asked(engine.score_together, requests, partial(self._scored, engine, requests, then))
 
     def _generated(
-        self, engine: PolicyEngine, request: GenerateRequest, future: Future[Generation]
+        self,
+        engine: PolicyEngine,
+        request: GenerateRequest,
+        then: Then | None,
+        future: Future[Generation],
     ) -> None:
         self.work.generated(future)
         if self._kept is not None and not future.cancelled() and future.exception() is None:
             self._kept.generated(engine, request, future.result())
+        if then is not None:
+            then(future)
 
     def _scored(
         self,
         engine: ScorerEngine,
         requests: Sequence[ScoreRequest],
+        then: Then | None,
         future: Future[ScoreReply] | Future[Sequence[ScoreReply]],
     ) -> None:
         self.work.scored(future)
@@ -121,11 +130,15 @@ class EngineCalls:
             found = future.result()
             replies = (found,) if isinstance(found, ScoreReply) else found
             self._kept.scored(engine, requests, replies)
+        if then is not None:
+            then(future)
 
 
-def _settled(reply: Reply) -> Future[Reply]:
+def _settled(reply: Reply, then: Then | None) -> Future[Reply]:
     future: Future[Reply] = asyncio.get_running_loop().create_future()
     future.set_result(reply)
+    if then is not None:
+        future.add_done_callback(then)
     return future
 
 
@@ -137,25 +150,29 @@ class SharedRequests(EngineCalls):
         self._flights: dict[Any, _Flight[Any]] = {}
         self._streams: dict[Any, list[tuple[GenerateRequest, Generation]]] = {}
 
-    def generate(self, engine: PolicyEngine, request: GenerateRequest) -> Future[Generation]:
+    def generate(
+        self, engine: PolicyEngine, request: GenerateRequest, then: Then | None = None
+    ) -> Future[Generation]:
         """The reply to a request; from what is there, if possible."""
         if request.limits.watched:
-            return super().generate(engine, request)
+            return super().generate(engine, request, then)
         shared = request if request.sampling.temperature else replace(request, key=b"")  # C15
         name = (id(engine), shared)
         flight = self._flights.get(name)
         if flight is not None:
-            return flight.join()
+            return flight.join(then)
         replayed = self._replayed(engine, request)
         if replayed is not None:
-            return _settled(replayed)
+            return _settled(replayed, then)
         flight = self._flights[name] = _Flight(
             super().generate(engine, request), partial(self._flights.pop, name, None)
         )
         flight.future.add_done_callback(partial(self._drawn, engine, request))
-        return flight.join()
+        return flight.join(then)
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+    def score(
+        self, engine: ScorerEngine, request: ScoreRequest, then: Then | None = None
+    ) -> Future[ScoreReply]:
         """The reply to a request; the same text scored from the same step on is scored once."""
         name = (id(engine), request.text, request.steps, request.known, request.answer)
         flight = self._flights.get(name)
@@ -163,7 +180,7 @@ class SharedRequests(EngineCalls):
             flight = self._flights[name] = _Flight(
                 super().score(engine, request), partial(self._flights.pop, name, None)
             )
-        return flight.join()
+        return flight.join(then)
 
     # ------------------------------------------------------------------ streams
 
@@ -222,7 +239,7 @@ class _Flight(Generic[Reply]):
         self._dropped = dropped
         future.add_done_callback(self._landed)
 
-    def join(self) -> Future[Reply]:
+    def join(self, then: Then | None) -> Future[Reply]:
         """A future of one's own; when all who wait have cancelled theirs, the request ends."""
         mine: Future[Reply] = asyncio.get_running_loop().create_future()
         if self.future.done():
@@ -230,6 +247,8 @@ class _Flight(Generic[Reply]):
         else:
             self._waiting.add(mine)
             mine.add_done_callback(self._left)
+        if then is not None:
+            mine.add_done_callback(then)
         return mine
 
     def _left(self, mine: Future[Reply]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock
 from typing import TypeAlias
 
@@ -27,7 +28,7 @@ from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.problem_run import Events, ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
-from tts_runtime.executor.records import CandidateRecord, kept_of, record_of
+from tts_runtime.executor.records import CandidateRecord, records_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
 from tts_runtime.executor.scheduler import Pool
@@ -243,7 +244,7 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
         seed,
         counts=run.counts,
         reliability=reliability_of(candidates, run.recorder, complete=not run.abandoned),
-        _records=lambda keep: tuple(kept_of(each, record_of(each), keep) for each in candidates),
+        _records=partial(records_of, candidates),
     )
     if not rows:
         return outcome

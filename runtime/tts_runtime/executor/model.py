@@ -289,8 +289,13 @@ class Node:
         """Of all that was sampled, the end included while it stands (C36); NaN: not known."""
         if self.error is not None:
             return nan
-        numbers = [number for node in self.edges() if node.sampled for number in node.logprobs]
-        found = total([*numbers, self.end_logprob])
+        numbers = [self.end_logprob]
+        node: Node | None = self
+        while node is not None:  # in any order: the sum is exact
+            if node.sampled:
+                numbers += node.logprobs
+            node = node.parent
+        found = total(numbers)
         return nan if found is None else found
 
     def closed_by_limit(self) -> Node:

@@ -37,7 +37,9 @@ from tts_runtime.executor.problem import ProblemLike
 from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
+    Then,
     Work,
+    asked,
     compact,
     engine_error,
     request_name,
@@ -398,43 +400,57 @@ class ProblemRun(Scheduler):
         """Asks the engine, and waits for its reply."""
         for listener in self._on_request:
             listener(RequestMade(entry, request))
-        future = entry.future = self.ask(entry.policy, request)
-        self.in_flight.add(future)
-        future.add_done_callback(entry)
+        entry.future = self.ask(entry.policy, request, entry)
+        self.in_flight.add(entry.future)
 
-    def ask(self, policy: Policy, request: GenerateRequest) -> Future[Generation]:
-        """A policy's reply to a request."""
-        if self.calls is None:
-            return policy.engine.generate(request)
-        return self.calls.generate(policy.engine, request)
+    def ask(self, policy: Policy, request: GenerateRequest, then: Then) -> Future[Generation]:
+        """A policy's reply to a request; `then` is called with it."""
+        if self.calls is not None:
+            return self.calls.generate(policy.engine, request, then)
+        return asked(policy.engine.generate, request, then)
 
     # ------------------------------------------------------------------ scorers
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
-        """Asks a scorer."""
-        ask = engine.score if self.calls is None else partial(self.calls.score, engine)
-        future = scorer_future(ask, request)
+    def score(
+        self,
+        engine: ScorerEngine,
+        request: ScoreRequest,
+        callback: Callable[[ScoreReply | CandidateError], None],
+    ) -> None:
+        """Asks a scorer; calls back with its reply, or with the error that loses the candidate."""
+        future = self.ask_score(engine, request, partial(self._scores_arrived, callback))
+        self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, (request,), False, future))
-        return future
+
+    def ask_score(
+        self, engine: ScorerEngine, request: ScoreRequest, then: Then | None
+    ) -> Future[ScoreReply]:
+        """A scorer's reply to a request; `then` is called with it."""
+        if self.calls is None:
+            return scorer_future(partial(asked, engine.score), request, then)
+        return scorer_future(partial(self.calls.score, engine), request, then)
 
     def score_together(
-        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
-    ) -> Future[Sequence[ScoreReply]]:
-        """Asks a scorer that sees a whole pool."""
-        calls = self.calls
-        ask = engine.score_together if calls is None else partial(calls.score_together, engine)
-        future = scorer_future(ask, requests)
+        self,
+        engine: ScorerEngine,
+        requests: Sequence[ScoreRequest],
+        callback: Callable[[Sequence[ScoreReply] | CandidateError], None],
+    ) -> None:
+        """`score` for a scorer that sees a whole pool."""
+        then = partial(self._scores_arrived, callback)
+        future = self.ask_score_together(engine, requests, then)
+        self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))
-        return future
 
-    def watch(
-        self, future: Future[Reply], callback: Callable[[Reply | CandidateError], None]
-    ) -> None:
-        """Calls back with a scorer's reply, or with the error that loses these candidates."""
-        self.in_flight.add(future)
-        future.add_done_callback(partial(self._scores_arrived, callback))
+    def ask_score_together(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then | None
+    ) -> Future[Sequence[ScoreReply]]:
+        """`ask_score` for a scorer that sees a whole pool."""
+        if self.calls is None:
+            return scorer_future(partial(asked, engine.score_together), requests, then)
+        return scorer_future(partial(self.calls.score_together, engine), requests, then)
 
     def _scores_arrived(
         self, callback: Callable[[Reply | CandidateError], None], future: Future[Reply]

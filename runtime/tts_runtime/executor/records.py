@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import field, replace
 from math import nan
 from typing import Any
 
+from tts_lang.plan.graph import Operation
 from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.model import Candidate, Node
+from tts_runtime.fast_dataclass import fast_dataclass
+from tts_runtime.tokens import to_text
 
 #: A score column: a number per step, one number, or missing.
 ScoreColumn = float | tuple[float | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CandidateRecord:
     """One candidate, as it was made.
 
@@ -72,48 +75,77 @@ class CandidateRecord:
     prompt_ids: tuple[int, ...] | None = None
 
 
-def record_of(candidate: Candidate) -> CandidateRecord:
+def records_of(
+    candidates: Iterable[Candidate], keep: Collection[str]
+) -> tuple[CandidateRecord, ...]:
+    """The records of candidates that have their numbers; `keep`: as in `Outcome.recorded`."""
+    about: dict[int, _Made] = {}
+    found = []
+    for candidate in candidates:
+        operation = candidate.operation
+        assert operation is not None
+        made = about.get(id(operation))
+        if made is None:
+            made = about[id(operation)] = _Made(operation)
+        record = _record_of(candidate, made)
+        found.append(_kept_of(candidate, record, keep) if keep else record)
+    return tuple(found)
+
+
+class _Made:
+    """What all candidates of one operation have in common."""
+
+    __slots__ = ("drawn", "foreign", "op", "own", "place")
+
+    def __init__(self, operation: Operation) -> None:
+        makes = entry(operation.spec).makes
+        self.op = operation.spec.op
+        self.place = place(operation.origins)
+        self.foreign = entry(operation.spec).foreign
+        self.own = makes in (Makes.EDITED, Makes.COPIES)
+        self.drawn = makes in (Makes.CHILDREN, Makes.CONVERSATIONS)
+
+
+def _record_of(candidate: Candidate, made: _Made) -> CandidateRecord:
     node = candidate.node
-    operation = candidate.operation
-    assert operation is not None
     conversation = node.conversation
-    before = candidate.parent if candidate.before is None else candidate.before
+    parent, root = candidate.parent, candidate.root
+    before = parent if candidate.before is None else candidate.before
     written, key = node.answers
-    text = node.text
-    errors = dict(candidate.errors)
+    errors = candidate.errors
     if node.error is not None:
-        errors[node.policy.name] = str(node.error)
-    added, continued = text, 0
+        errors = {**errors, node.policy.name: str(node.error)}
+    added, continued = None, 0
     if before is not None and before.node.conversation is conversation:
-        source = before.node.text
-        if text.startswith(source):
-            added, continued = text[len(source) :], before.candidate.uid
-    makes = entry(operation.spec).makes
-    stream = node.key if makes in (Makes.EDITED, Makes.COPIES) else None
+        added = _added(before.node, node)
+        if added is not None:
+            continued = before.candidate.uid
+    stream = node.key if made.own else None
     start = node.parent
-    if makes in (Makes.CHILDREN, Makes.CONVERSATIONS) and start is not None:
+    if made.drawn and start is not None:
         recorded = continued and before is not None and not before.candidate.problem
         plain = start.start == () and not conversation.thinking
         stream = None if recorded or plain else start.key
+    finish = node.finish
     return CandidateRecord(
         candidate.uid,
-        None if candidate.parent is None else candidate.parent.candidate.uid,
-        None if candidate.root is None else candidate.root.uid,
-        operation.spec.op,
-        place(operation.origins),
+        None if parent is None else parent.candidate.uid,
+        None if root is None else root.uid,
+        made.op,
+        made.place,
         None if conversation.own else conversation.message,
         continued,
-        added,
-        entry(operation.spec).foreign,
+        node.text if added is None else added,
+        made.foreign,
         node.position,
         node.tokens,
         node.segments.steps,
-        None if node.finish is None else node.finish.value,
+        None if finish is None else finish._value_,
         node.done,
         number(node.logprob),
         written,
         key,
-        dict(candidate.scores),
+        candidate.scores,
         errors,
         node.unread and node.unread[1],
         node.sampling,
@@ -122,12 +154,30 @@ def record_of(candidate: Candidate) -> CandidateRecord:
     )
 
 
-def kept_of(
+def _added(before: Node, node: Node) -> str | None:
+    """The text that a node adds to another's; missing if it does not begin with that."""
+    if before is node.parent and not node.mixed:
+        # The usual case, without putting both texts together.
+        old, new = before.segments, node.segments
+        many = len(old.closed)
+        if new.closed[:many] == old.closed:
+            rest = node.policy.delimiter.join((*new.closed[many:], new.tail))
+            # A character that began before would be another one there.
+            if rest.startswith(old.tail) and not _continues(rest[len(old.tail) :]):
+                return to_text(rest[len(old.tail) :])
+    source, text = before.text, node.text
+    return text[len(source) :] if text.startswith(source) else None
+
+
+def _continues(data: bytes) -> bool:
+    """Whether bytes of UTF-8 begin within a character."""
+    return data[:1] > b"\x7f" and data[:1] < b"\xc0"
+
+
+def _kept_of(
     candidate: Candidate, record: CandidateRecord, keep: Collection[str]
 ) -> CandidateRecord:
     """The record with the ids of what it adds, and their log-probabilities."""
-    if not keep:
-        return record
     node = candidate.node
     before: Node | None = None
     if record.before:

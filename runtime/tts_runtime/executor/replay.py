@@ -31,7 +31,7 @@ from tts_runtime.executor.problem_run import (
     RequestMade,
     ScoreRequested,
 )
-from tts_runtime.executor.requests import digest
+from tts_runtime.executor.requests import Then, digest
 from tts_runtime.executor.scheduler import PATIENCE, PAUSE
 
 Reply = TypeVar("Reply")
@@ -207,9 +207,14 @@ class Replay(ProblemRun):
         return None
 
     def _later(
-        self, found: Reply | BaseException | None, ask: Callable[[], Future[Reply]]
+        self,
+        found: Reply | BaseException | None,
+        ask: Callable[[], Future[Reply]],
+        then: Then | None,
     ) -> Future[Reply]:
         turn = Turn(found, ask)
+        if then is not None:
+            turn.add_done_callback(then)
         self._asked.append(turn)
         return cast("Future[Reply]", turn)
 
@@ -224,25 +229,25 @@ class Replay(ProblemRun):
             found = _stopped_alike(entry, request, watched)
 
         def ask() -> Future[Generation]:
-            future = first.ask(entry.policy, request)
-            future.add_done_callback(first.engine_done)
-            return future
+            return first.ask(entry.policy, request, first.engine_done)
 
-        future = entry.future = self._later(found, ask)
-        self.in_flight.add(future)
-        future.add_done_callback(entry)
+        entry.future = self._later(found, ask, entry)
+        self.in_flight.add(entry.future)
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest) -> Future[ScoreReply]:
+    def ask_score(
+        self, engine: ScorerEngine, request: ScoreRequest, then: Then | None
+    ) -> Future[ScoreReply]:
         """The first run's score."""
         found = result_of(self._recording.scores.get(_score_name(engine, (request,))))
-        return self._later(found, partial(self._first.score, engine, request))
+        return self._later(found, partial(self._first.ask_score, engine, request, None), then)
 
-    def score_together(
-        self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
+    def ask_score_together(
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then | None
     ) -> Future[Sequence[ScoreReply]]:
         """The first run's scores of a pool."""
         found = result_of(self._recording.scores.get(_pool_name(engine, requests)))
-        return self._later(found, partial(self._first.score_together, engine, requests))
+        ask = partial(self._first.ask_score_together, engine, requests, None)
+        return self._later(found, ask, then)
 
 
 def _stopped_alike(

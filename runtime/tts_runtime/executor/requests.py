@@ -8,7 +8,7 @@ from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tts_runtime.engines.base import (
     CandidateError,
@@ -185,6 +185,8 @@ class CostCounter:
 
 
 Reply = TypeVar("Reply")
+#: Called with an engine's future when it is done.
+Then: TypeAlias = Callable[[Any], object]
 
 
 @dataclass(slots=True)
@@ -276,7 +278,7 @@ def compact(generation: Generation, policy: Policy) -> Generation:
 
 def digest(text: str) -> bytes:
     """What stands for a text in a name that is kept: a path's text is long."""
-    return blake2b(text.encode(), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def whole_name(name: Any, request: GenerateRequest) -> Any:
@@ -284,13 +286,25 @@ def whole_name(name: Any, request: GenerateRequest) -> Any:
     return name, request.prompt, request.prefix
 
 
-def scorer_future(ask: Callable[..., Future[Reply]], argument: Any) -> Future[Reply]:
+def asked(ask: Callable[[Any], Future[Reply]], argument: Any, then: Then | None) -> Future[Reply]:
+    """An engine's future; `then` is called with it when it is done."""
+    future = ask(argument)
+    if then is not None:
+        future.add_done_callback(then)
+    return future
+
+
+def scorer_future(
+    ask: Callable[[Any, Then | None], Future[Reply]], argument: Any, then: Then | None
+) -> Future[Reply]:
     """A scorer's future; one that raises at once gives a future that has failed."""
     try:
-        return ask(argument)
+        return ask(argument, then)
     except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
         future: Future[Reply] = asyncio.get_running_loop().create_future()
         future.set_exception(scorer_error(error))
+        if then is not None:
+            future.add_done_callback(then)
         return future
 
 

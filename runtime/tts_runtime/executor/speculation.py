@@ -206,8 +206,7 @@ class Early(Request):
         request = self._request
         limits = replace(request.limits, max_tokens=self.reserved)
         early = replace(request, limits=limits, priority=_LAST)
-        self.future = self.run.ask(self.policy, early)
-        self.future.add_done_callback(self)
+        self.future = self.run.ask(self.policy, early, self)
 
     def join(self, callback: OnGeneration) -> None:
         """The program has come to it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,9 +13,6 @@ from tts_runtime.executor.problem_run import Events
 from tts_runtime.executor.scope import Decided
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.nodes import place_of
-
-#: Digits of a number that is written to explain a decision; scores stand in full in nodes.jsonl.
-_DIGITS = 6
 
 Value: TypeAlias = "bool | int | float | str | None"
 
@@ -73,8 +70,18 @@ class DecisionLog:
                 merged[*key, len(merged)] = line
             else:
                 merged[key] = line
-        found = [_ordered(line) for line in merged.values()]
-        return sorted(found, key=lambda line: (max(line["in"], default=0), repr(line)))
+        found = sorted((_ordered(line) for line in merged.values()), key=_last)
+        # Those about the same nodes may have come in any order.
+        return [line for _, same in groupby(found, key=_last) for line in _in_one_order(list(same))]
+
+
+def _last(line: Mapping[str, Any]) -> int:
+    """The last node that a decision is about."""
+    return max(line["in"], default=0)
+
+
+def _in_one_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(lines, key=repr) if len(lines) > 1 else lines
 
 
 def _line(event: Decided) -> dict[str, Any]:
@@ -87,9 +94,9 @@ def _line(event: Decided) -> dict[str, Any]:
         line["round"] = list(event.round)
     line |= {"in": rows, "out": [rows[at] for at in event.kept]}
     if event.values is not None:
-        line["values"] = [_value(value) for value in event.values]
+        line["values"] = _values(event.values)
     if event.weights is not None:
-        line["weights"] = [_value(weight) for weight in event.weights]
+        line["weights"] = _values(event.weights)
     if len(event.groups) > 1:
         line["groups"] = [list(group) for group in event.groups]
     return line
@@ -107,14 +114,9 @@ def _ordered(line: dict[str, Any]) -> dict[str, Any]:
     return ordered
 
 
-def _value(value: Any) -> Value:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}") if isfinite(value) else None
-    return str(value)
+def _values(values: Sequence[Any]) -> list[Value]:
+    plain = (bool, int, float, str, type(None))
+    return [value if isinstance(value, plain) else str(value) for value in values]
 
 
 def classes(decision: Mapping[str, Any]) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -87,6 +88,18 @@ def read_manifest(directory: Path) -> Manifest:
         raise DirectoryError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
     except ValueError as error:
         raise DirectoryError(f"{path} is damaged: {error}") from error
+
+
+def open_private(path: Path, mode: str) -> BinaryIO:
+    """A file of a run directory, which only its owner may read; `mode`: `wb` or `ab`.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    file = open(  # noqa: SIM115  (the caller closes it)
+        path, mode, opener=lambda name, flags: os.open(name, flags, PRIVATE)
+    )
+    return cast("BinaryIO", file)
 
 
 def seal_of(identity: str, folder: str, file: str) -> Seal:

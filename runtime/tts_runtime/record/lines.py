@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 from zlib import crc32
 
-from tts_lang.printable import printable
+import orjson
+
+from tts_lang.printable import printable, printable_json
 from tts_lang.readers import MAX_LINE_BYTES, TooDeep, parse_json
 
 _SEAL: Final = re.compile(r',"crc":"([0-9a-f]{8})"\}\n?')
@@ -37,6 +39,19 @@ class Damage:
         return f"{place}: {self.reason}"
 
 
+def encoded(value: Mapping[str, Any]) -> bytes:
+    """A value as JSON in one line.
+
+    Raises:
+        TypeError: JSON has no form for it.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # halves of surrogate pairs, integers of more than 64 bits
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "surrogatepass")
+
+
 def _line(file: TextIO) -> str:
     """The next line, empty at the end; of one longer than any that is written, its beginning."""
     line = part = file.readline(MAX_LINE_BYTES)
@@ -55,11 +70,18 @@ class Seal:
     def __init__(self, *identity: str) -> None:
         self._start = crc32("\0".join(identity).encode())
 
-    def line(self, value: Mapping[str, Any]) -> str:
-        """A JSON object as a line of the file, with its end."""
-        text = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-        body = text[:-1]
-        return f'{body},"crc":"{self._sum(body)}"}}\n'
+    def line(self, value: Mapping[str, Any]) -> bytes:
+        """A JSON object as a line of the file, with its end; a number that is not finite is null.
+
+        Raises:
+            TypeError: JSON has no form for it.
+        """
+        return self.sealed(encoded(value))
+
+    def sealed(self, text: bytes) -> bytes:
+        """The same of an object that is JSON in one line already (`encoded`)."""
+        body = printable_json(text)[:-1]
+        return b'%b,"crc":"%08x"}\n' % (body, crc32(body, self._start))
 
     def read(self, line: str) -> dict[str, Any]:
         """The object of a line, without its checksum.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter, sub
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,13 +134,7 @@ def batches(
 ) -> Iterator[dict[str, Any]]:
     """The lines of a problem's candidates, in program order."""
     by_uid = {record.uid: record for record in records}
-    for _, group in groupby(
-        records,
-        lambda record: (
-            *(record.op, record.place, record.prompt, record.sampling),
-            record.prompt_ids,
-        ),
-    ):
+    for _, group in groupby(records, _made_alike):
         part: list[CandidateRecord] = []
         room = _MOST_TEXT
         for record in group:
@@ -151,6 +146,10 @@ def batches(
         yield _batch(problem, seed, part, by_uid)
 
 
+#: What nodes of one line have in common.
+_made_alike: Final = attrgetter("op", "place", "prompt", "sampling", "prompt_ids")
+
+
 def _batch(
     problem: str,
     seed: int,
@@ -159,26 +158,24 @@ def _batch(
 ) -> dict[str, Any]:
     first = group[0]
     pairs = [(record, by_uid.get(record.before)) for record in group]
-    tokens = [record.tokens - (parent.tokens if parent else 0) for record, parent in pairs]
-    ids = [record.ids - (parent.ids if parent else 0) for record, parent in pairs]
-    roots = [None if each.root == _root(each, by_uid) else each.root or 0 for each in group]
-    keys = [None if record.answer_key == record.answer else record.answer_key for record in group]
-    columns: dict[str, Sequence[Any]] = {
-        "parent": [record.parent for record in group],
-        "root": roots,
+    tokens = [one.tokens - before.tokens if before else one.tokens for one, before in pairs]
+    ids = [one.ids - before.ids if before else one.ids for one, before in pairs]
+    columns: dict[str, list[Any]] = {
+        "parent": [each.parent for each in group],
+        "root": [None if each.root == _root(each, by_uid) else each.root or 0 for each in group],
         "before": [None if each.before == _before(each) else each.before for each in group],
-        "number": [record.number for record in group],
-        "stream": [record.stream for record in group],
-        "text": [record.added for record in group],
+        "number": [each.number for each in group],
+        "stream": [each.stream for each in group],
+        "text": [each.added for each in group],
         "tokens": tokens,
-        "forced": [each - sampled for each, sampled in zip(ids, tokens, strict=True)],
-        "steps": [record.steps for record in group],
-        "finish": [record.finish for record in group],
-        "done": [record.done for record in group],
-        "logprob": [record.logprob for record in group],
-        "answer": [record.answer for record in group],
-        "key": keys,
-        "correct": [record.correct for record in group],
+        "forced": list(map(sub, ids, tokens)),
+        "steps": [each.steps for each in group],
+        "finish": [each.finish for each in group],
+        "done": [each.done for each in group],
+        "logprob": [each.logprob for each in group],
+        "answer": [each.answer for each in group],
+        "key": [None if each.answer_key == each.answer else each.answer_key for each in group],
+        "correct": [each.correct for each in group],
     }
     line: dict[str, Any] = {"problem": problem}
     if seed:
@@ -190,10 +187,10 @@ def _batch(
     if first.sampling is not None:
         line["sampling"] = dict(first.sampling)
     for name, values in columns.items():
-        shared = all(value == values[0] for value in values)
+        shared = values.count(values[0]) == len(values)
         if shared and name in _DEFAULTS and values[0] == _DEFAULTS[name]:
             continue
-        line[name] = values[0] if shared and name != "text" else list(values)
+        line[name] = values[0] if shared and name != "text" else values
     if any(record.token_ids is not None for record in group):
         line["ids"] = [record.token_ids for record in group]
     if any(record.token_logprobs is not None for record in group):

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, cast
+from typing import Any, BinaryIO, Final, Self
+from weakref import WeakValueDictionary
 
 from tts_lang.readers import MAX_LINE_BYTES
 from tts_runtime.engines.base import (
@@ -29,20 +28,19 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.stopping import stops_alike
 from tts_runtime.problems.model import Trial
-from tts_runtime.record.files import PRIVATE, REPLIES, seal_of, trial_of
+from tts_runtime.record.disk import DiskSync
+from tts_runtime.record.files import REPLIES, open_private, seal_of, trial_of
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.reply_lines import (
+    GenerationColumns,
     KeptGeneration,
     Name,
+    ScoreColumns,
     digest_of,
     digest_of_call,
-    generation_columns,
     generations_in,
-    parts,
     path_name,
-    score_lines,
 )
-from tts_runtime.record.writer import SYNC_EVERY
 from tts_runtime.tokens import TextTokenizer
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,18 +49,6 @@ _LOGGER = logging.getLogger(__name__)
 _LEAST_WASTE: Final = 4 << 20
 #: Kinds of calls that are remembered.
 _MOST_CALLS: Final = 4096
-
-
-@dataclass(slots=True)
-class _New:
-    """What has arrived since the last write."""
-
-    generations: list[tuple[str, PolicyEngine, GenerateRequest, Generation]] = field(
-        default_factory=list
-    )
-    scores: list[tuple[str, Sequence[ScoreRequest], Sequence[ScoreReply]]] = field(
-        default_factory=list
-    )
 
 
 class ReplyLog:
@@ -92,14 +78,15 @@ class ReplyLog:
         self._names = {id(engine): name for name, engine in engines.items()}
         self._calls: dict[Any, str] = {}
         self.damaged: list[Damage] = []
-        self._new: dict[Trial, _New] = {}
+        #: Problems that have been given something since the last write.
+        self._new: list[ProblemReplies] = []
         #: Lines of problems that have not ended: where they begin, and their lengths.
         self._places: dict[Trial, list[tuple[int, int]]] = {}
         self._size = self._live = 0
-        self._ended: set[Trial] = set()
+        self._open: WeakValueDictionary[Trial, ProblemReplies] = WeakValueDictionary()
         self._scheduled = False
-        self._synced = monotonic()
         self._file: BinaryIO | None = None
+        self._disk = DiskSync(lambda: () if self._file is None else (self._file,))
         self._rewrite(
             (trial, line.encode("utf-8", "surrogateescape"))
             for line, value in lines_of(self._path, self._seal, self.damaged)
@@ -127,12 +114,14 @@ class ReplyLog:
 
     def of(self, trial: Trial) -> ProblemReplies:
         """The replies to one problem, those of an earlier session read back."""
-        return ProblemReplies(self, trial, self._values(trial))
+        found = self._open[trial] = ProblemReplies(self, trial, self._values(trial))
+        return found
 
     def drop(self, trial: Trial) -> None:
         """The problem is in the record."""
-        self._ended.add(trial)
-        self._new.pop(trial, None)
+        replies = self._open.pop(trial, None)
+        if replies is not None:
+            replies.ended = True
         self._live -= sum(length for _, length in self._places.pop(trial, ()))
         if self._size - self._live > max(self._live, _LEAST_WASTE):
             try:
@@ -164,61 +153,39 @@ class ReplyLog:
 
     # ------------------------------------------------------------------ lines
 
-    def add(self, trial: Trial) -> _New:
-        """Where what arrives for a problem is collected until the event loop's next turn."""
-        if trial in self._ended or self._file is None:
-            return _New()
+    def add(self, replies: ProblemReplies) -> None:
+        """A problem was given something: it is written in the event loop's next turn."""
+        self._new.append(replies)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write)
-        return self._new.setdefault(trial, _New())
 
     def _write(self) -> None:
         """Writes what has arrived, in one go."""
         self._scheduled = False
-        arrived, self._new = self._new, {}
-        if self._file is None or not arrived:
-            return
+        arrived, self._new = self._new, []
         found: list[bytes] = []
-        for trial, new in arrived.items():
+        for problem in arrived:
+            trial = problem.trial
             head = {"problem": trial.problem} | ({"seed": trial.seed} if trial.seed else {})
-            for value in (*self._generated(new.generations), *score_lines(new.scores)):
-                line = self._seal.line(head | value).encode("utf-8", "surrogatepass")
-                if len(line) < MAX_LINE_BYTES:
+            for value in problem.arrived():
+                line = self._seal.line({**head, **value})
+                if len(line) < MAX_LINE_BYTES and not problem.ended:
                     found.append(line)
                     self._placed(trial, len(line))
+        if self._file is None or not found:
+            return
         try:
             self._file.write(b"".join(found))
             self._file.flush()
-            if monotonic() - self._synced > SYNC_EVERY:
-                self._synced = monotonic()
-                os.fsync(self._file.fileno())
         except OSError as error:
             self._give_up(error)
+        self._disk.written()
 
     def _placed(self, trial: Trial, length: int) -> None:
         self._places.setdefault(trial, []).append((self._size, length))
         self._size += length
         self._live += length
-
-    def _generated(
-        self, generations: Iterable[tuple[str, PolicyEngine, GenerateRequest, Generation]]
-    ) -> Iterator[dict[str, Any]]:
-        """Lines of generations: those that one policy drew alike stand side by side."""
-        groups: dict[tuple[str, str], list[tuple[GenerateRequest, Generation]]] = {}
-        of_text: dict[str, PolicyEngine] = {}
-        for name, engine, request, generation in generations:
-            groups.setdefault((name, self.call(request)), []).append((request, generation))
-            if isinstance(engine.tokenizer, TextTokenizer):
-                of_text[name] = engine
-        for (name, call), pairs in groups.items():
-            engine_of_text = of_text.get(name)
-            for part in parts(pairs):
-                line = {"policy": name, "call": call, **generation_columns(part)}
-                if engine_of_text is not None:
-                    pieces = engine_of_text.tokenizer.pieces
-                    line["pieces"] = [pieces[token].decode("latin-1") for token in line.pop("ids")]
-                yield line
 
     def _values(self, trial: Trial) -> Iterator[dict[str, Any]]:
         places = self._places.get(trial)
@@ -245,7 +212,7 @@ class ReplyLog:
         new = self._path.with_name(REPLIES + ".new")
         places: dict[Trial, list[tuple[int, int]]] = {}
         size = 0
-        with _private(new, "wb") as file:
+        with open_private(new, "wb") as file:
             for trial, line in lines:
                 file.write(line)
                 places.setdefault(trial, []).append((size, len(line)))
@@ -253,7 +220,7 @@ class ReplyLog:
         self._close()
         new.replace(self._path)
         self._places, self._size, self._live = places, size, size
-        self._file = _private(self._path, "ab")
+        self._file = open_private(self._path, "ab")
 
     def _give_up(self, error: OSError) -> None:
         """Keeps nothing more; the run continues while its record can be written."""
@@ -265,6 +232,7 @@ class ReplyLog:
         self._close()
 
     def _close(self) -> None:
+        self._disk.wait()
         if self._file is not None:
             with suppress(OSError):  # what a full disk kept from being written was said before
                 self._file.close()
@@ -272,11 +240,19 @@ class ReplyLog:
 
 
 class ProblemReplies:
-    """What one problem's requests were given, by what was asked."""
+    """What one problem's requests were given, by what was asked.
+
+    `empty`: an earlier session left nothing.
+    """
 
     def __init__(self, log: ReplyLog, trial: Trial, values: Iterator[dict[str, Any]]) -> None:
         self._log = log
-        self._trial = trial
+        self.trial = trial
+        #: It is in the record: what still arrives is of no use.
+        self.ended = False
+        self._new = False
+        self._generated: list[tuple[PolicyEngine, GenerateRequest, Generation]] = []
+        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Sequence[ScoreReply]]] = []
         self._generations: dict[Name, KeptGeneration] = {}
         self._scores: dict[tuple[str, str], Any] = {}
         for value in values:
@@ -288,6 +264,7 @@ class ProblemReplies:
                         self._scores[str(value["scorer"]), str(request)] = replies
             except (KeyError, TypeError, ValueError) as error:
                 _LOGGER.warning("%s: %r; it is drawn again", REPLIES, error)
+        self.empty = not self._generations and not self._scores
 
     def generation(self, engine: PolicyEngine, request: GenerateRequest) -> Generation | None:
         """What this request was given; `None`: it has to be asked."""
@@ -309,10 +286,9 @@ class ProblemReplies:
         self, engine: PolicyEngine, request: GenerateRequest, generation: Generation
     ) -> None:
         """Keeps a generation."""
-        name = self._log.name(engine)
-        if name is not None:
-            new = self._log.add(self._trial)
-            new.generations.append((name, engine, request, generation))
+        if not self.ended:
+            self._generated.append((engine, request, generation))
+            self._is_new()
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
@@ -334,13 +310,69 @@ class ProblemReplies:
         replies: Sequence[ScoreReply],
     ) -> None:
         """Keeps the scores of a path, or of a pool."""
+        if not self.ended:
+            self._scored.append((engine, requests, replies))
+            self._is_new()
+
+    def _is_new(self) -> None:
+        if not self._new:
+            self._new = True
+            self._log.add(self)
+
+    def arrived(self) -> Iterator[dict[str, Any]]:
+        """What has been given since, as lines: what one engine did alike stands side by side."""
+        self._new = False
+        generated, self._generated = self._generated, []
+        scored, self._scored = self._scored, []
+        generations: dict[tuple[str, str], GenerationColumns] = {}
+        columns: GenerationColumns | None = None
+        engine: PolicyEngine | None = None
+        before: GenerateRequest | None = None
+        for by, request, generation in generated:
+            if by is not engine or before is None or not _alike(request, before):
+                engine, before = by, request
+                columns = self._columns(generations, by, request)
+            if columns is None:
+                continue
+            columns.add(request, generation)
+            if columns.full:
+                yield columns.line()
+                del generations[columns.name]
+                before = None
+        for columns in generations.values():
+            yield columns.line()
+        scores: dict[str, ScoreColumns] = {}
+        for scorer, requests, replies in scored:
+            name = self._log.name(scorer)
+            if name is not None:
+                if name not in scores:
+                    scores[name] = ScoreColumns(name)
+                scores[name].add(requests, replies)
+        for found in scores.values():
+            yield found.line()
+
+    def _columns(
+        self,
+        there: dict[tuple[str, str], GenerationColumns],
+        engine: PolicyEngine,
+        request: GenerateRequest,
+    ) -> GenerationColumns | None:
+        """Where the generations of such a request go; `None`: they are not kept."""
         name = self._log.name(engine)
-        if name is not None:
-            self._log.add(self._trial).scores.append((name, requests, replies))
+        if name is None:
+            return None
+        named = name, self._log.call(request)
+        if named not in there:
+            of_text = isinstance(engine.tokenizer, TextTokenizer)
+            there[named] = GenerationColumns(named, engine.tokenizer.pieces if of_text else None)
+        return there[named]
 
 
-def _private(path: Path, mode: str) -> BinaryIO:
-    file = open(  # noqa: SIM115  (the caller closes it)
-        path, mode, opener=lambda name, flags: os.open(name, flags, PRIVATE)
+def _alike(one: GenerateRequest, other: GenerateRequest) -> bool:
+    """Whether requests surely have the same call: what one operation asks for shares these."""
+    return (
+        one.limits is other.limits
+        and one.sampling is other.sampling
+        and one.first_rank is other.first_rank
+        and one.statistics is other.statistics
     )
-    return cast("BinaryIO", file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate, pairwise
@@ -22,6 +22,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.executor.requests import digest
 from tts_runtime.tokens import TextTokenizer
 
 #: What makes a generation: policy, call, key, position, path.
@@ -77,84 +78,110 @@ def digest_of_call(sampling: Sampling, limits: Limits, more: tuple[object, ...])
 
 
 def path_name(request: GenerateRequest) -> tuple[bytes, int, int]:
-    """Key, position and path; the key stands for nothing where none is drawn with it (C15).
-
-    The hash of a tuple of integers is the same in every process.
-    """
+    """Key, position and path; the key stands for nothing where none is drawn with it (C15)."""
     key = request.key if request.sampling.temperature else b""
-    return key, len(request.prefix), hash((request.prompt, request.prefix))
+    return key, len(request.prefix), _path(hash(request.prompt), request.prefix)
+
+
+def _path(prompt: int, prefix: tuple[int, ...]) -> int:
+    """The hash of a tuple of integers is the same in every process."""
+    return hash((prompt, prefix))
 
 
 def digest_of(requests: Sequence[ScoreRequest]) -> str:
     """A digest of a path that is scored, or of a pool of them."""
-    digest = blake2b(digest_size=12)
-    for request in requests:
-        sizes = array("q", map(len, request.steps))
-        answer = "" if request.answer is None else f"={request.answer}"
-        text = f"{request.known}|{len(request.text)}|{request.text}|{answer}|"
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        digest.update(sizes.tobytes())
-    return digest.hexdigest()
+    if len(requests) == 1:
+        return _digest_of(requests[0])
+    return digest("|".join(map(_digest_of, requests))).hex()
+
+
+def _digest_of(request: ScoreRequest) -> str:
+    text = request.digest or digest(request.text)
+    sizes = hash((*map(len, request.steps),))
+    answer = "" if request.answer is None else digest(request.answer).hex()
+    return f"{text.hex()}.{request.known}.{sizes & 0xFFFFFFFF}.{answer}"
 
 
 # ------------------------------------------------------------------ lines
 
 
-def parts(
-    pairs: Iterable[tuple[GenerateRequest, Generation]],
-) -> Iterator[list[tuple[GenerateRequest, Generation]]]:
-    """Generations in parts of about as many tokens as a line may have."""
-    part: list[tuple[GenerateRequest, Generation]] = []
-    tokens = 0
-    for pair in pairs:
-        if part and tokens > _MOST_TOKENS:
-            yield part
-            part, tokens = [], 0
-        part.append(pair)
-        tokens += len(pair[1].ids)
-    yield part
+class GenerationColumns:
+    """Generations of one call side by side, as a line has them.
 
+    Args:
+        name: The policy's name, and the digest of the call.
+        pieces: Of a tokenizer that is known by its texts only, in place of ids.
+    """
 
-def generation_columns(pairs: Sequence[tuple[GenerateRequest, Generation]]) -> dict[str, Any]:
-    """Generations side by side; numbers that JSON would round or lacks, in base 64."""
-    keys = bytearray()
-    at, paths, counts, finish, drawn = [], [], [], [], []
-    ids: list[int] = []
-    logprobs = array("d")
-    halted = []
-    statistics: dict[str, dict[str, str]] = {}
-    for place, (request, generation) in enumerate(pairs):
-        key, position, path = path_name(request)
-        keys += key
-        at.append(position)
-        paths.append(path)
-        counts.append(len(generation.ids))
-        ids.extend(generation.ids)
-        logprobs.extend(generation.logprobs)
-        logprobs.append(generation.end_logprob)
-        finish.append(generation.finish.value)
-        drawn.append(generation.drawn)
+    __slots__ = (
+        *("_at", "_counts", "_drawn", "_finish", "_halted", "_ids", "_keys", "_logprobs"),
+        *("_paths", "_pieces", "_prompt", "_prompt_hash", "_statistics", "name"),
+    )
+
+    def __init__(self, name: tuple[str, str], pieces: Sequence[bytes] | None) -> None:
+        self.name = name
+        self._pieces = pieces
+        self._keys: list[bytes] = []
+        self._at: list[int] = []
+        self._paths: list[int] = []
+        self._counts: list[int] = []
+        self._ids: list[int] = []
+        self._logprobs: list[float] = []
+        self._finish: list[str] = []
+        self._drawn: list[int] = []
+        self._halted: list[int] = []
+        self._statistics: dict[str, dict[str, str]] = {}
+        self._prompt: tuple[int, ...] | None = None
+        self._prompt_hash = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a line has enough of them."""
+        return len(self._ids) > _MOST_TOKENS
+
+    def add(self, request: GenerateRequest, generation: Generation) -> None:
+        """One more."""
+        if request.prompt is not self._prompt:
+            self._prompt, self._prompt_hash = request.prompt, hash(request.prompt)
+        ids = generation.ids
+        self._keys.append(request.key if request.sampling.temperature else b"")
+        self._at.append(len(request.prefix))
+        self._paths.append(_path(self._prompt_hash, request.prefix))
+        self._counts.append(len(ids))
+        self._ids += ids
+        self._logprobs += generation.logprobs
+        self._logprobs.append(generation.end_logprob)
+        self._finish.append(generation.finish._value_)
+        self._drawn.append(generation.drawn)
         if generation.halted:
-            halted.append(place)
+            self._halted.append(len(self._at) - 1)
         if generation.statistics:
-            statistics[str(place)] = {
-                name: _packed(array("d", values)) for name, values in generation.statistics.items()
+            self._statistics[str(len(self._at) - 1)] = {
+                name: _packed(values) for name, values in generation.statistics.items()
             }
-    line: dict[str, Any] = {
-        "keys": b64encode(keys).decode(),
-        "at": at,
-        "paths": paths,
-        "counts": counts,
-        "ids": ids,
-        "logprobs": _packed(logprobs),
-        "finish": finish,
-        "drawn": drawn,
-    }
-    if halted:
-        line["halted"] = halted
-    if statistics:
-        line["statistics"] = statistics
-    return line
+
+    def line(self) -> dict[str, Any]:
+        """All of them; numbers that JSON would round or lacks, in base 64."""
+        line: dict[str, Any] = {
+            "policy": self.name[0],
+            "call": self.name[1],
+            "keys": b64encode(b"".join(self._keys)).decode(),
+            "at": self._at,
+            "paths": self._paths,
+            "counts": self._counts,
+            "logprobs": _packed(self._logprobs),
+            "finish": self._finish,
+            "drawn": self._drawn,
+        }
+        if self._pieces is None:
+            line["ids"] = self._ids
+        else:
+            line["pieces"] = [self._pieces[token].decode("latin-1") for token in self._ids]
+        if self._halted:
+            line["halted"] = self._halted
+        if self._statistics:
+            line["statistics"] = self._statistics
+        return line
 
 
 def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
@@ -183,24 +210,31 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     return found
 
 
-def score_lines(
-    scores: Iterable[tuple[str, Sequence[ScoreRequest], Sequence[ScoreReply]]],
-) -> Iterator[dict[str, Any]]:
-    """Lines of scores, by scorer; what is no finite number is not kept."""
-    groups: dict[str, tuple[list[str], list[Any]]] = {}
-    for name, requests, replies in scores:
+class ScoreColumns:
+    """Scores of one scorer side by side, as a line has them."""
+
+    __slots__ = ("_replies", "_requests", "_scorer")
+
+    def __init__(self, scorer: str) -> None:
+        self._scorer = scorer
+        self._requests: list[str] = []
+        self._replies: list[Any] = []
+
+    def add(self, requests: Sequence[ScoreRequest], replies: Sequence[ScoreReply]) -> None:
+        """Those of one more path or pool; what is no finite number is not kept."""
         try:
             found = [
-                ([_score(each) for each in reply.scores], int(reply.opening), [*reply.sizes])
+                ([*map(_score, reply.scores)], int(reply.opening), [*map(int, reply.sizes)])
                 for reply in replies
             ]
         except (TypeError, ValueError, OverflowError):
-            continue
-        asked, given = groups.setdefault(name, ([], []))
-        asked.append(digest_of(requests))
-        given.append(found)
-    for name, (asked, given) in groups.items():
-        yield {"scorer": name, "requests": asked, "replies": given}
+            return
+        self._requests.append(digest_of(requests))
+        self._replies.append(found)
+
+    def line(self) -> dict[str, Any]:
+        """All of them."""
+        return {"scorer": self._scorer, "requests": self._requests, "replies": self._replies}
 
 
 def _score(number: Any) -> float | None:
@@ -212,8 +246,9 @@ def _score(number: Any) -> float | None:
     return found
 
 
-def _packed(numbers: array[float]) -> str:
+def _packed(values: Sequence[float]) -> str:
     """64-bit floats, little-endian, in base 64."""
+    numbers = array("d", values)
     if sys.byteorder == "big":
         numbers.byteswap()
     return b64encode(numbers.tobytes()).decode()

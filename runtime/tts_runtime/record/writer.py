@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
-from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, seal_of
+from tts_runtime.record.disk import DiskSync
+from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, open_private, seal_of
 from tts_runtime.record.nodes import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tts_runtime.executor import CandidateRecord
-
-#: Seconds after which what is written is brought to the disk.
-SYNC_EVERY: Final = 2.0
+    from tts_runtime.problems.model import Trial
 
 
 class RecordWriter:
@@ -28,13 +23,16 @@ class RecordWriter:
     Args:
         folder: The strategy's, which is there.
         identity: Of the run.
-        opener: Opens a file for appending, private to its owner.
+
+    Raises:
+        OSError: A file cannot be opened.
     """
 
-    def __init__(self, folder: Path, identity: str, opener: Callable[[Path], TextIO]) -> None:
-        self._files = {name: opener(folder / name) for name in (NODES, DECISIONS, ANSWERS)}
-        self._seals = {name: seal_of(identity, folder.name, name) for name in self._files}
-        self._synced = monotonic()
+    def __init__(self, folder: Path, identity: str) -> None:
+        names = NODES, DECISIONS, ANSWERS
+        self._files = {name: open_private(folder / name, "ab") for name in names}
+        self._seals = {name: seal_of(identity, folder.name, name) for name in names}
+        self._disk = DiskSync(lambda: list(self._files.values()))
 
     def __enter__(self) -> Self:
         return self
@@ -45,40 +43,33 @@ class RecordWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.sync()
+        self._disk.finish()
         for file in self._files.values():
             with suppress(OSError):  # what a full disk kept from being written was said before
                 file.close()
 
     def problem(
         self,
-        answer: dict[str, Any],
+        trial: Trial,
+        answer: bytes,
         candidates: Sequence[CandidateRecord],
-        decisions: Sequence[dict[str, Any]] = (),
+        decisions: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Writes a finished problem.
+        """Writes a finished problem; `answer` is JSON in one line.
 
         Raises:
             OSError: It cannot be written.
         """
-        problem, seed = answer["id"], answer.get("seed", 0)
-        self._write(NODES, list(batches(problem, seed, candidates)))
-        head = {"problem": problem} | ({"seed": seed} if seed else {})
-        self._write(DECISIONS, [head | decision for decision in decisions])
-        counts = {"nodes": len(candidates), "decisions": len(decisions)}
-        self._write(ANSWERS, [answer | counts])
-        if monotonic() - self._synced > SYNC_EVERY:
-            self.sync()
+        self._write(NODES, map(self._seals[NODES].line, batches(*trial, candidates)))
+        head = {"problem": trial.problem} | ({"seed": trial.seed} if trial.seed else {})
+        seal = self._seals[DECISIONS]
+        self._write(DECISIONS, (seal.line({**head, **decision}) for decision in decisions))
+        self._write(ANSWERS, [self._seals[ANSWERS].sealed(answer)])
+        self._disk.written()
 
-    def _write(self, name: str, lines: Sequence[dict[str, Any]]) -> None:
-        if lines:
-            seal, file = self._seals[name], self._files[name]
-            file.write("".join(map(seal.line, lines)))
+    def _write(self, name: str, lines: Iterable[bytes]) -> None:
+        data = b"".join(lines)
+        if data:
+            file = self._files[name]
+            file.write(data)
             file.flush()
-
-    def sync(self) -> None:
-        """Brings what is written to the disk, answers last."""
-        self._synced = monotonic()
-        for file in self._files.values():
-            with suppress(OSError, ValueError):
-                os.fsync(file.fileno())

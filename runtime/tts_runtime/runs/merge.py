@@ -20,6 +20,7 @@ from tts_runtime.record.files import (
     PROBLEMS,
     SUMMARY,
     DirectoryError,
+    open_private,
     problem_line,
     seal_of,
 )
@@ -30,7 +31,6 @@ from tts_runtime.runs.rundir import (
     FOLDER,
     RunDirectoryError,
     differences,
-    open_private,
     reason_of,
     write,
 )
@@ -174,7 +174,7 @@ def _write(parts: Sequence[Run], out: Path) -> None:
     text = manifest.model_dump_json(indent=2, by_alias=True)
     write(out / MANIFEST, seal_of("", "", MANIFEST).document(text))
     seal = seal_of(manifest.identity, "", PROBLEMS)
-    write(out / PROBLEMS, "".join(seal.line(line) for line in _problems(parts)))
+    write(out / PROBLEMS, b"".join(map(seal.line, _problems(parts))).decode())
     write(out / MODELS, _models(parts[0]))
     for name, record in parts[0].strategies.items():
         _write_strategy(
@@ -193,9 +193,11 @@ def _write_strategy(manifest: Manifest, records: Sequence[StrategyRecord], folde
     """Lines as they are, since the parts' checksums are those of the whole run."""
     folder.mkdir(FOLDER)
     for file in (NODES, DECISIONS, ANSWERS):
-        with open_private(folder / file, "w") as written:
+        with open_private(folder / file, "wb") as written:
             for record in records:
-                written.writelines(line for line, _ in record.lines(file))
+                written.writelines(
+                    line.encode("utf-8", "surrogateescape") for line, _ in record.lines(file)
+                )
     write(folder / PLAN, (records[0].folder / PLAN).read_text(encoding="utf-8"))
     summaries = [
         Summary.model_validate_json((record.folder / SUMMARY).read_text(encoding="utf-8"))

@@ -23,6 +23,7 @@ from tts_runtime.record.files import (
     PLAN,
     SUMMARY,
     DirectoryError,
+    open_private,
     read_document,
     read_problems,
     seal_of,
@@ -31,7 +32,7 @@ from tts_runtime.record.files import (
 from tts_runtime.record.lines import Damage
 from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.runs.results import Answer, Summary
-from tts_runtime.runs.rundir import RunDirectoryError, open_private, reason_of
+from tts_runtime.runs.rundir import RunDirectoryError, reason_of
 
 _LOGGER = logging.getLogger(__name__)
 #: Damaged lines that are named; of the others only the number is said.
@@ -140,8 +141,8 @@ def candidates(folder: Path, name: str, identity: str) -> Iterator[list[Candidat
 def _rewrite(path: Path, lines: Iterator[str]) -> None:
     new = path.with_name(path.name + ".new")
     try:
-        with open_private(new, "w") as file:
-            file.writelines(lines)
+        with open_private(new, "wb") as file:
+            file.writelines(line.encode("utf-8", "surrogateescape") for line in lines)
         new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TextIO, cast
+from typing import Any, Final, Self
 
 from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
@@ -38,11 +38,11 @@ from tts_runtime.record.files import (
     MANIFEST,
     MODELS,
     PLAN,
-    PRIVATE,
     PROBLEMS,
     SUMMARY,
     DirectoryError,
     folder_of,
+    open_private,
     problem_line,
     read_manifest,
     read_problems,
@@ -173,7 +173,7 @@ def _write_problems(path: Path, identity: str, problems: Sequence[Problem]) -> N
     for problem in problems:
         lines.setdefault(problem.id, problem_line(problem))
     seal = seal_of(identity, "", PROBLEMS)
-    write(path / PROBLEMS, "".join(map(seal.line, lines.values())))
+    write(path / PROBLEMS, b"".join(map(seal.line, lines.values())).decode())
 
 
 def _lock(path: Path, handle: int) -> None:
@@ -190,22 +190,6 @@ def _lock(path: Path, handle: int) -> None:
         return  # a file system without locks
 
 
-def open_private(path: Path, mode: str) -> TextIO:
-    """A file of a run directory, which only its owner may read: models write there what they like.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    file = open(  # noqa: SIM115  (the caller closes it)
-        path,
-        mode,
-        encoding="utf-8",
-        newline="\n",
-        opener=lambda name, flags: os.open(name, flags, PRIVATE),
-    )
-    return cast("TextIO", file)
-
-
 def write(path: Path, text: str) -> None:
     """Writes a whole file, or leaves the old one as it was.
 
@@ -214,8 +198,8 @@ def write(path: Path, text: str) -> None:
     """
     new = path.with_name(path.name + ".new")
     try:
-        with open_private(new, "w") as file:
-            file.write(printable(text))
+        with open_private(new, "wb") as file:
+            file.write(printable(text).encode())
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -270,7 +254,7 @@ class StrategyWriter:
         self._summary_seal = seal_of(identity, self.path.name, SUMMARY)
         try:
             self.path.mkdir(FOLDER, exist_ok=True)
-            self._record = RecordWriter(self.path, identity, lambda path: open_private(path, "a"))
+            self._record = RecordWriter(self.path, identity)
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
         write(self.path / PLAN, to_json(plan) + "\n")
@@ -294,8 +278,8 @@ class StrategyWriter:
     ) -> None:
         """Writes a finished problem: its candidates first, so that an answer never lacks them."""
         try:
-            line = answer.model_dump(mode="json", exclude_defaults=True)
-            self._record.problem(line, candidates, decisions)
+            line = answer.model_dump_json(exclude_defaults=True).encode()
+            self._record.problem(answer.trial, line, candidates, decisions)
         except OSError as error:
             raise RunDirectoryError(
                 f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "

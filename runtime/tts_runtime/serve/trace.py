@@ -14,15 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import BinaryIO, Final, Self
 
-from tts_lang.printable import printable
 from tts_runtime.problems import Problem
-from tts_runtime.record.files import PROBLEMS, folder_of, problem_line, seal_of
+from tts_runtime.record.files import PROBLEMS, folder_of, open_private, problem_line, seal_of
 from tts_runtime.record.lines import Seal
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.runs.response import Response
-from tts_runtime.runs.rundir import RunDirectoryError, StrategyWriter, open_private, opened
+from tts_runtime.runs.rundir import RunDirectoryError, StrategyWriter, opened
 from tts_runtime.runs.runner import Settings, configuration_of
 from tts_runtime.serve.catalogue import Served
 
@@ -52,7 +51,7 @@ class _Directory:
                 sessions=[session_now(command)],
             )
             stack.enter_context(opened(path, manifest, ()))
-            self._problems: TextIO = stack.enter_context(open_private(path / PROBLEMS, "a"))
+            self._problems: BinaryIO = stack.enter_context(open_private(path / PROBLEMS, "ab"))
             self._writer = stack.enter_context(StrategyWriter(path, served.plan, identity))
             self._stack = stack.pop_all()
 
@@ -63,7 +62,7 @@ class _Directory:
         trace = response.trace
         answer = trace.answer.model_copy(update={"id": problem.id})
         decisions = [dict(each) for each in trace.decisions]
-        self._problems.write(printable(self._seal.line(problem_line(problem))))
+        self._problems.write(self._seal.line(problem_line(problem)))
         self._problems.flush()
         self._writer.problem(answer, list(trace.nodes.values()), decisions)
 

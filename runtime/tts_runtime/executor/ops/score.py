@@ -185,11 +185,13 @@ class _Reader:
         if memo is not None:
             memo.waiting.append((row, node, rollout, target))
             return target
-        request = ScoreRequest(run.problem.text, run.fields, text, steps, len(known), answer)
+        request = ScoreRequest(
+            run.problem.text, run.fields, text, steps, len(known), answer, name[1]
+        )
         wanted = len(steps) - len(known) if self.steps else 1
         first = row, node, rollout, target
         reading = run.scores[name] = _Reading(self, run, name, known, wanted, request, first)
-        run.watch(run.score(self.engine, request), reading)
+        run.score(self.engine, request, reading)
         return target
 
     def found(
@@ -322,7 +324,7 @@ class _Reader:
         memo = run.scores.get(name)
         if memo is None:
             run.scores[name] = [arrived]
-            run.watch(run.score_together(self.engine, requests), paid)
+            run.score_together(self.engine, requests, paid)
         elif type(memo) is list:
             memo.append(arrived)
         else:
