@@ -75,7 +75,7 @@ def test_a_thought_that_is_cut_is_no_answer() -> None:
     with serving(chats_only(answer)) as server:
         result = result_of(server, plan_of("return sample 1 max 30 tokens"))
         both = result_of(server)
-    assert [each.answer for each in result.answers + both.answers] == [None] * 4
+    assert [each.answer for each in [*result.answers, *both.answers]] == [None] * 4
 
 
 def test_thoughts_that_nobody_shows_cost_what_the_server_says(

@@ -51,11 +51,10 @@ from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
-Reply = TypeVar("Reply")
-
 #: Called with the reply to a request.
 OnGeneration: TypeAlias = Callable[[Generation], None]
-
+#: Called with a scorer's reply, or with the error that loses its candidates.
+OnScores: TypeAlias = Callable[[Any], None]
 
 Event = TypeVar("Event")
 
@@ -411,12 +410,7 @@ class ProblemRun(Scheduler):
 
     # ------------------------------------------------------------------ scorers
 
-    def score(
-        self,
-        engine: ScorerEngine,
-        request: ScoreRequest,
-        callback: Callable[[ScoreReply | CandidateError], None],
-    ) -> None:
+    def score(self, engine: ScorerEngine, request: ScoreRequest, callback: OnScores) -> None:
         """Asks a scorer; calls back with its reply, or with the error that loses the candidate."""
         future = self.ask_score(engine, request, partial(self._scores_arrived, callback))
         self.in_flight.add(future)
@@ -432,14 +426,10 @@ class ProblemRun(Scheduler):
         return scorer_future(partial(self.calls.score, engine), request, then)
 
     def score_together(
-        self,
-        engine: ScorerEngine,
-        requests: Sequence[ScoreRequest],
-        callback: Callable[[Sequence[ScoreReply] | CandidateError], None],
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], callback: OnScores
     ) -> None:
         """`score` for a scorer that sees a whole pool."""
-        then = partial(self._scores_arrived, callback)
-        future = self.ask_score_together(engine, requests, then)
+        future = self.ask_score_together(engine, requests, partial(self._scores_arrived, callback))
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))
@@ -452,14 +442,11 @@ class ProblemRun(Scheduler):
             return scorer_future(partial(asked, engine.score_together), requests, then)
         return scorer_future(partial(self.calls.score_together, engine), requests, then)
 
-    def _scores_arrived(
-        self, callback: Callable[[Reply | CandidateError], None], future: Future[Reply]
-    ) -> None:
+    def _scores_arrived(self, callback: OnScores, future: Future[Any]) -> None:
         if self.calls is None:
-            self.work.scored(future)  # type: ignore[arg-type]
+            self.work.scored(future)
         if not self.take(future):
             return
-        reply: Reply | CandidateError
         try:
             reply = future.result()
         except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)

@@ -14,6 +14,7 @@ from tts_runtime.executor.problem_run import Events
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.reliability import Reliability
+from tts_runtime.runs.compact import AnswerTable, encoded_answer
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.results import Answer, Result, RunInfo, Summary, summary_of
@@ -38,14 +39,14 @@ class ResultCollector:
     ) -> None:
         self._plan = plan
         self._info = info
-        self._finished = finished
+        self._resumed = frozenset(finished.answers)
         self._meter = meter
         self._sizes = sizes
         self._op_stats = op_stats
         self._writer = writer
         self._keep = keep
         self._decisions = DecisionLog()
-        self._answers = {trial: sizes.priced(each) for trial, each in finished.answers.items()}
+        self._answers = AnswerTable(map(sizes.priced, finished.answers.values()))
 
     def listen(self, trial: Trial, events: Events) -> None:
         """Subscribes to the events of a problem's run, if what it decides is written."""
@@ -58,7 +59,7 @@ class ResultCollector:
 
     def recorded(self, trial: Trial) -> bool:
         """Whether this problem is finished, and need not be tried again."""
-        return trial in self._answers and self._answers[trial].error is None
+        return trial in self._answers and not self._answers.failed(trial)
 
     def candidates(self, outcome: Outcome) -> Sequence[CandidateRecord]:
         """The candidates of a problem, if anything is done with them."""
@@ -99,8 +100,10 @@ class ResultCollector:
             self._decisions.forget(answer.trial)
             counts = {"nodes": len(candidates), "decisions": len(decisions)}
             answer = answer.model_copy(update=counts)
-            self._writer.problem(answer, candidates, decisions)
-        self._answers[answer.trial] = answer
+        line = encoded_answer(answer)
+        if self._writer is not None:
+            self._writer.problem(answer.trial, line, candidates, decisions or ())
+        self._answers.add(answer, line)
         return answer
 
     def _summary(self, answers: Iterable[Answer]) -> Summary:
@@ -120,10 +123,9 @@ class ResultCollector:
 
     def result(self, trials: Iterable[Trial]) -> Result:
         """The result once these are finished; the directory may have more."""
-        answers = tuple(self._answers[trial] for trial in trials)
-        resumed = frozenset(self._finished.answers)
+        answers = self._answers.listed(trials)
         summary = self._summary(answers)
-        return Result(summary, answers, self._meter.work, self._op_stats, resumed)
+        return Result(summary, answers, self._meter.work, self._op_stats, self._resumed)
 
 
 def answer_of(outcome: Outcome, gold: str | None, grade: Grade) -> Answer:

@@ -131,7 +131,7 @@ class Result:
     """
 
     summary: Summary
-    answers: tuple[Answer, ...]
+    answers: Sequence[Answer]
     work: Work = field(default_factory=Work)
     op_stats: OpStats | None = None
     resumed: frozenset[Trial] = frozenset()

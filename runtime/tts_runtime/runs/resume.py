@@ -31,6 +31,7 @@ from tts_runtime.record.files import (
 )
 from tts_runtime.record.lines import Damage
 from tts_runtime.record.reader import StrategyRecord
+from tts_runtime.runs.compact import AnswerTable
 from tts_runtime.runs.results import Answer, Summary
 from tts_runtime.runs.rundir import RunDirectoryError, reason_of
 
@@ -72,11 +73,11 @@ def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
     if there != f"{to_json(plan)}\n".encode("utf-8", "surrogatepass"):
         record.damaged.append(Damage(f"{folder.name}/{PLAN}", 0, "it is not the plan that ran"))
     wrong = {trial for trial, _ in mismatches}
-    whole = {
-        trial: answer
+    whole = AnswerTable(
+        answer
         for trial, answer in record.answers.items()
         if answer.error is None and trial not in wrong
-    }
+    )
     summary = None if text is None else Summary.model_validate_json(text)
     return FinishedProblems(
         whole, summary, (*record.damaged, *(damage for _, damage in mismatches))

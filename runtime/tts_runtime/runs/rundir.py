@@ -51,7 +51,7 @@ from tts_runtime.record.files import (
 from tts_runtime.record.manifest import Manifest
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.record.writer import RecordWriter
-from tts_runtime.runs.results import Answer, Summary
+from tts_runtime.runs.results import Summary
 
 #: Who may do what with folders: their owner only.
 FOLDER: Final = 0o700
@@ -272,14 +272,17 @@ class StrategyWriter:
 
     def problem(
         self,
-        answer: Answer,
+        trial: Trial,
+        answer: bytes,
         candidates: Sequence[CandidateRecord],
         decisions: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Writes a finished problem: its candidates first, so that an answer never lacks them."""
+        """Writes a finished problem: its candidates first, so that an answer never lacks them.
+
+        `answer`: as `compact.encoded_answer` gives it.
+        """
         try:
-            line = answer.model_dump_json(exclude_defaults=True).encode()
-            self._record.problem(answer.trial, line, candidates, decisions)
+            self._record.problem(trial, answer, candidates, decisions)
         except OSError as error:
             raise RunDirectoryError(
                 f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "

@@ -41,6 +41,7 @@ from tts_runtime.record.files import REPLIES, read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, ShardOf, identity_of, session_now
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
+from tts_runtime.runs.compact import AnswerTable
 from tts_runtime.runs.costs import ModelSizes, RunMeter
 from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.op_stats import OpStats
@@ -387,7 +388,7 @@ def _read_back(
         sizes = ModelSizes.read(settings.out, plan, settings.models)
     except LengthError as error:
         raise RunDirectoryError(f"{error}; remove it to go without sizes") from error
-    answers = tuple(sizes.priced(earlier.answers[trial]) for trial in trials)
+    answers = AnswerTable(sizes.priced(earlier.answers[trial]) for trial in trials).listed(trials)
     last = earlier.summary
     engines = read_manifest(settings.out).engines
     used = (*plan.policies, *_scorer_names(plan))

@@ -20,6 +20,7 @@ from tts_runtime.problems import Problem
 from tts_runtime.record.files import PROBLEMS, folder_of, open_private, problem_line, seal_of
 from tts_runtime.record.lines import Seal
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
+from tts_runtime.runs.compact import encoded_answer
 from tts_runtime.runs.response import Response
 from tts_runtime.runs.rundir import RunDirectoryError, StrategyWriter, opened
 from tts_runtime.runs.runner import Settings, configuration_of
@@ -64,7 +65,8 @@ class _Directory:
         decisions = [dict(each) for each in trace.decisions]
         self._problems.write(self._seal.line(problem_line(problem)))
         self._problems.flush()
-        self._writer.problem(answer, list(trace.nodes.values()), decisions)
+        nodes = list(trace.nodes.values())
+        self._writer.problem(answer.trial, encoded_answer(answer), nodes, decisions)
 
     def close(self) -> None:
         """Closes the files."""
