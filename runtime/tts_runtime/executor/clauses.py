@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from tts_lang.plan.decoding import call_expressions
 from tts_lang.plan.expr import Const
@@ -121,7 +121,7 @@ class CallSettings:
     def limits(self, room: int) -> Limits:
         """When a call with that much room stops."""
         unit = self.unit
-        return Limits(
+        return _limits(
             room if self.max_tokens is None else min(room, self.max_tokens),
             self.length if unit is Unit.STEPS else 0,
             self.policy.thought if unit is Unit.THOUGHTS else (),
@@ -130,6 +130,10 @@ class CallSettings:
             at_least=self.at_least,
             matching=self.matching,
         )
+
+
+#: Those of rows that one operation continues are equal: one object.
+_limits: Final = lru_cache(maxsize=4096)(Limits)
 
 
 @lru_cache(maxsize=4096)
