@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -144,9 +145,12 @@ class _Nodes:
     def _added(self) -> Any:
         return self._cluster.add_node(num_cpus=1, object_store_memory=100 << 20, wait=False)
 
-    def change(self, stop: threading.Event, count: int) -> None:
+    def change(self, run: Future[Any], count: int) -> None:
         """Adds and kills nodes, that many in all, until the run has ended."""
-        while len(self.log) < count and not stop.wait(2 + 4 * self._chance.random()):
+        while len(self.log) < count:
+            done, _ = wait((run,), timeout=2 + 4 * self._chance.random())
+            if done:
+                break
             kill = len(self._nodes) > 3 or (len(self._nodes) > 1 and self._chance.random() < 0.5)
             self.log.append("killed" if kill else "added")
             if kill:
@@ -173,19 +177,18 @@ def nodes(runs: int = 3, changes: int = 6) -> bool:
         expected = content(place / "one")
         for number in range(runs):
             cluster = _Nodes(number)
-            stop = threading.Event()
-            thread = threading.Thread(target=cluster.change, args=(stop, changes))
             os.environ["RAY_ADDRESS"] = cluster.address
-            thread.start()
+            settings = replace(base, out=place / f"{number}", cluster="ray", replicas=4)
             begun = time.monotonic()
-            try:
-                settings = replace(base, out=place / f"{number}", cluster="ray", replicas=4)
-                run(STRATEGIES, chosen, settings=settings, parameters=PARAMETERS)
-            finally:
-                stop.set()
-                thread.join()
-                cluster.close()
-                del os.environ["RAY_ADDRESS"]
+            # Ray starts nodes from the main thread only, so the run has another.
+            with ThreadPoolExecutor(1) as threads:
+                ran = threads.submit(
+                    run, STRATEGIES, chosen, settings=settings, parameters=PARAMETERS
+                )
+                cluster.change(ran, changes)
+                ran.result()
+            cluster.close()
+            del os.environ["RAY_ADDRESS"]
             same = content(place / f"{number}") == expected
             good = good and same and "killed" in cluster.log
             print(

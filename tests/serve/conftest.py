@@ -34,7 +34,7 @@ class Served:
 
     http: httpx.AsyncClient
     service: AnswerService
-    policy: PolicyEngine
+    policy: Any
     app: Any
 
     async def chat(self, text: object = "1 + 1", **body: object) -> httpx.Response:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.serve.conftest import serving
 from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, SimServer
 from tts_runtime.serve.errors import without_places
 
@@ -75,6 +76,10 @@ MEMBERS: list[tuple[dict[str, Any], int]] = [
     ({"tts": {"budget": {"seconds": -1}}}, 400),
     ({"tts": {"return": ["keys"]}}, 400),
     ({"tts": []}, 400),
+    ({"model": "policy", "temperature": "hot"}, 400),
+    ({"model": "policy", "temperature": [0]}, 400),
+    ({"model": "policy", "max_tokens": 2.5}, 400),
+    ({"model": "policy", "max_tokens": True}, 400),
 ]
 
 
@@ -126,6 +131,11 @@ def test_hostile_requests_are_refused() -> None:
                 refused(await served.http.post(path, json=body))
             assert (await served.http.get("/v1/models/..%2f..%2fetc/passwd")).status_code == 404
             assert (await served.http.get("/v1/chat/completions")).status_code == 405
+            # A redirect would tell the host that the client claims.
+            for path in ("/v1/chat/completions/", "/v1/models/", "//v1/models"):
+                reply = await served.http.get(path, headers={"host": "evil.example"})
+                assert reply.status_code in (404, 405), path
+                assert "location" not in reply.headers
             assert served.policy.counts.submitted == 0
             text = (await served.http.get("/metrics")).text
             assert "passwd" not in text
@@ -193,6 +203,68 @@ def test_a_reader_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
             await served.app(POST, receive, send)
             await asyncio.sleep(0)
             assert served.idle()
+
+    asyncio.run(asked())
+
+
+def test_a_connection_that_sends_no_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that sends the head of one byte by byte, the second on its connection too."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from tts_runtime.serve import protocol
+
+    monkeypatch.setattr(protocol, "_SLOWEST_HEAD", 0.3)
+    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def asked() -> None:
+        async with serving() as served:
+            config = uvicorn.Config(
+                served.app,
+                port=0,
+                lifespan="off",
+                log_config=None,
+                http=protocol.HeadTimeoutProtocol,
+                timeout_keep_alive=3600,
+            )
+            server = uvicorn.Server(config)
+            running = asyncio.ensure_future(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            for before, after in ((b"", b""), (b"", health[:20]), (health, health[:20])):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                if before:
+                    writer.write(before)
+                    assert b"200 OK" in await reader.readuntil(b"}")
+                writer.write(after)
+                assert not (await reader.read()).strip()
+                writer.close()
+            # A request that takes longer is none of these.
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            body = json.dumps({**GOOD, "model": "slow"}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+            writer.write(head.encode() + b"\r\n\r\n" + body[:5])
+            await asyncio.sleep(0.5)
+            writer.write(body[5:])
+            assert b"404" in await reader.readline()
+            writer.close()
+            server.should_exit = True
+            await running
+
+    asyncio.run(asyncio.wait_for(asked(), 20))
+
+
+def test_an_answer_without_a_text_is_an_error() -> None:
+    """Its policy's window is too short for what the strategy asks at the end."""
+
+    async def asked() -> None:
+        model = SimModel()
+        policy = SimPolicy(model, model.binding().model_copy(update={"context": 60}))
+        async with serving(["think_twice"], policy=policy) as served:
+            for stream in (False, True):
+                reply = await served.chat("1 + 1", model="think_twice", seed=3, stream=stream)
+                # A stream may have begun.
+                assert reply.status_code == 400 or (stream and "[DONE]" not in reply.text)
+                assert '"context_length_exceeded"' in reply.text
 
     asyncio.run(asked())
 

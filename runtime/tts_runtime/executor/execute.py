@@ -64,7 +64,7 @@ class Outcome:
         text: The returned candidate's whole text; empty if none was returned.
         thought, reply: Of the text, what the policy thought, and what it said after that.
         row: Uid of the returned candidate, if any was returned; `tokens`: those drawn on its path.
-        finish: Why its generation stopped.
+        finish: Why its generation stopped; `fault`: why there is none, if it failed.
         error: Why the problem failed; the answer is missing then.
         counts: What it cost; nothing for a problem that failed, whatever engines did for it.
         reliability: What went wrong with its candidates.
@@ -83,6 +83,7 @@ class Outcome:
     finish: str | None = None
     thought: str = ""
     reply: str = ""
+    fault: str | None = None
     _records: Callable[[Collection[str]], tuple[CandidateRecord, ...]] = field(
         default=lambda _: (), repr=False, compare=False
     )
@@ -262,6 +263,7 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
         row=rows[0].candidate.uid,
         tokens=node.tokens,
         finish=None if node.finish is None else node.finish.value,
+        fault=None if node.error is None else str(node.error),
     )
 
 

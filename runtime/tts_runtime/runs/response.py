@@ -91,6 +91,7 @@ class Response:
         thought, reply: Of it, what the policy thought, and what it said after that.
         answer: The answer as written there; `None` if it has none.
         finish: Why its generation stopped: "end", "stop", "length", ...
+        fault: Why the returned candidate has no text of its own (finish "failed").
         correct: Whether it is right; `None` without a grade (no gold answer).
         exact: Every engine follows the streams: the same seed gives the same response.
         usage: What it cost.
@@ -115,6 +116,7 @@ class Response:
         self.reply = outcome.reply
         self.answer = outcome.answer
         self.finish = outcome.finish
+        self.fault = outcome.fault
         self.correct = record.correct
         self.exact = exact
         self._outcome = outcome

@@ -52,7 +52,8 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
         keys: Who may ask.
         joined: Conversations of several messages become one text.
     """
-    app = FastAPI(title="tts-serve", openapi_url=None, docs_url=None, redoc_url=None)
+    # A redirect would name whatever host the client claims to have asked.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     async def answered(
         request: Request,
@@ -91,11 +92,11 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
         keys.of(request.headers.get("authorization"))
         return JSONResponse(replies.model_card(service.catalogue.find(name, {})))
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @app.get("/ready")
+    @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
         if service.admission.open:
             return JSONResponse({"status": "ready"})

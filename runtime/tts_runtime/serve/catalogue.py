@@ -244,6 +244,8 @@ def _bare(chosen: Mapping[str, Value]) -> Plan:
             least = 1.0 if name == "max_tokens" else 0.0
             if not least <= number <= 1e9:
                 raise bad_request(f"`{name}` must be at least {least:g}", name)
+            if name == "max_tokens" and not number.is_integer():
+                raise bad_request("`max_tokens` must be a whole number", name)
             shown = int(number) if number.is_integer() else number
             clauses += clause.format(f"{shown:.6f}" if isinstance(shown, float) else shown)
     return compile_strategy(Source.of(_BARE_SOURCE.format(clauses), "policy.tts"))

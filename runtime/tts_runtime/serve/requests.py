@@ -254,7 +254,11 @@ def _asked(body: _Body, text: str, choices: int, *, usage: bool) -> Asked:
 def of_sampling(
     sampling: Mapping[str, Any], known: Sequence[str]
 ) -> tuple[dict[str, Value], list[str]]:
-    """Members about sampling: those that are parameters of the strategy, and those that are not."""
+    """Members about sampling: those that are parameters of the strategy, and those that are not.
+
+    Raises:
+        ApiError: A value is none of its parameter's.
+    """
     chosen: dict[str, Value] = {}
     ignored = []
     for name, value in sampling.items():
@@ -263,10 +267,13 @@ def of_sampling(
             value = value.get("effort")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         effort = parameter == _EFFORT and isinstance(value, str)
-        if parameter in known and (number or effort):
-            chosen[parameter] = value
-        else:
+        if parameter not in known:
             ignored.append(name)
+        elif not (number or effort):
+            kind = "a word" if parameter == _EFFORT else "a number"
+            raise bad_request(f"`{name}` must be {kind}", name)
+        else:
+            chosen[parameter] = value
     return chosen, ignored
 
 

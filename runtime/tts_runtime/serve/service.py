@@ -174,6 +174,8 @@ class AnswerService:
             except AnswerError as error:
                 raise _failed(error) from error
             paid(response.usage.policy_tokens)
+            if response.fault is not None:
+                raise _failed(AnswerError(response.fault))
         if self._record is not None:
             self._record(served, response)
         return self._reply(asked, served, ignored, response)
