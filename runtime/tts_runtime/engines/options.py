@@ -80,7 +80,7 @@ SERVERS: Final[Mapping[str, tuple[str, str | None]]] = {
     "ollama": ("http://localhost:11434/v1", None),
     "lmstudio": ("http://localhost:1234/v1", None),
     "sglang": ("http://localhost:30000/v1", None),
-    "litellm": ("http://localhost:4000/v1", None),  # LiteLLM's proxy
+    "litellm": ("http://localhost:4000/v1", "LITELLM_MASTER_KEY"),  # LiteLLM's proxy
 }
 
 Options = TypeVar("Options", bound=NoOptions)
