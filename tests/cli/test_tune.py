@@ -151,11 +151,20 @@ def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call)
     assert bins[1].startswith("  the others (")
 
 
-def test_one_strategy_alone_is_no_choice(call: Call, tts_run: Command) -> None:
-    arguments = ("majority", "--policy", "sim", "--problems", "two.jsonl", "--out", "one")
-    assert tts_run(*arguments)[0] == 0
+def test_one_strategy_alone_is_no_choice_and_an_oracle_never(
+    grid: Path, call: Call, tts_run: Command
+) -> None:
+    common = ("--policy", "sim", "--problems", str(grid / "problems.jsonl"), "--out")
+    assert tts_run("majority", *common, "one")[0] == 0
     code, _, err = call(tune_command, "one")
     assert (code, "only majority is recorded, so there is nothing to choose" in err) == (2, True)
+    assert tts_run("pass_at", "majority", "--sweep", "n=1,4", *common, "oracle")[0] == 0
+    code, out, _ = call(tune_command, "oracle")
+    assert (code, "left out, as they know the answer: pass_at[n=4]" in out) == (
+        0,
+        True,
+    )
+    assert "): pass_at[n=4]" not in out
 
 
 def test_records_of_other_engines_are_not_mixed(grid: Path, call: Call, tts_run: Command) -> None:

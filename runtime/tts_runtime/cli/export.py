@@ -91,6 +91,10 @@ def _export(options: Namespace) -> int:
     if options.out is None:
         sys.stdout.write("".join(map(printable, lines)))
     else:
-        Path(options.out).write_text("".join(lines), encoding="utf-8", errors="replace")
-        print(f"{len(lines):,} rows in {printable(options.out)}", file=sys.stderr)
+        try:
+            Path(options.out).write_text("".join(lines), encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UsageError(f"--out: {options.out} cannot be written: {error.strerror}") from error
+        rows_word = "row" if len(lines) == 1 else "rows"
+        print(f"{len(lines):,} {rows_word} in {printable(options.out)}", file=sys.stderr)
     return 0

@@ -12,6 +12,7 @@ from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
 from tts_lang.explain.units import short
+from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records
@@ -108,6 +109,11 @@ def tune_command(arguments: Sequence[str]) -> int:
     return read_records(tune_parser(), arguments, _tune, ExperimentError)
 
 
+def _knows_answer(plan: Plan) -> bool:
+    """Whether a strategy looks at the gold answer, as `pass_at` does: it can be no choice."""
+    return any(scorer.field == "answer" for scorer in plan.scorers)
+
+
 @dataclass(frozen=True, slots=True)
 class _Bins:
     """Of each problem its bin; borders and names, how a file finds them, and what that costs."""
@@ -129,7 +135,12 @@ def _tune(options: Namespace) -> int:
     if options.out is not None:
         _check_out(Path(options.out))
     experiment = read_experiment(options.directories)
-    candidates = experiment.candidates(cost)
+    oracles = [name for name, each in experiment.records.items() if _knows_answer(each.plan)]
+    candidates = [each for each in experiment.candidates(cost) if each.name not in oracles]
+    if not candidates:
+        raise ExperimentError(
+            f"{', '.join(oracles)} know the answer, so there is nothing to choose"
+        )
     if len(candidates) == 1:
         raise ExperimentError(
             f"only {candidates[0].name} is recorded, so there is nothing to choose: add runs of "
@@ -153,6 +164,8 @@ def _tune(options: Namespace) -> int:
     engines = {**experiment.policies, **experiment.scorers}
     named = "; ".join(f"{name} {engine}" for name, engine in engines.items())
     print(printable(f"{count}; {named}; {bins.words}"))
+    if oracles:
+        print(printable(f"left out, as they know the answer: {', '.join(oracles)}"))
     _print_points(points, candidates, bins, cost)
     for line in _conclusions(points, baseline, candidates, cost):
         print(printable(line))
