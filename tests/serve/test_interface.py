@@ -40,6 +40,25 @@ def test_models_have_parameters_and_bounds() -> None:
     asyncio.run(asked())
 
 
+def test_a_strategy_is_listed_at_the_values_that_it_is_named_with(tmp_path: Path) -> None:
+    file = tmp_path / "mine.tts"
+    file.write_text("strategy mine(n = 2, k = 1):\n    return vote (sample n * k)\n")
+
+    async def asked() -> None:
+        async with serving([f"{file}@n=3,k=2", "majority@n=4", "majority"]) as served:
+            listed = (await served.http.get("/v1/models")).json()["data"]
+            names = ["mine@k=2,n=3", "majority@n=4", "majority", "policy"]
+            assert [each["id"] for each in listed] == names
+            assert listed[0]["tts"]["bounds"]["calls"] == 6
+            for name in names[:2]:
+                reply = (await served.chat(model=name)).json()
+                calls = {"mine@k=2,n=3": 6, "majority@n=4": 4}[name]
+                assert reply["tts"]["policy_calls"] <= calls
+            assert (await served.chat(model="mine@n=1")).status_code == 200
+
+    asyncio.run(asked())
+
+
 def test_an_answer_is_that_of_a_session_and_seeds_repeat_it() -> None:
     async def asked() -> None:
         async with tts_runtime.Session({"policy": SimPolicy(SimModel())}) as session:

@@ -32,6 +32,7 @@ from tts_runtime.cli.options import engine_names, limit_of, limits_of, with_engi
 from tts_runtime.cli.parser import engine_options
 from tts_runtime.cli.sources import ValueSource, configured, unread_variables
 from tts_runtime.runs.defaults import UnnamedError, completed
+from tts_runtime.serve.catalogue import split_name
 
 if TYPE_CHECKING:
     from tts_runtime.serve.server import ServeOptions
@@ -169,7 +170,11 @@ def serve_command(arguments: Sequence[str]) -> int:
 
 
 def _serve(command: CommandParser, options: Namespace, sources: list[ValueSource]) -> int:
+    words = options.strategies
     place_settings(options)
+    # `beam_search@n=16` is a strategy, not a value.
+    options.strategies = [each for each in words if each in options.strategies or "@" in each]
+    options.settings = [each for each in options.settings if each not in options.strategies]
     sources += configured(command, options, os.environ)
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
@@ -213,7 +218,7 @@ def _options(options: Namespace) -> ServeOptions:
     scorers = engine_names("--scorer", options.scorer)
     limits = limits_of(options.budget, options.assume)
     settings = parse_settings(options.settings)
-    plans = plan_from(options.strategies, settings)
+    plans = plan_from([split_name(each)[0] for each in options.strategies], settings)
     policies.check_used({"policy", *(name for plan in plans for name in plan.policies)})
     scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
     named = with_engine_args(policies, scorers, options.engine_arg)

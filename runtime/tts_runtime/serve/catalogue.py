@@ -98,17 +98,24 @@ class _Entry:
     served: Served
 
 
+def split_name(text: str) -> tuple[str, str]:
+    """A strategy as a command line names it, and the values after its `@`, if there are any."""
+    name, at, values = text.rpartition("@")
+    return (name, values) if at and "=" in values and "/" not in values else (text, "")
+
+
 class Catalogue:
     """The strategies of a server.
 
     Args:
-        strategies: As `tts-run` takes them: shipped names, files, `FILE:STRATEGY`, plans.
+        strategies: As `tts-run` takes them: shipped names, files, `FILE:STRATEGY`, plans; with
+            `@n=16,width=4` after it, one is listed at these values.
         settings: Values of parameters; each goes to every strategy that has it.
         limits: No plan that may cost more is served; also what bounds assume.
 
     Raises:
         DiagnosticError, PlanError: A strategy has a mistake, or may cost too much.
-        SetupError: Two have one name.
+        SetupError: Two have one name, or values are wrong.
     """
 
     def __init__(
@@ -118,24 +125,38 @@ class Catalogue:
         self._looked = 0.0
         self._chosen: OrderedDict[str, Served] = OrderedDict()
         self._entries: dict[str, _Entry] = {}
-        for text, plan in zip(strategies, plan_from(strategies, settings), strict=True):
+        #: What is listed: entries, and these at other values.
+        self._listed: dict[str, None] = {}
+        named = [split_name(text) for text in strategies]
+        plans = plan_from([text for text, _ in named], settings)
+        for (text, values), plan in zip(named, plans, strict=True):
             file = text.endswith(".json")
             names = () if file else parameters_of(text)
             own = {name: value for name, value in settings.items() if name in names}
-            served = self._checked(plan.strategy, plan)
-            if plan.strategy in self._entries:
+            entry = self._entries.get(plan.strategy)
+            if entry is None:
+                served = self._checked(plan.strategy, plan)
+                entry = _Entry(text, own, names, _stamp(text), served)
+                self._entries[plan.strategy] = entry
+            elif entry.text != text:
                 raise SetupError(f"two strategies are called {plan.strategy}: serve one of them")
-            entry = _Entry(text, own, names, _stamp(text), served)
-            self._entries[plan.strategy] = entry
+            try:
+                name = self.find(f"{plan.strategy}@{values}" if values else plan.strategy, {}).name
+            except ApiError as error:
+                raise SetupError(f"{text}@{values}: {error}") from error
+            if name in self._listed:
+                raise SetupError(f"two strategies are called {name}: serve one of them")
+            self._listed[name] = None
         if BARE not in self._entries:
             plan = _bare({})
             served = self._checked(BARE, plan)
             self._entries[BARE] = _Entry(None, {}, ("temperature", "max_tokens"), None, served)
+            self._listed[BARE] = None
 
     def listed(self) -> list[Served]:
-        """Every strategy at its default values, the policy last."""
+        """Every strategy, at the values that it was named with, the policy last."""
         self.reload()
-        return [entry.served for entry in self._entries.values()]
+        return [self.find(name, {}) for name in self._listed]
 
     def parameters(self, model: str) -> tuple[str, ...]:
         """Names of a model's parameters; none if there is no such model."""
