@@ -215,8 +215,9 @@ def observed(study: Study, scorer: str) -> Entry | None:
 
 
 def scorers(study: Study) -> list[str]:
-    """All scorers of a study."""
-    return list(dict.fromkeys(name for entry in study.entries for name in entry.scorers))
+    """All scorers of a study; fields of problems, such as the gold answer, are no reward models."""
+    found = (each for entry in study.entries for each in entry.record.plan.scorers)
+    return list(dict.fromkeys(each.name for each in found if each.field is None))
 
 
 def _rewards(study: Study) -> Iterator[Figure]:

@@ -16,9 +16,11 @@ tts.fitted = function (spec, width, config) {
   made.autosize = { type: "fit-x", contains: "padding" };
   if (made.facet) {
     const room = width - (narrow ? 44 : 230);
-    made.columns = Math.max(1, Math.min(made.columns, Math.floor(room / 150)));
+    const panels = made.facet.sort.length;
+    const many = panels > 3 && panels < 7 ? panels : made.columns;
+    made.columns = Math.max(1, Math.min(many, Math.floor(room / 150)));
     // A row that is not full has an axis without a panel.
-    if (made.facet.sort.length % made.columns) made.columns = 1;
+    if (panels % made.columns) made.columns = 1;
     made.spec.width = Math.max(120, Math.min(300, Math.floor(room / made.columns) - 24));
     delete made.autosize;
   } else {
@@ -87,7 +89,8 @@ tts.figure = function (figure) {
     : tts.el("button", { type: "button", class: "plain", onclick: make }, ending.toUpperCase());
   const numeric = figure.columns.map((_, at) => at).filter((at) => figure.rows.every((row) => typeof row[at] !== "string"));
   const cells = figure.rows.map((row) => row.map((cell) => typeof cell === "string" ? tts.line(cell, 120) : tts.number(cell)));
-  const made = tts.el("figure", { id: "figure-" + figure.name },
+  const wide = figure.spec.facet && figure.spec.facet.sort.length > 3;
+  const made = tts.el("figure", { id: "figure-" + figure.name, class: wide && "wide" },
     tts.el("h3", {}, figure.title),
     box,
     tts.el("figcaption", {}, figure.note, " ", tts.el("span", { class: "files" }, "Save as ",
