@@ -13,6 +13,7 @@ import tts_runtime
 from tests.serve.conftest import serving
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
+from tts_runtime.serve.watch import Watch
 
 
 def events(text: str) -> list[Any]:
@@ -134,6 +135,22 @@ def test_a_stream_says_what_the_whole_reply_says(choices: int) -> None:
             assert ends == [each["finish_reason"] for each in whole["choices"]]
 
     asyncio.run(asked())
+
+
+def test_progress_says_how_far_a_search_is() -> None:
+    async def asked() -> str:
+        async with serving(["beam_search"]) as served:
+            found = served.service.catalogue.find("beam_search@depth=4,n=4,width=2", {})
+            watch = Watch()
+            await served.service.session.answer(
+                found.plan,
+                "1 + 1",
+                seed=1,
+                subscribe=lambda events: watch.subscribe(events, found.rounds),
+            )
+            return watch.said()
+
+    assert asyncio.run(asked()).startswith("round 3 of 3, ")
 
 
 def test_completions_and_responses_give_the_same_text() -> None:

@@ -18,7 +18,7 @@ from tts_lang.diagnostics import DiagnosticError, did_you_mean
 from tts_lang.explain.budget import OverBudget
 from tts_lang.explain.costs import PlanBounds, bounds
 from tts_lang.optimise import optimise
-from tts_lang.plan.graph import Plan
+from tts_lang.plan.graph import Plan, Repeat
 from tts_lang.plan.serialize import to_json
 from tts_lang.plan.verify import PlanError
 from tts_lang.source import Source
@@ -71,6 +71,13 @@ class Served:
     def rows(self) -> int:
         """Candidates in flight at once, at most; 1 if nothing bounds them."""
         return max([1, *(each.high for each in self.bounds.rows.values() if each.high)])
+
+    @property
+    def rounds(self) -> int | None:
+        """Rounds of its loop, at most, if it has one."""
+        specs = [operation.spec for operation in self.plan.body.operations]
+        trips = [spec.trips for spec in specs if isinstance(spec, Repeat)]
+        return trips[0] if len(trips) == 1 else None
 
     def described(self) -> dict[str, Any]:
         """Parameters and bounds, for `/v1/models`."""

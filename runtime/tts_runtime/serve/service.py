@@ -153,7 +153,7 @@ class AnswerService:
         drawing = asked.stream or asked.seconds is not None
 
         def listen(events: Events) -> None:
-            watch.subscribe(events, drawing=drawing)
+            watch.subscribe(events, served.rounds, drawing=drawing)
             span.subscribe(events)
 
         seed = asked.seed if asked.seed is not None else self._seed

@@ -94,17 +94,24 @@ class Watch:
         self.tokens = 0
         self.calls = 0
         self._round = 0
+        self._rounds: int | None = None
         self._made = 0
         self._score: tuple[str, float] | None = None
         self._scores: dict[int, float] = {}
         self._done: list[Row] = []
 
-    def subscribe(self, events: Events, *, drawing: bool = False) -> None:
+    def subscribe(
+        self, events: Events, rounds: int | None = None, *, drawing: bool = False
+    ) -> None:
         """Listens to a run; what a first run said is forgotten when it is replayed.
 
-        `drawing`: also to the answer while it is drawn, which engines may have to work for.
+        Args:
+            events: Of the run.
+            rounds: Of its only loop, at most.
+            drawing: Listens to the answer while it is drawn, too: engines may have to work for it.
         """
         self.__init__()  # type: ignore[misc]
+        self._rounds = rounds
         if drawing:
             events.subscribe(AnswerDrawn, self._drawn)
         events.subscribe(ReplyArrived, self._replied)
@@ -155,12 +162,13 @@ class Watch:
                 self._score = event.scorer, float(last)
 
     def _decided(self, event: Decided) -> None:
-        if event.round:
-            self._round = max(self._round, event.round[0])
+        if event.round and event.scope.caller is None:
+            self._round = max(self._round, event.round[0] + 1)
 
     def said(self) -> str:
         """One line of progress."""
-        parts = [f"round {self._round}"] if self._round else []
+        most = "" if self._rounds is None else f" of {self._rounds}"
+        parts = [f"round {self._round}{most}"] if self._round else []
         parts.append(f"{len(self._done)} of {self._made} candidates complete, {self.tokens} tokens")
         if self._score is not None:
             parts.append(f"best {self._score[0]} {self._score[1]:.2f}")
