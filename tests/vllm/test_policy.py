@@ -181,6 +181,11 @@ def test_a_longer_prefix_is_mostly_cached(engine: VllmPolicy) -> None:
         ("?context=9999", "context 9999 is more than the 256 positions"),
         ("?batch_invariant=on", "`batch_invariant=on`: VLLM_BATCH_INVARIANT needs a GPU"),
         ("?lora=nowhere", "option `lora`: `nowhere` is no folder of a LoRA adapter"),
+        ("?devices=cuda", "option `devices`: String should match pattern"),
+        ("?args=max_num_seqs=3", "option `args`: `max_num_seqs`: it is the option `slots`"),
+        ("?args=logits_processors=x", "`logits_processors`: streams need it as it is"),
+        ("?args=quantisation=fp8", "`quantisation`: did you mean 'quantization'?"),
+        ("?args=quantization", "option `args`: expected name=value or a JSON object"),
     ],
 )
 def test_wrong_options_get_help(policy_folder: Path, tail: str, message: str) -> None:

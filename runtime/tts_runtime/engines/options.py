@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -168,3 +170,32 @@ def options_of(name: EngineName, model: type[Options]) -> Options:
             else:
                 lines.append(f"option `{key}`: {problem['msg']}, found {problem['input']!r}")
         raise EngineError(f"engine `{name.written}`: {'; '.join(lines)}") from error
+
+
+def values_of(option: str, text: str) -> dict[str, Any]:
+    """What an option adds to something: `name=value,...`, or a JSON object.
+
+    Raises:
+        EngineError: It is neither.
+    """
+    text = unquote(text).strip()
+    if not text:
+        return {}
+    if text.startswith("{"):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise EngineError(f"option `{option}`: not JSON ({error}): `{text[:80]}`") from error
+        return dict(found)
+    pairs: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise EngineError(
+                f"option `{option}`: expected name=value or a JSON object, found `{part[:80]}`"
+            )
+        try:
+            pairs[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            pairs[name.strip()] = value.strip()
+    return pairs

@@ -7,15 +7,14 @@ and is reported once. Fields that change the reply are never omitted.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.client import Refused
+from tts_runtime.engines.options import values_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ class Fields:
         self._server = server
         self._omitted = {name.strip() for name in omit.split(",") if name.strip()}
         self._values: set[tuple[str, str]] = set()
-        self._extra = _read_extra(extra)
+        self._extra = values_of("extra", extra)
         for name in (*self._omitted, *self._extra):
             if name in _FIXED or (name == "stream" and name in self._extra):
                 raise EngineError(f"server {server}: `{name}` cannot be omitted or added")
@@ -257,28 +256,3 @@ def _named(error: Refused, sent: Mapping[str, Any], changeable: Collection[str])
 def _first(pattern: re.Pattern[str], text: str) -> int | None:
     match = pattern.search(text)
     return None if match is None else int(next(group for group in match.groups() if group))
-
-
-def _read_extra(text: str) -> dict[str, Any]:
-    """The fields of the option `extra`."""
-    text = unquote(text).strip()
-    if not text:
-        return {}
-    if text.startswith("{"):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise EngineError(f"option `extra`: not JSON ({error}): `{text[:80]}`") from error
-        return dict(found)
-    pairs = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip():
-            raise EngineError(
-                f"option `extra`: expected name=value or a JSON object, found `{part[:80]}`"
-            )
-        try:
-            pairs[name.strip()] = json.loads(value)
-        except (ValueError, RecursionError):
-            pairs[name.strip()] = value.strip()
-    return pairs

@@ -9,13 +9,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import format_exception
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
+from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import EngineError, Exactness
+from tts_runtime.engines.options import values_of
 from tts_runtime.engines.vllm.options import PARTIAL_BLOCKS, VllmOptions
 from tts_runtime.engines.vllm.service import Service
 
@@ -118,12 +120,17 @@ def start(
         if options.internals == "auto":
             found = internals.probe()
         same_bits = _same_bits(name, options, internals.cannot_be_invariant())
-    arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
+        more = values_of("args", options.args)
+        if more:
+            _check_arguments(name, more)
+    arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found)
+    arguments |= further | more
     try:
         service = _started(name, arguments, options, same_bits=same_bits)
     except _InternalsBroke as error:
         found = internals.turned_off(f"it does not start otherwise: {error}")
-        arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found) | further
+        arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found)
+        arguments |= further | more
         service = _started(name, arguments, options, same_bits=same_bits)
     except EngineError as error:
         if options.batch_invariant != "auto" or not _INVARIANCE.search(str(error)):
@@ -135,6 +142,46 @@ def start(
         _LOGGER.warning("`%s`: %s: slower, with equal answers", name, found.described)
     lists = {"distributed_executor_backend", "kv_transfer_config"} <= set(arguments)
     return Started(service, arguments["dtype"], same_bits, found, lists)
+
+
+#: Options of ours by vLLM's names; what has none belongs to how streams are drawn.
+_OPTIONS: Final = {
+    "tensor_parallel_size": "tensor_parallel",
+    "gpu_memory_utilization": "gpu_memory",
+    "max_model_len": "context",
+    "max_num_seqs": "slots",
+    "block_size": "block",
+    "kv_cache_memory_bytes": "kv_cache",
+    "enforce_eager": "enforce_eager",
+    "dtype": "dtype",
+    "revision": "revision",
+}
+_OURS_ALONE: Final = (
+    *("model", "tokenizer", "skip_tokenizer_init", "logits_processors", "logprobs_mode"),
+    *("additional_config", "kv_transfer_config", "distributed_executor_backend", "enable_lora"),
+    *("scheduling_policy", "generation_config", "enable_prefix_caching", "runner", "convert"),
+)
+
+
+def _check_arguments(name: str, more: Mapping[str, Any]) -> None:
+    """Refuses what the option `args` cannot set.
+
+    Raises:
+        EngineError: vLLM has no such argument, or an option here sets it.
+    """
+    from vllm import AsyncEngineArgs
+
+    known = {each.name for each in fields(AsyncEngineArgs)}
+    for key in more:
+        if key in _OPTIONS:
+            why = f"it is the option `{_OPTIONS[key]}`"
+        elif key in _OURS_ALONE:
+            why = "streams need it as it is"
+        elif key not in known:
+            why = did_you_mean(key, known) or "vLLM has no such engine argument"
+        else:
+            continue
+        raise EngineError(f"`{name}`: option `args`: `{key}`: {why}")
 
 
 def _arguments(
@@ -219,6 +266,8 @@ def _started(
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
         "VLLM_BATCH_INVARIANT": "1" if same_bits else "0",
     }
+    if options.devices is not None:
+        variables["CUDA_VISIBLE_DEVICES"] = options.devices
     if arguments["enforce_eager"]:
         variables["TORCHDYNAMO_DISABLE"] = "1"
     # On a CPU vLLM would let this variable override the option.

@@ -45,6 +45,12 @@ class VllmOptions(NoOptions):
     internals: Literal["auto", "off"] = Field(
         default="auto", description="off: vLLM's documented interface only"
     )
+    devices: str | None = Field(
+        default=None, pattern=r"\d+(,\d+)*", description="GPUs that it may use: 0 or 0,1"
+    )
+    args: str = Field(
+        default="", description="More of vLLM's engine arguments: name=value,... or a JSON object"
+    )
     revision: str | None = Field(default=None, description="Revision of a hub model")
     log: bool = Field(default=False, description="Show vLLM's own messages")
 
