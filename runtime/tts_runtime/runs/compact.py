@@ -62,7 +62,7 @@ class AnswerTable(Mapping[Trial, Answer]):
     def add(self, answer: Answer, line: bytes) -> None:
         """One more, in place of an earlier one; `line`: the answer, encoded."""
         trial = answer.trial
-        self._lines[trial] = line
+        self._lines[trial] = bytes(memoryview(line))  # a copy: orjson's has room for four kilobytes
         if answer.error is None:
             self._failed.discard(trial)
         else:

@@ -118,7 +118,7 @@ class SimModel:
         self.order = order
         self.tokenizer = SimTokenizer()
         self._usual = {state: self._expected(state) for state in _STATES}
-        self.row = lru_cache(maxsize=1 << 15)(self._row)
+        self.row = lru_cache(maxsize=1 << 12)(self._row)
 
     def binding(self, context: int = 256, defaults: Defaults | None = None) -> Binding:
         """A binding that fits the vocabulary."""
