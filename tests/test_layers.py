@@ -182,6 +182,7 @@ DOCUMENTED = {
     "vllm": "",
     "vllm.config": "",
     "vllm.lora.request": "",
+    "vllm.platforms": "device.py",
     "vllm.sampling_params": "",
     "vllm.v1.sample.logits_processor": "processor.py",
 }

@@ -9,7 +9,7 @@ import pytest
 from tests.support.policy_conformance import PolicyConformance, Subject
 from tests.support.vllm_engines import Engines
 from tts_runtime.engines.base import Exactness
-from tts_runtime.engines.vllm.internals import cannot_be_invariant
+from tts_runtime.engines.vllm.device import cannot_be_invariant
 
 
 def subject_of(engines: Engines, folder: Path) -> Subject:

@@ -245,6 +245,23 @@ def test_a_cancelled_request_is_aborted_once(vllm: ScriptedVllm) -> None:
     with_client(vllm, main)
 
 
+def test_what_an_aborted_request_had_drawn_is_told() -> None:
+    """vLLM's core tells it late; an output that was just on its way is not it."""
+    vllm, told = ScriptedCore(), list[int]()
+
+    async def main() -> None:
+        client = CoreClient[int](vllm, "p", vllm.transport, told.append)  # type: ignore[arg-type]
+        future = client.submit(Summing())
+        await passes()
+        future.cancel()
+        await passes()
+        vllm.give(vllm.names[0], 3)
+        vllm.give(vllm.names[0], 3, "abort")
+        assert told == [1]
+
+    asyncio.run(main())
+
+
 def test_a_dead_engine_fails_every_request(vllm: ScriptedVllm) -> None:
     async def main(client: CoreClient[int]) -> None:
         futures = [client.submit(Summing()) for _ in range(2)]

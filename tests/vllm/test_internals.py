@@ -14,12 +14,13 @@ from tts_runtime.engines.base import EngineError, Generation, Limits, PolicyEngi
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.vllm import internals, launch, policy
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
+from tts_runtime.engines.vllm.parts import version
 from tts_runtime.engines.vllm.policy import VllmPolicy
 
 
 def test_every_part_fits_the_vllm_that_is_tested_with() -> None:
     found = internals.probe()
-    assert found.parts == {"core", "connector", "executor"}
+    assert found.parts == {"core", "connector", "executor", "scheduler"}
     assert found.described == ""
 
 
@@ -36,6 +37,7 @@ class Narrow:
         ("_EngineCoreOutput", SimpleNamespace, "core", "no `new_logprobs`, "),
         ("_Request", lambda *_: Narrow(), "connector", "no `all_token_ids`, "),
         ("_UniProcExecutor", Narrow, "executor", "no `collective_rpc`"),
+        ("_Scheduler", Narrow, "scheduler", "no `update_from_output`, `finish_requests`"),
     ],
 )
 def test_a_part_that_does_not_fit_is_named(
@@ -43,8 +45,8 @@ def test_a_part_that_does_not_fit_is_named(
 ) -> None:
     monkeypatch.setattr(internals, name, stand_in)
     found = internals.probe()
-    assert found.parts == {"core", "connector", "executor"} - {part}
-    assert found.described.startswith(f"vLLM {internals.version()} partly by its public interface")
+    assert found.parts == {"core", "connector", "executor", "scheduler"} - {part}
+    assert found.described.startswith(f"vLLM {version()} partly by its public interface")
     assert f"({part}: {said}" in found.described
 
 

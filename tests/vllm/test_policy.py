@@ -27,6 +27,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.registry import policy_engine
+from tts_runtime.engines.vllm.core_client import VllmOutput
+from tts_runtime.engines.vllm.generate_call import GenerateCall
 from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.paths import bundled
@@ -59,6 +61,28 @@ def test_cancelled_requests_leave_vllm(engine: VllmPolicy) -> None:
         return engine.cancelled_tokens - before
 
     assert 0 < asyncio.run(asyncio.wait_for(main(), 300)) < 99 * 200
+
+
+def test_tokens_come_home_when_a_request_ends(
+    engine: VllmPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM's core sends one output for all tokens of a call, unless they are watched."""
+    outputs: list[tuple[str, int]] = []
+    take = GenerateCall.take
+
+    def noted(self: GenerateCall, output: VllmOutput) -> None:
+        outputs.append((output.name, len(output.ids)))
+        take(self, output)
+
+    async def main(limits: Limits) -> None:
+        outputs.clear()
+        await asyncio.gather(*(engine.generate(opening(engine, n, limits)) for n in range(3)))
+
+    monkeypatch.setattr(GenerateCall, "take", noted)
+    asyncio.run(main(Limits(20, at_least=20)))
+    assert [count for _, count in outputs] == [20] * 3
+    asyncio.run(main(Limits(20, at_least=20, stop_when=lambda _: False)))
+    assert [count for _, count in outputs] == [1] * 60
 
 
 def test_the_numbers_are_those_of_the_bundled_engine(engines: Engines, policy_folder: Path) -> None:

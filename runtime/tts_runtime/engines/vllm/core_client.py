@@ -181,10 +181,19 @@ class CoreClient(Generic[Reply]):
         service: Runs the engine.
         who: Names the engine in messages.
         transport: How requests reach it.
+        aborted: Told the number of tokens that a cancelled request had drawn, where vLLM tells it
+            when it aborts one (`internals.ListingScheduler`).
     """
 
-    def __init__(self, service: Service, who: str, transport: Transport) -> None:
+    def __init__(
+        self,
+        service: Service,
+        who: str,
+        transport: Transport,
+        aborted: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._service = service
+        self._aborted = aborted
         self._who = who
         self._transport = transport
         self._prefix = f"tts{next(_CLIENTS)}-"
@@ -278,8 +287,10 @@ class CoreClient(Generic[Reply]):
         aborted: list[str] = []
         for output in outputs:
             job = self._open.get(output.name)
-            if job is None:
-                continue  # cancelled while the output was on its way
+            if job is None:  # cancelled; an output may have been on its way
+                if output.finish == "abort":
+                    self._aborted(len(output.ids))
+                continue
             request, ended = job.request, output.finish is not None
             try:
                 request.take(output)

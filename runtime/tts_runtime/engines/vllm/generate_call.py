@@ -21,6 +21,10 @@ class WastedTokens:
     cancelled: int = 0
     discarded: int = 0
 
+    def aborted(self, tokens: int) -> None:
+        """Counts the tokens of a cancelled request."""
+        self.cancelled += tokens
+
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
@@ -75,7 +79,7 @@ class GenerateCall(CoreRequest[Generation]):
     def cancelled(self) -> None:
         """Counts the tokens drawn for nothing."""
         drawn = 0 if self._criteria is None else self._criteria.drawn
-        self._context.wasted.cancelled += drawn + len(self._drawn)
+        self._context.wasted.aborted(drawn + len(self._drawn))
 
     def following(self, name: str) -> VllmRequest:
         """The next request to vLLM, under this name."""

@@ -1,11 +1,12 @@
 """Everything undocumented that we use of vLLM, checked before it is used.
 
-Three parts make searches faster and change no answer; without one of them its public substitute
+Four parts make searches faster and change no answer; without one of them its public substitute
 serves:
 
 * `core`: requests go straight to the engine core (else `PublicTransport`);
 * `connector`: partial blocks are cached, and requests carry their tokens' log-probabilities home
   in one list (else blocks are whole, and vLLM returns log-probabilities token by token);
+* `scheduler`: the tokens of such requests come home together, when they end (else step by step);
 * `executor`: on a CPU, scheduler and model share a process (else vLLM's own two processes, which
   wait for each other by spinning).
 
@@ -17,7 +18,6 @@ cannot be followed, and the engine is refused.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,18 +31,11 @@ from torch import Tensor
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.vllm.core_client import Transport, VllmOutput, VllmRequest
 from tts_runtime.engines.vllm.partial_blocks import BlockCopies, PartialBlockCache
+from tts_runtime.engines.vllm.parts import Internals
 from tts_runtime.engines.vllm.protocol import KEY, values_in
 
 #: The connector's setting for the memory of partial blocks, in GiB.
 ROOM: Final = "partial_blocks"
-#: Variables that vLLM and its processes read, unless the user has set them.
-ENVIRONMENT: Final = {
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit threads' locks
-    "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second one has other logits processors
-    "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # workers wait to be told anyway
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-}
 
 _MISSING: dict[str, str] = {}
 
@@ -64,43 +57,13 @@ _Request: Any = _part("connector", "vllm.v1.request", "Request")
 _UniProcExecutor: Any = _part("executor", "vllm.v1.executor.uniproc_executor", "UniProcExecutor")
 _EngineCoreRequest: Any = _part("core", "vllm.v1.engine", "EngineCoreRequest")
 _EngineCoreOutput: Any = _part("core", "vllm.v1.engine", "EngineCoreOutput")
+_EngineCoreOutputs: Any = _part("scheduler", "vllm.v1.engine", "EngineCoreOutputs")
 _OutputProcessor: Any = _part("core", "vllm.v1.engine.output_processor", "OutputProcessor")
 _CoreClient: Any = _part("core", "vllm.v1.engine.core_client", "AsyncMPClient")
+_Scheduler: Any = _part("scheduler", "vllm.v1.core.sched.scheduler", "Scheduler")
 
 
 # ---------------------------------------------------------------------- which parts can be used
-
-
-@dataclass(frozen=True, slots=True)
-class Internals:
-    """Which undocumented parts of vLLM are used.
-
-    Args:
-        parts: Their names.
-        reasons: Why the others are not, a phrase for each.
-    """
-
-    parts: frozenset[str]
-    reasons: tuple[str, ...] = ()
-
-    def without(self, part: str, reason: str) -> Internals:
-        """The same without one part."""
-        return Internals(self.parts - {part}, (*self.reasons, f"{part}: {reason}"))
-
-    @property
-    def described(self) -> str:
-        """How vLLM is used, for the engine's description; empty if nothing is left out."""
-        if not self.reasons:
-            return ""
-        how = "partly by" if self.parts else "by"
-        return f"vLLM {version()} {how} its public interface ({'; '.join(self.reasons)})"
-
-
-def version() -> str:
-    """vLLM's version."""
-    from vllm import __version__
-
-    return str(__version__)
 
 
 def probe() -> Internals:
@@ -116,11 +79,6 @@ def probe() -> Internals:
     return found
 
 
-def turned_off(reason: str) -> Internals:
-    """No part is used."""
-    return Internals(frozenset(), (reason,))
-
-
 def _check_core() -> str:
     """What the engine core's client lacks; empty if nothing."""
     from vllm import SamplingParams
@@ -133,17 +91,8 @@ def _check_core() -> str:
         _EngineCoreOutput(request_id="probe", new_token_ids=[3]),
         ("new_logprobs", "finish_reason", "prefill_stats", "kv_transfer_params"),
     )
-    for owner, name, count in (
-        (_CoreClient, "add_request_async", 1),
-        (_CoreClient, "abort_requests_async", 1),
-        (_OutputProcessor, "process_outputs", 1),
-        (_OutputProcessor, "propagate_error", 1),
-    ):
-        method = getattr(owner, name, None)
-        if method is None:
-            lacks.append(name)
-        else:
-            signature(method).bind(None, *range(count))  # raises if it takes no such arguments
+    lacks += _uncallable(_CoreClient, ("add_request_async", "abort_requests_async"), 1)
+    lacks += _uncallable(_OutputProcessor, ("process_outputs", "propagate_error"), 1)
     return _listed(lacks)
 
 
@@ -167,13 +116,18 @@ def _check_connector() -> str:
 
 
 def _check_executor() -> str:
-    return _listed([name for name in ("collective_rpc",) if not hasattr(_UniProcExecutor, name)])
+    return _listed(_lacking(_UniProcExecutor, ("collective_rpc",)))
+
+
+def _check_scheduler() -> str:
+    return _listed(_uncallable(_Scheduler, ("update_from_output", "finish_requests"), 2))
 
 
 _CHECKS: Final[Mapping[str, Callable[[], str]]] = {
     "core": _check_core,
     "connector": _check_connector,
     "executor": _check_executor,
+    "scheduler": _check_scheduler,
 }
 
 
@@ -181,26 +135,16 @@ def _lacking(thing: object, names: Sequence[str]) -> list[str]:
     return [name for name in names if not hasattr(thing, name)]
 
 
+def _uncallable(owner: Any, names: Sequence[str], arguments: int) -> list[str]:
+    """Methods that are missing; TypeError if one does not take so many arguments."""
+    for name in names:
+        if hasattr(owner, name):
+            signature(getattr(owner, name)).bind(None, *range(arguments))
+    return _lacking(owner, names)
+
+
 def _listed(names: Sequence[str]) -> str:
     return f"no {', '.join(f'`{name}`' for name in names)}" if names else ""
-
-
-def on_gpu() -> bool:
-    """Whether the installed vLLM runs on a GPU."""
-    platform = getattr(import_module("vllm.platforms"), "current_platform", None)
-    return torch.cuda.is_available() if platform is None else not platform.is_cpu()
-
-
-def cannot_be_invariant() -> str:
-    """Why this device gives a row other bits in other batches; empty if `VLLM_BATCH_INVARIANT`
-    works on it."""
-    if not on_gpu():
-        return "VLLM_BATCH_INVARIANT needs a GPU"
-    if os.environ.get("VLLM_BATCH_INVARIANT") == "0":
-        return "the environment says VLLM_BATCH_INVARIANT=0"
-    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
-        return "VLLM_BATCH_INVARIANT needs a GPU of compute capability 8.0 or higher"
-    return ""
 
 
 def no_streams() -> str:
@@ -235,6 +179,60 @@ class SameProcess(_UniProcExecutor):  # type: ignore[misc]  # vLLM is not there 
     """vLLM's executor of one process; under this name vLLM does not replace it on a CPU."""
 
 
+# ---------------------------------------------------------------------- scheduler
+
+
+class ListingScheduler(_Scheduler):  # type: ignore[misc]
+    """Tells of a request once, when it ends or is aborted, if its values come home in one list.
+
+    vLLM tells of every token after each step, which has to be packed, sent and unpacked.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._held: dict[str, Any] = {}
+        self._given_up: list[tuple[int, Any]] = []
+
+    def update_from_output(self, *arguments: Any) -> dict[int, Any]:
+        """The outputs of a step, by client, without those that can wait."""
+        by_client: dict[int, Any] = super().update_from_output(*arguments)
+        for client, found in list(by_client.items()):
+            found.outputs = [output for output in found.outputs if not self._waits(output)]
+            if not (found.outputs or found.finished_requests or found.scheduler_stats):
+                del by_client[client]
+        for client, output in self._given_up:
+            by_client.setdefault(client, _EngineCoreOutputs()).outputs.append(output)
+        self._given_up.clear()
+        return by_client
+
+    def finish_requests(self, *arguments: Any) -> Any:
+        """Ends requests from outside."""
+        requests = super().finish_requests(*arguments)
+        for request in requests:
+            held = self._held.pop(request.request_id, None)
+            if held is not None:
+                held.finish_reason = request.get_finished_reason()
+                self._given_up.append((request.client_index, held))
+        return requests
+
+    def _waits(self, output: Any) -> bool:
+        held = self._held.get(output.request_id)
+        if output.finish_reason is not None:
+            if held is not None:
+                del self._held[output.request_id]
+                output.new_token_ids = held.new_token_ids + output.new_token_ids
+                output.prefill_stats = held.prefill_stats
+            return False
+        if held is not None:
+            held.new_token_ids += output.new_token_ids
+            return True
+        parameters = self.requests[output.request_id].sampling_params
+        if values_in(parameters and parameters.extra_args) is None:
+            return False
+        self._held[output.request_id] = output
+        return True
+
+
 # ---------------------------------------------------------------------- core
 
 
@@ -245,8 +243,6 @@ class CoreTransport(Transport):
     on a core that scoring needs. Outputs of requests that are not ours take the usual way.
     """
 
-    _sending: set[asyncio.Task[None]]
-
     def open(
         self,
         engine: Any,
@@ -256,7 +252,7 @@ class CoreTransport(Transport):
     ) -> None:
         """Connects to vLLM's `AsyncLLM`, whose processing of outputs is put behind ours."""
         super().open(engine, prefix, outputs, failed)
-        self._sending = set()
+        self._sending: set[asyncio.Task[None]] = set()
         front = engine.output_processor
         self._process_others: Callable[..., Any] = front.process_outputs
         self._fail_others: Callable[[Exception], None] = front.propagate_error
@@ -433,7 +429,7 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
         """Saves partial blocks before a step, while freed blocks still hold what they held."""
         saves = kv_connector_metadata.moves.saves
         if saves:
-            blocks, slots = torch.tensor(saves).T
+            blocks, slots = map(torch.tensor, zip(*saves, strict=True))
             for cache, kept in self._layers:
                 kept.index_copy_(0, slots, cache.index_select(0, blocks))
 
@@ -441,7 +437,7 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
         """Loads partial blocks into requests' blocks."""
         loads = self._get_connector_metadata().moves.loads
         if loads:
-            slots, blocks = torch.tensor(loads).T
+            slots, blocks = map(torch.tensor, zip(*loads, strict=True))
             for cache, kept in self._layers:
                 cache.index_copy_(0, blocks, kept.index_select(0, slots))
 

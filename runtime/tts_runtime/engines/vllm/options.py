@@ -11,6 +11,8 @@ from tts_runtime.engines.options import NoOptions
 #: Default shares of a GPU's memory: a policy and a PRM together fit on one GPU.
 POLICY_SHARE = 0.55
 SCORER_SHARE = 0.35
+#: Default GiB for keys and values on a CPU.
+CPU_CACHE = 1.0
 #: Default GiB for partial blocks on a CPU, whose blocks are long; none on a GPU.
 PARTIAL_BLOCKS = 0.25
 

@@ -194,7 +194,8 @@ def _fastest_way(
             if wrong:
                 internals = internals.without("connector", wrong)
         if "core" in internals.parts:
-            core = CoreClient[Generation](started.service, who, CoreTransport())
+            transport = CoreTransport()
+            core = CoreClient[Generation](started.service, who, transport, context.wasted.aborted)
             wrong = fails(core, listing=lists)
             if wrong:
                 core.disconnect()
