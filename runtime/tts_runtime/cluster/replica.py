@@ -157,7 +157,9 @@ class Replica:
             return found
         used = {name for plan in setup.plans for name in plan.policies}
         used |= {scorer.name for plan in setup.plans for scorer in plan.scorers}
-        policies, scorers = self._engines.open(setup.policies, setup.scorers, used, Progress())
+        policies, scorers = self._engines.open(
+            setup.policies, setup.scorers, used, Progress(), setup.plans
+        )
         bounds = [
             bind(plan, policies, scorers, setup.passes, setup.speculate > 0, setup.strict)
             for plan in setup.plans

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
+from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.graders import Grader
@@ -32,6 +33,7 @@ class EngineSet:
         scorers: Mapping[str, str | ScorerEngine],
         used: Collection[str],
         progress: Progress,
+        plans: Sequence[Plan] = (),
     ) -> tuple[dict[str, PolicyEngine], dict[str, ScorerEngine]]:
         """The engines that plans use, by the names that strategies give them.
 
@@ -39,14 +41,22 @@ class EngineSet:
             policies, scorers: Engines, or their names.
             used: Names in strategies; the others are left out: a model takes seconds to load.
             progress: Told which engine opens.
+            plans: What will run, as far as it is known: engines that share a device divide its
+                memory by what these have them keep.
 
         Raises:
             EngineError: One cannot be opened; those that are open stay so.
         """
         # All names are understood before the first model loads.
+        names = _divided(
+            {name: each for name, each in policies.items() if name in used},
+            {name: each for name, each in scorers.items() if name in used},
+            {*self._policies, *self._scorers},
+            plans,
+        )
         openers = (
-            _openers(policies, used, self._policies, find_policy),
-            _openers(scorers, used, self._scorers, find_scorer),
+            _openers(policies, used, self._policies, lambda name: find_policy(names(name))),
+            _openers(scorers, used, self._scorers, lambda name: find_scorer(names(name))),
         )
         return (
             _opened(policies, used, self._policies, openers[0], progress),
@@ -72,6 +82,26 @@ class EngineSet:
                 for each in group.values():
                     stack.push_async_callback(each.close)
                 group.clear()
+
+
+def _divided(
+    policies: Mapping[str, str | PolicyEngine],
+    scorers: Mapping[str, str | ScorerEngine],
+    opened: Collection[str],
+    plans: Sequence[Plan],
+) -> Callable[[str], str]:
+    """Adds to an engine's name the memory that it gets, where vLLM runs policy and scorer."""
+    written = [each for each in (*policies.values(), *scorers.values()) if isinstance(each, str)]
+    if (
+        not plans
+        or sum("vllm" in each for each in written) < 2
+        or not set(opened).isdisjoint(written)
+    ):
+        return lambda name: name
+    from tts_runtime.engines.vllm.sharing import divided
+
+    names = divided(policies, scorers, plans)
+    return lambda name: names.get(name, name)
 
 
 def _openers(

@@ -185,7 +185,7 @@ async def run_plans(
         with loading or nullcontext():
             if settings.cluster is None:
                 policies, scorers = engines.open(
-                    settings.policies, settings.scorers, used, progress
+                    settings.policies, settings.scorers, used, progress, plans
                 )
                 bounds = [
                     bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)

@@ -345,7 +345,7 @@ class Session:
         best = _optimised(plan, settings)
         policies, scorers = completed([best], settings.policies, settings.scorers, True)
         used = {*best.policies, *(scorer.name for scorer in best.scorers)}
-        opened = self._engines.open(policies, scorers, used, progress or Progress())
+        opened = self._engines.open(policies, scorers, used, progress or Progress(), [best])
         bound = bind(
             best,
             *opened,

@@ -1,0 +1,162 @@
+"""How a policy and a reward model share one device: memory for each by what a plan has it keep.
+
+EXPLAIN bounds the tokens that a plan samples and those that its scorer reads (semantics.md C59).
+Both are kept in caches of keys and values until a problem is done, so memory that the weights leave
+is divided in proportion to them: then neither cache is full while the other has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final
+
+from tts_lang.explain.costs import bounds
+from tts_lang.plan.graph import Plan, Score
+from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.hf.files import card, model_files
+from tts_runtime.engines.options import EngineName, options_of, parse_name, with_options
+from tts_runtime.engines.vllm.launch import gpu_memory
+from tts_runtime.engines.vllm.options import (
+    CPU_CACHE,
+    POLICY_SHARE,
+    SCORER_SHARE,
+    VllmOptions,
+    VllmPolicyOptions,
+    VllmScorerOptions,
+)
+
+#: Part of a GPU in which each model computes, beside its weights and its cache.
+_WORK: Final = 0.04
+_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A model on a device that it shares.
+
+    Args:
+        weights: Bytes.
+        token: Bytes of the keys and values of a token.
+        window: Tokens of its context window, which its cache must hold.
+        tokens: That a plan has it keep, per problem.
+    """
+
+    weights: float
+    token: float
+    window: int
+    tokens: float
+
+
+def caches(tenants: Sequence[Tenant], room: float) -> list[float] | None:
+    """Bytes of each model's cache: a window, and of the rest in proportion to what it keeps.
+
+    Args:
+        tenants: The models.
+        room: Bytes of all caches together.
+
+    Returns:
+        `None` where `room` does not hold a window of each.
+    """
+    least = [tenant.window * tenant.token for tenant in tenants]
+    kept = [tenant.tokens * tenant.token for tenant in tenants]
+    rest = room - sum(least)
+    if rest < 0 or not sum(kept):
+        return None
+    return [low + rest * own / sum(kept) for low, own in zip(least, kept, strict=True)]
+
+
+def shares(tenants: Sequence[Tenant], device: float) -> list[float] | None:
+    """Shares of a GPU of `device` bytes, vLLM's `gpu_memory_utilization`; `None`: they do not fit.
+
+    Together they are as much as the default shares.
+    """
+    fixed = [tenant.weights + _WORK * device for tenant in tenants]
+    found = caches(tenants, (POLICY_SHARE + SCORER_SHARE) * device - sum(fixed))
+    return found and [(own + cache) / device for own, cache in zip(fixed, found, strict=True)]
+
+
+def tokens_kept(plans: Iterable[Plan], context: int, scorer: str) -> tuple[int, int] | None:
+    """Tokens of policies and of one scorer in a problem, at most, of the plan with the most.
+
+    `None` where a plan has no bound.
+    """
+    sampled, scored = 0, 0
+    for plan in plans:
+        found = bounds(plan, context)
+        written = [found.total.sampled_tokens, found.total.prefilled_tokens]
+        read = [
+            operation.spent.scorer_tokens
+            for operation in found.operations
+            if isinstance(operation.operation.spec, Score)
+            and operation.operation.spec.scorer == scorer
+        ]
+        if None in written or None in read:
+            return None
+        sampled = max(sampled, sum(each or 0 for each in written))
+        scored = max(scored, sum(each or 0 for each in read))
+    return sampled, scored
+
+
+def divided(
+    policies: Mapping[str, object], scorers: Mapping[str, object], plans: Sequence[Plan]
+) -> dict[str, str]:
+    """Names of engines with the memory that each gets, by their names without.
+
+    Only where vLLM runs one policy and one scorer, on one device each, and the user says nothing of
+    memory; and only if the files of both models say how large they are.
+    """
+    used = [
+        (name, parsed, kind)
+        for engines, kind in ((policies, VllmPolicyOptions), (scorers, VllmScorerOptions))
+        for name, engine in engines.items()
+        if isinstance(engine, str) and _on_vllm(parsed := parse_name(engine))
+    ]
+    if [kind for *_, kind in used] != [VllmPolicyOptions, VllmScorerOptions]:
+        return {}
+    options: list[VllmOptions] = [options_of(parsed, kind) for _, parsed, kind in used]
+    said = (each.gpu_memory or each.kv_cache or each.tensor_parallel > 1 for each in options)
+    if any(said) or find_spec("vllm") is None:
+        return {}
+    device = gpu_memory()
+    try:
+        sizes = [
+            _size(parsed.argument, each, gpu=device is not None)
+            for (_, parsed, _), each in zip(used, options, strict=True)
+        ]
+    except (EngineError, KeyError, TypeError):  # told where the engine opens
+        return {}
+    kept = tokens_kept(plans, min(size.window for size in sizes), used[1][0])
+    if kept is None:
+        return {}
+    tenants = [
+        Tenant(size.weights, size.token, size.window, tokens)
+        for size, tokens in zip(sizes, kept, strict=True)
+    ]
+    if device is None:
+        option, found = "kv_cache", caches(tenants, 2 * CPU_CACHE * 2**30)
+        found = found and [cache / 2**30 for cache in found]
+    else:
+        option, found = "gpu_memory", shares(tenants, device)
+    return {
+        parsed.written: with_options(parsed.plain, {**dict(parsed.options), option: f"{part:.4f}"})
+        for (_, parsed, _), part in zip(used, found or (), strict=bool(found))
+    }
+
+
+def _on_vllm(name: EngineName) -> bool:
+    return name.kind == "vllm" or dict(name.options).get("engine") == "vllm"
+
+
+def _size(name: str, options: VllmOptions, *, gpu: bool) -> Tenant:
+    files = model_files(name, options.revision)
+    model, window = card(files), options.context or files.positions
+    if model is None or window is None:
+        raise EngineError(f"`{name}` does not say its size")
+    width = _BYTES[options.dtype if options.dtype != "auto" else "bfloat16" if gpu else "float32"]
+    config: dict[str, Any] = files.config.get("text_config", files.config)
+    heads = config["num_attention_heads"]
+    head = config.get("head_dim") or config["hidden_size"] // heads
+    token = 2 * config["num_hidden_layers"] * (config.get("num_key_value_heads") or heads) * head
+    return Tenant(model.parameters * width, token * width, window, 0)
