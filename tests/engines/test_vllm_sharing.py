@@ -74,5 +74,6 @@ def test_names_say_the_memory() -> None:
 def test_what_the_user_says_stands() -> None:
     plan = tts_lang.compile("best_of_n", n=16)
     assert not divided(*names("?gpu_memory=0.5"), [plan])
+    assert not divided(*names("?devices=1"), [plan])
     assert not divided({"policy": "bundled"}, names()[1], [plan])
     assert not divided({"policy": "vllm:/no/such/folder"}, names()[1], [plan])

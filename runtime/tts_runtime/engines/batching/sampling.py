@@ -75,6 +75,21 @@ class SamplingColumns:
             tuple(self.penalties[row] for row in rows) if self.penalties else (),
         )
 
+    def on_host(self) -> SamplingColumns:
+        """The same in NumPy, of columns on the CPU."""
+
+        def there(column: Array | None) -> Array | None:
+            return None if column is None else np.asarray(column)
+
+        return SamplingColumns(
+            np.asarray(self.temperature),
+            there(self.greedy),
+            there(self.top_k),
+            there(self.top_p),
+            there(self.log_min_p),
+            self.methods,
+        )
+
 
 def _method(row: Sampling) -> str:
     if row.temperature == 0:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from tts_runtime import sampling
+import tts_runtime.sampling as sampling  # not from the package: its root imports this
 from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.steps import NOTHING, StepSplit
 

@@ -104,7 +104,7 @@ def divided(
 ) -> dict[str, str]:
     """Names of engines with the memory that each gets, by their names without.
 
-    Only where vLLM runs one policy and one scorer, on one device each, and the user says nothing of
+    Only where vLLM runs one policy and one scorer on the first device, and the user says nothing of
     memory; and only if the files of both models say how large they are.
     """
     used = [
@@ -116,8 +116,9 @@ def divided(
     if [kind for *_, kind in used] != [VllmPolicyOptions, VllmScorerOptions]:
         return {}
     options: list[VllmOptions] = [options_of(parsed, kind) for _, parsed, kind in used]
-    said = (each.gpu_memory or each.kv_cache or each.tensor_parallel > 1 for each in options)
-    if any(said) or find_spec("vllm") is None:
+    said = [each.gpu_memory or each.kv_cache or each.args for each in options]
+    devices = {(each.tensor_parallel, each.devices) for each in options}
+    if any(said) or devices not in ({(1, None)}, {(1, "0")}) or find_spec("vllm") is None:
         return {}
     device = gpu_memory()
     try:
