@@ -136,7 +136,7 @@ def _lacking(thing: object, names: Sequence[str]) -> list[str]:
 
 
 def _uncallable(owner: Any, names: Sequence[str], arguments: int) -> list[str]:
-    """Methods that are missing; TypeError if one does not take so many arguments."""
+    """Methods that are missing; TypeError if one does not take that many arguments."""
     for name in names:
         if hasattr(owner, name):
             signature(getattr(owner, name)).bind(None, *range(arguments))
