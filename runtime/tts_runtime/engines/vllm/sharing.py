@@ -113,7 +113,7 @@ def divided(
         for name, engine in engines.items()
         if isinstance(engine, str) and _on_vllm(parsed := parse_name(engine))
     ]
-    if [kind for *_, kind in used] != [VllmPolicyOptions, VllmScorerOptions]:
+    if len(used) != 2 or used[0][2] is used[1][2]:
         return {}
     options: list[VllmOptions] = [options_of(parsed, kind) for _, parsed, kind in used]
     said = [each.gpu_memory or each.kv_cache or each.args for each in options]
