@@ -149,6 +149,15 @@ def test_other_clauses_seeds_and_questions_are_refused(tmp_path: Path) -> None:
     assert "has no such problem" in (result.answers[0].error or "")
 
 
+def test_problems_that_were_not_answered_are_left_out(tmp_path: Path) -> None:
+    """Of a run that was stopped, or that continues, what is there is replayed."""
+    ran(tmp_path / "run", "majority", n=2)
+    for path in (tmp_path / "run" / "majority").glob("*.jsonl"):
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if PROBLEMS[1].id not in line), "utf-8")
+    assert len(replayed(tmp_path / "run", "majority", n=2)) == 1
+
+
 def test_a_damaged_run_is_not_replayed(tmp_path: Path) -> None:
     ran(tmp_path / "run", "majority", n=2)
     nodes = tmp_path / "run" / "majority" / "nodes.jsonl"

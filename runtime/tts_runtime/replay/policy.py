@@ -106,6 +106,8 @@ class ReplayPolicy(PolicyEngine):
         self._starts: dict[Trial, dict[tuple[Key | None, int], Place]] = {}
         self._keys: dict[Place, Key] = {}
         self._told: set[str] = set()
+        #: What is said of problems that are not recorded: finding their seed takes a while.
+        self._strangers: dict[Key, str] = {}
         if any(MISSING in problem.fields for problem in recorded.problems):
             _LOGGER.warning(
                 "record %s does not have the texts of its problems: prompt tokens are not counted",
@@ -142,24 +144,26 @@ class ReplayPolicy(PolicyEngine):
             )
         trial = self._roots.get(origin.root)
         if trial is None:
-            raise self._unknown(request, origin.root)
+            if origin.root not in self._strangers:
+                self._strangers[origin.root] = self._unknown(request, origin.root)
+            raise EngineError(self._strangers[origin.root])
         start = self._place(trial, request)
         return self._served(trial, start, request, origin.number)
 
-    def _unknown(self, request: GenerateRequest, root: Key) -> EngineError:
-        """The error of a problem, or of a seed, that is not recorded."""
+    def _unknown(self, request: GenerateRequest, root: Key) -> str:
+        """What to say of a problem, or of a seed, that is not recorded."""
         recorded = self.recorded
         seeds = ", ".join(map(str, recorded.seeds))
         prompt = text_of(request.prompt)
         for problem in recorded.problems:
             for seed in range(_TRIED):
                 if root_key(seed, problem.id) == root:
-                    return EngineError(
+                    return (
                         f"record {recorded.name}: problem {problem.id} is not there under seed "
                         f"{seed}; its seeds are {seeds}"
                     )
         shown = " ".join(prompt.split())[:60]
-        return EngineError(
+        return (
             f"record {recorded.name} has no such problem under this seed: {shown!r}; take the "
             f"problems from it (`--problems replay:{recorded.name}`), or give them its ids; "
             f"its seeds are {seeds}"

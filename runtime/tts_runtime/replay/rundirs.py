@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from tts_runtime.replay.samples import (
 )
 from tts_runtime.streams import UNCLAIMED, child_key, root_key, sampling_tag
 
+_LOGGER = logging.getLogger(__name__)
 #: Trials whose trees are kept: those in flight ask for theirs again and again.
 _KEPT = 512
 
@@ -61,8 +63,16 @@ class RecordedRun(Recorded):
         self.policy = policy
         self.binding = _binding(self.name, policies[policy].get("binding"))
         self.card = _card(policies[policy])
-        self.problems = list(run.problems.values())
         self._lines = _lines(run)
+        ended = {trial.problem for trial in self._lines}
+        self.problems = [each for each in run.problems.values() if each.id in ended]
+        if len(ended) < len(run.problems):
+            _LOGGER.warning(
+                "record %s has answers of %s of its %s problems: the others are left out",
+                self.name,
+                f"{len(ended):,}",
+                f"{len(run.problems):,}",
+            )
         self.scorers = _scorers(run)
         self.logprobs = True
         self._temperatures: set[float] = set()
