@@ -1,7 +1,6 @@
 """What the executor costs per candidate step: everything but the engines.
 
     python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
-    python benchmarks/executor_overhead.py --record
 
 With `--steps 10 100 500` it shows how time and memory grow with the depth of a search.
 
@@ -17,16 +16,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import math
-import tempfile
 import tracemalloc
 from asyncio import Future
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from time import process_time
 
-from tts_lang.optimise import NAMES
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Const, Reduce
 from tts_lang.plan.graph import Amount, Decoding, Kind, Operation, Plan, Region, Scorer, Unit, Value
@@ -46,8 +41,6 @@ from tts_runtime.executor import PASSES, bind, execute, execute_all
 from tts_runtime.executor.problem_run import Events
 from tts_runtime.executor.scope import StrategyReturned
 from tts_runtime.problems import Problem
-from tts_runtime.runs.runner import Settings
-from tts_runtime.runs.session import run
 from tts_runtime.steps import StepSplit
 
 WORDS = (b"so ", b"two ", b"and ", b"three ", b"is ", b"five ", b"then ", b"half", b"\n\n")
@@ -176,30 +169,6 @@ def measure(problems: int, candidates: int, steps: int, select: bool = True) -> 
     return Measured(1e6 * total / count, 1e6 * own / count)
 
 
-def with_record(problems: int, candidates: int, steps: int) -> tuple[float, float]:
-    """Microseconds of CPU per candidate step of whole runs: without a run directory, and with one.
-
-    Of three runs each, taken in turns, the fastest.
-    """
-    asked = [Problem(str(number), "x" * 40) for number in range(problems)]
-    found = {False: math.inf, True: math.inf}
-    for kept in (False, True) * 3:
-        with tempfile.TemporaryDirectory() as folder:
-            settings = Settings(
-                policies={"policy": InstantPolicy()},
-                scorers={"prm": InstantScorer()},
-                out=Path(folder, "run") if kept else None,
-                disabled=frozenset(NAMES),  # the plan is to run as it is
-            )
-            gc.collect()
-            start = process_time()
-            [result] = run(plan(candidates, steps), asked, settings=settings)
-            found[kept] = min(found[kept], process_time() - start)
-            assert not result.summary.failed
-    count = problems * candidates * steps
-    return 1e6 * found[False] / count, 1e6 * found[True] / count
-
-
 def memory(candidates: int, steps: int) -> float:
     """Bytes per candidate step that are kept until a problem's answer is known."""
     engines = {"policy": InstantPolicy()}, {"prm": InstantScorer()}
@@ -239,15 +208,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000, help="of 10 steps; fewer of more")
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--steps", type=int, nargs="+", default=[10])
-    parser.add_argument("--record", action="store_true", help="what a run directory adds")
     arguments = parser.parse_args()
-    if arguments.record:
-        without, kept = with_record(arguments.problems, arguments.candidates, arguments.steps[0])
-        print(
-            f"whole runs: {without:.1f} us per candidate step, {kept:.1f} with a run directory "
-            f"(ten million empty rounds: {calibration():.2f} s)"
-        )
-        return
     for steps in arguments.steps:
         problems = max(1, arguments.problems * 10 // steps)
         print(f"{steps} steps, {memory(arguments.candidates, steps):,.0f} bytes per candidate step")

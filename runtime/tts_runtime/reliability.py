@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts_runtime.answers.boundary import CLOCK
+from tts_runtime.answers.boundary import CLOCK, EXCEPTION
 from tts_runtime.engines.base import Fault
 
 #: A larger share of missing scores, unreadable verdicts or failed candidates is warned of.
@@ -212,6 +212,9 @@ def warnings_of(found: Reliability) -> Iterator[str]:
             f"a limit of time ended the reading of {clocked:,} answers, such as: {found.unread}; "
             "another machine may decide otherwise, so this run is not repeatable there"
         )
+    raised = found.ungraded.get(EXCEPTION, 0)
+    if raised:
+        yield f"grading failed for {raised:,} answers, such as: {found.unread}"
     for name, scorer in found.scorers.items():
         missing = sum(scorer.missing.values())
         if missing > WARNING_SHARE * scorer.scores:
