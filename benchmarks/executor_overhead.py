@@ -38,7 +38,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.executor import PASSES, bind, execute, execute_all
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.executor.scope import StrategyReturned
 from tts_runtime.problems import Problem
 from tts_runtime.steps import StepSplit
@@ -50,7 +50,8 @@ STEP = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 STEPS = tuple(
     (first, second, third, *STEP[3:]) for first, second, third in product(range(8), repeat=3)
 )
-PIECES = tuple(b"".join([WORDS[token] for token in step[:-1]]) for step in STEPS)
+PIECES = tuple(b"".join([WORDS[token] for token in step]) for step in STEPS)
+DELIMITER = WORDS[-1]
 
 
 class Words:
@@ -77,8 +78,7 @@ class InstantPolicy(PolicyEngine):
         future: Future[Generation] = asyncio.get_running_loop().create_future()
         key = request.key
         which = (key[0] << 8 | key[1]) % len(STEPS)
-        closed = (*request.segments.closed, PIECES[which])
-        segments = StepSplit(closed, b"", False)
+        segments = request.segments.add(PIECES[which], DELIMITER)
         future.set_result(Generation(STEPS[which], self._logprobs, Finish.STOP, segments, drawn=9))
         return future
 
@@ -136,7 +136,7 @@ async def _engines(requests: int, steps: int) -> float:
     prompt = (7,) * 40
     seconds = 0.0
     for step in range(steps):
-        segments = StepSplit(PIECES[:1] * step)
+        segments = StepSplit([PIECES[0].removesuffix(DELIMITER)] * step)
         request = GenerateRequest(prompt, STEP * step, bytes(16), Sampling(), Limits(100), segments)
         score = ScoreRequest("", {}, "", ("",) * (step + 1), step)
         start = process_time()
@@ -176,6 +176,7 @@ def memory(candidates: int, steps: int) -> float:
     found: list[int] = []
 
     def returned(_: StrategyReturned) -> None:
+        gc.collect()  # what the interpreter keeps for the next tuples
         found.append(tracemalloc.get_traced_memory()[0])
 
     def subscribe(_: object, events: Events) -> None:

@@ -22,16 +22,18 @@ ADAPTERS = "tts_runtime.adapters"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
-    ("backed", "problem"),
-    ("model", "errors"),
+    ("nodes", "errors", "problem"),
+    ("rows",),
     ("scheduler", "views", "requests", "records", "answer_feed"),
-    ("engine_calls", "watching"),
+    ("engine_calls",),
     ("expressions", "problem_run", "abilities"),
     ("clauses",),
     ("scope", "generation", "replay"),
     ("program", "ops.row_selection"),
-    ("ops.control", "ops.edit", "ops.sample", "ops.score", "ops.select", "ops.tree", "early_exit"),
-    ("ops.judge", "speculation"),
+    (
+        *("ops.control", "ops.edit", "ops.judge", "ops.sample", "ops.score", "ops.select"),
+        *("ops.tree", "early_exit", "speculation"),
+    ),
     ("ops",),
     ("bind",),
     ("execute",),

@@ -119,9 +119,12 @@ class Recorder:
 
     def scored(self, scorer: str, name: Any, fault: Fault | None, why: str) -> None:
         """A score is there, or missing for some fault; the same `name` counts once (C62)."""
-        if (scorer, name) in self._seen:
-            return
-        self._seen.add((scorer, name))
+        if (scorer, name) not in self._seen:
+            self._seen.add((scorer, name))
+            self.new_score(scorer, fault, why)
+
+    def new_score(self, scorer: str, fault: Fault | None, why: str) -> None:
+        """The same of a score that is counted nowhere else."""
         tally = self._tally(scorer)
         tally.scores += 1
         if fault is not None:

@@ -7,12 +7,31 @@ open tail; a tail that is only the rest of the token that closed a piece does no
 
 from __future__ import annotations
 
-from tts_runtime.fast_dataclass import fast_dataclass
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final
+
+#: Pieces of a block (`PieceBlock`).
+_BLOCK: Final = 16
 
 
-@fast_dataclass(frozen=True, slots=True)
+class PieceBlock:
+    """Pieces that delimiters closed, after those before them: long paths share their beginnings.
+
+    `many`: how many these are, with those before.
+    """
+
+    __slots__ = ("before", "many", "pieces")
+
+    def __init__(self, before: PieceBlock | None, pieces: tuple[bytes, ...]) -> None:
+        self.before = before
+        self.pieces = pieces
+        self.many: int = len(pieces) + (0 if before is None else before.many)
+
+
 class StepSplit:
-    """How a path is cut into steps so far.
+    """How a path is cut into steps so far; it never changes.
 
     Args:
         closed: Text of each piece that a delimiter closed, as bytes, delimiter left out.
@@ -20,40 +39,138 @@ class StepSplit:
         grown: False while `tail` is only the rest of the token that closed a piece.
     """
 
-    closed: tuple[bytes, ...] = ()
-    tail: bytes = b""
-    grown: bool = False
+    __slots__ = ("_block", "_recent", "grown", "tail")
+
+    def __init__(
+        self, closed: Sequence[bytes] = (), tail: bytes = b"", grown: bool = False
+    ) -> None:
+        block: PieceBlock | None = None
+        whole = len(closed) - len(closed) % _BLOCK
+        for start in range(0, whole, _BLOCK):
+            block = PieceBlock(block, tuple(closed[start : start + _BLOCK]))
+        self._block = block
+        self._recent = tuple(closed[whole:])
+        self.tail = tail
+        self.grown = grown
+
+    @classmethod
+    def counted(cls, many: int, tail: bytes, grown: bool) -> StepSplit:
+        """A split of which only the number of the closed pieces is known."""
+        block = PieceBlock(None, ())
+        block.many = many
+        return _split(block, (), tail, grown)
+
+    @property
+    def many_closed(self) -> int:
+        """Number of the closed pieces."""
+        block = self._block
+        return len(self._recent) if block is None else block.many + len(self._recent)
+
+    @property
+    def closed(self) -> tuple[bytes, ...]:
+        """The closed pieces."""
+        if self._block is None:
+            return self._recent
+        return (*chain.from_iterable(self._blocks()), *self._recent)
+
+    def closed_after(self, many: int) -> tuple[bytes, ...]:
+        """The closed pieces without the first `many`."""
+        before = 0 if self._block is None else self._block.many
+        return self.closed[many:] if many < before else self._recent[many - before :]
+
+    def _blocks(self) -> list[tuple[bytes, ...]]:
+        """The closed pieces without the most recent ones, in blocks."""
+        found: list[tuple[bytes, ...]] = []
+        block = self._block
+        while block is not None:
+            found.append(block.pieces)
+            block = block.before
+        return found[::-1]
 
     @property
     def steps(self) -> int:
         """Number of steps: closed pieces, and the tail if it counts."""
-        return len(self.closed) + (self.grown and bool(self.tail.strip()))
+        return self.many_closed + (self.grown and bool(self.tail.strip()))
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Text of each step, stripped; as many as `steps`."""
-        pieces = (*self.closed, self.tail) if self.steps > len(self.closed) else self.closed
-        return tuple(piece.decode("utf-8", errors="replace").strip() for piece in pieces)
+        last = self._recent
+        if self.grown and self.tail.strip():
+            last = (*last, self.tail)
+        texts = tuple(map(_text, last))
+        if self._block is None:
+            return texts
+        return (*chain.from_iterable(map(_texts, self._blocks())), *texts)
 
     def add(self, piece: bytes, delimiter: bytes) -> StepSplit:
         """The split after one more token, whose bytes are `piece`."""
         if not piece:
             return self
-        data = self.tail + piece
-        start = max(0, len(self.tail) - len(delimiter) + 1)
-        found = data.find(delimiter, start)
+        block, recent, tail = self._block, self._recent, self.tail
+        data = tail + piece
+        found = data.find(delimiter, max(0, len(tail) - len(delimiter) + 1))
         if found < 0:
-            return StepSplit(self.closed, data, True)
-        closed = self.closed
-        count = len(closed)
+            return _split(block, recent, data, True)
+        grown = True
         while found >= 0:
             if data[:found].strip():
-                closed = (*closed, data[:found])
+                grown = False
+                recent = (*recent, data[:found])
+                if len(recent) == _BLOCK:
+                    block, recent = PieceBlock(block, recent), ()
                 data = data[found + len(delimiter) :]
                 found = data.find(delimiter)
             else:
                 found = data.find(delimiter, found + len(delimiter))
-        return StepSplit(closed, data, len(closed) == count)
+        return _split(block, recent, data, grown)
+
+    def with_grown(self, grown: bool) -> StepSplit:
+        """The same, where the tail turns out to be (no) step."""
+        return _split(self._block, self._recent, self.tail, grown)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepSplit) and (self.closed, self.tail, self.grown) == (
+            other.closed,
+            other.tail,
+            other.grown,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.many_closed, self.tail, self.grown))
+
+    def __repr__(self) -> str:
+        return f"StepSplit({self.closed!r}, {self.tail!r}, {self.grown!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not block by block: a long path would be too deep to pickle.
+        return StepSplit, (self.closed, self.tail, self.grown)
+
+
+def _split(
+    block: PieceBlock | None, recent: tuple[bytes, ...], tail: bytes, grown: bool
+) -> StepSplit:
+    """What `StepSplit` gives, with blocks that are there."""
+    split = _new(StepSplit)
+    split._block = block
+    split._recent = recent
+    split.tail = tail
+    split.grown = grown
+    return split
+
+
+_new = object.__new__
+
+
+@lru_cache(1 << 14)
+def _text(piece: bytes) -> str:
+    """A step's text, which is asked for again with every later step of its path."""
+    return piece.decode("utf-8", errors="replace").strip()
+
+
+@lru_cache(1 << 10)
+def _texts(block: tuple[bytes, ...]) -> tuple[str, ...]:
+    return tuple(map(_text, block))
 
 
 NOTHING = StepSplit()

@@ -21,12 +21,12 @@ from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy
 from tests.support.shipped import NAMED, small
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.engines.base import ScoreReply
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_together
-from tts_runtime.executor.requests import CostCounter
+from tts_runtime.executor.requests import CostCounter, step_marks
 from tts_runtime.problems import Problem
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.runner import Settings
@@ -186,9 +186,8 @@ def test_c66_scored_paths_count_in_any_order(
     for shuffled in (paths, order.sample(paths, len(paths))):
         bill = CostCounter()
         for steps, fails in shuffled:
-            request = ScoreRequest("p", {}, "".join(steps), tuple(steps))
             whole = ScoreReply((0.5,) * len(steps), 0, 7, tuple(map(ord, steps)))
-            bill.scored("prm", True, request, ScoreReply(()) if fails else whole)
+            bill.scored("prm", step_marks(0, steps), ScoreReply(()) if fails else whole)
         counted.append(bill.counts)
     read = {tuple(steps[:length]) for steps, fails in paths for length in range(1, 9) if not fails}
     expected = sum(ord(path[-1]) for path in read) + 7 * bool(read)

@@ -11,8 +11,9 @@ import pytest
 import tts_lang
 import tts_runtime
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.executor.model import Node
-from tts_runtime.executor.problem_run import Events, ProblemRun
+from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.problem import Events
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.serve.watch import Watch
 
 PLANS = [

@@ -17,15 +17,15 @@ from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, ProblemLike, bind, execute
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.model import Row
+from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import (
-    Events,
     Progressed,
     ReplyArrived,
     RequestMade,
     RunStopped,
     ScoreRequested,
 )
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scope import (
     Decided,
     JudgeReplied,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.executor_overhead import memory
 from tests.support.scripted import ScriptedPolicy
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.model import Conversation, Node, opening
+from tts_runtime.executor.nodes import Conversation, Node, opening
+from tts_runtime.steps import StepSplit
 from tts_runtime.streams import UNCLAIMED
 
 
@@ -49,10 +52,28 @@ def test_a_path_is_what_its_nodes_add(parts: list[tuple[int, bytes]], data: st.D
         node = nodes[place]
         assert bytes(node.path()) == node.data == whole[: node.position]
         assert node.text == node.data.decode(errors="replace")
-        assert node.step_texts == node.segments.texts
+        assert node.segments == StepSplit(
+            node.segments.closed, node.segments.tail, node.segments.grown
+        )
 
 
-def test_what_a_candidate_step_keeps_does_not_grow_with_its_depth() -> None:
-    """Texts and ids of whole paths would be 3 kB more."""
+def test_what_a_candidate_step_keeps() -> None:
+    """Its text, ids and scores, and what names them; of the path before it only a reference."""
     memory(4, 2)  # what is kept once
-    assert memory(4, 80) - memory(4, 20) < 1500
+    assert memory(16, 10) < 1800
+    assert memory(4, 80) - memory(4, 20) < 500
+
+
+def test_a_long_path_in_blocks() -> None:
+    """Steps of one path share blocks; equal, hashed and pickled it is what its pieces say."""
+    pieces = [b"%d" % number for number in range(50)]
+    split = StepSplit()
+    for many, piece in enumerate(pieces):
+        assert (split.many_closed, split.closed) == (many, tuple(pieces[:many]))
+        assert split.closed_after(max(0, many - 20)) == tuple(pieces[max(0, many - 20) : many])
+        split = split.add(piece, b"\n\n").add(b"\n\n", b"\n\n")
+    whole = StepSplit(pieces)
+    assert split == whole != split.add(b"x", b"\n\n")
+    assert hash(split) == hash(whole)
+    assert pickle.loads(pickle.dumps(split)) == split
+    assert split.texts == tuple(map(bytes.decode, pieces))

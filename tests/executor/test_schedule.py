@@ -18,7 +18,7 @@ from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Observer, Outcome, bind, execute, execute_all
-from tts_runtime.executor.model import Node
+from tts_runtime.executor.nodes import Node
 from tts_runtime.problems import Problem
 
 ORM = "scorer orm per solution from 0 to 1"

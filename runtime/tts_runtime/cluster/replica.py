@@ -26,7 +26,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.executor import Bound, Outcome, ProblemLike, Work, bind, execute_together
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog

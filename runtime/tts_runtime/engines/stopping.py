@@ -45,7 +45,7 @@ class StopCriteria:
         self._pieces: Sequence[bytes] = tokenizer.pieces
         self._ends = ends
         self._delimiter = delimiter
-        self._target = len(request.segments.closed) + request.limits.steps
+        self._target = request.segments.many_closed + request.limits.steps
         self._recent = self._last_bytes(len(request.limits.stop_at) - 1)
         self._closing: tuple[int, ...] | None = None
         self._end_logprob = 0.0
@@ -125,7 +125,7 @@ class StopCriteria:
         if limits.end_when is not None and limits.end_when(self.partial):
             self._halted = True
             return Finish.STOP
-        if limits.steps and len(self.segments.closed) >= self._target:
+        if limits.steps and self.segments.many_closed >= self._target:
             return Finish.STOP
         if limits.unit_tokens and count >= limits.unit_tokens:
             return Finish.STOP
@@ -169,7 +169,7 @@ class StopCriteria:
 
     def _closes(self, token: int) -> bool:
         after = self.segments.add(self._pieces[token], self._delimiter)
-        return len(after.closed) > len(self.segments.closed)
+        return after.many_closed > self.segments.many_closed
 
     def _withhold(self, count: int) -> None:
         """Removes a delimiter: it is no part of the thought, and is drawn again later (C25).

@@ -5,7 +5,7 @@ life of a problem: one task walks the plan's operations in program order (`Compi
 each gives a pool whose rows may be pending (`scheduler.PendingRow`); row-wise operations map row to
 row (`Scheduler.map`), the others wait for their pool (`Scheduler.rows`).
 
-The floors, each of which imports only lower ones (`tests/test_layers.py`): model; pools and
+The floors, each of which imports only lower ones (`tests/test_layers.py`): paths, rows; pools and
 scheduler; expressions; one problem; programs; operations; the features that subscribe to a run's
 events (`early_exit`, `speculation`); all problems.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tts_runtime.engines.base import Partial
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.model import Node
+from tts_runtime.executor.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,30 @@
-"""The clauses of a generation call: compiled once per operation, evaluated once per execution, or
-for each row.
+"""The clauses of a generation call: compiled once per operation, evaluated per execution or row.
+
+Among them the conditions that are read after every token (`stop when`, `end when`, C27).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tts_lang.plan.decoding import call_expressions
 from tts_lang.plan.expr import Const
 from tts_lang.plan.graph import Amount, Decoding, Unit
 from tts_lang.plan.reads import of_a_row
-from tts_runtime.engines.base import Limits, Sampling
+from tts_runtime.engines.base import CandidateError, Fault, Limits, Partial, Sampling
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
-from tts_runtime.executor.model import Node, Row
+from tts_runtime.executor.nodes import Conversation, Node
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.views import Evaluate, View, excerpt
-from tts_runtime.streams import sampling_tag
+from tts_runtime.streams import UNCLAIMED, sampling_tag
 from tts_runtime.tokens import to_text
+
+#: What to do about a question that fills the context window.
+SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
 
 
 class CallSettings:
@@ -266,3 +271,62 @@ def _beginnings(policy: Policy, words: Iterable[str]) -> tuple[int, ...]:
             ids = policy.forced(text)
             found.update([token for token in ids if policy.pieces[token].strip()][:1])
     return tuple(sorted(found))
+
+
+def overlong(conversation: Conversation, settings: CallSettings) -> CandidateError | None:
+    """The error of a question that fills the window; a path that has filled it is done."""
+    policy = settings.policy
+    length = len(conversation.prompt(policy))
+    if length < policy.context:
+        return None
+    return CandidateError(
+        Fault.TOO_LONG,
+        f"the prompt has {length} tokens, but policy `{policy.name}` "
+        f"(`{policy.binding.name}`) has a context window of {policy.context}",
+    )
+
+
+def watcher(
+    condition: Evaluate, policy: Policy, node: Node, row: Callable[[Node], Row], view: View
+) -> Callable[[Partial], bool]:
+    """Evaluates a condition on the whole path after every token.
+
+    Args:
+        condition: What is read of a row.
+        policy: Draws the tokens.
+        node: What is continued.
+        row: The row of a path so far.
+        view: Of the operation.
+    """
+    streaming = View(view.draw_key, view.inputs, None, streaming=True)
+    segments = node.segments
+    seen = 0
+    watched: Partial | None = None
+
+    def fires(partial: Partial) -> bool:
+        nonlocal segments, seen, watched
+        if partial is not watched:  # a reply that was there before, or an engine's attempt
+            segments, seen, watched = node.segments, 0, partial
+        for token in partial.ids[seen:]:
+            segments = segments.add(policy.pieces[token], policy.delimiter)
+        seen = len(partial.ids)
+        path = Node(
+            node.conversation,
+            node,
+            policy,
+            # Lists where a node has tuples: copying them for every token would cost n squared.
+            cast("tuple[int, ...]", partial.ids),
+            node.key,
+            UNCLAIMED,
+            0,
+            segments,
+            None,
+            False,
+            True,
+            partial.logprobs,
+            0.0,
+            cast("Mapping[str, tuple[float, ...]]", partial.statistics),
+        )
+        return condition(row(path), streaming) is True
+
+    return fires

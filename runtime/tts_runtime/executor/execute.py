@@ -24,13 +24,13 @@ from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.engine_calls import EngineCalls, KeptReplies, SharedRequests
 from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.model import Candidate, Row
-from tts_runtime.executor.problem import ProblemLike
-from tts_runtime.executor.problem_run import Events, ProblemRun, ReplyArrived
+from tts_runtime.executor.problem import Events, ProblemLike
+from tts_runtime.executor.problem_run import ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.records import CandidateRecord, records_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
@@ -112,12 +112,8 @@ def reliability_of(
     examples: list[str] = []
     first: CandidateError | None = None
     drawn = 0
-    continued = {
-        row.candidate
-        for each in candidates
-        for row in (each.parent, each.before)
-        if row is not None
-    }
+    continued = {each.parent for each in candidates}
+    continued.update(each.before.candidate for each in candidates if each.before is not None)
     cut = 0
     as_text: dict[str, int] = {}
     unread: list[str] = []

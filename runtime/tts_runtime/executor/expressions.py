@@ -19,8 +19,8 @@ from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, first_steps, mean, n
 from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.problem import ProblemLike
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part
 from tts_runtime.tokens import Trusted
@@ -43,9 +43,7 @@ COLUMNS: Final[Mapping[str, Evaluate]] = {
     "done": lambda row, _view: row.node.done,
     "finish": lambda row, _view: None if row.node.finish is None else row.node.finish.value,
     "logprob": _logprob,
-    "parent": lambda row, _view: (
-        None if row.candidate.parent is None else row.candidate.parent.candidate
-    ),
+    "parent": lambda row, _view: row.candidate.parent,
     "root": lambda row, _view: row.candidate.root,
     "index": lambda row, view: view.index(row),
     "visits": lambda row, _view: row.backed.visits,
@@ -265,7 +263,7 @@ COMPILERS: Final[Mapping[type, Callable[[Compiler, Any], Evaluate]]] = {
 # ------------------------------------------------------------------ prompts
 
 
-def shown(row: Row) -> str:
+def shown(row: Row | Candidate) -> str:
     """A row's text; the question for the problem's own row."""
     node = row.node
     return node.text if node.start is None else node.conversation.message

@@ -1,47 +1,32 @@
-"""One generation call: the requests for children by number, and the children as rows."""
+"""Requests to policies for one operation: the children of a row by number, and look-ahead."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+from tts_lang.plan.expr import Expr
 from tts_lang.plan.graph import Operation, Unit
 from tts_runtime.engines.base import (
-    CandidateError,
-    Fault,
     Finish,
     GenerateRequest,
     Generation,
     Limits,
     StreamOrigin,
 )
+from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.answer_feed import AnswerDrawn, AnswerFeed
-from tts_runtime.executor.clauses import CallSettings
-from tts_runtime.executor.model import EMPTY, Candidate, Conversation, Node, Row, ScoreCache
+from tts_runtime.executor.clauses import CallSettings, watcher
+from tts_runtime.executor.expressions import Compiler
+from tts_runtime.executor.nodes import EMPTY, Node
 from tts_runtime.executor.problem_run import ProblemRun
-from tts_runtime.executor.scheduler import Demand, Item, PendingReply, PendingRow
+from tts_runtime.executor.rows import Candidate, Row, Scores
+from tts_runtime.executor.scheduler import Content, Demand, Item, PendingReply, PendingRow, Pool
 from tts_runtime.executor.views import View
-from tts_runtime.executor.watching import watcher
 from tts_runtime.streams import UNCLAIMED, Key, child_key
-
-#: What to do about a question that fills the context window.
-SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
-
-
-def overlong(conversation: Conversation, settings: CallSettings) -> CandidateError | None:
-    """The error of a question that fills the window; a path that has filled it is done."""
-    policy = settings.policy
-    length = len(conversation.prompt(policy))
-    if length < policy.context:
-        return None
-    return CandidateError(
-        Fault.TOO_LONG,
-        f"the prompt has {length} tokens, but policy `{policy.name}` "
-        f"(`{policy.binding.name}`) has a context window of {policy.context}",
-    )
-
 
 # ------------------------------------------------------------------ children
 
@@ -95,7 +80,8 @@ class ChildSpec:
         call: The operation's execution.
         node: What they continue.
         room: Tokens that their path has room for.
-        parent, root, about: As in `Candidate`.
+        parent: The row.
+        root, about: As in `Candidate`.
         lets, known: As in `Row`.
     """
 
@@ -110,7 +96,7 @@ class ChildSpec:
         root: Candidate | None,
         about: Row | None,
         lets: Mapping[str, Any] = EMPTY,
-        known: Mapping[str, ScoreCache] = EMPTY,
+        known: Scores | None = None,
     ) -> None:
         self.call = call
         self.node = node
@@ -123,9 +109,15 @@ class ChildSpec:
 
     def row(self, node: Node) -> Row:
         """A new row on a node; without a root it is the first of a tree of its own (C49)."""
-        call = self.call
+        call, parent = self.call, self.parent
         candidate = Candidate(
-            node, self.parent, self.root, None, self.about, call.sequence, call.operation
+            node,
+            None if parent is None else parent.candidate,
+            self.root,
+            None,
+            self.about,
+            call.sequence,
+            call.operation,
         )
         row = Row(node, candidate, self.lets, EMPTY, self.known)
         for listener in call.on_candidate:
@@ -134,7 +126,10 @@ class ChildSpec:
 
 
 class OnReply:
-    """The callback of one pending child; one that comes to have `fewer` tokens is lost (C74)."""
+    """The callback of one pending child; gives its node.
+
+    One that comes to have `fewer` tokens is lost (C74).
+    """
 
     __slots__ = ("fewer", "number", "rank", "slot", "spec")
 
@@ -145,24 +140,29 @@ class OnReply:
         self.rank = rank
         self.fewer: int | None = None
 
-    def __call__(self, generation: Generation) -> None:
+    def __call__(self, generation: Generation) -> Node | None:
         spec = self.spec
         slot = self.slot
         call = spec.call
         if self.fewer is not None and spec.node.tokens + len(generation.ids) >= self.fewer:
             call.run.resolve(slot, None)
-            return
+            return None
         node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
         node.number = self.number
         node.rank = self.rank
         call.run.deliver(slot, spec.row(node))
+        return node
 
 
 def child_node(
     node: Node, key: Key, settings: CallSettings, room: int, generation: Generation
 ) -> Node:
-    """The child node that a generation gives (C10, C17)."""
+    """The child node that a generation gives (C10, C17), in little memory: runs keep it.
+
+    Engines make an object of each id.
+    """
     ids = generation.ids
+    ids = tuple(map(settings.policy.ids.setdefault, ids, ids))
     finish = generation.finish
     child = Node(
         node.conversation,
@@ -176,12 +176,16 @@ def child_node(
         finish,
         finish is Finish.END or generation.halted or len(ids) >= room,
         True,
-        generation.logprobs,
+        array("d", generation.logprobs).tobytes(),
         generation.end_logprob,
-        generation.statistics,
+        generation.statistics or EMPTY,
         generation.error,
     )
+    child.drawn = generation.drawn
+    child.halted = generation.halted
     child.sampling = settings.clauses
+    if node.reader is settings.policy:  # it has drawn what is new
+        child.reader = node.reader
     return child
 
 
@@ -220,7 +224,6 @@ def children(
     run, settings = call.run, call.settings
     limits, path = settings.limits(spec.room), node.path()
     found: list[Item] = []
-    ask = partial(run.generate, settings.policy, settings.signature)
     for number in range(first, first + many):
         request = request_for(run, node, path, number, settings, limits)
         if settings.stop_when is not None or settings.end_when is not None:
@@ -236,25 +239,26 @@ def children(
             found.append(slot)
         on_reply = OnReply(slot, spec, number, request.priority)
         if call.demand is None:
-            slot.source = ask(node, request, on_reply)
+            slot.source = run.generate(settings.policy, settings.signature, node, request, on_reply)
         else:
-            call.demand.add(slot, partial(_ask_shorter, ask, node, request, on_reply))
+            call.demand.add(slot, partial(_ask_shorter, node, request, on_reply))
     return found or place or []
 
 
 def _ask_shorter(
-    ask: Callable[[Node, GenerateRequest, OnReply], PendingReply],
     node: Node,
     request: GenerateRequest,
     on_reply: OnReply,
     fewer: int | None,
 ) -> PendingReply | None:
     """Makes a request; with `fewer`, it is cut off once its path has that many tokens."""
+    call = on_reply.spec.call
+    ask = partial(call.run.generate, call.settings.policy, call.settings.signature)
     if fewer is None:
         return ask(node, request, on_reply)
     on_reply.fewer = fewer
     if node.tokens >= fewer:
-        on_reply.spec.call.run.resolve(on_reply.slot, None)
+        call.run.resolve(on_reply.slot, None)
         return None
     limits = request.limits
     # Ends and delimiters are drawn, and are no tokens of the path.
@@ -280,5 +284,72 @@ def _watched(limits: Limits, spec: ChildSpec, view: View) -> Limits:
 def _drawn(spec: ChildSpec, path: Node) -> Row:
     """A row while it is being drawn."""
     parent = spec.parent
-    candidate = Candidate(path, parent, spec.root, None, spec.about, 0, None)
+    above = None if parent is None else parent.candidate
+    candidate = Candidate(path, above, spec.root, None, spec.about, 0, None)
     return Row(path, candidate, spec.lets, EMPTY if parent is None else parent.scores)
+
+
+# ------------------------------------------------------------------ look-ahead
+
+
+class LookAhead:
+    """The `looking ahead k steps` of one score operation, if it has any."""
+
+    def __init__(self, compiler: Compiler, policy: Policy, steps: Expr | None) -> None:
+        self._steps = compiler.optional(steps)
+        self._policy = policy
+        self._greedy = replace(self._policy.defaults, temperature=0.0)
+
+    def settings(self, problem: Row, view: View) -> CallSettings | None:
+        """How rollouts are generated; `None` for no look-ahead, or of no steps."""
+        steps = 0 if self._steps is None else view.whole(self._steps(problem, view))
+        if steps <= 0:
+            return None
+        return CallSettings(self._policy, self._greedy, Unit.STEPS, steps)
+
+
+def roll_out(
+    run: ProblemRun, node: Node, settings: CallSettings, arrived: Callable[[Node], None]
+) -> bool:
+    """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
+    room = settings.room(node)
+    if node.done or room <= 0:
+        return False
+    request = GenerateRequest(
+        node.conversation.prompt(settings.policy),
+        node.path(),
+        node.key,
+        settings.sampling,
+        settings.limits(room),
+        node.segments,
+        None,
+        run.engines.statistics,
+    )
+
+    def generated(generation: Generation) -> Node:
+        child = child_node(node, node.key, settings, room, generation)
+        arrived(child)
+        return child
+
+    run.generate(settings.policy, settings.signature, node, request, generated)
+    return True
+
+
+def rolled_out(
+    run: ProblemRun, pool: Pool, settings: CallSettings | None, originals: dict[Candidate, Row]
+) -> Pool:
+    """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
+    if settings is None:
+        return pool
+    chosen = settings
+
+    def work(row: Row, slot: PendingRow | None) -> Content:
+        originals[row.candidate] = row
+        target = PendingRow(b"", 1) if slot is None else slot
+
+        def arrived(node: Node) -> None:
+            run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))
+
+        return target if roll_out(run, row.node, chosen, arrived) else row
+
+    return run.map(pool, work)

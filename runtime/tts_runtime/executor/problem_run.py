@@ -16,9 +16,8 @@ from asyncio import CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, TypeGuard, TypeVar
+from typing import Any, TypeAlias, TypeGuard
 
-from tts_lang.plan.graph import Scorer
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import (
     CandidateError,
@@ -32,51 +31,30 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.policy import BoundEngines, Policy
 from tts_runtime.executor.engine_calls import EngineCalls
-from tts_runtime.executor.model import Conversation, Node, Row, opening
-from tts_runtime.executor.problem import ProblemLike
+from tts_runtime.executor.nodes import Conversation, Node, opening
+from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.executor.requests import (
     CostCounter,
     Counts,
     Then,
     Work,
     asked,
-    compact,
     engine_error,
     request_name,
+    same_path,
     scorer_error,
     scorer_future,
     whole_name,
 )
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_rows
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
-#: Called with the reply to a request.
-OnGeneration: TypeAlias = Callable[[Generation], None]
+#: Called with the reply to a request; gives the node that is made of it, if one is.
+OnGeneration: TypeAlias = "Callable[[Generation], Node | None]"
 #: Called with a scorer's reply, or with the error that loses its candidates.
 OnScores: TypeAlias = Callable[[Any], None]
-
-Event = TypeVar("Event")
-
-#: What is called with each event of one class, in order of subscription.
-Listeners: TypeAlias = "tuple[Callable[[Event], None], ...]"
-
-
-class Events:
-    """Who listens to what, within one run of one problem. Subscribe before the run starts."""
-
-    __slots__ = ("_listeners",)
-
-    def __init__(self) -> None:
-        self._listeners: dict[type[Any], Listeners[Any]] = {}
-
-    def subscribe(self, event: type[Event], listener: Callable[[Event], None]) -> None:
-        """Calls `listener` with every event of this class; its exceptions fail the problem."""
-        self._listeners[event] = (*self.listeners(event), listener)
-
-    def listeners(self, event: type[Event]) -> Listeners[Event]:
-        """Who listens to this class of events."""
-        return self._listeners.get(event, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,34 +102,25 @@ class Request:
 
     __slots__ = ("_waiting", "future", "name", "node", "policy", "reply", "run")
 
-    def __init__(self, run: ProblemRun, node: Node, policy: Policy) -> None:
-        self.name: Any = None
+    def __init__(
+        self, run: ProblemRun, node: Node, policy: Policy, name: Any = None, *waiting: OnGeneration
+    ) -> None:
+        self.name = name
         self.node = node
         self.policy = policy
         self.future: Future[Generation] | None = None
         self.reply: Generation | None = None
         self.run = run
-        self._waiting: list[OnGeneration] = []
+        self._waiting: Sequence[OnGeneration] = waiting
 
     @property
     def pending(self) -> bool:
         """Whether the engine has yet to answer."""
         return self.future is not None and not self.future.done()
 
-    def same_path(self, node: Node) -> bool:
-        """Whether a request of the same name, from this node, continues the same path."""
-        mine, policy = self.node, self.policy
-        one, other = mine.conversation, node.conversation
-        return mine is node or (
-            mine.path() == node.path()
-            and one.message == other.message
-            and one.thinking == other.thinking
-            and (one.history is other.history or one.prompt(policy) == other.prompt(policy))
-        )
-
     def abandon(self) -> None:
         """Nobody waits any more; the engine may finish."""
-        self._waiting = []
+        self._waiting = ()
 
     def leave(self, row: PendingRow) -> None:
         """This child is not waited for; when nobody else waits, the request is cancelled."""
@@ -162,12 +131,14 @@ class Request:
     def join(self, callback: OnGeneration) -> None:
         """Calls back with the reply, now or when it arrives."""
         if self.reply is None:
-            self._waiting.append(callback)
+            self._waiting = (*self._waiting, callback)
         else:
             callback(self.reply)
 
     def __call__(self, future: Future[Generation]) -> None:
-        self.run.engine_done(future)
+        run = self.run
+        if run.calls is None:
+            run.work.generated(future)
         self.handle(future)
 
     def handle(self, future: Future[Generation]) -> None:
@@ -186,16 +157,28 @@ class Request:
             generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
         if run.error is not None:
             return
-        self.reply = generation = compact(generation, self.policy)
+        self.reply = generation
         self.future = None
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
+        node: Node | None = None
         try:
             run.count_reply(self, generation.drawn)
             for callback in waiting:
-                callback(generation)
+                node = callback(generation)
+            if node is not None and self.name in run.requests:
+                run.requests[self.name] = node  # it is the reply, in less memory
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             run.fail(problem)
-        run.check_idle()
+        if run.idle is not None:
+            run.check_idle()
+
+
+def asked_from(asked: Request | Node) -> Node:
+    """The node that a request of the memo continues."""
+    if isinstance(asked, Request):
+        return asked.node
+    assert asked.parent is not None
+    return asked.parent
 
 
 class ProblemRun(Scheduler):
@@ -232,14 +215,16 @@ class ProblemRun(Scheduler):
         self.settled = False  # the answer is known: what is in flight is not waited for
         self.abandoned = False  # some candidate was given up before it was complete
         self.ended_early = False  # perhaps: what was requested depends on timing
-        self.requests: dict[Any, Request] = {}  # by name: the same one twice is one (C62)
-        self.scores: dict[Any, Any] = {}  # the same of scores, or what waits for them
+        #: By name, what was requested, or a node made of the reply: the same twice is one (C62).
+        self.requests: dict[Any, Request | Node] = {}
+        self.scores: dict[str, dict[Any, Any]] = {}  # the same of scores, by scorer
         #: Futures of engines that the program waits for.
         self.in_flight: set[Future[Any]] = set()
         self._openings: dict[bool, Node] = {}
         self._costs = CostCounter()
         self._tasks: set[Task[None]] = set()
-        self._idle: Future[None] | None = None
+        #: What `finished` waits for.
+        self.idle: Future[None] | None = None
         self.events = events
         self._on_request = events.listeners(RequestMade)
         self._on_reply = events.listeners(ReplyArrived)
@@ -254,8 +239,8 @@ class ProblemRun(Scheduler):
         if self.error is not None:
             raise self.error
         if self.in_flight or self._tasks:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self.wait(self._idle)
+            self.idle = asyncio.get_running_loop().create_future()
+            await self.wait(self.idle)
 
     async def stop(self) -> None:
         """Cancels what is in flight and waits for its end."""
@@ -299,7 +284,7 @@ class ProblemRun(Scheduler):
 
     def check_idle(self) -> None:
         """Wakes `finished` if nothing is in flight."""
-        idle = self._idle
+        idle = self.idle
         if idle is not None and not self.in_flight and not self._tasks and not idle.done():
             idle.set_result(None)
 
@@ -381,18 +366,25 @@ class ProblemRun(Scheduler):
         node: Node,
         request: GenerateRequest,
         callback: OnGeneration,
-    ) -> Request:
-        """Asks a policy to continue a node; the same request twice is one (C62)."""
-        entry = Request(self, node, policy)
+    ) -> Request | None:
+        """Asks a policy to continue a node; the same request twice is one (C62).
+
+        Gives what to wait for, if the reply is not there.
+        """
+        requests = self.requests
         name = request_name(signature, node.position, request)
-        before = self.requests.setdefault(name, entry)
-        if before is not entry and not before.same_path(node):
+        before = requests.get(name)
+        if before is not None and not same_path(asked_from(before), node, policy):
             name = whole_name(name, request)
-            before = self.requests.setdefault(name, entry)
-        before.join(callback)
-        if before is entry:
-            entry.name = name
-            self.submit(entry, request)
+            before = requests.get(name)
+        if before is None:
+            before = requests[name] = Request(self, node, policy, name, callback)
+            self.submit(before, request)
+        elif isinstance(before, Request):
+            before.join(callback)
+        else:
+            callback(before.generation)
+            return None
         return before
 
     def submit(self, entry: Request, request: GenerateRequest) -> None:
@@ -463,14 +455,15 @@ class ProblemRun(Scheduler):
                 listener(Progressed(self))
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             self.fail(problem)
-        self.check_idle()
+        if self.idle is not None:
+            self.check_idle()
 
     def count_score(
-        self, scorer: Scorer, request: ScoreRequest, reply: ScoreReply | CandidateError
+        self, scorer: str, marks: Sequence[int] | None, reply: ScoreReply | CandidateError
     ) -> None:
-        """Counts a path that the program had scored."""
-        read = ScoreReply(()) if isinstance(reply, CandidateError) else reply
-        self._costs.scored(scorer.name, scorer.steps, request, read)
+        """Counts a path that the program had scored; `marks`: of its new steps, if it has them."""
+        read = reply if type(reply) is ScoreReply else ScoreReply(())
+        self._costs.scored(scorer, marks, read)
 
     # ------------------------------------------------------------------ stopping early
 
@@ -487,7 +480,7 @@ class ProblemRun(Scheduler):
         """What is still in flight cannot change the answer: nobody will wait for it (C45)."""
         self.settled = self.abandoned = True
         for request in self.requests.values():
-            if request.pending:
+            if isinstance(request, Request) and request.pending:
                 request.abandon()
 
     def cancel(self, request: Request) -> None:

@@ -6,20 +6,30 @@ operation (`Builder`) and its spec, and makes the action that the operation is i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any, Final, TypeAlias, TypeVar
 
 from tts_lang.explain.budget import CEILINGS
 from tts_lang.optimise.last_draws import are_running, last_draws
 from tts_lang.plan.expr import Const, Expr, Statistic, fields_in, walk
-from tts_lang.plan.graph import Exit, Judge, Operation, Plan, Region, Score, Scorer, operations
+from tts_lang.plan.graph import (
+    Call,
+    Exit,
+    Judge,
+    Operation,
+    Plan,
+    Region,
+    Score,
+    Scorer,
+    operations,
+)
 from tts_lang.plan.reads import draws
 from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, BoundEngines, Policy
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import Compiler
-from tts_runtime.executor.model import Row
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View
@@ -61,14 +71,15 @@ def handles(spec: type) -> Callable[[_Handler], _Handler]:
 
 
 class Step:
-    """One operation of a region, ready to run."""
+    """One operation of a region, ready to run; `over`: values that nothing reads after it."""
 
-    __slots__ = ("action", "inputs", "outputs")
+    __slots__ = ("action", "inputs", "outputs", "over")
 
-    def __init__(self, operation: Operation, action: Action) -> None:
+    def __init__(self, operation: Operation, action: Action, over: tuple[int, ...]) -> None:
         self.inputs = operation.inputs
         self.outputs = operation.outputs
         self.action = action
+        self.over = over
 
 
 class CompiledRegion:
@@ -94,6 +105,8 @@ class CompiledRegion:
                 return results
             for number, value in zip(step.outputs, results, strict=True):
                 values[number] = value
+            for number in step.over:
+                values[number] = None
         if self.returns:
             return Returned(values[self.results[0]])
         return None
@@ -195,12 +208,43 @@ class Program:
 
     def block(self, region: Region) -> CompiledRegion:
         """A region, made ready to run."""
-        return CompiledRegion(region, [self._step(operation) for operation in region.operations])
+        over = last_reads(region, keeps_all=bool(self._special))
+        return CompiledRegion(region, list(map(self._step, region.operations, over)))
 
-    def _step(self, operation: Operation) -> Step:
+    def _step(self, operation: Operation, over: tuple[int, ...]) -> Step:
         spec = operation.spec
         handler = self._special.get(operation.outputs[0]) if operation.outputs else None
         if handler is None:
             judged = isinstance(spec, Score) and self.plan.scorer(spec.scorer).judge is not None
             handler = HANDLERS[Judge if judged else type(spec)]
-        return Step(operation, handler(Builder(self, operation), spec))
+        return Step(operation, handler(Builder(self, operation), spec), over)
+
+
+def last_reads(region: Region, *, keeps_all: bool = False) -> list[tuple[int, ...]]:
+    """For each operation of a region, the region's own values that nothing reads after it.
+
+    `keeps_all`: operations that end early may come back to pools (`early_exit`).
+    """
+    last: dict[int, int] = {}
+    kept = set(region.results)
+    for number, operation in enumerate(region.operations):
+        inner = {value for block in operation.regions for value in _reads(block)}
+        if isinstance(operation.spec, Call):  # it begins when its rows are known
+            kept |= inner
+        last.update(dict.fromkeys((*operation.inputs, *inner), number))
+        last.update(dict.fromkeys(operation.outputs, number))
+    own = {*region.parameters, *(value for each in region.operations for value in each.outputs)}
+    found: list[list[int]] = [[] for _ in region.operations]
+    for value in sorted(own - kept) if not keeps_all else ():
+        if value in last:
+            found[last[value]].append(value)
+    return [tuple(values) for values in found]
+
+
+def _reads(region: Region) -> Iterator[int]:
+    """Values that a region and those inside it read."""
+    yield from region.results
+    for operation in region.operations:
+        yield from operation.inputs
+        for block in operation.regions:
+            yield from _reads(block)

@@ -11,7 +11,8 @@ from tts_lang.plan.graph import Operation
 from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.executor.errors import place
-from tts_runtime.executor.model import Candidate, Node
+from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.tokens import to_text
 
@@ -110,7 +111,7 @@ def _record_of(candidate: Candidate, made: _Made) -> CandidateRecord:
     node = candidate.node
     conversation = node.conversation
     parent, root = candidate.parent, candidate.root
-    before = parent if candidate.before is None else candidate.before
+    before = _continued(candidate)
     written, key = node.answers
     errors = candidate.errors
     if node.error is not None:
@@ -119,17 +120,17 @@ def _record_of(candidate: Candidate, made: _Made) -> CandidateRecord:
     if before is not None and before.node.conversation is conversation:
         added = _added(before.node, node)
         if added is not None:
-            continued = before.candidate.uid
+            continued = _candidate(before).uid
     stream = node.key if made.own else None
     start = node.parent
     if made.drawn and start is not None:
-        recorded = continued and before is not None and not before.candidate.problem
+        recorded = continued and before is not None and not _candidate(before).problem
         plain = start.start == () and not conversation.thinking
         stream = None if recorded or plain else start.key
     finish = node.finish
     return CandidateRecord(
         candidate.uid,
-        None if parent is None else parent.candidate.uid,
+        None if parent is None else parent.uid,
         None if root is None else root.uid,
         made.op,
         made.place,
@@ -145,13 +146,22 @@ def _record_of(candidate: Candidate, made: _Made) -> CandidateRecord:
         number(node.logprob),
         written,
         key,
-        candidate.scores,
+        dict(candidate.scores),
         errors,
         node.unread and node.unread[1],
         node.sampling,
         node.number,
         None if stream is None else stream.hex(),
     )
+
+
+def _continued(candidate: Candidate) -> Row | Candidate | None:
+    """What a candidate was made from, if it continues its text."""
+    return candidate.parent if candidate.before is None else candidate.before
+
+
+def _candidate(source: Row | Candidate) -> Candidate:
+    return source if isinstance(source, Candidate) else source.candidate
 
 
 def _added(before: Node, node: Node) -> str | None:
@@ -181,12 +191,12 @@ def _kept_of(
     node = candidate.node
     before: Node | None = None
     if record.before:
-        source = candidate.parent if candidate.before is None else candidate.before
+        source = _continued(candidate)
         before = None if source is None else source.node
     edges = node.edges()
     if before is not None:
-        known = before.edges()
-        if edges[: len(known)] != known:
+        known = [edge.ids for edge in before.edges()]
+        if [edge.ids for edge in edges[: len(known)]] != known:
             return record  # the same text, of other ids
         edges = edges[len(known) :]
     ids = tuple(id_ for edge in edges for id_ in edge.ids)

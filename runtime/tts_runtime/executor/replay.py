@@ -24,14 +24,16 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.engines.stopping import stops_alike
+from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import (
-    Events,
     ProblemRun,
     Request,
     RequestMade,
     ScoreRequested,
+    asked_from,
 )
-from tts_runtime.executor.requests import Then, digest
+from tts_runtime.executor.requests import Then, digest, same_path
 from tts_runtime.executor.scheduler import PATIENCE, PAUSE
 
 Reply = TypeVar("Reply")
@@ -223,7 +225,9 @@ class Replay(ProblemRun):
         first = self._first
         if request.limits.stop_when is None:
             before = first.requests.get(entry.name)
-            found = None if before is None or not before.same_path(entry.node) else before.reply
+            found = None
+            if before is not None and same_path(asked_from(before), entry.node, entry.policy):
+                found = before.generation if isinstance(before, Node) else before.reply
         else:
             watched = self._recording.watched(entry.policy, request)
             found = _stopped_alike(entry, request, watched)

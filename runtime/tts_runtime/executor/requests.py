@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from asyncio import CancelledError, Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeAlias, TypeVar
@@ -17,11 +16,10 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     ScoreReply,
-    ScoreRequest,
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import unforeseen
-from tts_runtime.executor.model import Node, shares_ids
+from tts_runtime.executor.nodes import Node, shares_ids
 
 # ------------------------------------------------------------------ costs
 
@@ -69,8 +67,8 @@ class _Scorer:
 
     def __init__(self) -> None:
         self.calls = self.tokens = 0
-        #: Steps that it has read, each by a digest of it and all before it.
-        self.steps: set[int] = set()
+        #: Steps that it has read, by their marks; a dictionary takes less memory than a set.
+        self.steps: dict[int, None] = {}
 
 
 class CostCounter:
@@ -107,24 +105,25 @@ class CostCounter:
         if node.reader is not policy:
             mine.read += self._unread(policy, node, mine.marks)
 
-    def scored(self, name: str, steps: bool, request: ScoreRequest, reply: ScoreReply) -> None:
-        """A scorer read a path; each path is counted once by the caller."""
+    def scored(self, name: str, marks: Sequence[int] | None, reply: ScoreReply) -> None:
+        """A scorer read a path; each path is counted once by the caller.
+
+        `marks`: of its new steps (`step_marks`), if it scores steps.
+        """
         mine = self._scorers.get(name)
         if mine is None:
             mine = self._scorers[name] = _Scorer()
         mine.calls += 1
-        sizes = reply.sizes
-        if not steps:
-            mine.tokens += sum(sizes)
+        if marks is None:
+            mine.tokens += sum(reply.sizes)
             return
         read = mine.steps
         if not read:
             mine.tokens += reply.opening
         # A path without scores has no sizes: none of its steps has been read.
-        for many, size in enumerate(sizes, request.known + 1):
-            mark = hash(request.steps[:many])
+        for mark, size in zip(marks, reply.sizes, strict=False):
             if mark not in read:
-                read.add(mark)
+                read[mark] = None
                 mine.tokens += size
 
     def _unread(self, policy: Policy, node: Node, read: set[Any]) -> int:
@@ -184,6 +183,15 @@ class CostCounter:
         return digest
 
 
+def step_marks(before: int, steps: Iterable[str]) -> list[int]:
+    """A number for each step that names it and all before it; `before`: that of the step before."""
+    marks: list[int] = []
+    for step in steps:
+        before = hash((before, step))
+        marks.append(before)
+    return marks
+
+
 Reply = TypeVar("Reply")
 #: Called with an engine's future when it is done.
 Then: TypeAlias = Callable[[Any], object]
@@ -231,9 +239,9 @@ class Work:
             self.scorer_calls += 1
             return
         found = future.result()
-        replies = (found,) if isinstance(found, ScoreReply) else found
-        self.scorer_calls += len(replies)
-        self.scorer_tokens += sum([reply.tokens for reply in replies])
+        for reply in (found,) if isinstance(found, ScoreReply) else found:
+            self.scorer_calls += 1
+            self.scorer_tokens += reply.tokens
 
 
 # ------------------------------------------------------------------ names and sharing
@@ -243,7 +251,7 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
     """What equal requests of one problem have in common (C62).
 
     Stream key and position stand for the path (invariant U): paths are long to look up, and a
-    request is looked up for every child. `Request.same_path` makes sure.
+    request is looked up for every child. `same_path` makes sure.
 
     Args:
         signature: Of the call's clauses (`CallSettings.signature`).
@@ -259,26 +267,29 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
     return whole_name((signature, limits.max_tokens, request.first_rank), request)
 
 
-def compact(generation: Generation, policy: Policy) -> Generation:
-    """The same in less memory: a run keeps it to its end, while engines make objects of each id."""
-    same = policy.ids.setdefault
-    return Generation(
-        tuple([same(id_, id_) for id_ in generation.ids]),
-        array("d", generation.logprobs),
-        generation.finish,
-        generation.segments,
-        generation.end_logprob,
-        generation.halted,
-        generation.drawn,
-        generation.prefilled,
-        generation.statistics,
-        generation.error,
+def same_path(one: Node, other: Node, policy: Policy) -> bool:
+    """Whether requests of the same name, from these nodes, continue the same path."""
+    if one is other:
+        return True
+    mine, others = one.conversation, other.conversation
+    return (
+        one.path() == other.path()
+        and mine.message == others.message
+        and mine.thinking == others.thinking
+        and (mine.history is others.history or mine.prompt(policy) == others.prompt(policy))
     )
 
 
 def digest(text: str) -> bytes:
     """What stands for a text in a name that is kept: a path's text is long."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def piece_mark(before: bytes, pieces: Iterable[bytes]) -> bytes:
+    """What stands for pieces of a path and all before them, of which `before` is the mark."""
+    for piece in pieces:
+        before = blake2b(piece, key=before, digest_size=16).digest()
+    return before
 
 
 def whole_name(name: Any, request: GenerateRequest) -> Any:

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
-from tts_runtime.executor.model import Row
+from tts_runtime.executor.rows import Row
 from tts_runtime.streams import Key
 
 #: Turns of the event loop in which something usually happens; seconds to sleep if nothing does.

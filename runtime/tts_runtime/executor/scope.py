@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import tts_runtime.randomness as randomness
 from tts_lang.plan.graph import Operation
-from tts_runtime.executor.model import Candidate, Node, Row, Vector
+from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.rows import Candidate, Row, Vector
 from tts_runtime.executor.scheduler import (
     Content,
     Item,
@@ -27,10 +28,14 @@ from tts_runtime.executor.scheduler import (
     Scheduler,
     append,
     distinct,
+    pending_rows,
     rows_in,
 )
 from tts_runtime.executor.views import View
 from tts_runtime.streams import Key
+
+#: Rows that are expanded between two looks at which pools are known.
+_OFTEN: Final = 64
 
 # ------------------------------------------------------------------ numbering
 
@@ -294,8 +299,8 @@ class Scope:
         caller: The row that it is called on, in the scope of its caller.
         answers: What it returns is the problem's answer.
 
-    `made` lists, in program order, what made candidates: pools, and calls (their input pool and the
-    scope of each row's run).
+    `made` lists, in program order, what made candidates: pools, of which only the candidates are
+    kept once they are all known, and calls (their input pool and the scope of each row's run).
     """
 
     __slots__ = (
@@ -304,6 +309,8 @@ class Scope:
         "_draws",
         "_fresh",
         "_resamplings",
+        "_settled",
+        "_since",
         "answers",
         "barrier",
         "caller",
@@ -333,7 +340,9 @@ class Scope:
         #: Numbers of the rounds of the loops that are running, the outermost first.
         self.round: tuple[int, ...] = ()
         self.barrier = NumberingBarrier()
-        self.made: list[Pool | Calls] = []
+        self.made: list[Pool | list[Candidate] | Calls] = []
+        self._settled = 0  # of `made`, those from the first on whose candidates are known
+        self._since = 0  # rows that have been expanded since they were last looked at
         self._children: dict[tuple[Key, Key, bytes, int, int], int] = {}
         self._copies: dict[Key, int] = {}
         self._draws: dict[Key, int] = {}
@@ -345,11 +354,25 @@ class Scope:
         place = node.place
         first = self._children.get(place, 0)
         self._children[place] = first + many
+        self._since += 1
+        if self._since > _OFTEN:
+            self._settle_made()
         return first
 
     def coming_child(self, node: Node) -> int:
         """The number that the node's next child will have, as things stand."""
         return self._children.get(node.place, 0)
+
+    def _settle_made(self) -> None:
+        """Frees the pools of `made` whose rows are all known."""
+        self._since = 0
+        while self._settled < len(self.made):
+            made = self.made[self._settled]
+            if isinstance(made, Pool):
+                if next(pending_rows(made.items), None) is not None:
+                    return
+                self.made[self._settled] = [row.candidate for row in rows_in(made.items)]
+            self._settled += 1
 
     def next_copy(self, candidate: Candidate) -> Key:
         """The lane of one more copy of a row."""
@@ -455,8 +478,10 @@ class Scope:
                     result = made.results.get(row.candidate)
                     if result is not None:
                         found[result.candidate] = None
-            else:
+            elif isinstance(made, Pool):
                 found.update((row.candidate, None) for row in rows_in(made.items))
+            else:
+                found.update(dict.fromkeys(made))
         return [candidate for candidate in found if candidate.operation is not None]
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 import tts_lang.values as values
 from tts_lang.plan.graph import Operation
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import Candidate, Node, Row
+from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import Key
 
@@ -109,10 +110,10 @@ def ancestors(row: Row) -> list[Candidate]:
     found: list[Candidate] = []
     candidate = row.candidate
     while True:
-        source = candidate.before if candidate.before is not None else candidate.parent
+        source = candidate.parent if candidate.before is None else candidate.before.candidate
         if source is None:
             return found
-        candidate = source.candidate
+        candidate = source
         found.append(candidate)
 
 
@@ -322,9 +323,9 @@ def last_step(node: Node, name: str) -> list[float]:
     for edge in node.edges():
         for token in edge.ids:
             position += 1
-            closed = len(segments.closed)
+            closed = segments.many_closed
             segments = segments.add(edge.policy.pieces[token], edge.policy.delimiter)
-            ends.extend([position] * (len(segments.closed) - closed))
+            ends.extend([position] * (segments.many_closed - closed))
     if segments.steps == len(ends):  # an open step counts
         ends.append(position)
     return _between(node, name, ends[-2], ends[-1]) if len(ends) > 1 else []

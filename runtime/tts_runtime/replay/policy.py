@@ -26,7 +26,6 @@ from tts_runtime.replay.clauses import clauses_of, same_limits, unfit
 from tts_runtime.replay.options import ReplayOptions
 from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, places, text_of
 from tts_runtime.replay.sources import open_recorded
-from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key, cut_key, forced_key, root_key, split_key, thinking_key
 from tts_runtime.tokens import TEXT, TextTokenizer, split_evenly
 
@@ -323,8 +322,7 @@ class ReplayPolicy(PolicyEngine):
             segments = segments.add(TEXT.pieces[token], delimiter)
         last = drawn[-1]
         if segments.steps != last.steps:  # the last token closed a step, or began the next
-            grown = last.steps != len(segments.closed)
-            segments = StepSplit(segments.closed, segments.tail, grown)
+            segments = segments.with_grown(last.steps != segments.many_closed)
         position = len(request.prefix) + len(ids)
         level = 0 if ids else origin.level + 1
         self._reached[trial, request.key, position, level] = last

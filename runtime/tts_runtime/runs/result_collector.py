@@ -10,7 +10,7 @@ from typing import Any
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import Grade
 from tts_runtime.executor import CandidateRecord, Outcome
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.reliability import Reliability

@@ -32,8 +32,7 @@ from tts_runtime.executor import (
     check_names,
     execute_together,
 )
-from tts_runtime.executor.problem import ProblemLike
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial

@@ -32,7 +32,7 @@ from tts_runtime.executor import (
     execute,
     patient_collector,
 )
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.executor.speculation import Speculator
 from tts_runtime.graders import Grader, Graders
 from tts_runtime.problems import Problem, problem_given, problems_given, problems_named

@@ -12,7 +12,7 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.session import Session

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer
 from tts_lang.plan.graph import Operation
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.problem_run import Events
+from tts_runtime.executor.problem import Events
 from tts_runtime.executor.scope import Decided, Scored
 from tts_runtime.record.nodes import place_of
 from tts_runtime.serve.errors import ApiError
@@ -77,7 +77,7 @@ class RequestSpan:
         now = time_ns()
         self._made[id(candidate)] = now
         parent = candidate.parent
-        begun = self._begun if parent is None else self._made.get(id(parent.candidate), self._begun)
+        begun = self._begun if parent is None else self._made.get(id(parent), self._begun)
         work = self._of(candidate.operation, begun, now, "tts.candidates")
         drawn = int(work.attributes.get("gen_ai.usage.output_tokens", 0))
         work.attributes["gen_ai.usage.output_tokens"] = drawn + len(event.row.node.ids)

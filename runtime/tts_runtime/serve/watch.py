@@ -13,8 +13,9 @@ from typing import Any
 from tts_runtime.engines.base import Finish, Partial
 from tts_runtime.executor.answer_feed import AnswerDrawn
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.model import Row
-from tts_runtime.executor.problem_run import Events, ReplyArrived
+from tts_runtime.executor.problem import Events
+from tts_runtime.executor.problem_run import ReplyArrived
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scope import Decided, Scored
 from tts_runtime.thoughts import ThoughtSplit, split_thought
 

@@ -171,4 +171,4 @@ class GenerateCall(CoreRequest[Generation]):
     @staticmethod
     def _closed(criteria: StopCriteria) -> int:
         """Steps that were closed so far."""
-        return len(criteria.segments.closed) - len(criteria.request.segments.closed)
+        return criteria.segments.many_closed - criteria.request.segments.many_closed

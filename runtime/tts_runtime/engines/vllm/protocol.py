@@ -91,7 +91,7 @@ def packed(request: GenerateRequest, *, listed: bool = False) -> dict[str, Any]:
             *(limits.steps, list(limits.thought), limits.stop_at, limits.at_least),
             *(limits.matching, limits.begun),
         ]
-        fields["segments"] = [len(segments.closed), segments.tail, segments.grown]
+        fields["segments"] = [segments.many_closed, segments.tail, segments.grown]
     if listed:
         fields["values"] = []
     return {KEY: fields}
@@ -123,8 +123,7 @@ def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateReq
             matching=matching,
             begun=begun,
         )
-        closed, tail, grown = fields["segments"]
-        segments = StepSplit((b"",) * closed, tail, grown)
+        segments = StepSplit.counted(*fields["segments"])
     start = fields["start"]
     penalties = tuple((token, nats) for token, nats in fields.get("penalties", ()))
     temperature, top_p, top_k, min_p = fields["sampling"]

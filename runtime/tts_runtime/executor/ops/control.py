@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Branch, Call, Repeat
-from tts_runtime.executor.model import Candidate, Row
 from tts_runtime.executor.program import Action, Builder, Returned, handles
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Calls, Scope, StrategyReturned
 
@@ -109,7 +109,7 @@ def call(builder: Builder, spec: Call) -> Action:
         def _result(row: Row, first: Row) -> Row:
             source = row.candidate
             candidate = Candidate(
-                first.node, row, source.root, None, first.candidate.about, 0, operation
+                first.node, source, source.root, None, first.candidate.about, 0, operation
             )
             return Row(first.node, candidate, row.lets, known=first.known)
 

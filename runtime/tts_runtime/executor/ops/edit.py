@@ -10,8 +10,9 @@ from tts_lang.plan.graph import Cut, Force, Operation, Split, Unit
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.model import EMPTY, Candidate, Node, Row, ScoreCache
+from tts_runtime.executor.nodes import EMPTY, Node
 from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.steps import NOTHING, StepSplit
@@ -25,7 +26,7 @@ def derived(row: Row, node: Node, operation: Operation, *, keeps_scores: bool = 
         node, source.parent, source.root, row, source.about, source.created, operation, source.lane
     )
     candidate.rootless = source.rootless
-    return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else EMPTY)
+    return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else None)
 
 
 @handles(Force)
@@ -81,12 +82,9 @@ def cut(builder: Builder, spec: Cut) -> Action:
             kept = max(0, view.whole(length(row, view)))
             node = cut_node(row.node, kept, spec.unit)
             shorter = derived(row, node, operation)
-            closed = len(node.segments.closed)
+            closed = node.segments.many_closed
             # What is written after the cut is new, and so are its scores (C32).
-            shorter.known = {
-                name: ScoreCache(known.node, known.closed[:closed], ())
-                for name, known in row.known.items()
-            }
+            shorter.known = None if row.known is None else row.known.cut(closed)
             return shorter
 
         result = scope.run.map(pool, shortened)
@@ -131,7 +129,7 @@ def cut_node(node: Node, length: int, unit: Unit) -> Node:
 
 
 def _enough(segments: StepSplit, kept: int, length: int, unit: Unit) -> bool:
-    return (len(segments.closed) if unit is Unit.STEPS else kept) >= length
+    return (segments.many_closed if unit is Unit.STEPS else kept) >= length
 
 
 @handles(Split)

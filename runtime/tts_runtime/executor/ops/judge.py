@@ -17,7 +17,7 @@ from tts_lang.plan.graph import PROBABILITY_RANKS, Amount, Judge, Operation, Sco
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
-from tts_runtime.executor.clauses import CallSettings, Clauses
+from tts_runtime.executor.clauses import SHORTEN, CallSettings, Clauses, overlong
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
@@ -27,11 +27,11 @@ from tts_runtime.executor.expressions import (
     fill,
     needs_others,
 )
-from tts_runtime.executor.generation import SHORTEN, child_node, overlong
-from tts_runtime.executor.model import Candidate, Conversation, Node, Row, Vector, opening
-from tts_runtime.executor.ops.score import LookAhead, rolled_out
+from tts_runtime.executor.generation import LookAhead, child_node, rolled_out
+from tts_runtime.executor.nodes import Conversation, Node, opening
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.rows import Candidate, Row, Vector
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
 from tts_runtime.executor.views import View, grouped
@@ -339,8 +339,10 @@ class _JudgeCall:
             self._run.engines.statistics,
         )
 
-        def generated(generation: Generation) -> None:
-            replied(child_node(node, key, settings, room, generation))
+        def generated(generation: Generation) -> Node:
+            child = child_node(node, key, settings, room, generation)
+            replied(child)
+            return child
 
         self._run.generate(settings.policy, settings.signature, node, request, generated)
 

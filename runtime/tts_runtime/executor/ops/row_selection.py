@@ -7,14 +7,14 @@ most survivors continue while stragglers decode; what is kept is what would be k
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect
 from collections.abc import Sequence
 from functools import partial
 from math import inf
 from typing import Any, TypeAlias
 
 from tts_lang.plan.graph import Operation
-from tts_runtime.executor.model import Row
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, append, rows_in
 from tts_runtime.executor.scope import Decided, PoolKnown, PoolWaits, Scope
 from tts_runtime.executor.views import Evaluate, View
@@ -46,6 +46,7 @@ class RowSelection:
         self._view = view
         self._many = many
         #: The best rows that are known: missing or not, falling values, places; at most `many`.
+        #: The first of them, as many as `_kept`, are kept.
         self._best: list[tuple[bool, Any, _Place, Row, PendingRow]] = []
         self._values: dict[int, Any] = {}
         self._known = 0
@@ -105,9 +106,18 @@ class RowSelection:
         value = self._by(row, self._view)
         self._values[id(row)] = value
         self._known += 1
-        insort(self._best, (value is None, 0 if value is None else -value, place, row, target))
-        if len(self._best) > self._many:
-            self._scope.run.resolve(self._best.pop()[-1], None)
+        best = self._best
+        entry = (value is None, 0 if value is None else -value, place, row, target)
+        at = bisect(best, entry)
+        best.insert(at, entry)
+        if at < len(self._kept):  # better than a row that nothing can displace
+            self._keep(row, target)
+        if len(best) > self._many:
+            self._scope.run.resolve(best.pop()[-1], None)
+
+    def _keep(self, row: Row, target: PendingRow) -> None:
+        self._kept.add(id(row))
+        self._scope.run.resolve(target, row)
 
     def _decide(self) -> None:
         """Keeps the rows that would stay among the best whatever comes."""
@@ -115,11 +125,10 @@ class RowSelection:
         if self._pool.most:
             coming = min(coming, self._pool.most - self._known)
         certain = self._many - coming if self._pending else self._many
-        if certain > len(self._kept):
-            for *_, row, target in self._best[: int(certain)]:
-                if id(row) not in self._kept:
-                    self._kept.add(id(row))
-                    self._scope.run.resolve(target, row)
+        best, kept = self._best, self._kept
+        while len(kept) < certain and len(kept) < len(best):
+            *_, row, target = best[len(kept)]
+            self._keep(row, target)
         if not self._pending:
             self._end()
 

@@ -11,7 +11,7 @@ from typing import Any
 from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
 from tts_lang.plan.reads import needs_pool
-from tts_runtime.executor.clauses import Clauses
+from tts_runtime.executor.clauses import SHORTEN, Clauses, overlong
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
@@ -21,9 +21,10 @@ from tts_runtime.executor.expressions import (
     fill,
     needs_others,
 )
-from tts_runtime.executor.generation import SHORTEN, ChildSpec, GenerationCall, children, overlong
-from tts_runtime.executor.model import Candidate, Conversation, Row, opening
+from tts_runtime.executor.generation import ChildSpec, GenerationCall, children
+from tts_runtime.executor.nodes import Conversation, opening
 from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.executor.scheduler import Content, Demand, Item, PendingRow, Pool, append
 from tts_runtime.executor.scope import OrderedNumbering, Scope
 from tts_runtime.executor.views import View, grouped, weights_of

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from math import isfinite
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
-from tts_lang.plan.expr import Expr, fields_in
-from tts_lang.plan.graph import Operation, Score, Scorer, Unit
+from tts_lang.plan.expr import fields_in
+from tts_lang.plan.graph import Operation, Score, Scorer
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import is_number
 from tts_runtime.engines.base import (
     CandidateError,
     Fault,
-    GenerateRequest,
-    Generation,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.clauses import CallSettings
 from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.expressions import Compiler
-from tts_runtime.executor.generation import child_node
-from tts_runtime.executor.model import Candidate, Node, Row, ScoreCache, Vector
+from tts_runtime.executor.generation import LookAhead, roll_out
+from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.requests import digest
+from tts_runtime.executor.requests import digest, piece_mark, step_marks
+from tts_runtime.executor.rows import Row, ScoredPath, Vector
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope, Scored
-from tts_runtime.executor.views import View, grouped
+from tts_runtime.executor.views import grouped
 
 
 @handles(Score)
@@ -103,44 +99,58 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
     return action
 
 
-class _Reading:
-    """A path that is being scored, and who waits for it: row, path, rollout, pending row."""
+#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, what
+#: names the row's closed pieces and their texts (`Scores`).
+_Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, bytes, int]"
 
-    __slots__ = ("_known", "_name", "_reader", "_request", "_run", "_wanted", "waiting")
+
+class _Reading:
+    """A path that is being scored.
+
+    Args:
+        memo: What the scorer has been asked; `name`: that of the path in it.
+        known: Scores of its first steps.
+        wanted: How many scores are new; `marks`: of their steps, if it scores steps.
+        first: Who waits for them.
+    """
+
+    __slots__ = ("_known", "_marks", "_memo", "_name", "_reader", "_run", "_wanted", "waiting")
 
     def __init__(
         self,
         reader: _Reader,
         run: ProblemRun,
+        memo: dict[Any, Any],
         name: Any,
         known: Vector,
         wanted: int,
-        request: ScoreRequest,
-        first: tuple[Row, Node, Node | None, PendingRow],
+        marks: Sequence[int] | None,
+        first: _Waiting,
     ) -> None:
         self._reader = reader
         self._run = run
+        self._memo = memo
         self._name = name
         self._known = known
         self._wanted = wanted
-        self._request = request
+        self._marks = marks
         self.waiting = [first]
 
     def __call__(self, reply: ScoreReply | CandidateError) -> None:
-        run, known = self._run, self._known
-        run.count_score(self._reader.scorer, self._request, reply)
-        found = self._reader.found(run, self._name, reply, self._wanted)
+        run, reader, known = self._run, self._reader, self._known
+        run.count_score(reader.name, self._marks, reply)
+        found = reader.found(run, reply, self._wanted)
         scores = found if isinstance(found, CandidateError) else known + found
-        run.scores[self._name] = scores
-        for row, node, rollout, slot in self.waiting:
-            run.resolve(slot, self._reader.column(run, row, node, rollout, scores, len(known)))
+        self._memo[self._name] = scores
+        many = len(known)
+        for row, node, rollout, slot, mark, texts in self.waiting:
+            run.resolve(slot, reader.column(run, row, node, rollout, scores, many, mark, texts))
 
 
 class _Reader:
     """Asks one scorer and turns its replies into columns."""
 
     def __init__(self, scorer: Scorer, engine: ScorerEngine, operation: Operation) -> None:
-        self.scorer = scorer
         self.name = scorer.name
         self.steps = scorer.steps
         self.low = scorer.low
@@ -163,54 +173,79 @@ class _Reader:
                 run.recorder.scored(self.name, rollout.key, node.error.fault, str(node.error))
             return self.lacking(run, row, node.error)
         known: Vector = ()
+        mark, texts = b"", 0
+        marks: list[int] | None = None
+        answer: str | None = None
+        of_text: bytes | None = None
+        name: Any
+        segments = node.segments
+        steps = segments.texts
         if self.steps:
-            before = row.known.get(self.name)
-            if before is not None:
+            own = segments.many_closed if rollout is None else row.node.segments.many_closed
+            before = None if row.known is None else row.known.of(self.name)
+            if before is not None and before.node is not None:
                 if before.node is node:
                     return self.scored(run, row, before.column, len(before.column))
                 if before.node.conversation is row.node.conversation:
-                    known = before.closed[: len(row.node.segments.closed)]
-        steps = node.step_texts
-        if self.steps and len(steps) == len(known):
-            return self.column(run, row, node, rollout, known, len(known))
-        # Only outcome scorers are told the answer: finding it costs, and a step has none.
-        answer = None if self.steps else node.written
+                    known = before.closed[:own]
+                    if len(known) == len(before.closed):
+                        mark, texts = before.mark, before.texts
+            many = len(known)
+            if not mark:
+                mark, texts = _marks(node, many, steps)
+            if len(steps) == many:
+                return self.column(run, row, node, rollout, known, many, mark, texts)
+            marks = step_marks(texts, steps[many:])
+            if own > many:
+                texts = marks[own - many - 1]
         text = node.text
-        # The text and how many steps it has say what they are, given the delimiter.
-        name = self.name, digest(text), len(steps), node.policy.delimiter, answer
-        memo = run.scores.get(name)
-        if type(memo) is tuple or isinstance(memo, CandidateError):
-            return self.column(run, row, node, rollout, memo, len(known))
+        if marks is None or node.mixed:
+            # The text and how many steps it has say what they are, given the delimiter.
+            if marks is None:  # only outcome scorers are told the answer: a step has none
+                answer = node.written
+            of_text = digest(text)
+            name = of_text, len(steps), node.policy.delimiter, answer
+        else:
+            closed = segments.closed_after(many)
+            name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
+            if rollout is not None:
+                name = piece_mark(mark, closed[own - many :])
+            if segments.tail:
+                name = name, segments.tail, len(steps)
+        memo = run.scores.get(self.name)
+        if memo is None:
+            memo = run.scores[self.name] = {}
+        found = memo.get(name)
+        if type(found) is tuple or isinstance(found, CandidateError):
+            return self.column(run, row, node, rollout, found, len(known), mark, texts)
         target = PendingRow(b"", 1) if slot is None else slot
-        if memo is not None:
-            memo.waiting.append((row, node, rollout, target))
+        waits = row, node, rollout, target, mark, texts
+        if found is not None:
+            found.waiting.append(waits)
             return target
         request = ScoreRequest(
-            run.problem.text, run.fields, text, steps, len(known), answer, name[1]
+            run.problem.text, run.fields, text, steps, len(known), answer, of_text
         )
-        wanted = len(steps) - len(known) if self.steps else 1
-        first = row, node, rollout, target
-        reading = run.scores[name] = _Reading(self, run, name, known, wanted, request, first)
+        wanted = 1 if marks is None else len(marks)
+        reading = memo[name] = _Reading(self, run, memo, name, known, wanted, marks, waits)
         run.score(self.engine, request, reading)
         return target
 
     def found(
-        self, run: ProblemRun, name: Any, reply: ScoreReply | CandidateError, wanted: int
+        self, run: ProblemRun, reply: ScoreReply | CandidateError, wanted: int
     ) -> Vector | CandidateError:
-        """The `wanted` scores of a reply, or why there are none; counted under `name`."""
-        found: Vector | CandidateError
-        if isinstance(reply, CandidateError):
-            found = reply
-        else:
-            found = self._usable(reply.scores, wanted)
-            if isinstance(found, CandidateError) and not run.loses_candidate(found):
-                raise found
+        """The `wanted` scores of a reply, or why there are none; each reply is counted once."""
+        found: Vector | CandidateError = (
+            reply if isinstance(reply, CandidateError) else self._usable(reply.scores, wanted)
+        )
         fault, why = None, ""
         if isinstance(found, CandidateError):
+            if not run.loses_candidate(found):
+                raise found
             fault, why = found.fault, str(found)
         elif None in found:
             fault, why = Fault.NO_SCORE, f"scorer `{self.name}` gives no number for it"
-        run.recorder.scored(self.name, name, fault, why)
+        run.recorder.new_score(self.name, fault, why)
         return found
 
     def _usable(self, scores: Sequence[Any], wanted: int) -> Vector | CandidateError:
@@ -220,7 +255,11 @@ class _Reader:
                 Fault.UNUSABLE,
                 f"scorer `{self.name}` gave {len(scores)} scores instead of {wanted}",
             )
+        usual = True
         for number in scores:
+            if type(number) is float and isfinite(number):
+                continue
+            usual = False
             if number is None:
                 continue
             if not isinstance(number, Real) or not is_number(
@@ -231,6 +270,8 @@ class _Reader:
                     Fault.UNUSABLE,
                     f"scorer `{self.name}` gave {shown}, which is no finite number",
                 )
+        if usual:
+            return tuple(scores)
         return tuple([None if number is None else float(number) for number in scores])
 
     def column(
@@ -241,8 +282,13 @@ class _Reader:
         rollout: Node | None,
         scores: Vector | CandidateError,
         known: int,
+        mark: bytes = b"",
+        texts: int = 0,
     ) -> Row:
-        """The row with its column, of which the first `known` numbers have been looked at."""
+        """The row with its column, of which the first `known` numbers have been looked at.
+
+        `mark`, `texts`: as in `Scores`.
+        """
         if isinstance(scores, CandidateError):
             return self.lacking(run, row, scores)
         for number in scores[known:]:
@@ -250,14 +296,12 @@ class _Reader:
                 self.check(number, row)
         if not self.steps:
             return self.scored(run, row, scores[0])
-        remembered = None
-        closed = len(row.node.segments.closed)
-        if rollout is None:
-            remembered = ScoreCache(node, scores[:closed], scores)
-        elif closed:
-            # Steps of the rollout are nobody's: only the path's own closed steps are kept (C11).
-            remembered = ScoreCache(rollout, scores[:closed], ())
-        return self.scored(run, row, scores, known, remembered)
+        # Steps of a rollout are nobody's: only the path's own closed steps are kept (C11).
+        closed = row.node.segments.many_closed
+        path = None
+        if rollout is None or closed:
+            path = node, scores[:closed], mark, texts
+        return self.scored(run, row, scores, known, path)
 
     def lacking(self, run: ProblemRun, row: Row, error: CandidateError) -> Row:
         """The row without a score (C64)."""
@@ -270,10 +314,10 @@ class _Reader:
         row: Row,
         column: float | Vector | None,
         known: int = 0,
-        cache: ScoreCache | None = None,
+        path: ScoredPath | None = None,
     ) -> Row:
         """The row with the score column."""
-        made = row.with_score(self.name, column, cache)
+        made = row.with_score(self.name, column, path)
         candidate = row.candidate
         if not candidate.scores or candidate.scores.keys() <= made.scores.keys():
             candidate.scores = made.scores
@@ -290,13 +334,11 @@ class _Reader:
         nodes = [row.node for row in rows]
         answers = [None if self.steps else node.written for node in nodes]
         requests = [
-            ScoreRequest(run.problem.text, run.fields, node.text, node.step_texts, 0, answer)
+            ScoreRequest(run.problem.text, run.fields, node.text, node.segments.texts, 0, answer)
             for node, answer in zip(nodes, answers, strict=True)
         ]
-        name = (
-            self.name,
-            tuple([(digest(each.text), hash(each.steps), each.answer) for each in requests]),
-        )
+        name = tuple([(digest(each.text), hash(each.steps), each.answer) for each in requests])
+        memo = run.scores.setdefault(self.name, {})
 
         def arrived(found: Sequence[Vector | CandidateError]) -> None:
             for row, slot, scores in zip(rows, slots, found, strict=True):
@@ -308,27 +350,26 @@ class _Reader:
                 each_reply = [replies] * len(rows)
             else:
                 each_reply = self._for_each(run, replies, len(rows))
-            for request, reply in zip(requests, each_reply, strict=True):
-                run.count_score(self.scorer, request, reply)
+            each_marks = [step_marks(0, each.steps) if self.steps else None for each in requests]
+            for marks, reply in zip(each_marks, each_reply, strict=True):
+                run.count_score(self.name, marks, reply)
             found = tuple(
-                self.found(
-                    run, (name, place), reply, len(requests[place].steps) if self.steps else 1
-                )
-                for place, reply in enumerate(each_reply)
+                self.found(run, reply, 1 if marks is None else len(marks))
+                for marks, reply in zip(each_marks, each_reply, strict=True)
             )
-            waiting = run.scores[name]
-            run.scores[name] = found
+            waiting = memo[name]
+            memo[name] = found
             for each in waiting:
                 each(found)
 
-        memo = run.scores.get(name)
-        if memo is None:
-            run.scores[name] = [arrived]
+        asked = memo.get(name)
+        if asked is None:
+            memo[name] = [arrived]
             run.score_together(self.engine, requests, paid)
-        elif type(memo) is list:
-            memo.append(arrived)
+        elif type(asked) is list:
+            asked.append(arrived)
         else:
-            arrived(memo)
+            arrived(asked)
 
     def _for_each(
         self, run: ProblemRun, replies: Sequence[ScoreReply], rows: int
@@ -359,68 +400,14 @@ class _Reader:
         )
 
 
-# ------------------------------------------------------------------ look-ahead
+def _marks(node: Node, many: int, steps: Sequence[str]) -> tuple[bytes, int]:
+    """What names the first closed pieces of a path, and the texts of their steps."""
+    texts = step_marks(0, steps[:many])[-1] if many else 0
+    if node.mixed:
+        return b"", texts
+    return piece_mark(_first_mark(node.policy.delimiter), node.segments.closed[:many]), texts
 
 
-class LookAhead:
-    """The `looking ahead k steps` of one score operation, if it has any.
-
-    Look-ahead is a greedy rollout that is scored instead of the row and then discarded (C11).
-    """
-
-    def __init__(self, compiler: Compiler, policy: Policy, steps: Expr | None) -> None:
-        self._steps = compiler.optional(steps)
-        self._policy = policy
-        self._greedy = replace(self._policy.defaults, temperature=0.0)
-
-    def settings(self, problem: Row, view: View) -> CallSettings | None:
-        """How rollouts are generated; `None` for no look-ahead, or of no steps."""
-        steps = 0 if self._steps is None else view.whole(self._steps(problem, view))
-        if steps <= 0:
-            return None
-        return CallSettings(self._policy, self._greedy, Unit.STEPS, steps)
-
-
-def roll_out(
-    run: ProblemRun, node: Node, settings: CallSettings, arrived: Callable[[Node], None]
-) -> bool:
-    """Starts a rollout from a node; false if it is done or has no room, and stands as it is."""
-    room = settings.room(node)
-    if node.done or room <= 0:
-        return False
-    request = GenerateRequest(
-        node.conversation.prompt(settings.policy),
-        node.path(),
-        node.key,
-        settings.sampling,
-        settings.limits(room),
-        node.segments,
-        None,
-        run.engines.statistics,
-    )
-
-    def generated(generation: Generation) -> None:
-        arrived(child_node(node, node.key, settings, room, generation))
-
-    run.generate(settings.policy, settings.signature, node, request, generated)
-    return True
-
-
-def rolled_out(
-    run: ProblemRun, pool: Pool, settings: CallSettings | None, originals: dict[Candidate, Row]
-) -> Pool:
-    """The rows with their rollouts in their stead; `originals` gets the rows themselves."""
-    if settings is None:
-        return pool
-    chosen = settings
-
-    def work(row: Row, slot: PendingRow | None) -> Content:
-        originals[row.candidate] = row
-        target = PendingRow(b"", 1) if slot is None else slot
-
-        def arrived(node: Node) -> None:
-            run.resolve(target, Row(node, row.candidate, row.lets, row.scores, row.known))
-
-        return target if roll_out(run, row.node, chosen, arrived) else row
-
-    return run.map(pool, work)
+@lru_cache
+def _first_mark(delimiter: bytes) -> bytes:
+    return piece_mark(b"", (delimiter,))

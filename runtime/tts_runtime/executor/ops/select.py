@@ -11,9 +11,9 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, fields_in, node_is_flag
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
-from tts_runtime.executor.model import Row
 from tts_runtime.executor.ops.row_selection import RowSelection
 from tts_runtime.executor.program import Action, Builder, handles
+from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Decided, Scope
 from tts_runtime.executor.views import descending, grouped, groups, weights_of

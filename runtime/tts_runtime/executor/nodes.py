@@ -1,30 +1,19 @@
-"""What the executor works on: conversations, nodes, candidates, rows.
-
-A node is (conversation, ids, key). A candidate is one identity: a row is a candidate with columns,
-and several rows (scored, not scored) can stand for one candidate. Everything is written once.
-"""
+"""Paths: conversations, and the nodes that continue them. Everything is written once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from functools import lru_cache
 from math import nan
 from typing import Any, Final, TypeAlias
 
-from tts_lang.plan.graph import Operation
 from tts_lang.values import total
 from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
-from tts_runtime.engines.base import CandidateError, Finish
+from tts_runtime.engines.base import CandidateError, Finish, Generation
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.backed import UNVISITED, Backed
-from tts_runtime.randomness import row_lane
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
-from tts_runtime.tokens import encode, joined, to_text
-
-#: Scores of a process scorer's steps, or of a judge's readings.
-Vector: TypeAlias = "tuple[float | None, ...]"
+from tts_runtime.tokens import encode, joined
 
 EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -93,11 +82,13 @@ class Node:
     the path. `mixed`: policies with different delimiters wrote it. `start`, of a problem's own
     first node only, holds the lanes of the calls that lead to it (C13). `sampling`: the clauses
     that its own ids were sampled with, as child `number` of its parent. `error`: why there is no
-    text of its own, and it is done: it has no answer and no score (C64).
+    text of its own, and it is done: it has no answer and no score (C64). `drawn`, `halted`: as in
+    the policy's reply, of which a sampled node is what is kept (`generation`).
     """
 
     __slots__ = (
         "_form",
+        "_logprobs",
         "_stretched",
         "_written",
         "anchor",
@@ -105,13 +96,14 @@ class Node:
         "conversation",
         "depth",
         "done",
+        "drawn",
         "end_logprob",
         "error",
         "finish",
+        "halted",
         "ids",
         "key",
         "level",
-        "logprobs",
         "mixed",
         "number",
         "parent",
@@ -140,7 +132,7 @@ class Node:
         finish: Finish | None,
         done: bool,
         sampled: bool,
-        logprobs: Sequence[float] = (),
+        logprobs: Sequence[float] | bytes = (),
         end_logprob: float = 0.0,
         statistics: Mapping[str, tuple[float, ...]] = EMPTY,
         error: CandidateError | None = None,
@@ -156,22 +148,27 @@ class Node:
         self.finish = finish
         self.done = done
         self.sampled = sampled
-        self.logprobs = logprobs
+        self._logprobs = logprobs
         self.end_logprob = end_logprob
         self.statistics = statistics
         self.error = error
         self.start: tuple[Lane, ...] | None = None
         self.sampling: Mapping[str, Any] | None = None
-        self.number = 0
+        self.number = self.drawn = 0
+        self.halted = False
+        many = len(ids)
         if parent is None:
-            self.position = len(ids)
-            self.tokens = len(ids) if sampled else 0
+            self.position = many
+            self.tokens = many if sampled else 0
             self.rank = self.depth = 0
             self.mixed = False
             self.anchor: Node | None = None
         else:
-            self.position = parent.position + len(ids)
-            self.tokens = parent.tokens + len(ids) if sampled else parent.tokens
+            tokens = parent.tokens
+            self.position = position = parent.position + many
+            if sampled:  # one number where they are equal: large numbers are objects
+                tokens = position if tokens + many == position else tokens + many
+            self.tokens = tokens
             self.rank = parent.rank
             self.depth = parent.depth + 1
             self.anchor = parent.anchor if parent.depth % _STRETCH else parent
@@ -223,6 +220,12 @@ class Node:
         return self._stretched
 
     @property
+    def logprobs(self) -> Sequence[float]:
+        """Of its ids; kept as doubles side by side, where it was given them so."""
+        numbers = self._logprobs
+        return memoryview(numbers).cast("d") if isinstance(numbers, bytes) else numbers
+
+    @property
     def data(self) -> bytes:
         """The bytes of the path."""
         if self.mixed:
@@ -233,16 +236,7 @@ class Node:
     @property
     def text(self) -> str:
         """All text since the prompt, forced text included."""
-        return to_text(self.data)
-
-    @property
-    def step_texts(self) -> tuple[str, ...]:
-        """Text of each step, stripped (`StepSplit.texts`)."""
-        segments = self.segments
-        closed = segments.closed
-        if segments.steps > len(closed):
-            return (*map(_step_text, closed), _step_text(segments.tail))
-        return tuple(map(_step_text, closed))
+        return self.data.decode("utf-8", errors="replace")
 
     @property
     def written(self) -> str | None:
@@ -298,6 +292,22 @@ class Node:
         found = total(numbers)
         return nan if found is None else found
 
+    @property
+    def generation(self) -> Generation:
+        """The policy's reply that it was made of, for who asks the same again."""
+        return Generation(
+            self.ids,
+            self.logprobs,
+            self.finish or Finish.STOP,
+            self.segments,
+            self.end_logprob,
+            self.halted,
+            self.drawn,
+            0,
+            self.statistics,
+            self.error,
+        )
+
     def closed_by_limit(self) -> Node:
         """This node with nothing left to draw: done, finish length (C21)."""
         return self._ended(Finish.LENGTH, None)
@@ -330,19 +340,13 @@ class Node:
             self.finish,
             self.done,
             self.sampled,
-            self.logprobs,
+            self._logprobs,
             self.end_logprob,
             self.statistics,
             self.error,
         )
         node.start = self.start
         return node
-
-
-@lru_cache(1 << 14)
-def _step_text(piece: bytes) -> str:
-    """A step is asked for again with every later step of its path."""
-    return to_text(piece).strip()
 
 
 def _on_lane(node: Node, lane: Lane) -> Key:
@@ -364,136 +368,3 @@ def opening(conversation: Conversation, policy: Policy) -> Node:
     )
     node.start = () if conversation.own else None
     return node
-
-
-class Candidate:
-    """An identity: what `+`, `-`, `parent` and `root` compare.
-
-    Args:
-        node: The node that it was made with.
-        parent: The row that `expand` or `ask` worked on (C48).
-        root: The tree that it belongs to; none starts a tree of its own (C49).
-        before: The row that `force`, `cut` or `split` made it from.
-        about: The row that its conversation asks about.
-        lane: Where its random numbers come from; `None`: from its node.
-        created: Sequence number, in its scope, of the operation that made its node.
-        operation: The operation that made it; `None` for a problem's row.
-    """
-
-    __slots__ = (
-        "_lane",
-        "_root",
-        "about",
-        "before",
-        "created",
-        "errors",
-        "node",
-        "operation",
-        "parent",
-        "problem",
-        "rootless",
-        "scores",
-        "uid",
-    )
-
-    def __init__(
-        self,
-        node: Node,
-        parent: Row | None,
-        root: Candidate | None,
-        before: Row | None,
-        about: Row | None,
-        created: int,
-        operation: Operation | None,
-        lane: Key | None = None,
-    ) -> None:
-        self.node = node
-        self.parent = parent
-        self._root = root
-        self.before = before
-        self.about = about
-        self.created = created
-        self.operation = operation
-        self._lane = lane
-        self.problem = False
-        #: It belongs to no tree: `problem`, and what is forced or cut of it.
-        self.rootless = False
-        self.scores: Mapping[str, float | Vector | None] = EMPTY
-        #: Why a scorer gave it none, by name.
-        self.errors: Mapping[str, str] = EMPTY
-        self.uid = -1
-
-    @property
-    def root(self) -> Candidate | None:
-        """The first of its tree."""
-        # Not stored where it is itself: without cycles, a finished problem is freed at once.
-        return None if self.rootless else self._root or self
-
-    @property
-    def lane(self) -> Key:
-        """The key that its random draws descend from."""
-        if self._lane is None:
-            node = self.node
-            self._lane = row_lane(node.key, node.position, node.level)
-        return self._lane
-
-
-class Row:
-    """A candidate with columns.
-
-    `lets` are the columns made by `let`, `scores` those of scorers, for which judges wrote `words`;
-    `known` remembers scores of closed steps by scorer (C32), also where the columns are gone.
-    """
-
-    __slots__ = ("backed", "candidate", "known", "lets", "node", "scores", "words")
-
-    def __init__(
-        self,
-        node: Node,
-        candidate: Candidate,
-        lets: Mapping[str, Any] = EMPTY,
-        scores: Mapping[str, Any] = EMPTY,
-        known: Mapping[str, ScoreCache] = EMPTY,
-        backed: Backed = UNVISITED,
-        words: Mapping[str, str] = EMPTY,
-    ) -> None:
-        self.node = node
-        self.candidate = candidate
-        self.lets = lets
-        self.scores = scores
-        self.known = known
-        self.backed = backed
-        self.words = words
-
-    def with_score(self, name: str, column: Any, known: ScoreCache | None, said: Any = None) -> Row:
-        """The same row with a score column, and what a judge said for it."""
-        scores = {**self.scores, name: column} if self.scores else {name: column}
-        caches = self.known if known is None else {**self.known, name: known}
-        words = self.words if said is None else {**self.words, name: said}
-        return Row(self.node, self.candidate, self.lets, scores, caches, self.backed, words)
-
-    def with_let(self, name: str, value: object) -> Row:
-        """The same row with a computed column."""
-        return self._with({**self.lets, name: value}, self.backed)
-
-    def with_backed(self, backed: Backed) -> Row:
-        """The same row with other visits and another value (C54)."""
-        return self._with(self.lets, backed)
-
-    def _with(self, lets: Mapping[str, Any], backed: Backed) -> Row:
-        return Row(self.node, self.candidate, lets, self.scores, self.known, backed, self.words)
-
-    def passed(self) -> Row:
-        """The row that goes through `expand`: its score columns end all the same (C28)."""
-        return Row(self.node, self.candidate, self.lets, EMPTY, self.known)
-
-
-class ScoreCache:
-    """Scores of one scorer on one path: of the pieces that a delimiter closed, and of all of it."""
-
-    __slots__ = ("closed", "column", "node")
-
-    def __init__(self, node: Node, closed: Vector, column: Vector) -> None:
-        self.node = node
-        self.closed = closed
-        self.column = column
