@@ -25,11 +25,11 @@ FLOORS = (
     ("nodes", "errors", "problem"),
     ("rows",),
     ("scheduler", "views", "requests", "records", "answer_feed"),
-    ("engine_calls",),
+    ("engine_calls", "numbering"),
     ("expressions", "problem_run", "abilities"),
     ("clauses",),
     ("scope", "generation", "replay"),
-    ("program", "ops.row_selection"),
+    ("program",),
     (
         *("ops.control", "ops.edit", "ops.judge", "ops.sample", "ops.score", "ops.select"),
         *("ops.tree", "early_exit", "speculation"),

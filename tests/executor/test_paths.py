@@ -60,7 +60,7 @@ def test_a_path_is_what_its_nodes_add(parts: list[tuple[int, bytes]], data: st.D
 def test_what_a_candidate_step_keeps() -> None:
     """Its text, ids and scores, and what names them; of the path before it only a reference."""
     memory(4, 2)  # what is kept once
-    assert memory(16, 10) < 1800
+    assert memory(16, 10) < 1600
     assert memory(4, 80) - memory(4, 20) < 500
 
 

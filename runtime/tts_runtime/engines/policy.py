@@ -50,7 +50,7 @@ class Policy:
             defaults.top_k,
             float(defaults.min_p),
         )
-        #: Each id that it has drawn: one object for all its occurrences.
+        #: Ids that it has drawn, lengths of paths: one object for all that are equal.
         self.ids: dict[int, int] = {}
         self._encoded: dict[tuple[str, tuple[tuple[int, int], ...]], tuple[int, ...]] = {}
 

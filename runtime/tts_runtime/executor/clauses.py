@@ -121,7 +121,9 @@ class CallSettings:
         """Tokens that the path still has room for, whatever `max` says (C21)."""
         policy = self.policy
         room = policy.context - len(node.conversation.prompt(policy)) - node.position
-        return room if self.within is None else min(room, self.within - node.tokens)
+        if self.within is not None:
+            room = min(room, self.within - node.tokens)
+        return policy.ids.setdefault(room, room)
 
     def limits(self, room: int) -> Limits:
         """When a call with that much room stops."""

@@ -30,7 +30,7 @@ from tts_runtime.executor.program import Program
 from tts_runtime.executor.records import CandidateRecord, records_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
-from tts_runtime.executor.rows import Candidate, Row
+from tts_runtime.executor.rows import Candidate, problem_row
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
@@ -217,10 +217,8 @@ async def execute(
 
 async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
     plan = program.plan
-    candidate = Candidate(run.opening(plan.thinks), None, None, None, None, 0, None)
-    candidate.problem = candidate.rootless = True
-    candidate.uid = 0
-    problem = Row(candidate.node, candidate)
+    problem = problem_row(run.opening(plan.thinks))
+    problem.candidate.uid = 0
     scope = Scope(run, problem, plan.thinks, [None] * len(plan.values), answers=True)
     scope.values[plan.body.parameters[0]] = Pool([problem])
     returned = await program.body.walk(scope)

@@ -47,11 +47,15 @@ class GenerationCall:
         operation: The operation, for errors and records.
         settings: Its clauses.
         sequence: Its number among the operations of the scope that number children.
+        home: The number of the scope.
         demand: Makes the requests when they are needed; `None`: at once.
         answer: Its one child is the answer.
     """
 
-    __slots__ = ("demand", "on_answer", "on_candidate", "operation", "run", "sequence", "settings")
+    __slots__ = (
+        *("demand", "home", "on_answer", "on_candidate"),
+        *("operation", "run", "sequence", "settings"),
+    )
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class GenerationCall:
         operation: Operation,
         settings: CallSettings,
         sequence: int,
+        home: int,
         demand: Demand | None = None,
         answer: bool = False,
     ) -> None:
@@ -67,6 +72,7 @@ class GenerationCall:
         self.operation = operation
         self.settings = settings
         self.sequence = sequence
+        self.home = home
         self.on_candidate = run.events.listeners(CandidateMade)
         # Of a thought's delimiter, which is withheld, the first tokens would be told.
         told = answer and settings.unit is not Unit.THOUGHTS
@@ -150,6 +156,7 @@ class OnReply:
         node = child_node(spec.node, slot.key, call.settings, spec.room, generation)
         node.number = self.number
         node.rank = self.rank
+        node.home = call.home
         call.run.deliver(slot, spec.row(node))
         return node
 
@@ -189,6 +196,10 @@ def child_node(
     return child
 
 
+#: Makes a named tuple of its values, in half the time.
+_named = tuple.__new__
+
+
 def request_for(
     run: ProblemRun,
     node: Node,
@@ -209,7 +220,7 @@ def request_for(
         number if settings.likeliest else None,
         run.engines.statistics,
         number if number > rank else rank,
-        StreamOrigin(run.root_key, node.key, number, node.level),
+        _named(StreamOrigin, (run.root_key, node.key, number, node.level)),
     )
 
 

@@ -79,18 +79,20 @@ class Node:
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
     whether this node's own ids were. `rank` is the largest child number on the path: how late its
     requests go (`GenerateRequest.priority`). `reader` is the last policy that was seen to have read
-    the path. `mixed`: policies with different delimiters wrote it. `start`, of a problem's own
-    first node only, holds the lanes of the calls that lead to it (C13). `sampling`: the clauses
-    that its own ids were sampled with, as child `number` of its parent. `error`: why there is no
-    text of its own, and it is done: it has no answer and no score (C64). `drawn`, `halted`: as in
-    the policy's reply, of which a sampled node is what is kept (`generation`).
+    the path. `mixed`: policies with different delimiters wrote it. `sampling`: the clauses that its
+    own ids were sampled with, as child `number` of its parent. `error`: why there is no text of its
+    own, and it is done: it has no answer and no score (C64). `drawn`, `halted`: as in
+    the policy's reply, of which a sampled node is what is kept (`generation`). `made`: how many
+    children it has in the scope that drew it, whose number is `home` (`Scope.next_children`).
     """
 
+    #: Of a problem's own first node: the lanes of the calls that lead to it (C13).
+    start: tuple[Lane, ...] | None = None
+
     __slots__ = (
-        "_form",
+        "_answer",
         "_logprobs",
         "_stretched",
-        "_written",
         "anchor",
         "claimed",
         "conversation",
@@ -101,9 +103,11 @@ class Node:
         "error",
         "finish",
         "halted",
+        "home",
         "ids",
         "key",
         "level",
+        "made",
         "mixed",
         "number",
         "parent",
@@ -114,7 +118,6 @@ class Node:
         "sampled",
         "sampling",
         "segments",
-        "start",
         "statistics",
         "tokens",
     )
@@ -152,9 +155,8 @@ class Node:
         self.end_logprob = end_logprob
         self.statistics = statistics
         self.error = error
-        self.start: tuple[Lane, ...] | None = None
         self.sampling: Mapping[str, Any] | None = None
-        self.number = self.drawn = 0
+        self.number = self.drawn = self.home = self.made = 0
         self.halted = False
         many = len(ids)
         if parent is None:
@@ -165,7 +167,8 @@ class Node:
             self.anchor: Node | None = None
         else:
             tokens = parent.tokens
-            self.position = position = parent.position + many
+            position = parent.position + many
+            self.position = position = policy.ids.setdefault(position, position)
             if sampled:  # one number where they are equal: large numbers are objects
                 tokens = position if tokens + many == position else tokens + many
             self.tokens = tokens
@@ -176,8 +179,8 @@ class Node:
                 parent.policy is not policy and parent.policy.delimiter != policy.delimiter
             )
         self._stretched: tuple[int, ...] | None = None
-        self._written: tuple[str | None, str | None] | None = None
-        self._form: Form | None = None
+        #: As written, why it could not be looked for, and the canonical form, as far as known.
+        self._answer: tuple[str | None, str | None, Form | None] | None = None
         self.reader: Policy | None = None
 
     @property
@@ -243,19 +246,28 @@ class Node:
         """The answer as written; missing while there is none."""
         if self.error is not None:
             return None
-        if self._written is None:
-            self._written = self.policy.written(self.text, self.finish)
-        return self._written[0]
+        if self._answer is None:
+            self._answer = *self.policy.written(self.text, self.finish), None
+        return self._answer[0]
 
     @property
     def answers(self) -> tuple[str | None, str | None]:
         """The answer as written, and its canonical form; missing while there is none."""
-        written = self.written
+        written, found = self.written, self._form
         if written is None:
             return None, None
-        if self._form is None:
-            self._form = form(written)
-        return written, self._form.key
+        if found is None:
+            found = self._keep(form(written))
+        return written, found.key
+
+    @property
+    def _form(self) -> Form | None:
+        return None if self._answer is None else self._answer[2]
+
+    def _keep(self, found: Form) -> Form:
+        assert self._answer is not None  # what it is the form of
+        self._answer = (*self._answer[:2], found)
+        return found
 
     def answer_later(self) -> Future[Any] | None:
         """What to wait for, if a process works the canonical form out, before `answers` is read."""
@@ -264,7 +276,7 @@ class Node:
             return None
         found = form_later(written)
         if isinstance(found, Form):
-            self._form = found
+            self._keep(found)
             return None
         return found
 
@@ -272,11 +284,10 @@ class Node:
     def unread(self) -> tuple[str, str] | None:
         """The kind of fault and why, where the answer could not be read, so that there is none or
         it is compared as text. Works nothing out that nobody has asked for."""
-        if self._written is not None and self._written[1] is not None:
-            return EXCEPTION, self._written[1]
-        if self._form is not None and self._form.fault is not None:
-            return self._form.kind, self._form.fault
-        return None
+        _, why, found = self._answer or (None, None, None)
+        if why is not None:
+            return EXCEPTION, why
+        return None if found is None or found.fault is None else (found.kind, found.fault)
 
     @property
     def logprob(self) -> float:
@@ -324,11 +335,12 @@ class Node:
     def on_lane(self, lane: Lane) -> Node:
         """This node on the stream of another call on it, which nobody has claimed."""
         node = self._copy(_on_lane(self, lane), UNCLAIMED)
-        node.start = None if self.start is None else (*self.start, lane)
+        if isinstance(node, FirstNode) and self.start is not None:
+            node.start = (*self.start, lane)
         return node
 
     def _copy(self, key: Key, claimed: bytes) -> Node:
-        node = Node(
+        node = type(self)(
             self.conversation,
             self.parent,
             self.policy,
@@ -345,8 +357,15 @@ class Node:
             self.statistics,
             self.error,
         )
-        node.start = self.start
+        if isinstance(node, FirstNode):
+            node.start = self.start
         return node
+
+
+class FirstNode(Node):
+    """The first node of a conversation."""
+
+    __slots__ = ("start",)
 
 
 def _on_lane(node: Node, lane: Lane) -> Key:
@@ -363,7 +382,7 @@ def shares_ids(node: Node, policy: Policy) -> bool:
 
 def opening(conversation: Conversation, policy: Policy) -> Node:
     """The first node of a conversation."""
-    node = Node(
+    node = FirstNode(
         conversation, None, policy, (), conversation.key, UNCLAIMED, 0, NOTHING, None, False, False
     )
     node.start = () if conversation.own else None

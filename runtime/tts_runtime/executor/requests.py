@@ -228,7 +228,7 @@ class Work:
         self.policy_calls += 1
         if future.cancelled():
             self.cancelled_calls += 1
-        elif future.exception() is None:
+        elif not future.exception():
             generation = future.result()
             self.policy_tokens += generation.drawn
             self.prompt_tokens += generation.prefilled
@@ -262,6 +262,8 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
     if limits.watched:
         return object()  # what looks at every token is nobody else's
     if request.sampling.temperature:
+        if request.first_rank is None:
+            return signature, limits.max_tokens, request.key, position
         return signature, limits.max_tokens, request.key, position, request.first_rank
     # Temperature 0 ignores the key, so greedy children are one request (C15).
     return whole_name((signature, limits.max_tokens, request.first_rank), request)
@@ -288,7 +290,7 @@ def digest(text: str) -> bytes:
 def piece_mark(before: bytes, pieces: Iterable[bytes]) -> bytes:
     """What stands for pieces of a path and all before them, of which `before` is the mark."""
     for piece in pieces:
-        before = blake2b(piece, key=before, digest_size=16).digest()
+        before = blake2b(before + piece, digest_size=16).digest()
     return before
 
 

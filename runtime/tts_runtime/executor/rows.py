@@ -71,6 +71,9 @@ class Candidate:
         operation: The operation that made it; `None` for a problem's row.
     """
 
+    #: It is what a strategy has for its problem; it belongs to no tree (`OfProblem`).
+    problem = rootless = False
+
     __slots__ = (
         "_lane",
         "_root",
@@ -81,8 +84,6 @@ class Candidate:
         "node",
         "operation",
         "parent",
-        "problem",
-        "rootless",
         "scores",
         "uid",
     )
@@ -106,9 +107,6 @@ class Candidate:
         self.created = created
         self.operation = operation
         self._lane = lane
-        self.problem = False
-        #: It belongs to no tree: `problem`, and what is forced or cut of it.
-        self.rootless = False
         self.scores: Mapping[str, float | Vector | None] = EMPTY
         #: Why a scorer gave it none, by name.
         self.errors: Mapping[str, str] = EMPTY
@@ -127,6 +125,19 @@ class Candidate:
             node = self.node
             self._lane = row_lane(node.key, node.position, node.level)
         return self._lane
+
+
+class OfProblem(Candidate):
+    """What a strategy has for its problem, its copies, and what is forced or cut of it."""
+
+    __slots__ = ("problem", "rootless")
+
+
+def problem_row(node: Node, known: Scores | None = None) -> Row:
+    """The row that a strategy has for its problem."""
+    candidate = OfProblem(node, None, None, None, None, 0, None)
+    candidate.problem = candidate.rootless = True
+    return Row(node, candidate, known=known)
 
 
 class Row:

@@ -54,14 +54,11 @@ class PendingRow:
         self.source: PendingReply | None = None
         self.resolved = False
         self.content: Content = None
-        self.waiters: list[Callable[[Content], None]] | None = None
+        self.waiters: tuple[Callable[[Content], None], ...] = ()
 
     def then(self, callback: Callable[[Content], None]) -> None:
         """Calls back once, when the content is known; not for resolved rows."""
-        if self.waiters is None:
-            self.waiters = [callback]
-        else:
-            self.waiters.append(callback)
+        self.waiters += (callback,)
 
 
 #: Makes a request, for a path of fewer tokens than a number, if one is given.
@@ -226,7 +223,16 @@ _Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
 class Scheduler:
     """The pending rows of one problem and the tasks that wait for them."""
 
-    __slots__ = ("_draining", "_queue", "_waits", "error", "has_gaps", "lacking", "turns")
+    __slots__ = (
+        "_draining",
+        "_queue",
+        "_waits",
+        "calls_made",
+        "error",
+        "has_gaps",
+        "lacking",
+        "turns",
+    )
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -235,6 +241,8 @@ class Scheduler:
         self.has_gaps = False
         #: Numbers the operations that are executed.
         self.turns = count(1)
+        #: Numbers the strategy calls.
+        self.calls_made = count(1)
         self._queue: deque[tuple[_Callbacks, Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
@@ -255,8 +263,8 @@ class Scheduler:
         slot.content = content
         slot.resolved = True
         waiters = slot.waiters
-        if waiters is not None:
-            slot.waiters = None
+        if waiters:
+            slot.waiters = ()
             self._queue.append((waiters, content))
             if not self._draining:
                 self._drain()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tts_lang.plan.graph import Branch, Call, Repeat
 from tts_runtime.executor.program import Action, Builder, Returned, handles
-from tts_runtime.executor.rows import Candidate, Row
+from tts_runtime.executor.rows import Candidate, Row, problem_row
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Calls, Scope, StrategyReturned
 
@@ -92,9 +92,7 @@ def call(builder: Builder, spec: Call) -> Action:
                 node = node.on_lane(fresh)
             if copy:
                 node = node.on_lane(copy)
-            candidate = Candidate(node, None, None, None, None, 0, None)
-            candidate.problem = candidate.rootless = True
-            return Row(node, candidate, known=row.known)
+            return problem_row(node, row.known)
 
         async def _call(row: Row, inner: Scope, target: PendingRow) -> None:
             returned = await body.walk(inner)
@@ -113,8 +111,7 @@ def call(builder: Builder, spec: Call) -> Action:
             )
             return Row(first.node, candidate, row.lets, known=first.known)
 
-        # From here on rows of this scope may lie on nodes that a call has made.
-        scope.barrier.strict = True
+        scope.meet_calls()
         if not pool.apart:
             pool = Pool(await run.rows(pool))
         result = run.map(pool, called)

@@ -12,7 +12,7 @@ from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.nodes import EMPTY, Node
 from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.rows import Candidate, Row
+from tts_runtime.executor.rows import Candidate, OfProblem, Row
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.steps import NOTHING, StepSplit
@@ -22,10 +22,11 @@ from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, split_key
 def derived(row: Row, node: Node, operation: Operation, *, keeps_scores: bool = True) -> Row:
     """A row made from another: parent, root and `let` columns stay (C28, C31, C48)."""
     source = row.candidate
-    candidate = Candidate(
+    candidate = (OfProblem if source.rootless else Candidate)(
         node, source.parent, source.root, row, source.about, source.created, operation, source.lane
     )
-    candidate.rootless = source.rootless
+    if isinstance(candidate, OfProblem):
+        candidate.problem, candidate.rootless = False, True
     return Row(node, candidate, row.lets, EMPTY, row.known if keeps_scores else None)
 
 

@@ -23,10 +23,11 @@ from tts_runtime.executor.expressions import (
 )
 from tts_runtime.executor.generation import ChildSpec, GenerationCall, children
 from tts_runtime.executor.nodes import Conversation, opening
+from tts_runtime.executor.numbering import OrderedNumbering
 from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.rows import Candidate, Row
+from tts_runtime.executor.rows import OfProblem, Row
 from tts_runtime.executor.scheduler import Content, Demand, Item, PendingRow, Pool, append
-from tts_runtime.executor.scope import OrderedNumbering, Scope
+from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, grouped, weights_of
 from tts_runtime.streams import asked_key, resample_key, uniform
 
@@ -116,7 +117,9 @@ def _calls(
 
     def call(row: Row) -> GenerationCall:
         settings = clauses.settings(row, view)
-        return GenerationCall(scope.run, operation, settings, sequence, demand, answer=answer)
+        return GenerationCall(
+            scope.run, operation, settings, sequence, scope.number_of_call, demand, answer=answer
+        )
 
     if clauses.differ:
         return call
@@ -248,7 +251,7 @@ def copied(row: Row, scope: Scope, operation: Operation, *, draws: bool, tree: b
     of its own (C49).
     """
     source = row.candidate
-    copy = Candidate(
+    copy = type(source)(
         row.node,
         source.parent,
         None if tree else source.root,
@@ -258,9 +261,9 @@ def copied(row: Row, scope: Scope, operation: Operation, *, draws: bool, tree: b
         operation,
         scope.next_copy(source) if draws else source.lane,
     )
-    copy.problem = source.problem
     copy.scores = row.scores
-    copy.rootless = source.rootless and not tree
+    if isinstance(copy, OfProblem):
+        copy.problem, copy.rootless = source.problem, source.rootless and not tree
     return Row(row.node, copy, row.lets, row.scores, row.known, row.backed, row.words)
 
 

@@ -19,7 +19,7 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.errors import error_at
+from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.generation import LookAhead, roll_out
 from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.problem_run import ProblemRun
@@ -291,9 +291,12 @@ class _Reader:
         """
         if isinstance(scores, CandidateError):
             return self.lacking(run, row, scores)
+        low, high = self.low, self.high
         for number in scores[known:]:
-            if number is not None:
-                self.check(number, row)
+            if number is not None and not (
+                (low is None or number >= low) and (high is None or number <= high)
+            ):
+                raise self.outside(number, row)
         if not self.steps:
             return self.scored(run, row, scores[0])
         # Steps of a rollout are nobody's: only the path's own closed steps are kept (C11).
@@ -385,14 +388,12 @@ class _Reader:
             raise error
         return [error] * rows
 
-    def check(self, number: float, row: Row) -> None:
-        """A score must be in the declared range."""
+    def outside(self, number: float, row: Row) -> RunError:
+        """The error of a score that is not in the declared range."""
         low, high = self.low, self.high
-        if (low is None or number >= low) and (high is None or number <= high):
-            return
         declared = f"{'anything' if low is None else low} to {'anything' if high is None else high}"
         text = " ".join(row.node.text.split())
-        raise error_at(
+        return error_at(
             self.operation,
             f"scorer `{self.name}` gave {number}, outside its range {declared}, to the candidate "
             f"{text[-60:]!r}",
