@@ -58,7 +58,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def names(options: str = "") -> tuple[dict[str, object], dict[str, object]]:
     policy = f"vllm:{bundled('policy')}{options}"
-    return {"policy": policy}, {"prm": f"rlhflow:{bundled('prm')}?engine=vllm"}
+    return {"policy": policy}, {"prm": f"rlhflow:{bundled('prm')}?engine=vllm&reduce=last"}
 
 
 @pytest.mark.usefixtures("_installed")
@@ -77,3 +77,4 @@ def test_what_the_user_says_stands() -> None:
     assert not divided(*names("?devices=1"), [plan])
     assert not divided({"policy": "bundled"}, names()[1], [plan])
     assert not divided({"policy": "vllm:/no/such/folder"}, names()[1], [plan])
+    assert not divided(*names("?nonsense=1"), [plan])

@@ -8,7 +8,7 @@ is divided in proportion to them: then neither cache is full while the other has
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -113,15 +113,15 @@ def divided(
         for name, engine in engines.items()
         if isinstance(engine, str) and _on_vllm(parsed := parse_name(engine))
     ]
-    if len(used) != 2 or used[0][2] is used[1][2]:
+    if len(used) != 2 or used[0][2] is used[1][2] or find_spec("vllm") is None:
         return {}
-    options: list[VllmOptions] = [options_of(parsed, kind) for _, parsed, kind in used]
-    said = [each.gpu_memory or each.kv_cache or each.args for each in options]
-    devices = {(each.tensor_parallel, each.devices) for each in options}
-    if any(said) or devices not in ({(1, None)}, {(1, "0")}) or find_spec("vllm") is None:
-        return {}
-    device = gpu_memory()
     try:
+        options = [_options(parsed, kind) for _, parsed, kind in used]
+        said = [each.gpu_memory or each.kv_cache or each.args for each in options]
+        devices = {(each.tensor_parallel, each.devices) for each in options}
+        if any(said) or devices not in ({(1, None)}, {(1, "0")}):
+            return {}
+        device = gpu_memory()
         sizes = [
             _size(parsed.argument, each, gpu=device is not None)
             for (_, parsed, _), each in zip(used, options, strict=True)
@@ -148,6 +148,11 @@ def divided(
 
 def _on_vllm(name: EngineName) -> bool:
     return name.kind == "vllm" or dict(name.options).get("engine") == "vllm"
+
+
+def _options(name: EngineName, kind: type[VllmOptions]) -> VllmOptions:
+    own = tuple(pair for pair in name.options if pair[0] != "reduce")  # of any scorer's scores
+    return options_of(replace(name, options=own), kind)
 
 
 def _size(name: str, options: VllmOptions, *, gpu: bool) -> Tenant:
