@@ -14,6 +14,7 @@ import pytest
 from tests.support.records import candidates, content
 from tests.support.tts_run import SIM, Command
 from tts_runtime.cli.display import Status
+from tts_runtime.problems.model import Trial
 from tts_runtime.record.reader import open_run
 from tts_runtime.runs import engine_set
 from tts_runtime.runs.results import Answer
@@ -288,11 +289,11 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
 ) -> None:
     original = StrategyWriter.problem
 
-    def problem(self: StrategyWriter, answer: Answer, candidates: Any, decisions: Any) -> None:
-        if answer.id == "line-2":
-            full = open("/dev/full", "w")  # noqa: PTH123, SIM115  (closed by the writer)
+    def problem(self: StrategyWriter, trial: Trial, *more: Any) -> None:
+        if trial.problem == "line-2":
+            full = open("/dev/full", "wb")  # noqa: PTH123, SIM115  (closed by the writer)
             self._record._files["answers.jsonl"] = full
-        original(self, answer, candidates, decisions)
+        original(self, trial, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(StrategyWriter, "problem", problem)
