@@ -156,7 +156,7 @@ FINDINGS = (
         "A harder world: beam search, DVTS and best-of-n",
         "On hard problems searches guided by a PRM solve what samples do not: beam search and DVTS "
         "are above weighted best-of-n (Snell et al., 2024, section 5; Beeching et al., 2024). "
-        "Chains of seven to ten operations; one sample in nine is right.",
+        "Chains of seven to ten operations; one sample in ten is right.",
         tuple(_hardest()),
         problems="hardest",
     ),

@@ -1,9 +1,10 @@
 """More problems of the bundled world: `python -m benchmarks.more_problems`.
 
-Writes benchmarks/data/larger.jsonl, 200 problems of all difficulties, and hardest.jsonl, 60 hard
-ones. Difficulty is what the model of the policy's training noise expects (runtime/bundled/noise.py;
-the policy is better), so nothing is sampled; none of the problems is among the shipped ones.
-Measured pass rates are added by `tts-metrics difficulty --write`.
+Writes benchmarks/data/larger.jsonl, 400 problems of all difficulties, enough that a difference of
+five points between two strategies can be told, and hardest.jsonl, 120 hard ones. Difficulty is what
+the model of the policy's training noise expects (runtime/bundled/noise.py; the policy is better),
+so nothing is sampled; none of the problems is among the shipped ones. Measured pass rates are added
+by `tts-metrics difficulty --write`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from bundled.noise import expected_pass_rate  # noqa: E402
 from bundled.world import Problem  # noqa: E402
 
 FOLDER = ROOT / "benchmarks" / "data"
-EACH, LARGER, HARDEST, SEED = 100, 200, 60, 3
+#: Problems of each difficulty that are shuffled together: any first part of the file is mixed.
+EACH = 100
+LARGER, HARDEST, SEED = 400, 120, 3
 
 
 def main() -> None:
@@ -30,8 +33,11 @@ def main() -> None:
     lines = [line for path in shipped for line in path.read_text(encoding="utf-8").splitlines()]
     seen = {json.loads(line)["problem"] for line in lines}
     rng = random.Random(SEED)
-    larger = [problem for group in GROUPS for problem in likely_problems(rng, group, EACH, seen)]
-    rng.shuffle(larger)
+    larger: list[Problem] = []
+    while len(larger) < LARGER:
+        some = [problem for group in GROUPS for problem in likely_problems(rng, group, EACH, seen)]
+        rng.shuffle(some)
+        larger += some
     write(FOLDER / "larger.jsonl", larger[:LARGER], None)
     hardest: list[Problem] = []
     while len(hardest) < HARDEST:
