@@ -40,7 +40,7 @@ _ASSIGNED = re.compile(r"\s*(\w+) *=(?!=)")
 _COMMENT = re.compile(r"\s*#.*")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*%?|\*\*|[<>=!]=|\S')
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
-_WRITE = re.compile(r"^write `([^`]*)`")
+_WRITE = re.compile(r"^write `([^`]*)`(?! and `)")
 #: Parts of a help that say how the language is, not what to write.
 _FACT = re.compile(
     r"(?:lists|pools|a pool's rows|blocks|names|every|comments|parameters|clauses|the most|`).*"

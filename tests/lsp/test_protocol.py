@@ -91,6 +91,18 @@ def test_a_help_is_a_quick_fix(editor: EditorSession, wrong: str, right: str) ->
     assert after == STRATEGY.replace("score pool by prm", right)
 
 
+def test_a_fix_of_two_lines_writes_both(editor: EditorSession) -> None:
+    text = STRATEGY.replace("score pool by prm", "score pool by prm; other = pool")
+    ((_, after),) = editor.fixes("two.tts", text)
+    assert after == STRATEGY.replace("score pool by prm", "score pool by prm\n    other = pool")
+
+
+def test_what_is_never_used_is_removed_with_its_line(editor: EditorSession) -> None:
+    text = STRATEGY.replace("score pool", "spare = sample 1\n    score pool")
+    ((_, after),) = editor.fixes("spare.tts", text)
+    assert after == STRATEGY
+
+
 def test_a_missing_import_is_a_quick_fix(editor: EditorSession) -> None:
     text = "strategy s():\n    return majority(n = 4)\n"
     ((title, after),) = editor.fixes("import.tts", text)

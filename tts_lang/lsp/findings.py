@@ -24,7 +24,6 @@ _PAGE = "https://tts-lang.github.io/tts-lang/diagnostics/"
 _UNUSED = frozenset({"TTS901", "TTS902"})
 _WRITE = re.compile(r"^write `(.*)`$", re.DOTALL)
 _ABOVE = re.compile(r"^(?:import it|declare it at the top of the file): `(.*)`$", re.DOTALL)
-_REMOVE = frozenset({"remove it", "remove the statement"})
 
 
 def published(
@@ -127,8 +126,10 @@ def _readings(found: Diagnostic) -> Iterator[tuple[Span, str]]:
         place = _after_imports(source)
         yield Span(place, place), f"{above[1]}\n"
         return
-    if help_ in _REMOVE and found.span.end <= end:
+    if help_ == "remove it" and found.span.end <= end:
         yield found.span, ""
+    if help_ == "remove the statement":  # the place is the name that is never read
+        yield Span(start, min(end + 1, len(source.text))), ""
     if (new := meant(found, line, start)) is not None:
         yield Span(start, end), new
     if (written := _WRITE.match(help_)) is None or found.span.end > end:
