@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from tts_lang.diagnostics import Diagnostic
+from tts_lang.library import names
 from tts_lang.repair_rules import RULES, SPARE_NAMES, WORDS
 from tts_lang.repair_words import CONNECTIVES, FORMS, NOTES, SUPERFLUOUS, WRONG_CONNECTIVES
 from tts_lang.source import Source
@@ -31,16 +32,20 @@ MOST_ERRORS = 3
 #: Lines that are parsed alone, for one error; words that are changed in one.
 MOST_PARSED = 300
 MOST_EDITS = 3
-#: Larger files take long to check.
+#: Larger files take long to check, longer lines long to rewrite.
 LARGEST_SOURCE = 30_000
+LONGEST_LINE = 300
 
 _STRING = re.compile(r'"""|"(?:\\.|[^"\\])*"')
 _MARK = re.compile("\x01(\\d+)\x01")
+_CALLED = re.compile(r"call a strategy as `(\w+)")
 _ASSIGNED = re.compile(r"\s*(\w+) *=(?!=)")
 _COMMENT = re.compile(r"\s*#.*")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*%?|\*\*|[<>=!]=|\S')
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
 _WRITE = re.compile(r"^write `([^`]*)`(?! and `)")
+#: Helps that are one replacement, and nothing else.
+_EXACT = (_MEANT, re.compile(r"write `[^`]*`"))
 #: Parts of a help that say how the language is, not what to write.
 _FACT = re.compile(
     r"(?:lists|pools|a pool's rows|blocks|names|every|comments|parameters|clauses|the most|`).*"
@@ -75,7 +80,7 @@ class _Repair:
     def helped(self) -> Diagnostic:
         """The error with the best help that there is."""
         error, source = self._error, self._source
-        long = len(source.text) > LARGEST_SOURCE
+        long = len(source.text) > LARGEST_SOURCE or len(self._line) > LONGEST_LINE
         if not self._line.strip() or long or "\n" in source.slice(error.span).strip():
             return error
         if "'''" in self._line and self._without_quotes():
@@ -96,11 +101,19 @@ class _Repair:
             if (at := pattern.search(hidden)) is not None:
                 return replace(error, suggestion=at.expand(note))
         form = _form(self._line)
-        if form is None and said is not None and _MEANT.fullmatch(error.suggestion or ""):
+        exact = said is not None and any(p.fullmatch(error.suggestion or "") for p in _EXACT)
+        if form is None and (exact or self._calls_nothing()):
             return replace(error, suggestion=None)
         if form is None or (said is None and error.suggestion is not None):
             return error
         return replace(error, suggestion=form, expected=())
+
+    def _calls_nothing(self) -> bool:
+        """Whether the help is to call a strategy that neither this file nor the library has."""
+        called = _CALLED.match(self._error.suggestion or "")
+        if called is None or called[1] in names():
+            return False
+        return re.search(rf"\bstrategy {called[1]}\b|{called[1]}\.tts", self._source.text) is None
 
     def _written(self, new: str) -> Diagnostic:
         shown = "` and `".join(line.strip() for line in new.strip().split("\n"))

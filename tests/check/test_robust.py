@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from tests.support.golden import FIXTURES
 from tests.support.programs import random_program
 from tts_lang.compiler import check_source, compile_strategy
-from tts_lang.diagnostics import render_text
+from tts_lang.diagnostics import Diagnostic, render_text
 from tts_lang.plan.verify import verify
+from tts_lang.repair import repaired
 from tts_lang.source import Source
 
 FILES = sorted((FIXTURES / "strategies").glob("*.tts"))
@@ -28,6 +30,17 @@ def _check(text: str, name: str) -> int:
             if None not in strategy.parameters.values():
                 verify(compile_strategy(source, strategy.name))
     return len(result.diagnostics)
+
+
+def test_lines_that_nobody_types_are_not_rewritten() -> None:
+    """Patterns of rewrites would take minutes for thousands of parentheses."""
+    text = f"strategy s():\n    x = {'(' * 500}1{')' * 500}\n    return sample 1\n"
+    found = check_source(Source.of(text, "deep.tts")).diagnostics
+
+    def check(source: Source) -> Sequence[Diagnostic]:
+        raise AssertionError(f"tried: {source.text}")
+
+    assert repaired(found, check) == found
 
 
 @pytest.mark.parametrize("seed", range(40))
