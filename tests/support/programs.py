@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -104,14 +105,32 @@ def program(choices: Choices) -> str:
     lines: list[str] = []
     for number in range(choices.one_of([0, 1, 1, 2])):
         name = f"helper{number}"
-        body, cost = _body(choices, tuple(helpers), HELPER_BUDGET, depth=1)
-        lines += ["", f"strategy {name}(n = 2):", *blocks.indented(body)]
-        helpers.append(Helper(name, max(1, cost), _samples(name, lines)))
-    body, _ = _body(choices, tuple(helpers), BUDGET, depth=2)
+        inner, values = _inner(choices, helpers)
+        body, cost = _body(choices, (*helpers, *inner), HELPER_BUDGET, depth=1)
+        parameters = ", ".join(["n = 2", *(f"inner = {each}" for each in values[:1])])
+        lines += ["", f"strategy {name}({parameters}):", *blocks.indented(body)]
+        helpers.append(Helper(name, max(1, cost), _samples(name, lines), inner=values))
+    inner, values = _inner(choices, helpers)
+    body, _ = _body(choices, (*helpers, *inner), BUDGET, depth=2)
     header = choices.one_of(["", "", "", " at temperature 0", " top_k 3 within 12 tokens"])
-    lines += ["", f"strategy main(n = {choices.integer(1, 3)}){header}:", *blocks.indented(body)]
+    usual = [f"n = {choices.integer(1, 3)}", *(f"inner = {each}" for each in values[:1])]
+    parameters = ", ".join(usual)
+    lines += ["", f"strategy main({parameters}){header}:", *blocks.indented(body)]
     text = "\n".join(lines) + "\n"
     return f"{declarations_of(text)}{text}"
+
+
+def _inner(choices: Choices, helpers: list[Helper]) -> tuple[list[Helper], tuple[str, ...]]:
+    """A parameter that is a strategy, as one to call; its values, perhaps with arguments (C71)."""
+    if not helpers or not choices.chance(40):
+        return [], ()
+    helper = choices.one_of(helpers)
+    if choices.chance(50):
+        return [replace(helper, name="inner")], (helper.name,)
+    values = [f"{helper.name}(1)", f"{helper.name}(n = 2)"]
+    if "temperature" in helper.samples:
+        values.append(f"{helper.name}(2, temperature = 0.5)")
+    return [Helper("inner", helper.cost, whole=True)], tuple(reversed(values))
 
 
 def declarations_of(text: str) -> str:

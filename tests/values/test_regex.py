@@ -128,6 +128,24 @@ def test_c76_what_a_candidate_says_can_decide() -> None:
     assert [record.before for record in forced] == [3]
 
 
+def test_c76_texts_have_an_order() -> None:
+    outcome = says(
+        ["b", "", "B", "ba", "\U0001f600", "\xe9"],
+        "pool = sample 6",
+        'pool = first of (pool where text >= "b" and text < "c" and not text <= "b")',
+        'force "!" into pool',
+        "return pool",
+    )
+    assert [each.before for each in outcome.candidates if each.op == "force"] == [4]
+    ordered = ["", "B", "b", "ba", "\xe9", "\uffff", "\U0001f600"]
+    for one, left in enumerate(ordered):
+        for other, right in enumerate(ordered):
+            assert apply("<", [left, right]) == (one < other)
+            assert apply(">=", [left, right]) == (one >= other)
+    assert apply("<", ["a", None]) is False
+    assert codes(body("p = sample 1", "return first of (p where text < 3)")) == ["TTS206"]
+
+
 # ------------------------------------------------------------------------------ all of a text
 
 #: Expressions that Python's `re` reads as ours does, for texts of `_ALPHABET`.

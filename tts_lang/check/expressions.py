@@ -107,7 +107,7 @@ def _binary(context: StrategyContext, node: nodes.BinaryExpression, site: Site) 
         expected, result = ScalarType.TEXT, ScalarType.TEXT
     elif operator in _LOGIC:
         expected, result = ScalarType.FLAG, ScalarType.FLAG
-    elif operator in _TESTS:
+    elif (operator in _ORDER and left.type is right.type is ScalarType.TEXT) or operator in _TESTS:
         expected, result = ScalarType.TEXT, ScalarType.FLAG
     else:
         expected, result = (

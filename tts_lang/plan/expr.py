@@ -303,7 +303,7 @@ def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
         known = next((each for each in parts if each != UNKNOWN), UNKNOWN)
         return [known, known] if known != STEPS else number, "flag"
     if function in ("<", "<=", ">", ">="):
-        return number, "flag"
+        return ["text", "text"] if "text" in parts else number, "flag"
     if function in ("and", "or", "not"):
         return ["flag"] * len(parts), "flag"
     if function in ("ends with", "contains"):

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from tests.support.reference.model import Value, Vector
 
@@ -36,9 +37,10 @@ def compare(operator: str, left: Value, right: Value) -> bool:
         return str(right) in str(left)
     if operator == "ends with":
         return str(left).endswith(str(right))
-    a, b = number(left), number(right)
-    assert a is not None
-    assert b is not None
+    a: Any = left
+    b: Any = right
+    if not isinstance(a, str):
+        a, b = number(left), number(right)
     return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
 
 

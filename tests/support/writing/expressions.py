@@ -127,7 +127,7 @@ def row_condition(world: World, pool: PoolInfo, depth: int = 1) -> str:
         case 4:
             return 'text contains "b"'
         case 5:
-            return 'text ends with "\\n"'
+            return choices.one_of(['text ends with "\\n"', 'text < "b"', "answer >= text"])
         case _:
             operator = choices.one_of([">=", "<", ">", "<=", "=="])
             return f"{_atom(row_number(world, pool, 1))} {operator} {_threshold(world)}"

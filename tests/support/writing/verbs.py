@@ -278,14 +278,16 @@ def call(world: World) -> Phrase | None:
     if not world.helpers:
         return None
     helper = world.choices.one_of(world.helpers)
-    arguments = str(world.choices.integer(1, 3))
+    given = [] if helper.whole else [str(world.choices.integer(1, 3))]
+    if helper.inner and world.choices.chance(50):
+        given.append(f"inner = {world.choices.one_of(helper.inner)}")
     if helper.samples and world.choices.chance(30):
         name, values = world.choices.one_of(
             [("temperature", ["0.5", "1", "default"]), ("top_k", ["2", "3"])]
         )
         if name in helper.samples:
-            arguments += f", {name} = {world.choices.one_of(values)}"
-    text = f"{helper.name}({arguments})"
+            given.append(f"{name} = {world.choices.one_of(values)}")
+    text = f"{helper.name}({', '.join(given)})"
     if world.choices.chance(40):
         text = f"fresh {text}"
     if world.choices.chance(50):

@@ -51,12 +51,15 @@ class PoolInfo:
 class Helper:
     """A strategy that later ones may call; `cost` is about how many generations it takes.
 
-    `samples` are the parameters of how it samples that a call can give (C72).
+    `samples` are the parameters of how it samples that a call can give (C72). `whole`: its own
+    parameter is given already (C71). `inner`: what its parameter of this name can be.
     """
 
     name: str
     cost: int
     samples: tuple[str, ...] = ()
+    whole: bool = False
+    inner: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
