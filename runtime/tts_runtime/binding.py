@@ -7,6 +7,7 @@ a small YAML file beside the model, so that a strategy names none of them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +17,12 @@ from tts_runtime.tokens import Trusted
 
 #: Bindings of well-known models, without their folders.
 SHIPPED = Path(__file__).resolve().parent / "bindings"
+
+
+#: What ends a message in the conversations of chat completions, from which the messages are read
+#: again: private-use characters. They are left out of what the messages say.
+END_OF_SYSTEM, END_OF_TURN, END_OF_REPLY = "\ue010", "\ue011", "\ue012"
+_ENDS: Final = dict.fromkeys(map(ord, (END_OF_SYSTEM, END_OF_TURN, END_OF_REPLY)))
 
 
 class BindingError(Exception):
@@ -49,6 +56,11 @@ class Defaults(BaseModel):
     min_p: float = Field(default=0.0, ge=0, le=1)
 
 
+#: Role ("system", "user" or "assistant") and text of messages: perhaps a system message, then a
+#: user's turns and the replies to them.
+Messages: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class Binding(BaseModel):
     """How one policy is talked to."""
 
@@ -58,6 +70,11 @@ class Binding(BaseModel):
     prompt: str = Field(
         default="{message}",
         description="Conversation opener; {message} is the user's turn, {system} is `system`",
+    )
+    system_prompt: str | None = Field(
+        default=None,
+        description="Conversation opener where a problem has a system message, for `{system}`; "
+        "null: `prompt`, if that shows one",
     )
     turn: str | None = Field(
         default=None,
@@ -90,17 +107,48 @@ class Binding(BaseModel):
 
     @model_validator(mode="after")
     def _one_message(self) -> Binding:
-        for name, text in (("prompt", self.prompt), ("user", self.user), ("turn", self.turn)):
+        for name in ("prompt", "user", "turn", "system_prompt"):
+            text = getattr(self, name)
             if text is not None and text.count("{message}") != 1:
                 raise ValueError(f"`{name}` must hold {{message}} once")
         return self
 
-    def open(self, message: str, *, thinking: bool) -> Trusted:
+    def open(self, message: str, *, thinking: bool, before: Messages = ()) -> Trusted:
         """The prompt's text for a message; with the begin-of-thinking delimiter when `thinking`.
 
-        The message is not trusted: no control token written out in it becomes one.
+        Messages are not trusted: no control token written out in them becomes one.
+
+        Args:
+            message: The user's last turn.
+            thinking: A thought opens.
+            before: The messages before it (C79), which `misfit` has nothing against.
         """
-        return self._around(self.prompt, message, thinking)
+        template, system, turns = self.prompt, None, [*before]
+        if turns and turns[0][0] == "system":
+            template, system = self.system_prompt or self.prompt, turns.pop(0)[1]
+        if not turns:
+            return self._around(template, message, thinking, system)
+        asked, replies = [text for _, text in turns[::2]], [text for _, text in turns[1::2]]
+        opened = self._around(template, asked[0], None, system)
+        for reply, following in zip(replies[:-1], asked[1:], strict=True):
+            opened = opened + reply + self._around(self.turn or "", following, None)
+        return opened + replies[-1] + self._around(self.turn or "", message, thinking)
+
+    def misfit(self, before: Messages) -> str | None:
+        """Why a conversation cannot open with these messages, if it cannot."""
+        if before and before[0][0] == "system":
+            if "{system}" not in (self.system_prompt or self.prompt):
+                return (
+                    f"a system message, and binding `{self.name}` has no place for one: write "
+                    "`{system}` into its `prompt` (docs/bindings.md)"
+                )
+            before = before[1:]
+        if before and self.turn is None:
+            return (
+                f"earlier turns, and binding `{self.name}` does not say how a conversation "
+                "continues: add `turn` to it (docs/bindings.md)"
+            )
+        return None
 
     def follow(self, message: str, *, thinking: bool) -> Trusted:
         """What follows a reply: the user's next turn, and the opening of the reply to it (C73).
@@ -112,18 +160,35 @@ class Binding(BaseModel):
             raise BindingError(f"binding `{self.name}` has no `turn`")
         return self._around(self.turn, message, thinking)
 
-    def _around(self, template: str, message: str, thinking: bool) -> Trusted:
+    def _around(
+        self, template: str, message: str, thinking: bool | None, system: str | None = None
+    ) -> Trusted:
+        """A user's turn in a template; `None`: a reply is there, so that no thought opens."""
+        if END_OF_TURN in template:
+            message = message.translate(_ENDS)
+            system = None if system is None else system.translate(_ENDS)
         before, after = template.split("{message}")
         first, last = self.user.split("{message}")
         if self.trim:  # the turn as a whole: a directive keeps the space between
             first, last = first.lstrip(), last.rstrip()
             message = message if first.strip() else message.lstrip()
             message = message if last.strip() else message.rstrip()
-        system = self.system or ""
-        before, after = (part.replace("{system}", system) for part in (before, after))
-        if self.thinking is not None and (thinking or self.thinking.always):
-            after += self.thinking.begin
+        if self.thinking is not None and thinking is not None:
+            after += self.thinking.begin if thinking or self.thinking.always else ""
+        if system is not None:
+            return _shown(before + first, system) + message + _shown(last + after, system)
+        own = self.system or ""
+        before, after = (part.replace("{system}", own) for part in (before, after))
         return Trusted(before + first) + message + Trusted(last + after)
+
+
+def _shown(template: str, system: str) -> Trusted:
+    """A part of a template with a problem's system message in it, which is not trusted."""
+    first, *rest = template.split("{system}")
+    shown = Trusted(first)
+    for part in rest:
+        shown = shown + system + Trusted(part)
+    return shown
 
 
 def shipped_bindings() -> dict[str, Path]:

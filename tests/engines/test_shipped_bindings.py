@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,35 @@ def test_another_template_is_used_itself_and_said(tmp_path: Path, model: Model, 
     assert binding.open("Hi", thinking=False) == own
     assert binding.stop == model.ends
     assert (binding.defaults.temperature, binding.defaults.top_k) == (0.3, 7)
+
+
+@pytest.mark.parametrize(("name", "model"), [each[:2] for each in PUBLISHED])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_c79_messages_before_the_problem_are_written_as_the_model_s_template_does(
+    tmp_path: Path, name: str, model: Model, system: str | None
+) -> None:
+    files = write(tmp_path / "any", model)
+    binding, _ = choose_binding(files)
+    examples = (("user", "1 + 1"), ("assistant", "2"), ("user", "2 + 2"), ("assistant", "4"))
+    before = examples if system is None else (("system", system), *examples)
+    said = [("system", binding.system)] if system is None and binding.system else []
+    turns = [*said, *before, ("user", "3 + 3")]
+    shown = [
+        {
+            "role": role,
+            "content": binding.user.replace("{message}", text) if role == "user" else text,
+        }
+        for role, text in turns
+    ]
+    if binding.misfit(before) is not None:
+        assert binding.turn is None or (system and binding.system_prompt is None), name
+        return
+    own = AutoTokenizer.from_pretrained(files.folder).apply_chat_template(
+        shown, tokenize=False, add_generation_prompt=True, **binding.template_options
+    )
+    opened = binding.open("3 + 3", thinking=False, before=before)
+    day = re.compile(r"\d{4}-\d\d-\d\d|Today.*\n")
+    assert day.sub("", opened.removesuffix("<think>\n")) == day.sub("", own)
 
 
 def test_asked_for_although_the_template_differs(tmp_path: Path) -> None:

@@ -373,3 +373,36 @@ def test_what_a_server_does_not_take_is_refused_before_anything_is_spent(
         settings = Settings(policies={"policy": f"openai:{server.root}/v1#m?api=chat"}, scorers={})
         with pytest.raises(BindError, match=said):
             run(plan_of(f"return sample 1 {clause}"), PROBLEMS, settings=settings)
+
+
+# ---------------------------------------------------------------------- conversations (C73, C79)
+
+
+@pytest.mark.parametrize("vllm", [False, True])
+def test_conversations_are_sent_as_messages(vllm: bool) -> None:
+    def answer(asked: Asked) -> Reply:
+        return chat("<think>hm</think>\n\n7" if len(asked.body["messages"]) < 5 else RIGHT)
+
+    listed = models(owned_by="vllm", max_model_len=512) if vllm else None
+    plan = plan_of(
+        "p = sample 1",
+        "return ask again about p with history",
+        before='prompt again = "Are you \ue011sure?"\n',
+    )
+    shots = (("system", "Be brief."), ("user", "1 + 1?"), ("assistant", "2"))
+    problem = Problem("p", "What is 6 * 7?", "42", before=shots)
+    with serving(chats_only(answer), listed) as server:
+        name = f"openai:{server.root}/v1#m?api=chat" + ("" if vllm else "&context=512")
+        settings = Settings(policies={"policy": name}, scorers={})
+        [result] = run(plan, [problem], settings=settings)
+        said = [
+            [(each["role"], each["content"]) for each in body["messages"]]
+            for body in server.sent()[-2:]
+        ]
+    assert result.answers[0].error is None
+    first = [*shots, ("user", "What is 6 * 7?")]
+    assert said[0] == first
+    asked = [*first, ("assistant", said[1][4][1]), ("user", "Are you sure?")]
+    assert said[1] == asked
+    assert said[1][4][1].endswith("7")
+    assert result.summary.accuracy == 1.0

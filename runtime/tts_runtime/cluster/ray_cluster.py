@@ -231,7 +231,9 @@ class _RayReplica(ReplicaHandle):
     ) -> ReplicaReply:
         """Sends a problem, and waits for its outcomes."""
         # Its fields may be a view, which cannot be pickled.
-        plain = Problem(problem.id, problem.text, problem.answer, {**problem.fields})
+        plain = Problem(
+            problem.id, problem.text, problem.answer, {**problem.fields}, before=problem.before
+        )
         reply: ReplicaReply = await self._reply(
             self._actor.answer.remote(self._stored(setup), plain, seed, tuple(places))
         )

@@ -153,6 +153,14 @@ Subscriber: TypeAlias = Callable[[ProblemLike, Events], None]
 _COLLECTOR_THRESHOLD = 5_000_000
 
 
+def _fits(bound: Bound, problem: ProblemLike) -> None:
+    """Refuses a problem with messages that a policy's binding has no form for (C79)."""
+    for policy in bound.program.engines.policies.values():
+        wrong = policy.binding.misfit(problem.before)
+        if wrong is not None:
+            raise RunError(f"the problem has {wrong}")
+
+
 async def execute(
     bound: Bound,
     problem: ProblemLike,
@@ -192,6 +200,7 @@ async def execute(
         speculator.subscribe(events, bound.guesses)
     run = ProblemRun(bound.program.engines, problem, seed, events, calls, work)
     try:
+        _fits(bound, problem)
         outcome = await _answer(bound.program, run, seed)
         if run.ended_early:
             await run.stop()

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from tts_lang.values import total
 from tts_runtime.answers.boundary import EXCEPTION, Form, form, form_later
+from tts_runtime.binding import Messages
 from tts_runtime.engines.base import CandidateError, Finish, Generation
 from tts_runtime.engines.policy import Policy
 from tts_runtime.steps import NOTHING, StepSplit
@@ -29,16 +30,25 @@ _STRETCH: Final = 16
 class Conversation:
     """A prompt and the key that its candidates descend from.
 
-    `message` is what the policy's chat template is filled with. `own`: it is the problem's own.
+    `message` is what the policy's chat template is filled with. `own`: it is the problem's own, and
+    `before` the messages before the problem (C79).
     `history`: the path that it continues, by another turn (C73).
     """
 
-    __slots__ = ("_prompts", "history", "key", "message", "own", "thinking")
+    __slots__ = ("_prompts", "before", "history", "key", "message", "own", "thinking")
 
     def __init__(
-        self, key: Key, message: str, *, thinking: bool, own: bool, history: Node | None = None
+        self,
+        key: Key,
+        message: str,
+        *,
+        thinking: bool,
+        own: bool,
+        history: Node | None = None,
+        before: Messages = (),
     ) -> None:
         self.key = key
+        self.before = before
         self.history = history
         self.message = message
         self.thinking = thinking
@@ -50,7 +60,7 @@ class Conversation:
         ids = self._prompts.get(policy.name)
         if ids is None:
             if self.history is None:
-                text = policy.binding.open(self.message, thinking=self.thinking)
+                text = policy.binding.open(self.message, thinking=self.thinking, before=self.before)
                 ids = encode(policy.tokenizer, text)
             else:
                 ids = (*self._before(self.history, policy), *self.turn(policy))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from tts_runtime.binding import Messages
+
 
 class ProblemLike(Protocol):
     """What the executor reads of a problem (see tts_runtime.problems.Problem)."""
@@ -16,6 +18,10 @@ class ProblemLike(Protocol):
     @property
     def text(self) -> str:
         """What is asked."""
+
+    @property
+    def before(self) -> Messages:
+        """The messages before it (C79)."""
 
     @property
     def answer(self) -> str | None:

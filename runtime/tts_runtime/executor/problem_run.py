@@ -355,7 +355,9 @@ class ProblemRun(Scheduler):
         node = self._openings.get(thinks)
         if node is None:
             key = thinking_key(self.root_key) if thinks else self.root_key
-            conversation = Conversation(key, self.problem.text, thinking=thinks, own=True)
+            conversation = Conversation(
+                key, self.problem.text, thinking=thinks, own=True, before=self.problem.before
+            )
             node = self._openings[thinks] = opening(conversation, policy)
         return node
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers import extract_answer
+from tts_runtime.binding import Messages
 from tts_runtime.problems.layouts import LAYOUTS
 from tts_runtime.problems.model import BadRowError, Problem
 from tts_runtime.problems.rows import json_type
@@ -111,7 +112,7 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     text_name = _found(row, names.text)
     if text_name is None:
         raise BadRowError(_no_text(row, names))
-    text = _text(row[text_name], text_name)
+    text, before = _text(row[text_name], text_name)
     id_name = _found(row, names.id)
     others = {name: value for name, value in row.items() if name != text_name}
     answer_name = _found(others, names.answer)
@@ -121,14 +122,14 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     if choices:
         answer = _letter(answer, row.get(answer_name or ""), choices)
         text = _with_choices(text, choices)
-    for value in (text, problem_id, answer or ""):
+    for value in (text, problem_id, answer or "", *(said for _, said in before)):
         _check_characters(value)
     used = {text_name, id_name, answer_name}
     fields = {key: row[key] for key in row if key not in used}
     if choices:
         fields["choices"] = choices
         grader = "choice"
-    return Problem(problem_id, text, answer, MappingProxyType(fields), grader)
+    return Problem(problem_id, text, answer, MappingProxyType(fields), grader, before)
 
 
 def _plain(name: str) -> str:
@@ -162,16 +163,34 @@ def _no_text(row: Mapping[str, Any], names: FieldNames) -> str:
     )
 
 
-def _text(value: object, name: str) -> str:
-    if isinstance(value, list):  # messages of a chat
-        turns = [turn for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
-        if len(turns) == 1 and isinstance(turns[0].get("content"), str):
-            value = turns[0]["content"]
-        elif turns:
-            raise BadRowError(f"the field {name!r} has {len(turns)} turns of a user; one is read")
+def _text(value: object, name: str) -> tuple[str, Messages]:
+    """The problem's text, and the messages before it where it is the last turn of a chat."""
+    if isinstance(value, list):
+        said = [_message(each, name) for each in value]
+        places = [place for place, (role, _) in enumerate(said) if role == "user"]
+        if not places:
+            raise BadRowError(f"the field {name!r} has no turn of a user")
+        *before, (_, text) = said[: places[-1] + 1]  # what follows is a solution
+        roles = [role for role, _ in before]
+        turns = roles[1:] if roles[:1] == ["system"] else roles
+        if turns != ["user", "assistant"] * (len(turns) // 2):
+            raise BadRowError(
+                f"the messages of {name!r} are of {', '.join([*roles, 'user'])}: they must be of "
+                "user and assistant in turn, perhaps with one of system at first"
+            )
+        return text, tuple(before)
     if not isinstance(value, str) or not value.strip():
         raise BadRowError(f"the field {name!r} must be a text that is not empty")
-    return value
+    return value, ()
+
+
+def _message(value: object, name: str) -> tuple[str, str]:
+    role, text = (value.get("role"), value.get("content")) if isinstance(value, dict) else ("", "")
+    if not isinstance(role, str) or not isinstance(text, str) or not role or not text.strip():
+        raise BadRowError(
+            f"the field {name!r} must be a text, or messages with `role` and `content`, none empty"
+        )
+    return {"developer": "system"}.get(role, role), text
 
 
 def _id(value: object, name: str) -> str:

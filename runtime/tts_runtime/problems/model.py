@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tts_runtime.binding import Messages
+
 MAXIMUM_REPORTED = 20
 
 
@@ -21,6 +23,8 @@ class Problem:
         answer: The gold answer; None if unknown.
         fields: What else the row had.
         grader: How answers are graded where the run does not say: a name as `--grader` takes it.
+        before: Messages before it, as (role, text): perhaps a system message, then examples, each
+            of a user's turn and the reply to it (C79).
     """
 
     id: str
@@ -28,6 +32,7 @@ class Problem:
     answer: str | None = None
     fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     grader: str | None = None
+    before: Messages = ()
 
 
 class Trial(NamedTuple):

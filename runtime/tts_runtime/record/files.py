@@ -132,6 +132,8 @@ def read_document(path: Path, seal: Seal, damaged: list[Damage]) -> str | None:
 def problem_line(problem: Problem) -> dict[str, Any]:
     """A problem as a line of `problems.jsonl`."""
     line: dict[str, Any] = {"id": problem.id, "text": problem.text, "answer": problem.answer}
+    if problem.before:
+        line["before"] = [list(message) for message in problem.before]
     if problem.fields:
         line["fields"] = plain(dict(problem.fields))
     if problem.grader is not None:

@@ -253,6 +253,7 @@ class Run:
                 line.get("answer"),
                 line.get("fields", {}),
                 line.get("grader"),
+                tuple((str(role), str(text)) for role, text in line.get("before", ())),
             )
             for id_, line in lines.items()
         }

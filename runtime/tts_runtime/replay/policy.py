@@ -181,7 +181,10 @@ class ReplayPolicy(PolicyEngine):
         root = self.recorded.root(trial)
         prompt = text_of(request.prompt)
         problem = self.recorded.by_id[trial.problem]
-        own = [self.binding.open(problem.text, thinking=thinks) for thinks in (False, True)]
+        own = [
+            self.binding.open(problem.text, thinking=thinks, before=problem.before)
+            for thinks in (False, True)
+        ]
         if not position and origin.parent in (origin.root, thinking_key(origin.root)):
             self._check_prompt(trial, prompt, own)
             place = root

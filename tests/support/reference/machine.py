@@ -21,7 +21,7 @@ from tests.support.reference.spans import written_answer
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Expr, Statistic, walk
 from tts_runtime.answers import canonical
-from tts_runtime.binding import Binding
+from tts_runtime.binding import Binding, Messages
 from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
@@ -42,6 +42,10 @@ class Problem(Protocol):
     @property
     def text(self) -> str:
         """The question."""
+
+    @property
+    def before(self) -> Messages:
+        """The messages before it."""
 
     @property
     def answer(self) -> str | None:
@@ -119,7 +123,9 @@ class Machine:
         policy = self.policies["policy"]
         thinking = thinks and policy.binding.thinking is not None
         opened = thinking_key(self.root_key) if thinking else self.root_key
-        prompt = policy.binding.open(self.problem.text, thinking=thinking)
+        prompt = policy.binding.open(
+            self.problem.text, thinking=thinking, before=self.problem.before
+        )
         key = opened
         for lane in lanes:
             key = lane_key(key, lane) if isinstance(lane, int) else fresh_key(key, 0, *lane)

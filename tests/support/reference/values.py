@@ -41,7 +41,7 @@ def compare(operator: str, left: Value, right: Value) -> bool:
     b: Any = right
     if not isinstance(a, str):
         a, b = number(left), number(right)
-    return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
+    return bool({"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator])
 
 
 def of_text(function: str, given: Sequence[Value]) -> Value:

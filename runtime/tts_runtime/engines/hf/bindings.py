@@ -178,6 +178,9 @@ def choose_binding(
         binding, why = _recognised(model, window)
     if binding.chat_template:
         binding = (model.template or ChatTemplate(files)).filled(binding)
+    elif binding.system_prompt is None and "{system}" not in binding.prompt and model.template:
+        placed = model.template.with_system(binding) if model.opens_as(binding) else None
+        binding = binding.model_copy(update={"system_prompt": placed})
     binding = binding.model_copy(update={"stop": _all_ends(binding, model, path)})
     return binding, f"binding `{binding.name}` ({why})"
 

@@ -16,6 +16,8 @@ from tts_runtime.engines.hf.files import ModelFiles
 _DAY: Final = date(2024, 7, 26)
 #: Stands for a text: private-use characters that no template changes.
 MARK: Final = "\ue000text\ue001"
+#: Stands for a system message.
+_SYSTEM: Final = "\ue004system\ue005"
 #: Stands for an earlier reply.
 _REPLY: Final = "\ue002reply\ue003"
 
@@ -122,11 +124,27 @@ class ChatTemplate:
         return binding.model_copy(
             update={
                 "prompt": text.replace(MARK, "{message}"),
+                "system_prompt": binding.system_prompt or self.with_system(binding),
                 "turn": self._turn(binding) if binding.turn is None else binding.turn,
                 "trim": self.trims(binding),
                 "thinking": thinking,
             }
         )
+
+    def with_system(self, binding: Binding) -> str | None:
+        """How a conversation with a system message opens; nothing if it does not show one once."""
+        try:
+            text = self.opening(binding.model_copy(update={"system": _SYSTEM}))
+        except EngineError:
+            return None
+        if text.count(MARK) != 1 or text.count(_SYSTEM) != 1 or "{message}" in text:
+            return None
+        if binding.thinking is not None:  # as in `filled`
+            for begin in (binding.thinking.begin, binding.thinking.begin.rstrip("\n")):
+                if text.endswith(begin):
+                    text = text.removesuffix(begin)
+                    break
+        return text.replace(MARK, "{message}").replace(_SYSTEM, "{system}")
 
     def _turn(self, binding: Binding) -> str | None:
         """What it writes between a reply and the next one; nothing if it changes earlier ones."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
-from tts_runtime.binding import Binding
+from tts_runtime.binding import END_OF_REPLY, END_OF_SYSTEM, END_OF_TURN, Binding
 from tts_runtime.engines.base import GenerateRequest
 from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.streams import position_seed
@@ -148,9 +148,7 @@ class PayloadWriter:
         if thinking is not None and message.endswith(thinking.begin):
             message = message.removesuffix(thinking.begin)
             begun = thinking.begin + begun
-        messages = [{"role": "user", "content": message}]
-        if self._binding.system is not None:
-            messages.insert(0, {"role": "system", "content": self._binding.system})
+        messages = self._messages(message)
         found: dict[str, Any] = {"messages": messages, "max_tokens": call.tokens}
         if self._served.vllm and self._binding.template_options:
             found["chat_template_kwargs"] = self._binding.template_options
@@ -161,6 +159,21 @@ class PayloadWriter:
             found |= {"add_generation_prompt": False, "continue_final_message": True}
         if call.top is not None:
             found |= {"logprobs": True, "top_logprobs": call.top}
+        return found
+
+    def _messages(self, text: str) -> list[dict[str, str]]:
+        """The messages of a conversation as `setup` has its binding write it."""
+        system, mark, rest = text.rpartition(END_OF_SYSTEM)
+        own = system if mark else self._binding.system
+        found = [] if own is None else [{"role": "system", "content": own}]
+        for part in rest.split(END_OF_REPLY):
+            asked, _, reply = part.partition(END_OF_TURN)
+            found.append({"role": "user", "content": asked})
+            if reply:
+                thinking = self._binding.thinking
+                if thinking is not None:  # as chat templates do with earlier thoughts
+                    reply = reply.rpartition(thinking.end)[2].lstrip()
+                found.append({"role": "assistant", "content": reply})
         return found
 
     def _text(self, ids: Sequence[int]) -> str:

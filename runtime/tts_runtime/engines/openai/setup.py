@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.graph import PROBABILITY_RANKS
-from tts_runtime.binding import Binding, Thinking, load_binding, shipped_bindings
+from tts_runtime.binding import (
+    END_OF_REPLY,
+    END_OF_SYSTEM,
+    END_OF_TURN,
+    Binding,
+    Thinking,
+    load_binding,
+    shipped_bindings,
+)
 from tts_runtime.engines.base import Ability, EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.client import HttpClient
 from tts_runtime.engines.http.fields import Fields
@@ -207,7 +215,9 @@ def _for_chat(binding: Binding, served: ServedModel) -> Binding:
     kept = binding.thinking if served.vllm else None
     return binding.model_copy(
         update={
-            "prompt": "{message}",
+            "prompt": f"{{message}}{END_OF_TURN}",
+            "system_prompt": f"{{system}}{END_OF_SYSTEM}{{message}}{END_OF_TURN}",
+            "turn": f"{END_OF_REPLY}{{message}}{END_OF_TURN}",
             "chat_template": False,
             "thinking": (binding.thinking or _THINKING) if served.thinks else kept,
         }
