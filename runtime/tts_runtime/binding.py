@@ -80,6 +80,10 @@ class Binding(BaseModel):
         default=None,
         description="Between a reply and the next one; {message} is the user's turn there",
     )
+    examples: bool = Field(
+        default=True,
+        description="A reply stands right behind the opening of it, so that examples can",
+    )
     chat_template: bool = Field(
         default=False, description="The model's own chat template opens conversations, not `prompt`"
     )
@@ -143,6 +147,8 @@ class Binding(BaseModel):
                     "`{system}` into its `prompt` (docs/bindings.md)"
                 )
             before = before[1:]
+        if before and not self.examples:
+            return f"earlier turns, and binding `{self.name}` has no form for replies to them"
         if before and self.turn is None:
             return (
                 f"earlier turns, and binding `{self.name}` does not say how a conversation "

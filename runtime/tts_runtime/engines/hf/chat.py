@@ -125,11 +125,27 @@ class ChatTemplate:
             update={
                 "prompt": text.replace(MARK, "{message}"),
                 "system_prompt": binding.system_prompt or self.with_system(binding),
+                "examples": binding.examples and self._replies_plainly(binding),
                 "turn": self._turn(binding) if binding.turn is None else binding.turn,
                 "trim": self.trims(binding),
                 "thinking": thinking,
             }
         )
+
+    def _replies_plainly(self, binding: Binding) -> bool:
+        """Whether an earlier reply stands right behind the opening that a reply has."""
+        messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": _REPLY}]
+        messages.append({"role": "user", "content": MARK})
+        if binding.system is not None:
+            messages.insert(0, {"role": "system", "content": binding.system})
+        try:
+            text = self.render(messages, binding.template_options, reply=True)
+            opened = self.opening(binding, "Q")
+        except EngineError:
+            return False
+        begin = binding.thinking.begin if binding.thinking is not None else ""
+        head = text.partition(_REPLY)[0]
+        return head in (opened, opened.removesuffix(begin), opened.removesuffix(begin.rstrip("\n")))
 
     def with_system(self, binding: Binding) -> str | None:
         """How a conversation with a system message opens; nothing if it does not show one once."""

@@ -219,6 +219,7 @@ def _for_chat(binding: Binding, served: ServedModel) -> Binding:
             "system_prompt": f"{{system}}{END_OF_SYSTEM}{{message}}{END_OF_TURN}",
             "turn": f"{END_OF_REPLY}{{message}}{END_OF_TURN}",
             "chat_template": False,
+            "examples": True,
             "thinking": (binding.thinking or _THINKING) if served.thinks else kept,
         }
     )
