@@ -169,7 +169,13 @@ def panels(name: str, title: str, rows: Sequence[Row], place: str, y: str) -> Fi
         "field": "at",
         "type": "ordinal",
         "sort": None,
-        "axis": {"title": place, "labelAngle": 0, "labelOverlap": True, "grid": False},
+        "axis": {
+            "title": place,
+            "labelAngle": 0,
+            "labelOverlap": True,
+            "labelSeparation": 3,
+            "grid": False,
+        },
     }
     offset = {"field": "series", "type": "nominal", "sort": names}
     up = {"type": "quantitative", "axis": {"title": y}}
