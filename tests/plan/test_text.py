@@ -124,9 +124,12 @@ def test_text_does_not_depend_on_value_numbers(plan: Plan) -> None:
 
 def test_every_decoding_clause_is_shown() -> None:
     build = Builder()
-    numbers = {name: Const(i) for i, name in enumerate(("temperature", "top_p", "top_k", "min_p"))}
     decoding = graph.Decoding(
         policy="small",
+        temperature=Const(0),
+        top_p=Const(1),
+        top_k=Const(2),
+        min_p=Const(3),
         max_tokens=Const(7),
         within=Const(8),
         at_least=Const(9),
@@ -134,7 +137,9 @@ def test_every_decoding_clause_is_shown() -> None:
         stop_when=apply("<", Statistic("confidence", "tail", Const(5)), Const(1)),
         end_when=apply(">", Column("tokens"), Const(9)),
         likeliest=True,
-        **numbers,
+        one_of=("a", "b"),
+        avoiding=("Wait",),
+        avoided_by=Const(4),
     )
     amount = graph.Amount(Const(2), graph.Unit.STEPS, Const(3))
     spec = graph.Expand(amount, decoding, True, Column("tokens"), True, "root")
@@ -142,5 +147,6 @@ def test_every_decoding_clause_is_shown() -> None:
     assert (
         "%1 = expand %0 to 2 x 3 steps weighted by tokens rounding up per root at temperature 0 "
         "top_p 1 top_k 2 min_p 3 at least 9 tokens max 7 tokens within 8 tokens stop at "
-        '"x" stop when confidence(tail 5) < 1 end when tokens > 9 likeliest from small\n'
+        '"x" stop when confidence(tail 5) < 1 end when tokens > 9 '
+        'one of "a", "b" avoiding "Wait" by 4 likeliest from small\n'
     ) in text

@@ -256,13 +256,19 @@ def children(expression: Expr) -> tuple[Expr, ...]:
     return tuple(found)
 
 
-def walk(expression: Expr) -> Iterator[Expr]:
-    """The expression and all its subexpressions, parents first."""
+def walk(expression: Expr, *, pools: bool = True) -> Iterator[Expr]:
+    """The expression and all its subexpressions, parents first.
+
+    `pools`: what aggregates take of their own pools' rows, too.
+    """
     waiting = [expression]
     while waiting:
         current = waiting.pop()
         yield current
-        waiting.extend(reversed(children(current)))
+        if pools or not isinstance(current, Aggregate):
+            waiting.extend(reversed(children(current)))
+        elif current.quantile is not None:
+            waiting.append(current.quantile)
 
 
 def fields_in(part: object) -> Iterator[Expr]:

@@ -383,12 +383,12 @@ class _Rules:
         spec = operation.spec
         types = _Types(plan, operation, columns, self.fail)
         place = entry(spec).row_input
-        has_row = place is not None
         row = {} if place is None else columns[operation.inputs[place]]
         for outer in fields_in(spec):
-            for node in expr.walk(outer):
-                if isinstance(node, expr.PoolWide) and not has_row:
+            for node in expr.walk(outer, pools=False) if place is None else ():
+                if isinstance(node, expr.PoolWide):
                     raise self.fail(f"`{node.how}` compares rows, and there is no pool here")
+            for node in expr.walk(outer):
                 if isinstance(node, expr.Statistic):
                     windowed = node.span in ("tail", "lowest")
                     if (node.window is not None) != windowed or (
