@@ -33,6 +33,13 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
+def standing() -> None:
+    """For tests that collect garbage: what earlier tests left stays out of it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written instead of compared."""
     update: bool = request.config.getoption("--update-golden")

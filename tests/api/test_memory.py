@@ -24,8 +24,7 @@ PLANS = [
 
 
 @pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
+def no_collector(standing: None) -> Iterator[None]:  # noqa: ARG001
     gc.disable()
     yield
     gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ def test_a_path_is_what_its_nodes_add(parts: list[tuple[int, bytes]], data: st.D
         )
 
 
+@pytest.mark.usefixtures("standing")
 def test_what_a_candidate_step_keeps() -> None:
     """Its text, ids and scores, and what names them; of the path before it only a reference."""
     memory(4, 2)  # what is kept once

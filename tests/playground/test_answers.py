@@ -91,7 +91,7 @@ def test_runs_that_fail_or_take_too_long_say_so() -> None:
     assert large["page"].startswith("This is too large to be run in a browser")
 
 
-@pytest.mark.parametrize("path", FILES[::4], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES[::12], ids=lambda path: path.stem)
 def test_shipped_strategies_run(path: Path) -> None:
     text = next(each["text"] for each in ask(do="examples") if each["name"] == path.stem)
     strategy = ask(do="check", text=text)["strategies"][-1]["name"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import pytest
+
 import tts_runtime
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.sim_server import Latency
@@ -26,6 +28,7 @@ class Counted(tts_runtime.Progress):
             self.objects.append(len(gc.get_objects()))
 
 
+@pytest.mark.usefixtures("standing")
 def test_a_problem_that_has_ended_leaves_no_objects(tmp_path: Path) -> None:
     """Its answer is JSON until it is asked for; it would be a dozen objects, five kilobytes."""
     policy = SimPolicy(latency=Latency(token=0))
