@@ -87,6 +87,7 @@ class _Quiet(ThreadingHTTPServer):
 def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a reply is several writes, and none waits 40 ms
 
         def log_message(self, *_: Any) -> None:
             """Says nothing."""

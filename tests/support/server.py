@@ -170,6 +170,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a reply is several writes, and none waits 40 ms
     test_server: Server
 
     def log_message(self, *_: Any) -> None:
