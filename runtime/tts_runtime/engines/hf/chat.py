@@ -134,12 +134,8 @@ class ChatTemplate:
 
     def _replies_plainly(self, binding: Binding) -> bool:
         """Whether an earlier reply stands right behind the opening that a reply has."""
-        messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": _REPLY}]
-        messages.append({"role": "user", "content": MARK})
-        if binding.system is not None:
-            messages.insert(0, {"role": "system", "content": binding.system})
         try:
-            text = self.render(messages, binding.template_options, reply=True)
+            text = self._second_turn(binding)
             opened = self.opening(binding, "Q")
         except EngineError:
             return False
@@ -162,14 +158,18 @@ class ChatTemplate:
                     break
         return text.replace(MARK, "{message}").replace(_SYSTEM, "{system}")
 
-    def _turn(self, binding: Binding) -> str | None:
-        """What it writes between a reply and the next one; nothing if it changes earlier ones."""
+    def _second_turn(self, binding: Binding) -> str:
+        """A question, a reply and a second question, as the template writes them."""
         messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": _REPLY}]
         messages.append({"role": "user", "content": MARK})
         if binding.system is not None:
             messages.insert(0, {"role": "system", "content": binding.system})
+        return self.render(messages, binding.template_options, reply=True)
+
+    def _turn(self, binding: Binding) -> str | None:
+        """What it writes between a reply and the next one; nothing if it changes earlier ones."""
         try:
-            text = self.render(messages, binding.template_options, reply=True)
+            text = self._second_turn(binding)
         except EngineError:
             return None
         _, _, turn = text.partition(_REPLY)
