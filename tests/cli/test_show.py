@@ -73,6 +73,7 @@ def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
     ("arguments", "message"),
     [
         (["run", "on"], "no problem 'on' in run; did you mean 'one'?"),
+        (["run", "zzzz"], "no problem 'zzzz' in run; the first is 'one'"),
         (["run", "--strategy", "majorty"], "did you mean 'majority'"),
         (["."], ". is not a run directory: it has no run.json"),
         ([], "DIR"),

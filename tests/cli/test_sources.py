@@ -74,6 +74,7 @@ def test_a_sweep_replaces_a_configured_setting(tts_run: Command) -> None:
     ("text", "said"),
     [
         ("limits: 3", "run.yaml: there is no option `limits`; did you mean 'limit'?"),
+        ("n: 8", "no option `n`; a strategy's parameters stand under `set`, as `set: {n: 8}`"),
         ("list: true", "run.yaml: there is no option `list`"),
         ("config: other.yaml", "run.yaml: there is no option `config`"),
         ("limit: [1, 2]", "run.yaml (limit): expected one value"),

@@ -157,8 +157,8 @@ def _problem(
 ) -> Iterator[str]:
     if problem not in run.problems:
         hint = did_you_mean(problem, run.problems)
-        what = f"no problem {problem!r} in {run.directory}"
-        raise KeyError(f"{what}; {hint}" if hint else what)
+        hint = hint or f"the first is {next(iter(run.problems), '')!r}"
+        raise KeyError(f"no problem {problem!r} in {run.directory}; {hint}")
     about = run.problems[problem]
     yield f"problem {problem}{_gold(about.answer)}"
     yield from (f"  {line}" for line in about.text.splitlines())

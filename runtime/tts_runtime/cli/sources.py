@@ -189,11 +189,10 @@ def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[s
             found[name] = [str(each) for each in (value if isinstance(value, list) else [value])]
             continue
         if name not in declared:
-            hint = did_you_mean(name, [*declared, "strategies"])
-            raise UsageError(
-                f"--config: {path}: there is no option `{key}`"
-                + (f"; {hint}" if hint else "; tts-run --help lists the options")
+            hint = did_you_mean(name, [*declared, "strategies"]) or (
+                "a strategy's parameters stand under `set`, as `set: {n: 8}`"
             )
+            raise UsageError(f"--config: {path}: there is no option `{key}`; {hint}")
         if value is not None:
             found[name] = _texts(declared[name], value, f"{path} ({key})")
     return found
