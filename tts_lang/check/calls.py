@@ -61,7 +61,7 @@ def _leaves(context: StrategyContext, node: nodes.CallExpression) -> PoolValue:
         context.error("TTS214", "`leaves` takes one tree", node, "`leaves(tree)`")
         return NO_POOL
     given, inputs, _ = over(context, node.arguments[0].value)
-    return context.emit_pool(Leaves(), inputs, given.type.kept(given.type.bound), node)
+    return context.emit_pool(Leaves(), inputs, given.type.kept(), node)
 
 
 def _run(
@@ -89,7 +89,7 @@ def _run(
         return NO_POOL
     region, callee = _inline(context, declared, parameters, node)
     why = f"the call of `{declared.name}` at line {context.line(node)} gives new candidates"
-    type_ = replace(rows.type.children(rows.type.bound, why), closed=callee.closed)
+    type_ = replace(rows.type.children(why), closed=callee.closed)
     number = context.pool_value(type_)
     spec = Call(declared.name, callee.thinks, on_rows, node.fresh)
     regions = () if region is None else (region,)

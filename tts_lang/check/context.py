@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TypeAlias
 
 from tts_lang.check.scope import Declared, FileScope, Role
@@ -21,6 +22,8 @@ from tts_lang.plan.graph import (
     Spec,
     Value,
 )
+from tts_lang.plan.operator import entry
+from tts_lang.plan.rows import RowLimit
 from tts_lang.plan.template import Template
 from tts_lang.source import Span
 from tts_lang.syntax import nodes
@@ -154,11 +157,13 @@ class CheckContext:
     Args:
         plan_wanted: Calls are inlined. Otherwise a called strategy is checked once for each list
             of arguments, so that checking stays fast whatever the calls would grow to.
+        bounds: Upper bound of the rows of each value; infinite for one that is no pool.
     """
 
     plan_wanted: bool
     diagnostics: list[Diagnostic] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
+    bounds: list[float] = field(default_factory=list)
     before: int = 0
     policies: dict[str, None] = field(default_factory=lambda: {"policy": None})
     scorers: dict[str, tuple[Declared, Scorer]] = field(default_factory=dict)
@@ -175,11 +180,12 @@ class CheckContext:
         """Another plan begins: the values so far are not its own."""
         self.before = len(self.values)
 
-    def new(self, value: Value) -> int:
+    def new(self, value: Value, bound: float = inf) -> int:
         """The number of a new value; raises `PlanTooLarge` where there are too many."""
         if len(self.values) - self.before >= MOST_VALUES:
             raise PlanTooLarge
         self.values.append(value)
+        self.bounds.append(bound)
         return len(self.values) - 1
 
     def mark(self) -> tuple[int, int, int]:
@@ -191,6 +197,7 @@ class CheckContext:
         findings, values, checked = mark
         del self.diagnostics[findings:]
         del self.values[values:]
+        del self.bounds[values:]
         for key in list(self.checked)[checked:]:
             del self.checked[key]
 
@@ -305,7 +312,7 @@ class StrategyContext:
         columns = None
         if type_.columns is not None:
             columns = {key: column.type.value for key, column in type_.columns.items()}
-        return self.check.new(Value(Kind.POOL, name, columns))
+        return self.check.new(Value(Kind.POOL, name, columns), type_.bound)
 
     def origin(self, node: nodes.SyntaxNode) -> tuple[Origin, ...]:
         """The line and column of a node."""
@@ -349,10 +356,21 @@ class StrategyContext:
     def emit_pool(
         self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.SyntaxNode, name: str = ""
     ) -> PoolValue:
-        """Adds an operation that gives one pool."""
+        """Adds an operation that gives one pool.
+
+        Args:
+            type_: The pool's type but for its bound, which the operator's row rule gives.
+        """
+        known = entry(spec)
+        assert known.rows is not None
+        rows = RowLimit([self._bound(number) for number in inputs.numbers])
+        type_ = replace(type_, bound=known.rows(spec, rows))
         number = self.pool_value(type_, name)
         self.emit(spec, inputs, (number,), node)
         return PoolValue(number, type_)
+
+    def _bound(self, number: int) -> float:
+        return 1 if number == NO_VALUE else self.check.bounds[number]
 
     def returned(self, given: PoolValue) -> None:
         """Ends the region that is being made by returning a pool."""

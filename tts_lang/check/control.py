@@ -458,5 +458,5 @@ def _merged(
             f"after a round of the `repeat` at line {line}",
         )
         # A bound that grows would grow in every round.
-        merged[name] = met if met.bound == type_.bound else replace(met, bound=None)
+        merged[name] = met if met.bound == type_.bound else replace(met, bound=math.inf)
     return merged

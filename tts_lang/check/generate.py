@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from tts_lang.check.builtins import UNSET
@@ -12,7 +13,7 @@ from tts_lang.check.prompts import arguments, enter_prompt, fits_view, shown_col
 from tts_lang.check.resolve import top_level
 from tts_lang.check.sampling import given_clauses
 from tts_lang.check.scope import Role
-from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, ScalarType, plus, times
+from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, ScalarType
 from tts_lang.check.uses import reads
 from tts_lang.check.values import (
     NO_POOL,
@@ -25,12 +26,13 @@ from tts_lang.check.values import (
     static,
     text,
 )
-from tts_lang.check.verbs import bound_of, grouping, over
+from tts_lang.check.verbs import grouping, over
 from tts_lang.plan.clauses import MIN_P, PENALTY, TEMPERATURE, TOP_P, Range
 from tts_lang.plan.constants import is_constant
 from tts_lang.plan.decoding import misfit
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Ask, Decoding, Expand, Unit
+from tts_lang.plan.rows import literal_count
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
@@ -210,7 +212,7 @@ def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
     site = Site(inputs, PROBLEM, "the problem")
     how = decoding(context, clauses_of(context, node.clauses), site, quantity.unit)
     equal = equal_samples(context, node.amount.count, quantity, how)
-    type_ = PoolType(bound=bound_of(quantity.count), identical=equal, closed=closes(quantity, how))
+    type_ = PoolType(identical=equal, closed=closes(quantity, how))
     return context.emit_pool(Expand(quantity, how), inputs, type_, node)
 
 
@@ -225,16 +227,15 @@ def _expand(context: StrategyContext, node: nodes.ExpandPhrase) -> PoolValue:
     if node.dealing is nodes.Dealing.BY:
         if quantity.count != Const(1):
             equal_samples(context, node.amount.count, quantity, how)
-        bound = times(operand.type.bound, bound_of(quantity.count))
-        type_ = operand.type.children(bound, why)
-        type_ = replace(type_, identical=operand.type.identical, closed=closed)
+        identical = operand.type.identical
+        type_ = replace(operand.type.children(why), identical=identical, closed=closed)
         return context.emit_pool(Expand(quantity, how), inputs, type_, node)
     weight = None if node.weight is None else number(context, node.weight, site)
     per = grouping(context, node.per, operand, site.pool_name)
     if weight is None and per is None:
         _uneven(context, node, quantity, operand.type)
     spec = Expand(quantity, how, True, weight, node.rounding_up, per)
-    type_ = replace(operand.type.children(_dealt(operand, quantity, per), why), closed=closed)
+    type_ = replace(operand.type.children(why), closed=closed)
     return context.emit_pool(spec, inputs, type_, node)
 
 
@@ -253,26 +254,16 @@ def _nothing_open(context: StrategyContext, node: nodes.ExpandPhrase, operand: P
         )
 
 
-def _dealt(operand: PoolValue, quantity: Amount, per: str | None) -> int | None:
-    """Rows after `expand to n`: n for the live rows, and the done rows besides (C18)."""
-    rows, dealt = operand.type.bound, bound_of(quantity.count)
-    if rows is None or dealt is None:
-        return None
-    if per is not None:
-        return plus(rows, rows * dealt)
-    return max(rows, rows - 1 + dealt)
-
-
 def _uneven(
     context: StrategyContext, node: nodes.ExpandPhrase, quantity: Amount, operand: PoolType
 ) -> None:
-    dealt, rows = bound_of(quantity.count), operand.bound
-    if dealt is None or rows is None or rows == 0 or operand.columns is None:
+    dealt, rows = literal_count(quantity.count), operand.bound
+    if dealt is None or rows in (0, inf) or operand.columns is None:
         return
     if dealt % rows:
         context.warning(
             "TTS907",
-            f"{dealt} children cannot be dealt evenly over {rows} candidates",
+            f"{dealt} children cannot be dealt evenly over {rows:.0f} candidates",
             node.amount,
             "earlier candidates get one more; choose numbers that divide",
         )
@@ -303,12 +294,10 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     )
     shown = shown_columns(context, prompt, given, site, node.prompt)
     spec = Ask(declared.name, quantity, how, passed, node.together, per, shown, node.history)
-    rows = operand.type.bound if not node.together or node.per is not None else 1
-    bound = times(rows, bound_of(quantity.count))
     why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"
-    type_ = operand.type.children(bound, why)
+    type_ = operand.type.children(why)
     if node.together:
         gone = dict.fromkeys(type_.columns or (), why)
-        type_ = PoolType({}, {**type_.lost, **gone}, bound)
+        type_ = PoolType({}, {**type_.lost, **gone})
     type_ = replace(type_, closed=closes(quantity, how))
     return context.emit_pool(spec, inputs, type_, node)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from tts_lang.check import builtins
 from tts_lang.check.context import (
     MOST_COLUMNS,
@@ -243,7 +245,7 @@ def _force(context: StrategyContext, node: nodes.ForceStatement) -> bool:
     if operand is None:
         return False
     why = f"`force` at line {context.line(node)} dropped it: the text has changed"
-    type_ = operand.type.children(operand.type.bound, why)
+    type_ = operand.type.children(why)
     _rebind(context, node.pool, context.emit_pool(Force(forced), inputs, type_, node))
     return False
 
@@ -312,7 +314,7 @@ def _guarded(context: StrategyContext, node: nodes.ReturnStatement) -> bool:
 
 
 def _one_row(context: StrategyContext, node: nodes.ReturnStatement, operand: PoolValue) -> None:
-    if not context.numbers_matter or (operand.type.bound is not None and operand.type.bound <= 1):
+    if not context.numbers_matter or operand.type.bound <= 1:
         return
     written = context.scope.source.slice(node.value.span)
     name = written if written.isidentifier() else f"({written})"
@@ -325,7 +327,7 @@ def _one_row(context: StrategyContext, node: nodes.ReturnStatement, operand: Poo
         ),
         "E",
     )
-    most = "" if operand.type.bound is None else f" (up to {operand.type.bound})"
+    most = "" if operand.type.bound == inf else f" (up to {operand.type.bound:.0f})"
     context.error(
         "TTS305",
         f"`return` takes one candidate's answer, and this pool can have several{most}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import inf
 
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Kind
@@ -82,7 +83,7 @@ class PoolType:
     Args:
         columns: The made columns; `None` for the pool that has every column (`none`).
         lost: Columns that were there once, or are there on another path: why they are not now.
-        bound: Upper bound of the rows; `None` if unknown, or too large to matter.
+        bound: Upper bound of the rows; infinite if unknown, or too large to matter.
         identical: The candidates are copies of one (more than one sampled at temperature 0).
         filtered: A `where` with a fixed condition made it, so that it may well be empty.
         closed: Every candidate is done (C17).
@@ -90,26 +91,26 @@ class PoolType:
 
     columns: Mapping[str, ColumnType] | None = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
-    bound: int | None = None
+    bound: float = inf
     identical: bool = False
     filtered: Span | None = None
     closed: bool = False
 
     def __post_init__(self) -> None:
-        if self.bound is not None and self.bound > COUNTLESS:
-            object.__setattr__(self, "bound", None)
+        if self.bound > COUNTLESS:
+            object.__setattr__(self, "bound", inf)
 
-    def kept(self, bound: int | None) -> PoolType:
+    def kept(self) -> PoolType:
         """Rows of this pool: columns stay."""
-        return replace(self, bound=bound, filtered=None)
+        return replace(self, filtered=None)
 
-    def children(self, bound: int | None, why: str) -> PoolType:
+    def children(self, why: str) -> PoolType:
         """The type of a pool of children: `let` columns stay, scores go (C28, C31)."""
         if self.columns is None:
-            return PoolType(None, {}, bound)
+            return PoolType(None, {}, self.bound)
         stay = {name: column for name, column in self.columns.items() if column.inherited}
         gone = {name: why for name in self.columns if name not in stay}
-        return PoolType(stay, {**self.lost, **gone}, bound)
+        return PoolType(stay, {**self.lost, **gone}, self.bound)
 
     def with_column(self, name: str, column: ColumnType) -> PoolType:
         """This pool with a column added or made again."""
@@ -130,34 +131,16 @@ EVERYTHING = PoolType(None, {}, 0, closed=True)
 UNKNOWN_POOL = PoolType(None, {}, 1)
 
 
-def times(bound: int | None, factor: int | None) -> int | None:
-    """A bound multiplied, unknown if either is."""
-    return None if bound is None or factor is None else bound * factor
-
-
-def plus(left: int | None, right: int | None) -> int | None:
-    """Two bounds added, unknown if either is."""
-    return None if left is None or right is None else left + right
-
-
-def at_most(left: int | None, right: int | None) -> int | None:
-    """The smaller of two bounds; an unknown one bounds nothing."""
-    if left is None or right is None:
-        return right if left is None else left
-    return min(left, right)
-
-
 def merge(left: PoolType, right: PoolType, left_path: str, right_path: str) -> PoolType:
     """A pool that is one of two: columns of both (C30), the larger bound.
 
     The paths tell where each comes from, as in "where the `if` at line 4 is false".
     """
-    bound = None if left.bound is None or right.bound is None else max(left.bound, right.bound)
     columns, lost = _common(left, right, left_path, right_path)
     return PoolType(
         columns,
         lost,
-        bound,
+        max(left.bound, right.bound),
         left.identical and right.identical,
         left.filtered or right.filtered,
         left.closed and right.closed,
@@ -169,7 +152,7 @@ def union(left: PoolType, right: PoolType, left_name: str, right_name: str) -> P
     columns, lost = _common(left, right, f"in {left_name}", f"in {right_name}")
     filtered = left.filtered if left.filtered and right.filtered else None
     closed = left.closed and right.closed
-    return PoolType(columns, lost, plus(left.bound, right.bound), False, filtered, closed)
+    return PoolType(columns, lost, filtered=filtered, closed=closed)
 
 
 def _common(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 
 from tts_lang.check import builtins
 from tts_lang.check.columns import key
@@ -19,14 +18,13 @@ from tts_lang.check.context import (
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.functions import pool_name
 from tts_lang.check.resolve import gives_pool, unknown, unset
-from tts_lang.check.types import EVERYTHING, PROBLEM, WORDS, ScalarType, at_most, union
+from tts_lang.check.types import EVERYTHING, PROBLEM, WORDS, ScalarType, union
 from tts_lang.check.values import (
     NO_POOL,
     SELECTED,
     bounded,
     condition,
     count,
-    known_number,
     not_a_pool,
     number,
     pool,
@@ -40,16 +38,10 @@ from tts_lang.plan.constants import constant, is_constant
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.operator import Makes
 from tts_lang.plan.ops import POOL_VERBS
-from tts_lang.plan.rows import RowLimit
+from tts_lang.plan.rows import literal_count
 from tts_lang.syntax import nodes
 
 _ANSWERED = plan.Apply("has", (plan.Column("answer"),))
-
-
-def bound_of(expression: Expr) -> int | None:
-    """A count as a bound: its value, if it is known."""
-    value = known_number(expression)
-    return None if value is None else max(0, int(value))
 
 
 def over(context: StrategyContext, node: nodes.Expression) -> tuple[PoolValue, Inputs, Site]:
@@ -116,7 +108,7 @@ def _binary(context: StrategyContext, node: nodes.BinaryExpression) -> PoolValue
     inputs = Inputs()
     inputs.numbers = [left.number, right.number]  # places matter here, even for equal values
     if not adds:
-        return context.emit_pool(graph.Difference(), inputs, left.type.kept(left.type.bound), node)
+        return context.emit_pool(graph.Difference(), inputs, left.type.kept(), node)
     names = [f"`{context.scope.source.slice(side.span)}`" for side in (node.left, node.right)]
     names = [name if len(name) < 40 else "the other side" for name in names]
     type_ = union(left.type, right.type, names[0], names[1])
@@ -155,24 +147,15 @@ def _select(context: StrategyContext, node: nodes.SelectPhrase) -> PoolValue:
         if is_constant(part) and constant(part) == 1:
             _keeps_everything(context, node, site.pool_name, "100%")
         spec = graph.Select(by, share=part, per=per)
-        return context.emit_pool(spec, inputs, operand.type.kept(operand.type.bound), node)
+        return context.emit_pool(spec, inputs, operand.type.kept(), node)
     how_many = count(context, node.count, SELECTED, inputs)
     by = number(context, node.by, site)
     per = grouping(context, node.per, operand, site.pool_name)
-    bound = operand.type.bound
-    if per is None:
-        kept = bound_of(how_many)
-        if (
-            kept is not None
-            and bound is not None
-            and bound <= kept
-            and operand.type.columns is not None
-        ):
-            _keeps_everything(context, node, site.pool_name, str(kept), bound)
-        bound = at_most(bound, kept)
-    return context.emit_pool(
-        graph.Select(by, how_many, per=per), inputs, operand.type.kept(bound), node
-    )
+    kept, rows = literal_count(how_many), operand.type.bound
+    if per is None and kept is not None and rows <= kept and operand.type.columns is not None:
+        _keeps_everything(context, node, site.pool_name, f"{kept}", rows)
+    spec = graph.Select(by, how_many, per=per)
+    return context.emit_pool(spec, inputs, operand.type.kept(), node)
 
 
 def _keeps_everything(
@@ -180,9 +163,9 @@ def _keeps_everything(
     node: nodes.SelectPhrase,
     name: str,
     kept: str,
-    bound: int | None = None,
+    bound: float | None = None,
 ) -> None:
-    has = "" if bound is None else f": {name} has at most {bound}"
+    has = "" if bound is None else f": {name} has at most {bound:.0f}"
     context.warning(
         "TTS905",
         f"`select top {kept}` keeps every candidate{has}",
@@ -196,9 +179,7 @@ def _best(context: StrategyContext, node: nodes.BestPhrase) -> PoolValue:
     operand, inputs, site = over(context, node.pool)
     by = number(context, node.by, site)
     per = grouping(context, node.per, operand, site.pool_name)
-    bound = at_most(operand.type.bound, 1) if per is None else operand.type.bound
-    type_ = replace(operand.type, bound=bound)
-    return context.emit_pool(graph.Select(by, Const(1), per=per), inputs, type_, node)
+    return context.emit_pool(graph.Select(by, Const(1), per=per), inputs, operand.type, node)
 
 
 @pool_rule(nodes.FirstPhrase)
@@ -215,8 +196,7 @@ def _first(context: StrategyContext, node: nodes.FirstPhrase) -> PoolValue:
             "sample at a temperature above 0",
         )
     per = grouping(context, node.per, operand, site.pool_name)
-    bound = at_most(operand.type.bound, bound_of(how_many)) if per is None else operand.type.bound
-    return context.emit_pool(graph.First(how_many, per), inputs, operand.type.kept(bound), node)
+    return context.emit_pool(graph.First(how_many, per), inputs, operand.type.kept(), node)
 
 
 @pool_rule(nodes.PoolVerbPhrase)
@@ -230,15 +210,12 @@ def _pool_verb(context: StrategyContext, node: nodes.PoolVerbPhrase) -> PoolValu
         if value is not None:
             values[each.field] = value
     spec: graph.Spec = known.spec(**values)
-    assert known.rows is not None
-    bound = limit(known.rows(spec, RowLimit([rows_of(operand)])))
-    if known.makes.keeps_scores:
-        type_ = replace(operand.type, bound=bound)
-        if known.makes is not Makes.SUBSET or known.lineage:
-            type_ = operand.type.kept(bound)
-    else:
+    type_ = operand.type
+    if not known.makes.keeps_scores:
         why = f"`{node.verb}` at line {context.line(node)} dropped it: the text has changed"
-        type_ = operand.type.children(bound, why)
+        type_ = type_.children(why)
+    elif known.makes is not Makes.SUBSET or known.lineage:
+        type_ = type_.kept()
     return context.emit_pool(spec, inputs, type_, node)
 
 
@@ -256,13 +233,3 @@ def _clause(
         return count(context, value, clause.called, site.inputs)
     kind = {"number": number, "text": text, "flag": condition}[clause.type or "number"]
     return kind(context, value, Site(site.inputs) if clause.once else site)
-
-
-def rows_of(operand: PoolValue) -> float:
-    """The upper bound of a pool's rows."""
-    return inf if operand.type.bound is None else operand.type.bound
-
-
-def limit(rows: float) -> int | None:
-    """An upper bound as the checker keeps it."""
-    return None if rows == inf else int(rows)
