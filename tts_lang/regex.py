@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import Final, TypeAlias
 
 #: Instructions of one expression, steps of one search, and repeats of one part.
@@ -27,7 +28,10 @@ class RegexError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Char:
+    """A character that fits; `size`: of the longest in UTF-8, in bytes, at most."""
+
     fits: _Fits
+    size: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,16 @@ _Instruction: TypeAlias = "_Char | _Split | _Save | _Assert | None"  # None: a m
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A compiled expression; `groups`: how many parts it captures, of which the first counts."""
+    """A compiled expression.
+
+    Args:
+        groups: How many parts it captures, of which the first counts.
+        longest: Upper bound of the bytes in UTF-8 of what it matches; infinite if unbounded.
+    """
 
     program: tuple[_Instruction, ...]
     groups: int
+    longest: float
 
     @property
     def asserts(self) -> bool:
@@ -241,7 +251,7 @@ def compiled(pattern: str) -> Regex:
         raise RegexError("there is a `)` too many")
     if len(program) > MOST_INSTRUCTIONS:
         raise RegexError(f"it is too long: more than {MOST_INSTRUCTIONS} parts, repeats counted")
-    return Regex(tuple(program), reader.groups)
+    return Regex(tuple(program), reader.groups, _longest(program))
 
 
 _CLASSES: Final[dict[str, str]] = {
@@ -251,6 +261,10 @@ _CLASSES: Final[dict[str, str]] = {
 }
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 _LAZY: Final = "it cannot look ahead or behind, name groups or refer back: time would not be linear"
+
+
+def _utf8(char: str) -> bytes:
+    return char.encode("utf-8", "surrogatepass")
 
 
 def _word(text: str, at: int) -> bool:
@@ -335,7 +349,7 @@ class _Reader:
         if char == "(":
             return self._group()
         if char == "[":
-            return [_Char(self._class())]
+            return [self._class()]
         if char == ".":
             every = "s" in self.flags
             return [_Char(lambda c: every or c != "\n")]
@@ -349,7 +363,7 @@ class _Reader:
             return self._escaped()
         if char in "*+?{":
             raise RegexError(f"there is nothing before `{char}` to repeat")
-        return [_Char(self._literal(char))]
+        return [self._literal(char)]
 
     def _group(self) -> list[_Instruction]:
         captures = not self.pattern.startswith("?:", self.at)
@@ -374,28 +388,28 @@ class _Reader:
             return [_Assert(lambda t, at: _word(t, at) == wanted)]
         if char in "123456789":
             raise RegexError(_LAZY)
-        return [_Char(self._escape(char))]
+        return [self._escape(char)]
 
-    def _escape(self, char: str) -> _Fits:
+    def _escape(self, char: str) -> _Char:
         if char.lower() in _CLASSES:
             members, wanted = frozenset(_CLASSES[char.lower()]), char.islower()
-            return lambda c: (c in members) == wanted
+            return _Char(lambda c: (c in members) == wanted, 1 if wanted else 4)
         if char in _ESCAPES:
             return self._literal(_ESCAPES[char])
         if char.isalnum():
             raise RegexError(f"`\\{char}` has no meaning")
         return self._literal(char)
 
-    def _literal(self, char: str) -> _Fits:
+    def _literal(self, char: str) -> _Char:
         if "i" in self.flags:
             folded = char.casefold()
-            return lambda c: c.casefold() == folded
-        return lambda c: c == char
+            return _Char(lambda c: c.casefold() == folded)
+        return _Char(lambda c: c == char, len(_utf8(char)))
 
-    def _class(self) -> _Fits:
+    def _class(self) -> _Char:
         wanted = self._peek() != "^"
         self.at += not wanted
-        parts: list[_Fits] = []
+        parts: list[_Char] = []
         while self._peek() != "]" or not parts:
             char = self._next()
             if char == "\\":
@@ -414,12 +428,31 @@ class _Reader:
             else:
                 parts.append(self._literal(char))
         self.at += 1
-        return lambda c: any(fits(c) for fits in parts) == wanted
+        size = max(part.size for part in parts) if wanted else 4
+        return _Char(lambda c: any(part.fits(c) for part in parts) == wanted, size)
 
-    def _range(self, low: str, high: str) -> _Fits:
+    def _range(self, low: str, high: str) -> _Char:
         if "i" in self.flags:
-            return lambda c: any(low <= each <= high for each in (c, c.lower(), c.upper()))
-        return lambda c: low <= c <= high
+            return _Char(lambda c: any(low <= each <= high for each in (c, c.lower(), c.upper())))
+        return _Char(lambda c: low <= c <= high, len(_utf8(high)))
+
+
+def _longest(program: list[_Instruction]) -> float:
+    """`Regex.longest`: the longest way through; only the end of a repeat leads back."""
+    sizes = [0.0] * len(program)
+    for place in reversed(range(len(program))):
+        match program[place]:
+            case _Char(_, size):
+                sizes[place] = size + sizes[place + 1]
+            case _Split(first, second) if first > place:
+                sizes[place] = max(sizes[first], sizes[second])
+            case _Split(start):
+                repeated = program[start:place]
+                endless = any(isinstance(each, _Char) for each in repeated)
+                sizes[place] = inf if endless else sizes[place + 1]
+            case _Save() | _Assert():
+                sizes[place] = sizes[place + 1]
+    return sizes[0]
 
 
 def _shifted(program: list[_Instruction], by: int) -> list[_Instruction]:

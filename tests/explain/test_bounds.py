@@ -161,6 +161,15 @@ def test_call_on_rows_costs_its_region_for_each_row() -> None:
         (solutions(2), Decoding(max_tokens=Const(10**6)), 2 * DEFAULT_CONTEXT, True),
         (Amount(Const(8), Unit.TOKENS, Const(256)), UNLIMITED, 8 * 256, False),
         (steps(2, 3), UNLIMITED, 2 * DEFAULT_CONTEXT, True),
+        (solutions(2), Decoding(one_of=("yes", "n\xe9")), 2 * (3 + 1), False),
+        (solutions(2), Decoding(matching="-?[0-9]{1,3}"), 2 * (4 + 1), False),
+        (solutions(2), Decoding(matching="[0-9]+"), 2 * DEFAULT_CONTEXT, True),
+        (
+            solutions(2),
+            Decoding(avoiding=("Wait",), avoided_by=Const(5)),
+            2 * DEFAULT_CONTEXT,
+            True,
+        ),
     ],
 )
 def test_c59_tokens_are_bounded_by_the_clauses_or_by_the_context(

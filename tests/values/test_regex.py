@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from random import Random
 
 import pytest
@@ -179,6 +180,7 @@ def test_c77_a_text_matches_as_a_whole(form: str) -> None:
         text = "".join(random.choices(_ALPHABET, k=random.randrange(5)))
         whole = expected.fullmatch(text) is not None
         assert compiled(form).matches(text) == whole, text
+        assert not whole or len(text.encode()) <= compiled(form).longest, text
         matcher = Matcher(form, tokenizer, frozenset({0}))
         drawn: list[int] = []
         for token in [*tokenizer.encode(text), 0]:
@@ -187,6 +189,25 @@ def test_c77_a_text_matches_as_a_whole(form: str) -> None:
             if not allowed:
                 break
         assert allowed == whole, text
+
+
+@pytest.mark.parametrize(
+    ("form", "size"),
+    [
+        *(("", 0), ("a|bcd?", 3), ("(a{2,3}b){1,2}", 8), (r"[A-D]|\d\s", 2), ("(a*){0}b", 1)),
+        *(
+            ("()*a", 1),
+            ("((?:)+?|b)c", 2),
+            ("\xe9[a-\u4e00]", 5),
+            ("[^a]|b", 4),
+            (".", 4),
+            ("(?i)k", 4),
+        ),
+        *(("a*", inf), ("a+?b", inf), ("(b|(c?d)*)?", inf), ("a{2,}", inf), ("(()|a)*", inf)),
+    ],
+)
+def test_longest_text_that_matches_is_known_in_bytes(form: str, size: float) -> None:
+    assert compiled(form).longest == size
 
 
 @pytest.mark.parametrize(

@@ -151,16 +151,15 @@ def call_tokens(
     """Tokens of one policy call that continues a row, and whether only the context window or the
     end of the solution limits it.
 
-    The least of `max E tokens`, `within E tokens`, the length of the unit or of the longest text of
-    `one of`, and what is left.
+    The least of `max E tokens`, `within E tokens`, the length of the unit or of the longest text
+    that `matching` or `one of` allows, and what is left.
     """
     domain = run.domain
     before = domain.sampled(pool)
     limits = [run.limit(decoding.max_tokens), run.limit(decoding.within) - before]
     if amount is not None and amount.unit in domain.unit_tokens:
         limits.append(product(run.limit(amount.length, 1), domain.unit_tokens[amount.unit]))
-    if decoding.one_of:  # no token is empty, and an end follows
-        limits.append(1 + max(len(option.encode()) for option in decoding.one_of))
+    limits.append(1 + decoding.longest)  # no token is empty, and an end follows
     least, left = max(0.0, min(limits)), max(0.0, domain.longest - before)
     return min(least, left), left <= least
 

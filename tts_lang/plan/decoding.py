@@ -72,6 +72,13 @@ class Decoding:
         """The expression that what is drawn has to match, whichever clause says so."""
         return self.matching or "|".join(map(escaped, self.one_of))
 
+    @property
+    def longest(self) -> float:
+        """Upper bound of the bytes of a text that its form allows; infinite without a bound."""
+        if self.one_of:
+            return max(len(option.encode()) for option in self.one_of)
+        return compiled(self.matching).longest if self.matching else inf
+
 
 def misfit(unit: Unit, decoding: Decoding) -> str | None:
     """What is wrong with a form that is asked of what is drawn (C77, C78), if anything is."""
