@@ -59,8 +59,9 @@ demo: $(CORE)  ## six strategies at n = 16 on 200 bundled problems
 	$(BIN)/tts-run $(STRATEGIES) --set n=16 --problems arith
 	@echo "$$AFTER_DEMO"
 
-# Four workers on two cores: many tests wait for servers and processes of their own.
-PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist worksteal --quiet
+# Four workers on two cores: many tests wait for servers and processes of their own. Compiled files are
+# kept even where the environment forbids it: workers and commands would compile all of it each time.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 4 --dist worksteal --quiet
 
 test: $(INSTALLED)  ## all tests but vLLM's
 	$(PYTEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import tts_runtime
 from tts_runtime.cli.export import export_command
 from tts_runtime.paths import bundled
 
-datasets = pytest.importorskip("datasets", reason="datasets reads what was exported")
-pytest.importorskip("trl", reason="TRL trains on what was exported")
+#: Imported where they are used: that takes seconds.
+pytestmark = pytest.mark.skipif(
+    None in (find_spec("datasets"), find_spec("trl")), reason="TRL trains on what was exported"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,6 +45,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loaded(run: Path, form: str, *options: str) -> Any:
     """The data set as `datasets` reads the file."""
+    import datasets
+
     file = run.parent / f"{form}.jsonl"
     assert export_command([str(run), "--as", form, "--out", str(file), *options]) == 0
     return datasets.load_dataset(
@@ -113,6 +118,7 @@ def test_a_prm_on_steps(run: Path) -> None:
 
 def test_grpo_on_trajectories(run: Path) -> None:
     """TRL trains on the very tokens of the record, with the rewards of its grader."""
+    from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -132,7 +138,7 @@ def test_grpo_on_trajectories(run: Path) -> None:
 
     trainer = GRPOTrainer(
         args=GRPOConfig(**one_step(run), num_generations=4, max_completion_length=200),
-        train_dataset=datasets.Dataset.from_list([{"prompt": mixed[0]}]),
+        train_dataset=Dataset.from_list([{"prompt": mixed[0]}]),
         reward_funcs=reward,
         rollout_func=rollout,
         **policy(),

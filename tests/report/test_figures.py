@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from tts_runtime.problems import Problem
 from tts_runtime.report.charts import Axis, curves
@@ -83,6 +82,8 @@ def test_the_dark_style_knows_every_color_of_the_light_look() -> None:
 def test_what_a_scorer_does_is_what_scipy_says(
     candidates: list[tuple[int, float, bool]],
 ) -> None:
+    from scipy import stats
+
     kept = [ScoredCandidate("p", tokens, score, right) for tokens, score, right in candidates]
     found = behaviour(kept)
     tokens, scores = [each.tokens for each in kept], [each.score for each in kept]

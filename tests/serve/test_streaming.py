@@ -7,6 +7,7 @@ import random
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ from tts_runtime.binding import Binding, Thinking
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Partial
 from tts_runtime.thoughts import ThoughtSplit, split_thought
 
-openai = pytest.importorskip("openai")
-uvicorn = pytest.importorskip("uvicorn")
+#: Imported where it is used: that takes half a second.
+pytestmark = pytest.mark.skipif(find_spec("openai") is None, reason="a client of OpenAI's asks")
 
 TEXT = "a: 1+1=2 \N{SNOWMAN}\n\nThe answer is \\boxed{2}"
 
@@ -69,6 +70,9 @@ class SteppedPolicy(ScriptedPolicy):
 @asynccontextmanager
 async def listening(policy: SteppedPolicy, **options: Any) -> AsyncIterator[tuple[Served, Any]]:
     """A server on a real socket, and OpenAI's client of it."""
+    import openai
+    import uvicorn
+
     strategies = ["greedy", "self_refine", "majority"]
     async with serving(strategies, policy=policy, **options) as served:
         config = uvicorn.Config(served.app, port=0, lifespan="off", log_config=None)
@@ -159,6 +163,8 @@ def test_completions_and_responses_are_streamed_too() -> None:
 
 @pytest.mark.parametrize(("before", "same"), [(TEXT[:9], True), ("b: no", False)])
 def test_an_engine_that_begins_again_continues_or_ends_the_stream(before: str, same: bool) -> None:
+    from openai import APIError
+
     async def asked() -> None:
         policy = SteppedPolicy([TEXT])
         policy.before = before.encode()
@@ -178,7 +184,7 @@ def test_an_engine_that_begins_again_continues_or_ends_the_stream(before: str, s
                 await read()
                 assert text == TEXT
             else:
-                with pytest.raises(openai.APIError, match="begin again"):
+                with pytest.raises(APIError, match="begin again"):
                     await read()
                 assert text == before
             assert served.idle()
@@ -187,12 +193,14 @@ def test_an_engine_that_begins_again_continues_or_ends_the_stream(before: str, s
 
 
 def test_an_engine_that_breaks_ends_the_stream_with_an_error() -> None:
+    from openai import APIError
+
     async def asked() -> None:
         policy = SteppedPolicy([TEXT])
         policy.fails = True
         async with listening(policy) as (served, client):
             policy.may_draw(200)
-            with pytest.raises(openai.APIError, match="it broke"):
+            with pytest.raises(APIError, match="it broke"):
                 async for _ in await client.chat.completions.create(**ASKED, stream=True):
                     pass
             assert served.idle()

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, permutation_test
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.paired import PairedVerdict, compare, holm, paired_interval, sign_flip_p
@@ -29,6 +26,8 @@ def answers(grades: list[list[bool | None]]) -> list[Answer]:
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 40))
 def test_with_one_seed_the_test_is_mcnemars(won: int, lost: int, same: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
     known = mcnemar([[same, won], [lost, 0]], exact=True)
     found = sign_flip_p([1] * won + [-1] * lost + [0] * same)
     assert found == pytest.approx(min(1.0, known.pvalue), rel=1e-9)
@@ -37,6 +36,8 @@ def test_with_one_seed_the_test_is_mcnemars(won: int, lost: int, same: int) -> N
 @settings(max_examples=30, deadline=None)
 @given(FEW.filter(any))
 def test_the_sign_flip_test_is_scipys_exact_permutation_test(differences: list[int]) -> None:
+    from scipy.stats import permutation_test
+
     if len(differences) < 2:
         differences = [*differences, 0]
     pair = (np.array(differences, float), np.zeros(len(differences)))
@@ -50,12 +51,16 @@ def test_the_sign_flip_test_is_scipys_exact_permutation_test(differences: list[i
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
     with patch("gc.collect"):  # it collects garbage in every call: half a second in the whole suite
         known = multipletests(ps, method="holm")[1] if ps else []
     assert holm(ps) == pytest.approx(list(known))
 
 
 def test_the_interval_is_scipys_bootstrap() -> None:
+    from scipy.stats import bootstrap
+
     rng = np.random.default_rng(1)
     sums = rng.choice([-1, 0, 0, 0, 1, 1], 150)
     known = bootstrap((sums,), np.mean, method="percentile", rng=rng).confidence_interval

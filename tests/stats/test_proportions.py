@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
-from statsmodels.api import OLS
 
 from tts_runtime.stats.proportions import Z95, clustered_wilson, effective_size, wilson
 
@@ -19,6 +17,8 @@ CLUSTERS = st.lists(
 
 @given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_that_of_scipy(counts: tuple[int, int]) -> None:
+    from scipy.stats import binomtest
+
     right, answers = counts
     known = binomtest(right, answers).proportion_ci(method="wilson")
     assert wilson(right, answers) == pytest.approx((known.low, known.high), abs=1e-12)
@@ -41,6 +41,8 @@ def test_any_clusters_give_an_interval_around_the_share(clusters: Clusters) -> N
 
 
 def test_the_variance_is_statsmodels_cluster_robust_one() -> None:
+    from statsmodels.api import OLS
+
     clusters = [(0, 3), (2, 5), (4, 4), (1, 5), (5, 5), (0, 1), (3, 4)]
     values = [each < right for right, count in clusters for each in range(count)]
     groups = [place for place, (_, count) in enumerate(clusters) for _ in range(count)]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 
 from tts_runtime.engines.base import EngineError, Sampling
 from tts_runtime.engines.batching import noise
@@ -70,6 +69,8 @@ def expected_probabilities(sampling: Sampling) -> list[float]:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_streams_sample_from_the_softmax_distribution(name: str) -> None:
+    from scipy.stats import chisquare
+
     sampling, draws = SETTINGS[name], 20_000
     # Half of the draws along one stream, half at one position of many streams.
     keys = [derive(b"root", n) for n in range(draws // 2)]
@@ -87,6 +88,8 @@ def test_streams_sample_from_the_softmax_distribution(name: str) -> None:
 
 def test_neighbouring_positions_and_streams_are_independent() -> None:
     """A joint chi-square over pairs: (t, t + 1) of one stream, and child 0 against child 1."""
+    from scipy.stats import chisquare
+
     first, second = derive(b"root", "a"), derive(b"root", "b")
     for one, other in (((first, 0), (first, 1)), ((first, 0), (second, 0))):
         table = np.zeros((4, 4))

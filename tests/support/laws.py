@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from tts_lang.check.file import CheckedLaw, LawSide
@@ -27,9 +28,11 @@ def laws_in(*files: Path) -> Iterator[tuple[str, CheckedLaw]]:
         yield from ((title(law), law) for law in result.laws)
 
 
-def shipped() -> list[tuple[str, CheckedLaw]]:
+@lru_cache(1)
+def shipped() -> tuple[tuple[str, CheckedLaw], ...]:
     """The laws beside the shipped strategies."""
-    return list(laws_in(*sorted((ROOT / "strategies").rglob("*.tts"))))
+    files = sorted((ROOT / "strategies").rglob("*.tts"))
+    return tuple(laws_in(*(path for path in files if "\nlaw " in path.read_text("utf-8"))))
 
 
 def sides(law: CheckedLaw, number: int, depth: int | None = None) -> tuple[Plan, Plan]:
