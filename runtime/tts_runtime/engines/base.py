@@ -222,7 +222,8 @@ class ScoreRequest:
         steps: Its steps (`StepSplit.texts`).
         known: Number of leading steps that have been scored before.
         answer: The answer extracted from the text, if any.
-        digest: Of the text (`executor.requests.digest`), where whoever asks knows it.
+        digest: What says the same as the text and how it is cut into steps, in every process, where
+            whoever asks knows one and tells no answer.
     """
 
     problem: str

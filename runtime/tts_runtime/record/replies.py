@@ -32,14 +32,14 @@ from tts_runtime.record.disk import DiskSync
 from tts_runtime.record.files import REPLIES, open_private, seal_of, trial_of
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.reply_lines import (
-    GenerationColumns,
     KeptGeneration,
     Name,
-    ScoreColumns,
     digest_of,
     digest_of_call,
+    generation_lines,
     generations_in,
     path_name,
+    score_line,
 )
 from tts_runtime.tokens import TextTokenizer
 
@@ -324,48 +324,26 @@ class ProblemReplies:
         self._new = False
         generated, self._generated = self._generated, []
         scored, self._scored = self._scored, []
-        generations: dict[tuple[str, str], GenerationColumns] = {}
-        columns: GenerationColumns | None = None
+        alike: list[tuple[GenerateRequest, Generation]] = []
+        calls: dict[tuple[PolicyEngine, str], list[tuple[GenerateRequest, Generation]]] = {}
         engine: PolicyEngine | None = None
         before: GenerateRequest | None = None
         for by, request, generation in generated:
             if by is not engine or before is None or not _alike(request, before):
                 engine, before = by, request
-                columns = self._columns(generations, by, request)
-            if columns is None:
-                continue
-            columns.add(request, generation)
-            if columns.full:
-                yield columns.line()
-                del generations[columns.name]
-                before = None
-        for columns in generations.values():
-            yield columns.line()
-        scores: dict[str, ScoreColumns] = {}
-        for scorer, requests, replies in scored:
+                alike = calls.setdefault((by, self._log.call(request)), [])
+            alike.append((request, generation))
+        for (by, call), kept in calls.items():
+            name = self._log.name(by)
+            if name is not None:
+                of_text = isinstance(by.tokenizer, TextTokenizer)
+                yield from generation_lines(
+                    name, call, by.tokenizer.pieces if of_text else None, kept
+                )
+        for scorer in dict.fromkeys([each[0] for each in scored]):
             name = self._log.name(scorer)
             if name is not None:
-                if name not in scores:
-                    scores[name] = ScoreColumns(name)
-                scores[name].add(requests, replies)
-        for found in scores.values():
-            yield found.line()
-
-    def _columns(
-        self,
-        there: dict[tuple[str, str], GenerationColumns],
-        engine: PolicyEngine,
-        request: GenerateRequest,
-    ) -> GenerationColumns | None:
-        """Where the generations of such a request go; `None`: they are not kept."""
-        name = self._log.name(engine)
-        if name is None:
-            return None
-        named = name, self._log.call(request)
-        if named not in there:
-            of_text = isinstance(engine.tokenizer, TextTokenizer)
-            there[named] = GenerationColumns(named, engine.tokenizer.pieces if of_text else None)
-        return there[named]
+                yield score_line(name, [each[1:] for each in scored if each[0] is scorer])
 
 
 def _alike(one: GenerateRequest, other: GenerateRequest) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
@@ -96,113 +96,99 @@ def digest_of(requests: Sequence[ScoreRequest]) -> str:
 
 
 def _digest_of(request: ScoreRequest) -> str:
-    text = request.digest or digest(request.text)
+    if request.digest is not None:
+        return f"{request.digest.hex()}.{request.known}"
     sizes = hash((*map(len, request.steps),))
     answer = "" if request.answer is None else digest(request.answer).hex()
-    return f"{text.hex()}.{request.known}.{sizes & 0xFFFFFFFF}.{answer}"
+    return f"{digest(request.text).hex()}.{request.known}.{sizes & 0xFFFFFFFF}.{answer}"
 
 
 # ------------------------------------------------------------------ lines
 
 
-class GenerationColumns:
-    """Generations of one call side by side, as a line has them.
+def generation_lines(
+    policy: str,
+    call: str,
+    pieces: Sequence[bytes] | None,
+    kept: Sequence[tuple[GenerateRequest, Generation]],
+) -> Iterator[dict[str, Any]]:
+    """Generations of one call side by side; numbers that JSON would round or lacks, in base 64.
 
     Args:
-        name: The policy's name, and the digest of the call.
+        policy, call: The policy's name, and the digest of the call.
         pieces: Of a tokenizer that is known by its texts only, in place of ids.
+        kept: What was asked, and what was replied.
     """
+    many = max(1, _MOST_TOKENS // (1 + max(len(each.ids) for _, each in kept)))
+    for start in range(0, len(kept), many):
+        yield {"policy": policy, "call": call, **_columns(pieces, kept[start : start + many])}
 
-    __slots__ = (
-        *("_at", "_counts", "_drawn", "_finish", "_halted", "_ids", "_keys", "_logprobs"),
-        *("_paths", "_pieces", "_prompt", "_prompt_hash", "_statistics", "name"),
-    )
 
-    def __init__(self, name: tuple[str, str], pieces: Sequence[bytes] | None) -> None:
-        self.name = name
-        self._pieces = pieces
-        self._keys: list[bytes] = []
-        self._at: list[int] = []
-        self._paths: list[int] = []
-        self._counts: list[int] = []
-        self._ids: list[int] = []
-        self._logprobs: list[float] = []
-        self._finish: list[str] = []
-        self._drawn: list[int] = []
-        self._halted: list[int] = []
-        self._statistics: dict[str, dict[str, str]] = {}
-        self._prompt: tuple[int, ...] | None = None
-        self._prompt_hash = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether a line has enough of them."""
-        return len(self._ids) > _MOST_TOKENS
-
-    def add(self, request: GenerateRequest, generation: Generation) -> None:
-        """One more."""
-        if request.prompt is not self._prompt:
-            self._prompt, self._prompt_hash = request.prompt, hash(request.prompt)
-        ids = generation.ids
-        self._keys.append(request.key if request.sampling.temperature else b"")
-        self._at.append(len(request.prefix))
-        self._paths.append(_path(self._prompt_hash, request.prefix))
-        self._counts.append(len(ids))
-        self._ids += ids
-        self._logprobs += generation.logprobs
-        self._logprobs.append(generation.end_logprob)
-        self._finish.append(generation.finish._value_)
-        self._drawn.append(generation.drawn)
-        if generation.halted:
-            self._halted.append(len(self._at) - 1)
-        if generation.statistics:
-            self._statistics[str(len(self._at) - 1)] = {
-                name: _packed(values) for name, values in generation.statistics.items()
-            }
-
-    def line(self) -> dict[str, Any]:
-        """All of them; numbers that JSON would round or lacks, in base 64."""
-        line: dict[str, Any] = {
-            "policy": self.name[0],
-            "call": self.name[1],
-            "keys": b64encode(b"".join(self._keys)).decode(),
-            "at": self._at,
-            "paths": self._paths,
-            "counts": self._counts,
-            "logprobs": _packed(self._logprobs),
-            "finish": self._finish,
-            "drawn": self._drawn,
-        }
-        if self._pieces is None:
-            line["ids"] = self._ids
-        else:
-            line["pieces"] = [self._pieces[token].decode("latin-1") for token in self._ids]
-        if self._halted:
-            line["halted"] = self._halted
-        if self._statistics:
-            line["statistics"] = self._statistics
-        return line
+def _columns(
+    pieces: Sequence[bytes] | None, kept: Sequence[tuple[GenerateRequest, Generation]]
+) -> dict[str, Any]:
+    requests = [request for request, _ in kept]
+    replies = [reply for _, reply in kept]
+    ids = list(chain.from_iterable([reply.ids for reply in replies]))
+    drawn = [reply.drawn for reply in replies]
+    counts = [len(reply.ids) for reply in replies]
+    finish = [reply.finish._value_ for reply in replies]
+    hashes = {id(request.prompt): request.prompt for request in requests}
+    prompts = {name: hash(prompt) for name, prompt in hashes.items()}
+    line: dict[str, Any] = {
+        "at": [len(request.prefix) for request in requests],
+        "paths": [_path(prompts[id(request.prompt)], request.prefix) for request in requests],
+        "counts": counts,
+        "logprobs": _packed(chain.from_iterable([reply.logprobs for reply in replies])),
+        "finish": finish[0] if finish.count(finish[0]) == len(finish) else finish,
+    }
+    if requests[0].sampling.temperature:
+        line["keys"] = b64encode(b"".join([request.key for request in requests])).decode()
+    ends = [reply.end_logprob for reply in replies]
+    if any(ends):
+        line["ends"] = _packed(ends)
+    if drawn != counts:
+        line["drawn"] = drawn
+    if pieces is None:
+        line["ids"] = ids
+    else:
+        line["pieces"] = [pieces[token].decode("latin-1") for token in ids]
+    halted = [place for place, reply in enumerate(replies) if reply.halted]
+    if halted:
+        line["halted"] = halted
+    statistics = {
+        str(place): {name: _packed(values) for name, values in reply.statistics.items()}
+        for place, reply in enumerate(replies)
+        if reply.statistics
+    }
+    if statistics:
+        line["statistics"] = statistics
+    return line
 
 
 def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     """The generations of a line, by name."""
     counts: list[int] = value["counts"]
-    keys, logprobs = b64decode(value["keys"]), _numbers(value["logprobs"])
+    keys, logprobs = b64decode(value.get("keys", "")), _numbers(value["logprobs"])
+    ends = _numbers(value["ends"]) if "ends" in value else [0.0] * len(counts)
+    finish = value["finish"] if isinstance(value["finish"], list) else [value["finish"]] * len(ends)
     width = len(keys) // len(counts)
     tokens = value.get("pieces", value.get("ids"))
+    if not len(tokens) == len(logprobs) == sum(counts):
+        raise ValueError("other numbers of tokens and log-probabilities")
     found: dict[Name, KeptGeneration] = {}
     borders = pairwise(accumulate(counts, initial=0))
-    columns = zip(value["at"], value["paths"], value["finish"], value["drawn"], strict=True)
-    for place, ((start, end), (at, path, finish, drawn)) in enumerate(
-        zip(borders, columns, strict=True)
+    columns = (value["at"], value["paths"], finish, value.get("drawn", counts), ends)
+    for place, ((start, end), (at, path, why, drawn, end_logprob)) in enumerate(
+        zip(borders, zip(*columns, strict=True), strict=True)
     ):
         key = keys[place * width : (place + 1) * width]
         found[str(value["policy"]), str(value["call"]), key, at, path] = KeptGeneration(
             ids=tokens[start:end] if "ids" in value else (),
             pieces=tokens[start:end] if "pieces" in value else None,
-            logprobs=logprobs[start + place : end + place],
-            finish=Finish(finish),
-            end_logprob=logprobs[end + place],
+            logprobs=logprobs[start:end],
+            finish=Finish(why),
+            end_logprob=end_logprob,
             halted=place in value.get("halted", ()),
             drawn=drawn,
             statistics=value.get("statistics", {}).get(str(place), {}),
@@ -210,31 +196,33 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     return found
 
 
-class ScoreColumns:
-    """Scores of one scorer side by side, as a line has them."""
-
-    __slots__ = ("_replies", "_requests", "_scorer")
-
-    def __init__(self, scorer: str) -> None:
-        self._scorer = scorer
-        self._requests: list[str] = []
-        self._replies: list[Any] = []
-
-    def add(self, requests: Sequence[ScoreRequest], replies: Sequence[ScoreReply]) -> None:
-        """Those of one more path or pool; what is no finite number is not kept."""
+def score_line(
+    scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreReply]]]
+) -> dict[str, Any]:
+    """Scores of one scorer side by side; what is no finite number is not kept."""
+    requests: list[str] = []
+    found: list[Any] = []
+    for asked, replies in kept:
         try:
-            found = [
-                ([*map(_score, reply.scores)], int(reply.opening), [*map(int, reply.sizes)])
-                for reply in replies
-            ]
+            reply = [_plain(each) for each in replies]
         except (TypeError, ValueError, OverflowError):
-            return
-        self._requests.append(digest_of(requests))
-        self._replies.append(found)
+            continue
+        requests.append(digest_of(asked))
+        found.append(reply)
+    return {"scorer": scorer, "requests": requests, "replies": found}
 
-    def line(self) -> dict[str, Any]:
-        """All of them."""
-        return {"scorer": self._scorer, "requests": self._requests, "replies": self._replies}
+
+def _plain(reply: ScoreReply) -> tuple[Any, int, tuple[int, ...]]:
+    scores, opening, sizes = reply.scores, reply.opening, reply.sizes
+    for each in scores:
+        if type(each) is not float or not isfinite(each):
+            scores = tuple(map(_score, scores))
+            break
+    for size in sizes:
+        if type(size) is not int:
+            sizes = tuple(map(int, sizes))
+            break
+    return scores, opening if type(opening) is int else int(opening), sizes
 
 
 def _score(number: Any) -> float | None:
@@ -246,7 +234,7 @@ def _score(number: Any) -> float | None:
     return found
 
 
-def _packed(values: Sequence[float]) -> str:
+def _packed(values: Iterable[float]) -> str:
     """64-bit floats, little-endian, in base 64."""
     numbers = array("d", values)
     if sys.byteorder == "big":

@@ -176,7 +176,7 @@ class _Reader:
         mark, texts = b"", 0
         marks: list[int] | None = None
         answer: str | None = None
-        of_text: bytes | None = None
+        named: bytes | None = None
         name: Any
         segments = node.segments
         steps = segments.texts
@@ -203,8 +203,7 @@ class _Reader:
             # The text and how many steps it has say what they are, given the delimiter.
             if marks is None:  # only outcome scorers are told the answer: a step has none
                 answer = node.written
-            of_text = digest(text)
-            name = of_text, len(steps), node.policy.delimiter, answer
+            name = digest(text), len(steps), node.policy.delimiter, answer
         else:
             closed = segments.closed_after(many)
             name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
@@ -212,6 +211,8 @@ class _Reader:
                 name = piece_mark(mark, closed[own - many :])
             if segments.tail:
                 name = name, segments.tail, len(steps)
+            else:
+                named = name
         memo = run.scores.get(self.name)
         if memo is None:
             memo = run.scores[self.name] = {}
@@ -223,9 +224,7 @@ class _Reader:
         if found is not None:
             found.waiting.append(waits)
             return target
-        request = ScoreRequest(
-            run.problem.text, run.fields, text, steps, len(known), answer, of_text
-        )
+        request = ScoreRequest(run.problem.text, run.fields, text, steps, len(known), answer, named)
         wanted = 1 if marks is None else len(marks)
         reading = memo[name] = _Reading(self, run, memo, name, known, wanted, marks, waits)
         run.score(self.engine, request, reading)
