@@ -78,6 +78,20 @@ class StepSplit:
         before = 0 if self._block is None else self._block.many
         return self.closed[many:] if many < before else self._recent[many - before :]
 
+    def after(self, before: StepSplit, delimiter: bytes) -> bytes | None:
+        """What was added to `before`, if this continues it."""
+        new, old = self._recent, before._recent
+        if self._block is not before._block:
+            new, old = self.closed, before.closed
+        many = len(old)
+        if new[:many] != old:
+            return None
+        added = delimiter.join((*new[many:], self.tail)) if len(new) > many else self.tail
+        tail = before.tail
+        if not tail:
+            return added
+        return added[len(tail) :] if added.startswith(tail) else None
+
     def _blocks(self) -> list[tuple[bytes, ...]]:
         """The closed pieces without the most recent ones, in blocks."""
         found: list[tuple[bytes, ...]] = []
@@ -90,7 +104,9 @@ class StepSplit:
     @property
     def steps(self) -> int:
         """Number of steps: closed pieces, and the tail if it counts."""
-        return self.many_closed + (self.grown and bool(self.tail.strip()))
+        block = self._block
+        many = len(self._recent) if block is None else block.many + len(self._recent)
+        return many + (1 if self.tail and self.grown and self.tail.strip() else 0)
 
     @property
     def texts(self) -> tuple[str, ...]:

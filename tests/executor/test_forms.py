@@ -23,8 +23,7 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
-from tts_runtime.executor import BindError, bind
-from tts_runtime.executor.records import CandidateRecord
+from tts_runtime.executor import BindError, CandidateRecord, bind
 from tts_runtime.steps import NOTHING
 from tts_runtime.tokens import to_bytes
 

@@ -1,93 +1,120 @@
-"""Candidates and lines of `nodes.jsonl`: a round trip, whatever the candidates hold."""
+"""Candidates as lines of `nodes.jsonl`: what is read back is what the executor made."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from fractions import Fraction
+from math import fsum
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts_runtime.executor import CandidateRecord
+from tests.support.agreement import PROBLEMS, by_executor, compiled, world
+from tests.support.programs import random_program
+from tts_lang.values import number
+from tts_runtime.answers.extract import cues_of, extract_answer
+from tts_runtime.executor import CandidateRecord, Outcome, records
 from tts_runtime.record.lines import Seal
-from tts_runtime.record.nodes import MOST_NODES, NodeBatch, batches, records
-
-SCORE = st.none() | st.floats(-5, 5)
-OPS = st.sampled_from(["expand", "expand", "expand", "ask", "force", "fork", "cut"])
+from tts_runtime.record.nodes import NodeBatch, recorded
+from tts_runtime.record.nodes import records as read_back
 
 
-@st.composite
-def forests(draw: st.DrawFn) -> list[CandidateRecord]:
-    """Candidates of one problem in program order, as the executor could make them."""
-    made: dict[int, CandidateRecord] = {}
-    for uid in range(1, draw(st.integers(1, 12)) + 1):
-        op = draw(OPS)
-        parent = draw(st.sampled_from([None, 0, *made]))
-        before = draw(st.sampled_from([0, parent or 0, *made]))
-        source = made.get(before)
-        tokens, ids = (source.tokens, source.ids) if source else (0, 0)
-        known = source.scores.get("prm") if source else None
-        start = known if isinstance(known, tuple) and draw(st.booleans()) else ()
-        new = tuple(draw(st.lists(SCORE, max_size=3)))
-        root = made[parent].root if parent in made and draw(st.booleans()) else uid
-        added = draw(st.integers(-3, 9))
-        made[uid] = CandidateRecord(
-            uid,
-            parent,
-            root,
-            op,
-            draw(st.sampled_from(["a.tts:3", "b.tts:7"])),
-            draw(st.sampled_from([None, "Why?"])) if op == "ask" else None,
-            before,
-            draw(st.sampled_from(["", "x", "so \u2028 and\n\n", "\ud800"])),
-            op == "force",
-            ids + added + draw(st.integers(0, 2)),
-            tokens + added,
-            draw(st.integers(0, 3)),
-            draw(st.sampled_from([None, "stop", "end"])),
-            draw(st.booleans()),
-            draw(st.none() | st.just(0.0) | st.floats(-9, 0)),
-            (answer := draw(st.sampled_from([None, "", "1/2"]))),
-            draw(st.sampled_from([answer, "0.5"])) if answer is not None else None,
-            draw(st.sampled_from([{}, {"prm": start + new}, {"orm": 0.5, "prm": start + new}])),
-            draw(st.sampled_from([{}, {"prm": "too long"}])),
-            draw(st.sampled_from([None, "RecursionError"])),
-            draw(st.sampled_from([None, {"policy": "policy", "temperature": 0.5}])),
-            draw(st.integers(0, 2)),
-            draw(st.sampled_from([None, "00ff"])),
-        )
-    return list(made.values())
+def outcome_of(text: str, seed: int) -> Outcome:
+    return by_executor(compiled(text), world(seed), PROBLEMS[seed % len(PROBLEMS)], seed)
 
 
+def made_of(outcome: Outcome) -> Sequence[Any]:
+    """The candidates themselves; none of a problem that failed."""
+    return getattr(outcome._lines, "args", ((),))[0]
+
+
+def round_trip(lines: Sequence[dict[str, Any]]) -> dict[int, CandidateRecord]:
+    seal, known = Seal("run"), dict[int, CandidateRecord]()
+    for line in lines:
+        written = seal.line({"problem": "p", "seed": 3, **line}).decode()
+        read_back(NodeBatch.model_validate(seal.read(written)), known)
+    return known
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lines_hold_candidates_as_they_were(seed: int) -> None:
+    """Whatever a program does; each is compared with the node that the executor has."""
+    outcome = outcome_of(random_program(seed), seed)
+    candidates = made_of(outcome)
+    found = round_trip(outcome.lines())
+    assert tuple(found.values()) == outcome.candidates
+    assert list(found) == list(range(1, len(candidates) + 1))
+    for uid, candidate in enumerate(candidates, 1):
+        node, one = candidate.node, found[uid]
+        texts, at = [one.added], one
+        while at.before:
+            at = found[at.before]
+            texts.append(at.added)
+        assert "".join(reversed(texts)) == node.text
+        assert (one.tokens, one.ids) == (node.tokens, node.position)
+        assert (one.steps, one.done) == (node.segments.steps, node.done)
+        assert one.finish == (node.finish and node.finish.value)
+        assert one.logprob == number(node.logprob)
+        assert (one.answer, one.answer_key) == node.answers
+        assert one.scores == dict(candidate.scores)
+        assert one.parent == (candidate.parent and candidate.parent.uid)
+        assert one.root == (candidate.root and candidate.root.uid)
+        assert (one.op, one.number) == (candidate.operation.spec.op, node.number)
+        assert one.sampling == node.sampling
+
+
+def test_nodes_of_one_operation_share_a_line_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "strategy main():\n    pool = sample 6\n    return first of pool\n"
+    outcome = outcome_of(text, 0)
+    [line] = outcome.lines()
+    assert (line["first"], line["place"], line["parent"]) == (1, "main.tts:2", 0)
+    assert "root" not in line
+    monkeypatch.setattr(records, "MOST_NODES", 4)
+    assert [line["first"] for line in outcome.lines()] == [1, 5]
+    assert recorded(outcome.lines()) == list(outcome.candidates)
+    monkeypatch.setattr(records, "_MOST_TEXT", 0)  # each is longer than that
+    assert [line["first"] for line in outcome.lines()] == [1, 2, 3, 4, 5, 6]
+
+
+PARTS = [
+    *("\\boxed{3}", "\\bo", "xed{", "4}", "The final an", "swer is ", "$5$.", "#", "### 7", "\n"),
+    *(
+        "so ",
+        "Answer",
+        " IS",
+        ": ",
+        "<ANSWER>",
+        "9",
+        "</answer>",
+        "ſ",
+        "答案",
+        "是8",
+        "\\fbox{1}",
+        ".",
+    ),
+]
+MARKERS = [("\\boxed{}",), ("The answer is {}",), ("<answer>{}</answer>", "\\frac{}")]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=8), st.sampled_from(MARKERS))
 @settings(deadline=None)
-@given(forests())
-def test_lines_hold_candidates_as_they_were(made: list[CandidateRecord]) -> None:
-    seal = Seal("run")
-    known: dict[int, CandidateRecord] = {}
-    read: list[CandidateRecord] = []
-    for line in batches("p", 3, made):
-        batch = NodeBatch.model_validate(seal.read(seal.line(line).decode()))
-        assert (batch.problem, batch.seed) == ("p", 3)
-        read += records(batch, known)
-    assert read == made
+def test_a_text_without_a_cue_has_no_answer(parts: list[str], markers: tuple[str, ...]) -> None:
+    cues = cues_of(markers)
+    assert cues is not None
+    text = "".join(parts)
+    if extract_answer(text, markers, "") is not None:
+        assert records._cued(text, cues)
 
 
-def test_nodes_of_one_operation_share_a_line_up_to_a_limit() -> None:
-    one = CandidateRecord(
-        1, 0, 1, "expand", "/some/where/a.tts:3", None, 0, "x", False, 1, 1, 1, "end", True, -0.5,
-        None, None, {},
-    )  # fmt: skip
-    made = [replace(one, uid=uid, root=uid) for uid in range(1, MOST_NODES + 3)]
-    first, second = batches("p", 0, made)
-    assert (first["first"], second["first"]) == (1, MOST_NODES + 1)
-    assert first["place"] == "a.tts:3"
-    assert (first["parent"], first["finish"], first["logprob"]) == (0, "end", -0.5)
-    assert "root" not in first
+def test_nothing_is_known_of_a_marker_that_is_not_ascii() -> None:
+    assert cues_of(("Réponse finale : {}",)) is None
 
 
-def test_long_texts_do_not_share_a_line() -> None:
-    one = CandidateRecord(
-        1, 0, 1, "expand", "a.tts:3", None, 0, "x" * 700_000, False, 1, 1, 1, "end", True, -0.5,
-        None, None, {},
-    )  # fmt: skip
-    made = [replace(one, uid=uid, root=uid) for uid in (1, 2, 3)]
-    assert [line["first"] for line in batches("p", 0, made)] == [1, 2, 3]
+@given(st.lists(st.floats(-1e9, 1e9) | st.sampled_from([1e-300, 2.0**60, -(2.0**60), 0.1])))
+@settings(deadline=None)
+def test_sums_along_a_path_are_exact(numbers: list[float]) -> None:
+    parts = records._exact(list(numbers))
+    assert sum(map(Fraction, parts)) == sum(map(Fraction, numbers))
+    assert (parts[0] if parts else 0.0) == fsum(numbers)

@@ -8,8 +8,7 @@ from pathlib import Path
 from tests.support.agreement import PROBLEMS, by_executor, world
 from tests.support.shipped import every_strategy, small
 from tts_runtime.engines.sim.model import Rates
-from tts_runtime.executor import CandidateRecord, Outcome
-from tts_runtime.record.nodes import NodeBatch, batches, records
+from tts_runtime.executor import Outcome
 
 WORLDS = range(2)
 # Many answers, steps and ends of thoughts, so that short texts have everything.
@@ -33,12 +32,7 @@ def test_runs_and_answers(path: Path, name: str) -> None:
 
 def recorded_text(outcome: Outcome) -> str:
     """The text of the returned candidate, as lines of `nodes.jsonl` have it."""
-    nodes: dict[int, CandidateRecord] = {}
-    for line in batches("p", 0, outcome.candidates):
-        records(NodeBatch.model_validate(line), nodes)
-    assert [replace(node, place="") for node in nodes.values()] == [
-        replace(node, place="") for node in outcome.candidates
-    ]
+    nodes = {node.uid: node for node in outcome.candidates}
     parts: list[str] = []
     at = nodes.get(outcome.row or 0)
     while at is not None:

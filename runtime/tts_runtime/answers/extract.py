@@ -99,6 +99,22 @@ def extract_answer(
     return phrase or (last_mathematics(text) if ended else None)
 
 
+@lru_cache(maxsize=64)
+def cues_of(markers: tuple[str, ...]) -> frozenset[str] | None:
+    """Texts without white space, in lower case, of which a text of ASCII has one if it has an
+    answer before its end (whatever case it is in there); `None` if nothing can be said."""
+    cues = {word for word in _PHRASE_WORDS if word.isascii()}
+    for marker in markers:
+        check_marker(marker)
+        before = marker.partition(PLACEHOLDER)[0]
+        command = _COMMAND_MARKER.search(before)
+        if command is None:
+            cues.add(max(before.split(), key=len).lower())
+        else:
+            cues.update(_BOX_SYNONYMS if command[1] in _BOX_SYNONYMS else (command[1].lower(),))
+    return frozenset(cues) if all(map(str.isascii, cues)) else None
+
+
 def check_marker(marker: str) -> None:
     """Raise MarkerError unless `marker` has one placeholder and some text before it."""
     before, placeholder, after = marker.partition(PLACEHOLDER)

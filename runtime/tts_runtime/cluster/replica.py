@@ -117,12 +117,12 @@ class ReplicaReply:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """The candidates of an outcome that came from elsewhere."""
+    """The candidates of an outcome that came from elsewhere, as lines."""
 
-    candidates: tuple[Any, ...] = field(default=())
+    lines: list[dict[str, Any]]
 
-    def __call__(self, _keep: Collection[str]) -> tuple[Any, ...]:
-        return self.candidates
+    def __call__(self, _keep: Collection[str]) -> list[dict[str, Any]]:
+        return self.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,9 @@ class Replica:
                 decided[place].subscribe(trial, events)
 
         def ended(place: int, outcome: Outcome) -> None:
-            candidates = () if keep is None else outcome.recorded(keep)
+            nodes = [] if keep is None else outcome.lines(keep)
             lines = decided[place].lines(trial) if outcome.error is None else []
-            found.append(Finished(place, replace(outcome, _records=_Kept(candidates)), lines))
+            found.append(Finished(place, replace(outcome, _lines=_Kept(nodes)), lines))
 
         work = await execute_together(
             bounds,

@@ -22,8 +22,8 @@ from tts_runtime.executor.execute import (
     patient_collector,
 )
 from tts_runtime.executor.problem import ProblemLike
-from tts_runtime.executor.records import CandidateRecord, ScoreColumn
 from tts_runtime.executor.requests import Counts, Work
+from tts_runtime.record.nodes import CandidateRecord, ScoreColumn
 
 __all__ = [
     "PASSES",

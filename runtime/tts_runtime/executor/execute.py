@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
@@ -27,13 +27,14 @@ from tts_runtime.executor.generation import CandidateMade
 from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.executor.problem_run import ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
-from tts_runtime.executor.records import CandidateRecord, records_of
+from tts_runtime.executor.records import lines_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
 from tts_runtime.executor.rows import Candidate, problem_row
 from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
+from tts_runtime.record.nodes import CandidateRecord, recorded
 from tts_runtime.reliability import Recorder, Reliability
 from tts_runtime.thoughts import split_thought
 
@@ -84,18 +85,21 @@ class Outcome:
     thought: str = ""
     reply: str = ""
     fault: str | None = None
-    _records: Callable[[Collection[str]], tuple[CandidateRecord, ...]] = field(
-        default=lambda _: (), repr=False, compare=False
+    _lines: Callable[[Collection[str]], list[dict[str, Any]]] = field(
+        default=lambda _: [], repr=False, compare=False
     )
 
     @property
     def candidates(self) -> tuple[CandidateRecord, ...]:
         """Every candidate, in program order; computed again each time it is read."""
-        return self._records(())
+        return tuple(recorded(self.lines()))
 
-    def recorded(self, keep: Collection[str]) -> tuple[CandidateRecord, ...]:
-        """`candidates` with what is in `keep`: `ids`, `logprobs`."""
-        return self._records(keep)
+    def lines(self, keep: Collection[str] = ()) -> list[dict[str, Any]]:
+        """`candidates` as lines of `nodes.jsonl` (`NodeBatch`), but for the problem and its seed.
+
+        `keep`: what else they have: `ids`, `logprobs`.
+        """
+        return self._lines(keep)
 
 
 def reliability_of(
@@ -248,7 +252,7 @@ async def _answer(program: Program, run: ProblemRun, seed: int) -> Outcome:
         seed,
         counts=run.counts,
         reliability=reliability_of(candidates, run.recorder, complete=not run.abandoned),
-        _records=partial(records_of, candidates),
+        _lines=partial(lines_of, candidates),
     )
     if not rows:
         return outcome

@@ -1,205 +1,386 @@
-"""Candidates as records keep them."""
+"""Candidates as lines of a record, which `record.nodes` reads back.
+
+A run with a directory does this for every candidate, so it goes column by column, without an object
+for each, and reads nothing again that was read for the candidate before: neither the text, to look
+for an answer, nor the log-probabilities, to add them up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field, replace
-from math import nan
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import fsum, isfinite, nan
+from operator import sub
+from typing import Any, Final
 
 from tts_lang.plan.graph import Operation
 from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
+from tts_runtime.answers.extract import cues_of
+from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.nodes import Node
-from tts_runtime.executor.rows import Candidate, Row
-from tts_runtime.fast_dataclass import fast_dataclass
+from tts_runtime.executor.rows import Candidate, Scores
+from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
 from tts_runtime.tokens import to_text
 
-#: A score column: a number per step, one number, or missing.
-ScoreColumn = float | tuple[float | None, ...] | None
-
-
-@fast_dataclass(frozen=True, slots=True)
-class CandidateRecord:
-    """One candidate, as it was made.
-
-    Args:
-        uid: Number in program order, from 1; 0 stands for the problem itself.
-        parent, root: Uids of the candidate that it was expanded from or asks about, and of the
-            first of its tree; `None` where there is none.
-        op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
-        prompt: The question asked, where its conversation is not the problem's.
-        before: Uid of the candidate whose text it continues; 0: it starts a text.
-        added: Text that it adds to that; `forced`: the policy did not choose it.
-        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was; `number`:
-            which child it is (C2).
-        stream: Key of the path that it was drawn from, where that is neither the problem nor
-            `before`; of a candidate that was not drawn, its own.
-        ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
-        finish: Why its generation stopped.
-        scores: The latest score of each scorer.
-        errors: Why it has no text (by its policy's name), or no score (by the scorer's).
-        unread: Why its answer could not be read: it has none, or it is compared as text.
-        correct: Its grade, which the run gives it (`Grader.every_candidate`).
-        token_ids: Ids that it adds to those of `before`; `token_logprobs`: their log-probabilities,
-            missing for forced ids and where the engine has none; `prompt_ids`: of the prompt before
-            it, if it starts a text. All only on request (`Outcome.recorded`).
-    """
-
-    uid: int
-    parent: int | None
-    root: int | None
-    op: str
-    place: str
-    prompt: str | None
-    before: int
-    added: str
-    forced: bool
-    ids: int
-    tokens: int
-    steps: int
-    finish: str | None
-    done: bool
-    logprob: float | None
-    answer: str | None
-    answer_key: str | None
-    scores: Mapping[str, ScoreColumn]
-    errors: Mapping[str, str] = field(default_factory=dict)
-    unread: str | None = None
-    sampling: Mapping[str, Any] | None = None
-    number: int = 0
-    stream: str | None = None
-    correct: bool | None = None
-    token_ids: tuple[int, ...] | None = None
-    token_logprobs: tuple[float | None, ...] | None = None
-    prompt_ids: tuple[int, ...] | None = None
-
-
-def records_of(
-    candidates: Iterable[Candidate], keep: Collection[str]
-) -> tuple[CandidateRecord, ...]:
-    """The records of candidates that have their numbers; `keep`: as in `Outcome.recorded`."""
-    about: dict[int, _Made] = {}
-    found = []
-    for candidate in candidates:
-        operation = candidate.operation
-        assert operation is not None
-        made = about.get(id(operation))
-        if made is None:
-            made = about[id(operation)] = _Made(operation)
-        record = _record_of(candidate, made)
-        found.append(_kept_of(candidate, record, keep) if keep else record)
-    return tuple(found)
+#: Characters of the texts of one line, at most; a longer text has a line of its own.
+_MOST_TEXT: Final = 1 << 20
+#: In the column of a scorer: the candidate was not scored.
+_NOT_SCORED: Final = False
 
 
 class _Made:
     """What all candidates of one operation have in common."""
 
-    __slots__ = ("drawn", "foreign", "op", "own", "place")
+    __slots__ = ("drawn", "op", "own", "place")
 
     def __init__(self, operation: Operation) -> None:
         makes = entry(operation.spec).makes
         self.op = operation.spec.op
-        self.place = place(operation.origins)
-        self.foreign = entry(operation.spec).foreign
+        self.place = place_of(place(operation.origins))
         self.own = makes in (Makes.EDITED, Makes.COPIES)
         self.drawn = makes in (Makes.CHILDREN, Makes.CONVERSATIONS)
 
 
-def _record_of(candidate: Candidate, made: _Made) -> CandidateRecord:
-    node = candidate.node
-    conversation = node.conversation
-    parent, root = candidate.parent, candidate.root
-    before = _continued(candidate)
-    written, key = node.answers
-    errors = candidate.errors
-    if node.error is not None:
-        errors = {**errors, node.policy.name: str(node.error)}
-    added, continued = None, 0
-    if before is not None and before.node.conversation is conversation:
-        added = _added(before.node, node)
-        if added is not None:
-            continued = _candidate(before).uid
-    stream = node.key if made.own else None
+def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The lines of a problem's candidates, in program order, without the problem's name.
+
+    Args:
+        candidates: All of them, with their numbers.
+        keep: As in `Outcome.lines`.
+    """
+    nodes = [each.node for each in candidates]
+    made = _made_by(candidates)
+    parent = [None if (of := each.parent) is None else of.uid for each in candidates]
+    before, texts, streams = _continuations(candidates, made)
+    usual = [0 if by.op == "ask" else uid or 0 for by, uid in zip(made, parent, strict=True)]
+    tokens = _added([node.tokens for node in nodes], before)
+    ids = _added([node.position for node in nodes], before)
+    written, keys, unread = _answers(nodes, before, texts)
+    columns: dict[str, list[Any]] = {
+        "parent": parent,
+        "root": _roots(candidates, parent),
+        "before": [None if b == u else b for b, u in zip(before, usual, strict=True)],
+        "number": [node.number for node in nodes],
+        "stream": streams,
+        "text": texts,
+        "tokens": tokens,
+        "forced": list(map(sub, ids, tokens)),
+        "steps": [node.segments.steps for node in nodes],
+        "finish": [None if (why := node.finish) is None else why._value_ for node in nodes],
+        "done": [node.done for node in nodes],
+        "logprob": _logprobs(nodes),
+        "answer": written,
+        "key": keys,
+    }
+    for name, default in DEFAULTS.items():
+        if name in columns and columns[name].count(default) == len(nodes):
+            del columns[name]
+    scores = _new_scores([each.scores for each in candidates], before)
+    errors = _errors(candidates)
+    kept = [_kept_of(*each, keep) for each in zip(candidates, before, strict=True)] if keep else []
+    lines = []
+    for start, end in _borders(nodes, made, texts, [prompt for _, _, prompt in kept]):
+        first, by = nodes[start], made[start]
+        line: dict[str, Any] = {"first": start + 1, "op": by.op, "place": by.place}
+        line["kind"] = kind_of(by.op)
+        if not first.conversation.own:
+            line["prompt"] = first.conversation.message
+        if first.sampling is not None:
+            line["sampling"] = first.sampling
+        for name, column in columns.items():
+            values = column[start:end]
+            if name == "text" or values.count(values[0]) != len(values):
+                line[name] = values
+            elif name not in DEFAULTS or values[0] != DEFAULTS[name]:
+                line[name] = values[0]
+        if kept:
+            line |= _columns_of_kept(kept[start:end])
+        new = {name: column[start:end] for name, column in scores.items()}
+        new = {name: v for name, v in new.items() if any(each is not _NOT_SCORED for each in v)}
+        if new:
+            line["scores"] = new
+        for name, found in (("errors", errors), ("unread", unread)):
+            here = {str(at - start): what for at, what in found.items() if start <= at < end}
+            if here:
+                line[name] = here
+        lines.append(line)
+    return lines
+
+
+def _made_by(candidates: Sequence[Candidate]) -> list[_Made]:
+    """By what each was made: one object for all operations that a line may have side by side."""
+    about: dict[int, _Made] = {}
+    alike: dict[tuple[str, str], _Made] = {}
+    for operation in {id(each.operation): each.operation for each in candidates}.values():
+        assert operation is not None
+        made = _Made(operation)
+        about[id(operation)] = alike.setdefault((made.op, made.place), made)
+    return [about[id(each.operation)] for each in candidates]
+
+
+def _borders(
+    nodes: Sequence[Node],
+    made: Sequence[_Made],
+    texts: Sequence[str],
+    prompts: Sequence[tuple[int, ...] | None],
+) -> Iterator[tuple[int, int]]:
+    """Where lines begin and end."""
+    start = size = 0
+    for at, (node, by, text) in enumerate(zip(nodes, made, texts, strict=True)):
+        last = nodes[at - 1]
+        if at and (
+            by is not made[at - 1]
+            or at - start == MOST_NODES
+            or size + len(text) > _MOST_TEXT
+            or (node.sampling is not last.sampling and node.sampling != last.sampling)
+            or (node.conversation is not last.conversation and _asked(node) != _asked(last))
+            or (prompts and prompts[at] != prompts[at - 1])
+        ):
+            yield start, at
+            start, size = at, 0
+        size += len(text)
+    if nodes:
+        yield start, len(nodes)
+
+
+def _asked(node: Node) -> str | None:
+    return None if node.conversation.own else node.conversation.message
+
+
+def _added(counts: list[int], before: Sequence[int]) -> list[int]:
+    """What each adds to the count of the candidate whose text it continues, by its uid."""
+    known = [0, *counts]
+    return [count - known[uid] for count, uid in zip(counts, before, strict=True)]
+
+
+def _roots(candidates: Sequence[Candidate], parent: Sequence[int | None]) -> list[int | None]:
+    """Each one's root, where it is neither the parent's nor itself."""
+    roots = [None if (root := each.root) is None else root.uid for each in candidates]
+    usual = [roots[uid - 1] if uid else at for at, uid in enumerate(parent, 1)]
+    if roots == usual:
+        return [None] * len(roots)
+    return [None if root == u else root or 0 for root, u in zip(roots, usual, strict=True)]
+
+
+# ------------------------------------------------------------------ texts
+
+
+def _continuations(
+    candidates: Sequence[Candidate], made: Sequence[_Made]
+) -> tuple[list[int], list[str], list[str | None]]:
+    """Which candidate each continues (0: none), what it adds to that, its stream (`NodeBatch`)."""
+    before: list[int] = []
+    texts: list[str] = []
+    streams: list[str | None] = []
+    for candidate, by in zip(candidates, made, strict=True):
+        start, source = candidate.before, candidate.parent
+        node = candidate.node
+        text: str | None = None
+        if start is not None:
+            source = start.candidate
+            text = _added_text(start.node, node)
+        elif source is not None:
+            text = _added_text(source.node, node)
+        if text is None or source is None:
+            uid, known = 0, False
+            texts.append(node.text)
+        else:
+            uid = source.uid
+            known = uid > 0 and not source.problem
+            texts.append(text)
+        before.append(uid)
+        if by.drawn:
+            streams.append(None if known else _stream_of(node))
+        else:
+            streams.append(node.key.hex() if by.own else None)
+    return before, texts, streams
+
+
+def _stream_of(node: Node) -> str | None:
+    """What a candidate was drawn from, where that is neither the problem nor another candidate."""
     start = node.parent
-    if made.drawn and start is not None:
-        recorded = continued and before is not None and not _candidate(before).problem
-        plain = start.start == () and not conversation.thinking
-        stream = None if recorded or plain else start.key
-    finish = node.finish
-    return CandidateRecord(
-        candidate.uid,
-        None if parent is None else parent.uid,
-        None if root is None else root.uid,
-        made.op,
-        made.place,
-        None if conversation.own else conversation.message,
-        continued,
-        node.text if added is None else added,
-        made.foreign,
-        node.position,
-        node.tokens,
-        node.segments.steps,
-        None if finish is None else finish._value_,
-        node.done,
-        number(node.logprob),
-        written,
-        key,
-        dict(candidate.scores),
-        errors,
-        node.unread and node.unread[1],
-        node.sampling,
-        node.number,
-        None if stream is None else stream.hex(),
-    )
+    if start is None or (start.start == () and not node.conversation.thinking):
+        return None
+    return start.key.hex()
 
 
-def _continued(candidate: Candidate) -> Row | Candidate | None:
-    """What a candidate was made from, if it continues its text."""
-    return candidate.parent if candidate.before is None else candidate.before
-
-
-def _candidate(source: Row | Candidate) -> Candidate:
-    return source if isinstance(source, Candidate) else source.candidate
-
-
-def _added(before: Node, node: Node) -> str | None:
-    """The text that a node adds to another's; missing if it does not begin with that."""
-    if before is node.parent and not node.mixed:
+def _added_text(before: Node, node: Node) -> str | None:
+    """The text that a node adds to another's; missing if it does not continue that."""
+    if before.conversation is not node.conversation:
+        return None
+    if not node.mixed and (before is node.parent or before.segments is node.segments):
         # The usual case, without putting both texts together.
-        old, new = before.segments, node.segments
-        many = len(old.closed)
-        if new.closed[:many] == old.closed:
-            rest = node.policy.delimiter.join((*new.closed[many:], new.tail))
-            # A character that began before would be another one there.
-            if rest.startswith(old.tail) and not _continues(rest[len(old.tail) :]):
-                return to_text(rest[len(old.tail) :])
+        added = node.segments.after(before.segments, node.policy.delimiter)
+        # A character that began before would be another one there.
+        if added is not None and not b"\x7f" < added[:1] < b"\xc0":
+            return to_text(added)
     source, text = before.text, node.text
     return text[len(source) :] if text.startswith(source) else None
 
 
-def _continues(data: bytes) -> bool:
-    """Whether bytes of UTF-8 begin within a character."""
-    return data[:1] > b"\x7f" and data[:1] < b"\xc0"
+# ------------------------------------------------------------------ numbers
 
 
-def _kept_of(
-    candidate: Candidate, record: CandidateRecord, keep: Collection[str]
-) -> CandidateRecord:
-    """The record with the ids of what it adds, and their log-probabilities."""
+def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
+    """`Node.logprob` of each, from what its parents' are made of."""
+    sums: dict[Node, tuple[float, ...]] = {}
+    found: list[float | None] = []
+    for node in nodes:
+        parts = _parts(node, sums)
+        if node.end_logprob:
+            parts = _exact([*parts, node.end_logprob])
+        found.append(None if node.error is not None else number(parts[0]) if parts else 0.0)
+    return found
+
+
+def _parts(node: Node, sums: dict[Node, tuple[float, ...]]) -> tuple[float, ...]:
+    """Few numbers whose sum is that of the sampled ones on the path."""
+    new: list[Node] = []
+    at: Node | None = node
+    while at is not None and at not in sums:
+        new.append(at)
+        at = at.parent
+    parts = () if at is None else sums[at]
+    for each in reversed(new):
+        if each.sampled:
+            parts = _exact([*parts, *each.logprobs])
+        sums[each] = parts
+    return parts
+
+
+def _exact(numbers: list[float]) -> tuple[float, ...]:
+    """Few numbers of the same exact sum: it, rounded once, then the rest in the same way."""
+    parts: list[float] = []
+    try:
+        while part := fsum(numbers):
+            parts.append(part)
+            if not isfinite(part):
+                break
+            numbers.append(-part)
+    except (OverflowError, ValueError):  # beyond the largest number, or of both infinities
+        return (nan,)
+    return tuple(parts)
+
+
+def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> dict[str, list[Any]]:
+    """By scorer: what each candidate has that the one before it has not (`NodeBatch.scores`)."""
+    names = {each.name if type(each) is Scores and each.alone else "" for each in scores if each}
+    whole: dict[str, list[Any]]
+    if len(names) == 1 and "" not in names:  # one scorer
+        [name] = names
+        whole = {name: [each.column if each else _NOT_SCORED for each in scores]}  # type: ignore[attr-defined]
+    else:
+        every = [dict(each) for each in scores]
+        names_in_order = dict.fromkeys(name for each in every for name in each)
+        whole = {name: [each.get(name, _NOT_SCORED) for each in every] for name in names_in_order}
+    return {
+        name: [
+            _new(score, column[uid - 1] if uid else None) if type(score) is tuple else score
+            for score, uid in zip(column, before, strict=True)
+        ]
+        for name, column in whole.items()
+    }
+
+
+def _new(score: tuple[float | None, ...], before: Any) -> list[Any]:
+    """A vector without the scores that stand before it: how many these are, then the new ones.
+
+    One that does not begin with those is written whole, after a 0.
+    """
+    kept = len(before) if type(before) is tuple else 0
+    if kept and score[:kept] != before:
+        kept = 0
+    return [kept, *score[kept:]]
+
+
+# ------------------------------------------------------------------ answers and faults
+
+
+def _answers(
+    nodes: Sequence[Node], before: Sequence[int], texts: Sequence[str]
+) -> tuple[list[str | None], list[str | None], dict[int, str]]:
+    """Answers as written, canonical forms that are other texts, and why answers were not read.
+
+    A text is only searched if it has a word that an answer needs, there or in what it continues,
+    or if the policy ended.
+    """
+    written: list[str | None] = [None] * len(nodes)
+    keys: list[str | None] = [None] * len(nodes)
+    unread: dict[int, str] = {}
+    for at in _perhaps_answered(nodes, before, texts):
+        node = nodes[at]
+        written[at], key = node.answers
+        keys[at] = None if key == written[at] else key
+        why = node.unread
+        if why is not None:
+            unread[at] = why[1]
+    return written, keys, unread
+
+
+def _perhaps_answered(
+    nodes: Sequence[Node], before: Sequence[int], texts: Sequence[str]
+) -> Sequence[int]:
+    """Places of the nodes that may have an answer."""
+    cues: set[str] = set()
+    for policy in {node.policy for node in nodes}:
+        found = cues_of(tuple(policy.binding.answer))
+        if found is None:
+            return range(len(nodes))
+        cues |= found
+    longest = max(map(len, cues))
+    ends = [""]
+    new: list[str] = []
+    for text, uid in zip(texts, before, strict=True):
+        new.append(ends[uid] + text)
+        ends.append(new[-1][1 - longest :])
+    ended = [node.finish is Finish.END for node in nodes]
+    if not _cued("\n".join(new), cues):
+        return [at for at, end in enumerate(ended) if end]
+    perhaps = [False]
+    for text, uid in zip(new, before, strict=True):
+        perhaps.append(perhaps[uid] or _cued(text, cues))
+    return [at for at, end in enumerate(ended) if end or perhaps[at + 1]]
+
+
+def _cued(text: str, cues: Collection[str]) -> bool:
+    """Whether a text may have a cue. Letters outside ASCII may count as some of it."""
+    if not text.isascii():
+        return True
+    text = text.lower()
+    for cue in cues:  # noqa: SIM110  (asked of every step: `any` is slower)
+        if cue in text:
+            return True
+    return False
+
+
+def _errors(candidates: Sequence[Candidate]) -> dict[int, dict[str, str]]:
+    """By place: why a candidate has no text, or no score."""
+    found: dict[int, dict[str, str]] = {}
+    for at, candidate in enumerate(candidates):
+        error = candidate.node.error
+        if error is not None:
+            found[at] = {**candidate.errors, candidate.node.policy.name: str(error)}
+        elif candidate.errors:
+            found[at] = dict(candidate.errors)
+    return found
+
+
+# ------------------------------------------------------------------ ids and log-probabilities
+
+#: Ids of what a candidate adds, their log-probabilities, ids of the prompt: as far as kept.
+_Kept = tuple[tuple[int, ...] | None, list[float | None] | None, tuple[int, ...] | None]
+
+
+def _kept_of(candidate: Candidate, uid: int, keep: Collection[str]) -> _Kept:
     node = candidate.node
-    before: Node | None = None
-    if record.before:
-        source = _continued(candidate)
-        before = None if source is None else source.node
     edges = node.edges()
-    if before is not None:
-        known = [edge.ids for edge in before.edges()]
+    source = candidate.before or candidate.parent
+    if uid and source is not None:
+        known = [edge.ids for edge in source.node.edges()]
         if [edge.ids for edge in edges[: len(known)]] != known:
-            return record  # the same text, of other ids
+            return None, None, None  # the same text, of other ids
         edges = edges[len(known) :]
-    ids = tuple(id_ for edge in edges for id_ in edge.ids)
     logprobs = [
         number(value)
         for edge in edges
@@ -209,11 +390,21 @@ def _kept_of(
             else [nan] * len(edge.ids)
         )
     ]
-    return replace(
-        record,
-        token_ids=ids if "ids" in keep else None,
-        token_logprobs=tuple(logprobs) if "logprobs" in keep else None,
-        prompt_ids=node.conversation.prompt(node.policy)
-        if "ids" in keep and before is None
-        else None,
+    of_ids = "ids" in keep
+    return (
+        tuple(id_ for edge in edges for id_ in edge.ids) if of_ids else None,
+        logprobs if "logprobs" in keep else None,
+        node.conversation.prompt(node.policy) if of_ids and not uid else None,
     )
+
+
+def _columns_of_kept(kept: Sequence[_Kept]) -> dict[str, Any]:
+    ids, logprobs = [each[0] for each in kept], [each[1] for each in kept]
+    found: dict[str, Any] = {}
+    if any(each is not None for each in ids):
+        found["ids"] = ids
+    if any(each is not None for each in logprobs):
+        found["logprobs"] = logprobs
+    if kept[0][2] is not None:
+        found["prompt_ids"] = kept[0][2]
+    return found

@@ -246,6 +246,11 @@ class Scores(Mapping[str, Any]):
     def __len__(self) -> int:
         return 1 + len(self._before)
 
+    @property
+    def alone(self) -> bool:
+        """Whether there are no others."""
+        return self._before is EMPTY
+
     def of(self, name: str) -> Scores | None:
         """One scorer's, with those before it."""
         if name == self.name:

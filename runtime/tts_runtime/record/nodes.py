@@ -6,20 +6,18 @@ of a line have in common (`finish`, `parent`...) stands as one value instead of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter, sub
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts_runtime.executor import CandidateRecord, ScoreColumn
+from tts_runtime.fast_dataclass import fast_dataclass
 
-#: Nodes of one line, and characters of their texts, at most; a longer text has a line of its own.
+#: Nodes of one line, at most.
 MOST_NODES: Final = 256
-_MOST_TEXT: Final = 1 << 20
 #: What is left out of a line where all its nodes have it.
-_DEFAULTS: Final[Mapping[str, object]] = {
+DEFAULTS: Final[Mapping[str, object]] = {
     "root": None,
     "before": None,
     "number": 0,
@@ -41,6 +39,66 @@ _KINDS: Final = {
     "ask": "asked",
     "call": "returned",
 }
+
+#: A score column: a number per step, one number, or missing.
+ScoreColumn = float | tuple[float | None, ...] | None
+
+
+@fast_dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """One candidate, as it was made.
+
+    Args:
+        uid: Number in program order, from 1; 0 stands for the problem itself.
+        parent, root: Uids of the candidate that it was expanded from or asks about, and of the
+            first of its tree; `None` where there is none.
+        op: The operation that made it ("expand", "fork", "ask"...); `place`: its `file:line`.
+        prompt: The question asked, where its conversation is not the problem's.
+        before: Uid of the candidate whose text it continues; 0: it starts a text.
+        added: Text that it adds to that; `forced`: the policy did not choose it.
+        sampling: The clauses it was sampled with (`CallSettings.clauses`), if it was; `number`:
+            which child it is (C2).
+        stream: Key of the path that it was drawn from, where that is neither the problem nor
+            `before`; of a candidate that was not drawn, its own.
+        ids: Ids on the whole path; `tokens`: the sampled ones (C21); `steps`: steps on the path.
+        finish: Why its generation stopped.
+        scores: The latest score of each scorer.
+        errors: Why it has no text (by its policy's name), or no score (by the scorer's).
+        unread: Why its answer could not be read: it has none, or it is compared as text.
+        correct: Its grade, which the run gives it (`Grader.every_candidate`).
+        token_ids: Ids that it adds to those of `before`; `token_logprobs`: their log-probabilities,
+            missing for forced ids and where the engine has none; `prompt_ids`: of the prompt before
+            it, if it starts a text. All only on request (`Outcome.recorded`).
+    """
+
+    uid: int
+    parent: int | None
+    root: int | None
+    op: str
+    place: str
+    prompt: str | None
+    before: int
+    added: str
+    forced: bool
+    ids: int
+    tokens: int
+    steps: int
+    finish: str | None
+    done: bool
+    logprob: float | None
+    answer: str | None
+    answer_key: str | None
+    scores: Mapping[str, ScoreColumn]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    unread: str | None = None
+    sampling: Mapping[str, Any] | None = None
+    number: int = 0
+    stream: str | None = None
+    correct: bool | None = None
+    token_ids: tuple[int, ...] | None = None
+    token_logprobs: tuple[float | None, ...] | None = None
+    prompt_ids: tuple[int, ...] | None = None
+
 
 Texts = str | None | list[str | None]
 Numbers = int | None | list[int | None]
@@ -129,92 +187,6 @@ class NodeBatch(BaseModel):
         return len(columns[0]) if columns else 1
 
 
-def batches(
-    problem: str, seed: int, records: Sequence[CandidateRecord]
-) -> Iterator[dict[str, Any]]:
-    """The lines of a problem's candidates, in program order."""
-    by_uid = {record.uid: record for record in records}
-    for _, group in groupby(records, _made_alike):
-        part: list[CandidateRecord] = []
-        room = _MOST_TEXT
-        for record in group:
-            if part and (len(part) == MOST_NODES or len(record.added) > room):
-                yield _batch(problem, seed, part, by_uid)
-                part, room = [], _MOST_TEXT
-            part.append(record)
-            room -= len(record.added)
-        yield _batch(problem, seed, part, by_uid)
-
-
-#: What nodes of one line have in common.
-_made_alike: Final = attrgetter("op", "place", "prompt", "sampling", "prompt_ids")
-
-
-def _batch(
-    problem: str,
-    seed: int,
-    group: Sequence[CandidateRecord],
-    by_uid: Mapping[int, CandidateRecord],
-) -> dict[str, Any]:
-    first = group[0]
-    pairs = [(record, by_uid.get(record.before)) for record in group]
-    tokens = [one.tokens - before.tokens if before else one.tokens for one, before in pairs]
-    ids = [one.ids - before.ids if before else one.ids for one, before in pairs]
-    columns: dict[str, list[Any]] = {
-        "parent": [each.parent for each in group],
-        "root": [None if each.root == _root(each, by_uid) else each.root or 0 for each in group],
-        "before": [None if each.before == _before(each) else each.before for each in group],
-        "number": [each.number for each in group],
-        "stream": [each.stream for each in group],
-        "text": [each.added for each in group],
-        "tokens": tokens,
-        "forced": list(map(sub, ids, tokens)),
-        "steps": [each.steps for each in group],
-        "finish": [each.finish for each in group],
-        "done": [each.done for each in group],
-        "logprob": [each.logprob for each in group],
-        "answer": [each.answer for each in group],
-        "key": [None if each.answer_key == each.answer else each.answer_key for each in group],
-        "correct": [each.correct for each in group],
-    }
-    line: dict[str, Any] = {"problem": problem}
-    if seed:
-        line["seed"] = seed
-    line |= {"first": first.uid, "op": first.op, "place": place_of(first.place)}
-    line["kind"] = kind_of(first.op)
-    if first.prompt is not None:
-        line["prompt"] = first.prompt
-    if first.sampling is not None:
-        line["sampling"] = dict(first.sampling)
-    for name, values in columns.items():
-        shared = values.count(values[0]) == len(values)
-        if shared and name in _DEFAULTS and values[0] == _DEFAULTS[name]:
-            continue
-        line[name] = values[0] if shared and name != "text" else values
-    if any(record.token_ids is not None for record in group):
-        line["ids"] = [record.token_ids for record in group]
-    if any(record.token_logprobs is not None for record in group):
-        line["logprobs"] = [record.token_logprobs for record in group]
-    if first.prompt_ids is not None:
-        line["prompt_ids"] = first.prompt_ids
-    scorers = dict.fromkeys(name for record in group for name in record.scores)
-    if scorers:
-        line["scores"] = {
-            name: [
-                _new(record.scores[name], _scores(parent, name)) if name in record.scores else False
-                for record, parent in pairs
-            ]
-            for name in scorers
-        }
-    errors = {str(at): dict(record.errors) for at, record in enumerate(group) if record.errors}
-    if errors:
-        line["errors"] = errors
-    unread = {str(at): record.unread for at, record in enumerate(group) if record.unread}
-    if unread:
-        line["unread"] = unread
-    return line
-
-
 def kind_of(op: str) -> str:
     """What an operation does for its candidates: `NodeBatch.kind`."""
     return _KINDS.get(op, "sampled")
@@ -225,28 +197,38 @@ def place_of(place: str) -> str:
     return place.replace("\\", "/").rpartition("/")[2]
 
 
-def _before(record: CandidateRecord) -> int:
-    """What a candidate of its kind continues as a rule: a question starts its own text."""
-    return 0 if record.op == "ask" else record.parent or 0
-
-
-def _root(record: CandidateRecord, by_uid: Mapping[int, CandidateRecord]) -> int | None:
-    parent = by_uid.get(record.parent or 0)
-    return record.uid if parent is None else parent.root
-
-
 def _scores(parent: CandidateRecord | None, name: str) -> ScoreColumn:
     return None if parent is None else parent.scores.get(name)
 
 
-def _new(score: ScoreColumn, before: ScoreColumn) -> Any:
-    """Scores without those that the parent has: a vector whose beginning is not the parent's is
-    written whole, marked by the number of the parent's scores that it keeps, 0."""
-    if not isinstance(score, tuple):
-        return score
-    known = before if isinstance(before, tuple) else ()
-    kept = len(known) if score[: len(known)] == known else 0
-    return [kept, *score[kept:]]
+def count_of(line: Mapping[str, Any]) -> int:
+    """How many nodes a line has that was just made."""
+    return len(line["text"])
+
+
+def answers_in(lines: Iterable[Mapping[str, Any]]) -> Iterator[str | None]:
+    """The answers of all nodes of lines that were just made."""
+    for line in lines:
+        answers = line.get("answer")
+        yield from answers if isinstance(answers, list) else (answers,)
+
+
+def grade_nodes(lines: Iterable[dict[str, Any]], right: Mapping[str, bool]) -> None:
+    """Adds the grades of answers, as far as there are any."""
+    for line in lines:
+        answers = line.get("answer")
+        if isinstance(answers, list):
+            line["correct"] = [None if each is None else right.get(each) for each in answers]
+        elif answers is not None and answers in right:
+            line["correct"] = right[answers]
+
+
+def recorded(lines: Iterable[Mapping[str, Any]]) -> list[CandidateRecord]:
+    """The candidates of a problem's lines, as `executor.records` makes them."""
+    made: dict[int, CandidateRecord] = {}
+    for line in lines:
+        records(NodeBatch.model_construct(problem="", **line), made)
+    return list(made.values())
 
 
 def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[CandidateRecord]:

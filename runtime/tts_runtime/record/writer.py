@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tts_runtime.record.disk import DiskSync
 from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, open_private, seal_of
-from tts_runtime.record.nodes import batches
 
 if TYPE_CHECKING:
-    from tts_runtime.executor import CandidateRecord
     from tts_runtime.problems.model import Trial
 
 
@@ -52,18 +50,24 @@ class RecordWriter:
         self,
         trial: Trial,
         answer: bytes,
-        candidates: Sequence[CandidateRecord],
+        nodes: Sequence[Mapping[str, Any]],
         decisions: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Writes a finished problem; `answer` is JSON in one line.
+        """Writes a finished problem.
+
+        Args:
+            trial: Which.
+            answer: JSON in one line.
+            nodes: The lines of its candidates (`executor.records`), which are not changed.
+            decisions: The same of its decisions.
 
         Raises:
             OSError: It cannot be written.
         """
-        self._write(NODES, map(self._seals[NODES].line, batches(*trial, candidates)))
         head = {"problem": trial.problem} | ({"seed": trial.seed} if trial.seed else {})
-        seal = self._seals[DECISIONS]
-        self._write(DECISIONS, (seal.line({**head, **decision}) for decision in decisions))
+        for name, lines in ((NODES, nodes), (DECISIONS, decisions)):
+            seal = self._seals[name]
+            self._write(name, [seal.line({**head, **line}) for line in lines])
         self._write(ANSWERS, [self._seals[ANSWERS].sealed(answer)])
         self._disk.written()
 

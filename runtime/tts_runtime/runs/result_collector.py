@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import Grade
-from tts_runtime.executor import CandidateRecord, Outcome
+from tts_runtime.executor import Outcome
 from tts_runtime.executor.problem import Events
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
+from tts_runtime.record.nodes import count_of, grade_nodes, recorded
 from tts_runtime.reliability import Reliability
 from tts_runtime.runs.compact import AnswerTable, encoded_answer
 from tts_runtime.runs.costs import ModelSizes, RunMeter
@@ -61,17 +61,17 @@ class ResultCollector:
         """Whether this problem is finished, and need not be tried again."""
         return trial in self._answers and not self._answers.failed(trial)
 
-    def candidates(self, outcome: Outcome) -> Sequence[CandidateRecord]:
-        """The candidates of a problem, if anything is done with them."""
+    def nodes(self, outcome: Outcome) -> Sequence[dict[str, Any]]:
+        """Lines of the candidates of a problem, if anything is done with them."""
         kept = self._op_stats is not None or self._writer is not None
-        return outcome.recorded(self._keep) if kept else ()
+        return outcome.lines(self._keep) if kept else ()
 
     def add(
         self,
         outcome: Outcome,
         gold: str | None,
         grade: Grade,
-        candidates: Sequence[CandidateRecord] = (),
+        nodes: Sequence[dict[str, Any]] = (),
         right: Mapping[str, bool] = MappingProxyType({}),
         decisions: Sequence[dict[str, Any]] | None = None,
     ) -> Answer:
@@ -80,29 +80,26 @@ class ResultCollector:
         Args:
             outcome: What a strategy gave.
             gold, grade: The problem's answer, and the grade of the strategy's.
-            candidates: As `candidates` gives them.
+            nodes: As `nodes` gives them.
             right: Grades of their answers, as far as there are any.
             decisions: Of a run elsewhere; absent: those that `listen` has heard.
         """
         answer = self._sizes.priced(answer_of(outcome, gold, grade))
         self._meter.advance()
         if right:
-            candidates = [
-                replace(each, correct=right.get(each.answer)) if each.answer is not None else each
-                for each in candidates
-            ]
+            grade_nodes(nodes, right)
         if self._op_stats is not None:
-            self._op_stats.add(candidates)
+            self._op_stats.add(recorded(nodes))
         if self._writer is not None:
             if decisions is None:
                 failed = outcome.error is not None
                 decisions = [] if failed else self._decisions.lines(answer.trial)
             self._decisions.forget(answer.trial)
-            counts = {"nodes": len(candidates), "decisions": len(decisions)}
+            counts = {"nodes": sum(map(count_of, nodes)), "decisions": len(decisions)}
             answer = answer.model_copy(update=counts)
         line = encoded_answer(answer)
         if self._writer is not None:
-            self._writer.problem(answer.trial, line, candidates, decisions or ())
+            self._writer.problem(answer.trial, line, nodes, decisions or ())
         self._answers.add(answer, line)
         return answer
 

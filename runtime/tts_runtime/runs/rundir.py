@@ -32,7 +32,6 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import to_json
 from tts_lang.printable import printable
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
-from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
     MANIFEST,
@@ -274,15 +273,15 @@ class StrategyWriter:
         self,
         trial: Trial,
         answer: bytes,
-        candidates: Sequence[CandidateRecord],
-        decisions: Sequence[dict[str, Any]] = (),
+        nodes: Sequence[Mapping[str, Any]],
+        decisions: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Writes a finished problem: its candidates first, so that an answer never lacks them.
 
         `answer`: as `compact.encoded_answer` gives it.
         """
         try:
-            self._record.problem(trial, answer, candidates, decisions)
+            self._record.problem(trial, answer, nodes, decisions)
         except OSError as error:
             raise RunDirectoryError(
                 f"{self.path} cannot be written: {reason_of(error)}; what has finished before is "

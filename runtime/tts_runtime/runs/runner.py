@@ -38,6 +38,7 @@ from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import REPLIES, read_manifest
 from tts_runtime.record.manifest import SCHEMA, Manifest, ShardOf, identity_of, session_now
+from tts_runtime.record.nodes import answers_in
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
 from tts_runtime.runs.compact import AnswerTable
@@ -315,9 +316,9 @@ async def _run_bound(
         progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
-        candidates = collectors[place].candidates(outcome)
-        right = await graders.of_answers(problem, (each.answer for each in candidates))
-        answer = collectors[place].add(outcome, problem.answer, grade, candidates, right, decisions)
+        nodes = collectors[place].nodes(outcome)
+        right = await graders.of_answers(problem, answers_in(nodes))
+        answer = collectors[place].add(outcome, problem.answer, grade, nodes, right, decisions)
         if replies is not None and all(each.recorded(answer.trial) for each in collectors):
             replies.drop(answer.trial)
         progress.problem_done(place, answer)
