@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tts_lang.library as library
@@ -92,7 +92,20 @@ def helped(found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
         return tuple(found)
     from tts_lang.repair import repaired  # only when something is wrong: it costs start-up time
 
-    return repaired(found, lambda source: check_source(source).diagnostics)
+    return repaired(found, lambda source: check_source(source).diagnostics, plan_of)
+
+
+def plan_of(source: Source, strategy: str) -> object:
+    """What a strategy of a text does, to be compared; `None` where it cannot be compiled."""
+    with _deep():
+        loader = Loader()
+        scope = loader.source(source)
+        if not _check(scope, loader).ok:
+            return None
+        check = CheckContext(plan_wanted=True)
+        chosen = _chosen(scope, strategy, ())
+        plan = _plan(check, chosen, defaults(check, chosen))
+        return None if any(each.is_error for each in check.diagnostics) else replace(plan, file="")
 
 
 def check_path(path: Path | str) -> CheckResult:

@@ -1,47 +1,57 @@
-"""Repairs of lines with errors: rewrites that are tried, and shown only if the file gets further.
+"""Repairs of lines with errors: what they can mean is tried, and shown if the file gets further.
 
-A diagnostic's own help says what its place in the compiler knows. Here the line is rewritten as
-people mean it who come from Python, SQL or other tools (`tts_lang.repair_rules`), and by putting,
-replacing and leaving out single words where it stops to parse. What parses is put into the file,
-which is checked again; what gets past the line becomes the help. A `did you mean` that repairs
-nothing is dropped, and the form of the verb or statement stands in for it. What a help says of the
-language ("every loop has a bound") stays beside the line to write.
+A diagnostic's own help says what its place in the compiler knows. Here the line is read as people
+mean it who come from Python, SQL or other tools: its parts fill the form of the verb that is meant
+(`repair_intent`), its declarations are read off (`repair_items`), and small words are put, replaced
+and left out where it stops to parse (`repair_search`). The likelier lines are put into the file
+first, which is checked again; what gets past the line becomes the help. Two that are about as
+likely and make different plans are both named. Where none helps, the help is the form of the verb,
+with what is certain filled in. What a help says of the language ("every loop has a bound") stays
+beside the line to write.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import islice
 from typing import TypeAlias
 
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.library import names
-from tts_lang.repair_rules import RULES, SPARE_NAMES, WORDS
-from tts_lang.repair_words import CONNECTIVES, FORMS, NOTES, SUPERFLUOUS, WRONG_CONNECTIVES
+from tts_lang.repair_intent import MOST_SHOWN, Meant, meanings_of
+from tts_lang.repair_items import item_lines
+from tts_lang.repair_lexicon import KNOWN_WORDS
+from tts_lang.repair_scope import names_in_scope
+from tts_lang.repair_search import edited
+from tts_lang.repair_spelling import spelled
+from tts_lang.repair_words import FORMS, NOTES
 from tts_lang.source import Source
 from tts_lang.syntax.parser import parse
+from tts_lang.syntax.words import HARD_WORDS
 
-Rules: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
 Check: TypeAlias = Callable[[Source], Sequence[Diagnostic]]
+Planner: TypeAlias = Callable[[Source, str], object]
 
 #: Lines with which the whole file is checked again, for one error; errors for which that is done.
-MOST_CHECKED = 30
+MOST_CHECKED = 20
 MOST_ERRORS = 3
-#: Lines that are parsed alone, for one error; words that are changed in one.
-MOST_PARSED = 300
-MOST_EDITS = 3
-#: Larger files take long to check, longer lines long to rewrite.
+#: Lines that the search for small words gives, for one spelling of the line.
+MOST_EDITED = 6
+#: Larger files take long to check, longer lines long to read.
 LARGEST_SOURCE = 30_000
 LONGEST_LINE = 300
+#: Lines that cost less come before the compiler's own help; lines that are about as likely differ
+#: by less; forms with open places that are shown, and that come before the compiler's own help.
+SURE, NEAR, MOST_OPEN, MOST_STRONG = 0.6, 0.15, 9.0, 7.0
 
 _STRING = re.compile(r'"""|"(?:\\.|[^"\\])*"')
 _MARK = re.compile("\x01(\\d+)\x01")
-_CALLED = re.compile(r"call a strategy as `(\w+)")
+_CALLED = re.compile(r"call a strategy as `(\w+)|import \"(\w+)\.tts\"")
 _ASSIGNED = re.compile(r"\s*(\w+) *=(?!=)")
 _COMMENT = re.compile(r"\s*#.*")
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*%?|\*\*|[<>=!]=|\S')
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
 _WRITE = re.compile(r"^write `([^`]*)`(?! and `)")
 #: Helps that are one replacement, and nothing else.
@@ -54,20 +64,42 @@ _FACT = re.compile(
 _OPEN = re.compile(r"\b[EPNC]\b")
 #: Lines that do not stand alone in the body of a strategy.
 _PARTIAL = re.compile(r"\s*(?:else\b|above\b|otherwise\b|read\b|retry\b|#)")
+#: Comments of other languages.
+_COMMENTS = (
+    (re.compile(r" +/\* ?(.*?) ?\*/$"), r"  # \1"),
+    (re.compile(r"(?:^| +)(?://|--) ?(.*)$"), r"  # \1"),
+)
 
 
-def repaired(found: Sequence[Diagnostic], check: Check) -> tuple[Diagnostic, ...]:
-    """The diagnostics of a file, with helps that have been tried."""
+def repaired(
+    found: Sequence[Diagnostic], check: Check, plan: Planner | None = None
+) -> tuple[Diagnostic, ...]:
+    """The diagnostics of a file, with helps that have been tried.
+
+    Args:
+        check: What is wrong with a text.
+        plan: The plan of a strategy of a text, if it has one, by which lines are told apart that
+            are about as likely; without it all of them differ.
+    """
     errors = [each for each in found if each.is_error][:MOST_ERRORS]
-    return tuple(_Repair(each, found, check).helped if each in errors else each for each in found)
+    return tuple(
+        _Repair(each, found, check, plan).helped if each in errors else each for each in found
+    )
 
 
 class _Repair:
     """One error, the line that it is on, and what has been tried."""
 
-    def __init__(self, error: Diagnostic, found: Sequence[Diagnostic], check: Check) -> None:
+    def __init__(
+        self,
+        error: Diagnostic,
+        found: Sequence[Diagnostic],
+        check: Check,
+        plan: Planner | None,
+    ) -> None:
         self._error = error
         self._check = check
+        self._planner = plan
         source = self._source = error.source
         self._before = {(each.code, each.message) for each in found if each.source == source}
         self._start = source.text.rfind("\n", 0, error.span.start) + 1
@@ -75,6 +107,12 @@ class _Repair:
         self._end = len(source.text) if end < 0 else end
         self._line = source.text[self._start : self._end]
         self._tried: set[str] = set()
+        hidden, strings = _hidden(self._line)
+        comment = _COMMENT.search(hidden)
+        self._tail = "" if comment is None else comment[0]
+        code = hidden if comment is None else hidden[: comment.start()]
+        self._indent = code[: len(code) - len(code.lstrip())]
+        self._code = _MARK.sub(lambda mark: strings[int(mark[1])], code).strip()
 
     @property
     def helped(self) -> Diagnostic:
@@ -85,40 +123,105 @@ class _Repair:
             return error
         if "'''" in self._line and self._without_quotes():
             return replace(error, suggestion='texts of several lines stand in `"""`')
-        for new in rewritten(self._line, "", WORDS):
+        return self._rewritten or self._described
+
+    @property
+    def _rewritten(self) -> Diagnostic | None:
+        """The error with a line to write, or with two that it may be."""
+        said = meant(self._error, self._line, self._start)
+        shown: list[tuple[float, str]] = []
+        for cost, new in self._candidates:
+            if shown and cost > shown[0][0] + NEAR:
+                break
+            if not shown and cost > SURE and said is not None and self._further(said):
+                return self._error
+            if said is not None and new.split() == said.split() and self._further(new):
+                return self._written(shown[0][1]) if shown else self._error
             if self._further(new):
-                return self._written(new)
+                shown.append((cost, new))
+                if len(shown) > 1 and not self._same(shown[0][1], new):
+                    return self._either(shown[0][1], new)
+        if shown:
+            return self._written(shown[0][1])
+        return self._error if said is not None and self._further(said) else None
+
+    @property
+    def _described(self) -> Diagnostic:
+        """The error with a form or a note, where no line helps."""
+        error = self._error
         said = meant(error, self._line, self._start)
-        if said is not None and self._further(said):
+        if said is not None and _OPEN.search(said) and parses(said):
             return error
-        for new in self._candidates():
-            if self._further(new):
-                return self._written(new)
-        if said is not None and _OPEN.search(said) and _stops(said, [1]) is None:
-            return error
+        open_ones = [e for e in self._intents if not e.complete and e.cost <= MOST_OPEN]
+        form = _shown_form(open_ones[0].line) if open_ones else None
+        form = form or self._item_form
+        imports = self._calls_nothing()
+        syntax = error.code.startswith("TTS1") or error.suggestion is None or imports
+        strong = not open_ones or open_ones[0].cost <= MOST_STRONG
+        if form is not None and syntax and strong:
+            return replace(error, suggestion=form, expected=())
         hidden, _ = _hidden(self._line.strip())
         for pattern, note in NOTES:
             if (at := pattern.search(hidden)) is not None:
                 return replace(error, suggestion=at.expand(note))
-        form = _form(self._line)
+        form = form or _form(self._line)
         exact = said is not None and any(p.fullmatch(error.suggestion or "") for p in _EXACT)
-        if form is None and (exact or self._calls_nothing()):
+        if form is None and (exact or imports):
             return replace(error, suggestion=None)
         if form is None or (said is None and error.suggestion is not None):
             return error
         return replace(error, suggestion=form, expected=())
 
-    def _calls_nothing(self) -> bool:
-        """Whether the help is to call a strategy that neither this file nor the library has."""
-        called = _CALLED.match(self._error.suggestion or "")
-        if called is None or called[1] in names():
-            return False
-        return re.search(rf"\bstrategy {called[1]}\b|{called[1]}\.tts", self._source.text) is None
+    @property
+    def _item_form(self) -> str | None:
+        """A declaration that parses, although more is missing."""
+        if not self._error.code.startswith("TTS1") or parses(self._line):
+            return None
+        for code, cost in item_lines(self._code, self._source.text, self._start):
+            if cost < 1 and not self._indent and parses(code):
+                return _shown_form(code)
+        return None
 
-    def _written(self, new: str) -> Diagnostic:
-        shown = "` and `".join(line.strip() for line in new.strip().split("\n"))
-        facts = [f"; {each}" for each in _facts(self._error) if each not in new]
-        return replace(self._error, suggestion=f"write `{shown}`{''.join(facts)}", expected=())
+    # -------------------------------------------------------------------------- lines to try
+
+    @cached_property
+    def _intents(self) -> list[Meant]:
+        """What the line can mean by what it mentions."""
+        if not self._indent:
+            return []
+        rest = self._source.text[self._end :].lstrip("\n")
+        last = not rest.startswith(self._indent)
+        return meanings_of(self._code, self._source.text, self._start, last=last)
+
+    @property
+    def _candidates(self) -> Iterator[tuple[float, str]]:
+        """Lines with their costs, the likelier ones first."""
+        found: dict[str, float] = {}
+        for code, cost in self._readings():
+            line = f"{self._indent}{code}".replace("\n", f"\n{self._indent}") + self._tail
+            found[line] = min(cost, found.get(line, cost))
+        yield from sorted(((cost, line) for line, cost in found.items()), key=lambda each: each[0])
+
+    def _readings(self) -> Iterator[tuple[str, float]]:
+        text, code = self._source.text, self._code
+        for each in self._intents:
+            if each.complete and each.cost <= MOST_SHOWN:
+                yield each.line, each.cost
+        yield from item_lines(code, text, self._start + len(self._indent))
+        for pattern, new in _COMMENTS:
+            if (commented := pattern.sub(new, code)) != code:
+                yield commented.strip(), 0.1
+        if not self._error.code.startswith("TTS1") or _PARTIAL.match(code):
+            return
+        known = names_in_scope(text, self._start).all
+        plain = spelled(code)
+        if plain != code:
+            yield plain, 0.2
+        for spelling, extra in ((code, 0.3), (plain, 0.5)):
+            for new, cost in islice(
+                edited(spelling, known, inside=bool(self._indent)), MOST_EDITED
+            ):
+                yield new, cost + extra
 
     def _further(self, new: str) -> bool:
         """Whether the file gets past this line if it is written so."""
@@ -151,17 +254,54 @@ class _Repair:
         after = self._check(Source.of(text, self._source.name))
         return all(each.code != self._error.code for each in after)
 
-    def _candidates(self) -> Iterator[str]:
-        """Lines that parse, the likelier ones first."""
-        budget = [MOST_PARSED]
-        ruled = list(rewritten(self._line, self._source.text[: self._start], RULES))
-        once, twice = ruled[:MOST_CHECKED], ruled[MOST_CHECKED:]
-        yield from (new for new in once if _parses(new, budget))
-        if self._error.code.startswith("TTS1"):
-            yield from _edited(self._line, budget)
-            for new in once[:8]:
-                yield from _edited(new, budget)
-        yield from (new for new in twice if _parses(new, budget))
+    def _calls_nothing(self) -> bool:
+        """Whether the help is to call a strategy that neither this file nor the library has."""
+        called = _CALLED.match((self._error.suggestion or "").partition(": `")[2] or "")
+        called = called or _CALLED.match(self._error.suggestion or "")
+        name = None if called is None else called[1] or called[2]
+        if called is None or name is None or name in names():
+            return False
+        if not called[1] and name not in KNOWN_WORDS:
+            return False
+        return re.search(rf"\bstrategy {name}\b", self._source.text) is None
+
+    # -------------------------------------------------------------------------- what is shown
+
+    def _written(self, new: str) -> Diagnostic:
+        shown = "` and `".join(line.strip() for line in new.strip().split("\n"))
+        facts = [f"; {each}" for each in _facts(self._error) if each not in new]
+        return replace(self._error, suggestion=f"write `{shown}`{''.join(facts)}", expected=())
+
+    def _same(self, one: str, other: str) -> bool:
+        """Whether the file has the same plan with either line."""
+        first = self._plan(one)
+        return first is not None and first == self._plan(other)
+
+    def _plan(self, line: str) -> object:
+        """The plan of the strategy that the line is in, `None` if there is none."""
+        text = f"{self._source.text[: self._start]}{line}{self._source.text[self._end :]}"
+        found = re.findall(r"^strategy +(\w+)", text[: self._start], re.MULTILINE)
+        if self._planner is None or not found:
+            return None
+        return self._planner(Source.of(text, self._source.name), found[-1])
+
+    def _either(self, one: str, other: str) -> Diagnostic:
+        """A help that leaves open what the line does not say."""
+        first, second = one.split(), other.split()
+        before, after = 0, 0
+        shortest = min(len(first), len(second))
+        while before < shortest and first[before] == second[before]:
+            before += 1
+        while after < shortest - before and first[-1 - after] == second[-1 - after]:
+            after += 1
+        parts = [each[before : len(each) - after] for each in (first, second)]
+        if all(parts) and not any(HARD_WORDS & {*part} for part in parts):
+            form = " ".join([*first[:before], "E", *first[len(first) - after :]])
+            values = [" ".join(part) for part in parts]
+            help_ = f"the form is `{form}`: E may be `{values[0]}` or `{values[1]}`"
+        else:
+            help_ = f"it may be `{one.strip()}` or `{other.strip()}`"
+        return replace(self._error, suggestion=help_, expected=())
 
 
 # ------------------------------------------------------------------------------ what is meant
@@ -192,24 +332,6 @@ def _facts(error: Diagnostic) -> list[str]:
     return [part for part in parts if _FACT.fullmatch(part)]
 
 
-def rewritten(line: str, before: str, rules: Rules) -> Iterator[str]:
-    """The line by one rule, then by two; `before` is the text above it."""
-    hidden, strings = _hidden(line)
-
-    def show(text: str) -> str:
-        return _MARK.sub(lambda mark: strings[int(mark[1])], text)
-
-    comment = _COMMENT.search(hidden)
-    tail = "" if comment is None else comment[0]
-    code = hidden if comment is None else hidden[: comment.start()]
-    indent = code[: len(code) - len(code.lstrip())]
-    names = _pools(before)
-    once = list(_applied(code.strip(), names, rules))
-    twice = [new for text in once[:12] for new in _applied(text, names, rules)]
-    for text in dict.fromkeys((*once, *twice)):
-        yield show(indent + text.replace("\n", "\n" + indent) + tail)
-
-
 def _hidden(line: str) -> tuple[str, list[str]]:
     """A line with marks for its texts, and the texts."""
     strings: list[str] = []
@@ -221,94 +343,21 @@ def _hidden(line: str) -> tuple[str, list[str]]:
     return _STRING.sub(hide, line), strings
 
 
-def _applied(code: str, names: Sequence[str], rules: Rules) -> Iterator[str]:
-    for pattern, replacement in rules:
-        if pattern.search(code) is None:
-            continue
-        if SPARE_NAMES not in replacement:
-            yield pattern.sub(replacement, code)
-            continue
-        for name in names:  # a pool that the line does not name: the latest ones
-            yield pattern.sub(replacement.replace(SPARE_NAMES, name), code)
-
-
-def _pools(before: str) -> list[str]:
-    """Variables of the strategy so far, the latest first."""
-    found = re.findall(r"^\s+([A-Za-z_]\w*) *=(?!=)", before, re.MULTILINE)
-    return list(dict.fromkeys(reversed(found)))[:3]
-
-
-# ------------------------------------------------------------------------------ single words
-
-
-def _edited(line: str, budget: list[int]) -> Iterator[str]:
-    """Lines that parse after a few words are put, replaced or left out where they do not."""
-    waiting = deque([(line, 0)])
-    seen = {line}
-    while waiting and budget[0] > 0:
-        current, edits = waiting.popleft()
-        at = _stops(current, budget)
-        if at is None:
-            if edits:
-                yield current
-            continue
-        if edits < MOST_EDITS:
-            for new in _one_word(current, at):
-                if new not in seen:
-                    seen.add(new)
-                    waiting.append((new, edits + 1))
-
-
-def _one_word(line: str, at: int) -> Iterator[str]:
-    tokens = list(_TOKEN.finditer(line))
-    place = next((n for n, token in enumerate(tokens) if token.end() > at), len(tokens))
-    for near in (place, place - 1):
-        if not 0 <= near < len(tokens):
-            continue
-        token = tokens[near]
-        before, after = line[: token.start()], line[token.end() :]
-        if token[0].lower() in WRONG_CONNECTIVES:
-            yield from (_put(before, word, after) for word in CONNECTIVES if word != token[0])
-        if token[0].lower() in SUPERFLUOUS:
-            yield (
-                f"{before.rstrip()} {after.lstrip()}".rstrip()
-                if before.strip()
-                else (before + after.lstrip())
-            )
-    if place < len(tokens):
-        start = tokens[place].start()
-        yield from (_put(line[:start], word, f" {line[start:]}") for word in CONNECTIVES)
-
-
-def _put(before: str, word: str, after: str) -> str:
-    """A word or sign between two parts of a line, with the blanks that it has there."""
-    if before.strip() and word in {":", ","}:
-        before = before.rstrip()
-    return f"{before}{' ' if word == '=' and before[-1:] != ' ' else ''}{word}{after}"
-
-
-def _parses(new: str, budget: list[int]) -> bool:
-    return budget[0] > 0 and _stops(new, budget) is None
-
-
-def _stops(new: str, budget: list[int]) -> int | None:
-    """Where a line does not parse; `None` if it does, or cannot be parsed alone."""
-    budget[0] -= 1
-    if _PARTIAL.match(new):
-        return None
-    indent = len(new) - len(new.lstrip())
-    opens = new.rstrip().endswith(":")
-    if not indent:
-        text, shift = new + ("\n    return x\n" if opens else "\n"), 0
-        if opens and not new.startswith("strategy"):
-            return None
+def parses(line: str) -> bool:
+    """Whether a line parses alone, or cannot be parsed alone."""
+    if _PARTIAL.match(line):
+        return True
+    opens = line.rstrip().endswith(":")
+    if line == line.lstrip():
+        text = line + ("\n    return x\n" if opens else "\n")
     else:
-        head = "strategy s():\n"
-        text = head + "\n".join(" " * 4 + line[indent:] for line in new.split("\n"))
-        text += "\n        x = y\n    return x\n" if opens else "\n    return x\n"
-        shift = len(head) + 4 - indent
-    errors = [each for each in parse(Source.of(text, "line")).diagnostics if each.is_error]
-    return max(errors[0].span.start - shift, 0) if errors else None
+        text = f"strategy s():\n    {line.strip()}\n" + "        x = y\n" * opens + "    return x\n"
+    return not any(each.is_error for each in parse(Source.of(text, "line")).diagnostics)
+
+
+def _shown_form(line: str) -> str:
+    parts = "` and `".join(each.strip() for each in line.split("\n"))
+    return f"the form is `{parts}`"
 
 
 def _form(line: str) -> str | None:

@@ -7,8 +7,12 @@ import re
 from tts_lang.plan.clauses import clauses
 from tts_lang.plan.operator import OperatorEntry
 from tts_lang.plan.ops import POOL_VERBS
-from tts_lang.repair_rules import rule
 
+_PARTS = {
+    "P": r"([A-Za-z_]\w*)",
+    "K": r"(\w+(?: ?[-/*] ?\w+)?)",
+    "S": "(\x01\\d+\x01)",
+}
 #: Words that may be missing, or meant by another word, where a line stops to parse.
 CONNECTIVES = (
     *("of", "by", "to", "into", "about", "weighted by", "where", "at temperature", "at"),
@@ -38,7 +42,6 @@ WRONG_CONNECTIVES = frozenset(
         "about",
         "per",
         "and",
-        "when",
         "is",
         "than",
         "=",
@@ -110,17 +113,25 @@ _NOTES: tuple[tuple[str, str], ...] = (
     (r"\bseed ", "seeds belong to the run: `tts-run --seed N`"),
     (r"\b\w+_penalty\b", "clauses are `at temperature`, `top_p`, `top_k` and `min_p`"),
     (r"= f<S>", "texts are joined by `+`; braces are slots in prompts alone"),
-    (r"\b(?:top_?k)\(<P>, ?<K>\)", r"write `select top \2 of \1 by E`"),
     (r"\b(?:copy|duplicate) <P>$", r"write `fork \1 into 2`"),
-    (r"\bmerge <P>$", "write `P + Q`"),
     (r"[-+*/] *$", "a value belongs behind the last operator"),
     (r"^with <P>:$", r"a policy is named by the verb: `sample 4 from \1`"),
     (r"= map\(.*$", "a pool's rows are handled all at once: `ask PROMPT about P`"),
-    (r"\b<P>\.(?:best|top|argmax|max)\(.*$", r"write `best of \1 by E`"),
+    (r"\b(?:and|or|not) *$", "a condition belongs behind the last word"),
+    (r"\bstarts? ?with\b", 'there is `text contains "T"`, and `extract("REGEX", text)`'),
     (r"\bper (?:trees?|groups?)\b", "a key is a column: `per root`, `per parent`, `per answer`"),
 )
-#: What is said where no rewrite helps.
-NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(rule(*each) for each in _NOTES)
+
+
+def _note(pattern: str, note: str) -> tuple[re.Pattern[str], str]:
+    """A note with its placeholders filled in: `P` a name, `K` a number or name, `S` a text."""
+    for name, part in _PARTS.items():
+        pattern = pattern.replace(f"<{name}>", part)
+    return re.compile(pattern), note
+
+
+#: What is said where no rewrite helps. Patterns see a line whose texts are hidden.
+NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(_note(*each) for each in _NOTES)
 
 _CLAUSES = "[at temperature E] [max E tokens] [stop at TEXT] [stop when C] [from POLICY]"
 

@@ -166,7 +166,7 @@ FILES = {
         strategy s(n = 4):
             return vote (sample n)
         """,
-        (1, 'write `prompt p = "..."`'),
+        (1, 'write `prompt p = "Look at {solution}"`'),
     ),
     "judge on one line": (
         """

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tts_lang.compiler import check_source
+from tts_lang.compiler import check_source, plan_of
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.repair import meant, repaired
 from tts_lang.source import Source
 
 CORPUS = Path(__file__).resolve().parents[1] / "fixtures/mistakes"
-SETS = ("strategies", "second", "third")
+SETS = ("strategies", "second", "third", "fourth")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Mistake:
         def check(source: Source) -> Sequence[Diagnostic]:
             return check_source(source).diagnostics
 
-        found = repaired(check(Source.of(self.text, "mistake.tts")), check)
+        found = repaired(check(Source.of(self.text, "mistake.tts")), check, plan_of)
         return [each for each in found if each.is_error] or list(found)
 
 

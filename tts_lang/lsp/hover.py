@@ -20,12 +20,13 @@ from tts_lang.syntax import nodes
 from tts_lang.syntax.printer import print_node
 from tts_lang.syntax.tokens import Token, tokenize
 
+#: What a cost counts, one of it and several, and its field.
 _COSTS = (
-    ("policy calls", "policy_calls"),
-    ("sampled tokens", "sampled_tokens"),
-    ("scorer calls", "scorer_calls"),
-    ("tokens that scorers read", "scorer_tokens"),
-    ("engine calls in a row", "rounds"),
+    ("policy call", "policy calls", "policy_calls"),
+    ("sampled token", "sampled tokens", "sampled_tokens"),
+    ("scorer call", "scorer calls", "scorer_calls"),
+    ("token that scorers read", "tokens that scorers read", "scorer_tokens"),
+    ("engine call", "engine calls in a row", "rounds"),
 )
 
 
@@ -189,8 +190,12 @@ def _bound(
 
 
 def _costs(total: CostBounds) -> list[str]:
-    found = [(name, getattr(total, field)) for name, field in _COSTS]
-    lines = [f"- {exact(value)} {name}" for name, value in found if value != 0]
+    found = [(one, several, getattr(total, field)) for one, several, field in _COSTS]
+    lines = [
+        f"- {exact(value)} {one if value == 1 else several}"
+        for one, several, value in found
+        if value != 0
+    ]
     if total.open_calls:
         lines.append(f"\n{exact(total.open_calls)} calls are limited by the context window alone.")
     return lines or ["- nothing"]

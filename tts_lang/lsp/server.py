@@ -15,7 +15,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from tts_lang.check.imports import Loader
-from tts_lang.compiler import check_source
+from tts_lang.compiler import check_source, plan_of
 from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.lsp import completion, findings, hover, outline, rename
 from tts_lang.lsp.positions import offset_at, range_of
@@ -141,7 +141,7 @@ class StrategyServer(LanguageServer):
             self._publish(uri, source, found, files)
             if any(each.is_error for each in found):
                 # Helps are tried on the file, which takes longer: they follow.
-                better = await asyncio.to_thread(repaired, found, look)
+                better = await asyncio.to_thread(repaired, found, look, plan_of)
                 if better != tuple(found):
                     self._publish(uri, source, better, files)
         except _Superseded:

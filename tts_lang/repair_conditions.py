@@ -1,0 +1,254 @@
+"""Reads conditions: comparisons in words, and what is said of all rows of a pool."""
+
+from __future__ import annotations
+
+from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES
+from tts_lang.repair_parts import Item
+from tts_lang.repair_values import ASKING, SCALARS, TEXTS, Found, ValueReader
+
+
+class ConditionReader(ValueReader):
+    """Reads conditions, and values that depend on one."""
+
+    def expression(self, at: int) -> Found | None:
+        found = self._disjunction(at)
+        if found is None:
+            return None
+        value, end = found
+        first = self._disjunction(end + 1) if self._word(end) == "?" else None
+        if first is not None and self._word(first[1]) in {":", "else"}:
+            second = self._disjunction(first[1] + 1)
+            if second is not None:
+                text = f"{self._row(first[0])} if {value.text} else {self._row(second[0])}"
+                return Item("row", text, simple=False), second[1]
+        if self._word(end) == "if" and value.kind in {"row", "scorer"}:
+            condition = self._disjunction(end + 1)
+            if condition is not None and condition[1] == len(self.tokens):
+                text = f"{self._row(value)} if {condition[0].text} else 0"
+                return Item("row", text, simple=False), condition[1]
+        if self._word(end) == "if" and value.kind in SCALARS | {"text"}:
+            condition = self._disjunction(end + 1)
+            if condition is not None and self._word(condition[1]) in {"else", "otherwise"}:
+                second = self._disjunction(condition[1] + 1)
+                if second is not None:
+                    text = f"{self._row(value)} if {condition[0].text} else {self._row(second[0])}"
+                    return Item("row", text, simple=False), second[1]
+        return found
+
+    def _disjunction(self, at: int) -> Found | None:
+        """Comparisons, joined by `and` and `or`."""
+        found = self._negation(at)
+        while found is not None and found[0].kind == "flag":
+            value, end = found
+            sign = self._word(end)
+            if sign not in {"and", "or", "|", ","} or (
+                sign == "," and self._word(end + 1) != "and"
+            ):
+                break
+            skip = 2 if sign == "," else 1
+            right = self._negation(end + skip)
+            if right is None or right[0].kind != "flag":
+                break
+            sign = {"|": "or", ",": "and"}.get(sign, sign)
+            found = Item("flag", f"{value.text} {sign} {right[0].text}", simple=False), right[1]
+        return found
+
+    def _negation(self, at: int) -> Found | None:
+        if self._word(at) == "not":
+            inner = self._negation(at + 1)
+            if inner is None:
+                return None
+            value, end = inner
+            if value.kind == "row" and value.text in TEXTS:
+                value = Item("flag", f"has({value.text})")
+            if value.kind == "pool":
+                return Item("flag", f"count({value.text}) == 0", simple=False), end
+            if value.text.startswith("not "):
+                return Item("flag", value.text.removeprefix("not ")), end
+            return Item("flag", f"not {value.text}", simple=False), end
+        given = {
+            "has": "has",
+            "have": "has",
+            "no": "not has",
+            "missing": "not has",
+            "without": "not has",
+            "lacks": "not has",
+            "an": "has",
+        }.get(self._word(at))
+        if given is not None and self._word(at + 1) not in {"(", ""}:
+            skip = at + 1 + (self._word(at + 1) in {"an", "a", "the", "no"})
+            if skip < len(self.tokens) and self.names.meant(self.tokens[skip]) in TEXTS - {"text"}:
+                return Item(
+                    "flag", f"{given}({self.tokens[skip]})", simple=given == "has"
+                ), skip + 1
+        quantified = self._quantified(at)
+        return quantified if quantified is not None else self._comparison(at)
+
+    def _quantified(self, at: int) -> Found | None:
+        """`all beams are done`, `every beam finished`, `beams.done`, `all done`, `no beam open`."""
+        start = at
+        how = {"every": "all", "each": "all", "all": "all", "any": "any", "some": "any"}.get(
+            self._word(at), "no" if self._word(at) in {"no", "none"} else ""
+        )
+        at += bool(how)
+        parenthesis = self._word(at) == "("
+        at += parenthesis
+        while self._word(at) in {"of", "the", "all", "our", "these"}:
+            at += 1
+        pool = None
+        done = None
+        while at < len(self.tokens):
+            word = self._word(at)
+            name = self.names.meant(self.tokens[at])
+            if name in self.names.pools and pool is None:
+                pool = name
+            elif word in COLUMNS_MEANT and COLUMNS_MEANT[word] in {"done", "not done"}:
+                done = COLUMNS_MEANT[word]
+                at += 1
+                if pool is not None or not how or self._word(at) not in {"of", "in"}:
+                    break
+                continue
+            elif word in {"agree", "agrees"} and pool is not None and how in {"", "all"}:
+                return Item("flag", f"share({pool}) == 1", simple=False), at + 1
+            elif word == "done":
+                done = "done"
+                at += 1
+                if self._word(at) == "(" and pool is None and not how:
+                    close = self._closing(at)
+                    name = self.names.meant(self.tokens[at + 1]) if close == at + 2 else None
+                    if name in self.names.pools:
+                        return Item("flag", f"all {name} done", simple=False), close + 1
+                if pool is not None or not how or self._word(at) not in {"of", "in"}:
+                    break
+                continue
+            elif word not in {
+                ".",
+                "(",
+                "is",
+                "are",
+                "all",
+                "of",
+                "in",
+                "not",
+                "have",
+                "been",
+                "has",
+            } and not (word == "," and how):
+                break
+            at += 1
+            if pool is not None and done is not None:
+                break
+        asked = any(word.lower() in ASKING - {"filter"} for word in self.tokens[:start])
+        if not how and "." in self.tokens[start:at] and not asked:
+            return None
+        if done is None or not (how or pool) or (pool is None and parenthesis):
+            return None
+        if pool is None:
+            pool = self.names.pools[0]
+        opened_here = self.tokens[start:at].count("(") - self.tokens[start:at].count(")")
+        at += opened_here > 0 and self._word(at) == ")"
+        words = [each.lower() for each in self.tokens[start:at]]
+        opened = ("not" in words) != (done == "not done")
+        if how in {"", "all"}:
+            text = f"any {pool} done" if how and opened else f"all {pool} done"
+            if opened:
+                return Item("flag", f"not all {pool} done", simple=False), at
+        elif how == "any":
+            text = f"any {pool} done"
+            if opened:
+                return Item("flag", f"not all {pool} done", simple=False), at
+        else:
+            text = f"all {pool} done" if opened else f"not any {pool} done"
+        return Item("flag", text, simple=False), at
+
+    def _comparison(self, at: int) -> Found | None:
+        found = self._sum(at)
+        if found is None:
+            return None
+        value, end = found
+        if value.kind == "text" and self._word(end) == "in":
+            right = self._named(end + 1) if end + 1 < len(self.tokens) else None
+            if right is not None and right[0].text in TEXTS:
+                return Item("flag", f"{right[0].text} contains {value.text}", simple=False), right[
+                    1
+                ]
+        if value.text in TEXTS and self._word(end) == "." and self._word(end + 2) == "(":
+            sign = COMPARISONS.get(self._word(end + 1).replace("_", ""))
+            close = self._closing(end + 2)
+            inside = self._whole(self.tokens[end + 3 : close])
+            if sign in {"contains", "ends with"} and inside is not None:
+                text = f"{value.text} {sign} {inside.text}"
+                return Item("flag", text, simple=False), close + 1
+        if value.kind == "pool":
+            for size, phrase in self._phrases(end):
+                if phrase in EMPTINESS:
+                    return Item("flag", f"count({value.text}) {EMPTINESS[phrase]}", simple=False), (
+                        end + size
+                    )
+        if value.kind in {"row", "scorer", "text"}:
+            for size, phrase in self._phrases(end):
+                if phrase in PREDICATES:
+                    text = PREDICATES[phrase].replace("V", self._row(value))
+                    return Item("flag", text, simple=not text.startswith("not")), end + size
+        if value.kind == "flag":
+            sign, next_at = self._comparing(end, value)
+            said = {"true": True, "1": True, "false": False, "0": False}.get(self._word(next_at))
+            if sign in {"==", "!="} and said is not None:
+                same = said == (sign == "==")
+                text = value.text if same else f"not {value.text}"
+                return Item("flag", text, simple=same), next_at + 1
+        if value.kind not in SCALARS | {"text"}:
+            return found
+        sign, next_at = self._comparing(end, value)
+        if self._word(end) == "=" and self._word(at - 1) in {"(", ","}:
+            sign = ""
+        if not sign:
+            return self._between(value, end) or found
+        right = self._sum(next_at)
+        if right is None or right[0].kind not in SCALARS | {"text"}:
+            return found
+        if right[0].kind == "text" and sign in {">=", ">"} and value.kind != "text":
+            return found
+        text = f"{self._row(value)} {sign} {self._row(right[0])}"
+        end = right[1]
+        second, after = self._comparing(end, right[0])
+        if second in {"<", "<=", ">", ">="} and (third := self._sum(after)) is not None:
+            text = f"{text} and {self._row(right[0])} {second} {self._row(third[0])}"
+            end = third[1]
+        if self.tokens[end : end + 2] == ["or", "more"]:
+            end += 2
+        return Item("flag", text, simple=False), end
+
+    def _between(self, value: Item, at: int) -> Found | None:
+        """`between 1 and 3`, `in 1..3`, `in [1, 3]` behind a value."""
+        at += self._word(at) in {"is", "are"}
+        if self._word(at) not in {"between", "in", "within"}:
+            return None
+        at += 1 + (self._word(at + 1) in {"[", "(", "range"})
+        low = self._sum(at)
+        if low is None or self._word(low[1]) not in {"and", "to", "..", ",", "-"}:
+            return None
+        high = self._sum(low[1] + 1)
+        if high is None or {low[0].kind, high[0].kind} != {"num"}:
+            return None
+        row = self._row(value)
+        text = f"{row} >= {low[0].text} and {row} <= {high[0].text}"
+        return Item("flag", text, simple=False), high[1] + (self._word(high[1]) in {"]", ")"})
+
+    def _comparing(self, at: int, left: Item) -> tuple[str, int]:
+        """The comparison that stands at a place, and where it ends."""
+        skip = self._word(at) in {"is", "are", "was", "being"}
+        for size, phrase in self._phrases(at + skip):
+            sign = COMPARISONS.get(phrase)
+            if sign == "contains" and left.kind == "row" and left.text not in TEXTS:
+                continue
+            if phrase.isalpha() or " " in phrase:
+                asked = any(word.lower() in ASKING for word in self.tokens[:at])
+                if left.kind == "num" and left.simple and not asked:
+                    continue
+            if sign and not (phrase == "=" and left.kind == "num" and left.simple):
+                return sign, at + skip + size
+        if skip:
+            negated = self._word(at + 1) == "not"
+            return ("!=" if negated else "=="), at + 1 + negated
+        return "", at

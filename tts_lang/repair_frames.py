@@ -1,0 +1,470 @@
+"""Forms of verbs and statements as frames, whose slots the parts of a line fill in any order.
+
+A frame is read off the form that users see (`FORMS`), so a new verb has one. Filling costs: words
+of the line that nothing explains, slots that stay empty, and what nobody typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise, product
+
+from tts_lang.repair_parts import Item, marks_before
+from tts_lang.repair_sampling import sampling_of
+from tts_lang.repair_scope import KnownNames
+from tts_lang.repair_words import FORMS
+
+#: What the letters of forms stand for.
+_KINDS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("P", "T", "Q"), frozenset({"pool"})),
+    **dict.fromkeys(("k", "n", "N"), frozenset({"num"})),
+    **dict.fromkeys(("E", "F"), frozenset({"row", "scorer", "num"})),
+    "C": frozenset({"flag"}),
+    "TEXT": frozenset({"text"}),
+    "S": frozenset({"scorer"}),
+    "PROMPT": frozenset({"prompt"}),
+    "POLICY": frozenset({"policy"}),
+    "KEY": frozenset({"row"}),
+    "NAME": frozenset({"word"}),
+    "AMOUNT": frozenset(),
+}
+_SLOT = re.compile(rf"\b({'|'.join(sorted(_KINDS, key=len, reverse=True))})\b")
+_WHERE = "P where C"
+_MORE_FORMS = {"where": _WHERE, "where not": "P where not C", "union": "P + Q", "minus": "P - Q"}
+_SAMPLING = frozenset({"sample", "expand", "ask"})
+#: Words that are followed by a value, without which they mean nothing.
+_SETTING = (
+    *("temperature", "top_p", "top_k", "min_p", "within", "at least", "stop when", "end when"),
+    *("weighted", "per", "until", "looking ahead", "with history", "together"),
+)
+_ANSWERING = frozenset({"best", "first", "vote", "select"})
+#: Conditions on a pool, which hold for all of its rows or none.
+_POOLED = re.compile(r"\b(?:count|share|lead)\(|\b(?:all|any) \w+ done| of \w+\)")
+_KEYS = frozenset({"root", "parent", "answer", "text"})
+
+UNUSED, MISSING, STRANGE, STRANGE_VERB, NO_VERB, INVENTED = 8.0, 5.0, 2.0, 3.0, 5.0, 2.0
+STRANGE_CLAUSE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class FormSlot:
+    """A place of a form: its letter, the words before it, whether it may be left out."""
+
+    letter: str
+    before: str
+    optional: bool
+    after: str = ""
+
+    @property
+    def marker(self) -> str:
+        """The word before it that says what it is for."""
+        return self.before.strip().removeprefix("top").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A form as words and slots; `flags` are optional words without a slot."""
+
+    verb: str
+    parts: tuple[str | FormSlot, ...]
+    flags: tuple[str, ...]
+
+    @property
+    def slots(self) -> tuple[FormSlot, ...]:
+        """Its slots, in order."""
+        return tuple(part for part in self.parts if isinstance(part, FormSlot))
+
+    @property
+    def needed(self) -> tuple[FormSlot, ...]:
+        """Slots that may not stay empty."""
+        return tuple(slot for slot in self.slots if not slot.optional)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A frame with what fills it. `text` has letters where slots are empty."""
+
+    text: str
+    cost: float
+    complete: bool
+    verb: str
+    pool: str = ""
+
+
+@cache
+def frames() -> dict[str, Frame]:
+    """The frames of all verbs and statements on one line."""
+    chosen = {
+        verb: form
+        for verb, form in FORMS.items()
+        if verb not in {"import", "policy", "scorer", "prompt", "judge", "strategy", "law", "read"}
+    }
+    return {verb: _frame(verb, form) for verb, form in (chosen | _MORE_FORMS).items()}
+
+
+def _frame(verb: str, form: str) -> Frame:
+    parts: list[str | FormSlot] = []
+    flags: list[str] = []
+    for part in re.findall(r"\[[^\]]*\]|[^\[]+", form):
+        optional = part.startswith("[")
+        inside = part.strip("[]")
+        if "temperature" in inside or (verb in _SAMPLING and re.match("max|stop|from", inside)):
+            continue  # clauses are read on their own
+        places = list(_SLOT.finditer(inside))
+        at = 0
+        for number, place in enumerate(places):
+            after = inside[place.end() :] if number == len(places) - 1 else ""
+            parts.append(FormSlot(place[1], inside[at : place.start()], optional, after))
+            at = place.end()
+        if not places and optional:
+            flags.append(inside)
+        elif not places:
+            parts.append(inside)
+    return Frame(verb, tuple(parts), tuple(flags))
+
+
+# ------------------------------------------------------------------------------ filling
+
+
+def fillings(items: Sequence[Item], names: KnownNames, target: str) -> Iterator[Filled]:
+    """Every frame that a line can mean, filled."""
+    evoked = {meaning for item in items for meaning in item.meanings}
+    for at in range(len(items) - 2):
+        if [each.kind for each in items[at : at + 3]] == ["num", "mark", "num"] and (
+            items[at + 1].text in {"x", "*", "times"} and not any(i.kind == "unit" for i in items)
+        ):
+            for unit in ("steps", "tokens"):
+                longer = [*items[: at + 3], Item("unit", unit), *items[at + 3 :]]
+                for each in fillings(longer, names, target):
+                    yield replace(each, cost=each.cost + 1)
+            return
+    ordered = evoked & {"best", "high", "low", "latest", "random"} or {"sort", "first"} <= evoked
+    if ordered and any(item.kind == "num" for item in items):
+        evoked.add("select")
+    for verb, frame in frames().items():
+        said = verb in evoked
+        implied = verb in {"where"} and any(item.kind == "flag" for item in items)
+        kinds = [item.kind for item in items if not item.means("nothing")]
+        if verb == "score" and sorted(kinds) == ["pool", "scorer"]:
+            implied = True
+        if verb == "ask" and any(item.kind == "prompt" for item in items):
+            implied = True
+        if said or implied:
+            filled = _fill(frame, items, names, target)
+            named = verb in {"ask", "score"}  # a prompt or a scorer says which verb is meant
+            extra = 0 if said else 1 if named else NO_VERB / 2
+            yield replace(filled, cost=filled.cost + extra)
+
+
+def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -> Filled:
+    clauses: list[str] = []
+    rest_before: Sequence[Item] = ()
+    amount = ""
+    rest = list(items)
+    if frame.verb in _SAMPLING:
+        wants = any(slot.letter == "AMOUNT" for slot in frame.slots)
+        sampling = sampling_of(rest, amount=wants)
+        rest_before = rest
+        clauses, rest, amount = sampling.clauses, sampling.rest, sampling.amount
+    cost = 0.0
+    rest, order, explained = _ordered(frame, rest)
+    chunks = [at for at, item in enumerate(rest) if item.kind not in {"mark", "word", "unit"}]
+    if any(slot.letter == "NAME" for slot in frame.slots) or frame.verb == "force":
+        chunks += [at for at, item in enumerate(rest) if item.kind == "word"]
+    chosen, assigned_cost = _assigned(frame, rest, sorted(chunks), names)
+    cost += assigned_cost
+    used = set(chosen.values())
+    values = {slot: _value(slot, rest[at], names, rest, at) for slot, at in chosen.items()}
+    if amount:
+        slot = next(slot for slot in frame.slots if slot.letter == "AMOUNT")
+        values[slot] = amount
+        first = next((at for at, item in enumerate(rest_before) if item.kind == "num"), 0)
+        marks = marks_before(rest_before, first)
+        cost += 0.2 * (bool(marks) and not any(each.text == slot.marker for each in marks))
+    pool_slot = next((slot for slot in frame.slots if slot.letter in {"P", "T"}), None)
+    conditions = [
+        at
+        for at in chunks
+        if at not in used and rest[at].kind == "flag" and not _POOLED.search(rest[at].text)
+    ]
+    pool = values.get(pool_slot, "") if pool_slot is not None else ""
+    if (
+        pool_slot is not None
+        and not pool
+        and (not any(rest[at].kind == "pool" for at in chunks if at not in used))
+    ):
+        pool = target if target in names.pools else names.pools[0]
+        if len(names.pools) > 1 or pool != "problem":
+            values[pool_slot] = pool
+            cost += INVENTED / 2 if pool == target or len(names.pools) <= 2 else INVENTED * 2
+    if pool_slot is not None and len(conditions) == 1 and pool_slot in values:
+        marks = marks_before(rest, conditions[0])
+        negated = any(each.means("where not") and not each.means("where") for each in marks)
+        condition = rest[conditions[0]]
+        text = f"not {condition.bound}" if negated else _whole(condition.text)
+        values[pool_slot] = f"({values[pool_slot]} where {text})"
+        used.add(conditions[0])
+        explained |= {"where", "where not"} if negated else {"where"}
+        cost += 0.5
+    by = next((s for s in frame.slots if s.letter == "E" and s.marker == "by"), None)
+    if by in values and frame.verb in {"select", "best", "sort"}:
+        others = [at for at in chunks if at not in used and rest[at].kind in {"row", "scorer"}]
+        others = [at for at in others if rest[at].text not in {"answer", "text"}]
+        if len(others) == 1 and others[0] > chosen[by]:
+            values = values | {by: f"({values[by]}, {_value(by, rest[others[0]], names, rest, 0)})"}
+            used.add(others[0])
+            cost += 0.5
+    if order and (by := next((s for s in frame.slots if s.letter == "E"), None)) is not None:
+        values, cost = _directed(by, order, values, cost)
+    for at in chunks:
+        if at in used:
+            continue
+        again = rest[at].kind == "pool" and rest[at].text in {pool, target, "problem"}
+        again = again or (rest[at].text in {"answer", "text"} and frame.verb in _ANSWERING)
+        cost += 0 if again else UNUSED
+    explained |= {frame.verb, "nothing", *_markers(values)}
+    if "until" in explained:
+        explained |= {"while", "if"}
+    if frame.verb in _SAMPLING:
+        explained.add("times")
+    if frame.verb == "select":
+        explained |= {"sort", "first", "best"}
+    if frame.verb in {"best", "sort"}:
+        explained |= {"sort", "best"}
+    strange = [item for item in rest if item.kind in {"mark", "word", "unit"}]
+    for at, item in enumerate(rest):
+        if item not in strange or at in used:
+            continue
+        named = any(item.text in slot.after for slot in values)
+        if item.kind == "unit" and (named or frame.verb in {"cut", "repeat"}):
+            cost += 0.5 * (frame.verb == "repeat")
+        elif item.kind != "mark":
+            cost += UNUSED if item.kind == "word" else STRANGE * 2
+        elif not item.means(*explained):
+            verb_word = bool(item.meanings & frames().keys())
+            cost += (
+                STRANGE_CLAUSE if item.means(*_SETTING) else STRANGE_VERB if verb_word else STRANGE
+            )
+        if frame.verb == "first" and item.means("high", "low", "latest", "random"):
+            cost += 0 if item.text in {"first", "any", "one of", "any of", "one"} else MISSING
+    ending = rest[-1].text if rest and rest[-1].kind == "mark" else ""
+    for slot in frame.slots:  # `weighted by` with nothing behind it
+        said = bool(ending) and ending in {slot.marker, f"{slot.marker} by"}
+        if slot.optional and slot not in values and said:
+            values[slot] = slot.letter
+            cost += MISSING
+    empty = [
+        slot
+        for slot in frame.slots
+        if values.get(slot, "" if slot.optional else slot.letter) == slot.letter
+    ]
+    cost += MISSING * len([slot for slot in empty if slot not in values])
+    flags = [flag for flag in frame.flags if any(item.means(flag) for item in items)]
+    words = [item.text for item in items if item.kind == "mark"]
+    head = next((item.text for item in items if item.kind == "mark"), "")
+    cost += 0 if frame.verb in words else 0.4
+    cost += 0 if head == frame.verb else 0.2
+    if head in FORMS and head != frame.verb and frame.verb not in words:
+        cost += INVENTED / 2
+    text = _text(frame, values, flags, clauses)
+    if frame.verb == "cut" and any(item.text == "tokens" for item in items if item.kind == "unit"):
+        text = f"{text.removesuffix('steps')}tokens"
+    return Filled(text, cost, not empty, frame.verb, pool)
+
+
+def _markers(values: dict[FormSlot, str]) -> set[str]:
+    """Meanings of the words that stand before slots that are filled."""
+    found = {slot.marker for slot in values if slot.marker}
+    found |= {word for marker in found for word in marker.split()}
+    return found | {"of", "at"} | ({"weighted"} if "weighted" in found else set())
+
+
+def _ordered(frame: Frame, items: Sequence[Item]) -> tuple[list[Item], str, set[str]]:
+    """What the line says of an order: the low end first, by length, at random."""
+    if not any(slot.letter == "E" and slot.marker in {"by", ""} for slot in frame.slots):
+        return list(items), "", set()
+    if frame.verb not in {"select", "best", "sort", "first"}:
+        return list(items), "", set()
+    order = ""
+    for item in items:
+        for meaning in ("low", "short", "long", "random", "latest", "reversed"):
+            if (
+                item.kind == "mark"
+                and item.means(meaning)
+                and not (meaning == "random" and item.text == "any")
+            ):
+                order = meaning
+    explained = {"high", order} if order else {"high"}
+    return list(items), order, explained
+
+
+def _directed(
+    by: FormSlot, order: str, values: dict[FormSlot, str], cost: float
+) -> tuple[dict[FormSlot, str], float]:
+    """The order put into the expression to order by."""
+    given = values.get(by)
+    if given is None:
+        if order == "reversed":
+            return values | {by: "index"}, cost
+        made = {"short": "-tokens", "long": "tokens", "random": "uniform()", "latest": "index"}
+        if order in made:
+            return values | {by: made[order]}, cost
+        return values, cost
+    if order in {"low", "short", "reversed"} and not given.startswith("-"):
+        simple = re.fullmatch(r"\w+(?:\([^()]*\))?|\([^()]*\)", given)
+        return values | {by: f"-{given}" if simple else f"-({given})"}, cost
+    if order in {"random", "latest", "long"}:
+        return values, cost + (0 if given == "tokens" else UNUSED)
+    return values, cost
+
+
+def _value(slot: FormSlot, item: Item, names: KnownNames, items: Sequence[Item], at: int) -> str:
+    """What an item is in a slot."""
+    if slot.letter in {"E", "F"} and item.kind == "scorer" and item.text in names.steps:
+        return f"last({item.text})"
+    if slot.letter == "S":
+        return re.sub(r"last\((\w+)\)", r"\1", item.text)
+    if slot.letter == "C" and item.kind == "pool":
+        return f"count({item.text}) > 0"
+    if slot.letter == "C" and item.kind == "row" and item.text == "answer":
+        return "has(answer)"
+    if slot.letter == "C" and item.text == "done" and slot.marker in {"until", "if"}:
+        return f"all {names.pools[0]} done"
+    marks = marks_before(items, at)
+    going = any(each.means("while") and not each.means("until") for each in marks)
+    if slot.letter == "C" and slot.marker == "until" and going:
+        return _negated(item)
+    if slot.letter == "C" and slot.before.endswith("not "):
+        return item.bound
+    if (
+        slot.letter == "C"
+        and any(each.text == "unless" for each in marks_before(items, at))
+        and slot.marker == "if"
+    ):
+        return _negated(item)
+    if slot.letter == "k" and slot.optional and item.text.endswith("%"):  # `first half of P`
+        return f"count({names.pools[0]}) * {item.text}"
+    if slot.letter == "TEXT" and item.kind == "word":
+        return f'"{item.text}"'
+    if slot.letter in {"P", "T", "Q", "TEXT"} or slot.before.strip() == "into":
+        return item.bound
+    return _whole(item.text)
+
+
+def _whole(text: str) -> str:
+    """A text without parentheses around all of it."""
+    whole = re.fullmatch(r"\(((?:[^()]|\([^()]*\))*)\)", text)
+    return whole[1] if whole is not None else text
+
+
+def _negated(item: Item) -> str:
+    if item.text.startswith("not ") and " and " not in item.text and " or " not in item.text:
+        return item.text.removeprefix("not ")
+    opposite = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
+    signs = re.findall(r" ([<>=!]=?) ", item.text)
+    if len(signs) == 1 and " and " not in item.text and " or " not in item.text:
+        return item.text.replace(f" {signs[0]} ", f" {opposite[signs[0]]} ")
+    return f"not {item.bound}" if item.simple else f"not ({item.text})"
+
+
+def _assigned(
+    frame: Frame, items: Sequence[Item], chunks: Sequence[int], names: KnownNames
+) -> tuple[dict[FormSlot, int], float]:
+    """Which chunk fills which slot, at the least cost."""
+    slots = [slot for slot in frame.slots if slot.letter != "AMOUNT"]
+    choices: list[list[int | None]] = []
+    for slot in slots:
+        fits = [at for at in chunks if _fits(frame, slot, items, at, names)]
+        choices.append([*fits, None])
+    best: dict[FormSlot, int] = {}
+    least = float("inf")
+    for combination in product(*choices[:6]):
+        taken = [at for at in combination if at is not None]
+        if len(set(taken)) < len(taken):
+            continue
+        cost = UNUSED * (len(chunks) - len(taken))
+        for slot, at in zip(slots, combination, strict=False):
+            if at is None:
+                cost += 0 if slot.optional else MISSING
+            else:
+                cost += _marked(slot, items, at)
+        cost += 0.4 * sum(a > b for a, b in pairwise(taken))
+        if cost < least:
+            least = cost
+            best = {s: at for s, at in zip(slots, combination, strict=False) if at is not None}
+    return best, sum(_marked(slot, items, at) for slot, at in best.items())
+
+
+def _fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: KnownNames) -> bool:
+    item = items[at]
+    if slot.letter == "KEY":
+        if item.text not in _KEYS and item.text not in names.columns:
+            return False
+    elif slot.letter == "TEXT" and frame.verb == "force" and item.kind == "word":
+        return item.text[:1].isupper()
+    elif slot.letter == "S" and re.fullmatch(r"last\((\w+)\)", item.text):
+        return frame.verb == "score"
+    elif slot.letter == "C" and frame.verb in {"if", "repeat"} and item.kind == "pool":
+        return True
+    elif slot.letter == "C" and frame.verb in {"where", "where not"} and _POOLED.search(item.text):
+        return False
+    elif slot.letter == "C" and item.text == "answer":
+        return frame.verb in {"where", "where not"}
+    elif item.kind not in _KINDS[slot.letter]:
+        return slot.letter in {"E"} and frame.verb == "let" and item.kind in {"flag", "text"}
+    if slot.letter in {"E", "F"} and item.text in {"text", "answer", "finish"}:
+        return frame.verb == "let"
+    numbers = frame.verb in {"cut", "let", "choose"}
+    if slot.letter in {"E", "F"} and item.kind == "num" and not numbers:
+        return False
+    if slot.letter == "E" and frame.verb == "cut" and item.kind != "num":
+        return item.kind == "row"
+    if slot.optional:
+        marks = marks_before(items, at) + [
+            each for each in items[at + 1 : at + 2] if each.kind == "mark" and slot.letter == "k"
+        ]
+        if slot.marker in {"", "weighted by"}:
+            return True
+        if slot.letter == "KEY" and slot.marker in {"by", "on"}:
+            return any(each.means("by") for each in marks)
+        if slot.letter == "C":
+            return any(each.means("until", "while", "if") for each in marks)
+        return any(each.means(slot.marker) for each in marks)
+    return True
+
+
+def _marked(slot: FormSlot, items: Sequence[Item], at: int) -> float:
+    """How unlike the words before a value are those that belong there."""
+    marks = marks_before(items, at)
+    marker = slot.marker
+    if not marker or slot.letter in {"C", "Q"}:
+        return 0
+    if not marks:
+        return 0.3
+    for each in marks:
+        if each.text == marker:
+            return 0
+    if any(each.means(*marker.split(), marker) for each in marks):
+        return 0.2
+    return 0.6
+
+
+def _text(
+    frame: Frame, values: dict[FormSlot, str], flags: Sequence[str], clauses: Sequence[str]
+) -> str:
+    """The form, with letters where nothing is known."""
+    parts: list[str] = []
+    for part in frame.parts:
+        if isinstance(part, str):
+            parts.append(part)
+        elif part in values or not part.optional:
+            parts += [part.before, values.get(part, part.letter), part.after]
+    text = " ".join(" ".join([*_spaced(parts), *flags, *clauses]).split())
+    return re.sub(r" (?=:)", "", text)
+
+
+def _spaced(parts: Sequence[str]) -> list[str]:
+    return [part for part in parts if part.strip()]

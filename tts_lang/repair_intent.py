@@ -1,0 +1,330 @@
+"""The lines that a line can mean, by what it mentions: the likelier ones first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from tts_lang.repair_frames import MISSING, Filled, fillings
+from tts_lang.repair_lexicon import SCORES
+from tts_lang.repair_parts import Item
+from tts_lang.repair_reading import LineReader
+from tts_lang.repair_scope import KnownNames, names_in_scope
+from tts_lang.repair_spelling import words_of
+from tts_lang.repair_words import FORMS
+
+_TARGET = re.compile(
+    r"^(?:(?:let|var|set|const|val|auto|define|new)\s+)?([A-Za-z_]\w*)\s*(?::\s*\w+\s*)?"
+    r"(?::=|<-|==?|:(?=\s*\w+\s+\w))\s*(?![=])(.*)$",
+    re.IGNORECASE,
+)
+_RETURN = re.compile(
+    r"^(?:return|yield|output|retrun|answer|result|give|emit|print)\b[ :]*(.*)$", re.I
+)
+_INTO = re.compile(r"^(.*?)\s*(?:\binto\b|\bas\b|->|=>|\bin\b|\bto\b)\s*(?:variable )?(\w+)$")
+_ADDED = re.compile(r"^(\w+)\s*([+-])=\s*(.*)$")
+_TO_END = re.compile(
+    r"(?:,? (?:by 1))? ?\b(?:until|to|till) (?:it is |they are |all )?(?:the )?"
+    r"(?:done|finished|complete|completion|end)$"
+)
+_STATEMENTS = frozenset({"score", "force", "let", "backup", "repeat", "if", "choose", "retry"})
+_BLOCKS = frozenset({"repeat", "if", "choose"})
+MOST_COST = 12.0
+#: Lines that leave out or make up more are not shown.
+MOST_SHOWN = 2.9
+_NOTHING = frozenset({"[ ]", "{ }", "( )", "none", "null", "nil", "empty", "nothing", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A line that may be meant: what it costs, and whether nothing in it is open."""
+
+    line: str
+    cost: float
+    complete: bool
+
+
+def meanings_of(code: str, text: str, start: int, *, last: bool) -> list[Meant]:
+    """What a line without its comment and indentation can mean, the likelier ones first.
+
+    Args:
+        text: The whole file, in which the line begins at `start`.
+        last: It is the last line of its strategy.
+    """
+    names = names_in_scope(text, start)
+    found: dict[str, Meant] = {}
+    for each in _meanings(code, names, last=last):
+        known = found.get(each.line)
+        if known is None or known.cost > each.cost:
+            found[each.line] = each
+    return sorted(found.values(), key=lambda each: each.cost)
+
+
+def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
+    statements = [part.strip() for part in re.split(r";(?![^(]*\))", code) if part.strip()]
+    if len(statements) > 1 and '"' not in code:
+        yield Meant("\n".join(statements), 0, complete=True)
+        return
+    yield from _inline(code, names)
+    block = code.rstrip().endswith((":", "{")) or re.search(r"\b(?:do|then)$", code) is not None
+    body = re.sub(r"\s*[:{;.]+\s*$", "", code.strip())
+    if added := _ADDED.match(body):
+        for each in _phrases(f"{added[1]} + {added[3]}", names, added[1]):
+            if each.verb == "force":
+                yield Meant(each.text, each.cost, each.complete)
+        for each in _phrases(added[3], names, added[1]):
+            right = each.text if re.fullmatch(r"\w+", each.text) else f"({each.text})"
+            yield Meant(f"{added[1]} = {added[1]} {added[2]} {right}", each.cost, each.complete)
+        return
+    if re.fullmatch(r"return (?:none|null|nil)", body, re.I):
+        yield Meant("return none", 0, complete=True)
+        return
+    if re.search(r"(?:[-+*/=<>]|\b(?:and|or|not))$", body) or re.fullmatch(
+        r"(?:return )?(?:the )?\w+", body
+    ):
+        if body.lower() in {"return answer", "return answers", "return the answer"}:
+            yield Meant(f"return first of {names.pools[0]}", 0.5, complete=True)
+            yield Meant(f"return vote {names.pools[0]}", 0.5, complete=True)
+        return
+    if not block and not re.match(r"(?:repeat|loop|while|for|do)\b", body):
+        body = _TO_END.sub(" by 1", body)
+    if re.match(r"(?:elif|else|elseif|elsif|import|from|include|assert|try|def)\b", body):
+        return
+    rows = re.match(r"for(?:each)?(?: each)? \w+ in (\w+)$", body)
+    if rows is not None and rows[1] in names.pools:
+        return
+    if (returned := _RETURN.match(body)) is not None and not block:
+        either = re.match(r"(.+?) if (.+?) else:? (.+)$", returned[1])
+        if either is not None:
+            condition = LineReader(words_of(either[2], names), names).items()
+            if len(condition) == 1 and condition[0].kind == "flag":
+                sides = [_best(each, names) for each in (either[1], either[3])]
+                if all(sides):
+                    line = f"if {condition[0].text}: return {sides[0]}\nreturn {sides[1]}"
+                    yield Meant(line, 0.5, complete=True)
+        alone = re.match(r"(.+?),? (if|unless|when) ([^?]+)$", returned[1])
+        if alone is not None and either is None:
+            for each in _phrases(f"{alone[2]} {alone[3]}", names, ""):
+                side = _best(alone[1], names)
+                if side and each.verb == "if" and each.complete and each.cost < MOST_SHOWN:
+                    yield Meant(f"{each.text} return {side}", each.cost + 1, complete=False)
+        rest = re.sub(r"^(?:the )?(?:final )?answer (?:of|from|in) ", "", returned[1])
+        rest = re.sub(r"\.(?:answer|text)$", "", rest)
+        if (rest in names.pools and rest != returned[1]) or re.fullmatch(
+            r"(?:the )?(?:final )?answers?", rest
+        ):
+            pool = rest if rest in names.pools else names.pools[0]
+            yield Meant(f"return first of {pool}", 0.5, complete=True)
+            yield Meant(f"return vote {pool}", 0.5, complete=True)
+        if re.match(r"[\w().]+ (?:sorted|ordered|ranked|order|sort)? ?by ", rest):
+            rest = f"best of {rest}"
+        for each in _phrases(rest, names, ""):
+            if each.verb not in _STATEMENTS:
+                yield Meant(f"return {each.text}", each.cost, each.complete)
+        if returned[0].lower().startswith("return"):
+            return
+    target = _TARGET.match(body)
+    if target is not None and not block:
+        for each in _phrases(target[2], names, target[1]):
+            if each.verb in {"score", "force", "backup"}:
+                yield Meant(each.text, each.cost + 0.5, each.complete)
+            elif (
+                each.verb == "" and target[1] not in names.pools and (reader_row(target[2], names))
+            ):
+                text = f"let {target[1]} of {names.pools[0]} = {each.text}"
+                yield Meant(text, each.cost + 0.5, each.complete)
+                yield Meant(f"{target[1]} = {each.text}", each.cost, each.complete)
+            elif each.verb not in _STATEMENTS:
+                yield Meant(f"{target[1]} = {each.text}", each.cost, each.complete)
+                if last:
+                    yield Meant(f"return {each.text}", each.cost + 1, each.complete)
+        if not re.match(r"(let|set|define)\b", body, re.I):
+            return
+    into = _INTO.match(body)
+    for each in _phrases(body, names, ""):
+        if each.verb in _BLOCKS:
+            yield Meant(each.text, each.cost + (0 if block else 1), each.complete)
+        elif each.verb in _STATEMENTS:
+            yield Meant(each.text, each.cost + 3 * block, each.complete)
+        elif block:
+            continue
+        elif last:
+            yield Meant(f"return {each.text}", each.cost + 1, each.complete)
+        elif each.pool and each.pool != "problem":
+            yield Meant(f"{each.pool} = {each.text}", each.cost + 1, each.complete)
+    if into is not None and not block:
+        for each in _phrases(into[1], names, into[2]):
+            if each.verb not in _STATEMENTS:
+                yield Meant(f"{into[2]} = {each.text}", each.cost + 0.5, each.complete)
+
+
+def _best(code: str, names: KnownNames) -> str:
+    """The likeliest phrase that some words can mean."""
+    found = (each for each in _phrases(code, names, "") if each.complete and each.cost < MOST_SHOWN)
+    best = min(found, key=lambda each: each.cost, default=None)
+    return "" if best is None else best.text
+
+
+def _inline(code: str, names: KnownNames) -> Iterator[Meant]:
+    """Blocks on one line, `for c in pool: score c by orm`, and two statements on one."""
+    two = re.match(r"^(\w+ = [^()=]+?)[;,]? (\w+ = [^=]+)$", code)
+    if two is not None:
+        yield Meant(f"{two[1]}\n{two[2]}", 1, complete=True)
+    then = re.match(r"^((?:score|rate|force|let) .+?)(?:,| then\b| and\b)+ (?=[a-z])(.+)$", code)
+    if then is not None:
+        for first in _meanings(then[1], names, last=False):
+            if not first.complete or first.cost > MOST_SHOWN:
+                continue
+            for second in _meanings(then[2], names, last=False):
+                cost = max(first.cost, 0) + second.cost + 0.5
+                line = f"{first.line}\n{second.line}"
+                if second.cost < MOST_SHOWN + MISSING:
+                    yield Meant(line, cost, second.complete)
+    block = re.match(r"^((?:if|while|unless|when|repeat|for|foreach)\b[^:]*): *(\S.*)$", code)
+    if block is None:
+        return
+    head, body = block[1], block[2]
+    each_row = re.match(r"for(?:each)? (?:each )?(\w+) in (\w+)$", head)
+    if each_row is not None and each_row[2] in names.pools:
+        yield Meant(re.sub(rf"\b{each_row[1]}\b", each_row[2], body), 0.5, complete=True)
+        return
+    otherwise = re.match(r"(.*\S) else:? *(.*)$", body)
+    tail = f"\nelse: {otherwise[2]}" if otherwise is not None else ""
+    body = otherwise[1] if otherwise is not None else body
+    for each in _meanings(f"{head}:", names, last=False):
+        if each.complete and each.cost < MOST_SHOWN:
+            yield Meant(f"{each.line} {body}{tail}", each.cost + 0.1, complete=True)
+    if tail:
+        yield Meant(f"{head}: {body}{tail}", 0.3, complete=True)
+
+
+def _phrases(code: str, names: KnownNames, target: str) -> Iterator[Filled]:
+    """The phrases that some words can mean."""
+    words = words_of(code, names)
+    if " ".join(words).lower() in _NOTHING:
+        yield Filled("none", 0, complete=True, verb="")
+        return
+    vague = words and words[0].lower() not in {
+        "score",
+        "rate",
+        "grade",
+        "evaluate",
+        "judge",
+        "verify",
+    }
+    vague = vague and any(word.lower() in SCORES for word in words[1:])
+    scores = names.scored if vague and names.scored else ("",)
+    for aggregates, score in product((False, True), scores):
+        reader = LineReader(words, names, aggregates, [], [], score)
+        items = _nested(reader.items(), names, words)
+        value = items[0] if len(items) == 1 else None
+        if value is not None and value.kind in {"num", "row", "text", "flag", "pool"}:
+            new = target not in names.pools and target
+            yield Filled(value.text, 0.5 * (aggregates and not new), complete=True, verb="")
+        if len(items) == 3 and [item.kind for item in items] == ["row", "mark", "pool"]:
+            row, small, pool = items
+            if small.means("of") and target and target not in names.pools:
+                how = "first" if row.text in {"answer", "text", "finish"} else "mean"
+                text = f"{how}({row.text} of {pool.text})"
+                yield Filled(text, 0, complete=how == "first", verb="")
+        several = [word for word in dict.fromkeys(words) if word in names.steps | names.solutions]
+        if len(several) == 2 and items[0].means("score") and items[0].means("nothing"):
+            pools = [item.text for item in items if item.kind == "pool"] or names.pools[:1]
+            text = "\n".join(f"score {pools[0]} by {each}" for each in several)
+            yield Filled(text, 0.5, complete=True, verb="score")
+        owners = [each for each in reader.owners if each not in {i.text for i in items}]
+        if owners:
+            items.append(Item("pool", owners[0]))
+        yield from fillings(items, names, target)
+        yield from _composed(items, names, target)
+
+
+def _nested(items: Sequence[Item], names: KnownNames, words: Sequence[str]) -> list[Item]:
+    """Phrases in parentheses as one pool each."""
+    found: list[Item] = []
+    at = 0
+    while at < len(items):
+        end = _closing(items, at) if items[at].text == "(" else 0
+        before = found[-1] if found else None
+        called = before is not None and before.kind in {"mark", "word", "prompt", "strategy"}
+        inner = items[at + 1] if at + 1 < len(items) else items[at]
+        verbal = inner.kind == "mark" and inner.text in FORMS
+        inside = items[at + 1 : end] if end else []
+        verbal = verbal or any(item.text == "where" for item in inside)
+        glued = (
+            called and not verbal and items[at].at and at and items[at].at - 1 == items[at - 1].at
+        )
+        if end and not (glued and called and before is not None and _is_call(words, items[at].at)):
+            inside = items[at + 1 : end]
+            best = min(
+                (each for each in fillings(inside, names, "") if each.complete),
+                key=lambda each: each.cost,
+                default=None,
+            )
+            if best is not None and best.verb not in _STATEMENTS:
+                found.append(Item("pool", best.text, simple=False))
+                at = end + 1
+                continue
+        found.append(items[at])
+        at += 1
+    return found
+
+
+def _is_call(words: Sequence[str], at: int) -> bool:
+    """Whether a parenthesis may belong to the word before it: all do that follow no small word."""
+    return at >= 2 and words[at - 2] not in {
+        "of",
+        "by",
+        "on",
+        "about",
+        "into",
+        "vote",
+        "in",
+        "from",
+    }
+
+
+def _closing(items: Sequence[Item], at: int) -> int:
+    depth = 0
+    for place in range(at, len(items)):
+        depth += items[place].text == "("
+        depth -= items[place].text == ")"
+        if depth == 0:
+            return place
+    return 0
+
+
+def _composed(items: Sequence[Item], names: KnownNames, target: str) -> Iterator[Filled]:
+    """A verb on what another gives: `vote (select top 4 of pool by orm)`."""
+    verbs = [
+        at
+        for at, item in enumerate(items)
+        if item.kind in {"mark", "prompt"} and not item.means("nothing")
+    ]
+    for at in verbs[1:4]:
+        for inner_items, outer_items in ((items[at:], items[:at]), (items[:at], items[at:])):
+            inner = min(
+                (
+                    each
+                    for each in fillings(inner_items, names, target)
+                    if each.complete and each.verb not in _STATEMENTS
+                ),
+                key=lambda each: each.cost,
+                default=None,
+            )
+            if inner is None or inner.cost > MOST_COST / 2:
+                continue
+            pool = Item("pool", inner.text, simple=False)
+            outer = [*outer_items, pool] if inner_items[0] is items[at] else [pool, *outer_items]
+            for each in fillings(outer, names, target):
+                if inner.text in each.text and each.verb != inner.verb:
+                    cost = max(each.cost, 0) + max(inner.cost, 0) + 1
+                    yield replace(each, cost=cost, pool=inner.pool)
+
+
+def reader_row(code: str, names: KnownNames) -> bool:
+    """Whether a text is a value that differs from row to row."""
+    found = LineReader(words_of(code, names), names).items()
+    return len(found) == 1 and found[0].kind in {"row", "scorer", "flag"}

@@ -1,0 +1,277 @@
+"""What declarations, headers and the lines of judges and branches can mean: word for word.
+
+They have few parts in a fixed order, so what is known of each part is read off and written again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tts_lang.diagnostics import suggest
+from tts_lang.repair_reading import LineReader
+from tts_lang.repair_sampling import sampling_of
+from tts_lang.repair_scope import names_in_scope, words
+from tts_lang.repair_spelling import words_of
+from tts_lang.syntax.words import ITEM_WORDS
+
+_TEXT = r'(?:"""[^"]*"""|"(?:\\.|[^"\\])*")'
+_NUMBER = r"-?\d[\d_.]*%?"
+_HEADS: dict[str, frozenset[str]] = {
+    "strategy": words(
+        "def fn fun func function method define class program procedure proc algorithm async "
+        "public export workflow pipeline routine search tactic"
+    ),
+    "prompt": words("template message instruction question"),
+    "scorer": words("reward verifier rm score scoring evaluator reward_model critic"),
+    "policy": words("model llm lm generator sampler engine"),
+    "judge": words("grader rater evaluator"),
+    "import": words("include use require load from using"),
+    "law": words("assert axiom rule property theorem claim invariant"),
+}
+_READINGS: dict[str, str] = {
+    **dict.fromkeys(
+        ("number", "score", "float", "int", "integer", "rating", "value", "grade", "real"), "number"
+    ),
+    **dict.fromkeys(("digit", "percentage", "numeric", "numbers", "num", "double"), "number"),
+    **dict.fromkeys(("choice", "option", "label", "one", "choices", "category", "class"), "choice"),
+    **dict.fromkeys(("ranking", "rank", "order", "ranks"), "ranking"),
+    **dict.fromkeys(("probability", "prob", "p", "logprob", "likelihood"), "probability"),
+}
+_SCORER_WORDS = words(
+    "per each for step steps solution solutions answer answers sample samples candidate "
+    "candidates response responses outcome together from to between and in range scale of "
+    "per_step true every with a by"
+)
+_RANGE = re.compile(
+    rf"(?:from|between|in|range|scale|of|,|\[|\()?\s*[\[(]?\s*({_NUMBER})\s*(?:to|and|-|\.\.+|,|\u2013|until)\s*"
+    rf"({_NUMBER})\s*[\])]?"
+)
+_ELSE_IF = re.compile(
+    r"^(?:elif|elseif|elsif|else +if|or if|otherwise if|else when)\b *(.+?)(?: then)? *"
+    r"(?:[:{]\s*(.*))?$"
+)
+
+
+def item_lines(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
+    """Lines that may be meant, with their costs; `code` begins at `start` of the whole text."""
+    indented = (
+        text[text.rfind("\n", 0, start) + 1 : start + 1].startswith(" ")
+        or text[start : start + 1] == " "
+    )
+    if not indented:
+        yield from _top(code, text, start)
+        return
+    heads = re.findall(r"^(\w+)", text[:start], re.MULTILINE)
+    if heads and heads[-1] == "judge":
+        yield from _reading(code)
+        return
+    yield from _branch(code)
+
+
+# ------------------------------------------------------------------------------ declarations
+
+
+def _head(word: str) -> str | None:
+    """The item that a first word is for."""
+    lowered = word.lower()
+    if lowered in ITEM_WORDS:
+        return lowered
+    for meant, others in _HEADS.items():
+        if lowered in others:
+            return meant
+    return suggest(lowered, ITEM_WORDS)
+
+
+def _top(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
+    named = re.match(r"(\w+)\s*(?:=|:=|:|is)\s*(?:a |an |new )?(\w+)\b(.*)$", code)
+    if (
+        named is not None
+        and named[1] not in ITEM_WORDS
+        and _head(named[2]) in {"scorer", "policy", "prompt"}
+    ):
+        code = f"{named[2]} {named[1]}{named[3]}"
+    words = re.findall(r"\w+", code)
+    head = _head(words[0]) if words else None
+    if head is None:
+        return
+    rest = re.sub(r"^\W*\w+\s*", "", code)
+    if head == "strategy":
+        while (again := re.match(r"(\w+)\s+(?=\w)", rest)) and _head(again[1]) == "strategy":
+            rest = rest[again.end() :]
+        header = _header(rest, text, start)
+        if header is not None:
+            yield header, 0.5
+    elif head == "prompt" or head == "judge":
+        found = re.match(rf"(\w+)\s*(\([^)]*\))?\s*(?:=|:|:=|is|->|==)?\s*f?({_TEXT})$", rest)
+        quoted = re.match(rf"{_TEXT[:0]}\"(\w+)\"\s*(\([^)]*\))?\s*[=:]?\s*f?({_TEXT})$", rest)
+        found = quoted or found
+        if found is not None and head == "prompt":
+            yield f"prompt {found[1]}{found[2] or ''} = {found[3]}", 0.5
+        unquoted = re.match(r"(\w+)\s*(\([^)]*\))?\s*[=:]\s*([^\"]*\{[^\"]*)$", rest)
+        if unquoted is not None and head == "prompt":
+            yield f'prompt {unquoted[1]}{unquoted[2] or ""} = "{unquoted[3].strip()}"', 0.5
+    elif head == "scorer":
+        yield from _scorer(rest)
+    elif head == "policy":
+        found = re.match(rf"(\w+)\s*(?:[=:]\s*{_TEXT}|\(.*\))?$", rest)
+        if found is not None:
+            yield f"policy {found[1]}", 0.5
+    elif head == "import":
+        name = re.match(r"[\"']?([\w/.-]+?)(?:\.tts)?[\"']?(?: +(?:as|import)\b.*)?;?$", rest)
+        if name is not None:
+            yield f'import "{name[1]}.tts"', 0.5
+    elif head == "law":
+        sides = re.match(
+            r"(?:that |\w+ *[:=] *)?(.+?\)) *(?:===?|=|equals|is|<=>|same as) *(\w.*\))$", rest
+        )
+        if sides is not None:
+            yield f"law {sides[1]} == {sides[2]}", 0.5
+
+
+def _header(rest: str, text: str, start: int) -> str | None:
+    """`strategy NAME(PARAMETERS) CLAUSES:` from what stands behind the head word."""
+    found = re.match(r"([\w-]+)\s*(.*)$", rest)
+    if found is None:
+        return None
+    name = re.sub(r"^(\d+)_?(\w+)", r"\2_\1", found[1].replace("-", "_"))
+    after = re.sub(r"\s*(?:[:{=]|->\s*\w*\s*:?)?\s*$", "", found[2])
+    inside = re.match(r"[({\[](.*?)[)}\]](.*)$", after)
+    bare = re.match(
+        r"(?:with |taking )?(\w+ *[=:]+ *[\w.%]+(?:[ ,;]+\w+ *[=:]+ *[\w.%]+)*)(.*)$", after
+    )
+    listed, tail = "", after
+    if inside is not None:
+        listed, tail = inside[1], inside[2]
+    elif bare is not None and not after.startswith(("at ", "temperature", "max", "top_p")):
+        listed, tail = bare[1], bare[2]
+    tail = re.sub(r"->\s*\w+", "", tail)
+    parameters = _parameters(listed)
+    if parameters is None:
+        return None
+    clauses = ""
+    if tail.strip():
+        names = names_in_scope(text, start)
+        sampling = sampling_of(LineReader(words_of(f"sample 1 step {tail}", names), names).items())
+        left = [item for item in sampling.rest if not item.means("sample", "nothing", "at", "from")]
+        if left or not sampling.clauses:
+            return None
+        clauses = " ".join(["", *sampling.clauses])
+    return f"strategy {name}({', '.join(parameters)}){clauses}:"
+
+
+def _parameters(listed: str) -> list[str] | None:
+    """Parameters without types, with `=` before their defaults."""
+    found: list[str] = []
+    for part in re.split(r"[;,](?![^(]*\))| (?=\w+ *[=:])(?<=[\d%] )", listed):
+        if not part.strip():
+            continue
+        one = re.fullmatch(
+            r"\s*(?:(?:int|float|str|bool|number|num|let|var) +)?([A-Za-z_][\w-]*)\s*"
+            r"(?:: *[A-Za-z]\w*)?\s*(?:(?:==?|:=|:| ) *(.*?))?\s*",
+            part,
+        )
+        if one is None:
+            return None
+        name = one[1].replace("-", "_")
+        value = one[2]
+        if value is not None:
+            value = {"True": "1", "true": "1", "False": "0", "false": "0"}.get(value, value)
+            value = re.sub(r"^(\d+)k$", r"\g<1>_000", value)
+        found.append(name if not value else f"{name} = {value}")
+    return found
+
+
+def _scorer(rest: str) -> Iterator[tuple[str, float]]:
+    found = re.match(r"(\w+)\s*(.*)$", rest)
+    if found is None:
+        return
+    name, tail = found[1], found[2]
+    parts = []
+    if re.search(r"\bsteps?\b|per_step", tail):
+        parts.append("per step")
+    elif re.search(r"\b(?:solutions?|answers?|samples?|candidates?|responses?|outcome)\b", tail):
+        parts.append("per solution")
+    elif re.search(r"\bper\b", tail):
+        return
+    if "together" in tail:
+        parts.append("together")
+    if (scale := _RANGE.search(re.sub(_TEXT, "", tail))) is not None:
+        parts.append(f"from {scale[1]} to {scale[2]}")
+    if (field := re.search(rf"\bfield\s*=?\s*({_TEXT}|\w+)", tail)) is not None:
+        parts.append(f"field {field[1]}" if field[1].startswith('"') else f'field "{field[1]}"')
+        tail = tail.replace(field[0], "")
+    unknown = set(re.findall(r"[a-z]\w*", re.sub(_TEXT, "", tail))) - _SCORER_WORDS
+    if unknown:
+        return
+    yield " ".join(["scorer", name, *parts]), 0.5
+
+
+# ------------------------------------------------------------------------------ judges, branches
+
+
+def _reading(code: str) -> Iterator[tuple[str, float]]:
+    """`read KIND [of TEXTS] [after TEXT] [from A to B]`, and `retry N`."""
+    retried = re.match(r"(?:retry|retries|retrying|try again|repeat)\b\D*(\d+|once|twice)?", code)
+    if retried is not None and retried[1]:
+        count = {"once": "1", "twice": "2"}.get(retried[1], retried[1])
+        yield f"retry {count}", 0.5
+        return
+    joined = re.match(r"(read .*?),? (retry \d+)$", code)
+    if joined is not None:
+        yield f"{joined[1]}\n{joined[2]}", 0.2
+        return
+    lowered = re.sub(_TEXT, lambda text: text[0].replace(" ", "\x01"), code)
+    kinds = [_READINGS[w] for w in re.findall(r"[a-z]+", lowered.lower()) if w in _READINGS]
+    after = re.search(rf"\b(?:after|behind|following|marker)\s*=?\s*({_TEXT}|\w+:?)", code)
+    marker = "" if after is None else after[1] if after[1].startswith('"') else f'"{after[1]}"'
+    marked = f" after {marker}" if marker else ""
+    plain = code.replace(after[0], "") if after is not None else code
+    texts = re.findall(rf"({_TEXT})(?:\s*(?:=|:|->|=>|is|\()\s*({_NUMBER}))?", plain)
+    if not texts:
+        texts = [
+            (f'"{word}"', value)
+            for word, value in re.findall(rf"\b(\w+)\s*(?:=|:|->)\s*({_NUMBER})", plain)
+            if word not in {"from", "to"}
+        ]
+    named = re.findall(r"\b(yes|no|true|false|Yes|No|True|False|correct|wrong)\b", plain)
+    if not texts and named and "number" not in kinds:
+        texts = [(f'"{word}"', "") for word in dict.fromkeys(named)]
+    scale = _RANGE.search(re.sub(_TEXT, "", plain))
+    ranged = f" from {scale[1]} to {scale[2]}" if scale is not None else ""
+    if "probability" in kinds and texts:
+        yield f"read probability of {texts[0][0]}{marked}", 0.5
+    elif "ranking" in kinds:
+        yield f"read ranking{marked}", 0.5
+    elif texts and ("choice" in kinds or not ranged):
+        values = [value or str(len(texts) - 1 - place) for place, (_, value) in enumerate(texts)]
+        pairs = ", ".join(
+            f"{word} = {value}" for (word, _), value in zip(texts, values, strict=True)
+        )
+        if len(texts) > 1:
+            yield f"read choice of {pairs}{marked}", 0.5
+        yield f"read probability of {texts[0][0]}{marked}", 1.5
+    elif re.search(r"\bbool(?:ean)?\b|\bflag\b", plain):
+        yield 'read choice of "yes" = 1, "no" = 0', 1
+    elif ranged or "number" in kinds:
+        yield f"read number{marked}{ranged}", 0.5
+
+
+def _branch(code: str) -> Iterator[tuple[str, float]]:
+    """Arms of `choose`, and `else if`."""
+    again = _ELSE_IF.match(code)
+    if again is not None:
+        tail = f" {again[2].strip()}" if again[2] else ""
+        yield f"else if {again[1]}:{tail}", 0.3
+    other = re.match(r"(?:else|default|otherwise|case _|_)\s*:?\s*(.*)$", code)
+    if other is not None:
+        tail = f" {other[1]}" if other[1] else ""
+        yield f"otherwise:{tail}", 0.6
+        yield f"else:{tail}", 0.4
+    arm = re.match(
+        r"(?:case|when|if|over|>|>=|below|under|at least|more than|greater than|exceeds)\s*"
+        rf"(?:>=?\s*)?({_NUMBER})\s*:\s*(.*)$",
+        code,
+    )
+    if arm is not None:
+        yield f"above {arm[1]}: {arm[2]}".rstrip(), 0.6

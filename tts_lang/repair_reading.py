@@ -1,0 +1,115 @@
+"""What a line mentions, in any order and punctuation: values with their kinds, and small words.
+
+Whatever is an expression over names that are known here is one part, written as this language
+writes it; other words are looked up in the lexicon.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tts_lang.repair_conditions import ConditionReader
+from tts_lang.repair_lexicon import (
+    COLUMNS_MEANT,
+    FUNCTIONS_MEANT,
+    MEANINGS,
+    ROWS,
+    SCORES,
+    UNITS,
+    VERB_WORDS,
+)
+from tts_lang.repair_parts import Item
+
+
+class LineReader(ConditionReader):
+    """Reads the parts of a line."""
+
+    def items(self) -> list[Item]:
+        """All parts of the line."""
+        found: list[Item] = []
+        at = 0
+        while at < len(self.tokens):
+            item, at = self._next(at, found)
+            found.append(replace(item, at=at))
+            found += self.pending
+            self.pending.clear()
+            if item.kind == "pool" and self._word(at) == "[":
+                extra, at = self._index(at)
+                found += extra
+        return found
+
+    def _next(self, at: int, before: Sequence[Item]) -> tuple[Item, int]:
+        last = before[-1] if before else None
+        word = self._word(at)
+        labelled = self._word(at + 1) in {"=", ":"} and self._word(at - 1) in {"(", ","}
+        if labelled and (value := self._sum(at + 2)) is not None:
+            if word in UNITS and value[0].kind == "num":
+                self.pending.append(Item("unit", UNITS[word]))
+                return value
+            if value[0].kind == "text" and value[0].text.strip('"') in UNITS:
+                return Item("unit", UNITS[value[0].text.strip('"')]), value[1]
+            meanings = MEANINGS.get(word.replace("_", " "), frozenset())
+            return Item("mark", word, meanings | {"nothing"}), at + 2
+        if last is not None and last.kind == "num":
+            for size, phrase in self._phrases(at):
+                if phrase in UNITS:
+                    return Item("unit", UNITS[phrase]), at + size
+            if word in ROWS and self.tokens[at] not in self.names.pools:
+                meanings = MEANINGS.get(word, frozenset()) & {"times"}
+                return Item("mark", word, meanings | {"nothing", "rows"}), at + 1
+        for size, phrase in self._phrases(at):
+            if size > 1 and phrase in MEANINGS and not self._value_at(at, size):
+                return Item("mark", phrase, MEANINGS[phrase]), at + size
+        follows = self._word(at + 1)
+        column = word in COLUMNS_MEANT or word in SCORES
+        first_verb = not before and word in MEANINGS and self.tokens[at] not in self.names.pools
+        if first_verb and self.aggregates and follows == "(" and word in FUNCTIONS_MEANT:
+            first_verb = False
+        if word == "policy" and follows == "(":
+            return Item("mark", word, frozenset({"sample"})), at + 1
+        if first_verb and word in VERB_WORDS and follows[:1] not in set(".=[<>+-*/"):
+            return Item("mark", word, MEANINGS[word]), at + 1
+        label = not before or follows in {"=", ":"} or follows[:1].isdigit()
+        if column and follows != "(" and label and word in MEANINGS:
+            return Item("mark", word, MEANINGS[word]), at + 1
+        if not (word in SCORES and (last is None or last.kind != "mark")):
+            value = self.expression(at)
+            if value is not None:
+                return value
+        if word in MEANINGS:
+            return Item("mark", word, MEANINGS[word]), at + 1
+        for part in re.split(r"_|(?<=[a-z])(?=[A-Z])", self.tokens[at]):
+            if (part.lower() in MEANINGS) and part != self.tokens[at]:
+                phrase = re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", self.tokens[at]).lower()
+                meanings = MEANINGS.get(phrase, MEANINGS[part.lower()])
+                return Item("mark", phrase, meanings), at + 1
+        if (unit := UNITS.get(word)) is not None:
+            return Item("unit", unit), at + 1
+        return Item("word", self.tokens[at]), at + 1
+
+    def _value_at(self, at: int, size: int) -> bool:
+        """Whether a phrase begins with a name that is known here, or holds one."""
+        return any(self.tokens[at + n] in self.names.pools for n in range(size)) or (
+            self.tokens[at] in self.names.all and self.tokens[at] not in UNITS
+        )
+
+    def _index(self, at: int) -> tuple[list[Item], int]:
+        """`pool[:4]`, `pool[0]`, `pool[-1]`; anything else in brackets is read on its own."""
+        end = self._closing(at)
+        inside = self.tokens[at + 1 : end]
+        first = Item("mark", "first", MEANINGS["first"])
+        if list(inside) == ["0"]:
+            return [Item("mark", "first", frozenset({"first", "nothing"}))], end + 1
+        if list(inside) == ["-", "1"]:
+            return [Item("mark", "last", frozenset({"latest", "best"}))], end + 1
+        start = 2 if inside[:2] == ["0", ":"] else 1 if inside[:1] == [":"] else 0
+        if start:
+            value = self._whole(inside[start:])
+            if value is not None and value.kind == "num":
+                return [first, value], end + 1
+        value = self._whole(inside)
+        if value is not None and value.kind == "flag":
+            return [Item("mark", "where", frozenset({"where"})), value], end + 1
+        return [], at + 1

@@ -1,0 +1,129 @@
+"""A line in the spelling of this language, and its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tts_lang.repair_lexicon import COLUMNS_MEANT, FUNCTIONS_MEANT
+from tts_lang.repair_scope import KnownNames
+from tts_lang.syntax.words import TERMINALS
+
+_TOKEN = re.compile(
+    r'"(?:\\.|[^"\\])*"|\d[\d_]*(?:\.\d+)?(?:[eE]-?\d+)?%?|[A-Za-z_]\w*'
+    r"|\*\*|[<>=!]==?|<>|->|<-|:=|\.\.|\S"
+)
+_SPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"[\u201c\u201d]", '"'),
+    (r"'([^'\"]*)'", r'"\1"'),
+    (r"\bf\"", '"'),
+    (r"&&?", " and "),
+    (r"\|\|", " or "),
+    (r"!(?!=)", " not "),
+    (r"=<", "<="),
+    (r"(?<![=<>!])=>", ">="),
+    ("\u00d7", " x "),
+    ("\u00b2", " ** 2"),
+    ("\u2264", "<="),
+    ("\u2265", ">="),
+    ("\u2260", "!="),
+    (r"\^", " ** "),
+    (r"^(\w+)\+\+$", r"\1 = \1 + 1"),
+    (r"\btop-([pk])\b", r"top_\1"),
+    (r"\bmin-p\b", "min_p"),
+    (r",? ?\breverse ?= ?True\b", ""),
+    (r"\breverse ?= ?False\b", "ascending"),
+    (r"(\bif\b.*\belse): (?=\S)", r"\1 "),
+    (r"\bstep\(s\)", "steps"),
+    (r"\[sample 1 for \w+ in range\(([^()]+)\)\]", r"sample \1"),
+    (r"^(?:let |set |compute )?(\w+)\.(\w+)(?: of \1)? = ", r"let \2 of \1 = "),
+    (
+        r"^(?:compute|define|set|calculate|assign) (\w+) (?:of|for|in|on) (\w+) ?"
+        r"(?:=|:=|:|as|to) ?",
+        r"let \1 of \2 = ",
+    ),
+    (
+        r"^(?:for|foreach|repeat)(?: each)? \w+ ?(?:in\b|=|from\b) ?(?:range ?\()?"
+        r"(?:[01] ?(?:\.\.|to|,|:) ?)?"
+        r"(.+?)\)?( ?:?)$",
+        r"repeat \1\2",
+    ),
+    (r"^repeat [01] ?(?:\.\.|to) ?", "repeat "),
+    (r"(\d),(\d{3})\b", r"\1_\2"),
+    (r"(?<![\w.])0,(\d)", r"0.\1"),
+    (r"^while \w+ ?<=? ?([\w() -]+?)( ?:?)$", r"repeat \1\2"),
+    (r",? ?\bdo_sample ?= ?False", " greedy"),
+    (r"\b(min|max|mean|sum|len|count)\[([^\]]*)\]", r"\1(\2)"),
+    (r"(?<![\w.])\.(\d)", r"0.\1"),
+    (r"\b(\d+) ?(?:percent|per cent|pct|%)(?!\w)", r"\1%"),
+    (r"\b(\d+)\.(\d)k\b", r"\g<1>_\g<2>00"),
+    (r"\b(\d+)k\b", r"\1_000"),
+    (r"\b(\d+)x\b", r"\1 x"),
+    (r"\b(\d+)([a-z]\w*)", r"\1 * \2"),
+    (r"\b(?:math|np|numpy|torch|statistics|random|heapq|itertools|collections)\.", ""),
+    # Comprehensions and small functions.
+    (r"\[(\w+) for \1 in ([^\]]+?) if ([^\]]+)\]", r"\2 where \3"),
+    (r"([\[(])?(\w+(?:\.\w+)?) for (\w+) in ([\w.]+)[\])]?", r"\1\2 of \4"),
+    (r"\blambda (\w+) ?: ?", r""),
+    (r"([\])])\[(?:0 ?)?: ?([^\]:]+)\]", r"\1 first \2"),
+    (r"([\])])\[0\]", r"\1 first"),
+)
+_SPELLED = tuple((re.compile(pattern), new) for pattern, new in _SPELLINGS)
+_OWNED = re.compile(r"\b(?:lambda|for) (\w+)\b")
+
+
+def spelled(code: str) -> str:
+    """A line with the signs of other languages written as here."""
+    code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
+    code = re.sub(r"(\w)'s\b", r"\1", code)
+    owners = set(_OWNED.findall(code)) - {"_"}
+    parts = re.split(r'("(?:\\.|[^"\\])*")', code)
+    for place in range(0, len(parts), 2):
+        text = parts[place]
+        for owner in owners:
+            text = re.sub(rf"\b{owner}\.", "", text)
+        for pattern, new in _SPELLED:
+            text = pattern.sub(new, text)
+        parts[place] = text
+    whole = "".join(parts)
+    missing = whole.count("(") - whole.count(")")
+    if missing == -1 and whole.endswith(")"):
+        return whole[:-1]
+    return whole + ")" * missing if 0 < missing < 3 else whole
+
+
+def split_arguments(tokens: Sequence[str]) -> list[list[str]]:
+    """The words between the commas of a call."""
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += token in "([{"
+        depth -= token in ")]}"
+        if token in {",", ";"} and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [part for part in parts if part]
+
+
+def written(tokens: Sequence[str]) -> str:
+    """Words as a text of a line."""
+    text = " ".join(tokens)
+    return re.sub(r" ?([(.]) ?| (?=[),])", lambda found: found[1] or "", text)
+
+
+def words_of(code: str, names: KnownNames) -> list[str]:
+    """The words and signs of a line; `majority_vote` and `maxTokens` are two words each."""
+    found: list[str] = []
+    tokens = _TOKEN.findall(spelled(code))
+    for place, token in enumerate(tokens):
+        known = not token[0].isalpha() or token in names.all or token in TERMINALS
+        known = known or token.lower() in COLUMNS_MEANT or token.lower() in FUNCTIONS_MEANT
+        following = tokens[place + 1] if place + 1 < len(tokens) else ""
+        parts = (
+            [token]
+            if known or (following in {"=", "("} and "max" not in token)
+            else re.split(r"_|(?<=[a-z])(?=[A-Z])", token)
+        )
+        found += [part for part in parts if part]
+    return found

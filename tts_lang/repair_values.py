@@ -1,0 +1,316 @@
+"""Reads values: numbers, texts, pools, and what rows have, as other languages write them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from tts_lang.repair_calls import called
+from tts_lang.repair_lexicon import COLUMNS_MEANT, FUNCTIONS_MEANT, SCORES, TEXT_WORDS
+from tts_lang.repair_parts import Item, of_rows
+from tts_lang.repair_scope import NUMBER_WORDS, KnownNames, words
+from tts_lang.repair_spelling import split_arguments, written
+
+#: A part, and the place of the word behind it.
+Found: TypeAlias = tuple[Item, int]
+
+_MOST_WORDS = 4
+_REDUCTIONS = words("mean last prod sum min max first argmin argmax")
+_AGGREGATES = words("mean sum min max std first")
+ASKING = words("if until where while when unless and or not elif filter stop end")
+_MATHEMATICS = frozenset({"sqrt", "log", "exp", "abs", "floor", "ceil"})
+_OF_POOLS = words("count share lead entropy")
+_SUPERLATIVES = words("highest lowest largest smallest greatest worst least minimum maximum")
+SCALARS = frozenset({"num", "row", "scorer"})
+TEXTS = frozenset({"text", "answer", "finish"})
+
+
+@dataclass
+class ValueReader(ABC):
+    """Reads the values in the words of a line."""
+
+    tokens: Sequence[str]
+    names: KnownNames
+    #: Whether `mean tokens of pool` is one value.
+    aggregates: bool = False
+    #: Pools that a value was said to belong to, as in `pool.orm`.
+    owners: list[str] = field(default_factory=list)
+    #: Items that follow the one that is read.
+    pending: list[Item] = field(default_factory=list)
+    #: The scorer that is meant by `score`.
+    score: str = ""
+
+    @abstractmethod
+    def expression(self, at: int) -> Found | None:
+        """The value or condition that begins at a place."""
+
+    def _word(self, at: int) -> str:
+        return self.tokens[at].lower() if at < len(self.tokens) else ""
+
+    def _phrases(self, at: int) -> Iterator[tuple[int, str]]:
+        for size in range(min(_MOST_WORDS, len(self.tokens) - at), 0, -1):
+            yield size, " ".join(self.tokens[at : at + size]).lower()
+
+    def _whole(self, tokens: Sequence[str]) -> Item | None:
+        """The value that some words are, if they are one."""
+        reader = type(self)(tokens, self.names, self.aggregates, self.owners, [], self.score)
+        found = reader.expression(0)
+        if found is None:
+            return None
+        value, end = found
+        if end + 1 < len(tokens) and tokens[end].lower() in {"of", "in", "for", "over", "from"}:
+            pool = reader.expression(end + 1)
+            if pool is not None and pool[0].kind == "pool" and pool[1] == len(tokens):
+                return Item("of", f"{self._row(value)} of {pool[0].bound}")
+        return value if end == len(tokens) else None
+
+    def _row(self, item: Item) -> str:
+        """A value as an expression over rows: of a process scorer the last step counts."""
+        return of_rows(item, self.names)
+
+    def _sum(self, at: int) -> Found | None:
+        return self._binary(at, ("+", "-"), self._product)
+
+    def _product(self, at: int) -> Found | None:
+        signs = ("*", "/", "%", "mod", "div", "modulo")
+        return self._binary(at, signs, self._unary)
+
+    def _binary(
+        self, at: int, signs: Sequence[str], operand: Callable[[int], Found | None]
+    ) -> Found | None:
+        found = operand(at)
+        while found is not None:
+            value, end = found
+            sign = self._word(end)
+            factor = value.kind == "num" and "*" in signs and "." in value.text
+            name = self.names.meant(self.tokens[end]) if end < len(self.tokens) else None
+            if factor and name in self.names.steps | self.names.solutions:
+                right = operand(end)  # `0.5 orm`
+                if right is not None:
+                    text = f"{value.text} * {self._row(right[0])}"
+                    found = Item("row", text, simple=False), right[1]
+                    continue
+            if sign not in signs or value.kind not in SCALARS | {"pool", "text"}:
+                return found
+            whole = sign == "/" and self._word(end + 1) == "/"
+            right = operand(end + 1 + whole)
+            if right is None or (right[0].kind == "pool") != (value.kind == "pool"):
+                return found
+            if value.kind == "pool" and sign not in "+-":
+                return found
+            left_text, right_text = self._row(value), self._row(right[0])
+            if sign in {"*", "/", "%", "mod", "div", "modulo"}:
+                left_text = left_text if value.simple or sign in "*/" else f"({left_text})"
+            if sign in {"%", "mod", "modulo"}:
+                text, simple = f"remainder({self._row(value)}, {self._row(right[0])})", True
+            elif sign == "div" or whole:
+                text, simple = f"floor({left_text} / {right_text})", True
+            else:
+                text, simple = f"{left_text} {sign} {right_text}", False
+            kinds = {value.kind, right[0].kind}
+            kind = (
+                "pool"
+                if "pool" in kinds
+                else "text"
+                if "text" in kinds
+                else ("num" if kinds == {"num"} else "row")
+            )
+            found = Item(kind, text, simple=simple), right[1]
+        return found
+
+    def _unary(self, at: int) -> Found | None:
+        if self._word(at) == "-":
+            found = self._unary(at + 1)
+            if found is None or found[0].kind not in SCALARS:
+                return None
+            return Item(found[0].kind, f"-{self._row(found[0])}", simple=False), found[1]
+        found = self._atom(at)
+        if found is not None and self._word(found[1]) == "**" and found[0].kind in SCALARS:
+            right = self._unary(found[1] + 1)
+            if right is not None:
+                text = f"{self._row(found[0])} ** {right[0].text}"
+                return Item(found[0].kind, text, simple=False), right[1]
+        if found is not None and self._word(found[1]) == "squared":
+            return Item(found[0].kind, f"{self._row(found[0])} ** 2", simple=False), found[1] + 1
+        return found
+
+    def _closing(self, at: int) -> int:
+        """Where the bracket that opens at a place is closed."""
+        depth = 0
+        for place in range(at, len(self.tokens)):
+            depth += self.tokens[place] in "([{"
+            depth -= self.tokens[place] in ")]}"
+            if depth == 0:
+                return place
+        return len(self.tokens)
+
+    def _atom(self, at: int) -> Found | None:
+        if at >= len(self.tokens):
+            return None
+        token, word = self.tokens[at], self._word(at)
+        if token.startswith('"'):
+            return Item("text", token), at + 1
+        if token[0].isdigit():
+            return Item("num", token), at + 1
+        if word in TEXT_WORDS and token not in self.names.all:
+            return Item("text", TEXT_WORDS[word]), at + 1
+        if word in NUMBER_WORDS and self.tokens[at] not in self.names.all:
+            return Item("num", NUMBER_WORDS[word]), at + 1
+        if token == "(":
+            end = self._closing(at)
+            if self._word(end - 1) == "," and end - at > 2:
+                return None
+            inside = self._whole(self.tokens[at + 1 : end])
+            if inside is None or inside.kind == "of":
+                return None
+            return replace(
+                inside, text=f"({inside.text})" if not inside.simple else inside.text, simple=True
+            ), end + 1
+        if not (token[0].isalpha() or token[0] == "_"):
+            return None
+        if self._word(at + 1) == "(":
+            call = self._call(at)
+            if call is not None or token not in self.names.all:
+                return call
+        return self._named(at)
+
+    def _named(self, at: int) -> Found | None:
+        token, word = self.tokens[at], self._word(at)
+        for size, phrase in self._phrases(at):
+            if size > 1 and phrase in COLUMNS_MEANT:
+                return Item("row", COLUMNS_MEANT[phrase]), at + size
+        applied = self._applied(at)
+        if applied is not None:
+            return applied
+        name = self.names.meant(token)
+        word = word.replace("_", " ")
+        if name is None and word in COLUMNS_MEANT:
+            text = COLUMNS_MEANT[word]
+            return Item("flag" if "done" in text else "row", text, simple="not" not in text), at + 1
+        if name is None and word in SCORES and self.score:
+            return Item("scorer", self.score), at + 1
+        if name is None:
+            return None
+        kind = self._kind(name)
+        end = at + 1
+        if kind == "scorer" and self._word(end) in SCORES:
+            end += 1
+        while self._word(end) in {".", "'"} and end + 1 < len(self.tokens):
+            attribute = self.tokens[end + 1]
+            known = self.names.meant(attribute)
+            if kind == "scorer" and (how := FUNCTIONS_MEANT.get(attribute.lower())) in _REDUCTIONS:
+                end += 2
+                end += 2 if self.tokens[end : end + 2] == ["(", ")"] else 0
+                return Item("row", f"{how}({name})"), end
+            how = FUNCTIONS_MEANT.get(attribute.lower())
+            bare = self._word(end + 2) != "("
+            if kind == "pool" and how in _OF_POOLS and (bare or self._word(end + 3) == ")"):
+                return Item("num", f"{how}({name})"), end + (2 if bare else 4)
+            if kind == "pool" and how in _AGGREGATES and self._word(end + 2) == "(":
+                close = self._closing(end + 2)
+                inner = self._whole(self.tokens[end + 3 : close])
+                if self.aggregates and inner is not None and inner.kind in SCALARS:
+                    return Item("num", f"{how}({self._row(inner)} of {name})"), close + 1
+            if kind != "pool" or known is None or self._word(end + 2) == "(":
+                if known is None and attribute in {"id", "index", "node", "name"}:
+                    end += 2
+                    continue
+                break
+            self.owners.append(name)
+            name, kind, end = known, self._kind(known), end + 2
+        if self._word(end) == "[" and kind == "scorer":
+            inside = self.tokens[end + 1 : self._closing(end)]
+            part = self._whole(inside[1:]) if inside[:1] == [":"] else None
+            if part is not None:
+                return Item("steps", f"take({name}, {part.text})"), self._closing(end) + 1
+            place = {"- 1": "last({})", "0": "first({})"}.get(" ".join(inside))
+            index = self._whole(inside) if place is None else None
+            if place is not None:
+                return Item("row", place.format(name)), self._closing(end) + 1
+            if index is not None:
+                return Item("row", f"nth({name}, {index.text})"), self._closing(end) + 1
+        return Item(kind, name), end
+
+    def _kind(self, name: str) -> str:
+        names = self.names
+        for kind, group in (
+            ("pool", names.pools),
+            ("num", names.numbers),
+            ("text", names.texts),
+            ("scorer", names.steps | names.solutions),
+            ("prompt", names.prompts),
+            ("policy", names.policies),
+            ("strategy", names.strategies),
+        ):
+            if name in group:
+                return kind
+        return "flag" if name == "done" else "row"
+
+    def _applied(self, at: int) -> Found | None:
+        """`last prm`, `mean of prm`; with `aggregates` also `mean tokens of pool`."""
+        how = FUNCTIONS_MEANT.get(self._word(at))
+        if how is None or self.tokens[at] in self.names.all:
+            return None
+        if self._word(at) in _SUPERLATIVES and not self.aggregates:
+            return None
+        place = at + 1
+        while self._word(place) in {"of", "the", "step", "value", "over"}:
+            place += 1
+        if how in _MATHEMATICS and place < len(self.tokens) and self._word(place) != "(":
+            inner = self._atom(place)
+            if inner is not None and inner[0].kind in SCALARS:
+                return Item(inner[0].kind, f"{how}({self._row(inner[0])})"), inner[1]
+        if how == "number" and self._word(at + 1) == "of":
+            how = "count"
+        if place >= len(self.tokens) or self._word(place) == "(":
+            return None
+        name = self.names.meant(self.tokens[place])
+        if how in _REDUCTIONS and name in self.names.steps and self._word(place + 1) != "(":
+            end = place + 1 + (self._word(place + 1) in SCORES)
+            if not (self.aggregates and self._word(end) in {"of", "in", "over"}):
+                return Item("row", f"{how}({name})"), end
+        if not self.aggregates:
+            return None
+        if how in _OF_POOLS and name in self.names.pools:
+            return Item("num", f"{how}({name})"), place + 1
+        if how in _AGGREGATES:
+            inner = self._sum(place)
+            if inner is not None and self._word(inner[1]) in {"of", "in", "over", "across", "for"}:
+                after = inner[1] + 1
+                while self._word(after) in {"the", "all"}:
+                    after += 1
+                pool = self._atom(after)
+                if pool is not None and pool[0].kind == "pool":
+                    return Item("num", f"{how}({self._row(inner[0])} of {pool[0].text})"), pool[1]
+        return None
+
+    def _call(self, at: int) -> Found | None:
+        """A call of a function, in its own name or that of another language."""
+        end = self._closing(at + 1)
+        inside = self.tokens[at + 2 : end]
+        name = self.tokens[at]
+        if name in self.names.prompts and inside and not self.names.all & {*inside}:
+            return Item("prompt", f"{name}({written(inside)})"), end + 1
+        if name in self.names.strategies:
+            return Item("pool", f"{name}({written(inside)})"), end + 1
+        function = FUNCTIONS_MEANT.get(name.lower())
+        if function is None:
+            return None
+        arguments = [self._whole(part) for part in split_arguments(inside)]
+        if any(each is None for each in arguments):
+            if function in {"confidence", "certainty", "margin", "entropy", "rank", "softmax"}:
+                return Item("row", f"{function}({written(inside)})"), end + 1
+            return None
+        values = [each for each in arguments if each is not None]
+        found = called(function, values, self.names, aggregates=self.aggregates)
+        if found is None:
+            return None
+        behind = self._word(end + 1) in {"of", "over", "in", "across", "for"}
+        if self.aggregates and function in _AGGREGATES and behind and len(values) == 1:
+            pool = self._atom(end + 2) if end + 2 < len(self.tokens) else None
+            if pool is not None and pool[0].kind == "pool" and values[0].kind != "of":
+                text = f"{function}({self._row(values[0])} of {pool[0].text})"
+                return Item("num", text), pool[1]
+        return found, end + 1
