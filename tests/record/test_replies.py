@@ -9,7 +9,6 @@ import threading
 from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,8 @@ class Watching(SimPolicy):
     """A simulated policy that leaves a copy of the directory, as a kill would, on its way.
 
     Args:
-        at: The copy is made after this many replies, once they are written; 0: none.
+        at: The copy is made after this many replies; what is asked after them waits for it, as the
+            log does for a pause. 0: none.
         fails: From this request on it is broken; 0: never.
     """
 
@@ -54,21 +54,36 @@ class Watching(SimPolicy):
         super().__init__()
         self.asked = self.answered = 0
         self._out, self._at, self._fails = out, at, fails
+        self._copied = asyncio.Event()
 
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         self.asked += 1
         if self._fails and self.asked >= self._fails:
             raise EngineError("the policy broke")
+        if self._at and self.asked > self._at and not self._copied.is_set():
+            return asyncio.get_running_loop().create_task(self._later(request))
+        return self._now(request)
+
+    def _now(self, request: GenerateRequest) -> Future[Generation]:
         future = super().generate(request)
         future.add_done_callback(self._done)
         return future
 
+    async def _later(self, request: GenerateRequest) -> Generation:
+        await self._copied.wait()
+        return await self._now(request)
+
     def _done(self, future: Future[Generation]) -> None:
         self.answered += not future.cancelled()
-        if self.answered == self._at and self._out is not None:
-            loop = asyncio.get_running_loop()
-            copy = partial(shutil.copytree, self._out, self._out.with_name("killed"))
-            loop.call_soon(loop.call_soon, copy)
+        if self._at and self.answered == self._at:
+            self._task = asyncio.get_running_loop().create_task(self._copy())
+
+    async def _copy(self) -> None:
+        assert self._out is not None
+        for _ in range(50):  # scorers reply, and the loop comes to rest
+            await asyncio.sleep(0)
+        shutil.copytree(self._out, self._out.with_name("killed"))
+        self._copied.set()
 
 
 class Counting(SimScorer):
@@ -118,6 +133,18 @@ def ran(strategies: str | list[str], out: Path, policy: Any, scorer: Any = None)
     scorers = {name: scorer or SimScorer() for name in ("prm", "pair")}
     options = tts_runtime.Settings(policies={"policy": policy}, scorers=scorers, out=out)
     return tts_runtime.run(listed, PROBLEMS, settings=options, parameters=parameters)
+
+
+def done(reply: Any) -> Future[Any]:
+    future: Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_result(reply)
+    return future
+
+
+async def quiet() -> None:
+    """Two turns of the event loop, in the second of which nothing more arrives."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("strategies", [*STRATEGIES, ["majority", "best_of_n", "greedy"]], ids=str)
@@ -174,8 +201,8 @@ def test_a_log_that_cannot_be_written_is_said_once(
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
             log._file = Path("/dev/full").open("wb")  # noqa: SIM115  (the log closes it)
             for problem in "pq":
-                log.of(Trial(problem, 0)).scored(scorer, (), ())
-                await asyncio.sleep(0)
+                log.of(Trial(problem, 0)).scored(scorer, (), done(()))
+                await quiet()
 
     asyncio.run(two_writes())
     assert caplog.text.count("no space left on device): a kill would now lose") == 1
@@ -238,8 +265,9 @@ def test_generations_are_read_back_as_they_were(data: st.DataObject) -> None:
     async def kept() -> Generation | None:
         with tempfile.TemporaryDirectory() as folder:
             with ReplyLog(Path(folder), "run", {"policy": engine}, lambda _: False) as log:
-                log.of(Trial("p", 7)).generated(engine, request, generation)
-                log.of(Trial("q", 7)).generated(engine, replace(request, key=b"1" * 16), generation)
+                log.of(Trial("p", 7)).generated(engine, request, done(generation))
+                other = replace(request, key=b"1" * 16)
+                log.of(Trial("q", 7)).generated(engine, other, done(generation))
             with ReplyLog(Path(folder), "run", {"policy": engine}, lambda a: a[0] == "q") as log:
                 assert log.of(Trial("q", 7)).generation(engine, request) is None
                 other = replace(request, limits=Limits(8))
@@ -260,8 +288,8 @@ def test_the_log_stays_as_small_as_what_is_in_flight(
         scorer = SimScorer()
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
             for problem in map(str, range(200)):
-                log.of(Trial(problem, 0)).scored(scorer, (request,), (ScoreReply((0.5,)),))
-                await asyncio.sleep(0)
+                log.of(Trial(problem, 0)).scored(scorer, (request,), done(ScoreReply((0.5,))))
+                await quiet()
                 sizes.append((tmp_path / "replies.jsonl").stat().st_size)
                 if problem != "7":
                     log.drop(Trial(problem, 0))
@@ -271,3 +299,27 @@ def test_the_log_stays_as_small_as_what_is_in_flight(
 
     asyncio.run(many())
     assert max(sizes) < 3000
+
+
+def test_what_arrives_without_a_pause_is_written_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A problem that ends before is never written there."""
+    request, scorer = ScoreRequest("p", {}, "text", ("text",)), SimScorer()
+
+    async def sizes(seconds: float) -> set[int]:
+        monkeypatch.setattr(replies, "_LONGEST_WAIT", seconds)
+        found = set()
+        with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: True) as log:
+            kept = log.of(Trial("p", 0))
+            for _ in range(20):
+                kept.scored(scorer, (request,), done(ScoreReply((0.5,))))
+                await asyncio.sleep(0)
+                found.add((tmp_path / "replies.jsonl").stat().st_size)
+            log.drop(Trial("p", 0))
+            await quiet()
+            found.add((tmp_path / "replies.jsonl").stat().st_size)
+        return found
+
+    assert asyncio.run(sizes(1e9)) == {0}
+    assert len(asyncio.run(sizes(0.0))) > 9

@@ -42,9 +42,9 @@ class KeptReplies(Protocol):
         """What this request was given; `None`: it has to be asked."""
 
     def generated(
-        self, engine: PolicyEngine, request: GenerateRequest, generation: Generation, /
+        self, engine: PolicyEngine, request: GenerateRequest, reply: Future[Generation], /
     ) -> None:
-        """Keeps a generation."""
+        """Keeps a generation that is done, if it is one."""
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], /
@@ -55,10 +55,10 @@ class KeptReplies(Protocol):
         self,
         engine: ScorerEngine,
         requests: Sequence[ScoreRequest],
-        replies: Sequence[ScoreReply],
+        reply: Future[Any],
         /,
     ) -> None:
-        """Keeps the scores of a path, or of a pool."""
+        """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
 
 
 class EngineCalls:
@@ -113,8 +113,8 @@ class EngineCalls:
         future: Future[Generation],
     ) -> None:
         self.work.generated(future)
-        if self._kept is not None and not future.cancelled() and future.exception() is None:
-            self._kept.generated(engine, request, future.result())
+        if self._kept is not None:
+            self._kept.generated(engine, request, future)
         if then is not None:
             then(future)
 
@@ -126,10 +126,8 @@ class EngineCalls:
         future: Future[ScoreReply] | Future[Sequence[ScoreReply]],
     ) -> None:
         self.work.scored(future)
-        if self._kept is not None and not future.cancelled() and future.exception() is None:
-            found = future.result()
-            replies = (found,) if isinstance(found, ScoreReply) else found
-            self._kept.scored(engine, requests, replies)
+        if self._kept is not None:
+            self._kept.scored(engine, requests, future)
         if then is not None:
             then(future)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from math import nan
+from struct import unpack
 from typing import Any, Final, TypeAlias
 
 from tts_lang.values import total
@@ -236,7 +237,7 @@ class Node:
     def logprobs(self) -> Sequence[float]:
         """Of its ids; kept as doubles side by side, where it was given them so."""
         numbers = self._logprobs
-        return memoryview(numbers).cast("d") if isinstance(numbers, bytes) else numbers
+        return unpack(f"{len(numbers) >> 3}d", numbers) if type(numbers) is bytes else numbers
 
     @property
     def data(self) -> bytes:

@@ -53,19 +53,21 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
     made = _made_by(candidates)
     parent = [None if (of := each.parent) is None else of.uid for each in candidates]
     before, texts, streams = _continuations(candidates, made)
-    usual = [0 if by.op == "ask" else uid or 0 for by, uid in zip(made, parent, strict=True)]
-    tokens = _added([node.tokens for node in nodes], before)
-    ids = _added([node.position for node in nodes], before)
+    sampled = [node.tokens for node in nodes]
+    ids = [node.position for node in nodes]
+    tokens = _added(sampled, before)
     written, keys, unread = _answers(nodes, before, texts)
     columns: dict[str, list[Any]] = {
         "parent": parent,
         "root": _roots(candidates, parent),
-        "before": [None if b == u else b for b, u in zip(before, usual, strict=True)],
+        "before": _befores(before, parent, made),
         "number": [node.number for node in nodes],
         "stream": streams,
         "text": texts,
         "tokens": tokens,
-        "forced": list(map(sub, ids, tokens)),
+        "forced": [0] * len(nodes)
+        if ids == sampled
+        else list(map(sub, _added(ids, before), tokens)),
         "steps": [node.segments.steps for node in nodes],
         "finish": [None if (why := node.finish) is None else why._value_ for node in nodes],
         "done": [node.done for node in nodes],
@@ -110,13 +112,17 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
 
 def _made_by(candidates: Sequence[Candidate]) -> list[_Made]:
     """By what each was made: one object for all operations that a line may have side by side."""
-    about: dict[int, _Made] = {}
     alike: dict[tuple[str, str], _Made] = {}
-    for operation in {id(each.operation): each.operation for each in candidates}.values():
-        assert operation is not None
-        made = _Made(operation)
-        about[id(operation)] = alike.setdefault((made.op, made.place), made)
-    return [about[id(each.operation)] for each in candidates]
+    found: list[_Made] = []
+    last: Operation | None = None
+    for candidate in candidates:
+        operation = candidate.operation
+        if operation is not last:
+            assert operation is not None
+            last, made = operation, _Made(operation)
+            made = alike.setdefault((made.op, made.place), made)
+        found.append(made)
+    return found
 
 
 def _borders(
@@ -154,6 +160,17 @@ def _added(counts: list[int], before: Sequence[int]) -> list[int]:
     return [count - known[uid] for count, uid in zip(counts, before, strict=True)]
 
 
+def _befores(
+    before: Sequence[int], parent: Sequence[int | None], made: Sequence[_Made]
+) -> list[int | None]:
+    """Which candidate each continues, where that is not the usual one: the parent, or none for a
+    question."""
+    if before == parent and not any(by.op == "ask" for by in set(made)):
+        return [None] * len(before)
+    usual = [0 if by.op == "ask" else uid or 0 for by, uid in zip(made, parent, strict=True)]
+    return [None if b == u else b for b, u in zip(before, usual, strict=True)]
+
+
 def _roots(candidates: Sequence[Candidate], parent: Sequence[int | None]) -> list[int | None]:
     """Each one's root, where it is neither the parent's nor itself."""
     roots = [None if (root := each.root) is None else root.uid for each in candidates]
@@ -174,22 +191,19 @@ def _continuations(
     texts: list[str] = []
     streams: list[str | None] = []
     for candidate, by in zip(candidates, made, strict=True):
-        start, source = candidate.before, candidate.parent
-        node = candidate.node
-        text: str | None = None
+        node, source, start = candidate.node, candidate.parent, candidate.before
+        on = None if source is None else source.node
         if start is not None:
-            source = start.candidate
-            text = _added_text(start.node, node)
-        elif source is not None:
-            text = _added_text(source.node, node)
+            source, on = start.candidate, start.node
+        text = None if on is None else _added_text(on, node)
         if text is None or source is None:
-            uid, known = 0, False
+            before.append(0)
             texts.append(node.text)
+            known = False
         else:
-            uid = source.uid
-            known = uid > 0 and not source.problem
+            before.append(source.uid)
             texts.append(text)
-        before.append(uid)
+            known = source.uid > 0 and not source.problem
         if by.drawn:
             streams.append(None if known else _stream_of(node))
         else:
@@ -224,24 +238,32 @@ def _added_text(before: Node, node: Node) -> str | None:
 
 def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
     """`Node.logprob` of each, from what its parents' are made of."""
-    sums: dict[Node, tuple[float, ...]] = {}
+    #: Few numbers whose sum is that of the sampled ones on the path.
+    sums: dict[Node | None, tuple[float, ...]] = {None: ()}
     found: list[float | None] = []
     for node in nodes:
-        parts = _parts(node, sums)
+        if node.parent in sums:
+            parts = sums[node.parent]
+            if node.sampled:
+                parts = _exact([*parts, *node.logprobs])
+            sums[node] = parts
+        else:
+            parts = _parts(node, sums)
         if node.end_logprob:
             parts = _exact([*parts, node.end_logprob])
-        found.append(None if node.error is not None else number(parts[0]) if parts else 0.0)
+        value = parts[0] if parts else 0.0
+        found.append(value if node.error is None and isfinite(value) else None)
     return found
 
 
-def _parts(node: Node, sums: dict[Node, tuple[float, ...]]) -> tuple[float, ...]:
-    """Few numbers whose sum is that of the sampled ones on the path."""
+def _parts(node: Node, sums: dict[Node | None, tuple[float, ...]]) -> tuple[float, ...]:
+    """The same of one node, and of all before it."""
     new: list[Node] = []
     at: Node | None = node
     while at is not None and at not in sums:
         new.append(at)
         at = at.parent
-    parts = () if at is None else sums[at]
+    parts = sums[at]
     for each in reversed(new):
         if each.sampled:
             parts = _exact([*parts, *each.logprobs])
@@ -253,18 +275,27 @@ def _exact(numbers: list[float]) -> tuple[float, ...]:
     """Few numbers of the same exact sum: it, rounded once, then the rest in the same way."""
     parts: list[float] = []
     try:
-        while part := fsum(numbers):
+        first = fsum(numbers)
+        numbers.append(-first)
+        part = fsum(numbers)
+        if not part:  # as a rule
+            return (first,) if first else ()
+        parts.append(first)
+        while part and isfinite(first):
             parts.append(part)
-            if not isfinite(part):
-                break
             numbers.append(-part)
+            part = fsum(numbers)
     except (OverflowError, ValueError):  # beyond the largest number, or of both infinities
         return (nan,)
     return tuple(parts)
 
 
 def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> dict[str, list[Any]]:
-    """By scorer: what each candidate has that the one before it has not (`NodeBatch.scores`)."""
+    """By scorer: what each candidate has that the one before it has not (`NodeBatch.scores`).
+
+    Of a vector: how many of its scores stand before it, then the new ones. One that does not begin
+    with those is written whole, after a 0.
+    """
     names = {each.name if type(each) is Scores and each.alone else "" for each in scores if each}
     whole: dict[str, list[Any]]
     if len(names) == 1 and "" not in names:  # one scorer
@@ -274,24 +305,18 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
         every = [dict(each) for each in scores]
         names_in_order = dict.fromkeys(name for each in every for name in each)
         whole = {name: [each.get(name, _NOT_SCORED) for each in every] for name in names_in_order}
-    return {
-        name: [
-            _new(score, column[uid - 1] if uid else None) if type(score) is tuple else score
-            for score, uid in zip(column, before, strict=True)
-        ]
-        for name, column in whole.items()
-    }
-
-
-def _new(score: tuple[float | None, ...], before: Any) -> list[Any]:
-    """A vector without the scores that stand before it: how many these are, then the new ones.
-
-    One that does not begin with those is written whole, after a 0.
-    """
-    kept = len(before) if type(before) is tuple else 0
-    if kept and score[:kept] != before:
-        kept = 0
-    return [kept, *score[kept:]]
+    for column in whole.values():
+        # From the last one: those before it are looked at as they were.
+        for at in range(len(column) - 1, -1, -1):
+            score = column[at]
+            if type(score) is tuple:
+                uid = before[at]
+                known = column[uid - 1] if uid else None
+                kept = len(known) if type(known) is tuple else 0
+                if kept and score[:kept] != known:
+                    kept = 0
+                column[at] = [kept, *score[kept:]]
+    return whole
 
 
 # ------------------------------------------------------------------ answers and faults
@@ -329,11 +354,14 @@ def _perhaps_answered(
             return range(len(nodes))
         cues |= found
     longest = max(map(len, cues))
+    #: How texts end, as far as a cue may begin there: none has white space.
     ends = [""]
     new: list[str] = []
     for text, uid in zip(texts, before, strict=True):
-        new.append(ends[uid] + text)
-        ends.append(new[-1][1 - longest :])
+        if ends[uid]:
+            text = ends[uid] + text
+        new.append(text)
+        ends.append("" if text[-1:].isspace() else text[1 - longest :])
     ended = [node.finish is Finish.END for node in nodes]
     if not _cued("\n".join(new), cues):
         return [at for at, end in enumerate(ended) if end]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,36 +61,38 @@ class DecisionLog:
         They stand in the order of the nodes that they are about, whatever came first in time.
         """
         merged: dict[tuple[object, ...], dict[str, Any]] = {}
+        places: dict[int, str] = {}
         for event in self._events.pop(trial, ()):
-            key = (id(event.scope), id(event.operation), tuple(event.round))
-            line = _line(event)
-            if event.operation.spec.op == "where" and key in merged:
+            operation = event.operation
+            key = (id(event.scope), id(operation), tuple(event.round))
+            if id(operation) not in places:
+                places[id(operation)] = place_of(place(operation.origins))
+            line = _line(event, places[id(operation)])
+            if line["op"] == "where" and key in merged:
                 for name in ("in", "out", "values"):
                     merged[key][name] += line[name]
             elif key in merged:
                 merged[*key, len(merged)] = line
             else:
                 merged[key] = line
-        found = sorted((_ordered(line) for line in merged.values()), key=_last)
+        found = [(max(line["in"], default=0), _ordered(line)) for line in merged.values()]
+        found.sort(key=_LAST)
         # Those about the same nodes may have come in any order.
-        return [line for _, same in groupby(found, key=_last) for line in _in_one_order(list(same))]
+        same = [[line for _, line in group] for _, group in groupby(found, key=_LAST)]
+        return [line for lines in same for line in _in_one_order(lines)]
 
 
-def _last(line: Mapping[str, Any]) -> int:
-    """The last node that a decision is about."""
-    return max(line["in"], default=0)
+#: The last node that a decision is about, beside its line.
+_LAST: Final = itemgetter(0)
 
 
 def _in_one_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(lines, key=repr) if len(lines) > 1 else lines
 
 
-def _line(event: Decided) -> dict[str, Any]:
+def _line(event: Decided, at: str) -> dict[str, Any]:
     rows = [row.candidate.uid for row in event.rows]
-    line: dict[str, Any] = {
-        "op": event.operation.spec.op,
-        "place": place_of(place(event.operation.origins)),
-    }
+    line: dict[str, Any] = {"op": event.operation.spec.op, "place": at}
     if event.round:
         line["round"] = list(event.round)
     line |= {"in": rows, "out": [rows[at] for at in event.kept]}
@@ -115,8 +118,14 @@ def _ordered(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _values(values: Sequence[Any]) -> list[Value]:
-    plain = (bool, int, float, str, type(None))
+    if set(map(type, values)) <= _PLAIN:
+        return list(values)
+    plain = tuple(_PLAIN)
     return [value if isinstance(value, plain) else str(value) for value in values]
+
+
+#: Types of values that JSON has.
+_PLAIN: Final = {bool, int, float, str, type(None)}
 
 
 def classes(decision: Mapping[str, Any]) -> dict[str, float]:

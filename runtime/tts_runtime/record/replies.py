@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from weakref import WeakValueDictionary
@@ -47,6 +49,10 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Lines of problems that have ended are taken out once they are most of the file, and this large.
 _LEAST_WASTE: Final = 4 << 20
+#: Seconds of processor time for which what arrives may wait while more arrives all the time, and
+#: tokens of what it is about.
+_LONGEST_WAIT: Final = 1.0
+_MOST_WAITING: Final = 1 << 20
 #: Kinds of calls that are remembered.
 _MOST_CALLS: Final = 4096
 
@@ -85,6 +91,7 @@ class ReplyLog:
         self._size = self._live = 0
         self._open: WeakValueDictionary[Trial, ProblemReplies] = WeakValueDictionary()
         self._scheduled = False
+        self._since, self._seen = 0.0, 0
         self._file: BinaryIO | None = None
         self._disk = DiskSync(lambda: () if self._file is None else (self._file,))
         self._rewrite(
@@ -121,7 +128,7 @@ class ReplyLog:
         """The problem is in the record."""
         replies = self._open.pop(trial, None)
         if replies is not None:
-            replies.ended = True
+            replies.end()
         self._live -= sum(length for _, length in self._places.pop(trial, ()))
         if self._size - self._live > max(self._live, _LEAST_WASTE):
             try:
@@ -154,11 +161,26 @@ class ReplyLog:
     # ------------------------------------------------------------------ lines
 
     def add(self, replies: ProblemReplies) -> None:
-        """A problem was given something: it is written in the event loop's next turn."""
+        """A problem was given something: it is written soon."""
         self._new.append(replies)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._write)
+            self._since, self._seen = process_time(), 0
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        """Writes what has arrived once a turn of the event loop brings nothing more.
+
+        While every turn does, engines are faster than who asks them: what ends within a second is
+        then never written here.
+        """
+        arrived = sum([each.arrived for each in self._new])
+        if arrived > self._seen and process_time() - self._since < _LONGEST_WAIT:
+            self._seen = arrived
+            if sum([each.waiting_tokens() for each in self._new]) < _MOST_WAITING:
+                asyncio.get_running_loop().call_soon(self._look)
+                return
+        self._write()
 
     def _write(self) -> None:
         """Writes what has arrived, in one go."""
@@ -168,9 +190,9 @@ class ReplyLog:
         for problem in arrived:
             trial = problem.trial
             head = {"problem": trial.problem} | ({"seed": trial.seed} if trial.seed else {})
-            for value in problem.arrived():
+            for value in problem.lines():
                 line = self._seal.line({**head, **value})
-                if len(line) < MAX_LINE_BYTES and not problem.ended:
+                if len(line) < MAX_LINE_BYTES:
                     found.append(line)
                     self._placed(trial, len(line))
         if self._file is None or not found:
@@ -249,10 +271,11 @@ class ProblemReplies:
         self._log = log
         self.trial = trial
         #: It is in the record: what still arrives is of no use.
-        self.ended = False
-        self._new = False
-        self._generated: list[tuple[PolicyEngine, GenerateRequest, Generation]] = []
-        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Sequence[ScoreReply]]] = []
+        self._ended = False
+        self._generated: list[tuple[PolicyEngine, GenerateRequest, Future[Generation]]] = []
+        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Future[Any]]] = []
+        #: Of the generations, whose tokens are counted, and these.
+        self._counted = self._tokens = 0
         self._generations: dict[Name, KeptGeneration] = {}
         self._scores: dict[tuple[str, str], Any] = {}
         for value in values:
@@ -283,12 +306,12 @@ class ProblemReplies:
         return generation
 
     def generated(
-        self, engine: PolicyEngine, request: GenerateRequest, generation: Generation
+        self, engine: PolicyEngine, request: GenerateRequest, reply: Future[Generation]
     ) -> None:
-        """Keeps a generation."""
-        if not self.ended:
-            self._generated.append((engine, request, generation))
-            self._is_new()
+        """Keeps a generation that is done, if it is one."""
+        if not self._generated and not self._scored:
+            self._log.add(self)
+        self._generated.append((engine, request, reply))
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
@@ -304,35 +327,52 @@ class ProblemReplies:
         ]
 
     def scored(
-        self,
-        engine: ScorerEngine,
-        requests: Sequence[ScoreRequest],
-        replies: Sequence[ScoreReply],
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], reply: Future[Any]
     ) -> None:
-        """Keeps the scores of a path, or of a pool."""
-        if not self.ended:
-            self._scored.append((engine, requests, replies))
-            self._is_new()
-
-    def _is_new(self) -> None:
-        if not self._new:
-            self._new = True
+        """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
+        if not self._generated and not self._scored:
             self._log.add(self)
+        self._scored.append((engine, requests, reply))
 
-    def arrived(self) -> Iterator[dict[str, Any]]:
-        """What has been given since, as lines: what one engine did alike stands side by side."""
-        self._new = False
-        generated, self._generated = self._generated, []
-        scored, self._scored = self._scored, []
+    @property
+    def arrived(self) -> int:
+        """How much has been given since the last lines."""
+        return len(self._generated) + len(self._scored)
+
+    def waiting_tokens(self) -> int:
+        """Tokens of the paths that these generations continue."""
+        new = self._generated[self._counted :]
+        self._tokens += sum([len(request.prefix) for _, request, _ in new])
+        self._counted += len(new)
+        return self._tokens
+
+    def end(self) -> None:
+        """It is in the record."""
+        self._ended = True
+        self._take()
+
+    def _take(self) -> tuple[list[Any], list[Any]]:
+        taken = self._generated, self._scored
+        self._generated, self._scored = [], []
+        self._counted = self._tokens = 0
+        return taken
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What has been given since the last: what one engine did alike stands side by side."""
+        generated, scored = self._take()
+        if self._ended:
+            return
         alike: list[tuple[GenerateRequest, Generation]] = []
         calls: dict[tuple[PolicyEngine, str], list[tuple[GenerateRequest, Generation]]] = {}
         engine: PolicyEngine | None = None
         before: GenerateRequest | None = None
-        for by, request, generation in generated:
+        for by, request, reply in generated:
+            if not _given(reply):
+                continue
             if by is not engine or before is None or not _alike(request, before):
                 engine, before = by, request
                 alike = calls.setdefault((by, self._log.call(request)), [])
-            alike.append((request, generation))
+            alike.append((request, reply.result()))
         for (by, call), kept in calls.items():
             name = self._log.name(by)
             if name is not None:
@@ -343,7 +383,12 @@ class ProblemReplies:
         for scorer in dict.fromkeys([each[0] for each in scored]):
             name = self._log.name(scorer)
             if name is not None:
-                yield score_line(name, [each[1:] for each in scored if each[0] is scorer])
+                own = [each[1:] for each in scored if each[0] is scorer and _given(each[2])]
+                yield score_line(name, own)
+
+
+def _given(reply: Future[Any]) -> bool:
+    return not reply.cancelled() and reply.exception() is None
 
 
 def _alike(one: GenerateRequest, other: GenerateRequest) -> bool:

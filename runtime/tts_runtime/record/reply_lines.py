@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from asyncio import Future
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -197,18 +198,19 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
 
 
 def score_line(
-    scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreReply]]]
+    scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Future[Any]]]
 ) -> dict[str, Any]:
     """Scores of one scorer side by side; what is no finite number is not kept."""
     requests: list[str] = []
     found: list[Any] = []
-    for asked, replies in kept:
+    for asked, reply in kept:
+        given = reply.result()
         try:
-            reply = [_plain(each) for each in replies]
+            plain = [_plain(each) for each in ((given,) if type(given) is ScoreReply else given)]
         except (TypeError, ValueError, OverflowError):
             continue
         requests.append(digest_of(asked))
-        found.append(reply)
+        found.append(plain)
     return {"scorer": scorer, "requests": requests, "replies": found}
 
 
