@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.records import candidates, content
 from tests.support.tts_run import SIM, Command
+from tts_lang import library
 from tts_runtime.cli.display import Status
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.reader import open_run
@@ -212,11 +214,39 @@ def test_strategies_and_problems_that_changed_are_noticed(tts_run: Command) -> N
     command = ("mine.tts", *SIM, "--out", "run")
     assert tts_run(*command)[0] == 0
     mine.write_text("strategy mine():\n    return sample 1 at temperature 0\n")
-    assert "run holds another run (a strategy has changed since)" in tts_run(*command)[2]
+    said = tts_run(*command)[2]
+    assert "run holds another run (mine has changed since: `%1 = expand %0" in said
+    assert "` is now `%1 = expand %0 by 1 solutions at temperature 0 from policy`)" in said
+    mine.write_text("# why\nstrategy mine():\n    return sample 1\n")
+    assert "(mine has changed since: its lines stand elsewhere in" in tts_run(*command)[2]
     mine.write_text("strategy mine():\n    return sample 1\n")
     problems = Path("two.jsonl")
     problems.write_text(problems.read_text().replace("1 + 2", "1 + 3"))
     assert "run holds another run (problem line-2 has changed since)" in tts_run(*command)[2]
+
+
+def test_a_run_continues_where_its_strategies_have_moved_to(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the shipped ones, with the installation."""
+    shipped = library.folder()
+    places = [Path("one"), Path("two")]
+    for place in places:
+        shutil.copytree(shipped, place / "shipped")
+        (place / "mine.tts").write_text("strategy mine():\n    return sample 1\n")
+    found = []
+    for place, limit in zip(places, ("1", "2"), strict=True):
+        monkeypatch.setattr(library, "folder", lambda place=place: place.absolute() / "shipped")
+        library.names.cache_clear()
+        mine = str(place / "mine.tts")
+        code, _, err = tts_run("majority", mine, *SIM, "--limit", limit, "--out", "run")
+        assert code == 0, err
+        found.append((Path("run") / "majority" / "plan.json").read_text())
+    assert found[0] == found[1]
+    assert str(Path.cwd()) not in found[0]
+    library.names.cache_clear()
+    assert len(open_run("run").answers("mine")) == 2
+    assert open_run("run").strategy("mine").plan.file == "two/mine.tts"
 
 
 def test_a_folder_that_is_no_run_is_refused_before_engines_are_opened(tts_run: Command) -> None:

@@ -29,14 +29,20 @@ FORMAT, VERSION = "tts-plan", 1
 _DEEPEST = 200
 
 
-def to_json(plan: graph.Plan) -> str:
+def to_json(plan: graph.Plan, *, folders: bool = True) -> str:
     """The plan as JSON text; `from_json` gives an equal plan, origins included.
+
+    Args:
+        plan: The plan.
+        folders: The plan and its origins name files with the folders that they lie in; without
+            them, the text is the same wherever a strategy is installed.
 
     Raises:
         PlanError: An expression or region is nested too deeply to be written.
     """
     head = {"format": FORMAT, "version": VERSION}
-    values = {**head, "plan": _encode(plan, "plan", 0)}
+    body = _encode(plan, "plan", 0)
+    values = {**head, "plan": body if folders else _without_folders(body)}
     return printable(json.dumps(values, indent=1, ensure_ascii=False))
 
 
@@ -130,6 +136,19 @@ def _encode(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, Mapping):
         return {key: _encode(inner, f"{path}.{key}", depth + 1) for key, inner in value.items()}
     return value
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_folders(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: inner.replace("\\", "/").rpartition("/")[2]
+        if key == "file" and isinstance(inner, str)
+        else _without_folders(inner)
+        for key, inner in value.items()
+    }
 
 
 def _default(field: Field[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -118,14 +118,14 @@ def _ordered(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _values(values: Sequence[Any]) -> list[Value]:
-    if set(map(type, values)) <= _PLAIN:
+    if {type(value) for value in values} <= _PLAIN:
         return list(values)
-    plain = tuple(_PLAIN)
+    plain = (bool, int, float, str, type(None))
     return [value if isinstance(value, plain) else str(value) for value in values]
 
 
 #: Types of values that JSON has.
-_PLAIN: Final = {bool, int, float, str, type(None)}
+_PLAIN: Final[Set[type]] = {bool, int, float, str, type(None)}
 
 
 def classes(decision: Mapping[str, Any]) -> dict[str, float]:

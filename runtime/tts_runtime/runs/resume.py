@@ -70,7 +70,7 @@ def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
         raise RunDirectoryError(str(error)) from error
     except OSError as error:
         raise RunDirectoryError(f"{folder} cannot be read: {reason_of(error)}") from error
-    if there != f"{to_json(plan)}\n".encode("utf-8", "surrogatepass"):
+    if there != f"{to_json(plan, folders=False)}\n".encode("utf-8", "surrogatepass"):
         record.damaged.append(Damage(f"{folder.name}/{PLAN}", 0, "it is not the plan that ran"))
     wrong = {trial for trial, _ in mismatches}
     whole = AnswerTable(

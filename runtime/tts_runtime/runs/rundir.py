@@ -22,15 +22,18 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from tts_lang.plan.graph import Plan
-from tts_lang.plan.serialize import to_json
+from tts_lang.plan.serialize import PlanError, from_json, to_json
+from tts_lang.plan.text import to_text
 from tts_lang.printable import printable
+from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
@@ -72,10 +75,16 @@ class RunDirectoryError(Exception):
     """A run directory that cannot be used; the message says which and what to do."""
 
 
-def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Problem]) -> bool:
+def check(
+    path: Path,
+    configuration: Mapping[str, Any],
+    problems: Sequence[Problem],
+    plans: Sequence[Plan] = (),
+) -> bool:
     """Whether `path` holds an earlier session of this very run; makes nothing.
 
     Problems and seeds may be more or fewer than there: what is the same in both is the same run.
+    Plans are what they say, wherever their files lie; `plans` are for the message.
 
     Raises:
         RunDirectoryError: `path` holds something else, or cannot be read.
@@ -91,6 +100,8 @@ def check(path: Path, configuration: Mapping[str, Any], problems: Sequence[Probl
         raise RunDirectoryError(f"{error}: name another directory with --out") from error
     here = json.loads(_text(configuration))
     differs = differences(there.configuration, here)
+    if differs == _OTHER["plans"]:
+        differs = next(filter(None, (_changed_plan(path, plan) for plan in plans)), differs)
     if not differs:
         differs = _changed(path, there.identity, problems)
     if differs:
@@ -109,6 +120,25 @@ def _changed(path: Path, identity: str, problems: Sequence[Problem]) -> str:
         if there is not None and there != json.loads(json.dumps(problem_line(problem))):
             return f"problem {problem.id} has changed since"
     return ""
+
+
+def _changed_plan(path: Path, plan: Plan) -> str:
+    """What is another plan there of the same name; empty if nothing is, or it cannot be read."""
+    try:
+        text = read_written(folder(path, plan) / PLAN, MAX_PLAN_BYTES).decode()
+        if text == to_json(plan, folders=False) + "\n":
+            return ""
+        there = from_json(text)
+    except (OSError, UnicodeDecodeError, PlanError):
+        return ""
+    same = there == replace(plan, file=there.file)
+    what = "its lines stand elsewhere in the file" if same else "its prompts"
+    both = to_text(there).splitlines(), to_text(plan).splitlines()
+    for was, here in zip_longest(*both, fillvalue="nothing"):
+        if was != here:
+            what = f"`{was.strip()}` is now `{here.strip()}`"
+            break
+    return f"{plan.strategy} has changed since: {what}"
 
 
 def _check_place(path: Path) -> None:
@@ -156,7 +186,10 @@ def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Itera
             before = read_manifest(path)
             seeds = sorted({*before.seeds, *manifest.seeds})
             sessions = [*before.sessions, *manifest.sessions]
-            whole = manifest.model_copy(update={"seeds": seeds, "sessions": sessions})
+            files = {**before.files, **manifest.files}
+            whole = manifest.model_copy(
+                update={"seeds": seeds, "files": files, "sessions": sessions}
+            )
         seal = seal_of("", "", MANIFEST)
         # First: a directory with anything else in it would not be known as a run.
         write(path / MANIFEST, seal.document(whole.model_dump_json(indent=2, by_alias=True)))
@@ -256,7 +289,7 @@ class StrategyWriter:
             self._record = RecordWriter(self.path, identity)
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
-        write(self.path / PLAN, to_json(plan) + "\n")
+        write(self.path / PLAN, to_json(plan, folders=False) + "\n")
 
     def __enter__(self) -> Self:
         return self

@@ -37,7 +37,14 @@ from tts_runtime.graders import DEFAULT, Grader, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import REPLIES, read_manifest
-from tts_runtime.record.manifest import SCHEMA, Manifest, ShardOf, identity_of, session_now
+from tts_runtime.record.manifest import (
+    SCHEMA,
+    Manifest,
+    ShardOf,
+    identity_of,
+    own_files,
+    session_now,
+)
 from tts_runtime.record.nodes import answers_in
 from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
@@ -162,7 +169,7 @@ async def run_plans(
     if settings.out is not None:
         configuration = configuration_of(plans, settings, graders.names)
         identity = identity_of(configuration)
-        if check(settings.out, configuration, problems):
+        if check(settings.out, configuration, problems, plans):
             earlier = [resume.read(folder(settings.out, plan), plan, identity) for plan in plans]
             damaged = [*resume.read_shared(settings.out, identity)]
             damaged += [damage for each in earlier for damage in each.damaged]
@@ -205,6 +212,7 @@ async def run_plans(
                 configuration=configuration,
                 seeds=sorted(distinct_seeds(settings.seeds)),
                 problem_set=settings.problem_set,
+                files=own_files(plans),
                 shard=part,
                 engines=_engines(settings, {**policies, **scorers}),
                 sessions=[session_now(settings.command)],
@@ -456,7 +464,7 @@ def configuration_of(
     return {
         "version": version("tts-lang"),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
-        "plans": {plan.strategy: _digest(to_json(plan)) for plan in plans},
+        "plans": {plan.strategy: _digest(to_json(plan, folders=False)) for plan in plans},
         "without": sorted(settings.disabled),
         "strict": settings.strict,
         "keep": sorted(settings.keep),

@@ -65,7 +65,8 @@ class Served:
     @property
     def digest(self) -> str:
         """Of the plan: equal if it is."""
-        return sha256(to_json(self.plan).encode("utf-8", "surrogatepass")).hexdigest()
+        text = to_json(self.plan, folders=False)
+        return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def rows(self) -> int:

@@ -65,8 +65,7 @@ class _Directory:
         decisions = [dict(each) for each in trace.decisions]
         self._problems.write(self._seal.line(problem_line(problem)))
         self._problems.flush()
-        nodes = list(trace.nodes.values())
-        self._writer.problem(answer.trial, encoded_answer(answer), nodes, decisions)
+        self._writer.problem(answer.trial, encoded_answer(answer), response.lines(), decisions)
 
     def close(self) -> None:
         """Closes the files."""
