@@ -108,7 +108,7 @@ def test_generated_searches_are_what_they_are_without(program_count: int) -> Non
     ran_ahead: list[int] = []
 
     @settings(
-        max_examples=max(50, program_count // 6),
+        max_examples=max(36, program_count // 6),
         deadline=None,
         derandomize=True,
         suppress_health_check=(HealthCheck.too_slow,),

@@ -10,7 +10,8 @@ from tests.support.shipped import every_strategy, small
 from tts_runtime.engines.sim.model import Rates
 from tts_runtime.executor import Outcome
 
-WORLDS = range(2)
+#: Worlds and problems: all of one world, and the empty text in another.
+RUNS = (*((0, problem) for problem in PROBLEMS), (1, PROBLEMS[1]))
 # Many answers, steps and ends of thoughts, so that short texts have everything.
 RICH = Rates(step=0.3, end=0.12, answer=0.4, thought=0.2, spread=0.5)
 
@@ -19,14 +20,13 @@ RICH = Rates(step=0.3, end=0.12, answer=0.4, thought=0.2, spread=0.5)
 def test_runs_and_answers(path: Path, name: str) -> None:
     plan = small(path, name)
     answers = []
-    for number in WORLDS:
+    for number, problem in RUNS:
         here = replace(world(number), rates=RICH, context=2000, missing=0.0)
-        for problem in PROBLEMS:
-            outcome = by_executor(plan, here, problem, seed=number)
-            assert outcome.error is None
-            assert outcome.counts.policy_tokens > 0
-            answers.append(outcome.answer_key)
-            assert recorded_text(outcome) == outcome.text
+        outcome = by_executor(plan, here, problem, seed=number)
+        assert outcome.error is None
+        assert outcome.counts.policy_tokens > 0
+        answers.append(outcome.answer_key)
+        assert recorded_text(outcome) == outcome.text
     assert any(answer is not None for answer in answers)
 
 
