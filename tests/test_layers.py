@@ -184,6 +184,7 @@ DOCUMENTED = {
     "vllm": "",
     "vllm.config": "",
     "vllm.lora.request": "",
+    "vllm.model_executor.layers.layernorm": "cpu_kernels.py",
     "vllm.platforms": "device.py",
     "vllm.sampling_params": "",
     "vllm.v1.sample.logits_processor": "processor.py",

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import isabstract, signature
@@ -177,6 +178,13 @@ def shut_down(engine: Any, seconds: float) -> None:
 
 class SameProcess(_UniProcExecutor):  # type: ignore[misc]  # vLLM is not there to check
     """vLLM's executor of one process; under this name vLLM does not replace it on a CPU."""
+
+    def _init_executor(self) -> None:
+        with suppress(ImportError):  # no such layer: vLLM's own models have another
+            from tts_runtime.engines.vllm.cpu_kernels import use_kernels
+
+            use_kernels()
+        super()._init_executor()
 
 
 # ---------------------------------------------------------------------- scheduler
@@ -361,8 +369,8 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
         self._partial = PartialBlockCache(self._slots if self._single else 0, self._block)
         self._found: dict[str, tuple[int, int]] = {}
         self._begun: list[tuple[Any, int, int]] = []
-        # In a worker: layer by layer, vLLM's blocks and ours.
-        self._layers: list[tuple[Tensor, Tensor]] = []
+        # In a worker: layer by layer, vLLM's blocks and ours; on a CPU as bytes of NumPy.
+        self._layers: list[tuple[Any, Any]] = []
 
     def get_num_new_matched_tokens(self, request: Any, computed: int) -> tuple[int, bool]:
         """Tokens after the cached blocks in a partial block; the last one is always read."""
@@ -423,23 +431,22 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
                     f"{self._blocks} blocks, so partial blocks cannot be copied: set "
                     "`partial_blocks=0`"
                 )
-            self._layers.append((cache, cache.new_empty((self._slots, *cache.shape[1:]))))
+            kept = cache.new_empty((self._slots, *cache.shape[1:]))
+            if cache.device.type == "cpu":  # indexing a tensor takes longer than copying a block
+                pair = [each.view(torch.uint8).numpy() for each in (cache, kept)]
+                self._layers.append((pair[0], pair[1]))
+            else:
+                self._layers.append((cache, kept))
 
     def handle_preemptions(self, kv_connector_metadata: _Metadata) -> None:
         """Saves partial blocks before a step, while freed blocks still hold what they held."""
-        saves = kv_connector_metadata.moves.saves
-        if saves:
-            blocks, slots = map(torch.tensor, zip(*saves, strict=True))
-            for cache, kept in self._layers:
-                kept.index_copy_(0, slots, cache.index_select(0, blocks))
+        for cache, kept in self._layers:
+            _copy(cache, kept, kv_connector_metadata.moves.saves)
 
     def start_load_kv(self, forward_context: Any, **_: Any) -> None:  # noqa: ARG002
         """Loads partial blocks into requests' blocks."""
-        loads = self._get_connector_metadata().moves.loads
-        if loads:
-            slots, blocks = map(torch.tensor, zip(*loads, strict=True))
-            for cache, kept in self._layers:
-                cache.index_copy_(0, blocks, kept.index_select(0, slots))
+        for cache, kept in self._layers:
+            _copy(kept, cache, self._get_connector_metadata().moves.loads)
 
     def wait_for_layer_load(self, layer_name: str) -> None:
         """Nothing is in progress: copies are synchronous."""
@@ -463,6 +470,16 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
         place = (count - 1) // self._block
         tokens = request.all_token_ids[place * self._block : count]
         self._partial.keep(_prefix(request, place), tokens, block)
+
+
+def _copy(source: Any, target: Any, moves: Sequence[tuple[int, int]]) -> None:
+    """Copies blocks, by their numbers in the source and in the target."""
+    if moves and isinstance(source, Tensor):
+        places, others = torch.tensor(moves, device=source.device).T
+        target.index_copy_(0, others, source.index_select(0, places))
+        return
+    for place, other in moves:
+        target[other] = source[place]
 
 
 def _prefix(request: Any, whole: int) -> tuple[Any, ...]:
