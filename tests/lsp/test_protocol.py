@@ -126,13 +126,23 @@ def test_hover_of_a_strategy_has_its_cost_bound(editor: EditorSession) -> None:
     assert "- 4 policy calls\n- 4,096 sampled tokens\n- 4 scorer calls" in shown
 
 
-def test_hover_of_a_call_has_the_bound_of_that_call(editor: EditorSession) -> None:
-    text = 'import "majority.tts"\n\nstrategy s():\n    return major‸ity(n = 3)\n'
+@pytest.mark.parametrize("argument", ["n = 3", "k"])
+def test_hover_of_a_call_has_the_bound_of_that_call(editor: EditorSession, argument: str) -> None:
+    text = f'import "majority.tts"\n\nstrategy s(k = 3):\n    return major‸ity({argument})\n'
     shown = editor.hover("call.tts", text)
     assert shown is not None
     assert "Wang et al." in shown
     assert "`majority(n = 3" in shown
     assert "- 3 policy calls" in shown
+    assert "computed" not in shown
+
+
+def test_hover_of_a_call_with_computed_arguments_says_so(editor: EditorSession) -> None:
+    text = 'import "majority.tts"\n\nstrategy s(k = 3):\n    return major‸ity(k * 2)\n'
+    shown = editor.hover("call.tts", text)
+    assert shown is not None
+    assert "`majority(n = 16" in shown
+    assert "these are the costs at the defaults" in shown
 
 
 def test_hover_of_a_strategy_with_errors_has_no_bound(editor: EditorSession) -> None:

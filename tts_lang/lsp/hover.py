@@ -154,12 +154,32 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _settings(call: nodes.CallExpression, declared: Declared) -> dict[str, str] | None:
-    """The arguments of a call, if all are literals."""
+def _defaults(scope: FileScope, span: Span) -> dict[str, nodes.Expression]:
+    """The defaults of the parameters of the strategy around a place."""
+    around = (each.strategy for each in scope.strategies if _holds(each.node.span, span))
+    return {
+        parameter.name.text: parameter.default
+        for strategy in around
+        for parameter in strategy.parameters
+        if parameter.default is not None
+    }
+
+
+def _holds(outer: Span, inner: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
+def _settings(
+    scope: FileScope, call: nodes.CallExpression, declared: Declared
+) -> dict[str, str] | None:
+    """The arguments of a call, if all are literals or parameters with a literal as default."""
+    known = _defaults(scope, call.span)
     names = [parameter.name.text for parameter in declared.strategy.parameters]
     found: dict[str, str] = {}
     for place, argument in enumerate(call.arguments):
         value = argument.value
+        if isinstance(value, nodes.Name):
+            value = known.get(value.text, value)
         name = names[place] if argument.name is None and place < len(names) else None
         name = argument.name.text if argument.name is not None else name
         if name not in names or not isinstance(value, nodes.Number | nodes.Text):
@@ -172,7 +192,7 @@ def _bound(
     files: EditorFiles, scope: FileScope, declared: Declared, call: nodes.CallExpression | None
 ) -> str:
     """EXPLAIN's bound of what a strategy costs: as it is called, or at its defaults."""
-    settings = {} if call is None else _settings(call, declared)
+    settings = {} if call is None else _settings(scope, call, declared)
     shown = {} if settings is None else settings
     source = declared.home.source
     if source != scope.source:
@@ -185,7 +205,7 @@ def _bound(
     lines = [f"**Cost at most**, per problem, of `{explained.title}`:\n"]
     lines += _costs(explained.bounds.total)
     if settings is None:
-        lines.append("\nThe arguments here are not plain numbers: this is at its defaults.")
+        lines.append("\nAn argument of this call is computed: these are the costs at the defaults.")
     return "\n".join(lines)
 
 
