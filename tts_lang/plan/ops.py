@@ -2,9 +2,9 @@
 
 Each is a frozen dataclass under `@operator`, which states all that analyses need to know of it:
 its text, what its rows are, how many there are, what it numbers (`plan.operator` explains the
-entries). Its clauses are the fields, with type and range. `Spec` is their union; every `match` over
-it ends in `assert_never`, so that mypy names the places that a new operator has to visit, and tests
-name the tables that lack it (tests/plan/test_completeness.py). docs/howto has the steps.
+entries). Its clauses are the fields, with type and range. `Spec` is their union; a `match` over
+most of it ends in `assert_never`, so that mypy names the places that a new operator has to visit,
+and tests name the tables that lack it (tests/plan/test_completeness.py). docs/howto has the steps.
 """
 
 from __future__ import annotations

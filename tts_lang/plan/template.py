@@ -26,9 +26,8 @@ ROW_SLOTS = (
 )
 
 
-#: Slots that show one candidate, and slots that show the pool of a `together`.
+#: Slots that show one candidate; `candidates` shows the pool of a `together`.
 ONE_ROW = frozenset({"text", "solution", "answer", "parent.text", "attempts", "others"})
-WHOLE_POOL = frozenset({"candidates"})
 
 #: Slots that show one row's text or answer; after `candidates.` or `others.`, those of each row.
 TEXTS = ("text", "solution", "answer")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from html import escape
 from typing import Any, Final
 
 #: What ends a script element, or begins a comment in one, if it stands in a text.
@@ -18,10 +16,3 @@ def call(function: str, *arguments: Any) -> str:
     """
     shown = (json.dumps(each, separators=(",", ":"), allow_nan=False) for each in arguments)
     return f"{function}({','.join(shown)});\n".translate(_MARKUP)
-
-
-def with_values(template: str, values: Mapping[str, str]) -> str:
-    """A page with texts put in for `{{name}}`; they are escaped."""
-    for name, value in values.items():
-        template = template.replace("{{" + name + "}}", escape(value))
-    return template
