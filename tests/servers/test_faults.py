@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
-from tests.servers.conftest import Subject
+from tests.servers.conftest import Subject, requests_for
 from tests.support.server import Fault, first, sim_server
 from tts_runtime.engines.base import CandidateError, EngineError, Finish, Generation, Limits
 from tts_runtime.engines.base import Fault as Reason
@@ -16,6 +17,7 @@ from tts_runtime.engines.http.retry import Schedule, retry_after
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 from tts_runtime.engines.options import parse_name
+from tts_runtime.steps import NOTHING
 
 BUSY = Fault(429)
 
@@ -288,6 +290,23 @@ def test_nothing_of_an_interface_that_is_not_there() -> None:
     with sim_server(chat=False).running() as server:
         assert opened(server, context=256).streaming
         assert "HTTP 404" in refusal(server, context=256, api="chat")
+
+
+def test_vllm_stops_at_a_step_by_itself_unless_its_end_has_begun(vllm: Subject) -> None:
+    async def work(engine: OpenAIPolicy) -> None:
+        delimiter = engine.binding.step_delimiter
+        for path in ("", f"so{delimiter}", f"so{delimiter}\n", f"so{delimiter[:1]}"):
+            [request] = requests_for(engine, 1, Limits(8, steps=1))
+            split = NOTHING.add(path.encode(), delimiter.encode())
+            prefix = engine.tokenizer.encode(path)
+            known = len(vllm.server.bodies())
+            await engine.generate(replace(request, prefix=prefix, segments=split))
+            first_of_them.append(vllm.server.bodies()[known])
+
+    first_of_them: list[dict[str, Any]] = []
+    vllm.run(work)
+    cut_here = ["stream" in body and "stop" not in body for body in first_of_them]
+    assert cut_here == [False, False, False, True]
 
 
 def test_requests_carry_what_makes_them_reproducible(vllm: Subject) -> None:

@@ -254,22 +254,20 @@ class PendingGeneration:
 
     def _stops(self) -> tuple[bool, list[str]]:
         """Whether to stream, and texts that the server can stop at by itself."""
-        limits = self.request.limits
+        limits, tracker = self.request.limits, self.tracker
         texts = [to_bytes(self._vocabulary.tokenizer, limits.thought)] if limits.thought else []
-        if limits.steps:
-            texts.append(self._binding.step_delimiter.encode())
         if limits.stop_at:
             texts.append(limits.stop_at)
+        begun = any(map(tracker.begun, texts))
+        if limits.steps:
+            texts.append(self._binding.step_delimiter.encode())
+            begun = begun or tracker.step_begun
         cut_here = limits.matching and (limits.steps or limits.stop_at)
         if limits.watched or cut_here or self.request.on_token is not None:
             return True, []
         if not texts or self.ranked:
             return False, []
         # Only vLLM says which text stopped it, and no server finds one that begins in the prefix.
-        if not self._served.vllm or any(map(self._begun, texts)):
+        if not self._served.vllm or begun:
             return True, []
         return False, [text.decode("utf-8", "replace") for text in texts]
-
-    def _begun(self, text: bytes) -> bool:
-        tail = self.tracker.tail(len(text) - 1)
-        return any(tail.endswith(text[:size]) for size in range(1, len(text)))

@@ -84,6 +84,20 @@ class StopTracker:
                     return data[len(data) - many :]
         return data
 
+    def begun(self, text: bytes) -> bool:
+        """Whether the path ends in the first bytes of a stop text."""
+        return _begins(self.tail(len(text) - 1), text)
+
+    @property
+    def step_begun(self) -> bool:
+        """Whether the path ends in the first bytes of a delimiter that would close a step.
+
+        Those of the delimiter before, and those behind white space, would close a blank piece.
+        """
+        held = b"".join(self._pieces[each.token] for each in self._held)
+        tail = self.criteria.segments.tail + held
+        return bool(tail.strip()) and _begins(tail, self._delimiter)
+
     def feed(self, drawn: Iterable[SampledToken]) -> None:
         """Takes tokens in order; those after a stop are dropped."""
         for each in drawn:
@@ -186,6 +200,11 @@ class StopTracker:
         if not each.top and each.token != END:  # the server omitted them
             return [nan for _ in self._request.statistics]
         return [_STATISTICS[name](each.top) for name in self._request.statistics]
+
+
+def _begins(data: bytes, text: bytes) -> bool:
+    """Whether data end in the first bytes of a text, but not in all of them."""
+    return any(data.endswith(text[:size]) for size in range(1, len(text)))
 
 
 def _confidence(top: tuple[float, ...]) -> float:
