@@ -177,3 +177,9 @@ def test_an_address_that_others_reach_is_pointed_out(
     warned, serving = capsys.readouterr().err.splitlines()
     assert warned == "warning: whoever reaches 0.0.0.0 may ask: --key-file names keys"
     assert serving.startswith("serving mine, policy at http://0.0.0.0:")
+
+
+def test_a_host_of_another_machine_is_no_fault_of_the_port() -> None:
+    elsewhere = replace(options(["greedy"]), host="192.0.2.1")  # for documentation (RFC 5737)
+    with pytest.raises(SetupError, match=r"192\.0\.2\.1 is not an address of this machine"):
+        asyncio.run(server.serve(elsewhere))

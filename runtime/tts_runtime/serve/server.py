@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from socket import socket
+from socket import gaierror, socket
 from types import FrameType
 
 import uvicorn
@@ -142,5 +143,16 @@ async def serve(options: ServeOptions) -> None:
             try:
                 await _Server(config, service, options).serve()
             except SystemExit as error:
-                message = f"nobody can listen on {options.host}:{options.port}: is the port taken?"
+                why = _unheard(error.__context__, options.host)
+                message = f"nobody can listen on {options.host}:{options.port}: {why}"
                 raise SetupError(message) from error
+
+
+def _unheard(error: BaseException | None, host: str) -> str:
+    """Why a socket cannot listen, by the error that uvicorn ended with."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, gaierror) or number == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine (--host)"
+    if number == errno.EACCES:
+        return "ports below 1024 need special rights (--port)"
+    return "is the port taken?"
