@@ -38,7 +38,7 @@ reveal_type(result)
 MYPY = """
 [mypy]
 strict = true
-[mypy-numpy.*,pydantic.*,rich.*,httpx.*,networkx.*,lark.*]
+[mypy-numpy.*,pydantic.*,rich.*,aiohttp.*,networkx.*,lark.*]
 follow_imports = skip
 """
 

@@ -102,7 +102,7 @@ def test_shipped_strategies_run(path: Path) -> None:
 def test_what_runs_in_a_browser_imports_nothing_that_it_has_not() -> None:
     script = """
 import sys
-for name in ("numpy", "torch", "scipy", "multiprocessing", "ssl", "sympy", "httpx"):
+for name in ("numpy", "torch", "scipy", "multiprocessing", "ssl", "sympy", "aiohttp"):
     sys.modules[name] = None
 import json, tts_runtime.playground as playground
 asked = {"do": "run", "text": sys.argv[1], "strategy": "few", "settings": {}, "seed": 0}

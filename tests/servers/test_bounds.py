@@ -101,7 +101,7 @@ def test_bodies_have_a_limit_once_they_are_unpacked(
 
 
 def test_lines_of_streams_have_a_limit(vllm: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts_runtime.engines.http.client.MAX_EVENT_BYTES", 1 << 10)
+    monkeypatch.setattr("tts_runtime.engines.http.connections.MAX_EVENT_BYTES", 1 << 10)
     limits = Limits(8, stop_when=lambda _partial: False)
     for body in ("data: " + "x" * 5000, f"{EVENT}data: {'y' * 5000}\n\n"):
         vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))
@@ -111,7 +111,7 @@ def test_lines_of_streams_have_a_limit(vllm: Subject, monkeypatch: pytest.Monkey
 
 def test_an_endless_stream_has_a_limit(vllm: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments, which bring nothing, count as well."""
-    monkeypatch.setattr("tts_runtime.engines.http.client.MAX_STREAM_BYTES", 1 << 10)
+    monkeypatch.setattr("tts_runtime.engines.http.connections.MAX_STREAM_BYTES", 1 << 10)
     limits = Limits(8, stop_when=lambda _partial: False)
     body = ": ping\n\n" * 500
     vllm.server.faults = first(Fault(200, {"content-type": "text/event-stream"}, body))

@@ -174,7 +174,7 @@ class FaultProxy:
 
     def _upstreamed(self, head: bytes, body: bytes) -> bytes:
         with socket.create_connection(("127.0.0.1", self._upstream)) as server:
-            server.sendall(head.replace(b"keep-alive", b"close") + body)
+            server.sendall(head.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) + body)
             found = b""
             while part := server.recv(65536):
                 found += part

@@ -7,15 +7,15 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote
 
-import httpx
+from aiohttp import ClientError, ClientResponse
 from pydantic import Field
 
 from tts_lang.printable import concealed
-from tts_lang.readers import MAX_EVENT_BYTES, MAX_REPLY_BYTES, MAX_STREAM_BYTES, parse_json
+from tts_lang.readers import MAX_REPLY_BYTES, parse_json
 from tts_runtime.engines.base import CandidateError, EngineError, Fault
 from tts_runtime.engines.http.address import Address, Key
+from tts_runtime.engines.http.connections import Connections, broken, lines_of
 from tts_runtime.engines.http.retry import (
     Away,
     Clock,
@@ -34,14 +34,10 @@ _LOGGER = logging.getLogger(__name__)
 
 Reply = TypeVar("Reply")
 
-#: Timeout of a connection, in seconds.
-_CONNECT: Final = 20.0
 #: Attempts per request when a server is opened.
 _TO_OPEN: Final = 3
 #: Timeout of each of them, in seconds: the first may have to load the model.
 _OPENING: Final = 300.0
-#: Maximum number of redirects.
-_REDIRECTS: Final = 5
 #: Characters of a text of which a part is quoted.
 _LOOKED_AT: Final = 100_000
 
@@ -106,7 +102,7 @@ class HttpClient:
         self._paused_until = 0.0
         self._waited = False
         self._pauses = 0
-        self._http: httpx.AsyncClient | None = None
+        self._connections = Connections(address, key, options.concurrency, options.timeout)
 
     def to_open(self) -> HttpClient:
         """A client for opening a server, in an event loop of its own.
@@ -261,7 +257,7 @@ class HttpClient:
                 text = (await self._content(response)).decode("utf-8", errors="replace")
                 yield self._event(text, response.headers)
                 return
-            async for line in _lines(response):
+            async for line in lines_of(response):
                 if not line.startswith("data:"):
                     continue
                 data = line[5:].strip()
@@ -274,54 +270,28 @@ class HttpClient:
     @asynccontextmanager
     async def _answer(
         self, method: str, url: str, body: Mapping[str, Any] | None
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[ClientResponse]:
         """A successful response whose body is still to be read.
 
         Raises:
             Transient, EngineError: It is not successful.
         """
         try:
-            response = await self._sent(method, url, body)
+            response = await self._connections.send(method, url, body)
             try:
-                if response.status_code >= 300:
+                if response.status >= 300:
                     content = await self._content(response)
-                    self._check(response.status_code, response.headers, content)
+                    self._check(response.status, response.headers, content)
                 yield response
             finally:
-                await response.aclose()
-        except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise self._broken(error) from None
+                response.close()  # a connection whose reply has been read is back in the pool
+        except ClientError as error:
+            raise broken(error, self._options.timeout) from None
 
-    async def _sent(self, method: str, url: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        """The response to a request, following redirects.
-
-        The key goes to the server's own address only, and a redirect that would drop the body is
-        not followed.
-        """
-        http = self._open()
-        request = http.build_request(method, self.address.with_query(url), json=body)
-        for _ in range(_REDIRECTS):
-            response = await http.send(request, stream=True)
-            following = response.next_request
-            if following is None:
-                return response
-            await response.aclose()
-            here, there = request.url, following.url
-            if following.method != method or here.scheme != there.scheme:
-                raise EngineError(
-                    f"{self._where}: HTTP {response.status_code}: it redirects to "
-                    f"{unquote(str(there))}: use that address"
-                )
-            if (here.host, here.port) != (there.host, there.port):
-                for name in self._key.headers():
-                    following.headers.pop(name, None)
-            request = following
-        raise EngineError(f"{self._where}: too many redirects, last to {unquote(str(request.url))}")
-
-    async def _content(self, response: httpx.Response) -> bytes:
+    async def _content(self, response: ClientResponse) -> bytes:
         """The whole decompressed body."""
         found = bytearray()
-        async for part in response.aiter_bytes():
+        async for part in response.content.iter_any():
             found += part
             if len(found) > MAX_REPLY_BYTES:
                 raise CandidateError(
@@ -368,64 +338,15 @@ class HttpClient:
             )
         return ""
 
-    def _broken(self, error: Exception) -> Transient:
-        """A failed connection as an error."""
-        said = concealed(str(error))
-        if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-            return Away(f"cannot be reached ({said or 'no connection in time'})")
-        if isinstance(error, httpx.TimeoutException):
-            return Transient(f"said nothing for {self._options.timeout:g} seconds (?timeout)")
-        if isinstance(error, httpx.DecodingError):
-            return Spoilt(f"the answer cannot be unpacked ({said})")
-        return Transient(f"the connection broke ({said or type(error).__name__})")
-
-    # ------------------------------------------------------------------ connections
-
     @property
     def _where(self) -> str:
         return f"server {self.address.base}"
 
-    def _open(self) -> httpx.AsyncClient:
-        """The connection pool, opened in the event loop that uses it."""
-        if self._http is None:
-            width = self._options.concurrency
-            self._http = httpx.AsyncClient(
-                headers={"accept-encoding": "gzip", **self._key.headers()},
-                timeout=httpx.Timeout(
-                    self._options.timeout, connect=min(_CONNECT, self._options.timeout), pool=None
-                ),
-                limits=httpx.Limits(max_connections=width, max_keepalive_connections=width),
-                trust_env=not self.address.local,
-                # Reading the machine's certificates takes longer than many requests.
-                verify=self.address.root.startswith("https"),
-            )
-        return self._http
-
     async def close(self) -> None:
         """Closes all connections."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        await self._connections.close()
 
 
 def _quoted(text: str) -> str:
     """The beginning of a text."""
     return repr(concealed(text[:_LOOKED_AT])[:80])
-
-
-async def _lines(response: httpx.Response) -> AsyncIterator[str]:
-    """The lines of a body, as they come.
-
-    Raises:
-        CandidateError: A line, or the body, is longer than any reply.
-    """
-    rest, total = b"", 0
-    async for part in response.aiter_bytes():
-        *lines, rest = (rest + part).split(b"\n")
-        total += len(part)
-        if total > MAX_STREAM_BYTES or max(len(rest), *map(len, lines), 0) > MAX_EVENT_BYTES:
-            raise CandidateError(Fault.UNUSABLE, "a stream is longer than any reply")
-        for line in lines:
-            yield line.decode("utf-8", errors="replace").rstrip("\r")
-    if rest:
-        yield rest.decode("utf-8", errors="replace")
