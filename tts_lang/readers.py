@@ -53,19 +53,24 @@ def read_written(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     return data
 
 
-def parse_json(text: str | bytes, constant: Callable[[str], Any] | None = None) -> Any:
+def parse_json(
+    text: str | bytes,
+    constant: Callable[[str], Any] | None = None,
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """The value of a JSON text.
 
     Args:
         text: The text.
         constant: Called with `NaN`, `Infinity` or `-Infinity`, as of `json.loads`.
+        pairs: Called with each object's names and values; makes of them what stands for it.
 
     Raises:
         TooDeep: More than `MAX_JSON_DEPTH` levels.
         ValueError: No JSON.
     """
     try:
-        value = json.loads(text, parse_constant=constant)
+        value = json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
     except RecursionError as error:
         raise TooDeep from error
     level = [value]

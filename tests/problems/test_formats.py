@@ -53,6 +53,9 @@ FORMATS: dict[str, bytes] = {
     "array.json": json.dumps(ROWS).encode(),
     "array.jsonl": json.dumps(ROWS, indent=1).encode(),
     "array.txt": json.dumps(ROWS, indent=2).encode(),
+    **{f"{name}.jsonl": LINES.decode().encode(name) for name in ("utf-16", "utf-16-be", "utf-32")},
+    "utf-16-le.csv": _table(",").decode().encode("utf-16-le"),
+    "mac.jsonl": LINES.replace(b"\n", b"\r"),
     "held.json": json.dumps({"version": 1, "data": ROWS}).encode(),
     "hub.json": json.dumps({"rows": [{"row_idx": 0, "row": row} for row in ROWS]}).encode(),
     "columns.json": json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}).encode(),
@@ -141,6 +144,13 @@ def test_a_file_that_is_something_else_is_named(
         load_problems(path)
 
 
+def test_a_file_called_parquet_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "problems.parquet"
+    path.write_bytes(b"Not Found")
+    with pytest.raises(ProblemFileError, match="is called Parquet, but is none"):
+        load_problems(path)
+
+
 def test_a_database_and_a_folder_are_named(tmp_path: Path) -> None:
     path = tmp_path / "problems.db"
     _sqlite(path)
@@ -158,6 +168,7 @@ def test_a_database_and_a_folder_are_named(tmp_path: Path) -> None:
         ("a,b\n1,2\n", "the fields are 'a', 'b': say which holds the text, for example"),
         ('problem,answer\n"1+1,2\n', "not CSV"),
         ("problem,answer\n", "no problems"),
+        ("problem,answer, problem\n1,2,3\n", "the heading has 'problem' twice"),
     ],
 )
 def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:

@@ -86,10 +86,12 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         {"id": "f", "problem": "q", "answer": {"a": 1}},
         '{"id": "g", "problem": "q", "answer": NaN}',
         r'{"id": "h", "problem": "\ud800"}',
+        '{"id": "j", "problem": "one", "problem": "two"}',
+        '{"id": "k", "problem": "q", "answer": ' + "9" * 5000 + "}",
         {"id": "i", "problem": "good"},
     )
     reasons = errors_of(path)
-    assert sorted(reasons) == list(range(2, 13))
+    assert sorted(reasons) == list(range(2, 15))
     expected = {
         2: "not JSON (column 1",
         3: "a JSON array instead of an object",
@@ -102,6 +104,8 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         10: "not a JSON object",
         11: "NaN is no JSON number",
         12: "half a character (\\ud800)",
+        13: "the object has 'problem' twice",
+        14: "(a whole number of more than 4,300 digits); correct the number",
     }
     for number, reason in expected.items():
         assert reason in reasons[number]

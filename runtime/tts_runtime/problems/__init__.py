@@ -128,7 +128,8 @@ def _problems(
             first_row[problem.id] = row.number
             problems.append(problem)
     if not problems and not bad:
-        bad.append(BadLine(0, "the file has no problems; write one JSON object a line"))
+        hint = "; write one JSON object a line" if rows.unit == "line" else ""
+        bad.append(BadLine(0, f"the file has no problems{hint}"))
     if bad:
         raise ProblemFileError(name, tuple(bad), usable=bool(problems))
     return problems

@@ -73,7 +73,7 @@ def rows_of(path: Path) -> FileRows:
         return FileRows("row", _parquet(path, content))
     if content[257:262] == b"ustar":
         raise _error(path, "the file is a tar archive: unpack it")
-    text = _utf16(content)
+    text = _utf8(content)
     names = [suffix.lower() for suffix in path.suffixes]
     if ".csv" in names or ".tsv" in names:
         return FileRows("row", _csv(path, text, "\t" if ".tsv" in names else None))
@@ -83,6 +83,8 @@ def rows_of(path: Path) -> FileRows:
         heading = text.lstrip().partition(b"\n")[0]
         if b"," in heading or b"\t" in heading:
             return FileRows("row", _csv(path, text, None))
+    if ".parquet" in names and start not in (b"{", b"["):
+        raise _error(path, "the file is called Parquet, but is none: was it downloaded whole?")
     document = _document(path, text, lines_wanted=".jsonl" in names)
     if document is not None:
         return FileRows("row", document)
@@ -139,18 +141,22 @@ def _decompressed(path: Path, content: bytes) -> bytes:
     return content
 
 
-def _utf16(content: bytes) -> bytes:
-    """UTF-16 with a byte order mark as UTF-8; UTF-8 without its mark."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace").encode()
-    return content.removeprefix(b"\xef\xbb\xbf")
+def _utf8(content: bytes) -> bytes:
+    """UTF-16 and UTF-32, with a byte order mark or without, as UTF-8; UTF-8 without its mark."""
+    encoding = json.detect_encoding(content[:4])  # type: ignore[attr-defined]
+    if encoding.startswith("utf-8"):
+        return content.removeprefix(b"\xef\xbb\xbf")
+    return content.decode(encoding, "replace").encode()  # type: ignore[no-any-return]
 
 
 # ------------------------------------------------------------------------------ JSON
 
 
 def _json_lines(content: bytes) -> Iterator[FileRow]:
-    # Only \n ends a line: JSON texts may hold other separators, such as U+2028.
+    # Only \n ends a line: JSON texts may hold other separators, such as U+2028. Files of an old Mac
+    # have \r, which no text holds.
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -164,7 +170,7 @@ def _json_lines(content: bytes) -> Iterator[FileRow]:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        value = parse_json(content.decode("utf-8"), _refuse_constant)
+        value = parse_json(content.decode("utf-8"), _refuse_constant, _named_once)
     except UnicodeDecodeError as error:
         raise BadRowError(
             f"not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
@@ -176,8 +182,32 @@ def _object(content: bytes) -> dict[str, Any]:
     except TooDeep as error:
         raise BadRowError(f"{error}; write a plain JSON object") from error
     except ValueError as error:
-        raise BadRowError(f"not usable JSON ({error}); correct the number") from error
+        raise BadRowError(f"not usable JSON ({_reason(error)}); correct the number") from error
     return _as_fields(value)
+
+
+def _reason(error: ValueError) -> str:
+    limit = sys.get_int_max_str_digits()
+    long = "set_int_max_str_digits" in str(error)
+    return f"a whole number of more than {limit:,} digits" if long else str(error)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        _refuse_twice([name for name, _ in pairs], "the object has")
+    return fields
+
+
+def _refuse_twice(names: Sequence[str], where: str) -> None:
+    """Names a name that stands twice, where one value would hide the other.
+
+    Raises:
+        BadRowError: There is one.
+    """
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise BadRowError(f"{where} {twice!r} twice; give each field a name of its own")
 
 
 def _refuse_constant(name: str) -> None:
@@ -199,7 +229,11 @@ def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[Fil
     if start not in (b"[", b"{"):
         return None
     try:
-        value = parse_json(content, _refuse_constant)
+        value = parse_json(content, _refuse_constant, _named_once)
+    except BadRowError as error:
+        if lines_wanted:
+            return None
+        raise _error(path, str(error)) from error
     except json.JSONDecodeError as error:
         # A first line that is complete makes JSON lines of it, whatever follows.
         first = content.lstrip().partition(b"\n")[0].strip()
@@ -275,6 +309,10 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
+        try:
+            _refuse_twice([name.strip() for name in reader.fieldnames or ()], "the heading has")
+        except BadRowError as error:
+            raise _error(path, str(error)) from error
         for number, fields in enumerate(reader, start=1):
             if None in fields:
                 yield FileRow(number, BadRowError("more values than the heading has names"))
