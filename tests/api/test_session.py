@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import tts_lang
 import tts_runtime
 from tests.support.runs import box
 from tests.support.scripted import ScriptedPolicy
+from tts_runtime import Session
+from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
+from tts_runtime.problems import Problem
 
 STRATEGIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("majority", {"n": 6}),
@@ -285,3 +289,63 @@ def test_a_notebook_escapes_what_a_model_wrote() -> None:
     assert "<script>" not in shown
     assert "<img" not in shown
     assert "&lt;img" in shown
+
+
+def test_a_function_is_a_scorer_or_a_grader_as_it_is(tmp_path: Path) -> None:
+    """A notebook's functions are in no module that could be named."""
+
+    @tts_runtime.scorer(per="solution")
+    def brevity(_: Problem, solutions: list[str]) -> list[float]:
+        return [1 / (1 + len(text)) for text in solutions]
+
+    def same(problem: Problem, answer: str) -> bool:
+        return answer == problem.answer
+
+    async def main() -> Any:
+        settings = tts_runtime.Settings(grader=same)  # type: ignore[arg-type]
+        async with Session({"policy": SimPolicy()}, {"orm": brevity}, settings) as session:
+            return await session.run(
+                "best_of_n_outcome", ["1 + 1"], out=tmp_path / "run", parameters={"n": 3}
+            )
+
+    [result] = asyncio.run(main())
+    nodes = tts_runtime.open_run(tmp_path / "run").tree("row-1").nodes.values()
+    assert [each.scores["orm"] for each in nodes] == [1 / (1 + len(each.added)) for each in nodes]
+    place = "python:tests.api.test_session:"
+    assert list(result.summary.graders) == [place + same.__qualname__]
+    assert result.summary.scorers == {"orm": place + brevity.__qualname__}
+
+
+def test_what_a_function_raises_is_shown() -> None:
+    @tts_runtime.scorer(per="solution")
+    def broken(_: Problem, solutions: list[str]) -> list[float]:
+        return [1 / 0 for _ in solutions]
+
+    async def main() -> None:
+        async with Session({"policy": SimPolicy()}, {"orm": broken}) as session:
+            response = await session.answer("best_of_n_outcome", "1 + 1", n=3)
+            [warning] = response.warnings
+            assert "gave no score to 3 of 3 candidates" in warning
+            assert "ZeroDivisionError: division by zero" in warning
+            assert "ZeroDivisionError" in response._repr_html_()
+            results = await session.run("best_of_n_outcome", ["1 + 1"])
+            shown = results._repr_html_()
+            assert "ZeroDivisionError" in shown
+            assert "policy SimPolicy; orm python:tests.api" in shown
+            with pytest.raises(TypeError, match=r"no option 'n'; .* parameters=\{'n': 3\}"):
+                await session.run("best_of_n_outcome", ["1 + 1"], n=3)  # type: ignore[call-arg]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"policies": {"policy": 3}}, "policy `policy`: expected a name or a PolicyEngine, found"),
+        ({"scorers": {"prm": SimPolicy}}, "make one of it: SimPolicy()"),
+        ({"settings": tts_runtime.Settings(grader=[])}, "grader: expected a name, a function or"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_engine_is_named(given: Any, message: str) -> None:
+    with pytest.raises(EngineError, match=re.escape(message)):
+        Session(**given)

@@ -19,7 +19,6 @@ from tts_runtime.executor import Outcome
 from tts_runtime.reliability import footer
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.results import Answer, Summary
-from tts_runtime.runs.seeds import in_words
 
 #: Seconds over which speed is measured; least seconds between two lines without a terminal.
 _WINDOW, _PAUSE = 15.0, 30.0
@@ -248,20 +247,6 @@ class Lines(Status):
 def shown_on(console: Console) -> Status:
     """The display that suits a console."""
     return Screen(console) if console.is_terminal else Lines(console)
-
-
-def named_in(summaries: Sequence[Summary]) -> str:
-    """The footer of a table: engines, problem set, seeds."""
-    engines: dict[str, str] = {}
-    for summary in summaries:
-        engines |= summary.policies
-        engines |= summary.scorers
-    parts = [f"{name} {engine}" for name, engine in engines.items()]
-    first = summaries[0]
-    parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
-    if first.graders != ("math",):
-        parts.append(f"graded by {', '.join(first.graders)}")
-    return "; ".join([*parts, in_words(first.seeds)])
 
 
 def remarks(summaries: Sequence[Summary]) -> list[str]:

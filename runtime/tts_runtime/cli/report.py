@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tts_lang.printable import printable
-from tts_runtime.cli.display import named_in, remarks
+from tts_runtime.cli.display import remarks
 from tts_runtime.cli.tables import (
     CAPTION,
     TableColumn,
@@ -22,7 +22,7 @@ from tts_runtime.cli.tables import (
 )
 from tts_runtime.engines.base import Exactness
 from tts_runtime.reliability import warnings_of
-from tts_runtime.runs.results import Result
+from tts_runtime.runs.results import Result, named_in
 from tts_runtime.runs.sweeps import Shift
 from tts_runtime.stats.paired import PairedComparison, compare
 

@@ -26,7 +26,7 @@ class PythonScorer(ScorerEngine):
     Args:
         function: `(problem, solutions) -> numbers`; see `tts_runtime.plugins.scorer`. Without the
             decorator it scores per solution, from 0 to 1.
-        name: For messages.
+        written: Its name, for messages and records.
 
     Raises:
         EngineError: The function is a grader.
@@ -34,15 +34,15 @@ class PythonScorer(ScorerEngine):
 
     card = Model(0)
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], written: str) -> None:
         spec = spec_of(function) or ScorerSpec()
         if isinstance(spec, GraderSpec):
-            raise EngineError(f"`{name}` is a grader: use it with --grader {name}")
+            raise EngineError(f"`{written}` is a grader: use it with --grader {written}")
         self.steps = spec.per == "step"
         self.alone = spec.per != "pool"
         self.low, self.high, self.exact = spec.low, spec.high, spec.exact
         self._function = function
-        self._name = name
+        self.written = written
         self._waiting: dict[int, list[tuple[ScoreRequest, Future[ScoreReply]]]] = {}
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
@@ -93,7 +93,7 @@ class PythonScorer(ScorerEngine):
             raise
         except Exception as error:  # somebody's code
             raise CandidateError(
-                Fault.EXCEPTION, f"scorer `{self._name}`: {described(error)}"
+                Fault.EXCEPTION, f"scorer `{self.written}`: {described(error)}"
             ) from error
 
     def _replies(self, requests: Sequence[ScoreRequest], numbers: Any) -> list[ScoreReply]:
@@ -124,7 +124,7 @@ class PythonScorer(ScorerEngine):
         return number if isfinite(number) else None
 
     def _unusable(self, message: str) -> CandidateError:
-        return CandidateError(Fault.UNUSABLE, f"scorer `{self._name}`: {message}")
+        return CandidateError(Fault.UNUSABLE, f"scorer `{self.written}`: {message}")
 
 
 def _listed(value: Any) -> list[Any] | None:

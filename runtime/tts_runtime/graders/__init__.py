@@ -138,7 +138,7 @@ class Graders:
         self._only = chosen if isinstance(chosen, Grader) else None
         self._chosen = chosen if isinstance(chosen, str) else None
         names = dict.fromkeys(map(self.name, problems)) if self._only is None else {}
-        self.names = tuple(names) or (type(chosen).__name__,)
+        self.names = tuple(names) or (str(getattr(chosen, "written", type(chosen).__name__)),)
         self._openers = {name: find_grader(name) for name in names}
         self._opened: dict[str, Grader] = {}
 

@@ -21,16 +21,16 @@ class FunctionGrader(Grader):
         EngineError: The function is a scorer, or takes other arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], written: str) -> None:
         spec = spec_of(function) or GraderSpec()
         if isinstance(spec, ScorerSpec):
-            raise EngineError(f"`{name}` is a scorer: use it with --scorer NAME={name}")
+            raise EngineError(f"`{written}` is a scorer: use it with --scorer NAME={written}")
         self.needs_gold = spec.needs_gold
         self._function = function
-        self._name = name
+        self.written = written
         self._with_text = _takes(function, 3)
         if not self._with_text and not _takes(function, 2):
-            raise EngineError(f"`{name}` must take (problem, answer) or (problem, answer, text)")
+            raise EngineError(f"`{written}` must take (problem, answer) or (problem, answer, text)")
 
     async def grade(self, submission: Submission) -> Grade:
         """What the function says: right, wrong, or (None) not graded."""
@@ -40,13 +40,13 @@ class FunctionGrader(Grader):
         try:
             found = await called(self._function, *arguments[: 3 if self._with_text else 2])
         except Exception as error:  # noqa: BLE001  (somebody's code)
-            return Grade(None, f"grader `{self._name}`: {described(error)}", EXCEPTION)
+            return Grade(None, f"grader `{self.written}`: {described(error)}", EXCEPTION)
         if found is None:
-            return Grade(None, f"grader `{self._name}` gave no verdict", NO_VERDICT)
+            return Grade(None, f"grader `{self.written}` gave no verdict", NO_VERDICT)
         if not isinstance(found, int) and type(found).__name__ != "bool_":  # NumPy's
             return Grade(
                 None,
-                f"grader `{self._name}`: expected True, False or None, found {found!r}"[:300],
+                f"grader `{self.written}`: expected True, False or None, found {found!r}"[:300],
                 EXCEPTION,
             )
         return Grade(bool(found))

@@ -143,10 +143,10 @@ def _decompressed(path: Path, content: bytes) -> bytes:
 
 def _utf8(content: bytes) -> bytes:
     """UTF-16 and UTF-32, with a byte order mark or without, as UTF-8; UTF-8 without its mark."""
-    encoding = json.detect_encoding(content[:4])  # type: ignore[attr-defined]
+    encoding = json.detect_encoding(content[:4])
     if encoding.startswith("utf-8"):
         return content.removeprefix(b"\xef\xbb\xbf")
-    return content.decode(encoding, "replace").encode()  # type: ignore[no-any-return]
+    return content.decode(encoding, "replace").encode()
 
 
 # ------------------------------------------------------------------------------ JSON

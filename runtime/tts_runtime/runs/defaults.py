@@ -62,6 +62,7 @@ def completed(
         missing.append(
             f"name the scorer that {unscored[0]} needs (`--scorer prm=ENGINE`): the bundled PRM "
             "can judge solutions of the bundled policy only"
+            + (f"; it has no scorer `{'`, `'.join(scorers)}`" if scorers else "")
         )
     if not problems_named:
         missing.append(

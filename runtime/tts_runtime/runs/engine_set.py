@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tts_lang.plan.graph import Plan
-from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
+from tts_runtime.engines.python import PythonScorer
 from tts_runtime.engines.registry import find_policy, find_scorer
 from tts_runtime.graders import Grader
+from tts_runtime.graders.function import FunctionGrader
 from tts_runtime.runs.progress import Progress
 
 Engine = TypeVar("Engine", PolicyEngine, ScorerEngine)
@@ -82,6 +84,38 @@ class EngineSet:
                 for each in group.values():
                     stack.push_async_callback(each.close)
                 group.clear()
+
+
+def scorers_given(scorers: Mapping[str, Any]) -> dict[str, str | ScorerEngine]:
+    """Scorers as a program gives them: names, engines, functions.
+
+    Raises:
+        EngineError: One is neither.
+    """
+    return {name: _given(f"scorer `{name}`", each, ScorerEngine) for name, each in scorers.items()}
+
+
+def policies_given(policies: Mapping[str, Any]) -> dict[str, str | PolicyEngine]:
+    """The same of policies, which no function is."""
+    return {name: _given(f"policy `{name}`", each, PolicyEngine) for name, each in policies.items()}
+
+
+def grader_given(grader: Any) -> str | Grader | None:
+    """The same of a grader; `None`: each problem's own."""
+    return None if grader is None else _given("grader", grader, Grader)
+
+
+def _given(what: str, given: Any, kind: type[Any]) -> Any:
+    if isinstance(given, str | kind):
+        return given
+    if isinstance(given, type) or not callable(given) or kind is PolicyEngine:
+        made = f"; make one of it: {given.__name__}()" if isinstance(given, type) else ""
+        or_function = "" if kind is PolicyEngine else ", a function"
+        raise EngineError(
+            f"{what}: expected a name{or_function} or a {kind.__name__}, found {given!r:.80}{made}"
+        )
+    written = f"python:{given.__module__}:{getattr(given, '__qualname__', type(given).__name__)}"
+    return (PythonScorer if kind is ScorerEngine else FunctionGrader)(given, written)
 
 
 def _divided(

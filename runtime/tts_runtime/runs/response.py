@@ -14,6 +14,7 @@ from tts_runtime.executor import CandidateRecord, Outcome, ScoreColumn, Work
 from tts_runtime.problems import Problem
 from tts_runtime.record.decisions import classes
 from tts_runtime.record.reader import Tree
+from tts_runtime.reliability import warnings_of
 from tts_runtime.runs.html import table
 from tts_runtime.runs.results import Answer
 
@@ -174,8 +175,13 @@ class Response:
     def __repr__(self) -> str:
         return f"<Response of {self.plan.strategy}: {self.answer!r}>"
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went wrong with more than a few candidates, and what to do about it."""
+        return tuple(warnings_of(self._record.reliability))
+
     def _repr_html_(self) -> str:
-        """What a notebook shows: answer, text, cost, the best candidates."""
+        """What a notebook shows: answer, text, cost, the best candidates, warnings."""
         grade = {True: " (right)", False: " (wrong)", None: ""}[self.correct]
         head = "no answer" if self.answer is None else self.answer
         usage = self.usage
@@ -190,6 +196,7 @@ class Response:
             f"<p><b>{escape(printable(head))}</b>{grade} by {escape(self.plan.strategy)}: {cost}"
             f"</p><pre>{escape(printable(self.text.strip()))}</pre>"
             + table(("candidates", "scores", "finish"), rows)
+            + "".join(f"<p>{escape(printable(each))}</p>" for each in self.warnings)
         )
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.explain.units import short
+from tts_lang.printable import printable
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
-from tts_runtime.reliability import Reliability
+from tts_runtime.reliability import Reliability, warnings_of
 from tts_runtime.runs.html import table
 from tts_runtime.runs.op_stats import OpStats
+from tts_runtime.runs.seeds import in_words
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.proportions import clustered_wilson
 
@@ -261,7 +264,27 @@ def _summaries(found: Sequence[Summary]) -> str:
         cells = (f"{each.policy_tokens / count:,.0f}", f"{each.scorer_tokens / count:,.0f}")
         flops = "-" if each.flops is None else short(each.flops / count)
         rows.append((each.strategy, accuracy, interval, *cells, flops))
-    return table(head, rows) + "<p>tokens and FLOPs: means per problem and seed</p>"
+    lines = ["tokens and FLOPs: means per problem and seed"]
+    if found:
+        lines.append(named_in(found))
+    lines += [
+        f"{each.strategy}: {line}" for each in found for line in warnings_of(each.reliability)
+    ]
+    return table(head, rows) + "".join(f"<p>{escape(printable(line))}</p>" for line in lines)
+
+
+def named_in(summaries: Sequence[Summary]) -> str:
+    """The footer of a table: engines, problem set, seeds."""
+    engines: dict[str, str] = {}
+    for summary in summaries:
+        engines |= summary.policies
+        engines |= summary.scorers
+    parts = [f"{name} {engine}" for name, engine in engines.items()]
+    first = summaries[0]
+    parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
+    if first.graders != ("math",):
+        parts.append(f"graded by {', '.join(first.graders)}")
+    return "; ".join([*parts, in_words(first.seeds)])
 
 
 def _answers(found: Sequence[Answer]) -> str:

@@ -436,7 +436,7 @@ def _scorer_names(plan: Plan) -> list[str]:
 
 
 def _name(engine: str | PolicyEngine | ScorerEngine) -> str:
-    return engine if isinstance(engine, str) else type(engine).__name__
+    return engine if isinstance(engine, str) else getattr(engine, "written", type(engine).__name__)
 
 
 def _names(

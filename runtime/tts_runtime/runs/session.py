@@ -40,7 +40,12 @@ from tts_runtime.problems.model import Trial
 from tts_runtime.record.decisions import DecisionLog
 from tts_runtime.runs.costs import ModelSizes
 from tts_runtime.runs.defaults import completed, problem_set
-from tts_runtime.runs.engine_set import EngineSet
+from tts_runtime.runs.engine_set import (
+    EngineSet,
+    grader_given,
+    policies_given,
+    scorers_given,
+)
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.result_collector import answer_of
@@ -69,7 +74,7 @@ class RunOptions(TypedDict, total=False):
     problem_set: str | None
     strict: bool
     keep: Collection[str]
-    grader: str | Grader | None
+    grader: str | Grader | Callable[..., Any] | None
     cluster: str | None
     replicas: int
 
@@ -94,7 +99,8 @@ class Session:
     Args:
         policies: Engines by the name that strategies give them, as in `Settings`; `policy` is the
             bundled one if it is not among them.
-        scorers: The same for scorers; `prm` is the bundled one beside the bundled policy.
+        scorers: The same for scorers, which may be functions (`plugins.scorer`); `prm` is the
+            bundled one beside the bundled policy.
         settings: What answers and runs take where they say nothing themselves.
         cluster: Where problems are answered (`ray`, `ray://HOST:PORT`), on engines of `replicas`
             processes there, which start when they are first needed and end with the session;
@@ -102,13 +108,13 @@ class Session:
         replicas: Processes, each with all engines of its own.
 
     Raises:
-        EngineError: On entering: there is no engine or grader of this name.
+        EngineError: What is given is no engine; on entering: there is none of this name.
     """
 
     def __init__(
         self,
         policies: Mapping[str, str | PolicyEngine] | None = None,
-        scorers: Mapping[str, str | ScorerEngine] | None = None,
+        scorers: Mapping[str, str | ScorerEngine | Callable[..., Any]] | None = None,
         settings: Settings | None = None,
         *,
         cluster: str | None = None,
@@ -117,8 +123,9 @@ class Session:
         base = settings or Settings()
         self.settings = replace(
             base,
-            policies={**base.policies, **(policies or {})},
-            scorers={**base.scorers, **(scorers or {})},
+            policies=policies_given({**base.policies, **(policies or {})}),
+            scorers=scorers_given({**base.scorers, **(scorers or {})}),
+            grader=grader_given(base.grader),
             cluster=base.cluster if cluster is None else cluster,
             replicas=base.replicas if replicas is None else replicas,
         )
@@ -285,6 +292,14 @@ class Session:
         alone: `out="runs/x"`, `seeds=range(3)`...
         """
         changed: dict[str, Any] = {**options}
+        unknown = next((name for name in changed if name not in RunOptions.__annotations__), None)
+        if unknown is not None:
+            raise TypeError(
+                f"run: there is no option {unknown!r}; a strategy's parameter goes into "
+                f"parameters={{{unknown!r}: {changed[unknown]!r}}}"
+            )
+        if "grader" in changed:
+            changed["grader"] = grader_given(changed["grader"])
         settings = replace(self.settings, **changed)
         return await self._run(strategies, problems, settings, parameters, progress)
 
