@@ -24,7 +24,7 @@ from tts_lang.library import names
 from tts_lang.repair_intent import MOST_SHOWN, Meant, meanings_of
 from tts_lang.repair_items import item_lines
 from tts_lang.repair_lexicon import KNOWN_WORDS
-from tts_lang.repair_scope import names_in_scope
+from tts_lang.repair_scope import KnownNames, names_in_scope
 from tts_lang.repair_search import edited
 from tts_lang.repair_spelling import spelled
 from tts_lang.repair_words import FORMS, NOTES
@@ -45,7 +45,7 @@ LARGEST_SOURCE = 30_000
 LONGEST_LINE = 300
 #: Lines that cost less come before the compiler's own help; lines that are about as likely differ
 #: by less; forms with open places that are shown, and that come before the compiler's own help.
-SURE, NEAR, MOST_OPEN, MOST_STRONG = 0.6, 0.15, 9.0, 7.0
+SURE, NEAR, MOST_OPEN, MOST_STRONG = 0.6, 0.15, 9.0, 8.0
 
 _STRING = re.compile(r'"""|"(?:\\.|[^"\\])*"')
 _MARK = re.compile("\x01(\\d+)\x01")
@@ -154,17 +154,15 @@ class _Repair:
             return error
         open_ones = [e for e in self._intents if not e.complete and e.cost <= MOST_OPEN]
         form = _shown_form(open_ones[0].line) if open_ones else None
-        form = form or self._item_form
         imports = self._calls_nothing()
         syntax = error.code.startswith("TTS1") or error.suggestion is None or imports
-        strong = not open_ones or open_ones[0].cost <= MOST_STRONG
-        if form is not None and syntax and strong:
+        if form is not None and syntax and open_ones[0].cost <= MOST_STRONG:
             return replace(error, suggestion=form, expected=())
         hidden, _ = _hidden(self._line.strip())
         for pattern, note in NOTES:
             if (at := pattern.search(hidden)) is not None:
                 return replace(error, suggestion=at.expand(note))
-        form = form or _form(self._line)
+        form = form or self._item_form or _form(self._line)
         exact = said is not None and any(p.fullmatch(error.suggestion or "") for p in _EXACT)
         if form is None and (exact or imports):
             return replace(error, suggestion=None)
@@ -177,7 +175,7 @@ class _Repair:
         """A declaration that parses, although more is missing."""
         if not self._error.code.startswith("TTS1") or parses(self._line):
             return None
-        for code, cost in item_lines(self._code, self._source.text, self._start):
+        for code, cost in self._items():
             if cost < 1 and not self._indent and parses(code):
                 return _shown_form(code)
         return None
@@ -191,7 +189,15 @@ class _Repair:
             return []
         rest = self._source.text[self._end :].lstrip("\n")
         last = not rest.startswith(self._indent)
-        return meanings_of(self._code, self._source.text, self._start, last=last)
+        return meanings_of(self._code, self._names, last=last)
+
+    @cached_property
+    def _names(self) -> KnownNames:
+        return names_in_scope(self._source.text, self._start, self._source.name)
+
+    def _items(self) -> Iterator[tuple[str, float]]:
+        """Declarations and the like that the line can mean."""
+        return item_lines(self._code, self._source.text[: self._start], self._names, self._indent)
 
     @property
     def _candidates(self) -> Iterator[tuple[float, str]]:
@@ -203,17 +209,17 @@ class _Repair:
         yield from sorted(((cost, line) for line, cost in found.items()), key=lambda each: each[0])
 
     def _readings(self) -> Iterator[tuple[str, float]]:
-        text, code = self._source.text, self._code
+        code = self._code
         for each in self._intents:
             if each.complete and each.cost <= MOST_SHOWN:
                 yield each.line, each.cost
-        yield from item_lines(code, text, self._start + len(self._indent))
+        yield from self._items()
         for pattern, new in _COMMENTS:
             if (commented := pattern.sub(new, code)) != code:
                 yield commented.strip(), 0.1
         if not self._error.code.startswith("TTS1") or _PARTIAL.match(code):
             return
-        known = names_in_scope(text, self._start).all
+        known = self._names.all
         plain = spelled(code)
         if plain != code:
             yield plain, 0.2

@@ -30,6 +30,8 @@ def called(
         kind = "num" if kinds[0] == "of" else "row"
         inside = first.text if kinds[0] == "scorer" else texts[0]
         return Item(kind, f"quantile({inside}, {share})") if kinds[0] != "pool" else None
+    if kinds == ["of"] and name in {"head", "take"}:
+        name = "first"
     if kinds == ["of"] and name == "softmax":
         return Item("row", f"softmax({first.text.partition(' of ')[0]})")
     if kinds == ["of"]:
@@ -51,7 +53,7 @@ def called(
     if kinds == ["steps"]:
         return Item("row", f"{name}({first.text})")
     if name in _STEPS and kinds == ["scorer"]:
-        if first.text in names.steps:
+        if first.text in names.steps | names.judges:
             return Item("row", f"{name}({first.text})")
         if name in {"argmax", "argmin"}:
             return None

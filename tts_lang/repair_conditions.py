@@ -138,8 +138,10 @@ class ConditionReader(ValueReader):
             at += 1
             if pool is not None and done is not None:
                 break
-        asked = any(word.lower() in ASKING - {"filter"} for word in self.tokens[:start])
-        if not how and "." in self.tokens[start:at] and not asked:
+        # `beams.done` of all rows behind `until`, of each row behind `where`.
+        asked = any(word.lower() in ASKING - {"filter", "where"} for word in self.tokens[:start])
+        between = self.tokens[start:at]
+        if not how and "." in between and "all" not in between and not asked:
             return None
         if done is None or not (how or pool) or (pool is None and parenthesis):
             return None
@@ -207,7 +209,7 @@ class ConditionReader(ValueReader):
         right = self._sum(next_at)
         if right is None or right[0].kind not in SCALARS | {"text"}:
             return found
-        if right[0].kind == "text" and sign in {">=", ">"} and value.kind != "text":
+        if "num" in {value.kind, right[0].kind} and "text" in {value.kind, right[0].kind}:
             return found
         text = f"{self._row(value)} {sign} {self._row(right[0])}"
         end = right[1]

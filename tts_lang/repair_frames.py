@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise, product
 
+from tts_lang.plan.columns import COLUMNS
 from tts_lang.repair_parts import Item, marks_before
 from tts_lang.repair_sampling import sampling_of
 from tts_lang.repair_scope import KnownNames
@@ -35,6 +36,16 @@ _SLOT = re.compile(rf"\b({'|'.join(sorted(_KINDS, key=len, reverse=True))})\b")
 _WHERE = "P where C"
 _MORE_FORMS = {"where": _WHERE, "where not": "P where not C", "union": "P + Q", "minus": "P - Q"}
 _SAMPLING = frozenset({"sample", "expand", "ask"})
+#: Verbs that are typed for others of the language.
+_NEAR_VERBS = {
+    ("prompt", "ask"),
+    ("best", "select"),
+    ("select", "best"),
+    ("first", "select"),
+    ("repeat", "fork"),
+    ("select", "where"),
+    ("sort", "select"),
+}
 #: Words that are followed by a value, without which they mean nothing.
 _SETTING = (
     *("temperature", "top_p", "top_k", "min_p", "within", "at least", "stop when", "end when"),
@@ -155,7 +166,8 @@ def fillings(items: Sequence[Item], names: KnownNames, target: str) -> Iterator[
         if said or implied:
             filled = _fill(frame, items, names, target)
             named = verb in {"ask", "score"}  # a prompt or a scorer says which verb is meant
-            extra = 0 if said else 1 if named else NO_VERB / 2
+            bare = [item.kind for item in items if not item.means("nothing")] == ["pool", "flag"]
+            extra = 0 if said else 1 if named or bare else NO_VERB / 2
             yield replace(filled, cost=filled.cost + extra)
 
 
@@ -205,7 +217,13 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         negated = any(each.means("where not") and not each.means("where") for each in marks)
         condition = rest[conditions[0]]
         text = f"not {condition.bound}" if negated else _whole(condition.text)
-        values[pool_slot] = f"({values[pool_slot]} where {text})"
+        before = [
+            (at, slot)
+            for slot, at in chosen.items()
+            if slot.letter in {"P", "T", "Q"} and at < conditions[0]
+        ]
+        filtered = max(before, key=lambda each: each[0])[1] if before else pool_slot
+        values[filtered] = f"({values[filtered]} where {text})"
         used.add(conditions[0])
         explained |= {"where", "where not"} if negated else {"where"}
         cost += 0.5
@@ -225,7 +243,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         again = rest[at].kind == "pool" and rest[at].text in {pool, target, "problem"}
         again = again or (rest[at].text in {"answer", "text"} and frame.verb in _ANSWERING)
         cost += 0 if again else UNUSED
-    explained |= {frame.verb, "nothing", *_markers(values)}
+    explained |= {frame.verb, "nothing", "all", *_markers(values)}
     if "until" in explained:
         explained |= {"while", "if"}
     if frame.verb in _SAMPLING:
@@ -250,25 +268,23 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
             )
         if frame.verb == "first" and item.means("high", "low", "latest", "random"):
             cost += 0 if item.text in {"first", "any", "one of", "any of", "one"} else MISSING
+    opened: set[FormSlot] = set()
     ending = rest[-1].text if rest and rest[-1].kind == "mark" else ""
     for slot in frame.slots:  # `weighted by` with nothing behind it
         said = bool(ending) and ending in {slot.marker, f"{slot.marker} by"}
         if slot.optional and slot not in values and said:
             values[slot] = slot.letter
+            opened.add(slot)
             cost += MISSING
-    empty = [
-        slot
-        for slot in frame.slots
-        if values.get(slot, "" if slot.optional else slot.letter) == slot.letter
-    ]
-    cost += MISSING * len([slot for slot in empty if slot not in values])
+    empty = [slot for slot in frame.needed if slot not in values] + [*opened]
+    cost += MISSING * (len(empty) - len(opened))
     flags = [flag for flag in frame.flags if any(item.means(flag) for item in items)]
     words = [item.text for item in items if item.kind == "mark"]
     head = next((item.text for item in items if item.kind == "mark"), "")
     cost += 0 if frame.verb in words else 0.4
     cost += 0 if head == frame.verb else 0.2
     if head in FORMS and head != frame.verb and frame.verb not in words:
-        cost += INVENTED / 2
+        cost += INVENTED / 4 if (head, frame.verb) in _NEAR_VERBS else INVENTED
     text = _text(frame, values, flags, clauses)
     if frame.verb == "cut" and any(item.text == "tokens" for item in items if item.kind == "unit"):
         text = f"{text.removesuffix('steps')}tokens"
@@ -401,8 +417,12 @@ def _assigned(
 def _fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: KnownNames) -> bool:
     item = items[at]
     if slot.letter == "KEY":
+        if item.text in names.groups:
+            return slot.marker in {"on", "per"}
         if item.text not in _KEYS and item.text not in names.columns:
             return False
+    elif slot.letter == "NAME" and item.text in names.columns and item.text not in COLUMNS:
+        return not any(each.kind == "pool" for each in items[:at])
     elif slot.letter == "TEXT" and frame.verb == "force" and item.kind == "word":
         return item.text[:1].isupper()
     elif slot.letter == "S" and re.fullmatch(r"last\((\w+)\)", item.text):
@@ -422,6 +442,10 @@ def _fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: K
         return False
     if slot.letter == "E" and frame.verb == "cut" and item.kind != "num":
         return item.kind == "row"
+    if slot.letter in {"k", "n", "N"} and " of " in item.text:
+        return False
+    if slot.letter == "E" and slot.marker == "weighted by" and item.text in names.groups:
+        return False
     if slot.optional:
         marks = marks_before(items, at) + [
             each for each in items[at + 1 : at + 2] if each.kind == "mark" and slot.letter == "k"

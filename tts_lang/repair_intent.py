@@ -11,7 +11,8 @@ from tts_lang.repair_frames import MISSING, Filled, fillings
 from tts_lang.repair_lexicon import SCORES
 from tts_lang.repair_parts import Item
 from tts_lang.repair_reading import LineReader
-from tts_lang.repair_scope import KnownNames, names_in_scope
+from tts_lang.repair_scope import KnownNames
+from tts_lang.repair_scope import words as word_set
 from tts_lang.repair_spelling import words_of
 from tts_lang.repair_words import FORMS
 
@@ -29,6 +30,8 @@ _TO_END = re.compile(
     r"(?:,? (?:by 1))? ?\b(?:until|to|till) (?:it is |they are |all )?(?:the )?"
     r"(?:done|finished|complete|completion|end)$"
 )
+_RETURNING = word_set("return yield output give")
+_NOISE = word_set("all each every a an the then just only simply now")
 _STATEMENTS = frozenset({"score", "force", "let", "backup", "repeat", "if", "choose", "retry"})
 _BLOCKS = frozenset({"repeat", "if", "choose"})
 MOST_COST = 12.0
@@ -46,14 +49,12 @@ class Meant:
     complete: bool
 
 
-def meanings_of(code: str, text: str, start: int, *, last: bool) -> list[Meant]:
+def meanings_of(code: str, names: KnownNames, *, last: bool) -> list[Meant]:
     """What a line without its comment and indentation can mean, the likelier ones first.
 
     Args:
-        text: The whole file, in which the line begins at `start`.
         last: It is the last line of its strategy.
     """
-    names = names_in_scope(text, start)
     found: dict[str, Meant] = {}
     for each in _meanings(code, names, last=last):
         known = found.get(each.line)
@@ -182,6 +183,11 @@ def _inline(code: str, names: KnownNames) -> Iterator[Meant]:
                 line = f"{first.line}\n{second.line}"
                 if second.cost < MOST_SHOWN + MISSING:
                     yield Meant(line, cost, second.complete)
+    arm = re.match(r"^(above [^:]+|otherwise|else): *(\S.*)$", code)
+    if arm is not None:
+        for each in _meanings(arm[2], names, last=arm[2].split()[0] in _RETURNING):
+            yield Meant(f"{arm[1]}: {each.line}", each.cost, each.complete)
+        return
     block = re.match(r"^((?:if|while|unless|when|repeat|for|foreach)\b[^:]*): *(\S.*)$", code)
     if block is None:
         return
@@ -219,7 +225,14 @@ def _phrases(code: str, names: KnownNames, target: str) -> Iterator[Filled]:
     for aggregates, score in product((False, True), scores):
         reader = LineReader(words, names, aggregates, [], [], score)
         items = _nested(reader.items(), names, words)
+        plain = [item for item in items if item.text not in _NOISE]
+        if len(plain) == 1 and len(items) <= 3 and items[-1] is plain[0]:
+            items = plain
         value = items[0] if len(items) == 1 else None
+        ends = [items[0], items[-1]]
+        applied = len(items) == 3 and items[1].means("of", "by") and ends[0].means("strategy")
+        if applied and ends[1].kind == "pool" and not ends[1].means("strategy"):
+            yield Filled(f"{ends[0].text} on {ends[1].bound}", 0.3, complete=True, verb="")
         if value is not None and value.kind in {"num", "row", "text", "flag", "pool"}:
             new = target not in names.pools and target
             yield Filled(value.text, 0.5 * (aggregates and not new), complete=True, verb="")
@@ -259,7 +272,11 @@ def _nested(items: Sequence[Item], names: KnownNames, words: Sequence[str]) -> l
         if end and not (glued and called and before is not None and _is_call(words, items[at].at)):
             inside = items[at + 1 : end]
             best = min(
-                (each for each in fillings(inside, names, "") if each.complete),
+                (
+                    each
+                    for each in fillings(inside, names, "")
+                    if each.complete and each.cost <= MOST_SHOWN
+                ),
                 key=lambda each: each.cost,
                 default=None,
             )

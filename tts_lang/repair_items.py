@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tts_lang.diagnostics import suggest
 from tts_lang.repair_reading import LineReader
 from tts_lang.repair_sampling import sampling_of
-from tts_lang.repair_scope import names_in_scope, words
+from tts_lang.repair_scope import KnownNames, words
 from tts_lang.repair_spelling import words_of
 from tts_lang.syntax.words import ITEM_WORDS
 
@@ -53,16 +53,14 @@ _ELSE_IF = re.compile(
 )
 
 
-def item_lines(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
-    """Lines that may be meant, with their costs; `code` begins at `start` of the whole text."""
-    indented = (
-        text[text.rfind("\n", 0, start) + 1 : start + 1].startswith(" ")
-        or text[start : start + 1] == " "
-    )
-    if not indented:
-        yield from _top(code, text, start)
+def item_lines(
+    code: str, above: str, names: KnownNames, indent: str
+) -> Iterator[tuple[str, float]]:
+    """Lines that may be meant, with their costs; `above` is the text above the line."""
+    if not indent:
+        yield from _top(code, names)
         return
-    heads = re.findall(r"^(\w+)", text[:start], re.MULTILINE)
+    heads = re.findall(r"^(\w+)", above, re.MULTILINE)
     if heads and heads[-1] == "judge":
         yield from _reading(code)
         return
@@ -83,7 +81,7 @@ def _head(word: str) -> str | None:
     return suggest(lowered, ITEM_WORDS)
 
 
-def _top(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
+def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
     named = re.match(r"(\w+)\s*(?:=|:=|:|is)\s*(?:a |an |new )?(\w+)\b(.*)$", code)
     if (
         named is not None
@@ -99,7 +97,7 @@ def _top(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
     if head == "strategy":
         while (again := re.match(r"(\w+)\s+(?=\w)", rest)) and _head(again[1]) == "strategy":
             rest = rest[again.end() :]
-        header = _header(rest, text, start)
+        header = _header(rest, names)
         if header is not None:
             yield header, 0.5
     elif head == "prompt" or head == "judge":
@@ -129,7 +127,7 @@ def _top(code: str, text: str, start: int) -> Iterator[tuple[str, float]]:
             yield f"law {sides[1]} == {sides[2]}", 0.5
 
 
-def _header(rest: str, text: str, start: int) -> str | None:
+def _header(rest: str, names: KnownNames) -> str | None:
     """`strategy NAME(PARAMETERS) CLAUSES:` from what stands behind the head word."""
     found = re.match(r"([\w-]+)\s*(.*)$", rest)
     if found is None:
@@ -151,7 +149,6 @@ def _header(rest: str, text: str, start: int) -> str | None:
         return None
     clauses = ""
     if tail.strip():
-        names = names_in_scope(text, start)
         sampling = sampling_of(LineReader(words_of(f"sample 1 step {tail}", names), names).items())
         left = [item for item in sampling.rest if not item.means("sample", "nothing", "at", "from")]
         if left or not sampling.clauses:
@@ -259,6 +256,10 @@ def _reading(code: str) -> Iterator[tuple[str, float]]:
 
 def _branch(code: str) -> Iterator[tuple[str, float]]:
     """Arms of `choose`, and `else if`."""
+    only = re.fullmatch(r"(\w+) *[:{]?", code)
+    close = suggest(only[1], ["else", "otherwise"]) if only is not None else None
+    if close is not None:
+        yield f"{close}:", 0.3
     again = _ELSE_IF.match(code)
     if again is not None:
         tail = f" {again[2].strip()}" if again[2] else ""

@@ -12,7 +12,7 @@ from tts_lang.repair_scope import words
 _MEANINGS: dict[str, str] = {
     # ---- verbs
     "select": (
-        "select, keep, prune, take, pick, choose, retain, top, top k, topk, nlargest, "
+        "select, keep, prune, take, pick, choose, retain, top, top k, topk, top_k, nlargest, "
         "narrow, limit, shortlist, beam, prune down, cut down, get, nsmallest, extract, "
         "trim, survivors, rows, head"
     ),
@@ -208,7 +208,7 @@ _MEANINGS: dict[str, str] = {
     "any": "any, some, any of, one of, some of, at least one of",
     "no": "no, none of, not any",
     "nothing": (
-        "*, the, a, an, more, then, do, order, copies, samples, children, just, also, too, "
+        "*, ==, :=, the, a, an, more, then, do, order, copies, samples, children, just, also, too, "
         "please, up, and, ;, ',', {, }, (, ), [, ], answer, candidate, candidates, of "
         "them, them, it, its, one, pool, ones, items, value, values, so that, that have, "
         "have, has, is, are, be, with the, scoring, scores, score, rated, completions, "
@@ -272,7 +272,7 @@ FUNCTIONS_MEANT: dict[str, str] = {
     **dict.fromkeys(("ceil", "ceiling"), "ceil"),
     **dict.fromkeys(("agreement", "consensus", "share", "confidence_of"), "share"),
     **dict.fromkeys(("random", "rand", "uniform"), "uniform"),
-    **dict.fromkeys(("first", "initial"), "first"),
+    **dict.fromkeys(("first", "initial", "head"), "first"),
     **{
         each: each
         for each in [

@@ -52,11 +52,17 @@ class LineReader(ConditionReader):
                 return Item("unit", UNITS[value[0].text.strip('"')]), value[1]
             meanings = MEANINGS.get(word.replace("_", " "), frozenset())
             return Item("mark", word, meanings | {"nothing"}), at + 2
-        if last is not None and last.kind == "num":
+        counted = last is not None and last.kind in {"num", "row"}
+        if counted and self._word(at + 1)[:1] not in {*"<>=!+-*/"}:
             for size, phrase in self._phrases(at):
                 if phrase in UNITS:
                     return Item("unit", UNITS[phrase]), at + size
-            if word in ROWS and self.tokens[at] not in self.names.pools:
+            if (
+                last is not None
+                and last.kind == "num"
+                and word in ROWS
+                and self.tokens[at] not in self.names.pools
+            ):
                 meanings = MEANINGS.get(word, frozenset()) & {"times"}
                 return Item("mark", word, meanings | {"nothing", "rows"}), at + 1
         for size, phrase in self._phrases(at):
@@ -64,8 +70,9 @@ class LineReader(ConditionReader):
                 return Item("mark", phrase, MEANINGS[phrase]), at + size
         follows = self._word(at + 1)
         column = word in COLUMNS_MEANT or word in SCORES
-        first_verb = not before and word in MEANINGS and self.tokens[at] not in self.names.pools
-        if first_verb and self.aggregates and follows == "(" and word in FUNCTIONS_MEANT:
+        names = {*self.names.pools, *self.names.strategies}
+        first_verb = not before and word in MEANINGS and self.tokens[at] not in names
+        if follows == "(" and word in FUNCTIONS_MEANT:
             first_verb = False
         if word == "policy" and follows == "(":
             return Item("mark", word, frozenset({"sample"})), at + 1
@@ -91,7 +98,8 @@ class LineReader(ConditionReader):
 
     def _value_at(self, at: int, size: int) -> bool:
         """Whether a phrase begins with a name that is known here, or holds one."""
-        return any(self.tokens[at + n] in self.names.pools for n in range(size)) or (
+        values = {*self.names.pools, *self.names.numbers, *self.names.prompts, *self.names.scored}
+        return any(self.tokens[at + n] in values for n in range(size)) or (
             self.tokens[at] in self.names.all and self.tokens[at] not in UNITS
         )
 

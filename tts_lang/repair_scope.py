@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from tts_lang.diagnostics import suggest
+from tts_lang.library import file as shipped
 from tts_lang.plan.columns import COLUMNS
-from tts_lang.syntax.words import HARD_WORDS, ITEM_WORDS, VERBS
+from tts_lang.syntax.words import ITEM_WORDS, VERBS
 
 _HEADER = re.compile(r"^strategy\s+\w*\s*(?:\((.*?)\))?.*$", re.MULTILINE)
 _DECLARED = re.compile(r"^(policy|scorer|prompt|judge|strategy) +(\w+)(.*)$", re.MULTILINE)
 _IMPORTED = re.compile(r'^import +"([\w/.-]+?)(?:\.tts)?"', re.MULTILINE)
+#: Imports of imports that are read.
+_DEEPEST = 4
 _ASSIGNED = re.compile(r"^\s+([A-Za-z_]\w*) *=(?!=) *(.*)$", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+let +(\w+) +of\b", re.MULTILINE)
 _SCORED = re.compile(r"^\s+score +(\w+) +by +(\w+)", re.MULTILINE)
@@ -52,6 +57,9 @@ class KnownNames:
     prompts: frozenset[str]
     policies: frozenset[str]
     strategies: frozenset[str]
+    judges: frozenset[str]  # of them there may be several readings, reduced like steps
+    groups: frozenset[str]  # scorers that see a whole pool, whose score can be a key
+    called: frozenset[str]  # prompts and judges with parameters
 
     @property
     def all(self) -> frozenset[str]:
@@ -74,16 +82,42 @@ class KnownNames:
 
     def close(self, word: str) -> str | None:
         """The name that a word may be a misspelling of."""
-        return suggest(word, sorted(self.all)) if len(word) > 2 else None
+        return suggest(word, sorted(self.all)) if len(word) > 3 else None
 
 
-def names_in_scope(text: str, start: int) -> KnownNames:
-    """The names that a line that begins at `start` can mean."""
+@lru_cache(maxsize=64)
+def _declarations(path: Path, deepest: int) -> str:
+    """The lines of a file, and of those that it imports, that declare something."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    own = "\n".join(found[0] for found in _DECLARED.finditer(text))
+    return own + _imported(text, path, deepest - 1)
+
+
+def _imported(text: str, file: Path, deepest: int) -> str:
+    """What the files declare that a text imports."""
+    parts = [""]
+    for name in _IMPORTED.findall(text) if deepest else ():
+        path = file.parent / f"{name}.tts"
+        found = path if path.is_file() else shipped(f"{name.rpartition('/')[2]}.tts")
+        if found is not None:
+            parts.append(_declarations(found, deepest))
+    return "\n".join(parts)
+
+
+def names_in_scope(text: str, start: int, file: str = "") -> KnownNames:
+    """The names that a line that begins at `start` can mean; imports are relative to `file`."""
     declared: dict[str, set[str]] = {word: set() for word in ITEM_WORDS}
-    steps = {"prm"}
-    for kind, name, rest in _DECLARED.findall(text):
+    steps, groups, called = {"prm"}, set(), set()
+    for kind, name, rest in _DECLARED.findall(text + _imported(text, Path(file), _DEEPEST)):
         if kind == "scorer" and re.search(r"\bper steps?\b", rest):
             steps.add(name)
+        if kind == "scorer" and re.search(r"\btogether\b", rest):
+            groups.add(name)
+        if kind in {"prompt", "judge"} and rest.startswith("("):
+            called.add(name)
         declared[kind].add(name)
     before = text[:start]
     header = next(reversed(list(_HEADER.finditer(before))), None)
@@ -109,7 +143,7 @@ def names_in_scope(text: str, start: int) -> KnownNames:
     return KnownNames(
         (*reversed(pools), "problem"),
         frozenset(numbers),
-        frozenset(texts),
+        frozenset({*texts, "end_of_thought", "end_of_step"}),
         frozenset({*COLUMNS, *_COLUMN.findall(body)}),
         frozenset(steps - declared["judge"]),
         frozenset((declared["scorer"] - steps) | declared["judge"]),
@@ -117,6 +151,9 @@ def names_in_scope(text: str, start: int) -> KnownNames:
         frozenset(declared["prompt"]),
         frozenset({*declared["policy"], "policy"}),
         frozenset(strategies),
+        frozenset(declared["judge"]),
+        frozenset(groups),
+        frozenset(called),
     )
 
 
@@ -127,8 +164,3 @@ def _is_pool(value: str, pools: Iterable[str], strategies: Iterable[str]) -> boo
     if head[1] == "first" and value[head.end(1) :].startswith("("):
         return False
     return head[1] in VERBS or head[1] in {"fresh", *pools, *strategies}
-
-
-def is_keyword(word: str) -> bool:
-    """Whether a word can be no name."""
-    return word in HARD_WORDS

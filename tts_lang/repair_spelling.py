@@ -53,7 +53,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(?<![\w.])0,(\d)", r"0.\1"),
     (r"^while \w+ ?<=? ?([\w() -]+?)( ?:?)$", r"repeat \1\2"),
     (r",? ?\bdo_sample ?= ?False", " greedy"),
-    (r"\b(min|max|mean|sum|len|count)\[([^\]]*)\]", r"\1(\2)"),
+    *((rf"\b({'|'.join(FUNCTIONS_MEANT)})\[([^\[\]]*)\]", r"\1(\2)"),) * 2,
     (r"(?<![\w.])\.(\d)", r"0.\1"),
     (r"\b(\d+) ?(?:percent|per cent|pct|%)(?!\w)", r"\1%"),
     (r"\b(\d+)\.(\d)k\b", r"\g<1>_\g<2>00"),

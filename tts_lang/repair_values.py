@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from tts_lang.repair_calls import called
-from tts_lang.repair_lexicon import COLUMNS_MEANT, FUNCTIONS_MEANT, SCORES, TEXT_WORDS
+from tts_lang.repair_lexicon import (
+    COLUMNS_MEANT,
+    FUNCTIONS_MEANT,
+    KNOWN_WORDS,
+    SCORES,
+    TEXT_WORDS,
+    UNITS,
+)
 from tts_lang.repair_parts import Item, of_rows
 from tts_lang.repair_scope import NUMBER_WORDS, KnownNames, words
 from tts_lang.repair_spelling import split_arguments, written
@@ -62,8 +69,11 @@ class ValueReader(ABC):
         value, end = found
         if end + 1 < len(tokens) and tokens[end].lower() in {"of", "in", "for", "over", "from"}:
             pool = reader.expression(end + 1)
-            if pool is not None and pool[0].kind == "pool" and pool[1] == len(tokens):
-                return Item("of", f"{self._row(value)} of {pool[0].bound}")
+            if pool is not None and pool[0].kind == "pool":
+                tail = [word.lower() for word in tokens[pool[1] :]]
+                if not tail or tail == ["below"] or (len(tail) == 2 and tail[0] == "per"):
+                    text = " ".join([self._row(value), "of", pool[0].bound, *tail])
+                    return Item("of", text)
         return value if end == len(tokens) else None
 
     def _row(self, item: Item) -> str:
@@ -156,7 +166,8 @@ class ValueReader(ABC):
             return Item("num", token), at + 1
         if word in TEXT_WORDS and token not in self.names.all:
             return Item("text", TEXT_WORDS[word]), at + 1
-        if word in NUMBER_WORDS and self.tokens[at] not in self.names.all:
+        new = self._word(at - 1) == "let"
+        if word in NUMBER_WORDS and self.tokens[at] not in self.names.all and not new:
             return Item("num", NUMBER_WORDS[word]), at + 1
         if token == "(":
             end = self._closing(at)
@@ -191,6 +202,8 @@ class ValueReader(ABC):
             return Item("flag" if "done" in text else "row", text, simple="not" not in text), at + 1
         if name is None and word in SCORES and self.score:
             return Item("scorer", self.score), at + 1
+        if name is None and not {word, token} & KNOWN_WORDS and word not in UNITS:
+            name = self.names.close(token)
         if name is None:
             return None
         kind = self._kind(name)
@@ -291,10 +304,13 @@ class ValueReader(ABC):
         end = self._closing(at + 1)
         inside = self.tokens[at + 2 : end]
         name = self.tokens[at]
+        whole = f"{name}({written(inside)})"
+        if name in self.names.called:
+            return Item("prompt" if name in self.names.prompts else "scorer", whole), end + 1
         if name in self.names.prompts and inside and not self.names.all & {*inside}:
-            return Item("prompt", f"{name}({written(inside)})"), end + 1
-        if name in self.names.strategies:
-            return Item("pool", f"{name}({written(inside)})"), end + 1
+            return Item("prompt", whole), end + 1
+        if name in self.names.strategies | self.names.numbers:
+            return Item("pool", whole, frozenset({"strategy"})), end + 1
         function = FUNCTIONS_MEANT.get(name.lower())
         if function is None:
             return None
