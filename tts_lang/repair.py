@@ -67,7 +67,7 @@ _PARTIAL = re.compile(r"\s*(?:else\b|above\b|otherwise\b|read\b|retry\b|#)")
 #: Comments of other languages.
 _COMMENTS = (
     (re.compile(r" +/\* ?(.*?) ?\*/$"), r"  # \1"),
-    (re.compile(r"(?:^| +)(?://|--) ?(.*)$"), r"  # \1"),
+    (re.compile(r"(?:^| +)(?://|--) ?([A-Za-z].*)$"), r"  # \1"),
 )
 
 
@@ -196,7 +196,7 @@ class _Repair:
         return names_in_scope(self._source.text, self._start, self._source.name)
 
     def _items(self) -> Iterator[tuple[str, float]]:
-        """Declarations and the like that the line can mean."""
+        """Declarations and branches that the line can mean."""
         return item_lines(self._code, self._source.text[: self._start], self._names, self._indent)
 
     @property
@@ -215,6 +215,9 @@ class _Repair:
                 yield each.line, each.cost
         yield from self._items()
         for pattern, new in _COMMENTS:
+            said = pattern.search(code)
+            if said is None or said[1].split(" ")[0] in self._names.all:
+                continue
             if (commented := pattern.sub(new, code)) != code:
                 yield commented.strip(), 0.1
         if not self._error.code.startswith("TTS1") or _PARTIAL.match(code):

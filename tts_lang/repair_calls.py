@@ -52,6 +52,8 @@ def called(
         return None
     if kinds == ["steps"]:
         return Item("row", f"{name}({first.text})")
+    if name == "std" and kinds == ["scorer"]:
+        return Item("num", f"std({texts[0]} of {names.pools[0]})")
     if name in _STEPS and kinds == ["scorer"]:
         if first.text in names.steps | names.judges:
             return Item("row", f"{name}({first.text})")
@@ -94,6 +96,8 @@ def called(
         return Item("flag", f"has({texts[0]})")
     if first.kind == "scorer" and name in {"nth", "take", "first_below"}:
         texts[0] = first.text
+    if name == "round":
+        name, texts = "floor", [f"{texts[0]} + 0.5"]
     kind = "num" if set(kinds) == {"num"} else "row"
     return Item(kind, f"{name}({', '.join(texts)})")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES
+from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
 from tts_lang.repair_parts import Item
 from tts_lang.repair_values import ASKING, SCALARS, TEXTS, Found, ValueReader
+
+_ORDERS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 
 
 class ConditionReader(ValueReader):
@@ -182,6 +184,14 @@ class ConditionReader(ValueReader):
                 text = f"{value.text} {sign} {inside.text}"
                 return Item("flag", text, simple=False), close + 1
         if value.kind == "pool":
+            skip = end + (self._word(end) in {"has", "have", "contains", "holds"})
+            sign, next_at = self._comparing(skip, value) if skip > end else ("", end)
+            number = self._sum(next_at) if sign in _ORDERS else None
+            if number is not None and number[0].kind == "num":
+                after = number[1] + (self._word(number[1]) in ROWS)
+                return Item(
+                    "flag", f"count({value.text}) {sign} {number[0].text}", simple=False
+                ), after
             for size, phrase in self._phrases(end):
                 if phrase in EMPTINESS:
                     return Item("flag", f"count({value.text}) {EMPTINESS[phrase]}", simple=False), (

@@ -12,33 +12,39 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise, product
 
-from tts_lang.plan.columns import COLUMNS
 from tts_lang.repair_parts import Item, marks_before
 from tts_lang.repair_sampling import sampling_of
 from tts_lang.repair_scope import KnownNames
+from tts_lang.repair_slots import (
+    KINDS,
+    UNUSED,
+    FormSlot,
+    Frame,
+    complement,
+    directed,
+    fits,
+    marked,
+    pooled,
+    unwrapped,
+    value_of,
+)
 from tts_lang.repair_words import FORMS
 
-#: What the letters of forms stand for.
-_KINDS: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("P", "T", "Q"), frozenset({"pool"})),
-    **dict.fromkeys(("k", "n", "N"), frozenset({"num"})),
-    **dict.fromkeys(("E", "F"), frozenset({"row", "scorer", "num"})),
-    "C": frozenset({"flag"}),
-    "TEXT": frozenset({"text"}),
-    "S": frozenset({"scorer"}),
-    "PROMPT": frozenset({"prompt"}),
-    "POLICY": frozenset({"policy"}),
-    "KEY": frozenset({"row"}),
-    "NAME": frozenset({"word"}),
-    "AMOUNT": frozenset(),
-}
-_SLOT = re.compile(rf"\b({'|'.join(sorted(_KINDS, key=len, reverse=True))})\b")
+_SLOT = re.compile(rf"\b({'|'.join(sorted(KINDS, key=len, reverse=True))})\b")
 _WHERE = "P where C"
-_MORE_FORMS = {"where": _WHERE, "where not": "P where not C", "union": "P + Q", "minus": "P - Q"}
+_MORE_FORMS = {
+    "where": _WHERE,
+    "where not": "P where not C",
+    "union": "P + Q",
+    "minus": "P - Q",
+    "expand to": "expand P to AMOUNT [weighted by E] [per KEY]",
+}
 _SAMPLING = frozenset({"sample", "expand", "ask"})
 #: Verbs that are typed for others of the language.
 _NEAR_VERBS = {
     ("prompt", "ask"),
+    ("choose", "select"),
+    ("choose", "best"),
     ("best", "select"),
     ("select", "best"),
     ("first", "select"),
@@ -52,46 +58,9 @@ _SETTING = (
     *("weighted", "per", "until", "looking ahead", "with history", "together"),
 )
 _ANSWERING = frozenset({"best", "first", "vote", "select"})
-#: Conditions on a pool, which hold for all of its rows or none.
-_POOLED = re.compile(r"\b(?:count|share|lead)\(|\b(?:all|any) \w+ done| of \w+\)")
-_KEYS = frozenset({"root", "parent", "answer", "text"})
 
-UNUSED, MISSING, STRANGE, STRANGE_VERB, NO_VERB, INVENTED = 8.0, 5.0, 2.0, 3.0, 5.0, 2.0
+MISSING, STRANGE, STRANGE_VERB, NO_VERB, INVENTED = 5.0, 2.0, 3.0, 5.0, 2.0
 STRANGE_CLAUSE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class FormSlot:
-    """A place of a form: its letter, the words before it, whether it may be left out."""
-
-    letter: str
-    before: str
-    optional: bool
-    after: str = ""
-
-    @property
-    def marker(self) -> str:
-        """The word before it that says what it is for."""
-        return self.before.strip().removeprefix("top").strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A form as words and slots; `flags` are optional words without a slot."""
-
-    verb: str
-    parts: tuple[str | FormSlot, ...]
-    flags: tuple[str, ...]
-
-    @property
-    def slots(self) -> tuple[FormSlot, ...]:
-        """Its slots, in order."""
-        return tuple(part for part in self.parts if isinstance(part, FormSlot))
-
-    @property
-    def needed(self) -> tuple[FormSlot, ...]:
-        """Slots that may not stay empty."""
-        return tuple(slot for slot in self.slots if not slot.optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +125,8 @@ def fillings(items: Sequence[Item], names: KnownNames, target: str) -> Iterator[
     if ordered and any(item.kind == "num" for item in items):
         evoked.add("select")
     for verb, frame in frames().items():
-        said = verb in evoked
+        dealt = "expand" in evoked and any(item.text == "to" for item in items)
+        said = verb in evoked or (verb == "expand to" and dealt)
         implied = verb in {"where"} and any(item.kind == "flag" for item in items)
         kinds = [item.kind for item in items if not item.means("nothing")]
         if verb == "score" and sorted(kinds) == ["pool", "scorer"]:
@@ -176,7 +146,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     rest_before: Sequence[Item] = ()
     amount = ""
     rest = list(items)
-    if frame.verb in _SAMPLING:
+    if frame.verb.split()[0] in _SAMPLING:
         wants = any(slot.letter == "AMOUNT" for slot in frame.slots)
         sampling = sampling_of(rest, amount=wants)
         rest_before = rest
@@ -189,7 +159,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     chosen, assigned_cost = _assigned(frame, rest, sorted(chunks), names)
     cost += assigned_cost
     used = set(chosen.values())
-    values = {slot: _value(slot, rest[at], names, rest, at) for slot, at in chosen.items()}
+    values = {slot: value_of(slot, rest[at], names, rest, at) for slot, at in chosen.items()}
     if amount:
         slot = next(slot for slot in frame.slots if slot.letter == "AMOUNT")
         values[slot] = amount
@@ -200,7 +170,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     conditions = [
         at
         for at in chunks
-        if at not in used and rest[at].kind == "flag" and not _POOLED.search(rest[at].text)
+        if at not in used and rest[at].kind == "flag" and not pooled(rest[at].text, names)
     ]
     pool = values.get(pool_slot, "") if pool_slot is not None else ""
     if (
@@ -216,7 +186,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         marks = marks_before(rest, conditions[0])
         negated = any(each.means("where not") and not each.means("where") for each in marks)
         condition = rest[conditions[0]]
-        text = f"not {condition.bound}" if negated else _whole(condition.text)
+        text = f"not {condition.bound}" if negated else unwrapped(condition.text)
         before = [
             (at, slot)
             for slot, at in chosen.items()
@@ -232,21 +202,37 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         others = [at for at in chunks if at not in used and rest[at].kind in {"row", "scorer"}]
         others = [at for at in others if rest[at].text not in {"answer", "text"}]
         if len(others) == 1 and others[0] > chosen[by]:
-            values = values | {by: f"({values[by]}, {_value(by, rest[others[0]], names, rest, 0)})"}
+            values = values | {
+                by: f"({values[by]}, {value_of(by, rest[others[0]], names, rest, 0)})"
+            }
             used.add(others[0])
             cost += 0.5
+    inverted = frame.verb == "select" and any(
+        item.means("where not") and not item.means("select", "minus") for item in items
+    )
+    if inverted and not any(rest[at].kind == "flag" for at in chunks):
+        values, order = complement(frame, values, pool, order)
+        explained |= {"where not"}
     if order and (by := next((s for s in frame.slots if s.letter == "E"), None)) is not None:
-        values, cost = _directed(by, order, values, cost)
+        values, cost = directed(by, order, values, cost)
     for at in chunks:
         if at in used:
             continue
-        again = rest[at].kind == "pool" and rest[at].text in {pool, target, "problem"}
+        here = {pool, target} if pool_slot is not None else set()
+        again = rest[at].kind == "pool" and rest[at].text in {*here, "problem"}
         again = again or (rest[at].text in {"answer", "text"} and frame.verb in _ANSWERING)
         cost += 0 if again else UNUSED
+    aimed = next((slot for slot in values if slot.letter == "E" and slot.marker == "by"), None)
+    if aimed is not None and aimed in chosen and rest[chosen[aimed]].text in names.steps:
+        marks = marks_before(rest, chosen[aimed])
+        if any(each.text == "by" for each in marks) and marks[-1].means("high", "low"):
+            cost += STRANGE_VERB  # `by lowest prm`: of the steps, or of the rows?
     explained |= {frame.verb, "nothing", "all", *_markers(values)}
-    if "until" in explained:
-        explained |= {"while", "if"}
-    if frame.verb in _SAMPLING:
+    if frame.verb == "repeat":
+        explained |= {"max", "times"}
+    if "until" in explained or frame.verb == "if":
+        explained |= {"while", "if", "where not"}
+    if frame.verb.split()[0] in _SAMPLING:
         explained.add("times")
     if frame.verb == "select":
         explained |= {"sort", "first", "best"}
@@ -261,6 +247,10 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
             cost += 0.5 * (frame.verb == "repeat")
         elif item.kind != "mark":
             cost += UNUSED if item.kind == "word" else STRANGE * 2
+        elif item.means(frame.verb):
+            pass
+        elif item.means("where not") and not {"where not", "minus"} & explained:
+            cost += UNUSED  # what is left out is no small matter
         elif not item.means(*explained):
             verb_word = bool(item.meanings & frames().keys())
             cost += (
@@ -317,75 +307,6 @@ def _ordered(frame: Frame, items: Sequence[Item]) -> tuple[list[Item], str, set[
     return list(items), order, explained
 
 
-def _directed(
-    by: FormSlot, order: str, values: dict[FormSlot, str], cost: float
-) -> tuple[dict[FormSlot, str], float]:
-    """The order put into the expression to order by."""
-    given = values.get(by)
-    if given is None:
-        if order == "reversed":
-            return values | {by: "index"}, cost
-        made = {"short": "-tokens", "long": "tokens", "random": "uniform()", "latest": "index"}
-        if order in made:
-            return values | {by: made[order]}, cost
-        return values, cost
-    if order in {"low", "short", "reversed"} and not given.startswith("-"):
-        simple = re.fullmatch(r"\w+(?:\([^()]*\))?|\([^()]*\)", given)
-        return values | {by: f"-{given}" if simple else f"-({given})"}, cost
-    if order in {"random", "latest", "long"}:
-        return values, cost + (0 if given == "tokens" else UNUSED)
-    return values, cost
-
-
-def _value(slot: FormSlot, item: Item, names: KnownNames, items: Sequence[Item], at: int) -> str:
-    """What an item is in a slot."""
-    if slot.letter in {"E", "F"} and item.kind == "scorer" and item.text in names.steps:
-        return f"last({item.text})"
-    if slot.letter == "S":
-        return re.sub(r"last\((\w+)\)", r"\1", item.text)
-    if slot.letter == "C" and item.kind == "pool":
-        return f"count({item.text}) > 0"
-    if slot.letter == "C" and item.kind == "row" and item.text == "answer":
-        return "has(answer)"
-    if slot.letter == "C" and item.text == "done" and slot.marker in {"until", "if"}:
-        return f"all {names.pools[0]} done"
-    marks = marks_before(items, at)
-    going = any(each.means("while") and not each.means("until") for each in marks)
-    if slot.letter == "C" and slot.marker == "until" and going:
-        return _negated(item)
-    if slot.letter == "C" and slot.before.endswith("not "):
-        return item.bound
-    if (
-        slot.letter == "C"
-        and any(each.text == "unless" for each in marks_before(items, at))
-        and slot.marker == "if"
-    ):
-        return _negated(item)
-    if slot.letter == "k" and slot.optional and item.text.endswith("%"):  # `first half of P`
-        return f"count({names.pools[0]}) * {item.text}"
-    if slot.letter == "TEXT" and item.kind == "word":
-        return f'"{item.text}"'
-    if slot.letter in {"P", "T", "Q", "TEXT"} or slot.before.strip() == "into":
-        return item.bound
-    return _whole(item.text)
-
-
-def _whole(text: str) -> str:
-    """A text without parentheses around all of it."""
-    whole = re.fullmatch(r"\(((?:[^()]|\([^()]*\))*)\)", text)
-    return whole[1] if whole is not None else text
-
-
-def _negated(item: Item) -> str:
-    if item.text.startswith("not ") and " and " not in item.text and " or " not in item.text:
-        return item.text.removeprefix("not ")
-    opposite = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
-    signs = re.findall(r" ([<>=!]=?) ", item.text)
-    if len(signs) == 1 and " and " not in item.text and " or " not in item.text:
-        return item.text.replace(f" {signs[0]} ", f" {opposite[signs[0]]} ")
-    return f"not {item.bound}" if item.simple else f"not ({item.text})"
-
-
 def _assigned(
     frame: Frame, items: Sequence[Item], chunks: Sequence[int], names: KnownNames
 ) -> tuple[dict[FormSlot, int], float]:
@@ -393,8 +314,8 @@ def _assigned(
     slots = [slot for slot in frame.slots if slot.letter != "AMOUNT"]
     choices: list[list[int | None]] = []
     for slot in slots:
-        fits = [at for at in chunks if _fits(frame, slot, items, at, names)]
-        choices.append([*fits, None])
+        fitting = [at for at in chunks if fits(frame, slot, items, at, names)]
+        choices.append([*fitting, None])
     best: dict[FormSlot, int] = {}
     least = float("inf")
     for combination in product(*choices[:6]):
@@ -406,74 +327,12 @@ def _assigned(
             if at is None:
                 cost += 0 if slot.optional else MISSING
             else:
-                cost += _marked(slot, items, at)
+                cost += marked(slot, items, at)
         cost += 0.4 * sum(a > b for a, b in pairwise(taken))
         if cost < least:
             least = cost
             best = {s: at for s, at in zip(slots, combination, strict=False) if at is not None}
-    return best, sum(_marked(slot, items, at) for slot, at in best.items())
-
-
-def _fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: KnownNames) -> bool:
-    item = items[at]
-    if slot.letter == "KEY":
-        if item.text in names.groups:
-            return slot.marker in {"on", "per"}
-        if item.text not in _KEYS and item.text not in names.columns:
-            return False
-    elif slot.letter == "NAME" and item.text in names.columns and item.text not in COLUMNS:
-        return not any(each.kind == "pool" for each in items[:at])
-    elif slot.letter == "TEXT" and frame.verb == "force" and item.kind == "word":
-        return item.text[:1].isupper()
-    elif slot.letter == "S" and re.fullmatch(r"last\((\w+)\)", item.text):
-        return frame.verb == "score"
-    elif slot.letter == "C" and frame.verb in {"if", "repeat"} and item.kind == "pool":
-        return True
-    elif slot.letter == "C" and frame.verb in {"where", "where not"} and _POOLED.search(item.text):
-        return False
-    elif slot.letter == "C" and item.text == "answer":
-        return frame.verb in {"where", "where not"}
-    elif item.kind not in _KINDS[slot.letter]:
-        return slot.letter in {"E"} and frame.verb == "let" and item.kind in {"flag", "text"}
-    if slot.letter in {"E", "F"} and item.text in {"text", "answer", "finish"}:
-        return frame.verb == "let"
-    numbers = frame.verb in {"cut", "let", "choose"}
-    if slot.letter in {"E", "F"} and item.kind == "num" and not numbers:
-        return False
-    if slot.letter == "E" and frame.verb == "cut" and item.kind != "num":
-        return item.kind == "row"
-    if slot.letter in {"k", "n", "N"} and " of " in item.text:
-        return False
-    if slot.letter == "E" and slot.marker == "weighted by" and item.text in names.groups:
-        return False
-    if slot.optional:
-        marks = marks_before(items, at) + [
-            each for each in items[at + 1 : at + 2] if each.kind == "mark" and slot.letter == "k"
-        ]
-        if slot.marker in {"", "weighted by"}:
-            return True
-        if slot.letter == "KEY" and slot.marker in {"by", "on"}:
-            return any(each.means("by") for each in marks)
-        if slot.letter == "C":
-            return any(each.means("until", "while", "if") for each in marks)
-        return any(each.means(slot.marker) for each in marks)
-    return True
-
-
-def _marked(slot: FormSlot, items: Sequence[Item], at: int) -> float:
-    """How unlike the words before a value are those that belong there."""
-    marks = marks_before(items, at)
-    marker = slot.marker
-    if not marker or slot.letter in {"C", "Q"}:
-        return 0
-    if not marks:
-        return 0.3
-    for each in marks:
-        if each.text == marker:
-            return 0
-    if any(each.means(*marker.split(), marker) for each in marks):
-        return 0.2
-    return 0.6
+    return best, sum(marked(slot, items, at) for slot, at in best.items())
 
 
 def _text(

@@ -22,7 +22,7 @@ _TARGET = re.compile(
     re.IGNORECASE,
 )
 _RETURN = re.compile(
-    r"^(?:return|yield|output|retrun|answer|result|give|emit|print)\b[ :]*(.*)$", re.I
+    r"^(?:return|(?:yield|output|retrun|answer|result|give|emit|print)(?!\s*=))\b[ :]*(.*)$", re.I
 )
 _INTO = re.compile(r"^(.*?)\s*(?:\binto\b|\bas\b|->|=>|\bin\b|\bto\b)\s*(?:variable )?(\w+)$")
 _ADDED = re.compile(r"^(\w+)\s*([+-])=\s*(.*)$")
@@ -149,7 +149,7 @@ def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
             yield Meant(each.text, each.cost + (0 if block else 1), each.complete)
         elif each.verb in _STATEMENTS:
             yield Meant(each.text, each.cost + 3 * block, each.complete)
-        elif block:
+        elif block or re.match(r"(?:score|force|let|backup|repeat|if|choose)\b", body):
             continue
         elif last:
             yield Meant(f"return {each.text}", each.cost + 1, each.complete)
@@ -320,25 +320,35 @@ def _composed(items: Sequence[Item], names: KnownNames, target: str) -> Iterator
         for at, item in enumerate(items)
         if item.kind in {"mark", "prompt"} and not item.means("nothing")
     ]
-    for at in verbs[1:4]:
-        for inner_items, outer_items in ((items[at:], items[:at]), (items[:at], items[at:])):
-            inner = min(
-                (
-                    each
-                    for each in fillings(inner_items, names, target)
-                    if each.complete and each.verb not in _STATEMENTS
-                ),
-                key=lambda each: each.cost,
-                default=None,
-            )
-            if inner is None or inner.cost > MOST_COST / 2:
-                continue
-            pool = Item("pool", inner.text, simple=False)
-            outer = [*outer_items, pool] if inner_items[0] is items[at] else [pool, *outer_items]
-            for each in fillings(outer, names, target):
-                if inner.text in each.text and each.verb != inner.verb:
-                    cost = max(each.cost, 0) + max(inner.cost, 0) + 1
-                    yield replace(each, cost=cost, pool=inner.pool)
+    for inside, before, after in _spans(items, verbs[1:4]):
+        inner = min(
+            (
+                each
+                for each in fillings(inside, names, target)
+                if each.complete and each.verb not in _STATEMENTS
+            ),
+            key=lambda each: each.cost,
+            default=None,
+        )
+        if inner is None or inner.cost > MOST_SHOWN:
+            continue
+        pool = Item("pool", inner.text, simple=False)
+        for each in fillings([*before, pool, *after], names, target):
+            if each.complete and inner.text in each.text and each.verb != inner.verb:
+                cost = max(each.cost, 0) + max(inner.cost, 0) + 1
+                yield replace(each, cost=cost, pool=inner.pool)
+
+
+def _spans(
+    items: Sequence[Item], verbs: Sequence[int]
+) -> Iterator[tuple[Sequence[Item], Sequence[Item], Sequence[Item]]]:
+    """Parts of a line that may be a phrase of their own, with what stands before and after."""
+    for at in verbs:
+        yield items[at:], items[:at], ()
+        yield items[:at], (), items[at:]
+        ends = [end for end in range(at + 3, len(items)) if items[end].kind == "mark"]
+        for end in ends[:4]:
+            yield items[at:end], items[:at], items[end:]
 
 
 def reader_row(code: str, names: KnownNames) -> bool:

@@ -12,9 +12,9 @@ from tts_lang.repair_scope import words
 _MEANINGS: dict[str, str] = {
     # ---- verbs
     "select": (
-        "select, keep, prune, take, pick, choose, retain, top, top k, topk, top_k, nlargest, "
-        "narrow, limit, shortlist, beam, prune down, cut down, get, nsmallest, extract, "
-        "trim, survivors, rows, head"
+        "select, keep, prune, take, pick, choose, retain, top, top k, topk, top_k, "
+        "nlargest, narrow, limit, shortlist, beam, prune down, cut down, get, nsmallest, "
+        "extract, trim, survivors, rows, head"
     ),
     "best": (
         "best, argmax, max, maximum, winner, highest, largest, greatest, max by, top, "
@@ -24,8 +24,8 @@ _MEANINGS: dict[str, str] = {
         "choice, random choice, last, latest"
     ),
     "first": (
-        "first, take, head, leading, initial, keep, get, limit, slice, next, "
-        "pick, one, any, front, one of, any of, first of, last, pop"
+        "first, take, head, leading, initial, keep, get, limit, slice, next, pick, one, "
+        "any, front, one of, any of, first of, last, pop"
     ),
     "where": (
         "where, filter, only, keep, keep only, select, having, such that, whose, that, "
@@ -33,9 +33,9 @@ _MEANINGS: dict[str, str] = {
         "satisfying, only those, take, pick, choose, get, rows, with"
     ),
     "where not": (
-        "drop, remove, discard, filter out, exclude, excluding, except, without, delete, "
-        "-, throw away, reject, eliminate, skip, prune, kill, minus, unless, get rid of, "
-        "leave out"
+        "all but, everything but, but, drop, remove, discard, filter out, exclude, "
+        "excluding, except, without, delete, -, throw away, reject, eliminate, skip, "
+        "prune, kill, minus, unless, get rid of, leave out, other than"
     ),
     "sort": (
         "shuffle, shuffled, reverse, reversed, flip, randomise, randomize, sort, order, "
@@ -50,7 +50,7 @@ _MEANINGS: dict[str, str] = {
     "expand": (
         "expand, extend, grow, continue, branch, rollout, roll out, advance, step, "
         "complete, finish, lengthen, explore, unroll, expand out, develop, elongate, "
-        "generate, sample, decode, proceed, resume, draw"
+        "generate, decode, proceed, resume"
     ),
     "sample": (
         "sample, samples, draw, generate, gen, rollouts, produce, create, get, llm, "
@@ -109,9 +109,9 @@ _MEANINGS: dict[str, str] = {
     "at": "at, on, by, around, after, before",
     "into": "into, in, to, onto, on, at, for, with, as, after",
     "per": (
-        "per, group by, grouped by, for each, for every, within each, in each, by each, "
-        "partition by, from each, of each, in every, grouped per, group, by group, "
-        "partitioned by, over each, separately for each, across"
+        "per, groupby, group by, grouped by, for each, for every, within each, in each, "
+        "by each, partition by, from each, of each, in every, grouped per, group, by "
+        "group, partitioned by, over each, separately for each, across"
     ),
     "until": (
         "until, till, stop when, stopping when, stop if, break when, break if, exit when, "
@@ -165,9 +165,9 @@ _MEANINGS: dict[str, str] = {
         "length, min len, more than"
     ),
     "stop at": (
-        "stop at, stop on, stop, stopping at, until, ending at, up to, stop sequence, "
-        "stop word, stop string, stop token, end at, halt at, stopping on, ending with, "
-        "till, through"
+        "stop at, it says, until it says, says, until it contains, until you see, stop "
+        "on, stop, stopping at, until, ending at, up to, stop sequence, stop word, stop "
+        "string, stop token, end at, halt at, stopping on, ending with, till, through"
     ),
     "matching": "matching, regex, pattern, match, regexp, matches",
     "stop when": (
@@ -208,19 +208,19 @@ _MEANINGS: dict[str, str] = {
     "any": "any, some, any of, one of, some of, at least one of",
     "no": "no, none of, not any",
     "nothing": (
-        "*, ==, :=, the, a, an, more, then, do, order, copies, samples, children, just, also, too, "
-        "please, up, and, ;, ',', {, }, (, ), [, ], answer, candidate, candidates, of "
-        "them, them, it, its, one, pool, ones, items, value, values, so that, that have, "
-        "have, has, is, are, be, with the, scoring, scores, score, rated, completions, "
-        "continuations, independent, parallel, in parallel, different, new, additional, "
-        "extra, fresh, separate, other, others, overall, which has, whichever, who has, "
-        "according, each time, key, by, of, :, =, ->, =>, <-, only, out, down, but, or, "
-        "rest, sampling, now, ., end, ended, having, remaining, next, current, same, "
-        "time, every time, apiece, simply, as context, as input, as reference, list, "
-        "together, all, axis, reverse, response, responses, solution, solutions, beam, "
-        "beams, attempt, attempts, step, steps, branch, branches, token, tokens, "
-        "sequences, paths, traces, outputs, texts, trees, rollouts, chains, from, to, at, "
-        "with, in, on, for, as, into"
+        "*, ==, :=, the, a, an, more, then, do, order, copies, samples, children, just, "
+        "also, too, please, up, and, ;, ',', {, }, (, ), [, ], answer, candidate, "
+        "candidates, of them, them, it, its, one, pool, ones, items, value, values, so "
+        "that, that have, have, has, is, are, be, with the, scoring, scores, score, "
+        "rated, completions, continuations, independent, parallel, in parallel, "
+        "different, new, additional, extra, fresh, separate, overall, which has, "
+        "whichever, who has, according, each time, key, by, of, :, =, ->, =>, <-, only, "
+        "down, or, rest, sampling, now, ., having, remaining, next, current, same, time, "
+        "every time, apiece, simply, as context, as input, as reference, together, all, "
+        "axis, reverse, response, responses, solution, solutions, beam, beams, attempt, "
+        "attempts, step, steps, branch, branches, token, tokens, sequences, paths, "
+        "traces, outputs, texts, trees, rollouts, chains, from, to, at, with, in, on, "
+        "for, as, into, list"
     ),
 }
 MEANINGS: dict[str, frozenset[str]] = {}
@@ -268,7 +268,7 @@ FUNCTIONS_MEANT: dict[str, str] = {
     **dict.fromkeys(("len", "length", "size", "num", "count", "cardinality"), "count"),
     **dict.fromkeys(("std", "stddev", "stdev", "variance", "var", "deviation"), "std"),
     **dict.fromkeys(("ln", "log", "log2", "log10"), "log"),
-    **dict.fromkeys(("int", "trunc", "round", "floor"), "floor"),
+    **dict.fromkeys(("int", "trunc", "floor"), "floor"),
     **dict.fromkeys(("ceil", "ceiling"), "ceil"),
     **dict.fromkeys(("agreement", "consensus", "share", "confidence_of"), "share"),
     **dict.fromkeys(("random", "rand", "uniform"), "uniform"),
@@ -303,6 +303,7 @@ FUNCTIONS_MEANT: dict[str, str] = {
             "entropy",
             "lead",
             "median",
+            "round",
             "percentile",
             "pow",
             "sigmoid",

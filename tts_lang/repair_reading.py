@@ -43,6 +43,8 @@ class LineReader(ConditionReader):
     def _next(self, at: int, before: Sequence[Item]) -> tuple[Item, int]:
         last = before[-1] if before else None
         word = self._word(at)
+        if last is not None and last.text == "let" and last.kind == "mark" and len(before) == 1:
+            return Item("word", self.tokens[at]), at + 1
         labelled = self._word(at + 1) in {"=", ":"} and self._word(at - 1) in {"(", ","}
         if labelled and (value := self._sum(at + 2)) is not None:
             if word in UNITS and value[0].kind == "num":

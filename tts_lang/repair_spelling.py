@@ -32,7 +32,15 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\btop-([pk])\b", r"top_\1"),
     (r"\bmin-p\b", "min_p"),
     (r",? ?\breverse ?= ?True\b", ""),
-    (r"\breverse ?= ?False\b", "ascending"),
+    (r"\breverse ?= ?False\b|\bascending ?= ?True\b", "ascending"),
+    (r",? ?\bascending ?= ?False\b", ""),
+    (r"^(\w+) (?:of|for|in) (\w+) = ", r"let \1 of \2 = "),
+    (
+        r"\b(?:most|a majority|the majority|more than half) of (?:the )?(\w+) agrees?\b",
+        r"share(\1) > 0.5",
+    ),
+    (r"\b(?:at least )?half of (?:the )?(\w+) agrees?\b", r"share(\1) >= 0.5"),
+    (r"\bhow many (?:of )?(?:the )?", "number of "),
     (r"(\bif\b.*\belse): (?=\S)", r"\1 "),
     (r"\bstep\(s\)", "steps"),
     (r"\[sample 1 for \w+ in range\(([^()]+)\)\]", r"sample \1"),
@@ -76,6 +84,7 @@ def spelled(code: str) -> str:
     """A line with the signs of other languages written as here."""
     code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
     code = re.sub(r"(\w)'s\b", r"\1", code)
+    code = re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", code)
     owners = set(_OWNED.findall(code)) - {"_"}
     parts = re.split(r'("(?:\\.|[^"\\])*")', code)
     for place in range(0, len(parts), 2):

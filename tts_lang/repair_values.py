@@ -54,7 +54,7 @@ class ValueReader(ABC):
         """The value or condition that begins at a place."""
 
     def _word(self, at: int) -> str:
-        return self.tokens[at].lower() if at < len(self.tokens) else ""
+        return self.tokens[at].lower() if 0 <= at < len(self.tokens) else ""
 
     def _phrases(self, at: int) -> Iterator[tuple[int, str]]:
         for size in range(min(_MOST_WORDS, len(self.tokens) - at), 0, -1):
@@ -160,6 +160,10 @@ class ValueReader(ABC):
         if at >= len(self.tokens):
             return None
         token, word = self.tokens[at], self._word(at)
+        quoted = token.strip('"')
+        named = token[0] == '"' and self._word(at - 1) in {"", "(", ",", "[", "=", "by"}
+        if named and quoted in self.names.all - {"text", *self.names.pools}:
+            return Item(self._kind(quoted), quoted), at + 1
         if token.startswith('"'):
             return Item("text", token), at + 1
         if token[0].isdigit():
@@ -169,7 +173,8 @@ class ValueReader(ABC):
         new = self._word(at - 1) == "let"
         if word in NUMBER_WORDS and self.tokens[at] not in self.names.all and not new:
             return Item("num", NUMBER_WORDS[word]), at + 1
-        if token == "(":
+        grouped = token == "[" and (not at or self.tokens[at - 1] in {*"+-*/=(,", "by"})
+        if token == "(" or grouped:
             end = self._closing(at)
             if self._word(end - 1) == "," and end - at > 2:
                 return None
@@ -213,6 +218,10 @@ class ValueReader(ABC):
         while self._word(end) in {".", "'"} and end + 1 < len(self.tokens):
             attribute = self.tokens[end + 1]
             known = self.names.meant(attribute)
+            reduced = FUNCTIONS_MEANT.get(attribute.lower())
+            if name in self.names.solutions and self.owners and reduced in _AGGREGATES:
+                end += 4 if self.tokens[end + 2 : end + 4] == ["(", ")"] else 2
+                return Item("num", f"{reduced}({name} of {self.owners[-1]})"), end
             if kind == "scorer" and (how := FUNCTIONS_MEANT.get(attribute.lower())) in _REDUCTIONS:
                 end += 2
                 end += 2 if self.tokens[end : end + 2] == ["(", ")"] else 0
@@ -266,7 +275,8 @@ class ValueReader(ABC):
         how = FUNCTIONS_MEANT.get(self._word(at))
         if how is None or self.tokens[at] in self.names.all:
             return None
-        if self._word(at) in _SUPERLATIVES and not self.aggregates:
+        step = at + 2 < len(self.tokens) and self.tokens[at + 2].lower() in {"step", "steps"}
+        if self._word(at) in _SUPERLATIVES and not self.aggregates and not step:
             return None
         place = at + 1
         while self._word(place) in {"of", "the", "step", "value", "over"}:
@@ -281,13 +291,21 @@ class ValueReader(ABC):
             return None
         name = self.names.meant(self.tokens[place])
         if how in _REDUCTIONS and name in self.names.steps and self._word(place + 1) != "(":
-            end = place + 1 + (self._word(place + 1) in SCORES)
+            end = place + 1 + (self._word(place + 1) in SCORES | {"step", "steps"})
             if not (self.aggregates and self._word(end) in {"of", "in", "over"}):
                 return Item("row", f"{how}({name})"), end
         if not self.aggregates:
             return None
         if how in _OF_POOLS and name in self.names.pools:
+            skip = place + 1 + (self._word(place + 1) in {"where", "with", "that", "which"})
+            condition = self.expression(skip)
+            if how == "count" and condition is not None and condition[0].kind == "flag":
+                return Item("num", f"count({name} where {condition[0].text})"), condition[1]
             return Item("num", f"{how}({name})"), place + 1
+        if how == "count" and (flag := self.expression(place)) is not None:
+            pool = self._atom(flag[1] + 1)
+            if flag[0].kind == "flag" and pool is not None and pool[0].kind == "pool":
+                return Item("num", f"count({pool[0].text} where {flag[0].text})"), pool[1]
         if how in _AGGREGATES:
             inner = self._sum(place)
             if inner is not None and self._word(inner[1]) in {"of", "in", "over", "across", "for"}:

@@ -66,7 +66,7 @@ MISTAKES = {
     ),
     "quoted name": (
         '    score pool by "prm"\n    return best of pool by last(prm)',
-        (3, "names have no quotes: write `prm`"),
+        (3, "write `score pool by prm`; names have no quotes"),
     ),
     "score with": (
         "    score pool with prm\n    return best of pool by last(prm)",
