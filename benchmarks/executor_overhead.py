@@ -89,7 +89,7 @@ class InstantScorer(ScorerEngine):
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Scores the steps that are new."""
         future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
-        new = len(request.steps) - request.known
+        new = len(request.new_steps)
         future.set_result(ScoreReply((0.5,) * new, 9, 0, (9,) * new))
         return future
 

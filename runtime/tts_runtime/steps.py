@@ -119,6 +119,16 @@ class StepSplit:
             return texts
         return (*chain.from_iterable(map(_texts, self._blocks())), *texts)
 
+    def texts_after(self, many: int) -> tuple[str, ...]:
+        """`texts` without the first `many`, which are closed."""
+        block = self._block
+        before = 0 if block is None else block.many
+        if many < before:
+            return self.texts[many:]
+        texts = tuple([_text(piece) for piece in self._recent[many - before :]])
+        tail = self.tail
+        return (*texts, _text(tail)) if self.grown and tail.strip() else texts
+
     def add(self, piece: bytes, delimiter: bytes) -> StepSplit:
         """The split after one more token, whose bytes are `piece`."""
         if not piece:

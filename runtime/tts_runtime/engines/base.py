@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 from threading import Event
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from tts_lang.explain.models import Model
 from tts_lang.plan.graph import Plan
@@ -56,6 +56,8 @@ class Finish(Enum):
     CUT = "cut"  # `cut` shortened the path
     FAILED = "failed"  # there is no reply: see `Generation.error`
 
+
+_new: Final = object.__new__
 
 #: Temperatures below this one count as 0.
 LEAST_TEMPERATURE: Final = 1e-5
@@ -138,8 +140,61 @@ class StreamOrigin(NamedTuple):
     level: int = 0
 
 
+class PathSource(Protocol):
+    """A path that requests are about."""
+
+    @property
+    def position(self) -> int:
+        """Ids after the prompt."""
+
+    @property
+    def segments(self) -> StepSplit:
+        """How they are split into steps."""
+
+    @property
+    def text(self) -> str:
+        """Their text."""
+
+    def path(self) -> tuple[int, ...]:
+        """The ids."""
+
+
+class OfPath:
+    """A request about a path.
+
+    Paths are long, and many engines know their beginnings. So what is as long as the path is made
+    when it is first read, where the request was given the path itself (`of`).
+    """
+
+    __slots__ = ("of",)
+
+    of: PathSource | None
+
+    def __getattr__(self, name: str) -> Any:  # what is not there yet
+        if name == "of":
+            return None
+        of, make = self.of, _LATER.get(name)
+        if of is None or make is None:
+            raise AttributeError(f"{type(self).__name__} has no {name}", name=name, obj=self)
+        value = make(of)
+        setattr(self, name, value)
+        if name == "prefix":  # it is all: engines that keep requests need not keep paths
+            self.of = None
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple([getattr(self, each.name) for each in fields(self)])  # type: ignore[arg-type]
+
+
+_LATER: Final[Mapping[str, Callable[[PathSource], Any]]] = {
+    "prefix": lambda path: path.path(),
+    "text": lambda path: path.text,
+    "steps": lambda path: path.segments.texts,
+}
+
+
 @fast_dataclass(frozen=True, slots=True)
-class GenerateRequest:
+class GenerateRequest(OfPath):
     """One continuation of one path.
 
     Args:
@@ -170,6 +225,40 @@ class GenerateRequest:
     priority: int = field(default=0, compare=False)
     origin: StreamOrigin | None = field(default=None, compare=False)
     on_token: Callable[[Partial], None] | None = field(default=None, compare=False)
+
+    @classmethod
+    def after(
+        cls,
+        path: PathSource,
+        prompt: tuple[int, ...],
+        key: Key,
+        sampling: Sampling,
+        limits: Limits,
+        first_rank: int | None = None,
+        statistics: tuple[str, ...] = (),
+        priority: int = 0,
+        origin: StreamOrigin | None = None,
+    ) -> Self:
+        """The request to continue a path."""
+        request: Any = _new(cls)  # the fastest way to make one
+        request.of = path
+        request.prompt = prompt
+        request.key = key
+        request.sampling = sampling
+        request.limits = limits
+        request.segments = path.segments
+        request.first_rank = first_rank
+        request.statistics = statistics
+        request.priority = priority
+        request.origin = origin
+        request.on_token = None
+        made: Self = request
+        return made
+
+    @property
+    def position(self) -> int:
+        """Position of the first token that is drawn: the length of the prefix."""
+        return len(self.prefix) if self.of is None else self.of.position
 
 
 @dataclass(slots=True)
@@ -212,7 +301,7 @@ class Generation:
 
 
 @fast_dataclass(frozen=True, slots=True)
-class ScoreRequest:
+class ScoreRequest(OfPath):
     """One path to score.
 
     Args:
@@ -233,6 +322,34 @@ class ScoreRequest:
     known: int = 0
     answer: str | None = None
     digest: bytes | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def about(
+        cls,
+        path: PathSource,
+        problem: str,
+        fields: Mapping[str, object],
+        known: int,
+        answer: str | None,
+        digest: bytes | None,
+    ) -> Self:
+        """The request to score a path."""
+        request: Any = _new(cls)  # the fastest way to make one
+        request.of = path
+        request.problem = problem
+        request.fields = fields
+        request.known = known
+        request.answer = answer
+        request.digest = digest
+        made: Self = request
+        return made
+
+    @property
+    def new_steps(self) -> tuple[str, ...]:
+        """The steps that are to be scored."""
+        if self.of is None:
+            return self.steps[self.known :]
+        return self.of.segments.texts_after(self.known)
 
 
 @fast_dataclass(frozen=True, slots=True)

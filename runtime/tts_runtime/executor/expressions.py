@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final
 
 import tts_runtime.executor.views as views
@@ -112,6 +113,14 @@ class Compiler:
     def _reduce(self, expression: expr.Reduce) -> Evaluate:
         how, name = expression.how, expression.column
         argument, taken = self.optional(expression.argument), self.optional(expression.taken)
+        if argument is None and taken is None and how == "last":  # in most searches, of every row
+
+            def last(row: Row, _view: View) -> Any:
+                vector = row.scores[name]
+                value = vector[-1] if vector else None
+                return value if type(value) is float and isfinite(value) else number(value)
+
+            return last
         if argument is None and taken is None and how in REDUCTIONS:
             reduction = REDUCTIONS[how]
             return lambda row, _view: reduction(row.scores[name])

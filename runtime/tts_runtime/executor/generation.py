@@ -201,22 +201,16 @@ _named = tuple.__new__
 
 
 def request_for(
-    run: ProblemRun,
-    node: Node,
-    path: tuple[int, ...],
-    number: int,
-    settings: CallSettings,
-    limits: Limits,
+    run: ProblemRun, node: Node, number: int, settings: CallSettings, limits: Limits
 ) -> GenerateRequest:
-    """The request for a node's child of this number; `path`: that of the node."""
+    """The request for a node's child of this number."""
     rank = node.rank
-    return GenerateRequest(
+    return GenerateRequest.after(
+        node,
         node.conversation.prompt(settings.policy),
-        path,
         child_key(node.key, node.claimed, node.position, node.level, number, settings.tag),
         settings.sampling,
         limits,
-        node.segments,
         number if settings.likeliest else None,
         run.engines.statistics,
         number if number > rank else rank,
@@ -233,10 +227,10 @@ def children(
     """
     call, node = spec.call, spec.node
     run, settings = call.run, call.settings
-    limits, path = settings.limits(spec.room), node.path()
+    limits = settings.limits(spec.room)
     found: list[Item] = []
     for number in range(first, first + many):
-        request = request_for(run, node, path, number, settings, limits)
+        request = request_for(run, node, number, settings, limits)
         if settings.stop_when is not None or settings.end_when is not None:
             # Every request has watchers of its own: they follow what it draws.
             request = replace(request, limits=_watched(limits, spec, view))
@@ -326,13 +320,12 @@ def roll_out(
     room = settings.room(node)
     if node.done or room <= 0:
         return False
-    request = GenerateRequest(
+    request = GenerateRequest.after(
+        node,
         node.conversation.prompt(settings.policy),
-        node.path(),
         node.key,
         settings.sampling,
         settings.limits(room),
-        node.segments,
         None,
         run.engines.statistics,
     )

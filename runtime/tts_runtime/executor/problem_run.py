@@ -173,6 +173,21 @@ class Request:
             run.check_idle()
 
 
+class ScoreCall:
+    """A request for scores, the callback of its future."""
+
+    __slots__ = ("run",)
+
+    run: ProblemRun
+
+    def replied(self, reply: ScoreReply | CandidateError) -> None:
+        """Called with the reply, or with the error that loses the candidate."""
+        raise NotImplementedError
+
+    def __call__(self, future: Future[ScoreReply]) -> None:
+        self.run.scores_arrived(self.replied, future)
+
+
 def asked_from(asked: Request | Node) -> Node:
     """The node that a request of the memo continues."""
     if isinstance(asked, Request):
@@ -404,9 +419,9 @@ class ProblemRun(Scheduler):
 
     # ------------------------------------------------------------------ scorers
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest, callback: OnScores) -> None:
-        """Asks a scorer; calls back with its reply, or with the error that loses the candidate."""
-        future = self.ask_score(engine, request, partial(self._scores_arrived, callback))
+    def score(self, engine: ScorerEngine, request: ScoreRequest, call: ScoreCall) -> None:
+        """Asks a scorer."""
+        future = self.ask_score(engine, request, call)
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, (request,), False, future))
@@ -423,7 +438,7 @@ class ProblemRun(Scheduler):
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], callback: OnScores
     ) -> None:
         """`score` for a scorer that sees a whole pool."""
-        future = self.ask_score_together(engine, requests, partial(self._scores_arrived, callback))
+        future = self.ask_score_together(engine, requests, partial(self.scores_arrived, callback))
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))
@@ -436,7 +451,8 @@ class ProblemRun(Scheduler):
             return scorer_future(partial(asked, engine.score_together), requests, then)
         return scorer_future(partial(self.calls.score_together, engine), requests, then)
 
-    def _scores_arrived(self, callback: OnScores, future: Future[Any]) -> None:
+    def scores_arrived(self, callback: OnScores, future: Future[Any]) -> None:
+        """Calls back with a scorer's reply, or with the error that loses its candidates."""
         if self.calls is None:
             self.work.scored(future)
         if not self.take(future):

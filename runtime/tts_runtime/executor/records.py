@@ -19,7 +19,7 @@ from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.errors import place
 from tts_runtime.executor.nodes import Node
-from tts_runtime.executor.rows import Candidate, Scores
+from tts_runtime.executor.rows import Candidate, Scores, StepScores, added
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
 from tts_runtime.tokens import to_text
 
@@ -309,13 +309,11 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
         # From the last one: those before it are looked at as they were.
         for at in range(len(column) - 1, -1, -1):
             score = column[at]
-            if type(score) is tuple:
+            if isinstance(score, tuple | StepScores):
                 uid = before[at]
                 known = column[uid - 1] if uid else None
-                kept = len(known) if type(known) is tuple else 0
-                if kept and score[:kept] != known:
-                    kept = 0
-                column[at] = [kept, *score[kept:]]
+                new = added(score, known) if isinstance(known, tuple | StepScores) else score
+                column[at] = [0, *score] if new is None else [len(score) - len(new), *new]
     return whole
 
 

@@ -6,8 +6,9 @@ scored) can stand for one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
 
 from tts_lang.plan.graph import Operation
 from tts_lang.values import is_number
@@ -16,7 +17,75 @@ from tts_runtime.randomness import row_lane
 from tts_runtime.streams import Key
 
 #: Scores of a process scorer's steps, or of a judge's readings.
-Vector: TypeAlias = "tuple[float | None, ...]"
+Vector: TypeAlias = "tuple[float | None, ...] | StepScores"
+
+#: Scores of a block of `StepScores`.
+_BLOCK: Final = 16
+
+
+class StepScores(Sequence["float | None"]):
+    """The scores of many steps; paths share those of their beginnings.
+
+    Args:
+        before: The first scores, in full blocks; `many`: how many they are.
+        recent: The others.
+    """
+
+    __slots__ = ("_before", "_many", "_recent")
+
+    def __init__(
+        self, before: StepScores | None, many: int, recent: tuple[float | None, ...]
+    ) -> None:
+        self._before = before
+        self._many = many
+        self._recent = recent
+
+    def __len__(self) -> int:
+        return self._many + len(self._recent)
+
+    @overload
+    def __getitem__(self, place: int) -> float | None: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[float | None, ...]: ...
+
+    def __getitem__(self, place: Any) -> Any:
+        if type(place) is int and -len(self._recent) <= place < 0:
+            return self._recent[place]
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[float | None]:
+        parts: list[tuple[float | None, ...]] = []
+        scores: StepScores | None = self
+        while scores is not None:
+            parts.append(scores._recent)
+            scores = scores._before
+        return chain.from_iterable(reversed(parts))
+
+    def __add__(self, new: tuple[float | None, ...]) -> StepScores:
+        before, many, recent = self._before, self._many, self._recent + new
+        while len(recent) > _BLOCK:
+            before = StepScores(before, many, recent[:_BLOCK])
+            many += _BLOCK
+            recent = recent[_BLOCK:]
+        return StepScores(before, many, recent)
+
+
+def added(scores: Vector, before: Vector) -> tuple[float | None, ...] | None:
+    """What scores add to others that they begin with; nothing where they do not."""
+    if type(scores) is type(before) is StepScores and scores._before is before._before:
+        scores, before = scores._recent, before._recent
+    whole, known = tuple(scores), tuple(before)
+    return whole[len(known) :] if whole[: len(known)] == known else None
+
+
+def extended(scores: Vector, new: tuple[float | None, ...]) -> Vector:
+    """Scores and those of further steps; few are a tuple."""
+    if type(scores) is tuple:
+        if len(scores) + len(new) <= _BLOCK:
+            return scores + new
+        scores = StepScores(None, 0, ()) + scores
+    return scores + new
 
 
 class Backed(NamedTuple):
@@ -271,7 +340,8 @@ class Scores(Mapping[str, Any]):
         before = self._before
         rest = before.cut(many) if isinstance(before, Scores) else None
         mark = self.mark if many >= len(self.closed) else b""
-        return self._on(rest, (), self.closed[:many], mark)
+        closed = self.closed if many >= len(self.closed) else self.closed[:many]
+        return self._on(rest, (), closed, mark)
 
     def _on(self, before: Scores | None, column: Any, closed: Vector, mark: bytes) -> Scores:
         path = None if self.node is None else (self.node, closed, mark, self.texts)

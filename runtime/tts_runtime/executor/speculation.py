@@ -362,7 +362,7 @@ class Speculator:
         limits: Limits,
         most: int,
     ) -> None:
-        request = request_for(run, node, node.path(), number, settings, limits)
+        request = request_for(run, node, number, settings, limits)
         early = Early(run, node, settings, request, self, most)
         if early.precede(settings.signature):
             self._reserved += most

@@ -156,7 +156,7 @@ class Watch:
     def _scored(self, event: Scored) -> None:
         self.changes += 1
         column: Any = event.column
-        last = column[-1] if isinstance(column, tuple) and column else column
+        last = column[-1] if isinstance(column, Sequence) and column else column
         if isinstance(last, int | float):
             self._scores[id(event.row.candidate)] = last
             if self._score is None or last > self._score[1]:

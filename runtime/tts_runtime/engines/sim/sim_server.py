@@ -227,5 +227,6 @@ class SimServer:
         if self._latency.row:
             self._pass()
         del self._running[job.number]
+        job.timer = None  # which refers to it: the request is freed at once
         if self._latency.row:
             self._next()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import isfinite
 from numbers import Real
 from typing import Any, TypeAlias
@@ -21,11 +21,11 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.generation import LookAhead, roll_out
-from tts_runtime.executor.nodes import Node
-from tts_runtime.executor.problem_run import ProblemRun
+from tts_runtime.executor.nodes import EMPTY, Node
+from tts_runtime.executor.problem_run import ProblemRun, ScoreCall
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.requests import digest, piece_mark, step_marks
-from tts_runtime.executor.rows import Row, ScoredPath, Vector
+from tts_runtime.executor.rows import Row, ScoredPath, Vector, extended
 from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope, Scored
 from tts_runtime.executor.views import grouped
@@ -37,10 +37,10 @@ def score(builder: Builder, spec: Score) -> Action:
     scorer, engine = builder.scorer(spec.scorer)
     assert engine is not None  # checked when the plan is bound
     kind = _together if scorer.together else _alone
-    return kind(builder, spec, _Reader(scorer, engine, builder.operation))
+    return kind(builder, spec, Scoring(scorer, engine, builder.operation))
 
 
-def _alone(builder: Builder, spec: Score, reader: _Reader) -> Action:
+def _alone(builder: Builder, spec: Score, scoring: Scoring) -> Action:
     """Each row as soon as it is known."""
     look = LookAhead(builder.compiler, builder.program.engines.default, spec.ahead)
     whole = any(map(needs_pool, fields_in(spec)))
@@ -48,31 +48,32 @@ def _alone(builder: Builder, spec: Score, reader: _Reader) -> Action:
     async def action(scope: Scope, inputs: Sequence[Any]) -> Sequence[Any]:
         pool: Pool = inputs[0]
         run = scope.run
+        reader = _Reader(run, scoring)
         settings = None
         if spec.ahead is not None:
             settings = look.settings(scope.problem, await scope.view(inputs, whole))
         if settings is None:
-            return (run.map(pool, partial(reader.read, run)),)
+            return (run.map(pool, reader.read),)
         chosen = settings
 
         def looked_ahead(row: Row, slot: PendingRow | None) -> Content:
             target = PendingRow(b"", 1) if slot is None else slot
 
             def arrived(node: Node) -> None:
-                made = reader.read(run, row, target, node)
+                made = reader.read(row, target, node)
                 if made is not target:
                     run.resolve(target, made)
 
             if roll_out(run, row.node, chosen, arrived):
                 return target
-            return reader.read(run, row, slot)
+            return reader.read(row, slot)
 
         return (run.map(pool, looked_ahead),)
 
     return action
 
 
-def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
+def _together(builder: Builder, spec: Score, scoring: Scoring) -> Action:
     """A pool's rows (or each group's) side by side."""
     per = builder.compiler.column_or_none(spec.per)
 
@@ -80,75 +81,30 @@ def _together(builder: Builder, spec: Score, reader: _Reader) -> Action:
         view = await scope.view(inputs, whole=True)
         rows: list[Row] = view.inputs[0]
         run = scope.run
+        reader = _Reader(run, scoring)
         slots = [PendingRow(b"", 1) for _ in rows]
         found = grouped(rows, per, view)
         members = {place for group in found for place in group}
         for place in range(len(rows)):
             if place not in members:
-                run.resolve(slots[place], reader.scored(run, rows[place], reader.missing))
+                run.resolve(slots[place], reader.scored(rows[place], scoring.missing))
         for group in found:
             there = [place for place in group if rows[place].node.error is None]
             for place in set(group).difference(there):
-                run.resolve(slots[place], reader.scored(run, rows[place], reader.missing))
+                run.resolve(slots[place], reader.scored(rows[place], scoring.missing))
             if there:
                 reader.read_together(
-                    run, [rows[place] for place in there], [slots[place] for place in there]
+                    [rows[place] for place in there], [slots[place] for place in there]
                 )
         return (Pool(slots, True, inputs[0].apart),)
 
     return action
 
 
-#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, what
-#: names the row's closed pieces and their texts (`Scores`).
-_Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, bytes, int]"
+class Scoring:
+    """A score operation: its scorer and what is declared of it."""
 
-
-class _Reading:
-    """A path that is being scored.
-
-    Args:
-        memo: What the scorer has been asked; `name`: that of the path in it.
-        known: Scores of its first steps.
-        wanted: How many scores are new; `marks`: of their steps, if it scores steps.
-        first: Who waits for them.
-    """
-
-    __slots__ = ("_known", "_marks", "_memo", "_name", "_reader", "_run", "_wanted", "waiting")
-
-    def __init__(
-        self,
-        reader: _Reader,
-        run: ProblemRun,
-        memo: dict[Any, Any],
-        name: Any,
-        known: Vector,
-        wanted: int,
-        marks: Sequence[int] | None,
-        first: _Waiting,
-    ) -> None:
-        self._reader = reader
-        self._run = run
-        self._memo = memo
-        self._name = name
-        self._known = known
-        self._wanted = wanted
-        self._marks = marks
-        self.waiting = [first]
-
-    def __call__(self, reply: ScoreReply | CandidateError) -> None:
-        run, reader, known = self._run, self._reader, self._known
-        run.count_score(reader.name, self._marks, reply)
-        found = reader.found(run, reply, self._wanted)
-        scores = found if isinstance(found, CandidateError) else known + found
-        self._memo[self._name] = scores
-        many = len(known)
-        for row, node, rollout, slot, mark, texts in self.waiting:
-            run.resolve(slot, reader.column(run, row, node, rollout, scores, many, mark, texts))
-
-
-class _Reader:
-    """Asks one scorer and turns its replies into columns."""
+    __slots__ = ("engine", "high", "low", "missing", "name", "operation", "steps")
 
     def __init__(self, scorer: Scorer, engine: ScorerEngine, operation: Operation) -> None:
         self.name = scorer.name
@@ -159,233 +115,6 @@ class _Reader:
         self.operation = operation
         #: The column of a candidate that has no score: every reduction of it is missing.
         self.missing: Vector | None = () if scorer.steps else None
-
-    def read(
-        self, run: ProblemRun, row: Row, slot: PendingRow | None, rollout: Node | None = None
-    ) -> Content:
-        """The scored row, or the pending row that resolves to it; scores a rollout if one is given.
-
-        A scorer sees the problem file's text and the conversation's text (C32).
-        """
-        node = row.node if rollout is None else rollout
-        if node.error is not None:
-            if rollout is not None:
-                run.recorder.scored(self.name, rollout.key, node.error.fault, str(node.error))
-            return self.lacking(run, row, node.error)
-        known: Vector = ()
-        mark, texts = b"", 0
-        marks: list[int] | None = None
-        answer: str | None = None
-        named: bytes | None = None
-        name: Any
-        segments = node.segments
-        steps = segments.texts
-        if self.steps:
-            own = segments.many_closed if rollout is None else row.node.segments.many_closed
-            before = None if row.known is None else row.known.of(self.name)
-            if before is not None and before.node is not None:
-                if before.node is node:
-                    return self.scored(run, row, before.column, len(before.column))
-                if before.node.conversation is row.node.conversation:
-                    known = before.closed[:own]
-                    if len(known) == len(before.closed):
-                        mark, texts = before.mark, before.texts
-            many = len(known)
-            if not mark:
-                mark, texts = _marks(node, many, steps)
-            if len(steps) == many:
-                return self.column(run, row, node, rollout, known, many, mark, texts)
-            marks = step_marks(texts, steps[many:])
-            if own > many:
-                texts = marks[own - many - 1]
-        text = node.text
-        if marks is None or node.mixed:
-            # The text and how many steps it has say what they are, given the delimiter.
-            if marks is None:  # only outcome scorers are told the answer: a step has none
-                answer = node.written
-            name = digest(text), len(steps), node.policy.delimiter, answer
-        else:
-            closed = segments.closed_after(many)
-            name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
-            if rollout is not None:
-                name = piece_mark(mark, closed[own - many :])
-            if segments.tail:
-                name = name, segments.tail, len(steps)
-            else:
-                named = name
-        memo = run.scores.get(self.name)
-        if memo is None:
-            memo = run.scores[self.name] = {}
-        found = memo.get(name)
-        if type(found) is tuple or isinstance(found, CandidateError):
-            return self.column(run, row, node, rollout, found, len(known), mark, texts)
-        target = PendingRow(b"", 1) if slot is None else slot
-        waits = row, node, rollout, target, mark, texts
-        if found is not None:
-            found.waiting.append(waits)
-            return target
-        request = ScoreRequest(run.problem.text, run.fields, text, steps, len(known), answer, named)
-        wanted = 1 if marks is None else len(marks)
-        reading = memo[name] = _Reading(self, run, memo, name, known, wanted, marks, waits)
-        run.score(self.engine, request, reading)
-        return target
-
-    def found(
-        self, run: ProblemRun, reply: ScoreReply | CandidateError, wanted: int
-    ) -> Vector | CandidateError:
-        """The `wanted` scores of a reply, or why there are none; each reply is counted once."""
-        found: Vector | CandidateError = (
-            reply if isinstance(reply, CandidateError) else self._usable(reply.scores, wanted)
-        )
-        fault, why = None, ""
-        if isinstance(found, CandidateError):
-            if not run.loses_candidate(found):
-                raise found
-            fault, why = found.fault, str(found)
-        elif None in found:
-            fault, why = Fault.NO_SCORE, f"scorer `{self.name}` gives no number for it"
-        run.recorder.new_score(self.name, fault, why)
-        return found
-
-    def _usable(self, scores: Sequence[Any], wanted: int) -> Vector | CandidateError:
-        """As many numbers as are wanted, each of them finite or missing."""
-        if len(scores) != wanted:
-            return CandidateError(
-                Fault.UNUSABLE,
-                f"scorer `{self.name}` gave {len(scores)} scores instead of {wanted}",
-            )
-        usual = True
-        for number in scores:
-            if type(number) is float and isfinite(number):
-                continue
-            usual = False
-            if number is None:
-                continue
-            if not isinstance(number, Real) or not is_number(
-                number if isinstance(number, int) else float(number)
-            ):
-                shown = "a number that is too large" if isinstance(number, int) else repr(number)
-                return CandidateError(
-                    Fault.UNUSABLE,
-                    f"scorer `{self.name}` gave {shown}, which is no finite number",
-                )
-        if usual:
-            return tuple(scores)
-        return tuple([None if number is None else float(number) for number in scores])
-
-    def column(
-        self,
-        run: ProblemRun,
-        row: Row,
-        node: Node,
-        rollout: Node | None,
-        scores: Vector | CandidateError,
-        known: int,
-        mark: bytes = b"",
-        texts: int = 0,
-    ) -> Row:
-        """The row with its column, of which the first `known` numbers have been looked at.
-
-        `mark`, `texts`: as in `Scores`.
-        """
-        if isinstance(scores, CandidateError):
-            return self.lacking(run, row, scores)
-        low, high = self.low, self.high
-        for number in scores[known:]:
-            if number is not None and not (
-                (low is None or number >= low) and (high is None or number <= high)
-            ):
-                raise self.outside(number, row)
-        if not self.steps:
-            return self.scored(run, row, scores[0])
-        # Steps of a rollout are nobody's: only the path's own closed steps are kept (C11).
-        closed = row.node.segments.many_closed
-        path = None
-        if rollout is None or closed:
-            path = node, scores[:closed], mark, texts
-        return self.scored(run, row, scores, known, path)
-
-    def lacking(self, run: ProblemRun, row: Row, error: CandidateError) -> Row:
-        """The row without a score (C64)."""
-        row.candidate.errors = {**row.candidate.errors, self.name: str(error)}
-        return self.scored(run, row, self.missing)
-
-    def scored(
-        self,
-        run: ProblemRun,
-        row: Row,
-        column: float | Vector | None,
-        known: int = 0,
-        path: ScoredPath | None = None,
-    ) -> Row:
-        """The row with the score column."""
-        made = row.with_score(self.name, column, path)
-        candidate = row.candidate
-        if not candidate.scores or candidate.scores.keys() <= made.scores.keys():
-            candidate.scores = made.scores
-        else:
-            candidate.scores = {**candidate.scores, self.name: column}
-        for listener in run.events.listeners(Scored):
-            listener(Scored(run, self.operation, made, self.name, column, known))
-        return made
-
-    def read_together(
-        self, run: ProblemRun, rows: Sequence[Row], slots: Sequence[PendingRow]
-    ) -> None:
-        """Scores of rows that depend on each other; resolves the slots."""
-        nodes = [row.node for row in rows]
-        answers = [None if self.steps else node.written for node in nodes]
-        requests = [
-            ScoreRequest(run.problem.text, run.fields, node.text, node.segments.texts, 0, answer)
-            for node, answer in zip(nodes, answers, strict=True)
-        ]
-        name = tuple([(digest(each.text), hash(each.steps), each.answer) for each in requests])
-        memo = run.scores.setdefault(self.name, {})
-
-        def arrived(found: Sequence[Vector | CandidateError]) -> None:
-            for row, slot, scores in zip(rows, slots, found, strict=True):
-                run.resolve(slot, self.column(run, row, row.node, None, scores, 0))
-
-        def paid(replies: Sequence[ScoreReply] | CandidateError) -> None:
-            each_reply: Sequence[ScoreReply | CandidateError]
-            if isinstance(replies, CandidateError):
-                each_reply = [replies] * len(rows)
-            else:
-                each_reply = self._for_each(run, replies, len(rows))
-            each_marks = [step_marks(0, each.steps) if self.steps else None for each in requests]
-            for marks, reply in zip(each_marks, each_reply, strict=True):
-                run.count_score(self.name, marks, reply)
-            found = tuple(
-                self.found(run, reply, 1 if marks is None else len(marks))
-                for marks, reply in zip(each_marks, each_reply, strict=True)
-            )
-            waiting = memo[name]
-            memo[name] = found
-            for each in waiting:
-                each(found)
-
-        asked = memo.get(name)
-        if asked is None:
-            memo[name] = [arrived]
-            run.score_together(self.engine, requests, paid)
-        elif type(asked) is list:
-            asked.append(arrived)
-        else:
-            arrived(asked)
-
-    def _for_each(
-        self, run: ProblemRun, replies: Sequence[ScoreReply], rows: int
-    ) -> Sequence[ScoreReply | CandidateError]:
-        """One reply for each row; none for any where their number does not fit."""
-        if len(replies) == rows:
-            return replies
-        error = CandidateError(
-            Fault.UNUSABLE,
-            f"scorer `{self.name}` gave {len(replies)} replies for {rows} candidates",
-        )
-        if not run.loses_candidate(error):
-            raise error
-        return [error] * rows
 
     def outside(self, number: float, row: Row) -> RunError:
         """The error of a score that is not in the declared range."""
@@ -400,9 +129,324 @@ class _Reader:
         )
 
 
-def _marks(node: Node, many: int, steps: Sequence[str]) -> tuple[bytes, int]:
+#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, what
+#: names the row's closed pieces and their texts (`Scores`).
+_Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, bytes, int]"
+
+
+class _Reading(ScoreCall):
+    """A path that is being scored.
+
+    Args:
+        reader: Asks for it.
+        name: Of the path, in the memo of what the scorer has been asked.
+        known: Scores of its first steps.
+        wanted: How many scores are new; `marks`: of their steps, if it scores steps.
+        first: Who waits for them.
+    """
+
+    __slots__ = ("_known", "_marks", "_name", "_reader", "_wanted", "waiting")
+
+    def __init__(
+        self,
+        reader: _Reader,
+        name: Any,
+        known: Vector,
+        wanted: int,
+        marks: Sequence[int] | None,
+        first: _Waiting,
+    ) -> None:
+        self.run = reader.run
+        self._reader = reader
+        self._name = name
+        self._known = known
+        self._wanted = wanted
+        self._marks = marks
+        self.waiting = [first]
+
+    def replied(self, reply: ScoreReply | CandidateError) -> None:
+        reader, known = self._reader, self._known
+        run = self.run
+        run.count_score(reader.scoring.name, self._marks, reply)
+        found = reader.found(reply, self._wanted)
+        scores: Vector | CandidateError
+        scores = found if isinstance(found, CandidateError) else extended(known, found)
+        reader.memo[self._name] = scores
+        many = len(known)
+        for row, node, rollout, slot, mark, texts in self.waiting:
+            run.resolve(slot, reader.column(row, node, rollout, scores, many, mark, texts))
+
+
+class _Reader:
+    """Asks a scorer in one execution of an operation, and turns its replies into columns.
+
+    `memo`: what the scorer has been asked for the problem, by name: scores, an error, or who waits.
+    """
+
+    __slots__ = ("_listeners", "memo", "run", "scoring")
+
+    def __init__(self, run: ProblemRun, scoring: Scoring) -> None:
+        self.run = run
+        self.scoring = scoring
+        self.memo: dict[Any, Any] = run.scores.setdefault(scoring.name, {})
+        self._listeners = run.events.listeners(Scored)
+
+    def read(self, row: Row, slot: PendingRow | None, rollout: Node | None = None) -> Content:
+        """The scored row, or the pending row that resolves to it; scores a rollout if one is given.
+
+        A scorer sees the problem file's text and the conversation's text (C32).
+        """
+        node = row.node if rollout is None else rollout
+        if node.error is not None:
+            if rollout is not None:
+                self.run.recorder.scored(
+                    self.scoring.name, rollout.key, node.error.fault, str(node.error)
+                )
+            return self.lacking(row, node.error)
+        if self.scoring.steps:
+            return self._read_steps(row, slot, node, rollout)
+        # Only outcome scorers are told the answer: a step has none.
+        answer = node.written
+        name = digest(node.text), node.segments.steps, node.policy.delimiter, answer
+        return self._score(row, slot, node, rollout, name, (), None, b"", 0, answer, None)
+
+    def _read_steps(
+        self, row: Row, slot: PendingRow | None, node: Node, rollout: Node | None
+    ) -> Content:
+        segments = node.segments
+        own = segments.many_closed if rollout is None else row.node.segments.many_closed
+        known: Vector = ()
+        many = 0
+        mark, texts = b"", 0
+        before = row.known
+        if before is not None and before.name != self.scoring.name:
+            before = before.of(self.scoring.name)
+        if before is not None and before.node is not None:
+            if before.node is node:
+                return self.scored(row, before.column, len(before.column))
+            if before.node.conversation is node.conversation:
+                known = before.closed
+                many = len(known)
+                if many <= own:
+                    mark, texts = before.mark, before.texts
+                else:
+                    known, many = known[:own], own
+        if not mark:
+            mark, texts = _marks(node, many)
+        new = segments.texts_after(many)
+        if not new:
+            return self.column(row, node, rollout, known, many, mark, texts)
+        marks = step_marks(texts, new)
+        if own > many:
+            texts = marks[own - many - 1]
+        named: bytes | None = None
+        name: Any
+        if node.mixed:
+            # The text and how many steps it has say what they are, given the delimiter.
+            name = digest(node.text), many + len(new), node.policy.delimiter, None
+        else:
+            closed = segments.closed_after(many)
+            name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
+            if rollout is not None:
+                name = piece_mark(mark, closed[own - many :])
+            if segments.tail:
+                name = name, segments.tail, many + len(new)
+            else:
+                named = name
+        return self._score(row, slot, node, rollout, name, known, marks, mark, texts, None, named)
+
+    def _score(
+        self,
+        row: Row,
+        slot: PendingRow | None,
+        node: Node,
+        rollout: Node | None,
+        name: Any,
+        known: Vector,
+        marks: Sequence[int] | None,
+        mark: bytes,
+        texts: int,
+        answer: str | None,
+        named: bytes | None,
+    ) -> Content:
+        """The row with the scores of a path that has this name; asks for them once (C62)."""
+        memo, run = self.memo, self.run
+        found = memo.get(name)
+        if found is not None and type(found) is not _Reading:
+            return self.column(row, node, rollout, found, len(known), mark, texts)
+        target = PendingRow(b"", 1) if slot is None else slot
+        waits = row, node, rollout, target, mark, texts
+        if found is not None:
+            found.waiting.append(waits)
+            return target
+        wanted = 1 if marks is None else len(marks)
+        reading = memo[name] = _Reading(self, name, known, wanted, marks, waits)
+        request = ScoreRequest.about(node, run.problem.text, run.fields, len(known), answer, named)
+        run.score(self.scoring.engine, request, reading)
+        return target
+
+    def found(
+        self, reply: ScoreReply | CandidateError, wanted: int
+    ) -> tuple[float | None, ...] | CandidateError:
+        """The `wanted` scores of a reply, or why there are none; each reply is counted once."""
+        run, name = self.run, self.scoring.name
+        found = reply if isinstance(reply, CandidateError) else self._usable(reply.scores, wanted)
+        fault, why = None, ""
+        if isinstance(found, CandidateError):
+            if not run.loses_candidate(found):
+                raise found
+            fault, why = found.fault, str(found)
+        elif None in found:
+            fault, why = Fault.NO_SCORE, f"scorer `{name}` gives no number for it"
+        run.recorder.new_score(name, fault, why)
+        return found
+
+    def _usable(
+        self, scores: Sequence[Any], wanted: int
+    ) -> tuple[float | None, ...] | CandidateError:
+        """As many numbers as are wanted, each of them finite or missing."""
+        name = self.scoring.name
+        if len(scores) != wanted:
+            return CandidateError(
+                Fault.UNUSABLE,
+                f"scorer `{name}` gave {len(scores)} scores instead of {wanted}",
+            )
+        usual = True
+        for number in scores:
+            if type(number) is float and isfinite(number):
+                continue
+            usual = False
+            if number is None:
+                continue
+            if not isinstance(number, Real) or not is_number(
+                number if isinstance(number, int) else float(number)
+            ):
+                shown = "a number that is too large" if isinstance(number, int) else repr(number)
+                return CandidateError(
+                    Fault.UNUSABLE,
+                    f"scorer `{name}` gave {shown}, which is no finite number",
+                )
+        if usual:
+            return tuple(scores)
+        return tuple([None if number is None else float(number) for number in scores])
+
+    def column(
+        self,
+        row: Row,
+        node: Node,
+        rollout: Node | None,
+        scores: Vector | CandidateError,
+        known: int,
+        mark: bytes = b"",
+        texts: int = 0,
+    ) -> Row:
+        """The row with its column, of which the first `known` numbers have been looked at.
+
+        `mark`, `texts`: as in `Scores`.
+        """
+        if isinstance(scores, CandidateError):
+            return self.lacking(row, scores)
+        scoring = self.scoring
+        low, high = scoring.low, scoring.high
+        for place in range(known - len(scores), 0):
+            number = scores[place]
+            if number is not None and not (
+                (low is None or number >= low) and (high is None or number <= high)
+            ):
+                raise scoring.outside(number, row)
+        if not scoring.steps:
+            return self.scored(row, scores[0])
+        # Steps of a rollout are nobody's: only the path's own closed steps are kept (C11).
+        closed = row.node.segments.many_closed
+        path = None
+        if rollout is None or closed:
+            path = node, scores if closed >= len(scores) else scores[:closed], mark, texts
+        return self.scored(row, scores, known, path)
+
+    def lacking(self, row: Row, error: CandidateError) -> Row:
+        """The row without a score (C64)."""
+        row.candidate.errors = {**row.candidate.errors, self.scoring.name: str(error)}
+        return self.scored(row, self.scoring.missing)
+
+    def scored(
+        self,
+        row: Row,
+        column: float | Vector | None,
+        known: int = 0,
+        path: ScoredPath | None = None,
+    ) -> Row:
+        """The row with the score column."""
+        name = self.scoring.name
+        made = row.with_score(name, column, path)
+        candidate = row.candidate
+        if candidate.scores is EMPTY or candidate.scores.keys() <= made.scores.keys():
+            candidate.scores = made.scores
+        else:
+            candidate.scores = {**candidate.scores, name: column}
+        for listener in self._listeners:
+            listener(Scored(self.run, self.scoring.operation, made, name, column, known))
+        return made
+
+    def read_together(self, rows: Sequence[Row], slots: Sequence[PendingRow]) -> None:
+        """Scores of rows that depend on each other; resolves the slots."""
+        run, memo, steps = self.run, self.memo, self.scoring.steps
+        nodes = [row.node for row in rows]
+        answers = [None if steps else node.written for node in nodes]
+        requests = [
+            ScoreRequest(run.problem.text, run.fields, node.text, node.segments.texts, 0, answer)
+            for node, answer in zip(nodes, answers, strict=True)
+        ]
+        name = tuple([(digest(each.text), hash(each.steps), each.answer) for each in requests])
+
+        def arrived(found: Sequence[Vector | CandidateError]) -> None:
+            for row, slot, scores in zip(rows, slots, found, strict=True):
+                run.resolve(slot, self.column(row, row.node, None, scores, 0))
+
+        def paid(replies: Sequence[ScoreReply] | CandidateError) -> None:
+            each_reply: Sequence[ScoreReply | CandidateError]
+            if isinstance(replies, CandidateError):
+                each_reply = [replies] * len(rows)
+            else:
+                each_reply = self._for_each(replies, len(rows))
+            each_marks = [step_marks(0, each.steps) if steps else None for each in requests]
+            for marks, reply in zip(each_marks, each_reply, strict=True):
+                run.count_score(self.scoring.name, marks, reply)
+            found = tuple(
+                self.found(reply, 1 if marks is None else len(marks))
+                for marks, reply in zip(each_marks, each_reply, strict=True)
+            )
+            waiting = memo[name]
+            memo[name] = found
+            for each in waiting:
+                each(found)
+
+        asked = memo.get(name)
+        if asked is None:
+            memo[name] = [arrived]
+            run.score_together(self.scoring.engine, requests, paid)
+        elif type(asked) is list:
+            asked.append(arrived)
+        else:
+            arrived(asked)
+
+    def _for_each(
+        self, replies: Sequence[ScoreReply], rows: int
+    ) -> Sequence[ScoreReply | CandidateError]:
+        """One reply for each row; none for any where their number does not fit."""
+        if len(replies) == rows:
+            return replies
+        error = CandidateError(
+            Fault.UNUSABLE,
+            f"scorer `{self.scoring.name}` gave {len(replies)} replies for {rows} candidates",
+        )
+        if not self.run.loses_candidate(error):
+            raise error
+        return [error] * rows
+
+
+def _marks(node: Node, many: int) -> tuple[bytes, int]:
     """What names the first closed pieces of a path, and the texts of their steps."""
-    texts = step_marks(0, steps[:many])[-1] if many else 0
+    texts = step_marks(0, node.segments.texts[:many])[-1] if many else 0
     if node.mixed:
         return b"", texts
     return piece_mark(_first_mark(node.policy.delimiter), node.segments.closed[:many]), texts
