@@ -125,7 +125,7 @@ class Recorder:
 
     def new_score(self, scorer: str, fault: Fault | None, why: str) -> None:
         """The same of a score that is counted nowhere else."""
-        tally = self._tally(scorer)
+        tally = self._scorers.get(scorer) or self._tally(scorer)
         tally.scores += 1
         if fault is not None:
             tally.missing[fault.value] = tally.missing.get(fault.value, 0) + 1

@@ -125,24 +125,30 @@ class StepSplit:
         before = 0 if block is None else block.many
         if many < before:
             return self.texts[many:]
-        texts = tuple([_text(piece) for piece in self._recent[many - before :]])
-        tail = self.tail
-        return (*texts, _text(tail)) if self.grown and tail.strip() else texts
+        last = self._recent[many - before :]
+        if self.grown and self.tail.strip():
+            last = (*last, self.tail)
+        return tuple([piece.decode("utf-8", "replace").strip() for piece in last])
 
     def add(self, piece: bytes, delimiter: bytes) -> StepSplit:
         """The split after one more token, whose bytes are `piece`."""
         if not piece:
             return self
         block, recent, tail = self._block, self._recent, self.tail
-        data = tail + piece
-        found = data.find(delimiter, max(0, len(tail) - len(delimiter) + 1))
+        if tail:
+            data = tail + piece
+            found = data.find(delimiter, max(0, len(tail) - len(delimiter) + 1))
+        else:
+            data = piece
+            found = data.find(delimiter)
         if found < 0:
             return _split(block, recent, data, True)
         grown = True
         while found >= 0:
-            if data[:found].strip():
+            closed = data[:found]
+            if closed.strip():
                 grown = False
-                recent = (*recent, data[:found])
+                recent = (*recent, closed)
                 if len(recent) == _BLOCK:
                     block, recent = PieceBlock(block, recent), ()
                 data = data[found + len(delimiter) :]

@@ -166,12 +166,14 @@ class OfPath:
     when it is first read, where the request was given the path itself (`of`).
     """
 
-    __slots__ = ("of",)
+    __slots__ = ("new", "of")
 
     of: PathSource | None
+    #: The steps that are to be scored, where whoever asks knows them.
+    new: tuple[str, ...] | None
 
     def __getattr__(self, name: str) -> Any:  # what is not there yet
-        if name == "of":
+        if name in ("of", "new"):
             return None
         of, make = self.of, _LATER.get(name)
         if of is None or make is None:
@@ -329,9 +331,10 @@ class ScoreRequest(OfPath):
         path: PathSource,
         problem: str,
         fields: Mapping[str, object],
-        known: int,
-        answer: str | None,
-        digest: bytes | None,
+        known: int = 0,
+        answer: str | None = None,
+        digest: bytes | None = None,
+        new_steps: tuple[str, ...] | None = None,
     ) -> Self:
         """The request to score a path."""
         request: Any = _new(cls)  # the fastest way to make one
@@ -341,15 +344,14 @@ class ScoreRequest(OfPath):
         request.known = known
         request.answer = answer
         request.digest = digest
+        request.new = new_steps
         made: Self = request
         return made
 
     @property
     def new_steps(self) -> tuple[str, ...]:
         """The steps that are to be scored."""
-        if self.of is None:
-            return self.steps[self.known :]
-        return self.of.segments.texts_after(self.known)
+        return self.steps[self.known :] if self.new is None else self.new
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ from tts_runtime.executor.views import Evaluate, View, excerpt
 from tts_runtime.streams import UNCLAIMED, sampling_tag
 from tts_runtime.tokens import to_text
 
+#: Limits that a call's settings keep.
+_MANY_LIMITS: Final = 4096
+
 #: What to do about a question that fills the context window.
 SHORTEN: Final = "shorten the problem or the prompt, or bind a policy with a longer context"
 
@@ -41,6 +44,7 @@ class CallSettings:
         "irregular",
         "length",
         "likeliest",
+        "made",
         "matching",
         "max_tokens",
         "policy",
@@ -90,6 +94,8 @@ class CallSettings:
         self.tag = _tag(policy.name, sampling, " ".join(words), avoided(avoiding, avoided_by))
         #: All of a request that comes from the clauses, but its token limit; equal if they are.
         self.signature = repr((self.tag, unit, length, at_least, stop_at))
+        #: Limits, by the room that there is: rows that one operation continues share them.
+        self.made: dict[int, Limits] = {}
         #: What the record says of it: the policy's name, and each clause that is not off.
         self.clauses: Mapping[str, Any] = {
             "policy": policy.name,
@@ -119,16 +125,25 @@ class CallSettings:
 
     def room(self, node: Node) -> int:
         """Tokens that the path still has room for, whatever `max` says (C21)."""
-        policy = self.policy
-        room = policy.context - len(node.conversation.prompt(policy)) - node.position
+        policy, conversation = self.policy, node.conversation
+        prompt = conversation.prompts.get(policy.name) or conversation.prompt(policy)
+        room = policy.context - len(prompt) - node.position
         if self.within is not None:
             room = min(room, self.within - node.tokens)
-        return policy.ids.setdefault(room, room)
+        return room
 
     def limits(self, room: int) -> Limits:
         """When a call with that much room stops."""
+        found = self.made.get(room)
+        if found is None:
+            if len(self.made) >= _MANY_LIMITS:
+                self.made.clear()
+            found = self.made[room] = self._limits(room)
+        return found
+
+    def _limits(self, room: int) -> Limits:
         unit = self.unit
-        return _limits(
+        return Limits(
             room if self.max_tokens is None else min(room, self.max_tokens),
             self.length if unit is Unit.STEPS else 0,
             self.policy.thought if unit is Unit.THOUGHTS else (),
@@ -137,10 +152,6 @@ class CallSettings:
             at_least=self.at_least,
             matching=self.matching,
         )
-
-
-#: Those of rows that one operation continues are equal: one object.
-_limits: Final = lru_cache(maxsize=4096)(Limits)
 
 
 @lru_cache(maxsize=4096)

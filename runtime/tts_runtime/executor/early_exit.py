@@ -129,7 +129,7 @@ class VoteCounter:
         self._rows += sign * most
         self._unknown += sign * (not most)
 
-    def _continue(self, _: Content) -> None:
+    def _continue(self, _content: Content, _target: None = None, _about: None = None) -> None:
         """Counts the rows that are known, up to the first place that is not."""
         while self._left and not self._decided():
             item = self._left[-1]
@@ -182,7 +182,7 @@ class VoteCounter:
                 else:
                     self._row_arrived(item.content if isinstance(item, PendingRow) else item)
 
-    def _row_arrived(self, content: Content) -> None:
+    def _row_arrived(self, content: Content, _target: None = None, _about: None = None) -> None:
         """A row that was asked for is known, perhaps before those in front of it."""
         self._known += 1
         if type(content) is Row:

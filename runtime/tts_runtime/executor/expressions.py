@@ -21,7 +21,7 @@ from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.problem import ProblemLike
-from tts_runtime.executor.rows import Candidate, Row
+from tts_runtime.executor.rows import Candidate, Row, Scores
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part
 from tts_runtime.tokens import Trusted
@@ -116,7 +116,11 @@ class Compiler:
         if argument is None and taken is None and how == "last":  # in most searches, of every row
 
             def last(row: Row, _view: View) -> Any:
-                vector = row.scores[name]
+                scores = row.scores
+                if type(scores) is Scores and scores.name == name:
+                    vector = scores.column
+                else:
+                    vector = scores[name]
                 value = vector[-1] if vector else None
                 return value if type(value) is float and isfinite(value) else number(value)
 

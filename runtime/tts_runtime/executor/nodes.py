@@ -36,7 +36,7 @@ class Conversation:
     `history`: the path that it continues, by another turn (C73).
     """
 
-    __slots__ = ("_prompts", "before", "history", "key", "message", "own", "thinking")
+    __slots__ = ("before", "history", "key", "message", "own", "prompts", "thinking")
 
     def __init__(
         self,
@@ -54,18 +54,19 @@ class Conversation:
         self.message = message
         self.thinking = thinking
         self.own = own
-        self._prompts: dict[str, tuple[int, ...]] = {}
+        #: Ids of the prompt by the name of the policy that reads it, as far as they are known.
+        self.prompts: dict[str, tuple[int, ...]] = {}
 
     def prompt(self, policy: Policy) -> tuple[int, ...]:
         """Ids of the prompt, as `policy` reads it."""
-        ids = self._prompts.get(policy.name)
+        ids = self.prompts.get(policy.name)
         if ids is None:
             if self.history is None:
                 text = policy.binding.open(self.message, thinking=self.thinking, before=self.before)
                 ids = encode(policy.tokenizer, text)
             else:
                 ids = (*self._before(self.history, policy), *self.turn(policy))
-            self._prompts[policy.name] = ids
+            self.prompts[policy.name] = ids
         return ids
 
     def turn(self, policy: Policy) -> tuple[int, ...]:

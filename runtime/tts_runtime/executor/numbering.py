@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from asyncio import Future, get_running_loop
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 from tts_runtime.executor.rows import Row
@@ -19,6 +18,7 @@ from tts_runtime.executor.scheduler import (
     PendingRow,
     Pool,
     Scheduler,
+    Waiter,
     append,
     distinct,
 )
@@ -35,7 +35,7 @@ class NumberingBarrier:
     def __init__(self) -> None:
         self._sequence = 0
         self._open: dict[int, int] = {}
-        self._waiting: list[tuple[int, int, Callable[[None], None]]] = []
+        self._waiting: list[tuple[int, int, Waiter]] = []
         self._watchers: list[tuple[int, Future[None]]] = []
         #: Rows may lie on nodes made in calls: wait for all earlier operations.
         self.strict = False
@@ -47,9 +47,9 @@ class NumberingBarrier:
 
     def ready(self, created: int, sequence: int) -> bool:
         """Whether operation `sequence` may number a node made at `created` now."""
-        lowest = 0 if self.strict else created
-        if not self._open or lowest + 1 >= sequence:  # there is none between
+        if created + 1 >= sequence and not self.strict:  # there is none between
             return True
+        lowest = 0 if self.strict else created
         for earlier in self._open:  # noqa: SIM110  (asked for every row: `any` is slower)
             if lowest < earlier < sequence:
                 return False
@@ -59,18 +59,18 @@ class NumberingBarrier:
         """One more row of this operation waits to be numbered."""
         self._open[sequence] = self._open.get(sequence, 0) + 1
 
-    def wait(self, created: int, sequence: int, numbered: Callable[[None], None]) -> None:
+    def wait(self, created: int, sequence: int, numbered: Waiter) -> None:
         """Calls `numbered` as soon as the held row may be numbered."""
         self._waiting.append((created, sequence, numbered))
 
-    def release(self, sequence: int, rows: int = 1) -> list[Callable[[None], None]]:
+    def release(self, sequence: int, rows: int = 1) -> list[Waiter]:
         """Rows have been numbered; gives what may be numbered now."""
         left = self._open[sequence] - rows
         if left:
             self._open[sequence] = left
             return []
         del self._open[sequence]
-        woken: list[Callable[[None], None]] = []
+        woken: list[Waiter] = []
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for created, waiter, numbered in waiting:
@@ -131,7 +131,14 @@ class OrderedNumbering:
             self._make = make
             self._most = most
             items: list[Item] = []
+            hold, sequence, known = self._barrier.hold, self.sequence, self._known
             for item in pool.items:
+                if type(item) is PendingRow and not item.resolved:
+                    hold(sequence)
+                    slot = PendingRow(b"", item.most * most)
+                    item.then(known, slot)
+                    items.append(slot)
+                    continue
                 content = self._streamed(item, None)
                 self._run.has_gaps |= content is None
                 append(items, content)
@@ -154,14 +161,14 @@ class OrderedNumbering:
                 return self._make(content, place)
             barrier.hold(sequence)
             slot = PendingRow(b"", self._most) if place is None else place
-            barrier.wait(created, sequence, partial(self._turn_comes, slot, content))
+            barrier.wait(created, sequence, (self._turn_comes, slot, content))
             return slot
         if type(content) is PendingRow:
             if content.resolved:
                 return self._streamed(content.content, place)
             barrier.hold(sequence)
             slot = PendingRow(b"", content.most * self._most) if place is None else place
-            content.then(partial(self._known, slot))
+            content.then(self._known, slot)
             return slot
         if content is None:
             return None
@@ -171,10 +178,18 @@ class OrderedNumbering:
             append(items, self._streamed(item, None))
         return items
 
-    def _known(self, slot: PendingRow, content: Content) -> None:
-        self._made(slot, self._streamed(content, slot))
+    def _known(self, content: Content, slot: PendingRow, _about: None) -> None:
+        if type(content) is Row and self._barrier.ready(content.candidate.created, self.sequence):
+            made = self._make(content, slot)
+        else:
+            made = self._streamed(content, slot)
+        if made is not slot:
+            self._run.resolve(slot, made)
+        woken = self._barrier.release(self.sequence)
+        if woken:
+            self._run.call_back(woken)
 
-    def _turn_comes(self, slot: PendingRow, row: Row, _: None) -> None:
+    def _turn_comes(self, _: None, slot: PendingRow, row: Row) -> None:
         self._made(slot, self._make(row, slot))
 
     def _made(self, slot: PendingRow, content: Content) -> None:

@@ -40,6 +40,7 @@ from tts_runtime.executor.requests import (
     Work,
     asked,
     engine_error,
+    failed_score,
     request_name,
     same_path,
     scorer_error,
@@ -53,8 +54,6 @@ from tts_runtime.streams import Key, root_key, thinking_key
 
 #: Called with the reply to a request; gives the node that is made of it, if one is.
 OnGeneration: TypeAlias = "Callable[[Generation], Node | None]"
-#: Called with a scorer's reply, or with the error that loses its candidates.
-OnScores: TypeAlias = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +99,15 @@ class RunStopped:
 class Request:
     """A request for a generation, pending or answered; the callback of its future."""
 
-    __slots__ = ("_waiting", "future", "name", "node", "policy", "reply", "run")
+    __slots__ = ("_first", "_others", "future", "name", "node", "policy", "reply", "run")
 
     def __init__(
-        self, run: ProblemRun, node: Node, policy: Policy, name: Any = None, *waiting: OnGeneration
+        self,
+        run: ProblemRun,
+        node: Node,
+        policy: Policy,
+        name: Any = None,
+        callback: OnGeneration | None = None,
     ) -> None:
         self.name = name
         self.node = node
@@ -111,7 +115,9 @@ class Request:
         self.future: Future[Generation] | None = None
         self.reply: Generation | None = None
         self.run = run
-        self._waiting: Sequence[OnGeneration] = waiting
+        #: Who waits: the first, and the others.
+        self._first = callback
+        self._others: Sequence[OnGeneration] = ()
 
     @property
     def pending(self) -> bool:
@@ -120,31 +126,32 @@ class Request:
 
     def abandon(self) -> None:
         """Nobody waits any more; the engine may finish."""
-        self._waiting = ()
+        self._first, self._others = None, ()
 
     def leave(self, row: PendingRow) -> None:
         """This child is not waited for; when nobody else waits, the request is cancelled."""
-        self._waiting = [each for each in self._waiting if getattr(each, "slot", None) is not row]
-        if not self._waiting and self.reply is None:
+        if getattr(self._first, "slot", None) is row:
+            self._first = None
+        self._others = [each for each in self._others if getattr(each, "slot", None) is not row]
+        if self._first is None and not self._others and self.reply is None:
             self.run.cancel(self)
 
     def join(self, callback: OnGeneration) -> None:
         """Calls back with the reply, now or when it arrives."""
         if self.reply is None:
-            self._waiting = (*self._waiting, callback)
+            self._others = (*self._others, callback)
         else:
             callback(self.reply)
 
     def __call__(self, future: Future[Generation]) -> None:
+        """Hands the engine's reply to all who wait for it."""
         run = self.run
         if run.calls is None:
             run.work.generated(future)
-        self.handle(future)
-
-    def handle(self, future: Future[Generation]) -> None:
-        """Hands the engine's reply to all who wait for it."""
-        run = self.run
-        if not run.take(future):
+        try:
+            run.in_flight.remove(future)
+        except KeyError:
+            run.take(future)
             return
         try:
             generation = future.result()
@@ -159,11 +166,14 @@ class Request:
             return
         self.reply = generation
         self.future = None
-        waiting, self._waiting = self._waiting, ()
+        first, self._first = self._first, None
+        others, self._others = self._others, ()
         node: Node | None = None
         try:
             run.count_reply(self, generation.drawn)
-            for callback in waiting:
+            if first is not None:
+                node = first(generation)
+            for callback in others:
                 node = callback(generation)
             if node is not None and self.name in run.requests:
                 run.requests[self.name] = node  # it is the reply, in less memory
@@ -174,18 +184,42 @@ class Request:
 
 
 class ScoreCall:
-    """A request for scores, the callback of its future."""
+    """A request for scores, of a path or of a pool; the callback of its future."""
 
     __slots__ = ("run",)
 
     run: ProblemRun
 
-    def replied(self, reply: ScoreReply | CandidateError) -> None:
-        """Called with the reply, or with the error that loses the candidate."""
+    def replied(self, reply: Any) -> None:
+        """Called with the reply, or with the error that loses the candidates."""
         raise NotImplementedError
 
-    def __call__(self, future: Future[ScoreReply]) -> None:
-        self.run.scores_arrived(self.replied, future)
+    def __call__(self, future: Future[Any]) -> None:
+        run = self.run
+        if run.calls is None:
+            run.work.scored(future)
+        try:
+            run.in_flight.remove(future)
+        except KeyError:
+            run.take(future)
+            return
+        try:
+            reply = future.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
+            reply = scorer_error(error)
+            if not run.loses_candidate(reply):
+                run.engine_failed(reply)
+                return
+        if run.error is not None:
+            return
+        try:
+            self.replied(reply)
+            for listener in run.on_progress:
+                listener(Progressed(run))
+        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
+            run.fail(problem)
+        if run.idle is not None:
+            run.check_idle()
 
 
 def asked_from(asked: Request | Node) -> Node:
@@ -236,7 +270,7 @@ class ProblemRun(Scheduler):
         #: Futures of engines that the program waits for.
         self.in_flight: set[Future[Any]] = set()
         self._openings: dict[bool, Node] = {}
-        self._costs = CostCounter()
+        self.costs = CostCounter()
         self._tasks: set[Task[None]] = set()
         #: What `finished` waits for.
         self.idle: Future[None] | None = None
@@ -244,7 +278,7 @@ class ProblemRun(Scheduler):
         self._on_request = events.listeners(RequestMade)
         self._on_reply = events.listeners(ReplyArrived)
         self._on_score_request = events.listeners(ScoreRequested)
-        self._on_progress = events.listeners(Progressed)
+        self.on_progress = events.listeners(Progressed)
         self._on_stop = events.listeners(RunStopped)
 
     # ------------------------------------------------------------------ life
@@ -281,7 +315,7 @@ class ProblemRun(Scheduler):
         # Listeners keep events, and events refer to the run.
         self.events = Events()
         self._on_request = self._on_reply = self._on_score_request = ()
-        self._on_progress = self._on_stop = ()
+        self.on_progress = self._on_stop = ()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine beside the others; its failure is the run's."""
@@ -306,7 +340,7 @@ class ProblemRun(Scheduler):
     @property
     def counts(self) -> Counts:
         """What the replies that the program has been given cost."""
-        return self._costs.counts
+        return self.costs.counts
 
     # ------------------------------------------------------------------ replies
 
@@ -327,7 +361,7 @@ class ProblemRun(Scheduler):
 
     def count_reply(self, entry: Request, tokens: int) -> None:
         """Counts a generation that the program requested."""
-        self._costs.generated(entry.policy, entry.node, tokens)
+        self.costs.generated(entry.policy, entry.node, tokens)
         for listener in self._on_reply:
             listener(ReplyArrived(entry, tokens))
 
@@ -345,8 +379,8 @@ class ProblemRun(Scheduler):
             self.spawn(self.fail_if_blocked(error, self.in_flight, self._tasks))
 
     def deliver(self, slot: PendingRow, row: Row) -> None:
-        """Makes a child's row known, once its answer can be compared without computing here."""
-        later = row.node.answer_later() if row.node.done else None
+        """Makes a done row known, once its answer can be compared without computing here."""
+        later = row.node.answer_later()
         if later is None:
             self.resolve(slot, row)
         else:
@@ -358,7 +392,7 @@ class ProblemRun(Scheduler):
         await settled(later)
         if not slot.resolved:  # nobody has abandoned it
             self.resolve(slot, row)
-        for listener in self._on_progress:
+        for listener in self.on_progress:
             listener(Progressed(self))
 
     # ------------------------------------------------------------------ policies
@@ -408,14 +442,21 @@ class ProblemRun(Scheduler):
         """Asks the engine, and waits for its reply."""
         for listener in self._on_request:
             listener(RequestMade(entry, request))
-        entry.future = self.ask(entry.policy, request, entry)
-        self.in_flight.add(entry.future)
+        if self.calls is None:
+            future = entry.policy.engine.generate(request)
+            future.add_done_callback(entry)
+        else:
+            future = self.calls.generate(entry.policy.engine, request, entry)
+        entry.future = future
+        self.in_flight.add(future)
 
     def ask(self, policy: Policy, request: GenerateRequest, then: Then) -> Future[Generation]:
         """A policy's reply to a request; `then` is called with it."""
         if self.calls is not None:
             return self.calls.generate(policy.engine, request, then)
-        return asked(policy.engine.generate, request, then)
+        future = policy.engine.generate(request)
+        future.add_done_callback(then)
+        return future
 
     # ------------------------------------------------------------------ scorers
 
@@ -430,15 +471,21 @@ class ProblemRun(Scheduler):
         self, engine: ScorerEngine, request: ScoreRequest, then: Then | None
     ) -> Future[ScoreReply]:
         """A scorer's reply to a request; `then` is called with it."""
-        if self.calls is None:
-            return scorer_future(partial(asked, engine.score), request, then)
-        return scorer_future(partial(self.calls.score, engine), request, then)
+        if self.calls is not None:
+            return scorer_future(partial(self.calls.score, engine), request, then)
+        try:
+            future = engine.score(request)
+        except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
+            future = failed_score(error)
+        if then is not None:
+            future.add_done_callback(then)
+        return future
 
     def score_together(
-        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], callback: OnScores
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], call: ScoreCall
     ) -> None:
         """`score` for a scorer that sees a whole pool."""
-        future = self.ask_score_together(engine, requests, partial(self.scores_arrived, callback))
+        future = self.ask_score_together(engine, requests, call)
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))
@@ -450,38 +497,6 @@ class ProblemRun(Scheduler):
         if self.calls is None:
             return scorer_future(partial(asked, engine.score_together), requests, then)
         return scorer_future(partial(self.calls.score_together, engine), requests, then)
-
-    def scores_arrived(self, callback: OnScores, future: Future[Any]) -> None:
-        """Calls back with a scorer's reply, or with the error that loses its candidates."""
-        if self.calls is None:
-            self.work.scored(future)
-        if not self.take(future):
-            return
-        try:
-            reply = future.result()
-        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
-            reported = scorer_error(error)
-            if not self.loses_candidate(reported):
-                self.engine_failed(reported)
-                return
-            reply = reported
-        if self.error is not None:
-            return
-        try:
-            callback(reply)
-            for listener in self._on_progress:
-                listener(Progressed(self))
-        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
-            self.fail(problem)
-        if self.idle is not None:
-            self.check_idle()
-
-    def count_score(
-        self, scorer: str, marks: Sequence[int] | None, reply: ScoreReply | CandidateError
-    ) -> None:
-        """Counts a path that the program had scored; `marks`: of its new steps, if it has them."""
-        read = reply if type(reply) is ScoreReply else ScoreReply(())
-        self._costs.scored(scorer, marks, read)
 
     # ------------------------------------------------------------------ stopping early
 

@@ -105,7 +105,9 @@ class CostCounter:
         if node.reader is not policy:
             mine.read += self._unread(policy, node, mine.marks)
 
-    def scored(self, name: str, marks: Sequence[int] | None, reply: ScoreReply) -> None:
+    def scored(
+        self, name: str, marks: Sequence[int] | None, reply: ScoreReply | CandidateError
+    ) -> None:
         """A scorer read a path; each path is counted once by the caller.
 
         `marks`: of its new steps (`step_marks`), if it scores steps.
@@ -114,14 +116,15 @@ class CostCounter:
         if mine is None:
             mine = self._scorers[name] = _Scorer()
         mine.calls += 1
+        if isinstance(reply, CandidateError):
+            return
         if marks is None:
             mine.tokens += sum(reply.sizes)
             return
         read = mine.steps
         if not read:
             mine.tokens += reply.opening
-        # A path without scores has no sizes: none of its steps has been read.
-        for mark, size in zip(marks, reply.sizes, strict=False):
+        for mark, size in zip(marks, reply.sizes):  # noqa: B905  (for every step: keywords cost)
             if mark not in read:
                 read[mark] = None
                 mine.tokens += size
@@ -226,20 +229,28 @@ class Work:
     def generated(self, future: Future[Generation]) -> None:
         """A policy's engine is done with a request."""
         self.policy_calls += 1
-        if future.cancelled():
-            self.cancelled_calls += 1
-        elif not future.exception():
+        try:
             generation = future.result()
+        except CancelledError:
+            self.cancelled_calls += future.cancelled()
+        except Exception:  # noqa: BLE001  (who waits for it hears of it)
+            return
+        else:
             self.policy_tokens += generation.drawn
             self.prompt_tokens += generation.prefilled
 
     def scored(self, future: Future[ScoreReply] | Future[Sequence[ScoreReply]]) -> None:
         """A scorer's engine is done with a path, or with a pool."""
-        if future.cancelled() or future.exception() is not None:
+        try:
+            found = future.result()
+        except (Exception, CancelledError):  # noqa: BLE001  (who waits for it hears of it)
             self.scorer_calls += 1
             return
-        found = future.result()
-        for reply in (found,) if isinstance(found, ScoreReply) else found:
+        if isinstance(found, ScoreReply):
+            self.scorer_calls += 1
+            self.scorer_tokens += found.tokens
+            return
+        for reply in found:
             self.scorer_calls += 1
             self.scorer_tokens += reply.tokens
 
@@ -259,7 +270,7 @@ def request_name(signature: str, position: int, request: GenerateRequest) -> Any
         request: The request itself.
     """
     limits = request.limits
-    if limits.watched:
+    if limits.stop_when is not None or limits.end_when is not None:
         return object()  # what looks at every token is nobody else's
     if request.sampling.temperature:
         if request.first_rank is None:
@@ -314,11 +325,17 @@ def scorer_future(
     try:
         return ask(argument, then)
     except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
-        future: Future[Reply] = asyncio.get_running_loop().create_future()
-        future.set_exception(scorer_error(error))
+        future: Future[Reply] = failed_score(error)
         if then is not None:
             future.add_done_callback(then)
         return future
+
+
+def failed_score(error: Exception) -> Future[Any]:
+    """The future of a scorer that raised at once."""
+    future: Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(scorer_error(error))
+    return future
 
 
 def engine_error(error: BaseException) -> EngineError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
+from typing import Any, Final, NamedTuple, TypeAlias, overload
 
 from tts_lang.plan.graph import Operation
 from tts_lang.values import is_number
@@ -20,7 +20,7 @@ from tts_runtime.streams import Key
 Vector: TypeAlias = "tuple[float | None, ...] | StepScores"
 
 #: Scores of a block of `StepScores`.
-_BLOCK: Final = 16
+_BLOCK: Final = 8
 
 
 class StepScores(Sequence["float | None"]):
@@ -241,16 +241,21 @@ class Row:
     ) -> Row:
         """The same row with a score column, what to know of the path, and what a judge said."""
         before, known = self.scores, self.known
-        scores: Mapping[str, Any] = (
-            {**before, name: column} if name in before else Scores(name, column, before, path)
-        )
-        if path is not None:
-            if known is not None:
-                known = known.without(name)
-            if known is None and not before:
-                known = cast("Scores", scores)
-            else:
-                known = Scores(name, column, EMPTY if known is None else known, path)
+        scores: Mapping[str, Any]
+        if before is EMPTY:
+            scores = found = Scores(name, column, EMPTY, path)
+            if path is not None:
+                if known is not None:
+                    alone = known.name == name and known._before is EMPTY
+                    known = None if alone else known.without(name)
+                known = found if known is None else Scores(name, column, known, path)
+        else:
+            scores = (
+                {**before, name: column} if name in before else Scores(name, column, before, path)
+            )
+            if path is not None:
+                rest = None if known is None else known.without(name)
+                known = Scores(name, column, EMPTY if rest is None else rest, path)
         words = self.words if said is None else {**self.words, name: said}
         return Row(self.node, self.candidate, self.lets, scores, known, self.backed, words)
 
@@ -331,7 +336,7 @@ class Scores(Mapping[str, Any]):
         """All but one scorer's."""
         before = self._before
         if name == self.name:
-            return before if isinstance(before, Scores) else None
+            return before if type(before) is Scores else None
         rest = before.without(name) if isinstance(before, Scores) else None
         return self._on(rest, self.column, self.closed, self.mark)
 

@@ -13,7 +13,6 @@ import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
-from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -36,6 +35,10 @@ class PendingReply(Protocol):
         """The row is not waited for any more."""
 
 
+#: A callback, called with what is known, and the two other arguments that it is called with.
+Waiter: TypeAlias = "tuple[Callable[[Any, Any, Any], None], Any, Any]"
+
+
 class PendingRow:
     """A place in a pool whose content is not known yet.
 
@@ -54,11 +57,23 @@ class PendingRow:
         self.source: PendingReply | None = None
         self.resolved = False
         self.content: Content = None
-        self.waiters: tuple[Callable[[Content], None], ...] = ()
+        #: Mostly one.
+        self.waiters: Waiter | list[Waiter] | None = None
 
-    def then(self, callback: Callable[[Content], None]) -> None:
-        """Calls back once, when the content is known; not for resolved rows."""
-        self.waiters += (callback,)
+    def then(
+        self, callback: Callable[[Content, Any, Any], None], target: Any = None, about: Any = None
+    ) -> None:
+        """Calls back once, when the content is known; not for resolved rows.
+
+        Called with `target` and `about` after the content: a closure for each row would cost more.
+        """
+        waiter, before = (callback, target, about), self.waiters
+        if before is None:
+            self.waiters = waiter
+        elif type(before) is list:
+            before.append(waiter)
+        else:
+            self.waiters = [before, waiter]  # type: ignore[list-item]
 
 
 #: Makes a request, for a path of fewer tokens than a number, if one is given.
@@ -156,39 +171,40 @@ def distinct(items: Sequence[Item]) -> bool:
 
 def append(items: list[Item], content: Content) -> None:
     """Appends what a pending row has resolved to."""
-    if isinstance(content, list):
+    if type(content) is list:
         items.extend(content)
     elif content is not None:
-        items.append(content)
+        items.append(content)  # type: ignore[arg-type]
 
 
-def rows_in(items: Sequence[Item]) -> Iterator[Row]:
+def rows_in(items: Sequence[Item]) -> list[Row]:
     """The rows that are known, in order."""
+    found: list[Row] = []
     for item in items:
-        if type(item) is Row:
-            yield item
-        else:
-            assert isinstance(item, PendingRow)
+        content: Content = item
+        if type(item) is PendingRow:
             content = item.content
-            if type(content) is Row:
-                yield content
-            elif isinstance(content, PendingRow):
-                yield from rows_in((content,))
-            elif content is not None:
-                assert isinstance(content, list)
-                yield from rows_in(content)
+        if type(content) is Row:
+            found.append(content)
+        elif type(content) is PendingRow:
+            found += rows_in((content,))
+        elif content is not None:
+            assert isinstance(content, list)
+            found += rows_in(content)
+    return found
 
 
 def pending_rows(items: Sequence[Item]) -> Iterator[PendingRow]:
     """The rows that are not known yet, in order."""
     for item in items:
         if type(item) is PendingRow:
+            content = item.content
             if not item.resolved:
                 yield item
-            elif isinstance(item.content, list):
-                yield from pending_rows(item.content)
-            elif isinstance(item.content, PendingRow):
-                yield from pending_rows((item.content,))
+            elif type(content) is list:
+                yield from pending_rows(content)
+            elif type(content) is PendingRow:
+                yield from pending_rows((content,))
 
 
 def settled_rows(
@@ -216,9 +232,6 @@ def settled_rows(
 #: Work on one row: its content, or the given pending row, which the work then resolves.
 RowWork: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
 
-#: What waits for a pending row's content, or, called with `None`, for its turn in the queue.
-_Callbacks: TypeAlias = "Sequence[Callable[[Any], None]]"
-
 
 class Scheduler:
     """The pending rows of one problem and the tasks that wait for them."""
@@ -243,7 +256,7 @@ class Scheduler:
         self.turns = count(1)
         #: Numbers the strategy calls.
         self.calls_made = count(1)
-        self._queue: deque[tuple[_Callbacks, Content]] = deque()
+        self._queue: deque[tuple[Waiter | list[Waiter], Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
         #: A record did not have something: it is waited for as long as anything else can happen.
@@ -257,33 +270,40 @@ class Scheduler:
             content = content[0]
         if type(content) is PendingRow:
             if not content.resolved:
-                content.then(partial(self.resolve, slot))
+                content.then(self._resolved, slot)
                 return
             content = content.content
         slot.content = content
         slot.resolved = True
         waiters = slot.waiters
-        if waiters:
-            slot.waiters = ()
-            self._queue.append((waiters, content))
-            if not self._draining:
-                self._drain()
+        if waiters is not None:
+            slot.waiters = None
+            if self._draining:
+                self._queue.append((waiters, content))
+            else:
+                self._drain(waiters, content)
 
-    def call_back(self, callbacks: list[Callable[[None], None]]) -> None:
+    def _resolved(self, content: Content, slot: PendingRow, _about: None) -> None:
+        self.resolve(slot, content)
+
+    def call_back(self, callbacks: list[Waiter]) -> None:
         """Calls back through the same queue, after what is queued there."""
-        if callbacks:
+        if self._draining:
             self._queue.append((callbacks, None))
-            if not self._draining:
-                self._drain()
+        else:
+            self._drain(callbacks, None)
 
-    def _drain(self) -> None:
+    def _drain(self, waiters: Waiter | list[Waiter], content: Content) -> None:
         self._draining = True
         queue = self._queue
         try:
-            while queue:
+            while True:
+                each = waiters if isinstance(waiters, list) else (waiters,)
+                for callback, target, about in each:
+                    callback(content, target, about)
+                if not queue:
+                    break
                 waiters, content = queue.popleft()
-                for waiter in waiters:
-                    waiter(content)
         except Exception as error:  # noqa: BLE001  (stored: `execute` raises or reports it)
             self.fail(error)
         finally:
@@ -296,7 +316,14 @@ class Scheduler:
         """
         items: list[Item] = []
         pending = False
+        mapped, about = self._mapped, (work, grows)
         for item in pool.items:
+            if type(item) is PendingRow and not item.resolved:
+                target = PendingRow(b"", 0 if grows else item.most)
+                item.then(mapped, target, about)
+                items.append(target)
+                pending = True
+                continue
             content = self._applied(item, work, None, grows)
             if type(content) is Row:
                 items.append(content)
@@ -327,7 +354,7 @@ class Scheduler:
             if content.resolved:
                 return self._applied(content.content, work, slot, grows)
             target = PendingRow(b"", 0 if grows else content.most) if slot is None else slot
-            content.then(partial(self._mapped, target, work, grows))
+            content.then(self._mapped, target, (work, grows))
             return target
         assert isinstance(content, list)
         found: list[Item] = []
@@ -337,8 +364,12 @@ class Scheduler:
             append(found, made)
         return found
 
-    def _mapped(self, slot: PendingRow, work: RowWork, grows: bool, content: Content) -> None:
-        made = self._applied(content, work, slot, grows)
+    def _mapped(self, content: Content, slot: PendingRow, about: tuple[RowWork, bool]) -> None:
+        work, grows = about
+        if type(content) is Row:
+            made = work(content, slot)
+        else:
+            made = self._applied(content, work, slot, grows)
         if made is not slot:
             self.resolve(slot, made)
 
@@ -350,7 +381,7 @@ class Scheduler:
             settling = _Settling(pool.items)
             if settling.remaining:
                 await self.wait(settling.future)
-            pool.items = list(rows_in(pool.items))
+            pool.items = rows_in(pool.items)  # type: ignore[assignment]
             pool.pending = False
         return pool.items  # type: ignore[return-value]
 
@@ -368,14 +399,14 @@ class Scheduler:
             if pending is None or len(rows) >= many:
                 return rows[:many]
             known: Future[None] = asyncio.get_running_loop().create_future()
-            pending.then(partial(_done, known))
+            pending.then(_done, known)
             await self.wait(known)
 
     async def known(self, items: Sequence[Item]) -> None:
         """Waits for all rows of these places."""
         while (pending := next(pending_rows(items), None)) is not None:
             future: Future[None] = asyncio.get_running_loop().create_future()
-            pending.then(partial(_done, future))
+            pending.then(_done, future)
             await self.wait(future)
 
     async def wait(self, future: Future[None]) -> None:
@@ -416,7 +447,7 @@ class Scheduler:
                 future.set_exception(self.error)
 
 
-def _done(future: Future[None], _content: Content) -> None:
+def _done(_content: Content, future: Future[None], _about: None) -> None:
     if not future.done():
         future.set_result(None)
 
@@ -442,7 +473,7 @@ class _Settling:
                 elif isinstance(item.content, PendingRow):
                     self._add((item.content,))
 
-    def _arrived(self, content: Content) -> None:
+    def _arrived(self, content: Content, _target: None, _about: None) -> None:
         if isinstance(content, list):
             self._add(content)
         self.remaining -= 1
@@ -460,7 +491,7 @@ class _Search:
         self.future: Future[None] = asyncio.get_running_loop().create_future()
         self._test = test
         self._remaining = 1
-        self._arrived(list(items))
+        self._arrived(list(items), None, None)
 
     def _look(self, content: Content) -> None:
         if type(content) is Row:
@@ -477,7 +508,7 @@ class _Search:
                     return
                 self._look(item)
 
-    def _arrived(self, content: Content) -> None:
+    def _arrived(self, content: Content, _target: None, _about: None) -> None:
         self._remaining -= 1
         if not self.found:
             self._look(content)

@@ -205,7 +205,7 @@ class Scope:
         while self._settled < len(self.made):
             made = self.made[self._settled]
             if isinstance(made, Pool):
-                if next(pending_rows(made.items), None) is not None:
+                if made.pending and next(pending_rows(made.items), None) is not None:
                     return
                 self.made[self._settled] = [row.candidate for row in rows_in(made.items)]
             self._settled += 1

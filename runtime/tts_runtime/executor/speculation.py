@@ -131,7 +131,7 @@ class Held:
 
         Each as parent, number, how it is drawn, and the tokens that it should be granted.
         """
-        rows = list(rows_in(self._pool.items))
+        rows = rows_in(self._pool.items)
         total = len(rows) + sum(max(1, row.most) for row in pending_rows(self._pool.items))
         total = min(total, self._pool.most or total)
         if not rows or len(rows) == self._idle:
@@ -232,10 +232,12 @@ class Early(Request):
             if self.future is not None:
                 self.future.cancel()
 
-    def handle(self, future: Future[Generation]) -> None:
+    def __call__(self, future: Future[Generation]) -> None:
+        if self.over and self.adopted:  # made again, as the program would have made it
+            super().__call__(future)
+            return
         if self.over:
-            if self.adopted:  # made again, as the program would have made it
-                super().handle(future)
+            self.run.engine_done(future)
             return
         self.over = True
         self._speculator.ended(self)
@@ -245,14 +247,17 @@ class Early(Request):
             self.run.work.speculated_tokens += generation.drawn
             if not self._whole(generation):
                 self._speculator.wasted(self.run, generation.drawn)
+                self.run.engine_done(future)
                 if self.adopted:
                     self._ask_again()
                 else:
                     self.forget()
                 return
         if self.adopted:
-            super().handle(future)
-        elif generation is None:
+            super().__call__(future)
+            return
+        self.run.engine_done(future)
+        if generation is None:
             self.forget()  # if the program comes to it, it fails then
         else:
             self.reply = generation

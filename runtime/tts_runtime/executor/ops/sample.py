@@ -70,6 +70,7 @@ def expand(builder: Builder, spec: Expand) -> Action:
         demand = Demand() if lazy and not pool.pending else None
         answer = many == 1 and pool.single and not spec.deal and builder.is_answer(scope)
         call_for = _calls(clauses, scope, operation, view, numbering.sequence, demand, answer)
+        shared = None if clauses.differ else call_for(scope.problem)
 
         def expanded(row: Row, slot: PendingRow | None) -> Content:
             node = row.node
@@ -78,7 +79,7 @@ def expand(builder: Builder, spec: Expand) -> Action:
                 return row.passed()
             if share <= 0:
                 return None
-            call = call_for(row)
+            call = shared or call_for(row)
             settings = call.settings
             room = settings.room(node)
             candidate = row.candidate
@@ -112,8 +113,8 @@ def _calls(
     demand: Demand | None = None,
     answer: bool = False,
 ) -> Callable[[Row], GenerationCall]:
-    """The call by which a row is continued: one for all rows, unless its clauses tell them apart
-    (C69)."""
+    """Makes the call by which a row is continued: one will do for all rows, unless its clauses tell
+    them apart (C69)."""
 
     def call(row: Row) -> GenerationCall:
         settings = clauses.settings(row, view)
@@ -121,10 +122,7 @@ def _calls(
             scope.run, operation, settings, sequence, scope.number_of_call, demand, answer=answer
         )
 
-    if clauses.differ:
-        return call
-    shared = call(scope.problem)
-    return lambda _row: shared
+    return call
 
 
 def largest_remainders(weights: Sequence[Fraction], total: int) -> list[int]:
@@ -184,6 +182,7 @@ def ask(builder: Builder, spec: Ask) -> Action:
         one = many == 1 and (len(groups) == 1 if spec.together else pool.single)
         answer = one and builder.is_answer(scope)
         call_for = _calls(clauses, scope, operation, view, numbering.sequence, answer=answer)
+        shared = None if clauses.differ else call_for(scope.problem)
 
         def conversation_children(
             about: Sequence[Row], pool: Sequence[Row], slot: PendingRow | None
@@ -192,7 +191,7 @@ def ask(builder: Builder, spec: Ask) -> Action:
             row = about[0]
             if not many:
                 return None
-            call = call_for(scope.problem if spec.together else row)
+            call = shared or call_for(scope.problem if spec.together else row)
             settings = call.settings
             message = fill(prompt, run.problem, values, row, pool, view)
             places = [(each.node.key, each.node.position) for each in about]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isfinite
 from numbers import Real
@@ -129,9 +129,9 @@ class Scoring:
         )
 
 
-#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, what
-#: names the row's closed pieces and their texts (`Scores`).
-_Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, bytes, int]"
+#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, the
+#: number of the row's closed pieces, what names these and their texts (`Scores`).
+_Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, int, bytes, int]"
 
 
 class _Reading(ScoreCall):
@@ -145,7 +145,7 @@ class _Reading(ScoreCall):
         first: Who waits for them.
     """
 
-    __slots__ = ("_known", "_marks", "_name", "_reader", "_wanted", "waiting")
+    __slots__ = ("_known", "_marks", "_name", "_reader", "_wanted", "first", "others")
 
     def __init__(
         self,
@@ -162,19 +162,32 @@ class _Reading(ScoreCall):
         self._known = known
         self._wanted = wanted
         self._marks = marks
-        self.waiting = [first]
+        self.first = first
+        self.others: Sequence[_Waiting] = ()
 
     def replied(self, reply: ScoreReply | CandidateError) -> None:
-        reader, known = self._reader, self._known
-        run = self.run
-        run.count_score(reader.scoring.name, self._marks, reply)
+        reader, known, run = self._reader, self._known, self.run
+        run.costs.scored(reader.scoring.name, self._marks, reply)
         found = reader.found(reply, self._wanted)
         scores: Vector | CandidateError
         scores = found if isinstance(found, CandidateError) else extended(known, found)
         reader.memo[self._name] = scores
         many = len(known)
-        for row, node, rollout, slot, mark, texts in self.waiting:
-            run.resolve(slot, reader.column(row, node, rollout, scores, many, mark, texts))
+        for row, node, rollout, slot, own, mark, texts in (self.first, *self.others):
+            run.resolve(slot, reader.column(row, node, rollout, scores, many, own, mark, texts))
+
+
+class _PoolReading(ScoreCall):
+    """A pool that is being scored; `paid` is called with the reply."""
+
+    __slots__ = ("_paid",)
+
+    def __init__(self, run: ProblemRun, paid: Callable[[Any], None]) -> None:
+        self.run = run
+        self._paid = paid
+
+    def replied(self, reply: Sequence[ScoreReply] | CandidateError) -> None:
+        self._paid(reply)
 
 
 class _Reader:
@@ -194,95 +207,77 @@ class _Reader:
     def read(self, row: Row, slot: PendingRow | None, rollout: Node | None = None) -> Content:
         """The scored row, or the pending row that resolves to it; scores a rollout if one is given.
 
-        A scorer sees the problem file's text and the conversation's text (C32).
+        A scorer sees the problem file's text and the conversation's text (C32). For every step of
+        every candidate: few calls, few objects.
         """
+        run, scoring = self.run, self.scoring
         node = row.node if rollout is None else rollout
         if node.error is not None:
             if rollout is not None:
-                self.run.recorder.scored(
-                    self.scoring.name, rollout.key, node.error.fault, str(node.error)
-                )
+                run.recorder.scored(scoring.name, rollout.key, node.error.fault, str(node.error))
             return self.lacking(row, node.error)
-        if self.scoring.steps:
-            return self._read_steps(row, slot, node, rollout)
-        # Only outcome scorers are told the answer: a step has none.
-        answer = node.written
-        name = digest(node.text), node.segments.steps, node.policy.delimiter, answer
-        return self._score(row, slot, node, rollout, name, (), None, b"", 0, answer, None)
-
-    def _read_steps(
-        self, row: Row, slot: PendingRow | None, node: Node, rollout: Node | None
-    ) -> Content:
         segments = node.segments
         own = segments.many_closed if rollout is None else row.node.segments.many_closed
         known: Vector = ()
         many = 0
         mark, texts = b"", 0
-        before = row.known
-        if before is not None and before.name != self.scoring.name:
-            before = before.of(self.scoring.name)
-        if before is not None and before.node is not None:
-            if before.node is node:
-                return self.scored(row, before.column, len(before.column))
-            if before.node.conversation is node.conversation:
-                known = before.closed
-                many = len(known)
-                if many <= own:
-                    mark, texts = before.mark, before.texts
-                else:
-                    known, many = known[:own], own
-        if not mark:
-            mark, texts = _marks(node, many)
-        new = segments.texts_after(many)
-        if not new:
-            return self.column(row, node, rollout, known, many, mark, texts)
-        marks = step_marks(texts, new)
-        if own > many:
-            texts = marks[own - many - 1]
+        marks: list[int] | None = None
+        new: tuple[str, ...] | None = None
+        answer: str | None = None
         named: bytes | None = None
         name: Any
-        if node.mixed:
-            # The text and how many steps it has say what they are, given the delimiter.
-            name = digest(node.text), many + len(new), node.policy.delimiter, None
-        else:
-            closed = segments.closed_after(many)
-            name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
-            if rollout is not None:
-                name = piece_mark(mark, closed[own - many :])
-            if segments.tail:
-                name = name, segments.tail, many + len(new)
+        if scoring.steps:
+            before = row.known
+            if before is not None and before.name != scoring.name:
+                before = before.of(scoring.name)
+            if before is not None and before.node is not None:
+                if before.node is node:
+                    return self.scored(row, before.column, len(before.column))
+                if before.node.conversation is node.conversation:
+                    known = before.closed
+                    many = len(known)
+                    if many <= own:
+                        mark, texts = before.mark, before.texts
+                    else:
+                        known, many = known[:own], own
+            if not mark:
+                mark, texts = _marks(node, many)
+            new = segments.texts_after(many)
+            if not new:
+                return self.column(row, node, rollout, known, many, own, mark, texts)
+            marks = step_marks(texts, new)
+            if own > many:
+                texts = marks[own - many - 1]
+            if node.mixed:
+                # The text and how many steps it has say what they are, given the delimiter.
+                name = digest(node.text), many + len(new), node.policy.delimiter, None
             else:
-                named = name
-        return self._score(row, slot, node, rollout, name, known, marks, mark, texts, None, named)
-
-    def _score(
-        self,
-        row: Row,
-        slot: PendingRow | None,
-        node: Node,
-        rollout: Node | None,
-        name: Any,
-        known: Vector,
-        marks: Sequence[int] | None,
-        mark: bytes,
-        texts: int,
-        answer: str | None,
-        named: bytes | None,
-    ) -> Content:
-        """The row with the scores of a path that has this name; asks for them once (C62)."""
-        memo, run = self.memo, self.run
+                closed = segments.closed_after(many)
+                name = mark = piece_mark(mark, closed if rollout is None else closed[: own - many])
+                if rollout is not None:
+                    name = piece_mark(mark, closed[own - many :])
+                if segments.tail:
+                    name = name, segments.tail, many + len(new)
+                else:
+                    named = name
+        else:
+            # Only outcome scorers are told the answer: a step has none.
+            answer = node.written
+            name = digest(node.text), segments.steps, node.policy.delimiter, answer
+        memo = self.memo
         found = memo.get(name)
         if found is not None and type(found) is not _Reading:
-            return self.column(row, node, rollout, found, len(known), mark, texts)
+            return self.column(row, node, rollout, found, many, own, mark, texts)
         target = PendingRow(b"", 1) if slot is None else slot
-        waits = row, node, rollout, target, mark, texts
+        waits = row, node, rollout, target, own, mark, texts
         if found is not None:
-            found.waiting.append(waits)
+            found.others = (*found.others, waits)
             return target
         wanted = 1 if marks is None else len(marks)
         reading = memo[name] = _Reading(self, name, known, wanted, marks, waits)
-        request = ScoreRequest.about(node, run.problem.text, run.fields, len(known), answer, named)
-        run.score(self.scoring.engine, request, reading)
+        problem = run.problem.text
+        request = ScoreRequest.about(node, problem, run.fields, many, answer, named, new)
+        run.score(scoring.engine, request, reading)
         return target
 
     def found(
@@ -290,7 +285,7 @@ class _Reader:
     ) -> tuple[float | None, ...] | CandidateError:
         """The `wanted` scores of a reply, or why there are none; each reply is counted once."""
         run, name = self.run, self.scoring.name
-        found = reply if isinstance(reply, CandidateError) else self._usable(reply.scores, wanted)
+        found = reply if isinstance(reply, CandidateError) else _usable(name, reply.scores, wanted)
         fault, why = None, ""
         if isinstance(found, CandidateError):
             if not run.loses_candidate(found):
@@ -301,35 +296,6 @@ class _Reader:
         run.recorder.new_score(name, fault, why)
         return found
 
-    def _usable(
-        self, scores: Sequence[Any], wanted: int
-    ) -> tuple[float | None, ...] | CandidateError:
-        """As many numbers as are wanted, each of them finite or missing."""
-        name = self.scoring.name
-        if len(scores) != wanted:
-            return CandidateError(
-                Fault.UNUSABLE,
-                f"scorer `{name}` gave {len(scores)} scores instead of {wanted}",
-            )
-        usual = True
-        for number in scores:
-            if type(number) is float and isfinite(number):
-                continue
-            usual = False
-            if number is None:
-                continue
-            if not isinstance(number, Real) or not is_number(
-                number if isinstance(number, int) else float(number)
-            ):
-                shown = "a number that is too large" if isinstance(number, int) else repr(number)
-                return CandidateError(
-                    Fault.UNUSABLE,
-                    f"scorer `{name}` gave {shown}, which is no finite number",
-                )
-        if usual:
-            return tuple(scores)
-        return tuple([None if number is None else float(number) for number in scores])
-
     def column(
         self,
         row: Row,
@@ -337,19 +303,21 @@ class _Reader:
         rollout: Node | None,
         scores: Vector | CandidateError,
         known: int,
+        own: int,
         mark: bytes = b"",
         texts: int = 0,
     ) -> Row:
         """The row with its column, of which the first `known` numbers have been looked at.
 
-        `mark`, `texts`: as in `Scores`.
+        `own`: how many pieces of the row are closed; `mark`, `texts`: as in `Scores`.
         """
         if isinstance(scores, CandidateError):
             return self.lacking(row, scores)
         scoring = self.scoring
         low, high = scoring.low, scoring.high
-        for place in range(known - len(scores), 0):
-            number = scores[place]
+        many = len(scores)
+        for place in range(known, many):
+            number = scores[place - many]
             if number is not None and not (
                 (low is None or number >= low) and (high is None or number <= high)
             ):
@@ -357,10 +325,9 @@ class _Reader:
         if not scoring.steps:
             return self.scored(row, scores[0])
         # Steps of a rollout are nobody's: only the path's own closed steps are kept (C11).
-        closed = row.node.segments.many_closed
         path = None
-        if rollout is None or closed:
-            path = node, scores if closed >= len(scores) else scores[:closed], mark, texts
+        if rollout is None or own:
+            path = node, scores if own >= many else scores[:own], mark, texts
         return self.scored(row, scores, known, path)
 
     def lacking(self, row: Row, error: CandidateError) -> Row:
@@ -400,7 +367,9 @@ class _Reader:
 
         def arrived(found: Sequence[Vector | CandidateError]) -> None:
             for row, slot, scores in zip(rows, slots, found, strict=True):
-                run.resolve(slot, self.column(row, row.node, None, scores, 0))
+                run.resolve(
+                    slot, self.column(row, row.node, None, scores, 0, row.node.segments.many_closed)
+                )
 
         def paid(replies: Sequence[ScoreReply] | CandidateError) -> None:
             each_reply: Sequence[ScoreReply | CandidateError]
@@ -410,7 +379,7 @@ class _Reader:
                 each_reply = self._for_each(replies, len(rows))
             each_marks = [step_marks(0, each.steps) if steps else None for each in requests]
             for marks, reply in zip(each_marks, each_reply, strict=True):
-                run.count_score(self.scoring.name, marks, reply)
+                run.costs.scored(self.scoring.name, marks, reply)
             found = tuple(
                 self.found(reply, 1 if marks is None else len(marks))
                 for marks, reply in zip(each_marks, each_reply, strict=True)
@@ -423,7 +392,7 @@ class _Reader:
         asked = memo.get(name)
         if asked is None:
             memo[name] = [arrived]
-            run.score_together(self.scoring.engine, requests, paid)
+            run.score_together(self.scoring.engine, requests, _PoolReading(run, paid))
         elif type(asked) is list:
             asked.append(arrived)
         else:
@@ -442,6 +411,33 @@ class _Reader:
         if not self.run.loses_candidate(error):
             raise error
         return [error] * rows
+
+
+def _usable(
+    name: str, scores: Sequence[Any], wanted: int
+) -> tuple[float | None, ...] | CandidateError:
+    """As many numbers as are wanted of a scorer, each of them finite or missing."""
+    if len(scores) != wanted:
+        return CandidateError(
+            Fault.UNUSABLE, f"scorer `{name}` gave {len(scores)} scores instead of {wanted}"
+        )
+    usual = True
+    for number in scores:
+        if type(number) is float and isfinite(number):
+            continue
+        usual = False
+        if number is None:
+            continue
+        if not isinstance(number, Real) or not is_number(
+            number if isinstance(number, int) else float(number)
+        ):
+            shown = "a number that is too large" if isinstance(number, int) else repr(number)
+            return CandidateError(
+                Fault.UNUSABLE, f"scorer `{name}` gave {shown}, which is no finite number"
+            )
+    if usual:
+        return tuple(scores)
+    return tuple([None if number is None else float(number) for number in scores])
 
 
 def _marks(node: Node, many: int) -> tuple[bytes, int]:

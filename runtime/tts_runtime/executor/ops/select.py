@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import partial
 from math import ceil, inf
 from typing import Any, TypeAlias
 
@@ -300,8 +299,16 @@ class RowSelection:
         """The rows that are kept, in pool order; others turn out to be none."""
         scope, pool = self._scope, self._pool
         items: list[Item] = []
+        arrived = self._arrived
         for place, item in enumerate(pool.items):
-            append(items, self._take(item, None, (place,)))
+            if type(item) is PendingRow and not item.resolved:
+                most = item.most
+                self._await(most)
+                target = PendingRow(b"", most)
+                item.then(arrived, target, (most, (place,)))
+                items.append(target)
+            else:
+                append(items, self._take(item, None, (place,)))
         for waits in scope.run.events.listeners(PoolWaits):
             waits(PoolWaits(scope, pool, self.expanded))
         self._decide()
@@ -322,11 +329,10 @@ class RowSelection:
         if type(content) is PendingRow:
             if content.resolved:
                 return self._take(content.content, slot, place)
-            target = PendingRow(b"", content.most) if slot is None else slot
-            self._pending += 1
-            self._coming += content.most
-            self._unbounded += not content.most
-            content.then(partial(self._arrived, target, content.most, place))
+            most = content.most
+            self._await(most)
+            target = PendingRow(b"", most) if slot is None else slot
+            content.then(self._arrived, target, (most, place))
             return target
         assert isinstance(content, list)
         found: list[Item] = []
@@ -334,10 +340,19 @@ class RowSelection:
             append(found, self._take(item, None, (*place, number)))
         return found
 
-    def _arrived(self, slot: PendingRow, most: int, place: _Place, content: Content) -> None:
+    def _await(self, most: int) -> None:
+        """Counts a pending row that is at most that many rows."""
+        self._pending += 1
+        self._coming += most
+        if not most:
+            self._unbounded += 1
+
+    def _arrived(self, content: Content, slot: PendingRow, about: tuple[int, _Place]) -> None:
+        most, place = about
         self._pending -= 1
         self._coming -= most
-        self._unbounded -= not most
+        if not most:
+            self._unbounded -= 1
         if type(content) is Row:
             self._rank(content, slot, place)
         else:
@@ -356,31 +371,35 @@ class RowSelection:
         at = bisect(best, entry)
         best.insert(at, entry)
         if at < len(self._kept):  # better than a row that nothing can displace
-            self._keep(row, target)
+            self._kept.add(id(row))
+            self._scope.run.resolve(target, row)
         if len(best) > self._many:
             self._scope.run.resolve(best.pop()[-1], None)
 
-    def _keep(self, row: Row, target: PendingRow) -> None:
-        self._kept.add(id(row))
-        self._scope.run.resolve(target, row)
-
     def _decide(self) -> None:
         """Keeps the rows that would stay among the best whatever comes."""
-        coming: float = inf if self._unbounded else self._coming
-        if self._pool.most:
-            coming = min(coming, self._pool.most - self._known)
-        certain = self._many - coming if self._pending else self._many
         best, kept = self._best, self._kept
-        while len(kept) < certain and len(kept) < len(best):
-            entry = best[len(kept)]
-            self._keep(entry[3], entry[4])
+        place = len(kept)
+        if place < len(best):
+            certain: float = self._many
+            if self._pending:
+                coming: float = inf if self._unbounded else self._coming
+                most = self._pool.most
+                if most and most - self._known < coming:
+                    coming = most - self._known
+                certain -= coming
+            while place < certain and place < len(best):
+                _, _, _, row, target = best[place]
+                kept.add(id(row))
+                self._scope.run.resolve(target, row)
+                place += 1
         if not self._pending:
             self._end()
 
     def _end(self) -> None:
         """All rows are known: what the record says of it."""
         scope, pool = self._scope, self._pool
-        pool.items, pool.pending = list(rows_in(pool.items)), False
+        pool.items, pool.pending = rows_in(pool.items), False  # type: ignore[assignment]
         for known in scope.run.events.listeners(PoolKnown):
             known(PoolKnown(scope, pool))
         if self._listeners:
