@@ -22,10 +22,10 @@ ADAPTERS = "tts_runtime.adapters"
 
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
-    ("nodes", "errors", "problem"),
+    ("nodes", "problem"),
     ("rows",),
-    ("scheduler", "views", "requests", "records", "answer_feed"),
-    ("engine_calls", "numbering"),
+    ("pools", "views", "requests", "records"),
+    ("scheduler", "engine_calls"),
     ("expressions", "problem_run", "abilities"),
     ("clauses",),
     ("scope", "generation", "replay"),

@@ -16,7 +16,7 @@ from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, ProblemLike, bind, execute
-from tts_runtime.executor.answer_feed import AnswerDrawn
+from tts_runtime.executor.generation import AnswerDrawn
 from tts_runtime.executor.problem import Events
 from tts_runtime.tokens import to_bytes, to_text
 

@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from threading import Event
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Self
 
 from tts_lang.explain.models import Model
 from tts_lang.plan.graph import Plan
@@ -25,6 +25,7 @@ from tts_runtime.engines.errors import CandidateError as CandidateError
 from tts_runtime.engines.errors import EngineError as EngineError
 from tts_runtime.engines.errors import Fault as Fault
 from tts_runtime.engines.errors import NotRecordedError as NotRecordedError
+from tts_runtime.engines.of_path import OfPath, PathSource
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
@@ -140,61 +141,6 @@ class StreamOrigin(NamedTuple):
     level: int = 0
 
 
-class PathSource(Protocol):
-    """A path that requests are about."""
-
-    @property
-    def position(self) -> int:
-        """Ids after the prompt."""
-
-    @property
-    def segments(self) -> StepSplit:
-        """How they are split into steps."""
-
-    @property
-    def text(self) -> str:
-        """Their text."""
-
-    def path(self) -> tuple[int, ...]:
-        """The ids."""
-
-
-class OfPath:
-    """A request about a path.
-
-    Paths are long, and many engines know their beginnings. So what is as long as the path is made
-    when it is first read, where the request was given the path itself (`of`).
-    """
-
-    __slots__ = ("new", "of")
-
-    of: PathSource | None
-    #: The steps that are to be scored, where whoever asks knows them.
-    new: tuple[str, ...] | None
-
-    def __getattr__(self, name: str) -> Any:  # what is not there yet
-        if name in ("of", "new"):
-            return None
-        of, make = self.of, _LATER.get(name)
-        if of is None or make is None:
-            raise AttributeError(f"{type(self).__name__} has no {name}", name=name, obj=self)
-        value = make(of)
-        setattr(self, name, value)
-        if name == "prefix":  # it is all: engines that keep requests need not keep paths
-            self.of = None
-        return value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple([getattr(self, each.name) for each in fields(self)])  # type: ignore[arg-type]
-
-
-_LATER: Final[Mapping[str, Callable[[PathSource], Any]]] = {
-    "prefix": lambda path: path.path(),
-    "text": lambda path: path.text,
-    "steps": lambda path: path.segments.texts,
-}
-
-
 @fast_dataclass(frozen=True, slots=True)
 class GenerateRequest(OfPath):
     """One continuation of one path.
@@ -260,7 +206,8 @@ class GenerateRequest(OfPath):
     @property
     def position(self) -> int:
         """Position of the first token that is drawn: the length of the prefix."""
-        return len(self.prefix) if self.of is None else self.of.position
+        of = self.of
+        return len(self.prefix) if of is None else of.position
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, operatio
 from tts_runtime.engines.base import Ability, ScorerEngine
 from tts_runtime.engines.matching import unusable
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.errors import at
+from tts_runtime.executor.problem import at
 
 
 def abilities(

@@ -36,7 +36,7 @@ from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
 from tts_runtime.executor.abilities import abilities
 from tts_runtime.executor.early_exit import handlers
-from tts_runtime.executor.errors import at
+from tts_runtime.executor.problem import at
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.speculation import Guess
 

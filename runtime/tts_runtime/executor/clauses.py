@@ -15,9 +15,9 @@ from tts_lang.plan.graph import Amount, Decoding, Unit
 from tts_lang.plan.reads import of_a_row
 from tts_runtime.engines.base import CandidateError, Fault, Limits, Partial, Sampling
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.nodes import Conversation, Node
+from tts_runtime.executor.problem import RunError, error_at
 from tts_runtime.executor.rows import Row
 from tts_runtime.executor.views import Evaluate, View, excerpt
 from tts_runtime.streams import UNCLAIMED, sampling_tag

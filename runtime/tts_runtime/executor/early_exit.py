@@ -21,10 +21,10 @@ from tts_lang.plan.expr import Column, Const, Expr, Reduce
 from tts_lang.plan.graph import First, Scorer, Select, Vote
 from tts_lang.plan.reads import draws
 from tts_lang.values import LARGEST
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, rows_in
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import HANDLERS, Action, Builder, Handler
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, rows_in
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, weight_of
 

@@ -22,16 +22,15 @@ from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import CandidateError, EngineError, Finish
 from tts_runtime.executor.bind import Bound
 from tts_runtime.executor.engine_calls import EngineCalls, KeptReplies, SharedRequests
-from tts_runtime.executor.errors import RunError, unforeseen
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.problem import Events, ProblemLike
+from tts_runtime.executor.pools import Pool
+from tts_runtime.executor.problem import Events, ProblemLike, RunError, unforeseen
 from tts_runtime.executor.problem_run import ProblemRun, ReplyArrived
 from tts_runtime.executor.program import Program
 from tts_runtime.executor.records import lines_of
 from tts_runtime.executor.replay import Recording, Replay
 from tts_runtime.executor.requests import Counts, Work
 from tts_runtime.executor.rows import Candidate, problem_row
-from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope, StrategyReturned
 from tts_runtime.executor.speculation import Speculator
 from tts_runtime.record.nodes import CandidateRecord, recorded

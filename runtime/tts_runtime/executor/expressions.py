@@ -19,8 +19,7 @@ from tts_lang.plan.template import LISTS, Slot, Template, split_slot
 from tts_lang.values import CLASSES, FUNCTIONS, REDUCTIONS, first_steps, mean, number, reduce_steps
 from tts_runtime.answers.boundary import form
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.errors import error_at
-from tts_runtime.executor.problem import ProblemLike
+from tts_runtime.executor.problem import ProblemLike, error_at
 from tts_runtime.executor.rows import Candidate, Row, Scores
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part

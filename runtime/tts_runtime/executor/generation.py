@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from struct import Struct
@@ -15,18 +16,66 @@ from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
+    Partial,
     StreamOrigin,
 )
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.answer_feed import AnswerDrawn, AnswerFeed
 from tts_runtime.executor.clauses import CallSettings, watcher
 from tts_runtime.executor.expressions import Compiler
 from tts_runtime.executor.nodes import EMPTY, Node
+from tts_runtime.executor.pools import Content, Demand, Item, PendingReply, PendingRow, Pool
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.rows import Candidate, Row, Scores
-from tts_runtime.executor.scheduler import Content, Demand, Item, PendingReply, PendingRow, Pool
 from tts_runtime.executor.views import View
 from tts_runtime.streams import UNCLAIMED, Key, child_key
+
+# ------------------------------------------------------------------ the answer while it is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDrawn:
+    """More tokens have been drawn of what is going to be the answer.
+
+    Args:
+        node: What the generation continues: the text of its path begins the answer.
+        policy: Draws the tokens.
+        partial: All that it has drawn; another object once an engine has begun again.
+    """
+
+    node: Node
+    policy: Policy
+    partial: Partial
+
+
+class AnswerFeed:
+    """Tells a run's listeners of tokens as an engine draws them, in the event loop of the run.
+
+    Engines may call it in threads of their own; tokens that come faster than the loop turns are
+    told together.
+    """
+
+    __slots__ = ("_listeners", "_loop", "_node", "_policy", "_told")
+
+    def __init__(
+        self, listeners: Sequence[Callable[[AnswerDrawn], None]], policy: Policy, node: Node
+    ) -> None:
+        self._listeners = listeners
+        self._loop = asyncio.get_running_loop()
+        self._policy = policy
+        self._node = node
+        self._told = True
+
+    def __call__(self, partial: Partial) -> None:
+        """A token has been drawn."""
+        if self._told and not self._loop.is_closed():
+            self._told = False
+            self._loop.call_soon_threadsafe(self._tell, partial)
+
+    def _tell(self, partial: Partial) -> None:
+        self._told = True
+        for listener in self._listeners:
+            listener(AnswerDrawn(self._node, self._policy, partial))
+
 
 # ------------------------------------------------------------------ children
 

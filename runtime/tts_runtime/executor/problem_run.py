@@ -32,6 +32,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.policy import BoundEngines, Policy
 from tts_runtime.executor.engine_calls import EngineCalls
 from tts_runtime.executor.nodes import Conversation, Node, opening
+from tts_runtime.executor.pools import PendingRow, Pool, pending_rows
 from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.executor.requests import (
     CostCounter,
@@ -43,12 +44,11 @@ from tts_runtime.executor.requests import (
     failed_score,
     request_name,
     same_path,
-    scorer_error,
     scorer_future,
     whole_name,
 )
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import PendingRow, Pool, Scheduler, pending_rows
+from tts_runtime.executor.scheduler import Scheduler
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
@@ -177,45 +177,6 @@ class Request:
                 node = callback(generation)
             if node is not None and self.name in run.requests:
                 run.requests[self.name] = node  # it is the reply, in less memory
-        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
-            run.fail(problem)
-        if run.idle is not None:
-            run.check_idle()
-
-
-class ScoreCall:
-    """A request for scores, of a path or of a pool; the callback of its future."""
-
-    __slots__ = ("run",)
-
-    run: ProblemRun
-
-    def replied(self, reply: Any) -> None:
-        """Called with the reply, or with the error that loses the candidates."""
-        raise NotImplementedError
-
-    def __call__(self, future: Future[Any]) -> None:
-        run = self.run
-        if run.calls is None:
-            run.work.scored(future)
-        try:
-            run.in_flight.remove(future)
-        except KeyError:
-            run.take(future)
-            return
-        try:
-            reply = future.result()
-        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
-            reply = scorer_error(error)
-            if not run.loses_candidate(reply):
-                run.engine_failed(reply)
-                return
-        if run.error is not None:
-            return
-        try:
-            self.replied(reply)
-            for listener in run.on_progress:
-                listener(Progressed(run))
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             run.fail(problem)
         if run.idle is not None:
@@ -460,9 +421,9 @@ class ProblemRun(Scheduler):
 
     # ------------------------------------------------------------------ scorers
 
-    def score(self, engine: ScorerEngine, request: ScoreRequest, call: ScoreCall) -> None:
-        """Asks a scorer."""
-        future = self.ask_score(engine, request, call)
+    def score(self, engine: ScorerEngine, request: ScoreRequest, then: Then) -> None:
+        """Asks a scorer; `then` is called with the future."""
+        future = self.ask_score(engine, request, then)
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, (request,), False, future))
@@ -482,10 +443,10 @@ class ProblemRun(Scheduler):
         return future
 
     def score_together(
-        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], call: ScoreCall
+        self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then
     ) -> None:
         """`score` for a scorer that sees a whole pool."""
-        future = self.ask_score_together(engine, requests, call)
+        future = self.ask_score_together(engine, requests, then)
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, requests, True, future))

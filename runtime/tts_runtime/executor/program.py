@@ -27,10 +27,10 @@ from tts_lang.plan.graph import (
 from tts_lang.plan.reads import draws
 from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, BoundEngines, Policy
-from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import Compiler
+from tts_runtime.executor.pools import Pool
+from tts_runtime.executor.problem import error_at
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View
 

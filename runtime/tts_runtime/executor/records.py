@@ -17,8 +17,8 @@ from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
-from tts_runtime.executor.errors import place
 from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.problem import place
 from tts_runtime.executor.rows import Candidate, Scores, StepScores, added
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
 from tts_runtime.tokens import to_text

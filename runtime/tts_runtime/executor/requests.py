@@ -18,8 +18,8 @@ from tts_runtime.engines.base import (
     ScoreReply,
 )
 from tts_runtime.engines.policy import Policy
-from tts_runtime.executor.errors import unforeseen
 from tts_runtime.executor.nodes import Node, shares_ids
+from tts_runtime.executor.problem import unforeseen
 
 # ------------------------------------------------------------------ costs
 

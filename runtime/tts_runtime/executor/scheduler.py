@@ -1,10 +1,14 @@
-"""Pools in flight and what waits for them: pending rows, the queue of callbacks, scheduling.
+"""Rows as they become known: what waits for them, and the numbers that their children get.
 
-A pool is an ordered list of rows, some of which are still being made: pending rows, each of which
-resolves to a row, to nothing, or to several rows. Row-wise operations map them one by one, so that
-a candidate continues while others are still decoding; everything else waits for
-`Scheduler.rows`. A pending row that resolves calls back its waiters through one queue, so that
-long chains of row-wise operations need no recursion and no tasks.
+Row-wise operations map the rows of a pool one by one, so that a candidate continues while others
+are still decoding; everything else waits for `Scheduler.rows`. A pending row that resolves calls
+back its waiters through one queue, so that long chains of row-wise operations need no recursion and
+no tasks.
+
+Children are numbered in program order, whatever the order in which rows become known (C2, C8).
+Every execution of an operation that numbers children has a sequence number in its scope. It may
+number a node made at `created` at once, unless an operation between the two has rows that are not
+known yet: these might lie on the same node, and come first.
 """
 
 from __future__ import annotations
@@ -12,222 +16,27 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from itertools import count
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
+from tts_runtime.executor.pools import (
+    Content,
+    Item,
+    PendingRow,
+    Pool,
+    Waiter,
+    append,
+    distinct,
+    pending_rows,
+    rows_in,
+    settled_rows,
+)
 from tts_runtime.executor.rows import Row
-from tts_runtime.streams import Key
 
 #: Turns of the event loop in which something usually happens; seconds to sleep if nothing does.
 PATIENCE: Final = 100
 PAUSE: Final = 0.001
-
-#: What a pending row resolves to.
-Content: TypeAlias = "Row | PendingRow | list[Row | PendingRow] | None"
-Item: TypeAlias = "Row | PendingRow"
-
-
-class PendingReply(Protocol):
-    """What a pending row waits for: a request to an engine."""
-
-    def leave(self, row: PendingRow, /) -> None:
-        """The row is not waited for any more."""
-
-
-#: A callback, called with what is known, and the two other arguments that it is called with.
-Waiter: TypeAlias = "tuple[Callable[[Any, Any, Any], None], Any, Any]"
-
-
-class PendingRow:
-    """A place in a pool whose content is not known yet.
-
-    Args:
-        key: Stream key of a child that is being generated, which is known beforehand.
-        most: It resolves to at most this many rows; 0: unknown.
-
-    `source`: the request that it waits for, if any.
-    """
-
-    __slots__ = ("content", "key", "most", "resolved", "source", "waiters")
-
-    def __init__(self, key: Key = b"", most: int = 0) -> None:
-        self.key = key
-        self.most = most
-        self.source: PendingReply | None = None
-        self.resolved = False
-        self.content: Content = None
-        #: Mostly one.
-        self.waiters: Waiter | list[Waiter] | None = None
-
-    def then(
-        self, callback: Callable[[Content, Any, Any], None], target: Any = None, about: Any = None
-    ) -> None:
-        """Calls back once, when the content is known; not for resolved rows.
-
-        Called with `target` and `about` after the content: a closure for each row would cost more.
-        """
-        waiter, before = (callback, target, about), self.waiters
-        if before is None:
-            self.waiters = waiter
-        elif type(before) is list:
-            before.append(waiter)
-        else:
-            self.waiters = [before, waiter]  # type: ignore[list-item]
-
-
-#: Makes a request, for a path of fewer tokens than a number, if one is given.
-Ask: TypeAlias = "Callable[[int | None], PendingReply | None]"
-
-
-class Demand:
-    """Requests for the pending rows of one pool, which are made only as far as they are needed.
-
-    They are those of a pool that only one vote or selection reads (`EarlyExits.sources`). A request
-    may be limited to a number of tokens of the path (C74).
-    """
-
-    __slots__ = ("_later", "_sealed")
-
-    def __init__(self) -> None:
-        #: What waits, the next one last: its place in the pool, the row, what makes its request.
-        self._later: list[tuple[int, PendingRow, Ask]] = []
-        self._sealed = False
-
-    def add(self, row: PendingRow, request: Ask) -> None:
-        """A row whose request can wait, until the pool is there."""
-        if self._sealed:
-            row.source = request(None)
-        else:
-            self._later.append((-1, row, request))
-
-    def seal(self, items: Sequence[Item]) -> bool:
-        """Takes the places from the pool; false, with all requests made, if they do not show."""
-        self._sealed = True
-        places = {id(item): place for place, item in enumerate(items) if type(item) is PendingRow}
-        later = [(places.pop(id(row), -1), row, request) for _, row, request in self._later]
-        self._later = sorted(later, key=lambda each: -each[0])
-        if not places and all(place >= 0 for place, _, _ in later):
-            return True
-        self.reach(None)
-        return False
-
-    def reach(self, places: int | None, tokens: int | None = None) -> None:
-        """Makes the requests of the first `places` rows of the pool; of all without a number.
-
-        Rows that come to have `tokens` tokens are lost: they become nothing.
-        """
-        while self._later and (places is None or self._later[-1][0] < places):
-            _, row, request = self._later.pop()
-            if not row.resolved:  # nobody has given it up
-                row.source = request(tokens)
-
-
-class Pool:
-    """An ordered table of rows.
-
-    `pending`: some items may be pending rows. `apart`: no two rows, now or later, share a stream
-    key, so that the children of different items can be numbered in any order. `demand`: makes the
-    requests of pending rows; its places are those of `items`. `most`: it has at most this many
-    rows; 0: unknown.
-    """
-
-    __slots__ = ("_apart", "demand", "items", "most", "pending")
-
-    def __init__(
-        self,
-        items: Sequence[Item],
-        pending: bool = False,
-        apart: bool | None = None,
-        demand: Demand | None = None,
-        most: int = 0,
-    ) -> None:
-        self.items: list[Item] = list(items)
-        self.pending = pending
-        self._apart = apart
-        self.demand = demand
-        self.most = most
-
-    @property
-    def single(self) -> bool:
-        """Whether it has at most one row, now and later."""
-        if len(self.items) != 1:
-            return not self.items
-        [item] = self.items
-        return type(item) is Row or item.most == 1  # type: ignore[union-attr]
-
-    @property
-    def apart(self) -> bool:
-        """See the class; computed from the rows where they are all known."""
-        if self._apart is None:
-            self._apart = not self.pending and distinct(self.items)
-        return self._apart
-
-
-def distinct(items: Sequence[Item]) -> bool:
-    """Whether all rows, pending ones included, have different keys."""
-    return len({item.node.key if type(item) is Row else item.key for item in items}) == len(items)  # type: ignore[union-attr]
-
-
-def append(items: list[Item], content: Content) -> None:
-    """Appends what a pending row has resolved to."""
-    if type(content) is list:
-        items.extend(content)
-    elif content is not None:
-        items.append(content)  # type: ignore[arg-type]
-
-
-def rows_in(items: Sequence[Item]) -> list[Row]:
-    """The rows that are known, in order."""
-    found: list[Row] = []
-    for item in items:
-        content: Content = item
-        if type(item) is PendingRow:
-            content = item.content
-        if type(content) is Row:
-            found.append(content)
-        elif type(content) is PendingRow:
-            found += rows_in((content,))
-        elif content is not None:
-            assert isinstance(content, list)
-            found += rows_in(content)
-    return found
-
-
-def pending_rows(items: Sequence[Item]) -> Iterator[PendingRow]:
-    """The rows that are not known yet, in order."""
-    for item in items:
-        if type(item) is PendingRow:
-            content = item.content
-            if not item.resolved:
-                yield item
-            elif type(content) is list:
-                yield from pending_rows(content)
-            elif type(content) is PendingRow:
-                yield from pending_rows((content,))
-
-
-def settled_rows(
-    items: Sequence[Item], many: int | None = None
-) -> tuple[list[Row], PendingRow | None]:
-    """The rows before the first one that is not known yet (at least `many`), and that one."""
-    rows: list[Row] = []
-    waiting = list(reversed(items))
-    while waiting and (many is None or len(rows) < many):
-        item = waiting.pop()
-        if type(item) is Row:
-            rows.append(item)
-            continue
-        assert isinstance(item, PendingRow)
-        if not item.resolved:
-            return rows, item
-        content = item.content
-        if isinstance(content, list):
-            waiting.extend(reversed(content))
-        elif content is not None:
-            waiting.append(content)
-    return rows, None
-
 
 #: Work on one row: its content, or the given pending row, which the work then resolves.
 RowWork: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
@@ -514,3 +323,178 @@ class _Search:
             self._look(content)
         if (self.found or not self._remaining) and not self.future.done():
             self.future.set_result(None)
+
+
+# ------------------------------------------------------------------ numbers of children
+
+#: Numbers a row's children and gives them, or the given pending row, which they then resolve.
+NumberChildren: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
+
+
+class NumberingBarrier:
+    """The operations of one scope that have not numbered all their rows yet."""
+
+    __slots__ = ("_open", "_sequence", "_waiting", "_watchers", "strict")
+
+    def __init__(self) -> None:
+        self._sequence = 0
+        self._open: dict[int, int] = {}
+        self._waiting: list[tuple[int, int, Waiter]] = []
+        self._watchers: list[tuple[int, Future[None]]] = []
+        #: Rows may lie on nodes made in calls: wait for all earlier operations.
+        self.strict = False
+
+    def enter(self) -> int:
+        """The sequence number of one more operation."""
+        self._sequence += 1
+        return self._sequence
+
+    def ready(self, created: int, sequence: int) -> bool:
+        """Whether operation `sequence` may number a node made at `created` now."""
+        if created + 1 >= sequence and not self.strict:  # there is none between
+            return True
+        lowest = 0 if self.strict else created
+        for earlier in self._open:  # noqa: SIM110  (asked for every row: `any` is slower)
+            if lowest < earlier < sequence:
+                return False
+        return True
+
+    def hold(self, sequence: int) -> None:
+        """One more row of this operation waits to be numbered."""
+        self._open[sequence] = self._open.get(sequence, 0) + 1
+
+    def wait(self, created: int, sequence: int, numbered: Waiter) -> None:
+        """Calls `numbered` as soon as the held row may be numbered."""
+        self._waiting.append((created, sequence, numbered))
+
+    def release(self, sequence: int, rows: int = 1) -> list[Waiter]:
+        """Rows have been numbered; gives what may be numbered now."""
+        left = self._open[sequence] - rows
+        if left:
+            self._open[sequence] = left
+            return []
+        del self._open[sequence]
+        woken: list[Waiter] = []
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for created, waiter, numbered in waiting:
+                if self.ready(created, waiter):
+                    woken.append(numbered)
+                else:
+                    self._waiting.append((created, waiter, numbered))
+        for before, future in self._watchers:
+            if not future.done() and self.clear(before):
+                future.set_result(None)
+        self._watchers = [pair for pair in self._watchers if not pair[1].done()]
+        return woken
+
+    def clear(self, before: int) -> bool:
+        """Whether every operation before this one has numbered all its rows."""
+        return not any(earlier < before for earlier in self._open)
+
+    def cleared(self, before: int) -> Future[None]:
+        """Done as soon as `clear(before)`."""
+        future: Future[None] = asyncio.get_running_loop().create_future()
+        if self.clear(before):
+            future.set_result(None)
+        else:
+            self._watchers.append((before, future))
+        return future
+
+
+class OrderedNumbering:
+    """One execution of an operation that numbers children; takes the next sequence number.
+
+    Where no two rows can share a stream (`Pool.apart`), rows are numbered as they become known;
+    otherwise the whole pool is waited for and numbered in row order. The barrier of the scope keeps
+    operations in program order.
+    """
+
+    __slots__ = ("_barrier", "_make", "_most", "_run", "sequence")
+
+    def __init__(self, run: Scheduler, barrier: NumberingBarrier) -> None:
+        self._run = run
+        self._barrier = barrier
+        self.sequence = barrier.enter()
+        self._make: NumberChildren
+        self._most = 0
+
+    async def turn(self) -> None:
+        """Waits until every earlier operation has numbered all its rows."""
+        if not self._barrier.clear(self.sequence):
+            await self._run.wait(self._barrier.cleared(self.sequence))
+
+    async def apply(
+        self, pool: Pool, make: NumberChildren, *, in_order: bool = False, most: int = 0
+    ) -> Pool:
+        """Replaces every row by its children; `in_order`: `make` must see rows in pool order.
+
+        `most`: one row gives at most this many; 0: unknown.
+        """
+        if not in_order and pool.apart and (pool.pending or not self._barrier.clear(self.sequence)):
+            self._make = make
+            self._most = most
+            items: list[Item] = []
+            hold, sequence, known = self._barrier.hold, self.sequence, self._known
+            for item in pool.items:
+                if type(item) is PendingRow and not item.resolved:
+                    hold(sequence)
+                    slot = PendingRow(b"", item.most * most)
+                    item.then(known, slot)
+                    items.append(slot)
+                    continue
+                content = self._streamed(item, None)
+                self._run.has_gaps |= content is None
+                append(items, content)
+            return Pool(items, True, True, most=pool.most * most)
+        rows = await self._run.rows(pool)
+        await self.turn()
+        made: list[Item] = []
+        for row in rows:
+            append(made, make(row, None))
+        return Pool(
+            made, any(type(item) is PendingRow for item in made), pool.apart or distinct(made)
+        )
+
+    def _streamed(self, content: Content, place: PendingRow | None) -> Content:
+        """The children, or the pending row that they will resolve: `place`, if given."""
+        barrier, sequence = self._barrier, self.sequence
+        if type(content) is Row:
+            created = content.candidate.created
+            if barrier.ready(created, sequence):
+                return self._make(content, place)
+            barrier.hold(sequence)
+            slot = PendingRow(b"", self._most) if place is None else place
+            barrier.wait(created, sequence, (self._turn_comes, slot, content))
+            return slot
+        if type(content) is PendingRow:
+            if content.resolved:
+                return self._streamed(content.content, place)
+            barrier.hold(sequence)
+            slot = PendingRow(b"", content.most * self._most) if place is None else place
+            content.then(self._known, slot)
+            return slot
+        if content is None:
+            return None
+        assert isinstance(content, list)
+        items: list[Item] = []
+        for item in content:
+            append(items, self._streamed(item, None))
+        return items
+
+    def _known(self, content: Content, slot: PendingRow, _about: None) -> None:
+        if type(content) is Row and self._barrier.ready(content.candidate.created, self.sequence):
+            made = self._make(content, slot)
+        else:
+            made = self._streamed(content, slot)
+        self._made(slot, made)
+
+    def _turn_comes(self, _: None, slot: PendingRow, row: Row) -> None:
+        self._made(slot, self._make(row, slot))
+
+    def _made(self, slot: PendingRow, content: Content) -> None:
+        if content is not slot:
+            self._run.resolve(slot, content)
+        woken = self._barrier.release(self.sequence)
+        if woken:
+            self._run.call_back(woken)

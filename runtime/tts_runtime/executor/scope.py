@@ -10,14 +10,10 @@ from typing import Any, Final
 import tts_runtime.randomness as randomness
 from tts_lang.plan.graph import Operation
 from tts_runtime.executor.nodes import Node
-from tts_runtime.executor.numbering import NumberingBarrier
+from tts_runtime.executor.pools import Pool, pending_rows, rows_in
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.rows import Candidate, Row, Vector
-from tts_runtime.executor.scheduler import (
-    Pool,
-    pending_rows,
-    rows_in,
-)
+from tts_runtime.executor.scheduler import NumberingBarrier
 from tts_runtime.executor.views import View
 from tts_runtime.streams import Key
 

@@ -35,6 +35,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.executor.clauses import CallSettings, Clauses
 from tts_runtime.executor.generation import request_for
 from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.pools import Pool, pending_rows, rows_in
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import (
     OnGeneration,
@@ -48,7 +49,6 @@ from tts_runtime.executor.problem_run import (
 from tts_runtime.executor.program import Builder, Program
 from tts_runtime.executor.requests import request_name
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import Pool, pending_rows, rows_in
 from tts_runtime.executor.scope import PoolKnown, PoolWaits, Scope
 from tts_runtime.executor.views import Evaluate, View, descending, grouped
 

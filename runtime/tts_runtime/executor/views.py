@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import tts_lang.values as values
 from tts_lang.plan.graph import Operation
-from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.problem import error_at
 from tts_runtime.executor.rows import Candidate, Row
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import Key

@@ -9,8 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts_runtime.executor.errors import place
-from tts_runtime.executor.problem import Events
+from tts_runtime.executor.problem import Events, place
 from tts_runtime.executor.scope import Decided
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.nodes import place_of

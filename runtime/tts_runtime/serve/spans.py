@@ -16,9 +16,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 from tts_lang.plan.graph import Operation
-from tts_runtime.executor.errors import place
 from tts_runtime.executor.generation import CandidateMade
-from tts_runtime.executor.problem import Events
+from tts_runtime.executor.problem import Events, place
 from tts_runtime.executor.scope import Decided, Scored
 from tts_runtime.record.nodes import place_of
 from tts_runtime.serve.errors import ApiError

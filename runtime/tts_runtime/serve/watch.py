@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts_runtime.engines.base import Finish, Partial
-from tts_runtime.executor.answer_feed import AnswerDrawn
-from tts_runtime.executor.generation import CandidateMade
+from tts_runtime.executor.generation import AnswerDrawn, CandidateMade
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import ReplyArrived
 from tts_runtime.executor.rows import Row

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Branch, Call, Repeat
+from tts_runtime.executor.pools import Content, PendingRow, Pool
 from tts_runtime.executor.program import Action, Builder, Returned, handles
 from tts_runtime.executor.rows import Candidate, Row, problem_row
-from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Calls, Scope, StrategyReturned
 
 

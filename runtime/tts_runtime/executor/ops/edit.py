@@ -9,11 +9,11 @@ from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Cut, Force, Operation, Split, Unit
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.engines.base import Finish
-from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.nodes import EMPTY, Node
+from tts_runtime.executor.pools import Content, PendingRow, Pool
+from tts_runtime.executor.problem import error_at
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Candidate, OfProblem, Row
-from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, cut_key, forced_key, split_key

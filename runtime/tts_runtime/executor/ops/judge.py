@@ -18,7 +18,6 @@ from tts_lang.plan.reads import needs_pool
 from tts_runtime.answers.judge_replies import Reading, final_text, read
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Limits
 from tts_runtime.executor.clauses import SHORTEN, CallSettings, Clauses, overlong
-from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
     argument_parts,
@@ -29,10 +28,11 @@ from tts_runtime.executor.expressions import (
 )
 from tts_runtime.executor.generation import LookAhead, child_node, rolled_out
 from tts_runtime.executor.nodes import Conversation, Node, opening
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool
+from tts_runtime.executor.problem import error_at
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Candidate, Row, Vector
-from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
 from tts_runtime.executor.views import View, grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key

@@ -12,7 +12,6 @@ from tts_lang.plan.expr import fields_in
 from tts_lang.plan.graph import Ask, Expand, Fork, Operation, Resample
 from tts_lang.plan.reads import needs_pool
 from tts_runtime.executor.clauses import SHORTEN, Clauses, overlong
-from tts_runtime.executor.errors import error_at
 from tts_runtime.executor.expressions import (
     CompiledPrompt,
     argument_parts,
@@ -23,10 +22,11 @@ from tts_runtime.executor.expressions import (
 )
 from tts_runtime.executor.generation import ChildSpec, GenerationCall, children
 from tts_runtime.executor.nodes import Conversation, opening
-from tts_runtime.executor.numbering import OrderedNumbering
+from tts_runtime.executor.pools import Content, Demand, Item, PendingRow, Pool, append
+from tts_runtime.executor.problem import error_at
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import OfProblem, Row
-from tts_runtime.executor.scheduler import Content, Demand, Item, PendingRow, Pool, append
+from tts_runtime.executor.scheduler import OrderedNumbering
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import View, grouped, weights_of
 from tts_runtime.streams import asked_key, resample_key, uniform

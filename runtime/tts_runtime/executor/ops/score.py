@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isfinite
@@ -19,14 +20,14 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor.errors import RunError, error_at
 from tts_runtime.executor.generation import LookAhead, roll_out
 from tts_runtime.executor.nodes import EMPTY, Node
-from tts_runtime.executor.problem_run import ProblemRun, ScoreCall
+from tts_runtime.executor.pools import Content, PendingRow, Pool
+from tts_runtime.executor.problem import RunError, error_at
+from tts_runtime.executor.problem_run import ProblemRun, Progressed
 from tts_runtime.executor.program import Action, Builder, handles
-from tts_runtime.executor.requests import digest, piece_mark, step_marks
+from tts_runtime.executor.requests import digest, piece_mark, scorer_error, step_marks
 from tts_runtime.executor.rows import Row, ScoredPath, Vector, extended
-from tts_runtime.executor.scheduler import Content, PendingRow, Pool
 from tts_runtime.executor.scope import Scope, Scored
 from tts_runtime.executor.views import grouped
 
@@ -129,12 +130,51 @@ class Scoring:
         )
 
 
+class _Asked:
+    """A request for scores, of a path or of a pool; the callback of its future."""
+
+    __slots__ = ("run",)
+
+    run: ProblemRun
+
+    def replied(self, reply: Any) -> None:
+        """Called with the reply, or with the error that loses the candidates."""
+        raise NotImplementedError
+
+    def __call__(self, future: Future[Any]) -> None:
+        run = self.run
+        if run.calls is None:
+            run.work.scored(future)
+        try:
+            run.in_flight.remove(future)
+        except KeyError:
+            run.take(future)
+            return
+        try:
+            reply = future.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001  (whatever it is)
+            reply = scorer_error(error)
+            if not run.loses_candidate(reply):
+                run.engine_failed(reply)
+                return
+        if run.error is not None:
+            return
+        try:
+            self.replied(reply)
+            for listener in run.on_progress:
+                listener(Progressed(run))
+        except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
+            run.fail(problem)
+        if run.idle is not None:
+            run.check_idle()
+
+
 #: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, the
 #: number of the row's closed pieces, what names these and their texts (`Scores`).
 _Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, int, bytes, int]"
 
 
-class _Reading(ScoreCall):
+class _Reading(_Asked):
     """A path that is being scored.
 
     Args:
@@ -177,7 +217,7 @@ class _Reading(ScoreCall):
             run.resolve(slot, reader.column(row, node, rollout, scores, many, own, mark, texts))
 
 
-class _PoolReading(ScoreCall):
+class _PoolReading(_Asked):
     """A pool that is being scored; `paid` is called with the reply."""
 
     __slots__ = ("_paid",)

@@ -12,9 +12,9 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, fields_in, node_is_flag
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, append, rows_in
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import Content, Item, PendingRow, Pool, append, rows_in
 from tts_runtime.executor.scope import Decided, PoolKnown, PoolWaits, Scope
 from tts_runtime.executor.views import (
     Evaluate,

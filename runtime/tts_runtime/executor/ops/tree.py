@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts_lang.plan.graph import Backup, Descend, Leaves
+from tts_runtime.executor.pools import Pool
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Candidate, Row
-from tts_runtime.executor.scheduler import Pool
 from tts_runtime.executor.scope import Scope
 from tts_runtime.executor.views import Evaluate, View, ancestors
 
