@@ -1,8 +1,10 @@
 """What the executor costs per candidate step: everything but the engines.
 
-    python benchmarks/executor_overhead.py [--problems 1000] [--candidates 16] [--steps 10]
+    python benchmarks/executor_overhead.py [--problems 1000] [--steps 10] [--whole]
 
-With `--steps 10 100 500` it shows how time and memory grow with the depth of a search.
+With `--steps 10 100 500` it shows how time and memory grow with the depth of a search. The engines
+read what is new of a path, as those do that keep what they have read; with `--whole` they read all
+of it, which the executor then has to put together.
 
 Runs `sample n steps; score; (expand by 1 step; score) ...` on engines that answer at once, so that
 what is left is scheduling: numbering, keys, requests, futures, rows, columns. Candidates write
@@ -68,7 +70,8 @@ class Words:
 class InstantPolicy(PolicyEngine):
     """Writes steps of nine tokens, chosen by the stream key, with nothing to wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
         self.binding = Binding(name="instant", context=100_000)
         self.tokenizer = Words()
         self._logprobs = tuple(-0.5 for _ in STEP)
@@ -76,6 +79,8 @@ class InstantPolicy(PolicyEngine):
     def generate(self, request: GenerateRequest) -> Future[Generation]:
         """One more step."""
         future: Future[Generation] = asyncio.get_running_loop().create_future()
+        if self.whole:
+            request.prefix  # noqa: B018
         key = request.key
         which = (key[0] << 8 | key[1]) % len(STEPS)
         segments = request.segments.add(PIECES[which], DELIMITER)
@@ -86,10 +91,15 @@ class InstantPolicy(PolicyEngine):
 class InstantScorer(ScorerEngine):
     """Half a point for every step."""
 
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
+
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """Scores the steps that are new."""
         future: Future[ScoreReply] = asyncio.get_running_loop().create_future()
         new = len(request.new_steps)
+        if self.whole:
+            request.steps  # noqa: B018
         future.set_result(ScoreReply((0.5,) * new, 9, 0, (9,) * new))
         return future
 
@@ -148,9 +158,11 @@ async def _engines(requests: int, steps: int) -> float:
     return seconds
 
 
-def measure(problems: int, candidates: int, steps: int, select: bool = True) -> Measured:
+def measure(
+    problems: int, candidates: int, steps: int, select: bool = True, whole: bool = False
+) -> Measured:
     """Runs the plan once over all problems."""
-    engines = {"policy": InstantPolicy()}, {"prm": InstantScorer()}
+    engines = {"policy": InstantPolicy(whole)}, {"prm": InstantScorer(whole)}
     bound = bind(plan(candidates, steps, select), *engines, tuple(PASSES))
     asked = [Problem(str(number), "x" * 40) for number in range(problems)]
     count = problems * candidates * steps
@@ -210,12 +222,14 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000, help="of 10 steps; fewer of more")
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--steps", type=int, nargs="+", default=[10])
+    parser.add_argument("--whole", action="store_true", help="engines read whole paths")
     arguments = parser.parse_args()
+    memory(2, 2)  # what is kept once
     for steps in arguments.steps:
         problems = max(1, arguments.problems * 10 // steps)
         print(f"{steps} steps, {memory(arguments.candidates, steps):,.0f} bytes per candidate step")
         for select in (True, False):
-            found = measure(problems, arguments.candidates, steps, select)
+            found = measure(problems, arguments.candidates, steps, select, arguments.whole)
             what = "with a selection every round" if select else "row by row"
             print(
                 f"  {what}: {found.overhead:.1f} us per candidate step "

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from benchmarks.executor_overhead import memory
 from tests.support.scripted import ScriptedPolicy
+from tts_runtime.engines.base import GenerateRequest, Limits, Sampling, ScoreRequest
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.nodes import Conversation, Node, opening
+from tts_runtime.executor.rows import Vector, extended
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import UNCLAIMED
 
@@ -62,8 +64,47 @@ def test_a_path_is_what_its_nodes_add(parts: list[tuple[int, bytes]], data: st.D
 def test_what_a_candidate_step_keeps() -> None:
     """Its text, ids and scores, and what names them; of the path before it only a reference."""
     memory(4, 2)  # what is kept once
-    assert memory(16, 10) < 1600
-    assert memory(4, 80) - memory(4, 20) < 500
+    assert memory(16, 10) < 1550
+    assert memory(4, 80) - memory(4, 20) < 100
+
+
+def test_what_no_engine_reads_is_not_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Node, "path")
+    memory(2, 3)
+
+
+def test_a_request_of_a_path_is_the_request_of_its_ids_and_texts() -> None:
+    policy = WRITERS[0]
+    first = opening(Conversation(b"", "?", thinking=False, own=True), policy)
+    node = child(child(first, policy, b"a\n\nb\n\n"), policy, b"c")
+    asked = ((1, 2), b"k" * 16, Sampling(), Limits(5))
+    lazy = GenerateRequest.after(node, *asked)
+    whole = GenerateRequest((1, 2), tuple(b"a\n\nb\n\nc"), *asked[1:], node.segments)
+    assert lazy.position == 7 == whole.position
+    assert pickle.loads(pickle.dumps(lazy)) == lazy == whole
+    assert hash(lazy) == hash(whole)
+    assert lazy.of is None  # an engine that keeps the request keeps no path
+    scored = ScoreRequest.about(node, "?", {}, 1)
+    assert scored.steps == ("a", "b", "c")
+    assert (scored.text, scored.new_steps) == ("a\n\nb\n\nc", ("b", "c"))
+    assert node.segments.texts_after(1) == ("b", "c")
+    with pytest.raises(AttributeError, match="prefix"):
+        _ = scored.prefix
+
+
+@given(st.lists(st.lists(st.none() | st.floats(0, 1), max_size=20).map(tuple), max_size=10))
+def test_scores_of_long_paths_are_those_of_their_steps(
+    parts: list[tuple[float | None, ...]],
+) -> None:
+    scores: Vector = ()
+    whole: tuple[float | None, ...] = ()
+    for part in parts:
+        before = scores
+        scores, whole = extended(scores, part), whole + part
+        assert tuple(before) == whole[: len(before)]
+    assert (len(scores), tuple(scores)) == (len(whole), whole)
+    assert [scores[place] for place in range(-len(whole), len(whole))] == [*whole, *whole]
+    assert scores[1:-1] == whole[1:-1]
 
 
 def test_a_long_path_in_blocks() -> None:
