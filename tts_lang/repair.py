@@ -150,14 +150,14 @@ class _Repair:
         """The error with a form or a note, where no line helps."""
         error = self._error
         said = meant(error, self._line, self._start)
-        if said is not None and _OPEN.search(said) and parses(said):
-            return error
         open_ones = [e for e in self._intents if not e.complete and e.cost <= MOST_OPEN]
         form = _shown_form(open_ones[0].line) if open_ones else None
         imports = self._calls_nothing()
         syntax = error.code.startswith("TTS1") or error.suggestion is None or imports
         if form is not None and syntax and open_ones[0].cost <= MOST_STRONG:
             return replace(error, suggestion=form, expected=())
+        if said is not None and _OPEN.search(said) and parses(said):
+            return error
         hidden, _ = _hidden(self._line.strip())
         for pattern, note in NOTES:
             if (at := pattern.search(hidden)) is not None:

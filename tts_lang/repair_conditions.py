@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
 from tts_lang.repair_parts import Item
 from tts_lang.repair_values import ASKING, SCALARS, TEXTS, Found, ValueReader
 
 _ORDERS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+
+
+def _matching(text: str, pattern: str) -> str:
+    """Whether a text matches a pattern: one without signs of patterns is looked for."""
+    plain = pattern.replace("%", "")
+    if re.search(r"[\\.*+?\[\](){}|^$_]", plain):
+        return f"has(extract({pattern}, {text}))"
+    return f"{text} contains {plain}"
 
 
 class ConditionReader(ValueReader):
@@ -222,6 +232,8 @@ class ConditionReader(ValueReader):
         if "num" in {value.kind, right[0].kind} and "text" in {value.kind, right[0].kind}:
             return found
         text = f"{self._row(value)} {sign} {self._row(right[0])}"
+        if sign == "contains" and self._word(end) in {"matches", "like", "~"}:
+            text = _matching(value.text, right[0].text)
         end = right[1]
         second, after = self._comparing(end, right[0])
         if second in {"<", "<=", ">", ">="} and (third := self._sum(after)) is not None:

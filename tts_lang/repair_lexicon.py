@@ -208,16 +208,16 @@ _MEANINGS: dict[str, str] = {
     "any": "any, some, any of, one of, some of, at least one of",
     "no": "no, none of, not any",
     "nothing": (
-        "*, ==, :=, the, a, an, more, then, do, order, copies, samples, children, just, "
-        "also, too, please, up, and, ;, ',', {, }, (, ), [, ], answer, candidate, "
-        "candidates, of them, them, it, its, one, pool, ones, items, value, values, so "
-        "that, that have, have, has, is, are, be, with the, scoring, scores, score, "
-        "rated, completions, continuations, independent, parallel, in parallel, "
-        "different, new, additional, extra, fresh, separate, overall, which has, "
-        "whichever, who has, according, each time, key, by, of, :, =, ->, =>, <-, only, "
-        "down, or, rest, sampling, now, ., having, remaining, next, current, same, time, "
-        "every time, apiece, simply, as context, as input, as reference, together, all, "
-        "axis, reverse, response, responses, solution, solutions, beam, beams, attempt, "
+        "*, the, a, an, more, then, do, order, copies, samples, children, just, also, "
+        "too, please, up, and, ;, ',', {, }, (, ), [, ], answer, candidate, candidates, "
+        "of them, them, it, its, one, pool, ones, items, value, values, so that, that "
+        "have, have, has, is, are, be, with the, scoring, scores, score, rated, "
+        "completions, continuations, independent, parallel, in parallel, different, new, "
+        "additional, extra, fresh, separate, overall, which has, whichever, who has, "
+        "according, each time, key, by, of, :, =, ->, =>, <-, only, down, or, rest, "
+        "sampling, now, ., having, remaining, next, current, same, time, every time, "
+        "apiece, simply, as context, as input, as reference, together, all, axis, "
+        "reverse, response, responses, solution, solutions, beam, beams, attempt, "
         "attempts, step, steps, branch, branches, token, tokens, sequences, paths, "
         "traces, outputs, texts, trees, rollouts, chains, from, to, at, with, in, on, "
         "for, as, into, list"
@@ -369,8 +369,13 @@ PREDICATES: dict[str, str] = {
 }
 #: What is said of a pool behind it.
 EMPTINESS: dict[str, str] = {
-    **dict.fromkeys(("is empty", "are empty", "== none", "is none", "empty", "= none"), "== 0"),
-    **dict.fromkeys(("is not empty", "nonempty", "is nonempty", "!= none", "exists"), "> 0"),
+    **dict.fromkeys(
+        ("is empty", "are empty", "== none", "is none", "empty", "= none", "== [ ]", "== { }"),
+        "== 0",
+    ),
+    **dict.fromkeys(
+        ("is not empty", "nonempty", "is nonempty", "!= none", "exists", "!= [ ]"), "> 0"
+    ),
 }
 #: Texts that are named by words.
 TEXT_WORDS: dict[str, str] = {

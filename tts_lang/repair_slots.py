@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.repair_parts import Item, marks_before
@@ -111,8 +111,10 @@ def value_of(slot: FormSlot, item: Item, names: KnownNames, items: Sequence[Item
         return f"count({item.text}) > 0"
     if slot.letter == "C" and item.kind == "row" and item.text == "answer":
         return "has(answer)"
-    if slot.letter == "C" and item.text == "done" and slot.marker in {"until", "if"}:
-        return f"all {names.pools[0]} done"
+    if slot.letter == "C" and slot.marker in {"until", "if"}:
+        # A pool's rows are done, all of them; `all beams done` says so already.
+        text = re.sub(r"(?<!\w )\bdone\b", f"all {names.pools[0]} done", item.text)
+        item = replace(item, text=text)
     marks = marks_before(items, at)
     going = any(each.means("while") and not each.means("until") for each in marks)
     if slot.letter == "C" and slot.marker == "until" and going:
@@ -185,7 +187,7 @@ def fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: Kn
         return False
     if slot.letter == "E" and frame.verb == "cut" and item.kind != "num":
         return item.kind == "row"
-    if slot.letter in {"k", "n", "N"} and " of " in item.text:
+    if slot.letter in {"k", "n", "N"} and (" of " in item.text or item.means("truth")):
         return False
     if slot.letter == "E" and slot.marker == "weighted by" and item.text in names.groups:
         return False

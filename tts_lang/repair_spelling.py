@@ -41,6 +41,8 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     ),
     (r"\b(?:at least )?half of (?:the )?(\w+) agrees?\b", r"share(\1) >= 0.5"),
     (r"\bhow many (?:of )?(?:the )?", "number of "),
+    (r"^(let \w+ of \w+) ?(?:==|:=) ?", r"\1 = "),
+    (r"\brange ?\(1, ?(.+?)\)", r"range(\1 - 1)"),
     (r"(\bif\b.*\belse): (?=\S)", r"\1 "),
     (r"\bstep\(s\)", "steps"),
     (r"\[sample 1 for \w+ in range\(([^()]+)\)\]", r"sample \1"),

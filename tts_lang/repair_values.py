@@ -172,7 +172,8 @@ class ValueReader(ABC):
             return Item("text", TEXT_WORDS[word]), at + 1
         new = self._word(at - 1) == "let"
         if word in NUMBER_WORDS and self.tokens[at] not in self.names.all and not new:
-            return Item("num", NUMBER_WORDS[word]), at + 1
+            truth = frozenset({"truth"} if word in {"true", "false"} else ())
+            return Item("num", NUMBER_WORDS[word], truth), at + 1
         grouped = token == "[" and (not at or self.tokens[at - 1] in {*"+-*/=(,", "by"})
         if token == "(" or grouped:
             end = self._closing(at)
