@@ -66,7 +66,7 @@ _OPEN = re.compile(r"\b[EPNC]\b")
 _PARTIAL = re.compile(r"\s*(?:else\b|above\b|otherwise\b|read\b|retry\b|#)")
 #: Comments of other languages.
 _COMMENTS = (
-    (re.compile(r" +/\* ?(.*?) ?\*/$"), r"  # \1"),
+    (re.compile(r"(?:^| +)/\* ?(.*?) ?\*/$"), r"  # \1"),
     (re.compile(r"(?:^| +)(?://|--) ?([A-Za-z].*)$"), r"  # \1"),
 )
 
@@ -173,7 +173,11 @@ class _Repair:
     @property
     def _item_form(self) -> str | None:
         """A declaration that parses, although more is missing."""
-        if not self._error.code.startswith("TTS1") or parses(self._line):
+        if not self._error.code.startswith("TTS1"):
+            return None
+        if self._code.startswith("read "):
+            return next((_shown_form(code) for code, _ in self._items()), None)
+        if parses(self._line):
             return None
         for code, cost in self._items():
             if cost < 1 and not self._indent and parses(code):
@@ -278,6 +282,9 @@ class _Repair:
 
     def _written(self, new: str) -> Diagnostic:
         shown = "` and `".join(line.strip() for line in new.strip().split("\n"))
+        named = re.match(r"(scorer|policy) (\w+)", new)
+        if named is not None and '"' in self._code and '"' not in new:
+            shown += f"`; the run says which model it is: `--{named[1]} {named[2]}=..."
         facts = [f"; {each}" for each in _facts(self._error) if each not in new]
         return replace(self._error, suggestion=f"write `{shown}`{''.join(facts)}", expected=())
 

@@ -36,12 +36,17 @@ _READINGS: dict[str, str] = {
     **dict.fromkeys(("digit", "percentage", "numeric", "numbers", "num", "double"), "number"),
     **dict.fromkeys(("choice", "option", "label", "one", "choices", "category", "class"), "choice"),
     **dict.fromkeys(("ranking", "rank", "order", "ranks"), "ranking"),
-    **dict.fromkeys(("probability", "prob", "p", "logprob", "likelihood"), "probability"),
+    **dict.fromkeys(("probability", "prob", "p", "likelihood"), "probability"),
+}
+#: Values that some words of a judge have by themselves.
+_TRUTH = {
+    **dict.fromkeys(("yes", "true", "correct", "right", "good", "valid", "pass"), "1"),
+    **dict.fromkeys(("no", "false", "incorrect", "wrong", "bad", "invalid", "fail"), "0"),
 }
 _SCORER_WORDS = words(
     "per each for step steps solution solutions answer answers sample samples candidate "
     "candidates response responses outcome together from to between and in range scale of "
-    "per_step true every with a by"
+    "per_step true every with a by process type"
 )
 _RANGE = re.compile(
     rf"(?:from|between|in|range|scale|of|,|\[|\()?\s*[\[(]?\s*({_NUMBER})\s*(?:to|and|-|\.\.+|,|\u2013|until)\s*"
@@ -91,9 +96,12 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
         code = f"{named[2]} {named[1]}{named[3]}"
     words = re.findall(r"\w+", code)
     head = _head(words[0]) if words else None
-    if head is None:
+    if head is None and " scorer " not in code:
         return
-    rest = re.sub(r"^\W*\w+\s*", "", code)
+    described = re.match(r"(\w+) (scorer)\b(.*)$", code)
+    if described is not None and described[1] not in ITEM_WORDS:  # `outcome scorer orm`
+        code, head = f"scorer{described[3]} {described[1]}", "scorer"
+    rest = re.sub(r"^\W*\w+\s*:?\s*", "", code)
     if head == "strategy":
         while (again := re.match(r"(\w+)\s+(?=\w)", rest)) and _head(again[1]) == "strategy":
             rest = rest[again.end() :]
@@ -109,6 +117,8 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
         unquoted = re.match(r"(\w+)\s*(\([^)]*\))?\s*[=:]\s*([^\"]*\{[^\"]*)$", rest)
         if unquoted is not None and head == "prompt":
             yield f'prompt {unquoted[1]}{unquoted[2] or ""} = "{unquoted[3].strip()}"', 0.5
+        if head == "judge" and (judge := _judge(rest, names)) is not None:
+            yield judge, 0.5
     elif head == "scorer":
         yield from _scorer(rest)
     elif head == "policy":
@@ -133,7 +143,7 @@ def _header(rest: str, names: KnownNames) -> str | None:
     if found is None:
         return None
     name = re.sub(r"^(\d+)_?(\w+)", r"\2_\1", found[1].replace("-", "_"))
-    after = re.sub(r"\s*(?:[:{=]|->\s*\w*\s*:?)?\s*$", "", found[2])
+    after = re.sub(r"\s*(?:(?:\bdo\b|\bthen\b)?\s*[:{=]|->\s*\w*\s*:?)?\s*$", "", found[2])
     inside = re.match(r"[({\[](.*?)[)}\]](.*)$", after)
     bare = re.match(
         r"(?:with |taking )?(\w+ *[=:]+ *[\w.%]+(?:[ ,;]+\w+ *[=:]+ *[\w.%]+)*)(.*)$", after
@@ -155,6 +165,29 @@ def _header(rest: str, names: KnownNames) -> str | None:
             return None
         clauses = " ".join(["", *sampling.clauses])
     return f"strategy {name}({', '.join(parameters)}){clauses}:"
+
+
+def _judge(rest: str, names: KnownNames) -> str | None:
+    """`judge NAME VIEW CLAUSES:` from what stands behind the head word."""
+    found = re.match(r"(\w+)\s*(\([^()]*=[^()]*\)|\(\w+(?:, *\w+)*\))?\s*(.*)$", rest)
+    if found is None or '"' in found[3]:
+        return None
+    tail = re.sub(r"[\s:{=]+$", "", found[3]).strip("() ")
+    reader = LineReader(words_of(f"sample 1 step {tail}", names), names)
+    sampling = sampling_of(reader.items())
+    views = ("together", "pairwise", "with history")
+    left = [
+        item
+        for item in sampling.rest
+        if item.text != "pairwise"
+        and not item.means("sample", "nothing", "at", "from", "all", "per", *views)
+    ]
+    if left:
+        return None
+    said = [view for view in views if re.search(rf"\b{view.split()[-1]}\b", tail)]
+    if not said and any(item.means("together") for item in sampling.rest):
+        said = ["together"]
+    return " ".join(["judge", f"{found[1]}{found[2] or ''}", *said, *sampling.clauses]) + ":"
 
 
 def _parameters(listed: str) -> list[str] | None:
@@ -185,7 +218,7 @@ def _scorer(rest: str) -> Iterator[tuple[str, float]]:
         return
     name, tail = found[1], found[2]
     parts = []
-    if re.search(r"\bsteps?\b|per_step", tail):
+    if re.search(r"\bsteps?\b|per_step|\bprocess\b", tail):
         parts.append("per step")
     elif re.search(r"\b(?:solutions?|answers?|samples?|candidates?|responses?|outcome)\b", tail):
         parts.append("per solution")
@@ -209,7 +242,11 @@ def _scorer(rest: str) -> Iterator[tuple[str, float]]:
 
 def _reading(code: str) -> Iterator[tuple[str, float]]:
     """`read KIND [of TEXTS] [after TEXT] [from A to B]`, and `retry N`."""
-    retried = re.match(r"(?:retry|retries|retrying|try again|repeat)\b\D*(\d+|once|twice)?", code)
+    retried = re.match(
+        r"(?:max(?:imum)?[ _])?(?:retry|retries|retrying|try|tries|attempts|repeat)\b\D*?"
+        r"(\d+|once|twice)\b",
+        code,
+    )
     if retried is not None and retried[1]:
         count = {"once": "1", "twice": "2"}.get(retried[1], retried[1])
         yield f"retry {count}", 0.5
@@ -236,18 +273,22 @@ def _reading(code: str) -> Iterator[tuple[str, float]]:
         texts = [(f'"{word}"', "") for word in dict.fromkeys(named)]
     scale = _RANGE.search(re.sub(_TEXT, "", plain))
     ranged = f" from {scale[1]} to {scale[2]}" if scale is not None else ""
+    if scale is None and (most := re.search(rf"\b(?:out of|up to|of|/) ?({_NUMBER})", plain)):
+        ranged = f" from 0 to {most[1]}"
+    if not ranged and re.search(r"\bpercent", plain):
+        ranged = " from 0 to 100"
     if "probability" in kinds and texts:
         yield f"read probability of {texts[0][0]}{marked}", 0.5
     elif "ranking" in kinds:
         yield f"read ranking{marked}", 0.5
     elif texts and ("choice" in kinds or not ranged):
-        values = [value or str(len(texts) - 1 - place) for place, (_, value) in enumerate(texts)]
+        values = [value or _TRUTH.get(word.strip('"').lower(), "") for word, value in texts]
         pairs = ", ".join(
-            f"{word} = {value}" for (word, _), value in zip(texts, values, strict=True)
+            f"{word} = {value}" if value else word
+            for (word, _), value in zip(texts, values, strict=True)
         )
         if len(texts) > 1:
             yield f"read choice of {pairs}{marked}", 0.5
-        yield f"read probability of {texts[0][0]}{marked}", 1.5
     elif re.search(r"\bbool(?:ean)?\b|\bflag\b", plain):
         yield 'read choice of "yes" = 1, "no" = 0', 1
     elif ranged or "number" in kinds:

@@ -61,6 +61,28 @@ def test_a_line_that_would_do_is_shown_whole(line: str, meant: str) -> None:
     assert meant in help_
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("drop the worst 2 of beams by last(prm)", "select top count(beams) - 2 of beams by last"),
+        ("beams = the 3 shortest of beams", "select top 3 of beams by -tokens"),
+        ("if beams == []: beams = sample 1", "if count(beams) == 0: beams = sample 1"),
+        ('beams = beams where text matches "a.c"', 'where has(extract("a.c", text))'),
+        ('beams = beams.sort_values("logprob").head(2)', "select top 2 of beams by logprob"),
+    ],
+)
+def test_a_line_keeps_what_was_said_in_another_order(line: str, meant: str) -> None:
+    assert meant in (help_for(line) or "")
+
+
+def test_what_is_not_said_is_left_open() -> None:
+    """Two readings that make different plans are both named; a slot that is empty is a letter."""
+    both = help_for("beams = expand beams by 2 x 8") or ""
+    assert "E may be `steps` or `tokens`" in both
+    assert help_for("beams = top 4 of beams") == "the form is `beams = select top 4 of beams by E`"
+    assert "write" not in (help_for("beams = top 4 of beams by last(prm) and 7") or "")
+
+
 def test_where_nothing_helps_the_form_of_the_verb_is_shown() -> None:
     assert (
         help_for("beams = select most promising")
