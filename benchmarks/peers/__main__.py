@@ -1,25 +1,28 @@
 """Other programs for test-time scaling beside this one: one table, each with its own code.
 
     python -m benchmarks.peers --vllm PYTHON [--its-hub PYTHON] [--optillm PYTHON]
-        [--search-and-learn FOLDER] [--n 16] [--limit 20] [--only METHOD]
+        [--search-and-learn FOLDER] [--n 16] [--limit 20] [--rounds 3] [--only METHOD]
 
 Peers are installed by whoever runs this; those that are not named are left out:
 
-    python -m venv its && its/bin/pip install its_hub aiohttp backoff certifi
-    python -m venv optillm && optillm/bin/pip install optillm    # or: --no-deps, and openai
+    python -m venv its && its/bin/pip install 'its_hub[lm]' -e .    # with this package: its PRM
+    python -m venv optillm && optillm/bin/pip install optillm       # or: --no-deps, and openai
     git clone https://github.com/huggingface/search-and-learn
     PYTHON -m pip install latex2sympy2 word2number        # of search-and-learn, beside vLLM
 
 PYTHON of --vllm has vLLM and this package (`make test-vllm` makes `.venv-vllm`). its_hub, OptiLLM
-and tts-lang ask one `vllm serve` of the bundled policy; search-and-learn and tts-lang run vLLM in
-their process. The reward model is the bundled PRM, of tts-lang in its process, of the others behind
-HTTP, where it reads whole paths, as their own reward models do.
+and tts-lang ask one `vllm serve` of the bundled policy; search-and-learn's code needs vLLM's `LLM`,
+so that it and tts-lang run vLLM in their process. The reward model is the bundled PRM in each
+program's process; tts-lang's remembers what it has read, that of the others reads whole paths, as
+their own reward models do.
 
-Tokens are counted by the server, or by vLLM; reward tokens are what tts-lang's PRM has read, and
-the tokens of all paths that the others send. Time begins when models are loaded. Processor time is
-that of a peer, the server and the reward model together, with all their processes. All draw at
-temperature 1, up to 900 tokens; their methods differ in details, so the same name is not quite the
-same search (docs/methods.md).
+Each cell is the median of some rounds, in which all programs take turns, each method in a process
+of its own. Tokens are counted by the server, or by vLLM. Start-up is the processor time until a
+program is ready (imports, reward model, opening; vLLM in its process), program that of its process
+from then on, reward model included, server that of vLLM's server meanwhile; wall is of the same
+time. vLLM has one thread, since threads that wait burn time. All draw at temperature 1, up to 900
+tokens; their methods differ in details, so the same name is not quite the same search
+(docs/methods.md).
 """
 
 from __future__ import annotations
@@ -33,10 +36,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import psutil
@@ -55,26 +60,42 @@ TEMPLATE: Final = (
     "{{ message.content }}{% endif %}{% endfor %}"
 )
 WIDTH: Final = 4
+#: The first four run on a server too.
+METHODS: Final = ("majority", "best_of_n", "beam_search", "particle_filter", "dvts")
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one peer did with one method."""
+class Peer:
+    """A program: its name, how it is started, what it can do, and the server that it asks."""
 
-    peer: str
-    method: str
+    name: str
+    command: Sequence[str]
+    methods: Sequence[str]
+    env: dict[str, str]
+    server: Server | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a program took for a method once."""
+
     drawn: int
     scored: int
     accuracy: float
     wall: float
-    processor: float
+    start: float
+    program: float
+    server: float
 
 
 def environment(**more: str) -> dict[str, str]:
     """Of child processes: they import this package."""
     paths = [str(ROOT), str(ROOT / "runtime"), *more.pop("PYTHONPATH", "").split(":")]
-    quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "2"}
-    return {**os.environ, **quiet, **more, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    vllm = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "2"}
+    # One thread, and the model in the engine's process: threads and processes that wait would spin.
+    vllm |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    vllm["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    return {**os.environ, **vllm, **more, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 @contextmanager
@@ -108,6 +129,9 @@ class Server:
         command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
         command += ["--port", str(port), "--served-model-name", "bundled", "--dtype", "float32"]
         command += ["--max-model-len", "1024", "--enforce-eager", "--chat-template", TEMPLATE]
+        command += ["--distributed-executor-backend", "uni"]
+        # vLLM 0.32 on a CPU ends at a seeded request that is read in parts (docs/engines.md).
+        command += ["--no-enable-chunked-prefill"]
         self.process = stack.enter_context(
             process(command, environment(), stdout=subprocess.DEVNULL)
         )
@@ -127,55 +151,65 @@ class Server:
 
 
 class Benchmark:
-    """Peers in turn, and what they took."""
+    """Programs in turn, and what they took."""
 
-    def __init__(self, reward: subprocess.Popen[str], problems: Sequence[Problem], n: int) -> None:
-        assert reward.stdout is not None
-        self.reward_process = reward
-        self.reward = reward.stdout.readline().strip()
+    def __init__(self, problems: Sequence[Problem], n: int) -> None:
         self.problems = problems
         self.n = n
+        self.turns: defaultdict[tuple[str, str], list[Turn]] = defaultdict(list)
 
-    def run(
-        self,
-        peer: str,
-        command: Sequence[str],
-        env: dict[str, str],
-        methods: Sequence[str],
-        server: Server | None,
-    ) -> None:
-        """Runs a peer's methods; `server`: the one that it asks."""
+    def round(self, peers: Sequence[Peer], methods: Sequence[str]) -> None:
+        """Each method of each program once."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         for method in methods:
-            # Each method in a process of its own: nothing is known from another one.
-            with process(command, env, **pipes) as running:
-                self._measure(peer, method, running, server)
+            for peer in peers:
+                if method in peer.methods:
+                    # In a process of its own: nothing is known from another method.
+                    with process(peer.command, peer.env, **pipes) as running:
+                        turn = self._measured(peer, method, running)
+                    self.turns[method, peer.name].append(turn)
+                    print(f"{method}, {peer.name}: {turn}", file=sys.stderr, flush=True)
 
-    def _measure(
-        self, peer: str, method: str, running: subprocess.Popen[str], server: Server | None
-    ) -> None:
+    def _measured(self, peer: Peer, method: str, running: subprocess.Popen[str]) -> Turn:
         assert running.stdin is not None
         assert running.stdout is not None
         if not running.stdout.readline():
-            raise SystemExit(f"{peer} did not start")
-        trees = [running, self.reward_process, *([] if server is None else [server.process])]
+            raise SystemExit(f"{peer.name} did not start")
+        server = peer.server
         task = {"method": method, "n": self.n, "width": WIDTH}
         task["problems"] = [{"id": each.id, "text": each.text} for each in self.problems]
         drawn = 0 if server is None else server.drawn()
-        scored = int(read(self.reward))
-        wall, processor = time.perf_counter(), sum(map(processor_time, trees))
+        serving = 0.0 if server is None else processor_time(server.process)
+        wall, start = time.perf_counter(), processor_time(running)
         running.stdin.write(json.dumps(task) + "\n")
         running.stdin.flush()
         line = running.stdout.readline()
         if not line:
-            raise SystemExit(f"{peer} broke in {method}")
+            raise SystemExit(f"{peer.name} broke in {method}")
         reply = json.loads(line)
-        wall = time.perf_counter() - wall
-        processor = sum(map(processor_time, trees)) - processor
-        drawn = reply["drawn"] if server is None else server.drawn() - drawn
-        scored = reply.get("scored", int(read(self.reward)) - scored)
-        right = self.accuracy(reply["texts"])
-        print(shown(Row(peer, method, drawn, scored, right, wall, processor)), flush=True)
+        return Turn(
+            drawn=reply["drawn"] if server is None else server.drawn() - drawn,
+            scored=reply["scored"],
+            accuracy=self.accuracy(reply["texts"]),
+            wall=time.perf_counter() - wall,
+            start=start,
+            program=processor_time(running) - start,
+            server=0.0 if server is None else processor_time(server.process) - serving,
+        )
+
+    def rows(self, methods: Sequence[str]) -> Iterator[str]:
+        """The lines of the table."""
+        for (method, peer), turns in sorted(
+            self.turns.items(), key=lambda item: methods.index(item[0][0])
+        ):
+            names = Turn.__dataclass_fields__
+            middle = Turn(**{name: median(getattr(turn, name) for turn in turns) for name in names})
+            serving = f"{middle.server:.1f} s" if middle.server else "-"
+            yield (
+                f"| {method} | {peer} | {middle.drawn:,.0f} | {middle.scored:,.0f} | "
+                f"{middle.accuracy:.0%} | {middle.wall:.1f} s | {middle.start:.1f} s | "
+                f"{middle.program:.2f} s | {serving} |"
+            )
 
     def accuracy(self, texts: Sequence[str]) -> float:
         """The part of the answers that are right, all graded alike."""
@@ -193,61 +227,53 @@ def processor_time(started: subprocess.Popen[str]) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
-def shown(row: Row) -> str:
-    """A line of the table."""
-    return (
-        f"| {row.method} | {row.peer} | {row.drawn:,} | {row.scored:,} | {row.accuracy:.0%} | "
-        f"{row.wall:.1f} s | {row.processor:.1f} s |"
-    )
-
-
 def main() -> None:
     """Prints a table."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--vllm", default=sys.executable, help="a Python that has vLLM")
-    options.add_argument("--its-hub", help="a Python that has its_hub")
+    options.add_argument("--its-hub", help="a Python that has its_hub and this package")
     options.add_argument("--optillm", help="a Python that has optillm")
     options.add_argument("--search-and-learn", type=Path, help="a checkout of search-and-learn")
     options.add_argument("--n", type=int, default=16)
     options.add_argument("--limit", type=int, default=20, help="problems of `arith`")
-    options.add_argument("--only", help="one method: majority, best_of_n, beam_search, dvts")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--only", choices=METHODS, help="one method")
     chosen = options.parse_args()
+    methods = [each for each in METHODS if chosen.only in (None, each)]
     folder = bundled("policy")
+    benchmark = Benchmark(problems_named("arith")[: chosen.limit], chosen.n)
+    busy = os.getloadavg()[0]
+    ours = [chosen.vllm, str(HERE / "ours.py")]
 
-    def those(*methods: str) -> list[str]:
-        return [each for each in methods if chosen.only in (None, each)]
-
-    print(f"n = {chosen.n}, {chosen.limit} problems")
-    print("| method | program | tokens | reward tokens | accuracy | wall | processor |")
-    print("|---|---|---|---|---|---|---|", flush=True)
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "benchmarks.peers.reward"]
-        reward = process(command, environment(), stdout=subprocess.PIPE)
-        problems = problems_named("arith")[: chosen.limit]
-        benchmark = Benchmark(stack.enter_context(reward), problems, chosen.n)
-        ours = [chosen.vllm, str(HERE / "ours.py")]
-        with ExitStack() as serving:
-            server = Server(chosen.vllm, folder, serving)
-            api = f"{server.base}/v1"
-            address = f"openai:{api}#bundled?tokenizer={folder}&binding={folder}/binding.yaml"
-            every = those("majority", "best_of_n", "beam_search")
-            benchmark.run("tts-lang, vllm serve", [*ours, address], environment(), every, server)
-            if chosen.its_hub:
-                script = str(HERE / "its_hub_peer.py")
-                command = [chosen.its_hub, script, api, benchmark.reward]
-                benchmark.run("its_hub", command, environment(), every, server)
-            if chosen.optillm and those("majority"):
-                command = [chosen.optillm, str(HERE / "optillm_peer.py"), api]
-                benchmark.run("OptiLLM", command, environment(), those("majority"), server)
-        inside = those("best_of_n", "beam_search", "dvts")
-        if inside:
-            command = [*ours, f"vllm:{folder}"]
-            benchmark.run("tts-lang, vLLM inside", command, environment(), inside, None)
-        if chosen.search_and_learn and inside:
-            script = str(HERE / "search_and_learn_peer.py")
-            command = [chosen.vllm, script, str(folder), benchmark.reward, TEMPLATE]
-            env = environment(PYTHONPATH=str(chosen.search_and_learn / "src"))
-            benchmark.run("search-and-learn", command, env, inside, None)
+        server = Server(chosen.vllm, folder, stack)
+        api = f"{server.base}/v1"
+        address = f"openai:{api}#bundled?tokenizer={folder}&binding={folder}/binding.yaml"
+        asking = [Peer("tts-lang, server", [*ours, address], METHODS[:4], environment(), server)]
+        if chosen.its_hub:
+            command = [chosen.its_hub, str(HERE / "its_hub_peer.py"), api]
+            asking.append(Peer("its_hub, server", command, METHODS[:4], environment(), server))
+        if chosen.optillm:
+            command = [chosen.optillm, str(HERE / "optillm_peer.py"), api]
+            asking.append(Peer("OptiLLM, server", command, METHODS[:1], environment(), server))
+        for _ in range(chosen.rounds):
+            benchmark.round(asking, methods)
+    searches = ("best_of_n", "beam_search", "dvts")
+    command = [*ours, f"vllm:{folder}"]
+    inside = [Peer("tts-lang, in process", command, searches, environment())]
+    if chosen.search_and_learn:
+        script = str(HERE / "search_and_learn_peer.py")
+        command = [chosen.vllm, script, str(folder), TEMPLATE]
+        env = environment(PYTHONPATH=str(chosen.search_and_learn / "src"))
+        inside.append(Peer("search-and-learn, in process", command, searches, env))
+    for _ in range(chosen.rounds):
+        benchmark.round(inside, methods)
+
+    print(f"n = {chosen.n}, {chosen.limit} problems, medians of {chosen.rounds} rounds,", end=" ")
+    print(f"{os.cpu_count()} cores at a load of {busy:.0f} to {os.getloadavg()[0]:.0f}\n")
+    print("| method | program | tokens | reward tokens | accuracy | wall | start-up | ", end="")
+    print("program | server |\n|---|---|---|---|---|---|---|---|---|")
+    print("\n".join(benchmark.rows(METHODS)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""its_hub (`pip install its_hub`) on a vLLM server: best-of-n, beam search, self-consistency."""
+"""its_hub (`pip install its_hub[lm]`) on a vLLM server, with the bundled PRM in its process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 from its_hub.api import AbstractOutcomeRewardModel, AbstractProcessRewardModel
 from its_hub.core.algorithms.beam_search import BeamSearch
 from its_hub.core.algorithms.bon import BestOfN
+from its_hub.core.algorithms.particle_gibbs import ParticleFiltering
 from its_hub.core.algorithms.self_consistency import SelfConsistency
 from its_hub.core.lms.openai_lm import OpenAICompatibleLanguageModel
 from its_hub.core.lms.step_generation import StepGeneration
 
-from benchmarks.peers.lines import Task, scores, serve
+from benchmarks.peers.lines import Task, serve
+from benchmarks.peers.reward import Reward
 
-SERVER, REWARD = sys.argv[1:]
+[SERVER] = sys.argv[1:]
+REWARD = Reward()
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
@@ -35,9 +38,8 @@ class Prm(AbstractProcessRewardModel):  # type: ignore[misc]  # its_hub is not t
 
     def score(self, prompt_or_messages: Any, steps: Any) -> Any:
         """Scores of texts."""
-        found = scores(
-            REWARD, str(prompt_or_messages), [steps] if isinstance(steps, str) else steps
-        )
+        texts = [steps] if isinstance(steps, str) else steps
+        found = REWARD.scores(str(prompt_or_messages), texts)
         return found[0] if isinstance(steps, str) else found
 
 
@@ -54,7 +56,7 @@ class Orm(AbstractOutcomeRewardModel):  # type: ignore[misc]
         single = not isinstance(batch[0], list)
         listed = [batch] if single else batch
         texts = [content(each[-1]) for each in listed]
-        found = scores(REWARD, content(listed[0][0]), texts)
+        found = REWARD.scores(content(listed[0][0]), texts)
         return found[0] if single else found
 
 
@@ -68,6 +70,7 @@ def answer(task: Task) -> dict[str, Any]:
     search: Any = {
         "best_of_n": lambda: BestOfN(Orm()),
         "beam_search": lambda: BeamSearch(steps, Prm(), task["width"]),
+        "particle_filter": lambda: ParticleFiltering(steps, Prm()),
         "majority": lambda: SelfConsistency(consistency_space_projection_func=boxed),
     }[task["method"]]()
 
@@ -75,7 +78,8 @@ def answer(task: Task) -> dict[str, Any]:
         asked = (search.ainfer(model, each["text"], n) for each in task["problems"])
         return await asyncio.gather(*asked)
 
-    return {"texts": [content(each) for each in asyncio.run(all_of_them())]}
+    texts = [content(each) for each in asyncio.run(all_of_them())]
+    return {"texts": texts, "scored": REWARD.read}
 
 
 def boxed(text: str) -> str:

@@ -8,20 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 #: One problem's method and size: `{"method": ..., "n": ..., "problems": [{"id", "text"}]}`.
 Task = dict[str, Any]
-
-
-def scores(url: str, problem: str, texts: Sequence[str]) -> list[float]:
-    """The reward model's score of each text: that of its last step."""
-    body = json.dumps({"problem": problem, "texts": list(texts)}).encode()
-    with urllib.request.urlopen(url, body) as reply:
-        found: list[float] = json.load(reply)
-    return found
 
 
 def serve(answer: Callable[[Task], dict[str, Any]]) -> None:

@@ -41,7 +41,7 @@ def answer(task: Task) -> dict[str, Any]:
         return str(run("", problem["text"], client, "bundled", settings)[0])
 
     with ThreadPoolExecutor(64) as threads:
-        return {"texts": list(threads.map(one, task["problems"]))}
+        return {"texts": list(threads.map(one, task["problems"])), "scored": 0}
 
 
 if __name__ == "__main__":

@@ -10,18 +10,22 @@ from shutil import copytree
 from tempfile import mkdtemp
 from typing import Any
 
-from benchmarks.peers.lines import Task, scores, serve
+from benchmarks.peers.lines import Task, serve
+from benchmarks.peers.reward import Reward
 
-MODEL, REWARD, TEMPLATE = sys.argv[1:]
+MODEL, TEMPLATE = sys.argv[1:]
 
 
 class Prm:
     """The reward model of this benchmark, as the search calls its own."""
 
+    def __init__(self) -> None:
+        self.reward = Reward()
+
     def score(self, questions: list[str], outputs: list[list[str]]) -> list[list[list[float]]]:
         """Of each completion the score of its last step."""
         return [
-            [[score] for score in scores(REWARD, question, texts)]
+            [[score] for score in self.reward.scores(question, texts)]
             for question, texts in zip(questions, outputs, strict=True)
         ]
 
@@ -54,6 +58,8 @@ def main() -> None:
         disable_log_stats=True,
     )
 
+    prm = Prm()
+
     # Its own counts leave out steps.
     drawn = 0
     generate = llm.generate
@@ -83,11 +89,9 @@ def main() -> None:
         texts = []
         questions = [each["text"] for each in task["problems"]]
         for start in range(0, len(questions), size):
-            found = methods[method](
-                {"problem": questions[start : start + size]}, config, llm, Prm()
-            )
+            found = methods[method]({"problem": questions[start : start + size]}, config, llm, prm)
             texts += found["pred"]
-        return {"texts": texts, "drawn": drawn - before}
+        return {"texts": texts, "drawn": drawn - before, "scored": prm.reward.read}
 
     serve(answer)
 

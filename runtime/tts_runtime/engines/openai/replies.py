@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from tts_runtime.engines.http.retry import Spoilt, Transient
@@ -253,11 +254,16 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
     for name, value, several in zip(names, numbers, tops, strict=True):
         if not isinstance(name, str):
             raise _unknown(f"logprobs.tokens: {type(name).__name__}, not a text")
-        token, top = _numbered(name), _sorted(several if isinstance(several, Mapping) else {})
-        if isinstance(token, int):
-            found.append(ReplyToken(None, token, _logprob(value), top))
+        token, logprob = _numbered(name), _logprob(value)
+        top: tuple[tuple[str | int, float], ...]
+        if several == {name: value} and not math.isnan(logprob):
+            top = ((token, logprob),)  # none but the one that was drawn
         else:
-            found.append(ReplyToken(name.encode("utf-8", "replace"), None, _logprob(value), top))
+            top = _sorted(several if isinstance(several, Mapping) else {})
+        if isinstance(token, int):
+            found.append(ReplyToken(None, token, logprob, top))
+        else:
+            found.append(ReplyToken(name.encode("utf-8", "replace"), None, logprob, top))
     return found, bool(found)
 
 
@@ -292,12 +298,14 @@ def _logprob(value: object) -> float:
 
 
 def _sorted(top: Mapping[Any, object]) -> tuple[tuple[str | int, float], ...]:
-    # Equal ones stay in the server's order, which is by rank.
     known = [(str(name), _logprob(value)) for name, value in top.items()]
-    ranked = sorted((each for each in known if not math.isnan(each[1])), key=lambda item: -item[1])
-    return tuple((_numbered(name), value) for name, value in ranked)
+    ranked = [each for each in known if not math.isnan(each[1])]
+    # Equal ones stay in the server's order, which is by rank.
+    ranked.sort(key=lambda item: -item[1])
+    return tuple([(_numbered(name), value) for name, value in ranked])
 
 
+@lru_cache(1 << 15)
 def _numbered(name: str) -> str | int:
     digits = name.removeprefix(_NUMBERED)
     if name.startswith(_NUMBERED) and digits.isdecimal() and len(digits) < 12:
@@ -306,7 +314,7 @@ def _numbered(name: str) -> str | int:
 
 
 def _with_ids(tokens: Sequence[ReplyToken], ids: object) -> tuple[ReplyToken, ...]:
-    if not isinstance(ids, list):
+    if not isinstance(ids, list) or [each.token for each in tokens] == ids != []:
         return tuple(tokens)
     if not all(number(each) is not None for each in ids):
         raise _unknown("token_ids: not ids")
