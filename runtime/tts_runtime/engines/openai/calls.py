@@ -75,6 +75,11 @@ class PendingGeneration:
         return self._served.continues and not self.request.limits.matching
 
     @property
+    def bare(self) -> bool:
+        """Whether ids and log-probabilities of tokens are all that it needs."""
+        return self._served.ids and not self.request.statistics and not self.ranked
+
+    @property
     def ranked(self) -> bool:
         """Whether the first token of a rank is still missing."""
         return self.request.first_rank is not None and not self.tracker.ids

@@ -217,7 +217,7 @@ class OpenAIPolicy(PolicyEngine):
             async with aclosing(self._client.events(url, body)) as events:
                 try:
                     async for event in events:
-                        chunk = read(event, piece=True)
+                        chunk = read(event, piece=True, bare=pending.bare)
                         pending.take(chunk)
                         if finish is not None or (chunk.finish and chunk.usage):
                             return finish or chunk.finish
@@ -228,7 +228,7 @@ class OpenAIPolicy(PolicyEngine):
                     if finish is None:  # otherwise only the counts are missing
                         raise
         else:
-            chunk = read(await self._client.post(url, body))
+            chunk = read(await self._client.post(url, body), bare=pending.bare)
             finish = chunk.finish
             if finish is not None:
                 self._remember(pending, chunk)

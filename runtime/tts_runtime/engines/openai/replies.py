@@ -97,8 +97,10 @@ class Chunk:
     told: bool = False
 
 
-def read(reply: Any, *, piece: bool = False) -> Chunk:
+def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
     """A reply of either interface, or a piece of a streamed one.
+
+    `bare`: neither alternatives nor texts of tokens are needed where their ids are known.
 
     Raises:
         Transient: It is malformed, or the server gave up.
@@ -130,10 +132,15 @@ def read(reply: Any, *, piece: bool = False) -> Chunk:
         text = _text(message, "content") or _text(message, "refusal")
         thought = thought or _thought_part(message.get("content"))
     logprobs = choice.get("logprobs")
-    tokens, told = _tokens(logprobs if isinstance(logprobs, Mapping) else {})
+    known = logprobs if isinstance(logprobs, Mapping) else {}
+    ids = choice.get("token_ids")
+    tokens = _bare(ids, known.get("token_logprobs")) if bare else []
+    told = bool(tokens)
+    if not told:
+        tokens, told = _tokens(known)
     return Chunk(
         text,
-        _with_ids(tokens, choice.get("token_ids")),
+        _with_ids(tokens, ids),
         finish,
         _stop(choice, finish),
         usage,
@@ -265,6 +272,17 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
         else:
             found.append(ReplyToken(name.encode("utf-8", "replace"), None, logprob, top))
     return found, bool(found)
+
+
+def _bare(ids: object, numbers: object) -> list[ReplyToken]:
+    """The tokens by their ids; empty if these are not known."""
+    if not isinstance(ids, list) or not isinstance(numbers, list) or len(ids) != len(numbers):
+        return []
+    if not all(number(each) is not None for each in ids):
+        return []
+    return [
+        ReplyToken(None, token, _logprob(value)) for token, value in zip(ids, numbers, strict=True)
+    ]
 
 
 def _chat_token(found: object) -> ReplyToken:
