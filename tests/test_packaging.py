@@ -34,12 +34,13 @@ wrong: int = plan
 reveal_type(result)
 """
 
-#: Types of other packages take most of the time, and are not what is checked.
+#: Types of other packages take most of the time (torch, ray), and are not what is checked.
 MYPY = """
 [mypy]
 strict = true
-[mypy-numpy.*,pydantic.*,rich.*,aiohttp.*,networkx.*,lark.*]
 follow_imports = skip
+[mypy-tts_lang.*,tts_runtime.*]
+follow_imports = normal
 """
 
 

@@ -32,7 +32,7 @@ from tts_runtime.executor import Outcome, bind, execute
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.problems import Problem
 
-PROGRAMS = 120
+PROGRAMS = 90
 #: Bytes of the longest token of the simulated policies.
 LONGEST = max(map(len, SimModel(0).tokenizer.pieces))
 #: Every request takes a second, whatever else is served: seconds are rounds.
