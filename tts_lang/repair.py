@@ -154,6 +154,9 @@ class _Repair:
         form = _shown_form(open_ones[0].line) if open_ones else None
         imports = self._calls_nothing()
         syntax = error.code.startswith("TTS1") or error.suggestion is None or imports
+        own = _WRITE.match(error.suggestion or "")
+        if own is not None and form is not None and own[1] in open_ones[0].line:
+            return error
         if form is not None and syntax and open_ones[0].cost <= MOST_STRONG:
             return replace(error, suggestion=form, expected=())
         if said is not None and _OPEN.search(said) and parses(said):
@@ -192,7 +195,7 @@ class _Repair:
         if not self._indent:
             return []
         rest = self._source.text[self._end :].lstrip("\n")
-        last = not rest.startswith(self._indent)
+        last = not rest.startswith(" ")
         return meanings_of(self._code, self._names, last=last)
 
     @cached_property

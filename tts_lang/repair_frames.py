@@ -271,9 +271,10 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     flags = [flag for flag in frame.flags if any(item.means(flag) for item in items)]
     words = [item.text for item in items if item.kind == "mark"]
     head = next((item.text for item in items if item.kind == "mark"), "")
-    cost += 0 if frame.verb in words else 0.4
-    cost += 0 if head == frame.verb else 0.2
-    if head in FORMS and head != frame.verb and frame.verb not in words:
+    verb = frame.verb.removesuffix(" to")
+    cost += 0 if verb in words else 0.4
+    cost += 0 if head == verb else 0.2
+    if head in FORMS and head != verb and verb not in words:
         cost += INVENTED / 4 if (head, frame.verb) in _NEAR_VERBS else INVENTED
     text = _text(frame, values, flags, clauses)
     if frame.verb == "cut" and any(item.text == "tokens" for item in items if item.kind == "unit"):

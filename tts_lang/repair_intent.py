@@ -32,6 +32,8 @@ _TO_END = re.compile(
 )
 _RETURNING = word_set("return yield output give")
 _NOISE = word_set("all each every a an the then just only simply now")
+#: Words that say nothing at the beginning of a line.
+_OPENING = re.compile(r"^(?:then|and|also|now|finally|please|just)\b,? *", re.IGNORECASE)
 _STATEMENTS = frozenset({"score", "force", "let", "backup", "repeat", "if", "choose", "retry"})
 _BLOCKS = frozenset({"repeat", "if", "choose"})
 MOST_COST = 12.0
@@ -79,6 +81,7 @@ def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
             right = each.text if re.fullmatch(r"\w+", each.text) else f"({each.text})"
             yield Meant(f"{added[1]} = {added[1]} {added[2]} {right}", each.cost, each.complete)
         return
+    body = _OPENING.sub("", body)
     if re.fullmatch(r"return (?:none|null|nil)", body, re.I):
         yield Meant("return none", 0, complete=True)
         return
@@ -283,6 +286,10 @@ def _nested(items: Sequence[Item], names: KnownNames, words: Sequence[str]) -> l
             if best is not None and best.verb not in _STATEMENTS:
                 found.append(Item("pool", best.text, simple=False))
                 at = end + 1
+                continue
+            if verbal:
+                found.append(Item("word", "("))  # what is in it belongs together
+                at += 1
                 continue
         found.append(items[at])
         at += 1

@@ -218,9 +218,8 @@ _MEANINGS: dict[str, str] = {
         "sampling, now, ., having, remaining, next, current, same, time, every time, "
         "apiece, simply, as context, as input, as reference, together, all, axis, "
         "reverse, response, responses, solution, solutions, beam, beams, attempt, "
-        "attempts, step, steps, branch, branches, token, tokens, sequences, paths, "
-        "traces, outputs, texts, trees, rollouts, chains, from, to, at, with, in, on, "
-        "for, as, into, list"
+        "attempts, branch, branches, sequences, paths, traces, outputs, texts, trees, "
+        "rollouts, chains, from, to, at, with, in, on, for, as, into, list"
     ),
 }
 MEANINGS: dict[str, frozenset[str]] = {}

@@ -87,6 +87,8 @@ class LineReader(ConditionReader):
             value = self.expression(at)
             if value is not None:
                 return value
+        if before and word in UNITS:
+            return Item("unit", UNITS[word]), at + 1
         if word in MEANINGS:
             return Item("mark", word, MEANINGS[word]), at + 1
         for part in re.split(r"_|(?<=[a-z])(?=[A-Z])", self.tokens[at]):

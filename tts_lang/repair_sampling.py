@@ -76,8 +76,8 @@ def sampling_of(items: Sequence[Item], *, amount: bool = True) -> SamplingWords:
             clause = f"{name} {item.text}"
         elif item.kind == "policy":
             clause = f"from {item.text}"
-        elif item.means("greedy") and item.text != "likeliest":
-            clause = "at temperature 0"
+        elif item.means("greedy"):
+            clause = "likeliest" if item.text == "likeliest" else "at temperature 0"
         if not clause:
             rest.append(item)
             continue
@@ -141,13 +141,12 @@ def _amount(items: Sequence[Item]) -> tuple[str, list[Item]]:
         elif item.kind == "unit":
             before = items[at - 1] if at else None
             if before is None or before.kind != "num":
-                numbers.append(("1", item.text))
+                numbers.append(("", item.text))  # `a step`
         elif not (item.kind == "mark" and item.text in {"x", "*", "times"} and numbers):
             left.append(item)
-    if len(numbers) == 2 and numbers[0][0] == "1" and numbers[0][1] == "" == numbers[1][1]:
-        numbers.pop(0)
-    if len(numbers) == 2 and not numbers[0][1] and numbers[1][0] == "1" and numbers[1][1]:
+    if len(numbers) == 2 and not numbers[0][1] and not numbers[1][0]:
         numbers = [(numbers[0][0], numbers[1][1])]
+    numbers = [(number or "1", unit) for number, unit in numbers]
     if not numbers or len(numbers) > 2:
         return "", list(items)
     if len(numbers) == 1:
