@@ -47,7 +47,9 @@ def show_parser() -> CommandParser:
     command.add_argument("problem", metavar="PROBLEM", nargs="?", help=SUPPRESS)
     group = command.group("Options")
     group.value("--strategy", metavar="NAME", help="only this strategy")
-    group.value("--seed", metavar="N", help="only this seed (of one problem: default the first)")
+    group.value(
+        "--seed", metavar="N", help="only this seed (default: all; of one problem, the first)"
+    )
     group.values(
         "--compare",
         metavar="NAME",

@@ -35,7 +35,7 @@ from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, 
 
 _NOTES = """
 Calibrates on one half of the problems and validates on the other, both ways round (Snell et al. \
-2024). Nothing is drawn: record candidates first, with as many values as you like.
+2024). Nothing is sampled: record the candidates first, at as many values as you like.
 
 Examples:
   tts-run majority best_of_n beam_search --sweep n=4,16,64 --out runs/grid
@@ -65,20 +65,24 @@ def tune_parser() -> CommandParser:
         "--difficulty",
         metavar="KIND",
         help="oracle: the share of a problem's samples that are right (the default); predicted: "
-        "the mean score of its first samples, which costs them; field:NAME: a field of the "
-        "problem, the larger the easier",
+        "the mean score of its first samples, whose cost counts; field:NAME: a field of the "
+        "problem, larger for easier problems",
         completer=fixed("oracle", "predicted", "field:"),
     )
     group.value(
         "--bins",
         metavar="BINS",
         help="absolute: easy above 50 %%, medium above 10 %%, hard (the default), or a number of "
-        "bins that hold as many problems each (5 for predicted, and for fields beyond 0 to 1)",
+        "bins of equal size (5 for predicted, and for fields beyond 0 to 1)",
         completer=fixed("absolute", "3", "5"),
     )
-    group.value("--probe", metavar="NAME", help="strategy whose samples tell (default: the most)")
-    group.value("--probes", metavar="N", help="samples that predict (default: 4)")
-    group.value("--scorer", metavar="NAME", help="scorer that predicts (default: the only one)")
+    group.value(
+        "--probe",
+        metavar="NAME",
+        help="strategy whose samples rate the problems (default: the one with the most)",
+    )
+    group.value("--probes", metavar="N", help="samples that predict the difficulty (default: 4)")
+    group.value("--scorer", metavar="NAME", help="scorer that predicts it (default: the only one)")
     group = command.group("Budget")
     group.value(
         "--cost",
@@ -87,7 +91,7 @@ def tune_parser() -> CommandParser:
         "samples (the parameter n)",
         completer=fixed(*COSTS),
     )
-    group.values("--budget", metavar="N", help="cost per problem that a choice may have")
+    group.values("--budget", metavar="N", help="cost per problem that no choice may exceed")
     group.value(
         "--baseline",
         metavar="NAME",
