@@ -91,7 +91,7 @@ class ReplyLog:
         self._size = self._live = 0
         self._open: WeakValueDictionary[Trial, ProblemReplies] = WeakValueDictionary()
         self._scheduled = False
-        self._since, self._seen = 0.0, 0
+        self._seen = 0
         self._file: BinaryIO | None = None
         self._disk = DiskSync(lambda: () if self._file is None else (self._file,))
         self._rewrite(
@@ -128,6 +128,9 @@ class ReplyLog:
         """The problem is in the record."""
         replies = self._open.pop(trial, None)
         if replies is not None:
+            if replies in self._new:
+                self._new.remove(replies)
+                self._seen -= replies.arrived  # what else arrives is still seen
             replies.end()
         self._live -= sum(length for _, length in self._places.pop(trial, ()))
         if self._size - self._live > max(self._live, _LEAST_WASTE):
@@ -162,25 +165,34 @@ class ReplyLog:
 
     def add(self, replies: ProblemReplies) -> None:
         """A problem was given something: it is written soon."""
+        replies.since = process_time()
         self._new.append(replies)
         if not self._scheduled:
-            self._scheduled = True
-            self._since, self._seen = process_time(), 0
+            self._scheduled, self._seen = True, 0
             asyncio.get_running_loop().call_soon(self._look)
 
     def _look(self) -> None:
         """Writes what has arrived once a turn of the event loop brings nothing more.
 
-        While every turn does, engines are faster than who asks them: what ends within a second is
-        then never written here.
+        While every turn does, engines are faster than who asks them: problems that end within a
+        second are then never written here.
         """
         arrived = sum([each.arrived for each in self._new])
-        if arrived > self._seen and process_time() - self._since < _LONGEST_WAIT:
-            self._seen = arrived
-            if sum([each.waiting_tokens() for each in self._new]) < _MOST_WAITING:
-                asyncio.get_running_loop().call_soon(self._look)
-                return
-        self._write()
+        if arrived <= self._seen:
+            self._write()
+            return
+        self._seen = arrived
+        before = process_time() - _LONGEST_WAIT
+        many = sum([each.waiting_tokens() for each in self._new]) >= _MOST_WAITING
+        due = [each for each in self._new if many or each.since <= before]
+        if due:
+            left = [each for each in self._new if not many and each.since > before]
+            self._new = due
+            self._write()
+            self._new, self._seen = left, sum([each.arrived for each in left])
+            self._scheduled = bool(left)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._look)
 
     def _write(self) -> None:
         """Writes what has arrived, in one go."""
@@ -270,6 +282,8 @@ class ProblemReplies:
     def __init__(self, log: ReplyLog, trial: Trial, values: Iterator[dict[str, Any]]) -> None:
         self._log = log
         self.trial = trial
+        #: Processor time at which the first of what is to be written arrived.
+        self.since = 0.0
         #: It is in the record: what still arrives is of no use.
         self._ended = False
         self._generated: list[tuple[PolicyEngine, GenerateRequest, Future[Generation]]] = []
