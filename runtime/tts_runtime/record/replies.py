@@ -356,7 +356,7 @@ class ProblemReplies:
     def waiting_tokens(self) -> int:
         """Tokens of the paths that these generations continue."""
         new = self._generated[self._counted :]
-        self._tokens += sum([len(request.prefix) for _, request, _ in new])
+        self._tokens += sum([request.position for _, request, _ in new])
         self._counted += len(new)
         return self._tokens
 

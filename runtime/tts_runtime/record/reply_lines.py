@@ -81,7 +81,7 @@ def digest_of_call(sampling: Sampling, limits: Limits, more: tuple[object, ...])
 def path_name(request: GenerateRequest) -> tuple[bytes, int, int]:
     """Key, position and path; the key stands for nothing where none is drawn with it (C15)."""
     key = request.key if request.sampling.temperature else b""
-    return key, len(request.prefix), _path(hash(request.prompt), request.prefix)
+    return key, request.position, _path(hash(request.prompt), request.prefix)
 
 
 def _path(prompt: int, prefix: tuple[int, ...]) -> int:
@@ -137,7 +137,7 @@ def _columns(
     hashes = {id(request.prompt): request.prompt for request in requests}
     prompts = {name: hash(prompt) for name, prompt in hashes.items()}
     line: dict[str, Any] = {
-        "at": [len(request.prefix) for request in requests],
+        "at": [request.position for request in requests],
         "paths": [_path(prompts[id(request.prompt)], request.prefix) for request in requests],
         "counts": counts,
         "logprobs": _packed(chain.from_iterable([reply.logprobs for reply in replies])),
