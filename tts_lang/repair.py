@@ -155,7 +155,8 @@ class _Repair:
         imports = self._calls_nothing()
         syntax = error.code.startswith("TTS1") or error.suggestion is None or imports
         own = _WRITE.match(error.suggestion or "")
-        if own is not None and form is not None and own[1] in open_ones[0].line:
+        opened = own is not None and _OPEN.search(own[1]) is not None
+        if opened and form is not None and own is not None and own[1] in open_ones[0].line:
             return error
         if form is not None and syntax and open_ones[0].cost <= MOST_STRONG:
             return replace(error, suggestion=form, expected=())

@@ -42,7 +42,7 @@ def called(
         return Item("num", f"{name}({first.text})")
     if name in _SIZES and kinds == ["pool"]:
         return Item("num", f"{name}({first.text})")
-    if name == "count" and len(arguments) == 1 and first.text in {"text", "answer", "tokens"}:
+    if name == "count" and len(arguments) == 1 and first.text in {"text", "tokens"}:
         return Item("row", "tokens")
     if name == "count" and first.text == "steps":
         return Item("row", "steps")

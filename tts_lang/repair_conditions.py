@@ -6,6 +6,7 @@ import re
 
 from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
 from tts_lang.repair_parts import Item
+from tts_lang.repair_spelling import split_arguments
 from tts_lang.repair_values import ASKING, SCALARS, TEXTS, Found, ValueReader
 
 _ORDERS = frozenset({"<", "<=", ">", ">=", "==", "!="})
@@ -248,7 +249,16 @@ class ConditionReader(ValueReader):
         at += self._word(at) in {"is", "are"}
         if self._word(at) not in {"between", "in", "within"}:
             return None
-        at += 1 + (self._word(at + 1) in {"[", "(", "range"})
+        listed = self._word(at) == "in" and self._word(at + 1) in {"[", "("}
+        if listed:  # `in ("4", "5")`
+            end = self._closing(at + 1)
+            values = [self._whole(part) for part in split_arguments(self.tokens[at + 2 : end])]
+            texts = [each.text for each in values if each is not None]
+            if len(texts) < len(values) or not texts:
+                return None
+            text = " or ".join(f"{self._row(value)} == {each}" for each in texts)
+            return Item("flag", text, simple=False), end + 1
+        at += 1 + (self._word(at + 1) == "range")
         low = self._sum(at)
         if low is None or self._word(low[1]) not in {"and", "to", "..", ",", "-"}:
             return None

@@ -275,7 +275,10 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     cost += 0 if verb in words else 0.4
     cost += 0 if head == verb else 0.2
     if head in FORMS and head != verb and verb not in words:
-        cost += INVENTED / 4 if (head, frame.verb) in _NEAR_VERBS else INVENTED
+        near = (head, verb) in _NEAR_VERBS
+        cost += INVENTED / 4 if near else INVENTED
+    if empty and FORMS.keys() & {*words} - {verb} and verb not in words and head not in FORMS:
+        cost += MISSING  # the form of a verb that is typed says more
     text = _text(frame, values, flags, clauses)
     if frame.verb == "cut" and any(item.text == "tokens" for item in items if item.kind == "unit"):
         text = f"{text.removesuffix('steps')}tokens"

@@ -34,9 +34,10 @@ _RETURNING = word_set("return yield output give")
 _NOISE = word_set("all each every a an the then just only simply now")
 #: Words that say nothing at the beginning of a line.
 _OPENING = re.compile(r"^(?:then|and|also|now|finally|please|just)\b,? *", re.IGNORECASE)
+_ASCENDING = re.compile(r"\bsorted\(.*\bkey ?=|\bsort_values\(")
+_DESCENDING = re.compile(r"\breverse ?= ?True|\bascending ?= ?False|\bdesc")
 _STATEMENTS = frozenset({"score", "force", "let", "backup", "repeat", "if", "choose", "retry"})
 _BLOCKS = frozenset({"repeat", "if", "choose"})
-MOST_COST = 12.0
 #: Lines that leave out or make up more are not shown.
 MOST_SHOWN = 2.9
 _NOTHING = frozenset({"[ ]", "{ }", "( )", "none", "null", "nil", "empty", "nothing", "undefined"})
@@ -62,7 +63,17 @@ def meanings_of(code: str, names: KnownNames, *, last: bool) -> list[Meant]:
         known = found.get(each.line)
         if known is None or known.cost > each.cost:
             found[each.line] = each
+    if _ASCENDING.search(code) and not _DESCENDING.search(code):
+        for each in list(found.values()):  # Python sorts up, and means the best by it as often
+            other = re.sub(r"\bby (-?)(\w+(?:\(\w+\))?)$", _turned, each.line)
+            if other != each.line and each.complete:
+                found.setdefault(other, replace(each, line=other))
     return sorted(found.values(), key=lambda each: each.cost)
+
+
+def _turned(by: re.Match[str]) -> str:
+    """The other order."""
+    return f"by {by[2]}" if by[1] else f"by -{by[2]}"
 
 
 def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:

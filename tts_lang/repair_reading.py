@@ -36,8 +36,8 @@ class LineReader(ConditionReader):
             found += self.pending
             self.pending.clear()
             if item.kind == "pool" and self._word(at) == "[":
-                extra, at = self._index(at)
-                found += extra
+                part, at = self._index(item.text, at)
+                found[-1:] = part or found[-1:]
         return found
 
     def _next(self, at: int, before: Sequence[Item]) -> tuple[Item, int]:
@@ -107,21 +107,17 @@ class LineReader(ConditionReader):
             self.tokens[at] in self.names.all and self.tokens[at] not in UNITS
         )
 
-    def _index(self, at: int) -> tuple[list[Item], int]:
-        """`pool[:4]`, `pool[0]`, `pool[-1]`; anything else in brackets is read on its own."""
+    def _index(self, pool: str, at: int) -> tuple[list[Item], int]:
+        """`pool[:4]`, `pool[0]`, `pool[-1]` as pools; other brackets are read on their own."""
         end = self._closing(at)
         inside = self.tokens[at + 1 : end]
-        first = Item("mark", "first", MEANINGS["first"])
-        if list(inside) == ["0"]:
-            return [Item("mark", "first", frozenset({"first", "nothing"}))], end + 1
-        if list(inside) == ["-", "1"]:
-            return [Item("mark", "last", frozenset({"latest", "best"}))], end + 1
+        text = {"0": f"first of {pool}", "- 1": f"best of {pool} by index"}.get(" ".join(inside))
         start = 2 if inside[:2] == ["0", ":"] else 1 if inside[:1] == [":"] else 0
-        if start:
-            value = self._whole(inside[start:])
-            if value is not None and value.kind == "num":
-                return [first, value], end + 1
-        value = self._whole(inside)
-        if value is not None and value.kind == "flag":
-            return [Item("mark", "where", frozenset({"where"})), value], end + 1
-        return [], at + 1
+        value = self._whole(inside[start:])
+        if start and value is not None and value.kind == "num":
+            text = f"first {value.text} of {pool}"
+        elif value is not None and value.kind == "flag":
+            text = f"{pool} where {value.text}"
+        if text is None:
+            return [], at + 1
+        return [Item("pool", text, simple=False)], end + 1
