@@ -68,7 +68,10 @@ def test_a_line_that_would_do_is_shown_whole(line: str, meant: str) -> None:
         ("beams = the 3 shortest of beams", "select top 3 of beams by -tokens"),
         ("if beams == []: beams = sample 1", "if count(beams) == 0: beams = sample 1"),
         ('beams = beams where text matches "a.c"', 'where has(extract("a.c", text))'),
-        ('beams = beams.sort_values("logprob").head(2)', "select top 2 of beams by logprob"),
+        (
+            'beams = beams.sort_values("logprob").head(2)',
+            "top 2 of beams by E`: E may be `logprob` or",
+        ),
     ],
 )
 def test_a_line_keeps_what_was_said_in_another_order(line: str, meant: str) -> None:
