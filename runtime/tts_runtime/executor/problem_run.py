@@ -143,6 +143,12 @@ class Request:
         else:
             callback(self.reply)
 
+    def count(self, generation: Generation) -> None:
+        """Counts the reply: the program has requested it."""
+        self.run.costs.generated(self.policy, self.node, generation.drawn)
+        for listener in self.run.on_reply:
+            listener(ReplyArrived(self, generation.drawn))
+
     def __call__(self, future: Future[Generation]) -> None:
         """Hands the engine's reply to all who wait for it."""
         run = self.run
@@ -170,7 +176,7 @@ class Request:
         others, self._others = self._others, ()
         node: Node | None = None
         try:
-            run.count_reply(self, generation.drawn)
+            self.count(generation)
             if first is not None:
                 node = first(generation)
             for callback in others:
@@ -237,7 +243,7 @@ class ProblemRun(Scheduler):
         self.idle: Future[None] | None = None
         self.events = events
         self._on_request = events.listeners(RequestMade)
-        self._on_reply = events.listeners(ReplyArrived)
+        self.on_reply = events.listeners(ReplyArrived)
         self._on_score_request = events.listeners(ScoreRequested)
         self.on_progress = events.listeners(Progressed)
         self._on_stop = events.listeners(RunStopped)
@@ -275,7 +281,7 @@ class ProblemRun(Scheduler):
         self.scores.clear()
         # Listeners keep events, and events refer to the run.
         self.events = Events()
-        self._on_request = self._on_reply = self._on_score_request = ()
+        self._on_request = self.on_reply = self._on_score_request = ()
         self.on_progress = self._on_stop = ()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -319,12 +325,6 @@ class ProblemRun(Scheduler):
         if not future.cancelled():
             future.exception()  # retrieved: nobody has to hear of it
         return False
-
-    def count_reply(self, entry: Request, tokens: int) -> None:
-        """Counts a generation that the program requested."""
-        self.costs.generated(entry.policy, entry.node, tokens)
-        for listener in self._on_reply:
-            listener(ReplyArrived(entry, tokens))
 
     def loses_candidate(self, error: BaseException) -> TypeGuard[CandidateError]:
         """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""

@@ -325,8 +325,6 @@ class _Search:
             self.future.set_result(None)
 
 
-# ------------------------------------------------------------------ numbers of children
-
 #: Numbers a row's children and gives them, or the given pending row, which they then resolve.
 NumberChildren: TypeAlias = Callable[[Row, "PendingRow | None"], Content]
 
@@ -359,9 +357,10 @@ class NumberingBarrier:
                 return False
         return True
 
-    def hold(self, sequence: int) -> None:
-        """One more row of this operation waits to be numbered."""
-        self._open[sequence] = self._open.get(sequence, 0) + 1
+    def hold(self, sequence: int, rows: int = 1) -> None:
+        """More rows of this operation wait to be numbered."""
+        if rows:
+            self._open[sequence] = self._open.get(sequence, 0) + rows
 
     def wait(self, created: int, sequence: int, numbered: Waiter) -> None:
         """Calls `numbered` as soon as the held row may be numbered."""
@@ -435,10 +434,10 @@ class OrderedNumbering:
             self._make = make
             self._most = most
             items: list[Item] = []
-            hold, sequence, known = self._barrier.hold, self.sequence, self._known
+            waiting, known = 0, self._known
             for item in pool.items:
                 if type(item) is PendingRow and not item.resolved:
-                    hold(sequence)
+                    waiting += 1
                     slot = PendingRow(b"", item.most * most)
                     item.then(known, slot)
                     items.append(slot)
@@ -446,6 +445,7 @@ class OrderedNumbering:
                 content = self._streamed(item, None)
                 self._run.has_gaps |= content is None
                 append(items, content)
+            self._barrier.hold(self.sequence, waiting)
             return Pool(items, True, True, most=pool.most * most)
         rows = await self._run.rows(pool)
         await self.turn()

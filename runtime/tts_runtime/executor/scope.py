@@ -170,11 +170,14 @@ class Scope:
 
     def next_children(self, node: Node, many: int) -> int:
         """The number of the first of `many` further children of a node (C2)."""
-        first = self.coming_child(node)
+        # What was drawn here is the only node of its place, until rows come from calls.
         if node.home == self.number_of_call and not self.barrier.strict:
+            first = node.made
             node.made = first + many
         else:
-            self._children[node.place] = first + many
+            place = node.place
+            first = self._children.get(place, 0)
+            self._children[place] = first + many
         self._since += 1
         if self._since > _OFTEN:
             self._settle_made()
@@ -182,7 +185,6 @@ class Scope:
 
     def coming_child(self, node: Node) -> int:
         """The number that the node's next child will have, as things stand."""
-        # What was drawn here is the only node of its place, until rows come from calls.
         if node.home == self.number_of_call and not self.barrier.strict:
             return node.made
         return self._children.get(node.place, 0)

@@ -215,7 +215,7 @@ class Early(Request):
             self.adopted = True
             # From here on it is a request like any other.
             if self.reply is not None:
-                self.run.count_reply(self, self.reply.drawn)
+                self.count(self.reply)
             elif self.future is not None:
                 self.run.in_flight.add(self.future)
             self._speculator.adopted(self)

@@ -293,22 +293,28 @@ class RowSelection:
         self._pending = 0  # pending rows
         self._coming = 0  # rows that they are, at most
         self._unbounded = 0  # those of which nobody knows how many rows they are
-        self._kept: set[int] = set()
+        self._kept = 0
 
     def start(self) -> Pool:
         """The rows that are kept, in pool order; others turn out to be none."""
         scope, pool = self._scope, self._pool
         items: list[Item] = []
+        pending = coming = unbounded = 0
         arrived = self._arrived
         for place, item in enumerate(pool.items):
             if type(item) is PendingRow and not item.resolved:
                 most = item.most
-                self._await(most)
+                pending += 1
+                coming += most
+                unbounded += not most
                 target = PendingRow(b"", most)
                 item.then(arrived, target, (most, (place,)))
                 items.append(target)
             else:
                 append(items, self._take(item, None, (place,)))
+        self._pending += pending
+        self._coming += coming
+        self._unbounded += unbounded
         for waits in scope.run.events.listeners(PoolWaits):
             waits(PoolWaits(scope, pool, self.expanded))
         self._decide()
@@ -316,7 +322,7 @@ class RowSelection:
 
     def expanded(self, row: Row) -> bool:
         """Whether a row is known to be kept, so that the program has continued with it."""
-        return id(row) in self._kept
+        return any(entry[3] is row for entry in self._best[: self._kept])
 
     def _take(self, content: Content, slot: PendingRow | None, place: _Place) -> Content:
         """Counts what is known; what becomes of it is told to pending rows, `slot` if given."""
@@ -330,7 +336,9 @@ class RowSelection:
             if content.resolved:
                 return self._take(content.content, slot, place)
             most = content.most
-            self._await(most)
+            self._pending += 1
+            self._coming += most
+            self._unbounded += not most
             target = PendingRow(b"", most) if slot is None else slot
             content.then(self._arrived, target, (most, place))
             return target
@@ -339,13 +347,6 @@ class RowSelection:
         for number, item in enumerate(content):
             append(found, self._take(item, None, (*place, number)))
         return found
-
-    def _await(self, most: int) -> None:
-        """Counts a pending row that is at most that many rows."""
-        self._pending += 1
-        self._coming += most
-        if not most:
-            self._unbounded += 1
 
     def _arrived(self, content: Content, slot: PendingRow, about: tuple[int, _Place]) -> None:
         most, place = about
@@ -370,16 +371,15 @@ class RowSelection:
         entry = (value is None, 0 if value is None else -value, place, row, target)
         at = bisect(best, entry)
         best.insert(at, entry)
-        if at < len(self._kept):  # better than a row that nothing can displace
-            self._kept.add(id(row))
+        if at < self._kept:  # better than a row that nothing can displace
+            self._kept += 1
             self._scope.run.resolve(target, row)
         if len(best) > self._many:
             self._scope.run.resolve(best.pop()[-1], None)
 
     def _decide(self) -> None:
         """Keeps the rows that would stay among the best whatever comes."""
-        best, kept = self._best, self._kept
-        place = len(kept)
+        best, place = self._best, self._kept
         if place < len(best):
             certain: float = self._many
             if self._pending:
@@ -390,9 +390,8 @@ class RowSelection:
                 certain -= coming
             while place < certain and place < len(best):
                 _, _, _, row, target = best[place]
-                kept.add(id(row))
+                place = self._kept = place + 1
                 self._scope.run.resolve(target, row)
-                place += 1
         if not self._pending:
             self._end()
 
@@ -404,7 +403,8 @@ class RowSelection:
             known(PoolKnown(scope, pool))
         if self._listeners:
             rows: Sequence[Row] = pool.items  # type: ignore[assignment]
-            kept = [place for place, row in enumerate(rows) if id(row) in self._kept]
+            chosen = {id(entry[3]) for entry in self._best[: self._kept]}
+            kept = [place for place, row in enumerate(rows) if id(row) in chosen]
             values = [self._values[id(row)] for row in rows]
             groups = [range(len(rows))] if rows else []
             for listener in self._listeners:
