@@ -166,6 +166,11 @@ def seconds(costs: Sequence[Cost]) -> str:
     return f"{median(cost.wall for cost in costs):.2f} s"
 
 
+def per_token(costs: Sequence[Cost], tokens: int) -> str:
+    """The median processor time for a token, in microseconds, as text."""
+    return f"{1e6 * median(cost.processor for cost in costs) / tokens:.0f}"
+
+
 def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -> GenerateRequest:
     """The `number`-th child of a problem."""
     prompt = policy.tokenizer.encode(policy.binding.open(problem.text, thinking=False))
@@ -397,7 +402,8 @@ async def distance(
         plotted(plot, counting.flying)
     hits = 1 - counting.prefilled / counting.asked
     print(
-        f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, {read} scored); limit "
+        f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, {read} scored, "
+        f"{per_token(searches, drawn.total())} us of processor time per token drawn); limit "
         f"{seconds(alike)}: {ratios(searches, alike)}; tokens spread evenly {seconds(even)}: "
         f"{ratios(searches, even)}; prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times "
         "the new ones",
