@@ -36,6 +36,8 @@ _NOISE = word_set("all each every a an the then just only simply now")
 _OPENING = re.compile(r"^(?:then|and|also|now|finally|please|just)\b,? *", re.IGNORECASE)
 _ASCENDING = re.compile(r"\bsorted\(.*\bkey ?=|\bsort_values\(")
 _DESCENDING = re.compile(r"\breverse ?= ?True|\bascending ?= ?False|\bdesc")
+#: Lines with more take long to read.
+MOST_PARENTHESES = 20
 _STATEMENTS = frozenset({"score", "force", "let", "backup", "repeat", "if", "choose", "retry"})
 _BLOCKS = frozenset({"repeat", "if", "choose"})
 #: Lines that leave out or make up more are not shown.
@@ -59,6 +61,8 @@ def meanings_of(code: str, names: KnownNames, *, last: bool) -> list[Meant]:
         last: It is the last line of its strategy.
     """
     found: dict[str, Meant] = {}
+    if code.count("(") > MOST_PARENTHESES:
+        return []
     for each in _meanings(code, names, last=last):
         known = found.get(each.line)
         if known is None or known.cost > each.cost:

@@ -6,6 +6,7 @@ decided by the parts that the line has (`tts_lang.repair_frames`).
 
 from __future__ import annotations
 
+from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.repair_scope import words
 
 #: Meanings, and the words and phrases for them. Verbs are called as in FORMS.
@@ -228,13 +229,16 @@ for _meaning, _words in _MEANINGS.items():
         _key = _word.strip().replace("\x00", ",")
         MEANINGS[_key] = MEANINGS.get(_key, frozenset()) | {_meaning}
 
+for _verb in POOL_VERBS:  # each for itself, a new one too
+    MEANINGS[_verb] = MEANINGS.get(_verb, frozenset()) | {_verb}
+
 #: Words that are a verb, a statement or a loop at the head of a line.
 VERB_WORDS = frozenset(
     word
     for meaning in (
         *("select", "first", "where not", "sort", "vote", "expand", "sample", "fork", "dedupe"),
         *("resample", "ask", "cut", "split", "descend", "score", "force", "let", "backup"),
-        *("repeat", "choose"),
+        *("repeat", "choose", *POOL_VERBS),
     )
     for word, meanings in MEANINGS.items()
     if meaning in meanings and word.isalpha()
