@@ -55,7 +55,8 @@ _COMMENT = re.compile(r"\s*#.*")
 _MEANT = re.compile(r"did you mean ['`](.+?)['`]\??")
 _WRITE = re.compile(r"^write `([^`]*)`(?! and `)")
 #: Helps that are one replacement, and nothing else.
-_EXACT = (_MEANT, re.compile(r"write `[^`]*`"))
+_NO_COMMA = "remove the comma"
+_EXACT = (_MEANT, re.compile(r"write `[^`]*`"), re.compile(_NO_COMMA))
 #: Parts of a help that say how the language is, not what to write.
 _FACT = re.compile(
     r"(?:lists|pools|a pool's rows|blocks|names|every|comments|parameters|clauses|the most|`).*"
@@ -331,6 +332,8 @@ def meant(error: Diagnostic, line: str, start: int) -> str | None:
     """The line as the help itself would have it, if it says so exactly."""
     help_ = error.suggestion or ""
     at, to = error.span.start - start, error.span.end - start
+    if help_ == _NO_COMMA and line[max(at, 0) : to] == ",":
+        return line[:at] + line[to:]
     if (found := _MEANT.search(help_)) is not None and to <= len(line):
         return line[:at] + found[1] + line[to:]
     if (found := _WRITE.match(help_)) is not None:
