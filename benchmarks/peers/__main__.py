@@ -150,6 +150,10 @@ class Server:
         return int(sum(map(float, found)))
 
 
+class BrokenError(Exception):
+    """A program that did not start, or ended; its row is left out."""
+
+
 class Benchmark:
     """Programs in turn, and what they took."""
 
@@ -165,16 +169,20 @@ class Benchmark:
             for peer in peers:
                 if method in peer.methods:
                     # In a process of its own: nothing is known from another method.
-                    with process(peer.command, peer.env, **pipes) as running:
-                        turn = self._measured(peer, method, running)
-                    self.turns[method, peer.name].append(turn)
+                    turn: Turn | BrokenError
+                    try:
+                        with process(peer.command, peer.env, **pipes) as running:
+                            turn = self._measured(peer, method, running)
+                        self.turns[method, peer.name].append(turn)
+                    except BrokenError as error:
+                        turn = error
                     print(f"{method}, {peer.name}: {turn}", file=sys.stderr, flush=True)
 
     def _measured(self, peer: Peer, method: str, running: subprocess.Popen[str]) -> Turn:
         assert running.stdin is not None
         assert running.stdout is not None
         if not running.stdout.readline():
-            raise SystemExit(f"{peer.name} did not start")
+            raise BrokenError("did not start")
         server = peer.server
         task = {"method": method, "n": self.n, "width": WIDTH}
         task["problems"] = [{"id": each.id, "text": each.text} for each in self.problems]
@@ -185,7 +193,7 @@ class Benchmark:
         running.stdin.flush()
         line = running.stdout.readline()
         if not line:
-            raise SystemExit(f"{peer.name} broke in {method}")
+            raise BrokenError("broke")
         reply = json.loads(line)
         return Turn(
             drawn=reply["drawn"] if server is None else server.drawn() - drawn,
