@@ -85,7 +85,9 @@ class EngineCalls:
         found = None if self._there is None else self._there.generation(engine, request)
         if found is not None:
             return _settled(found, then)
-        return asked(engine.generate, request, partial(self._generated, engine, request, then))
+        future = engine.generate(request)
+        future.add_done_callback(partial(self._generated, engine, request, then))
+        return future
 
     def score(
         self, engine: ScorerEngine, request: ScoreRequest, then: Then | None = None
@@ -94,7 +96,9 @@ class EngineCalls:
         found = None if self._there is None else self._there.scores(engine, (request,))
         if found is not None:
             return _settled(found[0], then)
-        return asked(engine.score, request, partial(self._scored, engine, (request,), then))
+        future = engine.score(request)
+        future.add_done_callback(partial(self._scored, engine, (request,), then))
+        return future
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then | None = None

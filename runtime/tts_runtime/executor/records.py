@@ -17,7 +17,7 @@ from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
-from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.nodes import EMPTY, Node
 from tts_runtime.executor.problem import place
 from tts_runtime.executor.rows import Candidate, Scores, StepScores, added
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
@@ -296,11 +296,12 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
     Of a vector: how many of its scores stand before it, then the new ones. One that does not begin
     with those is written whole, after a 0.
     """
-    names = {each.name if type(each) is Scores and each.alone else "" for each in scores if each}
+    some = [each for each in scores if each is not EMPTY]  # truth would count them
+    names = {each.name if type(each) is Scores and each.alone else "" for each in some}
     whole: dict[str, list[Any]]
     if len(names) == 1 and "" not in names:  # one scorer
         [name] = names
-        whole = {name: [each.column if each else _NOT_SCORED for each in scores]}  # type: ignore[attr-defined]
+        whole = {name: [_NOT_SCORED if each is EMPTY else each.column for each in scores]}  # type: ignore[attr-defined]
     else:
         every = [dict(each) for each in scores]
         names_in_order = dict.fromkeys(name for each in every for name in each)
@@ -312,7 +313,7 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
             if isinstance(score, tuple | StepScores):
                 uid = before[at]
                 known = column[uid - 1] if uid else None
-                new = added(score, known) if isinstance(known, tuple | StepScores) else score
+                new = added(score, known) if isinstance(known, tuple | StepScores) else tuple(score)
                 column[at] = [0, *score] if new is None else [len(score) - len(new), *new]
     return whole
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tts_lang.plan.graph import Plan
-from tts_lang.plan.serialize import to_json
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Trial
@@ -33,7 +32,7 @@ from tts_runtime.record.lines import Damage
 from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.runs.compact import AnswerTable
 from tts_runtime.runs.results import Answer, Summary
-from tts_runtime.runs.rundir import RunDirectoryError, reason_of
+from tts_runtime.runs.rundir import RunDirectoryError, plan_text, reason_of
 
 _LOGGER = logging.getLogger(__name__)
 #: Damaged lines that are named; of the others only the number is said.
@@ -70,7 +69,7 @@ def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
         raise RunDirectoryError(str(error)) from error
     except OSError as error:
         raise RunDirectoryError(f"{folder} cannot be read: {reason_of(error)}") from error
-    if there != f"{to_json(plan, folders=False)}\n".encode("utf-8", "surrogatepass"):
+    if there != plan_text(plan).encode("utf-8", "surrogatepass"):
         record.damaged.append(Damage(f"{folder.name}/{PLAN}", 0, "it is not the plan that ran"))
     wrong = {trial for trial, _ in mismatches}
     whole = AnswerTable(

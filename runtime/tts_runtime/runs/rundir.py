@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -122,11 +123,26 @@ def _changed(path: Path, identity: str, problems: Sequence[Problem]) -> str:
     return ""
 
 
+#: Plans that were written last, by identity, and their texts: a run needs each several times.
+_TEXTS: OrderedDict[int, tuple[Plan, str]] = OrderedDict()
+_MOST_TEXTS: Final = 64
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as `plan.json` has it, the same wherever its files lie."""
+    known = _TEXTS.get(id(plan))
+    if known is None:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.popitem(last=False)
+        known = _TEXTS[id(plan)] = plan, to_json(plan, folders=False) + "\n"
+    return known[1]
+
+
 def _changed_plan(path: Path, plan: Plan) -> str:
     """What is another plan there of the same name; empty if nothing is, or it cannot be read."""
     try:
         text = read_written(folder(path, plan) / PLAN, MAX_PLAN_BYTES).decode()
-        if text == to_json(plan, folders=False) + "\n":
+        if text == plan_text(plan):
             return ""
         there = from_json(text)
     except (OSError, UnicodeDecodeError, PlanError):
@@ -289,7 +305,7 @@ class StrategyWriter:
             self._record = RecordWriter(self.path, identity)
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be written: {reason_of(error)}") from error
-        write(self.path / PLAN, to_json(plan, folders=False) + "\n")
+        write(self.path / PLAN, plan_text(plan))
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,6 @@ from typing import Any, Final
 from tts_lang.explain.assumptions import LengthError
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
-from tts_lang.plan.serialize import to_json
 from tts_runtime.answers.boundary import warm_up
 from tts_runtime.cluster.ray_cluster import ClusterAddress, Clusters
 from tts_runtime.cluster.replica import Finished, ReplicaSetup
@@ -63,6 +62,7 @@ from tts_runtime.runs.rundir import (
     folder,
     open_replies,
     opened,
+    plan_text,
     write_models,
 )
 from tts_runtime.runs.seeds import distinct_seeds, trials_of
@@ -464,7 +464,7 @@ def configuration_of(
     return {
         "version": version("tts-lang"),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
-        "plans": {plan.strategy: _digest(to_json(plan, folders=False)) for plan in plans},
+        "plans": {plan.strategy: _digest(plan_text(plan)[:-1]) for plan in plans},
         "without": sorted(settings.disabled),
         "strict": settings.strict,
         "keep": sorted(settings.keep),

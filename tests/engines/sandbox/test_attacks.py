@@ -200,6 +200,11 @@ def test_odd_ends_are_ends(best: Sandbox) -> None:
         assert code is None or outcome.code == code, program
 
 
+def test_a_signal_is_the_same_code_at_every_level(sandbox: Sandbox) -> None:
+    [outcome] = run(sandbox, "import os\nos.kill(os.getpid(), 11)")
+    assert outcome.code == 128 + 11
+
+
 def test_endless_printing_is_cut(best: Sandbox) -> None:
     endless = "import sys\nwhile True: print('x' * 100, file=sys."
     printed, complained = run(best, endless + "stdout)", endless + "stderr)")

@@ -99,7 +99,9 @@ def _report(level: str, told: bytes, status: int) -> dict[str, Any]:
         return {"error": "bubblewrap did not start the program"}
     if "error" in found:
         return found
-    return {"code": os.waitstatus_to_exitcode(found.get("status", status))}
+    code = os.waitstatus_to_exitcode(found.get("status", status))
+    # As a shell and bubblewrap say it, so that a reply is the same at every level.
+    return {"code": code if code >= 0 else 128 - code}
 
 
 def _watched(request: dict[str, Any], first: int) -> str | None:
