@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.ops import POOL_VERBS
-from tts_lang.repair_words import FORMS
+from tts_lang.repair.words import FORMS
 
 
 class WordMeaning(NamedTuple):

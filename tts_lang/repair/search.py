@@ -1,6 +1,6 @@
 """Lines that parse after a few words are put, replaced or left out where they stop to parse.
 
-The parser's own state says what may follow. Only small words change (`repair_words`), and words
+The parser's own state says what may follow. Only small words change (`repair.words`), and words
 that are spelled like one that may stand there; the fewest changes come first.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lark.exceptions import UnexpectedToken
 
 from tts_lang.diagnostics import suggest
-from tts_lang.repair_words import CONNECTIVES, SUPERFLUOUS, WRONG_CONNECTIVES
+from tts_lang.repair.words import CONNECTIVES, SUPERFLUOUS, WRONG_CONNECTIVES
 from tts_lang.source import Source
 from tts_lang.syntax.grammar import lark_parser
 from tts_lang.syntax.tokens import Token, tokenize

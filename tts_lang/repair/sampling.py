@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tts_lang.repair_parts import Item, marks_before
+from tts_lang.repair.parts import Item, marks_before
 
 
 @dataclass(slots=True)

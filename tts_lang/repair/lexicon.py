@@ -1,13 +1,13 @@
 """Words for what a line means: verbs, small words between their parts, functions, columns.
 
 One table for all verbs: a word stands for one or more meanings, and which of them is meant is
-decided by the parts that the line has (`tts_lang.repair_frames`).
+decided by the parts that the line has (`tts_lang.repair.frames`).
 """
 
 from __future__ import annotations
 
 from tts_lang.plan.ops import POOL_VERBS
-from tts_lang.repair_scope import words
+from tts_lang.repair.scope import words
 
 #: Meanings, and the words and phrases for them. Verbs are called as in FORMS.
 _MEANINGS: dict[str, str] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tts_lang.repair_lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
-from tts_lang.repair_parts import Item
-from tts_lang.repair_spelling import split_arguments
-from tts_lang.repair_values import ASKING, SCALARS, TEXTS, Found, ValueReader
+from tts_lang.repair.lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
+from tts_lang.repair.parts import Item
+from tts_lang.repair.spelling import split_arguments
+from tts_lang.repair.values import ASKING, SCALARS, TEXTS, Found, ValueReader
 
 _ORDERS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 

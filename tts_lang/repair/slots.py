@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tts_lang.plan.columns import COLUMNS
-from tts_lang.repair_parts import Item, marks_before
-from tts_lang.repair_scope import KnownNames
+from tts_lang.repair.parts import Item, marks_before
+from tts_lang.repair.scope import KnownNames
 
 #: What the letters of forms stand for.
 KINDS: dict[str, frozenset[str]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tts_lang.repair_parts import Item, of_rows
-from tts_lang.repair_scope import KnownNames, words
+from tts_lang.repair.parts import Item, of_rows
+from tts_lang.repair.scope import KnownNames, words
 
 _STEPS = words("mean last prod sum min max first argmin argmax")
 _POOL = words("mean sum min max std first")

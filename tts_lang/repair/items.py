@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 
 from tts_lang.diagnostics import suggest
-from tts_lang.repair_reading import LineReader
-from tts_lang.repair_sampling import sampling_of
-from tts_lang.repair_scope import KnownNames, words
-from tts_lang.repair_spelling import words_of
+from tts_lang.repair.reading import LineReader
+from tts_lang.repair.sampling import sampling_of
+from tts_lang.repair.scope import KnownNames, words
+from tts_lang.repair.spelling import words_of
 from tts_lang.syntax.words import ITEM_WORDS
 
 _TEXT = r'(?:"""[^"]*"""|"(?:\\.|[^"\\])*")'

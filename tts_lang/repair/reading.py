@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tts_lang.repair_conditions import ConditionReader
-from tts_lang.repair_lexicon import (
+from tts_lang.repair.conditions import ConditionReader
+from tts_lang.repair.lexicon import (
     COLUMNS_MEANT,
     FUNCTIONS_MEANT,
     MEANINGS,
@@ -20,7 +20,7 @@ from tts_lang.repair_lexicon import (
     UNITS,
     VERB_WORDS,
 )
-from tts_lang.repair_parts import Item
+from tts_lang.repair.parts import Item
 
 
 class LineReader(ConditionReader):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from tts_lang.repair_calls import called
-from tts_lang.repair_lexicon import (
+from tts_lang.repair.calls import called
+from tts_lang.repair.lexicon import (
     COLUMNS_MEANT,
     FUNCTIONS_MEANT,
     KNOWN_WORDS,
@@ -16,9 +16,9 @@ from tts_lang.repair_lexicon import (
     TEXT_WORDS,
     UNITS,
 )
-from tts_lang.repair_parts import Item, of_rows
-from tts_lang.repair_scope import NUMBER_WORDS, KnownNames, words
-from tts_lang.repair_spelling import split_arguments, written
+from tts_lang.repair.parts import Item, of_rows
+from tts_lang.repair.scope import NUMBER_WORDS, KnownNames, words
+from tts_lang.repair.spelling import split_arguments, written
 
 #: A part, and the place of the word behind it.
 Found: TypeAlias = tuple[Item, int]

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tts_lang.repair_frames import MISSING, Filled, fillings
-from tts_lang.repair_lexicon import SCORES
-from tts_lang.repair_parts import Item
-from tts_lang.repair_reading import LineReader
-from tts_lang.repair_scope import KnownNames
-from tts_lang.repair_scope import words as word_set
-from tts_lang.repair_spelling import words_of
-from tts_lang.repair_words import FORMS
+from tts_lang.repair.frames import MISSING, Filled, fillings
+from tts_lang.repair.lexicon import SCORES
+from tts_lang.repair.parts import Item
+from tts_lang.repair.reading import LineReader
+from tts_lang.repair.scope import KnownNames
+from tts_lang.repair.scope import words as word_set
+from tts_lang.repair.spelling import words_of
+from tts_lang.repair.words import FORMS
 
 _TARGET = re.compile(
     r"^(?:(?:let|var|set|const|val|auto|define|new)\s+)?([A-Za-z_]\w*)\s*(?::\s*\w+\s*)?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tts_lang.repair_scope import KnownNames
+from tts_lang.repair.scope import KnownNames
 
 
 @dataclass(frozen=True, slots=True)

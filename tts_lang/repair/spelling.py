@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tts_lang.repair_lexicon import COLUMNS_MEANT, FUNCTIONS_MEANT
-from tts_lang.repair_scope import KnownNames
+from tts_lang.repair.lexicon import COLUMNS_MEANT, FUNCTIONS_MEANT
+from tts_lang.repair.scope import KnownNames
 from tts_lang.syntax.words import TERMINALS
 
 _TOKEN = re.compile(

@@ -1,9 +1,9 @@
-"""Repairs of lines with errors: what they can mean is tried, and shown if the file gets further.
+"""Repairs: what a line with an error can mean is tried, and shown if the file gets further.
 
 A diagnostic's own help says what its place in the compiler knows. Here the line is read as people
 mean it who come from Python, SQL or other tools: its parts fill the form of the verb that is meant
-(`repair_intent`), its declarations are read off (`repair_items`), and small words are put, replaced
-and left out where it stops to parse (`repair_search`). The likelier lines are put into the file
+(`repair.intent`), its declarations are read off (`repair.items`), and small words are put, replaced
+and left out where it stops to parse (`repair.search`). The likelier lines are put into the file
 first, which is checked again; what gets past the line becomes the help. Two that are about as
 likely and make different plans are both named. Where none helps, the help is the form of the verb,
 with what is certain filled in. What a help says of the language ("every loop has a bound") stays
@@ -21,13 +21,13 @@ from typing import TypeAlias
 
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.library import names
-from tts_lang.repair_intent import MOST_SHOWN, Meant, meanings_of
-from tts_lang.repair_items import item_lines
-from tts_lang.repair_lexicon import KNOWN_WORDS
-from tts_lang.repair_scope import KnownNames, names_in_scope
-from tts_lang.repair_search import edited
-from tts_lang.repair_spelling import spelled
-from tts_lang.repair_words import FORMS, NOTES
+from tts_lang.repair.intent import MOST_SHOWN, Meant, meanings_of
+from tts_lang.repair.items import item_lines
+from tts_lang.repair.lexicon import KNOWN_WORDS
+from tts_lang.repair.scope import KnownNames, names_in_scope
+from tts_lang.repair.search import edited
+from tts_lang.repair.spelling import spelled
+from tts_lang.repair.words import FORMS, NOTES
 from tts_lang.source import Source
 from tts_lang.syntax.parser import parse
 from tts_lang.syntax.words import HARD_WORDS

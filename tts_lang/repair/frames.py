@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise, product
 
-from tts_lang.repair_parts import Item, marks_before
-from tts_lang.repair_sampling import sampling_of
-from tts_lang.repair_scope import KnownNames
-from tts_lang.repair_slots import (
+from tts_lang.repair.parts import Item, marks_before
+from tts_lang.repair.sampling import sampling_of
+from tts_lang.repair.scope import KnownNames
+from tts_lang.repair.slots import (
     KINDS,
     UNUSED,
     FormSlot,
@@ -28,7 +28,7 @@ from tts_lang.repair_slots import (
     unwrapped,
     value_of,
 )
-from tts_lang.repair_words import FORMS
+from tts_lang.repair.words import FORMS
 
 _SLOT = re.compile(rf"\b({'|'.join(sorted(KINDS, key=len, reverse=True))})\b")
 _WHERE = "P where C"
