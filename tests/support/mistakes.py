@@ -20,7 +20,7 @@ from tts_lang.repair import meant, repaired
 from tts_lang.source import Source
 
 CORPUS = Path(__file__).resolve().parents[1] / "fixtures/mistakes"
-SETS = ("strategies", "second", "third", "fourth")
+SETS = ("strategies", "second", "third", "fourth", "fifth", "sixth")
 
 
 @dataclass(frozen=True)

@@ -333,6 +333,8 @@ COLUMNS_MEANT: dict[str, str] = {
     **dict.fromkeys(("parents",), "parent"),
     **dict.fromkeys(("final answer", "answers"), "answer"),
     **dict.fromkeys(("texts",), "text"),
+    **dict.fromkeys(("finish_reason", "finish reason", "stop_reason", "stop reason"), "finish"),
+    **dict.fromkeys(("self_certainty", "self certainty"), "certainty(all)"),
     "perplexity": "exp(-logprob / tokens)",
     "confidence": "confidence(all)",
     "uniform": "uniform()",

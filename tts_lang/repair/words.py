@@ -106,7 +106,7 @@ _NOTES: tuple[tuple[str, str], ...] = (
     (r"^print\(\w+\)$", "`--explain` shows a plan, and a run directory every candidate"),
     (r"^(?:print\()?\w+\(.*\)+$", "a file says what to run, `tts-run FILE` runs it"),
     (r"^read .* retry.*$", "`retry N` stands on a line of its own"),
-    (r"^assert .*$", "write `if CONDITION:`; conditions that always hold are laws of the file"),
+    (r"^assert .*$", "`if CONDITION:` in a strategy; `law S(...) == T(...)` at the top of a file"),
     (r"^try:.*$", "there are no exceptions: what fails is missing, so ask `has(E)`"),
     (r"^for(?:each|) .*$", "write `repeat N:`; a pool's rows are handled all at once"),
     (r"ask <S> about.*$", 'give the text a name at the top of the file: `prompt NAME = "..."`'),
@@ -134,7 +134,10 @@ def _note(pattern: str, note: str) -> tuple[re.Pattern[str], str]:
 #: What is said where no rewrite helps. Patterns see a line whose texts are hidden.
 NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(_note(*each) for each in _NOTES)
 
-_CLAUSES = "[at temperature E] [max E tokens] [stop at TEXT] [stop when C] [from POLICY]"
+_CLAUSES = (
+    "[at temperature E] [max E tokens] [stop at TEXT] [stop when C] [matching TEXT] "
+    "[one of TEXT, TEXT] [avoiding TEXT ...] [from POLICY]"
+)
 
 
 def _form(verb: OperatorEntry) -> str:

@@ -66,7 +66,8 @@ def _reserved_name(e: ErrorContext) -> Diagnostic | None:
 
 
 def _vote_by(e: ErrorContext) -> Diagnostic | None:
-    if e.token.type == "BY" and "WEIGHTED" in e.accepts and "ON" in e.accepts:
+    voted = any(token.type == "VOTE" for token in e.line)
+    if voted and e.token.type == "BY" and "WEIGHTED" in e.accepts and "ON" in e.accepts:
         return e.report(
             "TTS125",
             "a vote counts answers; `by` alone does not say how",
