@@ -75,7 +75,7 @@ FIGURES: Final = (
         "rounds",
         "rounds",
         "engine rounds",
-        "engine calls in a row, in total on the critical path",
+        "engine calls that wait for one another, in total on the critical path",
     ),
     CostFigure("operations", "", "operations"),
 )

@@ -26,7 +26,7 @@ _COSTS = (
     ("sampled token", "sampled tokens", "sampled_tokens"),
     ("scorer call", "scorer calls", "scorer_calls"),
     ("token that scorers read", "tokens that scorers read", "scorer_tokens"),
-    ("engine call", "engine calls in a row", "rounds"),
+    ("engine call", "engine calls that wait for one another", "rounds"),
 )
 
 
