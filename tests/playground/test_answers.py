@@ -156,3 +156,25 @@ def test_the_site_gets_both_packages_and_what_they_import(
     assert "tts_runtime/playground.py" in names
     assert not [name for name in names if "safetensors" in name]
     assert "lark/grammars/python.lark" in ZipFile(folder / "lark.whl").namelist()
+
+
+def test_a_run_needs_only_the_packages_that_the_page_loads() -> None:
+    worker = (ROOT / "docs/site/playground/worker.js").read_text(encoding="utf-8")
+    loaded = re.findall(r'"(\w+)\.whl"', worker)
+    script = f"""
+import sys
+
+class OnlyLoaded:
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top not in sys.stdlib_module_names and top not in {loaded!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, OnlyLoaded())
+from tts_runtime.playground import run
+print(run({STRATEGY!r}, "few", {{}}, 0)["page"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert "winner: node" in done.stdout, done.stderr

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 from zlib import crc32
 
-import orjson
-
 from tts_lang.printable import printable, printable_json
 from tts_lang.readers import MAX_LINE_BYTES, TooDeep, parse_json
 
@@ -45,6 +43,8 @@ def encoded(value: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: JSON has no form for it.
     """
+    import orjson  # the playground writes no lines, and a browser has no such package
+
     try:
         return orjson.dumps(value)
     except TypeError:  # halves of surrogate pairs, integers of more than 64 bits
