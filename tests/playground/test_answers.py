@@ -167,7 +167,8 @@ import sys
 class OnlyLoaded:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
-        if top not in sys.stdlib_module_names and top not in {loaded!r}:
+        known = top in sys.stdlib_module_names or top in {loaded!r}
+        if not (known or top.startswith("_")):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, OnlyLoaded())
