@@ -11,9 +11,11 @@ of control tokens, such as `<|im_end|>`. Only what a binding says may become suc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from struct import Struct
 from typing import Final, Protocol, overload, runtime_checkable
 
 
@@ -89,6 +91,26 @@ def joined(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     for part in reversed(parts):
         ids += part
     return tuple(ids)
+
+
+#: The first prime from the leading digits of pi on; 2 is a primitive root of it.
+_PRIME: Final = 0x3243F6A8885A309D
+
+
+def path_mark(before: int, ids: Sequence[int]) -> int:
+    """A number for ids after those of which `before` is the number; 0 for none.
+
+    It is the ids, read as digits of 64 bits, modulo a prime (Rabin's fingerprint with integers for
+    polynomials): the same however a path is cut, and in every process. Ids of 0 at the beginning
+    do not show, so it names a path with its length.
+    """
+    many = len(ids)
+    return (before << (many << 6) | int.from_bytes(_digits(many)(*ids))) % _PRIME
+
+
+@lru_cache(1 << 10)
+def _digits(many: int) -> Callable[..., bytes]:
+    return Struct(f">{many}Q").pack
 
 
 def to_bytes(tokenizer: Tokenizer, ids: Iterable[int]) -> bytes:

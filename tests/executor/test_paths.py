@@ -14,8 +14,9 @@ from tts_runtime.engines.base import GenerateRequest, Limits, Sampling, ScoreReq
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.nodes import Conversation, Node, opening
 from tts_runtime.executor.rows import Vector, extended
-from tts_runtime.steps import StepSplit
+from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED
+from tts_runtime.tokens import path_mark
 
 
 def policies() -> tuple[Policy, Policy]:
@@ -79,17 +80,42 @@ def test_a_request_of_a_path_is_the_request_of_its_ids_and_texts() -> None:
     node = child(child(first, policy, b"a\n\nb\n\n"), policy, b"c")
     asked = ((1, 2), b"k" * 16, Sampling(), Limits(5))
     lazy = GenerateRequest.after(node, *asked)
+    mark = lazy.mark
     whole = GenerateRequest((1, 2), tuple(b"a\n\nb\n\nc"), *asked[1:], node.segments)
     assert lazy.position == 7 == whole.position
     assert pickle.loads(pickle.dumps(lazy)) == lazy == whole
     assert hash(lazy) == hash(whole)
     assert lazy.of is None  # an engine that keeps the request keeps no path
+    assert lazy.mark == mark == whole.mark
     scored = ScoreRequest.about(node, "?", {}, 1)
     assert scored.steps == ("a", "b", "c")
     assert (scored.text, scored.new_steps) == ("a\n\nb\n\nc", ("b", "c"))
     assert node.segments.texts_after(1) == ("b", "c")
     with pytest.raises(AttributeError, match="prefix"):
         _ = scored.prefix
+
+
+@given(st.lists(st.lists(st.integers(0, 2**52), max_size=4).map(tuple), max_size=40), st.data())
+def test_a_path_has_one_mark_however_it_is_cut(
+    parts: list[tuple[int, ...]], data: st.DataObject
+) -> None:
+    """A run that continues may cut it elsewhere, and finds its replies by the mark."""
+    node = opening(Conversation(b"", "?", thinking=False, own=True), WRITERS[0])
+    nodes = [node]
+    for ids in parts:
+        node = Node(
+            *(node.conversation, node, node.policy, ids, b"", UNCLAIMED, 0),
+            *(NOTHING, None, False, True),
+        )
+        nodes.append(node)
+    # In any order: what one node has worked out is of use to others.
+    for node in data.draw(st.permutations(nodes)):
+        path = node.path()
+        assert node.mark == path_mark(0, path)
+        if path:
+            assert path_mark(0, (*path[:-1], path[-1] ^ 1)) != node.mark
+        if path != path[::-1]:
+            assert path_mark(0, path[::-1]) != node.mark
 
 
 @given(st.lists(st.lists(st.none() | st.floats(0, 1), max_size=20).map(tuple), max_size=10))

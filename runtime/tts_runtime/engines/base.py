@@ -29,7 +29,7 @@ from tts_runtime.engines.of_path import OfPath, PathSource
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
-from tts_runtime.tokens import Tokenizer
+from tts_runtime.tokens import Tokenizer, path_mark
 
 
 class Ability(Enum):
@@ -208,6 +208,12 @@ class GenerateRequest(OfPath):
         """Position of the first token that is drawn: the length of the prefix."""
         of = self.of
         return len(self.prefix) if of is None else of.position
+
+    @property
+    def mark(self) -> int:
+        """The `path_mark` of the prefix, which need not be put together for it."""
+        of = self.of
+        return path_mark(0, self.prefix) if of is None else of.mark
 
 
 @dataclass(slots=True)

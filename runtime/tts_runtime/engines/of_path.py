@@ -17,6 +17,10 @@ class PathSource(Protocol):
         """Ids after the prompt."""
 
     @property
+    def mark(self) -> int:
+        """Their `path_mark`."""
+
+    @property
     def segments(self) -> StepSplit:
         """How they are split into steps."""
 

@@ -15,7 +15,7 @@ from tts_runtime.engines.base import CandidateError, Finish, Generation
 from tts_runtime.engines.policy import Policy
 from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key, fresh_key, lane_key
-from tts_runtime.tokens import encode, joined
+from tts_runtime.tokens import encode, joined, path_mark
 
 EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -98,12 +98,14 @@ class Node:
     children it has in the scope that drew it, whose number is `home` (`Scope.next_children`).
     """
 
+    _mark: int
     #: Of a problem's own first node: the lanes of the calls that lead to it (C13).
     start: tuple[Lane, ...] | None = None
 
     __slots__ = (
         "_answer",
         "_logprobs",
+        "_mark",
         "_stretched",
         "anchor",
         "claimed",
@@ -233,6 +235,22 @@ class Node:
                 node = node.parent
             self._stretched = joined(parts)
         return self._stretched
+
+    @property
+    def mark(self) -> int:
+        """The `path_mark` of the path, made of that of the node before when it is first asked for.
+
+        Few runs ask, so that it is not there before.
+        """
+        new: list[Node] = []
+        node: Node | None = self
+        while node is not None and not hasattr(node, "_mark"):
+            new.append(node)
+            node = node.parent
+        mark = 0 if node is None else node._mark
+        for each in reversed(new):
+            each._mark = mark = path_mark(mark, each.ids)
+        return mark
 
     @property
     def logprobs(self) -> Sequence[float]:

@@ -81,12 +81,12 @@ def digest_of_call(sampling: Sampling, limits: Limits, more: tuple[object, ...])
 def path_name(request: GenerateRequest) -> tuple[bytes, int, int]:
     """Key, position and path; the key stands for nothing where none is drawn with it (C15)."""
     key = request.key if request.sampling.temperature else b""
-    return key, request.position, _path(hash(request.prompt), request.prefix)
+    return key, request.position, _path(hash(request.prompt), request.mark)
 
 
-def _path(prompt: int, prefix: tuple[int, ...]) -> int:
+def _path(prompt: int, mark: int) -> int:
     """The hash of a tuple of integers is the same in every process."""
-    return hash((prompt, prefix))
+    return hash((prompt, mark))
 
 
 def digest_of(requests: Sequence[ScoreRequest]) -> str:
@@ -138,7 +138,7 @@ def _columns(
     prompts = {name: hash(prompt) for name, prompt in hashes.items()}
     line: dict[str, Any] = {
         "at": [request.position for request in requests],
-        "paths": [_path(prompts[id(request.prompt)], request.prefix) for request in requests],
+        "paths": [_path(prompts[id(request.prompt)], request.mark) for request in requests],
         "counts": counts,
         "logprobs": _packed(chain.from_iterable([reply.logprobs for reply in replies])),
         "finish": finish[0] if finish.count(finish[0]) == len(finish) else finish,
