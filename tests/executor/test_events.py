@@ -114,7 +114,8 @@ def test_a_filter_tells_each_row() -> None:
     """No comparison holds for what is missing (C37)."""
     lines = ("pool = sample 4", "score pool by orm", "return first of (pool where orm > 0.4)")
     found = [each for each in decisions(*lines) if each.operation.spec.op == "where"]
-    assert [(uids(each.rows), each.values, each.kept) for each in found] == [
+    # They come as processes have read the answers.
+    assert sorted((uids(each.rows), each.values, each.kept) for each in found) == [
         ([1], (True,), (0,)),
         ([2], (False,), ()),
         ([3], (True,), (0,)),

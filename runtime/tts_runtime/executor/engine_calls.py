@@ -77,6 +77,8 @@ class EngineCalls:
         self._kept = kept
         #: The same if an earlier session left any.
         self._there = None if kept is None or kept.empty else kept
+        #: Keeps replies, where engines may as well be asked directly: there are none to serve.
+        self.direct = kept if kept is not None and kept.empty else None
 
     def generate(
         self, engine: PolicyEngine, request: GenerateRequest, then: Then | None = None
@@ -149,6 +151,7 @@ class SharedRequests(EngineCalls):
 
     def __init__(self, work: Work, kept: KeptReplies | None = None) -> None:
         super().__init__(work, kept)
+        self.direct = None
         self._flights: dict[Any, _Flight[Any]] = {}
         self._streams: dict[Any, list[tuple[GenerateRequest, Generation]]] = {}
 

@@ -41,9 +41,9 @@ from tts_runtime.executor.requests import (
     Work,
     asked,
     engine_error,
-    failed_score,
     request_name,
     same_path,
+    scored_directly,
     scorer_future,
     whole_name,
 )
@@ -99,7 +99,7 @@ class RunStopped:
 class Request:
     """A request for a generation, pending or answered; the callback of its future."""
 
-    __slots__ = ("_first", "_others", "future", "name", "node", "policy", "reply", "run")
+    __slots__ = ("_first", "_others", "asked", "future", "name", "node", "policy", "reply", "run")
 
     def __init__(
         self,
@@ -114,6 +114,8 @@ class Request:
         self.policy = policy
         self.future: Future[Generation] | None = None
         self.reply: Generation | None = None
+        #: What the engine was asked directly, whose reply is to be kept (`ProblemRun.kept`).
+        self.asked: GenerateRequest | None = None
         self.run = run
         #: Who waits: the first, and the others.
         self._first = callback
@@ -152,7 +154,12 @@ class Request:
     def __call__(self, future: Future[Generation]) -> None:
         """Hands the engine's reply to all who wait for it."""
         run = self.run
-        if run.calls is None:
+        kept, asked = run.kept, self.asked
+        if kept is not None and asked is not None:
+            self.asked = None
+            run.work.generated(future)
+            kept.generated(self.policy.engine, asked, future)
+        elif run.calls is None:
             run.work.generated(future)
         try:
             run.in_flight.remove(future)
@@ -225,6 +232,10 @@ class ProblemRun(Scheduler):
         gold = {} if problem.answer is None else {"answer": problem.answer}
         self.fields = {**problem.fields, **gold}
         self.calls = calls
+        #: Keeps replies to the program's own requests, made past `calls` where it only keeps them.
+        self.kept = None if calls is None else calls.direct
+        if calls is not None:
+            work = calls.work
         self.work = Work() if work is None else work
         self.recorder = Recorder()
         self.closed = False
@@ -403,7 +414,9 @@ class ProblemRun(Scheduler):
         """Asks the engine, and waits for its reply."""
         for listener in self._on_request:
             listener(RequestMade(entry, request))
-        if self.calls is None:
+        if self.calls is None or self.kept is not None:
+            if self.kept is not None:
+                entry.asked = request
             future = entry.policy.engine.generate(request)
             future.add_done_callback(entry)
         else:
@@ -422,8 +435,11 @@ class ProblemRun(Scheduler):
     # ------------------------------------------------------------------ scorers
 
     def score(self, engine: ScorerEngine, request: ScoreRequest, then: Then) -> None:
-        """Asks a scorer; `then` is called with the future."""
-        future = self.ask_score(engine, request, then)
+        """Asks a scorer; `then` is called with the future, and keeps the reply if `kept`."""
+        if self.kept is not None:
+            future = scored_directly(engine, request, then)
+        else:
+            future = self.ask_score(engine, request, then)
         self.in_flight.add(future)
         for listener in self._on_score_request:
             listener(ScoreRequested(engine, (request,), False, future))
@@ -434,13 +450,7 @@ class ProblemRun(Scheduler):
         """A scorer's reply to a request; `then` is called with it."""
         if self.calls is not None:
             return scorer_future(partial(self.calls.score, engine), request, then)
-        try:
-            future = engine.score(request)
-        except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
-            future = failed_score(error)
-        if then is not None:
-            future.add_done_callback(then)
-        return future
+        return scored_directly(engine, request, then)
 
     def score_together(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], then: Then

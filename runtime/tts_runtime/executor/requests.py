@@ -15,7 +15,9 @@ from tts_runtime.engines.base import (
     Fault,
     GenerateRequest,
     Generation,
+    ScorerEngine,
     ScoreReply,
+    ScoreRequest,
 )
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.nodes import Node, shares_ids
@@ -329,6 +331,19 @@ def scorer_future(
         if then is not None:
             future.add_done_callback(then)
         return future
+
+
+def scored_directly(
+    engine: ScorerEngine, request: ScoreRequest, then: Then | None
+) -> Future[ScoreReply]:
+    """`scorer_future` of an engine that is asked itself."""
+    try:
+        future = engine.score(request)
+    except Exception as error:  # noqa: BLE001  (a scorer may be anybody's code)
+        future = failed_score(error)
+    if then is not None:
+        future.add_done_callback(then)
+    return future
 
 
 def failed_score(error: Exception) -> Future[Any]:

@@ -133,9 +133,10 @@ class Scoring:
 class _Asked:
     """A request for scores, of a path or of a pool; the callback of its future."""
 
-    __slots__ = ("run",)
+    __slots__ = ("asked", "run")
 
     run: ProblemRun
+    asked: tuple[ScorerEngine, ScoreRequest] | None  # as in `Request`
 
     def replied(self, reply: Any) -> None:
         """Called with the reply, or with the error that loses the candidates."""
@@ -143,7 +144,11 @@ class _Asked:
 
     def __call__(self, future: Future[Any]) -> None:
         run = self.run
-        if run.calls is None:
+        if run.kept is not None and self.asked is not None:
+            engine, request = self.asked
+            run.work.scored(future)
+            run.kept.scored(engine, (request,), future)
+        elif run.calls is None:
             run.work.scored(future)
         try:
             run.in_flight.remove(future)
@@ -224,6 +229,7 @@ class _PoolReading(_Asked):
 
     def __init__(self, run: ProblemRun, paid: Callable[[Any], None]) -> None:
         self.run = run
+        self.asked = None
         self._paid = paid
 
     def replied(self, reply: Sequence[ScoreReply] | CandidateError) -> None:
@@ -317,6 +323,7 @@ class _Reader:
         reading = memo[name] = _Reading(self, name, known, wanted, marks, waits)
         problem = run.problem.text
         request = ScoreRequest.about(node, problem, run.fields, many, answer, named, new)
+        reading.asked = None if run.kept is None else (scoring.engine, request)
         run.score(scoring.engine, request, reading)
         return target
 
