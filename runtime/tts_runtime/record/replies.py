@@ -286,8 +286,8 @@ class ProblemReplies:
         self.since = 0.0
         #: It is in the record: what still arrives is of no use.
         self._ended = False
-        self._generated: list[tuple[PolicyEngine, GenerateRequest, Future[Generation]]] = []
-        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Future[Any]]] = []
+        self._generated: list[tuple[PolicyEngine, GenerateRequest, Generation]] = []
+        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Any]] = []
         #: Of the generations, whose tokens are counted, and these.
         self._counted = self._tokens = 0
         self._generations: dict[Name, KeptGeneration] = {}
@@ -323,9 +323,11 @@ class ProblemReplies:
         self, engine: PolicyEngine, request: GenerateRequest, reply: Future[Generation]
     ) -> None:
         """Keeps a generation that is done, if it is one."""
+        if reply.cancelled() or reply.exception() is not None:
+            return
         if not self._generated and not self._scored:
             self._log.add(self)
-        self._generated.append((engine, request, reply))
+        self._generated.append((engine, request, reply.result()))
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
@@ -344,9 +346,11 @@ class ProblemReplies:
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], reply: Future[Any]
     ) -> None:
         """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
+        if reply.cancelled() or reply.exception() is not None:
+            return
         if not self._generated and not self._scored:
             self._log.add(self)
-        self._scored.append((engine, requests, reply))
+        self._scored.append((engine, requests, reply.result()))
 
     @property
     def arrived(self) -> int:
@@ -381,12 +385,10 @@ class ProblemReplies:
         engine: PolicyEngine | None = None
         before: GenerateRequest | None = None
         for by, request, reply in generated:
-            if not _given(reply):
-                continue
             if by is not engine or before is None or not _alike(request, before):
                 engine, before = by, request
                 alike = calls.setdefault((by, self._log.call(request)), [])
-            alike.append((request, reply.result()))
+            alike.append((request, reply))
         for (by, call), kept in calls.items():
             name = self._log.name(by)
             if name is not None:
@@ -397,12 +399,8 @@ class ProblemReplies:
         for scorer in dict.fromkeys([each[0] for each in scored]):
             name = self._log.name(scorer)
             if name is not None:
-                own = [each[1:] for each in scored if each[0] is scorer and _given(each[2])]
+                own = [each[1:] for each in scored if each[0] is scorer]
                 yield score_line(name, own)
-
-
-def _given(reply: Future[Any]) -> bool:
-    return not reply.cancelled() and reply.exception() is None
 
 
 def _alike(one: GenerateRequest, other: GenerateRequest) -> bool:

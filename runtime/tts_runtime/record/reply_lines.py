@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from asyncio import Future
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -197,14 +196,11 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     return found
 
 
-def score_line(
-    scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Future[Any]]]
-) -> dict[str, Any]:
+def score_line(scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Any]]) -> dict[str, Any]:
     """Scores of one scorer side by side; what is no finite number is not kept."""
     requests: list[str] = []
     found: list[Any] = []
-    for asked, reply in kept:
-        given = reply.result()
+    for asked, given in kept:
         try:
             plain = [_plain(each) for each in ((given,) if type(given) is ScoreReply else given)]
         except (TypeError, ValueError, OverflowError):
