@@ -212,8 +212,7 @@ class GenerateRequest(OfPath):
     @property
     def mark(self) -> int:
         """The `path_mark` of the prefix, which need not be put together for it."""
-        of = self.of
-        return path_mark(0, self.prefix) if of is None else of.mark
+        return path_mark(0, self.prefix) if (of := self.of) is None else of.mark
 
 
 @dataclass(slots=True)
