@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import threading
+import time
 from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import replace
@@ -216,6 +217,7 @@ def test_what_a_server_has_drawn_is_not_asked_again(style: Any, tmp_path: Path) 
     def fault(number: int, _body: Any) -> Fault | None:
         if number >= 9 and not copied.is_set():
             copied.set()
+            time.sleep(0.2)  # the client waits for this reply, so it writes the others
             shutil.copytree(tmp_path / "run", tmp_path / "killed")
         return None
 
