@@ -12,9 +12,12 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# The shell of `make test &` ignores Ctrl-C, which its processes inherit; tests press it.
+# The shell of `make test &` ignores Ctrl-C, and `nohup make test` hangups; processes inherit that.
+# Tests send both.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
