@@ -16,10 +16,9 @@ from tts_runtime.engines.vllm.protocol import ProcessorConfig, packed, read_valu
 
 @dataclass(slots=True)
 class WastedTokens:
-    """Tokens drawn for nothing: for cancelled requests, and after a stop."""
+    """Tokens drawn for nothing, for cancelled requests."""
 
     cancelled: int = 0
-    discarded: int = 0
 
     def aborted(self, tokens: int) -> None:
         """Counts the tokens of a cancelled request."""
@@ -115,9 +114,8 @@ class GenerateCall(CoreRequest[Generation]):
         criteria = self._criteria
         assert criteria is not None
         each = iter(values)
-        for place, token in enumerate(ids):
+        for token in ids:
             if criteria.finish is not None:
-                self._context.wasted.discarded += len(ids) - place
                 return
             criteria.push(token, *next(each))
 

@@ -106,11 +106,6 @@ class VllmPolicy(PolicyEngine):
         return self._context.wasted.cancelled
 
     @property
-    def discarded_tokens(self) -> int:
-        """Tokens drawn after what stopped a request."""
-        return self._context.wasted.discarded
-
-    @property
     def load(self) -> Load:
         """Requests in vLLM, which runs as many as it has slots, if their keys and values fit."""
         running = min(self.unfinished, self._slots)

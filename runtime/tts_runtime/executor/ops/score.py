@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -130,7 +131,7 @@ class Scoring:
         )
 
 
-class _Asked:
+class _Asked(ABC):
     """A request for scores, of a path or of a pool; the callback of its future."""
 
     __slots__ = ("asked", "run")
@@ -138,9 +139,9 @@ class _Asked:
     run: ProblemRun
     asked: tuple[ScorerEngine, ScoreRequest] | None  # as in `Request`
 
+    @abstractmethod
     def replied(self, reply: Any) -> None:
         """Called with the reply, or with the error that loses the candidates."""
-        raise NotImplementedError
 
     def __call__(self, future: Future[Any]) -> None:
         run = self.run
@@ -174,8 +175,7 @@ class _Asked:
             run.check_idle()
 
 
-#: Who waits for a path's scores: the row, its path, what was looked ahead, the pending row, the
-#: number of the row's closed pieces, what names these and their texts (`Scores`).
+#: Who waits: row, path, what was looked ahead, pending row; many closed, their name and texts.
 _Waiting: TypeAlias = "tuple[Row, Node, Node | None, PendingRow, int, bytes, int]"
 
 
