@@ -163,7 +163,7 @@ class Request:
             run.work.generated(future)
         try:
             run.in_flight.remove(future)
-        except KeyError:
+        except KeyError:  # not `take` first: it is a call for every reply
             run.take(future)
             return
         try:

@@ -153,7 +153,7 @@ class _Asked(ABC):
             run.work.scored(future)
         try:
             run.in_flight.remove(future)
-        except KeyError:
+        except KeyError:  # not `take` first: it is a call for every reply
             run.take(future)
             return
         try:
