@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ SITE = ROOT / "build" / "playground" / "site"
 PYODIDE = ROOT / "build" / "playground" / "node_modules" / "pyodide"
 CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/pyodide@([\d.]+)/")
 
+# They share one page, and a browser beside four workers is slow: they run alone.
 pytestmark = pytest.mark.skipif(
-    not (SITE.is_dir() and PYODIDE.is_dir()), reason="make test-playground builds the site for it"
+    "PYTEST_XDIST_WORKER" in os.environ or not (SITE.is_dir() and PYODIDE.is_dir()),
+    reason="make test-playground builds the site for it",
 )
 
 
