@@ -6,7 +6,8 @@ What is compared runs in turn, so that other work on the machine hits both alike
 of one turn; printed are the median and the range of all turns, of wall time and of the processor
 time of this process with its children.
 
-1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler, same tokens.
+1. Streams: vLLM sampling from candidates' streams, against vLLM's own sampler: 16 samples of each
+   problem, as many tokens for each sample both times, or the script fails.
 2. Limit: beam search (n = 16, width 4) over all problems, against the raw engine drawing as many
    tokens in one call, and the PRM reading the new tokens in one batch. The call draws as many
    tokens for each problem as the search did, in n rows. A search can draw while it scores: the
@@ -31,7 +32,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -51,7 +51,6 @@ from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
-from tts_runtime.engines.vllm.options import VllmPolicyOptions
 from tts_runtime.engines.vllm.policy import VllmPolicy
 from tts_runtime.executor import PASSES, Outcome, bind, execute_all
 from tts_runtime.paths import bundled
@@ -303,6 +302,8 @@ async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], i
     from vllm.sampling_params import RequestOutputKind
 
     client = policy.service.client
+    work = list(work)
+    drawn = [0] * len(work)
 
     async def one(number: int, ids: Sequence[int], tokens: int) -> None:
         parameters = SamplingParams(
@@ -312,14 +313,23 @@ async def raw_sampling(policy: VllmPolicy, work: Iterable[tuple[Sequence[int], i
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        async for _ in client.generate(tokens_input(list(ids)), parameters, f"raw{number}"):
-            pass
+        async for reply in client.generate(tokens_input(list(ids)), parameters, f"raw{number}"):
+            drawn[number] += len(reply.outputs[0].token_ids)
 
     async def all_of_them() -> Cost:
         requests = [one(number, *each) for number, each in enumerate(work)]
         return await timed(asyncio.gather(*requests))
 
-    return await policy.service.submit(all_of_them)
+    cost = await policy.service.submit(all_of_them)
+    same_counts("vLLM's own sampler", drawn, [tokens for _, tokens in work])
+    return cost
+
+
+def same_counts(who: str, drawn: Sequence[int], asked: Sequence[int]) -> None:
+    """Ends the script where what is compared would not be as much work."""
+    for number, (found, expected) in enumerate(zip(drawn, asked, strict=True)):
+        if found != expected:
+            raise SystemExit(f"{who} drew {found} tokens instead of {expected} in row {number}")
 
 
 async def one_batch_scoring(problems: Sequence[Problem], tokens: int) -> Cost:
@@ -351,29 +361,34 @@ def plotted(path: Path, flying: Sequence[tuple[float, int]]) -> None:
     figure.savefig(path, dpi=100)
 
 
-async def stream_cost(folder: Path, problems: Sequence[Problem]) -> None:
-    """Streams against vLLM's own sampler: 16 samples of each problem, none of which ends."""
-    with TemporaryDirectory() as place:
-        binding = Path(place) / "endless.yaml"
-        binding.write_text("name: endless\ncontext: 1024\n")
-        policy = VllmPolicy(str(folder), VllmPolicyOptions(binding=str(binding)))
+async def stream_cost(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
+    """Streams against vLLM's own sampler: 16 samples of each problem, which end by themselves."""
     requests = [
         opening(policy, problem, number, Limits(TOKENS))
         for problem in problems
         for number in range(16)
     ]
-    work, tokens = [(request.prompt, TOKENS) for request in requests], TOKENS * len(requests)
+    drawn = [reply.drawn for reply in await asyncio.gather(*map(policy.generate, requests))]
+    work = [(request.prompt, tokens) for request, tokens in zip(requests, drawn, strict=True)]
     exact, plain = [], []
     for _ in range(TURNS):
+        await policy.forget()
         plain.append(await raw_sampling(policy, work))
-        exact.append(await timed(asyncio.gather(*map(policy.generate, requests))))
-    await policy.close()
-    speeds = [tokens / median(cost.wall for cost in costs) for costs in (exact, plain)]
+        await policy.forget()
+        replies: list[Generation] = []
+        exact.append(await timed(gathered(map(policy.generate, requests), replies)))
+        same_counts("streams", [reply.drawn for reply in replies], drawn)
+    speeds = [sum(drawn) / median(cost.wall for cost in costs) for costs in (exact, plain)]
     print(
-        f"streams: {speeds[0]:.0f} tokens/s, vLLM's own sampler {speeds[1]:.0f}: "
-        f"{ratios(exact, plain)}",
+        f"streams: {sum(drawn)} tokens, {speeds[0]:.0f} per second, vLLM's own sampler "
+        f"{speeds[1]:.0f}: {ratios(exact, plain)}",
         flush=True,
     )
+
+
+async def gathered(futures: Iterable[Future[Generation]], replies: list[Generation]) -> None:
+    """All replies, into a list."""
+    replies += await asyncio.gather(*futures)
 
 
 async def distance(
@@ -460,9 +475,9 @@ async def main() -> None:
     options = parser.parse_args()
     folder = options.folder or bundled("policy")
     problems = problems_named("arith", options.problems)
-    if not options.no_streams:
-        await stream_cost(folder, problems)
     policy = VllmPolicy(str(folder))
+    if not options.no_streams:
+        await stream_cost(policy, problems)
     for n in options.n:
         await distance(policy, problems, n, options.plot if n == 16 else None)
     if options.growth:
