@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tts_runtime.runs.response import AnswerError, Response, Solution, TokenUsage
     from tts_runtime.runs.results import Answer, Result, Results, Summary
     from tts_runtime.runs.rundir import RunDirectoryError
-    from tts_runtime.runs.runner import Settings
     from tts_runtime.runs.session import Session, arun, run
+    from tts_runtime.runs.settings import Settings
 
 __all__ = [
     "Answer",
@@ -77,7 +77,7 @@ _HOMES = {
         "runs.response": ("AnswerError", "Response", "Solution", "TokenUsage"),
         "runs.results": ("Answer", "Result", "Results", "Summary"),
         "runs.rundir": ("RunDirectoryError",),
-        "runs.runner": ("Settings",),
+        "runs.settings": ("Settings",),
         "runs.session": ("Session", "arun", "run"),
     }.items()
     for name in names

@@ -29,7 +29,7 @@ from tts_runtime.executor import PASSES, Bound, Outcome, bind, execute, execute_
 from tts_runtime.executor.requests import CostCounter, step_marks
 from tts_runtime.problems import Problem
 from tts_runtime.runs.results import Answer
-from tts_runtime.runs.runner import Settings
+from tts_runtime.runs.settings import Settings
 
 #: Another strategy in the same run, which shares some work with most.
 BESIDE = compiled(

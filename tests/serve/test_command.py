@@ -14,7 +14,7 @@ from tests.serve.conftest import serving
 from tts_lang.explain.assumptions import Assumed
 from tts_runtime.cli.options import CostLimits
 from tts_runtime.cli.serve import serve_command
-from tts_runtime.runs.runner import Settings
+from tts_runtime.runs.settings import Settings
 from tts_runtime.serve import server
 from tts_runtime.serve.catalogue import SetupError
 from tts_runtime.serve.keys import Keys

@@ -33,6 +33,7 @@ class Subject:
 
     server: Server
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
     clock: FakeClock = field(default_factory=FakeClock)
 
     @cached_property
@@ -124,7 +125,7 @@ def open_subject(name: str, folder: Path) -> Iterator[Subject]:
         if name in ("plain", "silent"):
             options["api"] = "completions"
     with server.running():
-        yield Subject(server, options)
+        yield Subject(server, options, name)
 
 
 @pytest.fixture(params=STYLES)

@@ -189,6 +189,62 @@ def test_log_probabilities_are_the_models(known_ids: Subject) -> None:
     known_ids.run(work)
 
 
+@pytest.mark.parametrize("limits", [Limits(20), Limits(20, stop_at=b"a")], ids=["whole", "stop"])
+def test_without_log_probabilities_the_tokens_are_the_same(
+    subject: Subject, limits: Limits
+) -> None:
+    """Where ids come by themselves, requests that want none do not ask for them."""
+
+    async def work(engine: OpenAIPolicy) -> list[tuple[Generation, Generation]]:
+        return [
+            (await engine.generate(each), await engine.generate(replace(each, logprobs=False)))
+            for each in requests_for(engine, 6, limits)
+        ]
+
+    spares = subject.open().spares_logprobs
+    found = subject.run(work)
+    for asked, spared in found:
+        assert replace(spared, logprobs=(), end_logprob=0) == replace(
+            asked, logprobs=(), end_logprob=0
+        )
+        assert len(spared.logprobs) == len(spared.ids)
+        assert not spares or all(map(np.isnan, spared.logprobs))
+    asked_for = ["logprobs" in body for body in subject.server.bodies()]
+    assert spares == (subject.name == "vllm-ids")
+    assert not spares or asked_for.count(False) == len(found)
+
+
+@pytest.mark.parametrize("subject", ["vllm-ids"], indirect=True)
+def test_a_server_that_sends_no_ids_is_asked_for_log_probabilities(subject: Subject) -> None:
+    """Their names are ids: an older vLLM has no other field for them."""
+
+    async def work(engine: OpenAIPolicy) -> tuple[int, ...]:
+        [request] = requests_for(engine, 1, Limits(20))
+        return (await engine.generate(replace(request, logprobs=False))).ids
+
+    newer = subject.run(work)
+    assert subject.run(work, omit="return_token_ids") == newer
+    assert ["logprobs" in body for body in subject.server.bodies()] == [False, True]
+
+
+@pytest.mark.parametrize("subject", ["vllm-ids"], indirect=True)
+def test_statistics_and_ranks_come_without_the_wish_for_log_probabilities(
+    subject: Subject,
+) -> None:
+    async def work(engine: OpenAIPolicy) -> list[Generation]:
+        plain = replace(requests_for(engine, 1, Limits(8))[0], logprobs=False)
+        rank = replace(plain, first_rank=1, sampling=Sampling(0.0))
+        return [
+            await engine.generate(replace(plain, statistics=("margin",))),
+            await engine.generate(rank),
+        ]
+
+    told, ranked = subject.run(work)
+    assert not any(map(np.isnan, told.statistics["margin"]))
+    assert not np.isnan(ranked.logprobs[0])
+    assert all(map(np.isnan, ranked.logprobs[1:]))
+
+
 def test_confidence_is_that_of_the_twenty_likeliest(vllm_ids: Subject) -> None:
     model = vllm_ids.server.model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,55 @@ def test_judges_are_answered_by_servers(subject: Subject, judge: str) -> None:
             ran(subject, plan)
         return
     assert ran(subject, plan).summary.policy_calls >= 4 * len(PROBLEMS)
+
+
+READS = [
+    ["p = sample 2", "return best of p by logprob"],
+    ["return vote (sample 2) weighted by exp(logprob / tokens)"],
+    ["return sample 1 max 9 tokens stop when logprob < -3"],
+    ["p = sample 2", "let doubt of p = 0 - logprob", "return best of p by doubt"],
+]
+
+
+def asked_for(subject: Subject) -> set[bool]:
+    """Whether requests since the last call wanted log-probabilities."""
+    found = {"logprobs" in body for body in subject.server.bodies()}
+    subject.server.requests.clear()
+    return found
+
+
+def test_log_probabilities_are_asked_for_where_somebody_reads_them(
+    vllm_ids: Subject, tmp_path: Path
+) -> None:
+    """The record says what it lacks; `--keep logprobs` brings it back, and no other answers."""
+    plans = [plan_of(*lines) for lines in READS]
+    for plan in plans:
+        ran(vllm_ids, plan)
+        assert asked_for(vllm_ids) == {True}
+    options = f"?tokenizer={vllm_ids.options['tokenizer']}"
+    settings = Settings({"policy": f"openai:{vllm_ids.server.url}{options}"})
+    majority = tts_lang.compile("majority", n=3)
+    answers = []
+    for keep in ((), ("logprobs",)):
+        out = tmp_path / f"run{len(keep)}"
+        kept = replace(settings, out=out, keep=keep)
+        [result] = tts_runtime.run(majority, PROBLEMS, settings=kept)
+        answers.append([(each.answer, each.policy_tokens) for each in result.answers])
+        run = open_run(out)
+        nodes = [node for _, listed in run.strategy().nodes() for node in listed.values()]
+        assert asked_for(vllm_ids) == {bool(keep)}
+        assert run.manifest.engines["policy"].get("logprobs", True) == bool(keep)
+        assert {node.logprob is None for node in nodes if node.tokens} == {not keep}
+        assert {node.token_logprobs is None for node in nodes if node.tokens} == {not keep}
+        again = Settings({"policy": f"replay:{out}"})
+        if keep:
+            tts_runtime.run(plans[0], PROBLEMS, settings=again)
+        else:
+            with pytest.raises(BindError, match="run with `--keep logprobs`"):
+                tts_runtime.run(plans[0], PROBLEMS, settings=again)
+    assert answers[0] == answers[1]
+    tts_runtime.run([plans[0], majority], PROBLEMS, settings=settings)  # their requests are shared
+    assert asked_for(vllm_ids) == {True}
 
 
 #: Without a choice between the steps, both are one solution to the optimiser.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from math import isnan
 
 import pytest
 
@@ -36,11 +37,12 @@ def test_the_fixture_serves(served_policy: Server) -> None:
         assert [each["id"] for each in json.load(reply)["data"]] == [served_policy.model]
 
 
+@pytest.mark.parametrize("logprobs", [True, False])
 @pytest.mark.parametrize("limits", [Limits(60), Limits(60, steps=1)], ids=["whole", "a step"])
 def test_greedy_texts_are_those_of_the_bundled_engine(
-    served_policy: Server, limits: Limits
+    served_policy: Server, limits: Limits, logprobs: bool
 ) -> None:
-    """By ids, as the tokenizer is given."""
+    """By ids, as the tokenizer is given; whether log-probabilities are wanted or not."""
     folder = bundled("policy")
     name = f"openai:{served_policy.url}#{served_policy.model}?tokenizer={folder}"
     served, own = policy_engine(name), BundledPolicy(folder)
@@ -54,6 +56,7 @@ def test_greedy_texts_are_those_of_the_bundled_engine(
                 Sampling(temperature=0.0),
                 limits,
                 NOTHING,
+                logprobs=logprobs,
             )
             for text in TEXTS
         ]
@@ -68,5 +71,9 @@ def test_greedy_texts_are_those_of_the_bundled_engine(
     for one, other in zip(found, expected, strict=True):
         assert to_bytes(own.tokenizer, one.ids) == to_bytes(own.tokenizer, other.ids)
         assert one.finish is other.finish
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+        if logprobs:
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+        else:
+            assert all(map(isnan, one.logprobs))
+        assert one.drawn == other.drawn
     assert {one.finish for one in found} <= {Finish.STOP, Finish.END, Finish.LENGTH}

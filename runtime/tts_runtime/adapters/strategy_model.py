@@ -14,8 +14,8 @@ from tts_runtime.cli.options import engine_names
 from tts_runtime.problems import Problem
 from tts_runtime.runs.defaults import completed
 from tts_runtime.runs.response import Response
-from tts_runtime.runs.runner import Settings
 from tts_runtime.runs.session import Session
+from tts_runtime.runs.settings import Settings
 from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.requests import conversation
 

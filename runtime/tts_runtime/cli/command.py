@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from tts_lang.plan.graph import Plan
     from tts_runtime.runs.results import Result
-    from tts_runtime.runs.runner import Settings
+    from tts_runtime.runs.settings import Settings
 
 #: Some problem failed; the others have their answers.
 FAILED = 3
@@ -231,7 +231,7 @@ def _request(options: Namespace) -> _RunRequest:
     if cluster is not None and options.ask is not None:
         raise UsageError("--ask asks one question: it does not go with --cluster")
 
-    from tts_runtime.runs.runner import Settings
+    from tts_runtime.runs.settings import Settings
 
     return _RunRequest(
         plans,

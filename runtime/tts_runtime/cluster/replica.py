@@ -25,7 +25,15 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.executor import Bound, Outcome, ProblemLike, Work, bind, execute_together
+from tts_runtime.executor import (
+    Bound,
+    Outcome,
+    ProblemLike,
+    Work,
+    bind,
+    execute_together,
+    wants_logprobs,
+)
 from tts_runtime.executor.problem import Events
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
@@ -70,7 +78,7 @@ class EngineFacts:
 
     Args:
         exact, same_bits, card: As of engines.
-        binding, slots: Of policies; 0 slots: it does not say.
+        binding, slots, spares_logprobs: Of policies; 0 slots: it does not say.
     """
 
     exact: bool
@@ -78,6 +86,7 @@ class EngineFacts:
     card: Model | None
     binding: Binding | None = None
     slots: int = 0
+    spares_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +169,10 @@ class Replica:
         policies, scorers = self._engines.open(
             setup.policies, setup.scorers, used, Progress(), setup.plans
         )
+        speculate = setup.speculate > 0
+        logprobs = wants_logprobs(setup.plans, setup.keep or ())
         bounds = [
-            bind(plan, policies, scorers, setup.passes, setup.speculate > 0, setup.strict)
+            bind(plan, policies, scorers, setup.passes, speculate, setup.strict, logprobs)
             for plan in setup.plans
         ]
         self._policies |= {id(engine): engine for engine in policies.values()}
@@ -219,7 +230,14 @@ class Replica:
 def _facts_of_policy(engine: PolicyEngine) -> EngineFacts:
     load = engine.load
     slots = 0 if load is None else load.slots
-    return EngineFacts(engine.exact, engine.same_bits, engine.card, engine.binding, slots)
+    return EngineFacts(
+        engine.exact,
+        engine.same_bits,
+        engine.card,
+        engine.binding,
+        slots,
+        engine.spares_logprobs,
+    )
 
 
 class DistantPolicy(PolicyEngine):
@@ -229,6 +247,7 @@ class DistantPolicy(PolicyEngine):
         assert facts.binding is not None
         self.exact, self.same_bits = facts.exact, facts.same_bits
         self.card, self.binding = facts.card, facts.binding
+        self.spares_logprobs = facts.spares_logprobs
         self._slots = facts.slots
         #: Tokens of requests that replicas gave up.
         self.given_up = 0

@@ -13,7 +13,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from threading import Event
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
@@ -25,6 +25,7 @@ from tts_runtime.engines.errors import CandidateError as CandidateError
 from tts_runtime.engines.errors import EngineError as EngineError
 from tts_runtime.engines.errors import Fault as Fault
 from tts_runtime.engines.errors import NotRecordedError as NotRecordedError
+from tts_runtime.engines.exactness import Exactness as Exactness
 from tts_runtime.engines.of_path import OfPath, PathSource
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
@@ -154,6 +155,8 @@ class GenerateRequest(OfPath):
         segments: How the prefix is split into steps.
         first_rank: Take the token of this rank (0: likeliest) first, instead of drawing it.
         statistics: Names (`confidence`, `certainty`, `entropy`, `margin`) wanted per token.
+        logprobs: Log-probabilities are wanted; else an engine that would have to ask for them may
+            leave them out (`PolicyEngine.spares_logprobs`).
         priority: Waiting requests with the lowest number get a free slot first, then those that
             came first. It does not affect the answer, so it is no part of the request's identity.
         origin: What `key` was derived from; `None` for judges, look-ahead and graders.
@@ -170,6 +173,7 @@ class GenerateRequest(OfPath):
     segments: StepSplit
     first_rank: int | None = None
     statistics: tuple[str, ...] = ()
+    logprobs: bool = True
     priority: int = field(default=0, compare=False)
     origin: StreamOrigin | None = field(default=None, compare=False)
     on_token: Callable[[Partial], None] | None = field(default=None, compare=False)
@@ -184,6 +188,7 @@ class GenerateRequest(OfPath):
         limits: Limits,
         first_rank: int | None = None,
         statistics: tuple[str, ...] = (),
+        logprobs: bool = True,
         priority: int = 0,
         origin: StreamOrigin | None = None,
     ) -> Self:
@@ -197,6 +202,7 @@ class GenerateRequest(OfPath):
         request.segments = path.segments
         request.first_rank = first_rank
         request.statistics = statistics
+        request.logprobs = logprobs
         request.priority = priority
         request.origin = origin
         request.on_token = None
@@ -231,7 +237,7 @@ class Generation:
     Args:
         ids: New ids, without an end of sequence and without a withheld delimiter.
         logprobs: Natural log-probability of each id under the raw distribution (temperature 1, no
-            truncation, C36), one per id; NaN from an engine that lacks them.
+            truncation, C36), one per id; NaN from an engine that lacks them or leaves them out.
         finish: Why it stopped.
         end_logprob: Log-probability of the end-of-sequence token when finish is END, else 0.
         halted: `end_when` fired: nothing more may be added (C17).
@@ -334,27 +340,6 @@ class Load:
     waiting: int
 
 
-class Exactness(StrEnum):
-    """How far a rerun repeats what an engine gives; the strongest first."""
-
-    BITS = "bit-exact"
-    """A path has the same numbers in every batch, read whole or in pieces."""
-    NEAR_TIES = "exact up to near ties"
-    """Numbers round by the batch, by a millionth: of tokens that close, another may win."""
-    NONE = "not exact"
-    """They round so coarsely that draws differ, or nobody follows the streams."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether streams are followed."""
-        return self is not Exactness.NONE
-
-    @classmethod
-    def weakest(cls, levels: Iterable[Exactness]) -> Exactness:
-        """Of a run, whose engines have these."""
-        return max(levels, key=list(cls).index, default=cls.BITS)
-
-
 class Engine(ABC):  # noqa: B024  (what is abstract differs)
     """What policies and scorers have in common."""
 
@@ -380,6 +365,8 @@ class PolicyEngine(Engine):
     masks: bool = True
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
+    #: It leaves log-probabilities out where a request does not want them.
+    spares_logprobs: bool = False
     #: Without a marked answer, the last line of a finished reply is the answer (printed output).
     last_line: bool = False
     #: What it cannot do, and why: completes a sentence that begins with "policy `x`" and says what

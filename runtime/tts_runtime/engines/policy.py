@@ -91,6 +91,7 @@ class BoundEngines:
         default: The policy that opens the problem's conversation and rolls out look-ahead.
         statistics: Token statistics that the plan's expressions read, requested of every
             generation.
+        logprobs: Somebody reads log-probabilities (`GenerateRequest.logprobs`).
         strict: A fault of one candidate fails its problem (C64).
     """
 
@@ -98,4 +99,5 @@ class BoundEngines:
     scorers: Mapping[str, ScorerEngine]
     default: Policy
     statistics: tuple[str, ...]
+    logprobs: bool
     strict: bool

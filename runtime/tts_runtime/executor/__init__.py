@@ -11,6 +11,7 @@ events (`early_exit`, `speculation`); all problems.
 """
 
 from tts_lang.optimise.early_exit import PASSES
+from tts_runtime.executor.abilities import wants_logprobs
 from tts_runtime.executor.bind import BindError, Bound, bind, check_names
 from tts_runtime.executor.execute import (
     Observer,
@@ -42,4 +43,5 @@ __all__ = [
     "execute_all",
     "execute_together",
     "patient_collector",
+    "wants_logprobs",
 ]

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
 
+from tts_lang.plan.columns import COLUMNS
 from tts_lang.plan.expr import Column, Const, Statistic, fields_in, walk
 from tts_lang.plan.graph import Ask, Decoding, Expand, Operation, Plan, operations
 from tts_runtime.engines.base import Ability, ScorerEngine
 from tts_runtime.engines.matching import unusable
 from tts_runtime.engines.policy import Policy
 from tts_runtime.executor.problem import at
+
+#: Columns that are made of log-probabilities.
+_TOLD: Final = frozenset(name for name, column in COLUMNS.items() if column.engine)
+
+
+def reads_logprobs(plan: Plan) -> bool:
+    """Whether an expression or a condition reads log-probabilities.
+
+    Statistics, ranks and probabilities of judges are requested by themselves.
+    """
+    return any(Ability.LOGPROBS in _read_in(operation) for operation in operations(plan.body))
+
+
+def wants_logprobs(plans: Iterable[Plan], keep: Collection[str]) -> bool:
+    """Whether plans that share their requests, or the record, read log-probabilities.
+
+    `keep`: what else the record has of every candidate.
+    """
+    return "logprobs" in keep or any(map(reads_logprobs, plans))
 
 
 def abilities(
@@ -70,8 +91,8 @@ def _read_in(operation: Operation) -> dict[Ability, str]:
         for part in walk(expression):
             if isinstance(part, Statistic):
                 found[Ability[part.how.upper()]] = f"`{part.how}`"
-            elif part == Column("logprob"):
-                found[Ability.LOGPROBS] = "`logprob`"
+            elif isinstance(part, Column) and part.name in _TOLD:
+                found[Ability.LOGPROBS] = f"`{part.name}`"
     return found
 
 

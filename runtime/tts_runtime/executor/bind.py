@@ -34,7 +34,7 @@ from tts_lang.plan.operator import Makes, entry
 from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
-from tts_runtime.executor.abilities import abilities
+from tts_runtime.executor.abilities import abilities, reads_logprobs
 from tts_runtime.executor.early_exit import handlers
 from tts_runtime.executor.problem import at
 from tts_runtime.executor.program import Program
@@ -71,6 +71,7 @@ def bind(
     passes: Collection[str] = (),
     speculate: bool = False,
     strict: bool = False,
+    logprobs: bool = True,
 ) -> Bound:
     """Binds a plan's policies and scorers, by the names that the strategy gives them, to engines.
 
@@ -83,6 +84,8 @@ def bind(
             everything that the program asks for.
         speculate: Find out what may run ahead (see `execute_together`).
         strict: A fault of one candidate fails its problem.
+        logprobs: Whoever gets the candidates reads log-probabilities, or another strategy that
+            shares their requests; if the plan does (`reads_logprobs`), they are there anyway.
 
     Raises:
         BindError: Something is missing or does not fit; the message has one line per problem.
@@ -102,7 +105,8 @@ def bind(
     exits = early_exits(plan, passes)
     special = handlers(exits)
     by_row = SELECT_BY_ROW in passes
-    program = Program(plan, bound, engines, strict, special, exits.sources, by_row)
+    logprobs = logprobs or reads_logprobs(plan)
+    program = Program(plan, bound, engines, strict, logprobs, special, exits.sources, by_row)
     following = next_expansions(plan) if speculate else {}
     return Bound(
         plan,

@@ -272,6 +272,7 @@ def request_for(
         limits,
         number if settings.likeliest else None,
         run.engines.statistics,
+        run.engines.logprobs,
         number if number > rank else rank,
         _named(StreamOrigin, (run.root_key, node.key, number, node.level)),
     )
@@ -387,6 +388,7 @@ def roll_out(
         settings.limits(room),
         None,
         run.engines.statistics,
+        run.engines.logprobs,
     )
 
     def generated(generation: Generation) -> Node:

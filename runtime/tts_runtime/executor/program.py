@@ -163,7 +163,7 @@ class Program:
         plan: The plan.
         policies: Of the plan and its judges, by name.
         scorers: By name; judges have none.
-        strict: See `BoundEngines`.
+        strict, logprobs: See `BoundEngines`.
         special: Handlers of single operations, by the value that they give, instead of the
             operator's.
         lazy: Values of expansions whose children are asked for as they are needed.
@@ -180,6 +180,7 @@ class Program:
         policies: Mapping[str, Policy],
         scorers: Mapping[str, ScorerEngine],
         strict: bool = False,
+        logprobs: bool = True,
         special: Mapping[int, Handler] | None = None,
         lazy: frozenset[int] = frozenset(),
         by_row: bool = True,
@@ -197,7 +198,8 @@ class Program:
             if isinstance(part, Statistic)
         }
         default = policies[DEFAULT_POLICY if DEFAULT_POLICY in policies else plan.policies[0]]
-        self.engines = BoundEngines(policies, scorers, default, tuple(sorted(statistics)), strict)
+        wanted = tuple(sorted(statistics))
+        self.engines = BoundEngines(policies, scorers, default, wanted, logprobs, strict)
         self.score_columns = frozenset(scorer.name for scorer in plan.scorers)
         self.draws = any(map(draws, expressions))
         self.by_row = by_row and not self.draws and not special

@@ -101,6 +101,7 @@ class JudgeGrader(Grader):
             Sampling(temperature=0.0 if number == 0 else 1.0),
             Limits(min(room, _REPLY)),
             NOTHING,
+            logprobs=False,
         )
         generation = await policy.generate(request)
         return to_text(to_bytes(policy.tokenizer, generation.ids))

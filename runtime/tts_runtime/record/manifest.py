@@ -54,7 +54,9 @@ class Manifest(BaseModel):
     seeds: Sequence[int] = Field(default=(0,), description="Of all sessions")
     problem_set: str | None = Field(default=None, description="Name or file of the problems")
     engines: Mapping[str, Mapping[str, Any]] = Field(
-        default={}, description="By name in the strategies: engine, parameters, exactness, binding"
+        default={},
+        description="By name in the strategies: engine, parameters, exactness, "
+        "binding; logprobs, if false: it left them out, as nobody read them",
     )
     files: Mapping[str, str] = Field(
         default={}, description="By strategy: its file, if it is not a shipped one"

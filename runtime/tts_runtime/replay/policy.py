@@ -94,7 +94,10 @@ class ReplayPolicy(PolicyEngine):
             Ability.MARGIN: _NO_STATISTICS,
         }
         if not recorded.logprobs:
-            lacks[Ability.LOGPROBS] = "is a record without log-probabilities: bind the model itself"
+            lacks[Ability.LOGPROBS] = (
+                "is a record without log-probabilities: bind the model itself, or run with "
+                "`--keep logprobs`"
+            )
         self.lacks = MappingProxyType(lacks)
         self._roots: dict[Key, Trial] = {
             root_key(trial.seed, trial.problem): trial for trial in recorded.trials

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
     nullcontext,
 )
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 from tts_lang.explain.assumptions import LengthError
-from tts_lang.explain.models import UNKNOWN, Models
 from tts_lang.plan.graph import Plan
 from tts_runtime.answers.boundary import warm_up
-from tts_runtime.cluster.ray_cluster import ClusterAddress, Clusters
+from tts_runtime.cluster.ray_cluster import Clusters
 from tts_runtime.cluster.replica import Finished, ReplicaSetup
 from tts_runtime.cluster.replicas import PreparedSetup, Task
 from tts_runtime.engines.base import Exactness, PolicyEngine, ScorerEngine
@@ -30,9 +26,10 @@ from tts_runtime.executor import (
     bind,
     check_names,
     execute_together,
+    wants_logprobs,
 )
 from tts_runtime.executor.problem import Events, ProblemLike
-from tts_runtime.graders import DEFAULT, Grader, Graders
+from tts_runtime.graders import DEFAULT, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import REPLIES, read_manifest
@@ -49,6 +46,13 @@ from tts_runtime.record.replies import ReplyLog
 from tts_runtime.runs import resume
 from tts_runtime.runs.compact import AnswerTable
 from tts_runtime.runs.costs import ModelSizes, RunMeter
+from tts_runtime.runs.described import (
+    configuration_of,
+    engines_of,
+    exactness_of,
+    names_of,
+    scorer_names,
+)
 from tts_runtime.runs.engine_set import EngineSet
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.progress import Progress
@@ -62,80 +66,11 @@ from tts_runtime.runs.rundir import (
     folder,
     open_replies,
     opened,
-    plan_text,
     write_models,
 )
 from tts_runtime.runs.seeds import distinct_seeds, trials_of
-from tts_runtime.runs.shards import Shard
+from tts_runtime.runs.settings import Settings
 from tts_runtime.runs.window import default_window
-
-#: What `Settings.keep` may have.
-KEPT: Final = ("ids", "logprobs")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to run: engines by their names in the strategies, problems, seed, where to write.
-
-    Args:
-        policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that
-            strategies give them. Without any other policy, `policy` and `prm` are the bundled ones.
-        scorers: The same for scorers (`bundled`, `field:pass_rate`...).
-        seeds: Of the random streams: a number, or several (`range(5)`), under each of which every
-            problem is answered.
-        out: A run directory, new or of the same run: what an earlier session has finished is read
-            back there, and not run again. Nothing is written when absent.
-        concurrency: At most this many problems in flight; when absent, a small multiple of what
-            fills the engines (`default_window`).
-        disabled: Passes of the optimiser or the executor that are left out, as `--no-pass` names
-            them.
-        analyze: Count rows and tokens per operation (`Result.op_stats`).
-        problem_set: Name of the problems, for the summary; a file's or set's own if absent.
-        speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
-            drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
-        strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
-        models: Sizes of models, for FLOPs, where engines do not state them.
-        grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
-            stays open); absent: each problem's own, else `math`.
-        shard: The part of the problems that is run here, in a folder of its own below `out`;
-            `runs.merge.merge` puts the parts together.
-        keep: What else a run directory has of every candidate: `ids` (of tokens, with those of the
-            prompt), `logprobs` (of each).
-        cluster: Where problems run (`ray`, `ray://HOST:PORT`), on engines of `replicas` processes;
-            absent: here.
-        replicas: Processes, each with all engines of its own.
-        command: The command line, for the record.
-    """
-
-    policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
-    scorers: Mapping[str, str | ScorerEngine] = field(default_factory=dict)
-    seeds: int | Iterable[int] = 0
-    out: Path | None = None
-    concurrency: int | None = None
-    disabled: frozenset[str] = frozenset()
-    analyze: bool = False
-    speculate: float = 0.0
-    problem_set: str | None = None
-    strict: bool = False
-    models: Models = UNKNOWN
-    grader: str | Grader | None = None
-    shard: Shard | None = None
-    keep: Collection[str] = ()
-    cluster: str | None = None
-    replicas: int = 1
-    command: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        if isinstance(self.out, str):  # what a notebook passes
-            object.__setattr__(self, "out", Path(self.out))
-        object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
-        if self.cluster is not None:
-            ClusterAddress.parse(self.cluster)
-        if self.replicas < 1:
-            raise ValueError(f"replicas: at least 1, not {self.replicas}")
-        unknown = sorted(set(self.keep).difference(KEPT))
-        if unknown:
-            raise ValueError(f"keep: expected {' or '.join(KEPT)}, found {unknown[0]!r}")
 
 
 async def run_plans(
@@ -183,8 +118,9 @@ async def run_plans(
                     _read_back(plan, each, trials, settings, identity, graders.names)
                     for plan, each in zip(plans, earlier, strict=True)
                 )
-    used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
+    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     passes = [name for name in PASSES if name not in settings.disabled]
+    logprobs = wants_logprobs(plans, settings.keep)
     policies: Mapping[str, PolicyEngine]
     scorers: Mapping[str, ScorerEngine]
     bounds: Sequence[Bound] | PreparedSetup
@@ -195,7 +131,15 @@ async def run_plans(
                     settings.policies, settings.scorers, used, progress, plans
                 )
                 bounds = [
-                    bind(plan, policies, scorers, passes, settings.speculate > 0, settings.strict)
+                    bind(
+                        plan,
+                        policies,
+                        scorers,
+                        passes,
+                        settings.speculate > 0,
+                        settings.strict,
+                        logprobs,
+                    )
                     for plan in plans
                 ]
             else:
@@ -214,7 +158,7 @@ async def run_plans(
                 problem_set=settings.problem_set,
                 files=own_files(plans),
                 shard=part,
-                engines=_engines(settings, {**policies, **scorers}),
+                engines=engines_of(settings, {**policies, **scorers}, logprobs=logprobs),
                 sessions=[session_now(settings.command)],
             )
             resume.report(resume.read_shared(settings.out, identity), "it is written again")
@@ -258,7 +202,7 @@ def setup_of(
 ) -> ReplicaSetup:
     """What replicas need for these plans; with their candidates, and what they decide."""
     passes = [name for name in PASSES if name not in settings.disabled]
-    used = {name for plan in plans for name in (*plan.policies, *_scorer_names(plan))}
+    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     return ReplicaSetup(
         plans,
         {name: each for name, each in settings.policies.items() if name in used},
@@ -296,8 +240,8 @@ async def _run_bound(
             plan,
             RunInfo(
                 exactness,
-                _names(settings.policies, plan.policies),
-                _names(settings.scorers, _scorer_names(plan)),
+                names_of(settings.policies, plan.policies),
+                names_of(settings.scorers, scorer_names(plan)),
                 settings.problem_set,
                 graders.names,
             ),
@@ -399,11 +343,11 @@ def _read_back(
     answers = AnswerTable(sizes.priced(earlier.answers[trial]) for trial in trials).listed(trials)
     last = earlier.summary
     engines = read_manifest(settings.out).engines
-    used = (*plan.policies, *_scorer_names(plan))
+    used = (*plan.policies, *scorer_names(plan))
     info = RunInfo(
-        Exactness.weakest(_exactness(engines.get(name, {})) for name in used),
-        _names(settings.policies, plan.policies),
-        _names(settings.scorers, _scorer_names(plan)),
+        Exactness.weakest(exactness_of(engines.get(name, {})) for name in used),
+        names_of(settings.policies, plan.policies),
+        names_of(settings.scorers, scorer_names(plan)),
         settings.problem_set,
         graders,
     )
@@ -429,72 +373,3 @@ def _op_stats(plan: Plan, settings: Settings, identity: str) -> OpStats | None:
         for candidates in resume.candidates(where, plan.strategy, identity):
             stats.add(candidates)
     return stats
-
-
-def _scorer_names(plan: Plan) -> list[str]:
-    return [scorer.name for scorer in plan.scorers]
-
-
-def _name(engine: str | PolicyEngine | ScorerEngine) -> str:
-    return engine if isinstance(engine, str) else getattr(engine, "written", type(engine).__name__)
-
-
-def _names(
-    engines: Mapping[str, str | PolicyEngine] | Mapping[str, str | ScorerEngine],
-    used: Sequence[str],
-) -> dict[str, str]:
-    return {name: _name(engine) for name, engine in engines.items() if name in used}
-
-
-def configuration_of(
-    plans: Sequence[Plan], settings: Settings, graders: Sequence[str]
-) -> dict[str, Any]:
-    """What makes a run: two of the same configuration give the same answers.
-
-    Raises:
-        RunDirectoryError: Two strategies of one name, which a directory cannot hold.
-    """
-    names = [plan.strategy for plan in plans]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RunDirectoryError(
-            f"two strategies are called {twice[0]}: run them into different directories"
-        )
-    used = [name for plan in plans for name in (*plan.policies, *_scorer_names(plan))]
-    return {
-        "version": version("tts-lang"),
-        "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
-        "plans": {plan.strategy: _digest(plan_text(plan)[:-1]) for plan in plans},
-        "without": sorted(settings.disabled),
-        "strict": settings.strict,
-        "keep": sorted(settings.keep),
-        "graders": graders,
-        "policies": _names(settings.policies, used),
-        "scorers": _names(settings.scorers, used),
-    }
-
-
-def _engines(
-    settings: Settings, opened: Mapping[str, PolicyEngine | ScorerEngine]
-) -> dict[str, dict[str, Any]]:
-    """What `run.json` says of each engine."""
-    named = {**settings.policies, **settings.scorers}
-    found: dict[str, dict[str, Any]] = {}
-    for name, engine in opened.items():
-        about: dict[str, Any] = {"engine": _name(named[name]), "exactness": engine.exactness}
-        if engine.card is not None:
-            about["parameters"] = engine.card.parameters
-        if isinstance(engine, PolicyEngine):
-            about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
-        found[name] = about
-    return found
-
-
-def _exactness(about: Mapping[str, Any]) -> Exactness:
-    """Of an engine in `run.json`; before 0.3 it said `exact` only."""
-    level = Exactness.BITS if about.get("exact", True) else Exactness.NONE
-    return Exactness(about.get("exactness", level))
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

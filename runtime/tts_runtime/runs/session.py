@@ -31,6 +31,7 @@ from tts_runtime.executor import (
     bind,
     execute,
     patient_collector,
+    wants_logprobs,
 )
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.speculation import Speculator
@@ -50,8 +51,9 @@ from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Results
-from tts_runtime.runs.runner import Settings, run_plans, setup_of
+from tts_runtime.runs.runner import run_plans, setup_of
 from tts_runtime.runs.seeds import distinct_seeds
+from tts_runtime.runs.settings import Settings
 
 #: Strategies: a shipped name, a file, a plan or its file; one or several.
 Strategies: TypeAlias = "str | Plan | Sequence[str | Plan]"
@@ -367,6 +369,7 @@ class Session:
             [name for name in PASSES if name not in settings.disabled],
             settings.speculate > 0,
             settings.strict,
+            wants_logprobs([best], settings.keep),
         )
         ready = Prepared(plan, bound, ModelSizes.of(*opened, settings.models))
         if len(self._bound) >= _BOUND:

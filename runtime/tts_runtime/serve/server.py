@@ -17,8 +17,8 @@ import uvicorn
 
 from tts_lang.printable import printable
 from tts_runtime.cli.options import CostLimits
-from tts_runtime.runs.runner import Settings
 from tts_runtime.runs.session import Session
+from tts_runtime.runs.settings import Settings
 from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.app import make_app
 from tts_runtime.serve.catalogue import Catalogue, SetupError

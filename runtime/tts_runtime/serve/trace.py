@@ -21,9 +21,10 @@ from tts_runtime.record.files import PROBLEMS, folder_of, open_private, problem_
 from tts_runtime.record.lines import Seal
 from tts_runtime.record.manifest import SCHEMA, Manifest, identity_of, session_now
 from tts_runtime.runs.compact import encoded_answer
+from tts_runtime.runs.described import configuration_of
 from tts_runtime.runs.response import Response
 from tts_runtime.runs.rundir import RunDirectoryError, StrategyWriter, opened
-from tts_runtime.runs.runner import Settings, configuration_of
+from tts_runtime.runs.settings import Settings
 from tts_runtime.serve.catalogue import Served
 
 _LOGGER = logging.getLogger(__name__)

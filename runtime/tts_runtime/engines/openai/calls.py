@@ -247,10 +247,12 @@ class PendingGeneration:
         return replace(found, drawn=self._drawn if guessed else max(self._drawn, found.drawn))
 
     def _top(self) -> int | None:
-        """Number of likeliest tokens that are needed with each token."""
+        """Number of likeliest tokens that are needed with each token; none: `None`."""
         if self._served.top < 0:
             return None
         wanted = max((_WIDTHS[name] for name in self.request.statistics), default=0)
+        if self._served.numbered and not (self.request.logprobs or wanted or self.ranked):
+            return None  # without ids, what comes with log-probabilities tells the tokens
         if self.ranked:
             # All: requests for the other ranks follow.
             return self._served.top

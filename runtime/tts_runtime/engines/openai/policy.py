@@ -88,6 +88,7 @@ class OpenAIPolicy(PolicyEngine):
         self.tokenizer = opened.tokenizer
         self.chosen = opened.chosen
         self.streaming = served.continues
+        self.spares_logprobs = served.numbered
         self.lacks = lacking(served, own_ids=own_ids)
         self._served = served
         ends = end_ids(self.tokenizer, self.binding) if own_ids else frozenset[int]()

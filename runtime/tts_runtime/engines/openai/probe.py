@@ -64,6 +64,7 @@ class ServedModel:
         thinks: Its thoughts are separate from its answers.
         top: Number of the likeliest tokens whose log-probabilities come with each token; -1: no
             log-probabilities, not even the drawn token's.
+        numbered: Ids of what is drawn come without log-probabilities, too.
         opening: The prompt's text around `MARK`, if the server told its chat template.
     """
 
@@ -76,6 +77,7 @@ class ServedModel:
     ids: bool = False
     thinks: bool = False
     top: int = -1
+    numbered: bool = False
     opening: str | None = None
 
     @property
@@ -272,7 +274,8 @@ async def find_interface(
                 silent = True
                 continue  # an empty reply; if it was cut, its thoughts are hidden
             top = len(chunk.tokens[0].top) if chunk.told else -1
-            return replace(found, top=top, thinks=bool(chunk.thought))
+            numbered = found.ids and chunk.numbered
+            return replace(found, top=top, numbered=numbered, thinks=bool(chunk.thought))
     if failure is None or silent:
         raise EngineError(
             f"server {client.address.base}: `{served.model}` returns only empty replies"

@@ -86,6 +86,7 @@ class Chunk:
         usage: Token counts, if the server tells.
         thought: The thought before it, if the server separates thoughts.
         told: The reply has a field for log-probabilities, even if it is empty.
+        numbered: Its tokens' ids come in a field of their own.
     """
 
     text: str
@@ -95,6 +96,7 @@ class Chunk:
     usage: Usage | None
     thought: str = ""
     told: bool = False
+    numbered: bool = False
 
 
 def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
@@ -146,6 +148,7 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
         usage,
         thought,
         told,
+        isinstance(ids, list),
     )
 
 

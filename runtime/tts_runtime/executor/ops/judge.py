@@ -337,6 +337,7 @@ class _JudgeCall:
             node.segments,
             None,
             self._run.engines.statistics,
+            logprobs=False,
         )
 
         def generated(generation: Generation) -> Node:

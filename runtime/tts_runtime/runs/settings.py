@@ -1,0 +1,83 @@
+"""How to run: `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tts_lang.explain.models import UNKNOWN, Models
+from tts_runtime.cluster.ray_cluster import ClusterAddress
+from tts_runtime.engines.base import PolicyEngine, ScorerEngine
+from tts_runtime.graders import Grader
+from tts_runtime.runs.seeds import distinct_seeds
+from tts_runtime.runs.shards import Shard
+
+#: What `Settings.keep` may have.
+KEPT: Final = ("ids", "logprobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run: engines by their names in the strategies, problems, seed, where to write.
+
+    Args:
+        policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that
+            strategies give them. Without any other policy, `policy` and `prm` are the bundled ones.
+        scorers: The same for scorers (`bundled`, `field:pass_rate`...).
+        seeds: Of the random streams: a number, or several (`range(5)`), under each of which every
+            problem is answered.
+        out: A run directory, new or of the same run: what an earlier session has finished is read
+            back there, and not run again. Nothing is written when absent.
+        concurrency: At most this many problems in flight; when absent, a small multiple of what
+            fills the engines (`default_window`).
+        disabled: Passes of the optimiser or the executor that are left out, as `--no-pass` names
+            them.
+        analyze: Count rows and tokens per operation (`Result.op_stats`).
+        problem_set: Name of the problems, for the summary; a file's or set's own if absent.
+        speculate: Where engines have free slots, likely survivors of a selection run ahead; tokens
+            drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
+        strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
+        models: Sizes of models, for FLOPs, where engines do not state them.
+        grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
+            stays open); absent: each problem's own, else `math`.
+        shard: The part of the problems that is run here, in a folder of its own below `out`;
+            `runs.merge.merge` puts the parts together.
+        keep: What else a run directory has of every candidate: `ids` (of tokens, with those of the
+            prompt), `logprobs` (of each).
+        cluster: Where problems run (`ray`, `ray://HOST:PORT`), on engines of `replicas` processes;
+            absent: here.
+        replicas: Processes, each with all engines of its own.
+        command: The command line, for the record.
+    """
+
+    policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
+    scorers: Mapping[str, str | ScorerEngine] = field(default_factory=dict)
+    seeds: int | Iterable[int] = 0
+    out: Path | None = None
+    concurrency: int | None = None
+    disabled: frozenset[str] = frozenset()
+    analyze: bool = False
+    speculate: float = 0.0
+    problem_set: str | None = None
+    strict: bool = False
+    models: Models = UNKNOWN
+    grader: str | Grader | None = None
+    shard: Shard | None = None
+    keep: Collection[str] = ()
+    cluster: str | None = None
+    replicas: int = 1
+    command: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.out, str):  # what a notebook passes
+            object.__setattr__(self, "out", Path(self.out))
+        object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
+        if self.cluster is not None:
+            ClusterAddress.parse(self.cluster)
+        if self.replicas < 1:
+            raise ValueError(f"replicas: at least 1, not {self.replicas}")
+        unknown = sorted(set(self.keep).difference(KEPT))
+        if unknown:
+            raise ValueError(f"keep: expected {' or '.join(KEPT)}, found {unknown[0]!r}")
