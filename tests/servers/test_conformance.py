@@ -357,6 +357,12 @@ def test_who_waits_goes_in_order_of_priority(vllm: Subject) -> None:
     assert numbers == [0, 5, 4, 3, 2, 1]  # the first found the place free
 
 
+def test_as_many_at_once_as_vllm_runs(subject: Subject) -> None:
+    usual = 256 if subject.server.style.vllm else 64
+    assert subject.open().load.slots == usual
+    assert subject.open(concurrency=64).load.slots == 64
+
+
 def test_at_most_so_many_at_once(vllm: Subject) -> None:
     vllm.answers(20, Limits(10), concurrency=3)
     assert vllm.server.peak <= 3

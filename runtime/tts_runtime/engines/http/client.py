@@ -51,7 +51,11 @@ class HttpOptions(NoOptions):
         pattern="^[A-Za-z0-9-]+$",
         description="Header of the key; Azure: api-key",
     )
-    concurrency: int = Field(default=64, gt=0, description="Maximum number of concurrent requests")
+    concurrency: int = Field(
+        default=64,
+        gt=0,
+        description="Maximum number of concurrent requests; of a policy on vLLM 256 by default",
+    )
     timeout: float = Field(
         default=600.0, gt=0, description="Seconds without data until a request fails"
     )

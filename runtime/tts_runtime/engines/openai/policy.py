@@ -46,6 +46,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Codes of errors about the content of a request or an answer.
 _FILTERED: Final = ("content_filter", "content_policy_violation", "data_inspection_failed")
+#: Requests that vLLM runs at once unless told otherwise; servers do not say (`max_num_seqs`).
+_VLLM_SLOTS: Final = 256
 #: Cached lists of likeliest tokens, for requests of one rank after another.
 _KEPT_RANKS: Final = 1024
 
@@ -71,11 +73,10 @@ class OpenAIPolicy(PolicyEngine):
         options = options or ServerOptions()
         address = parse_address(f"openai:{name}", name, options.api_version)
         key = find_key(options.key_env, options.key_header)
-        self._client = HttpClient(address, key, options, clock)
         self._fields = Fields(address.base, options.omit, options.extra)
 
         async def opening() -> ServerSetup:
-            client = self._client.to_open()
+            client = HttpClient(address, key, options, clock).to_open()
             try:
                 return await open_server(client, options, self._fields)
             finally:
@@ -83,6 +84,10 @@ class OpenAIPolicy(PolicyEngine):
 
         opened = at_once(opening())
         served = opened.served
+        limits = options
+        if served.vllm and "concurrency" not in options.model_fields_set:
+            limits = options.model_copy(update={"concurrency": _VLLM_SLOTS})
+        self._client = HttpClient(address, key, limits, clock)
         own_ids = opened.tokenizer is not TEXT
         self.binding = opened.binding
         self.tokenizer = opened.tokenizer
@@ -107,7 +112,7 @@ class OpenAIPolicy(PolicyEngine):
         self._in_flight: InFlight[Generation] = InFlight()
         self._cancelled = 0
         self._cut_said = False
-        self._slots = options.concurrency
+        self._slots = limits.concurrency
         _LOGGER.info("policy `%s`: %s", served.model, self.chosen)
 
     @property
