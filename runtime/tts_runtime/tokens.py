@@ -17,6 +17,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from struct import Struct
 from typing import Final, Protocol, overload, runtime_checkable
+from zlib import adler32, crc32
 
 
 class Tokenizer(Protocol):
@@ -93,24 +94,20 @@ def joined(parts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(ids)
 
 
-#: The first prime from the leading digits of pi on; 2 is a primitive root of it.
-_PRIME: Final = 0x3243F6A8885A309D
-
-
 def path_mark(before: int, ids: Sequence[int]) -> int:
     """A number for ids after those of which `before` is the number; 0 for none.
 
-    It is the ids, read as digits of 64 bits, modulo a prime (Rabin's fingerprint with integers for
-    polynomials): the same however a path is cut, and in every process. Ids of 0 at the beginning
-    do not show, so it names a path with its length.
+    Two checksums of the ids side by side, CRC-32 and Adler-32: the same however a path is cut, and
+    in every process. It tells apart what an engine may draw at one place, not what somebody made
+    to look alike.
     """
-    many = len(ids)
-    return (before << (many << 6) | int.from_bytes(_digits(many)(*ids))) % _PRIME
+    data = _packed(len(ids))(*ids)
+    return crc32(data, before & 0xFFFFFFFF) | adler32(data, before >> 32) << 32
 
 
 @lru_cache(1 << 10)
-def _digits(many: int) -> Callable[..., bytes]:
-    return Struct(f">{many}Q").pack
+def _packed(many: int) -> Callable[..., bytes]:
+    return Struct(f"<{many}Q").pack
 
 
 def to_bytes(tokenizer: Tokenizer, ids: Iterable[int]) -> bytes:

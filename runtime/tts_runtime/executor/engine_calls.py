@@ -24,6 +24,7 @@ from tts_runtime.engines.base import (
     ScoreRequest,
 )
 from tts_runtime.engines.stopping import StopCriteria, end_ids
+from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.requests import Then, Work, asked
 
 Reply = TypeVar("Reply")
@@ -46,6 +47,9 @@ class KeptReplies(Protocol):
     ) -> None:
         """Keeps a generation that is done, if it is one."""
 
+    def drawn(self, request: GenerateRequest, node: Node, /) -> None:
+        """Keeps a generation of which a node was made: that, which is there anyway, has it all."""
+
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest], /
     ) -> Sequence[ScoreReply] | None:
@@ -59,6 +63,11 @@ class KeptReplies(Protocol):
         /,
     ) -> None:
         """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
+
+    def read(
+        self, engine: ScorerEngine, request: ScoreRequest, reply: Future[ScoreReply], /
+    ) -> None:
+        """Keeps the scores of a path, if there are any, but not the request."""
 
 
 class EngineCalls:

@@ -96,6 +96,7 @@ class Node:
     own, and it is done: it has no answer and no score (C64). `drawn`, `halted`: as in
     the policy's reply, of which a sampled node is what is kept (`generation`). `made`: how many
     children it has in the scope that drew it, whose number is `home` (`Scope.next_children`).
+    `doubles`: the log-probabilities of its ids, side by side where it was given them so.
     """
 
     _mark: int
@@ -104,7 +105,6 @@ class Node:
 
     __slots__ = (
         "_answer",
-        "_logprobs",
         "_mark",
         "_stretched",
         "anchor",
@@ -112,6 +112,7 @@ class Node:
         "conversation",
         "depth",
         "done",
+        "doubles",
         "drawn",
         "end_logprob",
         "error",
@@ -165,7 +166,7 @@ class Node:
         self.finish = finish
         self.done = done
         self.sampled = sampled
-        self._logprobs = logprobs
+        self.doubles = logprobs
         self.end_logprob = end_logprob
         self.statistics = statistics
         self.error = error
@@ -254,8 +255,8 @@ class Node:
 
     @property
     def logprobs(self) -> Sequence[float]:
-        """Of its ids; kept as doubles side by side, where it was given them so."""
-        numbers = self._logprobs
+        """Of its ids."""
+        numbers = self.doubles
         return unpack(f"{len(numbers) >> 3}d", numbers) if type(numbers) is bytes else numbers
 
     @property
@@ -382,7 +383,7 @@ class Node:
             self.finish,
             self.done,
             self.sampled,
-            self._logprobs,
+            self.doubles,
             self.end_logprob,
             self.statistics,
             self.error,
@@ -403,6 +404,21 @@ def _on_lane(node: Node, lane: Lane) -> Key:
         return lane_key(node.key, lane)
     strategy, number = lane
     return fresh_key(node.key, node.position, strategy, number)
+
+
+def marks_before(nodes: Sequence[Node]) -> list[int]:
+    """The `mark` of what each continues; keeps its own, too, as what continues it is next."""
+    found: list[int] = []
+    for node in nodes:
+        parent = node.parent
+        assert parent is not None  # it was drawn from something
+        try:
+            before = parent._mark
+        except AttributeError:
+            before = parent.mark
+        found.append(before)
+        node._mark = path_mark(before, node.ids)
+    return found
 
 
 def shares_ids(node: Node, policy: Policy) -> bool:

@@ -154,16 +154,12 @@ class Request:
     def __call__(self, future: Future[Generation]) -> None:
         """Hands the engine's reply to all who wait for it."""
         run = self.run
-        kept, asked = run.kept, self.asked
-        if kept is not None and asked is not None:
-            self.asked = None
-            run.work.generated(future)
-            kept.generated(self.policy.engine, asked, future)
-        elif run.calls is None:
+        if run.calls is None or run.kept is not None:
             run.work.generated(future)
         try:
             run.in_flight.remove(future)
         except KeyError:  # not `take` first: it is a call for every reply
+            self._keep(future)
             run.take(future)
             return
         try:
@@ -176,6 +172,7 @@ class Request:
             segments = self.node.segments
             generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
         if run.error is not None:
+            self._keep(future)
             return
         self.reply = generation
         self.future = None
@@ -192,8 +189,19 @@ class Request:
                 run.requests[self.name] = node  # it is the reply, in less memory
         except Exception as problem:  # noqa: BLE001  (stored: `execute` raises or reports it)
             run.fail(problem)
+        if self.asked is not None and run.kept is not None:
+            if node is None or node.error is not None:
+                self._keep(future)
+            else:
+                run.kept.drawn(self.asked, node)
+            self.asked = None
         if run.idle is not None:
             run.check_idle()
+
+    def _keep(self, future: Future[Generation]) -> None:
+        """Keeps a reply of which no node was made."""
+        if self.asked is not None and self.run.kept is not None:
+            self.run.kept.generated(self.policy.engine, self.asked, future)
 
 
 def asked_from(asked: Request | Node) -> Node:
@@ -303,10 +311,9 @@ class ProblemRun(Scheduler):
 
     def _ended(self, task: Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            error = task.exception()
-            if error is not None:
-                self.fail(error)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.fail(error)
         self.check_idle()
 
     def check_idle(self) -> None:
@@ -329,9 +336,8 @@ class ProblemRun(Scheduler):
 
     def take(self, future: Future[Any]) -> bool:
         """Removes a future that is done from those in flight; whether it was waited for."""
-        in_flight = self.in_flight
-        if future in in_flight:
-            in_flight.remove(future)
+        if future in self.in_flight:
+            self.in_flight.remove(future)
             return True
         if not future.cancelled():
             future.exception()  # retrieved: nobody has to hear of it
@@ -428,9 +434,7 @@ class ProblemRun(Scheduler):
         """A policy's reply to a request; `then` is called with it."""
         if self.calls is not None:
             return self.calls.generate(policy.engine, request, then)
-        future = policy.engine.generate(request)
-        future.add_done_callback(then)
-        return future
+        return asked(policy.engine.generate, request, then)
 
     # ------------------------------------------------------------------ scorers
 

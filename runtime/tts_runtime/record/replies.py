@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,25 +23,28 @@ from tts_lang.readers import MAX_LINE_BYTES
 from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
+    Limits,
     PolicyEngine,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
 )
 from tts_runtime.engines.stopping import stops_alike
+from tts_runtime.executor.nodes import Node
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.disk import DiskSync
 from tts_runtime.record.files import REPLIES, open_private, seal_of, trial_of
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.reply_lines import (
+    DrawnReplies,
     KeptGeneration,
     Name,
+    ScorerReplies,
     digest_of,
     digest_of_call,
-    generation_lines,
     generations_in,
     path_name,
-    score_line,
+    scores_in,
 )
 from tts_runtime.tokens import TextTokenizer
 
@@ -141,9 +144,9 @@ class ReplyLog:
 
     # ------------------------------------------------------------------ names
 
-    def name(self, engine: PolicyEngine | ScorerEngine) -> str | None:
-        """What the strategies call an engine; `None`: its replies are not kept."""
-        return self._names.get(id(engine))
+    def name(self, engine: PolicyEngine | ScorerEngine) -> str:
+        """What the strategies call an engine; empty: its replies are not kept."""
+        return self._names.get(id(engine), "")
 
     def call(self, request: GenerateRequest) -> str:
         """A digest of how a request's tokens are drawn, and where they stop."""
@@ -183,7 +186,7 @@ class ReplyLog:
             return
         self._seen = arrived
         before = process_time() - _LONGEST_WAIT
-        many = sum([each.waiting_tokens() for each in self._new]) >= _MOST_WAITING
+        many = sum([each.waiting_tokens for each in self._new]) >= _MOST_WAITING
         due = [each for each in self._new if many or each.since <= before]
         if due:
             left = [each for each in self._new if not many and each.since > before]
@@ -286,10 +289,18 @@ class ProblemReplies:
         self.since = 0.0
         #: It is in the record: what still arrives is of no use.
         self._ended = False
-        self._generated: list[tuple[PolicyEngine, GenerateRequest, Generation]] = []
-        self._scored: list[tuple[ScorerEngine, Sequence[ScoreRequest], Any]] = []
-        #: Of the generations, whose tokens are counted, and these.
-        self._counted = self._tokens = 0
+        #: What has been given since the last lines: by policy and call, and by scorer.
+        self._drawn: dict[tuple[str, str], DrawnReplies] = {}
+        self._read: dict[str, ScorerReplies] = {}
+        self._listed = False
+        #: Tokens of the paths that requests continue which are kept themselves.
+        self.waiting_tokens = 0
+        #: What was asked last, and where replies to its like go.
+        self._limits: Limits | None = None
+        self._rank: int | None = None
+        self._nodes: list[Node] = []
+        self._scorer: ScorerEngine | None = None
+        self._scored = ScorerReplies("")
         self._generations: dict[Name, KeptGeneration] = {}
         self._scores: dict[tuple[str, str], Any] = {}
         for value in values:
@@ -297,18 +308,17 @@ class ProblemReplies:
                 if "policy" in value:
                     self._generations |= generations_in(value)
                 else:
-                    for request, replies in zip(value["requests"], value["replies"], strict=True):
-                        self._scores[str(value["scorer"]), str(request)] = replies
+                    self._scores |= scores_in(value)
             except (KeyError, TypeError, ValueError) as error:
                 _LOGGER.warning("%s: %r; it is drawn again", REPLIES, error)
         self.empty = not self._generations and not self._scores
 
     def generation(self, engine: PolicyEngine, request: GenerateRequest) -> Generation | None:
         """What this request was given; `None`: it has to be asked."""
-        name = self._log.name(engine) if self._generations else None
-        if name is None:
+        if not self._generations:
             return None
-        found = self._generations.get((name, self._log.call(request), *path_name(request)))
+        name = self._log.name(engine), self._log.call(request), *path_name(request)
+        found = self._generations.get(name)
         if found is None:
             return None
         try:
@@ -325,16 +335,26 @@ class ProblemReplies:
         """Keeps a generation that is done, if it is one."""
         if reply.cancelled() or reply.exception() is not None:
             return
-        if not self._generated and not self._scored:
-            self._log.add(self)
-        self._generated.append((engine, request, reply.result()))
+        self._of(engine, request).others.append((request, reply.result()))
+        self.waiting_tokens += request.position
+
+    def drawn(self, request: GenerateRequest, node: Node) -> None:
+        """Keeps a generation of which a node was made: that, which is there anyway, has it all.
+
+        One operation's requests share their limits.
+        """
+        if request.limits is not self._limits or request.first_rank is not self._rank:
+            self._nodes = self._of(node.policy.engine, request).nodes
+            self._limits, self._rank = request.limits, request.first_rank
+        self._nodes.append(node)
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
     ) -> Sequence[ScoreReply] | None:
         """What these requests were given: one path, or a pool that is scored together."""
-        name = self._log.name(engine) if self._scores else None
-        found = None if name is None else self._scores.get((name, digest_of(requests)))
+        if not self._scores:
+            return None
+        found = self._scores.get((self._log.name(engine), digest_of(requests)))
         if found is None:
             return None
         return [
@@ -348,66 +368,74 @@ class ProblemReplies:
         """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
         if reply.cancelled() or reply.exception() is not None:
             return
-        if not self._generated and not self._scored:
+        self._by(engine).others.append((requests, reply.result()))
+
+    def read(self, engine: ScorerEngine, request: ScoreRequest, reply: Future[ScoreReply]) -> None:
+        """Keeps the scores of a path, if there are any, but not the request."""
+        try:
+            found = reply.result()
+        except (Exception, CancelledError):  # noqa: BLE001  (who waits for it hears of it)
+            return
+        if engine is not self._scorer:
+            self._scored, self._scorer = self._by(engine), engine
+        kept, digest = self._scored, request.digest
+        if digest is None or type(found) is not ScoreReply:
+            kept.others.append(((request,), found))
+            return
+        kept.digests.append(digest)
+        kept.known.append(request.known)
+        kept.replies.append(found)
+
+    def _of(self, engine: PolicyEngine, request: GenerateRequest) -> DrawnReplies:
+        """Where replies to such a request go."""
+        self._arrives()
+        name, call = self._log.name(engine), self._log.call(request)
+        found = self._drawn.get((name, call))
+        if found is None:
+            of_text = isinstance(engine.tokenizer, TextTokenizer)
+            found = self._drawn[name, call] = DrawnReplies(
+                name,
+                call,
+                request.sampling.temperature > 0,
+                engine.tokenizer.pieces if of_text else None,
+            )
+        return found
+
+    def _by(self, engine: ScorerEngine) -> ScorerReplies:
+        """Where a scorer's replies go."""
+        self._arrives()
+        name = self._log.name(engine)
+        return self._read.setdefault(name, ScorerReplies(name))
+
+    def _arrives(self) -> None:
+        """Something is given: it is written soon."""
+        if not self._listed:
+            self._listed = True
             self._log.add(self)
-        self._scored.append((engine, requests, reply.result()))
 
     @property
     def arrived(self) -> int:
         """How much has been given since the last lines."""
-        return len(self._generated) + len(self._scored)
-
-    def waiting_tokens(self) -> int:
-        """Tokens of the paths that these generations continue."""
-        new = self._generated[self._counted :]
-        self._tokens += sum([request.position for _, request, _ in new])
-        self._counted += len(new)
-        return self._tokens
+        drawn = sum([len(each.nodes) + len(each.others) for each in self._drawn.values()])
+        return drawn + sum([len(each.replies) + len(each.others) for each in self._read.values()])
 
     def end(self) -> None:
         """It is in the record."""
         self._ended = True
         self._take()
 
-    def _take(self) -> tuple[list[Any], list[Any]]:
-        taken = self._generated, self._scored
-        self._generated, self._scored = [], []
-        self._counted = self._tokens = 0
+    def _take(self) -> list[DrawnReplies | ScorerReplies]:
+        """What has been given since the last lines."""
+        taken: list[DrawnReplies | ScorerReplies] = list(self._drawn.values())
+        taken += self._read.values()
+        self._drawn, self._read, self._listed = {}, {}, False
+        self._limits = self._scorer = None
+        self.waiting_tokens = 0
         return taken
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What has been given since the last: what one engine did alike stands side by side."""
-        generated, scored = self._take()
-        if self._ended:
-            return
-        alike: list[tuple[GenerateRequest, Generation]] = []
-        calls: dict[tuple[PolicyEngine, str], list[tuple[GenerateRequest, Generation]]] = {}
-        engine: PolicyEngine | None = None
-        before: GenerateRequest | None = None
-        for by, request, reply in generated:
-            if by is not engine or before is None or not _alike(request, before):
-                engine, before = by, request
-                alike = calls.setdefault((by, self._log.call(request)), [])
-            alike.append((request, reply))
-        for (by, call), kept in calls.items():
-            name = self._log.name(by)
-            if name is not None:
-                of_text = isinstance(by.tokenizer, TextTokenizer)
-                yield from generation_lines(
-                    name, call, by.tokenizer.pieces if of_text else None, kept
-                )
-        for scorer in dict.fromkeys([each[0] for each in scored]):
-            name = self._log.name(scorer)
-            if name is not None:
-                own = [each[1:] for each in scored if each[0] is scorer]
-                yield score_line(name, own)
-
-
-def _alike(one: GenerateRequest, other: GenerateRequest) -> bool:
-    """Whether requests surely have the same call: what one operation asks for shares these."""
-    return (
-        one.limits is other.limits
-        and one.sampling is other.sampling
-        and one.first_rank is other.first_rank
-        and one.statistics is other.statistics
-    )
+        taken = self._take()
+        if not self._ended:
+            for each in taken:
+                yield from each.lines() if each.name else ()

@@ -6,11 +6,11 @@ import sys
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate, chain, pairwise
 from math import isfinite
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from tts_runtime.engines.base import (
     Finish,
@@ -22,11 +22,12 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
+from tts_runtime.executor.nodes import Node, marks_before
 from tts_runtime.executor.requests import digest
 from tts_runtime.tokens import TextTokenizer
 
-#: What makes a generation: policy, call, key, position, path.
-Name: TypeAlias = tuple[str, str, bytes, int, int]
+#: What makes a generation: policy, call, key, position, prompt, path.
+Name: TypeAlias = tuple[str, str, bytes, int, int, int]
 
 #: Tokens of a line, about.
 _MOST_TOKENS: Final = 1 << 16
@@ -77,15 +78,13 @@ def digest_of_call(sampling: Sampling, limits: Limits, more: tuple[object, ...])
     return blake2b(texts.encode(), digest_size=6).hexdigest()
 
 
-def path_name(request: GenerateRequest) -> tuple[bytes, int, int]:
-    """Key, position and path; the key stands for nothing where none is drawn with it (C15)."""
+def path_name(request: GenerateRequest) -> tuple[bytes, int, int, int]:
+    """Key, position, prompt, path; the key stands for nothing where none is drawn with it (C15).
+
+    The hash of a tuple of integers is the same in every process.
+    """
     key = request.key if request.sampling.temperature else b""
-    return key, request.position, _path(hash(request.prompt), request.mark)
-
-
-def _path(prompt: int, mark: int) -> int:
-    """The hash of a tuple of integers is the same in every process."""
-    return hash((prompt, mark))
+    return key, request.position, hash(request.prompt), request.mark
 
 
 def digest_of(requests: Sequence[ScoreRequest]) -> str:
@@ -97,93 +96,153 @@ def digest_of(requests: Sequence[ScoreRequest]) -> str:
 
 def _digest_of(request: ScoreRequest) -> str:
     if request.digest is not None:
-        return f"{request.digest.hex()}.{request.known}"
+        return _path_digest(request.digest, request.known)
     sizes = hash((*map(len, request.steps),))
     answer = "" if request.answer is None else digest(request.answer).hex()
     return f"{digest(request.text).hex()}.{request.known}.{sizes & 0xFFFFFFFF}.{answer}"
 
 
+def _path_digest(digest: bytes, known: int) -> str:
+    return f"{digest.hex()}.{known}"
+
+
 # ------------------------------------------------------------------ lines
 
 
-def generation_lines(
-    policy: str,
-    call: str,
-    pieces: Sequence[bytes] | None,
-    kept: Sequence[tuple[GenerateRequest, Generation]],
-) -> Iterator[dict[str, Any]]:
-    """Generations of one call side by side; numbers that JSON would round or lacks, in base 64.
+@dataclass(slots=True)
+class DrawnReplies:
+    """What one policy replied to calls of one kind.
 
     Args:
-        policy, call: The policy's name, and the digest of the call.
+        name, call: The policy's name, and the digest of the call.
+        seeded: Something is drawn with the keys.
         pieces: Of a tokenizer that is known by its texts only, in place of ids.
-        kept: What was asked, and what was replied.
+        nodes: Replies of which nodes were made.
+        others: The others, with what was asked.
     """
-    many = max(1, _MOST_TOKENS // (1 + max(len(each.ids) for _, each in kept)))
-    for start in range(0, len(kept), many):
-        yield {"policy": policy, "call": call, **_columns(pieces, kept[start : start + many])}
+
+    name: str
+    call: str
+    seeded: bool
+    pieces: Sequence[bytes] | None
+    nodes: list[Node] = field(default_factory=list)
+    others: list[tuple[GenerateRequest, Generation]] = field(default_factory=list)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """All of it, side by side."""
+        for nodes in _parts(self.nodes, self.nodes):
+            hashes = {
+                conversation: hash(conversation.prompt(nodes[0].policy))
+                for conversation in {node.conversation for node in nodes}
+            }
+            yield self._line(
+                nodes,
+                [node.parent.position for node in nodes],  # type: ignore[union-attr]
+                marks_before(nodes),
+                [hashes[node.conversation] for node in nodes],
+                [node.key for node in nodes],
+                [node.doubles for node in nodes],
+            )
+        for kept in _parts(self.others, [reply for _, reply in self.others]):
+            requests = [request for request, _ in kept]
+            replies = [reply for _, reply in kept]
+            yield self._line(
+                replies,
+                [request.position for request in requests],
+                [request.mark for request in requests],
+                [hash(request.prompt) for request in requests],
+                [request.key for request in requests],
+                [reply.logprobs for reply in replies],
+            )
+
+    def _line(
+        self,
+        replies: Sequence[Node | Generation],
+        at: list[int],
+        marks: list[int],
+        prompts: list[int],
+        keys: list[bytes],
+        logprobs: Sequence[Sequence[float] | bytes],
+    ) -> dict[str, Any]:
+        """Numbers that JSON would round or lacks are in base 64."""
+        ids = list(chain.from_iterable([reply.ids for reply in replies]))
+        counts = [len(reply.ids) for reply in replies]
+        line: dict[str, Any] = {
+            "policy": self.name,
+            "call": self.call,
+            "prompts": _one(prompts),
+            "at": at,
+            "marks": marks,
+            "counts": _one(counts),
+            "logprobs": _packed(logprobs),
+            "finish": _one([reply.finish._value_ for reply in replies]),  # type: ignore[union-attr]
+        }
+        if self.seeded:
+            line["keys"] = b64encode(b"".join(keys)).decode()
+        ends = [reply.end_logprob for reply in replies]
+        if any(ends):
+            line["ends"] = _packed([ends])
+        drawn = [reply.drawn for reply in replies]
+        if drawn != counts:
+            line["drawn"] = drawn
+        if self.pieces is None:
+            line["ids"] = ids
+        else:
+            line["pieces"] = [self.pieces[token].decode("latin-1") for token in ids]
+        halted = [place for place, reply in enumerate(replies) if reply.halted]
+        if halted:
+            line["halted"] = halted
+        statistics = {
+            str(place): {name: _packed([values]) for name, values in reply.statistics.items()}
+            for place, reply in enumerate(replies)
+            if reply.statistics
+        }
+        if statistics:
+            line["statistics"] = statistics
+        return line
 
 
-def _columns(
-    pieces: Sequence[bytes] | None, kept: Sequence[tuple[GenerateRequest, Generation]]
-) -> dict[str, Any]:
-    requests = [request for request, _ in kept]
-    replies = [reply for _, reply in kept]
-    ids = list(chain.from_iterable([reply.ids for reply in replies]))
-    drawn = [reply.drawn for reply in replies]
-    counts = [len(reply.ids) for reply in replies]
-    finish = [reply.finish._value_ for reply in replies]
-    hashes = {id(request.prompt): request.prompt for request in requests}
-    prompts = {name: hash(prompt) for name, prompt in hashes.items()}
-    line: dict[str, Any] = {
-        "at": [request.position for request in requests],
-        "paths": [_path(prompts[id(request.prompt)], request.mark) for request in requests],
-        "counts": counts,
-        "logprobs": _packed(chain.from_iterable([reply.logprobs for reply in replies])),
-        "finish": finish[0] if finish.count(finish[0]) == len(finish) else finish,
-    }
-    if requests[0].sampling.temperature:
-        line["keys"] = b64encode(b"".join([request.key for request in requests])).decode()
-    ends = [reply.end_logprob for reply in replies]
-    if any(ends):
-        line["ends"] = _packed(ends)
-    if drawn != counts:
-        line["drawn"] = drawn
-    if pieces is None:
-        line["ids"] = ids
-    else:
-        line["pieces"] = [pieces[token].decode("latin-1") for token in ids]
-    halted = [place for place, reply in enumerate(replies) if reply.halted]
-    if halted:
-        line["halted"] = halted
-    statistics = {
-        str(place): {name: _packed(values) for name, values in reply.statistics.items()}
-        for place, reply in enumerate(replies)
-        if reply.statistics
-    }
-    if statistics:
-        line["statistics"] = statistics
-    return line
+_Kept = TypeVar("_Kept")
+
+
+def _parts(
+    kept: Sequence[_Kept], replies: Sequence[Node | Generation]
+) -> Iterator[Sequence[_Kept]]:
+    """Not too many for a line."""
+    if kept:
+        most = max(1, _MOST_TOKENS // (1 + max([len(reply.ids) for reply in replies])))
+        for start in range(0, len(kept), most):
+            yield kept[start : start + most]
+
+
+def _one(values: list[Any]) -> Any:
+    """One value, where all are alike."""
+    return values[0] if values.count(values[0]) == len(values) else values
+
+
+def _each(value: Any, many: int) -> Any:
+    return value if isinstance(value, list) else [value] * many
 
 
 def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     """The generations of a line, by name."""
-    counts: list[int] = value["counts"]
+    many = len(value["at"])
+    counts, finish, prompts = (_each(value[name], many) for name in ("counts", "finish", "prompts"))
     keys, logprobs = b64decode(value.get("keys", "")), _numbers(value["logprobs"])
-    ends = _numbers(value["ends"]) if "ends" in value else [0.0] * len(counts)
-    finish = value["finish"] if isinstance(value["finish"], list) else [value["finish"]] * len(ends)
-    width = len(keys) // len(counts)
+    ends = _numbers(value["ends"]) if "ends" in value else [0.0] * many
+    width = len(keys) // many
     tokens = value.get("pieces", value.get("ids"))
     if not len(tokens) == len(logprobs) == sum(counts):
         raise ValueError("other numbers of tokens and log-probabilities")
     found: dict[Name, KeptGeneration] = {}
     borders = pairwise(accumulate(counts, initial=0))
-    columns = (value["at"], value["paths"], finish, value.get("drawn", counts), ends)
-    for place, ((start, end), (at, path, why, drawn, end_logprob)) in enumerate(
+    columns = (value["at"], prompts, value["marks"], finish, value.get("drawn", counts), ends)
+    for place, ((start, end), (at, prompt, mark, why, drawn, end_logprob)) in enumerate(
         zip(borders, zip(*columns, strict=True), strict=True)
     ):
         key = keys[place * width : (place + 1) * width]
-        found[str(value["policy"]), str(value["call"]), key, at, path] = KeptGeneration(
+        name = str(value["policy"]), str(value["call"]), key, at, prompt, mark
+        found[name] = KeptGeneration(
             ids=tokens[start:end] if "ids" in value else (),
             pieces=tokens[start:end] if "pieces" in value else None,
             logprobs=logprobs[start:end],
@@ -196,31 +255,81 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     return found
 
 
-def score_line(scorer: str, kept: Sequence[tuple[Sequence[ScoreRequest], Any]]) -> dict[str, Any]:
-    """Scores of one scorer side by side; what is no finite number is not kept."""
-    requests: list[str] = []
-    found: list[Any] = []
-    for asked, given in kept:
-        try:
-            plain = [_plain(each) for each in ((given,) if type(given) is ScoreReply else given)]
-        except (TypeError, ValueError, OverflowError):
-            continue
-        requests.append(digest_of(asked))
-        found.append(plain)
-    return {"scorer": scorer, "requests": requests, "replies": found}
+@dataclass(slots=True)
+class ScorerReplies:
+    """What one scorer replied.
+
+    Args:
+        name: Its name.
+        digests, known: Of paths that whoever asked had a digest of, as in `ScoreRequest`.
+        replies: To these.
+        others: Other paths, and pools that are scored together, with the replies.
+    """
+
+    name: str
+    digests: list[bytes] = field(default_factory=list)
+    known: list[int] = field(default_factory=list)
+    replies: list[ScoreReply] = field(default_factory=list)
+    others: list[tuple[Sequence[ScoreRequest], Any]] = field(default_factory=list)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """All of it, side by side; what is no finite number is not kept."""
+        replies = self.replies
+        scores = [reply.scores for reply in replies]
+        openings = [reply.opening for reply in replies]
+        sizes = [reply.sizes for reply in replies]
+        others = [(digest_of(requests), reply) for requests, reply in self.others]
+        if not (_finite(scores) and {*map(type, chain(openings, *sizes))} <= {int}):
+            named = map(_path_digest, self.digests, self.known)
+            others += zip(named, replies, strict=True)
+        elif replies:
+            yield {
+                "scorer": self.name,
+                "digests": b64encode(b"".join(self.digests)).decode(),
+                "known": _one(self.known),
+                "openings": _one(openings),
+                "scores": scores,
+                "sizes": sizes,
+            }
+        plain = {name: found for name, reply in others if (found := _plain(reply)) is not None}
+        if plain:
+            yield {"scorer": self.name, "requests": [*plain], "replies": [*plain.values()]}
 
 
-def _plain(reply: ScoreReply) -> tuple[Any, int, tuple[int, ...]]:
-    scores, opening, sizes = reply.scores, reply.opening, reply.sizes
-    for each in scores:
-        if type(each) is not float or not isfinite(each):
-            scores = tuple(map(_score, scores))
-            break
-    for size in sizes:
-        if type(size) is not int:
-            sizes = tuple(map(int, sizes))
-            break
-    return scores, opening if type(opening) is int else int(opening), sizes
+def scores_in(value: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """The replies of a line, by scorer and request: scores, opening and sizes of each path."""
+    scorer = str(value["scorer"])
+    if "requests" in value:
+        pairs = zip(value["requests"], value["replies"], strict=True)
+        return {(scorer, str(name)): replies for name, replies in pairs}
+    data, scores = b64decode(value["digests"]), value["scores"]
+    many = len(scores)
+    width = len(data) // many
+    digests = [data[place * width : (place + 1) * width] for place in range(many)]
+    known, openings = _each(value["known"], many), _each(value["openings"], many)
+    replies = zip(scores, openings, value["sizes"], strict=True)
+    return {
+        (scorer, _path_digest(*path)): [reply]
+        for *path, reply in zip(digests, known, replies, strict=True)
+    }
+
+
+def _finite(scores: Sequence[Sequence[Any]]) -> bool:
+    """Whether all are finite floats, as a rule."""
+    flat = [*chain.from_iterable(scores)]
+    return {*map(type, flat)} <= {float} and all(map(isfinite, flat))
+
+
+def _plain(replies: Any) -> list[Any] | None:
+    """Replies about a path, or a pool of them; nothing, where a score is no finite number."""
+    try:
+        paths = (replies,) if type(replies) is ScoreReply else replies
+        return [
+            ([*map(_score, each.scores)], int(each.opening), [*map(int, each.sizes)])
+            for each in paths
+        ]
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _score(number: Any) -> float | None:
@@ -232,12 +341,14 @@ def _score(number: Any) -> float | None:
     return found
 
 
-def _packed(values: Iterable[float]) -> str:
-    """64-bit floats, little-endian, in base 64."""
-    numbers = array("d", values)
+def _packed(parts: Iterable[Sequence[float] | bytes]) -> str:
+    """64-bit floats, little-endian, in base 64; those in bytes are side by side already."""
+    data = b"".join([part if type(part) is bytes else array("d", part) for part in parts])
     if sys.byteorder == "big":
+        numbers = array("d", data)
         numbers.byteswap()
-    return b64encode(numbers.tobytes()).decode()
+        data = numbers.tobytes()
+    return b64encode(data).decode()
 
 
 def _numbers(text: str) -> array[float]:

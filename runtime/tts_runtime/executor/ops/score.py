@@ -148,7 +148,7 @@ class _Asked(ABC):
         if run.kept is not None and self.asked is not None:
             engine, request = self.asked
             run.work.scored(future)
-            run.kept.scored(engine, (request,), future)
+            run.kept.read(engine, request, future)
         elif run.calls is None:
             run.work.scored(future)
         try:
