@@ -81,12 +81,19 @@ class StepSplit:
     def after(self, before: StepSplit, delimiter: bytes) -> bytes | None:
         """What was added to `before`, if this continues it."""
         new, old = self._recent, before._recent
-        if self._block is not before._block:
-            new, old = self.closed, before.closed
+        block = self._block
+        if block is not before._block:
+            if block is not None and block.before is before._block:  # it is full since then
+                new = block.pieces + new
+            else:
+                new, old = self.closed, before.closed
         many = len(old)
         if new[:many] != old:
             return None
-        added = delimiter.join((*new[many:], self.tail)) if len(new) > many else self.tail
+        if len(new) == many + 1:  # as a rule
+            added = new[many] + delimiter + self.tail
+        else:
+            added = delimiter.join((*new[many:], self.tail)) if len(new) > many else self.tail
         tail = before.tail
         if not tail:
             return added

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import lru_cache
 from math import nan
-from struct import unpack
+from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from tts_lang.values import total
@@ -257,7 +258,7 @@ class Node:
     def logprobs(self) -> Sequence[float]:
         """Of its ids."""
         numbers = self.doubles
-        return unpack(f"{len(numbers) >> 3}d", numbers) if type(numbers) is bytes else numbers
+        return _doubles(len(numbers))(numbers) if type(numbers) is bytes else numbers
 
     @property
     def data(self) -> bytes:
@@ -391,6 +392,12 @@ class Node:
         if isinstance(node, FirstNode):
             node.start = self.start
         return node
+
+
+@lru_cache(1 << 10)
+def _doubles(size: int) -> Callable[[bytes], tuple[float, ...]]:
+    """Reads numbers that stand side by side."""
+    return Struct(f"{size >> 3}d").unpack
 
 
 class FirstNode(Node):

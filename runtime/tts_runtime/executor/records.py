@@ -17,11 +17,10 @@ from tts_lang.plan.operator import Makes, entry
 from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
-from tts_runtime.executor.nodes import EMPTY, Node
+from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.problem import place
-from tts_runtime.executor.rows import Candidate, Scores, StepScores, added
+from tts_runtime.executor.rows import Candidate, StepScores, added, columns_of
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
-from tts_runtime.tokens import to_text
 
 #: Characters of the texts of one line, at most; a longer text has a line of its own.
 _MOST_TEXT: Final = 1 << 20
@@ -49,6 +48,8 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
         candidates: All of them, with their numbers.
         keep: As in `Outcome.lines`.
     """
+    if not candidates:
+        return []
     nodes = [each.node for each in candidates]
     made = _made_by(candidates)
     parent = [None if (of := each.parent) is None else of.uid for each in candidates]
@@ -76,7 +77,7 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
         "key": keys,
     }
     for name, default in DEFAULTS.items():
-        if name in columns and columns[name].count(default) == len(nodes):
+        if name in columns and _all(columns[name], default):
             del columns[name]
     scores = _new_scores([each.scores for each in candidates], before)
     errors = _errors(candidates)
@@ -92,7 +93,7 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
             line["sampling"] = first.sampling
         for name, column in columns.items():
             values = column[start:end]
-            if name == "text" or values.count(values[0]) != len(values):
+            if name == "text" or not _all(values, values[-1]):
                 line[name] = values
             elif name not in DEFAULTS or values[0] != DEFAULTS[name]:
                 line[name] = values[0]
@@ -108,6 +109,11 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
                 line[name] = here
         lines.append(line)
     return lines
+
+
+def _all(values: list[Any], value: Any) -> bool:
+    """Whether all are this one, of which the first tells most of the time."""
+    return values[0] == value and values.count(value) == len(values)
 
 
 def _made_by(candidates: Sequence[Candidate]) -> list[_Made]:
@@ -132,6 +138,17 @@ def _borders(
     prompts: Sequence[tuple[int, ...] | None],
 ) -> Iterator[tuple[int, int]]:
     """Where lines begin and end."""
+    sampling = [node.sampling for node in nodes]
+    conversations = [node.conversation for node in nodes]
+    if (
+        made.count(made[0]) == sampling.count(sampling[0]) == len(nodes)
+        and conversations.count(conversations[0]) == len(nodes)
+        and not prompts
+        and sum(map(len, texts)) <= _MOST_TEXT
+    ):  # as in a search
+        for start in range(0, len(nodes), MOST_NODES):
+            yield start, min(start + MOST_NODES, len(nodes))
+        return
     start = size = 0
     for at, (node, by, text) in enumerate(zip(nodes, made, texts, strict=True)):
         last = nodes[at - 1]
@@ -146,8 +163,7 @@ def _borders(
             yield start, at
             start, size = at, 0
         size += len(text)
-    if nodes:
-        yield start, len(nodes)
+    yield start, len(nodes)
 
 
 def _asked(node: Node) -> str | None:
@@ -195,7 +211,18 @@ def _continuations(
         on = None if source is None else source.node
         if start is not None:
             source, on = start.candidate, start.node
-        text = None if on is None else _added_text(on, node)
+        text = None
+        if on is not None and on.conversation is node.conversation:
+            if not node.mixed and (on is node.parent or on.segments is node.segments):
+                # The usual case, without putting both texts together.
+                added = node.segments.after(on.segments, node.policy.delimiter)
+                if added is not None and added.isascii():
+                    text = added.decode()
+                # A character that began before would be another one there.
+                elif added is not None and not b"\x7f" < added[:1] < b"\xc0":
+                    text = added.decode("utf-8", "replace")
+            if text is None and (whole := node.text).startswith(known_text := on.text):
+                text = whole[len(known_text) :]
         if text is None or source is None:
             before.append(0)
             texts.append(node.text)
@@ -219,20 +246,6 @@ def _stream_of(node: Node) -> str | None:
     return start.key.hex()
 
 
-def _added_text(before: Node, node: Node) -> str | None:
-    """The text that a node adds to another's; missing if it does not continue that."""
-    if before.conversation is not node.conversation:
-        return None
-    if not node.mixed and (before is node.parent or before.segments is node.segments):
-        # The usual case, without putting both texts together.
-        added = node.segments.after(before.segments, node.policy.delimiter)
-        # A character that began before would be another one there.
-        if added is not None and not b"\x7f" < added[:1] < b"\xc0":
-            return to_text(added)
-    source, text = before.text, node.text
-    return text[len(source) :] if text.startswith(source) else None
-
-
 # ------------------------------------------------------------------ numbers
 
 
@@ -242,13 +255,13 @@ def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
     sums: dict[Node | None, tuple[float, ...]] = {None: ()}
     found: list[float | None] = []
     for node in nodes:
-        if node.parent in sums:
-            parts = sums[node.parent]
+        parts = sums.get(node.parent)
+        if parts is None:
+            parts = _parts(node, sums)
+        else:
             if node.sampled:
                 parts = _exact([*parts, *node.logprobs])
             sums[node] = parts
-        else:
-            parts = _parts(node, sums)
         if node.end_logprob:
             parts = _exact([*parts, node.end_logprob])
         value = parts[0] if parts else 0.0
@@ -296,25 +309,22 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
     Of a vector: how many of its scores stand before it, then the new ones. One that does not begin
     with those is written whole, after a 0.
     """
-    some = [each for each in scores if each is not EMPTY]  # truth would count them
-    names = {each.name if type(each) is Scores and each.alone else "" for each in some}
-    whole: dict[str, list[Any]]
-    if len(names) == 1 and "" not in names:  # one scorer
-        [name] = names
-        whole = {name: [_NOT_SCORED if each is EMPTY else each.column for each in scores]}  # type: ignore[attr-defined]
-    else:
-        every = [dict(each) for each in scores]
-        names_in_order = dict.fromkeys(name for each in every for name in each)
-        whole = {name: [each.get(name, _NOT_SCORED) for each in every] for name in names_in_order}
+    whole = columns_of(scores, _NOT_SCORED)
     for column in whole.values():
         # From the last one: those before it are looked at as they were.
         for at in range(len(column) - 1, -1, -1):
             score = column[at]
-            if isinstance(score, tuple | StepScores):
-                uid = before[at]
-                known = column[uid - 1] if uid else None
-                new = added(score, known) if isinstance(known, tuple | StepScores) else tuple(score)
-                column[at] = [0, *score] if new is None else [len(score) - len(new), *new]
+            kind = type(score)
+            if kind is not tuple and kind is not StepScores:
+                continue
+            uid = before[at]
+            known = column[uid - 1] if uid else ()
+            if kind is tuple and type(known) is tuple:
+                many = len(known)
+                new = score[many:] if score[:many] == known else None
+            else:
+                new = added(score, known if type(known) in (tuple, StepScores) else ())
+            column[at] = [0, *score] if new is None else [len(score) - len(new), *new]
     return whole
 
 
@@ -353,14 +363,16 @@ def _perhaps_answered(
             return range(len(nodes))
         cues |= found
     longest = max(map(len, cues))
-    #: How texts end, as far as a cue may begin there: none has white space.
-    ends = [""]
-    new: list[str] = []
-    for text, uid in zip(texts, before, strict=True):
-        if ends[uid]:
-            text = ends[uid] + text
-        new.append(text)
-        ends.append("" if text[-1:].isspace() else text[1 - longest :])
+    new = texts
+    if not all(map(str.isspace, [text[-1:] for text in texts])):
+        #: How texts end, as far as a cue may begin there: none has white space.
+        ends = [""]
+        new = []
+        for text, uid in zip(texts, before, strict=True):
+            if ends[uid]:
+                text = ends[uid] + text
+            new.append(text)
+            ends.append("" if text[-1:].isspace() else text[1 - longest :])
     ended = [node.finish is Finish.END for node in nodes]
     if not _cued("\n".join(new), cues):
         return [at for at, end in enumerate(ended) if end]

@@ -73,8 +73,12 @@ class StepScores(Sequence["float | None"]):
 
 def added(scores: Vector, before: Vector) -> tuple[float | None, ...] | None:
     """What scores add to others that they begin with; nothing where they do not."""
-    if type(scores) is type(before) is StepScores and scores._before is before._before:
-        scores, before = scores._recent, before._recent
+    if type(scores) is type(before) is StepScores:
+        block = scores._before
+        if block is before._before:
+            scores, before = scores._recent, before._recent
+        elif block is not None and block._before is before._before:  # it is full since then
+            scores, before = block._recent + scores._recent, before._recent
     whole, known = tuple(scores), tuple(before)
     return whole[len(known) :] if whole[: len(known)] == known else None
 
@@ -351,3 +355,22 @@ class Scores(Mapping[str, Any]):
     def _on(self, before: Scores | None, column: Any, closed: Vector, mark: bytes) -> Scores:
         path = None if self.node is None else (self.node, closed, mark, self.texts)
         return Scores(self.name, column, EMPTY if before is None else before, path)
+
+
+def columns_of(scores: Sequence[Mapping[str, Any]], without: Any) -> dict[str, list[Any]]:
+    """Score columns by scorer, an entry per candidate; `without`: of one that has no such score."""
+    name: str | None = None
+    column: list[Any] = []
+    for each in scores:
+        if each is EMPTY:
+            column.append(without)
+        elif type(each) is Scores and each._before is EMPTY and name in (None, each.name):
+            name = each.name
+            column.append(each.column)
+        else:
+            break
+    else:  # one scorer, as a rule
+        return {} if name is None else {name: column}
+    every = [dict(each) for each in scores]
+    names = dict.fromkeys(name for each in every for name in each)
+    return {name: [each.get(name, without) for each in every] for name in names}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_lang.plan.graph import Operation
 from tts_runtime.executor.problem import Events, place
-from tts_runtime.executor.scope import Decided
+from tts_runtime.executor.rows import Candidate
+from tts_runtime.executor.scope import Decided, Scope
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.nodes import place_of
 
@@ -38,21 +40,50 @@ class Decision(BaseModel):
     )
 
 
+class _Heard(NamedTuple):
+    """A `Decided` with candidates in place of rows: these stay until the problem ends, anyway."""
+
+    scope: Scope
+    operation: Operation
+    round: tuple[int, ...]
+    about: list[Candidate]
+    kept: Sequence[int]
+    groups: Sequence[Sequence[int]]
+    values: Sequence[Any] | None
+    weights: Sequence[float] | None
+
+
 class DecisionLog:
     """Collects the decisions of a strategy, by problem and seed, until the problem ends."""
 
     def __init__(self) -> None:
-        self._events: dict[Trial, list[Decided]] = {}
+        self._heard: dict[Trial, list[_Heard]] = {}
 
     def subscribe(self, trial: Trial, events: Events) -> None:
         """Listens to a run; what an earlier attempt of it decided is forgotten."""
-        heard: list[Decided] = []
-        self._events[trial] = heard
-        events.subscribe(Decided, heard.append)
+        heard: list[_Heard] = []
+        self._heard[trial] = heard
+
+        def decided(event: Decided) -> None:
+            about = [row.candidate for row in event.rows]
+            heard.append(
+                _Heard(
+                    event.scope,
+                    event.operation,
+                    event.round,
+                    about,
+                    event.kept,
+                    event.groups,
+                    event.values,
+                    event.weights,
+                )
+            )
+
+        events.subscribe(Decided, decided)
 
     def forget(self, trial: Trial) -> None:
         """Drops the decisions of a problem that failed."""
-        self._events.pop(trial, None)
+        self._heard.pop(trial, None)
 
     def lines(self, trial: Trial) -> list[dict[str, Any]]:
         """The decisions of a problem that ended, whose nodes have their numbers now.
@@ -61,19 +92,19 @@ class DecisionLog:
         """
         merged: dict[tuple[object, ...], dict[str, Any]] = {}
         places: dict[int, str] = {}
-        for event in self._events.pop(trial, ()):
+        for event in self._heard.pop(trial, ()):
             operation = event.operation
-            key = (id(event.scope), id(operation), tuple(event.round))
+            key = (id(event.scope), id(operation), event.round)
             if id(operation) not in places:
                 places[id(operation)] = place_of(place(operation.origins))
             line = _line(event, places[id(operation)])
-            if line["op"] == "where" and key in merged:
+            if key not in merged:
+                merged[key] = line
+            elif line["op"] == "where":
                 for name in ("in", "out", "values"):
                     merged[key][name] += line[name]
-            elif key in merged:
-                merged[*key, len(merged)] = line
             else:
-                merged[key] = line
+                merged[*key, len(merged)] = line
         found = [(max(line["in"], default=0), _ordered(line)) for line in merged.values()]
         found.sort(key=_LAST)
         # Those about the same nodes may have come in any order.
@@ -89,12 +120,13 @@ def _in_one_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(lines, key=repr) if len(lines) > 1 else lines
 
 
-def _line(event: Decided, at: str) -> dict[str, Any]:
-    rows = [row.candidate.uid for row in event.rows]
+def _line(event: _Heard, at: str) -> dict[str, Any]:
+    rows = [each.uid for each in event.about]
     line: dict[str, Any] = {"op": event.operation.spec.op, "place": at}
     if event.round:
         line["round"] = list(event.round)
-    line |= {"in": rows, "out": [rows[at] for at in event.kept]}
+    line["in"] = rows
+    line["out"] = [rows[at] for at in event.kept]
     if event.values is not None:
         line["values"] = _values(event.values)
     if event.weights is not None:

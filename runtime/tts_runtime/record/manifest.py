@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -104,6 +105,7 @@ def session_now(command: Sequence[str] = ()) -> RunSession:
     )
 
 
+@cache
 def _versions() -> Sequence[tuple[str, str]]:
     found = []
     for package in _PACKAGES:
