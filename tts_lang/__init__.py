@@ -72,7 +72,7 @@ def diagnose(strategy: str | Path | Source, /) -> tuple[Diagnostic, ...]:
 
 
 def explain_plan(plan: Plan, form: str = "text", context: int | None = None) -> str:
-    """What a plan does, with bounds of its rows and its cost, as `tts-compile --explain` prints it.
+    """A description of a plan with bounds on rows and cost, as `tts-compile --explain` prints it.
 
     Args:
         form: `text`, `json`, `dot` (Graphviz), `mermaid` or `html`.

@@ -60,55 +60,55 @@ def parse_settings(settings: Sequence[str]) -> Mapping[str, str]:
 def plan_from(
     strategies: Sequence[str],
     settings: Settings,
-    found: list[Diagnostic] | None = None,
+    diagnostics: list[Diagnostic] | None = None,
 ) -> list[Plan]:
     """Compiles every strategy (or reads the plan, of a `.json` file).
 
     Args:
         strategies: `FILE[:STRATEGY]`, `NAME` or `PLAN.json`.
         settings: Each goes to every strategy that has the parameter.
-        found: Takes warnings; with it, errors too, and the other strategies are still compiled.
+        diagnostics: Is extended by warnings and errors; a strategy with errors is left out.
 
     Raises:
-        DiagnosticError: A setting that no strategy has; without `found`, also what is wrong with
+        DiagnosticError: A setting that no strategy has; without `diagnostics`, also the errors of
             the first strategy that cannot be compiled.
         PlanError: A plan file that cannot be used.
     """
     from tts_lang.compiler import compile_with_warnings, settings_of
 
     plans: list[Plan] = []
-    known: list[str] = []
+    declared: list[str] = []
     for strategy in strategies:
         if strategy.endswith(".json"):
             plans.append(_read_plan(strategy))
             continue
         try:
             names = settings_of(strategy) if settings else ()
-            known.extend(names)
+            declared.extend(names)
             chosen = {name: value for name, value in settings.items() if name in names}
             compiled = compile_with_warnings(strategy, settings=chosen)
         except DiagnosticError as error:
-            if found is None:
+            if diagnostics is None:
                 raise
-            found.extend(error.diagnostics)
+            diagnostics.extend(error.diagnostics)
             continue
         plans.append(compiled.plan)
-        if found is not None:
-            found.extend(compiled.warnings)
-    broken = found is not None and any(one.is_error for one in found)
+        if diagnostics is not None:
+            diagnostics.extend(compiled.warnings)
+    broken = diagnostics is not None and any(one.is_error for one in diagnostics)
     for name in settings:
-        if name not in known and not broken:
-            raise DiagnosticError([_no_parameter(name, known, strategies)])
+        if name not in declared and not broken:
+            raise DiagnosticError([_no_parameter(name, declared, strategies)])
     return plans
 
 
-def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) -> Diagnostic:
+def _no_parameter(name: str, declared: Sequence[str], strategies: Sequence[str]) -> Diagnostic:
     who = strategies[0] if len(strategies) == 1 else "parameters"
     message = f"there is no parameter `{name}`"
     if len(strategies) > 1:
         message = f"none of the strategies has a parameter `{name}`"
-    if known:
-        help_ = did_you_mean(name, known) or f"known: {', '.join(dict.fromkeys(known))}"
+    if declared:
+        help_ = did_you_mean(name, declared) or f"known: {', '.join(dict.fromkeys(declared))}"
     elif all(strategy.endswith(".json") for strategy in strategies):
         help_ = "the parameters of a plan are fixed: compile the strategy again"
     else:
@@ -116,18 +116,18 @@ def _no_parameter(name: str, known: Sequence[str], strategies: Sequence[str]) ->
     return file_error("TTS555", message, who, suggestion=help_)
 
 
-def checked(strategies: Sequence[str], found: list[Diagnostic]) -> list[str]:
+def checked(strategies: Sequence[str], diagnostics: list[Diagnostic]) -> list[str]:
     """Checks strategies at their defaults (all of a file); returns those without errors."""
     from tts_lang.compiler import check_path, helped
 
     fine: list[str] = []
     for strategy in strategies:
         if strategy.endswith(".json") or not Path(strategy).exists():
-            plans = plan_from([strategy], {}, found)
+            plans = plan_from([strategy], {}, diagnostics)
             fine.extend(called(plan.strategy, plan.parameters) for plan in plans)
             continue
         result = check_path(strategy)
-        found.extend(helped(result.diagnostics))
+        diagnostics.extend(helped(result.diagnostics))
         if result.ok:
             declared = [called(each.name, each.parameters) for each in result.strategies]
             fine.extend(declared or [f"{strategy} (no strategies)"])

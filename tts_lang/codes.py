@@ -20,7 +20,7 @@ _STAGES = ("tts_lang.syntax.codes", "tts_lang.check.codes")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What one diagnostic code stands for.
+    """The meaning of a diagnostic code.
 
     Ranges: TTS1xx text and syntax, 2xx names, kinds and columns, 3xx numbers and bounds,
     4xx control and calls, 5xx files, imports and flags, 9xx warnings.

@@ -55,7 +55,7 @@ class CheckedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a file declares and everything that was found wrong with it."""
+    """The strategies and laws of a file, and its diagnostics."""
 
     strategies: tuple[CheckedStrategy, ...]
     laws: tuple[CheckedLaw, ...]
@@ -86,17 +86,17 @@ def check_source(source: Source, texts: Mapping[Path, str] | None = None) -> Che
         return _check(loader.source(source), loader)
 
 
-def helped(found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The findings about a file, for people: with helps that have been tried on it."""
-    if not any(each.is_error for each in found):
-        return tuple(found)
+def helped(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics of a file with helps that have been tried on it."""
+    if not any(each.is_error for each in diagnostics):
+        return tuple(diagnostics)
     from tts_lang.repair import repaired  # only when something is wrong: it costs start-up time
 
-    return repaired(found, lambda source: check_source(source).diagnostics, plan_of)
+    return repaired(diagnostics, lambda source: check_source(source).diagnostics, plan_of)
 
 
 def plan_of(source: Source, strategy: str) -> object:
-    """What a strategy of a text does, to be compared; `None` where it cannot be compiled."""
+    """A strategy's plan in a form that can be compared; `None` if it does not compile."""
     with _deep():
         loader = Loader()
         scope = loader.source(source)
@@ -140,7 +140,7 @@ def compile_with_warnings(
     settings: Settings | None = None,
     texts: Mapping[Path, str] | None = None,
 ) -> Compiled:
-    """`compile_strategy`, with what was found besides errors; `texts` as for `check_source`."""
+    """`compile_strategy` with warnings; `texts` as for `check_source`."""
     with _deep():
         loader = Loader(texts or {})
         scope, strategy = _entered(loader, path_or_source, strategy)
@@ -156,14 +156,16 @@ def compile_with_warnings(
         # Warnings about these values count, not those about this strategy at its defaults.
         body = chosen.strategy.span
         general = [
-            each
-            for each in result.diagnostics
-            if not (each.source == scope.source and body.start <= each.span.start < body.end)
+            diagnostic
+            for diagnostic in result.diagnostics
+            if not (
+                diagnostic.source == scope.source and body.start <= diagnostic.span.start < body.end
+            )
         ]
-        found = unique([*general, *check.diagnostics])
-        if any(diagnostic.is_error for diagnostic in found):
-            raise CompileError(found)
-    return Compiled(plan, found)
+        diagnostics = unique([*general, *check.diagnostics])
+        if any(diagnostic.is_error for diagnostic in diagnostics):
+            raise CompileError(diagnostics)
+    return Compiled(plan, diagnostics)
 
 
 def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:
@@ -217,8 +219,7 @@ def locate(text: str | Path) -> tuple[Path, str | None]:
     if colon and after.isidentifier():
         inside, _ = locate(before)
         return inside, after
-    found = library.find(text)
-    return found, text
+    return library.find(text), text
 
 
 def parameters_of(
@@ -236,7 +237,7 @@ def parameters_of(
 def settings_of(
     path_or_source: str | Path | Source, strategy: str | None = None
 ) -> tuple[str, ...]:
-    """What can be set of a strategy: its parameters, then how it samples (C72).
+    """The settings of a strategy: its parameters, then sampling parameters (C72).
 
     Raises:
         CompileError: As `parameters_of`.
@@ -272,8 +273,8 @@ def _check(scope: FileScope, loader: Loader) -> CheckResult:
         for item in scope.file.items
         if isinstance(item, nodes.Law) and (law := check_law(check, scope, item)) is not None
     ]
-    found = unique([*loader.diagnostics, *check.diagnostics])
-    return CheckResult(tuple(strategies), tuple(laws), found)
+    diagnostics = unique([*loader.diagnostics, *check.diagnostics])
+    return CheckResult(tuple(strategies), tuple(laws), diagnostics)
 
 
 def _entered(
@@ -286,19 +287,21 @@ def _entered(
     return loader.path(path), strategy or named
 
 
-def _chosen(scope: FileScope, name: str | None, found: tuple[Diagnostic, ...]) -> Declared:
-    """The strategy that is meant."""
-    known = {declared.name: declared for declared in scope.strategies}
+def _chosen(scope: FileScope, name: str | None, diagnostics: tuple[Diagnostic, ...]) -> Declared:
+    """The strategy of that name; without a name, the file's main one."""
+    strategies = {declared.name: declared for declared in scope.strategies}
     file = scope.source.name
     if name is not None:
-        if name in known:
-            return known[name]
-        close = suggest(name, known)
-        help_ = f"did you mean '{close}'?" if close else f"it has: {', '.join(known) or 'none'}"
-        _fail(found, "TTS553", f"there is no strategy `{name}` in this file", file, help_)
+        if name in strategies:
+            return strategies[name]
+        close = suggest(name, strategies)
+        help_ = (
+            f"did you mean '{close}'?" if close else f"it has: {', '.join(strategies) or 'none'}"
+        )
+        _fail(diagnostics, "TTS553", f"there is no strategy `{name}` in this file", file, help_)
     stem = Path(file).stem
-    if stem in known:
-        return known[stem]
+    if stem in strategies:
+        return strategies[stem]
     called = {
         node.function.text
         for declared in scope.strategies
@@ -308,16 +311,20 @@ def _chosen(scope: FileScope, name: str | None, found: tuple[Diagnostic, ...]) -
     uncalled = [declared for declared in scope.strategies if declared.name not in called]
     if len(uncalled) == 1:
         return uncalled[0]
-    if not known:
-        _fail(found, "TTS553", "there is no strategy in this file", file, "`strategy NAME():`")
-    choices = ", ".join(f"{file}:{each}" for each in known)
-    return _fail(found, "TTS554", "the file has several strategies", file, f"choose: {choices}")
+    if not strategies:
+        _fail(
+            diagnostics, "TTS553", "there is no strategy in this file", file, "`strategy NAME():`"
+        )
+    choices = ", ".join(f"{file}:{each}" for each in strategies)
+    return _fail(
+        diagnostics, "TTS554", "the file has several strategies", file, f"choose: {choices}"
+    )
 
 
 def _fail(
-    found: tuple[Diagnostic, ...], code: str, message: str, file: str, help_: str
+    diagnostics: tuple[Diagnostic, ...], code: str, message: str, file: str, help_: str
 ) -> Declared:
-    raise CompileError([*found, file_error(code, message, file, suggestion=help_)])
+    raise CompileError([*diagnostics, file_error(code, message, file, suggestion=help_)])
 
 
 @contextmanager

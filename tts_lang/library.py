@@ -15,7 +15,7 @@ _DECLARES = re.compile(r"^strategy[ \t]+([A-Za-z_]\w*)", re.MULTILINE | re.ASCII
 
 
 def folder() -> Path:
-    """Where the shipped `.tts` files are: in the package, or beside it in a checkout."""
+    """The folder of the shipped `.tts` files: in the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "strategies"
     return inside if inside.is_dir() else package.parent / "strategies"
@@ -24,23 +24,23 @@ def folder() -> Path:
 @cache
 def names() -> dict[str, Path]:
     """Every shipped strategy and the file that defines it; a file's own name comes first."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     files = sorted(folder().rglob("*.tts"))
     for path in files:
-        found.setdefault(path.stem, path)
+        paths.setdefault(path.stem, path)
     for path in files:
         for name in _DECLARES.findall(path.read_text(encoding="utf-8")):
-            found.setdefault(name, path)
-    return found
+            paths.setdefault(name, path)
+    return paths
 
 
 def listed() -> dict[str, str]:
     """Every shipped strategy, and the first line of what its file says about it."""
-    found: dict[str, str] = {}
+    summaries: dict[str, str] = {}
     for path in sorted(folder().rglob("*.tts")):
         for name, summary in _DOCUMENTED.findall(path.read_text(encoding="utf-8")):
-            found.setdefault(name, summary.strip())
-    return dict(sorted(found.items()))
+            summaries.setdefault(name, summary.strip())
+    return dict(sorted(summaries.items()))
 
 
 def file(name: str) -> Path | None:
@@ -55,10 +55,10 @@ def find(name: str) -> Path:
     Raises:
         DiagnosticError: No shipped strategy has this name; the message has a close one.
     """
-    known = names()
-    if name in known:
-        return known[name]
-    close = suggest(name, known)
+    shipped = names()
+    if name in shipped:
+        return shipped[name]
+    close = suggest(name, shipped)
     help_ = f"did you mean '{close}'?" if close else "`tts-compile --list` has the shipped ones"
     message = f"`{name}` is neither a file nor a shipped strategy"
     raise DiagnosticError([file_error("TTS553", message, name, suggestion=help_)])

@@ -1,4 +1,4 @@
-"""How a notebook shows a plan."""
+"""Display of plans in notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the playground of the documentation asks the compiler, as JSON texts.
+"""The compiler's interface for the documentation's playground: JSON texts.
 
 It runs in a browser, in Pyodide, from the wheel: nothing here needs files of the user's, a network
 or threads. `docs/site/playground` has the page.
@@ -17,14 +17,14 @@ from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 
 _FOLDER = re.compile(r'(?<=^import ")[^"\n]*/', re.MULTILINE)
-#: What the text is called in messages.
+#: The text's file name in messages.
 NAME = "playground.tts"
 
 
 def answer(request: str) -> str:
-    """The answer to a question: `{"do": NAME, ...}` by the function of that name."""
-    asked: dict[str, Any] = json.loads(request)
-    return json.dumps(_ANSWERS[asked.pop("do")](**asked))
+    """The result, as JSON, of the function that a request `{"do": NAME, ...}` names."""
+    arguments: dict[str, Any] = json.loads(request)
+    return json.dumps(_ANSWERS[arguments.pop("do")](**arguments))
 
 
 def examples() -> list[dict[str, str]]:
@@ -39,15 +39,15 @@ def examples() -> list[dict[str, str]]:
 
 
 def check(text: str, tried: bool = False) -> dict[str, Any]:
-    """What is wrong with a text, and what it declares.
+    """A text's diagnostics and declarations.
 
     Args:
-        tried: Helps are tried on the file first, which takes longer.
+        tried: Try helps on the file first, which takes longer.
     """
     result = check_source(Source.of(text, NAME))
-    found = helped(result.diagnostics) if tried else result.diagnostics
+    diagnostics = helped(result.diagnostics) if tried else result.diagnostics
     return {
-        "diagnostics": shown(found),
+        "diagnostics": shown(diagnostics),
         "strategies": [
             {"name": each.name, "parameters": _texts(each.parameters)} for each in result.strategies
         ],
@@ -56,7 +56,7 @@ def check(text: str, tried: bool = False) -> dict[str, Any]:
 
 
 def explain(text: str, strategy: str, settings: Mapping[str, str], form: str) -> dict[str, Any]:
-    """What a strategy costs at most, in one of the forms of `tts-compile --format`.
+    """Bounds on a strategy's cost, in one of the forms of `tts-compile --format`.
 
     A parameter's text is read as after `--set`; an empty one means the default.
     """
@@ -71,10 +71,10 @@ def explain(text: str, strategy: str, settings: Mapping[str, str], form: str) ->
 def compiled(
     text: str, strategy: str, settings: Mapping[str, str]
 ) -> tuple[Plan | None, list[dict[str, object]]]:
-    """A strategy's plan, or what is wrong with it."""
-    given = {name: value for name, value in settings.items() if value.strip()}
+    """A strategy's plan, or its errors."""
+    changed = {name: value for name, value in settings.items() if value.strip()}
     try:
-        return compile_with_warnings(Source.of(text, NAME), strategy, given).plan, []
+        return compile_with_warnings(Source.of(text, NAME), strategy, changed).plan, []
     except DiagnosticError as error:
         return None, shown(error.diagnostics)
 
@@ -89,9 +89,9 @@ def formatted(text: str) -> dict[str, Any]:
         return {"diagnostics": shown(error.diagnostics)}
 
 
-def shown(found: Sequence[Diagnostic]) -> list[dict[str, object]]:
-    """The findings about the text itself; what an import has wrong names its file."""
-    return [as_json(each) for each in found]
+def shown(diagnostics: Sequence[Diagnostic]) -> list[dict[str, object]]:
+    """Diagnostics as JSON; those of an import name its file."""
+    return [as_json(each) for each in diagnostics]
 
 
 def _texts(parameters: Mapping[str, object]) -> dict[str, str]:

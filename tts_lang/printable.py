@@ -47,4 +47,4 @@ def printable(text: object, *, line: bool = False) -> str:
         line: Also escape tabs and line ends, as in an id or a name.
     """
     pattern = _IN_LINE if line else _OBEYED
-    return pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", concealed(str(text)))
+    return pattern.sub(lambda match: f"\\u{ord(match[0]):04x}", concealed(str(text)))

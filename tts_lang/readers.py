@@ -63,11 +63,11 @@ def parse_json(
     Args:
         text: The text.
         constant: Called with `NaN`, `Infinity` or `-Infinity`, as of `json.loads`.
-        pairs: Called with each object's names and values; makes of them what stands for it.
+        pairs: Called with each object's names and values; returns the object's value.
 
     Raises:
         TooDeep: More than `MAX_JSON_DEPTH` levels.
-        ValueError: No JSON.
+        ValueError: Not JSON.
     """
     try:
         value = json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
@@ -77,9 +77,9 @@ def parse_json(
     for _ in range(MAX_JSON_DEPTH):
         level = [
             inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
+            for node in level
+            if isinstance(node, dict | list)
+            for inner in (node.values() if isinstance(node, dict) else node)
             if isinstance(inner, dict | list)
         ]
         if not level:

@@ -1,4 +1,4 @@
-"""What words of the language mean, in one line each: what editors show on hover and completion.
+"""One-line meanings of the words of the language, for hover and completion.
 
 docs/language.md says the same in its tables; tests compare the two, and every word that the
 operator, column and function tables know has an entry (tests/lsp/test_reference.py).
@@ -14,7 +14,7 @@ from tts_lang.repair.words import FORMS
 
 
 class WordMeaning(NamedTuple):
-    """How a word is written, and what it means."""
+    """The form and the meaning of a word."""
 
     form: str
     meaning: str
@@ -190,7 +190,7 @@ def column_meaning(name: str) -> WordMeaning | None:
 
 
 def meaning(word: str, *, called: bool = False) -> WordMeaning | None:
-    """What a word means; with `called`, one that stands before a parenthesis."""
+    """The meaning of a word; with `called`, of one before a parenthesis."""
     tables = (VERBS, STATEMENTS, CLAUSES, FUNCTIONS, NAMES)
     for table in (FUNCTIONS, *tables) if called else tables:
         if word in table:

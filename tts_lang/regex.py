@@ -68,7 +68,7 @@ class Regex:
 
     @property
     def asserts(self) -> bool:
-        """Whether it says where in a text something stands: `^`, `$`, `\\b`."""
+        """Whether it has an assertion: `^`, `$`, `\\b`."""
         return any(isinstance(each, _Assert) for each in self.program)
 
     def matches(self, text: str) -> bool:
@@ -109,12 +109,12 @@ class Regex:
 
     def _search(self, text: str) -> tuple[int, ...] | None:
         threads: list[tuple[int, tuple[int, ...]]] = []
-        found: tuple[int, ...] | None = None
+        best: tuple[int, ...] | None = None
         steps = 0
         for at in range(len(text) + 1):
             following: list[tuple[int, tuple[int, ...]]] = []
             seen: set[int] = set()
-            if found is None:
+            if best is None:
                 threads.append((0, (at, -1, -1, -1)))
             elif not threads:
                 break
@@ -123,13 +123,13 @@ class Regex:
                 steps += 1
                 matched = self._follow(place, slots, text, at, char, seen, following)
                 if matched is not None:
-                    found = matched
+                    best = matched
                     break  # threads of lower priority are cut off
             steps += len(seen)
             if steps > MOST_STEPS:
                 return None
             threads = following
-        return found
+        return best
 
     def _follow(
         self,
@@ -176,34 +176,34 @@ def escaped(text: str) -> str:
 
 
 def _escapes(char: str) -> str:
-    name = next((name for name, meant in _ESCAPES.items() if meant == char), None)
+    name = next((name for name, escaped in _ESCAPES.items() if escaped == char), None)
     return f"\\{char if name is None else name}"
 
 
 def for_rust(pattern: str) -> str:
     """The same expression for Rust's `regex` crate, whose classes hold operators, sets and letters
     of all scripts."""
-    found: list[str] = []
+    parts: list[str] = []
     at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "[":
             inside, at = _rust_class(pattern, at + 1)
-            found.append(inside)
+            parts.append(inside)
         elif char == "\\":
-            found.append(_rust_escape(pattern[at + 1], inside=False))
+            parts.append(_rust_escape(pattern[at + 1], inside=False))
             at += 2
         else:
-            found.append(char if char in "()|.*+?{},:" else _hexadecimal(char))
+            parts.append(char if char in "()|.*+?{},:" else _hexadecimal(char))
             at += 1
-    return "".join(found)
+    return "".join(parts)
 
 
 def _rust_class(pattern: str, at: int) -> tuple[str, int]:
-    """A class, and the place behind it; `at`: behind its `[`."""
-    found = ["["]
+    """A class and the place after it; `at` is the place after its `[`."""
+    parts = ["["]
     if pattern[at] == "^":
-        found.append("^")
+        parts.append("^")
         at += 1
     first, high = True, False
     while pattern[at] != "]" or first:
@@ -213,15 +213,15 @@ def _rust_class(pattern: str, at: int) -> tuple[str, int]:
             char = pattern[at]
             at += 1
             if char.lower() in _ASCII and not high:
-                found.append(_rust_escape(char, inside=True))
+                parts.append(_rust_escape(char, inside=True))
                 continue
             char = _ESCAPES.get(char, char)
-        found.append(_hexadecimal(char))
+        parts.append(_hexadecimal(char))
         high = not high and pattern[at] == "-" and pattern[at + 1] != "]"
         if high:
-            found.append("-")
+            parts.append("-")
             at += 1
-    return "".join([*found, "]"]), at + 1
+    return "".join([*parts, "]"]), at + 1
 
 
 def _rust_escape(char: str, *, inside: bool) -> str:
@@ -384,16 +384,16 @@ class _Reader:
     def _escaped(self) -> list[_Instruction]:
         char = self._next()
         if char in "bB":
-            wanted = char == "b"
-            return [_Assert(lambda t, at: _word(t, at) == wanted)]
+            positive = char == "b"
+            return [_Assert(lambda t, at: _word(t, at) == positive)]
         if char in "123456789":
             raise RegexError(_LAZY)
         return [self._escape(char)]
 
     def _escape(self, char: str) -> _Char:
         if char.lower() in _CLASSES:
-            members, wanted = frozenset(_CLASSES[char.lower()]), char.islower()
-            return _Char(lambda c: (c in members) == wanted, 1 if wanted else 4)
+            members, positive = frozenset(_CLASSES[char.lower()]), char.islower()
+            return _Char(lambda c: (c in members) == positive, 1 if positive else 4)
         if char in _ESCAPES:
             return self._literal(_ESCAPES[char])
         if char.isalnum():
@@ -407,8 +407,8 @@ class _Reader:
         return _Char(lambda c: c == char, len(_utf8(char)))
 
     def _class(self) -> _Char:
-        wanted = self._peek() != "^"
-        self.at += not wanted
+        positive = self._peek() != "^"
+        self.at += not positive
         parts: list[_Char] = []
         while self._peek() != "]" or not parts:
             char = self._next()
@@ -428,8 +428,8 @@ class _Reader:
             else:
                 parts.append(self._literal(char))
         self.at += 1
-        size = max(part.size for part in parts) if wanted else 4
-        return _Char(lambda c: any(part.fits(c) for part in parts) == wanted, size)
+        size = max(part.size for part in parts) if positive else 4
+        return _Char(lambda c: any(part.fits(c) for part in parts) == positive, size)
 
     def _range(self, low: str, high: str) -> _Char:
         if "i" in self.flags:
@@ -456,10 +456,12 @@ def _longest(program: list[_Instruction]) -> float:
 
 
 def _shifted(program: list[_Instruction], by: int) -> list[_Instruction]:
-    """The same, with its places counted from elsewhere."""
+    """The instructions with all jumps shifted."""
     return [
-        _Split(each.first + by, each.second + by) if isinstance(each, _Split) else each
-        for each in program
+        _Split(instruction.first + by, instruction.second + by)
+        if isinstance(instruction, _Split)
+        else instruction
+        for instruction in program
     ]
 
 

@@ -47,7 +47,7 @@ def apply(function: str, arguments: Sequence[Any]) -> Any:
 
 
 def foldable(function: str, arguments: Sequence[Any]) -> bool:
-    """Whether the result for these arguments is the same wherever the plan runs."""
+    """Whether the result for these arguments is the same on every machine."""
     if function == "**":
         return not any(isinstance(argument, float) for argument in arguments)
     return function not in AT_RUN_TIME
@@ -126,18 +126,18 @@ _NUMBER: Final = re.compile(
 
 
 def text_number(text: Any) -> Any:
-    """The number that a text is, white space around it left out; missing for any other (C76)."""
+    """The number that a text spells, without surrounding white space; else missing (C76)."""
     if not isinstance(text, str) or len(text) > 1_000:
         return None
-    written = text.strip().replace("\u2212", "-")
-    if _NUMBER.fullmatch(written) is None or not any(map(str.isdigit, written)):
+    stripped = text.strip().replace("\u2212", "-")
+    if _NUMBER.fullmatch(stripped) is None or not any(map(str.isdigit, stripped)):
         return None
-    plain = written.removesuffix("%").replace(",", "")
+    plain = stripped.removesuffix("%").replace(",", "")
     try:
-        found = number(int(plain) if plain.lstrip("+-").isdigit() else float(plain))
+        result = number(int(plain) if plain.lstrip("+-").isdigit() else float(plain))
     except ValueError:
         return None
-    return found if found is None or not written.endswith("%") else _divide(found, 100)
+    return result if result is None or not stripped.endswith("%") else _divide(result, 100)
 
 
 #: Every function of `plan.expr.FUNCTIONS`. The executor leaves arguments of `and`, `or` and `if`
@@ -183,7 +183,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
 
 
 def present(values: Sequence[Any]) -> list[Any]:
-    """Those that are not missing."""
+    """The numbers that are not missing."""
     return [value for value in values if _there(value)]
 
 
@@ -248,8 +248,8 @@ def quantile(numbers: Sequence[float], q: float) -> float | None:
     step = _add_numbers(high, -low)
     if step is None:  # the two are too far apart
         return _rounded(Fraction(low) + (Fraction(high) - Fraction(low)) * Fraction(place - below))
-    found: float = low + step * (place - below)
-    return found
+    result: float = low + step * (place - below)
+    return result
 
 
 #: Aggregates over the values that are not missing; `sum` of none is 0, the others are missing.
@@ -274,7 +274,7 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {
 
 
 def _extreme(vector: Sequence[Any], choose: Callable[..., float]) -> int | None:
-    """How many steps come before the first that has the chosen one of the scores."""
+    """The index of the first step that has the chosen one of the scores."""
     there = present(vector)
     return list(vector).index(choose(there)) if there else None
 
@@ -328,7 +328,7 @@ def softmax(numbers: Sequence[float | None], temperature: float) -> list[float]:
 
 
 def in_turn(numbers: Sequence[float | None]) -> tuple[float, ...] | None:
-    """What compares rows by one number after another, missing ones last; none is missing (C75)."""
+    """A sort key of several numbers, missing ones last; missing if all are (C75)."""
     if all(number is None for number in numbers):
         return None
     return tuple(-math.inf if number is None else number for number in numbers)

@@ -45,9 +45,9 @@ def sides(law: CheckedLaw, number: int, depth: int | None = None) -> tuple[Plan,
 
 
 def _shallow(side: LawSide, depth: int | None) -> LawSide:
-    if depth is None or "depth" not in side.arguments or "depth" in side.given:
+    if depth is None or "depth" not in side.arguments or "depth" in side.fixed:
         return side
-    return replace(side, given={**side.given, "depth": Typed(ScalarType.NUMBER, Const(depth))})
+    return replace(side, fixed={**side.fixed, "depth": Typed(ScalarType.NUMBER, Const(depth))})
 
 
 def refuting_trial(left: Plan, right: Plan, trials: range, seed: int = 0) -> int | None:

@@ -10,7 +10,7 @@ COLUMNS: dict[str, ScalarType] = {
     name: ScalarType(column.type) for name, column in columns.COLUMNS.items()
 }
 
-#: What `finish` can be (C17).
+#: Values of `finish` (C17).
 FINISHES = columns.COLUMNS["finish"].values
 
 #: Functions of numbers: the plan's function and how many arguments it takes.

@@ -17,13 +17,13 @@ from tts_lang.check.context import (
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.prompts import match
 from tts_lang.check.resolve import (
-    given_again,
-    held_arguments,
+    bound_arguments,
     is_strategy,
     new_context,
+    report_bound_twice,
     top_level,
 )
-from tts_lang.check.sampling import given_clauses, sampling_parameters
+from tts_lang.check.sampling import passed_clauses, sampling_parameters
 from tts_lang.check.scope import ROLE_WORDS, Declaration, Declared, Role, collisions
 from tts_lang.check.statements import block
 from tts_lang.check.types import DEFAULT, POISON, PROBLEM, WORDS, ScalarType, Typed
@@ -52,16 +52,16 @@ def _call(context: StrategyContext, node: nodes.CallExpression) -> PoolValue:
 
 @pool_rule(nodes.CallOnPhrase)
 def _call_on(context: StrategyContext, node: nodes.CallOnPhrase) -> PoolValue:
-    given, _, _ = over(context, node.pool)
-    return _run(context, node.call, given, on_rows=True)
+    operand, _, _ = over(context, node.pool)
+    return _run(context, node.call, operand, on_rows=True)
 
 
 def _leaves(context: StrategyContext, node: nodes.CallExpression) -> PoolValue:
     if len(node.arguments) != 1 or node.arguments[0].name is not None:
         context.error("TTS214", "`leaves` takes one tree", node, "`leaves(tree)`")
         return NO_POOL
-    given, inputs, _ = over(context, node.arguments[0].value)
-    return context.emit_pool(Leaves(), inputs, given.type.kept(), node)
+    operand, inputs, _ = over(context, node.arguments[0].value)
+    return context.emit_pool(Leaves(), inputs, operand.type.subset(), node)
 
 
 def _run(
@@ -105,7 +105,7 @@ def _inline(
     node: nodes.CallExpression,
 ) -> tuple[Region | None, Callee]:
     check = context.check
-    # What a callee's counts would be in a branch that constants rule out does not matter.
+    # Counts in a branch that constants rule out do not matter.
     key = (id(declared.node), tuple(parameters.items()), context.numbers_matter)
     if not check.plan_wanted and key in check.checked:
         return None, check.checked[key]
@@ -151,7 +151,7 @@ def shown(value: Parameter) -> str:
 
 def written(value: NameValue) -> str:
     """A name as one would write it, with the arguments that it has."""
-    with_ = ", ".join(f"{name} = {_literal(each)}" for name, each in value.given)
+    with_ = ", ".join(f"{name} = {_literal(each)}" for name, each in value.arguments)
     return f"{value.name}({with_})" if with_ else value.name
 
 
@@ -188,7 +188,7 @@ def bind(
     before = len(context.check.diagnostics)
     sampling = sampling_parameters(declared)
     matched = match(context, declared.name, names, node.arguments, "TTS403", sampling)
-    held = held_arguments(context, node.function.text)
+    bound = bound_arguments(context, node.function.text)
     misnamed = len(context.check.diagnostics) > before
     home = new_context(context.check, declared, {})
     values: dict[str, Parameter] = {}
@@ -199,10 +199,10 @@ def bind(
         default = None
         if parameter.default is not None:
             default = argument_value(home, parameter.default)
-        if argument is not None and name in held:
-            given_again(context, node.function, name, argument, "TTS403")
-        elif name in held:
-            values[name] = held[name]
+        if argument is not None and name in bound:
+            report_bound_twice(context, node.function, name, argument, "TTS403")
+        elif name in bound:
+            values[name] = bound[name]
         elif argument is not None:
             values[name] = argument_value(context, argument, free)
             _fits(context, declared, name, values[name], default, argument)
@@ -211,16 +211,16 @@ def bind(
         elif not misnamed:  # one that is given under another name is not missing too
             message = f"`{declared.name}` needs a value for `{name}`"
             context.error("TTS403", message, node, f"`{declared.name}({name} = ...)`")
-    # How it samples: as the call says, else as the caller was told to (C72).
-    passed_on = {each: context.parameters[each] for each in given_clauses(context)}
+    # Sampling parameters: from the call, else from the caller's own (C72).
+    passed_on = {each: context.parameters[each] for each in passed_clauses(context)}
     for name in sampling:
-        if name in matched and name in held:
-            given_again(context, node.function, name, matched[name], "TTS403")
+        if name in matched and name in bound:
+            report_bound_twice(context, node.function, name, matched[name], "TTS403")
         elif name in matched:
             values[name] = argument_value(context, matched[name], free)
             _fits(context, declared, name, values[name], DEFAULT, matched[name])
-        elif name in held or name in passed_on:
-            values[name] = held.get(name) or passed_on[name]
+        elif name in bound or name in passed_on:
+            values[name] = bound.get(name) or passed_on[name]
     failed = any(each.is_error for each in context.check.diagnostics[before:])
     return None if failed else values
 
@@ -287,22 +287,22 @@ def _with_arguments(
     sampling = sampling_parameters(declared) if named.role is Role.STRATEGY else ()
     code = "TTS403" if named.role is Role.STRATEGY else "TTS218"
     matched = match(context, named.name, names, node.arguments, code, sampling)
-    given = dict(named.given)
+    arguments = dict(named.arguments)
     home = new_context(context.check, declared, {}) if named.role is Role.STRATEGY else None
     for name, value in matched.items():
-        if name in given:
-            given_again(context, node.function, name, value, code)
+        if name in arguments:
+            report_bound_twice(context, node.function, name, value, code)
             continue
-        given[name] = argument_value(context, value, free)
+        arguments[name] = argument_value(context, value, free)
         usual = parameters[name].default if name in parameters else None
         if (
             home is not None
             and usual is not None
             and not any(each.text in names for each in reads(usual))
         ):
-            _fits(context, declared, name, given[name], argument_value(home, usual), value)
-    in_order = tuple((name, given[name]) for name in (*names, *sampling) if name in given)
-    return replace(named, given=in_order)
+            _fits(context, declared, name, arguments[name], argument_value(home, usual), value)
+    in_order = tuple((name, arguments[name]) for name in (*names, *sampling) if name in arguments)
+    return replace(named, arguments=in_order)
 
 
 def parameters_of(node: Declaration) -> tuple[nodes.Parameter, ...]:
@@ -314,7 +314,7 @@ def parameters_of(node: Declaration) -> tuple[nodes.Parameter, ...]:
 def is_known(value: Parameter) -> bool:
     """Whether a value, with the arguments that it has, is known."""
     if isinstance(value, NameValue):
-        return all(is_known(each) for _, each in value.given)
+        return all(is_known(each) for _, each in value.arguments)
     return value.type is not ScalarType.UNKNOWN
 
 
@@ -322,10 +322,10 @@ def free_names(context: StrategyContext, node: nodes.Expression) -> tuple[str, .
     """The names in an argument of a law that nothing declares: they stand for any number."""
     called = {each.function.text for each in walk(node) if isinstance(each, nodes.CallExpression)}
     used = sorted(reads(node), key=lambda name: name.span)
-    known = {*context.scope.names, *called}
+    declared = {*context.scope.names, *called}
     return tuple(
         dict.fromkeys(
-            n.text for n in used if n.text not in known and builtins.meaning(n.text) is None
+            n.text for n in used if n.text not in declared and builtins.meaning(n.text) is None
         )
     )
 

@@ -72,12 +72,12 @@ def _of_row(context: StrategyContext, node: nodes.Name, row: PoolType, pool_name
         if scorer is None:
             return POISON
         return Typed(ScalarType.STEPS if gives_steps(scorer) else ScalarType.NUMBER, Column(name))
-    found = row.columns.get(name)
-    if found is not None:
-        context.used |= found.scored_at
-        if found.type is ScalarType.UNKNOWN:
+    column = row.columns.get(name)
+    if column is not None:
+        context.used |= column.scored_at
+        if column.type is ScalarType.UNKNOWN:
             return POISON
-        return Typed(found.type, Column(name))
+        return Typed(column.type, Column(name))
     _not_there(context, node, name, row, pool_name, scorer)
     return POISON
 

@@ -62,7 +62,7 @@ class Unset:
     why: str
 
 
-#: What a variable holds.
+#: The value of a variable.
 Binding: TypeAlias = PoolValue | Scalar | Fixed | Unset
 
 
@@ -70,13 +70,13 @@ Binding: TypeAlias = PoolValue | Scalar | Fixed | Unset
 class NameValue:
     """A parameter's value that is a name: a scorer, policy, prompt, strategy or reduction.
 
-    `given` are arguments that it has already: `beam_search(width = 8)` (C71).
+    `arguments` are those that it has already: `beam_search(width = 8)` (C71).
     """
 
     role: Role
     name: str
     declared: Declared | None = None
-    given: tuple[tuple[str, Parameter], ...] = ()
+    arguments: tuple[tuple[str, Parameter], ...] = ()
 
 
 Parameter: TypeAlias = "Typed | NameValue"
@@ -361,10 +361,10 @@ class StrategyContext:
         Args:
             type_: The pool's type but for its bound, which the operator's row rule gives.
         """
-        known = entry(spec)
-        assert known.rows is not None
+        operator = entry(spec)
+        assert operator.rows is not None
         rows = RowLimit([self._bound(number) for number in inputs.numbers])
-        type_ = replace(type_, bound=known.rows(spec, rows))
+        type_ = replace(type_, bound=operator.rows(spec, rows))
         number = self.pool_value(type_, name)
         self.emit(spec, inputs, (number,), node)
         return PoolValue(number, type_)
@@ -372,11 +372,11 @@ class StrategyContext:
     def _bound(self, number: int) -> float:
         return 1 if number == NO_VALUE else self.check.bounds[number]
 
-    def returned(self, given: PoolValue) -> None:
+    def returned(self, pool: PoolValue) -> None:
         """Ends the region that is being made by returning a pool."""
         self.regions[-1].exit = Exit.RETURN
-        self.regions[-1].results = (given.number,)
-        self.closed = self.closed and given.type.closed
+        self.regions[-1].results = (pool.number,)
+        self.closed = self.closed and pool.type.closed
 
     def rename(self, number: int, name: str) -> None:
         """Gives a value the name of the variable that it is assigned to, if it has none yet."""

@@ -143,8 +143,8 @@ def _highest(context: StrategyContext, subject: Expr) -> float | None:
         name = of.name
     else:
         return None
-    known = context.check.scorers.get(name)
-    return None if known is None else known[1].high
+    scorer = context.check.scorers.get(name)
+    return None if scorer is None else scorer[1].high
 
 
 def _arms(
@@ -218,16 +218,16 @@ def _meet(
             return Unset(f"it is not assigned {arm.path}")
         if isinstance(binding, Unset):
             return binding
-    held = [binding for binding in bindings if binding is not None]
-    if any(isinstance(each, Fixed) and each.typed.type is ScalarType.UNKNOWN for each in held):
+    values = [binding for binding in bindings if binding is not None]
+    if any(isinstance(each, Fixed) and each.typed.type is ScalarType.UNKNOWN for each in values):
         return Fixed(POISON)
-    if len({sort_of(each) for each in held}) > 1:
-        kinds = [f"{sort_of(each)} {arm.path}" for arm, each in zip(live, held, strict=True)]
+    if len({sort_of(each) for each in values}) > 1:
+        kinds = [f"{sort_of(each)} {arm.path}" for arm, each in zip(live, values, strict=True)]
         return Unset(f"it is {' and '.join(kinds)}")
-    if all(isinstance(each, Fixed) and each == held[0] for each in held):
-        return held[0]
+    if all(isinstance(each, Fixed) and each == values[0] for each in values):
+        return values[0]
     passed: list[PoolValue | Scalar] = []
-    for arm, each in zip(live, held, strict=True):
+    for arm, each in zip(live, values, strict=True):
         context.regions.append(arm.builder)
         value = materialise(context, each, node, name)
         context.regions.pop()
@@ -351,11 +351,11 @@ def _start(
 ) -> dict[str, PoolType]:
     """The assumed types of carried pools: those before the loop, less columns lost already."""
     before = {name: each.type for name, each in carried.items() if isinstance(each, PoolValue)}
-    known = context.assumed.get(node.span, {})
-    if known.keys() != before.keys():
+    assumed = context.assumed.get(node.span, {})
+    if assumed.keys() != before.keys():
         return before
     return _merged(
-        context, node, before, {name: PoolValue(0, type_) for name, type_ in known.items()}
+        context, node, before, {name: PoolValue(0, type_) for name, type_ in assumed.items()}
     )
 
 
@@ -379,9 +379,9 @@ def _round(
     _until(context, node, tested)
     context.regions.pop()
     body = _enter(context, node, carried, types, outer)
-    left = block(context, node.body)
+    returns = block(context, node.body)
     ends: dict[str, Binding] = {}
-    if left:
+    if returns:
         if body.exit is Exit.YIELD:
             body.exit = Exit.NEVER
     else:

@@ -56,7 +56,7 @@ class LawSide:
         strategy: What is called; `declared` is its declaration.
         arguments: Values of the parameters that are not free, defaults included.
         free: The arguments that free names stand in, by parameter.
-        given: The arguments that are written in the law and known.
+        fixed: The arguments that are written in the law and known.
         law: Where the arguments stand.
     """
 
@@ -64,15 +64,15 @@ class LawSide:
     arguments: Mapping[str, Scalar]
     free: Mapping[str, nodes.Expression]
     declared: Declared = field(repr=False)
-    given: Mapping[str, Parameter] = field(repr=False)
+    fixed: Mapping[str, Parameter] = field(repr=False)
     law: Declared = field(repr=False)
 
     def values(self, check: CheckContext, numbers: Mapping[str, int]) -> dict[str, Parameter]:
         """The arguments at a number for each free name."""
-        known = {name: Typed(ScalarType.NUMBER, Const(each)) for name, each in numbers.items()}
-        context = new_context(check, self.law, dict(known))
-        found = {name: argument_value(context, node) for name, node in self.free.items()}
-        return {**self.given, **found}
+        parameters = {name: Typed(ScalarType.NUMBER, Const(each)) for name, each in numbers.items()}
+        context = new_context(check, self.law, dict(parameters))
+        arguments = {name: argument_value(context, node) for name, node in self.free.items()}
+        return {**self.fixed, **arguments}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def check_declarations(check: CheckContext, scope: FileScope) -> None:
             describe(context, declared)
         elif declared.role is Role.PROMPT:
             node = declared.prompt
-            _, found = template(declared.name, node.text, node.parameters, scope)
-            check.diagnostics.extend(found)
+            _, diagnostics = template(declared.name, node.text, node.parameters, scope)
+            check.diagnostics.extend(diagnostics)
         _defaults(context, declared)
 
 
@@ -155,10 +155,10 @@ def check_strategy(
                 "write `repeat` for what is done again, and call fewer strategies from strategies",
             )
         return context, Region((), (), ())
-    found = check.diagnostics[before:]
-    if context.facts.broken or any(each.is_error for each in found):
-        # What an error made of a strategy is not worth warnings.
-        check.diagnostics[before:] = [each for each in found if each.is_error]
+    diagnostics = check.diagnostics[before:]
+    if context.facts.broken or any(each.is_error for each in diagnostics):
+        # A strategy with errors gets no warnings: they may only follow from the errors.
+        check.diagnostics[before:] = [each for each in diagnostics if each.is_error]
     else:
         _unused(context)
         _repeated(context, region)
@@ -169,14 +169,14 @@ def _repeated(context: StrategyContext, region: Region) -> None:
     """Warns about calls that give what was there already, as a call means what it means alone."""
     if not context.calls or any(NO_VALUE in each.inputs for each in operations(region)):
         return  # of a pool that has an error nothing is known
-    for found in repeats(region, lambda call: context.calls[call.outputs[0]][1]):
-        node, _ = context.calls[found.call.outputs[0]]
-        if found.earlier is found.call:
+    for repeat in repeats(region, lambda call: context.calls[call.outputs[0]][1]):
+        node, _ = context.calls[repeat.call.outputs[0]]
+        if repeat.earlier is repeat.call:
             where, other = "in every round", "move the call before the loop"
         else:
-            earlier, _ = context.calls[found.earlier.outputs[0]]
+            earlier, _ = context.calls[repeat.earlier.outputs[0]]
             where, other = f"as the call at line {context.line(earlier)}", "keep one of them"
-        if found.meets:
+        if repeat.meets:
             name = node.function.text
             context.warning(
                 "TTS911",
@@ -238,14 +238,14 @@ def _law_side(
         return None
     names_ = [parameter.name.text for parameter in declared.strategy.parameters]
     free: dict[str, nodes.Expression] = {}
-    given: dict[str, Parameter] = {}
+    fixed: dict[str, Parameter] = {}
     for place, argument in enumerate(call.arguments):
         name = names_[place] if argument.name is None else argument.name.text
         value = bound[name]
         if not is_known(value) and free_names(context, argument.value):
             free[name] = argument.value
         else:
-            given[name] = value
+            fixed[name] = value
     source = context.scope.source
     note = f"in the law at {source.name}:{context.line(call)}"
     inner = new_context(check, declared, dict(bound), notes=(note,))
@@ -255,7 +255,7 @@ def _law_side(
     except PlanTooLarge:
         return None  # the strategy's own check has said so
     values = {key: scalar_of(value) for key, value in bound.items() if key not in free}
-    return LawSide(declared.name, values, free, declared, given, context.declared)
+    return LawSide(declared.name, values, free, declared, fixed, context.declared)
 
 
 def scalar_of(value: Parameter) -> Scalar:
@@ -267,9 +267,12 @@ def scalar_of(value: Parameter) -> Scalar:
     return value.expr.value if isinstance(value.expr, Const) else None
 
 
-def unique(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+def unique(diagnostics: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     """In order of place; the same message at the same place once, whatever led there."""
     seen: dict[tuple[str, str, Span, str], Diagnostic] = {}
-    for each in found:
-        seen.setdefault((each.code, each.source.name, each.span, each.message), each)
+    for diagnostic in diagnostics:
+        seen.setdefault(
+            (diagnostic.code, diagnostic.source.name, diagnostic.span, diagnostic.message),
+            diagnostic,
+        )
     return tuple(sorted(seen.values(), key=lambda d: (d.source.name, d.span, d.code)))

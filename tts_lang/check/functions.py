@@ -38,8 +38,8 @@ def _call(context: StrategyContext, node: nodes.CallExpression, site: Site) -> T
     if is_strategy(context, name):
         not_a_scalar(context, node)
         return POISON
-    if node.fresh and (known := builtins.meaning(name)) is not None:
-        message = f"`fresh` stands before a call of a strategy, and `{name}` is {known}"
+    if node.fresh and (meaning := builtins.meaning(name)) is not None:
+        message = f"`fresh` stands before a call of a strategy, and `{name}` is {meaning}"
         context.error("TTS216", message, node.function, "leave `fresh` out")
         return POISON
     if name == "leaves":
@@ -141,7 +141,8 @@ def _extreme(
     context: StrategyContext, arguments: tuple[nodes.Expression, ...], function: str, site: Site
 ) -> Typed:
     operands = [
-        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in arguments
+        expect(context, scalar(context, argument, site), ScalarType.NUMBER, argument)
+        for argument in arguments
     ]
     if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON
@@ -158,7 +159,8 @@ def _mathematics(context: StrategyContext, node: nodes.CallExpression, site: Sit
     if arguments is None:
         return POISON
     operands = [
-        expect(context, scalar(context, each, site), ScalarType.NUMBER, each) for each in arguments
+        expect(context, scalar(context, argument, site), ScalarType.NUMBER, argument)
+        for argument in arguments
     ]
     if any(operand.type is ScalarType.UNKNOWN for operand in operands):
         return POISON

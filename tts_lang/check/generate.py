@@ -11,7 +11,7 @@ from tts_lang.check.context import Fixed, Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import Site, pool_rule
 from tts_lang.check.prompts import arguments, enter_prompt, fits_view, shown_columns
 from tts_lang.check.resolve import top_level
-from tts_lang.check.sampling import given_clauses
+from tts_lang.check.sampling import passed_clauses
 from tts_lang.check.scope import Role
 from tts_lang.check.types import DEFAULT, PROBLEM, PoolType, ScalarType
 from tts_lang.check.uses import reads
@@ -76,12 +76,12 @@ def clauses_of(context: StrategyContext, own: tuple[nodes.Clause, ...]) -> tuple
     kinds = {clause.kind for clause in own}
     if kinds & _FORMS:
         kinds |= _FORMS
-    given = {
+    from_parameters = {
         kind: nodes.Clause(kind, nodes.Name(name, span=context.strategy.name.span))
-        for name, kind in given_clauses(context).items()
+        for name, kind in passed_clauses(context).items()
     }
-    usual = {clause.kind: clause for clause in context.strategy.clauses} | given
-    return (*own, *(clause for kind, clause in usual.items() if kind not in kinds))
+    defaults = {clause.kind: clause for clause in context.strategy.clauses} | from_parameters
+    return (*own, *(clause for kind, clause in defaults.items() if kind not in kinds))
 
 
 def decoding(
@@ -120,14 +120,14 @@ def decoding(
             value = condition(context, clause.value, streamed)
         fields[_FIELDS[clause.kind]] = value
     likeliest = find_clause(clauses, ClauseKind.LIKELIEST) is not None
-    found = Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
-    wrong = misfit(unit, found)
+    settings = Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
+    wrong = misfit(unit, settings)
     if wrong is not None:
-        kinds = _FORMS if found.pattern else {ClauseKind.AVOIDING}
+        kinds = _FORMS if settings.pattern else {ClauseKind.AVOIDING}
         where = [each for each in clauses if each.kind in kinds]
         context.error("TTS308", wrong, where[-1])
-        found = replace(found, matching="", one_of=())
-    return found
+        settings = replace(settings, matching="", one_of=())
+    return settings
 
 
 def known_text(context: StrategyContext, node: nodes.Expression) -> str:
@@ -135,8 +135,12 @@ def known_text(context: StrategyContext, node: nodes.Expression) -> str:
     typed = static(context, node, "a text that says what is drawn")
     if typed is None:
         return "?"
-    found = expect(context, typed, ScalarType.TEXT, node).expr
-    return found.value if isinstance(found, Const) and isinstance(found.value, str) else "?"
+    expression = expect(context, typed, ScalarType.TEXT, node).expr
+    return (
+        expression.value
+        if isinstance(expression, Const) and isinstance(expression.value, str)
+        else "?"
+    )
 
 
 def is_unset(context: StrategyContext, node: nodes.Expression) -> bool:
@@ -287,12 +291,12 @@ def _ask(context: StrategyContext, node: nodes.AskPhrase) -> PoolValue:
     if declared is None:
         return NO_POOL
     prompt = enter_prompt(context, declared, node.prompt)
-    given = {each.name.text for each in declared.prompt.parameters}
-    fits_view(context, prompt, given, node.together, node.prompt, "ask")
+    parameters = {each.name.text for each in declared.prompt.parameters}
+    fits_view(context, prompt, parameters, node.together, node.prompt, "ask")
     passed = arguments(
         context, declared, declared.prompt.parameters, node.arguments, node.prompt, inputs
     )
-    shown = shown_columns(context, prompt, given, site, node.prompt)
+    shown = shown_columns(context, prompt, parameters, site, node.prompt)
     spec = Ask(declared.name, quantity, how, passed, node.together, per, shown, node.history)
     why = f"`ask` at line {context.line(node)} dropped it: this is a new conversation"
     type_ = operand.type.children(why)

@@ -20,7 +20,7 @@ from tts_lang.syntax import nodes
 from tts_lang.syntax.parser import ParseResult, load, parse
 
 _MOVE = "imports are in the folder of the main file, below it, or shipped: copy the file there"
-#: What a path may be that is no regular file.
+#: Kinds of paths that are no regular file.
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -102,12 +102,12 @@ class Loader:
                     scope.broken.add(item.name.text)
                 continue
             name = item.name.text
-            if (taken := builtins.meaning(name)) is not None:
+            if (meaning := builtins.meaning(name)) is not None:
                 self._report(
                     scope,
                     "TTS202",
                     item.name,
-                    f"`{name}` is {taken}, so it cannot name {ROLE_WORDS[role_of(item)]}",
+                    f"`{name}` is {meaning}, so it cannot name {ROLE_WORDS[role_of(item)]}",
                     "choose another name",
                 )
             elif name in scope.own:
@@ -128,7 +128,7 @@ class Loader:
 
     def _import(self, scope: FileScope, item: nodes.Import, folder: Path) -> None:
         try:
-            written, key = self._found(scope, item, folder)
+            written, key = self._resolve(scope, item, folder)
         except _Refused as refused:
             self._report(scope, "TTS551", item.path, refused.message, refused.help_)
             scope.incomplete = True
@@ -140,19 +140,19 @@ class Loader:
             self._report(scope, "TTS552", item.path, message, "move what both need into a third")
             scope.incomplete = True
             return
-        known = self._loaded.get(key)
-        if known is None:
+        imported = self._loaded.get(key)
+        if imported is None:
             text = self.texts.get(key)
             named = str(written)
             read = load(key, named) if text is None else parse(Source.of(text, named))
-            known = self._enter(key, read)
-        scope.incomplete = scope.incomplete or known.incomplete
-        scope.broken |= known.broken
-        for declared in known.own.values():
+            imported = self._enter(key, read)
+        scope.incomplete = scope.incomplete or imported.incomplete
+        scope.broken |= imported.broken
+        for declared in imported.own.values():
             self._bring(scope, item, declared)
 
-    def _found(self, scope: FileScope, item: nodes.Import, folder: Path) -> tuple[Path, Path]:
-        """The imported file as messages call it, and where it really is.
+    def _resolve(self, scope: FileScope, item: nodes.Import, folder: Path) -> tuple[Path, Path]:
+        """The imported file: its path in messages, and its real path.
 
         A file is opened only if it is known to be a strategy of the project or a shipped one:
         messages quote what they are about, and sources may be a stranger's.
@@ -165,8 +165,8 @@ class Loader:
             path = Path(os.path.normpath(folder / text))
             if path.suffix != ".tts":
                 whole = Path(f"{path}.tts")
-                known = text in library.names() or (self._inside(whole) and whole.is_file())
-                help_ = f'write `import "{text}.tts"`' if known else None
+                exists = text in library.names() or (self._inside(whole) and whole.is_file())
+                help_ = f'write `import "{text}.tts"`' if exists else None
                 raise _Refused(f'"{text}" is no strategy file: their names end in `.tts`', help_)
             if not self._inside(path):
                 raise _Refused(f'"{text}" is outside the project', _MOVE)
@@ -190,7 +190,7 @@ class Loader:
         return written if Path(os.path.realpath(written)) == key else key, key
 
     def _inside(self, path: Path) -> bool:
-        """Whether a path is in the folder of the main file, or where the shipped files are."""
+        """Whether a path is in the folder of the main file or of the shipped files."""
         return any(path.is_relative_to(root) for root in (self._project, library.folder()))
 
     def _unread(
@@ -257,8 +257,8 @@ _MOST = 20
 def hidden_characters(source: Source) -> Iterator[Diagnostic]:
     """A warning for each line that holds some, at the first of them."""
     seen: set[int] = set()
-    for found in _HIDDEN.finditer(source.text):
-        line = source.position(found.start()).line
+    for match in _HIDDEN.finditer(source.text):
+        line = source.position(match.start()).line
         if line in seen:
             continue
         if len(seen) == _MOST:
@@ -266,8 +266,8 @@ def hidden_characters(source: Source) -> Iterator[Diagnostic]:
         seen.add(line)
         yield warning(
             "TTS912",
-            f"{_called(found[0])} is not seen, so this line may not be what it looks like",
-            Span(found.start(), found.end()),
+            f"{_called(match[0])} is not seen, so this line may not be what it looks like",
+            Span(match.start(), match.end()),
             source,
             suggestion="remove it",
         )

@@ -10,7 +10,7 @@ from tts_lang.plan.ops import POOL_VERBS
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind, find_clause
 
-# What stops a whole-solution call early, so that a later round can continue it.
+# Clauses that stop a whole-solution call early, so that a later round can continue it.
 _EARLY = (ClauseKind.MAX, ClauseKind.STOP_AT, ClauseKind.STOP_WHEN)
 
 # Further phrases that make new or open candidates out of done ones, and that only choose among the
@@ -51,9 +51,9 @@ def check_progress(
     if any(map(_reopens, inside)):
         return
     flows = _flows(inside)
-    for each in inside:
-        if isinstance(each, nodes.AssignStatement):
-            _whole_solutions(context, each, carried, flows)
+    for statement in inside:
+        if isinstance(statement, nodes.AssignStatement):
+            _whole_solutions(context, statement, carried, flows)
 
 
 def _only_chooses(until: nodes.Expression, inside: tuple[nodes.SyntaxNode, ...]) -> bool:
@@ -61,19 +61,19 @@ def _only_chooses(until: nodes.Expression, inside: tuple[nodes.SyntaxNode, ...])
     waits = any(isinstance(each, nodes.QuantifiedExpression) for each in walk(until))
     statements = [each for each in inside if isinstance(each, nodes.AssignStatement)]
     chooses = all(_chooses(each.value) for each in statements)
-    # What a name or a percentage selects may be a share: another number of rows each time.
+    # `select top N` with a name or percentage may be a share: other numbers of rows each time.
     moves = any(
-        _reopens(each)
+        _reopens(node)
         or isinstance(
-            each,
+            node,
             nodes.ExpandPhrase | nodes.LetStatement | nodes.BackupStatement | nodes.RepeatStatement,
         )
         or (
-            isinstance(each, nodes.SelectPhrase)
-            and not isinstance(each.count, nodes.BinaryExpression)
+            isinstance(node, nodes.SelectPhrase)
+            and not isinstance(node.count, nodes.BinaryExpression)
         )
-        or (isinstance(each, nodes.CallExpression) and each.function.text not in _STILL)
-        for each in inside
+        or (isinstance(node, nodes.CallExpression) and node.function.text not in _STILL)
+        for node in inside
     )
     return waits and chooses and not moves
 
@@ -88,18 +88,18 @@ def _reopens(node: nodes.SyntaxNode) -> bool:
 def _chooses(node: nodes.SyntaxNode) -> bool:
     """Whether a phrase only chooses among the rows that are there: again, it changes nothing."""
     if isinstance(node, nodes.PoolVerbPhrase):
-        known = POOL_VERBS[node.verb]
-        return known.makes.subset and not known.lineage
+        verb = POOL_VERBS[node.verb]
+        return verb.makes.subset and not verb.lineage
     return isinstance(node, _CHOOSING)
 
 
 def _flows(inside: tuple[nodes.SyntaxNode, ...]) -> dict[str, set[str]]:
     """For each variable, those that its value is made from in one statement."""
     flows: dict[str, set[str]] = {}
-    for each in inside:
-        if isinstance(each, nodes.AssignStatement):
-            made_from = {name.text for name in reads(each.value)}
-            flows.setdefault(each.target.text, set()).update(made_from)
+    for statement in inside:
+        if isinstance(statement, nodes.AssignStatement):
+            made_from = {name.text for name in reads(statement.value)}
+            flows.setdefault(statement.target.text, set()).update(made_from)
     return flows
 
 
@@ -110,20 +110,20 @@ def _whole_solutions(
     flows: dict[str, set[str]],
 ) -> None:
     """Reports a carried pool that is expanded by whole solutions: done after the first round."""
-    for each in walk(statement.value):
-        if not isinstance(each, nodes.ExpandPhrase) or not isinstance(each.pool, nodes.Name):
+    for node in walk(statement.value):
+        if not isinstance(node, nodes.ExpandPhrase) or not isinstance(node.pool, nodes.Name):
             continue
-        pool = each.pool.text
-        unit = each.amount.unit or nodes.Unit.SOLUTIONS
-        clauses = clauses_of(context, each.clauses)
+        pool = node.pool.text
+        unit = node.amount.unit or nodes.Unit.SOLUTIONS
+        clauses = clauses_of(context, node.clauses)
         if unit is not nodes.Unit.SOLUTIONS or any(find_clause(clauses, k) for k in _EARLY):
             continue
         if pool in carried and _reaches(flows, pool, statement.target.text):
-            context.still.add(each.span)
+            context.still.add(node.span)
             context.warning(
                 "TTS903",
                 f"whole solutions are done after one round: later rounds pass `{pool}` through",
-                each.amount,
+                node.amount,
                 "write `steps`, `thoughts` or `x K tokens` to continue bit by bit",
             )
 

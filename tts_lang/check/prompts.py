@@ -8,10 +8,10 @@ from tts_lang.check import builtins
 from tts_lang.check.context import Inputs, NameValue, Parameter, StrategyContext
 from tts_lang.check.dispatch import Site
 from tts_lang.check.resolve import (
+    bound_arguments,
     declaration_context,
-    given_again,
     gives_pool,
-    held_arguments,
+    report_bound_twice,
 )
 from tts_lang.check.scope import Declared, FileScope
 from tts_lang.check.types import POISON, ScalarType
@@ -37,8 +37,8 @@ def template(
     file that imports the prompt may make columns that its own does not.
     """
     source = home.source
-    found: list[Diagnostic] = []
-    known = (*ROW_SLOTS, *(parameter.name.text for parameter in parameters))
+    diagnostics: list[Diagnostic] = []
+    slots = (*ROW_SLOTS, *(parameter.name.text for parameter in parameters))
     columns = home.columns
     others: set[str] = set()
     parts: list[str | Slot] = []
@@ -46,24 +46,24 @@ def template(
         if isinstance(part, str):
             parts.append(part)
             continue
-        if (message := _slot_error(part, known, columns)) is not None:
-            slots = ", ".join(f"{{{each}}}" for each in known)
-            help_ = "as in `{attempts last 4}`" if part.last else f"slots: {slots}"
-            if not _fits_somewhere(part.name, known, columns):
-                close = _close(part.name, known, columns)
+        if (message := _slot_error(part, slots, columns)) is not None:
+            listed = ", ".join(f"{{{each}}}" for each in slots)
+            help_ = "as in `{attempts last 4}`" if part.last else f"slots: {listed}"
+            if not _fits_somewhere(part.name, slots, columns):
+                close = _close(part.name, slots, columns)
                 help_ = f"write `{{{close}}}`" if close else help_
                 if _is_column(part) and (imported or not (close or home.uses(name))):
                     parts.append(Slot(part.name))
                     _, column = split_slot(part.name)
                     if not imported and column not in others:
                         others.add(column)
-                        found.append(_column_of_others(part, column, source))
+                        diagnostics.append(_column_of_others(part, column, source))
                     continue
-            found.append(error("TTS217", message, part.span, source, suggestion=help_))
+            diagnostics.append(error("TTS217", message, part.span, source, suggestion=help_))
             continue
         parts.append(Slot(part.name, int(part.last) if part.last else None))
-    for near in near_slots(text, source, frozenset((*known, *columns))):
-        found.append(
+    for near in near_slots(text, source, frozenset((*slots, *columns))):
+        diagnostics.append(
             warning(
                 "TTS913",
                 f"`{near.text}` is no slot: it is text"
@@ -74,13 +74,13 @@ def template(
                 suggestion=near.meant,
             )
         )
-    return Template(name, tuple(parts)), found
+    return Template(name, tuple(parts)), diagnostics
 
 
-def _fits_somewhere(name: str, known: Collection[str], columns: Collection[str]) -> bool:
+def _fits_somewhere(name: str, slots: Collection[str], columns: Collection[str]) -> bool:
     """Whether a slot can show something: it is known, or the name of a column, field or judge."""
     head, shown = split_slot(name)
-    if name in known or head == "field":
+    if name in slots or head == "field":
         return True
     if head in LISTS:
         return shown in TEXTS or shown in columns
@@ -93,11 +93,11 @@ def _is_column(slot: WrittenSlot) -> bool:
     return slot.last is None and head in ("", *LISTS) and "." not in shown
 
 
-def _close(name: str, known: Collection[str], columns: Collection[str]) -> str | None:
+def _close(name: str, slots: Collection[str], columns: Collection[str]) -> str | None:
     """The slot that may be meant."""
     head, shown = split_slot(name)
     if head not in LISTS or not shown:
-        return suggest(name, (*known, *columns))
+        return suggest(name, (*slots, *columns))
     close = suggest(shown, (*TEXTS, *columns))
     return None if close is None else f"{head}.{close}"
 
@@ -112,8 +112,8 @@ def _column_of_others(slot: WrittenSlot, column: str, source: Source) -> Diagnos
     )
 
 
-def _slot_error(slot: WrittenSlot, known: tuple[str, ...], columns: frozenset[str]) -> str | None:
-    if not _fits_somewhere(slot.name, known, columns):
+def _slot_error(slot: WrittenSlot, slots: tuple[str, ...], columns: frozenset[str]) -> str | None:
+    if not _fits_somewhere(slot.name, slots, columns):
         return f"`{{{slot.name}}}` is neither a slot nor a parameter of this prompt"
     if slot.last is None:
         return None
@@ -125,12 +125,16 @@ def _slot_error(slot: WrittenSlot, known: tuple[str, ...], columns: frozenset[st
 
 
 def shown_columns(
-    context: StrategyContext, prompt: Template, given: Iterable[str], site: Site, place: nodes.Name
+    context: StrategyContext,
+    prompt: Template,
+    parameters: Iterable[str],
+    site: Site,
+    place: nodes.Name,
 ) -> tuple[tuple[str, Expr], ...]:
-    """The columns that a prompt's slots show of a pool, by slot (C70); `given` are arguments."""
-    found: dict[str, Expr] = {}
+    """The columns of a pool that a prompt's slots show, by slot, except for `parameters` (C70)."""
+    expressions: dict[str, Expr] = {}
     for part in prompt.parts:
-        if not isinstance(part, Slot) or part.name in found or part.name in given:
+        if not isinstance(part, Slot) or part.name in expressions or part.name in parameters:
             continue
         head, name = split_slot(part.name)
         if part.name in ROW_SLOTS or head == "field" or (head in LISTS and name in TEXTS):
@@ -140,8 +144,8 @@ def shown_columns(
         else:
             expression = _shown(context, name, site, place, prompt.name)
         if expression is not None:
-            found[part.name] = expression
-    return tuple(found.items())
+            expressions[part.name] = expression
+    return tuple(expressions.items())
 
 
 def _shown(
@@ -176,9 +180,9 @@ def _shown(
 def _words(
     context: StrategyContext, judge: str, site: Site, place: nodes.Name, prompt: str
 ) -> Expr | None:
-    """What a judge wrote; `None` after a message."""
-    known = context.check.scorers.get(judge)
-    described = None if known is None else known[1].judge
+    """The text that a judge wrote; `None` after a message."""
+    scorer = context.check.scorers.get(judge)
+    described = None if scorer is None else scorer[1].judge
     row = site.row
     if row is not None and row.columns is None:
         return JudgeWords(judge)
@@ -237,16 +241,16 @@ def arguments(
     """
     before = len(context.check.diagnostics)
     matched = match(context, declared.name, [each.name.text for each in parameters], written)
-    held = held_arguments(context, place.text)
+    bound = bound_arguments(context, place.text)
     fits = len(context.check.diagnostics) == before
     values: list[tuple[str, Expr | int]] = []
     for parameter in parameters:
         name = parameter.name.text
         value = matched.get(name)
-        if name in held:
-            values.append((name, _held(context, held[name], place)))
+        if name in bound:
+            values.append((name, _bound(context, bound[name], place)))
             if value is not None:
-                given_again(context, place, name, value, "TTS218")
+                report_bound_twice(context, place, name, value, "TTS218")
         elif value is None and parameter.default is not None:
             home = declaration_context(context.check, declared)
             usual = static(home, parameter.default, "a default")
@@ -270,7 +274,7 @@ def arguments(
     return tuple(values)
 
 
-def _held(context: StrategyContext, value: Parameter, place: nodes.Name) -> Expr:
+def _bound(context: StrategyContext, value: Parameter, place: nodes.Name) -> Expr:
     """An argument that a parameter's prompt or judge has already."""
     if isinstance(value, NameValue):
         message = f"`{place.text}` has `{value.name}` as an argument, which is no number or text"
@@ -324,12 +328,14 @@ def enter_prompt(context: StrategyContext, declared: Declared, place: nodes.Name
     """The template of a prompt, noted among those that the plan uses."""
     node = declared.prompt
     imported = declared.home is not context.scope
-    prompt, found = template(declared.name, node.text, node.parameters, declared.home, imported)
+    prompt, diagnostics = template(
+        declared.name, node.text, node.parameters, declared.home, imported
+    )
     # Its own file may not have been checked: it may be imported.
-    context.check.diagnostics.extend(each for each in found if each.is_error)
-    known = context.check.prompts.setdefault(declared.name, (declared, prompt))
-    if known[0] is not declared and known[1] != prompt:
-        two_meanings(context, "prompts", declared, known[0], place)
+    context.check.diagnostics.extend(each for each in diagnostics if each.is_error)
+    entered = context.check.prompts.setdefault(declared.name, (declared, prompt))
+    if entered[0] is not declared and entered[1] != prompt:
+        two_meanings(context, "prompts", declared, entered[0], place)
     return prompt
 
 
@@ -337,14 +343,14 @@ def two_meanings(
     context: StrategyContext,
     what: str,
     declared: Declared,
-    known: Declared,
+    other: Declared,
     place: nodes.SyntaxNode,
 ) -> None:
     """Reports two declarations of one name that meet in one plan."""
     context.error(
         "TTS404",
         f"two different {what} called `{declared.name}` meet here: from "
-        f"{known.home.source.name} and from {declared.home.source.name}",
+        f"{other.home.source.name} and from {declared.home.source.name}",
         place,
         "rename one of them",
     )

@@ -52,8 +52,8 @@ def top_level(context: StrategyContext, name: nodes.Name, role: Role) -> Declare
         return None
     if name.text in context.env:
         _wrong_role(context, name, role, "a variable")
-    elif (known := builtins.meaning(name.text)) is not None:
-        _wrong_role(context, name, role, known)
+    elif (meaning := builtins.meaning(name.text)) is not None:
+        _wrong_role(context, name, role, meaning)
     elif not hidden(context, name.text) and name.text not in context.reported:
         context.reported.add(name.text)
         options = [*context.scope.of_role([role])]
@@ -123,13 +123,13 @@ def unknown(
     )
 
 
-def held_arguments(context: StrategyContext, name: str) -> dict[str, Parameter]:
+def bound_arguments(context: StrategyContext, name: str) -> dict[str, Parameter]:
     """The arguments that a parameter's strategy, prompt or judge has already, by name (C71)."""
     parameter = context.parameters.get(name)
-    return dict(parameter.given) if isinstance(parameter, NameValue) else {}
+    return dict(parameter.arguments) if isinstance(parameter, NameValue) else {}
 
 
-def given_again(
+def report_bound_twice(
     context: StrategyContext, called: nodes.Name, name: str, node: nodes.SyntaxNode, code: str
 ) -> None:
     """Reports an argument that a parameter's strategy, prompt or judge has already."""

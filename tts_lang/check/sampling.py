@@ -20,14 +20,14 @@ _GENERATES = (nodes.SamplePhrase, nodes.ExpandPhrase, nodes.AskPhrase)
 
 
 def sampling_parameters(declared: Declared) -> tuple[str, ...]:
-    """Those that a strategy has: some call of its own, or of one that it calls, leaves the clause
-    open, and the name means nothing else in it."""
-    taken = _names(declared)
+    """A strategy's sampling parameters: clauses that a call in it, or in a strategy that it calls,
+    leaves open, unless the name has another meaning in it."""
+    used = _names(declared)
     reached = _reached(declared)
     return tuple(
         name
         for name, kind in CLAUSES.items()
-        if name not in taken and any(_leaves_open(each, name, kind) for each in reached)
+        if name not in used and any(_leaves_open(each, name, kind) for each in reached)
     )
 
 
@@ -40,18 +40,18 @@ def _names(declared: Declared) -> set[str]:
 
 def _reached(declared: Declared) -> list[Declared]:
     """A strategy and those that it calls, as far as its text and its defaults say."""
-    found = [declared]
-    for each in found:
-        scope = each.home.names
-        defaults = (part.default for part in each.strategy.parameters if part.default is not None)
-        for node in walk(*each.strategy.body, *defaults):
+    strategies = [declared]
+    for caller in strategies:
+        scope = caller.home.names
+        defaults = (part.default for part in caller.strategy.parameters if part.default is not None)
+        for node in walk(*caller.strategy.body, *defaults):
             name = node.function.text if isinstance(node, nodes.CallExpression) else ""
             if isinstance(node, nodes.Name):
                 name = node.text
             called = scope.get(name)
-            if called is not None and called.role is Role.STRATEGY and called not in found:
-                found.append(called)
-    return found
+            if called is not None and called.role is Role.STRATEGY and called not in strategies:
+                strategies.append(called)
+    return strategies
 
 
 def _leaves_open(declared: Declared, name: str, kind: ClauseKind) -> bool:
@@ -63,8 +63,8 @@ def _leaves_open(declared: Declared, name: str, kind: ClauseKind) -> bool:
     )
 
 
-def given_clauses(context: StrategyContext) -> dict[str, ClauseKind]:
-    """Those that the strategy at hand was given."""
+def passed_clauses(context: StrategyContext) -> dict[str, ClauseKind]:
+    """The sampling parameters that this strategy's caller has set, by name."""
     own = {each.name.text for each in context.strategy.parameters}
     return {
         name: kind

@@ -113,18 +113,20 @@ class FileScope:
     @property
     def columns(self) -> frozenset[str]:
         """The columns that prompts of this file can show: those of its strategies and scorers."""
-        made = (
+        let_columns = (
             node.column.text
             for node in walk(*self.file.items)
             if isinstance(node, nodes.LetStatement)
         )
         shown = (name for name, type_ in builtins.COLUMNS.items() if type_.value != KEY)
-        return frozenset((*shown, *self.of_role([Role.SCORER]), *made))
+        return frozenset((*shown, *self.of_role([Role.SCORER]), *let_columns))
 
     def uses(self, name: str) -> bool:
         """Whether a strategy of this file names a prompt or judge."""
         return any(
-            name == each.text for known in self.strategies for each in reads(*known.strategy.body)
+            name == each.text
+            for declared in self.strategies
+            for each in reads(*declared.strategy.body)
         )
 
     def of_role(self, roles: Iterable[Role]) -> tuple[str, ...]:
@@ -155,15 +157,15 @@ BUILT_IN: Mapping[str, Declared] = {
 
 def collisions(scope: FileScope, declared: Declared) -> list[Diagnostic]:
     """Parameters, variables and `let` columns of a strategy whose names are taken."""
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     strategy = declared.strategy
-    taken: dict[str, str] = {}
+    roles: dict[str, str] = {}
     for name in (parameter.name for parameter in strategy.parameters):
-        if name.text in taken:
+        if name.text in roles:
             message = f"`{declared.name}` has two parameters called `{name.text}`"
-            found.append(_report(scope, "TTS203", name, message))
+            diagnostics.append(_report(scope, "TTS203", name, message))
         else:
-            _check_name(scope, found, taken, name, "a parameter")
+            _check_name(scope, diagnostics, roles, name, "a parameter")
     definitions = [
         node
         for node in walk(*strategy.body)
@@ -171,52 +173,56 @@ def collisions(scope: FileScope, declared: Declared) -> list[Diagnostic]:
     ]
     for node in sorted(definitions, key=lambda each: each.span):
         if isinstance(node, nodes.LetStatement):
-            _check_name(scope, found, taken, node.column, "a column made by `let`")
+            _check_name(scope, diagnostics, roles, node.column, "a column made by `let`")
         else:
-            _check_name(scope, found, taken, node.target, "a variable")
-    return found
+            _check_name(scope, diagnostics, roles, node.target, "a variable")
+    return diagnostics
 
 
 def check_parameters(scope: FileScope, declared: Declared) -> list[Diagnostic]:
     """Parameters of a prompt or judge: each once, and none called like a slot."""
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     node = declared.node
     if not isinstance(node, nodes.PromptDeclaration | nodes.JudgeDeclaration):
-        return found
+        return diagnostics
     seen: set[str] = set()
     for name in (parameter.name for parameter in node.parameters):
         if name.text in seen:
             message = f"`{declared.name}` has two parameters called `{name.text}`"
-            found.append(_report(scope, "TTS203", name, message))
+            diagnostics.append(_report(scope, "TTS203", name, message))
         elif name.text in ROW_SLOTS:
             message = f"`{{{name.text}}}` is a slot that every prompt has"
-            found.append(_report(scope, "TTS202", name, message))
+            diagnostics.append(_report(scope, "TTS202", name, message))
         seen.add(name.text)
-    return found
+    return diagnostics
 
 
 def _check_name(
-    scope: FileScope, found: list[Diagnostic], taken: dict[str, str], name: nodes.Name, role: str
+    scope: FileScope,
+    diagnostics: list[Diagnostic],
+    roles: dict[str, str],
+    name: nodes.Name,
+    role: str,
 ) -> None:
     """Notes what a name is; reports it once if it is something else already."""
-    known = taken.get(name.text)
-    if known is None:
-        known = builtins.meaning(name.text)
+    earlier = roles.get(name.text)
+    if earlier is None:
+        earlier = builtins.meaning(name.text)
         declared = scope.names.get(name.text)
-        if known is None and declared is not None:
+        if earlier is None and declared is not None:
             line = declared.home.source.position(declared.node.name.span.start).line
-            known = ROLE_WORDS[declared.role]
+            earlier = ROLE_WORDS[declared.role]
             if declared.home is scope:
-                known += f" (line {line})"
-        taken[name.text] = role
-    if known is None or known == role:
+                earlier += f" (line {line})"
+        roles[name.text] = role
+    if earlier is None or earlier == role:
         return
-    if known in {"a parameter", "a variable", "a column made by `let`"}:
-        if f"{name.text}!" in taken:
+    if earlier in {"a parameter", "a variable", "a column made by `let`"}:
+        if f"{name.text}!" in roles:
             return
-        taken[f"{name.text}!"] = role
-    message = f"`{name.text}` is already {known}, so it cannot be {role}"
-    found.append(_report(scope, "TTS202", name, message))
+        roles[f"{name.text}!"] = role
+    message = f"`{name.text}` is already {earlier}, so it cannot be {role}"
+    diagnostics.append(_report(scope, "TTS202", name, message))
 
 
 def _report(scope: FileScope, code: str, name: nodes.Name, message: str) -> Diagnostic:

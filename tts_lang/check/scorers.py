@@ -125,11 +125,13 @@ def check_judge(
     imported: bool = False,
 ) -> None:
     """Checks a judge's declaration, slots included."""
-    prompt, found = template(node.name.text, node.text, node.parameters, declared.home, imported)
-    for diagnostic in found:
+    prompt, diagnostics = template(
+        node.name.text, node.text, node.parameters, declared.home, imported
+    )
+    for diagnostic in diagnostics:
         context.check.add(diagnostic)
-    given = {each.name.text for each in node.parameters}
-    fits_view(context, prompt, given, node.view is not JudgeView.SINGLE, node.text, "judge")
+    parameters = {each.name.text for each in node.parameters}
+    fits_view(context, prompt, parameters, node.view is not JudgeView.SINGLE, node.text, "judge")
     reading = node.reading
     kind = reading.kind
     single = node.view is JudgeView.SINGLE
@@ -172,17 +174,17 @@ def enter_scorer(
     context: StrategyContext, home: StrategyContext, declared: Declared, place: nodes.Name
 ) -> Scorer:
     """The plan's description of a scorer, noted among those that the plan reads."""
-    known = context.check.scorers.get(declared.name)
-    if known is not None and known[0] is declared:
-        return known[1]
+    entered = context.check.scorers.get(declared.name)
+    if entered is not None and entered[0] is declared:
+        return entered[1]
     imported = declared.home is not context.scope
     if isinstance(declared.node, nodes.JudgeDeclaration):
         check_judge(home, declared, declared.node, imported)
     scorer = describe(home, declared, imported)
-    if known is None:
+    if entered is None:
         context.check.scorers[declared.name] = (declared, scorer)
         if scorer.judge is not None:
             context.check.policies.setdefault(scorer.judge.policy)
-    elif known[1] != scorer:
-        two_meanings(context, "scorers", declared, known[0], place)
+    elif entered[1] != scorer:
+        two_meanings(context, "scorers", declared, entered[0], place)
     return scorer

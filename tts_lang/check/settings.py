@@ -90,7 +90,7 @@ def _value(
 
 
 def _sampling(context: StrategyContext, name: str, value: str | int | float) -> Parameter:
-    """How it samples: a number, or `default`."""
+    """The value of a sampling parameter: a number, or `default`."""
     number = DEFAULT if value == UNSET else _number(value)
     if number is None:
         context.error(

@@ -99,9 +99,9 @@ def _scalar(context: StrategyContext, node: nodes.AssignStatement) -> Binding:
     if not inputs.numbers and isinstance(typed.expr, Delimiter):
         return Fixed(typed)
     if isinstance(node.value, nodes.Name):
-        known = context.env.get(node.value.text)
-        if known is not None:
-            return known
+        binding = context.env.get(node.value.text)
+        if binding is not None:
+            return binding
     return compute(context, typed, inputs, node, node.target.text)
 
 
@@ -221,8 +221,8 @@ def _score(context: StrategyContext, node: nodes.ScoreStatement) -> bool:
     shown: tuple[tuple[str, Expr], ...] = ()
     if described.judge is not None:
         site = Site(inputs, operand.type, pool_name(node.pool))
-        given = {each.name.text for each in parameters}
-        shown = shown_columns(context, described.judge.template, given, site, node.scorer)
+        names = {each.name.text for each in parameters}
+        shown = shown_columns(context, described.judge.template, names, site, node.scorer)
     spec = Score(declared.name, times, ahead, per, expressions, shown)
     _rebind(context, node.pool, context.emit_pool(spec, inputs, type_, node))
     return False

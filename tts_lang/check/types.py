@@ -33,7 +33,7 @@ WORDS = {
     ScalarType.UNKNOWN: "unknown",
 }
 
-#: How a plan calls the types that values can have.
+#: The kinds that values of these types have in plans.
 VALUE_KINDS = {
     ScalarType.NUMBER: Kind.NUMBER,
     ScalarType.TEXT: Kind.TEXT,
@@ -100,8 +100,8 @@ class PoolType:
         if self.bound > COUNTLESS:
             object.__setattr__(self, "bound", inf)
 
-    def kept(self) -> PoolType:
-        """Rows of this pool: columns stay."""
+    def subset(self) -> PoolType:
+        """The type of a pool of some rows of this one: columns stay."""
         return replace(self, filtered=None)
 
     def children(self, why: str) -> PoolType:
@@ -120,7 +120,7 @@ class PoolType:
         return replace(self, columns={**self.columns, name: column}, lost=lost)
 
 
-#: How the reason begins for a column that a path never had.
+#: The start of the reason for a column that a path never had.
 NOT_THERE = "it is not there"
 
 #: The pool `problem`: one row, nothing made yet.
@@ -165,17 +165,17 @@ def _common(
     columns: dict[str, ColumnType] = {}
     lost = {**right.lost, **left.lost}
     for name in {**left.columns, **right.columns}:
-        mine, other = left.columns.get(name), right.columns.get(name)
-        if mine is None or other is None:
-            lacking, path = (left, left_path) if mine is None else (right, right_path)
+        one, other = left.columns.get(name), right.columns.get(name)
+        if one is None or other is None:
+            lacking, path = (left, left_path) if one is None else (right, right_path)
             why = lacking.lost.get(name)
             lost[name] = f"{why} ({path})" if why else f"{NOT_THERE} {path}"
-        elif mine.type is not other.type and ScalarType.UNKNOWN not in (mine.type, other.type):
-            lost[name] = f"it is {mine.type.value} {left_path} and {other.type.value} {right_path}"
+        elif one.type is not other.type and ScalarType.UNKNOWN not in (one.type, other.type):
+            lost[name] = f"it is {one.type.value} {left_path} and {other.type.value} {right_path}"
         else:
-            type_ = other.type if mine.type is ScalarType.UNKNOWN else mine.type
+            type_ = other.type if one.type is ScalarType.UNKNOWN else one.type
             columns[name] = ColumnType(
-                type_, mine.inherited or other.inherited, mine.scored_at | other.scored_at
+                type_, one.inherited or other.inherited, one.scored_at | other.scored_at
             )
             lost.pop(name, None)
     return columns, lost

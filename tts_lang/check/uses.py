@@ -37,13 +37,13 @@ _READ_FIELDS: dict[type, tuple[str, ...]] = {}
 def _fields(node: nodes.SyntaxNode) -> tuple[str, ...]:
     """The fields of a kind of node that can hold nodes."""
     kind = type(node)
-    found = _FIELDS.get(kind)
-    if found is None:
+    names = _FIELDS.get(kind)
+    if names is None:
         leaf = kind in _LEAVES
-        found = () if leaf else tuple(each.name for each in fields(node) if each.name != "span")
-        _FIELDS[kind] = found
-        _READ_FIELDS[kind] = tuple(name for name in found if (kind, name) not in _GIVEN)
-    return found
+        names = () if leaf else tuple(each.name for each in fields(node) if each.name != "span")
+        _FIELDS[kind] = names
+        _READ_FIELDS[kind] = tuple(name for name in names if (kind, name) not in _GIVEN)
+    return names
 
 
 def _read_fields(node: nodes.SyntaxNode) -> tuple[str, ...]:
@@ -83,21 +83,21 @@ def _push(waiting: list[nodes.SyntaxNode], node: nodes.SyntaxNode, names: tuple[
 
 def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:
     """The variables that a block may give a value, nested blocks included, in order."""
-    found: dict[str, nodes.Name] = {}
+    targets: dict[str, nodes.Name] = {}
     for statement in statements:
         if isinstance(statement, nodes.AssignStatement):
-            found.setdefault(statement.target.text, statement.target)
+            targets.setdefault(statement.target.text, statement.target)
         elif isinstance(statement, nodes.Broken):
             if statement.name is not None:
-                found.setdefault(statement.name.text, statement.name)
+                targets.setdefault(statement.name.text, statement.name)
         elif type(statement) in REBINDING:
             pool = getattr(statement, REBINDING[type(statement)])
             if isinstance(pool, nodes.Name):
-                found.setdefault(pool.text, pool)
+                targets.setdefault(pool.text, pool)
         for block in blocks(statement):
             for name, node in assigned(block).items():
-                found.setdefault(name, node)
-    return found
+                targets.setdefault(name, node)
+    return targets
 
 
 def blocks(statement: nodes.Statement) -> tuple[tuple[nodes.Statement, ...], ...]:
@@ -123,17 +123,17 @@ class Uses:
         places: dict[str, list[int]] = defaultdict(list)
         for name in reads(*strategy.body):
             places[name.text].append(name.span.start)
-        for found in places.values():
-            found.sort()
+        for offsets in places.values():
+            offsets.sort()
         return cls(dict(places))
 
     def after(self, name: str, offset: int) -> bool:
         """Whether the name is read at or after a place."""
-        found = self.places.get(name)
-        return found is not None and found[-1] >= offset
+        offsets = self.places.get(name)
+        return offsets is not None and offsets[-1] >= offset
 
     def within(self, name: str, span: Span) -> bool:
         """Whether the name is read inside a span."""
-        found = self.places.get(name, [])
-        place = bisect_left(found, span.start)
-        return place < len(found) and found[place] < span.end
+        offsets = self.places.get(name, [])
+        place = bisect_left(offsets, span.start)
+        return place < len(offsets) and offsets[place] < span.end

@@ -10,10 +10,10 @@ from tts_lang.plan.constants import NotConstant, constant, fold, is_constant, wh
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.syntax import nodes
 
-#: How messages call the count of `select`, which may be a percentage instead.
+#: The name of the count of `select` in messages (it may be a percentage instead).
 SELECTED = "the number selected"
 
-#: What a verb gets in place of a pool whose error has been reported.
+#: Stands for a pool whose error has been reported.
 NO_POOL = PoolValue(NO_VALUE, UNKNOWN_POOL)
 
 

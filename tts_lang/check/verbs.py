@@ -88,8 +88,8 @@ def _no_pool(context: StrategyContext, node: nodes.Name) -> None:
             not_a_pool(context, node, f"a parameter: {WORDS[parameter.type]}")
     elif declared is not None:
         not_a_pool(context, node, f"a {declared.role.value}")
-    elif (known := builtins.meaning(node.text)) is not None:
-        not_a_pool(context, node, known)
+    elif (meaning := builtins.meaning(node.text)) is not None:
+        not_a_pool(context, node, meaning)
     elif node.text in context.let_columns:
         not_a_pool(context, node, "a column")
     else:
@@ -108,7 +108,7 @@ def _binary(context: StrategyContext, node: nodes.BinaryExpression) -> PoolValue
     inputs = Inputs()
     inputs.numbers = [left.number, right.number]  # places matter here, even for equal values
     if not adds:
-        return context.emit_pool(graph.Difference(), inputs, left.type.kept(), node)
+        return context.emit_pool(graph.Difference(), inputs, left.type.subset(), node)
     names = [f"`{context.scope.source.slice(side.span)}`" for side in (node.left, node.right)]
     names = [name if len(name) < 40 else "the other side" for name in names]
     type_ = union(left.type, right.type, names[0], names[1])
@@ -147,28 +147,28 @@ def _select(context: StrategyContext, node: nodes.SelectPhrase) -> PoolValue:
         if is_constant(part) and constant(part) == 1:
             _keeps_everything(context, node, site.pool_name, "100%")
         spec = graph.Select(by, share=part, per=per)
-        return context.emit_pool(spec, inputs, operand.type.kept(), node)
+        return context.emit_pool(spec, inputs, operand.type.subset(), node)
     how_many = count(context, node.count, SELECTED, inputs)
     by = number(context, node.by, site)
     per = grouping(context, node.per, operand, site.pool_name)
-    kept, rows = literal_count(how_many), operand.type.bound
-    if per is None and kept is not None and rows <= kept and operand.type.columns is not None:
-        _keeps_everything(context, node, site.pool_name, f"{kept}", rows)
+    limit, rows = literal_count(how_many), operand.type.bound
+    if per is None and limit is not None and rows <= limit and operand.type.columns is not None:
+        _keeps_everything(context, node, site.pool_name, f"{limit}", rows)
     spec = graph.Select(by, how_many, per=per)
-    return context.emit_pool(spec, inputs, operand.type.kept(), node)
+    return context.emit_pool(spec, inputs, operand.type.subset(), node)
 
 
 def _keeps_everything(
     context: StrategyContext,
     node: nodes.SelectPhrase,
     name: str,
-    kept: str,
+    limit: str,
     bound: float | None = None,
 ) -> None:
     has = "" if bound is None else f": {name} has at most {bound:.0f}"
     context.warning(
         "TTS905",
-        f"`select top {kept}` keeps every candidate{has}",
+        f"`select top {limit}` keeps every candidate{has}",
         node.count,
         "select fewer, or leave the selection out",
     )
@@ -196,26 +196,26 @@ def _first(context: StrategyContext, node: nodes.FirstPhrase) -> PoolValue:
             "sample at a temperature above 0",
         )
     per = grouping(context, node.per, operand, site.pool_name)
-    return context.emit_pool(graph.First(how_many, per), inputs, operand.type.kept(), node)
+    return context.emit_pool(graph.First(how_many, per), inputs, operand.type.subset(), node)
 
 
 @pool_rule(nodes.PoolVerbPhrase)
 def _pool_verb(context: StrategyContext, node: nodes.PoolVerbPhrase) -> PoolValue:
     """A verb that its entry in the table of operators describes."""
-    known = POOL_VERBS[node.verb]
+    verb = POOL_VERBS[node.verb]
     operand, inputs, site = over(context, node.pool)
     values = {}
-    for each in node.clauses:
-        value = _clause(context, each, clauses(known.spec).get(each.field), site)
+    for clause in node.clauses:
+        value = _clause(context, clause, clauses(verb.spec).get(clause.field), site)
         if value is not None:
-            values[each.field] = value
-    spec: graph.Spec = known.spec(**values)
+            values[clause.field] = value
+    spec: graph.Spec = verb.spec(**values)
     type_ = operand.type
-    if not known.makes.keeps_scores:
+    if not verb.makes.keeps_scores:
         why = f"`{node.verb}` at line {context.line(node)} dropped it: the text has changed"
         type_ = type_.children(why)
-    elif known.makes is not Makes.SUBSET or known.lineage:
-        type_ = type_.kept()
+    elif verb.makes is not Makes.SUBSET or verb.lineage:
+        type_ = type_.subset()
     return context.emit_pool(spec, inputs, type_, node)
 
 

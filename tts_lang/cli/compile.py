@@ -1,4 +1,4 @@
-"""What `tts-compile` does, in which order; what a step needs is imported when it runs."""
+"""`tts-compile`: the steps in order; each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -187,8 +187,8 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
     if options.check and not options.fmt:
         raise UsageError("--check belongs to --fmt: checking a strategy needs no flag")
     if options.fmt:
-        given = (options.settings, options.out, options.json, options.strict, options.assume)
-        if explaining or any(given):
+        others = (options.settings, options.out, options.json, options.strict, options.assume)
+        if explaining or any(others):
             raise UsageError("--fmt goes with --check only")
         from tts_lang.cli.format import format_files
 
@@ -213,21 +213,21 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
         return _decide(options, settings)
     assumed = _assumed(options.assume, options.stats)
     limits = [_budget(text) for text in options.budget]
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     plans: list[Plan] = []
     fine: list[str] = []
     if explaining or options.out or settings or limits:
-        plans = plan_from(options.strategies, settings, found)
+        plans = plan_from(options.strategies, settings, diagnostics)
         fine = [called(plan.strategy, plan.parameters) for plan in plans]
     else:
-        fine = checked(options.strategies, found)
+        fine = checked(options.strategies, diagnostics)
     if options.json:
         from tts_lang.diagnostics import render_json
 
-        print(render_json(found))
+        print(render_json(diagnostics))
     else:
-        report(found)
-    if any(one.is_error or options.strict for one in found):
+        report(diagnostics)
+    if any(one.is_error or options.strict for one in diagnostics):
         return MISTAKE
     if options.out:
         from tts_lang.plan.serialize import to_json
@@ -253,7 +253,7 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
 
 
 def _check_law_options(options: argparse.Namespace, deciding: bool, explaining: bool) -> None:
-    """What goes with --laws and --equiv, and what goes with nothing else."""
+    """Refuses options that do not go with --laws and --equiv, or only go with them."""
     if not deciding:
         for name in ("show", "trials", "seed", "trial"):
             if getattr(options, name) not in (None, False):
@@ -287,7 +287,7 @@ def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
 
 
 def _assumed(assumptions: Sequence[str], stats: str | None) -> Assumed:
-    """What `--assume` and `--stats` say of problems and models."""
+    """The assumptions that `--assume` and `--stats` give."""
     from tts_lang.explain.assumptions import AssumeError, LengthError, assumed
 
     try:

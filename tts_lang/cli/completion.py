@@ -83,7 +83,7 @@ def paths(prefix: str, endings: Sequence[str]) -> list[str]:
     """Folders (with a slash at their end) and files that start with `prefix`."""
     head, _, start = prefix.rpartition("/")
     folder = Path(os.path.expanduser(head + "/" if "/" in prefix else "."))  # noqa: PTH111
-    found = []
+    matches = []
     try:
         entries = sorted(folder.iterdir())
     except OSError:
@@ -93,10 +93,10 @@ def paths(prefix: str, endings: Sequence[str]) -> list[str]:
             continue
         shown = f"{head}/{entry.name}" if "/" in prefix else entry.name
         if entry.is_dir():
-            found.append(f"{shown}/")
+            matches.append(f"{shown}/")
         elif not endings or entry.name.endswith(tuple(endings)):
-            found.append(shown)
-    return found
+            matches.append(shown)
+    return matches
 
 
 def strategies(prefix: str, options: Namespace) -> Iterable[str]:
@@ -132,13 +132,13 @@ def scorers(options: Namespace) -> list[str]:
 
 def _named(options: Namespace, names_of: Callable[[str], Iterable[str]]) -> list[str]:
     """Names that the strategies in the command line use; one with errors has none."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for strategy in options.strategies or ():
         try:
-            found.update(dict.fromkeys(names_of(strategy)))
+            names.update(dict.fromkeys(names_of(strategy)))
         except (DiagnosticError, PlanError):
             continue
-    return list(found)
+    return list(names)
 
 
 def _parameters(strategy: str) -> Iterable[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from tts_lang.diagnostics import DiagnosticError
 
-#: What other tools call the number of samples.
+#: Names of the number of samples in other tools.
 _SAMPLES = ("k", "samples", "num_samples", "n_samples", "num_return_sequences", "best_of")
 
-#: What other tools call a parameter of ours.
+#: Parameters of other tools, and ours.
 _PARAMETERS = {
     **dict.fromkeys(_SAMPLES, "n"),
     "temp": "temperature",
@@ -27,7 +27,7 @@ _CLAUSES = {
 def option_hint(
     unknown: str, arguments: Sequence[str], options: Mapping[str, Sequence[str]]
 ) -> str | None:
-    """What an unknown option probably means, if it is more than a typo.
+    """A hint for an unknown option that is more than a typo.
 
     Args:
         unknown: As it was typed: `--n`, `--n=16`.
@@ -36,12 +36,12 @@ def option_hint(
     """
     option, _, value = unknown.partition("=")
     name = option.lstrip("-").replace("-", "_").lower()
-    known = _parameters(arguments)
+    parameters = _parameters(arguments)
     value = value or _value_of(option, arguments)
     for parameter in (name, _PARAMETERS.get(name, "")):
-        if parameter in known:
+        if parameter in parameters:
             return (
-                f"`{parameter}` is a parameter of {known[parameter]}: "
+                f"`{parameter}` is a parameter of {parameters[parameter]}: "
                 f"write `{parameter}={value or '...'}`"
             )
     for ours, names in options.items():
@@ -67,7 +67,7 @@ def _parameters(arguments: Sequence[str]) -> dict[str, str]:
     """The parameters of all strategies in a command line, each with a strategy that has it."""
     from tts_lang.compiler import settings_of
 
-    known: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for argument in arguments:
         if argument.startswith("-") or argument.endswith(".json"):
             continue
@@ -76,5 +76,5 @@ def _parameters(arguments: Sequence[str]) -> dict[str, str]:
         except DiagnosticError:
             continue  # no strategy, but the value of an option
         for name in names:
-            known.setdefault(name, argument)
-    return known
+            parameters.setdefault(name, argument)
+    return parameters

@@ -38,7 +38,7 @@ class UsageError(Exception):
 
 
 class OptionSettings(TypedDict, total=False):
-    """What argparse takes of an option, and the completer of its value."""
+    """argparse's settings of an option, and the completer of its value."""
 
     metavar: str
     dest: str
@@ -64,9 +64,9 @@ class Group:
         self._add(names, f"{help} (repeatable)", settings, action="append", default=[])
 
     def _add(self, names: Sequence[str], help: str, settings: OptionSettings, **more: Any) -> None:
-        given: dict[str, Any] = dict(settings)
-        completer = given.pop("completer", _nothing)
-        _complete(self._group.add_argument(*names, help=help, **given, **more), completer)
+        arguments: dict[str, Any] = dict(settings)
+        completer = arguments.pop("completer", _nothing)
+        _complete(self._group.add_argument(*names, help=help, **arguments, **more), completer)
 
 
 def _complete(action: argparse.Action, completer: Completer) -> None:
@@ -204,11 +204,11 @@ class CommandParser(argparse.ArgumentParser):
                 raise UsageError(f"no such option: {name}; did you mean '--{bare}'?")
 
     def error(self, message: str) -> NoReturn:
-        """What argparse finds wrong, in our words."""
-        found = re.match(r"argument ([^:]*): (.*)", message, re.DOTALL)
-        if found is None:
+        """Raises argparse's error as a `UsageError` in our words."""
+        match = re.match(r"argument ([^:]*): (.*)", message, re.DOTALL)
+        if match is None:
             raise UsageError(message)
-        option, reason = found[1].split("/")[-1], found[2]
+        option, reason = match[1].split("/")[-1], match[2]
         if reason == "expected one argument":
             action = next(each for each in self._actions if option in each.option_strings)
             reason = (

@@ -1,4 +1,4 @@
-"""What the commands print to a terminal or a log."""
+"""Output of the commands to a terminal or a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tts-compile` and `tts-run` have in common as processes: signals, streams, exit codes."""
+"""Process setup that `tts-compile` and `tts-run` share: signals, streams, exit codes."""
 
 from __future__ import annotations
 

@@ -89,14 +89,14 @@ def check_strategies(command: CommandParser, options: Namespace) -> None:
 
 
 def _parameters(strategies: Sequence[str]) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for strategy in strategies:
         if not strategy.endswith(".json"):
             try:
-                found.update(settings_of(strategy))
+                names.update(settings_of(strategy))
             except DiagnosticError:
                 continue  # reported when it is compiled
-    return found
+    return names
 
 
 def print_list() -> None:

@@ -1,1 +1,1 @@
-"""What can be said about a plan without running it: bounds, and a tree to read them in."""
+"""EXPLAIN: bounds of a plan without running it, and a tree to read them in."""

@@ -1,4 +1,4 @@
-"""What EXPLAIN assumes of models and problems: `--assume NAME=VALUE,...`, or measured in a run."""
+"""Assumptions on models and problems: `--assume NAME=VALUE,...`, or measured in a run."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def measured(directory: Path) -> Lengths:
     try:
         for folder in sorted(path.parent for path in _nodes(directory)):
             plain = _reads_problems_only(folder)
-            for sampled, taken in _solutions(_records(folder / "nodes.jsonl")):
+            for sampled, step_count in _solutions(_records(folder / "nodes.jsonl")):
                 tokens.append(sampled)
-                steps.append(max(1, taken))
+                steps.append(max(1, step_count))
             if plain:
-                for each in _records(folder / "answers.jsonl"):
-                    if each.get("policy_calls"):
-                        prompts.append(each["prompt_tokens"])
+                for answer in _records(folder / "answers.jsonl"):
+                    if answer.get("policy_calls"):
+                        prompts.append(answer["prompt_tokens"])
         if tokens:
             prompt = sum(prompts) / len(prompts) if prompts else None
             return Lengths(sum(tokens) / sum(steps), sum(steps) / len(steps), prompt)
@@ -81,13 +81,13 @@ def _solutions(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, int]
 
         if batch["first"] == 1:  # a problem begins, perhaps again
             paths[batch["problem"], batch.get("seed", 0)] = {}
-        known = paths.setdefault((batch["problem"], batch.get("seed", 0)), {})
+        sampled = paths.setdefault((batch["problem"], batch.get("seed", 0)), {})
         starts = batch["op"] == "ask"
         for at, (parent, tokens, steps, finish) in enumerate(
             zip(*map(column, ("parent", "tokens", "steps", "finish")), strict=True)
         ):
-            before = 0 if starts else known.get(parent or 0, 0)
-            known[batch["first"] + at] = before + tokens
+            before = 0 if starts else sampled.get(parent or 0, 0)
+            sampled[batch["first"] + at] = before + tokens
             if finish == "end" and batch["op"] in ("expand", "ask"):
                 yield before + tokens, steps
 
@@ -184,7 +184,7 @@ def _pair(option: str) -> tuple[str, float]:
     name, equals, text = (part.strip() for part in option.partition("="))
     sized = name.endswith("_params") and name.removesuffix("_params").isidentifier()
     if not equals or not (sized or name in KNOWN):
-        expected = ", ".join(f"{known}=N" for known in KNOWN)
+        expected = ", ".join(f"{key}=N" for key in KNOWN)
         raise AssumeError(f"expected {expected} or SCORER_params=N, found `{option}`")
     what = f"parameters of {name.removesuffix('_params')}" if sized else KNOWN[name]
     try:
@@ -198,12 +198,12 @@ def _pair(option: str) -> tuple[str, float]:
     return name, value
 
 
-def _models(numbers: dict[str, float], found: Models) -> Models:
-    named = dict(found.named)
+def _models(numbers: dict[str, float], models: Models) -> Models:
+    named = dict(models.named)
     for name, value in numbers.items():
         if name.endswith("_params"):
             named[name.removesuffix("_params")] = Model(value)
-    policy = found.policy
+    policy = models.policy
     layers, width = numbers.get("layers", 0.0), numbers.get("width", 0.0)
     if "params" in numbers:
         policy = Model(numbers["params"], layers, width)

@@ -53,7 +53,7 @@ class BoundDomain(Domain[Interval]):
         return evaluate(expression, self.reading(inputs, last))
 
     def reading(self, inputs: tuple[int, ...], last: float = INFINITY) -> IntervalReading:
-        """How an operation with these inputs reads its expressions."""
+        """The interval reading of expressions in an operation with these inputs."""
 
         def rows(index: int) -> tuple[float, float]:
             pool = self.pool(inputs[index])
@@ -72,7 +72,7 @@ class BoundDomain(Domain[Interval]):
     def odds(self, flag: Interval, *, loop: bool = False) -> tuple[float, float]:
         return float(flag.high > 0), float(flag.low < 1 or flag.missing)
 
-    def kept(self, flag: Interval) -> tuple[float, float]:
+    def share_of_rows(self, flag: Interval) -> tuple[float, float]:
         return float(flag.low >= 1), 1
 
     def share(self, part: Interval) -> float:
@@ -122,7 +122,7 @@ class BoundDomain(Domain[Interval]):
     def first_read(self, pool: AbstractPool, policy: str, calls: float, *, certain: bool) -> bool:
         own = {(policy, kind) for kind in (1, 2) if pool.own & kind}
         self.prompts.update(dict.fromkeys(own - self.read.keys(), 1.0))
-        alone = len(own) == 1 and not pool.asked
+        alone = len(own) == 1 and not pool.conversations
         if certain and alone:
             self.read = {**self.read, **dict.fromkeys(own, 1.0)}
         return alone and not pool.length and policy not in self.called
@@ -135,17 +135,17 @@ class BoundDomain(Domain[Interval]):
     def undo(self, mark: int) -> None:
 
         while len(self._trail) > mark:
-            value, known = self._trail.pop()
-            self.values[value] = known
+            value, before = self._trail.pop()
+            self.values[value] = before
 
     def assume(self, flag: int, truth: bool) -> None:
         meaning = self.meanings.get(flag)
         if meaning is not None:
             self._assume(meaning[0], meaning[1], truth, 0)
 
-    def _set(self, value: int, known: Known) -> None:
+    def _set(self, value: int, abstract: Known) -> None:
         self._trail.append((value, self.values[value]))
-        self.values[value] = known
+        self.values[value] = abstract
 
     def _assume(self, node: Expr, inputs: tuple[int, ...], truth: bool, depth: int) -> None:
         if depth > _DEEPEST:
@@ -202,8 +202,8 @@ class BoundDomain(Domain[Interval]):
         match node:
             case Input(index):
                 value = inputs[index]
-                known = self.number(value)
-                narrowed = Interval(max(known.low, low), min(known.high, high))
+                interval = self.number(value)
+                narrowed = Interval(max(interval.low, low), min(interval.high, high))
                 if narrowed.low <= narrowed.high:
                     self._set(value, narrowed)
                 meaning = self.meanings.get(value)
@@ -259,7 +259,7 @@ def _either(left: AbstractPool, right: AbstractPool) -> AbstractPool:
         left.closed and right.closed,
         (),
         left.own | right.own,
-        max(left.asked, right.asked),
+        max(left.conversations, right.conversations),
         _seen_by_both(left, right),
     )
 
@@ -270,7 +270,7 @@ def _either_unread(left: AbstractPool, right: AbstractPool) -> tuple[tuple[str, 
 
 
 def _seen_by_both(left: AbstractPool, right: AbstractPool) -> tuple[tuple[str, float], ...]:
-    """What has been read of the rows of both; a pool without rows has nothing unread."""
+    """`seen` for the rows of both pools; a pool without rows has nothing unread."""
     if left.seen == right.seen or not right.rows:
         return left.seen
     if not left.rows:

@@ -14,7 +14,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.verify import PlanError
 from tts_lang.values import LARGEST
 
-#: What a budget may limit, and the bound that it is held against.
+#: Kinds of budgets, and the bound that each limits.
 KINDS: Final[Mapping[str, str]] = {
     "tokens": "sampled_tokens",
     "calls": "policy_calls",
@@ -64,17 +64,17 @@ def check(plan: Plan, budgets: Sequence[tuple[str, float]], assumed: Assumed | N
     Raises:
         OverBudget: A bound is larger, or there is none.
     """
-    known = Assumed() if assumed is None else assumed
+    assumptions = Assumed() if assumed is None else assumed
     if not budgets:
         return
-    found = bounds(plan, known.context, known.prompt, known.models)
+    limits = bounds(plan, assumptions.context, assumptions.prompt, assumptions.models)
     for kind, limit in budgets:
-        if kind == "flops" and not known.models:
+        if kind == "flops" and not assumptions.models:
             raise OverBudget(
                 "a budget of FLOPs needs the sizes of models: --assume params=7e9,prm_params=7e9"
             )
-        if _most(found, kind) > limit:
-            raise OverBudget(_message(explain(plan, known), kind, limit))
+        if _most(limits, kind) > limit:
+            raise OverBudget(_message(explain(plan, assumptions), kind, limit))
 
 
 def check_sane(
@@ -87,15 +87,15 @@ def check_sane(
         OverBudget: What is too large, and the option that allows it.
     """
     limited = {kind for kind, _ in budgets}
-    known = Assumed() if assumed is None else assumed
-    found = bounds(plan, known.context, known.prompt)
-    most = {kind: _most(found, kind) for kind in CEILINGS if kind not in limited}
-    # What nothing bounds is not known to be large.
+    assumptions = Assumed() if assumed is None else assumed
+    plan_bounds = bounds(plan, assumptions.context, assumptions.prompt)
+    most = {kind: _most(plan_bounds, kind) for kind in CEILINGS if kind not in limited}
+    # Unbounded costs are not known to be large.
     over = {kind: value for kind, value in most.items() if CEILINGS[kind] < value < float("inf")}
     if over:
         kind = next(iter(over))
         limits = " ".join(f"--budget {kind}={_above(value):g}" for kind, value in over.items())
-        message = _message(explain(plan, known), kind, CEILINGS[kind], "what a run allows,")
+        message = _message(explain(plan, assumptions), kind, CEILINGS[kind], "what a run allows,")
         raise OverBudget(f"{message}; if that is meant, add {limits.replace('e+', 'e')}")
 
 
@@ -105,17 +105,17 @@ def _above(value: float) -> float:
     return ceil(value / digit) * digit
 
 
-def _most(found: PlanBounds, kind: str) -> float:
+def _most(plan_bounds: PlanBounds, kind: str) -> float:
     """The bound of the whole plan; of rows, that of the largest pool."""
     if kind == "rows":
-        values = [rows.high for rows in found.rows.values()]
+        values = [rows.high for rows in plan_bounds.rows.values()]
     else:
-        values = [getattr(found.total, KINDS[kind])]
+        values = [getattr(plan_bounds.total, KINDS[kind])]
     return max(map(_float, values), default=0.0)
 
 
 def _of(line: Line, kind: str) -> float:
-    """What one line may take, the lines inside it not counted."""
+    """The bound of one line, without the lines inside it."""
     if kind == "rows":
         value = 0 if line.rows is None else line.rows.high
     else:

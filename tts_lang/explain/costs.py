@@ -1,4 +1,4 @@
-"""What a plan costs: bounds that every run keeps (semantics.md C59), and expected costs.
+"""Costs of a plan: bounds that every run keeps (semantics.md C59), and expected costs.
 
 A bound that does not exist is `None`. Policy tokens are bounded by the call's limits, or by the
 context window where nothing else does; `open_calls` says how many calls that concerns.
@@ -199,12 +199,12 @@ def expected(
     costs = []
     for index, (cost, bound) in enumerate(zip(walk.costs, limits.operations, strict=True)):
         whole = domain.read_prompts(cost, walk.prompts.get(index, {}))
-        known = {name: getattr(bound.spent, name) for name in COSTS}
+        maxima = {name: getattr(bound.spent, name) for name in COSTS}
         costs.append(
             whole._replace(
                 **{
                     name: min(getattr(whole, name), float(limit))
-                    for name, limit in known.items()
+                    for name, limit in maxima.items()
                     if limit is not None
                 }
             )

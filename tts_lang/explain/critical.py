@@ -61,7 +61,7 @@ class _Depths:
         self.judged: dict[str, float] = {}
 
     def region(self, region: Region, inside: tuple[NumberedOperation, ...], floor: float) -> float:
-        """When the last of its statements has begun, if none begins before `floor`."""
+        """The time at which the last of its statements has begun, if none begins before `floor`."""
         for site in inside:
             floor = self.operation(site, floor)
         if region.exit is Exit.RETURN:
@@ -69,7 +69,7 @@ class _Depths:
         return floor
 
     def operation(self, site: NumberedOperation, floor: float) -> float:
-        """When what follows may begin."""
+        """The time at which the next operation may begin."""
         self.work += 1
         if self.work > _MOST:
             raise _TooLong
@@ -104,8 +104,8 @@ class _Depths:
         for region, inside in zip(operation.regions, site.regions, strict=True):
             end = max(end, self.region(region, inside, start))
             if region.exit is Exit.YIELD:
-                found = [self.values.get(value, 0.0) for value in region.results]
-                outputs = [max(pair) for pair in zip(outputs, found, strict=True)]
+                ready = [self.values.get(value, 0.0) for value in region.results]
+                outputs = [max(pair) for pair in zip(outputs, ready, strict=True)]
         self.values.update(zip(operation.outputs, outputs, strict=True))
         return end
 

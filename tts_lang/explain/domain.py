@@ -30,7 +30,7 @@ Weighted: TypeAlias = "tuple[float, AbstractPool | Number]"
 
 
 class Cost(NamedTuple):
-    """What is spent; infinite where nothing bounds it.
+    """Resources spent; infinite if unbounded.
 
     Args:
         policy_calls: Generations requested from policies, look-ahead and judges included.
@@ -71,7 +71,7 @@ class Cost(NamedTuple):
         return other if self is NOTHING else Cost(*map(add, self, other))
 
     def minus(self, other: Cost) -> Cost:
-        """What was added since `other`; what is unbounded stays so."""
+        """The cost added since `other`; unbounded costs stay unbounded."""
         return Cost(*(0 if a == b else a - b for a, b in zip(self, other, strict=True)))
 
     def times(self, factor: float) -> Cost:
@@ -86,7 +86,7 @@ class Cost(NamedTuple):
 
 
 NOTHING = Cost()
-#: What executing any statement costs.
+#: The cost of executing any statement.
 STATEMENT = Cost(operations=1)
 
 
@@ -129,7 +129,7 @@ class PoolPart(NamedTuple):
 
 
 class AbstractPool(NamedTuple):
-    """What is known of a pool; every figure is an upper bound, or a mean.
+    """An abstract pool: every figure is an upper bound, or a mean.
 
     Args:
         least: Rows at least; says nothing in means.
@@ -147,7 +147,7 @@ class AbstractPool(NamedTuple):
             region and round.
         own: Which of the problem's conversations rows may be in: 1 the usual one, 2 that of
             thinking, 3 both.
-        asked: Other conversations that rows are in.
+        conversations: Other conversations that rows are in.
         seen: Policies that have read every row's prompt, each with the tokens of a row's path that
             it has neither read nor sampled.
     """
@@ -165,7 +165,7 @@ class AbstractPool(NamedTuple):
     closed: bool = True
     parts: tuple[PoolPart, ...] = ()
     own: int = 0
-    asked: float = 0
+    conversations: float = 0
     seen: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -190,7 +190,7 @@ class AbstractPool(NamedTuple):
             rows=rows,
             parents=min(self.parents, rows),
             roots=min(self.roots, rows),
-            asked=min(self.asked, rows),
+            conversations=min(self.conversations, rows),
         )
 
     def to_read(self, scorer: str) -> float:
@@ -281,7 +281,7 @@ class Domain(ABC, Generic[Number]):
         """
 
     @abstractmethod
-    def kept(self, flag: Number) -> tuple[float, float]:
+    def share_of_rows(self, flag: Number) -> tuple[float, float]:
         """The share of rows for which a condition holds, least and most."""
 
     @abstractmethod
@@ -306,7 +306,7 @@ class Domain(ABC, Generic[Number]):
 
     @abstractmethod
     def mix(self, sides: Sequence[Weighted[Number]]) -> AbstractPool | Number:
-        """What holds on either side."""
+        """The join of the sides: holds on every one of them."""
 
     @abstractmethod
     def mix_read(
@@ -349,7 +349,7 @@ class Domain(ABC, Generic[Number]):
         return before if self.worst else before - read
 
     def nothing_is_first(self) -> None:
-        """What follows may run several times, so it may not be the first to call a policy."""
+        """From here on, operations may run several times, so none is the first to call a policy."""
         self.called = self.policies
 
     def continuing(
@@ -361,7 +361,7 @@ class Domain(ABC, Generic[Number]):
         *,
         certain: bool = False,
     ) -> Cost:
-        """What is read by calls that continue the rows of a pool, by `tokens` tokens each.
+        """The reading cost of calls that continue the rows of a pool, by `tokens` tokens each.
 
         A policy reads every token of a conversation once and keeps it for the rest of the problem
         (a prefix cache that never evicts); what it samples it has read. The problem's own prompt is
@@ -376,7 +376,7 @@ class Domain(ABC, Generic[Number]):
         first, others = False, 0.0
         if policy not in seen:
             first = self.first_read(pool, policy, calls, certain=certain)
-            others = pool.asked
+            others = pool.conversations
         self.called |= {policy}
         model = self.models.of_policy(policy)
         read = product(pool.rows, unread) + product(others, pool.prompt)
@@ -392,7 +392,7 @@ class Domain(ABC, Generic[Number]):
     def opening(
         self, policy: str, prompts: float, calls: float, tokens: float, prompt: float
     ) -> Cost:
-        """What is read by calls in conversations of their own, each with a prompt of this length.
+        """The reading cost of calls in new conversations, each with a prompt of this length.
 
         Any of them may be read already: rows on one node are asked in one conversation.
         """
@@ -413,7 +413,7 @@ class Domain(ABC, Generic[Number]):
     def seen_after(
         self, pool: AbstractPool, policy: str, tokens: float, *, fresh: bool
     ) -> tuple[tuple[str, float], ...]:
-        """What has been read once rows have been continued; `fresh`: all of them were called."""
+        """`seen` after rows have been continued; `fresh`: all of them were called."""
         seen = {
             # Another policy cuts a text into tokens of its own.
             name: self.context if self.worst else unread + tokens
@@ -428,7 +428,7 @@ class Domain(ABC, Generic[Number]):
         return tuple(sorted(seen.items()))
 
     def seen_with(self, pool: AbstractPool, added: float) -> tuple[tuple[str, float], ...]:
-        """What has been read once every path holds `added` tokens that nobody sampled."""
+        """`seen` after every path got `added` tokens that nobody sampled."""
         return tuple((name, min(self.context, unread + added)) for name, unread in pool.seen)
 
     def read_prompts(self, cost: Cost, prompts: Mapping[Prompt, float]) -> Cost:
@@ -448,14 +448,14 @@ class Domain(ABC, Generic[Number]):
     # -------------------------------------------------------------------- pools
 
     def pool(self, value: int) -> AbstractPool:
-        """What is known of a pool."""
-        known = self.values[value]
-        return known if isinstance(known, AbstractPool) else AbstractPool()
+        """The abstract value of a pool."""
+        abstract = self.values[value]
+        return abstract if isinstance(abstract, AbstractPool) else AbstractPool()
 
     def number(self, value: int) -> Number:
-        """What is known of a number, text or flag."""
-        known = self.values[value]
-        return self.unknown if isinstance(known, AbstractPool) else known
+        """The abstract value of a number, text or flag."""
+        abstract = self.values[value]
+        return self.unknown if isinstance(abstract, AbstractPool) else abstract
 
     def problem(self, thinks: bool) -> AbstractPool:
         """The problem itself, in its usual conversation or in that of thinking."""
@@ -476,7 +476,7 @@ class Domain(ABC, Generic[Number]):
             parents=min(rows, left.parents + right.parents),
             roots=min(rows, left.roots + right.roots),
             parts=parts,
-            asked=min(rows, left.asked + right.asked),
+            conversations=min(rows, left.conversations + right.conversations),
         )
 
 

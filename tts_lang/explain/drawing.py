@@ -25,7 +25,7 @@ ENTRY: Final = -1
 
 
 class BoxRole(Enum):
-    """What a box does, so that it can be told apart at a glance; with words for a legend."""
+    """The role of a box, which decides its look; with words for a legend."""
 
     POLICY = "samples from a policy"
     SCORER = "scores"
@@ -35,7 +35,7 @@ class BoxRole(Enum):
     LOOP = "repeats what is inside"
 
 
-_OPERATORS: Final = {known.name: known for known in OPERATORS.values()}
+_OPERATORS: Final = {operator.name: operator for operator in OPERATORS.values()}
 #: Colors in Graphviz and Mermaid.
 _COLORS: Final = {
     BoxRole.POLICY: "#cfe3ff",
@@ -48,15 +48,15 @@ _COLORS: Final = {
 
 
 def role_of(line: Line) -> BoxRole:
-    """What the box of a line does."""
-    known = _OPERATORS.get(line.op)
+    """The role of a line's box."""
+    operator = _OPERATORS.get(line.op)
     if line.op == "repeat":
         return BoxRole.LOOP
     if line.op == "score":
         return BoxRole.SCORER
-    if known is not None and known.samples:
+    if operator is not None and operator.samples:
         return BoxRole.POLICY
-    if known is not None and known.makes is Makes.VALUE:
+    if operator is not None and operator.makes is Makes.VALUE:
         return BoxRole.NUMBER
     return BoxRole.GROUP if line.inside else BoxRole.POOL
 
@@ -64,23 +64,23 @@ def role_of(line: Line) -> BoxRole:
 def edges(lines: Sequence[Line], yields: Sequence[int] = ()) -> list[Edge]:
     """Between the lines of a group, from those that give a value to those that read it."""
     givers: dict[int, list[int]] = {}
-    found: dict[Edge, None] = {}
+    links: dict[Edge, None] = {}
     for place, line in enumerate(lines):
         for value in line.reads:
             for giver in givers.get(value, [ENTRY]):
                 if giver != place:
-                    found[giver, place] = None
+                    links[giver, place] = None
         for value in line.gives:
             # A later line that gives it is the other side of a branch.
             givers.setdefault(value, []).append(place)
     for value in yields:
         for giver in givers.get(value, ()):
-            found[giver, len(lines)] = None
-    return list(found)
+            links[giver, len(lines)] = None
+    return list(links)
 
 
 def note(line: Line) -> str:
-    """What a box says beside its text: rows, and what is sampled."""
+    """The note below a box's text: rows, calls and tokens."""
     parts = [f"{row_count(line.rows)} {_rows(line)}"] if line.rows is not None else []
     spent = line.spent
     if spent is not None and spent.policy_calls != 0:

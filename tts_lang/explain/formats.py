@@ -21,7 +21,7 @@ def explained(
     width: int = 100,
     color: bool = False,
 ) -> str:
-    """What a plan does and what it costs, ending with a line end.
+    """A description of a plan and its cost, ending with a line end.
 
     Args:
         form: One of `FORMATS`; `dot` and `mermaid` are drawings for Graphviz and Mermaid.
@@ -36,12 +36,12 @@ def explained(
 
     if form not in FORMATS:
         raise ValueError(f"form {form!r} is not one of {', '.join(FORMATS)}")
-    known = Assumed() if assumed is None else assumed
+    assumptions = Assumed() if assumed is None else assumed
     if context is not None:
-        known = replace(known, context=context)
+        assumptions = replace(assumptions, context=context)
     from tts_lang.explain.tree import explain as tree_of
 
-    tree = tree_of(plan, known)
+    tree = tree_of(plan, assumptions)
     if form in ("dot", "mermaid"):
         from tts_lang.explain.drawing import to_dot, to_mermaid
 

@@ -53,8 +53,8 @@ TRUE, FALSE = Interval(1, 1), Interval(0, 0)
 
 def product(left: float, right: float) -> float:
     """One count times another, where nothing times unbounded is nothing."""
-    found = _product(left, right)
-    return found if found <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
+    result = _product(left, right)
+    return result if result <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
 
 
 def _product(left: float, right: float) -> float:
@@ -79,7 +79,7 @@ def _ceil(number: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class IntervalReading:
-    """What expressions read: the rows of an input that is a pool, the interval of any other one.
+    """The values that expressions read: rows of pools, intervals of other inputs.
 
     `scorers` give the ranges of score columns, `context` the longest path in tokens, `last` the
     largest `index` of a row.
@@ -247,8 +247,8 @@ def _power(a: Interval, b: Interval) -> Interval:
     except OverflowError:
         return ANYTHING
     # Beyond 1 the power grows with the exponent, below 1 it falls: corners hold the extremes.
-    found = _computed(min(corners), max(corners), a, b)
-    return _rounded(*found)
+    result = _computed(min(corners), max(corners), a, b)
+    return _rounded(*result)
 
 
 def _log(a: Interval) -> Interval:

@@ -1,4 +1,4 @@
-"""Where the boxes of a drawing stand: ranks from top to bottom, groups as boxes around boxes.
+"""Layout of drawings: boxes in ranks from top to bottom, groups as boxes around boxes.
 
 A layered layout (Sugiyama et al., 1981) of each group by itself, no wider than what is allowed
 (Coffman and Graham, 1972). A line stands below all that it reads. Edges run straight down through
@@ -35,7 +35,7 @@ _LANE: Final = 8.0
 #: Characters of a box's line at most and, however narrow a group is, at least.
 _LONGEST: Final = 40
 _SHORTEST: Final = 14
-#: How often a drawing that is too wide is tried again with shorter lines.
+#: How often a drawing that is too wide is laid out again with shorter lines.
 _TRIES: Final = 5
 
 
@@ -106,11 +106,15 @@ def layout(lines: Sequence[Line], width: float) -> Box:
 
 
 def _box(line: Line, width: float) -> Box:
-    """A line with all that is inside it."""
+    """The box of a line, with boxes for the lines inside it."""
     most = max(_SHORTEST, min(_LONGEST, int((width - 2 * PAD_X) / CHARACTER)))
     text = _wrap(line.text, most)
-    said = note(line)
-    notes = _wrap(said, max(_SHORTEST, int((width - 2 * PAD_X) / NOTE_CHARACTER))) if said else []
+    note_text = note(line)
+    notes = (
+        _wrap(note_text, max(_SHORTEST, int((width - 2 * PAD_X) / NOTE_CHARACTER)))
+        if note_text
+        else []
+    )
     head = LINE * (len(text) + len(notes)) + 2 * PAD_Y
     box = Box(line, role_of(line), text, notes, head, _text_width(text, notes), head)
     return _group(box, line.inside, line.yields, width) if line.inside else box
@@ -166,19 +170,19 @@ def _ranks(boxes: Sequence[Box], links: Iterable[Edge], width: float) -> list[li
         (source, target) for source, target in links if source >= 0 and target < len(boxes)
     )
     ranks: list[list[int]] = []
-    taken: list[float] = []
+    widths: list[float] = []
     rank_of: dict[int, int] = {}
     for generation in networkx.topological_generations(graph):
         for place in sorted(generation):
             rank = max((rank_of[source] + 1 for source in graph.predecessors(place)), default=0)
             size = boxes[place].width + _GAP
-            while rank < len(ranks) and taken[rank] + size - _GAP > width:
+            while rank < len(ranks) and widths[rank] + size - _GAP > width:
                 rank += 1
             if rank == len(ranks):
                 ranks.append([])
-                taken.append(0.0)
+                widths.append(0.0)
             ranks[rank].append(place)
-            taken[rank] += size
+            widths[rank] += size
             rank_of[place] = rank
     return ranks
 
@@ -201,7 +205,7 @@ def _above(
     lanes: Mapping[tuple[int, int], _Lane],
     rank_of: Mapping[int, int],
 ) -> dict[Box | _Lane, list[Box | _Lane]]:
-    """What each member of a rank hangs on in the rank above."""
+    """For each member of a rank, its neighbours in the rank above."""
 
     def upper(source: int, rank: int) -> list[Box | _Lane]:
         if rank_of[source] == rank - 1:
@@ -209,11 +213,11 @@ def _above(
         return [lanes[source, rank - 1]]
 
     above = {lane: upper(source, rank) for (source, rank), lane in lanes.items()}
-    found: dict[Box | _Lane, list[Box | _Lane]] = dict(above.items())
+    neighbours: dict[Box | _Lane, list[Box | _Lane]] = dict(above.items())
     for source, target in links:
         if target < len(box.inside):
-            found.setdefault(box.inside[target], []).extend(upper(source, rank_of[target]))
-    return found
+            neighbours.setdefault(box.inside[target], []).extend(upper(source, rank_of[target]))
+    return neighbours
 
 
 def _place(
@@ -227,8 +231,8 @@ def _place(
     box.width = max([box.width, *(width + 2 * MARGIN for width in widths)])
     left, right = MARGIN, box.width - MARGIN
 
-    def wanted(item: Box | _Lane) -> float:
-        """Where its middle would best be."""
+    def best_middle(item: Box | _Lane) -> float:
+        """The best middle of an item: the mean middle of its neighbours above."""
         hanging = above.get(item, ())
         if not hanging:
             return (left + right) / 2
@@ -236,7 +240,7 @@ def _place(
         return sum(each.x + each.width / 2 for each in boxes) / len(boxes)
 
     for row in rows:
-        middles = {item: wanted(item) for item in row}
+        middles = {item: best_middle(item) for item in row}
         row.sort(key=lambda item: (middles[item], isinstance(item, _Lane)))
         from_left, x = [], left
         for item in row:
@@ -267,7 +271,7 @@ def _paths(
     tops: Sequence[Point],
 ) -> list[list[Point]]:
     """One path for each edge; `tops` are the upper and lower ends of the ranks."""
-    # Where edges enter a box: side by side, in the order of where they come from.
+    # Edges enter a box side by side, in the order of their sources.
     entering: dict[int, list[tuple[float, int]]] = {}
     for source, target in links:
         rank = rank_of[target]

@@ -80,8 +80,8 @@ class MeanDomain(Domain[Point]):
         return pool.tokens >= self.longest * (1 - 1e-9)
 
     def count(self, number: Point, otherwise: float) -> tuple[float, float]:
-        known = self.limit(number, otherwise)
-        return known, known
+        mean = self.limit(number, otherwise)
+        return mean, mean
 
     def limit(self, number: Point, otherwise: float) -> float:
         return max(0.0, float(number)) if isinstance(number, bool | int | float) else otherwise
@@ -91,7 +91,7 @@ class MeanDomain(Domain[Point]):
             return float(flag is True), float(flag is not True)
         return _share(flag), 1 - _share(flag)
 
-    def kept(self, flag: Point) -> tuple[float, float]:
+    def share_of_rows(self, flag: Point) -> tuple[float, float]:
         return _share(flag), _share(flag)
 
     def share(self, part: Point) -> float:
@@ -141,7 +141,7 @@ class MeanDomain(Domain[Point]):
             ),
             parts=(),
             own=own,
-            asked=mean(*(pool.asked for _, pool in pools)),
+            conversations=mean(*(pool.conversations for _, pool in pools)),
             seen=tuple(
                 (name, mean(*(dict(pool.seen).get(name, pool.length) for _, pool in pools)))
                 for name in policies
@@ -177,7 +177,7 @@ class MeanDomain(Domain[Point]):
 
 
 def _share(flag: Point) -> float:
-    """How often a condition holds: half of the time where nothing is known."""
+    """The share of times that a condition holds: a half if nothing is known."""
     return 0.5 if flag is None else float(flag is True)
 
 

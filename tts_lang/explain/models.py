@@ -1,4 +1,4 @@
-"""What a token costs: sizes of the models of policies and scorers, and FLOPs from them.
+"""The cost of a token: sizes of the models of policies and scorers, and FLOPs from them.
 
 FLOPs of a forward pass over tokens are counted as Kaplan et al. (2020, section 2.1) do: 2 for each
 parameter and token, and for attention 4 x layers x width for each token and each position that it
@@ -16,7 +16,7 @@ from typing import Final
 
 _WIDTH_PER_LAYER: Final = 128.0
 
-#: What the numbers are, for a legend.
+#: Meanings of the numbers, for a legend.
 FORMULA: Final = (
     "FLOPs = 2 x parameters x tokens + 4 x layers x width x positions that each token attends to"
 )

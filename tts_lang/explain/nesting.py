@@ -1,4 +1,4 @@
-"""Which generations of a sweep are prefixes of one another, and which are not (semantics.md C14).
+"""Finds the generations of a sweep that are no prefixes of one another (semantics.md C14).
 
 Children are numbered on their node in program order. So the first expansion of a node for n
 children is a part of the one for more; a later one asks for other children as soon as an earlier
@@ -35,15 +35,15 @@ def shifting(plans: Sequence[Plan]) -> tuple[Origin, ...]:
         with a count that differs between the plans. Counts and choices that depend on data
         (dealing, rows selected by scores) are ignored.
     """
-    found: dict[Origin, None] = {}
+    origins: dict[Origin, None] = {}
     runs = [list(_expansions(plan.body)) for plan in plans]
     for sequences in zip(*runs, strict=False):
         changed = False
         for first, *others in zip(*sequences, strict=False):
             if changed and first.origin is not None:
-                found[first.origin] = None
+                origins[first.origin] = None
             changed = changed or any(other.count != first.count for other in others)
-    return tuple(found)
+    return tuple(origins)
 
 
 def _expansions(region: Region) -> Iterator[list[_Expansion]]:

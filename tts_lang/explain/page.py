@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 WIDE: Final = 1000
 NARROW: Final = 360
 
-#: What scrolls on a phone can be reached without a mouse.
+#: Makes areas that scroll on a phone reachable by keyboard.
 _REACHED: Final = ' tabindex="0"'
 
 _STYLE = """
@@ -187,7 +187,7 @@ def _shapes(box: Box, arrow: str) -> Iterator[str]:
         place = f'x="{left:.1f}" y="{y:.1f}" textLength="{length:.1f}"'  # whatever the font
         yield f"<text{look} {place}>{escape(text)}</text>"
     for path in box.edges:
-        # What leaves by the lower edge continues from there.
+        # An edge that leaves by the lower edge continues in the next box: no arrow head.
         end = "" if path[-1][1] >= box.y + box.height else f' marker-end="url(#{arrow})"'
         yield f'<path d="{_path(path)}"{end}/>'
     for inner in box.inside:

@@ -99,11 +99,11 @@ def shown(explained: Explained) -> tuple[CostFigure, ...]:
     """The costs that say something of this plan: without a scorer nothing is scored, and nothing
     that is read only once is reread."""
     total, mean = explained.bounds.total, explained.total
-    found = [figure for figure in FIGURES if getattr(total, figure.field) != 0]
+    figures = [figure for figure in FIGURES if getattr(total, figure.field) != 0]
     same = total.whole_scorer_tokens == total.scorer_tokens
     if same and (mean is None or mean.whole_scorer_tokens == mean.scorer_tokens):
-        found = [figure for figure in found if figure.field != "whole_scorer_tokens"]
-    return tuple(found)
+        figures = [figure for figure in figures if figure.field != "whole_scorer_tokens"]
+    return tuple(figures)
 
 
 def _columns(explained: Explained, width: int) -> tuple[CostFigure, ...]:
@@ -172,7 +172,7 @@ def _table(
 
 
 def _rows(line: Line, explained: Explained) -> str:
-    """What is expected and what is possible: `12≤16`; `16` if it is always so."""
+    """Expected and possible rows: `12≤16`; `16` if both are always the same."""
     most, mean = line.rows, line.mean
     if explained.total is None or most is None or most.low == most.high or mean is None:
         return row_count(most)
@@ -227,7 +227,7 @@ def _totals(explained: Explained, width: int) -> Iterator[str]:
 
 
 def _token_note(total: CostBounds, context: int | None) -> str:
-    """Where the token bound comes from, in symbols: calls that only the window ends x its size."""
+    """The formula of the token bound: calls that only the window ends x the window's size."""
     if not total.open_calls:
         return ""
     calls = f"{exact(total.open_calls)} {'call' if total.open_calls == 1 else 'calls'} x context"
@@ -241,7 +241,7 @@ def _token_note(total: CostBounds, context: int | None) -> str:
 
 
 def _legend(explained: Explained, columns: tuple[CostFigure, ...], width: int) -> Iterator[str]:
-    """What the columns are and what was assumed."""
+    """The meanings of the columns, and the assumptions."""
     meanings = [f"{f.column}: {f.meaning}" for f in columns if f.meaning]
     if meanings:
         yield from _wrapped("; ".join(meanings), width)
@@ -256,7 +256,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def assumptions(explained: Explained) -> Iterator[str]:
-    """What the numbers hold for, and which option changes it."""
+    """The assumptions behind the numbers, with the options that change them."""
     total, assumed = explained.bounds.total, explained.assumed
     reads = total.open_calls or total.scorer_tokens or total.prefilled_tokens
     if assumed.context is not None and reads:

@@ -35,12 +35,12 @@ class RunCounts:
 
     Attributes:
         problems: How many finished.
-        made: By operator and `file:line`.
+        counts_of: By operator and `file:line`.
         counts: By the fields of `COUNTED`, where the run counted them.
     """
 
     problems: int = 0
-    made: dict[tuple[str, str], Actual] = field(default_factory=dict)
+    counts_of: dict[tuple[str, str], Actual] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -75,8 +75,8 @@ def analysis(plan: Plan, assumed: Assumed, run: RunCounts) -> str:
     ]
     problems = max(1, run.problems)
     for key, planned in _generating(tree).items():
-        found = run.made.get(key, Actual())
-        actual, drawn = found.rows / problems, found.tokens / problems
+        counted = run.counts_of.get(key, Actual())
+        actual, drawn = counted.rows / problems, counted.tokens / problems
         cells = (f"{actual:,.1f}", f"{planned.calls:,.1f}", f"{drawn:,.0f}")
         more = (f"{planned.tokens:,.0f}", exact(planned.most))
         rows.append((f"{key[1]}: {planned.text}", *cells, *more))

@@ -1,4 +1,4 @@
-"""What each operator gives and costs: one rule each, over any `Domain`.
+"""The output and cost of each operator: one rule each, over any `Domain`.
 
 How many rows it gives is in the table of operators (`plan.ops`), counted here by `Execution`; the
 rules add lengths and costs. Their figures are upper bounds or means, as the domain has it. Bounds
@@ -45,8 +45,8 @@ class Execution(Generic[Number]):
         self._spec: Any = operation.spec
         self._inputs = operation.inputs
         self.inputs = tuple((each, domain.executions.get(each, 0)) for each in operation.inputs)
-        known = (domain.values[each] for each in operation.inputs)
-        self.pools = tuple(each for each in known if isinstance(each, AbstractPool))
+        values = (domain.values[each] for each in operation.inputs)
+        self.pools = tuple(each for each in values if isinstance(each, AbstractPool))
 
     # -------------------------------------------------------------------- expressions
 
@@ -80,7 +80,7 @@ class Execution(Generic[Number]):
         return self.exactly(1) if key is None else self._up_to(self.pools[0].groups(key))
 
     def fraction(self, condition: Expr) -> Count:
-        return Count(*self.domain.kept(self.number(condition, self.pools[0])))
+        return Count(*self.domain.share_of_rows(self.number(condition, self.pools[0])))
 
     def share(self, share: Expr, key: str | None) -> Count:
         pool = self.pools[0]
@@ -226,17 +226,19 @@ def _ask(spec: graph.Ask, run: Run, out: AbstractPool) -> Result:
     new = _continued(AbstractPool(out.least, calls, prompt=prompt), limit[0], spec, run)._replace(
         parents=min(pool.rows, calls),
         roots=min(calls, pool.roots + (calls if pool.problem or spec.together else 0)),
-        asked=min(about, calls),
+        conversations=min(about, calls),
         seen=((policy, 0.0),),
     )
-    asked = about if most else 0.0
-    return new, _sampling(calls, limit).plus(domain.opening(policy, asked, calls, limit[0], prompt))
+    conversations = about if most else 0.0
+    return new, _sampling(calls, limit).plus(
+        domain.opening(policy, conversations, calls, limit[0], prompt)
+    )
 
 
 def _conversations(
     pool: AbstractPool, per: str | None, run: Run, *, together: bool
 ) -> tuple[float, float]:
-    """How many conversations about rows there are, and the tokens of each one's prompt."""
+    """The number of conversations about rows, and the tokens of each one's prompt."""
     about, quoted = pool.rows, 1.0
     if together:
         about = pool.groups(per)
@@ -357,9 +359,9 @@ def _split(_: graph.Split, run: Run, out: AbstractPool) -> Result:
     return out, Cost(new_rows=out.rows)
 
 
-def _copies(known: OperatorEntry, run: Run, out: AbstractPool) -> Result:
+def _copies(operator: OperatorEntry, run: Run, out: AbstractPool) -> Result:
     out = out._replace(parents=min(out.rows, run.pools[0].rows), parts=())
-    if known.numbers is Numbers.COPIES:  # each is a tree of its own (C3)
+    if operator.numbers is Numbers.COPIES:  # each is a tree of its own (C3)
         out = out._replace(roots=out.rows, problem=False)
     return out, Cost(new_rows=out.rows)
 
@@ -399,7 +401,7 @@ def _union(_: graph.Union, run: Run, __: AbstractPool) -> Result:
     return left if run.inputs[0] == run.inputs[1] else run.domain.union(left, right), NOTHING
 
 
-#: What operators do besides giving rows of their first input, or copies of these.
+#: Rules of operators that do more than select or copy rows of their first input.
 RULES: Final[Mapping[type[Spec], Callable[[Any, Run, AbstractPool], Result]]] = {
     graph.Expand: _expand,
     graph.Ask: _ask,
@@ -414,17 +416,17 @@ RULES: Final[Mapping[type[Spec], Callable[[Any, Run, AbstractPool], Result]]] = 
 
 def transfer(operation: Operation, domain: Domain[Any]) -> Result:
     """The output pool of an operator without regions, and its cost."""
-    spec, known = operation.spec, entry(operation.spec)
-    assert known.rows is not None, f"{known.name} gives no pool, or its regions decide"
+    spec, operator = operation.spec, entry(operation.spec)
+    assert operator.rows is not None, f"{operator.name} gives no pool, or its regions decide"
     run = Execution(domain, operation)
-    if known.makes is Makes.NOTHING:
+    if operator.makes is Makes.NOTHING:
         return AbstractPool(), NOTHING
-    out = run.pools[0].sized(*known.rows(spec, run))
+    out = run.pools[0].sized(*operator.rows(spec, run))
     rule = RULES.get(type(spec))
     if rule is not None:
         return rule(spec, run, out)
-    if known.makes is Makes.COPIES:
-        return _copies(known, run, out)
-    # What only chooses rows or adds a column costs nothing.
-    assert known.makes.subset, f"no rule of costs for {known.name}"
+    if operator.makes is Makes.COPIES:
+        return _copies(operator, run, out)
+    # Selecting rows or adding a column costs nothing.
+    assert operator.makes.subset, f"no rule of costs for {operator.name}"
     return out, NOTHING

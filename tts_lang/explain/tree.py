@@ -24,7 +24,7 @@ from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.pretty import constant, operation
 from tts_lang.plan.repeats import repeats, whole_meaning
 
-#: What rows without a name are called, by how they come about.
+#: Nouns for unnamed rows, by operator.
 _NOUNS: Final[Mapping[Makes, str]] = {
     Makes.SUBSET: "kept",
     Makes.COPIES: "copies",
@@ -94,13 +94,13 @@ class Explained:
 
 def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     """The tree of a verified plan with what it costs."""
-    known = Assumed() if assumed is None else assumed
-    most = bounds(plan, known.context, known.prompt, known.models)
+    assumptions = Assumed() if assumed is None else assumed
+    most = bounds(plan, assumptions.context, assumptions.prompt, assumptions.models)
     means: Sequence[Cost | None] = [None] * len(most.operations)
     total = None
-    if known.lengths is not None:
-        found = expected(plan, known.lengths, known.models, most)
-        means, total = found, total_of(found)
+    if assumptions.lengths is not None:
+        costs = expected(plan, assumptions.lengths, assumptions.models, most)
+        means, total = costs, total_of(costs)
         # Operations run side by side where they can.
         rounds = most.total.rounds
         total = total if rounds is None else total._replace(rounds=min(total.rounds, rounds))
@@ -108,7 +108,7 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     builder = _TreeBuilder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
     title = f"{plan.strategy}({values})"
-    return Explained(plan, title, lines, most, known, total, builder.nouns)
+    return Explained(plan, title, lines, most, assumptions, total, builder.nouns)
 
 
 class _TreeBuilder:
@@ -119,9 +119,9 @@ class _TreeBuilder:
         inlined: The values that the text of an unnamed number reads.
     """
 
-    def __init__(self, plan: Plan, known: Iterator[tuple[OperationBounds, Cost | None]]) -> None:
+    def __init__(self, plan: Plan, costs: Iterator[tuple[OperationBounds, Cost | None]]) -> None:
         self.plan = plan
-        self.known = known
+        self.costs = costs
         self.names: dict[int, str] = {}
         self.inlined: dict[int, tuple[int, ...]] = {}
         self.shared = dict(_shared(plan))
@@ -134,8 +134,8 @@ class _TreeBuilder:
 
     def name(self, value: int) -> str:
         """The variable's name, the expression of an unnamed number, `(kept)` for unnamed rows."""
-        known = self.names.get(value) or self.plan.values[value].name
-        return known or self._named(value, "rows")
+        variable = self.names.get(value) or self.plan.values[value].name
+        return variable or self._named(value, "rows")
 
     def _named(self, value: int, noun: str) -> str:
         self._unnamed[noun] += 1
@@ -151,16 +151,16 @@ class _TreeBuilder:
 
     def read_by(self, values: Sequence[int]) -> tuple[int, ...]:
         """The values that other lines give, of those that an operation reads."""
-        found = (self.inlined.get(value, (value,)) for value in values)
-        return tuple(dict.fromkeys(value for each in found for value in each))
+        groups = (self.inlined.get(value, (value,)) for value in values)
+        return tuple(dict.fromkeys(value for each in groups for value in each))
 
     def region(self, region: Region) -> list[Line]:
         """The lines of a region, one operation after another."""
         lines: list[Line] = []
         returned = False
         for step in region.operations:
-            bound, mean = next(self.known)
-            # What is only returned needs no name of its own.
+            bound, mean = next(self.costs)
+            # A value that is only returned needs no name.
             last = region.exit is Exit.RETURN and step.outputs == region.results
             returned = last and not self.plan.values[region.results[0]].name
             lines += self.operation(step, bound, mean, returned=returned)
@@ -248,30 +248,31 @@ class _TreeBuilder:
         self._define(step)
         (then, *_), (other, region, results) = sides
         line = replace(line, rows=None)
-        found = [self._around(line, then, step.regions[:1], sides[0][2])]
-        chained = all(each.text.startswith("else") for each in other[1:])
+        lines = [self._around(line, then, step.regions[:1], sides[0][2])]
+        chained = all(other_line.text.startswith("else") for other_line in other[1:])
         if other and other[0].op == "branch" and chained:
             first = replace(other[0], text=f"else {other[0].text}")
-            found += [
-                replace(each, gives=(*each.gives, *step.outputs)) for each in (first, *other[1:])
+            lines += [
+                replace(other_line, gives=(*other_line.gives, *step.outputs))
+                for other_line in (first, *other[1:])
             ]
         elif other:
             line = Line("else", "else", reads=line.reads, gives=step.outputs)
-            found.append(self._around(line, other, (region,), results))
-        return found
+            lines.append(self._around(line, other, (region,), results))
+        return lines
 
 
 def _shared(plan: Plan) -> Iterator[tuple[int, list[str]]]:
     """By their outputs, the calls whose samples are those of another call, and which (C13)."""
     called = [each for each in operations(plan.body) if isinstance(each.spec, graph.Call)]
     for scope in (plan.body, *(each.regions[0] for each in called)) if called else ():
-        for found in repeats(scope, whole_meaning):
-            call, earlier = found.call.origins[:1], found.earlier.origins[:1]
+        for repeat in repeats(scope, whole_meaning):
+            call, earlier = repeat.call.origins[:1], repeat.earlier.origins[:1]
             # A loop that was unrolled has several calls of one place.
             where = "in every round" if earlier == call else "as before"
             if earlier and earlier != call:
                 where = f"as at line {earlier[0].line}"
-            yield found.call.outputs[0], [f"the same {where}"]
+            yield repeat.call.outputs[0], [f"the same {where}"]
 
 
 def _is_whole(text: str) -> bool:

@@ -47,7 +47,7 @@ class NumberedOperation:
 
 def numbered(region: Region, start: int = 0) -> tuple[NumberedOperation, ...]:
     """The operations of a region with their places."""
-    found: list[NumberedOperation] = []
+    places: list[NumberedOperation] = []
     for operation in region.operations:
         inner: list[tuple[NumberedOperation, ...]] = []
         end = start + 1
@@ -55,14 +55,14 @@ def numbered(region: Region, start: int = 0) -> tuple[NumberedOperation, ...]:
             inside = numbered(nested, end)
             end = inside[-1].end if inside else end
             inner.append(inside)
-        found.append(NumberedOperation(start, end, operation, tuple(inner)))
+        places.append(NumberedOperation(start, end, operation, tuple(inner)))
         start = end
-    return tuple(found)
+    return tuple(places)
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How a region or operation ends.
+    """The ways in which a region or operation ends.
 
     Args:
         running: The paths on which control continues after it.
@@ -150,13 +150,15 @@ class Walk(Generic[Number]):
                 merged[prompt] = min(1.0, merged.get(prompt, 0.0) + weight)
         return merged
 
-    def define(self, value: int, known: AbstractPool | Number) -> None:
+    def define(self, value: int, abstract: AbstractPool | Number) -> None:
         """A value as its newest execution gives it."""
-        self.domain.values[value] = known
+        self.domain.values[value] = abstract
         self.domain.executions[value] = self.domain.executions.get(value, 0) + 1
-        if isinstance(known, AbstractPool):
-            seen = self.rows.get(value)
-            self.rows[value] = known if seen is None else self._mixed((0.5, seen), (0.5, known))
+        if isinstance(abstract, AbstractPool):
+            earlier = self.rows.get(value)
+            self.rows[value] = (
+                abstract if earlier is None else self._mixed((0.5, earlier), (0.5, abstract))
+            )
 
     def _spend(self, index: int, cost: Cost) -> None:
         self.costs[index] = self.costs[index].plus(cost.times(self.share))
@@ -282,7 +284,9 @@ class Walk(Generic[Number]):
     ) -> None:
         """Defines the outputs of an operation that may have ended in several ways."""
         for place, value in enumerate(operation.outputs if sides else ()):
-            self.define(value, self.domain.mix([(each, known[place]) for each, known in sides]))
+            self.define(
+                value, self.domain.mix([(weight, abstract[place]) for weight, abstract in sides])
+            )
 
     def _call(self, place: NumberedOperation, spec: graph.Call) -> Ends:
         """The region once, for as many rows as there may be."""
@@ -311,7 +315,7 @@ class Walk(Generic[Number]):
             roots=rows,
             finished=True,
             problem=True,
-            asked=product(result.asked, pool.rows),
+            conversations=product(result.conversations, pool.rows),
         ).sized(product(result.least, pool.least), rows)
         output = Cost(rows=rows)
         self._spend(place.index, output)
@@ -361,8 +365,8 @@ class Walk(Generic[Number]):
         """One round from `loop.carried`; returns how it ends, as if it were the first."""
         domain, share = self.domain, self.share
         until, body = place.operation.regions
-        for value, known in zip(until.parameters, loop.carried, strict=True):
-            self.define(value, known)
+        for value, abstract in zip(until.parameters, loop.carried, strict=True):
+            self.define(value, abstract)
         tested = self.region(until, place.regions[0]).running
         stops, continues = domain.odds(domain.number(until.results[0]), loop=True)
         if stops:
@@ -451,11 +455,11 @@ class Walk(Generic[Number]):
                 prompt=domain.context if domain.asks else domain.prompt,
                 closed=False,
                 own=3,
-                asked=rows if domain.asks else 0,
+                conversations=rows if domain.asks else 0,
             )
             return [
-                known if same else pool if kind is Kind.POOL else domain.unknown
-                for known, same, kind in zip(loop.carried, fixed, kinds, strict=True)
+                abstract if same else pool if kind is Kind.POOL else domain.unknown
+                for abstract, same, kind in zip(loop.carried, fixed, kinds, strict=True)
             ]
 
         domain.nothing_is_first()
@@ -476,5 +480,5 @@ class Walk(Generic[Number]):
             loop.carried = widest(rows)
 
 
-def _alone(known: Any) -> Any:
-    return known.alone() if isinstance(known, AbstractPool) else known
+def _alone(abstract: Any) -> Any:
+    return abstract.alone() if isinstance(abstract, AbstractPool) else abstract

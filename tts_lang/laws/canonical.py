@@ -42,9 +42,9 @@ def canonical(plan: Plan) -> Plan:
 
     def define(value: int) -> int:
         numbers[value] = len(values)
-        known = plan.values[value]
+        before = plan.values[value]
         # Rules do not keep the types of columns up to date; "every column" is always allowed.
-        values.append(Value(known.kind, columns=None if known.kind is Kind.POOL else {}))
+        values.append(Value(before.kind, columns=None if before.kind is Kind.POOL else {}))
         return numbers[value]
 
     def renumbered(region: Region) -> Region:
@@ -70,23 +70,23 @@ class _Ordering:
 
     def region(self, region: Region) -> Region:
         operations = [
-            replace(each, regions=tuple(self.region(inner) for inner in each.regions))
-            for each in region.operations
+            replace(operation, regions=tuple(self.region(inner) for inner in operation.regions))
+            for operation in region.operations
         ]
-        makers = {value: each for each in operations for value in each.outputs}
+        makers = {value: operation for operation in operations for value in operation.outputs}
         placed: list[Operation] = []
-        done: set[int] = set()
+        visited: set[int] = set()
 
         def place(operation: Operation) -> None:
             """Its operands first; a stack, since a chain may be long."""
             waiting = [(operation, iter(_needed(operation)))]
-            done.add(id(operation))
+            visited.add(id(operation))
             while waiting:
                 current, needed = waiting[-1]
                 for value in needed:
                     maker = makers.get(value)
-                    if maker is not None and id(maker) not in done:
-                        done.add(id(maker))
+                    if maker is not None and id(maker) not in visited:
+                        visited.add(id(maker))
                         waiting.append((maker, iter(_needed(maker))))
                         break
                 else:
@@ -94,22 +94,22 @@ class _Ordering:
                     waiting.pop()
 
         for operation in operations:
-            if id(operation) not in done and (operation.regions or not pure(operation)):
+            if id(operation) not in visited and (operation.regions or not pure(operation)):
                 place(operation)
         for value in region.results:
-            if value in makers and id(makers[value]) not in done:
+            if value in makers and id(makers[value]) not in visited:
                 place(makers[value])
         return replace(region, operations=tuple(placed))
 
 
 def _needed(operation: Operation) -> list[int]:
     """Values that an operation reads, those read inside its regions included."""
-    found = list(operation.inputs)
+    values = list(operation.inputs)
     for region in operation.regions:
         for inner in region.operations:
-            found += _needed(inner)
-        found += region.results
-    return found
+            values += _needed(inner)
+        values += region.results
+    return values
 
 
 def pure(operation: Operation) -> bool:
@@ -136,14 +136,14 @@ def pure(operation: Operation) -> bool:
 
 def _normalised(region: Region, *, swap: bool) -> Region:
     """The region with interchangeable arguments in one order, and inputs as they are read."""
-    made: list[Operation] = []
+    normal: list[Operation] = []
     for operation in region.operations:
         spec = operation.spec
         if swap:
             spec = mapped(spec, lambda outer: rebuilt(outer, _ordered))
         regions = tuple(_normalised(inner, swap=swap) for inner in operation.regions)
-        made.append(_inputs_as_read(replace(operation, spec=spec, regions=regions)))
-    return replace(region, operations=tuple(made))
+        normal.append(_inputs_as_read(replace(operation, spec=spec, regions=regions)))
+    return replace(region, operations=tuple(normal))
 
 
 #: Functions whose arguments can change places, and comparisons by the one that says the same.
@@ -190,45 +190,47 @@ def _inputs_as_read(operation: Operation) -> Operation:
     if operation.regions:
         return operation
     fixed = len(entry(spec).inputs)
-    kept = list(operation.inputs[:fixed])
+    ordered = list(operation.inputs[:fixed])
     moved: dict[int, int] = {}
     for index in [*range(fixed), *_read(spec)]:
         value = operation.inputs[index]
-        if index >= fixed and value not in kept:
-            kept.append(value)
-        moved[index] = index if index < fixed else kept.index(value)
-    if tuple(kept) == operation.inputs:
+        if index >= fixed and value not in ordered:
+            ordered.append(value)
+        moved[index] = index if index < fixed else ordered.index(value)
+    if tuple(ordered) == operation.inputs:
         return operation
-    return replace(operation, spec=_moved(spec, moved), inputs=tuple(kept))
+    return replace(operation, spec=_moved(spec, moved), inputs=tuple(ordered))
 
 
 def _read(spec: graph.Spec) -> list[int]:
     """Indices of inputs that an operator mentions, in order."""
-    found: list[int] = []
+    indices: list[int] = []
     for node in nodes_of(spec):
         if isinstance(node, Input):
-            found.append(node.index)
+            indices.append(node.index)
         elif isinstance(node, Aggregate):
-            found.append(node.pool)
+            indices.append(node.pool)
     if isinstance(spec, graph.Ask):
-        found += [index for _, index in spec.arguments if isinstance(index, int)]
-    return found
+        indices += [index for _, index in spec.arguments if isinstance(index, int)]
+    return indices
 
 
 def _moved(part: Part, moved: dict[int, int]) -> Part:
     """A part of an operator with the indices of its inputs changed."""
-    made: Any = part
+    moved_part: Any = part
     if isinstance(part, Input):
-        made = Input(moved[part.index])
+        moved_part = Input(moved[part.index])
     elif isinstance(part, tuple):
         pairs = len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], int)
-        made = (part[0], moved[part[1]]) if pairs else tuple(_moved(each, moved) for each in part)
+        moved_part = (
+            (part[0], moved[part[1]]) if pairs else tuple(_moved(each, moved) for each in part)
+        )
     elif is_dataclass(part) and not isinstance(part, type):
         changed = {each.name: _moved(getattr(part, each.name), moved) for each in fields(part)}
         if isinstance(part, Aggregate):
             changed["pool"] = moved[part.pool]
-        made = replace(part, **changed)
-    return made  # type: ignore[no-any-return]
+        moved_part = replace(part, **changed)
+    return moved_part  # type: ignore[no-any-return]
 
 
 # ------------------------------------------------------------------ declarations
@@ -251,7 +253,7 @@ def stripped(plan: Plan) -> Plan:
         for each in graph.operations(plan.body)
         if isinstance(each.spec, graph.Score)
     }
-    asked = {
+    used_prompts = {
         each.spec.prompt for each in graph.operations(plan.body) if isinstance(each.spec, graph.Ask)
     }
     # The default policy opens the problem's conversation, whatever else is sampled from.
@@ -268,7 +270,8 @@ def stripped(plan: Plan) -> Plan:
         ),
         prompts=tuple(
             sorted(
-                (each for each in plan.prompts if each.name in asked), key=lambda each: each.name
+                (each for each in plan.prompts if each.name in used_prompts),
+                key=lambda each: each.name,
             )
         ),
         document="",

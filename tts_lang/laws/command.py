@@ -33,18 +33,22 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     """
     trials = DEFAULT_TRIALS if options.trials is None else options.trials
     checker = LawChecker(trials, options.seed or 0, options.trial)
-    found = _equivalence(options, settings, checker) if options.equiv else _laws(options, checker)
+    judgements = (
+        _equivalence(options, settings, checker) if options.equiv else _laws(options, checker)
+    )
     show = json_of if options.json else text_of
-    sys.stdout.write(printable(show(found, show=options.show)) + ("\n" if options.json else ""))
-    if any(each.verdict is Verdict.REFUTED for each in found):
+    sys.stdout.write(
+        printable(show(judgements, show=options.show)) + ("\n" if options.json else "")
+    )
+    if any(each.verdict is Verdict.REFUTED for each in judgements):
         return 1
-    return UNDECIDED if options.strict and not all(each.decided for each in found) else 0
+    return UNDECIDED if options.strict and not all(each.decided for each in judgements) else 0
 
 
 def _laws(options: Namespace, checker: LawChecker) -> list[Judgement]:
     from tts_lang.compiler import check_path, helped, locate
 
-    found: list[Judgement] = []
+    judgements: list[Judgement] = []
     for strategy in options.strategies:
         path, _ = locate(strategy)
         result = check_path(path)
@@ -57,8 +61,8 @@ def _laws(options: Namespace, checker: LawChecker) -> list[Judgement]:
                 "level, or ask about two strategies with `--equiv`"
             )
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
-        found += check_laws(result.laws, shown, text, checker)
-    return found
+        judgements += check_laws(result.laws, shown, text, checker)
+    return judgements
 
 
 def _equivalence(

@@ -1,4 +1,4 @@
-"""When a strategy fails by its own arithmetic: a weight below 0, a temperature that is not above 0.
+"""Conditions under which a strategy fails: a weight below 0, a temperature that is not above 0.
 
 A law speaks of runs without errors (C57), so a proof holds on the condition that these do not
 happen; ranges decide where they never or always do.
@@ -20,7 +20,7 @@ from tts_lang.plan.reads import nodes_of
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold so that a run has no error.
+    """A condition for a run without errors.
 
     Args:
         text: In words.
@@ -36,12 +36,12 @@ def conditions(plan: Plan) -> tuple[Condition, ...]:
     work = MutablePlan(plan)
     scorers = {scorer.name: scorer for scorer in plan.scorers}
     nothing = IntervalReading(lambda _: (0, inf), lambda _: ANYTHING, scorers, inf)
-    found: dict[str, Condition] = {}
+    by_text: dict[str, Condition] = {}
     for node in work.nodes():
 
         def number(index: int, node: OpNode = node) -> Interval:
-            known = work.constant(node.inputs[index])
-            return ANYTHING if known is None else evaluate(known, nothing)
+            constant = work.constant(node.inputs[index])
+            return ANYTHING if constant is None else evaluate(constant, nothing)
 
         reading = IntervalReading(lambda _: (0, inf), number, scorers, inf)
         for what, needed, expression in _needs(node.spec):
@@ -53,8 +53,8 @@ def conditions(plan: Plan) -> tuple[Condition, ...]:
             never = (value.high < 0 or (value.high == 0 and positive)) and not value.missing
             where = f" (line {node.origins[0].line})" if node.origins else ""
             text = f"{what} of `{node.spec.op}`{where} is {needed}"
-            found.setdefault(text, Condition(text, never))
-    return tuple(found.values())
+            by_text.setdefault(text, Condition(text, never))
+    return tuple(by_text.values())
 
 
 def _needs(spec: Spec) -> Iterator[tuple[str, str, Expr]]:

@@ -51,11 +51,11 @@ class LawChecker:
         """
         pairs: list[Pair] = []
         left_out: list[str] = []
-        for found in instances(law):
-            if isinstance(found, Pair):
-                pairs.append(found)
+        for instance in instances(law):
+            if isinstance(instance, Pair):
+                pairs.append(instance)
             else:
-                left_out.append(found)
+                left_out.append(instance)
         if not pairs:
             raise LawError(
                 f"{place}: law {title(law)}: its strategies compile at no small values of "
@@ -91,7 +91,7 @@ class LawChecker:
                 return
 
     def _hunt(self, pair: Pair, trials: range) -> tuple[SearchResult, tuple[str, ...]]:
-        """What random runs show, of smaller strategies where these are too large to be run."""
+        """The result of random runs; strategies that are too large to run are scaled down."""
         if self.search is None:
             self.search = find_search()
         left, right = pair.left, pair.right
@@ -116,18 +116,18 @@ class LawChecker:
 
     def _proved(self, pair: Pair, forms: tuple[NormalForm, NormalForm] | None) -> Instance:
         """A proof, and what it takes for granted."""
-        found = [
+        needed = [
             (plan.strategy, each) for plan in (pair.left, pair.right) for each in conditions(plan)
         ]
-        words = tuple(dict.fromkeys(each.text for _, each in found))
+        words = tuple(dict.fromkeys(each.text for _, each in needed))
         never = [
             f"{name} fails in every run, since it is never true that {each.text}"
-            for name, each in found
+            for name, each in needed
             if each.never
         ]
         empty = never[0] if never else ""
         hunt = None
-        if found and not empty:
+        if needed and not empty:
             try:
                 hunt, _ = self._hunt(pair, range(_TRIED))
             except LawError:  # nothing to run it with, or too large: the condition stands

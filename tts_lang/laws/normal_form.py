@@ -47,8 +47,8 @@ def normalise(plan: Plan, passes: tuple[Pass, ...] = PASSES) -> NormalForm:
     applied: list[str] = []
     for _ in range(_MOST_ROUNDS):
         before = len(applied)
-        for each in passes:
-            plan, trace = run(each, plan, Keeps.ANSWER)
+        for pass_ in passes:
+            plan, trace = run(pass_, plan, Keeps.ANSWER)
             applied += trace.applied
         if len(applied) == before:
             return NormalForm(canonical(plan), tuple(applied))

@@ -1,4 +1,4 @@
-"""What was found about laws, as text and as JSON."""
+"""Judgements of laws as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
     proved = [each for each in judgement.instances if each.verdict is Verdict.PROVED]
     hunted = [each for each in judgement.instances if each.verdict is Verdict.UNREFUTED]
     if judgement.instances[0].values:
-        for word, found in (("proved", proved), ("hunted", hunted)):
-            if found:
-                listed = "; ".join(shown_values(dict(each.values)) for each in found)
-                yield from _wrapped(f"{word} at {_short(found, listed)}")
+        for word, instances in (("proved", proved), ("hunted", hunted)):
+            if instances:
+                listed = "; ".join(shown_values(dict(each.values)) for each in instances)
+                yield from _wrapped(f"{word} at {_short(instances, listed)}")
         if judgement.left_out:
             yield from _wrapped(f"does not compile at {'; '.join(judgement.left_out)}")
     if judgement.verdict is Verdict.UNREFUTED:
@@ -58,17 +58,17 @@ def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
 
 
 def _doubts(hunted: Sequence[Instance]) -> Iterator[str]:
-    """What the trials of an undecided law leave open."""
+    """Notes on what the trials of an undecided law did not reach."""
     idle = dict.fromkeys(text for each in hunted if each.hunt for text in each.hunt.idle)
     if idle:
         yield from _wrapped(f"note: no trial reached the limit of: {', '.join(idle)}")
 
 
-def _short(found: Sequence[Instance], listed: str) -> str:
+def _short(instances: Sequence[Instance], listed: str) -> str:
     """`n = 1, 2, 3` where there is one name."""
-    names = list(found[0].values)
+    names = list(instances[0].values)
     if len(names) == 1:
-        return f"{names[0]} = {', '.join(str(each.values[names[0]]) for each in found)}"
+        return f"{names[0]} = {', '.join(str(each.values[names[0]]) for each in instances)}"
     return listed
 
 
@@ -77,17 +77,18 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _counterexample(
-    instance: Instance, found: Counterexample, names: tuple[str, str]
+    instance: Instance, example: Counterexample, names: tuple[str, str]
 ) -> Iterator[str]:
     at = f" at {shown_values(dict(instance.values))}" if instance.values else ""
-    yield f"    refuted{at}, in trial {found.trial} of seed {found.seed}:"
-    for line in found.world:
+    yield f"    refuted{at}, in trial {example.trial} of seed {example.seed}:"
+    for line in example.world:
         yield f"        {line}"
     left, right = _sides(names)
-    yield f"        {left} answers {_answer(found.left)}, {right} answers {_answer(found.right)}"
-    for line in found.parting:
+    answers = f"{left} answers {_answer(example.left)}, {right} answers {_answer(example.right)}"
+    yield f"        {answers}"
+    for line in example.parting:
         yield f"        {line.replace('LEFT', left).replace('RIGHT', right)}"
-    yield f"    replay: add --seed {found.seed} --trial {found.trial}"
+    yield f"    replay: add --seed {example.seed} --trial {example.trial}"
 
 
 def _sides(names: tuple[str, str]) -> tuple[str, str]:
@@ -137,16 +138,16 @@ def _object(judgement: Judgement, show: bool) -> dict[str, Any]:
 
 
 def _instance(instance: Instance, show: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "values": dict(instance.values),
         "verdict": instance.verdict.value,
     }
     if instance.hunt is not None:
-        found |= {"trials": instance.hunt.trials, "failed": instance.hunt.failed}
+        values |= {"trials": instance.hunt.trials, "failed": instance.hunt.failed}
         if instance.hunt.idle:
-            found["not_reached"] = list(instance.hunt.idle)
+            values["not_reached"] = list(instance.hunt.idle)
         if (example := instance.hunt.counterexample) is not None:
-            found["counterexample"] = {
+            values["counterexample"] = {
                 "seed": example.seed,
                 "trial": example.trial,
                 "world": list(example.world),
@@ -158,8 +159,8 @@ def _instance(instance: Instance, show: bool) -> dict[str, Any]:
             }
     for name in ("scaled", "conditions", "empty"):
         if getattr(instance, name):
-            found[name] = getattr(instance, name)
+            values[name] = getattr(instance, name)
     if show and instance.forms is not None:
-        found["normal_forms"] = [form.text for form in instance.forms]
-        found["rules"] = [list(form.rules) for form in instance.forms]
-    return found
+        values["normal_forms"] = [form.text for form in instance.forms]
+        values["rules"] = [list(form.rules) for form in instance.forms]
+    return values

@@ -36,12 +36,12 @@ def find_search() -> CounterexampleSearch:
     """
     for entry in entry_points(group=GROUP):
         try:
-            found: CounterexampleSearch = entry.load()
+            search: CounterexampleSearch = entry.load()
         except (ImportError, AttributeError) as error:
             raise LawError(
                 f"the search for counterexamples `{entry.value}` cannot be loaded: {error}"
             ) from error
-        return found
+        return search
     raise LawError(
         f"this law is not proved, and no search for counterexamples is installed (no entry "
         f"point of the group `{GROUP}`): install the package with its runtime "

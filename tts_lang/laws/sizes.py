@@ -45,7 +45,7 @@ class Size:
 
 
 def _clause(part: Any, name: str) -> tuple[str, str] | None:
-    """What a number of a clause counts, and the clause's text; `None` if it is no size."""
+    """The kind of size that a clause's number is, and the clause's text; `None` if it is none."""
     clause = clauses(type(part)).get(name)
     if clause is None or not clause.counts:
         return None
@@ -63,7 +63,7 @@ def _changed(part: Any, change: Callable[[Size], float]) -> Any:
         return tuple(_changed(each, change) for each in part)
     if not is_dataclass(part) or isinstance(part, type):
         return part
-    made: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
     for field in fields(part):
         value = getattr(part, field.name)
         clause = _clause(part, field.name)
@@ -72,12 +72,12 @@ def _changed(part: Any, change: Callable[[Size], float]) -> Any:
             kind, text = clause
             new = change(Size(kind, number, text.format(f"{number:,}" if number < 1e15 else "...")))
             if new != number:
-                made[field.name] = Const(new) if isinstance(value, Const) else new
+                changed[field.name] = Const(new) if isinstance(value, Const) else new
         elif not isinstance(value, str | int | float | bool | None):
             inner = _changed(value, change)
             if inner != value:
-                made[field.name] = inner
-    return replace(part, **made) if made else part
+                changed[field.name] = inner
+    return replace(part, **changed) if changed else part
 
 
 def resized(plan: Plan, change: Callable[[Operation, Size], float]) -> Plan:
@@ -95,14 +95,14 @@ def resized(plan: Plan, change: Callable[[Operation, Size], float]) -> Plan:
 
 def sizes(plan: Plan) -> list[tuple[Operation, Size]]:
     """Every size, in program order, and the operation that has it."""
-    found: list[tuple[Operation, Size]] = []
+    pairs: list[tuple[Operation, Size]] = []
 
     def note(operation: Operation, size: Size) -> float:
-        found.append((operation, size))
+        pairs.append((operation, size))
         return size.value
 
     resized(plan, note)
-    return found
+    return pairs
 
 
 def _rounds(region: Region) -> float:
@@ -116,8 +116,8 @@ def _rounds(region: Region) -> float:
 
 def runnable(plan: Plan, context: int = 400, scale: int = 1) -> bool:
     """Whether a run takes little enough to be repeated some hundred times, if `scale` is 1."""
-    found = bounds(plan, context, 64)
-    calls, rows = found.total.policy_calls, [each.high for each in found.rows.values()]
+    limits = bounds(plan, context, 64)
+    calls, rows = limits.total.policy_calls, [each.high for each in limits.rows.values()]
     return (
         (calls is None or calls <= _CALLS * scale)
         and all(high is None or high <= _ROWS * scale for high in rows)
@@ -128,8 +128,8 @@ def runnable(plan: Plan, context: int = 400, scale: int = 1) -> bool:
 def longest_text(left: Plan, right: Plan) -> float:
     """Tokens of a text that is long enough to reach every limit of the two."""
     tokens = {"tokens": 1, "rounds": _STEP, "steps": _STEP}
-    found = [size for plan in (left, right) for _, size in sizes(plan)]
-    return max((tokens.get(size.kind, 0) * size.value for size in found), default=0.0)
+    both = [size for plan in (left, right) for _, size in sizes(plan)]
+    return max((tokens.get(size.kind, 0) * size.value for size in both), default=0.0)
 
 
 def reach(left: Plan, right: Plan) -> int | None:
@@ -181,11 +181,11 @@ def _smaller(large: set[float]) -> dict[float, float]:
 
 def larger(plan: Plan) -> Iterator[tuple[str, Plan]]:
     """Each clause with a limit, and the plan in which it is twice as large."""
-    found = sizes(plan)
-    for place, (operation, size) in enumerate(found):
+    pairs = sizes(plan)
+    for place, (operation, size) in enumerate(pairs):
         if size.value <= _SMALL:
             continue
-        count = iter(range(len(found)))
+        count = iter(range(len(pairs)))
 
         def change(_: Operation, each: Size, place: int = place, count: Any = count) -> float:
             return 2 * each.value if next(count) == place else each.value

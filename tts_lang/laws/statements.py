@@ -13,7 +13,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.pretty import constant
 from tts_lang.syntax.printer import print_node
 
-#: What a free name stands for: every small number, and some that have many divisors.
+#: Values tried for a free name: every small number, and some with many divisors.
 SMALL = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 _FEWER = (1, 2, 3, 4, 6, 8)
 #: Combinations of several free names, the smallest first.
@@ -43,7 +43,7 @@ def _call(side: LawSide) -> str:
             free = print_node(side.free[name])
             by_place = by_place and name == free
             shown.append(name if by_place else f"{name} = {free}")
-        elif name in side.given:
+        elif name in side.fixed:
             value = side.arguments[name]
             quoted = isinstance(value, str) and name not in _names(side)
             text = constant(value) if quoted or not isinstance(value, str) else value
@@ -58,7 +58,7 @@ def _names(side: LawSide) -> set[str]:
     """Parameters whose value is the name of something."""
     from tts_lang.check.context import NameValue
 
-    return {name for name, value in side.given.items() if isinstance(value, NameValue)}
+    return {name for name, value in side.fixed.items() if isinstance(value, NameValue)}
 
 
 def shown_values(values: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""What can be said of a law, as values."""
+"""Judgements of laws, as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tts_lang.laws.normal_form import NormalForm
 
 
 class Verdict(Enum):
-    """How a law, or one instance of it, was decided."""
+    """The decision on a law, or on one instance of it."""
 
     PROVED = "proved"
     REFUTED = "refuted"
@@ -38,7 +38,7 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a hunter found.
+    """The result of a search for counterexamples.
 
     Args:
         trials: Runs of both sides that had no error.
@@ -100,9 +100,9 @@ class Judgement:
     @property
     def verdict(self) -> Verdict:
         """Refuted if any instance is, proved if all are."""
-        found = {instance.verdict for instance in self.instances}
+        verdicts = {instance.verdict for instance in self.instances}
         for verdict in (Verdict.REFUTED, Verdict.UNREFUTED):
-            if verdict in found:
+            if verdict in verdicts:
                 return verdict
         return Verdict.PROVED
 

@@ -1,4 +1,4 @@
-"""What can stand at the cursor: the words that the grammar allows there, and names that fit."""
+"""Completion: words that the grammar allows at the cursor, and names that fit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _Item:
 
 
 def complete(files: EditorFiles, source: Source, offset: int) -> tuple[Span, list[Offer]]:
-    """What can stand at an offset, and the range that it would replace."""
+    """The completions at an offset, and the range that they would replace."""
     before = source.text[:offset]
     read = tokenize(Source(source.name, before))
     if read.comments and read.comments[-1].end >= offset > read.comments[-1].start:
@@ -95,7 +95,7 @@ def complete(files: EditorFiles, source: Source, offset: int) -> tuple[Span, lis
 
 
 def _open_text(tokens: list[Token], offset: int) -> int | None:
-    """Where the text begins that is not closed before the offset."""
+    """The start of a text that is not closed before the offset."""
     inside = [each for each in tokens if each.type == "ERROR" and each.text.startswith('"')]
     return inside[-1].start if inside and inside[-1].end >= offset else None
 
@@ -166,7 +166,7 @@ def _note_names(item: _Item) -> None:
 def _offers(scope: FileScope, item: _Item, statement: list[Token]) -> Iterator[Offer]:
     accepted = _accepted(item, statement)
     if not statement:
-        yield from (_known(word, "keyword") for word in item.continued)
+        yield from (_offer(word, "keyword") for word in item.continued)
     last = statement[-1].type if statement else ""
     head = statement[0].type if statement else ""
     if "NAME" in accepted or not accepted:
@@ -181,8 +181,8 @@ def _offers(scope: FileScope, item: _Item, statement: list[Token]) -> Iterator[O
             if word is not None and (
                 word in HARD_WORDS or "NAME" not in accepted or _begins(word, last)
             ):
-                known = meaning(word)
-                form, about = known if known is not None else ("", "")
+                entry = meaning(word)
+                form, about = entry if entry is not None else ("", "")
                 yield Offer(word, "keyword", form, about)
 
 
@@ -268,9 +268,9 @@ def _names(
     yield from _columns(scope, item)
     yield from _declared(scope, Role.STRATEGY, "strategy")
     for name in (*builtins.POOLS, *builtins.DELIMITERS):
-        yield _known(name, "value")
+        yield _offer(name, "value")
     for name in builtins.FUNCTIONS:
-        yield _known(name, "function")
+        yield _offer(name, "function")
 
 
 def _wants_key(statement: list[Token]) -> bool:
@@ -282,9 +282,9 @@ def _wants_key(statement: list[Token]) -> bool:
     return last == "PER" or (last == "BY" and "dedupe" in words)
 
 
-def _known(name: str, kind: str) -> Offer:
-    known = meaning(name, called=kind == "function")
-    return Offer(name, kind, *(known if known is not None else ()))
+def _offer(name: str, kind: str) -> Offer:
+    entry = meaning(name, called=kind == "function")
+    return Offer(name, kind, *(entry if entry is not None else ()))
 
 
 def _columns(scope: FileScope, item: _Item) -> Iterator[Offer]:
@@ -292,8 +292,8 @@ def _columns(scope: FileScope, item: _Item) -> Iterator[Offer]:
     yield from _declared(scope, Role.SCORER, "scorer")
     yield from (Offer(each, "column", "made by `let`") for each in sorted(columns_in_reach(scope)))
     for name in builtins.COLUMNS:
-        known = column_meaning(name)
-        yield Offer(name, "column", *(known if known is not None else ()))
+        entry = column_meaning(name)
+        yield Offer(name, "column", *(entry if entry is not None else ()))
 
 
 def _declared(scope: FileScope, role: Role, kind: str) -> Iterator[Offer]:
@@ -316,10 +316,10 @@ def _arguments(scope: FileScope, statement: list[Token]) -> Iterator[Offer]:
         depth += (statement[n].type == "RPAR") - (statement[n].type == "LPAR")
         if depth < 0:
             declared = scope.names.get(statement[n - 1].text)
-            given = {each.text for each in statement[n:]}
+            names = {each.text for each in statement[n:]}
             for parameter in getattr(declared.node if declared else None, "parameters", ()):
                 name = parameter.name.text
-                if name not in given:
+                if name not in names:
                     yield Offer(f"{name} = ", "parameter", f"of {statement[n - 1].text}")
             return
 

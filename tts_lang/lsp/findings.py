@@ -27,47 +27,49 @@ _ABOVE = re.compile(r"^(?:import it|declare it at the top of the file): `(.*)`$"
 
 
 def published(
-    source: Source, found: Sequence[Diagnostic], codec: PositionCodec
+    source: Source, diagnostics: Sequence[Diagnostic], codec: PositionCodec
 ) -> list[lsp.Diagnostic]:
     """The findings about one file, as far as they are in it.
 
     Errors in a file that it imports are one error at the import, which points to them. The help
     stands in the message, since few editors show anything else.
     """
-    shown = [_shown(each, codec) for each in found if each.source == source]
+    shown = [_shown(diagnostic, codec) for diagnostic in diagnostics if diagnostic.source == source]
     elsewhere: dict[str, list[Diagnostic]] = {}
-    for each in found:
-        if each.source != source and each.is_error:
-            elsewhere.setdefault(each.source.name, []).append(each)
+    for diagnostic in diagnostics:
+        if diagnostic.source != source and diagnostic.is_error:
+            elsewhere.setdefault(diagnostic.source.name, []).append(diagnostic)
     for name, errors in elsewhere.items():
         shown.append(_import_error(source, name, errors, codec))
     return shown
 
 
-def _shown(found: Diagnostic, codec: PositionCodec) -> lsp.Diagnostic:
-    span = found.span
-    if not found.source.slice(span).strip():  # an empty range is not drawn
-        span = Span(span.start, max(span.end, min(span.start + 1, len(found.source.text))))
-    anchor = quote(found.code.lower())
+def _shown(diagnostic: Diagnostic, codec: PositionCodec) -> lsp.Diagnostic:
+    span = diagnostic.span
+    if not diagnostic.source.slice(span).strip():  # an empty range is not drawn
+        span = Span(span.start, max(span.end, min(span.start + 1, len(diagnostic.source.text))))
+    anchor = quote(diagnostic.code.lower())
     return lsp.Diagnostic(
-        range_of(found.source, span, codec),
-        message_of(found),
-        severity=lsp.DiagnosticSeverity.Error if found.is_error else lsp.DiagnosticSeverity.Warning,
-        code=found.code,
+        range_of(diagnostic.source, span, codec),
+        message_of(diagnostic),
+        severity=lsp.DiagnosticSeverity.Error
+        if diagnostic.is_error
+        else lsp.DiagnosticSeverity.Warning,
+        code=diagnostic.code,
         code_description=lsp.CodeDescription(f"{_PAGE}#{anchor}"),
         source="tts",
-        tags=[lsp.DiagnosticTag.Unnecessary] if found.code in _UNUSED else None,
+        tags=[lsp.DiagnosticTag.Unnecessary] if diagnostic.code in _UNUSED else None,
     )
 
 
-def message_of(found: Diagnostic) -> str:
+def message_of(diagnostic: Diagnostic) -> str:
     """The message, and below it what else there is to say."""
-    lines = [found.message]
-    if found.expected:
-        lines.append(f"expected: {', '.join(found.expected)}")
-    lines += [f"note: {note}" for note in found.notes]
-    if found.suggestion is not None:
-        lines.append(f"help: {found.suggestion}")
+    lines = [diagnostic.message]
+    if diagnostic.expected:
+        lines.append(f"expected: {', '.join(diagnostic.expected)}")
+    lines += [f"note: {note}" for note in diagnostic.notes]
+    if diagnostic.suggestion is not None:
+        lines.append(f"help: {diagnostic.suggestion}")
     return "\n".join(lines)
 
 
@@ -76,10 +78,10 @@ def _import_error(
 ) -> lsp.Diagnostic:
     related = [
         lsp.DiagnosticRelatedInformation(
-            lsp.Location(uri_of(each.source.name), range_of(each.source, each.span, codec)),
-            f"{each.code}: {each.message}",
+            lsp.Location(uri_of(error.source.name), range_of(error.source, error.span, codec)),
+            f"{error.code}: {error.message}",
         )
-        for each in errors[:10]
+        for error in errors[:10]
     ]
     place = errors[0].source.position(errors[0].span.start)
     return lsp.Diagnostic(
@@ -93,83 +95,83 @@ def _import_error(
 
 
 def _import_of(source: Source, name: str) -> Span:
-    """Where a file is imported, or the first import, by way of which it is."""
+    """The import of a file, or the first import if it is imported indirectly."""
     imports = [each for each in parse(source).file.items if isinstance(each, nodes.Import)]
-    for each in imports:
-        if name.endswith(each.path.value.rpartition("/")[2]):
-            return each.path.span
+    for item in imports:
+        if name.endswith(item.path.value.rpartition("/")[2]):
+            return item.path.span
     return imports[0].path.span if imports else Span(0, 0)
 
 
 # ------------------------------------------------------------------------------ quick fixes
 
 
-def quick_fix(found: Diagnostic, check: Check) -> tuple[Span, str] | None:
-    """What to write in place of what, if the help says so exactly and it mends the place.
+def quick_fix(diagnostic: Diagnostic, check: Check) -> tuple[Span, str] | None:
+    """The replacement that the help states exactly, and its span, if it fixes the error.
 
     Every reading of the help is tried: one is offered only if the compiler then finds no error
     there, and none that it had not found before.
     """
-    for span, text in _readings(found):
-        if _mends(found, span, text, check):
+    for span, text in _readings(diagnostic):
+        if _mends(diagnostic, span, text, check):
             return span, text
     return None
 
 
-def _readings(found: Diagnostic) -> Iterator[tuple[Span, str]]:
-    source, help_ = found.source, found.suggestion or ""
-    start = source.text.rfind("\n", 0, found.span.start) + 1
-    end = source.text.find("\n", found.span.start)
+def _readings(diagnostic: Diagnostic) -> Iterator[tuple[Span, str]]:
+    source, help_ = diagnostic.source, diagnostic.suggestion or ""
+    start = source.text.rfind("\n", 0, diagnostic.span.start) + 1
+    end = source.text.find("\n", diagnostic.span.start)
     end = len(source.text) if end < 0 else end
     line = source.text[start:end]
     if (above := _ABOVE.search(help_)) is not None:
         place = _after_imports(source)
         yield Span(place, place), f"{above[1]}\n"
         return
-    if help_ == "remove it" and found.span.end <= end:
-        yield found.span, ""
+    if help_ == "remove it" and diagnostic.span.end <= end:
+        yield diagnostic.span, ""
     if help_ == "remove the statement":  # the place is the name that is never read
         yield Span(start, min(end + 1, len(source.text))), ""
-    if (new := meant(found, line, start)) is not None:
+    if (new := meant(diagnostic, line, start)) is not None:
         yield Span(start, end), new
-    if (written := _WRITE.match(help_)) is None or found.span.end > end:
+    if (written := _WRITE.match(help_)) is None or diagnostic.span.end > end:
         return
     indent = line[: len(line) - len(line.lstrip())]
     yield Span(start, end), "\n".join(indent + each for each in written[1].split("` and `"))
     if "`" not in written[1]:
-        yield found.span, written[1]
+        yield diagnostic.span, written[1]
 
 
-def _mends(found: Diagnostic, span: Span, text: str, check: Check) -> bool:
-    source = found.source
+def _mends(diagnostic: Diagnostic, span: Span, text: str, check: Check) -> bool:
+    source = diagnostic.source
     if source.slice(span) == text:
         return False
     after = Source.of(source.text[: span.start] + text + source.text[span.end :], source.name)
     grown = len(text) - (span.end - span.start)
     # An import above moves the place down; a changed line is looked at as a whole.
     start, end = (
-        (found.span.start + grown, found.span.end + grown)
-        if span.end <= found.span.start
+        (diagnostic.span.start + grown, diagnostic.span.end + grown)
+        if span.end <= diagnostic.span.start
         else (span.start, span.end + grown)
     )
-    before = {(each.code, each.message) for each in check(source)}
-    for each in check(after):
-        here = each.source == after and start <= each.span.start <= end
-        new = (each.code, each.message) not in before
-        if here and (each.is_error or each.code == found.code):
+    before = {(other.code, other.message) for other in check(source)}
+    for other in check(after):
+        inside = other.source == after and start <= other.span.start <= end
+        new = (other.code, other.message) not in before
+        if inside and (other.is_error or other.code == diagnostic.code):
             return False
-        if each.is_error and new and (each.source != after or each.code.startswith("TTS1")):
+        if other.is_error and new and (other.source != after or other.code.startswith("TTS1")):
             return False
     return True
 
 
 def _after_imports(source: Source) -> int:
-    """Where an import or a declaration can be put: below the imports there are."""
+    """The place for a new import or declaration: below the imports."""
     file = parse(source).file
     place = 0 if file.docstring is None else file.docstring.span.end
-    for each in file.items:
-        if isinstance(each, nodes.Import):
-            place = each.span.end
+    for item in file.items:
+        if isinstance(item, nodes.Import):
+            place = item.span.end
     if not place:
         return 0
     end = source.text.find("\n", place)

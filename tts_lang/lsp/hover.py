@@ -1,4 +1,4 @@
-"""What stands under the cursor: a declaration with its cost bound, or a word of the language."""
+"""Hover: a declaration with its cost bound, or a word of the language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tts_lang.syntax import nodes
 from tts_lang.syntax.printer import print_node
 from tts_lang.syntax.tokens import Token, tokenize
 
-#: What a cost counts, one of it and several, and its field.
+#: Nouns of a cost, singular and plural, and its field.
 _COSTS = (
     ("policy call", "policy calls", "policy_calls"),
     ("sampled token", "sampled tokens", "sampled_tokens"),
@@ -36,18 +36,18 @@ def hover(files: EditorFiles, source: Source, offset: int) -> tuple[str, Span] |
     if token is None:
         return None
     scope = files.scope(source)
-    found = at(occurrences(scope), offset)
-    if found is not None:
-        text = _about(files, scope, found.thing, found.span)
-        return None if text is None else (text, found.span)
+    occurrence = at(occurrences(scope), offset)
+    if occurrence is not None:
+        text = _about(files, scope, occurrence.thing, occurrence.span)
+        return None if text is None else (text, occurrence.span)
     if token.type == "STRATEGY" and (declared := _declared_at(scope, token.end)) is not None:
         return _strategy(files, scope, declared, None), token.span
     if token.type in ("STRING", "TEXT"):
         return None
     called = source.text[token.end : token.end + 1] == "("
-    known = meaning(token.text, called=called)
-    if known is not None:
-        return f"{_code(known.form)}\n{known.meaning}", token.span
+    entry = meaning(token.text, called=called)
+    if entry is not None:
+        return f"{_code(entry.form)}\n{entry.meaning}", token.span
     built_in = scope.names.get(token.text)
     if built_in is not None and not built_in.home.source.text:
         return f"{_code(_signature(built_in.node))}\nneeds no declaration", token.span
@@ -56,13 +56,13 @@ def hover(files: EditorFiles, source: Source, offset: int) -> tuple[str, Span] |
 
 def word_at(source: Source, offset: int) -> Token | None:
     """The token that an offset is in, or at the end of."""
-    found = None
+    match = None
     for token in tokenize(source).tokens:
         if token.text and token.start <= offset <= token.end:
-            found = token
+            match = token
             if offset < token.end:
                 break
-    return found
+    return match
 
 
 def _code(text: str) -> str:
@@ -73,10 +73,10 @@ def _declared_at(scope: FileScope, offset: int) -> Declared | None:
     """The strategy whose name follows a place."""
     return next(
         (
-            each
-            for each in scope.strategies
-            if not scope.source.text[offset : each.node.name.span.start].strip()
-            and each.node.name.span.start >= offset
+            declared
+            for declared in scope.strategies
+            if not scope.source.text[offset : declared.node.name.span.start].strip()
+            and declared.node.name.span.start >= offset
         ),
         None,
     )
@@ -84,9 +84,9 @@ def _declared_at(scope: FileScope, offset: int) -> Declared | None:
 
 def declared_thing(scope: FileScope, thing: NamedThing) -> Declared | None:
     """The declaration of a thing that is global, in a file or what it imports."""
-    for each in reach(scope):
-        if home_of(each) == thing.home and thing.name in each.own:
-            return each.own[thing.name]
+    for file in reach(scope):
+        if home_of(file) == thing.home and thing.name in file.own:
+            return file.own[thing.name]
     return None
 
 
@@ -95,9 +95,9 @@ def _about(files: EditorFiles, scope: FileScope, thing: NamedThing, span: Span) 
         case SymbolKind.PARAMETER:
             owner = declared_thing(scope, NamedThing(thing.kind, thing.within, thing.home))
             default = None
-            for each in getattr(owner.node if owner else None, "parameters", ()):
-                if each.name.text == thing.name and each.default is not None:
-                    default = print_node(each.default)
+            for parameter in getattr(owner.node if owner else None, "parameters", ()):
+                if parameter.name.text == thing.name and parameter.default is not None:
+                    default = print_node(parameter.default)
             written = thing.name if default is None else f"{thing.name} = {default}"
             return f"{_code(written)}\na parameter of `{thing.within}`"
         case SymbolKind.VARIABLE:
@@ -173,19 +173,19 @@ def _settings(
     scope: FileScope, call: nodes.CallExpression, declared: Declared
 ) -> dict[str, str] | None:
     """The arguments of a call, if all are literals or parameters with a literal as default."""
-    known = _defaults(scope, call.span)
+    defaults = _defaults(scope, call.span)
     names = [parameter.name.text for parameter in declared.strategy.parameters]
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for place, argument in enumerate(call.arguments):
         value = argument.value
         if isinstance(value, nodes.Name):
-            value = known.get(value.text, value)
+            value = defaults.get(value.text, value)
         name = names[place] if argument.name is None and place < len(names) else None
         name = argument.name.text if argument.name is not None else name
         if name not in names or not isinstance(value, nodes.Number | nodes.Text):
             return None
-        found[name] = value.value if isinstance(value, nodes.Text) else print_node(value)
-    return found
+        settings[name] = value.value if isinstance(value, nodes.Text) else print_node(value)
+    return settings
 
 
 def _bound(
@@ -210,10 +210,10 @@ def _bound(
 
 
 def _costs(total: CostBounds) -> list[str]:
-    found = [(one, several, getattr(total, field)) for one, several, field in _COSTS]
+    costs = [(one, several, getattr(total, field)) for one, several, field in _COSTS]
     lines = [
         f"- {exact(value)} {one if value == 1 else several}"
-        for one, several, value in found
+        for one, several, value in costs
         if value != 0
     ]
     if total.open_calls:

@@ -1,4 +1,4 @@
-"""What a file declares, as a tree."""
+"""The declarations of a file, as a tree."""
 
 from __future__ import annotations
 
@@ -33,31 +33,35 @@ _KINDS: dict[type, SymbolKind] = {
 
 def outline(source: Source) -> list[OutlineEntry]:
     """The declarations of a file, in order; laws among them, imports not."""
-    found = []
+    entries = []
     for item in parse(source).file.items:
         if isinstance(item, nodes.Law):
             text = print_node(item).partition("\n")[0].rstrip(":")
-            found.append(
+            entries.append(
                 OutlineEntry(text, SymbolKind.FREE, "", item.left.function.span, item.span)
             )
         elif not isinstance(item, nodes.Import | nodes.Broken):
             parameters = getattr(item, "parameters", ())
             inside = tuple(
                 OutlineEntry(
-                    each.name.text, SymbolKind.PARAMETER, "", each.name.span, each.name.span
+                    parameter.name.text,
+                    SymbolKind.PARAMETER,
+                    "",
+                    parameter.name.span,
+                    parameter.name.span,
                 )
-                for each in parameters
+                for parameter in parameters
             )
             detail = ""
             if isinstance(item, nodes.StrategyDeclaration):
                 detail = f"({', '.join(_parameter(each) for each in parameters)})"
             span = item.span.to(item.name.span)
-            found.append(
+            entries.append(
                 OutlineEntry(
                     item.name.text, _KINDS[type(item)], detail, item.name.span, span, inside
                 )
             )
-    return found
+    return entries
 
 
 def _parameter(node: nodes.Parameter) -> str:

@@ -25,7 +25,7 @@ _NOT_ENTERED = frozenset({"node_modules", "__pycache__", "site-packages"})
 
 @dataclass(frozen=True, slots=True)
 class EditorFiles:
-    """What the editor has open, at one moment.
+    """A snapshot of the files that the editor has open.
 
     Args:
         texts: By real path.
@@ -61,13 +61,13 @@ class EditorFiles:
 
     def all_paths(self) -> list[Path]:
         """The real paths of the strategy files of the workspace, and of those that are open."""
-        found = dict.fromkeys(self.texts)
+        paths = dict.fromkeys(self.texts)
         for root in self.roots:
             for path in strategy_files(root):
-                if len(found) >= MOST_FILES:
-                    return list(found)
-                found.setdefault(Path(os.path.realpath(path)))
-        return list(found)
+                if len(paths) >= MOST_FILES:
+                    return list(paths)
+                paths.setdefault(Path(os.path.realpath(path)))
+        return list(paths)
 
 
 def strategy_files(root: Path) -> Iterator[Path]:

@@ -27,12 +27,12 @@ def thing_at(files: EditorFiles, source: Source, offset: int) -> Occurrence:
     Raises:
         RenameError: What is there has no name of the user's, or is shipped with the package.
     """
-    found = at(occurrences(files.scope(source)), offset)
-    if found is None:
+    occurrence = at(occurrences(files.scope(source)), offset)
+    if occurrence is None:
         raise RenameError("nothing here has a name that could change")
-    if found.thing.home and is_shipped(found.thing.home):
-        raise RenameError(f"`{found.thing.name}` is declared in a file of the package")
-    return found
+    if occurrence.thing.home and is_shipped(occurrence.thing.home):
+        raise RenameError(f"`{occurrence.thing.name}` is declared in a file of the package")
+    return occurrence
 
 
 def everywhere(
@@ -47,12 +47,12 @@ def everywhere(
                 homes = {os.path.realpath(each.source.name) for each in reach(scope)}
                 if homes & _involved(thing, scopes):
                     scopes[str(path)] = scope
-    found = {}
+    places_of = {}
     for scope in scopes.values():
         places = [each for each in occurrences(scope) if each.thing == thing]
         if places:
-            found[scope.source] = places
-    return found
+            places_of[scope.source] = places
+    return places_of
 
 
 def _involved(thing: NamedThing, scopes: Mapping[str, FileScope]) -> set[str]:
@@ -73,31 +73,31 @@ def renamed(files: EditorFiles, source: Source, offset: int, new: str) -> dict[S
     if not is_name(new):
         what = "a word of the language" if new in HARD_WORDS else "no name: letters, digits and _"
         raise RenameError(f"`{new}` is {what}")
-    if (taken := builtins.meaning(new)) is not None:
-        raise RenameError(f"`{new}` is {taken}")
-    found = everywhere(files, source, thing)
-    for each in found:
-        if is_shipped(os.path.realpath(each.name)):
-            raise RenameError(f"`{thing.name}` is used in a file of the package, {each.name}")
-        if not parse(each).ok:
-            name = Path(each.name).name
+    if (meaning := builtins.meaning(new)) is not None:
+        raise RenameError(f"`{new}` is {meaning}")
+    by_file = everywhere(files, source, thing)
+    for file in by_file:
+        if is_shipped(os.path.realpath(file.name)):
+            raise RenameError(f"`{thing.name}` is used in a file of the package, {file.name}")
+        if not parse(file).ok:
+            name = Path(file.name).name
             raise RenameError(f"{name} has syntax errors: uses in it could be overlooked")
-    _refuse_clash(files, found, thing, new)
-    spans = {each: [place.span for place in places] for each, places in found.items()}
+    _refuse_clash(files, by_file, thing, new)
+    spans = {each: [place.span for place in places] for each, places in by_file.items()}
     _refuse_errors(files, spans, new)
     return spans
 
 
 def _refuse_clash(
-    files: EditorFiles, found: Mapping[Source, list[Occurrence]], thing: NamedThing, new: str
+    files: EditorFiles, places: Mapping[Source, list[Occurrence]], thing: NamedThing, new: str
 ) -> None:
     """A second thing of that name may be no error for the compiler, and yet change what is said."""
-    for source in found:
-        for each in occurrences(files.scope(source)):
-            other = each.thing
+    for source in places:
+        for occurrence in occurrences(files.scope(source)):
+            other = occurrence.thing
             apart = thing.within and other.within and thing.within != other.within
             if other.name == new and not apart:
-                line = source.position(each.span.start).line
+                line = source.position(occurrence.span.start).line
                 name = Path(source.name).name
                 raise RenameError(f"`{new}` is already a {other.kind.value}: {name}, line {line}")
 
@@ -111,13 +111,13 @@ def _refuse_errors(files: EditorFiles, spans: Mapping[Source, list[Span]], new: 
         after = Source(source.name, texts[Path(os.path.realpath(source.name))])
         errors = _errors(check_source(after, texts).diagnostics)
         if len(errors) > len(before):
-            known = {each.message for each in before}
-            worst = next(each for each in errors if each.message not in known)
+            old = {each.message for each in before}
+            worst = next(each for each in errors if each.message not in old)
             raise RenameError(f"then {worst.message}: {Path(worst.source.name).name}")
 
 
-def _errors(found: tuple[Diagnostic, ...]) -> list[Diagnostic]:
-    return [each for each in found if each.is_error]
+def _errors(diagnostics: tuple[Diagnostic, ...]) -> list[Diagnostic]:
+    return [each for each in diagnostics if each.is_error]
 
 
 def replaced(source: Source, places: list[Span], new: str) -> str:

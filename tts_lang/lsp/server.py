@@ -57,7 +57,7 @@ _OFFERS = {
     "slot": lsp.CompletionItemKind.Property,
     "value": lsp.CompletionItemKind.Constant,
 }
-#: What is nearest to what one writes comes first.
+#: Completions in this order of kinds.
 _ORDER = (
     *("parameter", "variable", "slot", "file", "scorer", "prompt", "policy", "column"),
     *("strategy", "keyword", "value", "function"),
@@ -82,8 +82,8 @@ class StrategyServer(LanguageServer):
         self._checks: dict[str, asyncio.Task[None]] = {}
         #: The files that each document reads, by its address.
         self._reached: dict[str, frozenset[Path]] = {}
-        #: What the last check of a text found, by its address.
-        self.found: dict[str, tuple[Source, Sequence[Diagnostic]]] = {}
+        #: The diagnostics of the last check of each document, with the text checked.
+        self.diagnostics: dict[str, tuple[Source, Sequence[Diagnostic]]] = {}
 
     def files(self) -> EditorFiles:
         """The files as they are now."""
@@ -137,24 +137,24 @@ class StrategyServer(LanguageServer):
 
         try:
             self._reached[uri] = await asyncio.to_thread(imported)
-            found = await asyncio.to_thread(look, source)
-            self._publish(uri, source, found, files)
-            if any(each.is_error for each in found):
+            diagnostics = await asyncio.to_thread(look, source)
+            self._publish(uri, source, diagnostics, files)
+            if any(each.is_error for each in diagnostics):
                 # Helps are tried on the file, which takes longer: they follow.
-                better = await asyncio.to_thread(repaired, found, look, plan_of)
-                if better != tuple(found):
+                better = await asyncio.to_thread(repaired, diagnostics, look, plan_of)
+                if better != tuple(diagnostics):
                     self._publish(uri, source, better, files)
         except _Superseded:
             pass
 
     def _publish(
-        self, uri: str, source: Source, found: Sequence[Diagnostic], files: EditorFiles
+        self, uri: str, source: Source, diagnostics: Sequence[Diagnostic], files: EditorFiles
     ) -> None:
         if uri not in self.workspace.text_documents or self.source(uri) != source:
             return
-        self.found[uri] = (source, found)
+        self.diagnostics[uri] = (source, diagnostics)
         document = self.workspace.get_text_document(uri)
-        shown = findings.published(source, found, files.codec)
+        shown = findings.published(source, diagnostics, files.codec)
         self.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri, shown, document.version)
         )
@@ -164,7 +164,7 @@ class StrategyServer(LanguageServer):
         if (running := self._checks.pop(uri, None)) is not None:
             running.cancel()
         self._reached.pop(uri, None)
-        self.found.pop(uri, None)
+        self.diagnostics.pop(uri, None)
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
 
 
@@ -196,10 +196,10 @@ def make_server() -> StrategyServer:
     @server.feature(lsp.TEXT_DOCUMENT_HOVER)
     async def hovered(params: lsp.HoverParams) -> lsp.Hover | None:
         files, source, offset = _place(server, params)
-        found = await asyncio.to_thread(hover.hover, files, source, offset)
-        if found is None:
+        result = await asyncio.to_thread(hover.hover, files, source, offset)
+        if result is None:
             return None
-        text, span = found
+        text, span = result
         content = lsp.MarkupContent(lsp.MarkupKind.Markdown, text)
         return lsp.Hover(content, range_of(source, span, files.codec))
 
@@ -217,13 +217,13 @@ def make_server() -> StrategyServer:
     @server.feature(lsp.TEXT_DOCUMENT_REFERENCES)
     async def referred(params: lsp.ReferenceParams) -> list[lsp.Location]:
         files, source, offset = _place(server, params)
-        found = at(occurrences(files.scope(source)), offset)
-        if found is None:
+        occurrence = at(occurrences(files.scope(source)), offset)
+        if occurrence is None:
             return []
-        places = await asyncio.to_thread(rename.everywhere, files, source, found.thing)
+        places = await asyncio.to_thread(rename.everywhere, files, source, occurrence.thing)
         return [
-            lsp.Location(uri_of(each.name), range_of(each, place.span, files.codec))
-            for each, inside in places.items()
+            lsp.Location(uri_of(file.name), range_of(file, place.span, files.codec))
+            for file, inside in places.items()
             for place in inside
             if params.context.include_declaration or not place.gives
         ]
@@ -246,21 +246,21 @@ def make_server() -> StrategyServer:
     @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)
     async def renamable(params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder:
         files, source, offset = _place(server, params)
-        found = await _answered(rename.thing_at, files, source, offset)
-        place = range_of(source, found.span, files.codec)
-        return lsp.PrepareRenamePlaceholder(place, found.thing.name)
+        occurrence = await _answered(rename.thing_at, files, source, offset)
+        place = range_of(source, occurrence.span, files.codec)
+        return lsp.PrepareRenamePlaceholder(place, occurrence.thing.name)
 
     @server.feature(lsp.TEXT_DOCUMENT_RENAME, lsp.RenameOptions(prepare_provider=True))
     async def renamed(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
         files, source, offset = _place(server, params)
-        found = await _answered(rename.renamed, files, source, offset, params.new_name)
+        spans_by_file = await _answered(rename.renamed, files, source, offset, params.new_name)
         return lsp.WorkspaceEdit(
             {
-                uri_of(each.name): [
-                    lsp.TextEdit(range_of(each, span, files.codec), params.new_name)
+                uri_of(file.name): [
+                    lsp.TextEdit(range_of(file, span, files.codec), params.new_name)
                     for span in spans
                 ]
-                for each, spans in found.items()
+                for file, spans in spans_by_file.items()
             }
         )
 
@@ -294,16 +294,16 @@ def _completions(server: StrategyServer, params: lsp.CompletionParams) -> lsp.Co
     span, offers = completion.complete(files, source, offset)
     place = range_of(source, span, files.codec)
     items = []
-    for number, each in enumerate(offers):
-        about = f"```tts\n{each.detail}\n```\n{each.about}" if each.about else None
+    for number, offer in enumerate(offers):
+        about = f"```tts\n{offer.detail}\n```\n{offer.about}" if offer.about else None
         items.append(
             lsp.CompletionItem(
-                each.label,
-                kind=_OFFERS[each.kind],
-                detail=each.detail or None,
+                offer.label,
+                kind=_OFFERS[offer.kind],
+                detail=offer.detail or None,
                 documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, about) if about else None,
-                sort_text=f"{_ORDER.index(each.kind):02}{number:05}",
-                text_edit=lsp.TextEdit(place, each.label),
+                sort_text=f"{_ORDER.index(offer.kind):02}{number:05}",
+                text_edit=lsp.TextEdit(place, offer.label),
             )
         )
     return lsp.CompletionList(False, items)
@@ -318,19 +318,19 @@ def _definitions(server: StrategyServer, params: lsp.DefinitionParams) -> list[l
                 lsp.Location(uri_of(path), lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0)))
                 for path in files.imported(source, item.path.value)
             ]
-    found = at(occurrences(scope), offset)
-    if found is None:
+    occurrence = at(occurrences(scope), offset)
+    if occurrence is None:
         return []
     places = [
-        (each.source, place.span)
-        for each in reach(scope)
-        for place in occurrences(each)
-        if place.gives and place.thing == found.thing
+        (file.source, place.span)
+        for file in reach(scope)
+        for place in occurrences(file)
+        if place.gives and place.thing == occurrence.thing
     ]
-    if found.thing.kind is SymbolKind.VARIABLE:  # where it gets its first value
+    if occurrence.thing.kind is SymbolKind.VARIABLE:  # where it gets its first value
         places = places[:1]
     return [
-        lsp.Location(uri_of(each.name), range_of(each, span, files.codec)) for each, span in places
+        lsp.Location(uri_of(file.name), range_of(file, span, files.codec)) for file, span in places
     ]
 
 
@@ -352,22 +352,22 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
     uri = params.text_document.uri
     await server.checked(uri)
     files, source = server.files(), server.source(uri)
-    checked, found = server.found.get(uri, (source, ()))
+    checked, published = server.diagnostics.get(uri, (source, ()))
     if checked != source:
         return []
     lines = range(params.range.start.line + 1, params.range.end.line + 2)
-    here = [
-        each
-        for each in found
-        if each.source == source and source.position(each.span.start).line in lines
+    selected = [
+        diagnostic
+        for diagnostic in published
+        if diagnostic.source == source and source.position(diagnostic.span.start).line in lines
     ]
 
     def look(text: Source) -> Sequence[Diagnostic]:
         return check_source(text, files.texts).diagnostics
 
     actions = []
-    for each in here:
-        fix = await asyncio.to_thread(findings.quick_fix, each, look)
+    for diagnostic in selected:
+        fix = await asyncio.to_thread(findings.quick_fix, diagnostic, look)
         if fix is not None:
             span, text = fix
             edit = lsp.TextEdit(range_of(source, span, files.codec), text)
@@ -375,7 +375,7 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
                 lsp.CodeAction(
                     _title(span, text),
                     kind=lsp.CodeActionKind.QuickFix,
-                    diagnostics=findings.published(source, [each], files.codec),
+                    diagnostics=findings.published(source, [diagnostic], files.codec),
                     is_preferred=True,
                     edit=lsp.WorkspaceEdit({uri: [edit]}),
                 )
@@ -384,7 +384,7 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
 
 
 def _title(span: Span, text: str) -> str:
-    """What a quick fix does, as the editor lists it."""
+    """The title of a quick fix in the editor's list."""
     shown = " and ".join(f"`{line.strip()}`" for line in text.strip().split("\n"))
     if not shown.strip("`"):
         return "Remove it"

@@ -1,4 +1,4 @@
-"""What each name of a file stands for: where it is declared, and everywhere that it is used."""
+"""Symbols: the declaration and all uses of each name of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tts_lang.syntax.template import WrittenSlot, parse_template
 
 
 class SymbolKind(Enum):
-    """What a name can stand for."""
+    """Kinds of things that have names."""
 
     POLICY = "policy"
     SCORER = "scorer"
@@ -31,7 +31,7 @@ class SymbolKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NamedThing:
-    """What a name stands for; equal ones are one thing.
+    """The thing that a name refers to; equal values are one thing.
 
     Args:
         home: The real path of the file that declares it. Empty for columns: they go from strategy
@@ -73,17 +73,17 @@ def occurrences(scope: FileScope) -> list[Occurrence]:
 
     Statements that do not parse have none.
     """
-    found: dict[Span, Occurrence] = {}
+    by_span: dict[Span, Occurrence] = {}
     columns = columns_in_reach(scope)
     for item in scope.file.items:
-        for each in _Item(scope, item, columns).occurrences():
-            found.setdefault(each.span, each)
-    return sorted(found.values(), key=lambda each: each.span)
+        for occurrence in _Item(scope, item, columns).occurrences():
+            by_span.setdefault(occurrence.span, occurrence)
+    return sorted(by_span.values(), key=lambda each: each.span)
 
 
-def at(found: list[Occurrence], offset: int) -> Occurrence | None:
+def at(places: list[Occurrence], offset: int) -> Occurrence | None:
     """The occurrence that an offset is in, or at the end of."""
-    return next((each for each in found if each.span.start <= offset <= each.span.end), None)
+    return next((each for each in places if each.span.start <= offset <= each.span.end), None)
 
 
 @dataclass(slots=True)
@@ -115,14 +115,14 @@ class _Item:
         yield from self._names(item)
 
     def _names(self, item: nodes.Item) -> Iterator[Occurrence]:
-        given: set[Span] = set()
+        definitions: set[Span] = set()
         skipped: set[Span] = set()
         for node in walk(item):
             match node:
                 case nodes.Parameter(name) | nodes.AssignStatement(name):
-                    given.add(name.span)
+                    definitions.add(name.span)
                 case nodes.LetStatement(column):
-                    given.add(column.span)
+                    definitions.add(column.span)
                     yield Occurrence(column.span, NamedThing(SymbolKind.COLUMN, column.text), True)
                 case nodes.BackupStatement(keeping=nodes.Name() as word):
                     skipped.add(word.span)
@@ -141,7 +141,7 @@ class _Item:
             if isinstance(node, nodes.Name) and node.span not in skipped:
                 thing = self._thing(node.text)
                 if thing is not None:
-                    yield Occurrence(node.span, thing, node.span in given)
+                    yield Occurrence(node.span, thing, node.span in definitions)
 
     def _thing(self, name: str) -> NamedThing | None:
         kind = self.local.get(name)
@@ -170,9 +170,9 @@ class _Item:
                 yield Occurrence(name.span, thing)
 
     def _default(self, parameter: str) -> str:
-        for each in getattr(self.item, "parameters", ()):
-            value = each.default
-            if each.name.text == parameter:
+        for declared in getattr(self.item, "parameters", ()):
+            value = declared.default
+            if declared.name.text == parameter:
                 if isinstance(value, nodes.CallExpression):
                     value = value.function
                 return value.text if isinstance(value, nodes.Name) else ""
@@ -198,38 +198,38 @@ class _Item:
 
 def locals_of(item: Declaration) -> dict[str, SymbolKind]:
     """The parameters of a declaration, and the variables and columns that a strategy makes."""
-    found: dict[str, SymbolKind] = {}
+    kinds: dict[str, SymbolKind] = {}
     for node in walk(item):
         match node:
             case nodes.LetStatement(column):
-                found.setdefault(column.text, SymbolKind.COLUMN)
+                kinds.setdefault(column.text, SymbolKind.COLUMN)
             case nodes.AssignStatement(target):
-                found.setdefault(target.text, SymbolKind.VARIABLE)
+                kinds.setdefault(target.text, SymbolKind.VARIABLE)
             case _:
                 pass
     for parameter in getattr(item, "parameters", ()):
-        found[parameter.name.text] = SymbolKind.PARAMETER
-    return found
+        kinds[parameter.name.text] = SymbolKind.PARAMETER
+    return kinds
 
 
 def reach(scope: FileScope) -> list[FileScope]:
     """A file, what it imports, what that imports, and so on; each once."""
-    found = {id(scope): scope}
+    scopes = {id(scope): scope}
     waiting = [scope]
     while waiting:
         for declared in waiting.pop().names.values():
             home = declared.home
-            if home.source.text and id(home) not in found:
-                found[id(home)] = home
+            if home.source.text and id(home) not in scopes:
+                scopes[id(home)] = home
                 waiting.append(home)
-    return list(found.values())
+    return list(scopes.values())
 
 
 def columns_in_reach(scope: FileScope) -> frozenset[str]:
     """The columns that `let` makes in a file or in what it imports."""
     return frozenset(
         node.column.text
-        for each in reach(scope)
-        for node in walk(*each.file.items)
+        for file in reach(scope)
+        for node in walk(*file.file.items)
         if isinstance(node, nodes.LetStatement)
     )

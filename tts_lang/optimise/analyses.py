@@ -20,7 +20,7 @@ from tts_lang.plan.template import ROW_SLOTS, Slot, split_slot
 
 
 class Analyses:
-    """What is known of a plan at the beginning of a pass.
+    """Facts about a plan at the beginning of a pass.
 
     The rewrites of a pass must keep what is known of the values that remain; nothing is known of
     values that a rewrite adds.
@@ -70,13 +70,13 @@ class Analyses:
 
     @cached_property
     def _decodings(self) -> tuple[Decoding, ...]:
-        """How judges sample."""
+        """The sampling settings of judges."""
         scorers = self._plan.plan.scorers
         return tuple(scorer.judge.decoding for scorer in scorers if scorer.judge is not None)
 
     @cached_property
     def _slots(self) -> dict[str, str]:
-        """What prompts and judges show, and the name of one that does."""
+        """The slots of prompts and judges, each with the name of one that has it."""
         plan = self._plan.plan
         judges = [scorer.judge.template for scorer in plan.scorers if scorer.judge is not None]
         return {
@@ -93,7 +93,7 @@ class Analyses:
 
     @cached_property
     def lineage(self) -> str | None:
-        """What in the plan depends on which row is whose parent; `None` if nothing does."""
+        """A reason why answers may depend on the parents of rows; `None` if they do not."""
         for node in self._plan.nodes():
             if entry(node.spec).lineage:
                 return f"`{node.spec.op}` walks from rows to their parents"
@@ -107,7 +107,7 @@ class Analyses:
 
     @cached_property
     def history(self) -> str | None:
-        """What in the plan can tell one generation from a chain of them; `None` if nothing can.
+        """A reason why a generation may differ from a chain of them; `None` if it does not.
 
         Their rows differ in `parent`, and in `finish` where a step ends exactly at a limit. Random
         numbers belong to rows by the place of their node.
@@ -120,7 +120,7 @@ class Analyses:
 
     @cached_property
     def copies(self) -> str | None:
-        """What in the plan can tell a copy from its row, apart from its tree."""
+        """A reason why a copy may differ from its row, apart from its tree."""
         if self.draws:
             return "random numbers are drawn for rows"
         if "attempts" in self._slots:
@@ -129,7 +129,7 @@ class Analyses:
 
     @cached_property
     def identity(self) -> str | None:
-        """What in the plan compares rows by identity, or tells a copy from its row."""
+        """A reason why rows are compared by identity, or a copy may differ from its row."""
         for node in self._plan.nodes():
             if isinstance(node.spec, graph.Union | graph.Difference):
                 return f"`{node.spec.op}` compares rows by identity"

@@ -30,12 +30,14 @@ def explain(
     from tts_lang.optimise.pipeline import optimise
 
     only = options.only_pass or None
-    made = optimise(plan, only=only, without=options.no_pass, check=options.verify)
-    return explain_optimised(made, form, assumed, trace=options.trace, width=width, color=color)
+    optimised = optimise(plan, only=only, without=options.no_pass, check=options.verify)
+    return explain_optimised(
+        optimised, form, assumed, trace=options.trace, width=width, color=color
+    )
 
 
 def explain_optimised(
-    made: Optimised,
+    optimised: Optimised,
     form: str,
     assumed: Assumed,
     *,
@@ -46,9 +48,9 @@ def explain_optimised(
     """EXPLAIN of an optimised plan, with totals before and after and what each pass saved.
 
     Args:
-        made: The plan before and after.
+        optimised: The plan before and after.
         form: One of `forms.FORMATS`; drawings have no room for the optimiser.
-        assumed: What bounds and expectations take for granted.
+        assumed: The assumptions of bounds and expectations.
         trace: Also the rules that did not fire, and why.
         width: Columns of the text form, which alone may be in color.
     """
@@ -58,13 +60,15 @@ def explain_optimised(
         from tts_lang.explain.page import to_html
         from tts_lang.explain.tree import explain as tree_of
 
-        return printable(to_html(tree_of(made.plan, assumed), to_table(made, assumed, trace=trace)))
-    text = explained(made.plan, form, assumed=assumed, width=width, color=color)
+        return printable(
+            to_html(tree_of(optimised.plan, assumed), to_table(optimised, assumed, trace=trace))
+        )
+    text = explained(optimised.plan, form, assumed=assumed, width=width, color=color)
     if not (form == "text" and color):
         text = printable(text)
-    if form == "text" and (trace or made.plan is not made.raw):
-        return f"{text}\n{to_text(made, assumed, trace=trace, width=width)}"
+    if form == "text" and (trace or optimised.plan is not optimised.raw):
+        return f"{text}\n{to_text(optimised, assumed, trace=trace, width=width)}"
     if form == "json":
-        values = {**json.loads(text), "optimiser": to_values(made, assumed)}
+        values = {**json.loads(text), "optimiser": to_values(optimised, assumed)}
         return json.dumps(values, indent=2) + "\n"
     return text

@@ -20,7 +20,7 @@ class LoopingRules(Exception):
 
 @dataclass(slots=True)
 class RuleTrace:
-    """How often a rule fired, and why it declined where its pattern began to fit."""
+    """Counts how often a rule fired, and its reasons to decline after its pattern began to fit."""
 
     rule: Rule
     fired: int = 0
@@ -37,7 +37,7 @@ class RuleTrace:
 
 @dataclass(slots=True)
 class PassTrace:
-    """What a pass did: how often each rule fired, and the names of the rules in order."""
+    """The trace of a pass: how often each rule fired, and the names of the rules in order."""
 
     passed: Pass
     rules: tuple[RuleTrace, ...]
@@ -102,10 +102,10 @@ def run(passed: Pass, plan: Plan, keeps: Keeps = Keeps.TEXTS) -> tuple[Plan, Pas
 
 def _with_users(plan: MutablePlan, touched: list[OpNode]) -> list[OpNode]:
     """Operations and the readers of their outputs: patterns look at the operations before."""
-    found = dict.fromkeys(touched)
+    nodes = dict.fromkeys(touched)
     for node in touched:
         for value in node.outputs:
-            found.update((user, None) for user in plan.users(value) if isinstance(user, OpNode))
+            nodes.update((user, None) for user in plan.users(value) if isinstance(user, OpNode))
         for block in node.blocks:
-            found.update(dict.fromkeys(block))
-    return list(found)
+            nodes.update(dict.fromkeys(block))
+    return list(nodes)

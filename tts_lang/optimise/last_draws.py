@@ -26,10 +26,10 @@ def last_draws(plan: Plan) -> Mapping[int, Rounds]:
     changes its text. So a generation draws what its strategy returns if it runs in these rounds and
     makes one row; a call of that kind returns it for its caller.
     """
-    found: dict[int, Rounds] = {}
+    draws: dict[int, Rounds] = {}
     readers = Counter(values_read(plan.body))
-    _search(plan.body, (), (), 0, readers, found)
-    return found
+    _search(plan.body, (), (), 0, readers, draws)
+    return draws
 
 
 def _search(
@@ -38,7 +38,7 @@ def _search(
     rounds: Rounds,
     loops: int,
     readers: Counter[int],
-    found: dict[int, Rounds],
+    draws: dict[int, Rounds],
 ) -> None:
     """Looks for them in a region.
 
@@ -48,7 +48,7 @@ def _search(
         rounds: Of the loops around it.
         loops: How many those are.
         readers: How often each value is read.
-        found: Is filled.
+        draws: Is filled.
     """
     final: dict[int, Rounds] = {}
     if region.exit is Exit.RETURN:
@@ -64,21 +64,22 @@ def _search(
         ]
         where = final[operation.outputs[places[0]]] if places else ()
         if isinstance(spec, graph.Expand | graph.Ask | graph.Call) and places:
-            found[operation.outputs[0]] = where
+            draws[operation.outputs[0]] = where
         if isinstance(spec, graph.Let | graph.Score) and places:
             final[operation.inputs[0]] = where
         elif isinstance(spec, graph.Call):
-            _search(operation.regions[0], (), (), 0, readers, found)
+            _search(operation.regions[0], (), (), 0, readers, draws)
         elif isinstance(spec, graph.Repeat | graph.Branch):
             last: Rounds = (spec.trips - 1,) if isinstance(spec, graph.Repeat) else ()
             for inner in operation.regions[len(last) :]:
                 ends = inner.exit is Exit.YIELD
                 results = [inner.results[place] for place in places] if ends else []
-                _search(inner, results, (*where, *last), loops + len(last), readers, found)
+                _search(inner, results, (*where, *last), loops + len(last), readers, draws)
 
 
 def are_running(rounds: Rounds, running: tuple[int, ...]) -> bool:
     """Whether loops are in these rounds; `running`: the rounds that they are in."""
     return len(rounds) == len(running) and all(
-        wanted is None or wanted == number for wanted, number in zip(rounds, running, strict=True)
+        expected is None or expected == number
+        for expected, number in zip(rounds, running, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What the answer needs: operations, values and columns of pools, found backwards from `return`.
+"""Liveness: operations, values and columns that the answer needs, backwards from `return`.
 
 `Effects`: operations that count something that later ones continue from. `Liveness`: what is
 needed at all. `StepReuse`: unread scores that save later scorings plan.
@@ -55,31 +55,31 @@ class Effects:
         for node, looping in reversed(numbered):
             match node.spec:
                 case graph.Expand():
-                    kept = looping or expands > 0
+                    is_root = looping or expands > 0
                     expands += 1
                 case graph.Ask(prompt=prompt):
                     # Only questions from the same prompt can open the same conversation.
-                    kept = looping or prompt in prompts
+                    is_root = looping or prompt in prompts
                     prompts.add(prompt)
                 case graph.Resample():
-                    kept = self.draws or looping or resamples > 0
+                    is_root = self.draws or looping or resamples > 0
                     resamples += 1
                 case graph.Fork():
-                    kept = self.draws
+                    is_root = self.draws
                 case graph.Call(strategy=strategy):
                     # Fresh calls of a strategy are numbered (C65); plain ones start from 0 (C13).
-                    kept = node.spec.fresh and (looping or strategy in fresh)
+                    is_root = node.spec.fresh and (looping or strategy in fresh)
                     if node.spec.fresh:
                         fresh.add(strategy)
                     self._scope(node.blocks[0])
                 case _:
-                    kept = any(block.exit is not Exit.YIELD for block in node.blocks)
-            if kept or node.draws:
+                    is_root = any(block.exit is not Exit.YIELD for block in node.blocks)
+            if is_root or node.draws:
                 roots.append(node)
 
 
 class Liveness:
-    """Which operations, values and columns are needed.
+    """The operations, values and columns that are needed.
 
     A value is needed if a needed operation reads it. A column of a pool is live if such an
     operation reads it there, or if it is live in a pool made of these rows: score columns stay with
@@ -152,7 +152,7 @@ class Liveness:
     # ------------------------------------------------------------------ following
 
     def _node(self, node: OpNode) -> None:
-        """What a needed operation itself reads; loops and branches carry value by value."""
+        """Marks what a needed operation reads; loops and branches are followed value by value."""
         spec = node.spec
         if isinstance(spec, graph.Repeat):
             self._need_value(node.blocks[0].results[0])
@@ -226,29 +226,29 @@ class StepReuse:
     def __init__(self, plan: MutablePlan, live: Liveness) -> None:
         self._plan = plan
         steps = {scorer.name for scorer in plan.plan.scorers if scorer.steps}
-        self._kept: dict[str, set[OpNode]] = {name: set() for name in steps}
+        self._scorings: dict[str, set[OpNode]] = {name: set() for name in steps}
         unread: list[OpNode] = []
         for node in plan.nodes():
             if isinstance(node.spec, graph.Score) and node.spec.scorer in steps:
                 if live.column(node.outputs[0], node.spec.scorer):
-                    self._kept[node.spec.scorer].add(node)
+                    self._scorings[node.spec.scorer].add(node)
                 else:
                     unread.append(node)
         # A score that is kept for others is itself continued from, so repeat until nothing changes.
         while unread:
-            spread = {name: self._spread(kept) for name, kept in self._kept.items()}
+            spread = {name: self._spread(scorings) for name, scorings in self._scorings.items()}
             keep = [s for s in unread if s.outputs[0] in spread[_scorer(s)]]
             if not keep:
                 break
             for node in keep:
-                self._kept[_scorer(node)].add(node)
+                self._scorings[_scorer(node)].add(node)
             unread = [node for node in unread if node not in set(keep)]
 
     def saves_reading(self, node: OpNode) -> bool:
         """Whether later scorings could have to read more without this one."""
-        return node in self._kept.get(_scorer(node), ())
+        return node in self._scorings.get(_scorer(node), ())
 
-    def _spread(self, kept: set[OpNode]) -> set[int]:
+    def _spread(self, scorings: set[OpNode]) -> set[int]:
         """Pools whose rows the kept scorings may read several times.
 
         Backwards from those scorings: a pool with two paths to them, or that grows on the way, and
@@ -258,7 +258,7 @@ class StepReuse:
         edges: dict[int, list[int]] = {}
         spread: set[int] = set()
         waiting = deque[int]()
-        for node in kept:
+        for node in scorings:
             ways.setdefault(node.inputs[0], set()).add(id(node))
             waiting.append(node.inputs[0])
         while waiting:
@@ -266,7 +266,7 @@ class StepReuse:
             if value in edges:
                 continue
             edges[value] = []
-            for source, multiplies, reader in self._sources(value, kept):
+            for source, multiplies, reader in self._sources(value, scorings):
                 edges[value].append(source)
                 ways.setdefault(source, set()).add(id(reader))
                 if multiplies:
@@ -281,7 +281,7 @@ class StepReuse:
                     following.append(source)
         return spread
 
-    def _sources(self, value: int, kept: set[OpNode]) -> Iterator[tuple[int, bool, User]]:
+    def _sources(self, value: int, scorings: set[OpNode]) -> Iterator[tuple[int, bool, User]]:
         """Source pools, whether one row of them may become several, and their reader."""
         definer = self._plan.definers.get(value)
         if isinstance(definer, Block):
@@ -296,7 +296,7 @@ class StepReuse:
             if owner.blocks[1].exit is Exit.YIELD:
                 yield owner.blocks[1].results[place], False, owner.blocks[1]
         elif definer is not None:
-            if definer in kept:
+            if definer in scorings:
                 return  # a scoring here continues from there
             place = definer.outputs.index(value)
             match definer.spec:

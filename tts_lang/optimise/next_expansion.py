@@ -1,4 +1,4 @@
-"""What a pool's rows will be asked for once it is complete, read off the plan when it is bound.
+"""Predicts from the plan how a pool's rows will be expanded once it is complete.
 
 Nothing here decides anything: speculation guesses by it which requests come next.
 """
@@ -32,7 +32,7 @@ from tts_lang.plan.graph import (
 )
 from tts_lang.plan.reads import needs_pool
 
-#: What reads a pool without saying how its rows continue.
+#: Readers of a pool that do not tell how its rows continue.
 _BESIDE: Final = (Compute, Union, Difference, Repeat, Branch)
 
 
@@ -45,7 +45,7 @@ class NextExpansion:
 
 
 def next_expansions(plan: Plan) -> Mapping[int, NextExpansion]:
-    """What comes next for each pool for which the plan tells, by its value."""
+    """The next expansion of each pool, by its value, if the plan determines it."""
     readers: dict[int, list[Operation]] = defaultdict(list)
     names: dict[int, list[int]] = defaultdict(list)
     for operation in operations(plan.body):
@@ -53,13 +53,13 @@ def next_expansions(plan: Plan) -> Mapping[int, NextExpansion]:
             readers[operation.inputs[0]].append(operation)
         for value, name in _names(operation):
             names[value].append(name)
-    found: dict[int, NextExpansion] = {}
+    expansions: dict[int, NextExpansion] = {}
     for operation in operations(plan.body):
         if isinstance(operation.spec, Expand | Score | Where | Let):
             following = _search(operation.outputs[0], readers, names)
             if following is not None:
-                found[operation.outputs[0]] = following
-    return found
+                expansions[operation.outputs[0]] = following
+    return expansions
 
 
 def _names(operation: Operation) -> Iterator[tuple[int, int]]:

@@ -24,10 +24,10 @@ def mapped(part: Part, change: Callable[[Expr], Expr]) -> Part:
         inner = tuple(mapped(each, change) for each in part)
         changed = part if all(a is b for a, b in zip(inner, part, strict=True)) else inner
     elif is_dataclass(part) and not isinstance(part, type):
-        given = {field.name: getattr(part, field.name) for field in fields(part)}
-        made = {name: mapped(value, change) for name, value in given.items()}
-        if any(made[name] is not given[name] for name in given):
-            changed = replace(part, **made)
+        before = {field.name: getattr(part, field.name) for field in fields(part)}
+        after = {name: mapped(value, change) for name, value in before.items()}
+        if any(after[name] is not before[name] for name in before):
+            changed = replace(part, **after)
     return changed  # type: ignore[no-any-return]
 
 
@@ -41,19 +41,23 @@ def rebuilt(expression: Expr, change: Callable[[Expr], Expr]) -> Expr:
 
 
 def _with_children(node: Expr, inner: list[Expr]) -> Expr:
-    given = iter(inner)
-    made: dict[str, Any] = {}
+    children = iter(inner)
+    changed: dict[str, Any] = {}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, tuple):
-            made[field.name] = tuple(next(given) for _ in value)
+            changed[field.name] = tuple(next(children) for _ in value)
         elif isinstance(value, _EXPRESSIONS):
-            made[field.name] = next(given)
-    if all(made[name] is getattr(node, name) for name in made if not isinstance(made[name], tuple)):
-        tuples = [name for name in made if isinstance(made[name], tuple)]
-        if all(all(map(_is, made[name], getattr(node, name))) for name in tuples):
+            changed[field.name] = next(children)
+    if all(
+        changed[name] is getattr(node, name)
+        for name in changed
+        if not isinstance(changed[name], tuple)
+    ):
+        tuples = [name for name in changed if isinstance(changed[name], tuple)]
+        if all(all(map(_is, changed[name], getattr(node, name))) for name in tuples):
             return node
-    return replace(node, **made)
+    return replace(node, **changed)
 
 
 def _is(left: object, right: object) -> bool:
@@ -76,10 +80,10 @@ def without_unread(
 ) -> tuple[Spec, tuple[int, ...]]:
     """A spec without the inputs that it does not read; the first `positional` ones stay."""
     read = set(inputs_read(spec)) | set(range(positional))
-    kept = [index for index in range(len(inputs)) if index in read]
-    if len(kept) == len(inputs):
+    indices = [index for index in range(len(inputs)) if index in read]
+    if len(indices) == len(inputs):
         return spec, inputs
-    place = {old: new for new, old in enumerate(kept)}
+    place = {old: new for new, old in enumerate(indices)}
 
     def moved(node: Expr) -> Expr:
         if isinstance(node, Input):
@@ -95,4 +99,4 @@ def without_unread(
             for name, value in changed.arguments
         )
         changed = replace(changed, arguments=arguments)
-    return changed, tuple(inputs[index] for index in kept)
+    return changed, tuple(inputs[index] for index in indices)

@@ -1,4 +1,4 @@
-"""What the optimiser did to a plan, and what that saves: bounds before and after each pass."""
+"""The optimiser's report: rules that fired, and bounds before and after each pass."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class BoundChange:
     saved: tuple[tuple[str, int | None], ...]
 
 
-def figures(made: Optimised, assumed: Assumed | None = None) -> tuple[BoundChange, ...]:
+def figures(optimised: Optimised, assumed: Assumed | None = None) -> tuple[BoundChange, ...]:
     """Upper bounds of what a run costs, and the number of operations."""
-    known = Assumed() if assumed is None else assumed
-    costs = [_costs(made.raw, known)]
+    assumptions = Assumed() if assumed is None else assumed
+    costs = [_costs(optimised.raw, assumptions)]
     names: list[str] = []
-    for stage in made.stages:
+    for stage in optimised.stages:
         if stage.trace.fired:
             names.append(stage.trace.passed.name)
-            costs.append(_costs(stage.plan, known))
-    found = []
+            costs.append(_costs(stage.plan, assumptions))
+    changes = []
     for name in costs[0]:
         values = [each[name] for each in costs]
         steps = zip(names, values, values[1:], strict=False)
         saved = tuple((by, _less(before, after)) for by, before, after in steps if before != after)
-        found.append(BoundChange(name, values[0], values[-1], saved))
-    return tuple(found)
+        changes.append(BoundChange(name, values[0], values[-1], saved))
+    return tuple(changes)
 
 
 def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
@@ -50,13 +50,13 @@ def _costs(plan: Plan, assumed: Assumed) -> dict[str, int | None]:
     return {"plan size": sum(1 for _ in operations(plan.body)), **costs}
 
 
-def _said(made: Optimised, assumed: Assumed | None) -> list[BoundChange]:
-    """The figures of what costs anything; whole paths only where steps are remembered."""
-    known = {figure.name: figure for figure in figures(made, assumed)}
-    read, whole = known["scorer tokens"], known["of whole paths"]
+def _relevant_figures(optimised: Optimised, assumed: Assumed | None) -> list[BoundChange]:
+    """Figures that are not 0; "of whole paths" only if it differs from scorer tokens."""
+    by_name = {figure.name: figure for figure in figures(optimised, assumed)}
+    read, whole = by_name["scorer tokens"], by_name["of whole paths"]
     if (read.raw, read.optimised) == (whole.raw, whole.optimised):
-        del known["of whole paths"]
-    return [figure for figure in known.values() if (figure.raw, figure.optimised) != (0, 0)]
+        del by_name["of whole paths"]
+    return [figure for figure in by_name.values() if (figure.raw, figure.optimised) != (0, 0)]
 
 
 def _less(before: int | None, after: int | None) -> int | None:
@@ -65,16 +65,18 @@ def _less(before: int | None, after: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What was saved: a heading and rows of as many cells; below them, the rules."""
+    """A table of savings: heading, rows, and notes about rules below."""
 
     heading: tuple[str, str, str, str]
     rows: tuple[tuple[str, str, str, str], ...]
     notes: tuple[str, ...]
 
 
-def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = False) -> Table:
+def to_table(optimised: Optimised, assumed: Assumed | None = None, *, trace: bool = False) -> Table:
     """The figures with what each pass took off, and the rules that fired; with `trace`, also why
     others did not."""
+    changed = optimised.plan is not optimised.raw
+    changed = optimised.plan is not optimised.raw
     rows = tuple(
         (
             figure.name,
@@ -82,12 +84,12 @@ def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = F
             show(figure.optimised),
             ", ".join(f"{name} {show(saved)}" for name, saved in figure.saved),
         )
-        for figure in (_said(made, assumed) if made.plan is not made.raw else ())
+        for figure in (_relevant_figures(optimised, assumed) if changed else ())
         for show in (short if figure.name == "FLOPs" else exact,)
     )
     notes = tuple(
         _line(stage.trace.passed.name, rule)
-        for stage in made.stages
+        for stage in optimised.stages
         for rule in stage.trace.rules
         if trace or rule.fired
     )
@@ -96,17 +98,17 @@ def to_table(made: Optimised, assumed: Assumed | None = None, *, trace: bool = F
 
 
 def to_text(
-    made: Optimised, assumed: Assumed | None = None, *, trace: bool = False, width: int = 100
+    optimised: Optimised, assumed: Assumed | None = None, *, trace: bool = False, width: int = 100
 ) -> str:
     """The table and its notes, no wider than `width` if the numbers allow."""
-    table = to_table(made, assumed, trace=trace)
+    table = to_table(optimised, assumed, trace=trace)
     if table.rows:
         cells = (table.heading, *table.rows)
-        left, raw, optimised = (max(len(row[i]) for row in cells) for i in range(3))
+        names, raw, last = (max(len(row[i]) for row in cells) for i in range(3))
         lines = []
         for row in cells:
-            name = f"{'' if row is table.heading else '  '}{row[0]:<{left + 2}}"[: left + 2]
-            line = f"{name}  {row[1]:>{raw}}  {row[2]:>{optimised}}  {row[3]}".rstrip()
+            name = f"{'' if row is table.heading else '  '}{row[0]:<{names + 2}}"[: names + 2]
+            line = f"{name}  {row[1]:>{raw}}  {row[2]:>{last}}  {row[3]}".rstrip()
             if len(line) <= width:
                 lines.append(line)
                 continue
@@ -127,7 +129,7 @@ def _line(name: str, rule: RuleTrace) -> str:
     return f"{name}: {rule.rule.name} {times}: {rule.rule.law}"
 
 
-def to_values(made: Optimised, assumed: Assumed | None = None) -> dict[str, object]:
+def to_values(optimised: Optimised, assumed: Assumed | None = None) -> dict[str, object]:
     """The same for programs: plain JSON values."""
     return {
         "figures": [
@@ -137,7 +139,7 @@ def to_values(made: Optimised, assumed: Assumed | None = None) -> dict[str, obje
                 "optimised": figure.optimised,
                 "saved": dict(figure.saved),
             }
-            for figure in figures(made, assumed)
+            for figure in figures(optimised, assumed)
         ],
         "passes": [
             {
@@ -152,6 +154,6 @@ def to_values(made: Optimised, assumed: Assumed | None = None) -> dict[str, obje
                     for rule in stage.trace.rules
                 ],
             }
-            for stage in made.stages
+            for stage in optimised.stages
         ],
     }

@@ -148,8 +148,8 @@ class MutablePlan:
 
     def definer(self, value: int) -> OpNode | None:
         """The operation that gives a value; `None` for a parameter of a region."""
-        found = self.definers.get(value)
-        return found if isinstance(found, OpNode) else None
+        node = self.definers.get(value)
+        return node if isinstance(node, OpNode) else None
 
     def read_once(self, value: int) -> bool:
         """Whether a value has one reader, which reads it once."""
@@ -163,8 +163,8 @@ class MutablePlan:
         """The literal that a value is, if it is one."""
         definer = self.definer(value)
         if definer is not None and isinstance(definer.spec, Compute):
-            found = definer.spec.value
-            return found if isinstance(found, Const) else None
+            literal = definer.spec.value
+            return literal if isinstance(literal, Const) else None
         return None
 
     def nodes(self, block: Block | None = None) -> Iterator[OpNode]:
@@ -187,8 +187,8 @@ class MutablePlan:
         """A new value of the same kind and name, without some of the columns."""
         value = self.values[like]
         if without and value.columns is not None:
-            kept = {name: kind for name, kind in value.columns.items() if name not in without}
-            value = replace(value, columns=kept)
+            remaining = {name: kind for name, kind in value.columns.items() if name not in without}
+            value = replace(value, columns=remaining)
         return self.add_value(value)
 
     def add_value(self, value: Value) -> int:
@@ -202,14 +202,14 @@ class MutablePlan:
         """Applies an edit; returns the operations that may match other rules now."""
         touched: list[OpNode] = []
         for node, successors in edit.replaced.items():
-            kept = set(map(id, successors))
+            survivors = set(map(id, successors))
             for part in successors:
                 for block in part.blocks:
-                    kept.add(id(block))
-                    kept.update(map(id, block))
+                    survivors.add(id(block))
+                    survivors.update(map(id, block))
             for value in node.inputs:
                 touched.extend(self._defining(value))
-            self._forget(node, kept)
+            self._forget(node, survivors)
             node.gone, node.successors = True, successors
             for part in successors:
                 self._enter(part, node.block)
@@ -227,8 +227,10 @@ class MutablePlan:
         for value, columns in edit.narrowed.items():
             old = self.values[value]
             if old.columns is not None:
-                left = {name: kind for name, kind in old.columns.items() if name not in columns}
-                self.values[value] = replace(old, columns=left)
+                remaining = {
+                    name: kind for name, kind in old.columns.items() if name not in columns
+                }
+                self.values[value] = replace(old, columns=remaining)
         if edit.thinks is not None:
             self.plan = replace(self.plan, thinks=edit.thinks)
         return touched
@@ -238,17 +240,17 @@ class MutablePlan:
         if node is not None:
             yield node
 
-    def _forget(self, node: OpNode, kept: set[int]) -> None:
+    def _forget(self, node: OpNode, survivors: set[int]) -> None:
         """Removes an operation, and those inside it that are not kept, as readers."""
         for value in node.inputs:
             self._users.get(value, {}).pop(node, None)
         for block in node.blocks:
-            if id(block) not in kept:
+            if id(block) not in survivors:
                 for value in block.results:
                     self._users.get(value, {}).pop(block, None)
                 for inner in block:
-                    if id(inner) not in kept:
-                        self._forget(inner, kept)
+                    if id(inner) not in survivors:
+                        self._forget(inner, survivors)
 
     def _enter(self, node: OpNode, block: Block) -> None:
         node.block = block
@@ -301,7 +303,7 @@ class MutablePlan:
 
 
 def _region(block: Block) -> Region:
-    made = tuple(
+    operations = tuple(
         Operation(
             node.spec,
             node.inputs,
@@ -311,4 +313,4 @@ def _region(block: Block) -> Region:
         )
         for node in block
     )
-    return Region(block.parameters, made, block.results, block.exit)
+    return Region(block.parameters, operations, block.results, block.exit)

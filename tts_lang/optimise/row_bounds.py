@@ -21,7 +21,7 @@ _DEEPEST = 3
 
 
 class RowBound(NamedTuple):
-    """What is known of the rows of a pool.
+    """A bound on the rows of a pool.
 
     Args:
         high: Upper bound of the number of rows.
@@ -36,7 +36,7 @@ class RowBound(NamedTuple):
     problem: bool = False
 
     def join(self, other: RowBound) -> RowBound:
-        """What is known of a pool that is one of the two."""
+        """The bound of a pool that is one of the two."""
         return RowBound(
             max(self.high, other.high),
             self.rooted and other.rooted,
@@ -72,8 +72,8 @@ class RowBounds:
         """The bound of a pool; nothing is known of a value that a rewrite has added."""
         return self._known.get(value, RowBound())
 
-    def _define(self, value: int, known: RowBound) -> None:
-        self._known[value] = known
+    def _define(self, value: int, bound: RowBound) -> None:
+        self._known[value] = bound
 
     def _block(self, block: Block, depth: int) -> None:
         for node in block:
@@ -105,21 +105,21 @@ class RowBounds:
             if block.exit is Exit.YIELD:
                 ways.append([self.of(value) for value in block.results])
         for place, value in enumerate(node.outputs):
-            known = ways[0][place]
+            bound = ways[0][place]
             for way in ways[1:]:
-                known = known.join(way[place])
-            self._define(value, known)
+                bound = bound.join(way[place])
+            self._define(value, bound)
 
     def _repeat(self, node: OpNode, depth: int) -> None:
-        """What holds before the first round and after every other, found as a fixed point."""
+        """The bounds before every round, as a fixed point."""
         until, body = node.blocks
         carried = [self.of(value) for value in node.inputs]
         if depth >= _DEEPEST:
             carried = [RowBound()] * len(carried)
         while True:
             for block in (until, body):
-                for value, known in zip(block.parameters, carried, strict=True):
-                    self._define(value, known)
+                for value, bound in zip(block.parameters, carried, strict=True):
+                    self._define(value, bound)
             self._block(until, depth + 1)
             self._block(body, depth + 1)
             if body.exit is not Exit.YIELD:
@@ -132,8 +132,8 @@ class RowBounds:
             if joined == carried:
                 break
             carried = joined
-        for value, known in zip(node.outputs, carried, strict=True):
-            self._define(value, known)
+        for value, bound in zip(node.outputs, carried, strict=True):
+            self._define(value, bound)
 
 
 def _wider(old: RowBound, met: RowBound) -> float:
@@ -143,10 +143,10 @@ def _wider(old: RowBound, met: RowBound) -> float:
 
 def _after(spec: graph.Spec, pools: list[RowBound]) -> RowBound:
     """The bound after an operator without regions."""
-    known, pool = entry(spec), pools[0] if pools else RowBound()
+    operator, pool = entry(spec), pools[0] if pools else RowBound()
     of = RowLimit([each.high for each in pools], live=pool.problem)
-    high = math.inf if known.rows is None else known.rows(spec, of)
-    match known.makes:
+    high = math.inf if operator.rows is None else operator.rows(spec, of)
+    match operator.makes:
         case Makes.NOTHING:
             return RowBound(high, rooted=True, apart=True)
         case Makes.SAME:

@@ -36,7 +36,7 @@ class Pattern:
 
 
 class Keeps(Enum):
-    """What a rewrite keeps."""
+    """The property that a rewrite keeps."""
 
     TEXTS = "texts"  # answer, texts, scores that are read, child numbers; and costs at most as much
     ANSWER = "answer"  # the answer; a row may lie elsewhere, or come with other rows
@@ -114,31 +114,31 @@ def matched(pattern: Pattern, node: OpNode, plan: MutablePlan) -> dict[str, OpNo
     """
     if pattern.ops and not isinstance(node.spec, pattern.ops):
         return None
-    found = {pattern.name: node}
-    for place, wanted in enumerate(pattern.inputs):
-        if wanted is None:
+    nodes = {pattern.name: node}
+    for place, producer in enumerate(pattern.inputs):
+        if producer is None:
             continue
         if place >= len(node.inputs):
             return f"no input {place}"
         before = plan.definer(node.inputs[place])
-        expected = " or ".join(op.op for op in wanted.ops)
+        expected = " or ".join(op.op for op in producer.ops)
         if before is None:
             return f"not of {expected}, but a parameter of a region"
-        inner = matched(wanted, before, plan)
+        inner = matched(producer, before, plan)
         if inner is None:
             return f"not of {expected}, but of {before.spec.op}"
         if isinstance(inner, str):
             return inner
         if before.block is not node.block:
             return f"of {expected} in another region, which may run less or more often"
-        if wanted.sole and any(
+        if producer.sole and any(
             user is not node or node.inputs.count(value) > 1
             for value in before.outputs
             for user in plan.users(value)
         ):
             return f"the result of the {before.spec.op} is read elsewhere too"
-        found.update(inner)
-    return found
+        nodes.update(inner)
+    return nodes
 
 
 def origins(*nodes: OpNode) -> tuple[Origin, ...]:

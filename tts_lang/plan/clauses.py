@@ -1,4 +1,4 @@
-"""What may stand in a clause: its type, its range, and whether it says how large a strategy is.
+"""Types of clauses: type, range, and whether the clause says how large a strategy is.
 
 The fields of operators and of their parts carry this as `Annotated[Expr, COUNT]`; `clauses` reads
 it.
@@ -25,7 +25,7 @@ PENALTY: Range = (0, inf, False)
 
 @dataclass(frozen=True, slots=True)
 class ClauseType:
-    """What may stand in a field of an operator.
+    """The values that a field of an operator may have.
 
     Args:
         type: "number", "text" or "flag"; `None` for any single value.
@@ -70,16 +70,16 @@ _FOUND: dict[type, Mapping[str, ClauseType]] = {}
 
 def clauses(part: type) -> Mapping[str, ClauseType]:
     """The clauses of an operator, or of a part of one, by field; parts within are not entered."""
-    found = _FOUND.get(part)
-    if found is None:
-        found = _FOUND[part] = {
-            name: each
+    by_field = _FOUND.get(part)
+    if by_field is None:
+        by_field = _FOUND[part] = {
+            name: clause
             for name, hint in get_type_hints(part, include_extras=True).items()
             if get_origin(hint) is Annotated
-            for each in get_args(hint)[1:]
-            if isinstance(each, ClauseType)
+            for clause in get_args(hint)[1:]
+            if isinstance(clause, ClauseType)
         }
-    return found
+    return by_field
 
 
 def keys_of(spec: object) -> Iterator[str]:

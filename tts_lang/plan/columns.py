@@ -16,7 +16,7 @@ from tts_lang.plan.expr import KEY
 
 @dataclass(frozen=True, slots=True)
 class BuiltInColumn:
-    """What is known of a column.
+    """A built-in column's entry.
 
     Args:
         about: What it is, in a few words: what editors show.

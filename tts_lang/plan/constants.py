@@ -12,10 +12,10 @@ class NotConstant(Exception):
 
 def fold(function: str, *arguments: Expr) -> Expr:
     """`Apply`, or its value if every argument is a constant and the value the same everywhere."""
-    known = [argument.value for argument in arguments if isinstance(argument, Const)]
-    if len(known) < len(arguments) or not values.foldable(function, known):
+    constants = [argument.value for argument in arguments if isinstance(argument, Const)]
+    if len(constants) < len(arguments) or not values.foldable(function, constants):
         return Apply(function, arguments)
-    return Const(values.apply(function, known))
+    return Const(values.apply(function, constants))
 
 
 def constant(expression: Expr) -> Scalar:

@@ -1,4 +1,4 @@
-"""How children are sampled: how many, how far, with which settings."""
+"""Sampling of children: how many, how far, with which settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tts_lang.regex import RegexError, compiled, escaped
 
 
 class Unit(Enum):
-    """What one generation call runs to (semantics.md C23 to C25)."""
+    """The length of one generation call (semantics.md C23 to C25)."""
 
     SOLUTIONS = "solutions"
     STEPS = "steps"
@@ -32,7 +32,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How one generation call samples and when it stops early.
+    """The sampling settings and stop conditions of one generation call.
 
     Args:
         policy: Name of the policy in the strategy.
@@ -81,7 +81,7 @@ class Decoding:
 
 
 def misfit(unit: Unit, decoding: Decoding) -> str | None:
-    """What is wrong with a form that is asked of what is drawn (C77, C78), if anything is."""
+    """The error of a generation whose form does not fit its unit (C77, C78), if there is one."""
     options = decoding.one_of
     if decoding.matching and options:
         return "`matching` and `one of` both say what is drawn"

@@ -148,7 +148,7 @@ class Reduce:
 
 @dataclass(frozen=True, slots=True)
 class JudgeWords:
-    """What the judge whose score stands in column `column` wrote about the row (C70)."""
+    """The text that the judge with score column `column` wrote about the row (C70)."""
 
     column: str
 
@@ -246,14 +246,14 @@ Expr: TypeAlias = (
 
 def children(expression: Expr) -> tuple[Expr, ...]:
     """The direct subexpressions, in field order."""
-    found: list[Expr] = []
+    parts: list[Expr] = []
     for field in fields(expression):
         value = getattr(expression, field.name)
         if isinstance(value, tuple):
-            found.extend(value)
+            parts.extend(value)
         elif isinstance(value, _EXPRESSIONS):
-            found.append(value)
-    return tuple(found)
+            parts.append(value)
+    return tuple(parts)
 
 
 def walk(expression: Expr, *, pools: bool = True) -> Iterator[Expr]:
@@ -306,8 +306,8 @@ def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
     if function == "+" and "text" in parts:
         return ["text", "text"], "text"
     if function in ("==", "!="):
-        known = next((each for each in parts if each != UNKNOWN), UNKNOWN)
-        return [known, known] if known != STEPS else number, "flag"
+        type_ = next((each for each in parts if each != UNKNOWN), UNKNOWN)
+        return [type_, type_] if type_ != STEPS else number, "flag"
     if function in ("<", "<=", ">", ">="):
         return ["text", "text"] if "text" in parts else number, "flag"
     if function in ("and", "or", "not"):
@@ -321,8 +321,8 @@ def signature(node: Expr, parts: Sequence[str]) -> tuple[list[str], str]:
     if function == "has":
         return [parts[0] if parts[0] != STEPS else "number"], "flag"
     if function == "if":
-        known = next((each for each in parts[1:] if each != UNKNOWN), UNKNOWN)
-        return ["flag", known, known], known
+        type_ = next((each for each in parts[1:] if each != UNKNOWN), UNKNOWN)
+        return ["flag", type_, type_], type_
     return number, "number"
 
 

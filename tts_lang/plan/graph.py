@@ -30,7 +30,7 @@ from tts_lang.plan.template import Template
 
 
 class Exit(Enum):
-    """How a region ends."""
+    """The way in which a region ends."""
 
     YIELD = "yield"  # its results become the outputs of the operation that holds it
     RETURN = "return"  # its one result is what the strategy (or call) returns
@@ -39,7 +39,7 @@ class Exit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where in a strategy file something comes from, 1-based; several after a rewrite."""
+    """A place in a strategy file, 1-based; a rewritten operation may have several."""
 
     file: str
     line: int
@@ -69,7 +69,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is known of a value: its kind, the name it had in the file, a pool's columns.
+    """A value's entry: its kind, its name in the file, a pool's columns.
 
     `columns` maps each column beyond the built-in ones to "steps" (a process scorer's vector),
     "number", "text" or "flag"; `None` stands for every column (the pool `none`).
@@ -86,7 +86,7 @@ PROBABILITY_RANKS = 20
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How a judge is prompted, and how its number is read.
+    """The prompt of a judge, and the reading of its number.
 
     Args:
         policy: The policy that answers.
@@ -161,7 +161,7 @@ class Plan:
         return {prompt.name: prompt for prompt in self.prompts}[name]
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: EXPLAIN."""
+        """EXPLAIN, for notebooks."""
         return notebook.plan_html(self)
 
 

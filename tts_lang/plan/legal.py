@@ -37,7 +37,7 @@ Fail: TypeAlias = Callable[[str], Exception]
 
 #: The longest name, and the largest number of readings or retries of a judge.
 _LONGEST, _RETRIES = 200, 100
-#: What `--sweep` adds to a strategy's name: values of parameters, in brackets.
+#: The suffix that `--sweep` adds to a strategy's name: values of parameters, in brackets.
 _SWEPT: Final = re.compile(r"\[[^\x00-\x1f\x7f]{1,400}\]")
 _SCALARS: Final = ("number", "text", "flag")
 
@@ -72,7 +72,7 @@ def check(plan: Plan, fail: Callable[[str, Operation | None], Exception]) -> Non
 
 def derived(plan: Plan) -> dict[int, Columns]:
     """The columns of every pool, as the operations make them (C28 to C31)."""
-    found: dict[int, Columns] = {}
+    columns_of: dict[int, Columns] = {}
     scorers = {scorer.name: scorer for scorer in plan.scorers}
 
     def region(inner: Region) -> None:
@@ -87,31 +87,31 @@ def derived(plan: Plan) -> dict[int, Columns]:
                 ways.append(side)
         for place, output in enumerate(each.outputs):
             if plan.values[output].kind is Kind.POOL and ways:
-                joined = found[ways[0].results[place]]
+                joined = columns_of[ways[0].results[place]]
                 for way in ways[1:]:
-                    joined = common(joined, found[way.results[place]])
-                found[output] = joined
+                    joined = common(joined, columns_of[way.results[place]])
+                columns_of[output] = joined
 
     def repeat(each: Operation) -> None:
-        """What holds before the first round and after every one; each try leaves columns out."""
+        """The columns before every round, as a fixed point; each iteration removes some."""
         until, body = each.regions
-        carried = [found.get(value) for value in each.inputs]
+        carried = [columns_of.get(value) for value in each.inputs]
         while True:
             for inner in (until, body):
                 for value, columns in zip(inner.parameters, carried, strict=True):
-                    found[value] = columns
+                    columns_of[value] = columns
                 region(inner)
             if body.exit is not Exit.YIELD:
                 break
             after = [
-                common(old, found.get(value))
+                common(old, columns_of.get(value))
                 for old, value in zip(carried, body.results, strict=True)
             ]
             if after == carried:
                 break
             carried = after
         for value, columns in zip(each.outputs, carried, strict=True):
-            found[value] = columns
+            columns_of[value] = columns
 
     def operation(each: Operation) -> None:
         spec = each.spec
@@ -120,17 +120,17 @@ def derived(plan: Plan) -> dict[int, Columns]:
         if isinstance(spec, graph.Repeat):
             return repeat(each)
         if isinstance(spec, graph.Call):
-            found[each.regions[0].parameters[0]] = {}
+            columns_of[each.regions[0].parameters[0]] = {}
             region(each.regions[0])
         if isinstance(spec, graph.Compute):
             return None
-        pools = [found[value] for value in each.inputs if value in found]
-        found[each.outputs[0]] = _after(spec, pools, each, scorers, found, plan)
+        pools = [columns_of[value] for value in each.inputs if value in columns_of]
+        columns_of[each.outputs[0]] = _after(spec, pools, each, scorers, columns_of, plan)
         return None
 
-    found[plan.body.parameters[0]] = {}
+    columns_of[plan.body.parameters[0]] = {}
     region(plan.body)
-    return {value: columns for value, columns in found.items() if _is_pool(plan, value)}
+    return {value: columns for value, columns in columns_of.items() if _is_pool(plan, value)}
 
 
 def _is_pool(plan: Plan, value: int) -> bool:
@@ -142,7 +142,7 @@ def _after(
     pools: list[Columns],
     operation: Operation,
     scorers: Mapping[str, graph.Scorer],
-    found: Mapping[int, Columns],
+    columns_of: Mapping[int, Columns],
     plan: Plan,
 ) -> Columns:
     """The columns of an operation's output."""
@@ -159,7 +159,7 @@ def _after(
         steps = scorer.steps or spec.times is not None
         return {**columns, spec.scorer: STEPS if steps else "number"}
     if isinstance(spec, graph.Let):
-        return {**columns, spec.name: _Types(plan, operation, found).of(spec.value, columns)}
+        return {**columns, spec.name: _Types(plan, operation, columns_of).of(spec.value, columns)}
     if makes.keeps_scores:
         return columns
     if isinstance(spec, graph.Ask) and spec.together:
@@ -234,8 +234,8 @@ class _Types:
                 return "text"
             case expr.Aggregate("first"):
                 return parts[0]
-        wanted, result = signature(node, parts)
-        for part, expected in zip(parts, wanted, strict=True):
+        types, result = signature(node, parts)
+        for part, expected in zip(parts, types, strict=True):
             if UNKNOWN not in (part, expected) and part != expected:
                 name = getattr(node, "function", getattr(node, "how", "a random number"))
                 self._wrong(f"`{name}` takes a {expected}, not a {part}")
@@ -362,14 +362,14 @@ class _Rules:
         for part in template.parts:
             if isinstance(part, Slot):
                 name = part.name
-                given = arguments is not None and name in arguments
+                has_argument = arguments is not None and name in arguments
                 pool = split_slot(name)[0] == "candidates"
-                if not given and (shows_row(name) and name in ONE_ROW if together else pool):
+                if not has_argument and (shows_row(name) and name in ONE_ROW if together else pool):
                     raise self.fail(f"slot `{name}` of `{template.name}` has nothing to show")
-                known = name in ROW_SLOTS or arguments is None or given
+                has_value = name in ROW_SLOTS or arguments is None or has_argument
                 head, shown = split_slot(name)
-                known |= head == "field" or (head in LISTS and shown in TEXTS)
-                if not known:
+                has_value |= head == "field" or (head in LISTS and shown in TEXTS)
+                if not has_value:
                     raise self.fail(f"`{template.name}` needs a value for `{name}`")
 
     def declared(self, number: int, columns: Mapping[str, str], computed: Columns) -> None:
@@ -402,9 +402,9 @@ class _Rules:
         match spec:
             case graph.Compute(value):
                 computed = types.of(value, {})
-                wanted = plan.values[operation.outputs[0]].kind.value
-                if computed not in (wanted, UNKNOWN):
-                    raise self.fail(f"the value is a {computed}, and the output a {wanted}")
+                kind = plan.values[operation.outputs[0]].kind.value
+                if computed not in (kind, UNKNOWN):
+                    raise self.fail(f"the value is a {computed}, and the output a {kind}")
             case graph.Let(name=name):
                 self.name(name, "a column")
                 if name in COLUMNS or any(each.name == name for each in plan.scorers):
@@ -412,13 +412,13 @@ class _Rules:
             case graph.Ask(prompt=prompt, together=together, arguments=arguments):
                 if spec.history and together:
                     raise self.fail("`with history` continues one conversation")
-                given = (*arguments, *spec.shown)
-                self.arguments(plan.prompt(prompt), together, given, types, row)
+                passed = (*arguments, *spec.shown)
+                self.arguments(plan.prompt(prompt), together, passed, types, row)
             case graph.Score(scorer=scorer, arguments=arguments):
                 judge = plan.scorer(scorer).judge
                 template = None if judge is None else judge.template
-                given = (*arguments, *spec.shown)
-                self.arguments(template, plan.scorer(scorer).together, given, types, row)
+                passed = (*arguments, *spec.shown)
+                self.arguments(template, plan.scorer(scorer).together, passed, types, row)
                 if spec.times is not None and judge is None:
                     raise self.fail("`times` belongs to a judge")
             case graph.Call(strategy=strategy):
@@ -453,13 +453,13 @@ class _Rules:
         """Every expression of a spec has the type of its place, and literals are in range."""
         for holder, name, expression in _places(part):
             streaming = name in ("stop_when", "end_when")
-            found = types.of(expression, row, streaming)
+            type_ = types.of(expression, row, streaming)
             clause = clauses(type(holder)).get(name)
-            wanted = None if clause is None else clause.type
-            if wanted is not None and found not in (wanted, UNKNOWN):
-                raise self.fail(f"`{name}` is a {wanted}, and this is a {found}")
-            if wanted is None and found not in (*_SCALARS, UNKNOWN, KEY):
-                raise self.fail(f"`{name}` is one value, and this is a {found}")
+            expected = None if clause is None else clause.type
+            if expected is not None and type_ not in (expected, UNKNOWN):
+                raise self.fail(f"`{name}` is a {expected}, and this is a {type_}")
+            if expected is None and type_ not in (*_SCALARS, UNKNOWN, KEY):
+                raise self.fail(f"`{name}` is one value, and this is a {type_}")
         for outer in fields_in(part):
             for node in expr.walk(outer):
                 self.ranges(node)

@@ -1,4 +1,4 @@
-"""What the project knows of an operator, as one entry: `ops` has the operators and their entries.
+"""The entry of an operator: all facts about it; `ops` has the operators and their entries.
 
 An operator is a frozen dataclass, whose fields are its clauses. `@operator(...)` states what every
 analysis needs to know of it; `entry(spec)` looks it up. A clause's type, range and size stand at
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Kind(Enum):
-    """What a value is."""
+    """The type of a value."""
 
     POOL = "pool"
     NUMBER = "number"
@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 class Makes(Enum):
-    """How the rows of an operator's output relate to those of its input 0.
+    """The relation of an operator's output rows to the rows of its input 0.
 
     This decides which columns they have (C28 to C31) and on which nodes they lie (C2, C3).
     """
@@ -63,7 +63,7 @@ class Makes(Enum):
 
 
 class Numbers(Enum):
-    """What an operator counts, so that later ones depend on its having run."""
+    """The counter that an operator advances, so that later operators depend on its having run."""
 
     CHILDREN = "children"  # per node (C2), or per prompt (C7)
     COPIES = "copies"  # per lane (C3)
@@ -82,16 +82,16 @@ _OPTIONAL = re.compile(r"\[(?:(\w+)\?)?([^\]]*)\]")
 def fill(form: str, present: Callable[[str], bool], shown: Callable[[str], str]) -> str:
     """A text form with its places filled; `present` says which optional clauses are there."""
 
-    def optional(found: re.Match[str]) -> str:
-        return found[2] if present(found[1] or _PLACE.findall(found[2])[0]) else ""
+    def optional(match: re.Match[str]) -> str:
+        return match[2] if present(match[1] or _PLACE.findall(match[2])[0]) else ""
 
     # In one pass: what is filled in may hold braces and brackets of its own.
-    return _PLACE.sub(lambda found: shown(found[1]), _OPTIONAL.sub(optional, form))
+    return _PLACE.sub(lambda match: shown(match[1]), _OPTIONAL.sub(optional, form))
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorEntry:
-    """What is known of an operator.
+    """The facts about an operator.
 
     Args:
         spec: Its class; `spec.op` is its name.
@@ -160,7 +160,7 @@ class OperatorEntry:
 
     @property
     def row_inputs(self) -> int:
-        """How many of its first inputs give rows, or what its rows are made of."""
+        """The number of first inputs whose rows it gives, or whose rows its rows are made of."""
         if self.makes in (Makes.NOTHING, Makes.VALUE):
             return 0
         return 2 if self.makes is Makes.BOTH else 1
@@ -177,10 +177,10 @@ OPERATORS: dict[type, OperatorEntry] = {}
 
 def operator(form: Form, makes: Makes, **facts: Any) -> Callable[[type[T]], type[T]]:
     """Registers a class as an operator; the arguments are those of `OperatorEntry`."""
-    known = OperatorEntry(object, form, makes, **facts)
+    template = OperatorEntry(object, form, makes, **facts)
 
     def register(spec: type[T]) -> type[T]:
-        OPERATORS[spec] = replace(known, spec=spec)
+        OPERATORS[spec] = replace(template, spec=spec)
         return spec
 
     return register

@@ -216,7 +216,7 @@ class Backup:
     keeping: str = "mean"
 
 
-#: What a row of a tree can keep of the values that are backed up to it.
+#: Statistics of backed-up values that a row of a tree can keep.
 KEEPING = ("mean", "max", "sum", "last")
 
 
@@ -240,8 +240,8 @@ class Where:
 def _select_form(spec: Any) -> str:
     many = "{count}" if spec.count is not None else "1"
     if spec.share is not None:
-        known = isinstance(spec.share, Const) and isinstance(spec.share.value, int | float)
-        many = f"{100 * spec.share.value:g}%" if known else "share {share}"
+        literal = isinstance(spec.share, Const) and isinstance(spec.share.value, int | float)
+        many = f"{100 * spec.share.value:g}%" if literal else "share {share}"
     return f"select top {many} of {{0}} by {{by}}[ per {{per}}]"
 
 
@@ -490,5 +490,5 @@ SPECS: tuple[type[Spec], ...] = Spec.__args__
 
 #: The verbs on one pool whose surface form is their text, by name.
 POOL_VERBS: Mapping[str, OperatorEntry] = {
-    known.name: known for known in OPERATORS.values() if known.is_verb
+    operator.name: operator for operator in OPERATORS.values() if operator.is_verb
 }

@@ -41,8 +41,8 @@ def fold(expression: Expr, combine: Callable[[Expr, list[Result]], Result]) -> R
     """
     results: list[Result] = []
     for node in reversed(list(expr.walk(expression))):
-        taken = [results.pop() for _ in expr.children(node)]
-        results.append(combine(node, taken))
+        parts = [results.pop() for _ in expr.children(node)]
+        results.append(combine(node, parts))
     return results[-1]
 
 
@@ -159,7 +159,7 @@ def amount(value: graph.Amount, names: Sequence[str], *, brief: bool = False) ->
 
 def decoding(value: graph.Decoding, names: Sequence[str], *, brief: bool = False) -> str:
     """Decoding clauses, each with a space before it; `brief` leaves out `from policy`."""
-    said: list[str] = []
+    clauses: list[str] = []
     for word, setting, unit in (
         ("at temperature", value.temperature, ""),
         ("top_p", value.top_p, ""),
@@ -174,24 +174,24 @@ def decoding(value: graph.Decoding, names: Sequence[str], *, brief: bool = False
     ):
         if setting is not None:
             text = expression(setting, names)
-            said.append(f" {word} {text}{unit if text != '1' else unit.removesuffix('s')}")
+            clauses.append(f" {word} {text}{unit if text != '1' else unit.removesuffix('s')}")
     if value.matching:
-        said.append(f" matching {expression(Const(value.matching), names)}")
+        clauses.append(f" matching {expression(Const(value.matching), names)}")
     for word, texts in (("one of", value.one_of), ("avoiding", value.avoiding)):
         if texts:
             listed = ", ".join(expression(Const(text), names) for text in texts)
-            said.append(f" {word} {listed}")
+            clauses.append(f" {word} {listed}")
     if value.avoided_by is not None:
-        said.append(f" by {expression(value.avoided_by, names)}")
+        clauses.append(f" by {expression(value.avoided_by, names)}")
     if value.likeliest:
-        said.append(" likeliest")
+        clauses.append(" likeliest")
     if not brief or value.policy != "policy":
-        said.append(f" from {value.policy}")
-    return "".join(said)
+        clauses.append(f" from {value.policy}")
+    return "".join(clauses)
 
 
 def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = False) -> str:
-    """What an operation does, without its outputs and regions.
+    """The text of an operation, without its outputs and regions.
 
     Args:
         done: The operation.
@@ -226,11 +226,11 @@ def operation(done: graph.Operation, names: Sequence[str], *, brief: bool = Fals
 
 def _arguments(pairs: Sequence[tuple[str, Expr | int]], names: Sequence[str]) -> str:
     """`(name = value)`, where a whole number stands for an input; nothing without arguments."""
-    said = ", ".join(
+    listed = ", ".join(
         f"{name} = {names[value] if isinstance(value, int) else expression(value, names)}"
         for name, value in pairs
     )
-    return f"({said})" if said else ""
+    return f"({listed})" if listed else ""
 
 
 def _default(spec: type[Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What expressions and operators read: columns, random numbers, the pool around a row."""
+"""Reads of expressions and operators: columns, random numbers, the pool around a row."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def draws(part: object) -> bool:
 
 def columns_read(spec: object) -> set[str]:
     """Every column that an operator reads by name, of any of its pools."""
-    found = set(keys_of(spec))
+    names = set(keys_of(spec))
     for node in nodes_of(spec):
         match node:
             case expr.Column(name):
-                found.add(name)
+                names.add(name)
             case expr.Reduce(column=column) | expr.JudgeWords(column):
-                found.add(column)
+                names.add(column)
             case expr.Aggregate(per=per, on=on):
-                found.update(key for key in (per, on) if key is not None)
+                names.update(key for key in (per, on) if key is not None)
             case expr.PoolWide(per=str() as key):
-                found.add(key)
-    return found
+                names.add(key)
+    return names

@@ -1,4 +1,4 @@
-"""Which calls give again what an earlier call gave: a call means what it means alone (C13).
+"""Finds calls that repeat an earlier call: a call means what it means alone (C13).
 
 Two plain calls of one strategy with equal arguments on equal rows give equal candidates, and so
 does one call in every round of a loop that does not change its rows. Fresh calls (C65) never do.
@@ -53,7 +53,7 @@ def repeats(region: Region, meaning: Callable[[Operation], Hashable]) -> Iterato
 
 
 def whole_meaning(call: Operation) -> Hashable:
-    """What an inlined call runs: its region, whatever the numbers of the values in it."""
+    """The meaning of an inlined call: its region, with values renumbered."""
     numbers: dict[int, int] = {}
 
     def number(value: int) -> int:
@@ -63,12 +63,12 @@ def whole_meaning(call: Operation) -> Hashable:
         parameters = tuple(map(number, region.parameters))
         operations = tuple(
             (
-                each.spec,
-                tuple(map(number, each.inputs)),
-                tuple(map(described, each.regions)),
-                tuple(map(number, each.outputs)),
+                operation.spec,
+                tuple(map(number, operation.inputs)),
+                tuple(map(described, operation.regions)),
+                tuple(map(number, operation.outputs)),
             )
-            for each in region.operations
+            for operation in region.operations
         )
         return parameters, operations, tuple(map(number, region.results)), region.exit
 
@@ -139,25 +139,25 @@ class _ScopeValues:
 
     def _plain(self, operation: Operation, around: tuple[int, ...]) -> None:
         spec, output = operation.spec, operation.outputs[0]
-        known = entry(spec)
-        drawn = known.numbers in _OTHER_ROWS or any(
+        operator = entry(spec)
+        drawn = operator.numbers in _OTHER_ROWS or any(
             isinstance(node, Random) for field in fields_in(spec) for node in walk(field)
         )
         self._of[output] = (
             self._own(output, around) if drawn else self._derived(spec, operation.inputs)
         )
-        sources = operation.inputs[: known.row_inputs]
-        if known.makes is Makes.BOTH:
+        sources = operation.inputs[: operator.row_inputs]
+        if operator.makes is Makes.BOTH:
             self._meet(*sources)
-        if known.numbers is not Numbers.CHILDREN:  # which gives new rows
+        if operator.numbers is not Numbers.CHILDREN:  # which gives new rows
             self._hold(output, sources)
 
     def _hold(self, value: int, sources: Iterable[int]) -> None:
-        held: dict[int, int] = {}
+        merged: dict[int, int] = {}
         for source in sources:
-            held = {**self._holds.get(source, {}), **held}
-        if held:
-            self._holds[value] = held
+            merged = {**self._holds.get(source, {}), **merged}
+        if merged:
+            self._holds[value] = merged
 
     def _meet(self, one: int, other: int) -> None:
         left, right = self._holds.get(one, {}), self._holds.get(other, {})

@@ -1,4 +1,4 @@
-"""How many rows an operator gives: rules over an abstract count.
+"""Row counts of operators: rules over an abstract count.
 
 Bounds count in intervals, expectations in means, the optimiser in upper limits. Each analysis
 brings its arithmetic as `RowCounts`; the rule in the entry of the operator is the same.
@@ -16,7 +16,7 @@ N = TypeVar("N")
 
 
 class RowCounts(Protocol[N]):
-    """How an analysis counts rows. `N` is an abstract number of rows, at least 0.
+    """The row counts of an analysis. `N` is an abstract number of rows, at least 0.
 
     The first methods know the operation that is looked at, the others are arithmetic.
     """
@@ -80,7 +80,7 @@ class RowCounts(Protocol[N]):
 
 
 class RowRule(Protocol):
-    """How many rows an operator gives."""
+    """The row count of an operator."""
 
     def __call__(self, spec: Any, of: RowCounts[N], /) -> N:
         """Rows of the output, of an operator with these clauses."""
@@ -90,7 +90,7 @@ class RowRule(Protocol):
 
 
 def same_rows(spec: Any, of: RowCounts[N]) -> N:
-    """As many rows as input 0 has."""
+    """The number of rows of input 0."""
     del spec
     return of.rows()
 
@@ -153,7 +153,7 @@ class RowLimit:
         return inf if number is None else number
 
     def pieces(self, most: Expr | None) -> float:
-        """As many as the clause says."""
+        """The clause's limit."""
         return inf if most is None else self.count(most)
 
     def groups(self, key: str | None) -> float:

@@ -69,7 +69,7 @@ def from_json(text: str) -> graph.Plan:
             f"plan version {json.dumps(data.get('version'))} cannot be read: this is version "
             f"{VERSION}; compile the strategy again"
         )
-    _known(data, ("format", "version", "plan"), "the file")
+    _check_names(data, ("format", "version", "plan"), "the file")
     plan = _decode(data.get("plan"), graph.Plan, "plan", 0)
     if not isinstance(plan, graph.Plan):
         raise PlanError("plan: expected a plan")
@@ -97,10 +97,10 @@ def _fields(kind: type) -> tuple[Field[Any], ...]:
 @cache
 def _members(union: Any) -> tuple[Any, ...]:
     """The members of a union, nested ones flattened."""
-    found: list[Any] = []
+    members: list[Any] = []
     for member in get_args(union):
-        found.extend(_members(member) if get_origin(member) in (Union, UnionType) else (member,))
-    return tuple(found)
+        members.extend(_members(member) if get_origin(member) in (Union, UnionType) else (member,))
+    return tuple(members)
 
 
 def _snake(name: str) -> str:
@@ -226,7 +226,7 @@ def _decode_class(data: Any, kind: type, path: str, depth: int) -> Any:
     _expect(isinstance(data, dict), f"an object ({_snake(kind.__name__)})", data, path)
     tag = _TAGS.get(kind)
     names = [field.name for field in _fields(kind)]
-    _known(data, [*names, tag[0]] if tag else names, path)
+    _check_names(data, [*names, tag[0]] if tag else names, path)
     values: dict[str, Any] = {}
     for field in _fields(kind):
         if field.name in data:
@@ -237,7 +237,7 @@ def _decode_class(data: Any, kind: type, path: str, depth: int) -> Any:
     return kind(**values)
 
 
-def _known(data: Mapping[str, Any], names: list[str] | tuple[str, ...], path: str) -> None:
+def _check_names(data: Mapping[str, Any], names: list[str] | tuple[str, ...], path: str) -> None:
     for name in data:
         if name not in names:
             hint = did_you_mean(name, names)
@@ -270,9 +270,9 @@ def _either(members: tuple[Any, ...]) -> str:
     return " or ".join(dict.fromkeys(words))
 
 
-def _expect(fine: bool, wanted: str, data: Any, path: str) -> None:
+def _expect(fine: bool, expected: str, data: Any, path: str) -> None:
     if not fine:
-        raise PlanError(f"{path}: expected {wanted}, found {_shown(data)}")
+        raise PlanError(f"{path}: expected {expected}, found {_shown(data)}")
 
 
 def _shown(data: Any) -> str:

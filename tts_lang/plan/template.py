@@ -36,7 +36,7 @@ LISTS = ("candidates", "others")
 
 
 def split_slot(name: str) -> tuple[str, str]:
-    """What a slot shows, and of which: `others.said` is (`others`, `said`), `said` is (``, `said`).
+    """A slot's list and column: `others.said` is (`others`, `said`), `said` is (``, `said`).
 
     The first is one of `LISTS`, `field`, a judge (`grade.words`), or empty.
     """

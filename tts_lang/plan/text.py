@@ -31,7 +31,7 @@ def to_text(plan: Plan) -> str:
 
 def numbering(plan: Plan) -> dict[int, str]:
     """`%k` for every value, in the order in which the text defines them."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     waiting: list[Region | Operation] = [plan.body]
     while waiting:
         current = waiting.pop()
@@ -40,9 +40,9 @@ def numbering(plan: Plan) -> dict[int, str]:
         else:
             defined, inside = current.outputs, list[Region | Operation](current.regions)
         for value in defined:
-            found.setdefault(value, f"%{len(found)}")
+            names.setdefault(value, f"%{len(names)}")
         waiting.extend(reversed(inside))
-    return found
+    return names
 
 
 def _scorer(scorer: Scorer) -> str:
@@ -78,10 +78,10 @@ def _region(
         text = operation(step, names)
         if isinstance(step.spec, Repeat) and names:
             text += f" from {', '.join(names)}"
-        said = [_called(plan, value).strip() for value in step.outputs]
-        note = f"  # {', '.join(said)}" if any(said) else ""
-        left = f"{listed(step.outputs)} = " if step.outputs else ""
-        yield f"{deeper}{left}{text}{note}"
+        variables = [_called(plan, value).strip() for value in step.outputs]
+        note = f"  # {', '.join(variables)}" if any(variables) else ""
+        outputs = f"{listed(step.outputs)} = " if step.outputs else ""
+        yield f"{deeper}{outputs}{text}{note}"
         headings = dict(enumerate(entry(step.spec).regions))
         for place, inner in enumerate(step.regions):
             heading = headings.get(place, "region")

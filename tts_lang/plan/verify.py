@@ -1,4 +1,4 @@
-"""What a legal plan is: checked after lowering (in tests) and whenever a plan is read from a file.
+"""The verifier of plans: runs after lowering (in tests) and when a plan is read from a file.
 
 Each rule has one line of message; a failure names the operation, its path in the plan and where it
 comes from in the strategy file. A plan that passes can be executed, bounded and drawn without
@@ -25,7 +25,7 @@ class PlanError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Where we are: the plan, and a readable path for messages."""
+    """The current place: the plan, and a readable path for messages."""
 
     plan: Plan
     path: str
@@ -107,15 +107,15 @@ class _Verifier:
 
     def kind(self, value: int, scope: _Where) -> Kind:
         if value not in self.visible:
-            known = "out of scope here" if value in self.defined else "not defined before its use"
-            raise scope.fail(f"value {value} is {known}")
+            reason = "out of scope here" if value in self.defined else "not defined before its use"
+            raise scope.fail(f"value {value} is {reason}")
         return self.plan.values[value].kind
 
     def region(self, region: Region, scope: _Where, exits: frozenset[Exit]) -> None:
         """Checks a region; what it defines is out of scope afterwards."""
         if region.exit not in exits:
-            wanted = " or ".join(sorted(kind.value for kind in exits))
-            raise scope.fail(f"the region ends by {region.exit.value}, expected {wanted}")
+            expected = " or ".join(sorted(kind.value for kind in exits))
+            raise scope.fail(f"the region ends by {region.exit.value}, expected {expected}")
         before = set(self.visible)
         for value in region.parameters:
             self.define(value, scope)
@@ -142,16 +142,16 @@ class _Verifier:
             raise scope.fail("the region says that its end is not reached, but nothing returns")
 
     def operation(self, operation: Operation, scope: _Where) -> None:
-        known = entry(operation.spec)
+        operator = entry(operation.spec)
         kinds = [self.kind(value, scope) for value in operation.inputs]
-        if kinds[: len(known.inputs)] != list(known.inputs):
-            wanted = ", ".join(kind.value for kind in known.inputs) or "nothing"
-            found = ", ".join(kind.value for kind in kinds) or "nothing"
-            raise scope.fail(f"expected inputs that start with {wanted}; found {found}")
-        if len(operation.regions) != len(known.regions):
-            wanted = f"expected {len(known.regions)} regions"
-            raise scope.fail(f"{wanted}, found {len(operation.regions)}")
-        pool = None if known.row_input is None else operation.inputs[known.row_input]
+        if kinds[: len(operator.inputs)] != list(operator.inputs):
+            expected = ", ".join(kind.value for kind in operator.inputs) or "nothing"
+            actual = ", ".join(kind.value for kind in kinds) or "nothing"
+            raise scope.fail(f"expected inputs that start with {expected}; found {actual}")
+        if len(operation.regions) != len(operator.regions):
+            expected = f"expected {len(operator.regions)} regions"
+            raise scope.fail(f"{expected}, found {len(operation.regions)}")
+        pool = None if operator.row_input is None else operation.inputs[operator.row_input]
         self.spec(operation, pool, kinds, scope)
         match operation.spec:
             case graph.Repeat():
@@ -162,12 +162,12 @@ class _Verifier:
                 self.call(operation, scope)
         for value in operation.outputs:
             self.define(value, scope)
-        if known.output is not None:
+        if operator.output is not None:
             outputs = [self.plan.values[value].kind for value in operation.outputs]
-            fine = len(outputs) == 1 and outputs[0] in known.output
+            fine = len(outputs) == 1 and outputs[0] in operator.output
             if not fine:
-                wanted = " or ".join(kind.value for kind in known.output)
-                raise scope.fail(f"expected one output, a {wanted}")
+                expected = " or ".join(kind.value for kind in operator.output)
+                raise scope.fail(f"expected one output, a {expected}")
 
     def repeat(self, operation: Operation, kinds: list[Kind], scope: _Where) -> None:
         until, body = operation.regions
@@ -175,8 +175,8 @@ class _Verifier:
             raise scope.fail("a negative number of rounds")
         described = self.plan.values
         for name, region in (("until", until), ("body", body)):
-            found = [described[v].kind for v in region.parameters if 0 <= v < len(described)]
-            if found != kinds:
+            parameters = [described[v].kind for v in region.parameters if 0 <= v < len(described)]
+            if parameters != kinds:
                 raise scope.fail(f"the parameters of its {name} region differ from its inputs")
         if [described[v].kind for v in operation.outputs if 0 <= v < len(described)] != kinds:
             raise scope.fail("its outputs differ from its inputs in number or kind")
@@ -189,12 +189,15 @@ class _Verifier:
 
     def branch(self, operation: Operation, scope: _Where) -> None:
         described = self.plan.values
-        wanted = [described[v].kind for v in operation.outputs if 0 <= v < len(described)]
+        expected = [described[v].kind for v in operation.outputs if 0 <= v < len(described)]
         for index, region in enumerate(operation.regions):
             if region.parameters:
                 raise scope.fail("the regions of a branch have no parameters")
             self.region(region, scope.inside(f"regions[{index}]"), frozenset(Exit))
-            if region.exit is Exit.YIELD and [described[v].kind for v in region.results] != wanted:
+            if (
+                region.exit is Exit.YIELD
+                and [described[v].kind for v in region.results] != expected
+            ):
                 raise scope.fail("a side gives other values than the branch")
 
     def call(self, operation: Operation, scope: _Where) -> None:
@@ -247,8 +250,8 @@ class _Verifier:
         if name not in columns:
             raise scope.fail(f"value {pool} has no column `{name}`")
         if (columns[name] == "steps") != steps:
-            found = "has a number per step" if not steps else "has no number per step"
-            raise scope.fail(f"column `{name}` of value {pool} {found}")
+            difference = "has a number per step" if not steps else "has no number per step"
+            raise scope.fail(f"column `{name}` of value {pool} {difference}")
 
     def expression(
         self,
@@ -276,8 +279,8 @@ class _Verifier:
                     if not self.is_pool(node.pool, kinds):
                         raise scope.fail(f"{node.how} reads input {node.pool}, which is not a pool")
                     if (node.of is None) == (node.how in expr.OF_ROWS):
-                        wanted = "a number" if node.of is None else "no number"
-                        raise scope.fail(f"{node.how} takes {wanted} of each row")
+                        expected = "a number" if node.of is None else "no number"
+                        raise scope.fail(f"{node.how} takes {expected} of each row")
                     if (node.quantile is None) == (node.how == "quantile"):
                         raise scope.fail(f"{node.how} has a `quantile` exactly if it is one")
                     inner = operation.inputs[node.pool]
@@ -306,7 +309,7 @@ class _Verifier:
 
     def named(self, node: Expr, scope: _Where) -> None:
         """The node's function is one that exists."""
-        known: tuple[tuple[type, str, tuple[str, ...]], ...] = (
+        choices: tuple[tuple[type, str, tuple[str, ...]], ...] = (
             (expr.Aggregate, "how", expr.AGGREGATES),
             (expr.Reduce, "how", (*expr.REDUCTIONS, *expr.STEP_FUNCTIONS)),
             (expr.PoolWide, "how", expr.POOL_WIDE),
@@ -315,6 +318,6 @@ class _Verifier:
             (expr.Random, "distribution", tuple(expr.DISTRIBUTIONS)),
             (expr.Delimiter, "name", ("end_of_thought", "end_of_step")),
         )
-        for kind, field, names in known:
+        for kind, field, names in choices:
             if isinstance(node, kind) and getattr(node, field) not in names:
                 raise scope.fail(f"`{getattr(node, field)}` is none of {', '.join(names)}")

@@ -7,7 +7,7 @@ import re
 from tts_lang.repair.lexicon import COLUMNS_MEANT, COMPARISONS, EMPTINESS, PREDICATES, ROWS
 from tts_lang.repair.parts import Item
 from tts_lang.repair.spelling import split_arguments
-from tts_lang.repair.values import ASKING, SCALARS, TEXTS, Found, ValueReader
+from tts_lang.repair.values import ASKING, SCALARS, TEXTS, Parsed, ValueReader
 
 _ORDERS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 
@@ -23,11 +23,11 @@ def _matching(text: str, pattern: str) -> str:
 class ConditionReader(ValueReader):
     """Reads conditions, and values that depend on one."""
 
-    def expression(self, at: int) -> Found | None:
-        found = self._disjunction(at)
-        if found is None:
+    def expression(self, at: int) -> Parsed | None:
+        parsed = self._disjunction(at)
+        if parsed is None:
             return None
-        value, end = found
+        value, end = parsed
         first = self._disjunction(end + 1) if self._word(end) == "?" else None
         if first is not None and self._word(first[1]) in {":", "else"}:
             second = self._disjunction(first[1] + 1)
@@ -46,13 +46,13 @@ class ConditionReader(ValueReader):
                 if second is not None:
                     text = f"{self._row(value)} if {condition[0].text} else {self._row(second[0])}"
                     return Item("row", text, simple=False), second[1]
-        return found
+        return parsed
 
-    def _disjunction(self, at: int) -> Found | None:
+    def _disjunction(self, at: int) -> Parsed | None:
         """Comparisons, joined by `and` and `or`."""
-        found = self._negation(at)
-        while found is not None and found[0].kind == "flag":
-            value, end = found
+        parsed = self._negation(at)
+        while parsed is not None and parsed[0].kind == "flag":
+            value, end = parsed
             sign = self._word(end)
             if sign not in {"and", "or", "|", ","} or (
                 sign == "," and self._word(end + 1) != "and"
@@ -63,10 +63,10 @@ class ConditionReader(ValueReader):
             if right is None or right[0].kind != "flag":
                 break
             sign = {"|": "or", ",": "and"}.get(sign, sign)
-            found = Item("flag", f"{value.text} {sign} {right[0].text}", simple=False), right[1]
-        return found
+            parsed = Item("flag", f"{value.text} {sign} {right[0].text}", simple=False), right[1]
+        return parsed
 
-    def _negation(self, at: int) -> Found | None:
+    def _negation(self, at: int) -> Parsed | None:
         if self._word(at) == "not":
             inner = self._negation(at + 1)
             if inner is None:
@@ -79,7 +79,7 @@ class ConditionReader(ValueReader):
             if value.text.startswith("not "):
                 return Item("flag", value.text.removeprefix("not ")), end
             return Item("flag", f"not {value.text}", simple=False), end
-        given = {
+        test = {
             "has": "has",
             "have": "has",
             "no": "not has",
@@ -88,16 +88,14 @@ class ConditionReader(ValueReader):
             "lacks": "not has",
             "an": "has",
         }.get(self._word(at))
-        if given is not None and self._word(at + 1) not in {"(", ""}:
+        if test is not None and self._word(at + 1) not in {"(", ""}:
             skip = at + 1 + (self._word(at + 1) in {"an", "a", "the", "no"})
             if skip < len(self.tokens) and self.names.meant(self.tokens[skip]) in TEXTS - {"text"}:
-                return Item(
-                    "flag", f"{given}({self.tokens[skip]})", simple=given == "has"
-                ), skip + 1
+                return Item("flag", f"{test}({self.tokens[skip]})", simple=test == "has"), skip + 1
         quantified = self._quantified(at)
         return quantified if quantified is not None else self._comparison(at)
 
-    def _quantified(self, at: int) -> Found | None:
+    def _quantified(self, at: int) -> Parsed | None:
         """`all beams are done`, `every beam finished`, `beams.done`, `all done`, `no beam open`."""
         start = at
         how = {"every": "all", "each": "all", "all": "all", "any": "any", "some": "any"}.get(
@@ -152,9 +150,9 @@ class ConditionReader(ValueReader):
             if pool is not None and done is not None:
                 break
         # `beams.done` of all rows behind `until`, of each row behind `where`.
-        asked = any(word.lower() in ASKING - {"filter", "where"} for word in self.tokens[:start])
+        of_pool = any(word.lower() in ASKING - {"filter", "where"} for word in self.tokens[:start])
         between = self.tokens[start:at]
-        if not how and "." in between and "all" not in between and not asked:
+        if not how and "." in between and "all" not in between and not of_pool:
             return None
         if done is None or not (how or pool) or (pool is None and parenthesis):
             return None
@@ -176,11 +174,11 @@ class ConditionReader(ValueReader):
             text = f"all {pool} done" if opened else f"not any {pool} done"
         return Item("flag", text, simple=False), at
 
-    def _comparison(self, at: int) -> Found | None:
-        found = self._sum(at)
-        if found is None:
+    def _comparison(self, at: int) -> Parsed | None:
+        parsed = self._sum(at)
+        if parsed is None:
             return None
-        value, end = found
+        value, end = parsed
         if value.kind == "text" and self._word(end) == "in":
             right = self._named(end + 1) if end + 1 < len(self.tokens) else None
             if right is not None and right[0].text in TEXTS:
@@ -215,23 +213,23 @@ class ConditionReader(ValueReader):
                     return Item("flag", text, simple=not text.startswith("not")), end + size
         if value.kind == "flag":
             sign, next_at = self._comparing(end, value)
-            said = {"true": True, "1": True, "false": False, "0": False}.get(self._word(next_at))
-            if sign in {"==", "!="} and said is not None:
-                same = said == (sign == "==")
+            truth = {"true": True, "1": True, "false": False, "0": False}.get(self._word(next_at))
+            if sign in {"==", "!="} and truth is not None:
+                same = truth == (sign == "==")
                 text = value.text if same else f"not {value.text}"
                 return Item("flag", text, simple=same), next_at + 1
         if value.kind not in SCALARS | {"text"}:
-            return found
+            return parsed
         sign, next_at = self._comparing(end, value)
         if self._word(end) == "=" and self._word(at - 1) in {"(", ","}:
             sign = ""
         if not sign:
-            return self._between(value, end) or found
+            return self._between(value, end) or parsed
         right = self._sum(next_at)
         if right is None or right[0].kind not in SCALARS | {"text"}:
-            return found
+            return parsed
         if "num" in {value.kind, right[0].kind} and "text" in {value.kind, right[0].kind}:
-            return found
+            return parsed
         text = f"{self._row(value)} {sign} {self._row(right[0])}"
         if sign == "contains" and self._word(end) in {"matches", "like", "~"}:
             text = _matching(value.text, right[0].text)
@@ -244,7 +242,7 @@ class ConditionReader(ValueReader):
             end += 2
         return Item("flag", text, simple=False), end
 
-    def _between(self, value: Item, at: int) -> Found | None:
+    def _between(self, value: Item, at: int) -> Parsed | None:
         """`between 1 and 3`, `in 1..3`, `in [1, 3]` behind a value."""
         at += self._word(at) in {"is", "are"}
         if self._word(at) not in {"between", "in", "within"}:
@@ -277,8 +275,8 @@ class ConditionReader(ValueReader):
             if sign == "contains" and left.kind == "row" and left.text not in TEXTS:
                 continue
             if phrase.isalpha() or " " in phrase:
-                asked = any(word.lower() in ASKING for word in self.tokens[:at])
-                if left.kind == "num" and left.simple and not asked:
+                in_condition = any(word.lower() in ASKING for word in self.tokens[:at])
+                if left.kind == "num" and left.simple and not in_condition:
                     continue
             if sign and not (phrase == "=" and left.kind == "num" and left.simple):
                 return sign, at + skip + size

@@ -118,26 +118,26 @@ def fillings(items: Sequence[Item], names: KnownNames, target: str) -> Iterator[
         ):
             for unit in ("steps", "tokens"):
                 longer = [*items[: at + 3], Item("unit", unit), *items[at + 3 :]]
-                for each in fillings(longer, names, target):
-                    yield replace(each, cost=each.cost + 1)
+                for filling in fillings(longer, names, target):
+                    yield replace(filling, cost=filling.cost + 1)
             return
     ordered = evoked & {"best", "high", "low", "latest", "random"} or {"sort", "first"} <= evoked
     if ordered and any(item.kind == "num" for item in items):
         evoked.add("select")
     for verb, frame in frames().items():
         dealt = "expand" in evoked and any(item.text == "to" for item in items)
-        said = verb in evoked or (verb == "expand to" and dealt)
+        explicit = verb in evoked or (verb == "expand to" and dealt)
         implied = verb in {"where"} and any(item.kind == "flag" for item in items)
         kinds = [item.kind for item in items if not item.means("nothing")]
         if verb == "score" and sorted(kinds) == ["pool", "scorer"]:
             implied = True
         if verb == "ask" and any(item.kind == "prompt" for item in items):
             implied = True
-        if said or implied:
+        if explicit or implied:
             filled = _fill(frame, items, names, target)
             named = verb in {"ask", "score"}  # a prompt or a scorer says which verb is meant
             bare = [item.kind for item in items if not item.means("nothing")] == ["pool", "flag"]
-            extra = 0 if said else 1 if named or bare else NO_VERB / 2
+            extra = 0 if explicit else 1 if named or bare else NO_VERB / 2
             yield replace(filled, cost=filled.cost + extra)
 
 
@@ -218,8 +218,8 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     for at in chunks:
         if at in used:
             continue
-        here = {pool, target} if pool_slot is not None else set()
-        again = rest[at].kind == "pool" and rest[at].text in {*here, "problem"}
+        default_pools = {pool, target} if pool_slot is not None else set()
+        again = rest[at].kind == "pool" and rest[at].text in {*default_pools, "problem"}
         again = again or (rest[at].text in {"answer", "text"} and frame.verb in _ANSWERING)
         cost += 0 if again else UNUSED
     aimed = next((slot for slot in values if slot.letter == "E" and slot.marker == "by"), None)
@@ -261,8 +261,8 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     opened: set[FormSlot] = set()
     ending = rest[-1].text if rest and rest[-1].kind == "mark" else ""
     for slot in frame.slots:  # `weighted by` with nothing behind it
-        said = bool(ending) and ending in {slot.marker, f"{slot.marker} by"}
-        if slot.optional and slot not in values and said:
+        left_open = bool(ending) and ending in {slot.marker, f"{slot.marker} by"}
+        if slot.optional and slot not in values and left_open:
             values[slot] = slot.letter
             opened.add(slot)
             cost += MISSING
@@ -287,13 +287,13 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
 
 def _markers(values: dict[FormSlot, str]) -> set[str]:
     """Meanings of the words that stand before slots that are filled."""
-    found = {slot.marker for slot in values if slot.marker}
-    found |= {word for marker in found for word in marker.split()}
-    return found | {"of", "at"} | ({"weighted"} if "weighted" in found else set())
+    meanings = {slot.marker for slot in values if slot.marker}
+    meanings |= {word for marker in meanings for word in marker.split()}
+    return meanings | {"of", "at"} | ({"weighted"} if "weighted" in meanings else set())
 
 
 def _ordered(frame: Frame, items: Sequence[Item]) -> tuple[list[Item], str, set[str]]:
-    """What the line says of an order: the low end first, by length, at random."""
+    """The order that a line states: the low end first, by length, at random."""
     if not any(slot.letter == "E" and slot.marker in {"by", ""} for slot in frame.slots):
         return list(items), "", set()
     if frame.verb not in {"select", "best", "sort", "first"}:
@@ -314,7 +314,7 @@ def _ordered(frame: Frame, items: Sequence[Item]) -> tuple[list[Item], str, set[
 def _assigned(
     frame: Frame, items: Sequence[Item], chunks: Sequence[int], names: KnownNames
 ) -> tuple[dict[FormSlot, int], float]:
-    """Which chunk fills which slot, at the least cost."""
+    """The assignment of chunks to slots with the least cost."""
     slots = [slot for slot in frame.slots if slot.letter != "AMOUNT"]
     choices: list[list[int | None]] = []
     for slot in slots:
@@ -323,16 +323,16 @@ def _assigned(
     best: dict[FormSlot, int] = {}
     least = float("inf")
     for combination in product(*choices[:6]):
-        taken = [at for at in combination if at is not None]
-        if len(set(taken)) < len(taken):
+        used = [at for at in combination if at is not None]
+        if len(set(used)) < len(used):
             continue
-        cost = UNUSED * (len(chunks) - len(taken))
+        cost = UNUSED * (len(chunks) - len(used))
         for slot, at in zip(slots, combination, strict=False):
             if at is None:
                 cost += 0 if slot.optional else MISSING
             else:
                 cost += marked(slot, items, at)
-        cost += 0.4 * sum(a > b for a, b in pairwise(taken))
+        cost += 0.4 * sum(a > b for a, b in pairwise(used))
         if cost < least:
             least = cost
             best = {s: at for s, at in zip(slots, combination, strict=False) if at is not None}

@@ -55,24 +55,24 @@ class Meant:
 
 
 def meanings_of(code: str, names: KnownNames, *, last: bool) -> list[Meant]:
-    """What a line without its comment and indentation can mean, the likelier ones first.
+    """Meanings of a line without its comment and indentation, the likelier ones first.
 
     Args:
         last: It is the last line of its strategy.
     """
-    found: dict[str, Meant] = {}
+    best: dict[str, Meant] = {}
     if code.count("(") > MOST_PARENTHESES:
         return []
-    for each in _meanings(code, names, last=last):
-        known = found.get(each.line)
-        if known is None or known.cost > each.cost:
-            found[each.line] = each
+    for meaning in _meanings(code, names, last=last):
+        earlier = best.get(meaning.line)
+        if earlier is None or earlier.cost > meaning.cost:
+            best[meaning.line] = meaning
     if _ASCENDING.search(code) and not _DESCENDING.search(code):
-        for each in list(found.values()):  # Python sorts up, and means the best by it as often
-            other = re.sub(r"\bby (-?)(\w+(?:\(\w+\))?)$", _turned, each.line)
-            if other != each.line and each.complete:
-                found.setdefault(other, replace(each, line=other))
-    return sorted(found.values(), key=lambda each: each.cost)
+        for meaning in list(best.values()):  # Python sorts up, and means the best by it as often
+            other = re.sub(r"\bby (-?)(\w+(?:\(\w+\))?)$", _turned, meaning.line)
+            if other != meaning.line and meaning.complete:
+                best.setdefault(other, replace(meaning, line=other))
+    return sorted(best.values(), key=lambda meaning: meaning.cost)
 
 
 def _turned(by: re.Match[str]) -> str:
@@ -89,12 +89,12 @@ def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
     block = code.rstrip().endswith((":", "{")) or re.search(r"\b(?:do|then)$", code) is not None
     body = re.sub(r"\s*[:{;.]+\s*$", "", code.strip())
     if added := _ADDED.match(body):
-        for each in _phrases(f"{added[1]} + {added[3]}", names, added[1]):
-            if each.verb == "force":
-                yield Meant(each.text, each.cost, each.complete)
-        for each in _phrases(added[3], names, added[1]):
-            right = each.text if re.fullmatch(r"\w+", each.text) else f"({each.text})"
-            yield Meant(f"{added[1]} = {added[1]} {added[2]} {right}", each.cost, each.complete)
+        for phrase in _phrases(f"{added[1]} + {added[3]}", names, added[1]):
+            if phrase.verb == "force":
+                yield Meant(phrase.text, phrase.cost, phrase.complete)
+        for phrase in _phrases(added[3], names, added[1]):
+            right = phrase.text if re.fullmatch(r"\w+", phrase.text) else f"({phrase.text})"
+            yield Meant(f"{added[1]} = {added[1]} {added[2]} {right}", phrase.cost, phrase.complete)
         return
     body = _OPENING.sub("", body)
     if re.fullmatch(r"return (?:none|null|nil)", body, re.I):
@@ -125,10 +125,10 @@ def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
                     yield Meant(line, 0.5, complete=True)
         alone = re.match(r"(.+?),? (if|unless|when) ([^?]+)$", returned[1])
         if alone is not None and either is None:
-            for each in _phrases(f"{alone[2]} {alone[3]}", names, ""):
+            for phrase in _phrases(f"{alone[2]} {alone[3]}", names, ""):
                 side = _best(alone[1], names)
-                if side and each.verb == "if" and each.complete and each.cost < MOST_SHOWN:
-                    yield Meant(f"{each.text} return {side}", each.cost + 1, complete=False)
+                if side and phrase.verb == "if" and phrase.complete and phrase.cost < MOST_SHOWN:
+                    yield Meant(f"{phrase.text} return {side}", phrase.cost + 1, complete=False)
         rest = re.sub(r"^(?:the )?(?:final )?answer (?:of|from|in) ", "", returned[1])
         rest = re.sub(r"\.(?:answer|text)$", "", rest)
         if (rest in names.pools and rest != returned[1]) or re.fullmatch(
@@ -139,50 +139,54 @@ def _meanings(code: str, names: KnownNames, *, last: bool) -> Iterator[Meant]:
             yield Meant(f"return vote {pool}", 0.5, complete=True)
         if re.match(r"[\w().]+ (?:sorted|ordered|ranked|order|sort)? ?by ", rest):
             rest = f"best of {rest}"
-        for each in _phrases(rest, names, ""):
-            if each.verb not in _STATEMENTS:
-                yield Meant(f"return {each.text}", each.cost, each.complete)
+        for phrase in _phrases(rest, names, ""):
+            if phrase.verb not in _STATEMENTS:
+                yield Meant(f"return {phrase.text}", phrase.cost, phrase.complete)
         if returned[0].lower().startswith("return"):
             return
     target = _TARGET.match(body)
     if target is not None and not block:
-        for each in _phrases(target[2], names, target[1]):
-            if each.verb in {"score", "force", "backup"}:
-                yield Meant(each.text, each.cost + 0.5, each.complete)
+        for phrase in _phrases(target[2], names, target[1]):
+            if phrase.verb in {"score", "force", "backup"}:
+                yield Meant(phrase.text, phrase.cost + 0.5, phrase.complete)
             elif (
-                each.verb == "" and target[1] not in names.pools and (reader_row(target[2], names))
+                phrase.verb == ""
+                and target[1] not in names.pools
+                and (reader_row(target[2], names))
             ):
-                text = f"let {target[1]} of {names.pools[0]} = {each.text}"
-                yield Meant(text, each.cost + 0.5, each.complete)
-                yield Meant(f"{target[1]} = {each.text}", each.cost, each.complete)
-            elif each.verb not in _STATEMENTS:
-                yield Meant(f"{target[1]} = {each.text}", each.cost, each.complete)
+                text = f"let {target[1]} of {names.pools[0]} = {phrase.text}"
+                yield Meant(text, phrase.cost + 0.5, phrase.complete)
+                yield Meant(f"{target[1]} = {phrase.text}", phrase.cost, phrase.complete)
+            elif phrase.verb not in _STATEMENTS:
+                yield Meant(f"{target[1]} = {phrase.text}", phrase.cost, phrase.complete)
                 if last:
-                    yield Meant(f"return {each.text}", each.cost + 1, each.complete)
+                    yield Meant(f"return {phrase.text}", phrase.cost + 1, phrase.complete)
         if not re.match(r"(let|set|define)\b", body, re.I):
             return
     into = _INTO.match(body)
-    for each in _phrases(body, names, ""):
-        if each.verb in _BLOCKS:
-            yield Meant(each.text, each.cost + (0 if block else 1), each.complete)
-        elif each.verb in _STATEMENTS:
-            yield Meant(each.text, each.cost + 3 * block, each.complete)
+    for phrase in _phrases(body, names, ""):
+        if phrase.verb in _BLOCKS:
+            yield Meant(phrase.text, phrase.cost + (0 if block else 1), phrase.complete)
+        elif phrase.verb in _STATEMENTS:
+            yield Meant(phrase.text, phrase.cost + 3 * block, phrase.complete)
         elif block or re.match(r"(?:score|force|let|backup|repeat|if|choose)\b", body):
             continue
         elif last:
-            yield Meant(f"return {each.text}", each.cost + 1, each.complete)
-        elif each.pool and each.pool != "problem":
-            yield Meant(f"{each.pool} = {each.text}", each.cost + 1, each.complete)
+            yield Meant(f"return {phrase.text}", phrase.cost + 1, phrase.complete)
+        elif phrase.pool and phrase.pool != "problem":
+            yield Meant(f"{phrase.pool} = {phrase.text}", phrase.cost + 1, phrase.complete)
     if into is not None and not block:
-        for each in _phrases(into[1], names, into[2]):
-            if each.verb not in _STATEMENTS:
-                yield Meant(f"{into[2]} = {each.text}", each.cost + 0.5, each.complete)
+        for phrase in _phrases(into[1], names, into[2]):
+            if phrase.verb not in _STATEMENTS:
+                yield Meant(f"{into[2]} = {phrase.text}", phrase.cost + 0.5, phrase.complete)
 
 
 def _best(code: str, names: KnownNames) -> str:
     """The likeliest phrase that some words can mean."""
-    found = (each for each in _phrases(code, names, "") if each.complete and each.cost < MOST_SHOWN)
-    best = min(found, key=lambda each: each.cost, default=None)
+    phrases = (
+        each for each in _phrases(code, names, "") if each.complete and each.cost < MOST_SHOWN
+    )
+    best = min(phrases, key=lambda each: each.cost, default=None)
     return "" if best is None else best.text
 
 
@@ -203,8 +207,8 @@ def _inline(code: str, names: KnownNames) -> Iterator[Meant]:
                     yield Meant(line, cost, second.complete)
     arm = re.match(r"^(above [^:]+|otherwise|else): *(\S.*)$", code)
     if arm is not None:
-        for each in _meanings(arm[2], names, last=arm[2].split()[0] in _RETURNING):
-            yield Meant(f"{arm[1]}: {each.line}", each.cost, each.complete)
+        for meaning in _meanings(arm[2], names, last=arm[2].split()[0] in _RETURNING):
+            yield Meant(f"{arm[1]}: {meaning.line}", meaning.cost, meaning.complete)
         return
     block = re.match(r"^((?:if|while|unless|when|repeat|for|foreach)\b[^:]*): *(\S.*)$", code)
     if block is None:
@@ -217,9 +221,9 @@ def _inline(code: str, names: KnownNames) -> Iterator[Meant]:
     otherwise = re.match(r"(.*\S) else:? *(.*)$", body)
     tail = f"\nelse: {otherwise[2]}" if otherwise is not None else ""
     body = otherwise[1] if otherwise is not None else body
-    for each in _meanings(f"{head}:", names, last=False):
-        if each.complete and each.cost < MOST_SHOWN:
-            yield Meant(f"{each.line} {body}{tail}", each.cost + 0.1, complete=True)
+    for meaning in _meanings(f"{head}:", names, last=False):
+        if meaning.complete and meaning.cost < MOST_SHOWN:
+            yield Meant(f"{meaning.line} {body}{tail}", meaning.cost + 0.1, complete=True)
     if tail:
         yield Meant(f"{head}: {body}{tail}", 0.3, complete=True)
 
@@ -274,11 +278,11 @@ def _phrases(code: str, names: KnownNames, target: str) -> Iterator[Filled]:
 
 def _nested(items: Sequence[Item], names: KnownNames, words: Sequence[str]) -> list[Item]:
     """Phrases in parentheses as one pool each."""
-    found: list[Item] = []
+    nested: list[Item] = []
     at = 0
     while at < len(items):
         end = _closing(items, at) if items[at].text == "(" else 0
-        before = found[-1] if found else None
+        before = nested[-1] if nested else None
         called = before is not None and before.kind in {"mark", "word", "prompt", "strategy"}
         inner = items[at + 1] if at + 1 < len(items) else items[at]
         verbal = inner.kind == "mark" and inner.text in FORMS
@@ -291,24 +295,24 @@ def _nested(items: Sequence[Item], names: KnownNames, words: Sequence[str]) -> l
             inside = items[at + 1 : end]
             best = min(
                 (
-                    each
-                    for each in fillings(inside, names, "")
-                    if each.complete and each.cost <= MOST_SHOWN
+                    filling
+                    for filling in fillings(inside, names, "")
+                    if filling.complete and filling.cost <= MOST_SHOWN
                 ),
-                key=lambda each: each.cost,
+                key=lambda filling: filling.cost,
                 default=None,
             )
             if best is not None and best.verb not in _STATEMENTS:
-                found.append(Item("pool", best.text, simple=False))
+                nested.append(Item("pool", best.text, simple=False))
                 at = end + 1
                 continue
             if verbal:
-                found.append(Item("word", "("))  # what is in it belongs together
+                nested.append(Item("word", "("))  # what is in it belongs together
                 at += 1
                 continue
-        found.append(items[at])
+        nested.append(items[at])
         at += 1
-    return found
+    return nested
 
 
 def _is_call(words: Sequence[str], at: int) -> bool:
@@ -345,20 +349,20 @@ def _composed(items: Sequence[Item], names: KnownNames, target: str) -> Iterator
     for inside, before, after in _spans(items, verbs[1:4]):
         inner = min(
             (
-                each
-                for each in fillings(inside, names, target)
-                if each.complete and each.verb not in _STATEMENTS
+                filling
+                for filling in fillings(inside, names, target)
+                if filling.complete and filling.verb not in _STATEMENTS
             ),
-            key=lambda each: each.cost,
+            key=lambda filling: filling.cost,
             default=None,
         )
         if inner is None or inner.cost > MOST_SHOWN:
             continue
         pool = Item("pool", inner.text, simple=False)
-        for each in fillings([*before, pool, *after], names, target):
-            if each.complete and inner.text in each.text and each.verb != inner.verb:
-                cost = max(each.cost, 0) + max(inner.cost, 0) + 1
-                yield replace(each, cost=cost, pool=inner.pool)
+        for filling in fillings([*before, pool, *after], names, target):
+            if filling.complete and inner.text in filling.text and filling.verb != inner.verb:
+                cost = max(filling.cost, 0) + max(inner.cost, 0) + 1
+                yield replace(filling, cost=cost, pool=inner.pool)
 
 
 def _spans(
@@ -375,5 +379,5 @@ def _spans(
 
 def reader_row(code: str, names: KnownNames) -> bool:
     """Whether a text is a value that differs from row to row."""
-    found = LineReader(words_of(code, names), names).items()
-    return len(found) == 1 and found[0].kind in {"row", "scorer", "flag"}
+    items = LineReader(words_of(code, names), names).items()
+    return len(items) == 1 and items[0].kind in {"row", "scorer", "flag"}

@@ -1,4 +1,4 @@
-"""What declarations, headers and the lines of judges and branches can mean: word for word.
+"""Meanings of declarations, headers and the lines of judges and branches: word for word.
 
 They have few parts in a fixed order, so what is known of each part is read off and written again.
 """
@@ -80,9 +80,9 @@ def _head(word: str) -> str | None:
     lowered = word.lower()
     if lowered in ITEM_WORDS:
         return lowered
-    for meant, others in _HEADS.items():
+    for item, others in _HEADS.items():
         if lowered in others:
-            return meant
+            return item
     return suggest(lowered, ITEM_WORDS)
 
 
@@ -109,11 +109,11 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
         if header is not None:
             yield header, 0.5
     elif head == "prompt" or head == "judge":
-        found = re.match(rf"(\w+)\s*(\([^)]*\))?\s*(?:=|:|:=|is|->|==)?\s*f?({_TEXT})$", rest)
+        declaration = re.match(rf"(\w+)\s*(\([^)]*\))?\s*(?:=|:|:=|is|->|==)?\s*f?({_TEXT})$", rest)
         quoted = re.match(rf"{_TEXT[:0]}\"(\w+)\"\s*(\([^)]*\))?\s*[=:]?\s*f?({_TEXT})$", rest)
-        found = quoted or found
-        if found is not None and head == "prompt":
-            yield f"prompt {found[1]}{found[2] or ''} = {found[3]}", 0.5
+        declaration = quoted or declaration
+        if declaration is not None and head == "prompt":
+            yield f"prompt {declaration[1]}{declaration[2] or ''} = {declaration[3]}", 0.5
         unquoted = re.match(r"(\w+)\s*(\([^)]*\))?\s*[=:]\s*([^\"]*\{[^\"]*)$", rest)
         if unquoted is not None and head == "prompt":
             yield f'prompt {unquoted[1]}{unquoted[2] or ""} = "{unquoted[3].strip()}"', 0.5
@@ -122,9 +122,9 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
     elif head == "scorer":
         yield from _scorer(rest)
     elif head == "policy":
-        found = re.match(rf"(\w+)\s*(?:[=:]\s*{_TEXT}|\(.*\))?$", rest)
-        if found is not None:
-            yield f"policy {found[1]}", 0.5
+        declaration = re.match(rf"(\w+)\s*(?:[=:]\s*{_TEXT}|\(.*\))?$", rest)
+        if declaration is not None:
+            yield f"policy {declaration[1]}", 0.5
     elif head == "import":
         name = re.match(r"[\"']?([\w/.-]+?)(?:\.tts)?[\"']?(?: +(?:as|import)\b.*)?;?$", rest)
         if name is not None:
@@ -139,11 +139,11 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
 
 def _header(rest: str, names: KnownNames) -> str | None:
     """`strategy NAME(PARAMETERS) CLAUSES:` from what stands behind the head word."""
-    found = re.match(r"([\w-]+)\s*(.*)$", rest)
-    if found is None:
+    match = re.match(r"([\w-]+)\s*(.*)$", rest)
+    if match is None:
         return None
-    name = re.sub(r"^(\d+)_?(\w+)", r"\2_\1", found[1].replace("-", "_"))
-    after = re.sub(r"\s*(?:(?:\bdo\b|\bthen\b)?\s*[:{=]|->\s*\w*\s*:?)?\s*$", "", found[2])
+    name = re.sub(r"^(\d+)_?(\w+)", r"\2_\1", match[1].replace("-", "_"))
+    after = re.sub(r"\s*(?:(?:\bdo\b|\bthen\b)?\s*[:{=]|->\s*\w*\s*:?)?\s*$", "", match[2])
     inside = re.match(r"[({\[](.*?)[)}\]](.*)$", after)
     bare = re.match(
         r"(?:with |taking )?(\w+ *[=:]+ *[\w.%]+(?:[ ,;]+\w+ *[=:]+ *[\w.%]+)*)(.*)$", after
@@ -160,8 +160,10 @@ def _header(rest: str, names: KnownNames) -> str | None:
     clauses = ""
     if tail.strip():
         sampling = sampling_of(LineReader(words_of(f"sample 1 step {tail}", names), names).items())
-        left = [item for item in sampling.rest if not item.means("sample", "nothing", "at", "from")]
-        if left or not sampling.clauses:
+        unread = [
+            item for item in sampling.rest if not item.means("sample", "nothing", "at", "from")
+        ]
+        if unread or not sampling.clauses:
             return None
         clauses = " ".join(["", *sampling.clauses])
     return f"strategy {name}({', '.join(parameters)}){clauses}:"
@@ -169,30 +171,30 @@ def _header(rest: str, names: KnownNames) -> str | None:
 
 def _judge(rest: str, names: KnownNames) -> str | None:
     """`judge NAME VIEW CLAUSES:` from what stands behind the head word."""
-    found = re.match(r"(\w+)\s*(\([^()]*=[^()]*\)|\(\w+(?:, *\w+)*\))?\s*(.*)$", rest)
-    if found is None or '"' in found[3]:
+    match = re.match(r"(\w+)\s*(\([^()]*=[^()]*\)|\(\w+(?:, *\w+)*\))?\s*(.*)$", rest)
+    if match is None or '"' in match[3]:
         return None
-    tail = re.sub(r"[\s:{=]+$", "", found[3]).strip("() ")
+    tail = re.sub(r"[\s:{=]+$", "", match[3]).strip("() ")
     reader = LineReader(words_of(f"sample 1 step {tail}", names), names)
     sampling = sampling_of(reader.items())
     views = ("together", "pairwise", "with history")
-    left = [
+    unread = [
         item
         for item in sampling.rest
         if item.text != "pairwise"
         and not item.means("sample", "nothing", "at", "from", "all", "per", *views)
     ]
-    if left:
+    if unread:
         return None
-    said = [view for view in views if re.search(rf"\b{view.split()[-1]}\b", tail)]
-    if not said and any(item.means("together") for item in sampling.rest):
-        said = ["together"]
-    return " ".join(["judge", f"{found[1]}{found[2] or ''}", *said, *sampling.clauses]) + ":"
+    clauses = [view for view in views if re.search(rf"\b{view.split()[-1]}\b", tail)]
+    if not clauses and any(item.means("together") for item in sampling.rest):
+        clauses = ["together"]
+    return " ".join(["judge", f"{match[1]}{match[2] or ''}", *clauses, *sampling.clauses]) + ":"
 
 
 def _parameters(listed: str) -> list[str] | None:
     """Parameters without types, with `=` before their defaults."""
-    found: list[str] = []
+    parameters: list[str] = []
     for part in re.split(r"[;,](?![^(]*\))| (?=\w+ *[=:])(?<=[\d%] )", listed):
         if not part.strip():
             continue
@@ -208,15 +210,15 @@ def _parameters(listed: str) -> list[str] | None:
         if value is not None:
             value = {"True": "1", "true": "1", "False": "0", "false": "0"}.get(value, value)
             value = re.sub(r"^(\d+)k$", r"\g<1>_000", value)
-        found.append(name if not value else f"{name} = {value}")
-    return found
+        parameters.append(name if not value else f"{name} = {value}")
+    return parameters
 
 
 def _scorer(rest: str) -> Iterator[tuple[str, float]]:
-    found = re.match(r"(\w+)\s*(.*)$", rest)
-    if found is None:
+    match = re.match(r"(\w+)\s*(.*)$", rest)
+    if match is None:
         return
-    name, tail = found[1], found[2]
+    name, tail = match[1], match[2]
     parts = []
     if re.search(r"\bsteps?\b|per_step|\bprocess\b", tail):
         parts.append("per step")

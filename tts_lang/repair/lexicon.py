@@ -277,8 +277,8 @@ FUNCTIONS_MEANT: dict[str, str] = {
     **dict.fromkeys(("random", "rand", "uniform"), "uniform"),
     **dict.fromkeys(("first", "initial", "head"), "first"),
     **{
-        each: each
-        for each in [
+        name: name
+        for name in [
             "exp",
             "sqrt",
             "abs",
@@ -364,7 +364,7 @@ COMPARISONS: dict[str, str] = {
 }
 for _sign in (">", "<", ">=", "<=", "==", "!="):
     COMPARISONS[_sign] = _sign
-#: What is said of a value behind it: with the value in place of V.
+#: Predicates after a value, with V for the value.
 PREDICATES: dict[str, str] = {
     **dict.fromkeys(("exists", "is present", "is not none", "is not null", "!= none"), "has(V)"),
     **dict.fromkeys(("is not missing", "is known", "is there", "is defined", "is set"), "has(V)"),
@@ -372,7 +372,7 @@ PREDICATES: dict[str, str] = {
     **dict.fromkeys(("is missing", "is none", "is null", "== none", "missing"), "not has(V)"),
     **dict.fromkeys(("is None", "== None", "== null", "is empty", "is absent"), "not has(V)"),
 }
-#: What is said of a pool behind it.
+#: Predicates after a pool.
 EMPTINESS: dict[str, str] = {
     **dict.fromkeys(
         ("is empty", "are empty", "== none", "is none", "empty", "= none", "== [ ]", "== { }"),

@@ -73,7 +73,7 @@ _COMMENTS = (
 
 
 def repaired(
-    found: Sequence[Diagnostic], check: Check, plan: Planner | None = None
+    diagnostics: Sequence[Diagnostic], check: Check, plan: Planner | None = None
 ) -> tuple[Diagnostic, ...]:
     """The diagnostics of a file, with helps that have been tried.
 
@@ -82,9 +82,10 @@ def repaired(
         plan: The plan of a strategy of a text, if it has one, by which lines are told apart that
             are about as likely; without it all of them differ.
     """
-    errors = [each for each in found if each.is_error][:MOST_ERRORS]
+    errors = [diagnostic for diagnostic in diagnostics if diagnostic.is_error][:MOST_ERRORS]
     return tuple(
-        _Repair(each, found, check, plan).helped if each in errors else each for each in found
+        _Repair(diagnostic, diagnostics, check, plan).helped if diagnostic in errors else diagnostic
+        for diagnostic in diagnostics
     )
 
 
@@ -94,7 +95,7 @@ class _Repair:
     def __init__(
         self,
         error: Diagnostic,
-        found: Sequence[Diagnostic],
+        diagnostics: Sequence[Diagnostic],
         check: Check,
         plan: Planner | None,
     ) -> None:
@@ -102,7 +103,7 @@ class _Repair:
         self._check = check
         self._planner = plan
         source = self._source = error.source
-        self._before = {(each.code, each.message) for each in found if each.source == source}
+        self._before = {(each.code, each.message) for each in diagnostics if each.source == source}
         self._start = source.text.rfind("\n", 0, error.span.start) + 1
         end = source.text.find("\n", error.span.start)
         self._end = len(source.text) if end < 0 else end
@@ -129,14 +130,14 @@ class _Repair:
     @property
     def _rewritten(self) -> Diagnostic | None:
         """The error with a line to write, or with two that it may be."""
-        said = meant(self._error, self._line, self._start)
+        suggested = meant(self._error, self._line, self._start)
         shown: list[tuple[float, str]] = []
         for cost, new in self._candidates:
             if shown and cost > shown[0][0] + NEAR:
                 break
-            if not shown and cost > SURE and said is not None and self._further(said):
+            if not shown and cost > SURE and suggested is not None and self._further(suggested):
                 return self._error
-            if said is not None and new.split() == said.split() and self._further(new):
+            if suggested is not None and new.split() == suggested.split() and self._further(new):
                 return self._written(shown[0][1]) if shown else self._error
             if self._further(new):
                 shown.append((cost, new))
@@ -144,13 +145,13 @@ class _Repair:
                     return self._either(shown[0][1], new)
         if shown:
             return self._written(shown[0][1])
-        return self._error if said is not None and self._further(said) else None
+        return self._error if suggested is not None and self._further(suggested) else None
 
     @property
     def _described(self) -> Diagnostic:
         """The error with a form or a note, where no line helps."""
         error = self._error
-        said = meant(error, self._line, self._start)
+        suggested = meant(error, self._line, self._start)
         open_ones = [e for e in self._intents if not e.complete and e.cost <= MOST_OPEN]
         form = _shown_form(open_ones[0].line) if open_ones else None
         imports = self._calls_nothing()
@@ -161,17 +162,17 @@ class _Repair:
             return error
         if form is not None and syntax and open_ones[0].cost <= MOST_STRONG:
             return replace(error, suggestion=form, expected=())
-        if said is not None and _OPEN.search(said) and parses(said):
+        if suggested is not None and _OPEN.search(suggested) and parses(suggested):
             return error
         hidden, _ = _hidden(self._line.strip())
         for pattern, note in NOTES:
             if (at := pattern.search(hidden)) is not None:
                 return replace(error, suggestion=at.expand(note))
         form = form or self._item_form or _form(self._line)
-        exact = said is not None and any(p.fullmatch(error.suggestion or "") for p in _EXACT)
+        exact = suggested is not None and any(p.fullmatch(error.suggestion or "") for p in _EXACT)
         if form is None and (exact or imports):
             return replace(error, suggestion=None)
-        if form is None or (said is None and error.suggestion is not None):
+        if form is None or (suggested is None and error.suggestion is not None):
             return error
         return replace(error, suggestion=form, expected=())
 
@@ -193,7 +194,7 @@ class _Repair:
 
     @cached_property
     def _intents(self) -> list[Meant]:
-        """What the line can mean by what it mentions."""
+        """Meanings of the line, from the words in it."""
         if not self._indent:
             return []
         rest = self._source.text[self._end :].lstrip("\n")
@@ -211,33 +212,33 @@ class _Repair:
     @property
     def _candidates(self) -> Iterator[tuple[float, str]]:
         """Lines with their costs, the likelier ones first."""
-        found: dict[str, float] = {}
+        costs: dict[str, float] = {}
         for code, cost in self._readings():
             line = f"{self._indent}{code}".replace("\n", f"\n{self._indent}") + self._tail
-            found[line] = min(cost, found.get(line, cost))
-        yield from sorted(((cost, line) for line, cost in found.items()), key=lambda each: each[0])
+            costs[line] = min(cost, costs.get(line, cost))
+        yield from sorted(((cost, line) for line, cost in costs.items()), key=lambda each: each[0])
 
     def _readings(self) -> Iterator[tuple[str, float]]:
         code = self._code
-        for each in self._intents:
-            if each.complete and each.cost <= MOST_SHOWN:
-                yield each.line, each.cost
+        for intent in self._intents:
+            if intent.complete and intent.cost <= MOST_SHOWN:
+                yield intent.line, intent.cost
         yield from self._items()
         for pattern, new in _COMMENTS:
-            said = pattern.search(code)
-            if said is None or said[1].split(" ")[0] in self._names.all:
+            match = pattern.search(code)
+            if match is None or match[1].split(" ")[0] in self._names.all:
                 continue
             if (commented := pattern.sub(new, code)) != code:
                 yield commented.strip(), 0.1
         if not self._error.code.startswith("TTS1") or _PARTIAL.match(code):
             return
-        known = self._names.all
+        names = self._names.all
         plain = spelled(code)
         if plain != code:
             yield plain, 0.2
         for spelling, extra in ((code, 0.3), (plain, 0.5)):
             for new, cost in islice(
-                edited(spelling, known, inside=bool(self._indent)), MOST_EDITED
+                edited(spelling, names, inside=bool(self._indent)), MOST_EDITED
             ):
                 yield new, cost + extra
 
@@ -253,16 +254,18 @@ class _Repair:
         self._tried.add(new)
         text, start = self._source.text, self._start
         text = text[:start] + new + text[self._end :]
-        here = start + len(new)
-        for each in self._check(Source.of(text, self._source.name)):
-            if not each.is_error or each.source.name != self._source.name:
+        line_end = start + len(new)
+        for diagnostic in self._check(Source.of(text, self._source.name)):
+            if not diagnostic.is_error or diagnostic.source.name != self._source.name:
                 continue
-            if each.source.slice(each.span) == "}":  # what closes the block was not reported
+            if (
+                diagnostic.source.slice(diagnostic.span) == "}"
+            ):  # what closes the block was not reported
                 continue
-            new_one = (each.code, each.message) not in self._before
+            new_one = (diagnostic.code, diagnostic.message) not in self._before
             # Names that are wrong further down may have been hidden; what does not parse was not.
-            if start <= each.span.start <= here or (
-                new_one and (each.span.start < start or each.code.startswith("TTS1"))
+            if start <= diagnostic.span.start <= line_end or (
+                new_one and (diagnostic.span.start < start or diagnostic.code.startswith("TTS1"))
             ):
                 return False
         return True
@@ -301,10 +304,10 @@ class _Repair:
     def _plan(self, line: str) -> object:
         """The plan of the strategy that the line is in, `None` if there is none."""
         text = f"{self._source.text[: self._start]}{line}{self._source.text[self._end :]}"
-        found = re.findall(r"^strategy +(\w+)", text[: self._start], re.MULTILINE)
-        if self._planner is None or not found:
+        strategies = re.findall(r"^strategy +(\w+)", text[: self._start], re.MULTILINE)
+        if self._planner is None or not strategies:
             return None
-        return self._planner(Source.of(text, self._source.name), found[-1])
+        return self._planner(Source.of(text, self._source.name), strategies[-1])
 
     def _either(self, one: str, other: str) -> Diagnostic:
         """A help that leaves open what the line does not say."""
@@ -334,21 +337,21 @@ def meant(error: Diagnostic, line: str, start: int) -> str | None:
     at, to = error.span.start - start, error.span.end - start
     if help_ == _NO_COMMA and line[max(at, 0) : to] == ",":
         return line[:at] + line[to:]
-    if (found := _MEANT.search(help_)) is not None and to <= len(line):
-        return line[:at] + found[1] + line[to:]
-    if (found := _WRITE.match(help_)) is not None:
+    if (match := _MEANT.search(help_)) is not None and to <= len(line):
+        return line[:at] + match[1] + line[to:]
+    if (match := _WRITE.match(help_)) is not None:
         indent = line[: len(line) - len(line.lstrip())]
-        head = found[1].split(" ", 1)[0]
+        head = match[1].split(" ", 1)[0]
         if line.lstrip().startswith(head):
-            return indent + found[1]
+            return indent + match[1]
         place = re.search(rf"(?:=|\breturn) *({re.escape(head)}\b.*)$", line) if head else None
         if place is not None:
-            return line[: place.start(1)] + found[1]
+            return line[: place.start(1)] + match[1]
     return None
 
 
 def _facts(error: Diagnostic) -> list[str]:
-    """What the help for something that does not parse says of the language."""
+    """The facts of the language that a syntax error's help states."""
     if not error.code.startswith("TTS1"):
         return []
     parts = (part.partition(": write")[0] for part in (error.suggestion or "").split("; "))
@@ -384,7 +387,7 @@ def _shown_form(line: str) -> str:
 
 
 def _form(line: str) -> str | None:
-    """How the verb or statement that a line begins with is written."""
+    """The form of the verb or statement that a line begins with."""
     code = line.strip()
     verb = re.match(r"(?:return|[A-Za-z_]\w* *=) *\(?([A-Za-z_]\w*)", code)
     head = re.match(r"\w*", code)

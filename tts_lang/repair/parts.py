@@ -44,9 +44,9 @@ def of_rows(item: Item, names: KnownNames) -> str:
 
 def marks_before(items: Sequence[Item], at: int) -> list[Item]:
     """The words directly before an item."""
-    found: list[Item] = []
+    marks: list[Item] = []
     for item in reversed(items[:at]):
         if item.kind != "mark":
             break
-        found.insert(0, item)
-    return found
+        marks.insert(0, item)
+    return marks

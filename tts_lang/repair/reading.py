@@ -1,4 +1,4 @@
-"""What a line mentions, in any order and punctuation: values with their kinds, and small words.
+"""Items of a line, in any order and punctuation: values with their kinds, and small words.
 
 Whatever is an expression over names that are known here is one part, written as this language
 writes it; other words are looked up in the lexicon.
@@ -28,17 +28,17 @@ class LineReader(ConditionReader):
 
     def items(self) -> list[Item]:
         """All parts of the line."""
-        found: list[Item] = []
+        parts: list[Item] = []
         at = 0
         while at < len(self.tokens):
-            item, at = self._next(at, found)
-            found.append(replace(item, at=at))
-            found += self.pending
+            item, at = self._next(at, parts)
+            parts.append(replace(item, at=at))
+            parts += self.pending
             self.pending.clear()
             if item.kind == "pool" and self._word(at) == "[":
                 part, at = self._index(item.text, at)
-                found[-1:] = part or found[-1:]
-        return found
+                parts[-1:] = part or parts[-1:]
+        return parts
 
     def _next(self, at: int, before: Sequence[Item]) -> tuple[Item, int]:
         last = before[-1] if before else None

@@ -1,4 +1,4 @@
-"""How a line samples: its clauses and its amount, whatever they are called there."""
+"""The sampling clauses and amount of a line, whatever they are called there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tts_lang.repair.parts import Item, marks_before
 
 @dataclass(slots=True)
 class SamplingWords:
-    """How a line samples: clauses and amount, and the items that say neither."""
+    """Sampling clauses and amount of a line, and the items that are neither."""
 
     clauses: list[str]
     rest: list[Item]
@@ -63,11 +63,11 @@ def sampling_of(items: Sequence[Item], *, amount: bool = True) -> SamplingWords:
             clause = f"matching {item.text}"
         elif item.kind == "text" and "stop at" in meanings:
             clause = f"stop at {item.text}"
-        elif item.kind == "text" and (said := clauses.get("stop", "")).startswith("stop "):
-            first = said.removeprefix("stop at ")
+        elif item.kind == "text" and (stop := clauses.get("stop", "")).startswith("stop "):
+            first = stop.removeprefix("stop at ")
             before = (
                 f"text ends with {first}"
-                if "when" not in said
+                if "when" not in stop
                 else first.removeprefix("stop when ")
             )
             clause = f"stop when {before} or text ends with {item.text}"
@@ -102,9 +102,9 @@ def sampling_of(items: Sequence[Item], *, amount: bool = True) -> SamplingWords:
             "matching",
         )
         rest = [
-            each
-            for each in rest
-            if not (each in marks and each.kind == "mark" and each.means(*explaining))
+            other
+            for other in rest
+            if not (other in marks and other.kind == "mark" and other.means(*explaining))
         ]
     left = [item for item in rest if not any(item is items[place] for place in used)]
     text = ""

@@ -30,7 +30,7 @@ def words(text: str) -> frozenset[str]:
 
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve"
-#: What a missing number stands for in words.
+#: Words for a missing number.
 NUMBER_WORDS = {word: str(value) for value, word in enumerate(_SMALL.split())} | {
     "half": "50%",
     "a third": "33%",
@@ -70,14 +70,14 @@ class KnownNames:
 
     def meant(self, word: str) -> str | None:
         """The name that a word is, in another number or case, or misspelled."""
-        known = self.all
-        if word in known:
+        names = self.all
+        if word in names:
             return word
         for end, other in _PLURALS:
             changed = re.sub(end, other, word)
             if changed in self.pools:
                 return changed
-        folded = {name.lower(): name for name in known}
+        folded = {name.lower(): name for name in names}
         return folded.get(word.lower())
 
     def close(self, word: str) -> str | None:
@@ -92,18 +92,18 @@ def _declarations(path: Path, deepest: int) -> str:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-    own = "\n".join(found[0] for found in _DECLARED.finditer(text))
+    own = "\n".join(match[0] for match in _DECLARED.finditer(text))
     return own + _imported(text, path, deepest - 1)
 
 
 def _imported(text: str, file: Path, deepest: int) -> str:
-    """What the files declare that a text imports."""
+    """The declarations in the files that a text imports."""
     parts = [""]
     for name in _IMPORTED.findall(text) if deepest else ():
         path = file.parent / f"{name}.tts"
-        found = path if path.is_file() else shipped(f"{name.rpartition('/')[2]}.tts")
-        if found is not None:
-            parts.append(_declarations(found, deepest))
+        imported = path if path.is_file() else shipped(f"{name.rpartition('/')[2]}.tts")
+        if imported is not None:
+            parts.append(_declarations(imported, deepest))
     return "\n".join(parts)
 
 
@@ -130,7 +130,7 @@ def names_in_scope(text: str, start: int, file: str = "") -> KnownNames:
             (texts if value.startswith('"') else numbers).add(name)
     pools: dict[str, None] = {}
     strategies = declared["strategy"] | {
-        each.rpartition("/")[2] for each in _IMPORTED.findall(text)
+        path.rpartition("/")[2] for path in _IMPORTED.findall(text)
     }
     for name, value in _ASSIGNED.findall(body):
         if _is_pool(value, {*pools, "problem", "none"}, strategies):

@@ -81,12 +81,12 @@ def _connectives() -> tuple[tuple[str, tuple[Token, ...]], ...]:
     return tuple((word, _words(word)) for word in CONNECTIVES)
 
 
-def edited(code: str, known: Collection[str], *, inside: bool) -> Iterator[tuple[str, float]]:
+def edited(code: str, names: Collection[str], *, inside: bool) -> Iterator[tuple[str, float]]:
     """Lines with their costs that parse alone, the cheaper ones first.
 
     Args:
         code: Without its indentation and comment.
-        known: Names in scope, which are misspelled words of no kind.
+        names: Names in scope, which are not taken for misspelled words.
         inside: It stands in a strategy.
     """
     order = count()
@@ -104,7 +104,7 @@ def edited(code: str, known: Collection[str], *, inside: bool) -> Iterator[tuple
             continue
         if state.edits >= MOST_EDITS:
             continue
-        for new in _changes(state, known):
+        for new in _changes(state, names):
             text = _text(new.words, code)
             if text not in seen:
                 seen.add(text)
@@ -128,7 +128,7 @@ def _advanced(state: SearchState) -> tuple[SearchState, bool]:
     ) is not None
 
 
-def _changes(state: SearchState, known: Collection[str]) -> Iterator[SearchState]:
+def _changes(state: SearchState, names: Collection[str]) -> Iterator[SearchState]:
     words, place = state.words, state.place
     for near in (place, place - 1):
         if not 0 <= near < len(words):
@@ -142,7 +142,7 @@ def _changes(state: SearchState, known: Collection[str]) -> Iterator[SearchState
                     yield from _changed(state, near, 1, tokens, 0.8 + behind)
         if text in SUPERFLUOUS or (word.type == "ERROR" and text in ".;,@$[]{}"):
             yield from _changed(state, near, 1, (), 0.8 + behind)
-        unknown = word.text not in known and word.text not in TERMINALS
+        unknown = word.text not in names and word.text not in TERMINALS
         if unknown and text.isidentifier() and len(text) > 2:
             allowed = [w for w, t in TERMINALS.items() if t in state.before[near].choices()]
             close = suggest(word.text, allowed)
@@ -174,9 +174,11 @@ def _text(words: Sequence[Token], code: str) -> str:
     parts: list[str] = []
     last: Token | None = None
     for word in words:
-        kept = code[word.start : word.end] == word.text
+        unchanged = code[word.start : word.end] == word.text
         if last is not None:
-            together = kept and last.end <= word.start and code[last.start : last.end] == last.text
+            together = (
+                unchanged and last.end <= word.start and code[last.start : last.end] == last.text
+            )
             blank = code[last.end : word.start] if together else " "
             if blank.strip():
                 blank = " "

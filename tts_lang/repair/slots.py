@@ -10,7 +10,7 @@ from tts_lang.plan.columns import COLUMNS
 from tts_lang.repair.parts import Item, marks_before
 from tts_lang.repair.scope import KnownNames
 
-#: What the letters of forms stand for.
+#: Kinds of items that fit the letters of forms.
 KINDS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("P", "T", "Q"), frozenset({"pool"})),
     **dict.fromkeys(("k", "n", "N"), frozenset({"num"})),
@@ -85,24 +85,29 @@ def directed(
     by: FormSlot, order: str, values: dict[FormSlot, str], cost: float
 ) -> tuple[dict[FormSlot, str], float]:
     """The order put into the expression to order by."""
-    given = values.get(by)
-    if given is None:
+    expression = values.get(by)
+    if expression is None:
         if order == "reversed":
             return values | {by: "index"}, cost
-        made = {"short": "-tokens", "long": "tokens", "random": "uniform()", "latest": "index"}
-        if order in made:
-            return values | {by: made[order]}, cost
+        expressions = {
+            "short": "-tokens",
+            "long": "tokens",
+            "random": "uniform()",
+            "latest": "index",
+        }
+        if order in expressions:
+            return values | {by: expressions[order]}, cost
         return values, cost
-    if order in {"low", "short", "reversed"} and not given.startswith("-"):
-        simple = re.fullmatch(r"\w+(?:\([^()]*\))?|\([^()]*\)", given)
-        return values | {by: f"-{given}" if simple else f"-({given})"}, cost
+    if order in {"low", "short", "reversed"} and not expression.startswith("-"):
+        simple = re.fullmatch(r"\w+(?:\([^()]*\))?|\([^()]*\)", expression)
+        return values | {by: f"-{expression}" if simple else f"-({expression})"}, cost
     if order in {"random", "latest", "long"}:
-        return values, cost + (0 if given == "tokens" else UNUSED)
+        return values, cost + (0 if expression == "tokens" else UNUSED)
     return values, cost
 
 
 def value_of(slot: FormSlot, item: Item, names: KnownNames, items: Sequence[Item], at: int) -> str:
-    """What an item is in a slot."""
+    """The text of an item in a slot."""
     if slot.letter in {"E", "F"} and item.kind == "scorer" and item.text in names.steps:
         return f"last({item.text})"
     if slot.letter == "S":
@@ -206,15 +211,15 @@ def fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: Kn
 
 
 def marked(slot: FormSlot, items: Sequence[Item], at: int) -> float:
-    """How unlike the words before a value are those that belong there."""
+    """The distance between the words before a value and the slot's marker."""
     marks = marks_before(items, at)
     marker = slot.marker
     if not marker or slot.letter in {"C", "Q"}:
         return 0
     if not marks:
         return 0.3
-    for each in marks:
-        if each.text == marker:
+    for mark in marks:
+        if mark.text == marker:
             return 0
     if any(each.means(*marker.split(), marker) for each in marks):
         return 0.2

@@ -133,21 +133,21 @@ def split_arguments(tokens: Sequence[str]) -> list[list[str]]:
 def written(tokens: Sequence[str]) -> str:
     """Words as a text of a line."""
     text = " ".join(tokens)
-    return re.sub(r" ?([(.]) ?| (?=[),])", lambda found: found[1] or "", text)
+    return re.sub(r" ?([(.]) ?| (?=[),])", lambda match: match[1] or "", text)
 
 
 def words_of(code: str, names: KnownNames) -> list[str]:
     """The words and signs of a line; `majority_vote` and `maxTokens` are two words each."""
-    found: list[str] = []
+    words: list[str] = []
     tokens = _TOKEN.findall(spelled(code))
     for place, token in enumerate(tokens):
-        known = not token[0].isalpha() or token in names.all or token in TERMINALS
-        known = known or token.lower() in COLUMNS_MEANT or token.lower() in FUNCTIONS_MEANT
+        is_one = not token[0].isalpha() or token in names.all or token in TERMINALS
+        is_one = is_one or token.lower() in COLUMNS_MEANT or token.lower() in FUNCTIONS_MEANT
         following = tokens[place + 1] if place + 1 < len(tokens) else ""
         parts = (
             [token]
-            if known or (following in {"=", "("} and "max" not in token)
+            if is_one or (following in {"=", "("} and "max" not in token)
             else re.split(r"_|(?<=[a-z])(?=[A-Z])", token)
         )
-        found += [part for part in parts if part]
-    return found
+        words += [part for part in parts if part]
+    return words

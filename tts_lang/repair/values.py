@@ -21,7 +21,7 @@ from tts_lang.repair.scope import NUMBER_WORDS, KnownNames, words
 from tts_lang.repair.spelling import split_arguments, written
 
 #: A part, and the place of the word behind it.
-Found: TypeAlias = tuple[Item, int]
+Parsed: TypeAlias = tuple[Item, int]
 
 _MOST_WORDS = 4
 _REDUCTIONS = words("mean last prod sum min max first argmin argmax")
@@ -50,7 +50,7 @@ class ValueReader(ABC):
     score: str = ""
 
     @abstractmethod
-    def expression(self, at: int) -> Found | None:
+    def expression(self, at: int) -> Parsed | None:
         """The value or condition that begins at a place."""
 
     def _word(self, at: int) -> str:
@@ -63,10 +63,10 @@ class ValueReader(ABC):
     def _whole(self, tokens: Sequence[str]) -> Item | None:
         """The value that some words are, if they are one."""
         reader = type(self)(tokens, self.names, self.aggregates, self.owners, [], self.score)
-        found = reader.expression(0)
-        if found is None:
+        parsed = reader.expression(0)
+        if parsed is None:
             return None
-        value, end = found
+        value, end = parsed
         if end + 1 < len(tokens) and tokens[end].lower() in {"of", "in", "for", "over", "from"}:
             pool = reader.expression(end + 1)
             if pool is not None and pool[0].kind == "pool":
@@ -80,19 +80,19 @@ class ValueReader(ABC):
         """A value as an expression over rows: of a process scorer the last step counts."""
         return of_rows(item, self.names)
 
-    def _sum(self, at: int) -> Found | None:
+    def _sum(self, at: int) -> Parsed | None:
         return self._binary(at, ("+", "-"), self._product)
 
-    def _product(self, at: int) -> Found | None:
+    def _product(self, at: int) -> Parsed | None:
         signs = ("*", "/", "%", "mod", "div", "modulo")
         return self._binary(at, signs, self._unary)
 
     def _binary(
-        self, at: int, signs: Sequence[str], operand: Callable[[int], Found | None]
-    ) -> Found | None:
-        found = operand(at)
-        while found is not None:
-            value, end = found
+        self, at: int, signs: Sequence[str], operand: Callable[[int], Parsed | None]
+    ) -> Parsed | None:
+        parsed = operand(at)
+        while parsed is not None:
+            value, end = parsed
             sign = self._word(end)
             factor = value.kind == "num" and "*" in signs and "." in value.text
             name = self.names.meant(self.tokens[end]) if end < len(self.tokens) else None
@@ -100,16 +100,16 @@ class ValueReader(ABC):
                 right = operand(end)  # `0.5 orm`
                 if right is not None:
                     text = f"{value.text} * {self._row(right[0])}"
-                    found = Item("row", text, simple=False), right[1]
+                    parsed = Item("row", text, simple=False), right[1]
                     continue
             if sign not in signs or value.kind not in SCALARS | {"pool", "text"}:
-                return found
+                return parsed
             whole = sign == "/" and self._word(end + 1) == "/"
             right = operand(end + 1 + whole)
             if right is None or (right[0].kind == "pool") != (value.kind == "pool"):
-                return found
+                return parsed
             if value.kind == "pool" and sign not in "+-":
-                return found
+                return parsed
             left_text, right_text = self._row(value), self._row(right[0])
             if sign in {"*", "/", "%", "mod", "div", "modulo"}:
                 left_text = left_text if value.simple or sign in "*/" else f"({left_text})"
@@ -127,27 +127,27 @@ class ValueReader(ABC):
                 if "text" in kinds
                 else ("num" if kinds == {"num"} else "row")
             )
-            found = Item(kind, text, simple=simple), right[1]
-        return found
+            parsed = Item(kind, text, simple=simple), right[1]
+        return parsed
 
-    def _unary(self, at: int) -> Found | None:
+    def _unary(self, at: int) -> Parsed | None:
         if self._word(at) == "-":
-            found = self._unary(at + 1)
-            if found is None or found[0].kind not in SCALARS:
+            parsed = self._unary(at + 1)
+            if parsed is None or parsed[0].kind not in SCALARS:
                 return None
-            return Item(found[0].kind, f"-{self._row(found[0])}", simple=False), found[1]
-        found = self._atom(at)
-        if found is not None and self._word(found[1]) == "**" and found[0].kind in SCALARS:
-            right = self._unary(found[1] + 1)
+            return Item(parsed[0].kind, f"-{self._row(parsed[0])}", simple=False), parsed[1]
+        parsed = self._atom(at)
+        if parsed is not None and self._word(parsed[1]) == "**" and parsed[0].kind in SCALARS:
+            right = self._unary(parsed[1] + 1)
             if right is not None:
-                text = f"{self._row(found[0])} ** {right[0].text}"
-                return Item(found[0].kind, text, simple=False), right[1]
-        if found is not None and self._word(found[1]) == "squared":
-            return Item(found[0].kind, f"{self._row(found[0])} ** 2", simple=False), found[1] + 1
-        return found
+                text = f"{self._row(parsed[0])} ** {right[0].text}"
+                return Item(parsed[0].kind, text, simple=False), right[1]
+        if parsed is not None and self._word(parsed[1]) == "squared":
+            return Item(parsed[0].kind, f"{self._row(parsed[0])} ** 2", simple=False), parsed[1] + 1
+        return parsed
 
     def _closing(self, at: int) -> int:
-        """Where the bracket that opens at a place is closed."""
+        """The place at which the bracket that opens at a place is closed."""
         depth = 0
         for place in range(at, len(self.tokens)):
             depth += self.tokens[place] in "([{"
@@ -156,7 +156,7 @@ class ValueReader(ABC):
                 return place
         return len(self.tokens)
 
-    def _atom(self, at: int) -> Found | None:
+    def _atom(self, at: int) -> Parsed | None:
         if at >= len(self.tokens):
             return None
         token, word = self.tokens[at], self._word(at)
@@ -193,7 +193,7 @@ class ValueReader(ABC):
                 return call
         return self._named(at)
 
-    def _named(self, at: int) -> Found | None:
+    def _named(self, at: int) -> Parsed | None:
         token, word = self.tokens[at], self._word(at)
         for size, phrase in self._phrases(at):
             if size > 1 and phrase in COLUMNS_MEANT:
@@ -218,7 +218,7 @@ class ValueReader(ABC):
             end += 1
         while self._word(end) in {".", "'"} and end + 1 < len(self.tokens):
             attribute = self.tokens[end + 1]
-            known = self.names.meant(attribute)
+            member = self.names.meant(attribute)
             reduced = FUNCTIONS_MEANT.get(attribute.lower())
             if name in self.names.solutions and self.owners and reduced in _AGGREGATES:
                 end += 4 if self.tokens[end + 2 : end + 4] == ["(", ")"] else 2
@@ -236,13 +236,13 @@ class ValueReader(ABC):
                 inner = self._whole(self.tokens[end + 3 : close])
                 if self.aggregates and inner is not None and inner.kind in SCALARS:
                     return Item("num", f"{how}({self._row(inner)} of {name})"), close + 1
-            if kind != "pool" or known is None or self._word(end + 2) == "(":
-                if known is None and attribute in {"id", "index", "node", "name"}:
+            if kind != "pool" or member is None or self._word(end + 2) == "(":
+                if member is None and attribute in {"id", "index", "node", "name"}:
                     end += 2
                     continue
                 break
             self.owners.append(name)
-            name, kind, end = known, self._kind(known), end + 2
+            name, kind, end = member, self._kind(member), end + 2
         if self._word(end) == "[" and kind == "scorer":
             inside = self.tokens[end + 1 : self._closing(end)]
             part = self._whole(inside[1:]) if inside[:1] == [":"] else None
@@ -271,7 +271,7 @@ class ValueReader(ABC):
                 return kind
         return "flag" if name == "done" else "row"
 
-    def _applied(self, at: int) -> Found | None:
+    def _applied(self, at: int) -> Parsed | None:
         """`last prm`, `mean of prm`; with `aggregates` also `mean tokens of pool`."""
         how = FUNCTIONS_MEANT.get(self._word(at))
         if how is None or self.tokens[at] in self.names.all:
@@ -318,7 +318,7 @@ class ValueReader(ABC):
                     return Item("num", f"{how}({self._row(inner[0])} of {pool[0].text})"), pool[1]
         return None
 
-    def _call(self, at: int) -> Found | None:
+    def _call(self, at: int) -> Parsed | None:
         """A call of a function, in its own name or that of another language."""
         end = self._closing(at + 1)
         inside = self.tokens[at + 2 : end]
@@ -339,8 +339,8 @@ class ValueReader(ABC):
                 return Item("row", f"{function}({written(inside)})"), end + 1
             return None
         values = [each for each in arguments if each is not None]
-        found = called(function, values, self.names, aggregates=self.aggregates)
-        if found is None:
+        item = called(function, values, self.names, aggregates=self.aggregates)
+        if item is None:
             return None
         behind = self._word(end + 1) in {"of", "over", "in", "across", "for"}
         if self.aggregates and function in _AGGREGATES and behind and len(values) == 1:
@@ -348,4 +348,4 @@ class ValueReader(ABC):
             if pool is not None and pool[0].kind == "pool" and values[0].kind != "of":
                 text = f"{function}({self._row(values[0])} of {pool[0].text})"
                 return Item("num", text), pool[1]
-        return found, end + 1
+        return item, end + 1

@@ -1,4 +1,4 @@
-"""What repairs say and try besides rewrites: forms of verbs and statements, notes, small words."""
+"""Forms of verbs and statements, notes, and small words that repairs use besides rewrites."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _note(pattern: str, note: str) -> tuple[re.Pattern[str], str]:
     return re.compile(pattern), note
 
 
-#: What is said where no rewrite helps. Patterns see a line whose texts are hidden.
+#: Notes for lines that no rewrite helps. Patterns see a line whose texts are hidden.
 NOTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(_note(*each) for each in _NOTES)
 
 _CLAUSES = (
@@ -141,25 +141,25 @@ _CLAUSES = (
 
 
 def _form(verb: OperatorEntry) -> str:
-    """How a verb on a pool is written, from its entry."""
+    """The form of a verb on a pool, from its entry."""
     fields = clauses(verb.spec)
 
     def letter(name: str) -> str:
         if name == "0":
             return "P"
-        known = fields.get(name)
-        if known is None:
+        clause = fields.get(name)
+        if clause is None:
             return name
-        if known.column:
+        if clause.column:
             return "KEY"
-        return "TEXT" if known.type == "text" else "k" if known.counts else "E"
+        return "TEXT" if clause.type == "text" else "k" if clause.counts else "E"
 
     # Optional clauses stand in brackets, with the space before them outside.
     text = str(verb.form).replace("[ ", " [")
-    return re.sub(r"\{(\w+)\}", lambda found: letter(found[1]), text)
+    return re.sub(r"\{(\w+)\}", lambda match: letter(match[1]), text)
 
 
-#: How verbs and statements are written, by their first word.
+#: Forms of verbs and statements, by their first word.
 FORMS = {word: _form(verb) for word, verb in POOL_VERBS.items()} | {
     "sample": f"sample AMOUNT {_CLAUSES}",
     "expand": f"expand P by AMOUNT {_CLAUSES}",

@@ -47,7 +47,7 @@ class Part(NamedTuple):
     span: Span
 
 
-#: What a rule gave, how deeply it is nested, where it starts and ends.
+#: The value of a rule, its nesting depth, its start and its end.
 _Built: TypeAlias = tuple[Any, int, int, int]
 
 
@@ -79,16 +79,16 @@ class TreeBuilder:
         """The syntax tree of a parsed file; no recursion, since parse trees may be very deep."""
         waiting, order = [tree], []
         while waiting:
-            each = waiting.pop()
-            rules = [child for child in each.children if isinstance(child, Tree)]
-            order.append((each, len(rules)))
+            node = waiting.pop()
+            rules = [child for child in node.children if isinstance(child, Tree)]
+            order.append((node, len(rules)))
             waiting += rules
         stack: list[_Built] = []
-        for each, size in reversed(order):
+        for node, size in reversed(order):
             first = len(stack) - size
             inside = stack[first:]
             del stack[first:]
-            stack.append(self._build(each, inside))
+            stack.append(self._build(node, inside))
         file: nodes.File = stack[0][0]
         return file
 
@@ -168,11 +168,11 @@ class TreeBuilder:
             else:
                 fields[next(positions)] = value
                 continue
-            taken = next((written_for[key] for key in keys if key in written_for), None)
-            if taken is not None:
+            earlier = next((written_for[key] for key in keys if key in written_for), None)
+            if earlier is not None:
                 message = f"`{written}` is given twice"
-                if taken != written:
-                    message = f"either `{taken}` or `{written}`, not both"
+                if earlier != written:
+                    message = f"either `{earlier}` or `{written}`, not both"
                 broken = self.refuse("TTS139", message, value.span, "keep one of them")
             written_for |= dict.fromkeys(keys, written)
         if clauses:

@@ -106,14 +106,14 @@ def _choose(_: TreeBuilder, values: list[Any], span: Span) -> nodes.ChooseStatem
 
 def _reading(builder: TreeBuilder, values: list[Any], span: Span) -> nodes.Reading | nodes.Broken:
     kind: nodes.Name = values[0]
-    kinds = [known.value for known in ReadKind]
+    kinds = [name.value for name in ReadKind]
     if kind.text not in kinds:
         return builder.refuse(
             "TTS141",
             f"a judge cannot read a `{kind.text}`",
             kind.span,
             did_you_mean(kind.text, kinds),
-            tuple(f"`{known}`" for known in kinds),
+            tuple(f"`{name}`" for name in kinds),
         )
     options = tuple(value for value in values if isinstance(value, nodes.ReadOption))
     fields = builder.fields(values[1 + len(options) :], "")
@@ -146,9 +146,9 @@ def _check_tokens(builder: TreeBuilder, fields: dict[str, Any], span: Span) -> n
     )
 
 
-def _pool_verb(known: OperatorEntry) -> Builder:
+def _pool_verb(verb: OperatorEntry) -> Builder:
     """A verb on one pool; its parts are fields of its operator."""
-    names = " ".join(("pool", *known.places))
+    names = " ".join(("pool", *verb.places))
 
     def build(
         builder: TreeBuilder, values: list[Any], span: Span
@@ -159,18 +159,18 @@ def _pool_verb(known: OperatorEntry) -> Builder:
         if fields.get("unit") in {Unit.SOLUTIONS, Unit.THOUGHTS}:
             return builder.refuse(
                 "TTS138",
-                f"`{known.name}` counts steps or tokens",
+                f"`{verb.name}` counts steps or tokens",
                 span,
-                f"write `{known.name} P to 3 steps`",
+                f"write `{verb.name} P to 3 steps`",
             )
         clauses = tuple(
             nodes.VerbClause(
                 name, value, span=value.span if isinstance(value, nodes.SyntaxNode) else span
             )
-            for name in known.places
+            for name in verb.places
             if (value := fields.get(name)) is not None
         )
-        return nodes.PoolVerbPhrase(known.name, fields["pool"], clauses, span=span)
+        return nodes.PoolVerbPhrase(verb.name, fields["pool"], clauses, span=span)
 
     return build
 
@@ -434,7 +434,7 @@ BUILDERS: dict[str, Builder] = {
     "first_count": node(nodes.FirstPhrase, "count pool"),
     "call_of": _call_of,
     "ask": node(nodes.AskPhrase, "prompt pool", _check_ask, arguments=()),
-    **{name: _pool_verb(known) for name, known in POOL_VERBS.items()},
+    **{name: _pool_verb(verb) for name, verb in POOL_VERBS.items()},
     "call_on": node(nodes.CallOnPhrase, "call pool", _check_on),
     "key": part("key", "by"),
     "on": part("on"),

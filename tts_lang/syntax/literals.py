@@ -48,7 +48,7 @@ def string_value(literal: str) -> str:
     """The value of a `"..."` literal; an unknown escape stands for itself."""
     if "\\" not in literal:
         return literal[1:-1]
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), literal[1:-1])
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), literal[1:-1])
 
 
 def string_literal(value: str) -> str:

@@ -36,18 +36,18 @@ class SyntaxNode:
     span: Span = field(default=NOWHERE, kw_only=True)
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        put = object.__setattr__
+        set_field = object.__setattr__
         for name, value in zip(self.__match_args__, values, strict=False):
-            put(self, name, value)
-        given = self.__match_args__[: len(values)]
+            set_field(self, name, value)
+        positional = self.__match_args__[: len(values)]
         for name, default in self._defaults.items():
-            if name in given:
+            if name in positional:
                 continue
             value = named.pop(name, default)
             if value is MISSING:
                 raise TypeError(f"{type(self).__name__} needs {name}")
-            put(self, name, value)
-        if named or len(values) > len(given):
+            set_field(self, name, value)
+        if named or len(values) > len(positional):
             raise TypeError(f"{type(self).__name__} takes {', '.join(self._defaults)}")
 
     def __setattr__(self, name: str, value: Any) -> None:

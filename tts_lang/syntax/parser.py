@@ -65,8 +65,8 @@ def parse(source: Source) -> ParseResult:
     tokens = tokenize(source)
     run = _Run(source, tokens.tokens)
     file = run.file()
-    found = in_order([*tokens.diagnostics, *run.diagnostics])
-    diagnostics = _without_echoes(found, run.ranges)
+    ordered = in_order([*tokens.diagnostics, *run.diagnostics])
+    diagnostics = _without_echoes(ordered, run.ranges)
     if run.too_many or len(diagnostics) > MAX_ERRORS:
         last = diagnostics[: MAX_ERRORS + 1][-1]
         message = f"more than {MAX_ERRORS} errors: the rest is not shown"
@@ -76,7 +76,7 @@ def parse(source: Source) -> ParseResult:
 
 
 def parse_value(name: str, value: str, where: str) -> tuple[Source, nodes.Expression | None]:
-    """What a setting `NAME = VALUE` has as its value, and the source that its spans point into.
+    """The value of a setting `NAME = VALUE`, and the source that its spans point into.
 
     `None` if it is no expression.
     """
@@ -315,7 +315,7 @@ class _Run:
         for token in self.tokens[mark.first : index]:
             parser.feed_token(_for_lark(token))
         accepts = frozenset(parser.accepts())  # type: ignore[no-untyped-call]
-        found = explain(
+        diagnostic = explain(
             ErrorContext(
                 self.source,
                 self.tokens,
@@ -328,10 +328,10 @@ class _Run:
         if mark.level == 0:
             # Statements below a header without a block, or without a header: one mistake.
             continues = self._outside == mark.first
-            self._outside = self._skip(mark.first) if found.code in _OUTSIDE else None
-            if continues and found.code == "TTS145":
+            self._outside = self._skip(mark.first) if diagnostic.code in _OUTSIDE else None
+            if continues and diagnostic.code == "TTS145":
                 return
-        self.diagnostics.append(found)
+        self.diagnostics.append(diagnostic)
 
 
 def _copy(parser: InteractiveParser) -> InteractiveParser:

@@ -213,11 +213,11 @@ def _phrase(node: nodes.SyntaxNode) -> str:
         case nodes.FirstPhrase(count, pool, per):
             return f"first{_first_count(count)} of {show(pool)}{_per(per)}"
         case nodes.AskPhrase(prompt, arguments, pool, together, per, amount, clauses, history):
-            given = print_optional_arguments(arguments)
+            listed = print_optional_arguments(arguments)
             shared = (" together" if together else "") + _per(per)
             shared += " with history" if history else ""
             number = "" if amount is None else f" by {_amount(amount)}"
-            about = f"{prompt.text}{given} about {show(pool)}"
+            about = f"{prompt.text}{listed} about {show(pool)}"
             return f"ask {about}{shared}{number}{print_clauses(clauses)}"
         case nodes.PoolVerbPhrase():
             return _pool_verb(node)

@@ -76,8 +76,8 @@ def _item(item: nodes.Item) -> Iterator[str]:
         case nodes.ScorerDeclaration():
             yield _scorer(item)
         case nodes.PromptDeclaration(name, parameters, text):
-            given = f"({print_parameters(parameters)})" if parameters else ""
-            yield f"prompt {name.text}{given} = {_text(text, '')}"
+            listed = f"({print_parameters(parameters)})" if parameters else ""
+            yield f"prompt {name.text}{listed} = {_text(text, '')}"
         case nodes.JudgeDeclaration():
             yield from _judge(item)
         case nodes.StrategyDeclaration(name, parameters, clauses, docstring, body):
@@ -112,10 +112,10 @@ def _range(value: nodes.ValueRange) -> str:
 
 
 def _judge(judge: nodes.JudgeDeclaration) -> Iterator[str]:
-    given = f"({print_parameters(judge.parameters)})" if judge.parameters else ""
+    listed = f"({print_parameters(judge.parameters)})" if judge.parameters else ""
     view = "" if judge.view is nodes.JudgeView.SINGLE else f" {judge.view.value}"
     view += " with history" if judge.history else ""
-    yield f"judge {judge.name.text}{given}{view}{print_clauses(judge.clauses)}:"
+    yield f"judge {judge.name.text}{listed}{view}{print_clauses(judge.clauses)}:"
     yield _INDENT + _text(judge.text, _INDENT)
     reading = judge.reading
     parts = [f"read {reading.kind.value}"]
@@ -191,11 +191,11 @@ def _simple(statement: nodes.Statement) -> str:
         case nodes.LetStatement(column, pool, value):
             return f"let {column.text} of {show(pool)} = {show(value)}"
         case nodes.BackupStatement(tree, pool, by, keeping):
-            kept = "" if keeping is None else f" keeping {keeping.text}"
-            return f"backup {show(tree)} from {show(pool)} by {show(by)}{kept}"
+            statistic = "" if keeping is None else f" keeping {keeping.text}"
+            return f"backup {show(tree)} from {show(pool)} by {show(by)}{statistic}"
         case nodes.ScoreStatement(pool, scorer, arguments, times, look_ahead, per):
-            given = print_optional_arguments(arguments)
-            parts = [f"score {show(pool)} by {scorer.text}{given}"]
+            listed = print_optional_arguments(arguments)
+            parts = [f"score {show(pool)} by {scorer.text}{listed}"]
             if times is not None:
                 parts.append(f"times {show(times)}")
             if look_ahead is not None:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 def explain(mistake: ErrorContext) -> Diagnostic:
     """The diagnostic of a syntax error: the first typical mistake that matches, or general."""
-    for known in KNOWN:
-        found = known(mistake)
-        if found is not None:
-            return found
+    for explained in KNOWN:
+        diagnostic = explained(mistake)
+        if diagnostic is not None:
+            return diagnostic
     return unexpected(mistake)
 
 

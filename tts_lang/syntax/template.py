@@ -38,23 +38,23 @@ def parse_template(text: Text, source: Source | None = None) -> tuple[str | Writ
     places = iter(_places(text, source))
     parts: list[str | WrittenSlot] = []
     literal, position = "", 0
-    for found in _SLOT.finditer(text.value):
-        literal += text.value[position : found.start()]
-        position = found.end()
-        if found.group(1) is None:
-            literal += found.group()[0]
+    for match in _SLOT.finditer(text.value):
+        literal += text.value[position : match.start()]
+        position = match.end()
+        if match.group(1) is None:
+            literal += match.group()[0]
             continue
         if literal:
             parts.append(literal)
             literal = ""
-        parts.append(WrittenSlot(found.group(1), found.group(2), next(places, text.span)))
+        parts.append(WrittenSlot(match.group(1), match.group(2), next(places, text.span)))
     literal += text.value[position:]
     return (*parts, literal) if literal else tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class NearSlot:
-    """What is no slot, but looks as if it should be one: `{text:.2f}`, `{{problem}}`, `%s`."""
+    """A text that looks like a slot, and is none: `{text:.2f}`, `{{problem}}`, `%s`."""
 
     text: str
     name: str
@@ -62,7 +62,7 @@ class NearSlot:
 
     @property
     def meant(self) -> str:
-        """What to write."""
+        """The suggestion for it."""
         if self.name == "":
             return "a slot is a name in braces, such as `{problem}` and `{text}`"
         many = re.search(r"\d+", self.text)
@@ -83,18 +83,18 @@ _NEAR = re.compile(
 
 
 def near_slots(text: Text, source: Source, names: frozenset[str]) -> list[NearSlot]:
-    """What stands around one of these names, or for one, and is no slot."""
+    """Texts around one of these names that look like slots, and are none."""
     start, raw = text.span.start, source.slice(text.span)
-    found = []
+    slots = []
     for near in _NEAR.finditer(raw):
         name = near["doubled"] or near["formatted"] or near["shell"] or near["tag"] or ""
         if near["tag"] and f"</{name}>" in raw:
             continue
-        known = name in names or name == ""
-        if known and not _SLOT.fullmatch(near.group() if near["formatted"] else ""):
+        is_name = name in names or name == ""
+        if is_name and not _SLOT.fullmatch(near.group() if near["formatted"] else ""):
             span = Span(start + near.start(), start + near.end())
-            found.append(NearSlot(near.group(), name, span))
-    return found
+            slots.append(NearSlot(near.group(), name, span))
+    return slots
 
 
 def _places(text: Text, source: Source | None) -> list[Span]:
@@ -104,7 +104,7 @@ def _places(text: Text, source: Source | None) -> list[Span]:
     start = text.span.start
     raw = source.slice(text.span)
     return [
-        Span(start + found.start(), start + found.end())
-        for found in _SLOT.finditer(raw)
-        if found.group(1) is not None
+        Span(start + match.start(), start + match.end())
+        for match in _SLOT.finditer(raw)
+        if match.group(1) is not None
     ]

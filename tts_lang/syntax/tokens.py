@@ -121,36 +121,36 @@ class _Tokenizer:
 
     def run(self) -> Tokens:
         text, position, length = self.text, 0, len(self.text)
-        match = _TOKEN.match
+        match_token = _TOKEN.match
         line_start = True
         while position < length:
             if line_start:
                 position, line_start = self._indentation(position), False
                 continue
-            found = match(text, position)
+            token = match_token(text, position)
             # `other` matches every character but a newline, which has a group of its own.
-            if found is None:  # pragma: no cover
+            if token is None:  # pragma: no cover
                 raise AssertionError(f"no token at offset {position}")
-            kind, end = found.lastgroup, found.end()
+            kind, end = token.lastgroup, token.end()
             if kind == "word":
-                word = found.group()
+                word = token.group()
                 named = word == "one" and not _OF.match(text, end)
                 kind = "NAME" if named else TERMINALS.get(word, "NAME")
                 self.tokens.append(Token(kind, word, position, end))
             elif kind == "newline":
                 line_start = True
             elif kind == "sign":
-                self._sign(found.group(), position, end)
+                self._sign(token.group(), position, end)
             elif kind == "comment":
                 self.result.comments.append(Comment(position, end, alone=False))
             elif kind == "number":
-                self._number(found.group(), position, end)
+                self._number(token.group(), position, end)
             elif kind == "text":
                 end = self._block_text(position)
             elif kind in {"string", "quoted"}:
-                self._string(found.group(), position, end)
+                self._string(token.group(), position, end)
             elif kind == "update":
-                self._update(found.group(), position, end)
+                self._update(token.group(), position, end)
             elif kind != "space":
                 self._strange(position, end)
             position = end

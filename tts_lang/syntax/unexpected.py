@@ -107,7 +107,7 @@ _GROUPS = (
     ("a unit", _UNITS),
     ("a clause", frozenset({"AT", "TOP_P", "TOP_K", "MIN_P", "MAX", "WITHIN", "STOP"})),
 )
-# What may follow any expression: shown as one word.
+# Terminals that may follow any expression: shown as one word.
 _CONTINUES = _COMPARISONS | frozenset(
     {"PLUS", "MINUS", "STAR", "SLASH", "POWER", "ENDS", "CONTAINS", "LPAR"}
     | {"AND", "OR", "IF", "WHERE", "ON"}
@@ -167,7 +167,7 @@ def _misspelled(e: ErrorContext) -> Diagnostic | None:
 def _expected(accepts: frozenset[str]) -> Iterator[str]:
     """Alternatives at this place, most telling first, with one word per group of terminals."""
     rest = set(accepts) - {"BROKEN"}
-    # Where a name fits, so do all soft words; where an expression continues, all its operators do.
+    # All soft words fit where a name fits; all operators fit after an expression.
     if "NAME" in rest:
         rest -= _SOFT | _UNITS
     if {"NAME", "INTEGER", "STRING", "LPAR"} <= rest:

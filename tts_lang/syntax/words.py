@@ -64,7 +64,7 @@ SIGNS = {
     "**": "POWER",
 }
 
-# How a message names a terminal; groups of terminals that mean one thing share a spelling.
+# Names of terminals in messages; terminals that mean one thing share a spelling.
 SPELLINGS = {
     "NAME": "a name",
     "INTEGER": "a number",

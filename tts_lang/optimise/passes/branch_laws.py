@@ -44,10 +44,10 @@ def _equal_sides(match: Match) -> Edit | Declined:
 def _alike(left: Block, right: Block, same: dict[int, int]) -> bool:
     """Whether two regions are equal but for the numbers of values; `same` relates those."""
     same.update(zip(left.parameters, right.parameters, strict=False))
-    mine, others = list(left), list(right)
-    if len(mine) != len(others) or left.exit is not right.exit:
+    ours, others = list(left), list(right)
+    if len(ours) != len(others) or left.exit is not right.exit:
         return False
-    for one, other in zip(mine, others, strict=True):
+    for one, other in zip(ours, others, strict=True):
         inner = len(one.blocks) == len(other.blocks) and len(one.outputs) == len(other.outputs)
         # Numbers that are equal may be a flag and a number, so texts are compared.
         if not inner or repr(one.spec) != repr(other.spec):

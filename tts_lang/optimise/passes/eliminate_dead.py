@@ -1,4 +1,4 @@
-"""What the answer does not need is removed: unread scores and columns, dead operations.
+"""Dead code elimination: unread scores and columns, operations that the answer does not need.
 
 %2 = score %1 by prm; %3 = vote %2   ->   %3 = vote %1
 """

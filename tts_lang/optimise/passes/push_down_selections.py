@@ -13,7 +13,7 @@ from tts_lang.plan import graph
 from tts_lang.plan.operator import OPERATORS
 from tts_lang.plan.reads import columns_read
 
-_SELECTING = tuple(known.spec for known in OPERATORS.values() if known.selects)
+_SELECTING = tuple(operator.spec for operator in OPERATORS.values() if operator.selects)
 
 
 def _select_first(match: Match) -> Edit | Declined:

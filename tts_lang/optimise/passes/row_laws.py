@@ -97,10 +97,10 @@ def _part_of_part(match: Match) -> Edit | Declined:
     outer, inner = match.it.spec, match["inner"].spec
     assert isinstance(outer, graph.First)
     assert isinstance(inner, graph.First)
-    mine, other = literal_count(outer.count), literal_count(inner.count)
-    if mine is None or other is None or outer.per is not None or inner.per is not None:
+    limit, other = literal_count(outer.count), literal_count(inner.count)
+    if limit is None or other is None or outer.per is not None or inner.per is not None:
         return Declined("the counts are of groups, or only known at run time")
-    fewer = outer if mine <= other else inner
+    fewer = outer if limit <= other else inner
     merged = OpNode(fewer, match["inner"].inputs, match.it.outputs, (), match.it.origins)
     return Edit({match["inner"]: (), match.it: (merged,)})
 
@@ -142,10 +142,10 @@ def _voters_answer(match: Match) -> Edit | None:
     if spec.on != "answer" or spec.weight is None or not row_alone(spec.weight):
         return None
 
-    def known(node: Expr) -> Expr:
+    def as_answered(node: Expr) -> Expr:
         return Const(True) if node == _ANSWERED else node
 
-    weight = rebuilt(spec.weight, known)
+    weight = rebuilt(spec.weight, as_answered)
     return None if weight is spec.weight else match.respecified(replace(spec, weight=weight))
 
 
@@ -155,8 +155,8 @@ def _voters_answer(match: Match) -> Edit | None:
 def _let_inlined(match: Match) -> Edit | Declined | None:
     """The value of a `let` in place of its column, where rows are chosen by it."""
     node = match.it
-    known = entry(node.spec)
-    if known.makes is not Makes.SUBSET or known.lineage or known.row_input != 0:
+    operator = entry(node.spec)
+    if operator.makes is not Makes.SUBSET or operator.lineage or operator.row_input != 0:
         return None
     names = {each.name for each in node.expressions if isinstance(each, Column)}
     lets = {name: value for name in sorted(names) if (value := _let_of(match, name)) is not None}
@@ -175,7 +175,7 @@ def _let_inlined(match: Match) -> Edit | Declined | None:
 
 
 def _let_of(match: Match, name: str) -> Expr | None:
-    """What a `let` before the operation put into a column, if it is still the same there."""
+    """The value of a column that a `let` before the operation sets, if it is still the same."""
     passed = {name}
     node = match.plan.definer(match.it.inputs[0])
     while node is not None:
