@@ -1,6 +1,6 @@
 """tts-lang: a small language for test-time scaling of language models.
 
-`compile` makes a plan of a strategy, `diagnose` lists what is wrong with one, `explain_plan` says
+`compile` makes a plan of a strategy, `diagnose` lists what is wrong with one, `explain_plan` gives
 what a plan does and costs at most; `tts_runtime.run` executes plans. What these need is imported
 when they are called: `import tts_lang` loads nothing else.
 """

@@ -182,9 +182,9 @@ def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:
         check = CheckContext(plan_wanted=True)
         values = defaults(check, side.declared, side.values(check, numbers))
         plan = _plan(check, side.declared, values)
-        found = unique(check.diagnostics)
-        if any(diagnostic.is_error for diagnostic in found):
-            raise CompileError(found)
+        diagnostics = unique(check.diagnostics)
+        if any(diagnostic.is_error for diagnostic in diagnostics):
+            raise CompileError(diagnostics)
     return plan
 
 

@@ -35,7 +35,7 @@ def names() -> dict[str, Path]:
 
 
 def listed() -> dict[str, str]:
-    """Every shipped strategy, and the first line of what its file says about it."""
+    """Every shipped strategy, and the first line of its documentation."""
     summaries: dict[str, str] = {}
     for path in sorted(folder().rglob("*.tts")):
         for name, summary in _DOCUMENTED.findall(path.read_text(encoding="utf-8")):

@@ -1,4 +1,4 @@
-"""Foreign text that is safe to print: what a terminal or a page would obey is shown, not obeyed."""
+"""Makes foreign text safe to print: control characters are shown, not obeyed."""
 
 from __future__ import annotations
 

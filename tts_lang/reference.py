@@ -178,7 +178,7 @@ NAMES = {
 
 
 def column_meaning(name: str) -> WordMeaning | None:
-    """A built-in column: its type, its range, and what it means."""
+    """A built-in column: its type, its range, and its meaning."""
     column = COLUMNS.get(name)
     if column is None:
         return None

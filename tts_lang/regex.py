@@ -243,7 +243,7 @@ def compiled(pattern: str) -> Regex:
     """Reads an expression.
 
     Raises:
-        RegexError: What is wrong with it.
+        RegexError: The expression is wrong.
     """
     reader = _Reader(pattern)
     program = [*reader.alternatives(), None]

@@ -344,7 +344,7 @@ def ranks(numbers: Sequence[Any]) -> list[int | None]:
 
 
 def _shares(classes: Sequence[float]) -> list[float]:
-    """Each class's part of all votes; none where nothing was cast."""
+    """Each class's share of all votes; empty if none was cast."""
     cast = total(classes)
     if cast is None:
         exact = _exact(classes)

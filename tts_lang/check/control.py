@@ -374,7 +374,7 @@ def _round(
     types: dict[str, PoolType],
     outer: dict[str, Binding],
 ) -> tuple[tuple[Region, Region], dict[str, Binding]]:
-    """Both regions of the loop, and what the variables are at the end of a round."""
+    """Both regions of the loop, and the variables at the end of a round."""
     tested = _enter(context, node, carried, types, outer)
     _until(context, node, tested)
     context.regions.pop()

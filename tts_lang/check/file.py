@@ -111,30 +111,30 @@ def _defaults(context: StrategyContext, declared: Declared) -> None:
 
 
 def defaults(
-    check: CheckContext, declared: Declared, given: Mapping[str, Parameter] | None = None
+    check: CheckContext, declared: Declared, settings: Mapping[str, Parameter] | None = None
 ) -> dict[str, Parameter]:
-    """A strategy's parameters: given values, else defaults, else unknown ones.
+    """A strategy's parameters: `settings`, else defaults, else unknown ones.
 
-    Given values may say how it samples, too (C72).
+    `settings` may hold sampling parameters, too (C72).
     """
     context = new_context(check, declared, {})
     values: dict[str, Parameter] = {}
     for parameter in declared.strategy.parameters:
         context.parameters = values
         name = parameter.name.text
-        if given is not None and name in given:
-            values[name] = given[name]
+        if settings is not None and name in settings:
+            values[name] = settings[name]
         elif parameter.default is not None:
             values[name] = argument_value(context, parameter.default)
         else:
             values[name] = POISON
-    return {**values, **(given or {})}
+    return {**values, **(settings or {})}
 
 
 def check_strategy(
     check: CheckContext, declared: Declared, parameters: dict[str, Parameter]
 ) -> tuple[StrategyContext, Region]:
-    """Walks a strategy and warns about what it makes and never uses."""
+    """Walks a strategy and warns about unused values."""
     for diagnostic in collisions(declared.home, declared):
         check.add(diagnostic)
     before = len(check.diagnostics)
@@ -166,9 +166,9 @@ def check_strategy(
 
 
 def _repeated(context: StrategyContext, region: Region) -> None:
-    """Warns about calls that give what was there already, as a call means what it means alone."""
+    """Warns about calls that repeat an earlier call: both give the same candidates (C13)."""
     if not context.calls or any(NO_VALUE in each.inputs for each in operations(region)):
-        return  # of a pool that has an error nothing is known
+        return  # the rows of a pool with an error are unknown
     for repeat in repeats(region, lambda call: context.calls[call.outputs[0]][1]):
         node, _ = context.calls[repeat.call.outputs[0]]
         if repeat.earlier is repeat.call:

@@ -204,7 +204,7 @@ def equal_samples(
 
 
 def closes(quantity: Amount, how: Decoding) -> bool:
-    """Whether what is drawn is done, however its calls end (C17)."""
+    """Whether the candidates drawn are done, however the calls end (C17)."""
     limits = (how.max_tokens, how.stop_at, how.stop_when)
     return quantity.unit is Unit.SOLUTIONS and all(limit is None for limit in limits)
 

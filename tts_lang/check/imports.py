@@ -46,7 +46,7 @@ def _is_missing(error: OSError | ValueError) -> bool:
 
 @dataclass(slots=True)
 class Loader:
-    """Reads files once each; what it finds wrong is in `diagnostics`.
+    """Reads each file once; `diagnostics` has the errors.
 
     Args:
         texts: By real path, what stands for a file: an editor may not have saved it yet.

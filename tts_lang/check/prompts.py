@@ -31,7 +31,7 @@ def template(
     home: FileScope,
     imported: bool = False,
 ) -> tuple[Template, list[Diagnostic]]:
-    """A prompt's text cut at its slots, and what is wrong with them.
+    """A prompt's text cut at its slots, and the errors in them.
 
     Whether a pool has the column that a slot shows is seen where the prompt is used (`shown`); a
     file that imports the prompt may make columns that its own does not.

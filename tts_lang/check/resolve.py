@@ -230,7 +230,7 @@ def new_context(
 
 
 def declaration_context(check: CheckContext, declared: Declared) -> StrategyContext:
-    """A context for what stands in a declaration: literals and names of the file, no variables."""
+    """A context for declarations: literals and names of the file, no variables."""
     home = Declared(Role.STRATEGY, "declarations", _DECLARATIONS, declared.home)
     context = new_context(check, home, {})
     context.regions.append(RegionBuilder())

@@ -204,7 +204,7 @@ def _check_name(
     name: nodes.Name,
     role: str,
 ) -> None:
-    """Notes what a name is; reports it once if it is something else already."""
+    """Notes the role of a name; reports it once if it has another role already."""
     earlier = roles.get(name.text)
     if earlier is None:
         earlier = builtins.meaning(name.text)

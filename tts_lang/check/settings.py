@@ -166,7 +166,7 @@ def _named(
 
 
 class _Refused:
-    """It has been said what is wrong with a value."""
+    """A value is wrong, and the error has been reported."""
 
 
 def _name(

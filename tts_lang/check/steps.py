@@ -1,4 +1,4 @@
-"""Functions of step vectors: what a process scorer says about each step (C33, C68)."""
+"""Functions of step vectors: a process scorer's scores, one per step (C33, C68)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `tts-compile` command as a process, and what the commands share.
+"""The `tts-compile` command as a process, and code that the commands share.
 
 Nothing but the handling of interrupts is imported before they are handled; the command itself is
 `tts_lang.cli.compile`.

@@ -157,7 +157,7 @@ class CommandParser(argparse.ArgumentParser):
         """Options and positional arguments, in any order.
 
         Raises:
-            UsageError: With what was probably meant.
+            UsageError: With a suggestion.
             SystemExit: After `--help`, `--version` and `--completion`.
         """
         self._refuse_wrong_dashes(arguments)

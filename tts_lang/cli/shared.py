@@ -1,4 +1,4 @@
-"""Options that both commands have, and what they do."""
+"""Options of both commands."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _parameters(strategies: Sequence[str]) -> set[str]:
 
 
 def print_list() -> None:
-    """Prints the shipped strategies and what each does, one per line."""
+    """Prints the shipped strategies with their descriptions, one per line."""
     strategies = library.listed()
     widest = max(map(len, strategies), default=0)
     room = max(40, get_terminal_size((100, 24)).columns - widest - 2)

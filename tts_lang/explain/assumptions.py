@@ -20,7 +20,7 @@ DEFAULT_PROMPT = 100.0
 
 
 class LengthError(ValueError):
-    """Lengths that cannot be read; the message says what is wrong."""
+    """Lengths that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Assumed:
 
 
 def assumed(options: Sequence[str], stats: Path | None = None) -> Assumed:
-    """Reads `--assume` options, and what a run directory measured where they say nothing.
+    """Reads `--assume` options, else the lengths measured in a run directory.
 
     Raises:
         AssumeError: An option that cannot be read, or only one of both lengths.

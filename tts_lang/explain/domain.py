@@ -1,4 +1,4 @@
-"""The domain of the cost walk: what a number, a pool and a cost are when nothing is run.
+"""The abstract domain of the cost walk: numbers, pools and costs without a run.
 
 The walk (`walk`) and the rules of the operators (`rules`) are written once, over a `Domain`. In
 `bound_domain.BoundDomain` numbers are intervals and every figure is an upper bound; in
@@ -198,12 +198,12 @@ class AbstractPool(NamedTuple):
         return dict(self.unread).get(scorer, self.length)
 
     def alone(self) -> AbstractPool:
-        """Without what is known about other pools: those of another round are other pools."""
+        """Without relations to other pools: those of another round are other pools."""
         return self._replace(parts=()) if self.parts else self
 
 
 def shared_part(left: AbstractPool, right: AbstractPool) -> tuple[float, tuple[PoolPart, ...]]:
-    """Rows of both pools, and what they are part of: two halves of a pool make it up."""
+    """The rows of both pools, and the pools that they are parts of: two halves make up one."""
     for index, (a, b) in enumerate(zip(left.parts, right.parts, strict=False)):
         if (a.source, a.condition) != (b.source, b.condition):
             break
@@ -219,7 +219,7 @@ class Domain(ABC, Generic[Number]):
     """The state of an abstract run, and its arithmetic.
 
     Attributes:
-        values: What is known of every value, after the newest execution of its operation.
+        values: The abstract value of every value, after the newest execution of its operation.
         executions: How often each value has been defined.
         meanings: The expressions of computed values, with their inputs.
         prompts: Prompts of the problem that the operation under way may be the first to read, with
@@ -328,7 +328,7 @@ class Domain(ABC, Generic[Number]):
         """Drops what conditions have told since the mark."""
 
     def assume(self, flag: int, truth: bool) -> None:
-        """Narrows what is known by a flag being true, or being false or missing."""
+        """Narrows values by a flag being true, or being false or missing."""
 
     # -------------------------------------------------------------------- what policies read
 
@@ -382,7 +382,7 @@ class Domain(ABC, Generic[Number]):
         read = product(pool.rows, unread) + product(others, pool.prompt)
         return Cost(
             prefilled_tokens=read,
-            # Of the calls that begin with a prompt nobody has read, one has to read it.
+            # One of the calls that begin with an unread prompt has to read it.
             cached_tokens=self.cached(product(calls - first, start) if calls > first else 0, read),
             flops=_flops(model, calls, tokens, min(self.context, start + tokens))
             + _flops(model, pool.rows, unread, start)

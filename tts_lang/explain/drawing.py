@@ -1,4 +1,4 @@
-"""EXPLAIN as a drawing: the lines of the tree as boxes, what they read from one another as edges.
+"""EXPLAIN as a drawing: lines of the tree are boxes, reads between them are edges.
 
 Lines with others inside are groups. Within a group edges lead from line to line; what is read from
 outside comes from the group's entry, what it gives leaves by its exit. `layout` places the boxes

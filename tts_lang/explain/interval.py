@@ -52,7 +52,7 @@ TRUE, FALSE = Interval(1, 1), Interval(0, 0)
 
 
 def product(left: float, right: float) -> float:
-    """One count times another, where nothing times unbounded is nothing."""
+    """The product of two counts; 0 times infinity is 0."""
     result = _product(left, right)
     return result if result <= COUNTLESS or INFINITY in (left, right) else COUNTLESS
 

@@ -111,7 +111,7 @@ class MeanDomain(Domain[Point]):
     # -------------------------------------------------------------------- choices
 
     def mix(self, sides: Sequence[tuple[float, AbstractPool | Point]]) -> AbstractPool | Point:
-        """Of pools, figure by figure; of anything else, what is the same on all sides."""
+        """Of pools, figure by figure; of other values, the value if all sides have the same."""
         first = sides[0][1]
         if not isinstance(first, AbstractPool):
             return first if all(value == first for _, value in sides) else None

@@ -81,11 +81,11 @@ svg .loop { stroke-dasharray: 6 4; } .legend .loop { border-style: dashed; }
 
 
 def to_html(explained: Explained, optimiser: Table | None = None) -> str:
-    """The page: drawing, operations, totals, what the optimiser did, what is assumed.
+    """The page: drawing, operations, totals, the optimiser's savings, assumptions.
 
     Args:
         explained: The plan and its costs.
-        optimiser: What was saved, and by which rules.
+        optimiser: Savings, and the rules behind them.
     """
     figures = shown(explained)
     expecting = explained.total is not None

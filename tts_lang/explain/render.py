@@ -34,7 +34,7 @@ _DISPENSABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CostFigure:
-    """One cost: its field in `Spent` and `Cost`, its column, its name, what it says."""
+    """One cost: its field in `Spent` and `Cost`, its column, its name, its meaning."""
 
     field: str
     column: str
@@ -82,7 +82,7 @@ FIGURES: Final = (
 
 
 def to_text(explained: Explained, width: int = 100, *, color: bool = False) -> str:
-    """The tree with its costs, totals, what the columns mean and what is assumed."""
+    """The tree with its costs, totals, the meanings of the columns and the assumptions."""
     title = textwrap.wrap(explained.title, width, subsequent_indent="    ")
     out = [f"{_BOLD}{line}{_RESET}" if color else line for line in title]
     if explained.plan.document:

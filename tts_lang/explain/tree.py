@@ -42,7 +42,7 @@ class Line:
     """One line of the tree.
 
     Args:
-        text: What is done, with the strategy's own names.
+        text: The operation, with the strategy's own names.
         op: Name of the operator; "else" and "return" for what is none.
         rows: Rows of the pool it gives, at least and at most.
         spent: What all its executions spend at most, inner lines not included.
@@ -68,7 +68,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A plan, its lines, what it costs at most, and what it is expected to cost.
+    """A plan, its lines, its maximum cost and its expected cost.
 
     Attributes:
         total: What is expected of a run; `None` where no lengths are assumed.
@@ -93,7 +93,7 @@ class Explained:
 
 
 def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
-    """The tree of a verified plan with what it costs."""
+    """The tree of a verified plan with its costs."""
     assumptions = Assumed() if assumed is None else assumed
     most = bounds(plan, assumptions.context, assumptions.prompt, assumptions.models)
     means: Sequence[Cost | None] = [None] * len(most.operations)
@@ -144,7 +144,7 @@ class _TreeBuilder:
         return self.names[value]
 
     def _define(self, step: Operation) -> None:
-        """Names what the strategy gives no name: after what its rows are, numbered if need be."""
+        """Names an unnamed pool: after its kind of rows, numbered if need be."""
         for value in step.outputs:
             if not (self.names.get(value) or self.plan.values[value].name):
                 self._named(value, _NOUNS.get(entry(step.spec).makes, "rows"))
@@ -240,7 +240,7 @@ class _TreeBuilder:
         return replace(line, inside=tuple(inside), reads=reads, yields=self.read_by(yields))
 
     def branch(self, step: Operation, line: Line) -> list[Line]:
-        """`if`, then `else`, or `else if` where nothing else is on that side."""
+        """`if`, then `else`, or `else if` if that side holds only a branch."""
         sides = [
             (self.region(region), region, region.results if region.exit is Exit.YIELD else ())
             for region in step.regions

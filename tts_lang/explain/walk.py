@@ -86,7 +86,7 @@ class _Loop(Generic[Number]):
 
     Attributes:
         running: The paths on which another round may begin.
-        carried: What the loop carries there.
+        carried: The values that the loop carries there.
         ended: How the loop may have ended, with what it carried then.
         ends: The paths that ended or returned.
     """
@@ -106,7 +106,7 @@ class Walk(Generic[Number]):
 
     Attributes:
         rows: Everything a pool was seen to be, by value.
-        costs: What each operation spent, over all its executions.
+        costs: The cost of each operation, over all its executions.
         prompts: Problem prompts that each operation may have been the first to read.
         trips: Rounds that each loop has begun in any of its executions, at most.
         work: Operations interpreted so far.
@@ -166,7 +166,7 @@ class Walk(Generic[Number]):
     def _repeated(
         self, place: NumberedOperation, before: list[Cost], factor: float, *, at_once: bool = False
     ) -> None:
-        """Counts what has been spent in an operation since `before` this many times."""
+        """Multiplies the cost of an operation since `before`."""
         for index, cost in enumerate(before, start=place.index):
             spent = self.costs[index].minus(cost)
             spent = spent.side_by_side(factor) if at_once else spent.times(factor)
@@ -434,7 +434,7 @@ class Walk(Generic[Number]):
                 self._extrapolate(place, loop, costs, ends, rounds - 1)
             return
         body = place.operation.regions[1]
-        # A value that the body hands on unchanged keeps what is known of it.
+        # A value that the body passes on unchanged stays as it is.
         fixed = [
             result == parameter
             for result, parameter in zip(

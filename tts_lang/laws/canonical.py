@@ -247,7 +247,7 @@ def _policies(plan: Plan) -> Iterator[str]:
 
 
 def stripped(plan: Plan) -> Plan:
-    """The plan without what does not matter at run time: names, places, unused declarations."""
+    """The plan without names, places and unused declarations, which do not matter at run time."""
     used = {
         each.spec.scorer
         for each in graph.operations(plan.body)

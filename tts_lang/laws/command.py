@@ -22,7 +22,7 @@ UNDECIDED = 3
 
 
 def decide(options: Namespace, settings: Mapping[str, str]) -> int:
-    """Decides what is asked and prints it; returns the exit code.
+    """Decides laws or an equivalence and prints the judgements; returns the exit code.
 
     0: everything is proved, or has no counterexample. 1: something is refuted. 3, with `--strict`:
     something is neither proved nor refuted, or proved only because every run fails.

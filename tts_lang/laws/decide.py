@@ -115,7 +115,7 @@ class LawChecker:
         return hunt, words
 
     def _proved(self, pair: Pair, forms: tuple[NormalForm, NormalForm] | None) -> Instance:
-        """A proof, and what it takes for granted."""
+        """A proof, with the conditions that it assumes."""
         needed = [
             (plan.strategy, each) for plan in (pair.left, pair.right) for each in conditions(plan)
         ]

@@ -58,7 +58,7 @@ def _lines(judgement: Judgement, show: bool) -> Iterator[str]:
 
 
 def _doubts(hunted: Sequence[Instance]) -> Iterator[str]:
-    """Notes on what the trials of an undecided law did not reach."""
+    """Notes on clauses that the trials of an undecided law did not reach."""
     idle = dict.fromkeys(text for each in hunted if each.hunt for text in each.hunt.idle)
     if idle:
         yield from _wrapped(f"note: no trial reached the limit of: {', '.join(idle)}")

@@ -84,7 +84,7 @@ class Judgement:
     Args:
         title: The law as written.
         place: `file:line`, or nothing for a question of the command line.
-        names: What the two sides are called.
+        names: The names of the two sides.
         instances: Those that were decided; after a refuted one no more are looked at.
         left_out: Values at which the strategies do not compile, as they are shown.
         note: What else a user should know.

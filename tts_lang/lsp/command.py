@@ -1,4 +1,4 @@
-"""`tts-lsp`: starts the language server, or says what is missing."""
+"""`tts-lsp`: starts the language server, or names the missing package."""
 
 from __future__ import annotations
 

@@ -187,12 +187,12 @@ def _offers(scope: FileScope, item: _Item, statement: list[Token]) -> Iterator[O
 
 
 def _begins(word: str, last: str) -> bool:
-    """Whether a soft word begins a phrase behind a token."""
+    """Whether a soft word begins a phrase after a token."""
     return last in ("ASSIGN", "RETURN", "LPAR") and word in ("best", "first", "fresh")
 
 
 def _accepted(item: _Item, statement: list[Token]) -> frozenset[str]:
-    """The terminals that the grammar allows behind a statement's tokens; none if it stops before.
+    """The terminals that the grammar allows after a statement's tokens; none if it stops before.
 
     The statement is read in a strategy of its own, so that mistakes above do not matter.
     """
@@ -218,7 +218,7 @@ _RETURN = (("RETURN", ""), ("NAME", "x"), ("NL", ""))
 
 
 def _strategy_before(tokens: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """The statement in a strategy: arms and `else` with what they belong to."""
+    """The statement in a strategy: arms and `else` with their statement."""
     yield from (*_HEADER, *_BLOCK)
     head = tokens[0][0] if tokens else ""
     if head == "ELSE":

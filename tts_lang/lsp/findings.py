@@ -29,7 +29,7 @@ _ABOVE = re.compile(r"^(?:import it|declare it at the top of the file): `(.*)`$"
 def published(
     source: Source, diagnostics: Sequence[Diagnostic], codec: PositionCodec
 ) -> list[lsp.Diagnostic]:
-    """The findings about one file, as far as they are in it.
+    """The diagnostics of one file in the protocol's form.
 
     Errors in a file that it imports are one error at the import, which points to them. The help
     stands in the message, since few editors show anything else.

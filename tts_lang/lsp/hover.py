@@ -31,7 +31,7 @@ _COSTS = (
 
 
 def hover(files: EditorFiles, source: Source, offset: int) -> tuple[str, Span] | None:
-    """Markdown about what an offset is in, and the range that it is about."""
+    """Markdown about the word at an offset, and the word's range."""
     token = word_at(source, offset)
     if token is None:
         return None
@@ -83,7 +83,7 @@ def _declared_at(scope: FileScope, offset: int) -> Declared | None:
 
 
 def declared_thing(scope: FileScope, thing: NamedThing) -> Declared | None:
-    """The declaration of a thing that is global, in a file or what it imports."""
+    """The declaration of a global thing, in a file or its imports."""
     for file in reach(scope):
         if home_of(file) == thing.home and thing.name in file.own:
             return file.own[thing.name]
@@ -150,7 +150,7 @@ def _strategy(
 
 
 def _plain(text: str) -> str:
-    """A docstring as Markdown: what would be markup of HTML is text."""
+    """A docstring as Markdown, with HTML markup escaped."""
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
@@ -191,7 +191,7 @@ def _settings(
 def _bound(
     files: EditorFiles, scope: FileScope, declared: Declared, call: nodes.CallExpression | None
 ) -> str:
-    """EXPLAIN's bound of what a strategy costs: as it is called, or at its defaults."""
+    """EXPLAIN's bound on a strategy's cost: as it is called, or at its defaults."""
     settings = {} if call is None else _settings(scope, call, declared)
     shown = {} if settings is None else settings
     source = declared.home.source

@@ -25,7 +25,7 @@ def thing_at(files: EditorFiles, source: Source, offset: int) -> Occurrence:
     """The renamable thing at an offset.
 
     Raises:
-        RenameError: What is there has no name of the user's, or is shipped with the package.
+        RenameError: No thing with a name of the user's, or one that is shipped with the package.
     """
     occurrence = at(occurrences(files.scope(source)), offset)
     if occurrence is None:
@@ -38,7 +38,7 @@ def thing_at(files: EditorFiles, source: Source, offset: int) -> Occurrence:
 def everywhere(
     files: EditorFiles, source: Source, thing: NamedThing
 ) -> dict[Source, list[Occurrence]]:
-    """All places where a thing is named: in this file, what it imports, and their importers."""
+    """All places where a thing is named: in this file, its imports, and their importers."""
     scopes = {os.path.realpath(each.source.name): each for each in reach(files.scope(source))}
     if not thing.within or thing.kind is SymbolKind.PARAMETER:
         for path in files.all_paths():
@@ -91,7 +91,7 @@ def renamed(files: EditorFiles, source: Source, offset: int, new: str) -> dict[S
 def _refuse_clash(
     files: EditorFiles, places: Mapping[Source, list[Occurrence]], thing: NamedThing, new: str
 ) -> None:
-    """A second thing of that name may be no error for the compiler, and yet change what is said."""
+    """A second thing of that name may compile, and yet change the meaning."""
     for source in places:
         for occurrence in occurrences(files.scope(source)):
             other = occurrence.thing

@@ -1,4 +1,4 @@
-"""The language server: what the protocol asks, answered by the modules beside it."""
+"""The language server: the protocol's requests, answered by the modules beside it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Superseded(Exception):
 
 
 class StrategyServer(LanguageServer):
-    """Open files and what is known of them."""
+    """Open files and their diagnostics."""
 
     def __init__(self) -> None:
         try:
@@ -160,7 +160,7 @@ class StrategyServer(LanguageServer):
         )
 
     def forget(self, uri: str) -> None:
-        """A document was closed: what was found in it is no longer shown."""
+        """A document was closed: its diagnostics are no longer shown."""
         if (running := self._checks.pop(uri, None)) is not None:
             running.cancel()
         self._reached.pop(uri, None)

@@ -64,7 +64,7 @@ _GLOBAL = {
 
 
 def home_of(scope: FileScope) -> str:
-    """The real path of a file; empty for what is built in."""
+    """The real path of a file; empty for built-in things."""
     return os.path.realpath(scope.source.name) if scope.source.text else ""
 
 
@@ -157,7 +157,7 @@ class _Item:
         return NamedThing(SymbolKind.COLUMN, name) if name in self.columns else None
 
     def _argument(self, callee: nodes.Name, name: nodes.Name) -> Iterator[Occurrence]:
-        """The parameter of what is called; a parameter that holds a strategy has its default's."""
+        """The parameter of the callee; a parameter that holds a strategy has its default's."""
         called = callee.text
         if self.local.get(called) is SymbolKind.PARAMETER:
             called = self._default(called)
@@ -213,7 +213,7 @@ def locals_of(item: Declaration) -> dict[str, SymbolKind]:
 
 
 def reach(scope: FileScope) -> list[FileScope]:
-    """A file, what it imports, what that imports, and so on; each once."""
+    """A file and all files that it imports, directly or not; each once."""
     scopes = {id(scope): scope}
     waiting = [scope]
     while waiting:
@@ -226,7 +226,7 @@ def reach(scope: FileScope) -> list[FileScope]:
 
 
 def columns_in_reach(scope: FileScope) -> frozenset[str]:
-    """The columns that `let` makes in a file or in what it imports."""
+    """The columns that `let` makes in a file or its imports."""
     return frozenset(
         node.column.text
         for file in reach(scope)

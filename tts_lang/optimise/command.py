@@ -25,7 +25,7 @@ def explain(
 
     Raises:
         UnknownPass: `--no-pass` or `--only-pass` name a pass that does not exist.
-        PlanError: With `--verify`, what a pass broke.
+        PlanError: With `--verify`, a pass broke the plan.
     """
     from tts_lang.optimise.pipeline import optimise
 
@@ -45,7 +45,7 @@ def explain_optimised(
     width: int = 100,
     color: bool = False,
 ) -> str:
-    """EXPLAIN of an optimised plan, with totals before and after and what each pass saved.
+    """EXPLAIN of an optimised plan, with totals before and after and the savings of each pass.
 
     Args:
         optimised: The plan before and after.

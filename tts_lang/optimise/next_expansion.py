@@ -63,7 +63,7 @@ def next_expansions(plan: Plan) -> Mapping[int, NextExpansion]:
 
 
 def _names(operation: Operation) -> Iterator[tuple[int, int]]:
-    """Values, and what else they are called: in a loop first what its next round calls them."""
+    """Values and their other names: in a loop first those in its next round."""
     if isinstance(operation.spec, Repeat):
         condition, body = operation.regions
         carried = [operation.inputs]
@@ -112,7 +112,7 @@ def _search(
 
 
 def _guessable(operation: Operation, select: Select) -> bool:
-    """Whether what a selection goes by is a matter of the row alone, and its count of the plan."""
+    """Whether a selection's value reads the row alone, and its count is constant."""
     return (
         len(operation.inputs) == 1
         and not any(map(needs_pool, fields_in(select)))

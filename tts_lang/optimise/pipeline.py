@@ -42,7 +42,7 @@ class UnknownPass(PlanError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A plan after a pass, and what the pass did."""
+    """A plan after a pass, and the pass's trace."""
 
     plan: Plan
     trace: PassTrace

@@ -16,7 +16,7 @@ from tts_lang.plan.graph import Plan, operations
 
 @dataclass(frozen=True, slots=True)
 class BoundChange:
-    """One upper bound, before and after; by pass what it took off (`None`: not a number)."""
+    """One upper bound, before and after; savings by pass (`None`: not a number)."""
 
     name: str
     raw: int | None
@@ -25,7 +25,7 @@ class BoundChange:
 
 
 def figures(optimised: Optimised, assumed: Assumed | None = None) -> tuple[BoundChange, ...]:
-    """Upper bounds of what a run costs, and the number of operations."""
+    """Upper bounds of a run's cost, and the number of operations."""
     assumptions = Assumed() if assumed is None else assumed
     costs = [_costs(optimised.raw, assumptions)]
     names: list[str] = []
@@ -73,7 +73,7 @@ class Table:
 
 
 def to_table(optimised: Optimised, assumed: Assumed | None = None, *, trace: bool = False) -> Table:
-    """The figures with what each pass took off, and the rules that fired; with `trace`, also why
+    """The figures with the savings of each pass, and the rules that fired; with `trace`, also why
     others did not."""
     changed = optimised.plan is not optimised.raw
     changed = optimised.plan is not optimised.raw

@@ -64,16 +64,16 @@ class RowBounds:
     """Bounds of every pool."""
 
     def __init__(self, plan: MutablePlan) -> None:
-        self._known: dict[int, RowBound] = {}
+        self._bounds: dict[int, RowBound] = {}
         self._define(plan.body.parameters[0], _PROBLEM)
         self._block(plan.body, 0)
 
     def of(self, value: int) -> RowBound:
         """The bound of a pool; nothing is known of a value that a rewrite has added."""
-        return self._known.get(value, RowBound())
+        return self._bounds.get(value, RowBound())
 
     def _define(self, value: int, bound: RowBound) -> None:
-        self._known[value] = bound
+        self._bounds[value] = bound
 
     def _block(self, block: Block, depth: int) -> None:
         for node in block:

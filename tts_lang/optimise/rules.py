@@ -1,4 +1,4 @@
-"""Rules: a name, a pattern, a replacement, what it keeps, and the law that makes it sound."""
+"""Rules: a name, a pattern, a replacement, the property it keeps, and the law that proves it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Decoding:
 
     @property
     def pattern(self) -> str:
-        """The expression that what is drawn has to match, whichever clause says so."""
+        """The expression that drawn texts have to match, from either clause."""
         return self.matching or "|".join(map(escaped, self.one_of))
 
     @property

@@ -48,7 +48,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of a region: what it does, the values it reads, the values it defines."""
+    """One step of a region: its operator, the values it reads, the values it defines."""
 
     spec: Spec
     inputs: tuple[int, ...]
@@ -59,7 +59,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A list of operations in program order, the values it starts from, and what it ends with."""
+    """A list of operations in program order, the values it starts from, and its results."""
 
     parameters: tuple[int, ...]
     operations: tuple[Operation, ...]

@@ -104,7 +104,7 @@ class OperatorEntry:
         output: Kinds that its output may have; `None` where the regions decide.
         regions: What each of its regions is called in the text of a plan.
         row_input: Its expressions are evaluated for each row of this input; `None`: once.
-        numbers: What it counts.
+        numbers: The counter that it advances.
         lineage: It looks at which rows are descendants of which.
         selects: It chooses some of the rows by what they are.
         foreign: It adds text that no policy has sampled.

@@ -20,7 +20,7 @@ from tts_lang.plan.operator import entry
 
 
 class PlanError(Exception):
-    """A plan that cannot be used; the message says what is wrong and where."""
+    """A plan that cannot be used; the message has the error and its place."""
 
 
 @dataclass(frozen=True, slots=True)

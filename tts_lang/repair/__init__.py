@@ -1,4 +1,4 @@
-"""Repairs of lines with errors: what they can mean is tried, and shown if the file gets further."""
+"""Repairs of lines with errors: tries their meanings, and shows those that get further."""
 
 from __future__ import annotations
 

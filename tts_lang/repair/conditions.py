@@ -1,4 +1,4 @@
-"""Reads conditions: comparisons in words, and what is said of all rows of a pool."""
+"""Reads conditions: comparisons in words, and predicates on all rows of a pool."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ class ConditionReader(ValueReader):
         return Item("flag", text, simple=False), end
 
     def _between(self, value: Item, at: int) -> Parsed | None:
-        """`between 1 and 3`, `in 1..3`, `in [1, 3]` behind a value."""
+        """`between 1 and 3`, `in 1..3`, `in [1, 3]` after a value."""
         at += self._word(at) in {"is", "are"}
         if self._word(at) not in {"between", "in", "within"}:
             return None

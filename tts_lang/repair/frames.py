@@ -250,7 +250,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         elif item.means(frame.verb):
             pass
         elif item.means("where not") and not {"where not", "minus"} & explained:
-            cost += UNUSED  # what is left out is no small matter
+            cost += UNUSED  # an omission changes the meaning
         elif not item.means(*explained):
             verb_word = bool(item.meanings & frames().keys())
             cost += (
@@ -260,7 +260,7 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
             cost += 0 if item.text in {"first", "any", "one of", "any of", "one"} else MISSING
     opened: set[FormSlot] = set()
     ending = rest[-1].text if rest and rest[-1].kind == "mark" else ""
-    for slot in frame.slots:  # `weighted by` with nothing behind it
+    for slot in frame.slots:  # `weighted by` with nothing after it
         left_open = bool(ending) and ending in {slot.marker, f"{slot.marker} by"}
         if slot.optional and slot not in values and left_open:
             values[slot] = slot.letter
@@ -342,7 +342,7 @@ def _assigned(
 def _text(
     frame: Frame, values: dict[FormSlot, str], flags: Sequence[str], clauses: Sequence[str]
 ) -> str:
-    """The form, with letters where nothing is known."""
+    """The form, with letters for unknown parts."""
     parts: list[str] = []
     for part in frame.parts:
         if isinstance(part, str):

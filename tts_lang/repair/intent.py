@@ -1,4 +1,4 @@
-"""The lines that a line can mean, by what it mentions: the likelier ones first."""
+"""Lines that a wrong line can mean, by the words in it: the likelier ones first."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _NOTHING = frozenset({"[ ]", "{ }", "( )", "none", "null", "nil", "empty", "noth
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """A line that may be meant: what it costs, and whether nothing in it is open."""
+    """A line that may be meant: its cost, and whether it is complete."""
 
     line: str
     cost: float
@@ -368,7 +368,7 @@ def _composed(items: Sequence[Item], names: KnownNames, target: str) -> Iterator
 def _spans(
     items: Sequence[Item], verbs: Sequence[int]
 ) -> Iterator[tuple[Sequence[Item], Sequence[Item], Sequence[Item]]]:
-    """Parts of a line that may be a phrase of their own, with what stands before and after."""
+    """Parts of a line that may be a phrase of their own, with the parts before and after."""
     for at in verbs:
         yield items[at:], items[:at], ()
         yield items[:at], (), items[at:]

@@ -138,7 +138,7 @@ def _top(code: str, names: KnownNames) -> Iterator[tuple[str, float]]:
 
 
 def _header(rest: str, names: KnownNames) -> str | None:
-    """`strategy NAME(PARAMETERS) CLAUSES:` from what stands behind the head word."""
+    """`strategy NAME(PARAMETERS) CLAUSES:` from the text after the head word."""
     match = re.match(r"([\w-]+)\s*(.*)$", rest)
     if match is None:
         return None
@@ -170,7 +170,7 @@ def _header(rest: str, names: KnownNames) -> str | None:
 
 
 def _judge(rest: str, names: KnownNames) -> str | None:
-    """`judge NAME VIEW CLAUSES:` from what stands behind the head word."""
+    """`judge NAME VIEW CLAUSES:` from the text after the head word."""
     match = re.match(r"(\w+)\s*(\([^()]*=[^()]*\)|\(\w+(?:, *\w+)*\))?\s*(.*)$", rest)
     if match is None or '"' in match[3]:
         return None

@@ -341,7 +341,7 @@ COLUMNS_MEANT: dict[str, str] = {
 }
 #: A score that is not named: the scorer that there is.
 SCORES = words("score scores reward rewards rating ratings quality grade verifier")
-#: Comparisons in words, behind a value.
+#: Comparisons in words, after a value.
 COMPARISONS: dict[str, str] = {
     **dict.fromkeys(("greater than", "more than", "larger than", "higher than", "above"), ">"),
     **dict.fromkeys(("over", "exceeds", "exceeding", "bigger than", "better than"), ">"),

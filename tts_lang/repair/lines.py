@@ -1,4 +1,4 @@
-"""Repairs: what a line with an error can mean is tried, and shown if the file gets further.
+"""Repairs: tries the meanings of a line with an error, and shows those that get further.
 
 A diagnostic's own help says what its place in the compiler knows. Here the line is read as people
 mean it who come from Python, SQL or other tools: its parts fill the form of the verb that is meant
@@ -90,7 +90,7 @@ def repaired(
 
 
 class _Repair:
-    """One error, the line that it is on, and what has been tried."""
+    """One error, its line, and the repairs tried."""
 
     def __init__(
         self,
@@ -310,7 +310,7 @@ class _Repair:
         return self._planner(Source.of(text, self._source.name), strategies[-1])
 
     def _either(self, one: str, other: str) -> Diagnostic:
-        """A help that leaves open what the line does not say."""
+        """A help with open places for parts that the line does not state."""
         first, second = one.split(), other.split()
         before, after = 0, 0
         shortest = min(len(first), len(second))

@@ -1,4 +1,4 @@
-"""Slots of forms: which parts of a line fit them, and what stands in them then."""
+"""Slots of forms: the parts of a line that fit them, and their texts there."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FormSlot:
 
     @property
     def marker(self) -> str:
-        """The word before it that says what it is for."""
+        """The word before it that marks it."""
         return self.before.strip().removeprefix("top").strip()
 
 

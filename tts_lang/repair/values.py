@@ -20,7 +20,7 @@ from tts_lang.repair.parts import Item, of_rows
 from tts_lang.repair.scope import NUMBER_WORDS, KnownNames, words
 from tts_lang.repair.spelling import split_arguments, written
 
-#: A part, and the place of the word behind it.
+#: A part, and the place of the word after it.
 Parsed: TypeAlias = tuple[Item, int]
 
 _MOST_WORDS = 4

@@ -128,7 +128,7 @@ class TreeBuilder:
         suggestion: str | None = None,
         expected: tuple[str, ...] = (),
     ) -> nodes.Broken:
-        """Report an error, and give the node that stands for what is wrong."""
+        """Report an error, and give the node that stands for the broken part."""
         self.reports.append(
             error(code, message, span, self.source, suggestion=suggestion, expected=expected)
         )

@@ -1,4 +1,4 @@
-"""The values of literals, and what can be wrong with them."""
+"""The values of literals, and their errors."""
 
 from __future__ import annotations
 

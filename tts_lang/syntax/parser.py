@@ -41,7 +41,7 @@ _OUTSIDE = frozenset({"TTS143", "TTS145"})
 
 @dataclass(frozen=True, slots=True)
 class ParseResult:
-    """A syntax tree, complete but for `Broken` nodes, and what was found wrong with the text."""
+    """A syntax tree, complete but for `Broken` nodes, and the diagnostics of the text."""
 
     file: nodes.File
     diagnostics: tuple[Diagnostic, ...]
@@ -198,7 +198,7 @@ class _Run:
         self._outside: int | None = None
 
     def file(self) -> nodes.File:
-        """The syntax tree; what is wrong is in `diagnostics`."""
+        """The syntax tree; `diagnostics` has the errors."""
         tree = None
         index = 0
         while tree is None:

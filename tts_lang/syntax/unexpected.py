@@ -1,4 +1,4 @@
-"""A token that does not fit, what is around it, and the message of last resort: what would fit."""
+"""The message of last resort: a token that does not fit, and the tokens that would."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _MOST_SHOWN = 8
 
 
 def unexpected(e: ErrorContext) -> Diagnostic:
-    """A message for any token that does not fit, with what would."""
+    """A message for any token that does not fit, with the alternatives."""
     token = e.token
     hint = None
     if token.type == "NAME":
