@@ -34,11 +34,11 @@ def reply(strategy: str, outcome: Outcome) -> Reply:
 def shown(replies: Sequence[Reply], results: Sequence[Result]) -> str:
     """For people: the answer, the text, and what it took; under the strategy's name if several."""
     blocks = []
-    for each, result in zip(replies, results, strict=True):
-        lines = [f"{each.strategy}:"] if len(replies) > 1 else []
-        lines.append(f"answer: {each.answer if each.answer is not None else 'none'}")
-        if each.text is not None:
-            lines += ["", each.text.strip("\n")]
+    for reply, result in zip(replies, results, strict=True):
+        lines = [f"{reply.strategy}:"] if len(replies) > 1 else []
+        lines.append(f"answer: {reply.answer if reply.answer is not None else 'none'}")
+        if reply.text is not None:
+            lines += ["", reply.text.strip("\n")]
         summary = result.summary
         calls = "1 call" if summary.policy_calls == 1 else f"{summary.policy_calls:,} calls"
         lines += ["", f"({calls}, {summary.policy_tokens:,} tokens)"]

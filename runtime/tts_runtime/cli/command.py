@@ -1,4 +1,4 @@
-"""What `tts-run` does, in which order.
+"""`tts-run`: the steps of the command, in order.
 
 What takes a while to import (numpy, pydantic, engines) comes after everything that can be wrong
 with the command line, the strategies and the problems.
@@ -294,12 +294,12 @@ def _plans(strategies: list[str], settings: list[str], *, quiet: bool) -> list[P
     Raises:
         DiagnosticError, PlanError: What cannot be compiled, or a setting that fits no strategy.
     """
-    found: list[Diagnostic] = []
-    plans = plan_from(strategies, parse_settings(settings), found)
-    if any(diagnostic.is_error for diagnostic in found):
-        raise DiagnosticError(found)
+    diagnostics: list[Diagnostic] = []
+    plans = plan_from(strategies, parse_settings(settings), diagnostics)
+    if any(diagnostic.is_error for diagnostic in diagnostics):
+        raise DiagnosticError(diagnostics)
     if not quiet:
-        report(found)
+        report(diagnostics)
     return plans
 
 
@@ -353,7 +353,7 @@ def _escaped(record: logging.LogRecord) -> bool:
 
 
 def _notes_on(sources: Sequence[ValueSource], message: str) -> list[str]:
-    """Where the values come from that an error is about."""
+    """The sources of the values that an error is about."""
     return [str(source) for source in sources if source.concerns(message)]
 
 

@@ -149,8 +149,8 @@ def _records(options: Namespace) -> list[tuple[Run, StrategyRecord]]:
     runs = [open_run(each) for each in options.directories]
     if options.strategy is None:
         return [(run, record) for run in runs for record in run.strategies.values()]
-    found = [(r, r.strategies[options.strategy]) for r in runs if options.strategy in r.strategies]
-    return found or [(run, run.strategy(options.strategy)) for run in runs]
+    chosen = [(r, r.strategies[options.strategy]) for r in runs if options.strategy in r.strategies]
+    return chosen or [(run, run.strategy(options.strategy)) for run in runs]
 
 
 def _sampled(record: StrategyRecord) -> list[SampledProblem]:
@@ -180,9 +180,9 @@ def _samples(options: Namespace) -> None:
         if not fewest:
             print(printable(f"{record.name}: no graded samples of every problem\n"))
             continue
-        asked = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
+        sizes = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
         most = max(len(each.samples) for each in problems)
-        if min(asked) > most:
+        if min(sizes) > most:
             print(
                 printable(f"{record.name}: at most {most:,} samples of a problem, fewer than --k\n")
             )
@@ -194,13 +194,15 @@ def _samples(options: Namespace) -> None:
             label = f"{reduction}({scorer})" if per_step else scorer
             names += [f"best of k by {label}", f"vote of k weighted by {label}"]
             rules += [best(scorer, reduction), weighted(scorer, reduction)]
-        values = [[mean_over(problems, k, rule) for rule in rules] for k in asked]
+        values = [[mean_over(problems, k, rule) for rule in rules] for k in sizes]
         columns = [
             TableColumn(f"k={k}", [_percent(each) for each in row])
-            for k, row in zip(asked, values, strict=True)
+            for k, row in zip(sizes, values, strict=True)
         ]
-        said = f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
-        lines = [f"{said} of k samples (Chen et al. 2021)"]
+        sampled_from = (
+            f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
+        )
+        lines = [f"{sampled_from} of k samples (Chen et al. 2021)"]
         if not all(each.independent for each in problems):
             lines.append(_DEPENDENT)
         print_rows(record.name, names, columns, (), [*lines, *_stopped(problems)])
@@ -219,9 +221,11 @@ def _rewards(options: Namespace) -> None:
         for scorer, per_step in scorers.items():
             for reduction in REDUCTIONS if per_step else ("last",):
                 names.append(f"{reduction}({scorer})" if per_step else scorer)
-                for found, rule in ((maxima, best), (votes, weighted)):
-                    each = rule(scorer, reduction)
-                    found.append(_mean(each(problem, len(problem.samples)) for problem in problems))
+                for accuracies, rule in ((maxima, best), (votes, weighted)):
+                    rule_of = rule(scorer, reduction)
+                    accuracies.append(
+                        _mean(rule_of(problem, len(problem.samples)) for problem in problems)
+                    )
         vote = _mean(majority(problem, len(problem.samples)) for problem in problems)
         samples = [sample for problem in problems for sample in problem.samples]
         tokens = sum(each.tokens for each in samples)
@@ -248,12 +252,12 @@ def _mean(values: Iterable[float]) -> float:
 
 def _costs(options: Namespace) -> None:
     records = _records(options)
-    found = [
+    answers_of = [
         [each for each in run.answers(record.name) if not each.error] for run, record in records
     ]
-    solved = [sum(bool(each.correct) for each in answers) for answers in found]
-    tokens = [sum(_all_tokens(each) for each in answers) for answers in found]
-    flops = [total_flops(answers) for answers in found]
+    solved = [sum(bool(each.correct) for each in answers) for answers in answers_of]
+    tokens = [sum(_all_tokens(each) for each in answers) for answers in answers_of]
+    flops = [total_flops(answers) for answers in answers_of]
 
     def means(values: Sequence[int | None], counts: Sequence[int]) -> list[str]:
         return [
@@ -261,7 +265,7 @@ def _costs(options: Namespace) -> None:
             for value, count in zip(values, counts, strict=True)
         ]
 
-    counts = [len(answers) for answers in found]
+    counts = [len(answers) for answers in answers_of]
     columns = [
         TableColumn("solved", [f"{a} of {b}" for a, b in zip(solved, counts, strict=True)]),
         TableColumn("tokens each", means(tokens, counts)),
@@ -287,9 +291,9 @@ def _difficulty(options: Namespace) -> None:
     if options.scorer is None:
         ease, field = pass_rates(problems), "pass_rate"
     else:
-        known = scorers_of(problems)
-        if options.scorer not in known:
-            raise UsageError(f"--scorer: there are scores of {', '.join(known) or 'none'}")
+        scorers = scorers_of(problems)
+        if options.scorer not in scorers:
+            raise UsageError(f"--scorer: there are scores of {', '.join(scorers) or 'none'}")
         ease, field = predicted(problems, options.scorer), "predicted"
     if not ease:
         raise ExperimentError("no problem has graded samples: record majority with gold answers")
@@ -316,7 +320,7 @@ def _difficulty(options: Namespace) -> None:
 
 
 def _size(record: StrategyRecord) -> tuple[bool, int]:
-    """How well a strategy's samples tell: complete pools first, then the largest."""
+    """The weight of a strategy's samples as evidence: complete pools first, then the largest."""
     problems = [each for each in _sampled(record) if each.graded and each.independent]
     return whole(problems), min((len(each.samples) for each in problems), default=0)
 
@@ -349,9 +353,9 @@ def _write_problems(
 def _scaling(options: Namespace) -> None:
     limits = options.between and _numbers("--between", options.between, 2)
     records = _records(options)
-    found = [(run.answers(record.name)) for run, record in records]
+    answers_of = [(run.answers(record.name)) for run, record in records]
     points = []
-    for answers in found:
+    for answers in answers_of:
         graded = [each for each in answers if each.correct is not None]
         if not graded:
             raise ExperimentError("accuracy needs gold answers")
@@ -366,7 +370,7 @@ def _scaling(options: Namespace) -> None:
     print_rows("strategy", _labels(records), columns, (), [])
     if limits:
         low, high = limits
-        every = [float(each.policy_tokens) for answers in found for each in answers]
+        every = [float(each.policy_tokens) for answers in answers_of for each in answers]
         print(f"Control: {_percent(control(every, low, high))} of {len(every):,} answers")
     # A slope from one method to another says nothing of how either grows.
     families: dict[str, list[tuple[float, float]]] = {}
@@ -376,9 +380,9 @@ def _scaling(options: Namespace) -> None:
         families = {"": points}
     for name, family in families.items():
         rise = slope(family)
-        said = f"{100_000 * rise:+.2f}" if rise is not None else "unknown: all cost the same"
+        rise_text = f"{100_000 * rise:+.2f}" if rise is not None else "unknown: all cost the same"
         of = f" of {name}" if len(families) > 1 else ""
-        print(f"Scaling{of}: {said} (points of accuracy per 1,000 tokens, mean over pairs)")
+        print(f"Scaling{of}: {rise_text} (points of accuracy per 1,000 tokens, mean over pairs)")
         print(f"Performance{of}: {_percent(performance(family))}")
 
 
@@ -398,8 +402,8 @@ def _flops(options: Namespace) -> None:
     records = _records(options)
     if not records:
         return
-    found = [(record, run.answers(record.name)) for run, record in records]
-    cheapest = min(_mean(float(each.policy_tokens) for each in answers) for _, answers in found)
+    pairs = [(record, run.answers(record.name)) for run, record in records]
+    cheapest = min(_mean(float(each.policy_tokens) for each in answers) for _, answers in pairs)
     print()
     names, cells = [], []
     for multiple, ratio in zip(multiples, ratios, strict=True):
@@ -408,7 +412,7 @@ def _flops(options: Namespace) -> None:
                 _mean(float(bool(each.correct)) for each in answers if each.correct is not None),
                 record,
             )
-            for record, answers in found
+            for record, answers in pairs
             if _mean(float(each.policy_tokens) for each in answers) <= cheapest * multiple
         ]
         accuracy, record = max(fit, key=lambda each: each[0])
@@ -426,13 +430,17 @@ def _whole_numbers(flag: str, text: str | None) -> list[int]:
 
 def _numbers(flag: str, text: str, count: int | None = None) -> list[float]:
     try:
-        found = [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if not found or any(not abs(each) < 1e300 for each in found) or count not in (None, len(found)):
-        wanted = {None: "numbers", 1: "a number", 2: "LOW,HIGH"}[count]
-        raise UsageError(f"{flag}: expected {wanted}, found `{text}`")
-    return found
+        numbers = []
+    if (
+        not numbers
+        or any(not abs(each) < 1e300 for each in numbers)
+        or count not in (None, len(numbers))
+    ):
+        expected = {None: "numbers", 1: "a number", 2: "LOW,HIGH"}[count]
+        raise UsageError(f"{flag}: expected {expected}, found `{text}`")
+    return numbers
 
 
 _WHAT: Final[Mapping[str, Callable[[Namespace], None]]] = {

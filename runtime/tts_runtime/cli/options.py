@@ -37,20 +37,20 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
 
 
 def kept_of(texts: Sequence[str], out: str | None) -> list[str]:
-    """What `--keep` keeps.
+    """The parts of a record that `--keep` names.
 
     Raises:
         UsageError: Something else, or there is no directory to keep it in.
     """
-    known = ("ids", "logprobs")
-    found = [part.strip() for text in texts for part in text.split(",")]
-    for part in found:
-        if part not in known:
-            hint = did_you_mean(part, known) or f"expected {', '.join(known)}"
+    choices = ("ids", "logprobs")
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    for part in parts:
+        if part not in choices:
+            hint = did_you_mean(part, choices) or f"expected {', '.join(choices)}"
             raise UsageError(f"--keep: `{part}`: {hint}")
-    if found and out is None:
+    if parts and out is None:
         raise UsageError("--keep: name the run directory to keep it in, --out DIR")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(parts))
 
 
 def seeds_of(flag: str, text: str | None) -> tuple[int, ...]:
@@ -78,7 +78,7 @@ def shard_of(flag: str, text: str | None) -> Shard | None:
 
 
 def cluster_of(flag: str, text: str | None) -> str | None:
-    """Where replicas run, as it was written.
+    """The cluster option, as written.
 
     Raises:
         UsageError: No such address.
@@ -139,8 +139,8 @@ class EngineNames:
         for name in self.engines:
             if name not in used:
                 kind = self.flag.lstrip("-")
-                known = f"they use: {', '.join(sorted(used))}" if used else "they use none"
-                hint = did_you_mean(name, used) or known
+                listed = f"they use: {', '.join(sorted(used))}" if used else "they use none"
+                hint = did_you_mean(name, used) or listed
                 raise UsageError(f"{self.flag}: no strategy here uses a {kind} `{name}`; {hint}")
 
 
@@ -233,11 +233,11 @@ def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> CostLimits:
         UsageError: Not of this form.
     """
     try:
-        known = assumed(assumptions)
+        parsed = assumed(assumptions)
     except AssumeError as error:
         raise UsageError(f"--assume: {error}") from error
     try:
-        return CostLimits(tuple(read_budget(text) for text in budgets), known)
+        return CostLimits(tuple(read_budget(text) for text in budgets), parsed)
     except ValueError as error:
         raise UsageError(f"--budget: {error}") from error
 
@@ -257,7 +257,7 @@ def left_out(names: Sequence[str]) -> tuple[list[str], frozenset[str]]:
         running = frozenset(PASSES)
     for name in names:
         if name not in (*NAMES, *PASSES, ALL):
-            known = (*NAMES, *PASSES)
-            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            passes = (*NAMES, *PASSES)
+            hint = did_you_mean(name, passes) or f"there are {', '.join(passes)}"
             raise UnknownPass(f"there is no pass `{name}`; {hint}")
     return [name for name in names if name not in PASSES], running

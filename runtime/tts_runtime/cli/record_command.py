@@ -1,4 +1,4 @@
-"""What the commands that read a record (`tts-show`, `tts-report`, `tts-tune`...) have in common."""
+"""Shared by commands that read a record: `tts-show`, `tts-report`, `tts-tune`..."""
 
 from __future__ import annotations
 

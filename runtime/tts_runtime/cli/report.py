@@ -1,4 +1,4 @@
-"""What `tts-run` prints when a run has ended."""
+"""The output of `tts-run` at the end of a run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def print_table(results: Sequence[Result]) -> None:
         print_comparisons(compare(answers, [(name, names[0]) for name in names[1:]]))
 
 
-def print_comparisons(found: Sequence[PairedComparison]) -> None:
+def print_comparisons(comparisons: Sequence[PairedComparison]) -> None:
     """Comparisons with one strategy, as a table of their own."""
     print()
-    _print(lambda width: comparison_table(found, width), [comparison_caption(found)])
+    _print(lambda width: comparison_table(comparisons, width), [comparison_caption(comparisons)])
 
 
 def print_rows(
@@ -107,7 +107,7 @@ def print_failures(results: Sequence[Result], out: Path | None) -> bool:
 
 
 def interrupted(out: Path | None, done: int, total: int) -> str:
-    """What is left of a run that the user stopped."""
+    """The results of a run that the user stopped."""
     if not total:
         return "interrupted before the first problem"
     progress = f"{done:,} of {total:,} problems"

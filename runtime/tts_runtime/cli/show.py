@@ -128,8 +128,8 @@ def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]
         by_problem: dict[str, list[Answer]] = {}
         for answer in answers:
             by_problem.setdefault(answer.id, []).append(answer)
-        for problem, found in by_problem.items():
-            yield f"  {_marks(found)} {problem}  {_said(found)}"
+        for problem, problem_answers in by_problem.items():
+            yield f"  {_marks(problem_answers)} {problem}  {_said(problem_answers)}"
     yield ""
     yield f"one problem: tts-show {run.directory} PROBLEM"
 
@@ -141,11 +141,11 @@ def _marks(answers: Sequence[Answer]) -> str:
 
 def _said(answers: Sequence[Answer]) -> str:
     """The answers to a problem under all seeds, most frequent first; the gold one if any is not."""
-    said = Counter(
-        one_line(each.error or (each.answer if each.answer is not None else "no answer"))
-        for each in answers
+    counts = Counter(
+        one_line(reply.error or (reply.answer if reply.answer is not None else "no answer"))
+        for reply in answers
     )
-    shown = ", ".join(f"{text} ({n}x)" if n > 1 else text for text, n in said.most_common())
+    shown = ", ".join(f"{text} ({n}x)" if n > 1 else text for text, n in counts.most_common())
     gold = next((each.gold for each in answers if each.gold is not None), None)
     return shown + ("" if all(each.correct for each in answers) else _gold(gold))
 

@@ -69,8 +69,8 @@ def configured(
         UsageError: A variable or file that cannot be used.
     """
     declared = {each.name: each for each in parser.declared() if each.name not in _COMMANDS}
-    found = _of_environment(declared, environment)
-    sources = list(_fill(declared, options, _without(found, replaced)))
+    values_of = _of_environment(declared, environment)
+    sources = list(_fill(declared, options, _without(values_of, replaced)))
     if options.config is not None:
         file = options.config
         del declared["config"]
@@ -78,21 +78,21 @@ def configured(
         strategies = values.pop("strategies", None)
         if strategies is not None and not options.strategies:
             options.strategies = strategies
-        found = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
-        sources += _fill(declared, options, _without(found, replaced))
+        values_of = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
+        sources += _fill(declared, options, _without(values_of, replaced))
     return sources
 
 
 def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> list[str]:
     """Warnings about variables that are almost, but not quite, one of an option."""
     options = [each for each in parser.declared() if each.name not in _COMMANDS]
-    known = {variable(each).removeprefix(_PREFIX) for each in options}
+    variables = {variable(each).removeprefix(_PREFIX) for each in options}
     return [
         f"the variable {name} is not read; did you mean '{_PREFIX}{close}'?"
         for name in environment
         if name.startswith(_PREFIX)
-        and (rest := name.removeprefix(_PREFIX)) not in known
-        and (close := suggest(rest, known)) is not None
+        and (rest := name.removeprefix(_PREFIX)) not in variables
+        and (close := suggest(rest, variables)) is not None
     ]
 
 
@@ -102,18 +102,18 @@ def variable(option: OptionSpec) -> str:
 
 
 def _without(
-    found: Mapping[str, tuple[list[str], str]], names: Sequence[str]
+    values: Mapping[str, tuple[list[str], str]], names: Sequence[str]
 ) -> dict[str, tuple[list[str], str]]:
-    return {name: value for name, value in found.items() if name not in names}
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _fill(
     declared: Mapping[str, OptionSpec],
     options: Namespace,
-    found: Mapping[str, tuple[list[str], str]],
+    values: Mapping[str, tuple[list[str], str]],
 ) -> Iterator[ValueSource]:
     """Fills options from one source; those that have a value keep it."""
-    for name, (texts, source) in found.items():
+    for name, (texts, source) in values.items():
         option = declared[name]
         current = getattr(options, option.dest)
         if option.kind == "flag":
@@ -139,8 +139,8 @@ def _merged(
     if "=" not in option.metavar or option.name == "where":
         return [] if current else list(texts)
     others = {"set": "sweep", "sweep": "settings"}.get(option.name)
-    taken = {_key(option, each) for each in [*current, *(getattr(options, others or "", []))]}
-    return [text for text in texts if _key(option, text) not in taken]
+    keys = {_key(option, each) for each in [*current, *(getattr(options, others or "", []))]}
+    return [text for text in texts if _key(option, text) not in keys]
 
 
 def _key(option: OptionSpec, text: str) -> str:
@@ -153,7 +153,7 @@ def _key(option: OptionSpec, text: str) -> str:
 def _of_environment(
     declared: Mapping[str, OptionSpec], environment: Mapping[str, str]
 ) -> dict[str, tuple[list[str], str]]:
-    found: dict[str, tuple[list[str], str]] = {}
+    values: dict[str, tuple[list[str], str]] = {}
     for name, option in declared.items():
         text = environment.get(variable(option), "")
         if not text:
@@ -166,8 +166,8 @@ def _of_environment(
                 texts = _split(option, shlex.split(text))
             except ValueError as error:
                 raise UsageError(f"{variable(option)}: {error}: `{text}`") from error
-        found[name] = (texts, variable(option))
-    return found
+        values[name] = (texts, variable(option))
+    return values
 
 
 def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[str]]:
@@ -182,11 +182,11 @@ def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[s
         return {}
     if not isinstance(data, dict):
         raise UsageError(f"--config: {path}: expected options and values, such as `limit: 10`")
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for key, value in data.items():
         name = str(key).replace("_", "-")
         if name == "strategies":
-            found[name] = [str(each) for each in (value if isinstance(value, list) else [value])]
+            texts[name] = [str(each) for each in (value if isinstance(value, list) else [value])]
             continue
         if name not in declared:
             hint = did_you_mean(name, [*declared, "strategies"]) or (
@@ -194,8 +194,8 @@ def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[s
             )
             raise UsageError(f"--config: {path}: there is no option `{key}`; {hint}")
         if value is not None:
-            found[name] = _texts(declared[name], value, f"{path} ({key})")
-    return found
+            texts[name] = _texts(declared[name], value, f"{path} ({key})")
+    return texts
 
 
 def _texts(option: OptionSpec, value: Any, place: str) -> list[str]:

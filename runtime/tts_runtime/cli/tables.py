@@ -62,26 +62,28 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
     return laid_out("strategy", names, _columns(summaries), DROPPED, width)
 
 
-def comparison_table(found: Sequence[PairedComparison], width: int | None = None) -> str:
+def comparison_table(comparisons: Sequence[PairedComparison], width: int | None = None) -> str:
     """One row per comparison with one strategy, the same for all; `width` as in `table`."""
-    against = printable(found[0].right)
+    against = printable(comparisons[0].right)
     columns = [
-        TableColumn("difference", [f"{100 * each.difference:+.1f}" for each in found]),
-        TableColumn("95 % interval", [_points(each.low, each.high) for each in found]),
-        TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in found]),
-        TableColumn("p", [_chance(each.adjusted) for each in found]),
-        TableColumn("verdict", [each.verdict.value for each in found]),
+        TableColumn("difference", [f"{100 * each.difference:+.1f}" for each in comparisons]),
+        TableColumn("95 % interval", [_points(each.low, each.high) for each in comparisons]),
+        TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in comparisons]),
+        TableColumn("p", [_chance(each.adjusted) for each in comparisons]),
+        TableColumn("verdict", [each.verdict.value for each in comparisons]),
     ]
-    names = [printable(each.left) for each in found]
+    names = [printable(each.left) for each in comparisons]
     return laid_out(f"against {against}", names, columns, ("won lost", "95 % interval"), width)
 
 
-def comparison_caption(found: Sequence[PairedComparison]) -> str:
+def comparison_caption(comparisons: Sequence[PairedComparison]) -> str:
     """The line below: on what, by which methods."""
-    trials = {each.trials for each in found}
+    trials = {each.trials for each in comparisons}
     counts = f"{min(trials):,}" if len(trials) == 1 else f"{min(trials):,} to {max(trials):,}"
-    several = f", adjusted for {len(found)} comparisons (Holm)" if len(found) > 1 else ""
-    same = "answers to the same problems" + " and seeds" * (trials != {found[0].problems})
+    several = (
+        f", adjusted for {len(comparisons)} comparisons (Holm)" if len(comparisons) > 1 else ""
+    )
+    same = "answers to the same problems" + " and seeds" * (trials != {comparisons[0].problems})
     return (
         f"difference: points of accuracy, on {counts} {same}; interval: bootstrap over problems; "
         f"p: exact sign-flip test (McNemar){several}; `cannot tell`: p is 0.05 or more"
@@ -108,12 +110,12 @@ def laid_out(
     left_out: list[str] = []
     room = longest
     if width is not None:
-        for each in (*dropped, None):
+        for dropped_title in (*dropped, None):
             room = width - 1 - sum(column.width + _GAP for column in columns)
-            if room >= min(longest, _NAME) or each is None:
+            if room >= min(longest, _NAME) or dropped_title is None:
                 break
-            columns = [column for column in columns if column.title != each]
-            left_out.append(each)
+            columns = [column for column in columns if column.title != dropped_title]
+            left_out.append(dropped_title)
         room = max(_LEAST, min(longest, room))
     *above, heading = _pieces(title, room)
     lines = [

@@ -158,10 +158,10 @@ def _tune(options: Namespace) -> int:
         tuned, candidates, bins.of, number=len(bins.borders) + 1, overhead=bins.overhead
     )
     if budgets:
-        found = [choose(budget=budget) for budget in budgets]
+        choices = [choose(budget=budget) for budget in budgets]
     else:
-        found = [choose(baseline=each) for each in baseline]
-    points = [each for each in found if each is not None]
+        choices = [choose(baseline=each) for each in baseline]
+    points = [each for each in choices if each is not None]
     if not points:
         raise ExperimentError("no strategy fits the budget in every bin: name a larger one")
     count = f"{len(experiment.problems):,} problems, {len(candidates)} strategies"
@@ -199,10 +199,10 @@ def _bins(
             ease = pass_rates(sampled)
             words = f"difficulty: pass rate of {probe}'s samples"
         else:
-            known = scorers_of(sampled)
-            scorer = options.scorer or (next(iter(known)) if len(known) == 1 else None)
-            if scorer not in known:
-                listed = ", ".join(known) or "none: record one of best_of_n"
+            scorers = scorers_of(sampled)
+            scorer = options.scorer or (next(iter(scorers)) if len(scorers) == 1 else None)
+            if scorer not in scorers:
+                listed = ", ".join(scorers) or "none: record one of best_of_n"
                 raise UsageError(f"--scorer: {probe} has scores of {listed}")
             probes = limit_of("--probes", options.probes) or 4
             fewest = min(len(each.samples) for each in sampled)
@@ -210,12 +210,12 @@ def _bins(
                 raise UsageError(f"--probes: {probe} has {fewest} samples of a problem")
             first = [replace(each, samples=each.samples[:probes]) for each in sampled]
             ease = predicted(first, str(scorer))
-            measured = next(each for each in candidates if each.name == probe).measured
-            each = [measured[s.problem].cost * probes / len(s.samples) for s in sampled]
-            price = sum(each) / len(each)
+            measured = next(prices for prices in candidates if prices.name == probe).measured
+            prices = [measured[s.problem].cost * probes / len(s.samples) for s in sampled]
+            price = sum(prices) / len(prices)
             scored = str(scorer) if cost == "flops" else None
             overhead = _overheads(experiment, probe, scored, probes, price)
-            predictor = Predicted(str(scorer), probes, known[str(scorer)])
+            predictor = Predicted(str(scorer), probes, scorers[str(scorer)])
             count = f"{probes} {'probe' if probes == 1 else 'probes'}"
             words = f"difficulty: mean {scorer} of {count}, {short(price)} {cost}"
     missing = [id_ for id_ in experiment.problems if id_ not in ease]
@@ -243,28 +243,28 @@ def _bins(
 def _overheads(
     experiment: Experiment, probe: str, scored: str | None, probes: int, price: float
 ) -> dict[str, float]:
-    """What probes cost beside each strategy: nothing where it draws, and scores, the same ones."""
+    """The extra cost of probes for each strategy: nothing if it draws and scores the same ones."""
     probed = next(experiment.records[probe].trees())
-    found = {}
+    overheads = {}
     for name, record in experiment.records.items():
         drawn = shared_draws(next(record.trees()), probed)[:probes]
         same = sum(scored is None or scored in each.scores for each in drawn)
-        found[name] = price * (probes - same) / probes
-    return found
+        overheads[name] = price * (probes - same) / probes
+    return overheads
 
 
 def _from_field(experiment: Experiment, field: str) -> dict[str, float]:
     record = next(iter(experiment.records.values()))
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for id_ in experiment.problems:
         value = record.problems[id_].fields.get(field) if id_ in record.problems else None
         try:
-            found[id_] = float(str(value))
+            numbers[id_] = float(str(value))
         except ValueError:
             raise UsageError(
                 f"--difficulty: problem {id_} has no number in field {field}"
             ) from None
-    return found
+    return numbers
 
 
 def _probe(name: str | None, experiment: Experiment) -> str:
@@ -276,13 +276,13 @@ def _probe(name: str | None, experiment: Experiment) -> str:
             raise UsageError(f"--probe: `{name}`: {hint}")
         return name
     best, most = None, (False, 0, False)
-    for each in experiment.records:
-        sampled = experiment.samples(each)
+    for candidate in experiment.records:
+        sampled = experiment.samples(candidate)
         if sampled and all(one.independent and one.graded for one in sampled):
             fewest = min(len(one.samples) for one in sampled)
             size = (whole(sampled), fewest, bool(scorers_of(sampled)))
             if fewest and size > most:
-                best, most = each, size
+                best, most = candidate, size
     if best is None:
         raise ExperimentError(
             "no strategy here draws graded samples that do not depend on each other: record "
@@ -299,9 +299,9 @@ def _baseline(
     if name is not None and name not in bases.values() and name not in bases:
         hint = did_you_mean(name, [*bases, *bases.values()])
         raise UsageError(f"--baseline: no strategy `{name}` here" + (f"; {hint}" if hint else ""))
-    wanted = [name] if name is not None else [each for each in _BASELINES if each in bases.values()]
-    found = [each for each in candidates if wanted and wanted[0] in (each.name, bases[each.name])]
-    return sorted(found, key=_mean_cost)
+    names = [name] if name is not None else [each for each in _BASELINES if each in bases.values()]
+    matching = [each for each in candidates if names and names[0] in (each.name, bases[each.name])]
+    return sorted(matching, key=_mean_cost)
 
 
 def _mean_cost(candidate: TuningCandidate) -> float:
@@ -312,7 +312,7 @@ def _mean_cost(candidate: TuningCandidate) -> float:
 def _print_points(
     points: Sequence[TunedPoint], candidates: Sequence[TuningCandidate], bins: _Bins, cost: str
 ) -> None:
-    known = {each.name: each for each in candidates}
+    by_name = {each.name: each for each in candidates}
     names = [each.baseline or f"at most {each.budget:,.0f} {cost}" for each in points]
     spans = [each.interval for each in points]
     columns = [
@@ -323,7 +323,7 @@ def _print_points(
         TableColumn(f"{cost}", [short(each.cost) for each in points]),
     ]
     if points[0].baseline is not None:
-        against = [known[str(each.baseline)] for each in points]
+        against = [by_name[str(each.baseline)] for each in points]
         columns[:0] = [
             TableColumn("its accuracy", [f"{100 * _accuracy(each):.1f} %" for each in against]),
             TableColumn(f"its {cost}", [short(_mean_cost(each)) for each in against]),
@@ -361,13 +361,13 @@ def _conclusions(
     """The gain at equal cost, the budget ratio at equal accuracy, the distance to the best."""
     last = points[-1]
     if last.baseline is not None:
-        known = {each.name: each for each in candidates}
-        found = _against(last, known[last.baseline])
+        by_name = {each.name: each for each in candidates}
+        gain = _against(last, by_name[last.baseline])
         yield (
-            f"gain over {found.right} at no more {cost}: {100 * found.difference:+.1f} points "
-            f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, p {found.p:.2g}): "
+            f"gain over {gain.right} at no more {cost}: {100 * gain.difference:+.1f} points "
+            f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, p {gain.p:.2g}): "
             + {"better": "the choice is better", "worse": "the choice is worse"}.get(
-                found.verdict.value, "cannot tell whether it is better"
+                gain.verdict.value, "cannot tell whether it is better"
             )
         )
     if baseline:
@@ -398,8 +398,8 @@ def _against(point: TunedPoint, baseline: TuningCandidate) -> PairedComparison:
         ]
 
     counts = {id_: (each.right, each.answers) for id_, each in baseline.measured.items()}
-    found = {"the choice": answers(point.right), baseline.name: answers(counts)}
-    return compare(found, [("the choice", baseline.name)])[0]
+    answers_of = {"the choice": answers(point.right), baseline.name: answers(counts)}
+    return compare(answers_of, [("the choice", baseline.name)])[0]
 
 
 def _check_out(path: Path) -> None:

@@ -54,13 +54,13 @@ def _view(options: Namespace) -> int:
         raise UsageError(f"--port: expected at most 65535, not {port}")
     live = Live(study_of(options), options.baseline)
     try:
-        found = server(live, port)
+        http = server(live, port)
     except OSError as error:
         raise UsageError(f"--port: {port} cannot be used: {error.strerror}") from error
-    with found:
-        print(f"http://127.0.0.1:{found.server_address[1]}/ (Ctrl-C ends)", flush=True)
+    with http:
+        print(f"http://127.0.0.1:{http.server_address[1]}/ (Ctrl-C ends)", flush=True)
         try:
-            found.serve_forever(poll_interval=0.2)
+            http.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             return 0
     return 0
