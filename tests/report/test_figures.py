@@ -106,9 +106,9 @@ def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
     sample = _Sample()
     for at in range(5 * MOST + 7):
         sample.add(ScoredCandidate("p", at, 0.5, None))
-    assert MOST // 2 <= len(sample.kept) <= MOST
+    assert MOST // 2 <= len(sample.candidates) <= MOST
     assert sample.seen == 5 * MOST + 7
-    steps = {other.tokens - one.tokens for one, other in pairwise(sample.kept)}
+    steps = {other.tokens - one.tokens for one, other in pairwise(sample.candidates)}
     assert len(steps) == 1
 
 

@@ -27,7 +27,7 @@ _CHOICE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CLOSED = re.compile(r"[\s}*$.,]|\\[)\]]")
-# What continues like this makes the letter part of a formula or a list.
+# A continuation of this kind makes the letter part of a formula or a list.
 _FORMULA = re.compile(
     r"[+/^_=<>,;&|!(\[':-](?!\s*[0-9.]|\s*\\[a-z]*frac)|[+/^_=<>,;&|!]|"
     r"\\(?:text\s*\{\s*)?(?:and|or|cup|cap|setminus|times|cdot|in|le|ge|lt|gt|ne|to|equiv|pm|div)"

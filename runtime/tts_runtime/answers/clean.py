@@ -160,7 +160,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"(?:\\mathbb\{[ZN]\}|Z|N)(?:\^?[+*]|_\{?[^{}]*\}?|\^\{?[+*]\}?)?\s*\)?$",
             "",
         ),
-        # What stands before and after the value.
+        # Texts before and after the value.
         (r"^\s*(?:=|\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|\\therefore(?![A-Za-z])|:)\s*", ""),
         (
             r"(?i)^(?:\\text\{\s*)?(?:approximately|approx\.?|about|roughly|约|大约|答案[是为:]*|"
@@ -206,7 +206,7 @@ def clean(text: str) -> str:
 
 
 def unit_of(text: str) -> str:
-    """What the answer counts, as written; empty if it names no unit."""
+    """The unit of the answer, as written; empty if it names none."""
     dropped: list[str] = []
     _settle(text, dropped)
     return " ".join(dropped)

@@ -76,9 +76,9 @@ def extract_answer(
     ended = finish == "end"
     best: tuple[int, str] | None = None
     for marker in markers:
-        found = _find_marker(text, marker, ended)
-        if found is not None and (best is None or found[0] > best[0]):
-            best = found
+        match = _find_marker(text, marker, ended)
+        if match is not None and (best is None or match[0] > best[0]):
+            best = match
     if best is not None and not best[1]:
         return None
     begin = 0 if best is None else best[0]
@@ -139,7 +139,7 @@ def _compile_marker(marker: str) -> tuple[re.Pattern[str], str, bool]:
 
 
 def _find_marker(text: str, marker: str, ended: bool) -> tuple[int, str] | None:
-    """Where the last match starts, and its answer (empty: a box that is still open)."""
+    """The start of the last match, and its answer (empty: a box that is still open)."""
     start, suffix, balanced = _compile_marker(marker)
     matches = list(start.finditer(text))
     if balanced:
@@ -189,7 +189,7 @@ def _find_box(text: str, matches: list[re.Match[str]], ended: bool) -> tuple[int
 
 
 def _open_content(text: str, begin: int) -> str:
-    """What stands in a box that the policy forgot to close: to the end of the formula or line."""
+    """The content of a box that is never closed: to the end of the formula or line."""
     end = re.compile(r"\$|\\[)\]]|\n|$").search(text, begin)
     return text[begin : end.start() if end else len(text)].strip()
 
@@ -203,7 +203,7 @@ def _is_joined(between: str) -> bool:
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
-    """Where each opening brace from `start` on is closed: one pass, whatever the text holds."""
+    """The closing place of each opening brace from `start` on; one pass, whatever the text."""
     stack: list[int] = []
     closing: dict[int, int] = {}
     for brace in _BRACE.finditer(text, start):

@@ -30,7 +30,7 @@ from tts_runtime.answers.structure import read_value, read_words
 
 
 class AnswerKind(Enum):
-    """How an answer was understood."""
+    """Kinds of answers."""
 
     NUMBER = "number"
     EXPRESSION = "expression"
@@ -70,7 +70,7 @@ def canonical_form(answer: str) -> Canonical:
 @lru_cache(maxsize=65536)
 def _form(answer: str) -> Canonical:
     cleaned = clean(answer)
-    # What is cleaned away may have hidden a choice.
+    # Cleaning may have removed the signs of a choice.
     choice = read_choice(answer) or read_choice(cleaned)
     if choice is not None:
         return Canonical(choice.letter, AnswerKind.TEXT)

@@ -134,11 +134,11 @@ def _same_elements(left: Structure, right: Structure) -> bool:
 
 
 def _distinct(items: list[Structure]) -> list[Structure]:
-    found: dict[str, Structure] = {}
+    by_key: dict[str, Structure] = {}
     for at, item in enumerate(items):
         form = key(item)
-        found.setdefault(form if form is not None else f"\x00{at}", item)
-    return list(found.values())
+        by_key.setdefault(form if form is not None else f"\x00{at}", item)
+    return list(by_key.values())
 
 
 def _same_record(left: Structure, right: Structure) -> bool:

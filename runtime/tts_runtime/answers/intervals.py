@@ -25,7 +25,7 @@ def everything() -> list[Piece]:
 
 @lru_cache(maxsize=4096)
 def place(key: str) -> float | None:
-    """Where a constant lies on the real line, None if it is not known."""
+    """The place of a constant on the real line, None if it is not known."""
     if key in (LOWEST, HIGHEST):
         return float("inf") if key == HIGHEST else float("-inf")
     value = number_value(key)
@@ -97,7 +97,7 @@ def without(pieces: list[Piece], points: list[str]) -> list[Piece] | None:
 
 
 def mirrored(piece: Piece) -> list[Piece] | None:
-    """Where the absolute value lies in a piece at or right of zero."""
+    """The piece at or right of zero in which the absolute value lies."""
     if "/" not in piece.low and piece.low.isdigit() and place(piece.high) is not None:
         turned = {"(": ")", "[": "]", ")": "(", "]": "["}
         low = piece.low if piece.low == "0" else "-" + piece.low

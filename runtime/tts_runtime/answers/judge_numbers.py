@@ -29,7 +29,7 @@ _DIGITS: Final = (
 _NUMBER: Final = re.compile(rf"[+\-\u2212]?{_DIGITS}[{_HALVES}]?|[{_HALVES}]")
 _THOUSANDS: Final = re.compile(r"[+\-\u2212]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 
-#: What may stand between a marker and its number without being a part of either.
+#: Texts between a marker and its number that belong to neither.
 _DECORATION: Final = re.compile(
     r"""(?:\s | [-=]+> | [*_`~#"'|$:=\[\](){}]
       | [\u2018\u2019\u201c\u201d\u00ab\u00bb\u2022\u2192\u27f6\u2248]
@@ -134,7 +134,7 @@ _FAULTY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a verdict may be: a number from `low` to `high`, or one of `places` candidates."""
+    """The valid verdicts: numbers from `low` to `high`, or one of `places` candidates."""
 
     low: float | None = None
     high: float | None = None
@@ -153,7 +153,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NumberVerdict:
     """A number that is a verdict; `value` is missing where it is an unusable one. `end`: behind."""
 
     value: float | None
@@ -177,7 +177,7 @@ def number_of(written: str) -> float:
     return whole + part
 
 
-def verdict_at(text: str, begin: int, scale: Scale) -> Found | None:
+def verdict_at(text: str, begin: int, scale: Scale) -> NumberVerdict | None:
     """The verdict that begins here, after decoration and words that say nothing.
 
     `None`: something else stands here.
@@ -210,7 +210,7 @@ def verdict_at(text: str, begin: int, scale: Scale) -> Found | None:
     return None
 
 
-def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found | None:
+def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> NumberVerdict | None:
     """A number of a text from `begin` on as a verdict; `None` where it is something else's."""
     begin = max(begin, number.start() - 60)
     if _NAMES.search(text, begin, number.start()):
@@ -225,7 +225,7 @@ def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found
     if (closing := units or ordinal) is not None:
         end = closing.end()
     elif text[end : end + 1].isalnum() or _GLUED.match(text, end):
-        return Found(None, end)
+        return NumberVerdict(None, end)
     if (closing := _CLOSING.match(text, end)) is not None:
         end = closing.end()
     usable = True
@@ -242,7 +242,7 @@ def _judged(text: str, number: re.Match[str], begin: int, scale: Scale) -> Found
         usable = usable and not (_ALSO.match(text, end) or _FAULTY.match(text, end))
     else:
         usable = usable and not _FORMULA.match(text, end)
-    return Found(_inside(number_of(number[0]), scale) if usable else None, end)
+    return NumberVerdict(_inside(number_of(number[0]), scale) if usable else None, end)
 
 
 def _lists(text: str, number: re.Match[str]) -> bool:
@@ -262,7 +262,7 @@ def _inside(value: float, scale: Scale) -> float | None:
     return value if inside else None
 
 
-def verdicts_in(text: str, scale: Scale) -> Iterator[Found]:
+def verdicts_in(text: str, scale: Scale) -> Iterator[NumberVerdict]:
     """Every number of a text that could be meant as a verdict, in order."""
     end = 0
     for number in _NUMBER.finditer(text):
@@ -274,10 +274,10 @@ def verdicts_in(text: str, scale: Scale) -> Iterator[Found]:
             continue
         if _REJECTED.search(text, max(0, start - 40), start):
             continue
-        found = _judged(text, number, 0, scale)
-        if found is not None:
-            end = found.end
-            yield found
+        verdict = _judged(text, number, 0, scale)
+        if verdict is not None:
+            end = verdict.end
+            yield verdict
 
 
 def _within(text: str, start: int) -> bool:

@@ -76,7 +76,7 @@ def read(judge: Judge, reply: str, rows: int) -> Reading | None:
     text = plain(reply)
     marked = False
     if judge.after is not None:
-        ends = [found.end() for found in _marker(judge.after).finditer(text)]
+        ends = [match.end() for match in _marker(judge.after).finditer(text)]
         if ends:
             text, marked = text[ends[-1] : ends[-1] + _REACH], True
         elif not _asks_with(judge.template, judge.after):
@@ -121,8 +121,8 @@ def _choice(judge: Judge, text: str, marked: bool, rows: int) -> Reading | None:
 
 def _value(text: str, marked: bool, scale: Scale, cues: re.Pattern[str]) -> float | None:
     if marked:
-        found = verdict_at(text, 0, scale)
-        return None if found is None else found.value
+        verdict = verdict_at(text, 0, scale)
+        return None if verdict is None else verdict.value
     for look in (_bracketed, _cued, _praised, _alone, _only):
         values = list(look(text, scale, cues))
         if values:
@@ -132,14 +132,14 @@ def _value(text: str, marked: bool, scale: Scale, cues: re.Pattern[str]) -> floa
 
 def _bracketed(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
     """In double brackets, a box or a tag: all alike, or the one on the last line."""
-    found = list(_BRACKETED.finditer(text))
-    if found and "\n" not in text[found[-1].end() :].strip():
+    matches = list(_BRACKETED.finditer(text))
+    if matches and "\n" not in text[matches[-1].end() :].strip():
         last = text.rstrip().rfind("\n") + 1
-        found = [each for each in found if each.start() >= last] or found
-    for each in found:
-        if not scale.places and ANSWERS.search(text, max(0, each.start() - 40), each.start()):
+        matches = [match for match in matches if match.start() >= last] or matches
+    for match in matches:
+        if not scale.places and ANSWERS.search(text, max(0, match.start() - 40), match.start()):
             continue  # of the problem, not of the judge
-        content = next(filter(None, each.groups()), "")
+        content = next(filter(None, match.groups()), "")
         verdict = verdict_at(content, 0, scale)
         yield None if verdict is None else verdict.value
 
@@ -147,32 +147,32 @@ def _bracketed(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[floa
 def _cued(text: str, scale: Scale, cues: re.Pattern[str]) -> Iterator[float | None]:
     """After a word that announces a verdict; the last one counts."""
     for cue in reversed(list(cues.finditer(text))):
-        found = verdict_at(text, cue.end(), scale)
-        if found is not None:
+        verdict = verdict_at(text, cue.end(), scale)
+        if verdict is not None:
             denied = _DENIED.search(text, max(0, cue.start() - 40), cue.start())
-            yield None if denied else found.value
+            yield None if denied else verdict.value
             return
 
 
 def _praised(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
     """Candidates that are said to be the best."""
     if scale.places:
-        for found in _PRAISED.finditer(text):
-            yield float(found[1]) if int(found[1]) in range(1, scale.places + 1) else None
+        for match in _PRAISED.finditer(text):
+            yield float(match[1]) if int(match[1]) in range(1, scale.places + 1) else None
 
 
 def _alone(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
     """On the first or the last line, with nothing else on it."""
     lines = [line for line in text.splitlines() if line.strip()]
     for line in (lines[:1] + lines[-1:]) if lines else ():
-        found = verdict_at(line, 0, scale)
-        if found is not None and not re.search(r"[^\W_]", line[found.end :]):
-            yield found.value
+        verdict = verdict_at(line, 0, scale)
+        if verdict is not None and not re.search(r"[^\W_]", line[verdict.end :]):
+            yield verdict.value
 
 
 def _only(text: str, scale: Scale, _cues: re.Pattern[str]) -> Iterator[float | None]:
     """Every number that can be meant."""
-    return (found.value for found in verdicts_in(text, scale))
+    return (verdict.value for verdict in verdicts_in(text, scale))
 
 
 # ------------------------------------------------------------------ options
@@ -211,12 +211,12 @@ def _option(
     )
     word = rf"(?<!\w)({words})(?!\w)"
     if marked:
-        found = re.compile(_SKIPPED + word).match(text)
-        if found is None or re.match(
-            rf"\W{{0,4}}(?:(?:or|and)\b|/)\W{{0,4}}{word}", text[found.end() :]
+        match = re.compile(_SKIPPED + word).match(text)
+        if match is None or re.match(
+            rf"\W{{0,4}}(?:(?:or|and)\b|/)\W{{0,4}}{word}", text[match.end() :]
         ):
             return None
-        return [float(worth[_folded(found[1])])] * rows
+        return [float(worth[_folded(match[1])])] * rows
     named = list(re.finditer(word, text))
     for look in (_announced_option, _outer_options, _allowed_options):
         chosen = {worth[_folded(name)] for name in look(text, word, named)}
@@ -231,12 +231,12 @@ def _folded(word: str) -> str:
 
 def _announced_option(text: str, word: str, _named: Sequence[re.Match[str]]) -> Iterator[str]:
     """After a word that announces a verdict; the last one counts."""
-    found = [each[1] for each in re.finditer(rf"\b{_ANNOUNCED}{word}(?!\s+(?:or|and)\b)", text)]
-    yield from found[-1:]
+    names = [each[1] for each in re.finditer(rf"\b{_ANNOUNCED}{word}(?!\s+(?:or|and)\b)", text)]
+    yield from names[-1:]
 
 
 def _outer_options(text: str, word: str, named: Sequence[re.Match[str]]) -> Iterator[str]:
-    """What a reply begins or ends with."""
+    """Options at the beginning or the end of a reply."""
     first = re.match(rf"[\W_]*?{word}{_CLEAR}", text)
     if first is not None:
         yield first[1]
@@ -248,11 +248,11 @@ def _outer_options(text: str, word: str, named: Sequence[re.Match[str]]) -> Iter
 
 def _allowed_options(text: str, _word: str, named: Sequence[re.Match[str]]) -> Iterator[str]:
     """Every option that is named and not denied."""
-    for each in named:
-        denied = _DENIED.search(text, max(0, each.start() - 40), each.start())
-        clear = each[1].lower() not in _COMMON or re.match(_CLEAR, text[each.end() :])
+    for option in named:
+        denied = _DENIED.search(text, max(0, option.start() - 40), option.start())
+        clear = option[1].lower() not in _COMMON or re.match(_CLEAR, text[option.end() :])
         if clear and not denied:
-            yield each[1]
+            yield option[1]
 
 
 # ------------------------------------------------------------------ rankings
@@ -290,9 +290,9 @@ def _order(text: str, marked: bool) -> list[int]:
     lines = list(_LISTED.finditer(text))
     items = [re.match(_ITEM, line[2], re.IGNORECASE) for line in lines]
     if len(lines) > 1 and [int(line[1]) for line in lines] == list(range(1, len(lines) + 1)):
-        found = [int(item[1]) for item in items if item is not None]
-        if len(found) == len(lines):
-            return found
+        candidates = [int(item[1]) for item in items if item is not None]
+        if len(candidates) == len(lines):
+            return candidates
     chains = list(_CHAIN.finditer(text))
     if marked:
         chains = [chain for chain in chains[:1] if not re.search(r"\w", text[: chain.start()])]

@@ -74,7 +74,7 @@ def _token(text: str, position: int) -> str:
 
 
 def depth(text: str) -> int:
-    """How deeply brackets nest, counting every kind together; unbalanced ones count too."""
+    """The nesting depth of brackets of all kinds; unbalanced ones count too."""
     deepest = current = 0
     for character in text:
         if character in "([{":

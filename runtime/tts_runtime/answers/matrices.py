@@ -16,15 +16,15 @@ _FACTOR = re.compile(r"\s*(?:\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*)?\s*")
 
 def calculate(text: str) -> Matrix | None:
     """The matrix that a cleaned formula of several matrices, or a multiple of one, describes."""
-    found = list(MATRIX.finditer(text))
-    if not found or len(found) > MAXIMUM_MATRICES or found[0].span() == (0, len(text)):
+    matrices = list(MATRIX.finditer(text))
+    if not matrices or len(matrices) > MAXIMUM_MATRICES or matrices[0].span() == (0, len(text)):
         return None
-    if found[-1].end() != len(text):
+    if matrices[-1].end() != len(text):
         return None
     total: Matrix | None = None
     product: Matrix | None = None
     position = 0
-    for match in found:
+    for match in matrices:
         matrix = _numbers(match[1])
         between = text[position : match.start()].strip()
         if matrix is None:

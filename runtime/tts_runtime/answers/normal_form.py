@@ -105,7 +105,7 @@ def expression(parsed: Any) -> Any:
 
 
 def nesting(node: Any) -> int:
-    """How deeply functions, and powers that are not algebraic, nest."""
+    """The nesting depth of functions, and of powers that are not algebraic."""
     inner = max((nesting(argument) for argument in node.args), default=0)
     if isinstance(node, sympy.Pow):
         plain = node.exp.is_Integer or (node.exp.is_Rational and inner == 0)

@@ -89,11 +89,11 @@ def number_value(key: str) -> Fraction | None:
 def ratio_key(keys: Sequence[str]) -> str | None:
     """Numbers in proportion as the smallest whole numbers: `4:6` is `2:3`."""
     values = [number_value(each) for each in keys]
-    known = [value for value in values if value is not None and value > 0]
-    if len(known) < len(values):
+    positive = [value for value in values if value is not None and value > 0]
+    if len(positive) < len(values):
         return None
-    scale = math.lcm(*(value.denominator for value in known))
-    whole = [int(value * scale) for value in known]
+    scale = math.lcm(*(value.denominator for value in positive))
+    whole = [int(value * scale) for value in positive]
     divisor = math.gcd(*whole)
     return ":".join(str(each // divisor) for each in whole)
 

@@ -168,7 +168,7 @@ class _Parser:
         return self._with_more(self._postfix(), functions)
 
     def _with_more(self, value: Any, functions: bool) -> Any:
-        """What stands side by side is multiplied; a number never stands behind a factor."""
+        """Multiplies factors that stand side by side; a number is never a later factor."""
         while self._begins_factor(functions):
             after_number = self._tokens[self._at - 1][-1:].isdigit()
             if after_number and _NUMBER.fullmatch(self._next()):

@@ -1,4 +1,4 @@
-"""What an answer is made of."""
+"""The parts of an answer."""
 
 from dataclasses import dataclass
 from enum import Enum

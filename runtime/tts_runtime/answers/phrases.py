@@ -7,7 +7,7 @@ or numbers joined by "and" are one answer.
 
 import re
 
-# What is longer is read at its end: an answer stands there.
+# Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
 MAXIMUM_PHRASE_TAIL = 20_000
 MAXIMUM_PHRASES = 8
@@ -70,7 +70,7 @@ _EDGE = "*_`\"“”'"
 
 
 def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
-    """What the last phrase that names an answer introduces, None without one.
+    """The answer after the last phrase that announces one, None without one.
 
     `after`: where a marker stands; a phrase behind it counts only if a value follows, for "the
     answer is correct" takes nothing back. `ended`: whether nothing can follow the text; otherwise

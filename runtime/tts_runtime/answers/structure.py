@@ -96,9 +96,9 @@ def _read(text: str) -> Structure:
     if base is not None:
         return Structure(StructureKind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
     for reader in (_list, _union, _enclosed, _matrix, _assigned, _ordered, _ratio):
-        found = reader(text)
-        if found is not None:
-            return found
+        structure = reader(text)
+        if structure is not None:
+            return structure
     return _scalar(text)
 
 
@@ -271,11 +271,11 @@ def _enclosed(text: str) -> Structure | None:
             return _scalar(text)
         if _DOTS in parts:
             return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
-        found = _items([sign for part in parts for sign in _both_signs(part)], StructureKind.SET)
+        members = _items([sign for part in parts for sign in _both_signs(part)], StructureKind.SET)
         return (
-            Structure(StructureKind.SET, items=found.items)
-            if found.kind is StructureKind.LIST
-            else found
+            Structure(StructureKind.SET, items=members.items)
+            if members.kind is StructureKind.LIST
+            else members
         )
     if not enclosed(text, "([", ")]"):
         return None
@@ -431,10 +431,10 @@ def key(structure: Structure) -> str | None:
     if structure.kind is StructureKind.MATRIX:
         return _matrix_key(structure)
     keys = [key(item) for item in structure.items]
-    known = [each for each in keys if each is not None]
-    if len(known) < len(keys):
+    forms = [each for each in keys if each is not None]
+    if len(forms) < len(keys):
         return None
-    return _written(structure, known)
+    return _written(structure, forms)
 
 
 def _written(structure: Structure, keys: list[str]) -> str | None:
@@ -459,10 +459,10 @@ def _written(structure: Structure, keys: list[str]) -> str | None:
 
 def _matrix_key(matrix: Structure) -> str | None:
     rows = [[key(entry) for entry in row.items] for row in matrix.items]
-    known = [[each for each in row if each is not None] for row in rows]
-    if list(map(len, known)) != list(map(len, rows)):
+    forms = [[each for each in row if each is not None] for row in rows]
+    if list(map(len, forms)) != list(map(len, rows)):
         return None
-    body = r"\\".join("&".join(row) for row in known)
+    body = r"\\".join("&".join(row) for row in forms)
     return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
 
 

@@ -72,10 +72,10 @@ def multiply_out(text: str) -> str:
 def split_unit(text: str) -> tuple[str, str]:
     """The answer and the unit written behind it; the unit is empty if there is none."""
     for pattern in (_TEXT_UNIT, _BARE):
-        found = pattern.search(text)
-        if found is None:
+        match = pattern.search(text)
+        if match is None:
             continue
-        before, unit = text[: found.start()].rstrip(), found[0]
+        before, unit = text[: match.start()].rstrip(), match[0]
         words = re.sub(r"\\(?:text|frac|cdot)|[{}]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
         reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
         if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
@@ -158,7 +158,7 @@ _TOKEN = re.compile(r"\^\s*\{?\s*(-?[0-9])\s*\}?|(/|\bper\b)|([^\W\d_]+|[$€£�
 
 
 def dimensions(unit: str) -> dict[str, int]:
-    """What a unit counts, each with its power: `m/s^2` is m once and s minus twice."""
+    """Base units with their powers: `m/s^2` is m to the 1 and s to the -2."""
     for short, long in _ABBREVIATIONS.items():
         unit = re.sub(rf"\b{short}\b", long, unit)
     powers: dict[str, int] = {}
@@ -203,7 +203,7 @@ def contradict(first: str, second: str) -> bool:
     if "degree" in left and "degree" in right:
         scales = {"C", "F"}
         return bool(scales & set(left)) and bool(scales & set(right)) and left != right
-    known = set(_SYNONYMS.values())
-    if set(left) <= known and set(right) <= known:
+    base_units = set(_SYNONYMS.values())
+    if set(left) <= base_units and set(right) <= base_units:
         return left != right
     return not set(left) & set(right)

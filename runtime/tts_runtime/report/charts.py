@@ -71,13 +71,13 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
 
     Points that lie on each other are set side by side, exactly coinciding lines are dashed.
     """
-    kept = [row for row in rows if not x.log or row[x.field] > 0]
-    names = list(dict.fromkeys(str(row["series"]) for row in kept))
-    placed = _side_by_side(kept, x)
+    shown = [row for row in rows if not x.log or row[x.field] > 0]
+    names = list(dict.fromkeys(str(row["series"]) for row in shown))
+    placed = _side_by_side(shown, x)
     color = _color(names)
     kind = {"type": "log", "nice": False} if x.log else {"type": "linear", "zero": False}
     scale: Spec = {**kind, "padding": 10}
-    values = sorted({row[x.field] for row in kept})
+    values = sorted({row[x.field] for row in shown})
     axis: Spec = {"title": x.title, "format": "~s", "labelOverlap": True}
     if x.exact and len(values) <= 12:
         axis |= {"values": values, "format": ",~g"}
@@ -90,10 +90,10 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
         "axis": {"title": y},
         "scale": {"zero": False, "nice": True},
     }
-    told = _tooltip(x)
+    tooltip = _tooltip(x)
     layer: list[Spec] = []
     faint = 0.75 if len(names) <= 6 else 0.4  # intervals of many lines would hide the lines
-    if any(row.get("low") is not None for row in kept):
+    if any(row.get("low") is not None for row in shown):
         ends = {"y": {**up, "field": "low"}, "y2": {"field": "high"}}
         layer.append(
             {
@@ -122,13 +122,13 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
                 "color": color,
                 "shape": _shape(names),
                 "opacity": _focus(1),
-                "tooltip": told,
+                "tooltip": tooltip,
             },
         },
     ]
     layer[-1]["params"] = [_FOCUS]
     spec = {**_head(title), "width": WIDTH, "height": HEIGHT, "layer": layer}
-    return Figure(name, title, kept, _columns(x, y), {**spec, "data": {"values": placed}})
+    return Figure(name, title, shown, _columns(x, y), {**spec, "data": {"values": placed}})
 
 
 def bars(name: str, title: str, rows: Sequence[Row], place: str, y: str = "accuracy, %") -> Figure:
@@ -285,8 +285,8 @@ def _color(names: Sequence[str]) -> Spec:
 
 
 def _shape(names: Sequence[str]) -> Spec:
-    found = [SHAPES[at % len(SHAPES)] for at in range(len(names))]
-    scale = {"domain": list(names), "range": found}
+    shapes = [SHAPES[at % len(SHAPES)] for at in range(len(names))]
+    scale = {"domain": list(names), "range": shapes}
     legend = {"title": None} if len(names) > 1 else None
     return {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
 
@@ -319,8 +319,8 @@ def _ticks(least: float, most: float) -> list[float]:
     """Labels of a logarithmic axis: 1, 2 and 5 in each decade, of many decades only 1."""
     decades = range(floor(log10(least)), floor(log10(most)) + 2)
     steps = (1, 2, 5) if most / least < 2000 else (1,)
-    found = [step * 10.0**decade for decade in decades for step in steps]
-    return [each for each in found if 0.7 * least <= each <= 1.5 * most]
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return [each for each in ticks if 0.7 * least <= each <= 1.5 * most]
 
 
 def _side_by_side(rows: Sequence[Row], x: Axis) -> list[dict[str, Any]]:
@@ -332,7 +332,7 @@ def _side_by_side(rows: Sequence[Row], x: Axis) -> list[dict[str, Any]]:
     places = [scaled(float(row[x.field])) for row in rows]
     width = (max(places, default=0) - min(places, default=0)) or 1.0
     step = width * _BESIDE / WIDTH
-    found = [dict(row) for row in rows]
+    moved_rows = [dict(row) for row in rows]
     order = sorted(range(len(rows)), key=lambda at: places[at])
     cluster: list[int] = []
     for at in (*order, None):
@@ -342,8 +342,8 @@ def _side_by_side(rows: Sequence[Row], x: Axis) -> list[dict[str, Any]]:
                 shift = (rank - (len(members) - 1) / 2) * step
                 value = float(rows[member][x.field])
                 moved = value * exp(shift) if x.log else value + shift
-                found[member]["_x"] = moved
+                moved_rows[member]["_x"] = moved
             cluster = []
         if at is not None:
             cluster.append(at)
-    return found
+    return moved_rows

@@ -38,9 +38,9 @@ def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> 
     """
     for field in _RATES:
         rates = {id_: _number(each.fields.get(field)) for id_, each in problems.items()}
-        known = {id_: rate for id_, rate in rates.items() if rate is not None and 0 <= rate <= 1}
-        if known:
-            return by_rate(known, f"the problem set's {field}")
+        valid = {id_: rate for id_, rate in rates.items() if rate is not None and 0 <= rate <= 1}
+        if valid:
+            return by_rate(valid, f"the problem set's {field}")
     for field in _LEVELS:
         levels = {
             id_: str(each.fields[field]) for id_, each in problems.items() if field in each.fields

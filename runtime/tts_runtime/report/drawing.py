@@ -12,7 +12,7 @@ from tts_runtime.report.theme import config, dark_style
 if TYPE_CHECKING:
     from tts_runtime.report.charts import Figure
 
-#: What draws as the library in the page does, of the versions that vl-convert has.
+#: The version of Vega-Lite, of those that vl-convert has, that draws like the page's library.
 _VEGA_LITE: Final = "6.4"
 #: Characters that a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -48,8 +48,8 @@ def pdf(figure: Figure) -> bytes:
     """
     import vl_convert
 
-    made: bytes = vl_convert.vegalite_to_pdf(_whole(figure), vl_version=_VEGA_LITE)
-    return made
+    document: bytes = vl_convert.vegalite_to_pdf(_whole(figure), vl_version=_VEGA_LITE)
+    return document
 
 
 def as_csv(figure: Figure) -> str:

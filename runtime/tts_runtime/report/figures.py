@@ -42,17 +42,17 @@ _BINS: Final = 8
 def figures(study: Study, groups: Grouping | None, baseline: Entry | None) -> list[Figure]:
     """All figures that the records have data for."""
     graded = [entry for entry in study.entries if entry.grades()]
-    found: list[Figure] = []
+    result: list[Figure] = []
     for parameter in _ordered(study):
-        found += _against_parameter(study, graded, parameter)
+        result += _against_parameter(study, graded, parameter)
     for cost, title, note in _COSTS:
-        found += _against_cost(study, graded, cost, title, note)
+        result += _against_cost(study, graded, cost, title, note)
     if groups is not None:
-        found += _by_difficulty(study, graded, groups)
+        result += _by_difficulty(study, graded, groups)
     if baseline is not None:
-        found += _differences(study, baseline)
-    found += _rewards(study)
-    return found
+        result += _differences(study, baseline)
+    result += _rewards(study)
+    return result
 
 
 def _ordered(study: Study) -> list[str]:
@@ -61,22 +61,22 @@ def _ordered(study: Study) -> list[str]:
     return [] if budget is None else [budget, *sorted(swept - {budget})]
 
 
-def _row(series: str, at: Any, found: Estimate) -> dict[str, Any]:
+def _row(series: str, at: Any, estimate: Estimate) -> dict[str, Any]:
     return {
         "series": series,
         "at": at,
-        "value": round(found.value, 3),
-        "low": round(found.low, 3),
-        "high": round(found.high, 3),
+        "value": round(estimate.value, 3),
+        "low": round(estimate.low, 3),
+        "high": round(estimate.high, 3),
     }
 
 
 def _against_parameter(study: Study, entries: Sequence[Entry], name: str) -> Iterator[Figure]:
     rows = []
     for entry in entries:
-        at, found = entry.parameters.get(name), share(entry.grades())
-        if found is not None and isinstance(at, int | float) and not isinstance(at, bool):
-            rows.append(_row(study.series(entry, name), at, found))
+        at, accuracy = entry.parameters.get(name), share(entry.grades())
+        if accuracy is not None and isinstance(at, int | float) and not isinstance(at, bool):
+            rows.append(_row(study.series(entry, name), at, accuracy))
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["series"]] = counts.get(row["series"], 0) + 1
@@ -95,12 +95,12 @@ def _against_cost(
 ) -> Iterator[Figure]:
     rows = []
     for entry in entries:
-        at, found = entry.mean(cost), share(entry.grades())
-        if at is None or found is None:
+        at, accuracy = entry.mean(cost), share(entry.grades())
+        if at is None or accuracy is None:
             if cost != "policy_tokens":  # unknown for one: not drawn for the others alone
                 return
             continue
-        rows.append(_row(study.series(entry, study.budget), at, found))
+        rows.append(_row(study.series(entry, study.budget), at, accuracy))
     rows = [row for row in rows if row["at"] > 0]
     if rows:
         name = f"accuracy-{cost.removeprefix('policy_')}"
@@ -118,10 +118,10 @@ def _by_difficulty(study: Study, entries: Sequence[Entry], groups: Grouping) -> 
                 for key, right in entry.grades().items()
                 if groups.of.get(key[0]) == group
             }
-            found = share(grades)
-            if found is not None:
+            accuracy = share(grades)
+            if accuracy is not None:
                 at = str(entry.parameters.get(budget, "-")) if budget else "-"
-                row = _row(study.series(entry, budget), at, found)
+                row = _row(study.series(entry, budget), at, accuracy)
                 problems = len({key[0] for key in grades})
                 rows.append({**row, "panel": f"{group} ({problems})"})
     if rows:
@@ -141,13 +141,13 @@ def _number(value: Any) -> float:
 
 
 def partner(study: Study, entry: Entry, baseline: Entry) -> Entry:
-    """What an entry is compared with: the baseline at the same budget where there is one."""
+    """The entry to compare with: the baseline, at the same budget if it ran there."""
     budget = study.budget
     if budget is not None and budget in entry.parameters:
-        for each in study.entries:
-            same = (each.base, each.run) == (baseline.base, baseline.run)
-            if same and each.parameters.get(budget) == entry.parameters[budget]:
-                return each
+        for other in study.entries:
+            same = (other.base, other.run) == (baseline.base, baseline.run)
+            if same and other.parameters.get(budget) == entry.parameters[budget]:
+                return other
     return baseline
 
 
@@ -167,17 +167,17 @@ def comparisons(study: Study, baseline: Entry) -> list[PairedComparison]:
 def _differences(study: Study, baseline: Entry) -> Iterator[Figure]:
     rows = [
         {
-            "series": each.left,
-            "value": round(100 * each.difference, 3),
-            "low": round(100 * each.low, 3),
-            "high": round(100 * each.high, 3),
-            "against": each.right,
-            "only": each.left_only,
-            "only_other": each.right_only,
-            "p": float(f"{each.adjusted:.3g}"),
-            "verdict": each.verdict.value,
+            "series": comparison.left,
+            "value": round(100 * comparison.difference, 3),
+            "low": round(100 * comparison.low, 3),
+            "high": round(100 * comparison.high, 3),
+            "against": comparison.right,
+            "only": comparison.left_only,
+            "only_other": comparison.right_only,
+            "p": float(f"{comparison.adjusted:.3g}"),
+            "verdict": comparison.verdict.value,
         }
-        for each in comparisons(study, baseline)
+        for comparison in comparisons(study, baseline)
     ]
     if not rows:
         return
@@ -216,19 +216,19 @@ def observed(study: Study, scorer: str) -> Entry | None:
 
 def scorers(study: Study) -> list[str]:
     """All scorers of a study; fields of problems, such as the gold answer, are no reward models."""
-    found = (each for entry in study.entries for each in entry.record.plan.scorers)
-    return list(dict.fromkeys(each.name for each in found if each.field is None))
+    declared = (each for entry in study.entries for each in entry.record.plan.scorers)
+    return list(dict.fromkeys(each.name for each in declared if each.field is None))
 
 
 def _rewards(study: Study) -> Iterator[Figure]:
     shares: list[dict[str, Any]] = []
     for scorer in scorers(study):
         entry = observed(study, scorer)
-        kept = () if entry is None else entry.tally.kept(scorer)
-        if entry is None or len(kept) < 2 * _BINS:
+        candidates = () if entry is None else entry.tally.sampled(scorer)
+        if entry is None or len(candidates) < 2 * _BINS:
             continue
         source = f"Complete solutions of {entry.name}, in groups of equal size."
-        rows = _lengths(kept)
+        rows = _lengths(candidates)
         if len({row["at"] for row in rows}) > 1:
             drawn = curves(
                 f"length-{scorer}",
@@ -241,7 +241,7 @@ def _rewards(study: Study) -> Iterator[Figure]:
                 f"{source} A slope within right or within wrong ones is a bias "
                 f"by length. {_INTERVALS}"
             )
-        shares += _calibration(scorer, kept)
+        shares += _calibration(scorer, candidates)
     if shares:
         drawn = curves(
             "score-right",
@@ -266,10 +266,10 @@ def _groups(values: Sequence[ScoredCandidate], by: str) -> Iterator[Sequence[Sco
         start = end
 
 
-def _lengths(kept: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
+def _lengths(candidates: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
     rows = []
     for grade, series in ((True, "right answer"), (False, "wrong answer"), (None, "no grade")):
-        members = [each for each in kept if each.right is grade]
+        members = [each for each in candidates if each.right is grade]
         for group in _groups(members, "tokens"):
             mean, half = _mean([each.score for each in group])
             at = sum(each.tokens for each in group) / len(group)
@@ -288,25 +288,25 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
     return mean, Z95 * sqrt(variance / len(values))
 
 
-def _calibration(scorer: str, kept: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
-    graded = [each for each in kept if each.right is not None]
+def _calibration(scorer: str, candidates: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
+    graded = [each for each in candidates if each.right is not None]
     for group in _groups(graded, "score"):
         good = sum(bool(each.right) for each in group)
         low, high = wilson(good, len(group))
         at = sum(each.score for each in group) / len(group)
-        found = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
-        yield _row(scorer, round(at, 5), found)
+        estimate = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
+        yield _row(scorer, round(at, 5), estimate)
 
 
 def rewards(study: Study) -> list[Mapping[str, Any]]:
     """A line per scorer: what it does on which candidates."""
-    found: list[Mapping[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     for scorer in scorers(study):
         entry = observed(study, scorer)
         if entry is None:
             continue
-        measured = behaviour(entry.tally.kept(scorer))
-        found.append(
+        measured = behaviour(entry.tally.sampled(scorer))
+        rows.append(
             {
                 "scorer": scorer,
                 "strategy": entry.name,
@@ -315,4 +315,4 @@ def rewards(study: Study) -> list[Mapping[str, Any]]:
                 "auc": measured.auc,
             }
         )
-    return found
+    return rows

@@ -1,4 +1,4 @@
-"""What the page shows of a study, as values for its scripts."""
+"""Values of a study for the scripts of the page."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def drawn(study: Study, baseline: Entry | None) -> tuple[list[Figure], Grouping 
 
 def report(
     study: Study,
-    found: Sequence[Figure],
+    figures: Sequence[Figure],
     groups: Grouping | None,
     baseline: Entry | None,
     files: Sequence[str],
@@ -68,7 +68,7 @@ def report(
 
     Args:
         study: What was read.
-        found: Its figures.
+        figures: Its figures.
         groups: Of problems, by difficulty.
         baseline: What others are compared with.
         files: Endings of the files that there are of each figure.
@@ -90,7 +90,7 @@ def report(
                 "spec": figure.spec,
                 "files": list(files),
             }
-            for figure in found
+            for figure in figures
         ],
         "pairs": list(_pairs(study, baseline)),
         "rewards": rewards(study),
@@ -124,7 +124,7 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _strategy(entry: Entry) -> dict[str, Any]:
-    found = share(entry.grades())
+    accuracy = share(entry.grades())
     return {
         "name": entry.name,
         "base": entry.base,
@@ -132,7 +132,7 @@ def _strategy(entry: Entry) -> dict[str, Any]:
         "scorers": list(entry.scorers),
         "answered": len(entry.trials),
         "failed": sum(each.failed for each in entry.trials.values()),
-        "accuracy": None if found is None else _estimate(found),
+        "accuracy": None if accuracy is None else _estimate(accuracy),
         "costs": {name: entry.mean(name) for name in (*COSTS, "flops", "seconds")},
         "candidates": entry.reliability.candidates,
         "reliability": list(footer(entry.reliability)),
@@ -140,8 +140,10 @@ def _strategy(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _estimate(found: Estimate) -> list[float]:
-    return [round(each, 3) for each in (found.value, found.low, found.high, found.count)]
+def _estimate(estimate: Estimate) -> list[float]:
+    return [
+        round(each, 3) for each in (estimate.value, estimate.low, estimate.high, estimate.count)
+    ]
 
 
 def _pairs(study: Study, baseline: Entry | None) -> Iterator[list[float]]:
@@ -150,19 +152,24 @@ def _pairs(study: Study, baseline: Entry | None) -> Iterator[list[float]]:
     at = {entry.name: place for place, entry in enumerate(study.entries)}
     if len(graded) <= _MOST_PAIRED:
         pairs = [(one.name, other.name) for one, other in combinations(graded, 2)]
-        found = compare({entry.name: entry.trials.values() for entry in graded}, pairs)
+        compared = compare({entry.name: entry.trials.values() for entry in graded}, pairs)
     else:
-        found = [] if baseline is None else comparisons(study, baseline)
-    for each in found:
-        if each.trials:
-            estimate = Estimate(100 * each.difference, 100 * each.low, 100 * each.high, each.trials)
+        compared = [] if baseline is None else comparisons(study, baseline)
+    for comparison in compared:
+        if comparison.trials:
+            estimate = Estimate(
+                100 * comparison.difference,
+                100 * comparison.low,
+                100 * comparison.high,
+                comparison.trials,
+            )
             yield [
-                *(at[each.left], at[each.right], *_estimate(estimate)),
-                *(each.left_only, each.right_only, float(f"{each.p:.3g}")),
+                *(at[comparison.left], at[comparison.right], *_estimate(estimate)),
+                *(comparison.left_only, comparison.right_only, float(f"{comparison.p:.3g}")),
             ]
 
 
-#: What a strategy did for a problem, in one character.
+#: The outcome of a strategy on a problem, as one character.
 _MARKS: Final = {True: "1", False: "0", None: "?"}
 
 
@@ -189,5 +196,5 @@ def _shortened(text: str) -> str:
 
 def _marks(entry: Entry, places: Mapping[Trial, int]) -> Iterator[str]:
     for key in places:
-        found = entry.trials.get(key)
-        yield "." if found is None else "x" if found.failed else _MARKS[found.correct]
+        trial = entry.trials.get(key)
+        yield "." if trial is None else "x" if trial.failed else _MARKS[trial.correct]

@@ -1,4 +1,4 @@
-"""How a reward model scores: against the length of a solution, and against its being right.
+"""Behaviour of reward models: score against the length of a solution, and against its grade.
 
 Read a tree at a time. Of the finished candidates of a strategy an even sample is kept, so that
 memory does not grow with the run.
@@ -34,15 +34,15 @@ class _Sample:
     seen: int = 0
 
     def __post_init__(self) -> None:
-        self.kept: list[ScoredCandidate] = []
+        self.candidates: list[ScoredCandidate] = []
 
     def add(self, each: ScoredCandidate) -> None:
         if self.seen % self.stride == 0:
-            if len(self.kept) == MOST:
-                self.kept = self.kept[::2]
+            if len(self.candidates) == MOST:
+                self.candidates = self.candidates[::2]
                 self.stride *= 2
             if self.seen % self.stride == 0:
-                self.kept.append(each)
+                self.candidates.append(each)
         self.seen += 1
 
 
@@ -61,33 +61,33 @@ class RewardTally:
 
     def add(self, tree: Tree) -> None:
         """Adds a problem's complete solutions."""
-        found = samples_of(tree)
-        self.selected += not found.independent
-        if found.graded and found.independent:
-            right, count = self.solved.get(found.problem, (0, 0))
-            right += sum(sample.correct for sample in found.samples)
-            self.solved[found.problem] = right, count + len(found.samples)
-        for sample in found.samples:
-            for scorer, kept in self._samples.items():
+        drawn = samples_of(tree)
+        self.selected += not drawn.independent
+        if drawn.graded and drawn.independent:
+            right, count = self.solved.get(drawn.problem, (0, 0))
+            right += sum(sample.correct for sample in drawn.samples)
+            self.solved[drawn.problem] = right, count + len(drawn.samples)
+        for sample in drawn.samples:
+            for scorer, candidates in self._samples.items():
                 score = sample.score(scorer, "last")
                 if score is not None:
-                    right_one = sample.correct if found.graded else None
-                    kept.add(ScoredCandidate(found.problem, sample.tokens, score, right_one))
+                    right_one = sample.correct if drawn.graded else None
+                    candidates.add(ScoredCandidate(drawn.problem, sample.tokens, score, right_one))
 
-    def kept(self, scorer: str) -> Sequence[ScoredCandidate]:
+    def sampled(self, scorer: str) -> Sequence[ScoredCandidate]:
         """The even sample of a scorer's candidates."""
         sample = self._samples.get(scorer)
-        return () if sample is None else sample.kept
+        return () if sample is None else sample.candidates
 
     def seen(self, scorer: str) -> int:
-        """How many finished candidates the scorer has scored."""
+        """The number of finished candidates that the scorer has scored."""
         sample = self._samples.get(scorer)
         return 0 if sample is None else sample.seen
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a scorer does, on the finished candidates of one strategy.
+    """The behaviour of a scorer on the finished candidates of one strategy.
 
     Args:
         length: Spearman's correlation of score and tokens within problems, the mean over problems
@@ -101,24 +101,26 @@ class Behaviour:
     auc: float | None
 
 
-def behaviour(kept: Sequence[ScoredCandidate]) -> Behaviour:
+def behaviour(candidates: Sequence[ScoredCandidate]) -> Behaviour:
     """Measures a scorer."""
     by_problem: dict[str, list[ScoredCandidate]] = {}
-    for each in kept:
+    for each in candidates:
         by_problem.setdefault(each.problem, []).append(each)
     total = weight = 0.0
     won = pairs = 0.0
     for group in by_problem.values():
-        found = _spearman([each.tokens for each in group], [each.score for each in group])
-        if found is not None:
-            total += found * len(group)
+        correlation = _spearman([each.tokens for each in group], [each.score for each in group])
+        if correlation is not None:
+            total += correlation * len(group)
             weight += len(group)
         good = [each.score for each in group if each.right is True]
         bad = [each.score for each in group if each.right is False]
         if good and bad:
             won += _wins(good, bad)
             pairs += len(good) * len(bad)
-    return Behaviour(len(kept), total / weight if weight else None, won / pairs if pairs else None)
+    return Behaviour(
+        len(candidates), total / weight if weight else None, won / pairs if pairs else None
+    )
 
 
 def _wins(good: Sequence[float], bad: Sequence[float]) -> float:

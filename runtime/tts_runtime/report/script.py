@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-#: What ends a script element, or begins a comment in one, if it stands in a text.
+#: Texts that would end a script element or begin a comment in one.
 _MARKUP: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 

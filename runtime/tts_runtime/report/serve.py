@@ -51,7 +51,7 @@ class Live:
         self._baseline = baseline
         self._lock = Lock()
         self._looked = float("-inf")
-        self._made: dict[str, tuple[int, str]] = {}
+        self._scripts_by_path: dict[str, tuple[int, str]] = {}
         self._update()
         baseline_of(study, baseline)
 
@@ -61,7 +61,7 @@ class Live:
             self._looked = monotonic()
 
     def script(self, path: str) -> str | None:
-        """What is at a path of the site's data; `None` if nothing is.
+        """The content at a path of the site's data; `None` if there is none.
 
         Raises:
             DirectoryError: A run cannot be read any more.
@@ -76,15 +76,15 @@ class Live:
             return None if tree is None else self._tree(int(tree[1]), int(tree[2]))
 
     def _scripts(self, path: str) -> str:
-        version, text = self._made.get(path, (-1, ""))
+        version, text = self._scripts_by_path.get(path, (-1, ""))
         if version != self._study.version:
             chosen = baseline_of(self._study, self._baseline)
-            found, groups = drawn(self._study, chosen)
-            shown = report(self._study, found, groups, chosen, ())
+            figures, groups = drawn(self._study, chosen)
+            shown = report(self._study, figures, groups, chosen, ())
             for name, value in (("report", shown), ("problems", problems(self._study, groups))):
-                made = call(f"tts.{name}", value)
-                self._made[f"data/{name}.js"] = (self._study.version, made)
-            text = self._made[path][1]
+                script = call(f"tts.{name}", value)
+                self._scripts_by_path[f"data/{name}.js"] = (self._study.version, script)
+            text = self._scripts_by_path[path][1]
         return text
 
     def _tree(self, strategy: int, place: int) -> str | None:
@@ -122,11 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.files.get(path)
         if content is None:
             try:
-                found = self.live.script(path)
+                script = self.live.script(path)
             except (DirectoryError, OSError, KeyError) as error:
                 self._send(500, "text/plain; charset=utf-8", f"{error}\n".encode(), body)
                 return
-            content = None if found is None else found.encode()
+            content = None if script is None else script.encode()
         if content is None:
             self._send(404, "text/plain", b"nothing here\n", body)
             return

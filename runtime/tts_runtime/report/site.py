@@ -28,7 +28,7 @@ class SiteError(Exception):
 
 @dataclass(frozen=True)
 class Written:
-    """What was written. `index`: the page to open."""
+    """The written site. `index`: the page to open."""
 
     index: Path
     figures: int
@@ -41,11 +41,11 @@ def assets() -> Iterator[tuple[str, Traversable]]:
     pending = [("", files("tts_runtime.report").joinpath("assets"))]
     while pending:
         prefix, folder = pending.pop()
-        for each in folder.iterdir():
-            if each.is_dir():
-                pending.append((f"{prefix}{each.name}/", each))
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                pending.append((f"{prefix}{entry.name}/", entry))
             else:
-                yield prefix + each.name, each
+                yield prefix + entry.name, entry
 
 
 def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
@@ -76,9 +76,9 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
 
         study.update(write_tree)
         chosen = baseline_of(study, baseline)
-        found, groups = drawn(study, chosen)
+        figures, groups = drawn(study, chosen)
         endings = ("svg", "pdf", "csv") if can_draw() else ("csv",)
-        for figure in found:
+        for figure in figures:
             base = out / "figures" / figure.name
             _write(base.with_name(f"{figure.name}.csv"), as_csv(figure).encode())
             if can_draw():
@@ -86,17 +86,17 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
                 _write(base.with_name(f"{figure.name}.pdf"), pdf(figure))
         listed = call("tts.problems", problems(study, groups))
         _write(out / "data/problems.js", listed.encode())
-        shown = call("tts.report", report(study, found, groups, chosen, endings))
+        shown = call("tts.report", report(study, figures, groups, chosen, endings))
         _write(out / "data/report.js", shown.encode())
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise SiteError(f"{error.filename or out} cannot be written: {reason}") from error
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Written(out / _INDEX, len(found), count, size)
+    return Written(out / _INDEX, len(figures), count, size)
 
 
 def tree_path(strategy: int, place: int) -> str:
-    """Where the tree of a problem is in a site."""
+    """The path of a problem's tree in a site."""
     return f"data/trees/{strategy}/{place}.js"
 
 
@@ -114,9 +114,9 @@ def _check(study: Study, out: Path) -> None:
     index = out / _INDEX
     if not index.is_file() or _MARK not in index.read_bytes():
         raise SiteError(f"{out} holds something else than a report: name another with --out")
-    here = out.resolve()
+    folder = out.resolve()
     for directory in study.directories:
-        if here in (directory.resolve(), *directory.resolve().parents):
+        if folder in (directory.resolve(), *directory.resolve().parents):
             raise SiteError(f"{out} holds the run {directory}: name another folder with --out")
 
 

@@ -1,4 +1,4 @@
-"""What a report is made of: the strategies of some runs, small enough to be held in memory.
+"""The data of a report: strategies of some runs, small enough to be held in memory.
 
 Of an answer only grades and costs are kept; texts and trees stay in the record.
 """
@@ -27,7 +27,7 @@ _BUDGETS: Final = ("n", "waits", "depth", "width")
 
 
 class GradedTrial(NamedTuple):
-    """What is kept of an answer. `correct`: its grade."""
+    """The grade and costs of an answer. `correct`: its grade."""
 
     trial: Trial
     correct: bool | None
@@ -67,22 +67,22 @@ class Entry:
             return (
                 None if self.wall_s is None or not self.trials else self.wall_s / len(self.trials)
             )
-        done = [each for each in self.trials.values() if not each.failed]
+        trials = [each for each in self.trials.values() if not each.failed]
         if cost == "flops":
-            values = [each.flops for each in done]
+            values = [each.flops for each in trials]
         else:
             at = COSTS.index(cost)
-            values = [each.costs[at] for each in done]
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known and len(known) == len(values) else None
+            values = [each.costs[at] for each in trials]
+        numbers = [value for value in values if value is not None]
+        return sum(numbers) / len(numbers) if numbers and len(numbers) == len(values) else None
 
     def grades(self, keys: Iterable[Trial] | None = None) -> dict[Trial, bool]:
         """Grades by problem and seed, of those that have one."""
         chosen = self.trials if keys is None else keys
         return {
-            key: found.correct
+            key: trial.correct
             for key in chosen
-            if (found := self.trials.get(key)) is not None and found.correct is not None
+            if (trial := self.trials.get(key)) is not None and trial.correct is not None
         }
 
 
@@ -98,12 +98,12 @@ class Study:
     """
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        self.directories = [Path(each) for each in directories]
+        self.directories = [Path(directory) for directory in directories]
         seen: dict[Path, Path] = {}
-        for each in self.directories:
-            if each.resolve() in seen:
-                raise DirectoryError(f"{each} is named twice; name each run once")
-            seen[each.resolve()] = each
+        for directory in self.directories:
+            if directory.resolve() in seen:
+                raise DirectoryError(f"{directory} is named twice; name each run once")
+            seen[directory.resolve()] = directory
         self.runs: dict[str, Run] = {}
         self.entries: list[Entry] = []
         self.problems: dict[str, Problem] = {}
@@ -162,11 +162,11 @@ class Study:
                     f"problem {id_!r} of {directory} is another one than in the other runs: "
                     "report runs of different problem sets apart"
                 )
-        known = {entry.record.folder: entry for entry in self.entries}
+        by_folder = {entry.record.folder: entry for entry in self.entries}
         several = len(self.directories) > 1
         for record in run.strategies.values():
-            if record.folder in known:
-                known[record.folder].record = known[record.folder].index.record = record
+            if record.folder in by_folder:
+                by_folder[record.folder].record = by_folder[record.folder].index.record = record
             elif not (record.folder / PLAN).exists():
                 self._states[name] = None  # it has not begun: look again
             else:
@@ -185,7 +185,7 @@ class Study:
         alone = len(self.runs[entry.run].strategies) == 1
         entry.wall_s = _seconds(entry.record) if alone else None
         entry.waiting = {key: None for key in fresh if key[0] not in entry.record.problems}
-        found = []
+        trials = []
         for key in fresh:
             answer = None if key in entry.waiting else entry.index.answer(key)
             if answer is None:
@@ -195,8 +195,8 @@ class Study:
             entry.trials[key] = GradedTrial(key, answer.correct, failed, costs, answer.flops)
             entry.reliability += answer.reliability
             self.places.setdefault(key, len(self.places))
-            found.append(key)
-        return found
+            trials.append(key)
+        return trials
 
     def pass_rates(self) -> dict[str, float]:
         """Of each problem, the share of independent samples that are right: of the strategy that
@@ -228,10 +228,10 @@ class Study:
             for name, value in entry.parameters.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     values.setdefault((entry.base, name), set()).add(value)
-        return {name for (_, name), found in values.items() if len(found) > 1}
+        return {name for (_, name), numbers in values.items() if len(numbers) > 1}
 
     def series(self, entry: Entry, without: str | None) -> str:
-        """What an entry's line in a figure is called: its name without one parameter's value."""
+        """The label of an entry's line in a figure: its name without one parameter's value."""
         others = [
             f"{name}={entry.parameters[name]}"
             for name in sorted(self.swept())
@@ -245,7 +245,7 @@ class Study:
         return len({each.parameters.get(name) for each in same}) > 1
 
     def notes(self) -> Iterator[str]:
-        """What a reader must know of the runs: what is damaged, or not the same for all."""
+        """Notes on the runs: damaged files, and settings that differ between runs."""
         damaged = list(dict.fromkeys(d for run in self.runs.values() for d in run.damaged))
         if damaged:
             more = f", and {len(damaged) - 3} more" if len(damaged) > 3 else ""
@@ -289,13 +289,13 @@ def _seconds(record: StrategyRecord) -> float | None:
 
 def _names(directories: Sequence[Path]) -> list[str]:
     """Short names of directories, each another one."""
-    found: list[str] = []
-    for each in directories:
-        parts = each.resolve().parts
-        name = parts[-1] if parts else str(each)
+    names: list[str] = []
+    for directory in directories:
+        parts = directory.resolve().parts
+        name = parts[-1] if parts else str(directory)
         deep = 2
-        while name in found and deep <= len(parts):
+        while name in names and deep <= len(parts):
             name = "/".join(parts[-deep:])
             deep += 1
-        found.append(name)
-    return found
+        names.append(name)
+    return names

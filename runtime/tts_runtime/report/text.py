@@ -60,7 +60,7 @@ def _heading(text: str) -> Text:
 def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text | Table]:
     rows = [(entry, share(entry.grades())) for entry in study.entries]
     names = [printable(entry.name) for entry, _ in rows]
-    estimates = [found for _, found in rows if found is not None]
+    estimates = [estimate for _, estimate in rows if estimate is not None]
     room = _room(width, names, extra=24)
     yield _heading("accuracy, %, with 95 % intervals; tokens drawn per problem")
     heads = ("strategy", "accuracy", *([] if room else ["95 %"]), "tokens")
@@ -68,14 +68,14 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
     scale = _scale(estimates, least=0.0, most=100.0)
     if room:
         table.add_column(_ruler(scale, room), no_wrap=True)
-    for (entry, found), name in zip(rows, names, strict=True):
+    for (entry, estimate), name in zip(rows, names, strict=True):
         tokens = entry.mean("policy_tokens")
-        cells = [name, "no gold" if found is None else f"{found.value:.1f}"]
+        cells = [name, "no gold" if estimate is None else f"{estimate.value:.1f}"]
         if not room:
-            cells.append("" if found is None else f"{found.low:.0f}-{found.high:.0f}")
+            cells.append("" if estimate is None else f"{estimate.low:.0f}-{estimate.high:.0f}")
         cells.append("-" if tokens is None else short(tokens))
         if room:
-            cells.append("" if found is None else _drawn(found, scale, room, marks))
+            cells.append("" if estimate is None else _drawn(estimate, scale, room, marks))
         table.add_row(*map(Text, cells))
     yield table
 
@@ -85,14 +85,19 @@ def _differences(
 ) -> Iterator[Text | Table]:
     if baseline is None:
         return
-    found = comparisons(study, baseline)
+    compared = comparisons(study, baseline)
     rows = [
         (
-            printable(each.left),
-            Estimate(100 * each.difference, 100 * each.low, 100 * each.high, each.trials),
-            each,
+            printable(comparison.left),
+            Estimate(
+                100 * comparison.difference,
+                100 * comparison.low,
+                100 * comparison.high,
+                comparison.trials,
+            ),
+            comparison,
         )
-        for each in found
+        for comparison in compared
     ]
     if not rows:
         return
@@ -104,9 +109,9 @@ def _differences(
     scale = _scale([gain for _, gain, _ in rows], least=-100.0, most=100.0, zero=True)
     if room:
         table.add_column(_ruler(scale, room), no_wrap=True)
-    for name, gain, each in rows:
+    for name, gain, comparison in rows:
         cells = [name, f"{gain.value:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}"]
-        cells.append(f"{each.adjusted:.2g}")
+        cells.append(f"{comparison.adjusted:.2g}")
         table.add_row(*map(Text, [*cells, _drawn(gain, scale, room, marks)] if room else cells))
     yield table
 
@@ -123,14 +128,14 @@ def _difficulty(study: Study) -> Iterator[Text | Table]:
     for entry in study.entries:
         cells = [printable(entry.name)]
         for name in groups.names:
-            found = share(
+            accuracy = share(
                 {
                     key: right
                     for key, right in entry.grades().items()
                     if groups.of.get(key[0]) == name
                 }
             )
-            cells.append("-" if found is None else f"{found.value:.0f}")
+            cells.append("-" if accuracy is None else f"{accuracy.value:.0f}")
         table.add_row(*map(Text, cells))
     yield table
 
@@ -150,11 +155,11 @@ def _room(width: int, names: Sequence[str], extra: int) -> int:
 
 
 def _scale(
-    found: Sequence[Estimate], least: float, most: float, *, zero: bool = False
+    estimates: Sequence[Estimate], least: float, most: float, *, zero: bool = False
 ) -> tuple[float, float]:
     """Ends of an axis in steps of 10."""
-    low = min((each.low for each in found), default=least)
-    high = max((each.high for each in found), default=most)
+    low = min((each.low for each in estimates), default=least)
+    high = max((each.high for each in estimates), default=most)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     low, high = max(least, low // 10 * 10), min(most, -(-high // 10) * 10)
@@ -166,7 +171,7 @@ def _ruler(scale: tuple[float, float], room: int) -> Text:
     return Text(low + " " * max(1, room - len(low) - len(high)) + high, style="dim")
 
 
-def _drawn(found: Estimate, scale: tuple[float, float], room: int, marks: Sequence[str]) -> str:
+def _drawn(estimate: Estimate, scale: tuple[float, float], room: int, marks: Sequence[str]) -> str:
     """An interval as a line with ends, the estimate as a dot on it; zero is marked."""
 
     def place(value: float) -> int:
@@ -177,8 +182,8 @@ def _drawn(found: Estimate, scale: tuple[float, float], room: int, marks: Sequen
     cells = [" "] * room
     if scale[0] < 0 < scale[1]:
         cells[place(0)] = zero
-    low, high = place(found.low), place(found.high)
+    low, high = place(estimate.low), place(estimate.high)
     cells[low : high + 1] = line * (high - low + 1)
     cells[low], cells[high] = (first, last) if low < high else (line, line)
-    cells[place(found.value)] = dot
+    cells[place(estimate.value)] = dot
     return "".join(cells).rstrip()

@@ -15,10 +15,10 @@ MOST_TEXT: Final = 200_000
 
 
 def columns(tree: Tree) -> dict[str, Any]:
-    """What the page needs to know of a tree."""
+    """A tree as columns for the page."""
     nodes = list(tree.nodes.values())
     scorers = dict.fromkeys(name for node in nodes for name in node.scores)
-    found: dict[str, Any] = {
+    values_of: dict[str, Any] = {
         "id": tree.problem.id,
         "seed": tree.answer.seed,
         "text": _cut(tree.problem.text),
@@ -52,10 +52,10 @@ def columns(tree: Tree) -> dict[str, Any]:
         ("forced", {at: 1 for at, n in enumerate(nodes) if n.forced}),
     ):
         if values:
-            found[name] = values
+            values_of[name] = values
     for name in ("kind", "place", "finish"):
-        found[name] = _coded(found[name])
-    return found
+        values_of[name] = _coded(values_of[name])
+    return values_of
 
 
 def _coded(values: Sequence[str | None]) -> dict[str, Any]:
@@ -69,20 +69,20 @@ def _scores(
     name: str, nodes: Sequence[CandidateRecord], by_uid: Mapping[int, CandidateRecord]
 ) -> list[Any]:
     """Per node its score, or the list of its new steps' scores; null: missing, false: none."""
-    found: list[Any] = []
+    column: list[Any] = []
     for node in nodes:
         if name not in node.scores:
-            found.append(False)
+            column.append(False)
             continue
         score: ScoreColumn = node.scores[name]
         if isinstance(score, tuple):
             continued = by_uid.get(node.before or 0)
             before = None if continued is None else continued.scores.get(name)
-            kept = len(before) if isinstance(before, tuple) and len(before) <= len(score) else 0
-            found.append([_rounded(each) for each in score[kept:] or score[-1:]])
+            shared = len(before) if isinstance(before, tuple) and len(before) <= len(score) else 0
+            column.append([_rounded(each) for each in score[shared:] or score[-1:]])
         else:
-            found.append(_rounded(score))
-    return found
+            column.append(_rounded(score))
+    return column
 
 
 def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
