@@ -1,4 +1,4 @@
-"""Who may run: room for a number of candidates at once, a fair queue for the others.
+"""Admission: room for a number of candidates at once, and a fair queue.
 
 The queue is start-time fair (Goyal et al. 1996, Start-time Fair Queuing) between flows: the
 requests of one key and of one size, to a power of two. A request waits behind what its own flow has

@@ -23,7 +23,7 @@ from tts_runtime.serve import replies, requests
 from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.keys import ApiKey, Keys
 from tts_runtime.serve.replies import Interface
-from tts_runtime.serve.requests import Asked
+from tts_runtime.serve.requests import AnswerRequest
 from tts_runtime.serve.service import AnswerService, ServedReply
 from tts_runtime.serve.watch import Watch
 
@@ -57,12 +57,12 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
 
     async def answered(
         request: Request,
-        read: Callable[[dict[str, Any]], Asked],
+        read: Callable[[dict[str, Any]], AnswerRequest],
         interface: type[Interface],
     ) -> Response:
         key = keys.of(request.headers.get("authorization"))
-        asked = read(requests.parsed(await _body(request)))
-        return _Answer(service, key, interface(asked))
+        parsed = read(requests.parsed(await _body(request)))
+        return _Answer(service, key, interface(parsed))
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
@@ -76,7 +76,7 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
 
     @app.post("/v1/responses")
     async def responses(request: Request) -> Response:
-        def read(body: dict[str, Any]) -> Asked:
+        def read(body: dict[str, Any]) -> AnswerRequest:
             return requests.responses(body, joined=joined)
 
         return await answered(request, read, replies.Responses)
@@ -195,7 +195,7 @@ class _Answer(Response):
         """Answers, unless the client leaves first."""
         answering = (
             self._stream(scope, receive, send)
-            if self._asked.stream
+            if self._request.stream
             else self._once(scope, receive, send)
         )
         work = asyncio.ensure_future(answering)
@@ -211,11 +211,11 @@ class _Answer(Response):
             raise error  # the others: the connection is lost, or unread
 
     @property
-    def _asked(self) -> Asked:
-        return self._interface.asked
+    def _request(self) -> AnswerRequest:
+        return self._interface.request
 
     async def _reply(self) -> ServedReply:
-        return await self._service.answer(self._asked, self._key, self._watch)
+        return await self._service.answer(self._request, self._key, self._watch)
 
     async def _once(self, scope: Message, receive: Receive, send: Send) -> None:
         response: Response
@@ -255,7 +255,7 @@ class _Answer(Response):
         for text in self._interface.opening():
             yield text
         watch, interface = self._watch, self._interface
-        seen, told = 0, monotonic()
+        seen, sent_at = 0, monotonic()
         while not work.done():
             waited = (work, watch.news())
             await asyncio.wait(waited, timeout=_PROGRESS, return_when=FIRST_COMPLETED)
@@ -264,15 +264,15 @@ class _Answer(Response):
                 break
             if (answer := watch.take_news()) is not None:
                 for text in interface.drawn(*interface.grown(answer.thought, answer.text)):
-                    told = now
+                    sent_at = now
                     yield text
             # Once the answer is being drawn, nothing else is worth a line.
             elif watch.changes != seen and watch.answer is None:
-                seen, told = watch.changes, now
+                seen, sent_at = watch.changes, now
                 for text in interface.progress(watch.said()):
                     yield text
-            elif now - told >= _SILENCE:
-                told = now
+            elif now - sent_at >= _SILENCE:
+                sent_at = now
                 yield replies.COMMENT
         try:
             reply = work.result()

@@ -1,4 +1,4 @@
-"""What a server serves: strategies by name, at the values of parameters that clients choose."""
+"""The served strategies, at the values of parameters that clients choose."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Catalogue:
         self._looked = 0.0
         self._chosen: OrderedDict[str, Served] = OrderedDict()
         self._entries: dict[str, _Entry] = {}
-        #: What is listed: entries, and these at other values.
+        #: The listed models: entries, and these at other values.
         self._listed: dict[str, None] = {}
         named = [split_name(text) for text in strategies]
         plans = plan_from([text for text, _ in named], settings)
@@ -257,8 +257,8 @@ class Catalogue:
         best = optimise(plan).plan
         self._limits.check(best)
         assumed = self._limits.assumed
-        found = bounds(best, assumed.context, assumed.prompt, assumed.models)
-        return Served(name, best, found, int(time()))
+        plan_bounds = bounds(best, assumed.context, assumed.prompt, assumed.models)
+        return Served(name, best, plan_bounds, int(time()))
 
 
 def _bare(chosen: Mapping[str, Value]) -> Plan:
@@ -282,15 +282,15 @@ def _bare(chosen: Mapping[str, Value]) -> Plan:
 
 def _parsed(text: str) -> dict[str, Value]:
     """The values of `n=16,width=4`."""
-    found: dict[str, Value] = {}
+    values: dict[str, Value] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not name or not value:
             raise bad_request("after `@` write NAME=VALUE,...: `beam_search@n=16,width=4`", "model")
-        if name in found:
+        if name in values:
             raise bad_request(f"`{name[:60]}` is set twice", "model")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _stamp(text: str) -> object:

@@ -1,4 +1,4 @@
-"""What a client is told when something goes wrong: OpenAI's shape, and nothing of this machine."""
+"""Errors for clients: in OpenAI's shape, without facts about this machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """As the OpenAI interface reports errors."""
+        """The error in the form of the OpenAI interface."""
         message = printable(without_places(str(self)))[:_LONGEST]
         error = {"message": message, "type": _type(self.status)}
         return {"error": {**error, "param": self.param, "code": self.code}}
@@ -63,7 +63,7 @@ def without_places(text: str) -> str:
 
 
 def told(error: DiagnosticError) -> str:
-    """What a diagnostic says, without the lines of the file."""
+    """A diagnostic's message, without the lines of the file."""
     first = next(each for each in error.diagnostics if each.is_error)
     hint = first.suggestion
     return f"{first.message}; {hint}" if hint else first.message

@@ -135,7 +135,7 @@ def _refused(message: str, code: str, after: int) -> ApiError:
 
 
 class Keys:
-    """Who may ask: the keys of a file, or everybody."""
+    """The API keys of a file, or access for everybody."""
 
     def __init__(self, keys: dict[str, ApiKey] | None = None) -> None:
         self._keys = keys
@@ -155,18 +155,18 @@ class Keys:
         if self._keys is None:
             return self._everybody
         scheme, _, secret = (authorization or "").partition(" ")
-        found = None
+        key = None
         if scheme.lower() == "bearer":
             # Compared as digests: how long it takes says nothing about the keys.
-            found = self._keys.get(_digest(secret.strip()))
-        if found is None:
+            key = self._keys.get(_digest(secret.strip()))
+        if key is None:
             raise ApiError(
                 401,
                 "the API key is missing or unknown: send `Authorization: Bearer KEY`",
                 "invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return found
+        return key
 
 
 def _digest(secret: str) -> str:
@@ -186,7 +186,7 @@ def read_keys(path: Path) -> Keys:
         raise KeyFileError(f"{path} cannot be read: {reason}") from error
     except UnicodeDecodeError as error:
         raise KeyFileError(f"{path} is not UTF-8 text") from error
-    found: dict[str, ApiKey] = {}
+    keys: dict[str, ApiKey] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].split()
         if not words:
@@ -195,12 +195,12 @@ def read_keys(path: Path) -> Keys:
             key = _key(words, number)
         except ValueError as error:
             raise KeyFileError(f"{path}:{number}: {error}") from None
-        if _digest(words[0]) in found:
+        if _digest(words[0]) in keys:
             raise KeyFileError(f"{path}:{number}: this key is there already")
-        found[_digest(words[0])] = key
-    if not found:
+        keys[_digest(words[0])] = key
+    if not keys:
         raise KeyFileError(f"{path} holds no key; a line is KEY name=alice rate=60/min")
-    return Keys(found)
+    return Keys(keys)
 
 
 def _key(words: list[str], number: int) -> ApiKey:
@@ -226,12 +226,12 @@ def _key(words: list[str], number: int) -> ApiKey:
 
 
 def _allowance(name: str, text: str) -> Allowance:
-    found = _LIMIT.fullmatch(text)
+    match = _LIMIT.fullmatch(text)
     try:
-        amount = float(found[1].replace("_", "")) if found else -1.0
+        amount = float(match[1].replace("_", "")) if match else -1.0
     except ValueError:
         amount = -1.0
-    period = found[2] if found else None
+    period = match[2] if match else None
     examples = {"rate": "60/min", "concurrency": "8", "tokens": "2e6/day"}
     wrong = period is not None and (period not in _PERIODS or name == "concurrency")
     if amount < 1 or amount == float("inf") or wrong or (name == "rate" and period is None):

@@ -15,23 +15,25 @@ class Metrics:
     """Counts of one server."""
 
     def __init__(self, admission: Admission) -> None:
-        self.registry = CollectorRegistry()
-        kept = self.registry
+        registry = self.registry = CollectorRegistry()
         self.requests = Counter(
-            "tts_requests", "Requests by strategy and status", ("model", "status"), registry=kept
+            "tts_requests",
+            "Requests by strategy and status",
+            ("model", "status"),
+            registry=registry,
         )
         self.seconds = Histogram(
             "tts_request_seconds",
             "From request to answer",
             ("model",),
             buckets=_SECONDS,
-            registry=kept,
+            registry=registry,
         )
         self.waited = Histogram(
-            "tts_waiting_seconds", "Waiting for room", buckets=_SECONDS, registry=kept
+            "tts_waiting_seconds", "Waiting for room", buckets=_SECONDS, registry=registry
         )
         self.tokens = Counter(
-            "tts_tokens", "Tokens: drawn, prompt, scorer", ("model", "kind"), registry=kept
+            "tts_tokens", "Tokens: drawn, prompt, scorer", ("model", "kind"), registry=registry
         )
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "tts_running_requests": ("Requests that run", lambda: admission.running),
@@ -39,7 +41,7 @@ class Metrics:
             "tts_waiting_requests": ("Requests that wait", lambda: admission.waiting),
         }
         for name, (what, read) in gauges.items():
-            Gauge(name, what, registry=kept).set_function(read)
+            Gauge(name, what, registry=registry).set_function(read)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

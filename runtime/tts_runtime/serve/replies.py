@@ -1,4 +1,4 @@
-"""What clients read: chat completions, completions and responses, whole or as events."""
+"""Replies to clients: chat completions, completions and responses, whole or as events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tts_runtime.serve.catalogue import Served
 from tts_runtime.serve.errors import ApiError
-from tts_runtime.serve.requests import Asked
+from tts_runtime.serve.requests import AnswerRequest
 from tts_runtime.serve.service import ServedReply
 
 #: Characters of an answer in one event.
@@ -45,16 +45,16 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 class Interface(ABC):
-    """How one of the interfaces writes replies; one object per request."""
+    """The writer of replies of one interface; one object per request."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, request: AnswerRequest) -> None:
+        self.request = request
         self.created = int(time())
-        #: What a stream has sent of its first choice: the thought, and the text after it.
+        #: Sent so far of a stream's first choice: the thought, and the text after it.
         self.sent = ("", "")
 
     def grown(self, thought: str, text: str) -> tuple[str, str]:
-        """What is to be sent now that a stream's first choice has come so far.
+        """The part of a stream's first choice that has not been sent yet.
 
         Nothing where this does not continue what was sent: an engine that is not exact has begun
         again, and draws something else.
@@ -103,8 +103,8 @@ class Chat(Interface):
 
     kind = "chat.completion"
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked)
+    def __init__(self, request: AnswerRequest) -> None:
+        super().__init__(request)
         self.id = f"chatcmpl-{token_hex(12)}"
 
     def whole(self, reply: ServedReply) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Chat(Interface):
             yield from self.drawn(*(parts if index else self.grown(*parts)), index)
             last = {"index": index, "delta": {}, "finish_reason": choice.finish}
             yield event({**self._head(f"{self.kind}.chunk", reply), "choices": [last]})
-        if self.asked.usage:
+        if self.request.usage:
             head = self._head(f"{self.kind}.chunk", reply)
             yield event({**head, "choices": [], "usage": _usage(reply)})
         yield DONE
@@ -154,7 +154,7 @@ class Chat(Interface):
     def _delta(self, delta: dict[str, Any], index: int = 0) -> str:
         choice = {"index": index, "delta": delta, "finish_reason": None}
         head = {"id": self.id, "object": f"{self.kind}.chunk", "created": self.created}
-        return event({**head, "model": self.asked.model, "choices": [choice]})
+        return event({**head, "model": self.request.model, "choices": [choice]})
 
     def _head(self, kind: str, reply: ServedReply) -> dict[str, Any]:
         return {
@@ -169,8 +169,8 @@ class Chat(Interface):
 class Completions(Interface):
     """`/v1/completions`."""
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked)
+    def __init__(self, request: AnswerRequest) -> None:
+        super().__init__(request)
         self.id = f"cmpl-{token_hex(12)}"
 
     def whole(self, reply: ServedReply) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Completions(Interface):
             text = choice.text if index else self.grown(choice.thought, choice.text)[1]
             yield from self._parts(text, index)
             yield event({**head, "choices": [_completed(index, "", choice.finish)]})
-        if self.asked.usage:
+        if self.request.usage:
             yield event({**head, "choices": [], "usage": _usage(reply)})
         yield DONE
 
@@ -213,7 +213,7 @@ class Completions(Interface):
             "id": self.id,
             "object": "text_completion",
             "created": self.created,
-            "model": self.asked.model,
+            "model": self.request.model,
         }
 
 
@@ -226,7 +226,7 @@ def _completed(index: int, text: str, finish: str | None) -> dict[str, Any]:
 
 
 def _usage(reply: ServedReply) -> dict[str, Any]:
-    """As paid: all drawn tokens; those that are not returned count as reasoning."""
+    """Billed tokens: all drawn ones; those that are not returned count as reasoning."""
     usage = reply.usage
     return {
         "prompt_tokens": usage["prompt"],
@@ -253,8 +253,8 @@ class _Numbered:
 class Responses(Interface):
     """`/v1/responses`."""
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked)
+    def __init__(self, request: AnswerRequest) -> None:
+        super().__init__(request)
         self.id = f"resp_{token_hex(16)}"
         self._message = f"msg_{token_hex(16)}"
         self._thought = f"rs_{token_hex(16)}"
@@ -307,7 +307,7 @@ class Responses(Interface):
             yield self._event(name, **self._place, delta=piece, logprobs=[])
 
     def closing(self, reply: ServedReply) -> Iterator[str]:
-        """What is left of the message, and the whole response."""
+        """The rest of the message, and the whole response."""
         yield from self.drawn(*self.grown(reply.choices[0].thought, reply.choices[0].text))
         if not self._answering:
             yield from self._begun(reply.choices[0].thought)
@@ -359,7 +359,7 @@ class Responses(Interface):
             "incomplete_details": None,
             "instructions": None,
             "metadata": {},
-            "model": self.asked.model,
+            "model": self.request.model,
             "output": [],
             "parallel_tool_calls": False,
             "temperature": None,

@@ -1,4 +1,4 @@
-"""What clients send: chat completions, completions and responses, read into one form."""
+"""Requests of clients: chat completions, completions and responses, read into one form."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _Responses(_Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerRequest:
     """A request, whatever interface it came by.
 
     Args:
@@ -177,7 +177,7 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def chat(content: dict[str, Any], *, joined: bool) -> Asked:
+def chat(content: dict[str, Any], *, joined: bool) -> AnswerRequest:
     """A request for chat completions.
 
     Args:
@@ -189,23 +189,23 @@ def chat(content: dict[str, Any], *, joined: bool) -> Asked:
     """
     body = _checked(content, _Chat)
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    return _asked(body, conversation(body.messages, joined=joined), body.n or 1, usage=usage)
+    return _request(body, conversation(body.messages, joined=joined), body.n or 1, usage=usage)
 
 
-def completion(content: dict[str, Any]) -> Asked:
+def completion(content: dict[str, Any]) -> AnswerRequest:
     """A request for completions."""
     body = _checked(content, _Completion)
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    return _asked(body, str(body.prompt), body.n or 1, usage=usage)
+    return _request(body, str(body.prompt), body.n or 1, usage=usage)
 
 
-def responses(content: dict[str, Any], *, joined: bool) -> Asked:
+def responses(content: dict[str, Any], *, joined: bool) -> AnswerRequest:
     """A request for responses."""
     body = _checked(content, _Responses)
     turns = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
     if body.instructions:
         turns = [{"role": "system", "content": body.instructions}, *turns]
-    return _asked(body, conversation(turns, joined=joined), 1, usage=True)
+    return _request(body, conversation(turns, joined=joined), 1, usage=True)
 
 
 def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
@@ -214,8 +214,8 @@ def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
             raise bad_request(f"`{name}`: {what} are not supported", name, "unsupported_parameter")
     form = content.get("response_format") or content.get("text")
     if isinstance(form, dict):
-        wanted = form.get("format") if "format" in form else form
-        if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+        wanted_format = form.get("format") if "format" in form else form
+        if isinstance(wanted_format, dict) and wanted_format.get("type", "text") != "text":
             message = "answers are texts: JSON schemas are not supported"
             raise bad_request(message, "response_format", "unsupported_parameter")
     if content.get("modalities") not in (None, [], ["text"]):
@@ -230,12 +230,12 @@ def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
         raise bad_request(f"`{where}`: {first['msg']}", where or None) from None
 
 
-def _asked(body: _Body, text: str, choices: int, *, usage: bool) -> Asked:
+def _request(body: _Body, text: str, choices: int, *, usage: bool) -> AnswerRequest:
     if not text.strip():
         raise bad_request("the question is empty", "messages")
-    given = body.model_extra or {}
-    sampling = {name: given[name] for name in _SAMPLING if given.get(name) is not None}
-    return Asked(
+    extra = body.model_extra or {}
+    sampling = {name: extra[name] for name in _SAMPLING if extra.get(name) is not None}
+    return AnswerRequest(
         body.model,
         text,
         body.tts.params,
@@ -252,7 +252,7 @@ def _asked(body: _Body, text: str, choices: int, *, usage: bool) -> Asked:
 
 
 def of_sampling(
-    sampling: Mapping[str, Any], known: Sequence[str]
+    sampling: Mapping[str, Any], parameters: Sequence[str]
 ) -> tuple[dict[str, Value], list[str]]:
     """Members about sampling: those that are parameters of the strategy, and those that are not.
 
@@ -267,7 +267,7 @@ def of_sampling(
             value = value.get("effort")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         effort = parameter == _EFFORT and isinstance(value, str)
-        if parameter not in known:
+        if parameter not in parameters:
             ignored.append(name)
         elif not (number or effort):
             kind = "a word" if parameter == _EFFORT else "a number"

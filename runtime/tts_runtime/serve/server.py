@@ -32,7 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What `tts-serve` was told.
+    """The options of `tts-serve`.
 
     Args:
         strategies: As `tts-run` takes them, with `settings` of their parameters.

@@ -21,14 +21,14 @@ from tts_runtime.serve.catalogue import Catalogue, Served
 from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.keys import ApiKey
 from tts_runtime.serve.metrics import Metrics
-from tts_runtime.serve.requests import Asked, of_sampling
+from tts_runtime.serve.requests import AnswerRequest, of_sampling
 from tts_runtime.serve.spans import RequestSpan, request_span
 from tts_runtime.serve.watch import Best, Watch
 from tts_runtime.thoughts import split_thought
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
-#: How the executor says that a prompt is too long.
+#: The executor's message about a prompt that is too long.
 _TOO_LONG: Final = "has a context window of"
 
 
@@ -44,7 +44,7 @@ class ServedChoice:
 
 @dataclass(frozen=True, slots=True)
 class ServedReply:
-    """What a request gets, whatever interface it came by.
+    """The reply to a request of any interface.
 
     Args:
         model: As the client named it.
@@ -109,7 +109,7 @@ class AnswerService:
         for served in self.catalogue.listed():
             self.session.prepare(served.plan)
 
-    async def answer(self, asked: Asked, key: ApiKey, watch: Watch) -> ServedReply:
+    async def answer(self, request: AnswerRequest, key: ApiKey, watch: Watch) -> ServedReply:
         """The reply to a request. Cancelling it frees all that it holds.
 
         Raises:
@@ -118,13 +118,13 @@ class AnswerService:
         begun = monotonic()
         status, model = 500, "none"
         try:
-            known = self.catalogue.parameters(asked.model)
-            chosen, ignored = of_sampling(asked.sampling, known)
-            served = self.catalogue.find(asked.model, {**chosen, **asked.parameters})
+            parameters = self.catalogue.parameters(request.model)
+            chosen, ignored = of_sampling(request.sampling, parameters)
+            served = self.catalogue.find(request.model, {**chosen, **request.parameters})
             model = served.plan.strategy  # only now: metrics have no names that clients invent
-            _check_budget(asked, served)
+            _check_budget(request, served)
             with request_span(model) as span:
-                reply = await self._within_limits(asked, served, ignored, key, watch, span)
+                reply = await self._within_limits(request, served, ignored, key, watch, span)
                 span.replied(reply.usage, [choice.finish for choice in reply.choices])
             status = 200
         except ApiError as error:
@@ -143,24 +143,24 @@ class AnswerService:
 
     async def _within_limits(
         self,
-        asked: Asked,
+        request: AnswerRequest,
         served: Served,
         ignored: Sequence[str],
         key: ApiKey,
         watch: Watch,
         span: RequestSpan,
     ) -> ServedReply:
-        drawing = asked.stream or asked.seconds is not None
+        drawing = request.stream or request.seconds is not None
 
         def listen(events: Events) -> None:
             watch.subscribe(events, served.rounds, drawing=drawing)
             span.subscribe(events)
 
-        seed = asked.seed if asked.seed is not None else self._seed
+        seed = request.seed if request.seed is not None else self._seed
         seed = _RANDOM.getrandbits(31) if seed is None else seed
-        problem = Problem(asked.id or QUESTION, asked.text)
+        problem = Problem(request.id or QUESTION, request.text)
         begun = monotonic()
-        limit = min(self._seconds, asked.seconds or self._seconds)
+        limit = min(self._seconds, request.seconds or self._seconds)
         with key.request(served.bounds.total.sampled_tokens) as paid:
             try:
                 async with asyncio.timeout(limit):
@@ -170,7 +170,7 @@ class AnswerService:
                             served.plan, problem, seed=seed, subscribe=listen
                         )
             except TimeoutError:
-                return self._late(asked, served, ignored, watch, seed)
+                return self._late(request, served, ignored, watch, seed)
             except AnswerError as error:
                 raise _failed(error) from error
             paid(response.usage.policy_tokens)
@@ -178,18 +178,18 @@ class AnswerService:
                 raise _failed(AnswerError(response.fault))
         if self._record is not None:
             self._record(served, response)
-        return self._reply(asked, served, ignored, response)
+        return self._reply(request, served, ignored, response)
 
     def _reply(
-        self, asked: Asked, served: Served, ignored: Sequence[str], response: Response
+        self, request: AnswerRequest, served: Served, ignored: Sequence[str], response: Response
     ) -> ServedReply:
         usage = response.usage
         choices = [_choice(response.thought, response.reply, response.finish, response.answer)]
-        if asked.choices > 1:
+        if request.choices > 1:
             binding = self.session.prepare(served.plan).bound.program.engines.default.binding
-            for each in response.candidates[1 : asked.choices]:
-                parts = split_thought(each.text, binding, thinking=served.plan.thinks)
-                choices.append(_choice(*parts, each.finish, each.answer))
+            for candidate in response.candidates[1 : request.choices]:
+                parts = split_thought(candidate.text, binding, thinking=served.plan.thinks)
+                choices.append(_choice(*parts, candidate.finish, candidate.answer))
         extras: dict[str, Any] = {
             "answer": response.answer,
             "seed": response.seed,
@@ -200,25 +200,25 @@ class AnswerService:
         }
         if ignored:
             extras["ignored"] = sorted(ignored)
-        if "candidates" in asked.extras:
+        if "candidates" in request.extras:
             extras["candidates"] = [
                 {
-                    "text": each.text,
-                    "answer": each.answer,
-                    "scores": dict(each.scores),
-                    "tokens": each.tokens,
-                    "finish": each.finish,
+                    "text": candidate.text,
+                    "answer": candidate.answer,
+                    "scores": dict(candidate.scores),
+                    "tokens": candidate.tokens,
+                    "finish": candidate.finish,
                 }
-                for each in response.candidates
+                for candidate in response.candidates
             ]
-        if "trace" in asked.extras:
+        if "trace" in request.extras:
             extras["trace"] = _trace(response)
         drawn, prompt = usage.policy_tokens, usage.prompt_tokens
         name = served.plan.strategy
         for kind, count in (("drawn", drawn), ("prompt", prompt), ("scorer", usage.scorer_tokens)):
             self.metrics.tokens.labels(name, kind).inc(count)
         return ServedReply(
-            asked.model,
+            request.model,
             choices,
             {
                 "prompt": prompt,
@@ -231,10 +231,15 @@ class AnswerService:
         )
 
     def _late(
-        self, asked: Asked, served: Served, ignored: Sequence[str], watch: Watch, seed: int
+        self,
+        request: AnswerRequest,
+        served: Served,
+        ignored: Sequence[str],
+        watch: Watch,
+        seed: int,
     ) -> ServedReply:
         """The best answer at the deadline, marked as such."""
-        best: Best | None = watch.best(told=asked.stream)
+        best: Best | None = watch.best(streaming=request.stream)
         if best is None:
             message = "the deadline passed before any solution was complete"
             raise ApiError(504, message, "deadline_exceeded")
@@ -243,7 +248,7 @@ class AnswerService:
             extras["ignored"] = sorted(ignored)
         self.metrics.tokens.labels(served.plan.strategy, "drawn").inc(watch.tokens)
         return ServedReply(
-            asked.model,
+            request.model,
             [_choice(best.thought, best.text, "length", best.answer)],
             {"prompt": 0, "cached": 0, "drawn": watch.tokens, "returned": best.tokens},
             self._fingerprint(served),
@@ -259,16 +264,16 @@ def _choice(thought: str, text: str, finish: str | None, answer: str | None) -> 
     return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
 
 
-def _check_budget(asked: Asked, served: Served) -> None:
+def _check_budget(request: AnswerRequest, served: Served) -> None:
     """Refuses a plan that may draw more than the request allows, before the first token."""
-    if asked.tokens is None:
+    if request.tokens is None:
         return
     bound = served.bounds.total.sampled_tokens
-    if bound is None or bound > asked.tokens:
+    if bound is None or bound > request.tokens:
         most = "any number of" if bound is None else f"up to {bound:,}"
         raise ApiError(
             400,
-            f"`{served.name}` may draw {most} tokens, and the request allows {asked.tokens:,.0f}",
+            f"`{served.name}` may draw {most} tokens, and the request allows {request.tokens:,.0f}",
             "over_budget",
             "tts.budget.tokens",
         )

@@ -25,7 +25,7 @@ from tts_runtime.serve.errors import ApiError
 
 @dataclass(slots=True)
 class _Work:
-    """What an operation has done: from when to when (nanoseconds since 1970), how much."""
+    """The work of an operation: its start and end (nanoseconds since 1970), how much."""
 
     begun: int
     ended: int
@@ -41,8 +41,8 @@ class RequestSpan:
         self._begun = begun
         self._heard = False
         self._work: dict[tuple[str, str], _Work] = {}
-        #: When each candidate was made: what comes of it begins then.
-        self._made: dict[int, int] = {}
+        #: The time at which each candidate was made, when operations on it begin.
+        self._starts: dict[int, int] = {}
 
     def subscribe(self, events: Events) -> None:
         """Listens to a run; to the first one only, since a replay takes no time."""
@@ -74,22 +74,22 @@ class RequestSpan:
         if candidate.operation is None:
             return
         now = time_ns()
-        self._made[id(candidate)] = now
+        self._starts[id(candidate)] = now
         parent = candidate.parent
-        begun = self._begun if parent is None else self._made.get(id(parent), self._begun)
+        begun = self._begun if parent is None else self._starts.get(id(parent), self._begun)
         work = self._of(candidate.operation, begun, now, "tts.candidates")
         drawn = int(work.attributes.get("gen_ai.usage.output_tokens", 0))
         work.attributes["gen_ai.usage.output_tokens"] = drawn + len(event.row.node.ids)
 
     def _scored(self, event: Scored) -> None:
-        begun = self._made.get(id(event.row.candidate), self._begun)
+        begun = self._starts.get(id(event.row.candidate), self._begun)
         work = self._of(event.operation, begun, time_ns(), "tts.scored")
         work.attributes["tts.scorer"] = event.scorer
 
     def _decided(self, event: Decided) -> None:
-        said = {"tts.rows.in": len(event.rows), "tts.rows.out": len(event.kept)}
+        counts = {"tts.rows.in": len(event.rows), "tts.rows.out": len(event.kept)}
         name = f"{event.operation.spec.op} {place_of(place(event.operation.origins))}"
-        self._span.add_event(name, said)
+        self._span.add_event(name, counts)
 
     def _of(self, operation: Operation, begun: int, now: int, count: str) -> _Work:
         name = operation.spec.op, place_of(place(operation.origins))

@@ -59,8 +59,8 @@ class _Directory:
 
     def write(self, response: Response) -> None:
         """One more problem."""
-        asked = {"id": response.problem.id, "seed": response.seed}
-        problem = Problem(f"req-{token_hex(8)}", response.problem.text, fields=asked)
+        about = {"id": response.problem.id, "seed": response.seed}
+        problem = Problem(f"req-{token_hex(8)}", response.problem.text, fields=about)
         trace = response.trace
         answer = trace.answer.model_copy(update={"id": problem.id})
         decisions = [dict(each) for each in trace.decisions]
@@ -114,14 +114,14 @@ class TraceWriter:
 
     def _directory(self, served: Served) -> _Directory:
         name = served.name, served.digest
-        found = self._open.get(name)
-        if found is None:
+        directory = self._open.get(name)
+        if directory is None:
             # A file that has changed since is another strategy.
             path = self._path / folder_of(served.name)
             if path.exists():
                 path = self._path / folder_of(f"{served.name}-{served.digest[:8]}")
-            found = self._open[name] = _Directory(path, served, self._settings, self._command)
+            directory = self._open[name] = _Directory(path, served, self._settings, self._command)
             if len(self._open) > _OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(name)
-        return found
+        return directory

@@ -1,4 +1,4 @@
-"""What a search has found so far: for progress while it runs, and for an answer at its deadline."""
+"""Follows a running search: for its progress, and for an answer at its deadline."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class DrawnAnswer:
 
     @property
     def thought(self) -> str:
-        """What the policy thought before."""
+        """The policy's thought before the reply."""
         return self._split.thought
 
     @property
     def text(self) -> str:
-        """What it says after that."""
+        """The reply after the thought."""
         return self._split.reply
 
     def follows(self, partial: Partial) -> bool:
@@ -68,7 +68,7 @@ class DrawnAnswer:
         self._take(b"".join([pieces[token] for token in new]))
 
     def best(self) -> Best:
-        """As an answer that was cut off here."""
+        """The answer, cut off here."""
         answer, _ = self._policy.written(self._whole, Finish.LENGTH)
         tokens = self._node.tokens + self._read
         return Best(self.thought, self.text, answer, Finish.LENGTH.value, tokens)
@@ -95,7 +95,7 @@ class Watch:
         self.calls = 0
         self._round = 0
         self._rounds: int | None = None
-        self._made = 0
+        self._started = 0
         self._score: tuple[str, float] | None = None
         self._scores: dict[int, float] = {}
         self._done: list[Row] = []
@@ -147,7 +147,7 @@ class Watch:
 
     def _candidate(self, event: CandidateMade) -> None:
         self.changes += 1
-        self._made += 1
+        self._started += 1
         node = event.row.node
         if node.done and node.error is None and node.conversation.own:
             self._done.append(event.row)
@@ -169,15 +169,17 @@ class Watch:
         """One line of progress."""
         most = "" if self._rounds is None else f" of {self._rounds}"
         parts = [f"round {self._round}{most}"] if self._round else []
-        parts.append(f"{len(self._done)} of {self._made} candidates complete, {self.tokens} tokens")
+        parts.append(
+            f"{len(self._done)} of {self._started} candidates complete, {self.tokens} tokens"
+        )
         if self._score is not None:
             parts.append(f"best {self._score[0]} {self._score[1]:.2f}")
         return ", ".join(parts)
 
-    def best(self, *, told: bool) -> Best | None:
-        """What has been drawn of the answer, where a client was `told` of it or nothing else is
-        complete; else the complete candidate with the best score, or with the commonest answer."""
-        if self.answer is not None and (told or not self._done):
+    def best(self, *, streaming: bool) -> Best | None:
+        """The answer as far as it is drawn, if it is `streaming` or no candidate is complete; else
+        the complete candidate with the best score, or with the commonest answer."""
+        if self.answer is not None and (streaming or not self._done):
             return self.answer.best()
         if not self._done:
             return None
@@ -186,8 +188,8 @@ class Watch:
         def rank(row: Row) -> tuple[bool, float, int]:
             score = self._scores.get(id(row.candidate))
             answer = row.node.written
-            known = 0.0 if score is None else score
-            return answer is not None, known, common[answer]
+            number = 0.0 if score is None else score
+            return answer is not None, number, common[answer]
 
         node = max(self._done, key=rank).node
         finish = None if node.finish is None else node.finish.value
