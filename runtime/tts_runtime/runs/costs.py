@@ -26,33 +26,35 @@ class ModelSizes:
     def of(
         policies: Mapping[str, PolicyEngine], scorers: Mapping[str, ScorerEngine], assumed: Models
     ) -> ModelSizes:
-        """What engines state, and what is assumed where they state nothing."""
-        found: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        """Sizes that engines state, else assumed ones."""
+        by_kind: tuple[dict[str, float], dict[str, float]] = ({}, {})
         for sizes, engines, of in (
-            (found[0], policies, assumed.of_policy),
-            (found[1], scorers, assumed.of_scorer),
+            (by_kind[0], policies, assumed.of_policy),
+            (by_kind[1], scorers, assumed.of_scorer),
         ):
             for name, engine in engines.items():
                 model = engine.card or of(name)
                 if model is not None:
                     sizes[name] = model.parameters
-        return ModelSizes(*found)
+        return ModelSizes(*by_kind)
 
     @staticmethod
     def read(directory: Path, plan: Plan, assumed: Models) -> ModelSizes:
-        """What engines stated when a run began, and what is assumed where they stated nothing.
+        """Sizes that engines stated when a run began, else assumed ones.
 
         Raises:
             LengthError: The run directory's file of sizes is damaged.
         """
         stated = stated_in(directory).named
         policies, scorers = plan.policies, [scorer.name for scorer in plan.scorers]
-        found = (
+        models = (
             {name: stated.get(name) or assumed.of_policy(name) for name in policies},
             {name: stated.get(name) or assumed.of_scorer(name) for name in scorers},
         )
-        known = ({name: each.parameters for name, each in one.items() if each} for one in found)
-        return ModelSizes(*known)
+        parameters = (
+            {name: each.parameters for name, each in one.items() if each} for one in models
+        )
+        return ModelSizes(*parameters)
 
     def priced(self, answer: Answer) -> Answer:
         """The answer with its FLOPs."""
@@ -90,7 +92,7 @@ class RunMeter:
         self._policies = list({id(engine): engine for engine in policies.values()}.values())
         self._cancelled_before = self._cancelled()
         self._start = self._end = perf_counter()
-        #: What engines do in this session.
+        #: The engines' work in this session.
         self.work = Work()
 
     def _cancelled(self) -> int:
@@ -111,11 +113,11 @@ class RunMeter:
 
     @property
     def engines(self) -> Work:
-        """What engines did."""
+        """The engines' work."""
         self.work.cancelled_tokens = self._cancelled() - self._cancelled_before
         return Work(
             **{
-                each.name: getattr(self._before, each.name) + getattr(self.work, each.name)
-                for each in fields(Work)
+                field.name: getattr(self._before, field.name) + getattr(self.work, field.name)
+                for field in fields(Work)
             }
         )

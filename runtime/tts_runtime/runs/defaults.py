@@ -1,4 +1,4 @@
-"""What a run takes when an engine or the problem set is not named.
+"""Defaults of a run for engines and problem sets that are not named.
 
 The bundled PRM was trained on the bundled policy's solutions of the bundled problems: beside any
 other policy it ranks at random, and a table would not show it. So the three stand in for each other
@@ -21,7 +21,7 @@ Scorer = TypeVar("Scorer")
 BUNDLED = "bundled"
 #: The problem set that goes with the bundled policy.
 PROBLEMS = "arith"
-#: How each of them begins.
+#: The start of each of their texts.
 _KNOWN = "Start with "
 
 _REPLAY = "replay:"
@@ -86,7 +86,7 @@ def problem_set(policies: Mapping[str, Any]) -> str:
 
 
 def unknown_to_bundled(policies: Mapping[str, Any], texts: Sequence[str]) -> str | None:
-    """What to say of problems that are not of the bundled policy's kind; `None` if all are."""
+    """A warning about problems that are not of the bundled policy's kind; `None` if all are."""
     if BUNDLED not in policies.values() or all(text.startswith(_KNOWN) for text in texts):
         return None
     return (
@@ -96,15 +96,15 @@ def unknown_to_bundled(policies: Mapping[str, Any], texts: Sequence[str]) -> str
 
 
 def _source(engine: str) -> str:
-    found: str = import_module("tts_runtime.replay.sources").source_of(engine)
-    return found
+    source: str = import_module("tts_runtime.replay.sources").source_of(engine)
+    return source
 
 
 def _recorded_scorers(
     plans: Sequence[Plan], used: Mapping[str, None], policies: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Scorers of these plans that the record of a policy has."""
-    found: dict[str, Any] = {}
+    scorers: dict[str, Any] = {}
     for name in used:
         engine = policies.get(name)
         if not isinstance(engine, str) or not engine.startswith(_REPLAY):
@@ -113,8 +113,8 @@ def _recorded_scorers(
         for plan in plans:
             for scorer in plan.scorers:
                 if scorer.judge is None and scorer.field is None and scorer.name in recorded:
-                    found.setdefault(scorer.name, recorded[scorer.name])
-    return found
+                    scorers.setdefault(scorer.name, recorded[scorer.name])
+    return scorers
 
 
 def _foreign(name: str, engine: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a run says of itself: its configuration, its engines."""
+"""A run's description of itself: its configuration, its engines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def names_of(
     engines: Mapping[str, str | PolicyEngine] | Mapping[str, str | ScorerEngine],
     used: Sequence[str],
 ) -> dict[str, str]:
-    """What the engines were called by whoever runs, by the name that strategies give them."""
+    """The user's names of engines, by the names that strategies give them."""
     return {name: _name(engine) for name, engine in engines.items() if name in used}
 
 
 def configuration_of(
     plans: Sequence[Plan], settings: Settings, graders: Sequence[str]
 ) -> dict[str, Any]:
-    """What makes a run: two of the same configuration give the same answers.
+    """The configuration of a run: two runs with the same one give the same answers.
 
     Raises:
         RunDirectoryError: Two strategies of one name, which a directory cannot hold.
@@ -61,12 +61,12 @@ def configuration_of(
 def engines_of(
     settings: Settings, opened: Mapping[str, PolicyEngine | ScorerEngine], *, logprobs: bool
 ) -> dict[str, dict[str, Any]]:
-    """What `run.json` says of each engine.
+    """The entries of engines in `run.json`.
 
     `logprobs`: log-probabilities are wanted; an engine that then leaves them out says so.
     """
     named = {**settings.policies, **settings.scorers}
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for name, engine in opened.items():
         about: dict[str, Any] = {"engine": _name(named[name]), "exactness": engine.exactness}
         if engine.card is not None:
@@ -75,8 +75,8 @@ def engines_of(
             about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
             if engine.spares_logprobs and not logprobs:
                 about["logprobs"] = False
-        found[name] = about
-    return found
+        entries[name] = about
+    return entries
 
 
 def exactness_of(about: Mapping[str, Any]) -> Exactness:

@@ -92,30 +92,34 @@ def scorers_given(scorers: Mapping[str, Any]) -> dict[str, str | ScorerEngine]:
     Raises:
         EngineError: One is neither.
     """
-    return {name: _given(f"scorer `{name}`", each, ScorerEngine) for name, each in scorers.items()}
+    return {
+        name: _checked(f"scorer `{name}`", each, ScorerEngine) for name, each in scorers.items()
+    }
 
 
 def policies_given(policies: Mapping[str, Any]) -> dict[str, str | PolicyEngine]:
     """The same of policies, which no function is."""
-    return {name: _given(f"policy `{name}`", each, PolicyEngine) for name, each in policies.items()}
+    return {
+        name: _checked(f"policy `{name}`", each, PolicyEngine) for name, each in policies.items()
+    }
 
 
 def grader_given(grader: Any) -> str | Grader | None:
     """The same of a grader; `None`: each problem's own."""
-    return None if grader is None else _given("grader", grader, Grader)
+    return None if grader is None else _checked("grader", grader, Grader)
 
 
-def _given(what: str, given: Any, kind: type[Any]) -> Any:
-    if isinstance(given, str | kind):
-        return given
-    if isinstance(given, type) or not callable(given) or kind is PolicyEngine:
-        made = f"; make one of it: {given.__name__}()" if isinstance(given, type) else ""
+def _checked(what: str, value: Any, kind: type[Any]) -> Any:
+    if isinstance(value, str | kind):
+        return value
+    if isinstance(value, type) or not callable(value) or kind is PolicyEngine:
+        hint = f"; make one of it: {value.__name__}()" if isinstance(value, type) else ""
         or_function = "" if kind is PolicyEngine else ", a function"
         raise EngineError(
-            f"{what}: expected a name{or_function} or a {kind.__name__}, found {given!r:.80}{made}"
+            f"{what}: expected a name{or_function} or a {kind.__name__}, found {value!r:.80}{hint}"
         )
-    written = f"python:{given.__module__}:{getattr(given, '__qualname__', type(given).__name__)}"
-    return (PythonScorer if kind is ScorerEngine else FunctionGrader)(given, written)
+    written = f"python:{value.__module__}:{getattr(value, '__qualname__', type(value).__name__)}"
+    return (PythonScorer if kind is ScorerEngine else FunctionGrader)(value, written)
 
 
 def _divided(
@@ -144,7 +148,7 @@ def _openers(
     opened: Mapping[str, Engine],
     find: Callable[[str], Callable[[], Engine]],
 ) -> dict[str, Callable[[], Engine]]:
-    """What opens each engine that is not open yet, by the engine's name."""
+    """Functions that open the engines that are not open yet, by the engine's name."""
     return {
         engine: find(engine)
         for name, engine in engines.items()
@@ -159,15 +163,15 @@ def _opened(
     openers: Mapping[str, Callable[[], Engine]],
     progress: Progress,
 ) -> dict[str, Engine]:
-    found: dict[str, Engine] = {}
+    engines_by_name: dict[str, Engine] = {}
     for name, engine in engines.items():
         if name not in used:
             continue
         if not isinstance(engine, str):
-            found[name] = engine
+            engines_by_name[name] = engine
             continue
         if engine not in opened:
             progress.engine_opens(name, engine)
             opened[engine] = openers[engine]()
-        found[name] = opened[engine]
-    return found
+        engines_by_name[name] = opened[engine]
+    return engines_by_name

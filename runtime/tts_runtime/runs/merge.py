@@ -63,7 +63,7 @@ def merge(directories: Sequence[Path], out: Path) -> Run:
 
 def _parts(directories: Sequence[Path]) -> list[Run]:
     """The parts, by index."""
-    found: dict[Path, Run] = {}
+    runs: dict[Path, Run] = {}
     for directory in directories:
         places = [directory]
         if not (directory / MANIFEST).exists():
@@ -71,8 +71,8 @@ def _parts(directories: Sequence[Path]) -> list[Run]:
         if not places:
             raise RunDirectoryError(f"{directory} has no shards: write them with tts-run --shard")
         for place in places:
-            found[place.resolve()] = open_run(place)
-    parts = list(found.values())
+            runs[place.resolve()] = open_run(place)
+    parts = list(runs.values())
     for part in parts:
         if part.manifest.shard is None:
             raise RunDirectoryError(f"{part.directory} is no shard: it was run without --shard")
@@ -206,24 +206,24 @@ def _write_strategy(manifest: Manifest, records: Sequence[StrategyRecord], folde
     ]
     if not summaries:
         return
-    known = summaries[0]
+    first = summaries[0]
     whole = summary_of(
         (answer for record in records for answer in record.answers.values()),
-        strategy=known.strategy,
-        params=known.params,
+        strategy=first.strategy,
+        params=first.params,
         wall_s=max(summary.wall_s for summary in summaries),
         engines=Work(
             **{
-                each.name: sum(getattr(summary.engines, each.name) for summary in summaries)
-                for each in fields(Work)
+                field.name: sum(getattr(summary.engines, field.name) for summary in summaries)
+                for field in fields(Work)
             }
         ),
         info=RunInfo(
             Exactness.weakest(summary.exactness for summary in summaries),
-            known.policies,
-            known.scorers,
-            known.problem_set,
-            known.graders,
+            first.policies,
+            first.scorers,
+            first.problem_set,
+            first.graders,
         ),
     )
     seal = seal_of(manifest.identity, folder.name, SUMMARY)

@@ -1,4 +1,4 @@
-"""What `Session.answer` gives: the answer to one problem, and how it was found."""
+"""The result of `Session.answer`: the answer to one problem, and its search."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """What an answer cost.
+    """The cost of an answer.
 
     The first seven are the strategy's own cost, each thing once, whatever the engine had cached.
 
@@ -126,7 +126,7 @@ class Response:
 
     @cached_property
     def usage(self) -> TokenUsage:
-        """What the answer cost."""
+        """The cost of the answer."""
         record = self._record
         return TokenUsage(
             record.policy_calls,
@@ -160,16 +160,16 @@ class Response:
         """
         return tuple(
             Solution(
-                each.uid,
-                self.trace.text(each.uid),
-                each.answer,
-                each.answer_key,
-                each.scores,
-                each.tokens,
-                each.logprob,
-                each.finish,
+                candidate.uid,
+                self.trace.text(candidate.uid),
+                candidate.answer,
+                candidate.answer_key,
+                candidate.scores,
+                candidate.tokens,
+                candidate.logprob,
+                candidate.finish,
             )
-            for each in _ranked(self.trace)
+            for candidate in _ranked(self.trace)
         )
 
     def __repr__(self) -> str:
@@ -177,11 +177,11 @@ class Response:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong with more than a few candidates, and what to do about it."""
+        """Warnings about frequent faults of candidates, with advice."""
         return tuple(warnings_of(self._record.reliability))
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: answer, text, cost, the best candidates, warnings."""
+        """For notebooks: answer, text, cost, the best candidates, warnings."""
         grade = {True: " (right)", False: " (wrong)", None: ""}[self.correct]
         head = "no answer" if self.answer is None else self.answer
         usage = self.usage
@@ -189,8 +189,8 @@ class Response:
         if usage.scorer_tokens:
             cost += f", {usage.scorer_tokens:,} scorer tokens"
         rows = [
-            (each.answer or "", _scores(each), each.finish or "")
-            for each in self.candidates[:_LISTED]
+            (candidate.answer or "", _scores(candidate), candidate.finish or "")
+            for candidate in self.candidates[:_LISTED]
         ]
         return (
             f"<p><b>{escape(printable(head))}</b>{grade} by {escape(self.plan.strategy)}: {cost}"
@@ -217,14 +217,14 @@ def _ranked(trace: Tree) -> list[CandidateRecord]:
     winner = trace.winner
     if winner is None:
         return []
-    continued = {each.parent for each in trace.nodes.values() if each.prompt is None}
+    continued = {node.parent for node in trace.nodes.values() if node.prompt is None}
     solutions = [
-        each
-        for each in trace.nodes.values()
-        if each.prompt is None
-        and each.done
-        and each.finish != "failed"
-        and each.uid not in continued
+        node
+        for node in trace.nodes.values()
+        if node.prompt is None
+        and node.done
+        and node.finish != "failed"
+        and node.uid not in continued
     ]
     order = _order(trace, winner)
     solutions.sort(key=lambda each: order.get(each.uid, len(order)))
@@ -247,8 +247,8 @@ def _order(trace: Tree, winner: CandidateRecord) -> dict[int, int]:
             best = [values[at] for at, node in enumerate(nodes) if node in chosen]
             if not best or best[0] is None:
                 continue
-            known = [value for value in values if value is not None]
-            sign = -1.0 if best[0] == min(known) < max(known) else 1.0
+            numbers = [value for value in values if value is not None]
+            sign = -1.0 if best[0] == min(numbers) < max(numbers) else 1.0
             ranks = [float("-inf") if value is None else sign * value for value in values]
         else:
             continue

@@ -63,8 +63,8 @@ class ResultCollector:
 
     def nodes(self, outcome: Outcome) -> Sequence[dict[str, Any]]:
         """Lines of the candidates of a problem, if anything is done with them."""
-        kept = self._op_stats is not None or self._writer is not None
-        return outcome.lines(self._keep) if kept else ()
+        needed = self._op_stats is not None or self._writer is not None
+        return outcome.lines(self._keep) if needed else ()
 
     def add(
         self,

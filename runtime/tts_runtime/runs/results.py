@@ -21,7 +21,7 @@ from tts_runtime.runs.seeds import in_words
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.proportions import clustered_wilson
 
-#: What is added up over problems.
+#: Fields that are summed over problems.
 COSTS = (
     "policy_calls",
     "policy_tokens",
@@ -140,9 +140,9 @@ class Result:
     resumed: frozenset[Trial] = frozenset()
 
     def __repr__(self) -> str:
-        found = self.summary
-        right = "not graded" if found.accuracy is None else f"{found.correct} right"
-        return f"<Result of {found.strategy}: {found.problems} problems, {right}>"
+        summary = self.summary
+        right = "not graded" if summary.accuracy is None else f"{summary.correct} right"
+        return f"<Result of {summary.strategy}: {summary.problems} problems, {right}>"
 
     def _repr_html_(self) -> str:
         return _summaries([self.summary]) + _answers(self.answers)
@@ -251,24 +251,26 @@ def summary_of(
 _LISTED: Final = 20
 
 
-def _summaries(found: Sequence[Summary]) -> str:
+def _summaries(summaries: Sequence[Summary]) -> str:
     """The table at the end of `tts-run`."""
     head = ("strategy", "accuracy", "95 % interval", "policy tokens", "scorer tokens", "FLOPs")
     rows = []
-    for each in found:
-        count = max(1, each.trials - each.failed)
+    for summary in summaries:
+        count = max(1, summary.trials - summary.failed)
         accuracy, interval = "-", "-"
-        if each.accuracy is not None and each.accuracy_low is not None:
-            accuracy = f"{each.accuracy:.1%}"
-            interval = f"{each.accuracy_low:.0%} - {each.accuracy_high or 0:.0%}"
-        cells = (f"{each.policy_tokens / count:,.0f}", f"{each.scorer_tokens / count:,.0f}")
-        flops = "-" if each.flops is None else short(each.flops / count)
-        rows.append((each.strategy, accuracy, interval, *cells, flops))
+        if summary.accuracy is not None and summary.accuracy_low is not None:
+            accuracy = f"{summary.accuracy:.1%}"
+            interval = f"{summary.accuracy_low:.0%} - {summary.accuracy_high or 0:.0%}"
+        cells = (f"{summary.policy_tokens / count:,.0f}", f"{summary.scorer_tokens / count:,.0f}")
+        flops = "-" if summary.flops is None else short(summary.flops / count)
+        rows.append((summary.strategy, accuracy, interval, *cells, flops))
     lines = ["tokens and FLOPs: means per problem and seed"]
-    if found:
-        lines.append(named_in(found))
+    if summaries:
+        lines.append(named_in(summaries))
     lines += [
-        f"{each.strategy}: {line}" for each in found for line in warnings_of(each.reliability)
+        f"{summary.strategy}: {line}"
+        for summary in summaries
+        for line in warnings_of(summary.reliability)
     ]
     return table(head, rows) + "".join(f"<p>{escape(printable(line))}</p>" for line in lines)
 
@@ -287,18 +289,18 @@ def named_in(summaries: Sequence[Summary]) -> str:
     return "; ".join([*parts, in_words(first.seeds)])
 
 
-def _answers(found: Sequence[Answer]) -> str:
+def _answers(answers: Sequence[Answer]) -> str:
     """The first answers of a result."""
     grades = {True: "right", False: "wrong", None: ""}
     rows = [
         (
-            each.id,
-            str(each.seed),
-            each.error or each.answer or "",
-            each.gold or "",
-            grades[each.correct],
+            answer.id,
+            str(answer.seed),
+            answer.error or answer.answer or "",
+            answer.gold or "",
+            grades[answer.correct],
         )
-        for each in found[:_LISTED]
+        for answer in answers[:_LISTED]
     ]
-    more = f"<p>and {len(found) - _LISTED:,} more</p>" if len(found) > _LISTED else ""
+    more = f"<p>and {len(answers) - _LISTED:,} more</p>" if len(answers) > _LISTED else ""
     return table(("problem", "seed", "answer", "gold", ""), rows) + more

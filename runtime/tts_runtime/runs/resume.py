@@ -1,4 +1,4 @@
-"""What earlier sessions of a run left in its directory, read back so that it need not run again.
+"""Resuming: reads what earlier sessions of a run have finished, so that it does not run again.
 
 Failed problems, and those of which a line is missing or cannot be believed, run again.
 """
@@ -52,7 +52,7 @@ class FinishedProblems:
 
 
 def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
-    """What is kept of the strategy in this folder; nothing if there is no such folder.
+    """The finished problems of the strategy in this folder; none if there is no such folder.
 
     Raises:
         RunDirectoryError: A file that cannot be read.
@@ -84,7 +84,7 @@ def read(folder: Path, plan: Plan, identity: str) -> FinishedProblems:
 
 
 def read_shared(path: Path, identity: str) -> list[Damage]:
-    """What is damaged in the files that strategies share.
+    """Damage in the files that strategies share.
 
     Raises:
         RunDirectoryError: A file that cannot be read.
@@ -115,10 +115,12 @@ def clear(folder: Path, name: str, identity: str, finished: FinishedProblems) ->
     record = StrategyRecord(name, folder, identity, {})
     for file in (NODES, DECISIONS, ANSWERS):
         if (folder / file).exists():
-            _rewrite(folder / file, _kept(record, file, finished.answers))
+            _rewrite(folder / file, _finished_lines(record, file, finished.answers))
 
 
-def _kept(record: StrategyRecord, file: str, answers: Mapping[Trial, Answer]) -> Iterator[str]:
+def _finished_lines(
+    record: StrategyRecord, file: str, answers: Mapping[Trial, Answer]
+) -> Iterator[str]:
     """Lines of finished problems; of an answer that was written twice, the first."""
     seen: set[Trial] = set()
     for line, value in record.lines(file):

@@ -56,9 +56,9 @@ from tts_runtime.record.replies import ReplyLog
 from tts_runtime.record.writer import RecordWriter
 from tts_runtime.runs.results import Summary
 
-#: Who may do what with folders: their owner only.
+#: Access to folders: their owner only.
 FOLDER: Final = 0o700
-#: What a message says of each part of a configuration that is another one.
+#: Messages about each part of a configuration that differs.
 _OTHER = {
     "strategies": "other strategies or parameters",
     "plans": "a strategy has changed since",
@@ -99,8 +99,8 @@ def check(
         raise RunDirectoryError(f"{path} cannot be read: {reason_of(error)}") from error
     except DirectoryError as error:
         raise RunDirectoryError(f"{error}: name another directory with --out") from error
-    here = json.loads(_text(configuration))
-    differs = differences(there.configuration, here)
+    expected = json.loads(_text(configuration))
+    differs = differences(there.configuration, expected)
     if differs == _OTHER["plans"]:
         differs = next(filter(None, (_changed_plan(path, plan) for plan in plans)), differs)
     if not differs:
@@ -114,10 +114,10 @@ def check(
 
 
 def _changed(path: Path, identity: str, problems: Sequence[Problem]) -> str:
-    """What is another problem there under the id of one here; empty if nothing is."""
-    known = read_problems(path, identity, [])
+    """The message about a problem that has the same id there and differs; empty if none does."""
+    recorded = read_problems(path, identity, [])
     for problem in problems:
-        there = known.get(problem.id)
+        there = recorded.get(problem.id)
         if there is not None and there != json.loads(json.dumps(problem_line(problem))):
             return f"problem {problem.id} has changed since"
     return ""
@@ -130,16 +130,16 @@ _MOST_TEXTS: Final = 64
 
 def plan_text(plan: Plan) -> str:
     """A plan as `plan.json` has it, the same wherever its files lie."""
-    known = _TEXTS.get(id(plan))
-    if known is None:
+    cached = _TEXTS.get(id(plan))
+    if cached is None:
         if len(_TEXTS) >= _MOST_TEXTS:
             _TEXTS.popitem(last=False)
-        known = _TEXTS[id(plan)] = plan, to_json(plan, folders=False) + "\n"
-    return known[1]
+        cached = _TEXTS[id(plan)] = plan, to_json(plan, folders=False) + "\n"
+    return cached[1]
 
 
 def _changed_plan(path: Path, plan: Plan) -> str:
-    """What is another plan there of the same name; empty if nothing is, or it cannot be read."""
+    """The first change of a plan since it ran there; empty if none, or it cannot be read."""
     try:
         text = read_written(folder(path, plan) / PLAN, MAX_PLAN_BYTES).decode()
         if text == plan_text(plan):
@@ -150,9 +150,9 @@ def _changed_plan(path: Path, plan: Plan) -> str:
     same = there == replace(plan, file=there.file)
     what = "its lines stand elsewhere in the file" if same else "its prompts"
     both = to_text(there).splitlines(), to_text(plan).splitlines()
-    for was, here in zip_longest(*both, fillvalue="nothing"):
-        if was != here:
-            what = f"`{was.strip()}` is now `{here.strip()}`"
+    for was, now in zip_longest(*both, fillvalue="nothing"):
+        if was != now:
+            what = f"`{was.strip()}` is now `{now.strip()}`"
             break
     return f"{plan.strategy} has changed since: {what}"
 
@@ -167,11 +167,11 @@ def _check_place(path: Path) -> None:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What is another configuration there, most telling first; empty if nothing is."""
-    found = [key for key in _OTHER if there.get(key) != here.get(key)]
-    if "strategies" in found and "plans" in found:
-        found.remove("plans")
-    return ", ".join(_OTHER[key] for key in found[:3])
+    """Differences of two configurations, the most important first; empty if there are none."""
+    keys = [key for key in _OTHER if there.get(key) != here.get(key)]
+    if "strategies" in keys and "plans" in keys:
+        keys.remove("plans")
+    return ", ".join(_OTHER[key] for key in keys[:3])
 
 
 def reason_of(error: OSError) -> str:
@@ -286,7 +286,7 @@ def open_replies(
 
 
 def folder(directory: Path, plan: Plan) -> Path:
-    """Where a strategy's files are: a folder right below the run's, whatever it is called."""
+    """The folder of a strategy's files: right below the run's, whatever the strategy is called."""
     return directory / folder_of(plan.strategy)
 
 

@@ -86,7 +86,7 @@ async def run_plans(
 
     `settings` name every engine.
     """
-    # What needs no engine is checked before models take their time to load.
+    # Checks that need no engine come before models take their time to load.
     for plan in plans:
         check_names(plan, settings.policies, settings.scorers)
     graders = Graders(settings.grader, problems)  # of the whole run, also in a shard
@@ -107,16 +107,16 @@ async def run_plans(
         if check(settings.out, configuration, problems, plans):
             earlier = [resume.read(folder(settings.out, plan), plan, identity) for plan in plans]
             damaged = [*resume.read_shared(settings.out, identity)]
-            damaged += [damage for each in earlier for damage in each.damaged]
-            whole = all(trial in each.answers for each in earlier for trial in trials)
+            damaged += [damage for past in earlier for damage in past.damaged]
+            whole = all(trial in past.answers for past in earlier for trial in trials)
             # A run that was killed after its last answer has no summary of it, or kept replies.
             ended = not (settings.out / REPLIES).exists() and all(
-                each.summary is not None and each.summary.trials >= len(trials) for each in earlier
+                past.summary is not None and past.summary.trials >= len(trials) for past in earlier
             )
             if whole and ended and not damaged:
                 return Results(
-                    _read_back(plan, each, trials, settings, identity, graders.names)
-                    for plan, each in zip(plans, earlier, strict=True)
+                    _read_back(plan, past, trials, settings, identity, graders.names)
+                    for plan, past in zip(plans, earlier, strict=True)
                 )
     used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     passes = [name for name in PASSES if name not in settings.disabled]
@@ -166,13 +166,13 @@ async def run_plans(
             write_models(directory, identity, {**policies, **scorers})
             # Read again: the directory is nobody else's only now.
             earlier = [resume.read(folder(directory, plan), plan, identity) for plan in plans]
-            for plan, each in zip(plans, earlier, strict=True):
-                resume.report(each.damaged, "what it held is done again")
-                resume.clear(folder(directory, plan), plan.strategy, identity, each)
+            for plan, past in zip(plans, earlier, strict=True):
+                resume.report(past.damaged, "what it held is done again")
+                resume.clear(folder(directory, plan), plan.strategy, identity, past)
             writers = [
                 stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
             ]
-            answered = [each.answers for each in earlier]
+            answered = [past.answers for past in earlier]
             replies = open_replies(
                 directory,
                 identity,
@@ -200,7 +200,7 @@ async def run_plans(
 def setup_of(
     plans: Sequence[Plan], settings: Settings, *, keeps: bool, decisions: bool
 ) -> ReplicaSetup:
-    """What replicas need for these plans; with their candidates, and what they decide."""
+    """The setup of replicas for these plans; optionally with candidates and decisions."""
     passes = [name for name in PASSES if name not in settings.disabled]
     used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
     return ReplicaSetup(
@@ -245,22 +245,22 @@ async def _run_bound(
                 settings.problem_set,
                 graders.names,
             ),
-            each,
+            past,
             meter,
             sizes,
             op_stats=_op_stats(plan, settings, identity),
             writer=writer,
             keep=settings.keep,
         )
-        for plan, exactness, writer, each in zip(plans, levels, writers, earlier, strict=True)
+        for plan, exactness, writer, past in zip(plans, levels, writers, earlier, strict=True)
     ]
     by_id = {problem.id: problem for problem in problems}
     trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
     progress.run_starts(plans, len(trials), policies)
-    for place, each in enumerate(earlier):
+    for place, past in enumerate(earlier):
         for trial in trials:
-            if trial in each.answers:
-                progress.problem_resumed(place, each.answers[trial])
+            if trial in past.answers:
+                progress.problem_resumed(place, past.answers[trial])
 
     async def finished(
         place: int, outcome: Outcome, decisions: Sequence[dict[str, Any]] | None = None
@@ -285,10 +285,10 @@ async def _run_bound(
         warm_up(problem.answer for problem in problems)  # before the clock starts
     meter.start()
 
-    async def arrived(each: Finished) -> None:
-        progress.tokens_drawn(each.outcome.counts.policy_tokens)
-        progress.outcome_ready(each.outcome)
-        await finished(each.place, each.outcome, each.decisions)
+    async def arrived(reply: Finished) -> None:
+        progress.tokens_drawn(reply.outcome.counts.policy_tokens)
+        progress.outcome_ready(reply.outcome)
+        await finished(reply.place, reply.outcome, reply.decisions)
 
     left = [trial for trial in trials if not all(each.has(trial) for each in collectors)]
     window = settings.concurrency or default_window(plans, policies.values())

@@ -229,7 +229,7 @@ class Session:
     async def _answer_there(
         self, plan: Plan, problem: Problem, seed: int, progress: Progress, graders: Graders
     ) -> Response:
-        """As `answer`, on a replica of the cluster."""
+        """`answer`, on a replica of the cluster."""
         settings = self.settings
         assert settings.cluster is not None
         if id(plan) not in self._distant:
@@ -241,13 +241,13 @@ class Session:
                 self._distant.popitem(last=False)
         _, setup = self._distant[id(plan)]
         ready = await self._clusters.prepare(settings.cluster, settings.replicas, setup)
-        work, found = Work(), list[Finished]()
+        work, outcomes = Work(), list[Finished]()
 
         async def finished(each: Finished) -> None:
-            found.append(each)
+            outcomes.append(each)
 
         await ready.run([Task(problem, seed, (0,))], finished, window=1, work=work)
-        [reply] = found
+        [reply] = outcomes
         progress.tokens_drawn(reply.outcome.counts.policy_tokens)
         progress.outcome_ready(reply.outcome)
         sizes = ModelSizes.of(ready.policies, ready.scorers, settings.models)
@@ -319,8 +319,8 @@ class Session:
         named = [item for item in listed if isinstance(item, str)]
         compiled = iter(plan_from(named, parameters or {}))
         plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
-        given = problems is not None
-        policies, scorers = completed(plans, settings.policies, settings.scorers, given)
+        named_set = problems is not None
+        policies, scorers = completed(plans, settings.policies, settings.scorers, named_set)
         name = problem_set(policies) if problems is None else problems
         chosen = problems_named(name) if isinstance(name, str) else problems_given(name)
         if isinstance(name, str) and settings.problem_set is None:
@@ -355,9 +355,9 @@ class Session:
             UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
         """
         self._check_loop()
-        found = self._bound.get(id(plan))
-        if found is not None:
-            return found
+        prepared = self._bound.get(id(plan))
+        if prepared is not None:
+            return prepared
         settings = self.settings
         best = _optimised(plan, settings)
         policies, scorers = completed([best], settings.policies, settings.scorers, True)

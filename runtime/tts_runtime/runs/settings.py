@@ -1,4 +1,4 @@
-"""How to run: `Settings`."""
+"""The settings of a run: `Settings`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tts_runtime.graders import Grader
 from tts_runtime.runs.seeds import distinct_seeds
 from tts_runtime.runs.shards import Shard
 
-#: What `Settings.keep` may have.
+#: Values of `Settings.keep`.
 KEPT: Final = ("ids", "logprobs")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run: engines by their names in the strategies, problems, seed, where to write.
+    """Settings of a run: engines by their names in the strategies, problems, seed, output.
 
     Args:
         policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that

@@ -38,10 +38,10 @@ class Shard:
         Raises:
             ValueError: Not of this form, or no such part.
         """
-        found = _FORM.fullmatch(text.strip())
-        if found is None:
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
             raise ValueError(f"expected a shard and their number, such as 3/16, found {text!r}")
-        return Shard(int(found[1]), int(found[2]))
+        return Shard(int(match[1]), int(match[2]))
 
     def part(self, problems: Sequence[Item]) -> Sequence[Item]:
         """The problems of this part, in order."""

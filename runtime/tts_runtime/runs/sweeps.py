@@ -57,24 +57,24 @@ def swept(
         if name in settings or name in values:
             raise SweepError(f"--sweep {sweep}: `{name}` has a value twice, or is in --set too")
         values[name] = listed
-    known = {
+    parameters = {
         strategy: () if strategy.endswith(".json") else settings_of(strategy)
         for strategy in strategies
     }
     for name, listed in values.items():
-        if not any(name in names for names in known.values()):
+        if not any(name in names for names in parameters.values()):
             plan_from(strategies, {**settings, name: listed[0]})  # says so
     plans: list[Plan] = []
     shifts: dict[str, Shift] = {}
     for strategy in strategies:
-        own = [name for name in values if name in known[strategy]]
+        own = [name for name in values if name in parameters[strategy]]
         rows: list[Plan] = []
         for chosen in product(*(values[name] for name in own)):
-            given = dict(zip(own, chosen, strict=True))
-            used = {name: text for name, text in settings.items() if name in known[strategy]}
-            words = ",".join(f"{name}={text}" for name, text in given.items())
+            point = dict(zip(own, chosen, strict=True))
+            used = {name: text for name, text in settings.items() if name in parameters[strategy]}
+            words = ",".join(f"{name}={text}" for name, text in point.items())
             try:
-                plan = plan_from([strategy], {**used, **given})[0]
+                plan = plan_from([strategy], {**used, **point})[0]
             except DiagnosticError as error:
                 raise DiagnosticError([_at(words, each) for each in error.diagnostics]) from None
             rows.append(plan)
@@ -82,7 +82,7 @@ def swept(
         for origin in shifting(rows):
             shift = _shift(origin, rows)
             shifts[shift.site] = shift
-    unused = [name for name in settings if not any(name in names for names in known.values())]
+    unused = [name for name in settings if not any(name in names for names in parameters.values())]
     if unused:
         plan_from(strategies, {name: settings[name] for name in unused})  # says so
     return plans, list(shifts.values())
@@ -140,15 +140,15 @@ def _continued(sweep: str, values: Sequence[str]) -> list[str]:
 def _shift(origin: Origin, plans: Sequence[Plan]) -> Shift:
     """The calls of an expansion at all values together."""
     site = f"{origin.file}:{origin.line}:{origin.column}"
-    found: dict[tuple[int | None, ...], int | None] = {}
+    calls_of: dict[tuple[int | None, ...], int | None] = {}
     for plan in plans:
         operations = bounds(plan).operations
-        here = [each.spent.policy_calls for each in operations if origin in each.operation.origins]
+        own = [each.spent.policy_calls for each in operations if origin in each.operation.origins]
         # Plans of equal counts draw the same.
         alike = tuple(each.spent.policy_calls for each in operations)
-        found[alike] = None if None in here else sum(filter(None, here))
-    calls = list(found.values())
+        calls_of[alike] = None if None in own else sum(filter(None, own))
+    calls = list(calls_of.values())
     if None in calls:
         return Shift(site, None, None)
-    known = [each for each in calls if each is not None]
-    return Shift(site, sum(known), max(known))
+    numbers = [each for each in calls if each is not None]
+    return Shift(site, sum(numbers), max(numbers))

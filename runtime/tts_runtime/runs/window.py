@@ -1,4 +1,4 @@
-"""How many problems are in flight where the user does not say: enough to keep engines full."""
+"""The default number of problems in flight: enough to keep engines full."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def _slots(engine: PolicyEngine) -> int:
 
 def _rows(plan: Plan) -> int:
     """Rows of the plan's largest pool, at most; 1 if nothing bounds them."""
-    found = [rows.high for rows in bounds(plan).rows.values() if rows.high is not None]
-    return max([1, *found])
+    limits = [rows.high for rows in bounds(plan).rows.values() if rows.high is not None]
+    return max([1, *limits])
