@@ -158,8 +158,8 @@ def _cut_short(rng: random.Random, problem: Problem, example: Example) -> Exampl
     """The thinking hit its limit: the end and `Final Answer:` are forced, the best value given."""
     texts = tokenizer.token_texts()
     begin = example.ids.index(tokenizer.vocabulary()[THINK_BEGIN]) + 1
-    kept = rng.randint(begin, len(example.ids))
-    example.next[kept - 1] = IGNORE
+    length = rng.randint(begin, len(example.ids))
+    example.next[length - 1] = IGNORE
     for targets in (
         example.ids,
         example.next,
@@ -167,7 +167,7 @@ def _cut_short(rng: random.Random, problem: Problem, example: Example) -> Exampl
         example.token_right,
         example.steps_right,
     ):
-        del targets[kept:]
+        del targets[length:]
     example.exact[-1] = IGNORE
     checker = Checker(problem)
     for piece in tokenizer.decode(example.ids[begin:]).split(DELIMITER)[:-1]:

@@ -132,9 +132,9 @@ def modes(measured: Measurement, count: int) -> tuple[dict[str, Numbers], dict[s
     }
     accuracy = {"direct, greedy": measured.mean_accuracy(direct(policy, once, generator, 0))}
     quality = {}
-    for name, (asked, written) in texts.items():
-        accuracy[name] = measured.mean_accuracy(written)
-        quality[name] = prm_quality(asked, written, step_scores(asked, written, measured.prm))
+    for name, (batch, solutions) in texts.items():
+        accuracy[name] = measured.mean_accuracy(solutions)
+        quality[name] = prm_quality(batch, solutions, step_scores(batch, solutions, measured.prm))
     return accuracy, quality
 
 

@@ -178,8 +178,8 @@ def revise(
     care = REVISE_SCALES[min(len(attempts), len(REVISE_SCALES)) - 1]
     value, statements = problem.start, []
     for index, operation in enumerate(problem.operations):
-        kept = labels[index].local and latest[index].left == value
-        scale = care * KEPT_SCALE if kept else care
+        correct = labels[index].local and latest[index].left == value
+        scale = care * KEPT_SCALE if correct else care
         statement = noisy_statement(rng, LETTERS[index], value, operation, scale)
         statements.append(statement)
         value = statement.result

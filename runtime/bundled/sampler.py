@@ -162,10 +162,10 @@ def sample(
                 break
             # Copying the cache costs about as much as a few steps: only when it saves rows.
             if int(done.sum()) * 4 > len(live):
-                kept = (~done).nonzero()[:, 0]
-                live = [live[index] for index in kept.tolist()]
-                cache.keep(kept)
-                chosen, position, done = chosen[kept], position[kept], done[kept]
+                running = (~done).nonzero()[:, 0]
+                live = [live[index] for index in running.tolist()]
+                cache.keep(running)
+                chosen, position, done = chosen[running], position[running], done[running]
             cache.real[:, cache.length] = True
             mask = cache.real[:, None, : cache.length + 1]
             hidden = model.forward(chosen[:, None], position[:, None], mask, cache)

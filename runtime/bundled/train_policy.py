@@ -30,14 +30,14 @@ def make(rng: random.Random, over: float) -> Example:
 def losses(learner: Learner, batch: Batch, over: float) -> dict[str, torch.Tensor]:
     """The next token, and what the auxiliary heads say."""
     hidden, targets = learner.hidden(batch), batch.targets
-    found = {"next": head_loss(learner.model.lm_head, hidden, targets["next"])}
+    terms = {"next": head_loss(learner.model.lm_head, hidden, targets["next"])}
     if over < AUXILIARY_UNTIL:
-        found["exact"] = head_loss(learner.exact, hidden, targets["exact"])
-        found["token_right"] = head_loss(
+        terms["exact"] = head_loss(learner.exact, hidden, targets["exact"])
+        terms["token_right"] = head_loss(
             learner.token_right, hidden, targets["token_right"], training.WRONG_WEIGHT
         )
-        found["steps_right"] = head_loss(learner.steps_right, hidden, targets["steps_right"])
-    return found
+        terms["steps_right"] = head_loss(learner.steps_right, hidden, targets["steps_right"])
+    return terms
 
 
 def main() -> None:

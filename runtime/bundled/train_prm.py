@@ -75,9 +75,9 @@ def start_from(policy: Path) -> LlamaForCausalLM:
     """
     source = LlamaForCausalLM.from_pretrained(policy)
     model = LlamaForCausalLM(training.model_config(tied=False, layers=LAYERS))
-    known = source.state_dict()
-    known["lm_head.weight"] = known["model.embed_tokens.weight"].clone()
-    model.load_state_dict(known, strict=False)
+    weights = source.state_dict()
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    model.load_state_dict(weights, strict=False)
     for layer in model.model.layers[source.config.num_hidden_layers :]:
         nn.init.zeros_(layer.self_attn.o_proj.weight)
         nn.init.zeros_(layer.mlp.down_proj.weight)

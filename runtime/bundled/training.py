@@ -152,16 +152,16 @@ class Replicas:
 
         def part(learner: Learner, stream: Iterator[Batch]) -> tuple[int, dict[str, float]]:
             batch = next(stream)
-            found = losses(learner, batch, over)
-            terms = [weights[name] / PARTS * loss for name, loss in found.items()]
+            by_name = losses(learner, batch, over)
+            terms = [weights[name] / PARTS * loss for name, loss in by_name.items()]
             torch.stack(terms).sum().backward()  # type: ignore[no-untyped-call]
-            values = {name: float(loss.detach()) / PARTS for name, loss in found.items()}
+            values = {name: float(loss.detach()) / PARTS for name, loss in by_name.items()}
             return batch.ids.numel(), values
 
         tokens, means = 0, dict.fromkeys(weights, 0.0)
-        for count, found in self._threads.map(part, self._all, streams):
+        for count, part_means in self._threads.map(part, self._all, streams):
             tokens += count
-            for name, value in found.items():
+            for name, value in part_means.items():
                 means[name] += value
         for first, *others in zip(*self._parameters, strict=True):
             for other in others:

@@ -62,7 +62,7 @@ Messages: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Binding(BaseModel):
-    """How one policy is talked to."""
+    """The binding of a policy: templates, delimiters and markers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -132,9 +132,9 @@ class Binding(BaseModel):
             template, system = self.system_prompt or self.prompt, turns.pop(0)[1]
         if not turns:
             return self._around(template, message, thinking, system)
-        asked, replies = [text for _, text in turns[::2]], [text for _, text in turns[1::2]]
-        opened = self._around(template, asked[0], None, system)
-        for reply, following in zip(replies[:-1], asked[1:], strict=True):
+        questions, replies = [text for _, text in turns[::2]], [text for _, text in turns[1::2]]
+        opened = self._around(template, questions[0], None, system)
+        for reply, following in zip(replies[:-1], questions[1:], strict=True):
             opened = opened + reply + self._around(self.turn or "", following, None)
         return opened + replies[-1] + self._around(self.turn or "", message, thinking)
 
@@ -157,7 +157,7 @@ class Binding(BaseModel):
         return None
 
     def follow(self, message: str, *, thinking: bool) -> Trusted:
-        """What follows a reply: the user's next turn, and the opening of the reply to it (C73).
+        """The text after a reply: the user's next turn, and the opening of the reply to it (C73).
 
         Raises:
             BindingError: It has no `turn`; binding a plan refuses that.

@@ -1,4 +1,4 @@
-"""Where the files that ship with the runtime are: in a checkout, or in an installed package."""
+"""Paths of the files that ship with the runtime, in a checkout or an installed package."""
 
 from pathlib import Path
 

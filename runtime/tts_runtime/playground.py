@@ -1,4 +1,4 @@
-"""What the playground of the documentation asks the runtime, as JSON texts; in a browser.
+"""The runtime's interface for the documentation's playground: JSON texts; in a browser.
 
 Beside the compiler (`tts_lang.playground`) this needs pydantic and PyYAML alone: engines are
 simulated, in virtual time, without processes and threads.
@@ -45,12 +45,12 @@ _HEAD = "One random problem on simulated engines: random texts, random scores."
 
 def answer(request: str) -> str:
     """The answer to a question: `{"do": NAME, ...}` by the function of that name."""
-    asked: dict[str, Any] = json.loads(request)
-    return json.dumps(_ANSWERS[asked.pop("do")](**asked))
+    arguments: dict[str, Any] = json.loads(request)
+    return json.dumps(_ANSWERS[arguments.pop("do")](**arguments))
 
 
 def run(text: str, strategy: str, settings: Mapping[str, str], seed: int) -> dict[str, Any]:
-    """What a strategy does on simulated engines: its tree, scores, decisions, winner.
+    """A run of a strategy on simulated engines: its tree, scores, decisions, winner.
 
     Args:
         text: Of a strategy file.
@@ -97,15 +97,15 @@ def laws(text: str) -> dict[str, Any]:
     if not result.ok:
         return {"diagnostics": shown(result.diagnostics)}
     judge = LawChecker(trials=TRIALS, search=hunt)
-    found = []
+    verdicts = []
     for law in result.laws:
         try:
-            found.append(text_of(check_laws([law], NAME, text, judge), show=False).rstrip("\n"))
+            verdicts.append(text_of(check_laws([law], NAME, text, judge), show=False).rstrip("\n"))
         except DiagnosticError as error:
             return {"diagnostics": shown(error.diagnostics)}
         except LawError as error:
-            found.append(str(error))
-    return {"diagnostics": [], "page": "\n".join(found) or "The text states no laws."}
+            verdicts.append(str(error))
+    return {"diagnostics": [], "page": "\n".join(verdicts) or "The text states no laws."}
 
 
 _ANSWERS: dict[str, Callable[..., Any]] = {"run": run, "laws": laws}

@@ -43,7 +43,7 @@ _MARK: Final = "__tts_plugin__"
 
 @dataclass(frozen=True, slots=True)
 class ScorerSpec:
-    """What `scorer` was told about a function.
+    """The arguments of the decorator `scorer`.
 
     Args:
         per: What gets a number: each step, each solution, or the solutions of a pool together.
@@ -59,7 +59,7 @@ class ScorerSpec:
 
 @dataclass(frozen=True, slots=True)
 class GraderSpec:
-    """What `grader` was told: whether problems without a gold answer are left out."""
+    """The argument of `grader`: whether only problems with a gold answer are graded."""
 
     needs_gold: bool = False
 
@@ -113,7 +113,7 @@ def _marked(spec: ScorerSpec | GraderSpec) -> Callable[[Function], Function]:
 
 
 def spec_of(function: object) -> ScorerSpec | GraderSpec | None:
-    """What a decorator said of a function."""
+    """The arguments of a function's decorator."""
     spec = getattr(function, _MARK, None)
     return spec if isinstance(spec, ScorerSpec | GraderSpec) else None
 
@@ -128,16 +128,15 @@ def function_named(place: str) -> Callable[..., Any]:
     if not colon or not module_name or not name:
         raise EngineError(f"`python:{place}`: expected python:MODULE:NAME or python:FILE.py:NAME")
     module = _module(module_name, place)
-    found = getattr(module, name, None)
-    if found is None:
+    function: Callable[..., Any] | None = getattr(module, name, None)
+    if function is None:
         functions = [key for key, value in vars(module).items() if callable(value)]
         hint = did_you_mean(name, functions) or "it is not defined there"
         raise EngineError(f"`python:{place}`: {module_name} has no `{name}`; {hint}")
-    if not callable(found):
+    if not callable(function):
         raise EngineError(
-            f"`python:{place}`: `{name}` is not a function, but of type {type(found).__name__}"
+            f"`python:{place}`: `{name}` is not a function, but of type {type(function).__name__}"
         )
-    function: Callable[..., Any] = found
     return function
 
 
@@ -181,17 +180,17 @@ def described(error: BaseException) -> str:
 
 
 async def called(function: Callable[..., Any], *arguments: object) -> Any:
-    """What a function gives, asynchronous or not."""
+    """The result of a function, asynchronous or not."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004  (an object may be a function)
     ):
         return await function(*arguments)
-    found = await to_thread(function, *arguments)
-    return await found if inspect.isawaitable(found) else found
+    result = await to_thread(function, *arguments)
+    return await result if inspect.isawaitable(result) else result
 
 
 def registered(kind: str, name: str) -> Callable[..., Any] | None:
-    """What an installed package registers under this name; `None` if none does.
+    """The object that an installed package registers under this name; `None` if none does.
 
     Raises:
         EngineError: It cannot be loaded.

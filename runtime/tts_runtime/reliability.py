@@ -17,7 +17,7 @@ from tts_runtime.engines.base import Fault
 #: A larger share of missing scores, unreadable verdicts or failed candidates is warned of.
 WARNING_SHARE: Final = 0.2
 
-#: What the footer says of each kind of fault.
+#: The footer's words for each kind of fault.
 _WORDS: Final[Mapping[str, str]] = {
     Fault.TOO_LONG: "too long",
     Fault.MARKED: "holds a mark of the scorer",
@@ -31,7 +31,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-#: What to do about each kind of fault.
+#: Advice for each kind of fault.
 _ADVICE: Final[Mapping[str, str]] = {
     Fault.TOO_LONG: "bound candidates with `within` or `max`, or bind a model with a larger window",
     Fault.MARKED: "bind a scorer of another family",
@@ -73,7 +73,7 @@ def _sum(one: Any, other: Any) -> Any:
 
 
 class ScorerReliability(_Counts):
-    """What one scorer or judge did not give."""
+    """Missing scores and unreadable replies of one scorer or judge."""
 
     scores: int = Field(default=0, description="Asked for: one per candidate and reading")
     missing: Mapping[str, int] = Field(
@@ -86,7 +86,7 @@ class ScorerReliability(_Counts):
 
 
 class Reliability(_Counts):
-    """What went wrong with candidates without losing their problem; all zero if nothing did."""
+    """Faults of candidates that did not fail their problem; all zero if there were none."""
 
     candidates: int = Field(default=0, description="Made by the strategy")
     cut: int = Field(
@@ -173,19 +173,19 @@ class _Tally:
 # ------------------------------------------------------------------ in words
 
 
-def footer(found: Reliability) -> Iterator[str]:
+def footer(run: Reliability) -> Iterator[str]:
     """Lines below the table: nothing where nothing went wrong."""
-    failed = sum(found.failed.values())
+    failed = sum(run.failed.values())
     if failed:
-        yield f"{failed:,} of {found.candidates:,} candidates failed ({_kinds(found.failed)})"
-    if found.cut:
-        yield f"{found.cut:,} of {found.candidates:,} candidates cut by a limit"
-    if found.as_text:
-        count, kinds = sum(found.as_text.values()), _kinds(found.as_text)
-        yield f"{count:,} of {found.candidates:,} answers compared as text ({kinds})"
-    if found.ungraded:
-        yield f"{sum(found.ungraded.values()):,} answers not graded ({_kinds(found.ungraded)})"
-    for name, scorer in found.scorers.items():
+        yield f"{failed:,} of {run.candidates:,} candidates failed ({_kinds(run.failed)})"
+    if run.cut:
+        yield f"{run.cut:,} of {run.candidates:,} candidates cut by a limit"
+    if run.as_text:
+        count, kinds = sum(run.as_text.values()), _kinds(run.as_text)
+        yield f"{count:,} of {run.candidates:,} answers compared as text ({kinds})"
+    if run.ungraded:
+        yield f"{sum(run.ungraded.values()):,} answers not graded ({_kinds(run.ungraded)})"
+    for name, scorer in run.scorers.items():
         missing = sum(scorer.missing.values())
         parts = []
         if missing:
@@ -201,24 +201,24 @@ def footer(found: Reliability) -> Iterator[str]:
             yield f"{name}: {'; '.join(parts)}"
 
 
-def warnings_of(found: Reliability) -> Iterator[str]:
-    """What is more than a few candidates' bad luck, and what to do about it."""
-    failed = sum(found.failed.values())
-    if failed > WARNING_SHARE * found.candidates:
+def warnings_of(run: Reliability) -> Iterator[str]:
+    """Warnings about frequent faults, with advice."""
+    failed = sum(run.failed.values())
+    if failed > WARNING_SHARE * run.candidates:
         yield (
-            f"{failed:,} of {found.candidates:,} candidates failed, such as: {found.example}; "
-            f"{_advice(found.failed)}"
+            f"{failed:,} of {run.candidates:,} candidates failed, such as: {run.example}; "
+            f"{_advice(run.failed)}"
         )
-    clocked = found.as_text.get(CLOCK, 0) + found.ungraded.get(CLOCK, 0)
+    clocked = run.as_text.get(CLOCK, 0) + run.ungraded.get(CLOCK, 0)
     if clocked:
         yield (
-            f"a limit of time ended the reading of {clocked:,} answers, such as: {found.unread}; "
+            f"a limit of time ended the reading of {clocked:,} answers, such as: {run.unread}; "
             "another machine may decide otherwise, so this run is not repeatable there"
         )
-    raised = found.ungraded.get(EXCEPTION, 0)
+    raised = run.ungraded.get(EXCEPTION, 0)
     if raised:
-        yield f"grading failed for {raised:,} answers, such as: {found.unread}"
-    for name, scorer in found.scorers.items():
+        yield f"grading failed for {raised:,} answers, such as: {run.unread}"
+    for name, scorer in run.scorers.items():
         missing = sum(scorer.missing.values())
         if missing > WARNING_SHARE * scorer.scores:
             yield (
@@ -237,5 +237,5 @@ def _kinds(counts: Mapping[str, int]) -> str:
 
 
 def _advice(counts: Mapping[str, int]) -> str:
-    """What to do about the commonest kind."""
+    """Advice for the most frequent kind."""
     return _ADVICE[max(counts, key=counts.__getitem__)]

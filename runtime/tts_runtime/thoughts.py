@@ -1,4 +1,4 @@
-"""What a policy thinks and what it says after that, told apart in the text of a path."""
+"""Splits the text of a path into the policy's thought and its reply."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class ThoughtSplit:
         if not self._end:
             self.reply += text
             return
-        held = self._held + text
+        unread = self._held + text
         if self._begin:
-            held = self._opened(held)
+            unread = self._opened(unread)
         if self._end and not self._begin:
-            held = self._ended(held)
-        self._held = held
+            unread = self._ended(unread)
+        self._held = unread
 
     def close(self) -> tuple[str, str]:
         """Thought and reply, now that the text is complete."""
@@ -53,30 +53,30 @@ class ThoughtSplit:
         self._held = ""
         return self.thought, self.reply
 
-    def _opened(self, held: str) -> str:
-        """What is left to read, once it is known whether the text opens a thought."""
-        start = held.lstrip()
+    def _opened(self, unread: str) -> str:
+        """The text left to read, once it is known whether it opens a thought."""
+        start = unread.lstrip()
         if start.startswith(self._begin):
             start = start[len(self._begin) :]
             self._begin = ""
             return start
         if self._begin.startswith(start):
-            return held
-        self.reply, self._end = held, ""
+            return unread
+        self.reply, self._end = unread, ""
         return ""
 
-    def _ended(self, held: str) -> str:
+    def _ended(self, unread: str) -> str:
         end = self._end
-        at = held.find(end)
+        at = unread.find(end)
         if at >= 0:
-            self.thought += held[:at]
-            self.reply += held[at + len(end) :]
+            self.thought += unread[:at]
+            self.reply += unread[at + len(end) :]
             self._end = ""
             return ""
-        sizes = range(min(len(held), len(end) - 1), 0, -1)
-        kept = next((size for size in sizes if held.endswith(end[:size])), 0)
-        self.thought += held[: len(held) - kept]
-        return held[len(held) - kept :]
+        sizes = range(min(len(unread), len(end) - 1), 0, -1)
+        overlap = next((size for size in sizes if unread.endswith(end[:size])), 0)
+        self.thought += unread[: len(unread) - overlap]
+        return unread[len(unread) - overlap :]
 
 
 def split_thought(text: str, binding: Binding, *, thinking: bool) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from tts_runtime.adapters.strategy_model import StrategyModel, text_of
 from tts_runtime.runs.window import default_window
 
 _LOGGER = logging.getLogger(__name__)
-#: What the harness gives to every model, and a strategy has no use for.
+#: Settings of the harness for every model that a strategy ignores.
 _UNUSED: Final = ("batch_size", "max_batch_size", "device")
 
 
@@ -36,7 +36,7 @@ class StrategyLM(LM):  # type: ignore[misc]
         options: As of `StrategyModel`.
     """
 
-    #: What the harness writes into its results, and keeps chats apart by.
+    #: The model's name in the harness's results, which also keeps chats apart.
     tokenizer_name = "tts"
 
     def __init__(self, strategy: str, **options: Any) -> None:
@@ -66,8 +66,8 @@ class StrategyLM(LM):  # type: ignore[misc]
             return _cut(response.text, sampling.get("until") or ())
 
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(one(request)) for request in requests]
-        return [each.result() for each in asked]
+            tasks = [group.create_task(one(request)) for request in requests]
+        return [each.result() for each in tasks]
 
     def loglikelihood(self, requests: Sequence[Instance]) -> NoReturn:
         """The harness's question for likelihoods, which strategies have none of.
@@ -101,8 +101,8 @@ class StrategyLM(LM):  # type: ignore[misc]
 
 def _cut(text: str, stops: str | Sequence[str]) -> str:
     """The text before the first of these."""
-    found = [text.find(stop) for stop in ([stops] if isinstance(stops, str) else stops) if stop]
-    return text[: min((at for at in found if at >= 0), default=len(text))]
+    places = [text.find(stop) for stop in ([stops] if isinstance(stops, str) else stops) if stop]
+    return text[: min((at for at in places if at >= 0), default=len(text))]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tts_runtime.runs.settings import Settings
 from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.requests import conversation
 
-#: What a harness may set beside the parameters of the strategy.
+#: Settings of a harness beside the strategy's parameters.
 OPTIONS: Final = ("policy", "scorer", "seed", "strict")
 
 
@@ -54,7 +54,7 @@ class StrategyModel:
         self._seed = int(seed)
         engines = completed([self.plan], policies.engines, scorers.engines, True)
         self._settings = Settings(*engines, strict=bool(options.get("strict", False)))
-        self._asked: Counter[str] = Counter()
+        self._repeats: Counter[str] = Counter()
         self._stack = AsyncExitStack()
         self._session: Session | None = None
 
@@ -76,8 +76,8 @@ class StrategyModel:
             self._session = await self._stack.enter_async_context(Session(settings=self._settings))
         name = name or name_of(text)
         if repeat is None:
-            repeat = self._asked[name]
-            self._asked[name] += 1
+            repeat = self._repeats[name]
+            self._repeats[name] += 1
         return await self._session.answer(self.plan, Problem(name, text), seed=self._seed + repeat)
 
     async def close(self) -> None:

@@ -41,7 +41,7 @@ _ADDRESS: Final = re.compile(r"ray(?P<place>://[^?]+)?(?:\?(?P<options>.*))?")
 
 @dataclass(frozen=True, slots=True)
 class ClusterAddress:
-    """Where replicas run, and what each takes there.
+    """The address of a cluster, and the resources of each replica.
 
     Args:
         place: `ray://HOST:PORT`; `None`: the cluster that `RAY_ADDRESS` names, else one that is
@@ -60,11 +60,11 @@ class ClusterAddress:
         Raises:
             ValueError: Not of this form.
         """
-        found = _ADDRESS.fullmatch(text.strip())
-        if found is None:
+        match = _ADDRESS.fullmatch(text.strip())
+        if match is None:
             raise ValueError(f"expected `ray` or `ray://HOST:PORT`, found {text!r}")
         amounts = {"cpus": 1.0, "gpus": 0.0}
-        for option in (found["options"] or "").split("&") if found["options"] else ():
+        for option in (match["options"] or "").split("&") if match["options"] else ():
             name, _, value = option.partition("=")
             try:
                 if name not in amounts or not 0 <= float(value) < 1e6:
@@ -74,7 +74,7 @@ class ClusterAddress:
                 raise ValueError(
                     f"`{option}`: expected what each replica reserves, such as `ray?cpus=4&gpus=1`"
                 ) from None
-        place = None if found["place"] is None else f"ray{found['place']}"
+        place = None if match["place"] is None else f"ray{match['place']}"
         return ClusterAddress(place, **amounts)
 
 
@@ -164,13 +164,13 @@ def _connect(ray: Any, address: ClusterAddress, count: int) -> None:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """What replicas on this machine inherit: modules are found where this process finds them."""
-    wanted = {
+    """Environment of replicas on this machine: they find the modules that this process finds."""
+    variables = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -210,8 +210,8 @@ class _RayReplica(ReplicaHandle):
         try:
             done, _ = await asyncio.wait((opening,), timeout=_PATIENCE)
             if not done:
-                wanted = f"{self._address.cpus:g} CPUs, {self._address.gpus:g} GPUs"
-                _LOGGER.warning("still waiting for a replica (%s): room, or its engines", wanted)
+                resources = f"{self._address.cpus:g} CPUs, {self._address.gpus:g} GPUs"
+                _LOGGER.warning("still waiting for a replica (%s): room, or its engines", resources)
             facts: ReplicaFacts = await opening
         finally:
             opening.cancel()

@@ -74,7 +74,7 @@ class ReplicaSetup:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What a run says of an engine, wherever it is.
+    """Facts about an engine that a run records, wherever the engine is.
 
     Args:
         exact, same_bits, card: As of engines.
@@ -91,7 +91,7 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFacts:
-    """What a replica says of itself.
+    """A replica's description of itself.
 
     Args:
         version: Of this package.
@@ -160,10 +160,10 @@ class Replica:
         return self._bind(setup).facts
 
     def _bind(self, setup: ReplicaSetup) -> _BoundSetup:
-        found = self._bound.get(setup.number)
-        if found is not None:
+        bound_setup = self._bound.get(setup.number)
+        if bound_setup is not None:
             self._bound.move_to_end(setup.number)
-            return found
+            return bound_setup
         used = {name for plan in setup.plans for name in plan.policies}
         used |= {scorer.name for plan in setup.plans for scorer in plan.scorers}
         policies, scorers = self._engines.open(
@@ -181,15 +181,15 @@ class Replica:
             [bound.exactness for bound in bounds],
             {name: _facts_of_policy(engine) for name, engine in policies.items()},
             {
-                name: EngineFacts(each.exact, each.same_bits, each.card)
-                for name, each in scorers.items()
+                name: EngineFacts(engine.exact, engine.same_bits, engine.card)
+                for name, engine in scorers.items()
             },
             os.getpid(),
         )
-        found = self._bound[setup.number] = _BoundSetup(bounds, facts)
+        bound_setup = self._bound[setup.number] = _BoundSetup(bounds, facts)
         if len(self._bound) > _BOUND:
             self._bound.popitem(last=False)
-        return found
+        return bound_setup
 
     async def answer(
         self, setup: ReplicaSetup, problem: Problem, seed: int, places: Collection[int]
@@ -197,7 +197,7 @@ class Replica:
         """The outcomes of the strategies in these places; what they have in common is done once."""
         bounds = self._bind(setup).bounds
         decided = [DecisionLog() for _ in bounds]
-        found: list[Finished] = []
+        outcomes: list[Finished] = []
         trial = Trial(problem.id, seed)
         keep = setup.keep
 
@@ -208,7 +208,7 @@ class Replica:
         def ended(place: int, outcome: Outcome) -> None:
             nodes = [] if keep is None else outcome.lines(keep)
             lines = decided[place].lines(trial) if outcome.error is None else []
-            found.append(Finished(place, replace(outcome, _lines=_Kept(nodes)), lines))
+            outcomes.append(Finished(place, replace(outcome, _lines=_Kept(nodes)), lines))
 
         work = await execute_together(
             bounds,
@@ -220,7 +220,7 @@ class Replica:
         )
         cancelled = sum(engine.cancelled_tokens for engine in self._policies.values())
         work.cancelled_tokens, self._cancelled = cancelled - self._cancelled, cancelled
-        return ReplicaReply(found, work)
+        return ReplicaReply(outcomes, work)
 
     async def close(self) -> None:
         """Closes the engines."""
@@ -254,7 +254,7 @@ class DistantPolicy(PolicyEngine):
 
     @property
     def cancelled_tokens(self) -> int:
-        """As replicas have counted them."""
+        """The count of cancelled tokens in all replicas."""
         return self.given_up
 
     @property

@@ -110,35 +110,35 @@ class _Waiting:
 class _Slot:
     """A place for a replica: one that dies is replaced by another.
 
-    `held`: problems that it is answering.
+    `in_flight`: problems that it is answering.
     """
 
     def __init__(self, start: Callable[[], ReplicaHandle]) -> None:
         self._start = start
         self.handle = start()
-        self.held = 0
+        self.in_flight = 0
         self._opening: OrderedDict[int, asyncio.Task[ReplicaFacts]] = OrderedDict()
 
     def opening(self, setup: ReplicaSetup) -> asyncio.Task[ReplicaFacts]:
         """Opens a setup on the replica, once."""
-        found = self._opening.get(setup.number)
-        if found is None:
-            found = asyncio.ensure_future(self.handle.open(setup))
-            self._opening[setup.number] = found
+        task = self._opening.get(setup.number)
+        if task is None:
+            task = asyncio.ensure_future(self.handle.open(setup))
+            self._opening[setup.number] = task
             if len(self._opening) > _KEPT and next(iter(self._opening.values())).done():
                 self._opening.popitem(last=False)
-        return found
+        return task
 
     def ask(self, setup: ReplicaSetup, task: Task) -> asyncio.Task[ReplicaReply]:
         """Has a problem answered."""
         asking = self.handle.answer(setup, task.problem, task.seed, task.places)
-        asked = asyncio.ensure_future(asking)
-        self.held += 1
-        asked.add_done_callback(self._done)
-        return asked
+        future = asyncio.ensure_future(asking)
+        self.in_flight += 1
+        future.add_done_callback(self._done)
+        return future
 
     def _done(self, _: asyncio.Task[ReplicaReply]) -> None:
-        self.held -= 1
+        self.in_flight -= 1
 
     async def replace(self) -> bool:
         """Starts another replica; whether the old one had died before it had any engines."""
@@ -200,12 +200,12 @@ class ReplicaPool:
             opening = {slot.opening(setup): slot for slot in self._slots}
             handles = {slot: slot.handle for slot in self._slots}
             done, _ = await asyncio.wait(opening, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                slot = opening[each]
-                if each.cancelled():  # a run has seen its replica die
+            for opened in done:
+                slot = opening[opened]
+                if opened.cancelled():  # a run has seen its replica die
                     continue
                 try:
-                    return PreparedSetup(self, setup, self._checked(each.result()))
+                    return PreparedSetup(self, setup, self._checked(opened.result()))
                 except ReplicaLostError as error:
                     await self._lost(slot, handles[slot], error, 0)
 
@@ -221,23 +221,23 @@ class ReplicaPool:
 
         async def keep(slot: _Slot) -> None:
             while waiting.open:
-                held: dict[asyncio.Task[ReplicaReply], Task] = {}
+                in_flight: dict[asyncio.Task[ReplicaReply], Task] = {}
                 handle = slot.handle
                 try:
                     if not await self._joined(slot.opening(setup), waiting):
                         return
-                    await self._work(slot, setup, waiting, held, finished, window)
+                    await self._work(slot, setup, waiting, in_flight, finished, window)
                 except ReplicaLostError as error:
-                    await self._lost(slot, handle, error, len(held))
+                    await self._lost(slot, handle, error, len(in_flight))
                 finally:
-                    for asked in held:
-                        asked.cancel()
-                    waiting.give_back(held.values())
+                    for future in in_flight:
+                        future.cancel()
+                    waiting.give_back(in_flight.values())
 
         try:
             async with asyncio.TaskGroup() as group:
-                # Those that have least to do begin: a single problem goes to the first.
-                for slot in sorted(self._slots, key=lambda slot: slot.held):
+                # The least busy replicas come first: a single problem goes to the first.
+                for slot in sorted(self._slots, key=lambda slot: slot.in_flight):
                     group.create_task(keep(slot))
         except BaseExceptionGroup as errors:
             cause: BaseException = errors
@@ -269,35 +269,35 @@ class ReplicaPool:
         slot: _Slot,
         setup: ReplicaSetup,
         waiting: _Waiting,
-        held: dict[asyncio.Task[ReplicaReply], Task],
+        in_flight: dict[asyncio.Task[ReplicaReply], Task],
         finished: Callable[[ReplicaReply], Awaitable[None]],
         window: int,
     ) -> None:
-        """Keeps a replica busy; `held` are its problems in flight."""
+        """Keeps a replica busy; `in_flight` are its problems."""
         handle = slot.handle
         while waiting.open and slot.handle is handle:
             # Its share of what is left, so that those that are free find some. Half of it was
             # slower: searches wait for their slowest candidate, and slots were empty meanwhile.
             share = min(window, ceil(waiting.open / self._count))
-            while len(held) < share and (task := waiting.take()) is not None:
-                held[slot.ask(setup, task)] = task
-            await _first(*held, waiting.change())
+            while len(in_flight) < share and (task := waiting.take()) is not None:
+                in_flight[slot.ask(setup, task)] = task
+            await _first(*in_flight, waiting.change())
             lost: ReplicaLostError | None = None
-            for asked in [each for each in held if each.done()]:
+            for future in [each for each in in_flight if each.done()]:
                 try:
-                    reply = asked.result()
+                    reply = future.result()
                 except ReplicaLostError as error:
                     lost = error
                     continue
                 await finished(reply)
-                del held[asked]
+                del in_flight[future]
                 self._deaths = 0
                 waiting.ended()
             if lost is not None:
                 raise lost
 
     async def _lost(
-        self, slot: _Slot, handle: ReplicaHandle, error: ReplicaLostError, held: int
+        self, slot: _Slot, handle: ReplicaHandle, error: ReplicaLostError, in_flight: int
     ) -> None:
         """Makes room for another one, unless another run has.
 
@@ -307,7 +307,7 @@ class ReplicaPool:
         if slot.handle is not handle:
             return
         self._deaths += 1
-        _LOGGER.warning("a replica died (%s); its %d problems run again", error, held)
+        _LOGGER.warning("a replica died (%s); its %d problems run again", error, in_flight)
         self._early += await slot.replace()
         if self._deaths >= _DEATHS or self._early >= _EARLY_DEATHS:
             raise EngineError(
@@ -362,12 +362,12 @@ async def _first(
 ) -> None:
     """Waits until one of these has happened."""
     events = [
-        asyncio.ensure_future(each.wait()) if isinstance(each, asyncio.Event) else each
-        for each in waited
+        asyncio.ensure_future(waitable.wait()) if isinstance(waitable, asyncio.Event) else waitable
+        for waitable in waited
     ]
     try:
         await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each, event in zip(waited, events, strict=True):
-            if isinstance(each, asyncio.Event):
+        for waitable, event in zip(waited, events, strict=True):
+            if isinstance(waitable, asyncio.Event):
                 event.cancel()

@@ -25,7 +25,7 @@ from tts_runtime.problems.model import Problem
 
 __all__ = ["DEFAULT", "Grade", "Grader", "Graders", "Submission", "find_grader"]
 
-#: What grades where neither the run nor the problem says.
+#: The grader if neither the run nor the problem names one.
 DEFAULT: Final = "math"
 
 _SHIPPED: Final = ("math", "text", "number", "choice", "none")
@@ -48,7 +48,7 @@ class _NoGrader(Grader):
 
 
 def find_grader(written: str) -> Callable[[], Grader]:
-    """What opens the grader of a name: its options are right, nothing is loaded yet.
+    """A function that opens the named grader: options are checked, nothing is loaded yet.
 
     Raises:
         EngineError: No such grader or option.
@@ -151,7 +151,7 @@ class Graders:
         self._opened = {name: opened(name, opener) for name, opener in self._openers.items()}
 
     def name(self, problem: Problem) -> str:
-        """Which grader a problem has."""
+        """The name of a problem's grader."""
         return self._chosen or problem.grader or DEFAULT
 
     async def of_answers(self, problem: Problem, answers: Iterable[str | None]) -> dict[str, bool]:
@@ -159,13 +159,13 @@ class Graders:
         grader = self._only or self._opened[self.name(problem)]
         if not grader.every_candidate or problem.answer is None:
             return {}
-        found: dict[str, bool] = {}
+        grades: dict[str, bool] = {}
         for answer in dict.fromkeys(answers):
             if answer is not None:
                 grade = await grader.verdict(Submission(problem, answer, ""))
                 if grade.correct is not None:
-                    found[answer] = grade.correct
-        return found
+                    grades[answer] = grade.correct
+        return grades
 
     async def verdict(self, problem: Problem, answer: str | None, text: str) -> Grade:
         """The grade of an answer; whatever it is, this does not fail."""

@@ -1,4 +1,4 @@
-"""What a grader is: it says whether a strategy's answer to a problem is right.
+"""Graders: they decide whether a strategy's answer to a problem is right.
 
 Graders are chosen by `--grader`, else by the problem (`Problem.grader`), else by `math`. They see
 the run's problems and answers, never its candidates: nothing that a strategy does depends on them.
@@ -20,7 +20,7 @@ NO_VERDICT = "no verdict"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is graded: the answer of a strategy to a problem, and the text that it stands in.
+    """An answer to be graded, with its problem and the text that it stands in.
 
     Args:
         problem: With its gold answer and other fields.

@@ -33,23 +33,23 @@ class FunctionGrader(Grader):
             raise EngineError(f"`{written}` must take (problem, answer) or (problem, answer, text)")
 
     async def grade(self, submission: Submission) -> Grade:
-        """What the function says: right, wrong, or (None) not graded."""
+        """The function's verdict: right, wrong, or (None) not graded."""
         if submission.answer is None and not self._with_text:
             return Grade(False)
         arguments = (submission.problem, submission.answer, submission.text)
         try:
-            found = await called(self._function, *arguments[: 3 if self._with_text else 2])
+            verdict = await called(self._function, *arguments[: 3 if self._with_text else 2])
         except Exception as error:  # noqa: BLE001  (somebody's code)
             return Grade(None, f"grader `{self.written}`: {described(error)}", EXCEPTION)
-        if found is None:
+        if verdict is None:
             return Grade(None, f"grader `{self.written}` gave no verdict", NO_VERDICT)
-        if not isinstance(found, int) and type(found).__name__ != "bool_":  # NumPy's
+        if not isinstance(verdict, int) and type(verdict).__name__ != "bool_":  # NumPy's
             return Grade(
                 None,
-                f"grader `{self.written}`: expected True, False or None, found {found!r}"[:300],
+                f"grader `{self.written}`: expected True, False or None, found {verdict!r}"[:300],
                 EXCEPTION,
             )
-        return Grade(bool(found))
+        return Grade(bool(verdict))
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

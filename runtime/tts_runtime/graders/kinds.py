@@ -83,15 +83,15 @@ class NumberGrader(Grader):
         """Whether the distance is within the tolerance, borders included (up to rounding)."""
         gold, answer = submission.problem.answer, submission.answer
         assert gold is not None
-        wanted = number_of(gold)
-        if wanted is None:
+        expected = number_of(gold)
+        if expected is None:
             return Grade(None, f"the gold answer {gold[:60]!r} is no number", "gold")
-        found = None if answer is None else number_of(answer)
-        if found is None:
+        number = None if answer is None else number_of(answer)
+        if number is None:
             return Grade(False)
-        allowed = max(self._absolute, self._relative * abs(wanted))
+        allowed = max(self._absolute, self._relative * abs(expected))
         # 0.1 as a float is a little more than a tenth: a border that is written counts.
-        return Grade(abs(found - wanted) <= allowed * (1 + Fraction(1, 10**12)))
+        return Grade(abs(number - expected) <= allowed * (1 + Fraction(1, 10**12)))
 
 
 def number_of(text: str) -> Fraction | None:
@@ -123,11 +123,11 @@ class ChoiceGrader(Grader):
         assert gold is not None
         listed = submission.problem.fields.get("choices")
         choices = [str(each) for each in listed] if isinstance(listed, list | tuple) else []
-        wanted = letter_of(gold, choices)
-        if wanted is None:
+        expected = letter_of(gold, choices)
+        if expected is None:
             return Grade(None, f"the gold answer {gold[:60]!r} is no choice", "gold")
         answer = submission.answer
-        return Grade(answer is not None and letter_of(answer, choices) == wanted)
+        return Grade(answer is not None and letter_of(answer, choices) == expected)
 
 
 def letter_of(text: str, choices: Sequence[str]) -> str | None:

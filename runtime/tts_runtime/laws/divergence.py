@@ -1,4 +1,4 @@
-"""Where two runs part, for people: what only one side samples, what each returns."""
+"""The first difference of two runs, for people: candidates of one side only, rows returned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tts_lang.plan.operator import OPERATORS
 from tts_runtime.executor import CandidateRecord, Outcome
 from tts_runtime.laws.runs import OutcomePair
 
-_GENERATING = frozenset(known.name for known in OPERATORS.values() if known.samples)
+_GENERATING = frozenset(operator.name for operator in OPERATORS.values() if operator.samples)
 _WIDEST = 56
 
 

@@ -26,7 +26,7 @@ OPTIONAL: Final = (
     *("<think>", "?", " ", "Wait", "Answer:", "accent", "<eot>", "\n", "\n\nb", " so"),
     *("h", "g", "f", "e", "d", "c", "9", "8", "7", "6", "5", "4", "b", "3", "2", "</", "\n\n"),
 )
-#: What ends a text.
+#: The token that ends a text.
 ENDS: Final = frozenset(("<end>", "<eot>"))
 #: Two of that many trials write texts that reach large limits.
 _PATIENT: Final = 50
@@ -103,9 +103,9 @@ class LawWorld:
         back = "at all tokens"
         if self.order is not None:
             back = f"{self.order} token{'s' if self.order > 1 else ''} back"
-        kept = len(_known_tokens()) - len(self.without)
+        tokens = len(_known_tokens()) - len(self.without)
         policy = (
-            f"policy: random model {self.model} that looks {back}, of {kept} different tokens, "
+            f"policy: random model {self.model} that looks {back}, of {tokens} different tokens, "
             f"context {self.context}"
             + (", whose texts never end" if self.endless else "")
             + "".join(f", {name} {value:g} by default" for name, value in self._unusual())
@@ -132,11 +132,11 @@ def world(seed: int, trial: int, reach: int | None = None) -> LawWorld:
         seed, trial: Which one.
         reach: Tokens of the text that some trials write, so that large limits are reached, too.
     """
-    found = _ordinary(seed, trial)
+    ordinary = _ordinary(seed, trial)
     if reach is None or trial % _PATIENT % 10 != 9 or trial % _PATIENT > 20:
-        return found
-    rates = replace(found.rates, step=max(0.3, found.rates.step))
-    return replace(found, context=reach, order=1, rates=rates, endless=True)
+        return ordinary
+    rates = replace(ordinary.rates, step=max(0.3, ordinary.rates.step))
+    return replace(ordinary, context=reach, order=1, rates=rates, endless=True)
 
 
 def _ordinary(seed: int, trial: int) -> LawWorld:
@@ -214,9 +214,9 @@ class _LawModel(SimModel):
 
     def _expected(self, state: str) -> list[float]:
         logits = super()._expected(state)
-        known = self.tokenizer.names()
+        ids = self.tokenizer.names()
         for name in self._without:
-            logits[known[name]] = _NEVER
+            logits[ids[name]] = _NEVER
         return logits
 
 

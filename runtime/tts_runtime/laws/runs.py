@@ -14,7 +14,7 @@ from tts_runtime.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class OutcomePair:
-    """What both sides gave; `failed`: one of them with an error, so that they say nothing (C57)."""
+    """The outcomes of both sides; `failed`: one has an error, so they prove nothing (C57)."""
 
     left: Outcome
     right: Outcome

@@ -29,21 +29,23 @@ def hunt(left: Plan, right: Plan, *, trials: range, seed: int) -> SearchResult:
     tokens = reach(left, right)
     seen: list[tuple[LawWorld, OutcomePair]] = []
     for trial in trials:
-        found = world(seed, trial, tokens)
-        both = run(left, right, found)
-        if both.failed and not found.endless:
+        law_world = world(seed, trial, tokens)
+        both = run(left, right, law_world)
+        if both.failed and not law_world.endless:
             # Most often because a question does not fit into the context.
-            found = roomy(found)
-            both = run(left, right, found)
+            law_world = roomy(law_world)
+            both = run(left, right, law_world)
         if both.failed:
             failed += 1
             error = both.left.error or both.right.error
             continue
         compared += 1
-        if len(seen) < _WATCHED or found.endless:
-            seen.append((found, both))
+        if len(seen) < _WATCHED or law_world.endless:
+            seen.append((law_world, both))
         if both.differs:
-            small, both = (found, both) if found.endless else shrunk(left, right, found, both)
+            small, both = (
+                (law_world, both) if law_world.endless else shrunk(left, right, law_world, both)
+            )
             return SearchResult(
                 compared,
                 failed,
@@ -64,8 +66,10 @@ def idle(left: Plan, right: Plan, seen: Sequence[tuple[LawWorld, OutcomePair]]) 
     named: set[str] = set()
     for plan, side in ((left, "left"), (right, "right")):
         for clause, other in islice(larger(plan), _CLAUSES):
-            ran = ((found, getattr(both, side)) for found, both in seen)
-            if clause in named or not all(same(one, alone(other, found)) for found, one in ran):
+            ran = ((law_world, getattr(both, side)) for law_world, both in seen)
+            if clause in named or not all(
+                same(one, alone(other, law_world)) for law_world, one in ran
+            ):
                 continue
             named.add(clause)
             yield clause
@@ -82,23 +86,23 @@ def _seen(ran: Outcome) -> tuple[object, ...]:
 
 
 def shrunk(
-    left: Plan, right: Plan, found: LawWorld, both: OutcomePair
+    left: Plan, right: Plan, law_world: LawWorld, both: OutcomePair
 ) -> tuple[LawWorld, OutcomePair]:
     """A world that is as simple as can be found, in which the two still differ."""
     left_to_spend = _SHRINKING
     again = True
     while again:
         again = False
-        for candidate in simpler(found):
+        for candidate in simpler(law_world):
             for other in range(_MODELS):
                 if not left_to_spend:
-                    return found, both
+                    return law_world, both
                 left_to_spend -= 1
                 tried = replace(candidate, model=other or candidate.model)
                 attempt = run(left, right, tried)
                 if attempt.differs:
-                    found, both, again = tried, attempt, True
+                    law_world, both, again = tried, attempt, True
                     break
             if again:
                 break
-    return found, both
+    return law_world, both

@@ -74,22 +74,22 @@ def problems_named(
     function = set_function(name)
     if function is not None:
         return _problems(name, rows_of_function(name, function), names or FieldNames())[:limit]
-    found = set_named(name)
-    if isinstance(found, Path):
-        return load_problems(found, limit, names)
-    return _problems(found.written, hub_rows(found), names or FieldNames())[:limit]
+    source = set_named(name)
+    if isinstance(source, Path):
+        return load_problems(source, limit, names)
+    return _problems(source.written, hub_rows(source), names or FieldNames())[:limit]
 
 
-def problems_given(given: Iterable[object]) -> list[Problem]:
+def problems_given(problems: Iterable[object]) -> list[Problem]:
     """Problems as Python has them: `Problem`s, texts, dicts as rows of a file, chats' messages.
 
     Raises:
         ProblemFileError: One is none of these, or two have one id.
     """
-    return _problems("the list", rows_given(given), FieldNames())
+    return _problems("the list", rows_given(problems), FieldNames())
 
 
-def problem_given(given: object) -> Problem:
+def problem_given(value: object) -> Problem:
     """One problem, as Python has it (`problems_given`); its id is `QUESTION` if it has none.
 
     A problem's id is where its random streams begin: the same id gives the same answer.
@@ -97,7 +97,7 @@ def problem_given(given: object) -> Problem:
     Raises:
         ProblemFileError: It is none.
     """
-    [problem] = _problems("the problem", rows_given([given]), FieldNames(), QUESTION)
+    [problem] = _problems("the problem", rows_given([value]), FieldNames(), QUESTION)
     return problem
 
 

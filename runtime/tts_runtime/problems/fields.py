@@ -31,7 +31,7 @@ _SOLUTION: Final = "solution"
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Which fields of a row hold what; the first that a row has, and that is not empty, is used."""
+    """Names of the fields of a row; the first that the row has, and that is not empty, is used."""
 
     id: tuple[str, ...] = (
         "id",
@@ -76,7 +76,7 @@ class FieldNames:
     )
 
 
-#: What `--fields` calls the parts of a problem.
+#: Parts of a problem in `--fields`.
 PARTS: Final = {"problem": "text", "answer": "answer", "id": "id"}
 
 
@@ -109,20 +109,20 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
         if names == FieldNames() and layout.fits(row):
             row, grader = layout.as_usual(row), layout.grader
             break
-    text_name = _found(row, names.text)
+    text_name = _first_field(row, names.text)
     if text_name is None:
         raise BadRowError(_no_text(row, names))
     text, before = _text(row[text_name], text_name)
-    id_name = _found(row, names.id)
+    id_name = _first_field(row, names.id)
     others = {name: value for name, value in row.items() if name != text_name}
-    answer_name = _found(others, names.answer)
+    answer_name = _first_field(others, names.answer)
     problem_id = default_id if id_name is None else _id(row[id_name], id_name)
     answer = None if answer_name is None else _answer(row[answer_name], answer_name)
     choices = _choices(row)
     if choices:
         answer = _letter(answer, row.get(answer_name or ""), choices)
         text = _with_choices(text, choices)
-    for value in (text, problem_id, answer or "", *(said for _, said in before)):
+    for value in (text, problem_id, answer or "", *(content for _, content in before)):
         _check_characters(value)
     used = {text_name, id_name, answer_name}
     fields = {key: row[key] for key in row if key not in used}
@@ -136,7 +136,7 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _found(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
+def _first_field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The first of these names that a row has a value for; as written first, then as it sounds."""
     empty = None
     by_sound = {_plain(name): name for name in reversed(list(row))}
@@ -155,10 +155,10 @@ def _is_empty(value: object) -> bool:
 
 
 def _no_text(row: Mapping[str, Any], names: FieldNames) -> str:
-    wanted = " or ".join(map(repr, names.text[:2]))
+    expected = " or ".join(map(repr, names.text[:2]))
     there = ", ".join(map(repr, list(row)[:20])) or "none"
     return (
-        f"no field {wanted}; the fields are {there}: say which holds the text, for example "
+        f"no field {expected}; the fields are {there}: say which holds the text, for example "
         f"`--fields problem={next(iter(row), 'NAME')}`"
     )
 
@@ -166,11 +166,11 @@ def _no_text(row: Mapping[str, Any], names: FieldNames) -> str:
 def _text(value: object, name: str) -> tuple[str, Messages]:
     """The problem's text, and the messages before it where it is the last turn of a chat."""
     if isinstance(value, list):
-        said = [_message(each, name) for each in value]
-        places = [place for place, (role, _) in enumerate(said) if role == "user"]
+        messages = [_message(each, name) for each in value]
+        places = [place for place, (role, _) in enumerate(messages) if role == "user"]
         if not places:
             raise BadRowError(f"the field {name!r} has no turn of a user")
-        *before, (_, text) = said[: places[-1] + 1]  # what follows is a solution
+        *before, (_, text) = messages[: places[-1] + 1]  # what follows is a solution
         roles = [role for role, _ in before]
         turns = roles[1:] if roles[:1] == ["system"] else roles
         if turns != ["user", "assistant"] * (len(turns) // 2):
@@ -230,7 +230,7 @@ def _answer(value: object, name: str) -> str | None:
 
 def _choices(row: Mapping[str, Any]) -> list[str]:
     """The texts of a row's choices, in order; none if it is no multiple-choice problem."""
-    name = _found(row, ("choices", "options"))
+    name = _first_field(row, ("choices", "options"))
     value = row.get(name or "")
     if isinstance(value, str) and value.strip().startswith(("[", "{")):
         try:

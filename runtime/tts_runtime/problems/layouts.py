@@ -15,7 +15,7 @@ from typing import Any, Final
 class Layout(ABC):
     """The columns of a published set."""
 
-    #: How its answers are graded, if not as other problems are.
+    #: The grader of its answers, if it is not the usual one.
     grader: str | None = None
 
     @abstractmethod

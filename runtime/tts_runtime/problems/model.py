@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """What is wrong with a line or row (1-based; 0: the whole file) and what to do about it."""
+    """The error of a line or row (1-based; 0: the whole file), and how to fix it."""
 
     number: int
     reason: str
@@ -66,10 +66,10 @@ class ProblemFileError(Exception):
         if len(lines) > MAXIMUM_REPORTED:
             shown.append(f"  and {len(lines) - MAXIMUM_REPORTED} more bad {lines[-1].unit}s")
         if len(lines) > 1 and not usable:
-            # Not a problem file at all: what is wrong with its other lines helps nobody.
-            wanted = '{"id": "1", "problem": "1 + 1", "answer": "2"}'
+            # Not a problem file at all: the errors of its other lines do not help.
+            example = '{"id": "1", "problem": "1 + 1", "answer": "2"}'
             unit = lines[-1].unit
-            shown[1:] = [f"  no {unit} of the file can be used; a line looks like {wanted}"]
+            shown[1:] = [f"  no {unit} of the file can be used; a line looks like {example}"]
         super().__init__("\n".join([f"cannot read problems from {path or '``'}:", *shown]))
 
 

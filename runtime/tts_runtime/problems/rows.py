@@ -20,7 +20,7 @@ from typing import IO, Any, Final, cast
 from tts_lang.readers import MAX_LINE_BYTES, MAX_PROBLEMS_BYTES, TooDeep, parse_json
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 
-#: What a file is that has no problems in it, by how it begins.
+#: Kinds of files without problems, by their first bytes.
 _FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
     (b"version https://git-lfs", "a git-lfs pointer: fetch what it points to with `git lfs pull`"),
     (b"%PDF-", "a PDF: problems must be text in JSONL, JSON, CSV or Parquet"),
@@ -281,7 +281,7 @@ def _held(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def json_type(value: object) -> str:
-    """What JSON calls the type of a value."""
+    """The JSON name of a value's type."""
     if value is None:
         return "null"
     kinds: tuple[tuple[type, str], ...] = (

@@ -1,4 +1,4 @@
-"""Which problems of a set are run: `--where`, `--ids`, `--shuffle`, `--offset`, `--limit`."""
+"""Selection of problems: `--where`, `--ids`, `--shuffle`, `--offset`, `--limit`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is kept of a set, in this order.
+    """The filters of a problem set, in this order.
 
     Args:
         where: Conditions on fields, all of which hold: `level=5`, `pass_rate<0.1`, `subject!=X`.
@@ -50,52 +50,54 @@ class Selection:
         Raises:
             SelectionError: A field or id that no problem has, or nothing is left.
         """
-        kept = list(problems)
+        selected = list(problems)
         for text in self.where:
-            kept = _where(kept, text)
+            selected = _where(selected, text)
         if self.ids:
-            by_id = {problem.id: problem for problem in kept}
-            for wanted in self.ids:
-                if wanted not in by_id:
-                    hint = did_you_mean(wanted, by_id) or f"the first is `{next(iter(by_id), '')}`"
-                    raise SelectionError(f"--ids: no problem has the id `{wanted}`; {hint}")
-            kept = [by_id[wanted] for wanted in dict.fromkeys(self.ids)]
+            by_id = {problem.id: problem for problem in selected}
+            for problem_id in self.ids:
+                if problem_id not in by_id:
+                    hint = (
+                        did_you_mean(problem_id, by_id) or f"the first is `{next(iter(by_id), '')}`"
+                    )
+                    raise SelectionError(f"--ids: no problem has the id `{problem_id}`; {hint}")
+            selected = [by_id[problem_id] for problem_id in dict.fromkeys(self.ids)]
         if self.shuffle is not None:
-            Random(self.shuffle).shuffle(kept)
-        if self.offset >= len(kept):
-            raise SelectionError(f"--offset: {self.offset} leaves none of {len(kept)} problems")
+            Random(self.shuffle).shuffle(selected)
+        if self.offset >= len(selected):
+            raise SelectionError(f"--offset: {self.offset} leaves none of {len(selected)} problems")
         end = None if self.limit is None else self.offset + self.limit
-        return kept[self.offset : end]
+        return selected[self.offset : end]
 
 
 def _where(problems: Sequence[Problem], text: str) -> list[Problem]:
-    found = re.fullmatch(r"\s*([^!<>=]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", text)
-    if found is None or not found[3]:
+    match = re.fullmatch(r"\s*([^!<>=]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", text)
+    if match is None or not match[3]:
         raise SelectionError(f"--where: `{text}`: expected FIELD=VALUE (also != < <= > >=)")
-    name, relation, wanted = found.groups()
-    known = dict.fromkeys(field for problem in problems for field in problem.fields)
-    if name not in known:
-        hint = did_you_mean(name, known) or f"fields are {', '.join(list(known)[:20]) or 'none'}"
+    name, relation, operand = match.groups()
+    fields = dict.fromkeys(field for problem in problems for field in problem.fields)
+    if name not in fields:
+        hint = did_you_mean(name, fields) or f"fields are {', '.join(list(fields)[:20]) or 'none'}"
         raise SelectionError(f"--where: no problem has a field `{name}`; {hint}")
-    kept = [problem for problem in problems if _holds(problem.fields, name, relation, wanted)]
-    if not kept:
+    selected = [problem for problem in problems if _holds(problem.fields, name, relation, operand)]
+    if not selected:
         values = list(dict.fromkeys(str(problem.fields.get(name)) for problem in problems))
         some = ", ".join(values[:10]) + (", ..." if len(values) > 10 else "")
         raise SelectionError(f"--where: `{text}` leaves no problem; values of `{name}` are {some}")
-    return kept
+    return selected
 
 
-def _holds(fields: Mapping[str, Any], name: str, relation: str, wanted: str) -> bool:
+def _holds(fields: Mapping[str, Any], name: str, relation: str, operand: str) -> bool:
     if name not in fields or fields[name] is None:
         return False
     # `Level 5` in a field `level` is level 5.
     label = re.compile(rf"{re.escape(name)}\s+(?=\S)", re.IGNORECASE)
-    value, wanted = (label.sub("", text.strip(), 1) for text in (str(fields[name]), wanted))
-    left, right = _number(value), _number(wanted)
+    value, operand = (label.sub("", text.strip(), 1) for text in (str(fields[name]), operand))
+    left, right = _number(value), _number(operand)
     if left is not None and right is not None:
         return _COMPARE[relation](left, right)
     if relation in ("=", "!="):
-        return _COMPARE[relation](value.casefold(), wanted.casefold())
+        return _COMPARE[relation](value.casefold(), operand.casefold())
     raise SelectionError(f"--where: `{name}` is `{value}`: only numbers can be less or greater")
 
 

@@ -27,7 +27,7 @@ class HubSet:
 
     @property
     def written(self) -> str:
-        """As `--problems` takes it."""
+        """The name, in the form of `--problems`."""
         config, split = self.config or "", self.split or ""
         return f"hf:{self.id}" + (f"#{config}" if config else "") + (f":{split}" if split else "")
 
@@ -49,23 +49,23 @@ _HUB_NAME = re.compile(r"hf:([^#:\s]+)(?:#([^#:\s]+))?(?::([^#:\s]+))?")
 
 
 def set_named(name: str) -> Path | HubSet:
-    """What `--problems` names: a file, or a set of the hub.
+    """The source that `--problems` names: a file, or a set of the hub.
 
     Raises:
         ProblemFileError: Neither, or a bundled set that there is none of.
     """
     if name.startswith("hf:"):
-        found = _HUB_NAME.fullmatch(name)
-        if found is None:
+        match = _HUB_NAME.fullmatch(name)
+        if match is None:
             raise _error(name, "expected hf:ID, hf:ID:SPLIT or hf:ID#CONFIG:SPLIT")
-        return HubSet(*found.groups())
+        return HubSet(*match.groups())
     kind, _, split = name.partition(":")
     if kind == "arith":
         return bundled_problems(split or "test")
-    known = {_plain(each): published for each, published in PUBLISHED.items()}
+    by_plain_name = {_plain(each): published for each, published in PUBLISHED.items()}
     path = Path(name)
-    if _plain(name) in known and not path.exists():
-        return known[_plain(name)]
+    if _plain(name) in by_plain_name and not path.exists():
+        return by_plain_name[_plain(name)]
     if not name or (name != "-" and not path.suffix and not path.exists()):
         close = suggest(kind, ["arith", *PUBLISHED])
         hint = f"did you mean '{close}'?" if close else f"sets are arith, {', '.join(PUBLISHED)}"
@@ -110,7 +110,7 @@ def set_function(name: str) -> Callable[..., Any] | None:
         raise _error(name, str(error)) from error
 
 
-def rows_given(given: Iterable[object]) -> FileRows:
+def rows_given(problems: Iterable[object]) -> FileRows:
     """Problems of Python as rows: a `Problem`, a text, a row as a dict, or a chat's messages."""
 
     def fields(each: object) -> Mapping[str, Any] | Problem | BadRowError:
@@ -125,12 +125,12 @@ def rows_given(given: Iterable[object]) -> FileRows:
         return BadRowError(f"expected a Problem, a text, a dict or messages, found {each!r:.60}")
 
     return FileRows(
-        "row", (FileRow(number, fields(each)) for number, each in enumerate(given, start=1))
+        "row", (FileRow(number, fields(each)) for number, each in enumerate(problems, start=1))
     )
 
 
 def rows_of_function(name: str, function: Callable[..., Any]) -> FileRows:
-    """What a function without arguments gives, as `rows_given` reads it.
+    """The result of a function without arguments, as `rows_given` reads it.
 
     Raises:
         ProblemFileError: It fails.

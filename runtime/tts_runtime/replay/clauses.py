@@ -13,7 +13,7 @@ from tts_runtime.replay.samples import DRAWING, Place, Recorded
 
 
 def unfit(recorded: Recorded, plan: Plan, name: str) -> Iterator[str]:
-    """What a plan asks of its policy `name` that the record cannot have."""
+    """Requests of a plan to its policy `name` that the record cannot have."""
     for operation in operations(plan.body):
         spec = operation.spec
         if not isinstance(spec, Expand | Ask) or spec.decoding.policy != name:
@@ -26,12 +26,12 @@ def unfit(recorded: Recorded, plan: Plan, name: str) -> Iterator[str]:
 
 
 def _unfit(recorded: Recorded, amount: Amount, decoding: Decoding, *, asks: bool) -> Iterator[str]:
-    asked = _constant(decoding.temperature)
-    known = recorded.temperatures
-    if asked is not None and known and float(asked) not in known:
-        listed = ", ".join(f"{each:g}" for each in sorted(known))
+    temperature = _constant(decoding.temperature)
+    temperatures = recorded.temperatures
+    if temperature is not None and temperatures and float(temperature) not in temperatures:
+        listed = ", ".join(f"{each:g}" for each in sorted(temperatures))
         yield (
-            f"this samples at temperature {asked:g}, and the record was drawn at {listed}: "
+            f"this samples at temperature {temperature:g}, and the record was drawn at {listed}: "
             "recorded samples cannot stand in"
         )
     if not recorded.flat:
@@ -78,7 +78,7 @@ def same_limits(place: Place, limits: Limits) -> bool:
     if "policy" not in clauses:  # of a file: only that these are solutions is known
         return False
     unit, length = clauses.get("unit"), clauses.get("length", 1)
-    wanted = (
+    requested = (
         ("steps", limits.steps)
         if limits.steps
         else ("tokens", limits.unit_tokens)
@@ -87,7 +87,7 @@ def same_limits(place: Place, limits: Limits) -> bool:
         if limits.thought
         else ("solutions", 1)
     )
-    if (unit, length) != wanted or clauses.get("stop_at", "") != limits.stop_at.decode():
+    if (unit, length) != requested or clauses.get("stop_at", "") != limits.stop_at.decode():
         return False
     if place.finish is Finish.LENGTH:  # of the call (`max`), or of the whole path (`within`)
         return place.count == limits.max_tokens

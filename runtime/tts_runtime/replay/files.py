@@ -32,7 +32,7 @@ from tts_runtime.replay.samples import (
 )
 from tts_runtime.tokens import split_text
 
-#: What the scores of a file are called, as most strategies call their PRM.
+#: The name of a file's scores: most strategies call their PRM so.
 PRM: Final = "prm"
 _COMPLETIONS: Final = ("completions", "samples", "responses", "generations")
 #: Columns about the completions, which are no fields of the problem.
@@ -103,7 +103,7 @@ def _object(data: bytes) -> dict[str, Any] | None:
 
 
 def _rows(path: Path) -> SampleFile:
-    found = SampleFile(path)
+    samples = SampleFile(path)
     for row in rows_of(path).rows:
         if isinstance(row.fields, BadRowError):
             raise BadRowError(f"line {row.number}: {row.fields}")
@@ -112,11 +112,11 @@ def _rows(path: Path) -> SampleFile:
             sampled, counted = _row(row.fields, f"line-{row.number}")
         except BadRowError as error:
             raise BadRowError(f"line {row.number}: {error}") from error
-        found.problems.append(sampled)
-        found.counted |= counted
-    if not found.problems:
+        samples.problems.append(sampled)
+        samples.counted |= counted
+    if not samples.problems:
         raise BadRowError("it has no lines")
-    return found
+    return samples
 
 
 def _row(row: Mapping[str, Any], default_id: str) -> tuple[RecordedProblem, bool]:
@@ -133,17 +133,17 @@ def _row(row: Mapping[str, Any], default_id: str) -> tuple[RecordedProblem, bool
     scores = _listed(row, "scores", len(texts))
     tokens = _listed(row, "completion_tokens", len(texts))
     # search-and-learn's searches leave -1 or 0 where nothing was counted.
-    known = tokens is not None and all(_positive(each) for each in tokens)
+    counted = tokens is not None and all(_positive(each) for each in tokens)
     samples = [
         RecordedSample(
             text,
-            tokens[at] if known and tokens is not None else max(1, len(split_text(text))),
+            tokens[at] if counted and tokens is not None else max(1, len(split_text(text))),
             None if scores is None else _score(scores[at]),
         )
         for at, text in enumerate(texts)
     ]
     fields = {key: row[key] for key in row if key not in (name, *_ABOUT) and "@" not in key}
-    return RecordedProblem(problem_of(fields, default_id, FieldNames()), samples), not known
+    return RecordedProblem(problem_of(fields, default_id, FieldNames()), samples), not counted
 
 
 def _listed(row: Mapping[str, Any], name: str, many: int) -> list[Any] | None:
@@ -151,8 +151,8 @@ def _listed(row: Mapping[str, Any], name: str, many: int) -> list[Any] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != many:
-        found = f"{len(value)}" if isinstance(value, list) else repr(value)[:40]
-        raise BadRowError(f"`{name}` must have one entry per completion ({many}), found {found}")
+        actual = f"{len(value)}" if isinstance(value, list) else repr(value)[:40]
+        raise BadRowError(f"`{name}` must have one entry per completion ({many}), found {actual}")
     return value
 
 
@@ -191,9 +191,9 @@ def _recording(path: Path, value: dict[str, Any]) -> SampleFile:
     about += [part for part in about[0].get("parts", ()) if isinstance(part, dict)] if about else []
 
     def stated(*names: str) -> Any:
-        """What the file or all its parts say."""
-        said = [each[name] for each in about for name in names if each.get(name) is not None]
-        return said[0] if said and all(each == said[0] for each in said) else None
+        """The value that the file or all its parts state."""
+        values = [each[name] for each in about for name in names if each.get(name) is not None]
+        return values[0] if values and all(each == values[0] for each in values) else None
 
     seed = stated("seed")
     return SampleFile(
@@ -335,8 +335,8 @@ class RecordedFiles(Recorded):
     @property
     def temperatures(self) -> frozenset[float]:
         """One, or none that is known."""
-        known = self._clauses.get("temperature")
-        return frozenset() if known is None else frozenset({known})
+        temperature = self._clauses.get("temperature")
+        return frozenset() if temperature is None else frozenset({temperature})
 
     @property
     def most(self) -> int:
@@ -373,8 +373,8 @@ def _scorers(files: Sequence[SampleFile]) -> Mapping[str, ScorerAbout]:
     scores = [
         sample.scores
         for file in files
-        for each in file.problems
-        for sample in each.samples
+        for problem in file.problems
+        for sample in problem.samples
         if sample.scores is not None
     ]
     if not scores:
@@ -390,7 +390,7 @@ def _scorers(files: Sequence[SampleFile]) -> Mapping[str, ScorerAbout]:
 
 
 def _flat(scores: Sequence[Any]) -> Iterator[float]:
-    for each in scores:
-        for number in each if isinstance(each, tuple) else (each,):
+    for score in scores:
+        for number in score if isinstance(score, tuple) else (score,):
             if number is not None:
                 yield number

@@ -8,7 +8,7 @@ from tts_runtime.engines.options import NoOptions
 
 
 class ReplayOptions(NoOptions):
-    """What a file of samples does not say of itself; a run directory says it all."""
+    """Facts that a file of samples does not state; a run directory states them all."""
 
     policy: str | None = Field(
         default=None, description="Which policy of a run directory, by its name in the strategies"

@@ -46,7 +46,7 @@ class _Pieces(TextTokenizer):
 
     @property
     def pieces(self) -> Sequence[bytes]:
-        """Those of the shared tokenizer."""
+        """The pieces of the shared tokenizer."""
         return TEXT.pieces
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -102,13 +102,13 @@ class ReplayPolicy(PolicyEngine):
         self._roots: dict[Key, Trial] = {
             root_key(trial.seed, trial.problem): trial for trial in recorded.trials
         }
-        #: Where paths of this run lie, by trial, key, position and level.
+        #: Places of this run's paths, by trial, key, position and level.
         self._reached: dict[tuple[Trial, Key, int, int], Place] = {}
         #: Places of recorded streams that are neither the problem nor drawn, by trial.
         self._starts: dict[Trial, dict[tuple[Key | None, int], Place]] = {}
         self._keys: dict[Place, Key] = {}
         self._told: set[str] = set()
-        #: What is said of problems that are not recorded: finding their seed takes a while.
+        #: Messages about problems that are not recorded: finding their seed takes a while.
         self._strangers: dict[Key, str] = {}
         if any(MISSING in problem.fields for problem in recorded.problems):
             _LOGGER.warning(
@@ -117,7 +117,7 @@ class ReplayPolicy(PolicyEngine):
             )
 
     def unfit(self, plan: Plan, name: str) -> Iterator[str]:
-        """What a plan asks of this policy that the record cannot have."""
+        """Requests of a plan to this policy that the record cannot have."""
         return unfit(self.recorded, plan, name)
 
     # ------------------------------------------------------------------ requests
@@ -153,7 +153,7 @@ class ReplayPolicy(PolicyEngine):
         return self._served(trial, start, request, origin.number)
 
     def _unknown(self, request: GenerateRequest, root: Key) -> str:
-        """What to say of a problem, or of a seed, that is not recorded."""
+        """The message about a problem, or a seed, that is not recorded."""
         recorded = self.recorded
         seeds = ", ".join(map(str, recorded.seeds))
         prompt = text_of(request.prompt)
@@ -178,9 +178,9 @@ class ReplayPolicy(PolicyEngine):
         origin = request.origin
         assert origin is not None
         position = len(request.prefix)
-        known = self._reached.get((trial, origin.parent, position, origin.level))
-        if known is not None:
-            return known
+        reached = self._reached.get((trial, origin.parent, position, origin.level))
+        if reached is not None:
+            return reached
         root = self.recorded.root(trial)
         prompt = text_of(request.prompt)
         problem = self.recorded.by_id[trial.problem]
@@ -194,7 +194,7 @@ class ReplayPolicy(PolicyEngine):
             if origin.parent != origin.root:
                 place = self._started(trial).get((origin.parent, 0), root)
         else:
-            place = self._started(trial).get((origin.parent, position)) or self._found(
+            place = self._started(trial).get((origin.parent, position)) or self._place_by_text(
                 trial, request, root, prompt, own
             )
         self._reached[trial, origin.parent, position, origin.level] = place
@@ -219,7 +219,7 @@ class ReplayPolicy(PolicyEngine):
             self._starts[trial] = starts
         return starts
 
-    def _found(
+    def _place_by_text(
         self, trial: Trial, request: GenerateRequest, root: Place, prompt: str, own: Sequence[str]
     ) -> Place:
         """The place of a path whose key is another than the recorded one.
@@ -231,38 +231,38 @@ class ReplayPolicy(PolicyEngine):
         origin = request.origin
         assert origin is not None
         text = text_of(request.prefix)
-        mine = [
-            each
-            for each in root.others
-            if each.whole == text and (prompt in own if each.prompt is None else True)
+        candidates = [
+            candidate
+            for candidate in root.others
+            if candidate.whole == text and (prompt in own if candidate.prompt is None else True)
         ]
         if prompt not in own:
             opened = {
-                each.prompt: self.binding.open(each.prompt, thinking=False)
-                for each in mine
-                if each.prompt is not None
+                candidate.prompt: self.binding.open(candidate.prompt, thinking=False)
+                for candidate in candidates
+                if candidate.prompt is not None
             }
             thinking = {
-                each.prompt: self.binding.open(each.prompt, thinking=True)
-                for each in mine
-                if each.prompt is not None
+                candidate.prompt: self.binding.open(candidate.prompt, thinking=True)
+                for candidate in candidates
+                if candidate.prompt is not None
             }
-            mine = [
-                each
-                for each in mine
-                if each.prompt is not None
-                and prompt in (opened[each.prompt], thinking[each.prompt])
+            candidates = [
+                candidate
+                for candidate in candidates
+                if candidate.prompt is not None
+                and prompt in (opened[candidate.prompt], thinking[candidate.prompt])
             ]
-        for each in mine:
-            if origin.parent in self._own_keys(trial, root, each, request.prefix):
-                return each
+        for candidate in candidates:
+            if origin.parent in self._own_keys(trial, root, candidate, request.prefix):
+                return candidate
         if prompt not in own:
-            taken = {
+            used = {
                 place
                 for (other, key, *_), place in self._reached.items()
                 if other == trial and key != origin.parent
             }
-            free = [each for each in mine if each not in taken]
+            free = [candidate for candidate in candidates if candidate not in used]
             if free:
                 return free[0]
         raise self._off(trial, request, prompt in own)
@@ -271,12 +271,12 @@ class ReplayPolicy(PolicyEngine):
         self, trial: Trial, root: Place, place: Place, prefix: tuple[int, ...]
     ) -> set[Key]:
         """The keys that a place has in this run."""
-        found = {key for key in (self._keys.get(place), place.key) if key is not None}
+        keys = {key for key in (self._keys.get(place), place.key) if key is not None}
         if place is root:
             key = root_key(trial.seed, trial.problem)
             return {key, thinking_key(key)}
         if place.clauses is not None or not place.text:
-            return found
+            return keys
         start = 0 if place.before is None else place.before.position
         ids = prefix[start : start + place.count]
         sources = [place.before]
@@ -284,13 +284,13 @@ class ReplayPolicy(PolicyEngine):
             sources = [root, *(each for each in root.others if not each.whole)]
         for source in filter(None, sources):
             for key in self._own_keys(trial, root, source, prefix):
-                found.add(forced_key(key, start, ids))
+                keys.add(forced_key(key, start, ids))
         if place.before is None:  # cut or split: its text is written whole
             for other, key, position, _ in self._reached:
                 if other == trial and position >= place.count:
-                    found.add(cut_key(key, position, place.count))
-                    found.update(split_key(key, position, piece, ids) for piece in range(_PIECES))
-        return found
+                    keys.add(cut_key(key, position, place.count))
+                    keys.update(split_key(key, position, piece, ids) for piece in range(_PIECES))
+        return keys
 
     def _off(self, trial: Trial, request: GenerateRequest, own: bool) -> EngineError:
         name = f"record {self.recorded.name}: problem {trial.problem}"
@@ -335,10 +335,10 @@ class ReplayPolicy(PolicyEngine):
         self._keys[last] = request.key
         finish = last.finish or Finish.STOP
         before = start.logprob if start.clauses is not None else 0.0
-        known = last.logprob is not None and before is not None
+        measured = last.logprob is not None and before is not None
         sums = [float("nan")] * len(ids)
         end = 0.0
-        if known:
+        if measured:
             assert last.logprob is not None
             assert before is not None
             sums = [0.0] * len(ids)
@@ -370,11 +370,11 @@ class ReplayPolicy(PolicyEngine):
             return next((each for each in fit if same_limits(each, limits)), max(fit, key=_size))
         name = f"record {self.recorded.name}: problem {trial.problem}"
         if there:
-            mine, asked = there[0].clauses or {}, clauses
+            recorded = there[0].clauses or {}
             differing = [
-                f"{clause.replace('_', ' ')} {mine[clause]} there, {asked.get(clause, off)} here"
-                for clause, off in DRAWING.items()
-                if clause in mine and mine[clause] != asked.get(clause, off)
+                f"{key.replace('_', ' ')} {recorded[key]} there, {clauses.get(key, off)} here"
+                for key, off in DRAWING.items()
+                if key in recorded and recorded[key] != clauses.get(key, off)
             ]
             raise NotRecordedError(
                 f"{name}: draw {number + 1} was sampled by other clauses: {', '.join(differing)}"
@@ -413,9 +413,9 @@ class ReplayPolicy(PolicyEngine):
             if last.finish is Finish.LENGTH and self._limit_reached(last, limits):
                 return drawn
             further = [
-                each
-                for each in last.children.get(0, [])
-                if each.drawn_as(clauses) and not each.error
+                draw
+                for draw in last.children.get(0, [])
+                if draw.drawn_as(clauses) and not draw.error
             ]
             if not further or (self.recorded.flat and last.finish is Finish.LENGTH):
                 raise NotRecordedError(
@@ -459,7 +459,7 @@ class ReplayPolicy(PolicyEngine):
 
 
 def _parted(root: Place, text: str) -> str:
-    """Where a text leaves the record: what was forced there, and what this forces instead."""
+    """The place at which a text leaves the record: the recorded forced text, and this one."""
     shared = [each for each in places(root) if each.whole and text.startswith(each.whole)]
     last = max(shared, key=lambda each: len(each.whole), default=None)
     if last is None:

@@ -36,7 +36,7 @@ _KEPT = 512
 
 
 class RecordedRun(Recorded):
-    """What the strategies of a run directory sampled.
+    """The samples of all strategies of a run directory.
 
     Strategies of one run share streams, so their trees are joined: the same draw is there once.
 
@@ -128,19 +128,19 @@ class RecordedRun(Recorded):
 
     def scores(self, problem: str) -> Mapping[str, ScoredText]:
         """Of all candidates; of equal texts, the first's."""
-        found: dict[str, ScoredText] = {}
-        known: dict[str, dict[str, Any]] = {}
+        texts: dict[str, ScoredText] = {}
+        scores_of: dict[str, dict[str, Any]] = {}
         for trial in self._ids.get(problem, ()):
             for batches in self._lines[trial]:
                 nodes = _nodes(batches)
                 for node in nodes.values():
                     if node.scores:
                         text = _text(node, nodes)
-                        into = known.setdefault(text, {})
-                        found.setdefault(text, ScoredText(into, node.ids))
+                        into = scores_of.setdefault(text, {})
+                        texts.setdefault(text, ScoredText(into, node.ids))
                         for name, value in node.scores.items():
                             into.setdefault(name, value)
-        return found
+        return texts
 
     def _joined(self, trial: Trial) -> Place:
         key = root_key(trial.seed, trial.problem)
@@ -151,10 +151,10 @@ class RecordedRun(Recorded):
 
 
 def _nodes(batches: Sequence[NodeBatch]) -> dict[int, CandidateRecord]:
-    found: dict[int, CandidateRecord] = {}
+    nodes: dict[int, CandidateRecord] = {}
     for batch in batches:
-        records(batch, found)
-    return found
+        records(batch, nodes)
+    return nodes
 
 
 def _text(node: CandidateRecord, nodes: Mapping[int, CandidateRecord]) -> str:
@@ -191,14 +191,14 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> None:
             start = None if not node.before else before
             stream = None if node.stream is None else bytes.fromhex(node.stream)
             count = node.ids - (start.position if start is not None else 0)
-            made = Place(start, node.prompt, node.added, count, key=stream)
-            known = None if stream is None else streams.get((stream, made.position))
-            if known is not None and (known.before, known.text) == (start, made.text):
-                made = known  # another strategy, or row, forced the same here
+            written = Place(start, node.prompt, node.added, count, key=stream)
+            existing = None if stream is None else streams.get((stream, written.position))
+            if existing is not None and (existing.before, existing.text) == (start, written.text):
+                written = existing  # another strategy, or row, forced the same here
             else:
-                root.others.append(made)
-                streams[stream or b"", made.position] = made
-            reached[node.uid] = made
+                root.others.append(written)
+                streams[stream or b"", written.position] = written
+            reached[node.uid] = written
 
 
 def _same(
@@ -229,7 +229,7 @@ def _drawn(before: Place, node: CandidateRecord) -> Place:
             return other
     key, claimed = _stream(before, node, clauses, start)
     count = node.ids - start
-    made = Place(
+    child = Place(
         before,
         None,
         text,
@@ -245,8 +245,8 @@ def _drawn(before: Place, node: CandidateRecord) -> Place:
         claimed,
         0 if count else before.level + 1,
     )
-    siblings.append(made)
-    return made
+    siblings.append(child)
+    return child
 
 
 def _stream(
@@ -279,9 +279,9 @@ def _stream(
 
 def _lines(run: Run) -> dict[Trial, list[list[NodeBatch]]]:
     """The lines of each problem and seed that finished, by strategy."""
-    found: dict[Trial, list[list[NodeBatch]]] = {}
+    lines: dict[Trial, list[list[NodeBatch]]] = {}
     for record in run.strategies.values():
-        mine: dict[Trial, list[NodeBatch]] = {}
+        own: dict[Trial, list[NodeBatch]] = {}
         for _, value in record.lines(NODES):
             try:
                 batch = NodeBatch.model_validate(value)
@@ -289,34 +289,34 @@ def _lines(run: Run) -> dict[Trial, list[list[NodeBatch]]]:
                 raise EngineError(f"{record.folder}: {error.errors()[0]['msg']}") from error
             trial = Trial(batch.problem, batch.seed)
             if batch.first == 1:
-                mine[trial] = []
-            mine.setdefault(trial, []).append(batch)
+                own[trial] = []
+            own.setdefault(trial, []).append(batch)
         whole = {
             Trial(answer.id, answer.seed) for answer in run.answers(record.name) if not answer.error
         }
-        for trial, batches in mine.items():
+        for trial, batches in own.items():
             if trial not in whole:
                 continue
-            found.setdefault(trial, []).append(batches)
-    if not found:
+            lines.setdefault(trial, []).append(batches)
+    if not lines:
         raise EngineError(
             f"{run.directory} has no finished problems, so there is nothing to replay"
         )
-    return found
+    return lines
 
 
-def _chosen(name: str, policies: Mapping[str, Any], wanted: str | None) -> str:
+def _chosen(name: str, policies: Mapping[str, Any], policy: str | None) -> str:
     listed = ", ".join(policies) or "none"
-    if wanted is None and "policy" in policies:
+    if policy is None and "policy" in policies:
         return "policy"
-    if wanted is None and len(policies) == 1:
+    if policy is None and len(policies) == 1:
         return next(iter(policies))
-    if wanted in policies:
-        assert wanted is not None
-        return wanted
+    if policy in policies:
+        assert policy is not None
+        return policy
     raise EngineError(
-        f"{name} has no policy `{wanted}`; its policies: {listed}"
-        if wanted is not None
+        f"{name} has no policy `{policy}`; its policies: {listed}"
+        if policy is not None
         else f"{name} has several policies ({listed}): name one, `replay:{name}?policy=NAME`"
     )
 
@@ -328,24 +328,26 @@ def _binding(name: str, written: object) -> Binding:
             f"{name} does not say how its policy was talked to (`binding` in run.json): it was "
             "written by an earlier tts-lang; run it again"
         )
-    known = {**written, "context": ROOM, "stop": ()}
-    if known.pop("chat_template", False):
-        known["prompt"] = "{message}"
+    fields = {**written, "context": ROOM, "stop": ()}
+    if fields.pop("chat_template", False):
+        fields["prompt"] = "{message}"
     try:
-        return Binding.model_validate(known)
+        return Binding.model_validate(fields)
     except ValidationError as error:
         raise EngineError(f"{name}: run.json is damaged: {error.errors()[0]['msg']}") from error
 
 
 def _scorers(run: Run) -> Mapping[str, ScorerAbout]:
     """Scorers that a strategy of the run declared, but for judges and fields."""
-    found: dict[str, ScorerAbout] = {}
+    scorers: dict[str, ScorerAbout] = {}
     for record in run.strategies.values():
         for scorer in record.plan.scorers:
             if scorer.judge is None and scorer.field is None:
                 card = _card(run.manifest.engines.get(scorer.name, {}))
-                found[scorer.name] = ScorerAbout(scorer.steps, None, scorer.low, scorer.high, card)
-    return found
+                scorers[scorer.name] = ScorerAbout(
+                    scorer.steps, None, scorer.low, scorer.high, card
+                )
+    return scorers
 
 
 def _card(about: Mapping[str, Any]) -> Model | None:

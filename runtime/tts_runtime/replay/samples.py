@@ -1,4 +1,4 @@
-"""What was sampled, as places that were reached and what was drawn from each."""
+"""Recorded samples, as places that were reached and draws from each."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class Place:
     others: list[Place] = field(default_factory=list)
 
     def path(self) -> list[Place]:
-        """What its text consists of, oldest first."""
-        found = []
+        """The parts of its text, oldest first."""
+        places = []
         at: Place | None = self
         while at is not None:
-            found.append(at)
+            places.append(at)
             at = at.before
-        return found[::-1]
+        return places[::-1]
 
     @property
     def position(self) -> int:
@@ -110,9 +110,9 @@ class Place:
 
     def drawn_as(self, clauses: Mapping[str, Any]) -> bool:
         """Whether it is known to have been sampled otherwise than these clauses say: false then."""
-        mine = self.clauses or {}
+        own = self.clauses or {}
         return all(
-            name not in mine or mine[name] == clauses.get(name, default)
+            name not in own or own[name] == clauses.get(name, default)
             for name, default in DRAWING.items()
         )
 
@@ -166,7 +166,7 @@ class Recorded(ABC):
 
     @abstractmethod
     def root(self, trial: Trial) -> Place:
-        """What was sampled for a problem under a seed.
+        """The samples for a problem under a seed.
 
         Asked conversations and what ran on streams of its own are its `others`.
         """

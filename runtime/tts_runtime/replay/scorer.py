@@ -117,31 +117,31 @@ class ReplayScorer(ScorerEngine):
             texts = self._problems[request.problem] = self.recorded.scores(request.problem)
             if len(self._problems) > _KEPT:
                 self._problems.popitem(last=False)
-        found = texts.get(request.text)
-        if found is None or self.name not in found.scores:
+        scored = texts.get(request.text)
+        if scored is None or self.name not in scored.scores:
             raise EngineError(
                 f"{self._record} has no score of `{self.name}` for the candidate "
                 f"{_shown(request.text)}: score it with the model itself (`--scorer "
                 f"{self.name}=...`)"
             )
-        return found.scores[self.name], found.tokens
+        return scored.scores[self.name], scored.tokens
 
 
-def _chosen(recorded: Recorded, wanted: str | None) -> tuple[str, ScorerAbout]:
+def _chosen(recorded: Recorded, scorer: str | None) -> tuple[str, ScorerAbout]:
     scorers = recorded.scorers
     if not scorers:
         raise EngineError(f"record {recorded.name} has no scores")
     listed = ", ".join(scorers)
-    if wanted is None and len(scorers) == 1:
+    if scorer is None and len(scorers) == 1:
         return next(iter(scorers.items()))
-    if wanted is None:
+    if scorer is None:
         raise EngineError(
             f"record {recorded.name} has the scorers {listed}: name one, "
             f"`replay:{recorded.name}?scorer=NAME`"
         )
-    if wanted not in scorers:
-        raise EngineError(f"record {recorded.name} has no scorer `{wanted}`; its scorers: {listed}")
-    return wanted, scorers[wanted]
+    if scorer not in scorers:
+        raise EngineError(f"record {recorded.name} has no scorer `{scorer}`; its scorers: {listed}")
+    return scorer, scorers[scorer]
 
 
 def _spread(total: int, lengths: Sequence[int]) -> list[int]:

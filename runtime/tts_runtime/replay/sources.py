@@ -1,4 +1,4 @@
-"""What `replay:PATH` names: a run directory, a file of samples, or several files."""
+"""Sources of `replay:PATH`: a run directory, a file of samples, or several files."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def _read(path: str, options: ReplayOptions, files: tuple[tuple[str, int], ...])
 def _files(path: str) -> list[Path]:
     if not path:
         raise EngineError("`replay:`: expected replay:PATH, a run directory or a file of samples")
-    found = Path(path)
-    if found.is_dir():
+    place = Path(path)
+    if place.is_dir():
         inside = sorted(
-            each for each in found.iterdir() if each.suffix in _SUFFIXES and each.is_file()
+            file for file in place.iterdir() if file.suffix in _SUFFIXES and file.is_file()
         )
         if not inside:
             raise EngineError(
                 f"`replay:{path}`: the folder holds neither a run nor files of samples"
             )
         return inside
-    if found.is_file():
-        return [found]
+    if place.is_file():
+        return [place]
     if has_magic(path):
         matched = [Path(each) for each in sorted(glob(path)) if Path(each).is_file()]  # noqa: PTH207  (a pattern may name folders, too)
         if matched:

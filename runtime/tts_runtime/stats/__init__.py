@@ -1,1 +1,1 @@
-"""What the answers of a run say, and how sure that is: intervals, comparisons, estimators."""
+"""Statistics on the answers of runs: intervals, comparisons, estimators."""

@@ -1,4 +1,4 @@
-"""How difficult problems are for a policy: from the samples of a run.
+"""The difficulty of problems for a policy, from the samples of a run.
 
 *Oracle*: the share of a problem's samples that are right, pass@1 (Snell et al. 2024, section 3.2;
 Liu et al. 2025). *Predicted*: the mean score of its samples, without a gold answer (Snell et al.).
@@ -15,7 +15,7 @@ from typing import Final
 
 from tts_runtime.stats.samples import SampledProblem
 
-#: Where the absolute bins begin, from the hardest on.
+#: Lower borders of the absolute bins, from the hardest on.
 ABSOLUTE: Final = (0.1, 0.5)
 #: Names of three bins, from the easiest on.
 THREE: Final = ("easy", "medium", "hard")
@@ -25,10 +25,10 @@ def pass_rates(problems: Iterable[SampledProblem]) -> dict[str, float]:
     """Of each problem, the share of right samples over all seeds; those without samples are left
     out."""
     return _means(
-        (each.problem, float(sample.correct))
-        for each in problems
-        for sample in each.samples
-        if each.graded
+        (sampled.problem, float(sample.correct))
+        for sampled in problems
+        for sample in sampled.samples
+        if sampled.graded
     )
 
 
@@ -37,18 +37,18 @@ def predicted(
 ) -> dict[str, float]:
     """Of each problem, the mean score of its samples, of those that have one."""
     scored = (
-        (each.problem, sample.score(scorer, reduction))
-        for each in problems
-        for sample in each.samples
+        (sampled.problem, sample.score(scorer, reduction))
+        for sampled in problems
+        for sample in sampled.samples
     )
     return _means((problem, score) for problem, score in scored if score is not None)
 
 
 def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    by_problem: dict[str, list[float]] = {}
     for problem, value in values:
-        found.setdefault(problem, []).append(value)
-    return {problem: sum(each) / len(each) for problem, each in found.items()}
+        by_problem.setdefault(problem, []).append(value)
+    return {problem: sum(each) / len(each) for problem, each in by_problem.items()}
 
 
 def quantile_borders(ease: Iterable[float], bins: int) -> tuple[float, ...]:

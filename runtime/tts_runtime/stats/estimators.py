@@ -1,4 +1,4 @@
-"""What k samples would give, from n of them: unbiased, and without drawing any.
+"""Estimators of the result of k samples, from n of them: unbiased, without drawing any.
 
 All are means over the subsets of k of the n samples (without replacement), worked out exactly:
 
@@ -46,12 +46,12 @@ def majority_at_k(
     """
     _check(samples, k)
     blank = samples - sum(counts.values())
-    found = 0.0
+    chance = 0.0
     for answer, count in counts.items():
         if right.get(answer):
             others = [each for name, each in counts.items() if name != answer]
-            found += _wins(count, others, blank, samples, k)
-    return min(1.0, found)
+            chance += _wins(count, others, blank, samples, k)
+    return min(1.0, chance)
 
 
 def _wins(count: int, others: Sequence[int], blank: int, samples: int, k: int) -> float:
@@ -85,8 +85,8 @@ def _wins(count: int, others: Sequence[int], blank: int, samples: int, k: int) -
             ways = more
         empty = _binomial(blank, share)
         for tied in range(ways.shape[0]):
-            taken = np.convolve(ways[tied], empty)[: k + 1]
-            won += own[votes] * taken[k - votes] / (1 + tied)
+            placed = np.convolve(ways[tied], empty)[: k + 1]
+            won += own[votes] * placed[k - votes] / (1 + tied)
     return float(won / whole)
 
 
@@ -105,14 +105,14 @@ def best_at_k(scored: Sequence[tuple[float | None, bool]], k: int) -> float:
     groups: dict[float, list[bool]] = {}
     for score, right in scored:
         groups.setdefault(float("-inf") if score is None else score, []).append(right)
-    found, below = 0.0, 0
+    total, below = 0.0, 0
     for score in sorted(groups):
         group = groups[score]
         upto = below + len(group)
         chance = (comb(upto, k) - comb(below, k)) / comb(samples, k)
-        found += chance * sum(group) / len(group)
+        total += chance * sum(group) / len(group)
         below = upto
-    return found
+    return total
 
 
 def _binomial(count: int, share: float) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ class ExperimentError(Exception):
     """Records that cannot be used together; the message says why and what to do."""
 
 
-#: What an answer costs, by the names of `--cost`.
+#: The cost of an answer, by the names of `--cost`.
 COSTS: Mapping[str, Callable[[Answer, Plan], float | None]] = {
     "tokens": lambda answer, _: answer.policy_tokens,
     "flops": lambda answer, _: answer.flops,
@@ -49,22 +49,22 @@ class Experiment:
     scorers: Mapping[str, str]
 
     def candidates(self, cost: str) -> list[TuningCandidate]:
-        """What each strategy did on the problems that all have answered.
+        """The results of each strategy on the problems that all have answered.
 
         Raises:
             ExperimentError: A cost is not known.
         """
         return [
             TuningCandidate(
-                name, _measured(name, found, self.records[name].plan, cost, self.problems)
+                name, _measured(name, answers, self.records[name].plan, cost, self.problems)
             )
-            for name, found in self.answers.items()
+            for name, answers in self.answers.items()
         ]
 
     def samples(self, name: str) -> list[SampledProblem]:
         """The solutions of a strategy to these problems."""
-        known = set(self.problems)
-        return [samples_of(tree) for tree in self.records[name].trees() if tree.problem.id in known]
+        ids = set(self.problems)
+        return [samples_of(tree) for tree in self.records[name].trees() if tree.problem.id in ids]
 
 
 def read_experiment(directories: Sequence[str | Path]) -> Experiment:
@@ -81,19 +81,19 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
     for directory in directories:
         run = open_run(directory)
         about = run.manifest.configuration
-        for known, name in zip(engines, ("policies", "scorers"), strict=True):
+        for origins, name in zip(engines, ("policies", "scorers"), strict=True):
             for engine, value in _origins(dict(about.get(name, {})), name).items():
-                if known.setdefault(engine, value) != value:
+                if origins.setdefault(engine, value) != value:
                     what = "what is best depends on policy and reward model, so use them one by one"
-                    lost = [each for each in (known[engine], value) if each.startswith("replay:")]
+                    lost = [each for each in (origins[engine], value) if each.startswith("replay:")]
                     if lost:
                         what = (
                             f"what {lost[0]} was recorded with is not known here: if it is a "
                             "run directory, call this in the folder from which it was replayed"
                         )
                     raise ExperimentError(
-                        f"{engine} is {known[engine]} in one directory and {value} in {directory}: "
-                        f"{what}"
+                        f"{engine} is {origins[engine]} in one directory and {value} in "
+                        f"{directory}: {what}"
                     )
         for id_, problem in run.problems.items():
             if texts.setdefault(id_, problem.text) != problem.text:
@@ -103,7 +103,7 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
                 raise ExperimentError(f"{name} is in two directories; name one of them")
             records[name] = record
             answers[name] = [each for each in run.answers(name) if each.correct is not None]
-    graded = [{each.id for each in found} for found in answers.values()]
+    graded = [{each.id for each in answered} for answered in answers.values()]
     common = set.intersection(*graded) if graded else set()
     if not common:
         raise ExperimentError(
@@ -115,14 +115,14 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
 
 def _origins(engines: dict[str, str], kind: str) -> dict[str, str]:
     """Engines by name; what was replayed from a run directory is what that run's engines gave."""
-    found = {}
+    origins = {}
     for name, engine in engines.items():
-        found[name] = engine
+        origins[name] = engine
         source = Path(parse_name(engine).argument)
         if engine.startswith("replay:") and (source / MANIFEST).is_file():
             there = dict(open_run(source).manifest.configuration.get(kind, {}))
-            found[name] = _origins(there, kind).get(name, engine)
-    return found
+            origins[name] = _origins(there, kind).get(name, engine)
+    return origins
 
 
 def _measured(
@@ -131,12 +131,12 @@ def _measured(
     rows: dict[str, list[Answer]] = {}
     for answer in answers:
         rows.setdefault(answer.id, []).append(answer)
-    found = {}
+    measured = {}
     for id_ in problems:
         costs = [COSTS[cost](answer, plan) for answer in rows[id_]]
-        known = [each for each in costs if each is not None]
-        if len(known) < len(costs):
+        numbers = [each for each in costs if each is not None]
+        if len(numbers) < len(costs):
             raise ExperimentError(f"the {cost} of {name} are not known; choose another --cost")
         right = sum(bool(answer.correct) for answer in rows[id_])
-        found[id_] = Measured(right, len(costs), sum(known) / len(known))
-    return found
+        measured[id_] = Measured(right, len(costs), sum(numbers) / len(numbers))
+    return measured

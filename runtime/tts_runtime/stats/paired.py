@@ -39,7 +39,7 @@ class Graded(Protocol):
 
     @property
     def trial(self) -> Trial:
-        """Which problem and seed it answers."""
+        """The problem and seed of the answer."""
 
     @property
     def correct(self) -> bool | None:
@@ -47,7 +47,7 @@ class Graded(Protocol):
 
 
 class PairedVerdict(Enum):
-    """What a comparison says at the 5 % level."""
+    """The verdict of a comparison at the 5 % level."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -99,12 +99,16 @@ def compare(
         KeyError: A strategy without answers here.
     """
     graded = {
-        name: {each.trial: bool(each.correct) for each in found if each.correct is not None}
-        for name, found in answers.items()
+        name: {
+            each.trial: bool(each.correct) for each in graded_answers if each.correct is not None
+        }
+        for name, graded_answers in answers.items()
     }
-    found = [_compared(left, right, graded[left], graded[right]) for left, right in pairs]
-    adjusted = holm([each[-1] for each in found])
-    return [PairedComparison(*each, smaller) for each, smaller in zip(found, adjusted, strict=True)]
+    compared = [_compared(left, right, graded[left], graded[right]) for left, right in pairs]
+    adjusted = holm([each[-1] for each in compared])
+    return [
+        PairedComparison(*each, smaller) for each, smaller in zip(compared, adjusted, strict=True)
+    ]
 
 
 def _compared(

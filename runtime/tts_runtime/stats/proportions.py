@@ -57,7 +57,7 @@ def clustered_wilson(clusters: Iterable[tuple[int, int]]) -> tuple[float, float]
 
 
 def effective_size(clusters: list[tuple[int, int]]) -> float:
-    """How many independent answers would say as much as these, in clusters (`clustered_wilson`).
+    """The number of independent answers worth as much as these clustered ones (`clustered_wilson`).
 
     At most the number of answers, and not fewer than of clusters where all answers agree, so that
     no variance can be seen.

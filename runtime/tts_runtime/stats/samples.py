@@ -13,7 +13,7 @@ from tts_runtime.executor import CandidateRecord
 from tts_runtime.record.reader import Tree
 from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
 
-#: What makes one number of a process scorer's steps, by its name in the language.
+#: Reductions of a process scorer's steps to one number, by their names in the language.
 REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "last": lambda steps: steps[-1],
     "min": min,
@@ -39,8 +39,8 @@ class Sample:
         value = self.scores.get(scorer)
         if not isinstance(value, tuple):
             return value
-        known = [each for each in value if each is not None]
-        return REDUCTIONS[reduction](known) if known and len(known) == len(value) else None
+        numbers = [each for each in value if each is not None]
+        return REDUCTIONS[reduction](numbers) if numbers and len(numbers) == len(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class SampledProblem:
 def samples_of(tree: Tree) -> SampledProblem:
     """Solutions of a tree: candidates that no other continues, and that are done or were cut."""
     continued = {node.before for node in tree.nodes.values()}
-    found = [
+    solutions = [
         node
         for node in tree.nodes.values()
         if node.finish is not None and node.uid not in continued and (node.done or _cut(node))
@@ -72,11 +72,20 @@ def samples_of(tree: Tree) -> SampledProblem:
         tree.problem.id,
         tree.answer.seed,
         tree.problem.answer is not None
-        and (any(each.correct is not None for each in found) or not any(e.answer for e in found)),
-        all(not each.parent and each.op == "expand" for each in found),
+        and (
+            any(each.correct is not None for each in solutions)
+            or not any(e.answer for e in solutions)
+        ),
+        all(not each.parent and each.op == "expand" for each in solutions),
         [
-            Sample(each.answer_key, bool(each.correct), each.tokens, each.steps, dict(each.scores))
-            for each in found
+            Sample(
+                solution.answer_key,
+                bool(solution.correct),
+                solution.tokens,
+                solution.steps,
+                dict(solution.scores),
+            )
+            for solution in solutions
         ],
     )
 
@@ -96,9 +105,9 @@ def shared_draws(tree: Tree, other: Tree) -> list[CandidateRecord]:
     def drawn(of: Tree) -> list[CandidateRecord]:
         nodes = of.nodes.values()
         return [
-            each
-            for each in nodes
-            if each.op == "expand" and not each.parent and each.stream is None
+            node
+            for node in nodes
+            if node.op == "expand" and not node.parent and node.stream is None
         ]
 
     theirs = drawn(other)
@@ -107,12 +116,12 @@ def shared_draws(tree: Tree, other: Tree) -> list[CandidateRecord]:
 
 def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:
     """Scorers of the solutions; whether they score steps."""
-    found: dict[str, bool] = {}
+    scorers: dict[str, bool] = {}
     for problem in problems:
         for sample in problem.samples:
             for name, value in sample.scores.items():
-                found[name] = found.get(name, False) or isinstance(value, tuple)
-    return found
+                scorers[name] = scorers.get(name, False) or isinstance(value, tuple)
+    return scorers
 
 
 def whole(problems: Sequence[SampledProblem]) -> bool:
@@ -163,12 +172,12 @@ def weighted(scorer: str, reduction: str) -> Rule:
 def _vote(samples: Sequence[Sample], scorer: str, reduction: str) -> float:
     weights: dict[str, float] = {}
     right: set[str] = set()
-    for each in samples:
-        score = each.score(scorer, reduction)
-        if each.key is not None and score is not None:
-            weights[each.key] = weights.get(each.key, 0.0) + max(0.0, score)
-            if each.correct:
-                right.add(each.key)
+    for sample in samples:
+        score = sample.score(scorer, reduction)
+        if sample.key is not None and score is not None:
+            weights[sample.key] = weights.get(sample.key, 0.0) + max(0.0, score)
+            if sample.correct:
+                right.add(sample.key)
     if not weights:
         return 0.0
     top = max(weights.values())
@@ -178,5 +187,5 @@ def _vote(samples: Sequence[Sample], scorer: str, reduction: str) -> float:
 
 def mean_over(problems: Iterable[SampledProblem], k: int, rule: Rule) -> float | None:
     """The mean over problems with at least k samples and with grades; `None` without any."""
-    found = [rule(each, k) for each in problems if each.graded and len(each.samples) >= k]
-    return sum(found) / len(found) if found else None
+    values = [rule(each, k) for each in problems if each.graded and len(each.samples) >= k]
+    return sum(values) / len(values) if values else None

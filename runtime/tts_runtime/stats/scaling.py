@@ -30,7 +30,7 @@ def performance(points: Sequence[tuple[float, float]]) -> float:
 
 
 def matched_multiple(size_ratio: float, token_ratio: float) -> float:
-    """How much more inference a smaller model may spend for the FLOPs of a larger one.
+    """The multiple of inference of a smaller model that costs the FLOPs of a larger one.
 
     Pre-training takes 6 x parameters x tokens, inference 2 x parameters x tokens. A model of M
     times the parameters, trained on as many tokens, is matched by M + 3 (M - 1) / R times the

@@ -62,7 +62,7 @@ def tuned_source(
         body = [f"return {calls[0]}"]
     else:
         # Neighbours that are the same need no border between them.
-        kept = [at for at in range(len(borders)) if calls[at] != calls[at + 1]]
+        used = [at for at in range(len(borders)) if calls[at] != calls[at + 1]]
         if isinstance(difficulty, FromField):
             lines += ["", f'scorer difficulty field "{difficulty.field}"']
             body = ["asked = problem", "score asked by difficulty"]
@@ -75,7 +75,7 @@ def tuned_source(
             body = [f"probe = sample {difficulty.probes}", f"score probe by {scorer}"]
             body.append(f"choose by mean({score} of probe):")
         falling = list(borders)[::-1]
-        body += [f"    above {_plain(falling[at])}: return {calls[at]}" for at in kept]
+        body += [f"    above {_plain(falling[at])}: return {calls[at]}" for at in used]
         body.append(f"    otherwise: return {calls[-1]}")
     words = [
         f"    {line}".rstrip()
@@ -111,12 +111,12 @@ def _call(plan: Plan) -> str:
         defaults = compile_strategy(own or base_of(plan), base_of(plan)).parameters
     except (DiagnosticError, OSError):
         pass  # every value is written
-    given = [
+    arguments = [
         f"{name} = {_literal(value)}"
         for name, value in plan.parameters.items()
         if name == "n" or defaults.get(name, ...) != value
     ]
-    return f"{base_of(plan)}({', '.join(given)})"
+    return f"{base_of(plan)}({', '.join(arguments)})"
 
 
 def _literal(value: object) -> str:

@@ -23,7 +23,7 @@ _RESAMPLES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a strategy did on one problem: right answers, answers, mean cost."""
+    """The results of a strategy on one problem: right answers, answers, mean cost."""
 
     right: int
     answers: int
@@ -45,7 +45,7 @@ class TuningCandidate:
 
 @dataclass(frozen=True, slots=True)
 class TunedPoint:
-    """What the choice gives at one budget.
+    """The result of a choice at one budget.
 
     Args:
         budget: Mean cost per problem that a choice may have in its bin; `None`: that of the
@@ -127,23 +127,29 @@ def tuned(
         """The best for a bin, judged on `ids`; the cheaper one of equals."""
         most = allowed(at) * (1 + 1e-9)
         fit = [
-            each
-            for each in candidates
-            if _cost(each, members[at]) + extra.get(each.name, 0.0) <= most
+            candidate
+            for candidate in candidates
+            if _cost(candidate, members[at]) + extra.get(candidate.name, 0.0) <= most
         ]
-        return max(fit, key=lambda each: (_accuracy(each, ids), -_cost(each, ids)), default=None)
+        return max(
+            fit,
+            key=lambda candidate: (_accuracy(candidate, ids), -_cost(candidate, ids)),
+            default=None,
+        )
 
     def choices(ids: Sequence[str]) -> list[TuningCandidate] | None:
-        known = set(ids)
+        judged_on = set(ids)
         used = [at for at in range(number) if members[at]]
         nearest = [
             max((each for each in used if each <= at), default=used[0]) for at in range(number)
         ]
         chosen = {
-            at: choose(at, [id_ for id_ in members[at] if id_ in known] or ids) for at in used
+            at: choose(at, [id_ for id_ in members[at] if id_ in judged_on] or ids) for at in used
         }
-        found = [chosen[at] for at in nearest]
-        return [each for each in found if each is not None] if all(found) else None
+        nearest_choices = [chosen[at] for at in nearest]
+        return (
+            [each for each in nearest_choices if each is not None] if all(nearest_choices) else None
+        )
 
     final = choices(everything)
     sides = halves(bins)
@@ -207,7 +213,7 @@ def _cost(candidate: TuningCandidate, ids: Sequence[str]) -> float:
 def budget_ratio(
     points: Sequence[TunedPoint], baseline: TuningCandidate
 ) -> tuple[float | None, float | None, float | None]:
-    """How many times less the choice costs than a baseline, at the baseline's accuracy.
+    """The ratio of a baseline's cost to that of the choice, at the baseline's accuracy.
 
     The choice's accuracy at each budget, joined over the logarithm of its cost; where that line
     first reaches the baseline's accuracy, the baseline's cost is divided by its cost. The interval
@@ -218,27 +224,27 @@ def budget_ratio(
         below that of the dearest point).
     """
     ids = list(baseline.measured)
-    found = _ratio(points, baseline, ids)
+    ratio = _ratio(points, baseline, ids)
     random = Random(0)
     drawn = [
         _ratio(points, baseline, random.choices(ids, k=len(ids))) or 0.0 for _ in range(_RESAMPLES)
     ]
     drawn.sort()
     low, high = drawn[round(0.025 * _RESAMPLES)], drawn[round(0.975 * _RESAMPLES) - 1]
-    return found, low or None, high or None
+    return ratio, low or None, high or None
 
 
 def _ratio(
     points: Sequence[TunedPoint], baseline: TuningCandidate, ids: Sequence[str]
 ) -> float | None:
-    wanted = _accuracy(baseline, ids)
+    target = _accuracy(baseline, ids)
     curve = sorted((each.cost, _share([each.right[id_] for id_ in ids])) for each in points)
     before: tuple[float, float] | None = None
     for cost, accuracy in curve:
-        if accuracy >= wanted:
+        if accuracy >= target:
             at = cost
             if before is not None and accuracy > before[1]:
-                part = (wanted - before[1]) / (accuracy - before[1])
+                part = (target - before[1]) / (accuracy - before[1])
                 at = exp(log(before[0]) + part * (log(cost) - log(before[0])))
             return _cost(baseline, ids) / at if at else None
         before = (cost, accuracy)
