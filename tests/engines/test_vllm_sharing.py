@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 
 import tts_lang
+from tests.support.runs import plan_of
 from tts_runtime.engines.options import parse_name
 from tts_runtime.engines.vllm import sharing
 from tts_runtime.engines.vllm.options import POLICY_SHARE, SCORER_SHARE
-from tts_runtime.engines.vllm.sharing import Tenant, caches, divided, shares, tokens_kept
+from tts_runtime.engines.vllm.sharing import (
+    Tenant,
+    caches,
+    divided,
+    reads_again,
+    shares,
+    tokens_kept,
+)
 from tts_runtime.paths import bundled
 
 GB = 10**9
@@ -40,14 +48,45 @@ def test_shares_hold_the_weights_and_add_up() -> None:
 
 
 def test_tokens_are_those_of_the_plan() -> None:
-    best = tts_lang.compile("best_of_n", n=16)
-    sampled, scored = tokens_kept([best], 1024, "prm") or (0, 0)
+    beam = tts_lang.compile("beam_search", n=16)
+    sampled, scored = tokens_kept([beam], 1024, "prm") or (0, 0)
     assert sampled > 0
     assert scored > 0
-    assert tokens_kept([best], 1024, "another") == (sampled, 0)
-    twice = tokens_kept([best, tts_lang.compile("best_of_n", n=32)], 1024, "prm")
+    assert tokens_kept([beam], 1024, "another") == (sampled, 0)
+    twice = tokens_kept([beam, tts_lang.compile("beam_search", n=32)], 1024, "prm")
     assert twice is not None
     assert twice[1] == 2 * scored
+
+
+SCORED = "score p by orm"
+BEST = "best of p by orm"
+
+
+@pytest.mark.parametrize(
+    ("lines", "again"),
+    [
+        (("p = sample 4", SCORED, f"return {BEST}"), False),
+        (("p = sample 4 steps", SCORED, "p = expand p by 2", SCORED, f"return {BEST}"), True),
+        (
+            (
+                "p = sample 4 steps",
+                "repeat 3 until all p done:",
+                "    p = expand p by 1 step",
+                f"    {SCORED}",
+                "    p = select top 2 of p by orm",
+                "return vote p",
+            ),
+            True,
+        ),
+    ],
+    ids=["once", "twice", "in a loop"],
+)
+def test_a_path_that_is_scored_once_is_not_kept(lines: tuple[str, ...], again: bool) -> None:
+    plan = plan_of(*lines, before="scorer orm per solution from 0 to 1")
+    assert reads_again(plan, "orm") == again
+    kept = tokens_kept([plan], 1024, "orm")
+    assert kept is not None
+    assert (kept[1] > 1024) == again
 
 
 @pytest.fixture

@@ -122,6 +122,10 @@ def test_log_probabilities_are_asked_for_where_somebody_reads_them(
         assert {node.logprob is None for node in nodes if node.tokens} == {not keep}
         assert {node.token_logprobs is None for node in nodes if node.tokens} == {not keep}
         again = Settings({"policy": f"replay:{out}"})
+        [replayed] = tts_runtime.run(majority, PROBLEMS, settings=again)
+        assert [each.answer for each in replayed.answers] == [
+            each.answer for each in result.answers
+        ]
         if keep:
             tts_runtime.run(plans[0], PROBLEMS, settings=again)
         else:

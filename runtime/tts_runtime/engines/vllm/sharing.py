@@ -1,8 +1,9 @@
 """How a policy and a reward model share one device: memory for each by what a plan has it keep.
 
 EXPLAIN bounds the tokens that a plan samples and those that its scorer reads (semantics.md C59).
-Both are kept in caches of keys and values until a problem is done, so memory that the weights leave
-is divided in proportion to them: then neither cache is full while the other has room.
+Paths that are continued, or whose continuations are scored, are kept in caches of keys and values,
+so memory that the weights leave is divided in proportion to them: then neither cache is full while
+the other has room. A path that is scored once need not be kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from tts_lang.explain.costs import bounds
-from tts_lang.plan.graph import Plan, Score
+from tts_lang.plan.graph import Operation, Plan, Repeat, Score, operations
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import card, model_files
 from tts_runtime.engines.options import EngineName, options_of, parse_name, with_options
@@ -29,6 +30,8 @@ from tts_runtime.engines.vllm.options import (
 
 #: Part of a GPU in which each model computes, beside its weights and its cache.
 _WORK: Final = 0.04
+#: A scorer that keeps nothing has room for this part of what it reads, one path at least.
+_LEAST: Final = 64
 _BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -80,7 +83,8 @@ def shares(tenants: Sequence[Tenant], device: float) -> list[float] | None:
 def tokens_kept(plans: Iterable[Plan], context: int, scorer: str) -> tuple[int, int] | None:
     """Tokens of policies and of one scorer in a problem, at most, of the plan with the most.
 
-    `None` where a plan has no bound.
+    Of a scorer that reads each path once, those of one path: it reads faster than a policy draws,
+    so few of a problem are with it at a time. `None` where a plan has no bound.
     """
     sampled, scored = 0, 0
     for plan in plans:
@@ -89,14 +93,32 @@ def tokens_kept(plans: Iterable[Plan], context: int, scorer: str) -> tuple[int, 
         read = [
             operation.spent.scorer_tokens
             for operation in found.operations
-            if isinstance(operation.operation.spec, Score)
-            and operation.operation.spec.scorer == scorer
+            if _scores(operation.operation, scorer)
         ]
         if None in written or None in read:
             return None
         sampled = max(sampled, sum(each or 0 for each in written))
-        scored = max(scored, sum(each or 0 for each in read))
+        whole = sum(each or 0 for each in read)
+        once = max(min(whole, context), whole // _LEAST)
+        scored = max(scored, whole if reads_again(plan, scorer) else once)
     return sampled, scored
+
+
+def reads_again(plan: Plan, scorer: str) -> bool:
+    """Whether a scorer may be given a path again, or one that continues it: what it keeps pays."""
+    looped = {
+        id(inner)
+        for operation in operations(plan.body)
+        if isinstance(operation.spec, Repeat)
+        for region in operation.regions
+        for inner in operations(region)
+    }
+    scoring = [each for each in operations(plan.body) if _scores(each, scorer)]
+    return len(scoring) > 1 or any(id(each) in looped for each in scoring)
+
+
+def _scores(operation: Operation, scorer: str) -> bool:
+    return isinstance(operation.spec, Score) and operation.spec.scorer == scorer
 
 
 def divided(
