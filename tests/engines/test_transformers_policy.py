@@ -131,10 +131,10 @@ class Cramped:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def extend(self, ids: Integers, starts: Integers, cache: Any, *, block: bool = False) -> Array:
+    def extend(self, ids: Integers, starts: Integers, cache: Any, **how: Any) -> Array:
         if int((starts > 0).sum()) > self._rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self._inner.extend(ids, starts, cache, block=block)  # type: ignore[attr-defined]
+        return self._inner.extend(ids, starts, cache, **how)  # type: ignore[attr-defined]
 
 
 def cramped(engine: TransformersPolicy, rows: int) -> Decoder:

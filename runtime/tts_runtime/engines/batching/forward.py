@@ -20,6 +20,10 @@ class KvCache(Protocol):
     def rows(self) -> int:
         """How many rows it has; `Forward.cache` may give more than it was asked for."""
 
+    @property
+    def length(self) -> int:
+        """How many tokens a row holds; `write` and `Forward.extend` make room for more."""
+
     def read(self, row: int, start: int, stop: int) -> Array:
         """A copy of a row's keys and values at positions start..stop: [tokens, ...]."""
 
@@ -36,6 +40,9 @@ class KvCache(Protocol):
 class Forward(Protocol):
     """A causal model that reads rows, each after its own beginning."""
 
+    #: Rows of different lengths are read without filling up the shorter ones.
+    packs: bool
+
     @property
     def vocabulary(self) -> int:
         """Rows of the embedding: ids are below it."""
@@ -43,10 +50,18 @@ class Forward(Protocol):
     def turn(self) -> AbstractContextManager[object]:
         """The context in which an engine's thread calls everything below, and uses caches."""
 
-    def cache(self, rows: int) -> Any:
-        """An empty `KvCache` of the model's kind with at least this many rows."""
+    def cache(self, rows: int, length: int = 128) -> Any:
+        """An empty `KvCache` of the model's kind, with room for these rows of this length."""
 
-    def extend(self, ids: Integers, starts: Integers, cache: Any, *, block: bool = False) -> Array:
+    def extend(
+        self,
+        ids: Integers,
+        starts: Integers,
+        cache: Any,
+        *,
+        lengths: Integers | None = None,
+        block: bool = False,
+    ) -> Array:
         """Reads tokens after those in the cache; gives hidden states [rows, tokens, hidden].
 
         Args:
@@ -54,6 +69,8 @@ class Forward(Protocol):
             starts: [rows], the position of each row's first token.
             cache: From `cache`; extended in place. Padding at a row's end is written too, and
                 overwritten later.
+            lengths: [rows], how many of a row's tokens count; what is given for the others means
+                nothing, and models that `pack` do not read them. By default all.
             block: Attend for several tokens at once: faster for many tokens, but with other
                 roundings than one token at a time. Models with one way of attending ignore it.
         """

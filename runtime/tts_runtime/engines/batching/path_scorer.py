@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.batching.forward import Array, Forward
 from tts_runtime.engines.batching.memory import out_of_memory, release_memory
+from tts_runtime.engines.batching.noise import library
 from tts_runtime.engines.batching.prefix_reader import PrefixReader
 from tts_runtime.engines.paths import KnownScores, Outline, Path
 from tts_runtime.engines.worker import Job, Worker
@@ -96,14 +98,23 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
                 unread.append((job, path, keys, known))
         texts = [(path.ids, path.places[len(known)]) for _, path, _, known in unread]
         readings = self._reader.read(texts)
+        looked_at = [
+            hidden
+            for (_, path, _, known), reading in zip(unread, readings, strict=True)
+            for hidden in reading.at(path.places[len(known) :])
+        ]
+        scores = iter(self._judged(looked_at))
         for (job, path, keys, known), reading in zip(unread, readings, strict=True):
-            new: list[float] = []
-            for hidden in reading.at(path.places[len(known) :]):
-                new += self._recipe.judge(hidden)
+            new = list(islice(scores, len(keys) - len(known)))
             self._known.add(keys[len(known) :], new)
             answered.append((job, path.reply([*known, *new], reading.read)))
         self.finish(answered)
         self._reader.trim()
+
+    def _judged(self, hidden: Sequence[Array]) -> list[float]:
+        if not hidden:
+            return []
+        return self._recipe.judge(library(hidden[0]).concatenate(hidden))
 
     def _shrink(self, paths: Sequence[tuple[ScoreJob, Path]]) -> None:
         """Half as many paths from now on; a single one that does not fit fails."""

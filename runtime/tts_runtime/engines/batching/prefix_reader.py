@@ -19,8 +19,7 @@ Text: TypeAlias = "tuple[tuple[int, ...], int]"
 _WORTH, _PASS = 4, 12
 #: Tokens, padding included, that are read at once: bounds memory and how long a turn takes.
 _CHUNK = 4096
-#: Padding that justifies one more pass, in tokens: reading these takes as long as the overhead of a
-#: pass (measured with the bundled PRM; both grow with the model).
+#: Padding that justifies one more pass of a model that reads it, in tokens.
 _PADDING = 32
 
 
@@ -126,16 +125,23 @@ class PrefixReader:
 
     def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Array]]:
         """Reads texts from where they begin, and gives their hidden states from there on."""
+        unread = [(text, start) for text, start in texts if start < len(text[0])]
+        for text, start in texts:
+            if start == len(text[0]):
+                yield text, np.empty(0)
+        padding = _CHUNK if self._model.packs else _PADDING
         # Rows of similar length together waste little padding.
-        for chunk in _chunks(sorted(texts, key=lambda text: len(text[0][0]) - text[1])):
+        unread.sort(key=lambda text: len(text[0][0]) - text[1])
+        for chunk in _chunks(unread, padding):
             yield from zip((text for text, _ in chunk), self._read(chunk), strict=True)
 
     def _read(self, chunk: Sequence[tuple[Text, int]]) -> Iterable[Array]:
         rows, longest = len(chunk), max(len(ids) - start for (ids, _), start in chunk)
-        if longest == 0:
-            return [np.empty(0)] * rows
-        if rows > self._scratch.rows:
-            self._scratch = self._model.cache(rows)
+        length = max(len(ids) for (ids, _), _ in chunk)
+        if rows > self._scratch.rows or length > self._scratch.length:
+            # What it holds is not needed any more, so that nothing is copied.
+            rows_before, length_before = self._scratch.rows, self._scratch.length
+            self._scratch = self._model.cache(max(rows, rows_before), max(length, length_before))
         scratch = self._scratch
         tokens = np.zeros((rows, longest), np.int64)
         for row, ((ids, _), start) in enumerate(chunk):
@@ -143,19 +149,22 @@ class PrefixReader:
             _write(segments, scratch, row)
             tokens[row, : len(ids) - start] = ids[start:]
         starts = np.array([start for _, start in chunk], np.int64)
-        hidden = self._model.extend(tokens, starts, scratch, block=self._block)
+        lengths = np.array([len(ids) - start for (ids, _), start in chunk], np.int64)
+        hidden = self._model.extend(tokens, starts, scratch, lengths=lengths, block=self._block)
         for row, ((ids, _), _) in enumerate(chunk):
             self._known.add(ids, scratch, row)
         return [hidden[row, : len(ids) - start] for row, ((ids, _), start) in enumerate(chunk)]
 
 
-def _chunks(texts: Iterable[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
+def _chunks(
+    texts: Iterable[tuple[Text, int]], most_padding: int
+) -> Iterator[list[tuple[Text, int]]]:
     chunk: list[tuple[Text, int]] = []
     longest = 0
     for text, start in texts:
         before, longest = longest, len(text[0]) - start  # the texts come shortest first
         padding = len(chunk) * (longest - before)
-        if chunk and (padding > _PADDING or (len(chunk) + 1) * longest > _CHUNK):
+        if chunk and (padding > most_padding or (len(chunk) + 1) * longest > _CHUNK):
             yield chunk
             chunk = []
         chunk.append((text, start))

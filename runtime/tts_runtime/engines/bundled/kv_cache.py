@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Keys [layers, key heads, head, tokens] and values [layers, key heads, tokens, head]."""
+
+    keys: Floats
+    values: Floats
+
+    def __len__(self) -> int:
+        return int(self.keys.shape[-1])
+
+    def __getitem__(self, part: slice) -> Segment:
+        """A view of some of the tokens."""
+        return Segment(self.keys[..., part], self.values[..., part, :])
 
 
 class ArrayCache:
@@ -15,9 +32,8 @@ class ArrayCache:
     memory; values are [layers, rows, key heads, capacity, head].
     """
 
-    def __init__(
-        self, layers: int, rows: int, key_heads: int, head: int, capacity: int = 128
-    ) -> None:
+    def __init__(self, layers: int, rows: int, key_heads: int, head: int, length: int) -> None:
+        capacity = _roomy(length)
         self.rows = rows
         # Zeros: what lies beyond a row's end is multiplied by 0, and must be finite.
         self.keys = np.zeros((layers, rows, key_heads, head, capacity), np.float32)
@@ -27,35 +43,52 @@ class ArrayCache:
         """Makes room for `length` tokens per row."""
         capacity = self.keys.shape[-1]
         if length > capacity:
-            more = max(length, 2 * capacity) - capacity
-            unchanged = [(0, 0)] * 3
-            self.keys = np.pad(self.keys, [*unchanged, (0, 0), (0, more)])
-            self.values = np.pad(self.values, [*unchanged, (0, more), (0, 0)])
+            keys, values, more = self.keys, self.values, _roomy(length)
+            self.keys = np.zeros((*keys.shape[:-1], more), np.float32)
+            self.keys[..., :capacity] = keys
+            self.values = np.zeros((*values.shape[:-2], more, values.shape[-1]), np.float32)
+            self.values[..., :capacity, :] = values
 
-    def put(self, layer: int, positions: NDArray[np.int64], keys: Floats, values: Floats) -> None:
-        """Stores new tokens: positions [rows, tokens]; others [rows, tokens, key heads, head]."""
-        rows = np.arange(len(positions))[:, None]
+    @property
+    def length(self) -> int:
+        """See `KvCache`."""
+        return self.keys.shape[-1]
+
+    def put(
+        self,
+        layer: int,
+        rows: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        keys: Floats,
+        values: Floats,
+    ) -> None:
+        """Stores new tokens: rows, positions [tokens]; others [tokens, key heads, head]."""
         self.keys[layer][rows, :, :, positions] = keys
         self.values[layer][rows, :, positions] = values
 
-    def read(self, row: int, start: int, stop: int) -> Floats:
-        """See `KvCache`: [tokens, 2, layers, key heads, head]."""
-        keys = self.keys[:, row, :, :, start:stop]
-        values = self.values[:, row, :, start:stop]
-        return np.stack([keys.transpose(3, 0, 1, 2), values.transpose(2, 0, 1, 3)], axis=1)
+    def read(self, row: int, start: int, stop: int) -> Segment:
+        """See `KvCache`."""
+        return self.copy(
+            Segment(self.keys[:, row, :, :, start:stop], self.values[:, row, :, start:stop])
+        )
 
-    def write(self, row: int, start: int, segment: Floats) -> None:
+    def write(self, row: int, start: int, segment: Segment) -> None:
         """See `KvCache`."""
         stop = start + len(segment)
         self.ensure(stop)
-        self.keys[:, row, :, :, start:stop] = segment[:, 0].transpose(1, 2, 3, 0)
-        self.values[:, row, :, start:stop] = segment[:, 1].transpose(1, 2, 0, 3)
+        self.keys[:, row, :, :, start:stop] = segment.keys
+        self.values[:, row, :, start:stop] = segment.values
 
     def move(self, source: int, target: int, length: int) -> None:
         """See `KvCache`."""
         self.keys[:, target, :, :, :length] = self.keys[:, source, :, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
 
-    def copy(self, segment: Floats) -> Floats:
+    def copy(self, segment: Segment) -> Segment:
         """See `KvCache`."""
-        return segment.copy()
+        return Segment(segment.keys.copy(), segment.values.copy())
+
+
+def _roomy(length: int) -> int:
+    """Room for that many tokens and some more: texts grow, and growing copies all."""
+    return 1 << max(7, (length - 1).bit_length())

@@ -1,8 +1,7 @@
 """A Llama's forward pass in NumPy, for models so small that a framework's overhead dominates.
 
 Weights come from a Hugging Face folder; the logits are tested equal to transformers'. A row's
-numbers do not depend on its neighbours, bit by bit (semantics.md C63): see `blocks`. Activations of
-one block lie as [features, rows], so that a block's rows are neighbours in memory.
+numbers do not depend on its neighbours, bit by bit (semantics.md C63): see `blocks`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,9 @@ from safetensors import deserialize as read_safetensors
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.bundled.blas import hold_one_thread
-from tts_runtime.engines.bundled.blocks import (
-    attend,
-    block_width,
-    key_multiple,
-    padded_length,
-    query_block,
-)
+from tts_runtime.engines.bundled.blocks import attend, block_width
 from tts_runtime.engines.bundled.kv_cache import ArrayCache
+from tts_runtime.engines.bundled.packed import Packed
 from tts_runtime.engines.hf.files import checked_window
 
 Floats = NDArray[np.float32]
@@ -66,29 +60,28 @@ class Llama:
         weights = _weights(folder)
         self.card = Model(sum(map(np.size, weights.values())), shape.layers, shape.hidden)
         self._embedding = weights["model.embed_tokens.weight"]
+        self._floor = np.float32(shape.hidden * shape.epsilon)
         head = weights.get("lm_head.weight", self._embedding)
-        self._head = head * weights["model.norm.weight"]
+        self._head = _transposed(head, weights["model.norm.weight"] * np.float32(shape.hidden**0.5))
         self._layers = [_layer(weights, f"model.layers.{i}.", shape) for i in range(shape.layers)]
         # Padding of a batch may point past the context window, up to twice its length.
         frequency = shape.theta ** -(np.arange(0, shape.head, 2) / shape.head)
         angle = np.outer(np.arange(2 * shape.context), frequency)
-        self._cosine = np.cos(angle).astype(np.float32)
-        self._sine = np.sin(angle).astype(np.float32)
+        self._turns = np.exp(1j * angle).astype(np.complex64)
+        self.packs = True  # see `Forward`
         self._threads = hold_one_thread(self)
         products = [self._head, *(weight for layer in self._layers for weight in layer.products)]
         self._width = block_width(frozenset(weight.shape for weight in products))
-        self._key_multiple = key_multiple(shape.head)
-        self._query_block = query_block(shape.head)
 
     @property
     def vocabulary(self) -> int:
         """See `Forward`."""
         return self.shape.vocabulary
 
-    def cache(self, rows: int) -> ArrayCache:
+    def cache(self, rows: int, length: int = 128) -> ArrayCache:
         """See `Forward`."""
         shape = self.shape
-        return ArrayCache(shape.layers, rows, shape.key_heads, shape.head)
+        return ArrayCache(shape.layers, rows, shape.key_heads, shape.head, length)
 
     def turn(self) -> AbstractContextManager[object]:
         """See `Forward`."""
@@ -99,64 +92,87 @@ class Llama:
         self._threads()
 
     def extend(
-        self, ids: Integers, starts: Integers, cache: ArrayCache, *, block: bool = False
+        self,
+        ids: Integers,
+        starts: Integers,
+        cache: ArrayCache,
+        *,
+        lengths: Integers | None = None,
+        block: bool = False,
     ) -> Floats:
         """See `Forward`."""
         shape = self.shape
-        rows, tokens = ids.shape
-        positions = starts[:, None] + np.arange(tokens)
-        length = padded_length(int(starts.max()) + tokens, self._key_multiple)
-        cache.ensure(length)
-        together = self._query_block if block else 1
-        mask = _mask(positions, length, together)
-        hidden = self._blocks(self._embedding[ids.ravel()])
-        turns = positions.ravel()
-        rotation = self._blocks(self._cosine[turns]), self._blocks(self._sine[turns])
-        turned = shape.heads + shape.key_heads
+        packed = Packed.of(ids, starts, lengths, self._width, shape.head, block)
+        count = len(packed.rows)
+        positions = packed.positions[:count]
+        cache.ensure(max(group.length for group in packed.groups))
+        hidden = self._embedding[packed.ids]
+        rotation = self._turns[packed.positions][:, None]
+        turned, of_queries = shape.heads + shape.key_heads, shape.heads * shape.head
+        seen = np.zeros((len(hidden), of_queries), np.float32)
         for layer, weights in enumerate(self._layers):
-            mixed = weights.attention @ self._normalised(hidden)
-            _rotate(mixed[:, : turned * shape.head], turned, *rotation)
-            parts = self._rows(mixed, rows * tokens).reshape(rows, tokens, -1, shape.head)
-            cache.put(layer, positions, parts[:, :, shape.heads : turned], parts[:, :, turned:])
-            seen = attend(
-                _grouped(parts[:, :, : shape.heads], shape.key_heads, together),
-                cache.keys[layer, :rows, :, None, None, :, :length],
-                cache.values[layer, :rows, :, None, None, :length],
-                mask,
-            )
-            hidden += weights.output @ self._blocks(_ungrouped(seen, tokens))
-            gate_up = weights.gate_up @ self._normalised(hidden)
-            hidden += weights.down @ _gated(gate_up)
-        return self._rows(self._normalised(hidden), rows * tokens).reshape(rows, tokens, -1)
+            mixed = self._product(self._normalised(hidden), weights.attention)
+            # Features that turn together are neighbours: a complex number, turned by a product.
+            pairs = mixed[:, : turned * shape.head].view(np.complex64)
+            pairs = pairs.reshape(len(mixed), turned, -1)
+            np.multiply(pairs, rotation, out=pairs)
+            parts = mixed[:count].reshape(count, -1, shape.head)
+            keys, values = parts[:, shape.heads : turned], parts[:, turned:]
+            cache.put(layer, packed.rows, positions, keys, values)
+            for group in packed.groups:
+                queries = mixed[group.tokens, :of_queries]
+                found = np.empty((len(queries), of_queries), np.float32)
+                attend(
+                    self._by_head(queries, group.shape),
+                    cache.keys[layer, group.rows, None, :, None, :, : group.length],
+                    cache.values[layer, group.rows, None, :, None, : group.length],
+                    group.mask,
+                    out=self._by_head(found, group.shape),
+                )
+                seen[group.tokens] = found
+            hidden += self._product(seen, weights.output)
+            gated = _gated(self._product(self._normalised(hidden), weights.gate_up))
+            hidden += self._product(gated, weights.down)
+        result = self._normalised(hidden)[:count]
+        if lengths is None:
+            return result.reshape(*ids.shape, -1)
+        spread = np.zeros((*ids.shape, shape.hidden), np.float32)
+        spread[packed.rows, packed.columns] = result
+        return spread
 
     def logits(self, hidden: Floats) -> NDArray[np.float64]:
         """See `Forward`."""
-        logits: Floats = np.matmul(self._head, self._blocks(hidden))
-        return self._rows(logits, len(hidden)).astype(np.float64)
+        rows = np.zeros((-(-len(hidden) // self._width) * self._width, hidden.shape[1]), np.float32)
+        rows[: len(hidden)] = hidden
+        return self._product(rows, self._head)[: len(hidden)].astype(np.float64)
 
-    def _blocks(self, rows: Floats) -> Floats:
-        """Rows [n, features] as blocks [blocks, features, width], the last one filled up."""
-        count, features = rows.shape
-        missing = -count % self._width
-        if missing:
-            rows = np.concatenate([rows, np.zeros((missing, features), np.float32)])
-        return np.ascontiguousarray(rows.reshape(-1, self._width, features).swapaxes(1, 2))
+    def _product(self, rows: Floats, weights: Floats) -> Floats:
+        """Whole blocks of rows times weights [inputs, outputs]."""
+        blocks: Floats = rows.reshape(-1, self._width, rows.shape[1]) @ weights
+        return blocks.reshape(len(rows), -1)
 
-    def _rows(self, blocks: Floats, count: int) -> Floats:
-        """The reverse of `_blocks`."""
-        return blocks.swapaxes(1, 2).reshape(-1, blocks.shape[1])[:count]
+    def _by_head(self, features: Floats, shape: tuple[int, int, int]) -> Floats:
+        """A view of features of query heads, in rows, blocks and queries.
+
+        [rows, blocks, key heads, heads per key head, queries, head]
+        """
+        key_heads = self.shape.key_heads
+        split = features.reshape(*shape, key_heads, -1, self.shape.head)
+        return split.transpose(0, 1, 3, 4, 2, 5)
 
     def _normalised(self, hidden: Floats) -> Floats:
-        squares = np.einsum("bfr,bfr->br", hidden, hidden)
-        scale = 1 / np.sqrt(
-            squares / np.float32(self.shape.hidden) + np.float32(self.shape.epsilon)
-        )
-        normalised: Floats = hidden * scale[:, None]
+        """Divided by the root of the sum of squares; the root of their number is in the weights."""
+        size = np.vecdot(hidden, hidden)
+        size += self._floor
+        np.sqrt(size, out=size)
+        normalised: Floats = hidden / size[:, None]
         return normalised
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
+    """Weights [inputs, outputs]."""
+
     attention: Floats  # queries, keys and values in one product
     output: Floats
     gate_up: Floats
@@ -167,75 +183,41 @@ class _Layer:
         return self.attention, self.output, self.gate_up, self.down
 
 
-def _mask(positions: Integers, length: int, together: int) -> Floats:
-    """0 where a token may look and -inf elsewhere: [rows, 1, 1, blocks, queries, length]."""
-    rows, tokens = positions.shape
-    blocks = -(-tokens // together)
-    mask = np.zeros((rows, blocks * together, length), np.float32)
-    mask[:, :tokens][np.arange(length) > positions[:, :, None]] = -np.inf
-    return mask.reshape(rows, 1, 1, blocks, together, length)
-
-
-def _grouped(queries: Floats, key_heads: int, together: int) -> Floats:
-    """Queries [rows, tokens, heads, head] by what they read and in blocks of tokens.
-
-    [rows, key heads, heads per key head, blocks, together, head]
-    """
-    rows, tokens, heads, head = queries.shape
-    missing = -tokens % together
-    if missing:
-        filling = np.zeros((rows, missing, heads, head), np.float32)
-        queries = np.concatenate([queries, filling], axis=1)
-    grouped = queries.reshape(rows, -1, together, key_heads, heads // key_heads, head)
-    return np.ascontiguousarray(grouped.transpose(0, 3, 4, 1, 2, 5))
-
-
-def _ungrouped(seen: Floats, tokens: int) -> Floats:
-    """The reverse of `_grouped`, rows and tokens together: [rows * tokens, heads * head]."""
-    rows, key_heads, group, _, _, head = seen.shape
-    by_token = seen.transpose(0, 3, 4, 1, 2, 5).reshape(rows, -1, key_heads * group * head)
-    return by_token[:, :tokens].reshape(rows * tokens, -1)
-
-
-def _rotate(features: Floats, heads: int, cosine: Floats, sine: Floats) -> None:
-    """Turns queries and keys by their positions, in place.
-
-    Features [blocks, heads * head, width]; cosine and sine [blocks, head / 2, width].
-    """
-    blocks, _, width = features.shape
-    first, second = features.reshape(blocks, heads, 2, -1, width).swapaxes(0, 2).swapaxes(1, 2)
-    cosine, sine = cosine[:, None], sine[:, None]
-    turned = first * cosine - second * sine
-    second *= cosine
-    second += first * sine
-    first[:] = turned
-
-
 def _gated(gate_up: Floats) -> Floats:
-    """SiLU of the first half of the features, times the second half."""
-    gate, up = np.split(gate_up, 2, axis=1)
-    gated: Floats = np.negative(gate)
-    np.exp(gated, out=gated)
+    """SiLU of what `gate` gives, times what `up` gives; both come with the opposite sign."""
+    gate, up = gate_up[:, : (half := gate_up.shape[1] // 2)], gate_up[:, half:]
+    gated: Floats = np.exp(gate)
     gated += 1
+    gate *= up
     np.divide(gate, gated, out=gated)
-    gated *= up
     return gated
 
 
+def _transposed(weights: Floats, scale: Floats | float = 1.0) -> Floats:
+    """Weights [outputs, inputs] as [inputs, outputs], for inputs that lack this scale."""
+    return np.ascontiguousarray((weights * scale).T)
+
+
+def _paired(weights: Floats, head: int) -> Floats:
+    """Queries or keys [features, inputs] with each feature beside the one that it turns with."""
+    return weights.reshape(-1, 2, head // 2, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
+
+
 def _layer(weights: dict[str, Floats], prefix: str, shape: Shape) -> _Layer:
+    root = np.float32(shape.hidden**0.5)
     attention, before, after = (
         prefix + "self_attn.",
-        weights[prefix + "input_layernorm.weight"],
-        weights[prefix + "post_attention_layernorm.weight"],
+        weights[prefix + "input_layernorm.weight"] * root,
+        weights[prefix + "post_attention_layernorm.weight"] * root,
     )
-    query = weights[attention + "q_proj.weight"] * np.float32(shape.head**-0.5)
-    key, value = weights[attention + "k_proj.weight"], weights[attention + "v_proj.weight"]
-    gate, up = weights[prefix + "mlp.gate_proj.weight"], weights[prefix + "mlp.up_proj.weight"]
+    query, key, value = (weights[f"{attention}{part}_proj.weight"] for part in "qkv")
+    query = _paired(query * np.float32(shape.head**-0.5), shape.head)
+    gate, up = (weights[f"{prefix}mlp.{part}_proj.weight"] for part in ("gate", "up"))
     return _Layer(
-        attention=np.concatenate([query, key, value]) * before,
-        output=weights[attention + "o_proj.weight"],
-        gate_up=np.concatenate([gate, up]) * after,
-        down=weights[prefix + "mlp.down_proj.weight"],
+        attention=_transposed(np.concatenate([query, _paired(key, shape.head), value]), before),
+        output=_transposed(weights[attention + "o_proj.weight"]),
+        gate_up=_transposed(np.concatenate([-gate, -up]), after),
+        down=_transposed(weights[prefix + "mlp.down_proj.weight"]),
     )
 
 

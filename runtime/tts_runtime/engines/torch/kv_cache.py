@@ -23,7 +23,7 @@ class CacheShape:
 class TensorCache:
     """Keys and values of some rows: tensors [layers, 2, rows, key heads, capacity, head size]."""
 
-    def __init__(self, shape: CacheShape, rows: int, capacity: int = 128) -> None:
+    def __init__(self, shape: CacheShape, rows: int, capacity: int) -> None:
         self.rows = rows
         # Zeros: what lies beyond a row's end is multiplied by 0, and must be finite.
         size = (shape.layers, 2, rows, shape.key_heads, capacity, shape.head)
@@ -34,6 +34,11 @@ class TensorCache:
         capacity = self.data.shape[4]
         if length > capacity:
             self.data = pad(self.data, (0, 0, 0, max(length, 2 * capacity) - capacity))
+
+    @property
+    def length(self) -> int:
+        """See `KvCache`."""
+        return self.data.shape[4]
 
     def read(self, row: int, start: int, stop: int) -> Tensor:
         """See `KvCache`: [tokens, layers, 2, key heads, head size]."""

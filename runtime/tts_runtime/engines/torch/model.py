@@ -94,6 +94,9 @@ class TransformersModel:
         self.threads = placement.threads_for(self.parameters)
         self._shape = self._cache_shape(files, dtype)
 
+    #: See `Forward`.
+    packs = False
+
     @property
     def vocabulary(self) -> int:
         """See `Forward`."""
@@ -117,9 +120,9 @@ class TransformersModel:
         with torch.inference_mode():
             yield
 
-    def cache(self, rows: int) -> TensorCache:
+    def cache(self, rows: int, length: int = 128) -> TensorCache:
         """See `Forward`."""
-        return TensorCache(self._shape, -(-rows // _ROWS) * _ROWS)
+        return TensorCache(self._shape, -(-rows // _ROWS) * _ROWS, length)
 
     def extend(
         self,
@@ -127,6 +130,7 @@ class TransformersModel:
         starts: Integers,
         cache: TensorCache,
         *,
+        lengths: Integers | None = None,  # noqa: ARG002  (filling is read too)
         block: bool = False,  # noqa: ARG002  (transformers has one way of attending)
     ) -> Tensor:
         """See `Forward`."""
