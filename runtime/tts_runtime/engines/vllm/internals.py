@@ -31,6 +31,7 @@ from torch import Tensor
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.vllm.core_client import Transport, VllmOutput, VllmRequest
+from tts_runtime.engines.vllm.direct_calls import call_directly
 from tts_runtime.engines.vllm.partial_blocks import BlockCopies, PartialBlockCache
 from tts_runtime.engines.vllm.parts import Internals
 from tts_runtime.engines.vllm.protocol import KEY, values_in
@@ -185,6 +186,8 @@ class SameProcess(_UniProcExecutor):  # type: ignore[misc]  # vLLM is not there 
 
             use_kernels()
         super()._init_executor()
+        if self.vllm_config.model_config.enforce_eager:
+            self.collective_rpc("apply_model", args=(call_directly,))
 
 
 # ---------------------------------------------------------------------- scheduler
