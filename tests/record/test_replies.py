@@ -10,6 +10,7 @@ import time
 from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,31 @@ def test_generations_are_read_back_as_they_were(data: st.DataObject) -> None:
                 return log.of(Trial("p", 7)).generation(engine, request)
 
     assert asyncio.run(kept()) == generation
+
+
+@pytest.mark.parametrize("unusual", [(), (nan,), ("no number",), (None, 1)])
+def test_scores_are_read_back_unless_they_are_no_finite_numbers(
+    unusual: tuple[Any, ...], tmp_path: Path
+) -> None:
+    """Those that stand beside them are."""
+    scorer, trial = SimScorer(), Trial("p", 0)
+    asked = [
+        ScoreRequest("p", {}, "text", ("text",), known, digest=bytes([known]) * 16)
+        for known in range(3)
+    ]
+    replies = [ScoreReply((0.5,), 9, 2, (3,)), ScoreReply(unusual, 9, 2), ScoreReply((0.25, 1.0))]
+
+    async def kept() -> list[Any]:
+        with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
+            for request, reply in zip(asked, replies, strict=True):
+                log.of(trial).read(scorer, request, done(reply))
+        with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
+            return [log.of(trial).scores(scorer, (request,)) for request in asked]
+
+    first, second, third = asyncio.run(kept())
+    assert (first, third) == ([replace(replies[0], tokens=0)], [replies[2]])
+    readable = all(each is None or each == 1 for each in unusual)
+    assert second == ([ScoreReply(unusual, 0, 2)] if readable else None)
 
 
 def test_the_log_stays_as_small_as_what_is_in_flight(

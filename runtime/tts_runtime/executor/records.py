@@ -309,23 +309,22 @@ def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> d
     Of a vector: how many of its scores stand before it, then the new ones. One that does not begin
     with those is written whole, after a 0.
     """
-    whole = columns_of(scores, _NOT_SCORED)
-    for column in whole.values():
-        # From the last one: those before it are looked at as they were.
-        for at in range(len(column) - 1, -1, -1):
-            score = column[at]
+    found: dict[str, list[Any]] = {}
+    for name, column in columns_of(scores, _NOT_SCORED).items():
+        found[name] = new = []
+        for score, uid in zip(column, before, strict=True):
             kind = type(score)
             if kind is not tuple and kind is not StepScores:
+                new.append(score)
                 continue
-            uid = before[at]
             known = column[uid - 1] if uid else ()
             if kind is tuple and type(known) is tuple:
                 many = len(known)
-                new = score[many:] if score[:many] == known else None
+                more = score[many:] if score[:many] == known else None
             else:
-                new = added(score, known if type(known) in (tuple, StepScores) else ())
-            column[at] = [0, *score] if new is None else [len(score) - len(new), *new]
-    return whole
+                more = added(score, known if type(known) in (tuple, StepScores) else ())
+            new.append([0, *score] if more is None else [len(score) - len(more), *more])
+    return found
 
 
 # ------------------------------------------------------------------ answers and faults

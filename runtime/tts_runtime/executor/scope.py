@@ -15,6 +15,7 @@ from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.rows import Candidate, Row, Vector
 from tts_runtime.executor.scheduler import NumberingBarrier
 from tts_runtime.executor.views import View
+from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.streams import Key
 
 #: Rows that are expanded between two looks at which pools are known.
@@ -41,7 +42,7 @@ class PoolKnown:
     pool: Pool
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Decided:
     """An operation has decided which rows continue.
 
