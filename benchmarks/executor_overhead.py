@@ -182,9 +182,9 @@ def measure(
     return Measured(1e6 * total / count, 1e6 * own / count)
 
 
-def memory(candidates: int, steps: int) -> float:
+def memory(candidates: int, steps: int, whole: bool = False) -> float:
     """Bytes per candidate step that are kept until a problem's answer is known."""
-    engines = {"policy": InstantPolicy()}, {"prm": InstantScorer()}
+    engines = {"policy": InstantPolicy(whole)}, {"prm": InstantScorer(whole)}
     bound = bind(plan(candidates, steps), *engines, tuple(PASSES))
     found: list[int] = []
 
@@ -227,7 +227,8 @@ def main() -> None:
     memory(2, 2)  # what is kept once
     for steps in arguments.steps:
         problems = max(1, arguments.problems * 10 // steps)
-        print(f"{steps} steps, {memory(arguments.candidates, steps):,.0f} bytes per candidate step")
+        kept = memory(arguments.candidates, steps, arguments.whole)
+        print(f"{steps} steps, {kept:,.0f} bytes per candidate step")
         for select in (True, False):
             found = measure(problems, arguments.candidates, steps, select, arguments.whole)
             what = "with a selection every round" if select else "row by row"

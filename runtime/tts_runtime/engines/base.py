@@ -26,7 +26,7 @@ from tts_runtime.engines.errors import EngineError as EngineError
 from tts_runtime.engines.errors import Fault as Fault
 from tts_runtime.engines.errors import NotRecordedError as NotRecordedError
 from tts_runtime.engines.exactness import Exactness as Exactness
-from tts_runtime.engines.of_path import OfPath, PathSource
+from tts_runtime.engines.of_path import OfPath, PathSource, made_later
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
@@ -221,6 +221,9 @@ class GenerateRequest(OfPath):
         return path_mark(0, self.prefix) if (of := self.of) is None else of.mark
 
 
+made_later(GenerateRequest)
+
+
 @dataclass(slots=True)
 class Partial:
     """What a generation has drawn so far."""
@@ -296,7 +299,7 @@ class ScoreRequest(OfPath):
     ) -> Self:
         """The request to score a path."""
         request: Any = _new(cls)  # the fastest way to make one
-        request.of = path
+        request.of = request.of_text = path
         request.problem = problem
         request.fields = fields
         request.known = known
@@ -310,6 +313,9 @@ class ScoreRequest(OfPath):
     def new_steps(self) -> tuple[str, ...]:
         """The steps that are to be scored."""
         return self.steps[self.known :] if self.new is None else self.new
+
+
+made_later(ScoreRequest)
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from tts_runtime.steps import StepSplit
 
@@ -28,8 +28,11 @@ class PathSource(Protocol):
     def text(self) -> str:
         """Their text."""
 
-    def path(self) -> tuple[int, ...]:
+    def prefix(self) -> tuple[int, ...]:
         """The ids."""
+
+    def first_texts(self, many: int) -> tuple[str, ...]:
+        """The texts of the first steps, which are closed."""
 
 
 class OfPath:
@@ -39,30 +42,77 @@ class OfPath:
     when it is first read, where the request was given the path itself (`of`).
     """
 
-    __slots__ = ("new", "of")
+    __slots__ = ("new", "of", "of_text")
 
+    #: What ids or steps are to be read of; `of_text`: what the text is. `None`: they are there.
     of: PathSource | None
+    of_text: PathSource | None
     #: The steps that are to be scored, where whoever asks knows them.
     new: tuple[str, ...] | None
-
-    def __getattr__(self, name: str) -> Any:  # what is not there yet
-        if name in ("of", "new"):
-            return None
-        of, make = self.of, _LATER.get(name)
-        if of is None or make is None:  # or another thread has made it meanwhile
-            return object.__getattribute__(self, name)
-        value = make(of)
-        setattr(self, name, value)
-        if name == "prefix":  # it is all: engines that keep requests need not keep paths
-            self.of = None
-        return value
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple([getattr(self, each.name) for each in fields(self)])  # type: ignore[arg-type]
 
 
-_LATER: Final[Mapping[str, Callable[[PathSource], Any]]] = {
-    "prefix": lambda path: path.path(),
-    "text": lambda path: path.text,
-    "steps": lambda path: path.segments.texts,
-}
+def made_later(request: type[OfPath]) -> None:
+    """Makes the fields of a class that are as long as the path when they are first read.
+
+    Properties in front of the slots: `__getattr__` would raise an exception in every request.
+    """
+    made = {"prefix": _property(_prefix), "steps": _property(_steps), "text": _text_property}
+    for name, make in made.items():
+        if name in request.__dict__:
+            setattr(request, name, make(request.__dict__[name]))
+
+
+def _prefix(_request: Any, path: PathSource) -> tuple[int, ...]:
+    return path.prefix()
+
+
+def _steps(request: Any, path: PathSource) -> tuple[str, ...]:
+    new: tuple[str, ...] | None = request.new
+    return path.segments.texts if new is None else path.first_texts(request.known) + new
+
+
+def _property(make: Callable[[Any, PathSource], Any]) -> Callable[[Any], property]:
+    """A field that is made of `of`."""
+
+    def over(slot: Any) -> property:
+        there, keep = slot.__get__, slot.__set__
+
+        def read(request: OfPath) -> Any:
+            path = request.of
+            if path is None:
+                return there(request)
+            value = make(request, path)
+            keep(request, value)
+            request.of = None  # engines that keep requests need not keep paths
+            return value
+
+        def write(request: OfPath, value: Any) -> None:
+            request.of = request.new = None
+            keep(request, value)
+
+        return property(read, write)
+
+    return over
+
+
+def _text_property(slot: Any) -> property:
+    """The text, which is made of `of_text`."""
+    there, keep = slot.__get__, slot.__set__
+
+    def read(request: OfPath) -> Any:
+        path = request.of_text
+        if path is None:
+            return there(request)
+        value = path.text
+        keep(request, value)
+        request.of_text = None
+        return value
+
+    def write(request: OfPath, value: Any) -> None:
+        request.of_text = None
+        keep(request, value)
+
+    return property(read, write)

@@ -25,8 +25,23 @@ EMPTY: Final[Mapping[str, Any]] = {}
 Lane: TypeAlias = "int | tuple[str, int]"
 
 
-#: Nodes between those that keep the ids of the nodes between them.
-_STRETCH: Final = 16
+#: Nodes before one, among which one is looked for that keeps its whole path: what is forced or
+#: asked between two generations adds some.
+_NEAR: Final = 4
+
+
+class Whole:
+    """What is kept of a path that is continued: its ids, and the texts of its closed steps.
+
+    `before`: the node that kept its own when this began.
+    """
+
+    __slots__ = ("before", "ids", "texts")
+
+    def __init__(self, before: Node | None) -> None:
+        self.before = before
+        self.ids: tuple[int, ...] | None = None
+        self.texts: tuple[str, ...] | None = None
 
 
 class Conversation:
@@ -86,7 +101,7 @@ class Node:
     """A path of a conversation: the ids added to a parent node, and the key of its stream.
 
     It keeps what is new, not the path: ids and text of the whole are put together when asked for.
-    `depth` counts the nodes before it; `anchor` is the nearest of them at a multiple of `_STRETCH`.
+    Those of a path that is continued are kept until its grandchildren's are known (`prefix`).
 
     `tokens` are the sampled ids on the path (C21), `level` the zero-token ancestors at this
     position (C10), `claimed` the sampling that the key belongs to (streams.py). `sampled` says
@@ -107,11 +122,9 @@ class Node:
     __slots__ = (
         "_answer",
         "_mark",
-        "_stretched",
-        "anchor",
+        "_whole",
         "claimed",
         "conversation",
-        "depth",
         "done",
         "doubles",
         "drawn",
@@ -178,9 +191,8 @@ class Node:
         if parent is None:
             self.position = many
             self.tokens = many if sampled else 0
-            self.rank = self.depth = 0
+            self.rank = 0
             self.mixed = False
-            self.anchor: Node | None = None
         else:
             tokens = parent.tokens
             position = parent.position + many
@@ -189,12 +201,10 @@ class Node:
                 tokens = position if tokens + many == position else tokens + many
             self.tokens = tokens
             self.rank = parent.rank
-            self.depth = parent.depth + 1
-            self.anchor = parent.anchor if parent.depth % _STRETCH else parent
             self.mixed = parent.mixed or (
                 parent.policy is not policy and parent.policy.delimiter != policy.delimiter
             )
-        self._stretched: tuple[int, ...] | None = None
+        self._whole: Whole | None = None
         #: As written, why it could not be looked for, and the canonical form, as far as known.
         self._answer: tuple[str | None, str | None, Form | None] | None = None
         self.reader: Policy | None = None
@@ -216,27 +226,67 @@ class Node:
 
     def path(self) -> tuple[int, ...]:
         """All ids after the prompt, forced ones included (C1)."""
-        parts: list[tuple[int, ...]] = []
-        node: Node | None = self
-        while node is not None:
-            if node.depth % _STRETCH:
-                parts.append(node.ids)
-                node = node.parent
-            else:
-                parts.append(node._stretch())
-                node = node.anchor
-        return joined(parts)
+        return joined(self._until(None))
 
-    def _stretch(self) -> tuple[int, ...]:
-        """Its ids and those before, up to its anchor: what keeps the walk along a path short."""
-        if self._stretched is None:
-            parts: list[tuple[int, ...]] = []
-            node: Node | None = self
-            while node is not None and node is not self.anchor:
-                parts.append(node.ids)
-                node = node.parent
-            self._stretched = joined(parts)
-        return self._stretched
+    def _until(self, before: Node | None) -> list[tuple[int, ...]]:
+        """Its ids and those of the nodes back to one before, which is left out."""
+        parts = [self.ids]
+        node = self.parent
+        while node is not None and node is not before:
+            parts.append(node.ids)
+            node = node.parent
+        return parts
+
+    def prefix(self) -> tuple[int, ...]:
+        """`path()` for those who continue it, kept: each adds only what is new to the one before.
+
+        Two generations are kept, as children that are continued read their parent's. Nodes that
+        nobody continues, which are most, keep nothing.
+        """
+        whole = self._whole or self._keep_whole()
+        ids = whole.ids
+        if ids is None:
+            before = whole.before
+            known = None if before is None or (there := before._whole) is None else there.ids
+            new = self.ids if before is self.parent else joined(self._until(before))
+            whole.ids = ids = self.path() if known is None else known + new
+        return ids
+
+    def first_texts(self, many: int) -> tuple[str, ...]:
+        """Texts of the first steps, which are closed; what was before its last node is kept."""
+        parent = self.parent
+        if parent is None or parent.segments.many_closed != many:
+            return self.segments.texts[:many]
+        return parent._closed_texts()
+
+    def _closed_texts(self) -> tuple[str, ...]:
+        """The texts of the closed steps, kept as in `prefix`."""
+        whole = self._whole or self._keep_whole()
+        texts = whole.texts
+        if texts is None:
+            segments, before = self.segments, whole.before
+            many = segments.many_closed
+            known = None if before is None or (there := before._whole) is None else there.texts
+            if known is None:
+                texts = segments.texts[:many]
+            else:
+                texts = known + segments.texts_after(len(known))[: many - len(known)]
+            whole.texts = texts
+        return texts
+
+    def _keep_whole(self) -> Whole:
+        """Begins to keep the whole path; what the second one before it kept is dropped."""
+        before = self.parent
+        for _ in range(_NEAR):
+            if before is None or (whole := before._whole) is not None:
+                break
+            before = before.parent
+        else:
+            before = whole = None
+        if before is not None and whole is not None and whole.before is not None:
+            whole.before._whole = None
+        self._whole = Whole(before)
+        return self._whole
 
     @property
     def mark(self) -> int:
