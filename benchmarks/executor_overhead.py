@@ -227,8 +227,8 @@ def main() -> None:
     memory(2, 2)  # what is kept once
     for steps in arguments.steps:
         problems = max(1, arguments.problems * 10 // steps)
-        kept = memory(arguments.candidates, steps, arguments.whole)
-        print(f"{steps} steps, {kept:,.0f} bytes per candidate step")
+        size = memory(arguments.candidates, steps, arguments.whole)
+        print(f"{steps} steps, {size:,.0f} bytes per candidate step")
         for select in (True, False):
             found = measure(problems, arguments.candidates, steps, select, arguments.whole)
             what = "with a selection every round" if select else "row by row"

@@ -135,6 +135,8 @@ class StepSplit:
         last = self._recent[many - before :]
         if self.grown and self.tail.strip():
             last = (*last, self.tail)
+        if len(last) == 1:  # of most steps
+            return (last[0].decode("utf-8", "replace").strip(),)
         return tuple([piece.decode("utf-8", "replace").strip() for piece in last])
 
     def add(self, piece: bytes, delimiter: bytes) -> StepSplit:

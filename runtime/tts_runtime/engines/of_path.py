@@ -59,8 +59,8 @@ def made_later(request: type[OfPath]) -> None:
 
     Properties in front of the slots: `__getattr__` would raise an exception in every request.
     """
-    made = {"prefix": _property(_prefix), "steps": _property(_steps), "text": _text_property}
-    for name, make in made.items():
+    makers = {"prefix": _property(_prefix), "steps": _property(_steps), "text": _text_property}
+    for name, make in makers.items():
         if name in request.__dict__:
             setattr(request, name, make(request.__dict__[name]))
 

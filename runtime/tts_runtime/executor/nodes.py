@@ -247,31 +247,36 @@ class Node:
         ids = whole.ids
         if ids is None:
             before = whole.before
-            known = None if before is None or (there := before._whole) is None else there.ids
-            new = self.ids if before is self.parent else joined(self._until(before))
-            whole.ids = ids = self.path() if known is None else known + new
+            earlier = None if before is None else before._whole
+            if earlier is None or earlier.ids is None:
+                ids = self.path()
+            elif before is self.parent:
+                ids = earlier.ids + self.ids
+            else:
+                ids = earlier.ids + joined(self._until(before))
+            whole.ids = ids
         return ids
 
     def first_texts(self, many: int) -> tuple[str, ...]:
         """Texts of the first steps, which are closed; what was before its last node is kept."""
         parent = self.parent
-        if parent is None or parent.segments.many_closed != many:
-            return self.segments.texts[:many]
-        return parent._closed_texts()
+        texts: tuple[str, ...] | None = None
+        if parent is not None:
+            whole = parent._whole or parent._keep_whole()
+            texts = whole.texts or parent._closed_texts(whole)
+        return self.segments.texts[:many] if texts is None or len(texts) != many else texts
 
-    def _closed_texts(self) -> tuple[str, ...]:
+    def _closed_texts(self, whole: Whole) -> tuple[str, ...]:
         """The texts of the closed steps, kept as in `prefix`."""
-        whole = self._whole or self._keep_whole()
-        texts = whole.texts
-        if texts is None:
-            segments, before = self.segments, whole.before
-            many = segments.many_closed
-            known = None if before is None or (there := before._whole) is None else there.texts
-            if known is None:
-                texts = segments.texts[:many]
-            else:
-                texts = known + segments.texts_after(len(known))[: many - len(known)]
-            whole.texts = texts
+        segments, before = self.segments, whole.before
+        earlier = None if before is None else before._whole
+        if earlier is None or earlier.texts is None:
+            texts = segments.texts
+        else:
+            texts = earlier.texts + segments.texts_after(len(earlier.texts))
+        if segments.tail:  # which may be a step
+            texts = texts[: segments.many_closed]
+        whole.texts = texts
         return texts
 
     def _keep_whole(self) -> Whole:
