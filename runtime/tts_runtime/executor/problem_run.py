@@ -440,7 +440,7 @@ class ProblemRun(Scheduler):
 
     def score(self, engine: ScorerEngine, request: ScoreRequest, then: Then) -> None:
         """Asks a scorer; `then` is called with the future, and keeps the reply if `kept`."""
-        if self.calls is None or self.kept is not None:
+        if self.kept is not None:
             future = scored_directly(engine, request, then)
         else:
             future = self.ask_score(engine, request, then)
