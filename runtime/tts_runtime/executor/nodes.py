@@ -30,7 +30,7 @@ Lane: TypeAlias = "int | tuple[str, int]"
 _NEAR: Final = 4
 
 
-class Whole:
+class KeptPath:
     """What is kept of a path that is continued: its ids, and the texts of its closed steps.
 
     `before`: the node that kept its own when this began.
@@ -121,8 +121,8 @@ class Node:
 
     __slots__ = (
         "_answer",
+        "_kept",
         "_mark",
-        "_whole",
         "claimed",
         "conversation",
         "done",
@@ -204,7 +204,7 @@ class Node:
             self.mixed = parent.mixed or (
                 parent.policy is not policy and parent.policy.delimiter != policy.delimiter
             )
-        self._whole: Whole | None = None
+        self._kept: KeptPath | None = None
         #: As written, why it could not be looked for, and the canonical form, as far as known.
         self._answer: tuple[str | None, str | None, Form | None] | None = None
         self.reader: Policy | None = None
@@ -243,11 +243,11 @@ class Node:
         Two generations are kept, as children that are continued read their parent's. Nodes that
         nobody continues, which are most, keep nothing.
         """
-        whole = self._whole or self._keep_whole()
+        whole = self._kept or self._keep_path()
         ids = whole.ids
         if ids is None:
             before = whole.before
-            earlier = None if before is None else before._whole
+            earlier = None if before is None else before._kept
             if earlier is None or earlier.ids is None:
                 ids = self.path()
             elif before is self.parent:
@@ -262,14 +262,14 @@ class Node:
         parent = self.parent
         texts: tuple[str, ...] | None = None
         if parent is not None:
-            whole = parent._whole or parent._keep_whole()
+            whole = parent._kept or parent._keep_path()
             texts = whole.texts or parent._closed_texts(whole)
         return self.segments.texts[:many] if texts is None or len(texts) != many else texts
 
-    def _closed_texts(self, whole: Whole) -> tuple[str, ...]:
+    def _closed_texts(self, whole: KeptPath) -> tuple[str, ...]:
         """The texts of the closed steps, kept as in `prefix`."""
         segments, before = self.segments, whole.before
-        earlier = None if before is None else before._whole
+        earlier = None if before is None else before._kept
         if earlier is None or earlier.texts is None:
             texts = segments.texts
         else:
@@ -279,19 +279,19 @@ class Node:
         whole.texts = texts
         return texts
 
-    def _keep_whole(self) -> Whole:
+    def _keep_path(self) -> KeptPath:
         """Begins to keep the whole path; what the second one before it kept is dropped."""
         before = self.parent
         for _ in range(_NEAR):
-            if before is None or (whole := before._whole) is not None:
+            if before is None or (whole := before._kept) is not None:
                 break
             before = before.parent
         else:
             before = whole = None
         if before is not None and whole is not None and whole.before is not None:
-            whole.before._whole = None
-        self._whole = Whole(before)
-        return self._whole
+            whole.before._kept = None
+        self._kept = KeptPath(before)
+        return self._kept
 
     @property
     def mark(self) -> int:
