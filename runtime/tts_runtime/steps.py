@@ -215,3 +215,60 @@ def _texts(block: tuple[bytes, ...]) -> tuple[str, ...]:
 
 
 NOTHING = StepSplit()
+
+#: Between texts that are decoded together.
+_BETWEEN: Final = "\0"
+
+
+def added_texts(
+    splits: Sequence[StepSplit], before: Sequence[StepSplit | None], delimiter: bytes
+) -> list[str | None]:
+    """What each adds to another (`StepSplit.after`), as text; nothing where that is not known.
+
+    As a rule it is one piece, of all of them, so that the texts are decoded in one go.
+    """
+    pieces: list[bytes] = []
+    others: list[int] = []
+    for split, start in zip(splits, before, strict=True):
+        recent = split._recent
+        if (
+            start is not None
+            and recent
+            and split._block is start._block
+            and recent[:-1] == start._recent
+            and not start.tail
+            and not split.tail
+        ):
+            pieces.append(recent[-1])
+            continue
+        others.append(len(pieces))
+        pieces.append(b"")
+    texts: list[str | None] = []
+    try:
+        whole = (delimiter + _BETWEEN.encode()).join([*pieces, b""]).decode()
+        texts += whole.split(_BETWEEN)[:-1]
+    except UnicodeDecodeError:
+        pass
+    if len(texts) != len(splits):
+        others, texts = [*range(len(splits))], [None] * len(splits)
+    for place in others:
+        start = before[place]
+        added = None if start is None else splits[place].after(start, delimiter)
+        # A character that began before would be another one there.
+        if added is None or b"\x7f" < added[:1] < b"\xc0":
+            texts[place] = None
+        else:
+            texts[place] = added.decode("utf-8", "replace")
+    return texts
+
+
+def counts(splits: Sequence[StepSplit]) -> list[int]:
+    """`StepSplit.steps` of each."""
+    return [
+        split.steps
+        if split.tail
+        else len(split._recent)
+        if (block := split._block) is None
+        else len(split._recent) + block.many
+        for split in splits
+    ]

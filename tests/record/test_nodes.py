@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-from math import fsum
+from dataclasses import dataclass
+from math import fsum, inf, isfinite, nan
+from struct import pack
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.agreement import PROBLEMS, by_executor, compiled, world
 from tests.support.programs import random_program
 from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of, extract_answer
-from tts_runtime.executor import CandidateRecord, Outcome, records
+from tts_runtime.executor import CandidateRecord, Outcome, path_sums, records
 from tts_runtime.record.lines import Seal
 from tts_runtime.record.nodes import NodeBatch, recorded
 from tts_runtime.record.nodes import records as read_back
@@ -112,9 +113,58 @@ def test_nothing_is_known_of_a_marker_that_is_not_ascii() -> None:
     assert cues_of(("Réponse finale : {}",)) is None
 
 
-@given(st.lists(st.floats(-1e9, 1e9) | st.sampled_from([1e-300, 2.0**60, -(2.0**60), 0.1])))
+@dataclass(eq=False)
+class Sampled:
+    """What is read of a node for its log-probability."""
+
+    parent: Sampled | None
+    sampled: bool
+    doubles: Sequence[float] | bytes = ()
+    logprobs: Sequence[float] = ()
+    end_logprob: float = 0.0
+    error: str | None = None
+
+
+#: As engines give them: of 64 bits, of 32, rounded, not known; and what none gives.
+LOGPROBS = {
+    "doubles": st.floats(-40, -1e-3),
+    "floats": st.floats(-40, 0, width=32).filter(lambda number: not 0 < -number < 1e-9),
+    "rounded": st.integers(-40_000, 0).map(lambda number: number / 1000),
+    "unknown": st.just(nan) | st.floats(-40, -1e-3),
+    "any": st.floats(-1e100, 1e100)
+    | st.just(inf)
+    | st.sampled_from([1e-300, 2.0**60, -(2.0**60), 0.1]),
+}
+
+
+@pytest.mark.parametrize("kind", LOGPROBS)
+@given(st.data())
 @settings(deadline=None)
-def test_sums_along_a_path_are_exact(numbers: list[float]) -> None:
-    parts = records._exact(list(numbers))
-    assert sum(map(Fraction, parts)) == sum(map(Fraction, numbers))
-    assert (parts[0] if parts else 0.0) == fsum(numbers)
+def test_sums_along_paths_are_exact(kind: str, data: st.DataObject) -> None:
+    """Each is that of all numbers on the path, rounded once; most kinds are added up in units."""
+    numbers = LOGPROBS[kind]
+    first: Any = Sampled(None, sampled=False)
+    nodes: list[Any] = []
+    for _ in range(data.draw(st.integers(1, 8))):
+        own = data.draw(st.lists(numbers, max_size=5))
+        nodes.append(
+            Sampled(
+                parent=data.draw(st.sampled_from([first, *nodes])),
+                sampled=data.draw(st.sampled_from([True, True, False])),
+                doubles=data.draw(st.sampled_from([tuple(own), pack(f"{len(own)}d", *own)])),
+                logprobs=own,
+                end_logprob=data.draw(st.just(0.0) | numbers),
+                error=data.draw(st.sampled_from([None, None, None, "lost"])),
+            )
+        )
+    for node, found in zip(nodes, path_sums.path_logprobs(nodes), strict=True):
+        path, at = [node.end_logprob], node
+        while at is not first:
+            path += at.logprobs if at.sampled else []
+            at = at.parent
+        try:
+            total = fsum(path)
+        except (OverflowError, ValueError):
+            total = inf
+        assert found == (total if isfinite(total) and node.error is None else None)
+    assert kind == "any" or path_sums._in_units(nodes) is not None

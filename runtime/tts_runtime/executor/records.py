@@ -7,8 +7,8 @@ for an answer, nor the log-probabilities, to add them up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import fsum, isfinite, nan
+from collections.abc import Collection, Iterator, Sequence
+from math import nan
 from operator import sub
 from typing import Any, Final
 
@@ -18,9 +18,11 @@ from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.nodes import Node
+from tts_runtime.executor.path_sums import path_logprobs
 from tts_runtime.executor.problem import place
-from tts_runtime.executor.rows import Candidate, StepScores, added, columns_of
+from tts_runtime.executor.rows import Candidate, columns_of, inherit_roots, new_scores
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
+from tts_runtime.steps import StepSplit, added_texts, counts
 
 #: Characters of the texts of one line, at most; a longer text has a line of its own.
 _MOST_TEXT: Final = 1 << 20
@@ -53,11 +55,12 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
     nodes = [each.node for each in candidates]
     made = _made_by(candidates)
     parent = [None if (of := each.parent) is None else of.uid for each in candidates]
-    before, texts, streams = _continuations(candidates, made)
+    before, texts, streams = _continuations(candidates, nodes, made)
     sampled = [node.tokens for node in nodes]
     ids = [node.position for node in nodes]
     tokens = _added(sampled, before)
-    written, keys, unread = _answers(nodes, before, texts)
+    finish = [None if (why := node.finish) is None else why._value_ for node in nodes]
+    written, keys, unread = _answers(nodes, before, texts, finish)
     columns: dict[str, list[Any]] = {
         "parent": parent,
         "root": _roots(candidates, parent),
@@ -69,17 +72,20 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
         "forced": [0] * len(nodes)
         if ids == sampled
         else list(map(sub, _added(ids, before), tokens)),
-        "steps": [node.segments.steps for node in nodes],
-        "finish": [None if (why := node.finish) is None else why._value_ for node in nodes],
+        "steps": counts([node.segments for node in nodes]),
+        "finish": finish,
         "done": [node.done for node in nodes],
-        "logprob": _logprobs(nodes),
+        "logprob": path_logprobs(nodes),
         "answer": written,
         "key": keys,
     }
     for name, default in DEFAULTS.items():
         if name in columns and _all(columns[name], default):
             del columns[name]
-    scores = _new_scores([each.scores for each in candidates], before)
+    scores = {
+        name: new_scores(column, before)
+        for name, column in columns_of([each.scores for each in candidates], _NOT_SCORED).items()
+    }
     errors = _errors(candidates)
     kept = [_kept_of(*each, keep) for each in zip(candidates, before, strict=True)] if keep else []
     lines = []
@@ -189,10 +195,10 @@ def _befores(
 
 def _roots(candidates: Sequence[Candidate], parent: Sequence[int | None]) -> list[int | None]:
     """Each one's root, where it is neither the parent's nor itself."""
+    if inherit_roots(candidates):
+        return [None] * len(candidates)
     roots = [None if (root := each.root) is None else root.uid for each in candidates]
     usual = [roots[uid - 1] if uid else at for at, uid in enumerate(parent, 1)]
-    if roots == usual:
-        return [None] * len(roots)
     return [None if root == u else root or 0 for root, u in zip(roots, usual, strict=True)]
 
 
@@ -200,42 +206,66 @@ def _roots(candidates: Sequence[Candidate], parent: Sequence[int | None]) -> lis
 
 
 def _continuations(
-    candidates: Sequence[Candidate], made: Sequence[_Made]
+    candidates: Sequence[Candidate], nodes: Sequence[Node], made: Sequence[_Made]
 ) -> tuple[list[int], list[str], list[str | None]]:
     """Which candidate each continues (0: none), what it adds to that, its stream (`NodeBatch`)."""
+    policy = nodes[0].policy
     before: list[int] = []
-    texts: list[str] = []
-    streams: list[str | None] = []
-    for candidate, by in zip(candidates, made, strict=True):
-        node, source, start = candidate.node, candidate.parent, candidate.before
-        on = None if source is None else source.node
-        if start is not None:
-            source, on = start.candidate, start.node
-        text = None
-        if on is not None and on.conversation is node.conversation:
-            if not node.mixed and (on is node.parent or on.segments is node.segments):
-                # The usual case, without putting both texts together.
-                added = node.segments.after(on.segments, node.policy.delimiter)
-                if added is not None and added.isascii():
-                    text = added.decode()
-                # A character that began before would be another one there.
-                elif added is not None and not b"\x7f" < added[:1] < b"\xc0":
-                    text = added.decode("utf-8", "replace")
-            if text is None and (whole := node.text).startswith(known_text := on.text):
-                text = whole[len(known_text) :]
-        if text is None or source is None:
+    #: How what each continues is split, in the usual case.
+    splits: list[StepSplit | None] = []
+    #: Places of those that continue no candidate of the record.
+    others: list[int] = []
+    for candidate, node in zip(candidates, nodes, strict=True):
+        source, on = candidate.parent, node.parent
+        if (
+            source is not None
+            and on is not None
+            and source.node is on
+            and candidate.before is None
+            and node.policy is policy
+            and not node.mixed
+            and on.conversation is node.conversation
+        ):
+            uid = source.uid
+            if uid <= 0 or source.problem:
+                others.append(len(before))
+            before.append(uid)
+            splits.append(on.segments)
+        else:
             before.append(0)
-            texts.append(node.text)
-            known = False
-        else:
-            before.append(source.uid)
-            texts.append(text)
-            known = source.uid > 0 and not source.problem
-        if by.drawn:
-            streams.append(None if known else _stream_of(node))
-        else:
-            streams.append(node.key.hex() if by.own else None)
+            splits.append(None)
+    texts: list[Any] = added_texts([node.segments for node in nodes], splits, policy.delimiter)
+    if None in texts:
+        for place in [place for place, text in enumerate(texts) if text is None]:
+            before[place], texts[place], recorded = _continuation(candidates[place])
+            if not recorded:
+                others.append(place)
+    streams: list[str | None] = [None] * len(nodes)
+    for place in others:
+        if made[place].drawn:
+            streams[place] = _stream_of(nodes[place])
+    if any(by.own for by in set(made)):
+        for place, by in enumerate(made):
+            if by.own:
+                streams[place] = nodes[place].key.hex()
     return before, texts, streams
+
+
+def _continuation(candidate: Candidate) -> tuple[int, str, bool]:
+    """The same of any candidate, and whether what it continues is one of the record."""
+    node, source, start = candidate.node, candidate.parent, candidate.before
+    on = None if source is None else source.node
+    if start is not None:
+        source, on = start.candidate, start.node
+    text = None
+    if on is not None and on.conversation is node.conversation:
+        if not node.mixed and (on is node.parent or on.segments is node.segments):
+            [text] = added_texts([node.segments], [on.segments], node.policy.delimiter)
+        if text is None and (whole := node.text).startswith(start_text := on.text):
+            text = whole[len(start_text) :]
+    if text is None or source is None:
+        return 0, node.text, False
+    return source.uid, text, source.uid > 0 and not source.problem
 
 
 def _stream_of(node: Node) -> str | None:
@@ -246,92 +276,14 @@ def _stream_of(node: Node) -> str | None:
     return start.key.hex()
 
 
-# ------------------------------------------------------------------ numbers
-
-
-def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
-    """`Node.logprob` of each, from what its parents' are made of."""
-    #: Few numbers whose sum is that of the sampled ones on the path.
-    sums: dict[Node | None, tuple[float, ...]] = {None: ()}
-    found: list[float | None] = []
-    for node in nodes:
-        parts = sums.get(node.parent)
-        if parts is None:
-            parts = _parts(node, sums)
-        else:
-            if node.sampled:
-                parts = _exact([*parts, *node.logprobs])
-            sums[node] = parts
-        if node.end_logprob:
-            parts = _exact([*parts, node.end_logprob])
-        value = parts[0] if parts else 0.0
-        found.append(value if node.error is None and isfinite(value) else None)
-    return found
-
-
-def _parts(node: Node, sums: dict[Node | None, tuple[float, ...]]) -> tuple[float, ...]:
-    """The same of one node, and of all before it."""
-    new: list[Node] = []
-    at: Node | None = node
-    while at is not None and at not in sums:
-        new.append(at)
-        at = at.parent
-    parts = sums[at]
-    for each in reversed(new):
-        if each.sampled:
-            parts = _exact([*parts, *each.logprobs])
-        sums[each] = parts
-    return parts
-
-
-def _exact(numbers: list[float]) -> tuple[float, ...]:
-    """Few numbers of the same exact sum: it, rounded once, then the rest in the same way."""
-    parts: list[float] = []
-    try:
-        first = fsum(numbers)
-        numbers.append(-first)
-        part = fsum(numbers)
-        if not part:  # as a rule
-            return (first,) if first else ()
-        parts.append(first)
-        while part and isfinite(first):
-            parts.append(part)
-            numbers.append(-part)
-            part = fsum(numbers)
-    except (OverflowError, ValueError):  # beyond the largest number, or of both infinities
-        return (nan,)
-    return tuple(parts)
-
-
-def _new_scores(scores: Sequence[Mapping[str, Any]], before: Sequence[int]) -> dict[str, list[Any]]:
-    """By scorer: what each candidate has that the one before it has not (`NodeBatch.scores`).
-
-    Of a vector: how many of its scores stand before it, then the new ones. One that does not begin
-    with those is written whole, after a 0.
-    """
-    found: dict[str, list[Any]] = {}
-    for name, column in columns_of(scores, _NOT_SCORED).items():
-        found[name] = new = []
-        for score, uid in zip(column, before, strict=True):
-            kind = type(score)
-            if kind is not tuple and kind is not StepScores:
-                new.append(score)
-                continue
-            known = column[uid - 1] if uid else ()
-            if kind is tuple and type(known) is tuple:
-                many = len(known)
-                more = score[many:] if score[:many] == known else None
-            else:
-                more = added(score, known if type(known) in (tuple, StepScores) else ())
-            new.append([0, *score] if more is None else [len(score) - len(more), *more])
-    return found
-
-
 # ------------------------------------------------------------------ answers and faults
 
 
 def _answers(
-    nodes: Sequence[Node], before: Sequence[int], texts: Sequence[str]
+    nodes: Sequence[Node],
+    before: Sequence[int],
+    texts: Sequence[str],
+    finish: Sequence[str | None],
 ) -> tuple[list[str | None], list[str | None], dict[int, str]]:
     """Answers as written, canonical forms that are other texts, and why answers were not read.
 
@@ -341,7 +293,7 @@ def _answers(
     written: list[str | None] = [None] * len(nodes)
     keys: list[str | None] = [None] * len(nodes)
     unread: dict[int, str] = {}
-    for at in _perhaps_answered(nodes, before, texts):
+    for at in _perhaps_answered(nodes, before, texts, finish):
         node = nodes[at]
         written[at], key = node.answers
         keys[at] = None if key == written[at] else key
@@ -352,7 +304,10 @@ def _answers(
 
 
 def _perhaps_answered(
-    nodes: Sequence[Node], before: Sequence[int], texts: Sequence[str]
+    nodes: Sequence[Node],
+    before: Sequence[int],
+    texts: Sequence[str],
+    finish: Sequence[str | None],
 ) -> Sequence[int]:
     """Places of the nodes that may have an answer."""
     cues: set[str] = set()
@@ -363,7 +318,8 @@ def _perhaps_answered(
         cues |= found
     longest = max(map(len, cues))
     new = texts
-    if not all(map(str.isspace, [text[-1:] for text in texts])):
+    last = "".join([text[-1:] for text in texts])
+    if not (len(last) == len(texts) and last.isspace()):
         #: How texts end, as far as a cue may begin there: none has white space.
         ends = [""]
         new = []
@@ -372,13 +328,13 @@ def _perhaps_answered(
                 text = ends[uid] + text
             new.append(text)
             ends.append("" if text[-1:].isspace() else text[1 - longest :])
-    ended = [node.finish is Finish.END for node in nodes]
+    end = Finish.END.value
     if not _cued("\n".join(new), cues):
-        return [at for at, end in enumerate(ended) if end]
+        return [at for at, why in enumerate(finish) if why == end] if end in finish else ()
     perhaps = [False]
     for text, uid in zip(new, before, strict=True):
         perhaps.append(perhaps[uid] or _cued(text, cues))
-    return [at for at, end in enumerate(ended) if end or perhaps[at + 1]]
+    return [at for at, why in enumerate(finish) if why == end or perhaps[at + 1]]
 
 
 def _cued(text: str, cues: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ scored) can stand for one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias, overload
 
@@ -81,6 +81,34 @@ def added(scores: Vector, before: Vector) -> tuple[float | None, ...] | None:
             scores, before = block._recent + scores._recent, before._recent
     whole, known = tuple(scores), tuple(before)
     return whole[len(known) :] if whole[: len(known)] == known else None
+
+
+def new_scores(column: Sequence[Any], before: Sequence[int]) -> list[Any]:
+    """Of each vector in a column: how many scores it has from the one before it, then the others.
+
+    Args:
+        column: An entry per candidate; what is no vector stays as it is.
+        before: Uids of the candidates before them, 0: none. One that does not begin with the
+            scores of that has none from it.
+    """
+    entries: list[Any] = []
+    for scores, uid in zip(column, before, strict=True):
+        kind = type(scores)
+        if kind is not tuple and kind is not StepScores:
+            entries.append(scores)
+            continue
+        earlier: Any = column[uid - 1] if uid else ()
+        if kind is type(earlier):  # as a rule, and one is new
+            if kind is tuple:
+                if scores and scores[:-1] == earlier:
+                    entries.append([len(earlier), scores[-1]])
+                    continue
+            elif scores._before is earlier._before and scores._recent[:-1] == earlier._recent:
+                entries.append([scores._many + len(earlier._recent), *scores._recent[-1:]])
+                continue
+        more = added(scores, earlier if type(earlier) in (tuple, StepScores) else ())
+        entries.append([0, *scores] if more is None else [len(scores) - len(more), *more])
+    return entries
 
 
 def extended(scores: Vector, new: tuple[float | None, ...]) -> Vector:
@@ -198,6 +226,18 @@ class Candidate:
             node = self.node
             self._lane = row_lane(node.key, node.position, node.level)
         return self._lane
+
+
+def inherit_roots(candidates: Iterable[Candidate]) -> bool:
+    """Whether each one's root is its parent's, or itself where it was made of the problem."""
+    for candidate in candidates:
+        root, parent = candidate._root, candidate.parent
+        if parent is None or not parent.uid:
+            if root is not None or candidate.rootless:
+                return False
+        elif root is not (parent._root or parent) or parent.rootless:
+            return False
+    return True
 
 
 class OfProblem(Candidate):
