@@ -149,7 +149,7 @@ def _ordered(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _values(values: Sequence[Any]) -> list[Value]:
-    if {type(value) for value in values} <= _PLAIN:
+    if {*map(type, values)} <= _PLAIN:
         return list(values)
     plain = (bool, int, float, str, type(None))
     return [value if isinstance(value, plain) else str(value) for value in values]

@@ -12,7 +12,6 @@ import logging
 from asyncio import CancelledError, Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from types import TracebackType
@@ -94,7 +93,11 @@ class ReplyLog:
         self._size = self._live = 0
         self._open: WeakValueDictionary[Trial, ProblemReplies] = WeakValueDictionary()
         self._scheduled = False
+        #: How often something was given: in all, when `_look` looked last.
+        self.arrivals = 0
         self._seen = 0
+        #: Tokens of the paths that requests continue which are kept themselves until the write.
+        self.waiting_tokens = 0
         self._file: BinaryIO | None = None
         self._disk = DiskSync(lambda: () if self._file is None else (self._file,))
         self._rewrite(
@@ -133,7 +136,6 @@ class ReplyLog:
         if replies is not None:
             if replies in self._new:
                 self._new.remove(replies)
-                self._seen -= replies.arrived  # what else arrives is still seen
             replies.end()
         self._live -= sum(length for _, length in self._places.pop(trial, ()))
         if self._size - self._live > max(self._live, _LEAST_WASTE):
@@ -149,19 +151,21 @@ class ReplyLog:
         return self._names.get(id(engine), "")
 
     def call(self, request: GenerateRequest) -> str:
-        """A digest of how a request's tokens are drawn, and where they stop."""
+        """A digest of how a request's tokens are drawn, and where they stop but for their number.
+
+        That depends on how long a path is.
+        """
         limits = request.limits
-        if limits.watched:
-            limits = replace(limits, stop_when=None, end_when=None)
         kind = (
-            *(request.sampling, limits, request.first_rank, request.statistics),
-            *(request.limits.stop_when is None, request.limits.end_when is None),
+            *(request.sampling, request.first_rank, request.statistics, limits.steps),
+            *(limits.thought, limits.unit_tokens, limits.stop_at, limits.at_least),
+            *(limits.matching, limits.begun, limits.stop_when is None, limits.end_when is None),
         )
         found = self._calls.get(kind)
         if found is None:
             if len(self._calls) >= _MOST_CALLS:
                 self._calls.clear()
-            found = self._calls[kind] = digest_of_call(request.sampling, limits, kind[2:])
+            found = self._calls[kind] = digest_of_call(kind)
         return found
 
     # ------------------------------------------------------------------ lines
@@ -171,7 +175,7 @@ class ReplyLog:
         replies.since = process_time()
         self._new.append(replies)
         if not self._scheduled:
-            self._scheduled, self._seen = True, 0
+            self._scheduled, self._seen = True, -1
             asyncio.get_running_loop().call_soon(self._look)
 
     def _look(self) -> None:
@@ -180,19 +184,17 @@ class ReplyLog:
         While every turn does, engines are faster than who asks them: problems that end within a
         second are then never written here.
         """
-        arrived = sum([each.arrived for each in self._new])
-        if arrived <= self._seen:
+        if self.arrivals == self._seen:
             self._write()
             return
-        self._seen = arrived
+        self._seen = self.arrivals
         before = process_time() - _LONGEST_WAIT
-        many = sum([each.waiting_tokens for each in self._new]) >= _MOST_WAITING
-        due = [each for each in self._new if many or each.since <= before]
-        if due:
+        many = self.waiting_tokens >= _MOST_WAITING
+        if many or (self._new and self._new[0].since <= before):  # the first came first
             left = [each for each in self._new if not many and each.since > before]
-            self._new = due
+            self._new = self._new[: len(self._new) - len(left)]
             self._write()
-            self._new, self._seen = left, sum([each.arrived for each in left])
+            self._new = left
             self._scheduled = bool(left)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._look)
@@ -293,12 +295,13 @@ class ProblemReplies:
         self._drawn: dict[tuple[str, str], DrawnReplies] = {}
         self._read: dict[str, ScorerReplies] = {}
         self._listed = False
-        #: Tokens of the paths that requests continue which are kept themselves.
-        self.waiting_tokens = 0
+        #: Its part of `ReplyLog.waiting_tokens`.
+        self._waiting_tokens = 0
         #: What was asked last, and where replies to its like go.
         self._limits: Limits | None = None
         self._rank: int | None = None
-        self._nodes: list[Node] = []
+        self._room = 0
+        self._nodes: list[tuple[Node, int]] = []
         self._scorer: ScorerEngine | None = None
         self._scored = ScorerReplies("")
         self._generations: dict[Name, KeptGeneration] = {}
@@ -336,7 +339,8 @@ class ProblemReplies:
         if reply.cancelled() or reply.exception() is not None:
             return
         self._of(engine, request).others.append((request, reply.result()))
-        self.waiting_tokens += request.position
+        self._waiting_tokens += request.position
+        self._log.waiting_tokens += request.position
 
     def drawn(self, request: GenerateRequest, node: Node) -> None:
         """Keeps a generation of which a node was made: that, which is there anyway, has it all.
@@ -346,7 +350,9 @@ class ProblemReplies:
         if request.limits is not self._limits or request.first_rank is not self._rank:
             self._nodes = self._of(node.policy.engine, request).nodes
             self._limits, self._rank = request.limits, request.first_rank
-        self._nodes.append(node)
+            self._room = request.limits.max_tokens
+        self._nodes.append((node, self._room))
+        self._log.arrivals += 1
 
     def scores(
         self, engine: ScorerEngine, requests: Sequence[ScoreRequest]
@@ -385,6 +391,7 @@ class ProblemReplies:
         kept.digests.append(digest)
         kept.known.append(request.known)
         kept.replies.append(found)
+        self._log.arrivals += 1
 
     def _of(self, engine: PolicyEngine, request: GenerateRequest) -> DrawnReplies:
         """Where replies to such a request go."""
@@ -409,15 +416,10 @@ class ProblemReplies:
 
     def _arrives(self) -> None:
         """Something is given: it is written soon."""
+        self._log.arrivals += 1
         if not self._listed:
             self._listed = True
             self._log.add(self)
-
-    @property
-    def arrived(self) -> int:
-        """How much has been given since the last lines."""
-        drawn = sum([len(each.nodes) + len(each.others) for each in self._drawn.values()])
-        return drawn + sum([len(each.replies) + len(each.others) for each in self._read.values()])
 
     def end(self) -> None:
         """It is in the record."""
@@ -430,7 +432,8 @@ class ProblemReplies:
         taken += self._read.values()
         self._drawn, self._read, self._listed = {}, {}, False
         self._limits = self._scorer = None
-        self.waiting_tokens = 0
+        self._log.waiting_tokens -= self._waiting_tokens
+        self._waiting_tokens = 0
         return taken
 
     def lines(self) -> Iterator[dict[str, Any]]:

@@ -16,9 +16,7 @@ from tts_runtime.engines.base import (
     Finish,
     GenerateRequest,
     Generation,
-    Limits,
     PolicyEngine,
-    Sampling,
     ScoreReply,
     ScoreRequest,
 )
@@ -26,8 +24,8 @@ from tts_runtime.executor.nodes import Node, marks_before
 from tts_runtime.executor.requests import digest
 from tts_runtime.tokens import TextTokenizer
 
-#: What makes a generation: policy, call, key, position, prompt, path.
-Name: TypeAlias = tuple[str, str, bytes, int, int, int]
+#: What makes a generation: policy, call, key, position, prompt, path, most tokens.
+Name: TypeAlias = tuple[str, str, bytes, int, int, int, int]
 
 #: Tokens of a line, about.
 _MOST_TOKENS: Final = 1 << 16
@@ -72,19 +70,19 @@ class KeptGeneration:
 # ------------------------------------------------------------------ what was asked
 
 
-def digest_of_call(sampling: Sampling, limits: Limits, more: tuple[object, ...]) -> str:
+def digest_of_call(kind: tuple[object, ...]) -> str:
     """Of texts that are the same in every process, as hashes of texts are not."""
-    texts = repr((sampling, limits, more))
-    return blake2b(texts.encode(), digest_size=6).hexdigest()
+    return blake2b(repr(kind).encode(), digest_size=6).hexdigest()
 
 
-def path_name(request: GenerateRequest) -> tuple[bytes, int, int, int]:
-    """Key, position, prompt, path; the key stands for nothing where none is drawn with it (C15).
+def path_name(request: GenerateRequest) -> tuple[bytes, int, int, int, int]:
+    """Key, position, prompt, path, room; the key says nothing where none is drawn with it (C15).
 
     The hash of a tuple of integers is the same in every process.
     """
     key = request.key if request.sampling.temperature else b""
-    return key, request.position, hash(request.prompt), request.mark
+    room = request.limits.max_tokens
+    return key, request.position, hash(request.prompt), request.mark, room
 
 
 def digest_of(requests: Sequence[ScoreRequest]) -> str:
@@ -117,7 +115,7 @@ class DrawnReplies:
         name, call: The policy's name, and the digest of the call.
         seeded: Something is drawn with the keys.
         pieces: Of a tokenizer that is known by its texts only, in place of ids.
-        nodes: Replies of which nodes were made.
+        nodes: Replies of which nodes were made, with the tokens that there was room for.
         others: The others, with what was asked.
     """
 
@@ -125,12 +123,13 @@ class DrawnReplies:
     call: str
     seeded: bool
     pieces: Sequence[bytes] | None
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[tuple[Node, int]] = field(default_factory=list)
     others: list[tuple[GenerateRequest, Generation]] = field(default_factory=list)
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """All of it, side by side."""
-        for nodes in _parts(self.nodes, self.nodes):
+        for drawn in _parts(self.nodes, [node for node, _ in self.nodes]):
+            nodes = [node for node, _ in drawn]
             hashes = {
                 conversation: hash(conversation.prompt(nodes[0].policy))
                 for conversation in {node.conversation for node in nodes}
@@ -140,6 +139,7 @@ class DrawnReplies:
                 [node.parent.position for node in nodes],  # type: ignore[union-attr]
                 marks_before(nodes),
                 [hashes[node.conversation] for node in nodes],
+                [room for _, room in drawn],
                 [node.key for node in nodes],
                 [node.doubles for node in nodes],
             )
@@ -151,6 +151,7 @@ class DrawnReplies:
                 [request.position for request in requests],
                 [request.mark for request in requests],
                 [hash(request.prompt) for request in requests],
+                [request.limits.max_tokens for request in requests],
                 [request.key for request in requests],
                 [reply.logprobs for reply in replies],
             )
@@ -161,6 +162,7 @@ class DrawnReplies:
         at: list[int],
         marks: list[int],
         prompts: list[int],
+        rooms: list[int],
         keys: list[bytes],
         logprobs: Sequence[Sequence[float] | bytes],
     ) -> dict[str, Any]:
@@ -171,6 +173,7 @@ class DrawnReplies:
             "policy": self.name,
             "call": self.call,
             "prompts": _one(prompts),
+            "rooms": _one(rooms),
             "at": at,
             "marks": marks,
             "counts": _one(counts),
@@ -227,7 +230,9 @@ def _each(value: Any, many: int) -> Any:
 def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
     """The generations of a line, by name."""
     many = len(value["at"])
-    counts, finish, prompts = (_each(value[name], many) for name in ("counts", "finish", "prompts"))
+    counts, finish, prompts, rooms = (
+        _each(value[name], many) for name in ("counts", "finish", "prompts", "rooms")
+    )
     keys, logprobs = b64decode(value.get("keys", "")), _numbers(value["logprobs"])
     ends = _numbers(value["ends"]) if "ends" in value else [0.0] * many
     width = len(keys) // many
@@ -236,12 +241,13 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
         raise ValueError("other numbers of tokens and log-probabilities")
     found: dict[Name, KeptGeneration] = {}
     borders = pairwise(accumulate(counts, initial=0))
-    columns = (value["at"], prompts, value["marks"], finish, value.get("drawn", counts), ends)
-    for place, ((start, end), (at, prompt, mark, why, drawn, end_logprob)) in enumerate(
+    paths = zip(value["at"], prompts, value["marks"], rooms, strict=True)
+    columns = (paths, finish, value.get("drawn", counts), ends)
+    for place, ((start, end), (path, why, drawn, end_logprob)) in enumerate(
         zip(borders, zip(*columns, strict=True), strict=True)
     ):
         key = keys[place * width : (place + 1) * width]
-        name = str(value["policy"]), str(value["call"]), key, at, prompt, mark
+        name = str(value["policy"]), str(value["call"]), key, *path
         found[name] = KeptGeneration(
             ids=tokens[start:end] if "ids" in value else (),
             pieces=tokens[start:end] if "pieces" in value else None,
