@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import threading
 import time
 from asyncio import Future
 from collections import Counter
@@ -109,8 +110,7 @@ class CountingPrm(BundledPrm):
         """Tokens that a reader with a perfect memory would have read."""
         paths = [self.outline.path(request) for request in self.asked]
         texts = sorted(path.ids for path in paths if path is not None)
-        shared = sum(common_length(one, other) for one, other in pairwise(texts))
-        return sum(map(len, texts)) - shared
+        return sum(map(len, texts)) - sum(common_length(*pair) for pair in pairwise(texts))
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """One path."""
@@ -140,6 +140,17 @@ def processor_time() -> float:
     return total
 
 
+def by_thread() -> Counter[str]:
+    """Microseconds of processor time so far: of this process's threads, and of vLLM's process."""
+    names = {each.native_id: each.name.split()[0] for each in threading.enumerate()}
+    spent: Counter[str] = Counter()
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        for each in process.threads():
+            name = names.get(each.id, "others") if process.pid == os.getpid() else "vLLM's core"
+            spent[name] += round(1e6 * (each.user_time + each.system_time))
+    return spent
+
+
 async def timed(work: Awaitable[Any]) -> Cost:
     """What something takes."""
     wall, processor = time.perf_counter(), processor_time()
@@ -165,11 +176,6 @@ def seconds(costs: Sequence[Cost]) -> str:
     return f"{median(cost.wall for cost in costs):.2f} s"
 
 
-def per_token(costs: Sequence[Cost], tokens: int) -> str:
-    """The median processor time for a token, in microseconds, as text."""
-    return f"{1e6 * median(cost.processor for cost in costs) / tokens:.0f}"
-
-
 def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -> GenerateRequest:
     """The `number`-th child of a problem."""
     prompt = policy.tokenizer.encode(policy.binding.open(problem.text, thinking=False))
@@ -179,8 +185,8 @@ def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -
 
 async def search(
     policy: CountingPolicy, problems: Sequence[Problem], n: int, depth: int = DEPTH
-) -> tuple[Cost, int, int]:
-    """What beam search over all problems costs, tokens that the PRM read, and new ones.
+) -> tuple[Cost, int, int, Counter[str]]:
+    """What beam search over all problems costs, tokens that the PRM read, new ones, and threads.
 
     New are those that a reader with a perfect memory would have read.
     """
@@ -189,13 +195,15 @@ async def search(
     bound = bind(plan, {"policy": policy}, {"prm": prm}, tuple(PASSES))
     outcomes: list[Outcome] = []
     sampler = asyncio.create_task(policy.sample())
+    before = by_thread()
     cost = await timed(execute_all(bound, problems, 0, outcomes.append))
+    spent = by_thread() - before
     sampler.cancel()
     await prm.close()
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if failed:
         raise SystemExit(f"a problem failed: {failed[0]}")
-    return cost, prm.read, prm.new()
+    return cost, prm.read, prm.new(), spent
 
 
 @dataclass(frozen=True)
@@ -396,11 +404,13 @@ async def distance(
 ) -> None:
     """A search against the engine's limit."""
     searches, alike, even = [], [], []
+    spent: Counter[str] = Counter()
     for _ in range(TURNS):
         counting = CountingPolicy(policy)
         await policy.forget()
-        cost, read, new = await search(counting, problems, n)
+        cost, read, new, threads = await search(counting, problems, n)
         searches.append(cost)
+        spent += threads
         drawn = counting.drawn
         work = [(ids, part) for ids, tokens in drawn.items() for part in spread(tokens, n)]
         await policy.forget()
@@ -416,9 +426,11 @@ async def distance(
     if plot is not None:
         plotted(plot, counting.flying)
     hits = 1 - counting.prefilled / counting.asked
+    where = [f"{name} {us / TURNS / drawn.total():.0f}" for name, us in spent.most_common(5)]
+    per_token = 1e6 * median(cost.processor for cost in searches) / drawn.total()
     print(
         f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, {read} scored, "
-        f"{per_token(searches, drawn.total())} us of processor time per token drawn); limit "
+        f"{per_token:.0f} us of processor time per token drawn: {', '.join(where)}); limit "
         f"{seconds(alike)}: {ratios(searches, alike)}; tokens spread evenly {seconds(even)}: "
         f"{ratios(searches, even)}; prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times "
         "the new ones",
@@ -452,14 +464,11 @@ async def usual(
 
 async def growth(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
     """How the time of a search grows with problems and depth at n = 16."""
-    for few in (2, 4, 8, 16):
+    sizes = [(2, DEPTH), (4, DEPTH), (8, DEPTH), (16, DEPTH), (16, 1), (16, 2), (16, 4), (16, 8)]
+    for few, depth in sizes:
         await policy.forget()
-        cost, *_ = await search(CountingPolicy(policy), problems[:few], 16)
-        print(f"problems {few}: {cost.wall:.2f} s", flush=True)
-    for depth in (1, 2, 4, 8):
-        await policy.forget()
-        cost, *_ = await search(CountingPolicy(policy), problems, 16, depth)
-        print(f"depth {depth}: {cost.wall:.2f} s", flush=True)
+        cost, *_ = await search(CountingPolicy(policy), problems[:few], 16, depth)
+        print(f"problems {few}, depth {depth}: {cost.wall:.2f} s", flush=True)
 
 
 async def main() -> None:
