@@ -7,7 +7,7 @@ request whose call is over gets a token that stops it, which the policy engine d
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from vllm.v1.sample.logits_processor import (
     MoveDirectionality,
 )
 
-from tts_runtime.engines.base import EngineError, GenerateRequest, Limits
+from tts_runtime.engines.base import EngineError, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.batching.draws import draws
 from tts_runtime.engines.batching.noise import position_seeds
 from tts_runtime.engines.batching.sampling import SamplingColumns, log_probabilities, statistic
@@ -113,7 +113,10 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         self._device = str(device)
         self._rows: dict[int, _Row] = {}
         self._columns: _Columns | None = None
+        self._ends, self._delimiter = frozenset(self._config.ends), self._config.delimiter.encode()
         self._by_byte: dict[int, frozenset[int]] = {}
+        self._by_limits: dict[tuple[tuple[int, ...], bool, bytes], frozenset[int]] = {}
+        self._alike: tuple[Sampling, SamplingColumns] | None = None
 
     def is_argmax_invariant(self) -> bool:
         """No: it decides what the greedy sampler takes."""
@@ -221,7 +224,7 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         return _Columns(
             rows,
             places,
-            SamplingColumns.of([row.request.sampling for row in rows], logits),
+            self._settings(rows, logits),
             tuple(
                 (n, row)
                 for n, row in enumerate(rows)
@@ -232,6 +235,14 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
                 (n, row.request.statistics) for n, row in enumerate(rows) if row.request.statistics
             ),
         )
+
+    def _settings(self, rows: Sequence[_Row], like: Tensor) -> SamplingColumns:
+        first = rows[0].request.sampling
+        if not all(row.request.sampling is first for row in rows):
+            return SamplingColumns.of([row.request.sampling for row in rows], like)
+        if self._alike is None or self._alike[0] is not first:
+            self._alike = first, SamplingColumns.of([first], like)
+        return self._alike[1]
 
     def _opened(
         self,
@@ -244,21 +255,22 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             return None
         criteria, telling = None, frozenset[int]()
         if followed(request.limits):
-            ends, delimiter = frozenset(self._config.ends), self._config.delimiter.encode()
-            criteria = StopCriteria(
-                replace(request, statistics=()), self._tokenizer, ends, delimiter
-            )
+            plain = replace(request, statistics=()) if request.statistics else request
+            criteria = StopCriteria(plain, self._tokenizer, self._ends, self._delimiter)
             telling = self._telling(request.limits)
         return _Row(request, drawn, criteria, values_in(params.extra_args), telling)
 
     def _telling(self, limits: Limits) -> frozenset[int]:
         """Tokens that may complete what stops a request."""
-        telling = frozenset(limits.thought[-1:])
-        if limits.steps:
-            telling |= self._with_byte(self._config.delimiter.encode()[-1])
-        if limits.stop_at:
-            telling |= self._with_byte(limits.stop_at[-1])
-        return telling
+        last = (limits.thought[-1:], bool(limits.steps), limits.stop_at[-1:])
+        if last not in self._by_limits:
+            telling = frozenset(limits.thought[-1:])
+            if limits.steps:
+                telling |= self._with_byte(self._delimiter[-1])
+            if limits.stop_at:
+                telling |= self._with_byte(limits.stop_at[-1])
+            self._by_limits[last] = telling
+        return self._by_limits[last]
 
     def _with_byte(self, byte: int) -> frozenset[int]:
         """Tokens with this byte in them."""

@@ -11,7 +11,8 @@ token, which is slower. Statistics are then at the ids after the token; all othe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import tts_runtime.sampling as sampling  # not from the package: its root imports this
@@ -113,29 +114,39 @@ def unpacked(extra: Mapping[str, Any] | None, ids: Sequence[int]) -> GenerateReq
         return None
     limits, segments = _ENDLESS, NOTHING
     if "limits" in fields:
-        steps, thought, stop_at, at_least, matching, begun = fields["limits"]
-        limits = replace(
-            limits,
-            steps=steps,
-            thought=tuple(thought),
-            stop_at=stop_at,
-            at_least=at_least,
-            matching=matching,
-            begun=begun,
-        )
+        steps, thought, *others = fields["limits"]
+        limits = _limits(steps, tuple(thought), *others)
         segments = StepSplit.counted(*fields["segments"])
     start = fields["start"]
     penalties = tuple((token, nats) for token, nats in fields.get("penalties", ()))
-    temperature, top_p, top_k, min_p = fields["sampling"]
     return GenerateRequest(
         tuple(ids[:start]),
         tuple(ids[start:]),
         fields["key"],
-        Sampling(temperature, top_p, top_k, min_p, penalties),
+        _sampling(*fields["sampling"], penalties),
         limits,
         segments,
         fields.get("rank"),
         tuple(fields.get("statistics", ())),
+    )
+
+
+# The requests of a search differ in few settings: these are made once, and compared by identity.
+_sampling = lru_cache(256)(Sampling)
+
+
+@lru_cache(256)
+def _limits(
+    steps: int, thought: tuple[int, ...], stop_at: bytes, at_least: int, matching: str, begun: int
+) -> Limits:
+    return Limits(
+        _ENDLESS.max_tokens,
+        steps=steps,
+        thought=thought,
+        stop_at=stop_at,
+        at_least=at_least,
+        matching=matching,
+        begun=begun,
     )
 
 
