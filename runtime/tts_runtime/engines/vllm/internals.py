@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from inspect import isabstract, signature
 from typing import Any, Final
@@ -33,7 +32,6 @@ from torch import Tensor
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.vllm.core_client import Transport, VllmOutput, VllmRequest
 from tts_runtime.engines.vllm.direct_calls import call_directly
-from tts_runtime.engines.vllm.direct_llama import run_directly
 from tts_runtime.engines.vllm.partial_blocks import BlockCopies, PartialBlockCache
 from tts_runtime.engines.vllm.parts import Internals
 from tts_runtime.engines.vllm.protocol import KEY, values_in
@@ -58,7 +56,6 @@ _KVConnector: Any = _part("connector", _CONNECTORS, "KVConnectorBase_V1")
 _KVConnectorMetadata: Any = _part("connector", _CONNECTORS, "KVConnectorMetadata")
 _SupportsHMA: Any = _part("connector", _CONNECTORS, "SupportsHMA")
 _Request: Any = _part("connector", "vllm.v1.request", "Request")
-_forward_context: Any = _part("direct calls", "vllm.forward_context", "get_forward_context")
 _UniProcExecutor: Any = _part("executor", "vllm.v1.executor.uniproc_executor", "UniProcExecutor")
 _EngineCoreRequest: Any = _part("core", "vllm.v1.engine", "EngineCoreRequest")
 _EngineCoreOutput: Any = _part("core", "vllm.v1.engine", "EngineCoreOutput")
@@ -190,8 +187,7 @@ class SameProcess(_UniProcExecutor):  # type: ignore[misc]  # vLLM is not there 
             use_kernels()
         super()._init_executor()
         if self.vllm_config.model_config.enforce_eager:
-            for change in (partial(run_directly, context=_forward_context), call_directly):
-                self.collective_rpc("apply_model", args=(change,))
+            self.collective_rpc("apply_model", args=(call_directly,))
 
 
 # ---------------------------------------------------------------------- scheduler
@@ -458,13 +454,17 @@ class Connector(_KVConnector, _SupportsHMA):  # type: ignore[misc]
     def wait_for_layer_load(self, layer_name: str) -> None:
         """Nothing is in progress: copies are synchronous."""
 
-    def save_kv_layer(self, *_: Any, **__: Any) -> None:
+    def save_kv_layer(
+        self, layer_name: str, kv_layer: Tensor, attn_metadata: Any, **_: Any
+    ) -> None:
         """Nothing is saved while layers run."""
 
     def wait_for_save(self) -> None:
         """Nothing is in progress."""
 
-    def request_finished(self, request: Any, block_ids: list[int]) -> Any:
+    def request_finished(
+        self, request: Any, block_ids: list[int]
+    ) -> tuple[bool, dict[str, Any] | None]:
         """As `request_finished_all_groups`, for a single group."""
         return self.request_finished_all_groups(request, (block_ids,))
 
