@@ -23,7 +23,7 @@ ADAPTERS = "tts_runtime.adapters"
 #: The floors of the executor, lowest first: a module imports only modules of lower floors.
 FLOORS = (
     ("nodes", "problem"),
-    ("rows", "path_sums"),
+    ("rows",),
     ("pools", "views", "requests", "records"),
     ("scheduler", "engine_calls"),
     ("expressions", "problem_run", "abilities"),

@@ -16,7 +16,7 @@ from tests.support.agreement import PROBLEMS, by_executor, compiled, world
 from tests.support.programs import random_program
 from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of, extract_answer
-from tts_runtime.executor import CandidateRecord, Outcome, path_sums, records
+from tts_runtime.executor import CandidateRecord, Outcome, records
 from tts_runtime.record.lines import Seal
 from tts_runtime.record.nodes import NodeBatch, recorded
 from tts_runtime.record.nodes import records as read_back
@@ -141,7 +141,7 @@ LOGPROBS = {
 @given(st.data())
 @settings(deadline=None)
 def test_sums_along_paths_are_exact(kind: str, data: st.DataObject) -> None:
-    """Each is that of all numbers on the path, rounded once; most kinds are added up in units."""
+    """Each is that of all numbers on the path, rounded once."""
     numbers = LOGPROBS[kind]
     first: Any = Sampled(None, sampled=False)
     nodes: list[Any] = []
@@ -157,7 +157,7 @@ def test_sums_along_paths_are_exact(kind: str, data: st.DataObject) -> None:
                 error=data.draw(st.sampled_from([None, None, None, "lost"])),
             )
         )
-    for node, found in zip(nodes, path_sums.path_logprobs(nodes), strict=True):
+    for node, found in zip(nodes, records._logprobs(nodes), strict=True):
         path, at = [node.end_logprob], node
         while at is not first:
             path += at.logprobs if at.sampled else []
@@ -167,4 +167,3 @@ def test_sums_along_paths_are_exact(kind: str, data: st.DataObject) -> None:
         except (OverflowError, ValueError):
             total = inf
         assert found == (total if isfinite(total) and node.error is None else None)
-    assert kind == "any" or path_sums._in_units(nodes) is not None

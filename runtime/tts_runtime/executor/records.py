@@ -8,7 +8,7 @@ for an answer, nor the log-probabilities, to add them up.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from math import nan
+from math import fsum, isfinite, nan
 from operator import sub
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ from tts_lang.values import number
 from tts_runtime.answers.extract import cues_of
 from tts_runtime.engines.base import Finish
 from tts_runtime.executor.nodes import Node
-from tts_runtime.executor.path_sums import path_logprobs
 from tts_runtime.executor.problem import place
 from tts_runtime.executor.rows import Candidate, columns_of, inherit_roots, new_scores
 from tts_runtime.record.nodes import DEFAULTS, MOST_NODES, kind_of, place_of
@@ -75,7 +74,7 @@ def lines_of(candidates: Sequence[Candidate], keep: Collection[str] = ()) -> lis
         "steps": counts([node.segments for node in nodes]),
         "finish": finish,
         "done": [node.done for node in nodes],
-        "logprob": path_logprobs(nodes),
+        "logprob": _logprobs(nodes),
         "answer": written,
         "key": keys,
     }
@@ -274,6 +273,57 @@ def _stream_of(node: Node) -> str | None:
     if start is None or (start.start == () and not node.conversation.thinking):
         return None
     return start.key.hex()
+
+
+# ------------------------------------------------------------------ log-probabilities
+
+
+def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
+    """`Node.logprob` of each, from what its parents' are made of."""
+    #: Few numbers whose sum is that of the sampled ones on the path.
+    sums: dict[Node | None, tuple[float, ...]] = {None: ()}
+    found: list[float | None] = []
+    for node in nodes:
+        parts = _parts(node, sums)
+        if node.end_logprob:
+            parts = _exact([*parts, node.end_logprob])
+        value = parts[0] if parts else 0.0
+        found.append(value if node.error is None and isfinite(value) else None)
+    return found
+
+
+def _parts(node: Node, sums: dict[Node | None, tuple[float, ...]]) -> tuple[float, ...]:
+    """The same of one node, and of all before it."""
+    new: list[Node] = []
+    at: Node | None = node
+    while (parts := sums.get(at)) is None:
+        assert at is not None
+        new.append(at)
+        at = at.parent
+    for each in reversed(new):
+        if each.sampled:
+            parts = _exact([*parts, *each.logprobs])
+        sums[each] = parts
+    return parts
+
+
+def _exact(numbers: list[float]) -> tuple[float, ...]:
+    """Few numbers of the same exact sum: it, rounded once, then the rest in the same way."""
+    parts: list[float] = []
+    try:
+        first = fsum(numbers)
+        numbers.append(-first)
+        part = fsum(numbers)
+        if not part:  # as a rule
+            return (first,) if first else ()
+        parts.append(first)
+        while part and isfinite(first):
+            parts.append(part)
+            numbers.append(-part)
+            part = fsum(numbers)
+    except (OverflowError, ValueError):  # beyond the largest number, or of both infinities
+        return (nan,)
+    return tuple(parts)
 
 
 # ------------------------------------------------------------------ answers and faults
