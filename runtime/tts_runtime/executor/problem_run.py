@@ -279,6 +279,7 @@ class ProblemRun(Scheduler):
 
     async def stop(self) -> None:
         """Cancels what is in flight and waits for its end."""
+        self.closed = True
         for future in self.in_flight:
             future.cancel()
         self.in_flight.clear()
@@ -292,7 +293,6 @@ class ProblemRun(Scheduler):
 
     async def close(self) -> None:
         """Stops, and frees what the run holds."""
-        self.closed = True
         await self.stop()
         # Without these cycles a finished problem is freed at once. Left to the garbage collector,
         # they took a third of the executor's time.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from math import ceil, inf
 from typing import Any, TypeAlias
 
@@ -12,7 +14,8 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, fields_in, node_is_flag
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
-from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, append, rows_in
+from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, Waiter, append, rows_in
+from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scope import Decided, PoolKnown, PoolWaits, Scope
@@ -251,6 +254,50 @@ def winner(places: Sequence[int], keys: Sequence[Any], weights: Sequence[float])
 _Place: TypeAlias = tuple[int, ...]
 
 
+class _FirstArrivals:
+    """Waits until a row of a pool is known, and for those that become known in the same turn.
+
+    `then` is called once, with whether the pool is known by then.
+    """
+
+    __slots__ = ("_run", "_then", "_turn", "_waiting")
+
+    def __init__(
+        self, run: ProblemRun, items: Sequence[Item], then: Callable[[bool], None]
+    ) -> None:
+        self._run = run
+        self._then: Callable[[bool], None] | None = then
+        self._turn = False
+        self._waiting = 1
+        self._arrived(list(items), None, None)
+
+    def _look(self, content: Content) -> None:
+        if type(content) is PendingRow:
+            if content.resolved:
+                self._look(content.content)
+            else:
+                self._waiting += 1
+                content.then(self._arrived)
+        elif type(content) is list:
+            for item in content:
+                self._look(item)
+        elif not self._turn:
+            self._turn = True
+            turn: Waiter = (self._over, None, None)
+            asyncio.get_running_loop().call_soon(self._run.call_back, [turn])
+
+    def _arrived(self, content: Content, _target: None, _about: None) -> None:
+        self._waiting -= 1
+        self._look(content)
+        if not self._waiting:
+            self._over(None, None, None)
+
+    def _over(self, _content: None, _target: None, _about: None) -> None:
+        then, self._then = self._then, None
+        if then is not None and self._run.error is None and not self._run.closed:
+            then(not self._waiting)
+
+
 class RowSelection:
     """One execution of a selection on a pool of which rows are pending.
 
@@ -296,12 +343,39 @@ class RowSelection:
         self._kept = 0
 
     def start(self) -> Pool:
-        """The rows that are kept, in pool order; others turn out to be none."""
-        scope, pool = self._scope, self._pool
+        """The rows that are kept, in pool order; others turn out to be none.
+
+        It begins once rows have arrived, with all that arrive together: where these are the pool,
+        as from an engine that answers in batches, no row needs a pending row of its own.
+        """
+        scope, pool, many = self._scope, self._pool, self._many
+        waits = scope.run.events.listeners(PoolWaits)
+        if waits:
+            for listener in waits:
+                listener(PoolWaits(scope, pool, self.expanded))
+            items = self._row_by_row()
+        else:
+            slot = PendingRow(b"", many)
+            _FirstArrivals(scope.run, pool.items, partial(self._begin, slot))
+            items = [slot]
+        return Pool(items, True, pool.apart, most=many)
+
+    def _begin(self, slot: PendingRow, all_known: bool) -> None:
+        self._scope.run.resolve(slot, self._at_once() if all_known else self._row_by_row())
+
+    def _at_once(self) -> list[Item]:
+        """The rows that are kept of a pool that is known."""
+        rows, by, view = rows_in(self._pool.items), self._by, self._view
+        values = [by(row, view) for row in rows]
+        kept = sorted(descending(range(len(rows)), values)[: self._many])
+        self._known_all(rows, kept, values)
+        return [rows[place] for place in kept]
+
+    def _row_by_row(self) -> list[Item]:
         items: list[Item] = []
         pending = coming = unbounded = 0
         arrived = self._arrived
-        for place, item in enumerate(pool.items):
+        for place, item in enumerate(self._pool.items):
             if type(item) is PendingRow and not item.resolved:
                 most = item.most
                 pending += 1
@@ -315,10 +389,8 @@ class RowSelection:
         self._pending += pending
         self._coming += coming
         self._unbounded += unbounded
-        for waits in scope.run.events.listeners(PoolWaits):
-            waits(PoolWaits(scope, pool, self.expanded))
         self._decide()
-        return Pool(items, True, pool.apart, most=self._many)
+        return items
 
     def expanded(self, row: Row) -> bool:
         """Whether a row is known to be kept, so that the program has continued with it."""
@@ -396,16 +468,22 @@ class RowSelection:
             self._end()
 
     def _end(self) -> None:
-        """All rows are known: what the record says of it."""
-        scope, pool = self._scope, self._pool
-        pool.items, pool.pending = rows_in(pool.items), False  # type: ignore[assignment]
-        for known in scope.run.events.listeners(PoolKnown):
-            known(PoolKnown(scope, pool))
+        """All rows are known."""
+        rows = rows_in(self._pool.items)
+        kept: list[int] = []
+        values: list[Any] = []
         if self._listeners:
-            rows: Sequence[Row] = pool.items  # type: ignore[assignment]
             chosen = {id(entry[3]) for entry in self._best[: self._kept]}
             kept = [place for place, row in enumerate(rows) if id(row) in chosen]
             values = [self._values[id(row)] for row in rows]
-            groups = [range(len(rows))] if rows else []
-            for listener in self._listeners:
-                listener(Decided(scope, self._operation, self._round, rows, kept, groups, values))
+        self._known_all(rows, kept, values)
+
+    def _known_all(self, rows: list[Row], kept: Sequence[int], values: Sequence[Any]) -> None:
+        """What the record says of it."""
+        scope, pool = self._scope, self._pool
+        pool.items, pool.pending = rows, False  # type: ignore[assignment]
+        for known in scope.run.events.listeners(PoolKnown):
+            known(PoolKnown(scope, pool))
+        groups = [range(len(rows))] if rows else []
+        for listener in self._listeners:
+            listener(Decided(scope, self._operation, self._round, rows, kept, groups, values))
