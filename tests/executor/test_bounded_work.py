@@ -39,6 +39,7 @@ def looping(rounds: int, *body: str) -> tuple[str, ...]:
     )
 
 
+@pytest.mark.usefixtures("standing")
 @pytest.mark.parametrize("body", ROUNDS)
 def test_past_rounds_are_freed(body: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting references alone, as runs look for cycles only rarely."""

@@ -78,6 +78,8 @@ class ScriptedServer:
 class _Quiet(ThreadingHTTPServer):
     """Clients that hang up are not reported."""
 
+    request_queue_size = 128  # beyond it, a connection waits a second for its second attempt
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection broke, or the test server has an error of its own."""
         if not isinstance(sys.exception(), ConnectionError):

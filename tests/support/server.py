@@ -143,6 +143,7 @@ class _Quiet(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # beyond it, a connection waits a second for its second attempt
     broken: Callable[[], None]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
