@@ -21,14 +21,18 @@ _GENERATES = (nodes.SamplePhrase, nodes.ExpandPhrase, nodes.AskPhrase)
 
 def sampling_parameters(declared: Declared) -> tuple[str, ...]:
     """A strategy's sampling parameters: clauses that a call in it, or in a strategy that it calls,
-    leaves open, unless the name has another meaning in it."""
-    used = _names(declared)
-    reached = _reached(declared)
-    return tuple(
-        name
-        for name, kind in CLAUSES.items()
-        if name not in used and any(_leaves_open(each, name, kind) for each in reached)
-    )
+    leaves open, unless the name has another meaning in it. Worked out once: calls ask again."""
+    known = declared.home.sampling
+    found = known.get(declared)
+    if found is None:
+        used = _names(declared)
+        reached = _reached(declared)
+        found = known[declared] = tuple(
+            name
+            for name, kind in CLAUSES.items()
+            if name not in used and any(_leaves_open(each, name, kind) for each in reached)
+        )
+    return found
 
 
 def _names(declared: Declared) -> set[str]:

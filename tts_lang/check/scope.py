@@ -96,6 +96,7 @@ class FileScope:
         incomplete: Something in the file or its imports could not be read, so an unknown name may
             be one of those: it is not worth a message.
         broken: Names whose declarations could not be read.
+        sampling: The sampling parameters of its strategies, as far as they are known.
     """
 
     source: Source
@@ -104,6 +105,8 @@ class FileScope:
     names: dict[str, Declared] = field(default_factory=dict)
     incomplete: bool = False
     broken: set[str] = field(default_factory=set)
+    sampling: dict[Declared, tuple[str, ...]] = field(default_factory=dict)
+    _let_columns: frozenset[str] | None = None
 
     @property
     def strategies(self) -> tuple[Declared, ...]:
@@ -113,13 +116,12 @@ class FileScope:
     @property
     def columns(self) -> frozenset[str]:
         """The columns that prompts of this file can show: those of its strategies and scorers."""
-        let_columns = (
-            node.column.text
-            for node in walk(*self.file.items)
-            if isinstance(node, nodes.LetStatement)
-        )
+        if self._let_columns is None:
+            everything = walk(*self.file.items)
+            lets = (node for node in everything if isinstance(node, nodes.LetStatement))
+            self._let_columns = frozenset(node.column.text for node in lets)
         shown = (name for name, type_ in builtins.COLUMNS.items() if type_.value != KEY)
-        return frozenset((*shown, *self.of_role([Role.SCORER]), *let_columns))
+        return frozenset((*shown, *self.of_role([Role.SCORER]), *self._let_columns))
 
     def uses(self, name: str) -> bool:
         """Whether a strategy of this file names a prompt or judge."""

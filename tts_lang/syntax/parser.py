@@ -53,7 +53,7 @@ class ParseResult:
         return not any(diagnostic.is_error for diagnostic in self.diagnostics)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def parse(source: Source) -> ParseResult:
     """Parse a strategy file. Never raises for bad text: see `diagnostics` and `Broken`.
 
