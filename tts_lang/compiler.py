@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import tts_lang.library as library
@@ -253,7 +254,30 @@ def _declared(path_or_source: str | Path | Source, strategy: str | None) -> Decl
         return _chosen(scope, strategy, tuple(loader.diagnostics))
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A file with all that it imports; equal if all of them have the same texts."""
+
+    sources: frozenset[tuple[Path, Source]]
+    main: Source
+    scope: FileScope = field(compare=False)
+
+
 def _check(scope: FileScope, loader: Loader) -> CheckResult:
+    """Checks a file, once for all points of a sweep, or all of its strategies."""
+    if loader.diagnostics:  # what could not be read may be there the next time
+        result = _checked(scope)
+    else:
+        result = _checked_before(_Loaded(loader.sources, scope.source, scope))
+    return replace(result, diagnostics=unique([*loader.diagnostics, *result.diagnostics]))
+
+
+@lru_cache(maxsize=256)
+def _checked_before(loaded: _Loaded) -> CheckResult:
+    return _checked(loaded.scope)
+
+
+def _checked(scope: FileScope) -> CheckResult:
     check = CheckContext(plan_wanted=False)
     check_declarations(check, scope)
     strategies = []
@@ -273,8 +297,7 @@ def _check(scope: FileScope, loader: Loader) -> CheckResult:
         for item in scope.file.items
         if isinstance(item, nodes.Law) and (law := check_law(check, scope, item)) is not None
     ]
-    diagnostics = unique([*loader.diagnostics, *check.diagnostics])
-    return CheckResult(tuple(strategies), tuple(laws), diagnostics)
+    return CheckResult(tuple(strategies), tuple(laws), tuple(check.diagnostics))
 
 
 def _entered(

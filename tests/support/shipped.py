@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ every_file = pytest.mark.parametrize(
 every_strategy = pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
 
 
+@cache
 def small(path: Path, name: str) -> Plan:
     """A strategy's plan, at small values of the parameters that make work."""
     known = parameters_of(path, name)

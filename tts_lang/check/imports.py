@@ -71,6 +71,11 @@ class Loader:
         """The real paths of the files so far."""
         return frozenset(self._loaded)
 
+    @property
+    def sources(self) -> frozenset[tuple[Path, Source]]:
+        """The texts of the files so far, by their real paths."""
+        return frozenset((path, scope.source) for path, scope in self._loaded.items())
+
     def _main(self, key: Path, result: ParseResult) -> FileScope:
         self._project = key.parent
         return self._enter(key, result)
