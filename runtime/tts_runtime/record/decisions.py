@@ -58,6 +58,8 @@ class DecisionLog:
 
     def __init__(self) -> None:
         self._heard: dict[Trial, list[_Heard]] = {}
+        #: Of operations, which are kept with them, so that no other takes their names.
+        self._places: dict[int, tuple[Operation, str]] = {}
 
     def subscribe(self, trial: Trial, events: Events) -> None:
         """Listens to a run; what an earlier attempt of it decided is forgotten."""
@@ -91,13 +93,12 @@ class DecisionLog:
         They stand in the order of the nodes that they are about, whatever came first in time.
         """
         merged: dict[tuple[object, ...], dict[str, Any]] = {}
-        places: dict[int, str] = {}
         for event in self._heard.pop(trial, ()):
             operation = event.operation
             key = (id(event.scope), id(operation), event.round)
-            if id(operation) not in places:
-                places[id(operation)] = place_of(place(operation.origins))
-            line = _line(event, places[id(operation)])
+            if id(operation) not in self._places:
+                self._places[id(operation)] = operation, place_of(place(operation.origins))
+            line = _line(event, self._places[id(operation)][1])
             if key not in merged:
                 merged[key] = line
             elif line["op"] == "where":
