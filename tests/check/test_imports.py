@@ -224,3 +224,18 @@ def test_a_prompt_shows_columns_that_the_importing_file_makes(tmp_path: Path) ->
     (lacks,) = check_path(_write(tmp_path, main=asks.format(""))).diagnostics
     assert lacks.code == "TTS217"
     assert "`let mood of p = ...`" in str(lacks.suggestion)
+
+
+def test_a_file_is_checked_again_when_an_import_has_changed(tmp_path: Path) -> None:
+    main = _write(tmp_path, main='import "a.tts"\n\nstrategy main():\n    return a()\n')
+    assert _codes(main) == ["TTS551"]
+    _write(tmp_path, a=ONE.format(name="a"))
+    assert _codes(main) == []
+    _write(tmp_path, a='import "b.tts"\n\nstrategy a():\n    return b()\n', b=ONE.format(name="b"))
+    assert _codes(main) == []
+    _write(tmp_path, b=ONE.format(name="c"))
+    assert _codes(main) == ["TTS201"]
+    _write(tmp_path, b="strategy b():\n    return sample 1\n")
+    assert _codes(main) == []
+    (tmp_path / "b.tts").unlink()
+    assert "TTS551" in _codes(main)
