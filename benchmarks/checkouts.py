@@ -160,21 +160,24 @@ def main() -> None:
     )
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
-    parser.add_argument("strategies", nargs="*", default=["beam_search"])
+    parser.add_argument("strategies", nargs="*", help="beam_search if absent")
     parser.add_argument("--executor", action="store_true", help="its cost, instead of the models'")
     parser.add_argument("--cores", default="0", help="core numbers, separated by commas")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--limit", type=int, help="problems (8; of the executor 40)")
     options = parser.parse_args()
+    if options.executor and options.strategies:
+        parser.error("--executor runs a plan of its own, no strategies")
+    strategies = options.strategies or ["beam_search"]
     cores = [int(core) for core in options.cores.split(",")]
     limit = options.limit or (40 if options.executor else 8)
     script = EXECUTOR if options.executor else MODELS
     roots = [options.before.resolve(), options.after.resolve()]
-    sides = [Checkout(script, root, cores, limit, options.strategies) for root in roots]
+    sides = [Checkout(script, root, cores, limit, strategies) for root in roots]
     if options.executor:
         executors(sides, options.rounds)
     else:
-        models(sides, options.rounds, options.strategies)
+        models(sides, options.rounds, strategies)
     for side in sides:
         side.close()
 
