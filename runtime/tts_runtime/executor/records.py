@@ -284,13 +284,7 @@ def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
     sums: dict[Node | None, tuple[float, ...]] = {None: ()}
     found: list[float | None] = []
     for node in nodes:
-        parts = sums.get(node)
-        if parts is None:
-            before = sums.get(node.parent)
-            if before is None or not node.sampled:
-                parts = _parts(node, sums)
-            else:  # as in a search
-                parts = sums[node] = _exact([*before, *node.logprobs])
+        parts = _parts(node, sums)
         if node.end_logprob:
             parts = _exact([*parts, node.end_logprob])
         value = parts[0] if parts else 0.0

@@ -58,7 +58,7 @@ class DecisionLog:
 
     def __init__(self) -> None:
         self._heard: dict[Trial, list[_Heard]] = {}
-        #: Of operations, which are kept with them, so that no other takes their names.
+        #: Where operations stand, by `id`; they are kept with it, so that no other gets theirs.
         self._places: dict[int, tuple[Operation, str]] = {}
 
     def subscribe(self, trial: Trial, events: Events) -> None:
