@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,19 @@ from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.compiler import compile_strategy
 from tts_lang.optimise.next_expansion import next_expansions
 from tts_lang.plan.graph import Expand, Plan, Select, operations
-from tts_runtime.engines.base import EngineError, GenerateRequest, Generation, Load
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    Load,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import Rates, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.executor import PASSES, Outcome, Work, bind, execute_all
+from tts_runtime.executor import PASSES, Outcome, Work, bind, execute, execute_all
 from tts_runtime.problems import Problem
 
 BEAM = compile_strategy("beam_search", settings={"n": 16, "depth": 12})
@@ -275,3 +283,38 @@ def test_what_is_asked_of_a_pool_is_read_off_the_plan() -> None:
     assert not next_expansions(compile_strategy("majority", settings={"n": 4}))
     filtering = compile_strategy("particle_filter", settings={"n": 4, "depth": 4})
     assert not next_expansions(filtering)
+
+
+class Cancelling(TableScorer):
+    """Cancels a task when it gives its first scores."""
+
+    task: asyncio.Task[Outcome]
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """Before whoever asks hears of it."""
+        future = super().score(request)
+        if len(self.requests) == 1:
+            future.add_done_callback(lambda _: self.task.cancel())
+        return future
+
+
+def test_a_run_that_is_cancelled_decides_no_selection_and_asks_for_nothing() -> None:
+    """The first of three rows is there, and would continue at the end of the turn."""
+    lines = [
+        *ROUND[:2],
+        "pool = select top 3 of pool by last(prm)",
+        "pool = expand pool by 2 steps",
+        "return best of pool by tokens",
+    ]
+    policy, scorer = ScriptedPolicy(TEXTS, (1.0, 50.0, 50.0)), Cancelling({}, steps=True)
+    bound = bind(plan_of(*lines), {"policy": policy}, {"prm": scorer}, tuple(PASSES))
+
+    async def cancelled() -> None:
+        scorer.task = asyncio.create_task(execute(bound, Problem("p", "Q", "1"), 0))
+        with pytest.raises(asyncio.CancelledError):
+            await scorer.task
+        await asyncio.sleep(1.0)
+
+    run_virtual(cancelled())
+    assert len(scorer.requests) == 1
+    assert len(policy.requests) == 3

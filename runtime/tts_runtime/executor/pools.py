@@ -5,6 +5,7 @@ Those are pending rows, each of which resolves to a row, to nothing, or to sever
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -215,3 +216,40 @@ def settled_rows(
         elif content is not None:
             waiting.append(content)
     return rows, None
+
+
+class Arrivals(ABC):
+    """Follows the rows of some places as they become known, whatever stands for them till then."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        #: Pending rows that are not known yet.
+        self.waiting = 1
+        self._arrived(list(items), None, None)
+
+    def arrived(self, row: Row) -> None:  # noqa: B027  (not everyone asks)
+        """A row is known."""
+
+    @abstractmethod
+    def over(self) -> None:
+        """All rows are known."""
+
+    def _look(self, content: Content) -> None:
+        if type(content) is Row:
+            self.arrived(content)
+        elif type(content) is PendingRow:
+            if content.resolved:
+                self._look(content.content)
+            else:
+                self.waiting += 1
+                content.then(self._arrived)
+        elif isinstance(content, list):
+            for item in content:
+                self._look(item)
+
+    def _arrived(self, content: Content, _target: None, _about: None) -> None:
+        self.waiting -= 1
+        self._look(content)
+        if not self.waiting:
+            self.over()

@@ -21,6 +21,7 @@ from itertools import count
 from typing import Final, TypeAlias
 
 from tts_runtime.executor.pools import (
+    Arrivals,
     Content,
     Item,
     PendingRow,
@@ -188,7 +189,7 @@ class Scheduler:
             if pool.demand is not None:
                 pool.demand.reach(None)
             settling = _Settling(pool.items)
-            if settling.remaining:
+            if settling.waiting:
                 await self.wait(settling.future)
             pool.items = rows_in(pool.items)  # type: ignore[assignment]
             pool.pending = False
@@ -261,68 +262,33 @@ def _done(_content: Content, future: Future[None], _about: None) -> None:
         future.set_result(None)
 
 
-class _Settling:
-    """Counts the rows of a pool that are not known yet."""
+class _Settling(Arrivals):
+    """Waits for all rows."""
 
-    __slots__ = ("future", "remaining")
+    __slots__ = ("future",)
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self.remaining = 0
         self.future: Future[None] = asyncio.get_running_loop().create_future()
-        self._add(items)
+        super().__init__(items)
 
-    def _add(self, items: Sequence[Item]) -> None:
-        for item in items:
-            if type(item) is PendingRow:
-                if not item.resolved:
-                    self.remaining += 1
-                    item.then(self._arrived)
-                elif isinstance(item.content, list):
-                    self._add(item.content)
-                elif isinstance(item.content, PendingRow):
-                    self._add((item.content,))
-
-    def _arrived(self, content: Content, _target: None, _about: None) -> None:
-        if isinstance(content, list):
-            self._add(content)
-        self.remaining -= 1
-        if not self.remaining and not self.future.done():
-            self.future.set_result(None)
+    def over(self) -> None:
+        _done(None, self.future, None)
 
 
-class _Search:
-    """Looks at the rows of a pool as they become known, until one passes a test."""
+class _Search(_Settling):
+    """Waits for a row that passes a test."""
 
-    __slots__ = ("_remaining", "_test", "found", "future")
+    __slots__ = ("_test", "found")
 
     def __init__(self, items: Sequence[Item], test: Callable[[Row], bool]) -> None:
         self.found = False
-        self.future: Future[None] = asyncio.get_running_loop().create_future()
         self._test = test
-        self._remaining = 1
-        self._arrived(list(items), None, None)
+        super().__init__(items)
 
-    def _look(self, content: Content) -> None:
-        if type(content) is Row:
-            self.found = self.found or self._test(content)
-        elif type(content) is PendingRow:
-            if content.resolved:
-                self._look(content.content)
-            else:
-                self._remaining += 1
-                content.then(self._arrived)
-        elif isinstance(content, list):
-            for item in content:
-                if self.found:
-                    return
-                self._look(item)
-
-    def _arrived(self, content: Content, _target: None, _about: None) -> None:
-        self._remaining -= 1
-        if not self.found:
-            self._look(content)
-        if (self.found or not self._remaining) and not self.future.done():
-            self.future.set_result(None)
+    def arrived(self, row: Row) -> None:
+        if not self.found and self._test(row):
+            self.found = True
+            self.over()
 
 
 #: Numbers a row's children and gives them, or the given pending row, which they then resolve.

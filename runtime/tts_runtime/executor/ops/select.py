@@ -14,7 +14,16 @@ from tts_lang.plan import graph
 from tts_lang.plan.expr import Aggregate, fields_in, node_is_flag
 from tts_lang.plan.reads import needs_pool
 from tts_lang.values import votes
-from tts_runtime.executor.pools import Content, Item, PendingRow, Pool, Waiter, append, rows_in
+from tts_runtime.executor.pools import (
+    Arrivals,
+    Content,
+    Item,
+    PendingRow,
+    Pool,
+    Waiter,
+    append,
+    rows_in,
+)
 from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.executor.program import Action, Builder, handles
 from tts_runtime.executor.rows import Row
@@ -254,13 +263,13 @@ def winner(places: Sequence[int], keys: Sequence[Any], weights: Sequence[float])
 _Place: TypeAlias = tuple[int, ...]
 
 
-class _FirstArrivals:
+class _FirstArrivals(Arrivals):
     """Waits until a row of a pool is known, and for those that become known in the same turn.
 
     `then` is called once, with whether the pool is known by then.
     """
 
-    __slots__ = ("_run", "_then", "_turn", "_waiting")
+    __slots__ = ("_run", "_then", "_turn")
 
     def __init__(
         self, run: ProblemRun, items: Sequence[Item], then: Callable[[bool], None]
@@ -268,34 +277,22 @@ class _FirstArrivals:
         self._run = run
         self._then: Callable[[bool], None] | None = then
         self._turn = False
-        self._waiting = 1
-        self._arrived(list(items), None, None)
+        super().__init__(items)
 
-    def _look(self, content: Content) -> None:
-        if type(content) is PendingRow:
-            if content.resolved:
-                self._look(content.content)
-            else:
-                self._waiting += 1
-                content.then(self._arrived)
-        elif type(content) is list:
-            for item in content:
-                self._look(item)
-        elif not self._turn:
+    def arrived(self, _row: Row) -> None:
+        if not self._turn:
             self._turn = True
-            turn: Waiter = (self._over, None, None)
+            turn: Waiter = (self._turn_over, None, None)
             asyncio.get_running_loop().call_soon(self._run.call_back, [turn])
 
-    def _arrived(self, content: Content, _target: None, _about: None) -> None:
-        self._waiting -= 1
-        self._look(content)
-        if not self._waiting:
-            self._over(None, None, None)
+    def _turn_over(self, _content: None, _target: None, _about: None) -> None:
+        if self._run.error is None and not self._run.closed:
+            self.over()
 
-    def _over(self, _content: None, _target: None, _about: None) -> None:
+    def over(self) -> None:
         then, self._then = self._then, None
-        if then is not None and self._run.error is None and not self._run.closed:
-            then(not self._waiting)
+        if then is not None:
+            then(not self.waiting)
 
 
 class RowSelection:
@@ -349,16 +346,11 @@ class RowSelection:
         as from an engine that answers in batches, no row needs a pending row of its own.
         """
         scope, pool, many = self._scope, self._pool, self._many
-        waits = scope.run.events.listeners(PoolWaits)
-        if waits:
-            for listener in waits:
-                listener(PoolWaits(scope, pool, self.expanded))
-            items = self._row_by_row()
-        else:
-            slot = PendingRow(b"", many)
-            _FirstArrivals(scope.run, pool.items, partial(self._begin, slot))
-            items = [slot]
-        return Pool(items, True, pool.apart, most=many)
+        for waits in scope.run.events.listeners(PoolWaits):
+            waits(PoolWaits(scope, pool, self.expanded))
+        slot = PendingRow(b"", many)
+        _FirstArrivals(scope.run, pool.items, partial(self._begin, slot))
+        return Pool([slot], True, pool.apart, most=many)
 
     def _begin(self, slot: PendingRow, all_known: bool) -> None:
         self._scope.run.resolve(slot, self._at_once() if all_known else self._row_by_row())
