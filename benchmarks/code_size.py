@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import networkx as nx
@@ -25,13 +26,18 @@ VAGUE = frozenset({"asked", "found", "given", "kept", "known", "made"})
 LIMITS = {"class names used twice": 0, "modules in circles": 0, "vague variables": 370}
 
 
-@dataclass(slots=True)
+@dataclass
 class Module:
     """What one file defines and imports; imports under TYPE_CHECKING and in functions count."""
 
     path: Path
     tree: ast.Module
     imports: set[str] = field(default_factory=set)
+
+    @cached_property
+    def import_statements(self) -> list[ast.Import | ast.ImportFrom]:
+        """All of them, in order."""
+        return list(_imports_in(self.tree))
 
 
 def modules() -> dict[str, Module]:
@@ -48,12 +54,21 @@ def modules() -> dict[str, Module]:
 def linked(loaded: dict[str, Module]) -> dict[str, Module]:
     """The modules with what they import of each other."""
     for name, module in loaded.items():
-        module.imports = {target for target in _targets(module.tree, loaded) if target != name}
+        module.imports = {target for target in _targets(module, loaded) if target != name}
     return loaded
 
 
-def _targets(tree: ast.Module, known: dict[str, Module]) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imports_in(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Those below a statement; expressions, most of a tree, hold none."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _imports_in(child)
+
+
+def _targets(module: Module, known: dict[str, Module]) -> Iterator[str]:
+    for node in module.import_statements:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -59,9 +59,8 @@ def below(package: str) -> dict[str, code_size.Module]:
 
 def imported(module: code_size.Module, *, top_level_only: bool = False) -> set[str]:
     """First parts of the names that a module imports."""
-    nodes = module.tree.body if top_level_only else list(ast.walk(module.tree))
     names: set[str] = set()
-    for node in nodes:
+    for node in module.tree.body if top_level_only else module.import_statements:
         if isinstance(node, ast.Import):
             names.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -156,7 +155,7 @@ def test_every_kind_of_import_closes_a_circle(source: str) -> None:
 def test_no_import_is_relative() -> None:
     """The graph of imports is read from names."""
     for name, module in everything().items():
-        for node in ast.walk(module.tree):
+        for node in module.import_statements:
             assert not (isinstance(node, ast.ImportFrom) and node.level), name
 
 

@@ -61,5 +61,5 @@ def test_c63_numpy_writes_what_transformers_writes(number: int) -> None:
     problems = load_problems(bundled_problems("test"))
     share = problems[::3] if strategy == "greedy" else problems[number::80]
     found = written(strategy, share, "bundled")
-    assert found == written(strategy, share, f"transformers:{bundled('policy')}?slots=256")
+    assert found == written(strategy, share, f"transformers:{bundled('policy')}?slots=32")
     assert [error for _, error, *_ in found] == [None] * len(share)

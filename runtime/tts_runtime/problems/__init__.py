@@ -12,11 +12,11 @@ from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFil
 from tts_runtime.problems.rows import FileRows, rows_of
 from tts_runtime.problems.selection import Selection, SelectionError
 from tts_runtime.problems.sets import (
+    HubSet,
     bundled_problems,
     hub_rows,
     rows_given,
     rows_of_function,
-    set_function,
     set_named,
 )
 
@@ -71,13 +71,14 @@ def problems_named(
     if name.startswith("replay:"):
         recorded = import_module("tts_runtime.replay.sources").problems_recorded(name)
         return _problems(name, rows_given(recorded), names or FieldNames())[:limit]
-    function = set_function(name)
-    if function is not None:
-        return _problems(name, rows_of_function(name, function), names or FieldNames())[:limit]
     source = set_named(name)
     if isinstance(source, Path):
         return load_problems(source, limit, names)
-    return _problems(source.written, hub_rows(source), names or FieldNames())[:limit]
+    if isinstance(source, HubSet):
+        name, rows = source.written, hub_rows(source)
+    else:
+        rows = rows_of_function(name, source)
+    return _problems(name, rows, names or FieldNames())[:limit]
 
 
 def problems_given(problems: Iterable[object]) -> list[Problem]:

@@ -48,25 +48,42 @@ PUBLISHED: Final = {
 _HUB_NAME = re.compile(r"hf:([^#:\s]+)(?:#([^#:\s]+))?(?::([^#:\s]+))?")
 
 
-def set_named(name: str) -> Path | HubSet:
-    """The source that `--problems` names: a file, or a set of the hub.
+def set_named(name: str) -> Path | HubSet | Callable[..., Any]:
+    """The source that `--problems` names: a file, a set of the hub, or a function, that of
+    `python:MODULE:NAME` or of a set that an installed package registers.
 
     Raises:
-        ProblemFileError: Neither, or a bundled set that there is none of.
+        ProblemFileError: None of these, a function that cannot be loaded, or a bundled set that
+            there is none of.
     """
+    try:
+        return _source(name)
+    except EngineError as error:
+        raise _error(name, str(error)) from error
+
+
+def _source(name: str) -> Path | HubSet | Callable[..., Any]:
     if name.startswith("hf:"):
         match = _HUB_NAME.fullmatch(name)
         if match is None:
             raise _error(name, "expected hf:ID, hf:ID:SPLIT or hf:ID#CONFIG:SPLIT")
         return HubSet(*match.groups())
-    kind, _, split = name.partition(":")
+    kind, _, rest = name.partition(":")
     if kind == "arith":
-        return bundled_problems(split or "test")
+        return bundled_problems(rest or "test")
+    if kind == "python":
+        return function_named(rest)
     by_plain_name = {_plain(each): published for each, published in PUBLISHED.items()}
     path = Path(name)
     if _plain(name) in by_plain_name and not path.exists():
         return by_plain_name[_plain(name)]
-    if not name or (name != "-" and not path.suffix and not path.exists()):
+    if name == "-" or path.is_file():
+        return path
+    # Last, as it reads what every installed package says of itself.
+    function = registered("problem set", name)
+    if function is not None:
+        return function
+    if not name or (not path.suffix and not path.exists()):
         close = suggest(kind, ["arith", *PUBLISHED])
         hint = f"did you mean '{close}'?" if close else f"sets are arith, {', '.join(PUBLISHED)}"
         raise _error(name, f"neither a file nor a problem set; {hint}, hf:ID")
@@ -93,21 +110,6 @@ def bundled_problems(split: str = "test") -> Path:
         hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(splits) or 'none'}"
         raise _error(f"arith:{split}", f"there is no bundled split {split!r}; {hint}")
     return path
-
-
-def set_function(name: str) -> Callable[..., Any] | None:
-    """The function behind `python:MODULE:NAME`, or of a set that an installed package registers.
-
-    Raises:
-        ProblemFileError: It cannot be loaded.
-    """
-    kind, _, argument = name.partition(":")
-    try:
-        if kind == "python":
-            return function_named(argument)
-        return registered("problem set", name)
-    except EngineError as error:
-        raise _error(name, str(error)) from error
 
 
 def rows_given(problems: Iterable[object]) -> FileRows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from tts_runtime.binding import Binding
@@ -24,6 +25,10 @@ from tts_runtime.engines.sim.model import Reader, SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, Latency, SimReply, SimServer
 from tts_runtime.engines.stopping import StopCriteria, end_ids, fitted
 from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
+
+#: The same texts are drawn again wherever plans, schedules or engines are compared.
+_draw = lru_cache(maxsize=1 << 12)(draw)
+_log_probabilities = lru_cache(maxsize=1 << 12)(log_probabilities)
 
 
 class SimPolicy(PolicyEngine):
@@ -98,13 +103,13 @@ class SimPolicy(PolicyEngine):
         first_rank = request.first_rank
         while criteria.finish is None:
             logits = reader.logits()
-            forbidden = criteria.forbidden()
+            forbidden = frozenset(criteria.forbidden())
             if first_rank is not None:
                 token = ranked(logits, first_rank, forbidden, request.sampling)
                 first_rank = None
             else:
-                token = draw(logits, request.sampling, request.key, position, forbidden)
-            log_probs = log_probabilities(logits)
+                token = _draw(logits, request.sampling, request.key, position, forbidden)
+            log_probs = _log_probabilities(logits)
             criteria.push(token, log_probs[token], token_statistics(log_probs, request.statistics))
             reader.add(token)
             position += 1
