@@ -21,7 +21,9 @@ _GREEDY = Sampling(temperature=0.0)
 STATISTICS = ("confidence", "certainty", "entropy", "margin")
 #: Log-probabilities that `confidence` averages (DeepConf, Fu et al. 2025, section 2.2).
 CONFIDENCE_WIDTH = 20
-
+#: Probability that top-p's mass may lack: rounded shares of equal tokens add up to a little less,
+#: and not to the same in every engine.
+TOP_P_ROUNDING = 1e-9
 
 #: Of a draw from nothing.
 NOTHING_ALLOWED = (
@@ -57,7 +59,7 @@ def adjust(
             log_probs, before = log_probabilities(scaled), 0.0
             for token in order:
                 # At least one token, whatever rounding says.
-                if before >= sampling.top_p and token != order[0]:
+                if before >= sampling.top_p - TOP_P_ROUNDING and token != order[0]:
                     scaled[token] = -inf
                 before += exp(log_probs[token])
     if sampling.min_p > 0:

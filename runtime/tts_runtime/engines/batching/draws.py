@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from tts_runtime.engines.batching.noise import Array, library, random_bits
 from tts_runtime.engines.batching.sampling import (
     SamplingColumns,
+    beyond_top_p,
     choices,
     log_probabilities,
     penalised,
@@ -204,9 +205,7 @@ def _among_likeliest(
         all_of_it = log_normalisers(logits, columns.temperature)[:, None] - kept[:, :1]
         probabilities = xp.exp(shifted - xp.where(limited, inside, all_of_it))
         before = xp.cumsum(probabilities, axis=-1) - probabilities
-        out = (before >= columns.top_p) & (columns.top_p < 1)
-        out[:, 0] = False  # at least one token, whatever rounding says
-        kept = xp.where(out, -xp.inf, kept)
+        kept = xp.where(beyond_top_p(before, columns.top_p), -xp.inf, kept)
     if columns.log_min_p is not None:
         kept = xp.where(kept < kept[:, :1] + columns.log_min_p, -xp.inf, kept)
     bits = random_bits(seeds[:, None], ids + 1)

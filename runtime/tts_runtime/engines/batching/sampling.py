@@ -12,7 +12,7 @@ import numpy as np
 from tts_runtime.engines.base import Sampling
 from tts_runtime.engines.batching.noise import Array, gumbel, library
 from tts_runtime.engines.matching import TokenIds
-from tts_runtime.sampling import CONFIDENCE_WIDTH
+from tts_runtime.sampling import CONFIDENCE_WIDTH, TOP_P_ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +145,20 @@ def adjust(
         if columns.top_p is not None:
             probabilities = xp.exp(log_probabilities(ordered))
             before = xp.cumsum(probabilities, axis=-1) - probabilities
-            out = (before >= columns.top_p) & (columns.top_p < 1)
-            out[:, 0] = False  # at least one token, whatever rounding says
-            ordered = xp.where(out, -xp.inf, ordered)
+            ordered = xp.where(beyond_top_p(before, columns.top_p), -xp.inf, ordered)
         scaled = xp.empty_like(scaled)
         scaled[rows, order] = ordered
     if columns.log_min_p is not None:
         least = xp.amax(scaled, axis=-1, keepdims=True) + columns.log_min_p
         scaled = xp.where(scaled < least, -xp.inf, scaled)
     return scaled if columns.greedy is None else xp.where(columns.greedy, logits, scaled)
+
+
+def beyond_top_p(before: Array, top_p: Array) -> Array:
+    """Whether the probability before each token [rows, tokens in order] is top-p's mass."""
+    out: Array = (before >= top_p - TOP_P_ROUNDING) & (top_p < 1)
+    out[:, 0] = False  # at least one token, whatever rounding says
+    return out
 
 
 def choices(
