@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import settings
 # Tests measure no time: a busy machine fails none of them.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Small products on a busy machine wait for threads longer than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The shell of `make test &` ignores Ctrl-C, and `nohup make test` hangups; processes inherit that.
 # Tests send both.

@@ -5,16 +5,17 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from bundled import examples, noise, rollouts, sampler, tokenizer, world
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from bundled import examples, noise, tokenizer, world
 
 BUNDLED = Path(__file__).resolve().parents[2] / "runtime" / "bundled"
 
 
 @pytest.mark.parametrize("name", ["policy", "prm"])
 def test_models_load_and_are_small(name: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     folder = BUNDLED / name
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert type(model).__name__ == "LlamaForCausalLM"
@@ -25,6 +26,10 @@ def test_models_load_and_are_small(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["policy", "prm"])
 def test_the_small_sampler_computes_what_transformers_computes(name: str) -> None:
+    import torch
+    from bundled import sampler
+    from transformers import AutoModelForCausalLM
+
     texts = ["Q: Start with 17; a: *3 (mod 100)\nA: a: 17*3=51\n\n", "Q: "]
     reference = AutoModelForCausalLM.from_pretrained(BUNDLED / name)
     model = sampler.Model(BUNDLED / name)
@@ -38,6 +43,7 @@ def test_the_small_sampler_computes_what_transformers_computes(name: str) -> Non
 
 
 def test_bindings_name_single_tokens_and_the_context() -> None:
+
     ids = tokenizer.vocabulary()
     policy = yaml.safe_load((BUNDLED / "policy" / "binding.yaml").read_text())
     prm = yaml.safe_load((BUNDLED / "prm" / "binding.yaml").read_text())
@@ -52,6 +58,9 @@ def test_bindings_name_single_tokens_and_the_context() -> None:
 
 
 def test_the_policy_solves_easy_problems_in_every_mode() -> None:
+    import torch
+    from bundled import rollouts, sampler
+
     rng = random.Random(11)
     policy = sampler.Model(BUNDLED / "policy")
     problems = [world.generate_problem(rng, rng.randint(1, 4), 0) for _ in range(32)]
@@ -69,6 +78,9 @@ def test_the_policy_solves_easy_problems_in_every_mode() -> None:
 
 
 def test_a_thought_cut_in_the_middle_still_answers() -> None:
+    import torch
+    from bundled import sampler
+
     policy = sampler.Model(BUNDLED / "policy")
     prompt = examples.prompt("Start with 17; a: +2; b: +30; c: -8 (mod 100)")
     text = prompt + "<think>a: 17+2=19\n\nb: 19+3\n</think>Final Answer:"
@@ -79,6 +91,8 @@ def test_a_thought_cut_in_the_middle_still_answers() -> None:
 
 
 def test_the_prm_prefers_right_steps() -> None:
+    from bundled import sampler
+
     rng = random.Random(12)
     prm = sampler.Model(BUNDLED / "prm")
     right: list[float] = []
@@ -94,6 +108,8 @@ def test_the_prm_prefers_right_steps() -> None:
 
 
 def test_a_step_score_does_not_depend_on_later_steps() -> None:
+    from bundled import sampler
+
     prm = sampler.Model(BUNDLED / "prm")
     problem = world.parse_problem("Start with 17; a: *3; b: +45 (mod 100)")
     steps = world.split_steps(world.solution_text(problem))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from bundled import world
-from bundled.make_problems import GROUPS, group_of
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "runtime" / "bundled" / "problems"
 NAMES = ("train", "calibration", "test")
@@ -31,6 +30,8 @@ def test_ids_are_unique_and_splits_disjoint() -> None:
 
 @pytest.mark.parametrize("name", ["calibration", "test"])
 def test_difficulty_groups_are_sizeable(name: str) -> None:
+    from bundled.make_problems import GROUPS, group_of
+
     rates = [float(row["pass_rate"]) for row in rows(name)]
     assert len(rates) == 200
     assert 0.3 <= sum(rates) / len(rates) <= 0.7

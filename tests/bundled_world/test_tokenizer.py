@@ -1,12 +1,17 @@
 """Round trips of the tokenizer, and agreement of the saved file with the fast encoder."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from bundled import tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BUNDLED = Path(__file__).resolve().parents[2] / "runtime" / "bundled"
 PIECES = st.sampled_from((*tokenizer.PIECES, *tokenizer.CHARACTERS))
@@ -15,6 +20,8 @@ COVERED = st.lists(PIECES, max_size=40).map("".join)
 
 @pytest.fixture(scope="module")
 def saved() -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
     loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(BUNDLED / "policy")
     return loaded
 

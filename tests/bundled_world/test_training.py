@@ -6,27 +6,36 @@ import copy
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from bundled import train_policy, training
 from bundled.examples import policy_example
-from bundled.muon import Optimizers
-from bundled.training import Batch, Learner, Replicas, Run
-from safetensors.torch import load_file
-from transformers import LlamaForCausalLM
+
+if TYPE_CHECKING:
+    from bundled.training import Batch, Learner
 
 
 def learner(seed: int = 0) -> Learner:
+    import torch
+    from bundled import training
+    from bundled.training import Learner
+    from transformers import LlamaForCausalLM
+
     torch.manual_seed(seed)
     return Learner(LlamaForCausalLM(training.model_config(tied=True)))
 
 
 def stream(seed: int) -> Iterator[Batch]:
+    from bundled import training
+
     rng = random.Random(seed)
     return training.batches(lambda: policy_example(rng, 2), rng, 256)
 
 
 def test_parts_side_by_side_give_the_mean_of_their_gradients() -> None:
+    import torch
+    from bundled import train_policy, training
+    from bundled.training import Replicas
+
     one = learner()
     batches = [next(stream(seed)) for seed in range(training.PARTS)]
     expected = []
@@ -49,6 +58,10 @@ def test_parts_side_by_side_give_the_mean_of_their_gradients() -> None:
 
 
 def test_a_few_steps_lower_the_loss_of_every_copy() -> None:
+    from bundled import train_policy, training
+    from bundled.muon import Optimizers
+    from bundled.training import Replicas
+
     one = learner()
     optimizers, replicas = Optimizers(one, 30, 4e-3), Replicas(one)
     streams = [stream(seed) for seed in range(training.PARTS)]
@@ -61,6 +74,11 @@ def test_a_few_steps_lower_the_loss_of_every_copy() -> None:
 
 
 def test_a_run_is_the_same_twice(tmp_path: Path) -> None:
+    import torch
+    from bundled import train_policy, training
+    from bundled.training import Run
+    from safetensors.torch import load_file
+
     for name in ("one", "two"):
         run = Run(tmp_path / name, steps=4, tokens=200, rate=4e-3, seed=7)
         training.fit(run, learner(), train_policy.make, train_policy.losses, train_policy.WEIGHTS)

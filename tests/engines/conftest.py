@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.tiny_models import tiny_model
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Small products on a busy machine wait for threads longer than they compute."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

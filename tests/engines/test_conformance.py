@@ -11,12 +11,13 @@ from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.sim_server import Latency
-from tts_runtime.engines.torch.policy import TransformersPolicy
 
 
 @pytest.fixture(params=["sim", "bundled", "transformers"])
 def subject(request: pytest.FixtureRequest, policy_folder: Path) -> Subject:
     """Each engine in turn."""
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
     if request.param == "sim":
         return Subject(lambda slots: SimPolicy(latency=Latency(slots=slots, jitter=2.0)), True)
     if request.param == "transformers":

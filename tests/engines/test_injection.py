@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
-from transformers import AutoTokenizer
 
 from tests.support.chat_models import PUBLISHED, Model, write
 from tests.support.runs import plan_of, run_plan
@@ -46,7 +45,6 @@ from tts_runtime.engines.bundled.prm import BundledPrm
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.policy import Policy
-from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.sim.model import SimTokenizer
 from tts_runtime.engines.stopping import StopCriteria, end_ids
 from tts_runtime.problems import Problem
@@ -121,6 +119,8 @@ def test_c67_a_message_holds_no_control_token(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_other_messages_have_the_ids_of_the_model_itself(name: str) -> None:
     """Joined as the model's own tokenizer joins them, white space and all."""
+    from transformers import AutoTokenizer
+
     subject = layout(name)
     tokenizer = AutoTokenizer.from_pretrained(subject.folder)
     for message in ("Hi", "\n\nWhat is\n1 + 2?", " a <b> |c| [d] </e>", "日本 é \n"):
@@ -312,6 +312,8 @@ PRMS = {
 
 @pytest.mark.parametrize("family", PRMS)
 def test_reward_models_refuse_every_control_token_by_name(tmp_path: Path, family: str) -> None:
+    from tts_runtime.engines.prm.recognise import open_family
+
     folder = PRMS[family](tmp_path / family)
     tokenizer = HuggingFaceTokenizer(folder)
     outline = open_family(family, str(folder)).outline

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from threadpoolctl import threadpool_info, threadpool_limits
-from transformers import LlamaForCausalLM
 
 from tests.support.tiny_models import tiny_model
 from tts_runtime.engines.base import EngineError
@@ -43,6 +40,9 @@ def logits_of(model: Llama, ids: Integers, *, block: bool) -> Doubles:
 
 def expected_logits(folder: Path, ids: Integers) -> Doubles:
     """Logits of transformers, in float64."""
+    import torch
+    from transformers import LlamaForCausalLM
+
     reference = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
     with torch.inference_mode():
         logits: Doubles = reference(torch.from_numpy(ids)).logits.numpy()
@@ -58,9 +58,9 @@ def test_logits_equal_those_of_transformers(tmp_path: Path, key_heads: int) -> N
         np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
 def test_weights_of_other_types_are_widened(
-    policy_folder: Path, tmp_path: Path, dtype: torch.dtype
+    policy_folder: Path, tmp_path: Path, dtype: str
 ) -> None:
     copy_with_weights(policy_folder, tmp_path, dtype)
     expected = expected_logits(tmp_path, IDS)
@@ -70,7 +70,7 @@ def test_weights_of_other_types_are_widened(
 
 
 def test_weights_of_no_numbers_are_refused(policy_folder: Path, tmp_path: Path) -> None:
-    copy_with_weights(policy_folder, tmp_path, torch.int8)
+    copy_with_weights(policy_folder, tmp_path, "int8")
     with pytest.raises(EngineError, match=r"model\.safetensors: .*I8.* not supported"):
         Llama(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x08" + bytes(12))
@@ -78,13 +78,15 @@ def test_weights_of_no_numbers_are_refused(policy_folder: Path, tmp_path: Path) 
         Llama(tmp_path)
 
 
-def copy_with_weights(source: Path, target: Path, dtype: torch.dtype) -> None:
+def copy_with_weights(source: Path, target: Path, dtype: str) -> None:
     """A model's folder with weights of another type."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
     (target / "config.json").write_text((source / "config.json").read_text())
     weights = load_file(source / "model.safetensors")
-    save_file(
-        {name: tensor.to(dtype) for name, tensor in weights.items()}, target / "model.safetensors"
-    )
+    changed = {name: tensor.to(getattr(torch, dtype)) for name, tensor in weights.items()}
+    save_file(changed, target / "model.safetensors")
 
 
 @pytest.fixture(params=["this machine's blocks", "the smallest blocks"])

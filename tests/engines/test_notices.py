@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.test_reward_models import VALUE
+from tests.engines.test_reward_models import value_head
 from tests.support.tiny_hf import QWEN_TOKENS, add_weights, byte_level, metaspace, save_model
 from tts_runtime.cli.command import run_command
 from tts_runtime.paths import bundled
@@ -17,7 +17,7 @@ def test_a_run_through_transformers_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokenizer = byte_level(QWEN_TOKENS)
-    prm = add_weights(save_model(tmp_path / "prm", tokenizer, architecture="qwen2"), VALUE)
+    prm = add_weights(save_model(tmp_path / "prm", tokenizer, architecture="qwen2"), value_head())
     policy = f"transformers:{bundled('policy')}?slots=8"
     arguments = ["best_of_n", "--set", "n=3", "--problems", "arith", "--limit", "2", "--json"]
     engines = ["--policy", policy, "--scorer", f"prm=auto:{prm}"]
@@ -43,7 +43,7 @@ def test_raw_scores_need_a_declared_range(
 ) -> None:
     """Before anything is spent; what is declared then holds for every score."""
     tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
-    prm = add_weights(save_model(tmp_path / "prm", tokenizer), VALUE)
+    prm = add_weights(save_model(tmp_path / "prm", tokenizer), value_head())
     declared = tmp_path / "declared.tts"
     arguments = ["--problems", "arith", "--limit", "1", "--policy", "sim"]
     arguments += ["--scorer", f"prm=pqm:{prm}"]

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import LlamaForCausalLM
 
 from tts_runtime.binding import BindingError
 from tts_runtime.engines.base import EngineError, ScoreReply, ScoreRequest
@@ -38,7 +36,8 @@ def replies(folder: Path, batches: Sequence[Sequence[ScoreRequest]]) -> list[lis
 
 def test_scores_are_the_probability_of_the_good_verdict(prm_folder: Path) -> None:
     """Against transformers, on the ids written out by hand."""
-    from transformers import PreTrainedTokenizerFast
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(prm_folder / "tokenizer.json"))
     model = LlamaForCausalLM.from_pretrained(prm_folder).eval()

@@ -11,18 +11,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support.tiny_prms import (
-    CLASSIFIER,
     QUESTIONS,
     STEPS,
-    VALUE,
     asked,
+    classifier,
     make_er_prm,
     make_math_shepherd,
     make_pqm,
@@ -30,10 +27,13 @@ from tests.support.tiny_prms import (
     make_rlhflow,
     make_skywork,
     paths,
+    value_head,
 )
 from tts_runtime.engines.base import CandidateError, Fault, ScoreReply, ScoreRequest
 from tts_runtime.engines.options import ScorerOptions
-from tts_runtime.engines.prm.engine import FamilyScorer
+
+if TYPE_CHECKING:
+    import torch
 
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -45,6 +45,8 @@ class Reference:
     folder: Path
 
     def __post_init__(self) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder)
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             self.folder, key_mapping={r"^pretrained_model\.": ""}
@@ -52,10 +54,14 @@ class Reference:
 
     def hidden(self, ids: Sequence[int]) -> torch.Tensor:
         """The last hidden state of the last token."""
+        import torch
+
         return self.model.model(torch.tensor([list(ids)])).last_hidden_state[0, -1]  # type: ignore[no-any-return]
 
     def sign(self, ids: Sequence[int], good: int, bad: int) -> float:
         """P(good) after these tokens."""
+        import torch
+
         logits = self.model(torch.tensor([list(ids)])).logits[0, -1, [good, bad]]
         return float(torch.softmax(logits, dim=-1)[0])
 
@@ -86,17 +92,22 @@ def rlhflow(reference: Reference, question: str, steps: Sequence[str]) -> float:
 
 
 def skywork(reference: Reference, question: str, steps: Sequence[str]) -> float:
+    import torch
+
     tokenizer = reference.tokenizer
     ids = tokenizer.encode(f"{tokenizer.bos_token}{question}\n")
     for step in steps:
         for line in step.split("\n"):
             ids += tokenizer.encode(line) + tokenizer.encode("\n")
     hidden = reference.hidden(ids)
-    raw = hidden @ VALUE["v_head.summary.weight"][0] + VALUE["v_head.summary.bias"][0]
+    head = value_head()
+    raw = hidden @ head["v_head.summary.weight"][0] + head["v_head.summary.bias"][0]
     return float(torch.sigmoid(raw))
 
 
 def qwen_math(reference: Reference, question: str, steps: Sequence[str]) -> float:
+    import torch
+
     messages = [
         {"role": "system", "content": QWEN_SYSTEM},
         {"role": "user", "content": question},
@@ -106,8 +117,9 @@ def qwen_math(reference: Reference, question: str, steps: Sequence[str]) -> floa
     ids = reference.tokenizer.encode(text)
     last = max(place for place, token in enumerate(ids) if token == ids_of(reference, "<extra_0>"))
     hidden = reference.hidden(ids[: last + 1])
-    middle = torch.relu(CLASSIFIER["score.0.weight"] @ hidden + CLASSIFIER["score.0.bias"])
-    logits = CLASSIFIER["score.2.weight"] @ middle + CLASSIFIER["score.2.bias"]
+    head = classifier()
+    middle = torch.relu(head["score.0.weight"] @ hidden + head["score.0.bias"])
+    logits = head["score.2.weight"] @ middle + head["score.2.bias"]
     return float(torch.softmax(logits, dim=-1)[1])
 
 
@@ -123,7 +135,8 @@ def pqm(reference: Reference, question: str, steps: Sequence[str]) -> float:
     ids = reference.tokenizer.encode(text, add_special_tokens=False)
     assert ids[-1] == ids_of(reference, "[PRM]")
     hidden = reference.hidden(ids)
-    return float(hidden @ VALUE["v_head.summary.weight"][0] + VALUE["v_head.summary.bias"][0])
+    head = value_head()
+    return float(hidden @ head["v_head.summary.weight"][0] + head["v_head.summary.bias"][0])
 
 
 def ids_of(reference: Reference, text: str) -> int:
@@ -161,6 +174,8 @@ class Subject:
 @pytest.fixture(scope="module", params=FAMILIES)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """Each family in turn, its reference scores computed once."""
+    import torch
+
     make, slow = FAMILIES[request.param]
     folder = make(tmp_path_factory.mktemp("prm") / request.param)
     reference = Reference(folder)
@@ -181,6 +196,7 @@ def replies(
     options: ScorerOptions | None = None,
 ) -> list[list[ScoreReply | BaseException]]:
     """Replies (or errors) of one engine to batches, one after another."""
+    from tts_runtime.engines.prm.engine import FamilyScorer
 
     async def main() -> list[list[ScoreReply | BaseException]]:
         engine = FamilyScorer(family, str(folder), options)
@@ -264,6 +280,8 @@ def test_long_and_blank_paths_fail_alone(subject: Subject) -> None:
 
 
 def test_ranges_are_declared(subject: Subject) -> None:
+    from tts_runtime.engines.prm.engine import FamilyScorer
+
     engine = FamilyScorer(subject.family, str(subject.folder))
     bounds = (None, None) if subject.family == "pqm" else (0, 1)
     assert (engine.low, engine.high, engine.steps) == (*bounds, True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from tests.support.tiny_prms import (
     asked,
@@ -26,7 +25,6 @@ from tests.support.tiny_prms import (
 )
 from tts_runtime.binding import load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.registry import find_scorer
 
 QUESTION = "What is 1 + 2 - 3?\nSay it."
@@ -166,6 +164,8 @@ CASES = [
 
 
 def laid_out(folder: Path, case: Case, steps: Sequence[str], layout: str | None) -> Read:
+    from tts_runtime.engines.prm.recognise import open_family
+
     outline = open_family(case.family, str(folder), layout=layout).outline
     path = outline.path(asked(QUESTION, tuple(steps)))
     assert path is not None
@@ -174,6 +174,8 @@ def laid_out(folder: Path, case: Case, steps: Sequence[str], layout: str | None)
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family}-{case.layout}")
 def test_ids_are_those_of_the_published_code(tmp_path: Path, case: Case) -> None:
+    from transformers import AutoTokenizer
+
     folder = case.make(tmp_path / case.family)
     ids, places = case.source(AutoTokenizer.from_pretrained(folder))
     assert laid_out(folder, case, STEPS, case.layout) == (ids[: places[-1] + 1], places)

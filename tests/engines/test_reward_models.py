@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.support.tiny_hf import (
     CHATML,
@@ -19,11 +18,17 @@ from tests.support.tiny_hf import (
 )
 from tests.support.tiny_prms import make_outcome
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
-from tts_runtime.engines.prm.engine import FamilyScorer
 from tts_runtime.engines.prm.families import TABLE
 from tts_runtime.engines.registry import FAMILIES, scorer_engine
 
-VALUE = {"v_head.summary.weight": torch.ones(1, 32), "v_head.summary.bias": torch.ones(1)}
+if TYPE_CHECKING:
+    import torch
+
+
+def value_head() -> dict[str, torch.Tensor]:
+    import torch
+
+    return {"v_head.summary.weight": torch.ones(1, 32), "v_head.summary.bias": torch.ones(1)}
 
 
 def scored(engine: ScorerEngine, requests: list[ScoreRequest]) -> list[ScoreReply]:
@@ -39,6 +44,11 @@ def scored(engine: ScorerEngine, requests: list[ScoreRequest]) -> list[ScoreRepl
 @pytest.mark.parametrize("labels", [1, 2])
 def test_outcome_models_score_whole_solutions(tmp_path: Path, labels: int) -> None:
     """Against transformers' own sequence classifier, one text at a time."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from tts_runtime.engines.prm.engine import FamilyScorer
+
     folder = make_outcome(tmp_path / "orm", labels)
     engine = scorer_engine(f"auto:{folder}")
     assert isinstance(engine, FamilyScorer)
@@ -61,9 +71,11 @@ def test_outcome_models_score_whole_solutions(tmp_path: Path, labels: int) -> No
 
 
 def test_auto_reads_weights_tokens_and_names(tmp_path: Path) -> None:
+    from tts_runtime.engines.prm.engine import FamilyScorer
+
     qwen = byte_level((*QWEN_TOKENS, "<extra_0>"))
-    skywork = add_weights(save_model(tmp_path / "a", qwen, architecture="qwen2"), VALUE)
-    pqm = add_weights(save_model(tmp_path / "b", metaspace(("<s>", "</s>", "[PRM]"))), VALUE)
+    skywork = add_weights(save_model(tmp_path / "a", qwen, architecture="qwen2"), value_head())
+    pqm = add_weights(save_model(tmp_path / "b", metaspace(("<s>", "</s>", "[PRM]"))), value_head())
     shepherd = save_model(tmp_path / "Math-Shepherd-7b", metaspace(), begin="<s>")
     for folder, family, why in (
         (skywork, "skywork", "it has a value head"),
@@ -94,7 +106,7 @@ def test_families_by_name(tmp_path: Path) -> None:
     """The registry lists the table without loading it, and options reach the engine."""
     assert set(FAMILIES) == {*TABLE, "auto"}
     folder = add_weights(
-        save_model(tmp_path / "a", byte_level(QWEN_TOKENS), architecture="qwen2"), VALUE
+        save_model(tmp_path / "a", byte_level(QWEN_TOKENS), architecture="qwen2"), value_head()
     )
     reduced = scorer_engine(f"skywork:{folder}?rows=2&reduce=min")
     assert (reduced.steps, reduced.low, reduced.high) == (False, 0.0, 1.0)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
 
 from tests.support import chat_layouts
 from tests.support.chat_models import BOXED, ENDS, LLAMA, PUBLISHED, QWEN, QWEN3, R1, Model, write
@@ -51,6 +50,8 @@ def test_conversations_go_on_as_the_model_s_template_writes_them(
     tmp_path: Path, name: str, model: Model
 ) -> None:
     """C73: what stands behind an earlier reply."""
+    from transformers import AutoTokenizer
+
     files = write(tmp_path / "any", model)
     binding, _ = choose_binding(files)
     user = binding.user.replace("{message}", "And then?")
@@ -105,6 +106,8 @@ def test_no_thinking_is_a_binding_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_another_template_is_used_itself_and_said(tmp_path: Path, model: Model, alike: str) -> None:
+    from transformers import AutoTokenizer
+
     sampling = {"do_sample": True, "temperature": 0.3, "top_k": 7}
     files = write(tmp_path / "s1", replace(model, generation=sampling))
     binding, why = choose_binding(files)
@@ -127,6 +130,8 @@ def test_another_template_is_used_itself_and_said(tmp_path: Path, model: Model, 
 def test_c79_messages_before_the_problem_are_written_as_the_model_s_template_does(
     tmp_path: Path, name: str, model: Model, system: str | None
 ) -> None:
+    from transformers import AutoTokenizer
+
     files = write(tmp_path / "any", model)
     binding, _ = choose_binding(files)
     examples = (("user", "1 + 1"), ("assistant", "2"), ("user", "2 + 2"), ("assistant", "4"))
@@ -172,6 +177,8 @@ def test_a_template_that_opens_a_thought_is_seen(tmp_path: Path) -> None:
 
 
 def test_white_space_around_a_turn_is_left_out_as_the_template_does(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
     gemma = next(model for name, model, _, _ in PUBLISHED if name == "gemma-3")
     files = write(tmp_path / "any", gemma)
     binding, _ = choose_binding(files)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 from tests.support.tiny_hf import (
     LLAMA_CHAT,
@@ -32,10 +30,12 @@ from tts_runtime.engines.batching.forward import Array, Forward, Integers
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.registry import policy_engine
-from tts_runtime.engines.torch.policy import TransformersPolicy
 from tts_runtime.paths import bundled
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
+
+if TYPE_CHECKING:
+    from tts_runtime.engines.torch.policy import TransformersPolicy
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {"tie_word_embeddings": True},
@@ -91,6 +91,8 @@ def answers(engine: PolicyEngine | Decoder, asked: Sequence[GenerateRequest]) ->
 
 
 def test_the_bundled_policy_writes_the_same_texts() -> None:
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
     folder = bundled("policy")
     one, other = BundledPolicy(folder), TransformersPolicy(str(folder))
     asked = requests(one, 15, Limits(80))
@@ -106,6 +108,11 @@ def test_the_bundled_policy_writes_the_same_texts() -> None:
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path: Path, kind: str) -> None:
     """Rows of different lengths, joining and leaving: every number as if alone and uncached."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
     folder = tiny(tmp_path / "model", kind)
     engine = TransformersPolicy(str(folder), PolicyOptions(slots=3, known_tokens=64))
     asked = requests(engine, 7, Limits(40))
@@ -132,6 +139,8 @@ class Cramped:
         return getattr(self._inner, name)
 
     def extend(self, ids: Integers, starts: Integers, cache: Any, **how: Any) -> Array:
+        import torch
+
         if int((starts > 0).sum()) > self._rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return self._inner.extend(ids, starts, cache, **how)  # type: ignore[attr-defined]
@@ -147,6 +156,8 @@ def cramped(engine: TransformersPolicy, rows: int) -> Decoder:
 def test_out_of_memory_halves_the_batch_and_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: int, slots: int
 ) -> None:
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
     engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
     asked = requests(engine, 10, Limits(15))
     decoder = cramped(engine, rows)
@@ -157,6 +168,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 
 
 def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
     engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
     with pytest.raises(EngineError, match=r"out of memory with one path of \d+ tokens"):
         answers(cramped(engine, 0), requests(engine, 2, Limits(5)))
@@ -176,6 +189,8 @@ def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_get_help(tmp_path: Path, tail: str, message: str) -> None:
+    import torch
+
     if tail == "?device=cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     folder = tiny(tmp_path / "model", "llama")

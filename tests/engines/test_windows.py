@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support.tiny_hf import QWEN_TOKENS, byte_level, save_model
 from tests.support.tiny_models import tiny_model
@@ -16,8 +14,6 @@ from tests.support.tiny_prms import asked, make_er_prm, make_outcome
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.files import ModelFiles
 from tts_runtime.engines.options import ScorerOptions
-from tts_runtime.engines.prm.engine import FamilyScorer
-from tts_runtime.engines.prm.recognise import open_family
 from tts_runtime.engines.registry import find_policy, find_scorer
 
 
@@ -120,6 +116,12 @@ def test_no_engine_opens_a_window_above_the_positions(tmp_path: Path, kind: str)
 
 def test_stretched_positions_are_read_as_such(tmp_path: Path) -> None:
     """With YaRN, a path beyond `max_position_embeddings` is not squeezed into it."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tts_runtime.engines.prm.engine import FamilyScorer
+    from tts_runtime.engines.prm.recognise import open_family
+
     rope = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
     folder = make_er_prm(tmp_path / "er-prm", max_position_embeddings=64, rope_scaling=rope)
     with pytest.raises(EngineError, match="context 257 is more than the 256 positions"):

@@ -6,18 +6,16 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 from tests.support.server import Fault, Server, first, sim_server
 from tests.support.server_clock import FakeClock
 from tests.support.tiny_prms import (
-    CLASSIFIER,
     QUESTIONS,
     asked,
+    classifier,
     make_er_prm,
     make_math_shepherd,
     make_outcome,
@@ -38,25 +36,28 @@ from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.scorer import HttpScorer
 from tts_runtime.engines.registry import scorer_engine
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    """Small products on a busy machine wait for threads longer than they compute."""
-    torch.set_num_threads(1)
+if TYPE_CHECKING:
+    import torch
 
 
 class ServedModel:
     """A tiny model's numbers, in the form of vLLM's replies."""
 
     def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForCausalLM
+
         self._model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
 
     def hidden(self, ids: Sequence[int]) -> torch.Tensor:
+        import torch
+
         with torch.inference_mode():
             return self._model.model(torch.tensor([list(ids)])).last_hidden_state[0]  # type: ignore[no-any-return]
 
     def completions(self, body: Mapping[str, Any]) -> Any:
         """One token, with the log-probabilities of the ids that were asked for."""
+        import torch
+
         with torch.inference_mode():
             logits = self._model.lm_head(self.hidden(body["prompt"])[-1])
         logprobs = torch.log_softmax(logits, dim=-1)
@@ -72,10 +73,13 @@ class ServedModel:
 
     def classes(self, body: Mapping[str, Any]) -> list[list[float]]:
         """Probabilities of the two classes, for every token."""
+        import torch
+
         assert body["use_activation"] is True
         hidden = self.hidden(body["input"])
-        middle = torch.relu(hidden @ CLASSIFIER["score.0.weight"].T + CLASSIFIER["score.0.bias"])
-        logits = middle @ CLASSIFIER["score.2.weight"].T + CLASSIFIER["score.2.bias"]
+        head = classifier()
+        middle = torch.relu(hidden @ head["score.0.weight"].T + head["score.0.bias"])
+        logits = middle @ head["score.2.weight"].T + head["score.2.bias"]
         return torch.softmax(logits, dim=-1).tolist()
 
 

@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -26,13 +25,9 @@ PLAIN = Sampling()
 KINDS = ("float32", "bfloat16", "numpy")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    """Small products on a busy machine wait for threads longer than they compute."""
-    torch.set_num_threads(1)
-
-
 def array(logits: NDArray[np.float64], kind: str) -> Any:
+    import torch
+
     if kind == "numpy":
         return logits.astype(np.float32)
     return torch.from_numpy(logits).to(getattr(torch, kind))
@@ -42,6 +37,8 @@ def compare(
     logits: NDArray[np.float64], rows: Sequence[Sampling], kind: str, start: int = 0
 ) -> None:
     """Each row as if alone, by the reference."""
+    import torch
+
     batch = array(logits, kind)
     places = [(KEY, start + number) for number in range(len(rows))]
     seeds: Any = position_seeds(places)
@@ -118,6 +115,8 @@ def test_rows_with_settings_of_their_own(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_banned_tokens_are_not_drawn_and_their_chance_counts(kind: str) -> None:
+    import torch
+
     logits = normal(3, 4200, 1.0, 2)
     logits[1, 17] = 50.0
     logits = array(logits, "bfloat16").double().numpy()

@@ -7,7 +7,6 @@ from math import log
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,8 @@ int64 = st.integers(-(2**63), 2**63 - 1)
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.lists(int64, min_size=1, max_size=5), st.integers(1, 300))
 def test_numpy_and_torch_draw_the_same_bits(seeds: list[int], vocabulary: int) -> None:
+    import torch
+
     rows = np.array(seeds, np.int64)[:, None]
     tokens = np.arange(1, vocabulary + 1, dtype=np.int64)
     expected = noise.random_bits(rows, tokens)
@@ -38,6 +39,8 @@ def test_numpy_and_torch_draw_the_same_bits(seeds: list[int], vocabulary: int) -
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(st.lists(int64, min_size=1, max_size=5))
 def test_gumbel_noise_agrees_and_is_finite(seeds: list[int]) -> None:
+    import torch
+
     expected = [streams.gumbel(seed, 120) for seed in seeds]
     assert np.isfinite(expected).all()
     for rows in (np.array(seeds, np.int64), torch.tensor(seeds)):

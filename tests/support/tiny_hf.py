@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import load_file, save_file
 from tokenizers import (
     AddedToken,
     Regex,
@@ -20,7 +18,9 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+
+if TYPE_CHECKING:
+    import torch
 
 #: The shape of the published templates: header, text, end of turn.
 LLAMA_CHAT = (
@@ -113,6 +113,9 @@ def save_model(
     **settings: Any,
 ) -> Path:
     """Writes a small random language model of an architecture, with its tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
@@ -155,6 +158,8 @@ def add_weights(
     **config: object,
 ) -> Path:
     """Adds a head's weights to a saved model, renames the others, changes its configuration."""
+    from safetensors.torch import load_file, save_file
+
     path = folder / "model.safetensors"
     weights = {
         prefix + name: tensor

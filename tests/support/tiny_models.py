@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
 
 _SPECIAL = ("<eos>", "<unk>")
 _PIECES = ("\n\n", "\n\nb", "\n", "<think>", "</", "think>", "\\boxed{", "Q: ", "\nA: ")
@@ -32,6 +30,9 @@ context: 256
 
 def tiny_model(folder: Path, *, kind: str = "policy", seed: int = 0, key_heads: int = 4) -> Path:
     """Writes a random policy or PRM."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     names = (*_SPECIAL, *_PIECES, *_CHARACTERS)
     vocabulary = {name: token for token, name in enumerate(names)}
     tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<unk>"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tests.support.tiny_hf import (
     CHATML,
@@ -19,18 +17,27 @@ from tests.support.tiny_hf import (
 )
 from tts_runtime.engines.base import ScoreRequest
 
+if TYPE_CHECKING:
+    import torch
+
 
 def normal(*shape: int) -> torch.Tensor:
+    import torch
+
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-VALUE = {"v_head.summary.weight": normal(1, 32), "v_head.summary.bias": normal(1)}
-CLASSIFIER = {
-    "score.0.weight": normal(32, 32),
-    "score.0.bias": normal(32),
-    "score.2.weight": normal(2, 32),
-    "score.2.bias": normal(2),
-}
+def value_head() -> dict[str, torch.Tensor]:
+    return {"v_head.summary.weight": normal(1, 32), "v_head.summary.bias": normal(1)}
+
+
+def classifier() -> dict[str, torch.Tensor]:
+    return {
+        "score.0.weight": normal(32, 32),
+        "score.0.bias": normal(32),
+        "score.2.weight": normal(2, 32),
+        "score.2.bias": normal(2),
+    }
 
 
 QUESTIONS = ("What is 1 + 2 - 3?", "Add 4.\n\nThen say +.")
@@ -81,7 +88,7 @@ def make_rlhflow(folder: Path, **settings: Any) -> Path:
 def make_skywork(folder: Path, **settings: Any) -> Path:
     tokenizer = byte_level(QWEN_TOKENS)
     made = save_model(folder, tokenizer, architecture="qwen2", begin="<|endoftext|>", **settings)
-    return add_weights(made, VALUE)
+    return add_weights(made, value_head())
 
 
 def make_qwen_math(folder: Path, **settings: Any) -> Path:
@@ -91,7 +98,7 @@ def make_qwen_math(folder: Path, **settings: Any) -> Path:
     )
     return add_weights(
         made,
-        CLASSIFIER,
+        classifier(),
         architectures=["Qwen2ForProcessRewardModel"],
         auto_map={"AutoModel": "modeling_qwen2_rm.Qwen2ForProcessRewardModel"},
     )
@@ -100,10 +107,12 @@ def make_qwen_math(folder: Path, **settings: Any) -> Path:
 def make_pqm(folder: Path, **settings: Any) -> Path:
     tokenizer = metaspace(("<s>", "</s>", "[PRM]"))
     made = save_model(folder, tokenizer, begin="<s>", end="</s>", **settings)
-    return add_weights(made, VALUE, prefix="pretrained_model.")
+    return add_weights(made, value_head(), prefix="pretrained_model.")
 
 
 def make_outcome(folder: Path, labels: int, **settings: Any) -> Path:
+    import torch
+
     made = save_model(
         folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML, **settings
     )
