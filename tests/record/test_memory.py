@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import tts_runtime
+from tts_runtime.engines.sim import engines
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.runs.results import Answer
+from tts_runtime.sampling import draw, log_probabilities
 
 
 class Counted(tts_runtime.Progress):
@@ -29,10 +31,15 @@ class Counted(tts_runtime.Progress):
 
 
 @pytest.mark.usefixtures("standing")
-def test_a_problem_that_has_ended_leaves_no_objects(tmp_path: Path) -> None:
+def test_a_problem_that_has_ended_leaves_no_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its answer is JSON until it is asked for; it would be a dozen objects, five kilobytes."""
     policy = SimPolicy(latency=Latency(token=0))
-    policy.model.row = policy.model._row  # type: ignore[assignment]  # a cache, up to a limit
+    # Caches, up to a limit.
+    monkeypatch.setattr(policy.model, "row", policy.model._row)
+    monkeypatch.setattr(engines, "_draw", draw)
+    monkeypatch.setattr(engines, "_log_probabilities", log_probabilities)
     settings = tts_runtime.Settings(
         policies={"policy": policy}, out=tmp_path / "run", concurrency=2
     )
