@@ -12,7 +12,7 @@ from tts_runtime.engines.sim import engines
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.runs.results import Answer
-from tts_runtime.sampling import draw, log_probabilities
+from tts_runtime.sampling import draw
 
 
 class Counted(tts_runtime.Progress):
@@ -39,7 +39,6 @@ def test_a_problem_that_has_ended_leaves_no_objects(
     # Caches, up to a limit.
     monkeypatch.setattr(policy.model, "row", policy.model._row)
     monkeypatch.setattr(engines, "_draw", draw)
-    monkeypatch.setattr(engines, "_log_probabilities", log_probabilities)
     settings = tts_runtime.Settings(
         policies={"policy": policy}, out=tmp_path / "run", concurrency=2
     )

@@ -27,8 +27,7 @@ from tts_runtime.engines.stopping import StopCriteria, end_ids, fitted
 from tts_runtime.sampling import draw, log_probabilities, ranked, token_statistics
 
 #: The same texts are drawn again wherever plans, schedules or engines are compared.
-_draw = lru_cache(maxsize=1 << 12)(draw)
-_log_probabilities = lru_cache(maxsize=1 << 12)(log_probabilities)
+_draw = lru_cache(maxsize=1 << 10)(draw)
 
 
 class SimPolicy(PolicyEngine):
@@ -109,7 +108,7 @@ class SimPolicy(PolicyEngine):
                 first_rank = None
             else:
                 token = _draw(logits, request.sampling, request.key, position, forbidden)
-            log_probs = _log_probabilities(logits)
+            log_probs = log_probabilities(logits)
             criteria.push(token, log_probs[token], token_statistics(log_probs, request.statistics))
             reader.add(token)
             position += 1
