@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from math import inf
-from typing import Annotated, TypeAlias, get_args
+from typing import Annotated, Any, Final, TypeAlias, get_args
 
 from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, ClauseType
 
@@ -247,11 +248,11 @@ Expr: TypeAlias = (
 def children(expression: Expr) -> tuple[Expr, ...]:
     """The direct subexpressions, in field order."""
     parts: list[Expr] = []
-    for field in fields(expression):
-        value = getattr(expression, field.name)
+    for name in _field_names(type(expression)):
+        value = getattr(expression, name)
         if isinstance(value, tuple):
             parts.extend(value)
-        elif isinstance(value, _EXPRESSIONS):
+        elif type(value) in _EXPRESSIONS:
             parts.append(value)
     return tuple(parts)
 
@@ -273,17 +274,25 @@ def walk(expression: Expr, *, pools: bool = True) -> Iterator[Expr]:
 
 def fields_in(part: object) -> Iterator[Expr]:
     """The outermost expressions in an operator or a part of one, in field order."""
-    if isinstance(part, _EXPRESSIONS):
-        yield part
-    elif isinstance(part, tuple):
-        for inner in part:
-            yield from fields_in(inner)
-    elif is_dataclass(part) and not isinstance(part, type):
-        for field in fields(part):
-            yield from fields_in(getattr(part, field.name))
+    waiting = [part]
+    while waiting:
+        current = waiting.pop()
+        kind = type(current)
+        if kind in _EXPRESSIONS:
+            yield current  # type: ignore[misc]
+        elif kind is tuple:
+            waiting.extend(reversed(current))  # type: ignore[call-overload]
+        else:
+            waiting.extend([getattr(current, name) for name in reversed(_field_names(kind))])
 
 
-_EXPRESSIONS = get_args(Expr)
+@cache  # `fields` is slow
+def _field_names(kind: Any) -> tuple[str, ...]:
+    """Of a dataclass; none of any other class."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+
+
+_EXPRESSIONS: Final = frozenset(get_args(Expr))
 
 # ------------------------------------------------------------------------------ types
 

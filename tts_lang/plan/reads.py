@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Final, get_args
+from typing import Final
 
 from tts_lang.plan import expr
 from tts_lang.plan.clauses import keys_of
 from tts_lang.plan.columns import NEEDS_POOL
-from tts_lang.plan.expr import Expr, walk
+from tts_lang.plan.expr import Expr, fields_in, walk
 
 #: Expressions that need the whole pool, or whose order of evaluation counts (draws).
 _WHOLE: Final = (expr.Aggregate, expr.PoolWide, expr.Random)
@@ -18,27 +17,12 @@ _OF_A_ROW: Final = (
     *(expr.Column, expr.Reduce, expr.JudgeWords),
     *(expr.Statistic, expr.PoolWide, expr.Random),
 )
-_EXPRESSIONS: Final = frozenset(get_args(Expr))
-#: Names of the fields of a dataclass, since `fields` is slow; none of any other class.
-_FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def nodes_of(spec: object) -> Iterator[Expr]:
     """Every expression in an operator, or in a part of one, with all subexpressions."""
-    waiting: list[object] = [spec]
-    while waiting:
-        current = waiting.pop()
-        kind = type(current)
-        if kind in _EXPRESSIONS:
-            yield from walk(current)  # type: ignore[arg-type]
-        elif kind is tuple:
-            waiting.extend(current)  # type: ignore[arg-type]
-        else:
-            names = _FIELDS.get(kind)
-            if names is None:
-                names = tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
-                _FIELDS[kind] = names
-            waiting.extend([getattr(current, name) for name in names])
+    for outermost in fields_in(spec):
+        yield from walk(outermost)
 
 
 def needs_pool(expression: Expr) -> bool:
