@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from math import inf
-from typing import Annotated, Any, Final, TypeAlias, get_args
+from typing import Annotated, Final, TypeAlias, get_args
 
 from tts_lang.plan.clauses import HEAT, QUANTILE, SHARE, ClauseType
 
@@ -286,10 +285,17 @@ def fields_in(part: object) -> Iterator[Expr]:
             waiting.extend([getattr(current, name) for name in reversed(_field_names(kind))])
 
 
-@cache  # `fields` is slow
-def _field_names(kind: Any) -> tuple[str, ...]:
+def _field_names(kind: type) -> tuple[str, ...]:
     """Of a dataclass; none of any other class."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+        _FIELDS[kind] = names
+    return names
+
+
+#: Names of fields, since `fields` is slow.
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
 
 _EXPRESSIONS: Final = frozenset(get_args(Expr))
