@@ -33,9 +33,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+#: What loads torch, which takes seconds.
+_TORCH = (
+    *("tests/bundled_world", "tests/engines", "tests/streams"),
+    *("tests/record/test_trl.py", "tests/servers/test_http_scorers.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests come first, so that one of several processes runs them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_TORCH))
+
+
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: garbage collection need not look at it again."""
-    gc.collect()
     gc.freeze()
 
 

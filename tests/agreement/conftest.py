@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-USUAL_PROGRAMS = 120
+USUAL_PROGRAMS = 90
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,7 +22,7 @@ def stored(folder: Path) -> Model:
     """What the files of a model say."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     values = 0
-    with safe_open(folder / "model.safetensors", framework="pt") as weights:
+    with safe_open(folder / "model.safetensors", framework="np") as weights:
         for name in weights.keys():  # noqa: SIM118  (not a mapping)
             count = 1
             for size in weights.get_slice(name).get_shape():

@@ -22,16 +22,21 @@ def browser() -> Iterator[Browser]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def html() -> str:
+    return explained(compile_strategy(library.find("mctsr")), "html")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_and_can_be_read(
-    browser: Browser, width: int, theme: Literal["light", "dark"]
+    browser: Browser, html: str, width: int, theme: Literal["light", "dark"]
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
-    page.set_content(explained(compile_strategy(library.find("mctsr")), "html"))
+    page.set_content(html)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     drawing = page.locator("svg:visible").bounding_box()
     assert drawing is not None

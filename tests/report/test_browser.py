@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,16 +10,9 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.report.conftest import HOSTILE
+from tests.support.browsers import chromium, violations
 from tts_runtime.record.reader import open_run
 from tts_runtime.report.script import call
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-axe = pytest.importorskip("axe_playwright_python", reason="axe checks accessibility")
-
-AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-if CHROMIUM is None:
-    pytest.skip("Chromium is not installed", allow_module_level=True)
 
 #: Figures wider than their place.
 TOO_WIDE = """[...document.querySelectorAll('.chart')].filter(
@@ -36,12 +28,8 @@ Open = Callable[..., "Page"]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
@@ -72,16 +60,6 @@ def opened(browser: Browser, site: Path) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert said == []
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run({preload: false})")
-    return [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in found["violations"]
-        for node in each["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from tests.support.server import Server, Style, sim_server
 from tests.support.server_clock import FakeClock
 from tests.support.server_model import HashModel
-from tests.support.tiny_models import tiny_model
+from tests.support.tiny_models import tiny_tokenizer
 from tests.support.tts_run import Command
 from tts_runtime.engines.base import GenerateRequest, Generation, Limits, Sampling
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
@@ -91,7 +91,7 @@ def requests_for(
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer with a binding, as a model's folder."""
-    return tiny_model(tmp_path_factory.mktemp("servers") / "policy")
+    return tiny_tokenizer(tmp_path_factory.mktemp("servers") / "policy")
 
 
 #: Servers by what they can: vLLM by texts and by ids, others by texts, by ids, without
