@@ -20,7 +20,7 @@ from tts_runtime.laws.random_models import world
 
 RULES = [rule for each in PASSES for rule in each.rules]
 PROGRAMS = range(240)
-SINGLY = range(20)
+SINGLY = range(30)
 
 
 @cache
@@ -40,9 +40,11 @@ def test_normal_forms_answer_as_their_plans_do() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_rule_alone_keeps_answers(rule: Rule) -> None:
+    passes = (Pass(rule.name, (rule,)),)
     for number in SINGLY:
         source, plan = quiet(number)
-        check_form(source, plan, world(7, number + 1000), (Pass(rule.name, (rule,)),))
+        if normalise(plan, passes).rules:
+            check_form(source, plan, world(7, number + 1000), passes)
 
 
 def test_normal_forms_of_programs_with_everything() -> None:
