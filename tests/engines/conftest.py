@@ -11,11 +11,11 @@ from tests.support.tiny_models import tiny_model
 
 @pytest.fixture(scope="session")
 def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random policy of the bundled policy's shape."""
+    """A random policy of the bundled policy's width."""
     return tiny_model(tmp_path_factory.mktemp("tiny") / "policy")
 
 
 @pytest.fixture(scope="session")
 def prm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random PRM of the bundled PRM's shape."""
+    """A random PRM of the bundled PRM's width."""
     return tiny_model(tmp_path_factory.mktemp("tiny") / "prm", kind="prm", seed=1)

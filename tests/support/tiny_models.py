@@ -1,4 +1,4 @@
-"""Untrained models of the bundled models' shape, in Hugging Face folders, for engine tests."""
+"""Untrained models of the bundled models' shape, but two layers deep, in Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tiny_model(folder: Path, *, kind: str = "policy", seed: int = 0, key_heads: 
         vocab_size=len(_NAMES),
         hidden_size=128,
         intermediate_size=352,
-        num_hidden_layers=4,
+        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=key_heads,
         max_position_embeddings=256,
