@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -178,25 +179,31 @@ def _sharing(starts: Mapping[Text, int]) -> dict[tuple[int, ...], list[Text]]:
     `starts`: where reading each text begins. Where texts of a group share more in smaller groups,
     that shows when this much is known.
     """
+    texts = sorted(starts)
+    commons = [common_length(one[0], other[0]) for one, other in pairwise(texts)]
     groups: dict[tuple[int, ...], list[Text]] = {}
-    group: list[Text] = []
-    shared = spared = 0
-
-    def close() -> None:
-        nonlocal spared
-        if len(group) > 1:
-            groups[group[0][0][:shared]] = group
-            spared += (len(group) - 1) * (shared - starts[group[0]])
-
-    for text in sorted(starts):
-        common = common_length(group[-1][0], text[0]) if group else 0
-        if group and common >= max(starts[group[-1]], starts[text]) + _WORTH:
-            shared = min(shared, common)
-            group.append(text)
+    grouped: set[Text] = set()
+    spared = 0
+    for first, text in enumerate(texts):
+        if text in grouped:
             continue
-        close()
-        group, shared = [text], len(text[0])
-    close()
+        group, shared, common, latest = [text], 0, len(text[0]), starts[text]
+        saved = 0
+        for number in range(first + 1, len(texts)):
+            common = min(common, commons[number - 1])
+            if common < latest + _WORTH:
+                break
+            other = texts[number]
+            # One of which more is known, or that shares less, is left to a group of its own.
+            unknown = common - max(latest, starts[other])
+            if other not in grouped and unknown >= _WORTH and len(group) * unknown >= saved:
+                group.append(other)
+                shared, latest = common, max(latest, starts[other])
+                saved = (len(group) - 1) * unknown
+        if len(group) > 1:
+            grouped.update(group)
+            groups[text[0][:shared]] = group
+            spared += saved
     return groups if spared >= _PASS else {}
 
 
