@@ -183,27 +183,25 @@ def _sharing(starts: Mapping[Text, int]) -> dict[tuple[int, ...], list[Text]]:
     commons = [common_length(one[0], other[0]) for one, other in pairwise(texts)]
     groups: dict[tuple[int, ...], list[Text]] = {}
     grouped: set[Text] = set()
-    spared = 0
+    spared = 0  # by these groups, and by the smaller ones that they will become
     for first, text in enumerate(texts):
         if text in grouped:
             continue
-        group, shared, common, latest = [text], 0, len(text[0]), starts[text]
-        saved = 0
+        group, latest = [text], starts[text]
+        shared = common = near = len(text[0])  # with all of the group, and with the last of it
         for number in range(first + 1, len(texts)):
-            common = min(common, commons[number - 1])
+            other = texts[number]
+            common, near = min(common, commons[number - 1]), min(near, commons[number - 1])
             if common < latest + _WORTH:
                 break
-            other = texts[number]
-            # One of which more is known, or that shares less, is left to a group of its own.
-            unknown = common - max(latest, starts[other])
-            if other not in grouped and unknown >= _WORTH and len(group) * unknown >= saved:
-                group.append(other)
-                shared, latest = common, max(latest, starts[other])
-                saved = (len(group) - 1) * unknown
+            if other in grouped or common < starts[other] + _WORTH:
+                continue  # more of it is known, which does not part those around it
+            spared += near - max(starts[group[-1]], starts[other])
+            group.append(other)
+            shared, near, latest = common, len(other[0]), max(latest, starts[other])
         if len(group) > 1:
             grouped.update(group)
             groups[text[0][:shared]] = group
-            spared += saved
     return groups if spared >= _PASS else {}
 
 
