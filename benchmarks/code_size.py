@@ -20,9 +20,9 @@ import networkx as nx
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"tts_lang": ROOT / "tts_lang", "tts_runtime": ROOT / "runtime" / "tts_runtime"}
-#: Class names defined twice, and modules in circles of imports, at most.
 #: Names that fit any value, so that nobody can search for them; say what the variable holds.
 VAGUE = frozenset({"asked", "found", "given", "kept", "known", "made"})
+#: Class names defined twice, modules in circles of imports, variables with such names, at most.
 LIMITS = {"class names used twice": 0, "modules in circles": 0, "vague variables": 366}
 
 
