@@ -23,6 +23,8 @@ RULES = [rule for each in PASSES for rule in each.rules]
 PROGRAMS = range(240)
 #: Programs to which each rule is applied alone.
 SINGLY = 6
+#: A rule that needs another of its pass: a loop may still carry what a dead operation made.
+WITH = {"dead-operation": "unread-variable"}
 #: Rules that have work only behind others.
 NEVER_ALONE = {"known-number", "constant-folded", "sorted-is-returned", "branch-fused"}
 
@@ -44,11 +46,11 @@ def test_normal_forms_answer_as_their_plans_do() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_rule_alone_keeps_answers(rule: Rule) -> None:
-    alone = Pass(rule.name, (rule,))
+    alone = Pass(rule.name, (rule, *(each for each in RULES if each.name == WITH.get(rule.name))))
     tried = 0
     for number in PROGRAMS:
         source, plan = quiet(number)
-        if run(alone, plan, Keeps.ANSWER)[1].applied:
+        if rule.name in run(alone, plan, Keeps.ANSWER)[1].applied:
             check_form(source, plan, world(7, number + 1000), (alone,))
             tried += 1
         if tried == SINGLY:
