@@ -280,7 +280,7 @@ def test_generations_are_read_back_as_they_were(data: st.DataObject) -> None:
     assert asyncio.run(kept()) == generation
 
 
-@pytest.mark.parametrize("unusual", [(), (nan,), ("no number",), (None, 1)])
+@pytest.mark.parametrize("unusual", [(), (nan,), ("no number",), (None,), (None, 1)])
 def test_scores_are_read_back_unless_they_are_no_finite_numbers(
     unusual: tuple[Any, ...], tmp_path: Path
 ) -> None:
@@ -288,21 +288,29 @@ def test_scores_are_read_back_unless_they_are_no_finite_numbers(
     scorer, trial = SimScorer(), Trial("p", 0)
     asked = [
         ScoreRequest("p", {}, "text", ("text",), known, digest=bytes([known]) * 16)
-        for known in range(3)
+        for known in range(4)
     ]
-    replies = [ScoreReply((0.5,), 9, 2, (3,)), ScoreReply(unusual, 9, 2), ScoreReply((0.25, 1.0))]
+    replies = [
+        ScoreReply((0.5,), 9, 2, (3,)),
+        ScoreReply(unusual, 9, 2, (4,) * len(unusual)),
+        ScoreReply((0.25, 1.0)),
+        ScoreReply((0.75,), 9, 2, (5,)),
+    ]
 
     async def kept() -> list[Any]:
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
+            given = log.of(trial)
             for request, reply in zip(asked, replies, strict=True):
-                log.of(trial).read(scorer, request, done(reply))
+                assert request.digest is not None
+                given.read(scorer, request.digest, request.known, done(reply))
         with ReplyLog(tmp_path, "run", {"prm": scorer}, lambda _: False) as log:
             return [log.of(trial).scores(scorer, (request,)) for request in asked]
 
-    first, second, third = asyncio.run(kept())
+    first, second, third, last = asyncio.run(kept())
     assert (first, third) == ([replace(replies[0], tokens=0)], [replies[2]])
+    assert last == [replace(replies[3], tokens=0)]
     readable = all(each is None or each == 1 for each in unusual)
-    assert second == ([ScoreReply(unusual, 0, 2)] if readable else None)
+    assert second == ([replace(replies[1], tokens=0)] if readable else None)
 
 
 def test_the_log_stays_as_small_as_what_is_in_flight(

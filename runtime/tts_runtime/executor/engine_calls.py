@@ -65,9 +65,14 @@ class KeptReplies(Protocol):
         """Keeps the scores of a path (one reply), or of a pool (several), if there are any."""
 
     def read(
-        self, engine: ScorerEngine, request: ScoreRequest, reply: Future[ScoreReply], /
+        self,
+        engine: ScorerEngine,
+        path: ScoreRequest | bytes,
+        known: int,
+        reply: Future[ScoreReply],
+        /,
     ) -> None:
-        """Keeps the scores of a path, if there are any, but not the request."""
+        """`scored` of a path: what was asked, or its digest and how many steps were known."""
 
 
 class EngineCalls:

@@ -42,6 +42,7 @@ from tts_runtime.record.reply_lines import (
     digest_of,
     digest_of_call,
     generations_in,
+    path_digest,
     path_name,
     scores_in,
 )
@@ -301,7 +302,7 @@ class ProblemReplies:
         self._limits: Limits | None = None
         self._rank: int | None = None
         self._room = 0
-        self._nodes: list[tuple[Node, int]] = []
+        self._replies = DrawnReplies("", "", False, None)
         self._scorer: ScorerEngine | None = None
         self._scored = ScorerReplies("")
         self._generations: dict[Name, KeptGeneration] = {}
@@ -348,10 +349,11 @@ class ProblemReplies:
         One operation's requests share their limits.
         """
         if request.limits is not self._limits or request.first_rank is not self._rank:
-            self._nodes = self._of(node.policy.engine, request).nodes
+            self._replies = self._of(node.policy.engine, request)
             self._limits, self._rank = request.limits, request.first_rank
             self._room = request.limits.max_tokens
-        self._nodes.append((node, self._room))
+        self._replies.nodes.append(node)
+        self._replies.rooms.append(self._room)
         self._log.arrivals += 1
 
     def scores(
@@ -376,22 +378,32 @@ class ProblemReplies:
             return
         self._by(engine).others.append((requests, reply.result()))
 
-    def read(self, engine: ScorerEngine, request: ScoreRequest, reply: Future[ScoreReply]) -> None:
-        """Keeps the scores of a path, if there are any, but not the request."""
+    def read(
+        self,
+        engine: ScorerEngine,
+        path: ScoreRequest | bytes,
+        known: int,
+        reply: Future[ScoreReply],
+    ) -> None:
+        """`scored` of a path: what was asked, or its digest and how many steps were known."""
         try:
             found = reply.result()
         except (Exception, CancelledError):  # noqa: BLE001  (who waits for it hears of it)
             return
         if engine is not self._scorer:
             self._scored, self._scorer = self._by(engine), engine
-        kept, digest = self._scored, request.digest
-        if digest is None or type(found) is not ScoreReply:
-            kept.others.append(((request,), found))
-            return
-        kept.digests.append(digest)
-        kept.known.append(request.known)
-        kept.replies.append(found)
+        kept = self._scored
         self._log.arrivals += 1
+        if not isinstance(path, bytes):
+            kept.others.append(((path,), found))
+        elif type(found) is ScoreReply and len(found.scores) == len(found.sizes) == 1:
+            kept.digests.append(path)
+            kept.known.append(known)
+            kept.openings.append(found.opening)
+            kept.scores += found.scores
+            kept.sizes += found.sizes
+        else:
+            kept.others.append((path_digest(path, known), found))
 
     def _of(self, engine: PolicyEngine, request: GenerateRequest) -> DrawnReplies:
         """Where replies to such a request go."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate, chain, pairwise
 from math import isfinite
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from tts_runtime.engines.base import (
     Finish,
@@ -94,13 +94,14 @@ def digest_of(requests: Sequence[ScoreRequest]) -> str:
 
 def _digest_of(request: ScoreRequest) -> str:
     if request.digest is not None:
-        return _path_digest(request.digest, request.known)
+        return path_digest(request.digest, request.known)
     sizes = hash((*map(len, request.steps),))
     answer = "" if request.answer is None else digest(request.answer).hex()
     return f"{digest(request.text).hex()}.{request.known}.{sizes & 0xFFFFFFFF}.{answer}"
 
 
-def _path_digest(digest: bytes, known: int) -> str:
+def path_digest(digest: bytes, known: int) -> str:
+    """`digest_of` a path with a digest, of which this number of steps is known."""
     return f"{digest.hex()}.{known}"
 
 
@@ -115,7 +116,7 @@ class DrawnReplies:
         name, call: The policy's name, and the digest of the call.
         seeded: Something is drawn with the keys.
         pieces: Of a tokenizer that is known by its texts only, in place of ids.
-        nodes: Replies of which nodes were made, with the tokens that there was room for.
+        nodes: Replies of which nodes were made; `rooms`: the tokens that there was room for.
         others: The others, with what was asked.
     """
 
@@ -123,13 +124,14 @@ class DrawnReplies:
     call: str
     seeded: bool
     pieces: Sequence[bytes] | None
-    nodes: list[tuple[Node, int]] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    rooms: list[int] = field(default_factory=list)
     others: list[tuple[GenerateRequest, Generation]] = field(default_factory=list)
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """All of it, side by side."""
-        for drawn in _parts(self.nodes, [node for node, _ in self.nodes]):
-            nodes = [node for node, _ in drawn]
+        for part in _parts(self.nodes):
+            nodes = self.nodes[part]
             hashes = {
                 conversation: hash(conversation.prompt(nodes[0].policy))
                 for conversation in {node.conversation for node in nodes}
@@ -139,13 +141,13 @@ class DrawnReplies:
                 [node.parent.position for node in nodes],  # type: ignore[union-attr]
                 marks_before(nodes),
                 [hashes[node.conversation] for node in nodes],
-                [room for _, room in drawn],
+                self.rooms[part],
                 [node.key for node in nodes],
                 [node.doubles for node in nodes],
             )
-        for kept in _parts(self.others, [reply for _, reply in self.others]):
-            requests = [request for request, _ in kept]
-            replies = [reply for _, reply in kept]
+        for part in _parts([reply for _, reply in self.others]):
+            requests = [request for request, _ in self.others[part]]
+            replies = [reply for _, reply in self.others[part]]
             yield self._line(
                 replies,
                 [request.position for request in requests],
@@ -205,17 +207,12 @@ class DrawnReplies:
         return line
 
 
-_Kept = TypeVar("_Kept")
-
-
-def _parts(
-    kept: Sequence[_Kept], replies: Sequence[Node | Generation]
-) -> Iterator[Sequence[_Kept]]:
+def _parts(replies: Sequence[Node | Generation]) -> Iterator[slice]:
     """Not too many for a line."""
-    if kept:
+    if replies:
         most = max(1, _MOST_TOKENS // (1 + max([len(reply.ids) for reply in replies])))
-        for start in range(0, len(kept), most):
-            yield kept[start : start + most]
+        for start in range(0, len(replies), most):
+            yield slice(start, start + most)
 
 
 def _one(values: list[Any]) -> Any:
@@ -263,37 +260,40 @@ def generations_in(value: Mapping[str, Any]) -> dict[Name, KeptGeneration]:
 
 @dataclass(slots=True)
 class ScorerReplies:
-    """What one scorer replied.
+    """What one scorer replied; of most paths not the replies themselves, which are large.
 
     Args:
         name: Its name.
-        digests, known: Of paths that whoever asked had a digest of, as in `ScoreRequest`.
-        replies: To these.
-        others: Other paths, and pools that are scored together, with the replies.
+        digests, known: As in `ScoreRequest`, of paths of which one step was new.
+        openings, scores, sizes: What was replied to these.
+        others: Other paths, and pools that are scored together (or their names), with the replies.
     """
 
     name: str
     digests: list[bytes] = field(default_factory=list)
     known: list[int] = field(default_factory=list)
-    replies: list[ScoreReply] = field(default_factory=list)
-    others: list[tuple[Sequence[ScoreRequest], Any]] = field(default_factory=list)
+    openings: list[int] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
+    sizes: list[Any] = field(default_factory=list)
+    others: list[tuple[Sequence[ScoreRequest] | str, Any]] = field(default_factory=list)
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """All of it, side by side; what is no finite number is not kept."""
-        replies = self.replies
-        scores = [reply.scores for reply in replies]
-        openings = [reply.opening for reply in replies]
-        sizes = [reply.sizes for reply in replies]
-        others = [(digest_of(requests), reply) for requests, reply in self.others]
-        if not (_finite(scores) and {*map(type, chain(openings, *sizes))} <= {int}):
-            named = map(_path_digest, self.digests, self.known)
-            others += zip(named, replies, strict=True)
-        elif replies:
+        others = [
+            (about if isinstance(about, str) else digest_of(about), reply)
+            for about, reply in self.others
+        ]
+        scores, sizes = ([[each] for each in column] for column in (self.scores, self.sizes))
+        if not (_finite(self.scores) and {*map(type, chain(self.openings, self.sizes))} <= {int}):
+            columns = zip(scores, self.openings, sizes, strict=True)
+            replies = [ScoreReply(tuple(s), 0, opening, tuple(z)) for s, opening, z in columns]
+            others += zip(map(path_digest, self.digests, self.known), replies, strict=True)
+        elif self.digests:
             yield {
                 "scorer": self.name,
                 "digests": b64encode(b"".join(self.digests)).decode(),
                 "known": _one(self.known),
-                "openings": _one(openings),
+                "openings": _one(self.openings),
                 "scores": scores,
                 "sizes": sizes,
             }
@@ -315,15 +315,14 @@ def scores_in(value: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
     known, openings = _each(value["known"], many), _each(value["openings"], many)
     replies = zip(scores, openings, value["sizes"], strict=True)
     return {
-        (scorer, _path_digest(*path)): [reply]
+        (scorer, path_digest(*path)): [reply]
         for *path, reply in zip(digests, known, replies, strict=True)
     }
 
 
-def _finite(scores: Sequence[Sequence[Any]]) -> bool:
+def _finite(scores: Sequence[Any]) -> bool:
     """Whether all are finite floats, as a rule."""
-    flat = [*chain.from_iterable(scores)]
-    return {*map(type, flat)} <= {float} and all(map(isfinite, flat))
+    return {*map(type, scores)} <= {float} and all(map(isfinite, scores))
 
 
 def _plain(replies: Any) -> list[Any] | None:

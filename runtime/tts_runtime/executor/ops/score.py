@@ -137,7 +137,8 @@ class _Asked(ABC):
     __slots__ = ("asked", "run")
 
     run: ProblemRun
-    asked: tuple[ScorerEngine, ScoreRequest] | None  # as in `Request`
+    #: As in `Request`, but of a path with a digest only that, and how many steps were known.
+    asked: tuple[ScorerEngine, ScoreRequest | bytes, int] | None
 
     @abstractmethod
     def replied(self, reply: Any) -> None:
@@ -146,9 +147,8 @@ class _Asked(ABC):
     def __call__(self, future: Future[Any]) -> None:
         run = self.run
         if run.kept is not None and self.asked is not None:
-            engine, request = self.asked
             run.work.scored(future)
-            run.kept.read(engine, request, future)
+            run.kept.read(*self.asked, future)
         elif run.calls is None:
             run.work.scored(future)
         try:
@@ -323,7 +323,7 @@ class _Reader:
         reading = memo[name] = _Reading(self, name, known, wanted, marks, waits)
         problem = run.problem.text
         request = ScoreRequest.about(node, problem, run.fields, many, answer, named, new)
-        reading.asked = None if run.kept is None else (scoring.engine, request)
+        reading.asked = None if run.kept is None else (scoring.engine, named or request, many)
         run.score(scoring.engine, request, reading)
         return target
 
