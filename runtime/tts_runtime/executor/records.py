@@ -284,7 +284,10 @@ def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
     sums: dict[Node | None, tuple[float, ...]] = {None: ()}
     found: list[float | None] = []
     for node in nodes:
-        parts = _parts(node, sums)
+        before = sums.get(node.parent)
+        if before is None:
+            before = _parts(node.parent, sums)
+        sums[node] = parts = _exact([*before, *node.logprobs]) if node.sampled else before
         if node.end_logprob:
             parts = _exact([*parts, node.end_logprob])
         value = parts[0] if parts else 0.0
@@ -292,10 +295,9 @@ def _logprobs(nodes: Sequence[Node]) -> list[float | None]:
     return found
 
 
-def _parts(node: Node, sums: dict[Node | None, tuple[float, ...]]) -> tuple[float, ...]:
+def _parts(at: Node | None, sums: dict[Node | None, tuple[float, ...]]) -> tuple[float, ...]:
     """The same of one node, and of all before it."""
     new: list[Node] = []
-    at: Node | None = node
     while (parts := sums.get(at)) is None:
         assert at is not None
         new.append(at)
