@@ -150,8 +150,9 @@ async def serve(options: ServeOptions) -> None:
 
 def _unheard(error: BaseException | None, host: str) -> str:
     """Why a socket cannot listen, by the error that uvicorn ended with."""
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, gaierror) or number == errno.EADDRNOTAVAIL:
+    number = error.errno if isinstance(error, OSError) else 0
+    # asyncio gives no number from Python 3.13 on.
+    if isinstance(error, gaierror) or number in (errno.EADDRNOTAVAIL, None):
         return f"{host} is not an address of this machine (--host)"
     if number == errno.EACCES:
         return "ports below 1024 need special rights (--port)"
