@@ -22,10 +22,10 @@ import uvicorn
 from fastapi.responses import JSONResponse
 
 from tts_lang.explain.assumptions import Assumed
-from tts_runtime.cli.options import CostLimits
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.session import Session
 from tts_runtime.serve import app as http
 from tts_runtime.serve.admission import Admission

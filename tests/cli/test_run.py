@@ -245,6 +245,16 @@ def test_a_budget_is_held_before_anything_runs(tts_run: Command) -> None:
     assert "more than the budget of 15" in err
 
 
+def test_a_budget_is_held_with_the_windows_of_the_engines(tts_run: Command, tmp_path: Path) -> None:
+    """A window that was assumed too small bounds nothing."""
+    few = ("--budget", "tokens=100", "--assume", "context=90", "--out", str(tmp_path / "run"))
+    code, out, err = tts_run("greedy", *SIM, *few)
+    assert (code, out) == (2, "")
+    assert "may take 256 tokens per problem, more than the budget of 100" in err
+    assert "the context window here is 256 tokens" in err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("flag", ["--policy", "--scorer"])
 def test_an_engine_without_a_name_is_refused(tts_run: Command, flag: str) -> None:
     name = "policy" if flag == "--policy" else "prm"

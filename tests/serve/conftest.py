@@ -15,11 +15,11 @@ pytest.importorskip("prometheus_client")
 import httpx
 
 from tts_lang.explain.assumptions import Assumed
-from tts_runtime.cli.options import CostLimits
 from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.session import Session
 from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.app import make_app

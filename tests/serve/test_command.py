@@ -12,8 +12,8 @@ import pytest
 import tts_runtime
 from tests.serve.conftest import serving
 from tts_lang.explain.assumptions import Assumed
-from tts_runtime.cli.options import CostLimits
 from tts_runtime.cli.serve import serve_command
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.settings import Settings
 from tts_runtime.serve import server
 from tts_runtime.serve.catalogue import SetupError

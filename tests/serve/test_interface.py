@@ -29,7 +29,7 @@ def test_models_have_parameters_and_bounds() -> None:
             assert [each["id"] for each in listed] == ["majority", "best_of_n", "policy"]
             assert listed[0]["tts"]["parameters"] == {"n": 4}
             assert listed[0]["tts"]["bounds"] == {
-                "tokens": 4 * 1024,
+                "tokens": 4 * SimPolicy().binding.context,
                 "calls": 4,
                 "rounds": 1,
                 "scorer_tokens": 0,

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.serve.conftest import Served, serving
+from tts_lang.explain.budget import OverBudget
+from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.sim_server import Latency
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.serve.admission import Admission
+from tts_runtime.serve.catalogue import Catalogue
 from tts_runtime.serve.errors import ApiError
 from tts_runtime.serve.keys import Allowance, ApiKey, KeyFileError, read_keys
 
@@ -29,17 +33,41 @@ async def until(served: Served, waiting: int, running: int) -> None:
 def test_a_plan_that_may_cost_more_than_allowed_is_refused_with_its_bound() -> None:
     async def asked() -> None:
         async with serving() as served:
-            budget = {"budget": {"tokens": 3000}}
+            budget = {"budget": {"tokens": 750}}
             assert (await served.chat(model="majority@n=2", tts=budget)).status_code == 200
             before = served.policy.counts.submitted
             refused = await served.chat(model="majority@n=3", tts=budget)
             assert refused.status_code == 400
             error = refused.json()["error"]
             assert error["code"] == "over_budget"
-            assert "3,072" in error["message"]
+            assert "768" in error["message"]
             assert served.policy.counts.submitted == before
 
     asyncio.run(asked())
+
+
+class Wide(SimPolicy):
+    """A simulated policy with a large context window, which it fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.binding = self.binding.model_copy(update={"context": 32_768})
+
+
+def test_bounds_are_those_of_the_engines_that_are_open() -> None:
+    """Not those of the window that is assumed before: none would hold."""
+
+    async def asked() -> None:
+        async with serving(policy=Wide()) as served:
+            listed = (await served.http.get("/v1/models")).json()["data"]
+            assert [each["tts"]["bounds"]["tokens"] for each in listed][::2] == [524_288, 32_768]
+            chosen = await served.chat(model="majority@n=2", tts={"budget": {"tokens": 60_000}})
+            assert "65,536" in chosen.json()["error"]["message"]
+
+    asyncio.run(asked())
+    catalogue = Catalogue(["greedy"], {}, CostLimits((("tokens", 5_000.0),)))
+    with pytest.raises(OverBudget, match=r"32,768 tokens .*the context window here is 32,768"):
+        catalogue.open_on({"policy": Wide()})
 
 
 def test_a_deadline_gives_the_best_solution_so_far_and_says_so() -> None:
@@ -236,7 +264,7 @@ def test_a_key_has_a_rate_a_concurrency_and_a_budget(tmp_path: Path) -> None:
                     break
                 spent += reply.json()["usage"]["completion_tokens"]
             assert refusals
-            assert 2500 - 1024 < spent <= 2500
+            assert 2500 - 256 < spent <= 2500
             by("sk-carol-1")
             codes = [(await served.chat()).status_code for _ in range(3)]
             assert codes == [200, 200, 429]

@@ -27,7 +27,6 @@ from tts_lang.optimise import optimise
 from tts_lang.plan.verify import PlanError
 from tts_lang.printable import printable
 from tts_runtime.cli.options import (
-    CostLimits,
     cluster_of,
     engine_names,
     kept_of,
@@ -106,7 +105,6 @@ class _RunRequest:
     shifts: Sequence[Shift]
     problems: Sequence[Problem]
     settings: Settings
-    limits: CostLimits
 
 
 def _run(command: CommandParser, options: Namespace, sources: list[ValueSource]) -> int:
@@ -254,8 +252,8 @@ def _request(options: Namespace) -> _RunRequest:
             cluster=cluster,
             replicas=replicas or 1,
             command=[printable(each) for each in sys.argv],
+            limits=limits,
         ),
-        limits,
     )
 
 
@@ -331,7 +329,7 @@ def _print_analysis(request: _RunRequest, results: Sequence[Result], stream: Tex
         if result.op_stats is not None:
             from tts_runtime.cli.analyze import analyzed
 
-            text = printable(analyzed(plan, result, request.limits.assumed))
+            text = printable(analyzed(plan, result, request.settings.limits.assumed))
             print("\n" + text, end="", file=stream)
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.assumptions import Assumed, AssumeError, assumed
+from tts_lang.explain.assumptions import AssumeError, assumed
 from tts_lang.explain.budget import budget as read_budget
-from tts_lang.explain.budget import check as check_budgets
-from tts_lang.explain.budget import check_sane
 from tts_lang.optimise import ALL, NAMES, UnknownPass
-from tts_lang.plan.graph import Plan
 from tts_runtime.problems import FieldNames, field_names
 from tts_runtime.runs.defaults import BUNDLED
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.seeds import seeds_in
 from tts_runtime.runs.shards import Shard
 
@@ -211,19 +209,6 @@ def with_engine_args(
             raise UsageError(f"--engine-arg: `{argument}`: `{engine}` {problem}; {hint}")
         homes[0][engine] = with_option(homes[0][engine], key, value)
     return groups
-
-
-@dataclass(frozen=True, slots=True)
-class CostLimits:
-    """Budgets of plans, and the sizes that their bounds assume."""
-
-    budgets: tuple[tuple[str, float], ...]
-    assumed: Assumed
-
-    def check(self, plan: Plan) -> None:
-        """Refuses a plan whose bounds exceed a budget or a ceiling (`OverBudget`)."""
-        check_budgets(plan, self.budgets, self.assumed)
-        check_sane(plan, self.budgets, self.assumed)
 
 
 def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> CostLimits:

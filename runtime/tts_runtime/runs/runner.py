@@ -147,6 +147,8 @@ async def run_plans(
                 setup = setup_of(plans, settings, keeps=keeps, decisions=settings.out is not None)
                 bounds = await clusters.prepare(settings.cluster, settings.replicas, setup)
                 policies, scorers = bounds.policies, bounds.scorers
+            for plan in plans:
+                settings.limits.check_on(plan, policies)
             graders.open(engines.grader)
         writers: list[StrategyWriter | None] = [None] * len(plans)
         replies: ReplyLog | None = None

@@ -241,6 +241,7 @@ class Session:
                 self._distant.popitem(last=False)
         _, setup = self._distant[id(plan)]
         ready = await self._clusters.prepare(settings.cluster, settings.replicas, setup)
+        settings.limits.check_on(setup.plans[0], ready.policies)
         work, outcomes = Work(), list[Finished]()
 
         async def finished(each: Finished) -> None:
@@ -363,6 +364,7 @@ class Session:
         policies, scorers = completed([best], settings.policies, settings.scorers, True)
         used = {*best.policies, *(scorer.name for scorer in best.scorers)}
         opened = self._engines.open(policies, scorers, used, progress or Progress(), [best])
+        settings.limits.check_on(best, opened[0])
         bound = bind(
             best,
             *opened,

@@ -11,6 +11,7 @@ from tts_lang.explain.models import UNKNOWN, Models
 from tts_runtime.cluster.ray_cluster import ClusterAddress
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.graders import Grader
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.seeds import distinct_seeds
 from tts_runtime.runs.shards import Shard
 
@@ -50,6 +51,7 @@ class Settings:
             absent: here.
         replicas: Processes, each with all engines of its own.
         command: The command line, for the record.
+        limits: Budgets of what plans may cost, held against their bounds on the open engines.
     """
 
     policies: Mapping[str, str | PolicyEngine] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Settings:
     cluster: str | None = None
     replicas: int = 1
     command: Sequence[str] = ()
+    limits: CostLimits = field(default_factory=CostLimits)
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes

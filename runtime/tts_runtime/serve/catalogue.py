@@ -16,13 +16,14 @@ from tts_lang.arguments import plan_from
 from tts_lang.compiler import compile_strategy, locate, parameters_of
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
 from tts_lang.explain.budget import OverBudget
-from tts_lang.explain.costs import PlanBounds, bounds
+from tts_lang.explain.costs import PlanBounds
 from tts_lang.optimise import optimise
 from tts_lang.plan.graph import Plan, Repeat
 from tts_lang.plan.serialize import to_json
 from tts_lang.plan.verify import PlanError
 from tts_lang.source import Source
-from tts_runtime.cli.options import CostLimits
+from tts_runtime.engines.base import PolicyEngine
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.serve.errors import ApiError, bad_request, told
 
 _LOGGER = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ class Catalogue:
         self, strategies: Sequence[str], settings: Mapping[str, str], limits: CostLimits
     ) -> None:
         self._limits = limits
+        self._policies: Mapping[str, PolicyEngine] = {}
         self._looked = 0.0
         self._chosen: OrderedDict[str, Served] = OrderedDict()
         self._entries: dict[str, _Entry] = {}
@@ -253,12 +255,27 @@ class Catalogue:
             for called in [each for each in self._chosen if each.startswith(f"{name}@")]:
                 del self._chosen[called]
 
+    def open_on(self, policies: Mapping[str, PolicyEngine]) -> None:
+        """Takes the context windows of open engines into all bounds, which assumed one so far.
+
+        Raises:
+            OverBudget: A strategy may cost more than it is allowed.
+        """
+        self._policies = policies
+        for name, entry in self._entries.items():
+            self._entries[name] = replace(entry, served=self._bounded(entry.served))
+        for called, served in self._chosen.items():
+            self._chosen[called] = self._bounded(served)
+
     def _checked(self, name: str, plan: Plan) -> Served:
         best = optimise(plan).plan
         self._limits.check(best)
-        assumed = self._limits.assumed
-        plan_bounds = bounds(best, assumed.context, assumed.prompt, assumed.models)
-        return Served(name, best, plan_bounds, int(time()))
+        served = Served(name, best, self._limits.bounds(best, {}), int(time()))
+        return self._bounded(served) if self._policies else served
+
+    def _bounded(self, served: Served) -> Served:
+        self._limits.check_on(served.plan, self._policies)
+        return replace(served, bounds=self._limits.bounds(served.plan, self._policies))
 
 
 def _bare(chosen: Mapping[str, Value]) -> Plan:

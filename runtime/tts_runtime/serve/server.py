@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 
 from tts_lang.printable import printable
-from tts_runtime.cli.options import CostLimits
+from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.session import Session
 from tts_runtime.runs.settings import Settings
 from tts_runtime.serve.admission import Admission

@@ -12,6 +12,7 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
+from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.executor.problem import Events
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.response import AnswerError, Response
@@ -105,9 +106,14 @@ class AnswerService:
 
         Raises:
             UnnamedError, BindError, EngineError: They are missing, or do not fit.
+            OverBudget: With their context windows, a strategy may cost more than it is allowed.
         """
+        policies: dict[str, PolicyEngine] = {}
         for served in self.catalogue.listed():
-            self.session.prepare(served.plan)
+            bound = self.session.prepare(served.plan).bound
+            for name, policy in bound.program.engines.policies.items():
+                policies[name] = policy.engine
+        self.catalogue.open_on(policies)
 
     async def answer(self, request: AnswerRequest, key: ApiKey, watch: Watch) -> ServedReply:
         """The reply to a request. Cancelling it frees all that it holds.
