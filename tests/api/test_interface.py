@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,20 @@ def test_importing_the_language_loads_nothing_else() -> None:
     )
     loaded = {name for name in done.stdout.split() if name.split(".")[0] in ("tts_lang", "lark")}
     assert loaded == {"tts_lang"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"concurrency": 0}, "concurrency: at least 1, not 0"),
+        ({"speculate": 2}, "speculate: a number from 0 to 1, not 2"),
+        ({"speculate": float("nan")}, "speculate: a number from 0 to 1"),
+        ({"replicas": 0}, "replicas: at least 1, not 0"),
+        ({"keep": "text"}, "keep: expected ids or logprobs, found 'text'"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(changed: dict[str, Any], message: str) -> None:
+    """As the command line refuses them."""
+    with pytest.raises(ValueError, match=message):
+        tts_runtime.Settings(**changed)
+    assert tts_runtime.Settings(keep="ids").keep == ("ids",)

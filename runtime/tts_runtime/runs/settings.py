@@ -79,8 +79,14 @@ class Settings:
         object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
         if self.cluster is not None:
             ClusterAddress.parse(self.cluster)
+        if isinstance(self.keep, str):
+            object.__setattr__(self, "keep", (self.keep,))
         if self.replicas < 1:
             raise ValueError(f"replicas: at least 1, not {self.replicas}")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError(f"concurrency: at least 1, not {self.concurrency}")
+        if not 0 <= self.speculate <= 1:
+            raise ValueError(f"speculate: a number from 0 to 1, not {self.speculate}")
         unknown = sorted(set(self.keep).difference(KEPT))
         if unknown:
             raise ValueError(f"keep: expected {' or '.join(KEPT)}, found {unknown[0]!r}")
