@@ -132,6 +132,23 @@ def test_canonical_layout() -> None:
     assert format_source(Source.of(MESSY)) == TIDY
 
 
+@pytest.mark.parametrize(
+    ("text", "tidy"),
+    [
+        ("# only", "# only\n"),
+        ("# one\n\n\n# two\n", "# one\n\n# two\n"),
+        ("law a() == b()  # said\n# last", "law a() == b()  # said\n# last\n"),
+        (
+            "strategy a():\n    return sample 1\n    # of the body\n# of the file\n",
+            "strategy a():\n    return sample 1\n    # of the body\n\n# of the file\n",
+        ),
+    ],
+)
+def test_comments_after_the_last_statement_stay(text: str, tidy: str) -> None:
+    assert format_source(Source.of(text)) == tidy
+    assert format_source(Source.of(tidy)) == tidy
+
+
 def test_fixtures_are_canonical() -> None:
     for path in SYNTAX.glob("*.tts"):
         text = path.read_text("utf-8")

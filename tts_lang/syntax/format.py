@@ -166,7 +166,8 @@ class _Formatter:
         indentation tells.
         """
         deepest = self._depth_before() if widths is not None else level
-        while comments and comments[-1].start < token.start:
+        end = token.type == "$END"  # which stands right behind the last word
+        while comments and (end or comments[-1].start < token.start):
             comment = comments.pop()
             at = level
             if widths is not None:
