@@ -85,6 +85,23 @@ def test_no_counterexample_is_said_with_the_number_of_trials(capsys: Capture) ->
     )
 
 
+def test_as_many_trials_as_are_asked_for(capsys: Capture) -> None:
+    _, out, _ = command(capsys, "open.tts", "--laws", "--trials", "3")
+    assert "no counterexample in 3 trials" in out
+
+
+def test_titles_have_the_settings_of_sampling(capsys: Capture) -> None:
+    """Without them a title would say something that is false."""
+    text = TRUE.partition("law ")[0]
+    one, two = "plain(n = 1, temperature = 0.5) == plain(n = 1)", "plain(n, length = 7) == plain(n)"
+    Path("sampled.tts").write_text(f"\ufeff{text}law {one}\nlaw {two}\n", encoding="utf-8")
+    _, out, _ = command(capsys, "sampled.tts", "--laws", "--trials", "3")
+    line = 1 + text.count("\n")  # of a file with a byte order mark, too
+    assert f"sampled.tts:{line}: " in out
+    assert f": {one}\n" in out
+    assert f": {two}\n" in out
+
+
 def test_json(capsys: Capture) -> None:
     code, out, _ = command(capsys, "false.tts", "--laws", "--trials", "40", "--json")
     assert code == 1
@@ -124,6 +141,7 @@ def test_defaults_that_differ_are_said_where_they_may_be_the_reason(capsys: Capt
 MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
     (("true.tts:plain", "--equiv", "true.tts:plane"), "did you mean 'plain'?"),
     (("true.tts:plain", "--equiv", "majorty"), "did you mean 'majority'?"),
+    (("true.tts:plain", "--equiv", ""), "neither a file nor a shipped strategy"),
     (("true.tts:plain", "--equiv", "majority", "--set", "m=2"), "none of the strategies has"),
     (("true.tts", "true.tts", "--equiv", "majority"), "--equiv compares two strategies"),
     (("true.tts", "--laws", "--equiv", "majority"), "choose one"),

@@ -34,7 +34,9 @@ def decide(options: Namespace, settings: Mapping[str, str]) -> int:
     trials = DEFAULT_TRIALS if options.trials is None else options.trials
     checker = LawChecker(trials, options.seed or 0, options.trial)
     judgements = (
-        _equivalence(options, settings, checker) if options.equiv else _laws(options, checker)
+        _laws(options, checker)
+        if options.equiv is None
+        else _equivalence(options, settings, checker)
     )
     show = json_of if options.json else text_of
     sys.stdout.write(
@@ -60,7 +62,7 @@ def _laws(options: Namespace, checker: LawChecker) -> list[Judgement]:
                 f"{shown} states no laws: write `law majority(n = 1) == chain_of_thought()` at top "
                 "level, or ask about two strategies with `--equiv`"
             )
-        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        text = path.read_text(encoding="utf-8-sig")
         judgements += check_laws(result.laws, shown, text, checker)
     return judgements
 

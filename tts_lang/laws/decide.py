@@ -16,7 +16,7 @@ from tts_lang.laws.verdicts import Instance, Judgement, SearchResult, Verdict
 from tts_lang.plan.graph import Plan, operations
 
 DEFAULT_TRIALS = 200
-#: Every instance of a law is run so often at least.
+#: Every instance of a law is run so often at least, if as many trials are wanted.
 _FEWEST = 10
 #: Runs of a law that is proved on a condition: they tell whether it ever holds.
 _TRIED = 8
@@ -74,7 +74,7 @@ class LawChecker:
         forms = [_forms(pair) for pair in pairs]
         proved = [both is not None and same(*both) and self.only is None for both in forms]
         open_ = len(pairs) - sum(proved)
-        share = max(_FEWEST, -(-self.trials // max(1, open_)))
+        share = max(min(_FEWEST, self.trials), -(-self.trials // max(1, open_)))
         for pair, both, equal in zip(pairs, forms, proved, strict=True):
             if equal:
                 yield self._proved(pair, both)

@@ -37,14 +37,14 @@ def title(law: CheckedLaw) -> str:
 def _call(side: LawSide) -> str:
     shown: list[str] = []
     by_place = True  # an argument without a name stands before all named ones
-    for parameter in side.declared.strategy.parameters:
-        name = parameter.name.text
+    parameters = [parameter.name.text for parameter in side.declared.strategy.parameters]
+    for name in dict.fromkeys([*parameters, *side.free, *side.fixed]):  # how it samples, too
         if name in side.free:
             free = print_node(side.free[name])
             by_place = by_place and name == free
             shown.append(name if by_place else f"{name} = {free}")
         elif name in side.fixed:
-            value = side.arguments[name]
+            value = side.arguments.get(name)
             quoted = isinstance(value, str) and name not in _names(side)
             text = constant(value) if quoted or not isinstance(value, str) else value
             shown.append(f"{name} = {text}")
