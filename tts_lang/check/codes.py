@@ -245,7 +245,7 @@ CODES: tuple[Code, ...] = (
     ),
     # ------------------------------------------------------------------ warnings
     Code("TTS901", "score never used", "Scoring costs tokens, and nothing reads this score."),
-    Code("TTS902", "variable never used", "A value is made, and nothing reads it."),
+    Code("TTS902", "variable never used", "A value is made, or given, and nothing reads it."),
     Code(
         "TTS903",
         "loop makes no progress",

@@ -32,10 +32,11 @@ from tts_lang.check.context import (
 )
 from tts_lang.check.prompts import template
 from tts_lang.check.resolve import declaration_context, new_context, top_level
+from tts_lang.check.sampling import CLAUSES
 from tts_lang.check.scope import Declared, FileScope, Role, check_parameters, collisions
 from tts_lang.check.scorers import check_judge, describe
 from tts_lang.check.types import DEFAULT, POISON, ScalarType, Typed
-from tts_lang.check.uses import assigned
+from tts_lang.check.uses import assigned, reads
 from tts_lang.check.values import static
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.plan.expr import Const, Scalar
@@ -205,6 +206,16 @@ def _unused(context: StrategyContext) -> None:
     for name, node in assigned(context.strategy.body).items():
         if name not in uses.places and name not in context.idle:
             context.warning("TTS902", f"`{name}` is never used", node, "remove the statement")
+    read = {each.text for each in reads(context.strategy)}
+    for parameter in context.strategy.parameters:
+        name = parameter.name.text
+        if name not in read:
+            help_ = "remove it"
+            if name in CLAUSES:  # it hides the setting of this name, which would work
+                help_ += f": `{name}` can be set all the same, for what leaves it open"
+            context.warning(
+                "TTS902", f"the parameter `{name}` is never used", parameter.name, help_
+            )
 
 
 def check_law(check: CheckContext, scope: FileScope, law: nodes.Law) -> CheckedLaw | None:
