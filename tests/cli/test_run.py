@@ -193,7 +193,11 @@ def test_each_strategy_takes_the_sweeps_of_its_parameters(tts_run: Command) -> N
 
 
 @pytest.mark.parametrize(
-    "sweep", ["n", "n=", "n=1,,2", "n=1,1", "n=a..b", "n=1,...,4", "n=2,4,...,7", "n=4,2,...,1"]
+    "sweep",
+    [
+        *("n", "n=", "n=1,,2", "n=1,1", "n=a..b", "n=1,...,4", "n=2,4,...,7", "n=4,2,...,1"),
+        *("n=3..1", "n=1..20000", "n=1,2,...,20000", "n=1..1000000000"),
+    ],
 )
 def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
     code, _, err = tts_run("majority", *SIM, "--sweep", sweep)

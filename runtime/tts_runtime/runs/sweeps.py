@@ -103,7 +103,9 @@ def _read(sweep: str) -> tuple[str, list[str]]:
         raise SweepError(f"--sweep {sweep}: expected NAME=VALUE,VALUE,..., such as n=1,2,4")
     if len(values) == 1 and ".." in values[0]:
         low, high = _whole(sweep, values[0].split("..", 1))
-        values = list(map(str, range(low, min(high + 1, low + _MOST_VALUES))))
+        if high < low:
+            raise SweepError(f"--sweep {sweep}: expected a range that rises, such as 1..16")
+        values = _listed(sweep, range(low, high + 1))
     elif "..." in values:
         values = _continued(sweep, values)
     if len(set(values)) < len(values):
@@ -118,6 +120,12 @@ def _whole(sweep: str, texts: Sequence[str]) -> list[int]:
         raise SweepError(f"--sweep {sweep}: a range is of whole numbers, such as 1..16") from None
 
 
+def _listed(sweep: str, values: Sequence[int]) -> list[str]:
+    if len(values) > _MOST_VALUES:
+        raise SweepError(f"--sweep {sweep}: more than {_MOST_VALUES:,} values")
+    return [str(value) for value in values]
+
+
 def _continued(sweep: str, values: Sequence[str]) -> list[str]:
     """`1,2,4,...,256` and `10,20,...,100`: a constant ratio, or else equal steps."""
     at = values.index("...")
@@ -130,10 +138,10 @@ def _continued(sweep: str, values: Sequence[str]) -> list[str]:
     if first < second:
         ratio = second // first if first > 0 else 0
         grown = [first * ratio**power for power in range(64)] if ratio > 1 else []
-        stepped = range(first, last + 1, second - first)[:_MOST_VALUES]
+        stepped = range(first, last + 1, second - first)
         for row in (grown, stepped):
             if last in row and list(row[:at]) == start:
-                return [str(value) for value in row if value <= last]
+                return _listed(sweep, row[: row.index(last) + 1])
     raise SweepError(f"--sweep {sweep}: {last} is not reached from {', '.join(map(str, start))}")
 
 
