@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, did_you_mean, file_error
+from tts_lang.readers import is_there
 
 if TYPE_CHECKING:
     from tts_lang.check.settings import Settings
@@ -29,7 +30,7 @@ def split_settings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     for argument in arguments:
         file, colon, strategy = argument.rpartition(":")
         name = file if colon and strategy.isidentifier() else argument
-        plain = "=" in name and not name.endswith(_FILES) and not Path(name).exists()
+        plain = "=" in name and not name.endswith(_FILES) and not is_there(Path(name))
         (settings if plain else strategies).append(argument)
     return strategies, settings
 
@@ -122,7 +123,7 @@ def checked(strategies: Sequence[str], diagnostics: list[Diagnostic]) -> list[st
 
     fine: list[str] = []
     for strategy in strategies:
-        if strategy.endswith(".json") or not Path(strategy).exists():
+        if strategy.endswith(".json") or not is_there(Path(strategy)):
             plans = plan_from([strategy], {}, diagnostics)
             fine.extend(called(plan.strategy, plan.parameters) for plan in plans)
             continue

@@ -40,6 +40,14 @@ class TooLarge(OSError):
         self.strerror = str(self)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; none has a name that is too long."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def read_written(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     """The bytes of a file that people write, or of a plan (`MAX_PLAN_BYTES`).
 

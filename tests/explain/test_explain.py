@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 
+import tts_lang
 from tests.support.golden import FIXTURES, check_golden
 from tests.support.plans import Builder, beam_search, rebase, solutions
 from tests.support.random_plans import plans
@@ -91,6 +92,18 @@ def test_what_is_assumed_is_said_only_where_it_matters() -> None:
     assert "context window of 1,024 tokens, the only limit of 2 calls" in text
     unbounded = text_of(build.plan(both), context=None)
     assert re.search(r"sampled tokens +unbounded  2 calls x context among them", unbounded)
+
+
+def test_a_count_without_a_bound_is_said() -> None:
+    text = """strategy wide(n = 4):
+    pool = sample n
+    score pool by prm
+    return vote (sample 1 / mean(last(prm) of pool))
+"""
+    plan = tts_lang.compile(tts_lang.Source.of(text))
+    for form in ("text", "html", "json", "dot", "mermaid"):
+        assert tts_lang.explain_plan(plan, form)
+    assert "policy calls          unbounded" in tts_lang.explain_plan(plan)
 
 
 def test_assumed_context_is_that_of_the_bundled_policy() -> None:

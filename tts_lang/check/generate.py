@@ -123,7 +123,7 @@ def decoding(
     settings = Decoding(policy=policy(context, clauses), likeliest=likeliest, **fields)
     wrong = misfit(unit, settings)
     if wrong is not None:
-        kinds = _FORMS if settings.pattern else {ClauseKind.AVOIDING}
+        kinds = _FORMS if settings.matching or settings.one_of else {ClauseKind.AVOIDING}
         where = [each for each in clauses if each.kind in kinds]
         context.error("TTS308", wrong, where[-1])
         settings = replace(settings, matching="", one_of=())

@@ -187,8 +187,10 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
     if options.check and not options.fmt:
         raise UsageError("--check belongs to --fmt: checking a strategy needs no flag")
     if options.fmt:
-        others = (options.settings, options.out, options.json, options.strict, options.assume)
-        if explaining or any(others):
+        deciding = options.laws or options.equiv is not None or options.show
+        counts = (options.trials, options.seed, options.trial, options.stats, options.out)
+        others = (options.settings, options.budget, options.json, options.strict, options.assume)
+        if explaining or deciding or any(others) or any(each is not None for each in counts):
             raise UsageError("--fmt goes with --check only")
         from tts_lang.cli.format import format_files
 
@@ -201,6 +203,8 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError(
             "--json prints errors and warnings: it does not go with --explain or --out"
         )
+    if options.out == "":
+        raise UsageError("--out: expected a file, or `-` for standard output")
     if options.out and len(options.strategies) > 1:
         raise UsageError(
             f"--out writes one plan, and {len(options.strategies)} strategies are given"

@@ -260,7 +260,7 @@ def assumptions(explained: Explained) -> Iterator[str]:
     total, assumed = explained.bounds.total, explained.assumed
     reads = total.open_calls or total.scorer_tokens or total.prefilled_tokens
     if assumed.context is not None and reads:
-        calls = f"{total.open_calls:,} call{'' if total.open_calls == 1 else 's'}"
+        calls = f"{exact(total.open_calls)} call{'' if total.open_calls == 1 else 's'}"
         only = f", the only limit of {calls}" if total.open_calls else ""
         window = f"a context window of {assumed.context:,} tokens{only}"
         yield f"assumed: {window} (--assume context=N)"

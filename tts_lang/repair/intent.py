@@ -247,6 +247,8 @@ def _phrases(code: str, names: KnownNames, target: str) -> Iterator[Filled]:
     for aggregates, score in product((False, True), scores):
         reader = LineReader(words, names, aggregates, [], [], score)
         items = _nested(reader.items(), names, words)
+        if not items:
+            continue
         plain = [item for item in items if item.text not in _NOISE]
         if len(plain) == 1 and len(items) <= 3 and items[-1] is plain[0]:
             items = plain

@@ -17,7 +17,7 @@ import lark
 from lark.exceptions import UnexpectedToken
 
 from tts_lang.diagnostics import Diagnostic, error, file_error, in_order, suggest
-from tts_lang.readers import MAX_TEXT_BYTES, TooLarge, read_written
+from tts_lang.readers import MAX_TEXT_BYTES, TooLarge, is_there, read_written
 from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.build import TreeBuilder
@@ -130,7 +130,7 @@ def _unread(problem: OSError, name: str, suggestion: str | None = None) -> Parse
 
 def _meant(path: Path) -> str | None:
     """The file beside a missing one, or the shipped strategy, that was probably meant."""
-    if path.exists():
+    if is_there(path):
         return None
     import tts_lang.library as library
 
